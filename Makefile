@@ -1,0 +1,35 @@
+# Every target sets up what it needs in .venv, once; with no network the second run works too.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: lab test lint format notebooks benchmarks clean
+
+lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
+	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(LAB_FLAGS)
+
+test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
+	$(BIN)/python -m pytest --nbval
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(INSTALLED)  ## execute the notebooks and store text outputs only
+	$(BIN)/python tests/refresh_notebooks.py
+
+benchmarks: $(INSTALLED)
+	$(BIN)/python -m pytest tests/benchmarks --override-ini=norecursedirs= --benchmark-only -q
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

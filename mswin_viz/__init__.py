@@ -1,0 +1,32 @@
+"""See what a CLIP image encoder, and a multi-scale sliding-window module on top of it, look at.
+
+Names are loaded on first use: importing the package imports neither torch nor matplotlib.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "analysis.activations": ["WindowActivations", "window_activations"],
+        "analysis.decomposition": ["Decomposition", "decompose"],
+        "analysis.retrieval": ["RetrievalReport", "retrieval"],
+        "analysis.windows": ["WindowGeometry", "windows"],
+        "data.layouts": ["Sample", "samples"],
+        "errors": ["MswinVizError"],
+        "model.backbone": ["Model", "load_model"],
+        "model.checkpoints": ["load_addon", "save_addon"],
+        "model.sliding_window": [
+            "CLIPMultiScaleFeatureExtractor",
+            "CLIPMultiScaleSlidingWindow",
+            "CLIPWithProjectionMultiScale",
+            "FeatureProjectionAdapter",
+            "MultiScaleFeatureExtractor",
+        ],
+        "model.tokens": ["Tokens"],
+        "model.training": ["TrainedAddon", "train_addon"],
+        "view.explorer": ["ScaleExplorer"],
+    },
+)

@@ -1,0 +1,1 @@
+"""Layer `analysis` of mswin_viz."""

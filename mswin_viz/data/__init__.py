@@ -1,0 +1,1 @@
+"""Layer `data` of mswin_viz."""

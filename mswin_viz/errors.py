@@ -1,0 +1,61 @@
+"""Every error this package raises on purpose. Each also derives from the built-in it refines."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "ImageError",
+    "ImageFileError",
+    "MswinVizError",
+    "OptionError",
+    "PromptError",
+    "ScaleError",
+    "ShapeError",
+    "WeightsError",
+    "WeightsNotFoundError",
+]
+
+
+class MswinVizError(Exception):
+    """Base of every error raised by mswin_viz; catch this to catch them all."""
+
+
+class ShapeError(MswinVizError, ValueError):
+    """An array, tensor or grid does not have the shape a function needs."""
+
+
+class ScaleError(MswinVizError, ValueError):
+    """A window scale or stride does not fit the number of patch tokens."""
+
+
+class OptionError(MswinVizError, ValueError):
+    """An option is not one of those on offer, or two options exclude each other."""
+
+
+class PromptError(MswinVizError, ValueError):
+    """A text prompt is empty, too long, or holds no word the text tower knows."""
+
+
+class ImageError(MswinVizError, ValueError):
+    """An image was read but does not fit the model, for example a transposed one."""
+
+
+class ImageFileError(MswinVizError, OSError):
+    """An image file is missing, truncated, or not an image."""
+
+
+class DataError(MswinVizError, FileNotFoundError):
+    """A data set folder is missing, empty, or laid out in no way that is known."""
+
+
+class WeightsError(MswinVizError, ValueError):
+    """A weight file was read but its keys or shapes do not fit the model."""
+
+
+class WeightsNotFoundError(MswinVizError, FileNotFoundError):
+    """Weights are not on this machine and could not be downloaded."""
+
+
+class DeviceError(MswinVizError, RuntimeError):
+    """The requested device is not available on this machine."""

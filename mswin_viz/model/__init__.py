@@ -1,0 +1,1 @@
+"""Layer `model` of mswin_viz."""

@@ -1,0 +1,236 @@
+"""The multi-scale sliding-window modules: scheme 1 (at CLIP's width) and scheme 2 (through a projection).
+
+A window of scale ``s`` is a run of ``s`` consecutive row-major patch tokens. Each scale has one
+convolution with ``kernel_size = stride = s``; its outputs are averaged over the windows, the averages
+are concatenated and fused by a two-layer MLP, and the result is added to the CLS token by the caller.
+
+The mean over windows of a strided convolution is linear in the tokens, so it equals the kernel applied
+once to the ``s`` phase means (the mean of every ``s``-th token). The modules use that identity: the same
+number, up to rounding, from ``n_windows`` times fewer products. ``forward_literal`` keeps the
+convolution as written, as the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from mswin_viz.errors import OptionError, ScaleError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "CLIPMultiScaleFeatureExtractor",
+    "CLIPMultiScaleSlidingWindow",
+    "CLIPWithProjectionMultiScale",
+    "FeatureProjectionAdapter",
+    "MultiScaleFeatureExtractor",
+]
+
+Initialisation = Literal["random", "mean"]
+
+
+class CLIPMultiScaleSlidingWindow(nn.Module):
+    """Windows of several scales over a token sequence, pooled and fused into one vector (scheme 1).
+
+    Parameters
+    ----------
+    feat_dim
+        Width ``D`` of the tokens.
+    scales
+        Window lengths in tokens, one convolution each, in the order the fusion expects.
+    init
+        ``"random"``: torch's default initialisation, which is *not* neutral: an untrained module moves
+        the CLS token. ``"mean"``: every kernel is the plain window mean and the last Linear is zero, so
+        that the module's output is exactly zero.
+    """
+
+    def __init__(
+        self, feat_dim: int = 512, scales: Sequence[int] = (4, 8, 16), *, init: Initialisation = "random"
+    ) -> None:
+        super().__init__()
+        self.feat_dim = feat_dim
+        self.scales = _checked_scales(scales)
+        self.sliding_windows = nn.ModuleList(
+            nn.Conv1d(feat_dim, feat_dim, kernel_size=s, stride=s, padding=0) for s in self.scales
+        )
+        self.fusion = nn.Sequential(
+            nn.Linear(feat_dim * len(self.scales), feat_dim), nn.ReLU(), nn.Linear(feat_dim, feat_dim)
+        )
+        _initialise(self, init)
+
+    def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
+        """The vector to add to the CLS token, by the fast pooled path."""
+        return self.fusion(torch.cat(self.pooled(patches), dim=1))
+
+    def forward_literal(
+        self, patches: Float[torch.Tensor, "batch token dim"]
+    ) -> Float[torch.Tensor, "batch dim"]:
+        """The same vector by the convolution and mean as the design writes them; slower, for reference."""
+        _check_patches(patches, self.feat_dim)
+        sequence = patches.transpose(1, 2)  # [B, D, N]
+        pooled = [
+            (conv(sequence) if sequence.shape[2] >= s else sequence).mean(dim=2)  # [B, D]
+            for s, conv in zip(self.scales, self.sliding_windows, strict=True)
+        ]
+        return self.fusion(torch.cat(pooled, dim=1))
+
+    def pooled(
+        self, patches: Float[torch.Tensor, "batch token dim"]
+    ) -> list[Float[torch.Tensor, "batch dim"]]:
+        """Each scale's mean over windows, before the fusion; the plain token mean where ``N < s``."""
+        _check_patches(patches, self.feat_dim)
+        return [
+            _pooled_windows(patches, conv) if patches.shape[1] >= s else patches.mean(dim=1)
+            for s, conv in zip(self.scales, self.sliding_windows, strict=True)
+        ]
+
+
+class CLIPMultiScaleFeatureExtractor(nn.Module):
+    """Scheme 1 as the host model holds it: the windows as member ``multi_scale_window``.
+
+    Parameters are those of :class:`CLIPMultiScaleSlidingWindow`.
+    """
+
+    def __init__(
+        self, feat_dim: int = 512, scales: Sequence[int] = (4, 8, 16), *, init: Initialisation = "random"
+    ) -> None:
+        super().__init__()
+        self.multi_scale_window = CLIPMultiScaleSlidingWindow(feat_dim, scales, init=init)
+
+    def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
+        """The vector to add to the CLS token."""
+        return self.multi_scale_window(patches)
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Window lengths in tokens, in fusion order."""
+        return self.multi_scale_window.scales
+
+    @property
+    def feat_dim(self) -> int:
+        """Width of the tokens the module reads."""
+        return self.multi_scale_window.feat_dim
+
+
+class FeatureProjectionAdapter(nn.Module):
+    """Scheme 2's first step: every patch token from ``input_dim`` to ``output_dim``."""
+
+    def __init__(self, input_dim: int = 512, output_dim: int = 768) -> None:
+        super().__init__()
+        self.projection = nn.Sequential(
+            nn.Linear(input_dim, output_dim),
+            nn.LayerNorm(output_dim),
+            nn.ReLU(),
+            nn.Linear(output_dim, output_dim),
+        )
+
+    def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch token wide"]:
+        """Projected tokens; each token on its own."""
+        return self.projection(patches)
+
+
+class MultiScaleFeatureExtractor(nn.Module):
+    """Scheme 2's windows: scheme 1's form at width 768, under the same member name."""
+
+    def __init__(
+        self, feat_dim: int = 768, scales: Sequence[int] = (4, 8, 16), *, init: Initialisation = "random"
+    ) -> None:
+        super().__init__()
+        self.multi_scale_window = CLIPMultiScaleSlidingWindow(feat_dim, scales, init=init)
+
+    def forward(self, tokens: Float[torch.Tensor, "batch token wide"]) -> Float[torch.Tensor, "batch wide"]:
+        """The fused vector, before the projection back."""
+        return self.multi_scale_window(tokens)
+
+
+class CLIPWithProjectionMultiScale(nn.Module):
+    """Scheme 2: project the patch tokens up, run the windows there, project the result back.
+
+    Parameters
+    ----------
+    clip_dim, multi_scale_dim
+        Width of the CLIP tokens and of the windows.
+    scales
+        Window lengths in tokens.
+    init
+        As in :class:`CLIPMultiScaleSlidingWindow`; ``"mean"`` also zeroes the closing LayerNorm, so
+        that the output is exactly zero.
+    """
+
+    def __init__(
+        self,
+        clip_dim: int = 512,
+        multi_scale_dim: int = 768,
+        scales: Sequence[int] = (4, 8, 16),
+        *,
+        init: Initialisation = "random",
+    ) -> None:
+        super().__init__()
+        self.projection = FeatureProjectionAdapter(clip_dim, multi_scale_dim)
+        self.multi_scale_extractor = MultiScaleFeatureExtractor(multi_scale_dim, scales, init=init)
+        self.back_projection = nn.Sequential(nn.Linear(multi_scale_dim, clip_dim), nn.LayerNorm(clip_dim))
+        if init == "mean":
+            for parameter in self.back_projection[1].parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
+        """The vector to add to the CLS token."""
+        _check_patches(patches, self.feat_dim)
+        return self.back_projection(self.multi_scale_extractor(self.projection(patches)))
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Window lengths in tokens, in fusion order."""
+        return self.multi_scale_extractor.multi_scale_window.scales
+
+    @property
+    def feat_dim(self) -> int:
+        """Width of the CLIP tokens the module reads."""
+        return self.projection.projection[0].in_features
+
+
+def _pooled_windows(
+    patches: Float[torch.Tensor, "batch token dim"], conv: nn.Conv1d
+) -> Float[torch.Tensor, "batch dim"]:
+    """Mean over windows of ``conv``, as its kernel applied to the phase means.
+
+    The kernel is read where it lies, ``[D, D * s]`` without a copy, so nothing can go stale.
+    """
+    (scale,) = conv.kernel_size
+    batch, n_tokens, dim = patches.shape
+    n_windows = n_tokens // scale
+    phases = patches[:, : n_windows * scale].reshape(batch, n_windows, scale, dim).mean(dim=1)  # [B, s, D]
+    return nn.functional.linear(phases.transpose(1, 2).flatten(1), conv.weight.flatten(1), conv.bias)
+
+
+def _initialise(module: CLIPMultiScaleSlidingWindow, init: str) -> None:
+    if init == "random":
+        return
+    if init != "mean":
+        raise OptionError(f'init must be "random" or "mean": got {init!r}')
+    with torch.no_grad():
+        for scale, conv in zip(module.scales, module.sliding_windows, strict=True):
+            conv.weight.copy_(torch.eye(module.feat_dim)[:, :, None].expand_as(conv.weight) / scale)
+            conv.bias.zero_()
+        for parameter in module.fusion[2].parameters():
+            parameter.zero_()
+
+
+def _checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
+    checked = tuple(int(s) for s in scales)
+    if not checked or any(s < 1 for s in checked) or list(checked) != list(scales):
+        raise ScaleError(f"scales must be one or more whole numbers of at least 1: got {list(scales)}")
+    return checked
+
+
+def _check_patches(patches: torch.Tensor, dim: int) -> None:
+    if patches.ndim != 3 or patches.shape[2] != dim or patches.shape[1] == 0:
+        raise ShapeError(
+            f"the sliding windows need patch tokens [B, N >= 1, {dim}] (batch token dim): got "
+            f"{tuple(patches.shape)}; pass the patches without the CLS token"
+        )

@@ -1,0 +1,61 @@
+"""The record that crosses from the model to everything after it: projected CLIP tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mswin_viz.errors import ShapeError
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+
+__all__ = ["Tokens"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """CLS and patch tokens of a batch of images, both in the joint CLIP space.
+
+    Attributes
+    ----------
+    cls
+        The image feature, ``[B, D]`` float32; not normalised.
+    patches
+        Patch tokens after ``ln_post`` and the tower's own projection, ``[B, N, D]`` float32,
+        row-major on the grid.
+    grid
+        ``(rows, cols)`` with ``rows * cols == N``.
+    """
+
+    cls: Float[torch.Tensor, "batch dim"]
+    patches: Float[torch.Tensor, "batch token dim"]
+    grid: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        rows, cols = self.grid
+        if self.cls.ndim != 2 or self.patches.ndim != 3:
+            raise ShapeError(
+                "Tokens need cls [B, D] and patches [B, N, D]: got cls "
+                f"{tuple(self.cls.shape)} and patches {tuple(self.patches.shape)}"
+            )
+        batch, n_tokens, dim = self.patches.shape
+        if tuple(self.cls.shape) != (batch, dim):
+            raise ShapeError(
+                f"cls and patches must share batch and width: got cls {tuple(self.cls.shape)} "
+                f"and patches {tuple(self.patches.shape)}"
+            )
+        if rows * cols != n_tokens:
+            raise ShapeError(
+                f"rows * cols of the grid must be the number of patch tokens: got a {rows}x{cols} grid "
+                f"and {n_tokens} tokens; check that the grid is not that of another image size"
+            )
+
+    def __len__(self) -> int:
+        return self.cls.shape[0]
+
+    def __getitem__(self, index: int | slice | list[int]) -> Tokens:
+        """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``)."""
+        chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
+        return Tokens(self.cls[chosen], self.patches[chosen], self.grid)
