@@ -1,0 +1,329 @@
+"""Who the synthetic pedestrians are: their clothes, hair and bags, and sentences that describe them.
+
+Colours matter to the visible picture only. What near infrared and thermal cameras see follows from materials,
+which are drawn independently of colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mswin_viz.errors import OptionError
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLOURS",
+    "MATERIALS",
+    "Identity",
+    "attributes",
+    "caption_of",
+    "sample_identity",
+]
+
+COLOURS = {
+    "black": (34, 34, 38),
+    "white": (236, 236, 232),
+    "grey": (132, 134, 138),
+    "red": (200, 32, 38),
+    "orange": (240, 128, 24),
+    "yellow": (242, 212, 48),
+    "green": (40, 138, 62),
+    "blue": (40, 84, 190),
+    "purple": (116, 52, 160),
+    "pink": (240, 132, 178),
+    "brown": (116, 74, 42),
+}
+# material: (near-infrared reflectance, warmth that reaches the surface), both in 0..1
+MATERIALS = {
+    "cotton": (0.72, 0.66),
+    "wool": (0.55, 0.42),
+    "polyester": (0.88, 0.58),
+    "nylon": (0.38, 0.34),
+    "denim": (0.47, 0.54),
+    "leather": (0.24, 0.46),
+}
+_UPPER_COLOURS = {name: 1.0 for name in COLOURS if name != "brown"}
+_LOWER_COLOURS = {"black": 20, "blue": 24, "grey": 16, "brown": 14, "white": 9, "green": 8, "red": 5, "purple": 4}
+_PATTERNS = {"plain": 37, "striped": 23, "checked": 20, "dotted": 20}
+_UPPER_TYPES = {"t-shirt": 20, "sweater": 15, "hoodie": 17, "jacket": 17, "coat": 18, "vest": 13}
+_LOWER_TYPES = {"trousers": 38, "shorts": 23, "skirt": 25, "leggings": 14}
+_BAGS = {"none": 45, "backpack": 20, "handbag": 17, "shoulder bag": 18}
+_BAG_COLOURS = {"black": 26, "brown": 18, "red": 14, "blue": 12, "green": 8, "yellow": 8, "grey": 8, "pink": 6}
+_HAIR = {"short": 42, "long": 32, "ponytail": 16, "bald": 10}
+_HAIR_COLOURS = {"black": 32, "brown": 34, "blond": 20, "grey": 8, "red": 6}
+_HATS = {"none": 58, "cap": 22, "beanie": 20}
+_SHOES = {"black": 34, "white": 28, "brown": 16, "red": 10, "blue": 7, "yellow": 5}
+_SKINS = {"light": 40, "tan": 25, "brown": 20, "dark": 15}
+_UPPER_MATERIALS = {
+    "t-shirt": ("cotton", "polyester"),
+    "vest": ("cotton", "nylon", "polyester"),
+    "sweater": ("wool", "cotton", "polyester"),
+    "hoodie": ("cotton", "polyester", "wool"),
+    "jacket": ("nylon", "leather", "denim", "polyester"),
+    "coat": ("wool", "nylon", "leather", "polyester"),
+}
+_LOWER_MATERIALS = {
+    "trousers": ("denim", "cotton", "wool", "polyester"),
+    "shorts": ("denim", "cotton", "nylon"),
+    "skirt": ("cotton", "wool", "leather", "polyester"),
+    "leggings": ("nylon", "cotton", "polyester"),
+}
+# how much cooler the outside of a thicker garment is
+_INSULATION = {"t-shirt": 0.10, "vest": 0.04, "sweater": -0.04, "hoodie": -0.06, "jacket": -0.10, "coat": -0.16}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One synthetic person. Words are plain English; ``*_nir`` and ``*_warmth`` are in 0..1."""
+
+    pid: int
+    height: float  # of the picture's height
+    width: float  # 1 is average
+    skin: str
+    hair: str
+    hair_colour: str
+    hat: str
+    hat_colour: str
+    upper_type: str
+    upper_colour: str
+    upper_material: str
+    pattern: str
+    pattern_colour: str
+    stripe_width: str  # narrow or wide: the pattern's period
+    logo: str  # none, left or centre
+    lower_type: str
+    lower_colour: str
+    lower_material: str
+    shoes_colour: str
+    bag: str
+    bag_colour: str
+    bag_side: str
+    strap_colour: str
+    tint: tuple[float, float, float]  # how this person's dyes differ from the colour chart
+    upper_nir: float
+    pattern_nir: float
+    lower_nir: float
+    hat_nir: float
+    hair_nir: float
+    shoes_nir: float
+    bag_nir: float
+    upper_warmth: float
+    lower_warmth: float
+    hat_warmth: float
+    shoes_warmth: float
+    stride: float  # 1 is average
+
+
+ATTRIBUTES = (
+    "upper_colour",
+    "lower_colour",
+    "pattern",
+    "pattern_colour",
+    "upper_type",
+    "lower_type",
+    "bag",
+    "bag_colour",
+    "strap_colour",
+    "hair",
+    "hair_colour",
+    "hat",
+    "hat_colour",
+    "shoes_colour",
+    "logo",
+    "stripe_width",
+    "skin",
+    "upper_material",
+    "lower_material",
+)
+
+
+def _pick(rng: np.random.Generator, weights: dict[str, float]) -> str:
+    total = np.cumsum(list(weights.values()))
+    return list(weights)[int(np.searchsorted(total, rng.random() * total[-1], side="right"))]
+
+
+def _one_of(rng: np.random.Generator, words: Sequence[str]) -> str:
+    return words[int(rng.integers(len(words)))]
+
+
+def _near(rng: np.random.Generator, centre: float, spread: float) -> float:
+    return round(float(np.clip(centre + rng.normal(0, spread), 0.06, 0.98)), 3)
+
+
+def _contrasting(rng: np.random.Generator, colour: str) -> str:
+    """A second colour that stands out from the first."""
+    dark = ("black", "blue", "purple", "green", "red", "brown")
+    choices = ("white", "yellow", "white", "pink") if colour in dark else ("black", "blue", "red", "purple", "white")
+    too_close = {colour, {"white": "yellow", "yellow": "white", "red": "pink", "pink": "white", "orange": "red"}.get(colour)}
+    return _one_of(rng, [word for word in choices if word not in too_close])
+
+
+def sample_identity(pid: int, *, seed: int = 0) -> Identity:
+    """The person numbered ``pid`` in the world of ``seed``; the same one at every call.
+
+    Parameters
+    ----------
+    pid
+        Person number, at least 0.
+    seed
+        World number, at least 0.
+
+    Raises
+    ------
+    OptionError
+        If either number is negative.
+    """
+    if pid < 0 or seed < 0:
+        raise OptionError(f"pid and seed count from 0: got pid={pid}, seed={seed}; give numbers of at least 0")
+    rng = np.random.default_rng([seed, pid, 11])
+    upper_type, lower_type = _pick(rng, _UPPER_TYPES), _pick(rng, _LOWER_TYPES)
+    if upper_type == "coat" and lower_type == "shorts":  # a coat would hide them
+        lower_type = "trousers"
+    upper_colour = _pick(rng, _UPPER_COLOURS)
+    upper_material = _one_of(rng, _UPPER_MATERIALS[upper_type])
+    lower_material = _one_of(rng, _LOWER_MATERIALS[lower_type])
+    bag = _pick(rng, _BAGS)
+    hat = _pick(rng, _HATS)
+    hair = _pick(rng, _HAIR)
+    pattern = _pick(rng, _PATTERNS)
+    upper_nir, upper_warmth = MATERIALS[upper_material]
+    lower_nir, lower_warmth = MATERIALS[lower_material]
+    bag_colour, hat_colour = _pick(rng, _BAG_COLOURS), _pick(rng, _UPPER_COLOURS)
+    hair_colour, second = _pick(rng, _HAIR_COLOURS), _contrasting(rng, upper_colour)
+    upper_shown = _near(rng, upper_nir, 0.09)
+    offset = rng.uniform(0.12, 0.34)  # what the pattern's dye does to near infrared
+    return Identity(
+        pid=pid,
+        height=round(float(np.clip(rng.normal(0.84, 0.045), 0.74, 0.93)), 3),
+        width=round(float(np.clip(rng.normal(1.0, 0.13), 0.76, 1.34)), 3),
+        skin=_pick(rng, _SKINS),
+        hair=hair,
+        hair_colour="none" if hair == "bald" else hair_colour,
+        hat=hat,
+        hat_colour="none" if hat == "none" else hat_colour,
+        upper_type=upper_type,
+        upper_colour=upper_colour,
+        upper_material=upper_material,
+        pattern=pattern,
+        pattern_colour="none" if pattern == "plain" else second,
+        stripe_width=_one_of(rng, ("narrow", "wide")),
+        logo=_pick(rng, {"none": 60, "left": 20, "centre": 20}),
+        lower_type=lower_type,
+        lower_colour=_pick(rng, _LOWER_COLOURS),
+        lower_material=lower_material,
+        shoes_colour=_pick(rng, _SHOES),
+        bag=bag,
+        bag_colour="none" if bag == "none" else bag_colour,
+        bag_side=_one_of(rng, ("left", "right")),
+        strap_colour="none" if bag == "none" else _one_of(rng, ("black", "brown", "white", "red")),
+        tint=tuple(round(float(value), 3) for value in rng.normal(0, 1, 3)),
+        upper_nir=upper_shown,
+        pattern_nir=round(float(upper_shown - offset if upper_shown > 0.5 else upper_shown + offset), 3),
+        lower_nir=_near(rng, lower_nir, 0.09),
+        hat_nir=_near(rng, 0.55, 0.2),
+        hair_nir=_near(rng, 0.4, 0.12),
+        shoes_nir=_near(rng, 0.5, 0.22),
+        bag_nir=_near(rng, 0.42, 0.2),
+        upper_warmth=_near(rng, upper_warmth + _INSULATION[upper_type], 0.05),
+        lower_warmth=_near(rng, lower_warmth, 0.07),
+        hat_warmth=_near(rng, 0.45, 0.1),
+        shoes_warmth=_near(rng, 0.32, 0.08),
+        stride=round(float(np.clip(rng.normal(1.0, 0.2), 0.55, 1.5)), 3),
+    )
+
+
+def attributes(identity: Identity) -> dict[str, str]:
+    """Every nameable attribute as a word; ``none`` where there is nothing to name."""
+    return {"pid": str(identity.pid)} | {name: str(getattr(identity, name)) for name in ATTRIBUTES}
+
+
+def _with_article(phrase: str) -> str:
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
+def _garments(words: dict[str, str], rng: np.random.Generator) -> list[str]:
+    """Phrases that follow "wearing"."""
+    found = []
+    if words.keys() & {"upper_colour", "pattern", "upper_type"}:
+        noun = words.get("upper_type", "top" if rng.random() < 0.75 else "upper garment")
+        looks = [words[key] for key in ("upper_colour", "pattern") if key in words]
+        if looks[1:] == ["plain"] and rng.random() < 0.5:
+            looks.pop()
+        found.append(_with_article(" ".join([*looks, noun])))
+    if words.keys() & {"lower_colour", "lower_type"}:
+        phrase = " ".join([*([words["lower_colour"]] if "lower_colour" in words else []), words.get("lower_type", "bottoms")])
+        found.append(_with_article(phrase) if phrase.endswith("skirt") else phrase)
+    if "shoes_colour" in words:
+        found.append(f"{words['shoes_colour']} shoes")
+    colour = words.get("hat_colour", "none")
+    if "hat" in words or colour != "none":
+        hat = words.get("hat", "hat")
+        found.append("no hat" if hat == "none" else _with_article(hat if colour == "none" else f"{colour} {hat}"))
+    return found
+
+
+def _hair_and_logo(words: dict[str, str]) -> list[str]:
+    """Phrases that follow "with"."""
+    found = []
+    if words.get("hair") == "bald":
+        found.append("a bald head")
+    elif "hair" in words or words.get("hair_colour", "none") != "none":
+        kinds = {"short": ("short", "hair"), "long": ("long", "hair"), "ponytail": ("", "ponytail")}
+        length, noun = kinds.get(words.get("hair", ""), ("", "hair"))
+        phrase = " ".join(word for word in (length, words.get("hair_colour", "").replace("none", ""), noun) if word)
+        found.append(_with_article(phrase) if noun == "ponytail" else phrase)
+    if "logo" in words:
+        found.append("no logo" if words["logo"] == "none" else "a logo")
+    return found
+
+
+def _carried(words: dict[str, str], rng: np.random.Generator) -> str:
+    """The closing phrase about the bag, or nothing."""
+    bag, colour = words.get("bag"), words.get("bag_colour", "none")
+    if bag == "none":
+        return _one_of(rng, ("carrying no bag", "without a bag"))
+    if bag is None and colour == "none":
+        return ""
+    phrase = " ".join(word for word in (colour.replace("none", ""), bag or "bag") if word)
+    return f"{_one_of(rng, ('carrying', 'carrying', 'with'))} {_with_article(phrase)}"
+
+
+def caption_of(identity: Identity, keys: Sequence[str], *, rng: np.random.Generator) -> str:
+    """A sentence in lower case that says what ``keys`` name and nothing else.
+
+    Parameters
+    ----------
+    keys
+        Names from `ATTRIBUTES`. A colour without its garment speaks of a top, bottoms, a hat or a bag.
+        Stripe width, strap, second colour, skin and materials have no wording and are passed over.
+    rng
+        Chooses the wording.
+
+    Returns
+    -------
+    caption
+        Under 30 tokens of CLIP's tokenizer; "a person wearing a red top" is the commonest form for a colour.
+
+    Raises
+    ------
+    OptionError
+        If a key is not an attribute.
+    """
+    unknown = [key for key in keys if key not in ATTRIBUTES]
+    if unknown:
+        raise OptionError(f"captions are made of attributes: got {unknown}; choose from {', '.join(ATTRIBUTES)}")
+    words = {key: getattr(identity, key) for key in keys}
+    garments, traits, carried = _garments(words, rng), _hair_and_logo(words), _carried(words, rng)
+    who = "a person" if rng.random() < 0.7 else _one_of(rng, ("someone", "a pedestrian", "a photo of a person"))
+    worn = " and ".join([", ".join(garments[:-1]), garments[-1]] if len(garments) > 1 else garments)
+    verb = "wearing" if rng.random() < 0.75 else "in"
+    if garments and garments[0] == "no hat":
+        verb = "wearing"
+    parts = [who, *([f"with {' and '.join(traits)}"] if traits else []), *([f"{verb} {worn}"] if worn else [])]
+    sentence = " ".join(parts)
+    if not carried:
+        return sentence
+    return f"{sentence}, {carried}" if len(parts) > 1 else f"{sentence} {carried}"

@@ -1,0 +1,1 @@
+"""Layer `view` of mswin_viz."""
