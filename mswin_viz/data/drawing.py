@@ -26,7 +26,8 @@ _Point = tuple[float, float]
 class Pose:
     """How a person stands before one camera.
 
-    ``x`` and ``top`` (crown of the head) are pixels of the finished picture, ``size`` is the body height in pixels,
+    ``x`` and ``top`` (crown of the head) are pixels of the finished picture,
+    ``size`` is the body height in pixels,
     ``phase`` is the walking phase in radians.
     """
 
@@ -71,7 +72,9 @@ def _line(sheet: _Sheet, part: str, points: Sequence[_Point], width: float) -> N
     sheet.labels.line([sheet.at(point) for point in points], fill=_ID[part], width=pixels)
 
 
-def _limb(sheet: _Sheet, part: str, joints: Sequence[_Point], widths: Sequence[float], relief: int = 190) -> None:
+def _limb(
+    sheet: _Sheet, part: str, joints: Sequence[_Point], widths: Sequence[float], relief: int = 190
+) -> None:
     """A chain of tapering segments with round joints; ``widths`` are half widths."""
     for (x0, y0), (x1, y1), w0, w1 in zip(joints, joints[1:], widths, widths[1:], strict=False):
         length = math.hypot(x1 - x0, y1 - y0) or 1e-6
@@ -127,7 +130,13 @@ def _arm(sheet: _Sheet, who: Identity, joints: Sequence[_Point], far: bool) -> N
         bulk = {"sweater": 1.0, "hoodie": 1.08, "jacket": 1.15, "coat": 1.25}[kind] * build
         _limb(sheet, "upper" + suffix, joints, (0.044 * bulk, 0.037 * bulk, 0.029 * bulk), relief)
         if kind in ("sweater", "hoodie"):
-            _limb(sheet, "upper_trim", (_between(elbow, wrist, 0.88), wrist), (0.026 * bulk, 0.024 * bulk), relief)
+            _limb(
+                sheet,
+                "upper_trim",
+                (_between(elbow, wrist, 0.88), wrist),
+                (0.026 * bulk, 0.024 * bulk),
+                relief,
+            )
 
 
 def _skirt(sheet: _Sheet, half: float, knees: Sequence[_Point], sway: float, flare: float) -> None:
@@ -136,13 +145,22 @@ def _skirt(sheet: _Sheet, half: float, knees: Sequence[_Point], sway: float, fla
     low = 0.70
     hem = [(max(right, half * 0.7) + flare + sway, low), (0.02 + sway, low + 0.012),
            (min(left, -half * 0.7) - flare + sway, low)]  # fmt: skip
-    _shape(sheet, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem, (-half * 1.12, 0.52)], 170)
+    _shape(
+        sheet, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem, (-half * 1.12, 0.52)], 170
+    )
     for share in (0.25, 0.5, 0.75):
-        _line(sheet, "lower_trim", [(half * (2 * share - 1) * 0.8, 0.53), _between(hem[2], hem[0], share)], 0.006)
+        _line(
+            sheet,
+            "lower_trim",
+            [(half * (2 * share - 1) * 0.8, 0.53), _between(hem[2], hem[0], share)],
+            0.006,
+        )
 
 
 def _hem(kind: str) -> float:
-    return {"coat": 0.645, "jacket": 0.515, "hoodie": 0.52, "sweater": 0.51, "t-shirt": 0.505, "vest": 0.5}[kind]
+    return {"coat": 0.645, "jacket": 0.515, "hoodie": 0.52, "sweater": 0.51, "t-shirt": 0.505, "vest": 0.5}[
+        kind
+    ]
 
 
 def _torso(sheet: _Sheet, who: Identity, shoulder: float, hip: float, sway: float) -> None:
@@ -157,7 +175,8 @@ def _torso(sheet: _Sheet, who: Identity, shoulder: float, hip: float, sway: floa
               (-shoulder * 0.93, 0.27), (-shoulder, 0.175)]  # fmt: skip
     _shape(sheet, "upper", points, 165)
     if kind in ("sweater", "hoodie"):
-        _shape(sheet, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018), (hip * 0.95, hem + 0.008),
+        _shape(sheet, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018),
+                                     (hip * 0.95, hem + 0.008),
                                      (-hip * 0.95, hem + 0.008)], 160)  # fmt: skip
     if kind == "coat":
         _shape(sheet, "upper_trim", [(-hip * 0.95, 0.405), (hip * 0.95, 0.405), (hip * 0.97, 0.428),
@@ -217,12 +236,24 @@ def _hat(sheet: _Sheet, who: Identity, view: str) -> None:
             for a in [math.pi * i / 12 for i in range(13)]]  # fmt: skip
     _shape(sheet, "hat", dome, 215)
     if who.hat == "beanie":
-        _shape(sheet, "hat_trim", [(-rx - 0.003, 0.036), (rx + 0.001, 0.036), (rx, 0.06), (-rx - 0.003, 0.06)], 220)
+        _shape(
+            sheet,
+            "hat_trim",
+            [(-rx - 0.003, 0.036), (rx + 0.001, 0.036), (rx, 0.06), (-rx - 0.003, 0.06)],
+            220,
+        )
         _oval(sheet, "hat_trim", (0, -0.012), (0.014, 0.014), 220)
     elif side:
-        _shape(sheet, "hat_trim", [(0.02, 0.04), (0.06, 0.042), (0.1, 0.056), (0.1, 0.063), (0.02, 0.056)], 220)
+        _shape(
+            sheet, "hat_trim", [(0.02, 0.04), (0.06, 0.042), (0.1, 0.056), (0.1, 0.063), (0.02, 0.056)], 220
+        )
     elif view == "front":
-        _shape(sheet, "hat_trim", [(-0.046, 0.045), (0.046, 0.045), (0.056, 0.062), (0, 0.054), (-0.056, 0.062)], 220)
+        _shape(
+            sheet,
+            "hat_trim",
+            [(-0.046, 0.045), (0.046, 0.045), (0.056, 0.062), (0, 0.054), (-0.056, 0.062)],
+            220,
+        )
     else:
         _line(sheet, "hat_trim", [(-0.02, 0.047), (0.02, 0.047)], 0.01)
 
@@ -244,7 +275,12 @@ def _head_front(sheet: _Sheet, who: Identity) -> None:
                                (-0.034, 0.042)], 205)  # fmt: skip
     for s in (-1, 1):
         _oval(sheet, "feature", (s * 0.017, 0.066), (0.0055, 0.0045), 200)
-        _line(sheet, "hair" if who.hair != "bald" else "skin_far", [(s * 0.009, 0.056), (s * 0.026, 0.055)], 0.006)
+        _line(
+            sheet,
+            "hair" if who.hair != "bald" else "skin_far",
+            [(s * 0.009, 0.056), (s * 0.026, 0.055)],
+            0.006,
+        )
     _line(sheet, "skin_far", [(0.001, 0.07), (0.004, 0.084), (-0.002, 0.086)], 0.005)
     _line(sheet, "feature", [(-0.012, 0.104), (0.012, 0.104)], 0.006)
 
@@ -259,7 +295,8 @@ def _head_back(sheet: _Sheet, who: Identity) -> None:
     _oval(sheet, "hair", (0, 0.055), (0.048, 0.057), 205)
     _shape(sheet, "hair", [(-0.045, 0.06), (0.045, 0.06), (0.03, 0.115), (-0.03, 0.115)], 200)
     if who.hair == "long":
-        _shape(sheet, "hair", [(-0.05, 0.05), (0.05, 0.05), (0.062, 0.12), (0.062, 0.23), (0.03, 0.255), (0, 0.248),
+        _shape(sheet, "hair", [(-0.05, 0.05), (0.05, 0.05), (0.062, 0.12), (0.062, 0.23),
+                               (0.03, 0.255), (0, 0.248),
                                (-0.03, 0.255), (-0.062, 0.23), (-0.062, 0.12)], 215)  # fmt: skip
     elif who.hair == "ponytail":
         _limb(sheet, "hair", [(0, 0.05), (0.004, 0.13), (-0.004, 0.215)], (0.018, 0.022, 0.008), 230)
@@ -269,20 +306,29 @@ def _head_back(sheet: _Sheet, who: Identity) -> None:
 def _head_side(sheet: _Sheet, who: Identity, sway: float) -> None:
     _shape(sheet, "skin", [(-0.03, 0.09), (0.022, 0.1), (0.028, 0.15), (-0.032, 0.15)], 140)
     if who.hair == "ponytail":
-        _limb(sheet, "hair", [(-0.045, 0.045), (-0.078, 0.09), (-0.082 - sway, 0.18)], (0.016, 0.022, 0.008), 170)
+        _limb(
+            sheet,
+            "hair",
+            [(-0.045, 0.045), (-0.078, 0.09), (-0.082 - sway, 0.18)],
+            (0.016, 0.022, 0.008),
+            170,
+        )
     if who.hair != "bald":
         _oval(sheet, "hair", (-0.006, 0.055), (0.054, 0.057), 190)
-    face = [(-0.03, 0.025), (0.02, 0.012), (0.043, 0.04), (0.046, 0.06), (0.06, 0.08), (0.046, 0.087), (0.047, 0.1),
+    face = [(-0.03, 0.025), (0.02, 0.012), (0.043, 0.04), (0.046, 0.06), (0.06, 0.08),
+            (0.046, 0.087), (0.047, 0.1),
             (0.042, 0.112), (0.036, 0.126), (0.012, 0.122), (-0.02, 0.1), (-0.034, 0.07)]  # fmt: skip
     if who.hair == "bald":
         _oval(sheet, "skin", (-0.006, 0.058), (0.052, 0.056), 195)
     _shape(sheet, "skin", face, 200)
     if who.hair != "bald":
-        _shape(sheet, "hair", [(0.043, 0.036), (0.028, 0.008), (-0.006, -0.002), (-0.04, 0.016), (-0.058, 0.055),
+        _shape(sheet, "hair", [(0.043, 0.036), (0.028, 0.008), (-0.006, -0.002), (-0.04, 0.016),
+                               (-0.058, 0.055),
                                (-0.046, 0.1), (-0.02, 0.105), (-0.012, 0.07), (0.004, 0.075), (0.012, 0.045),
                                (0.03, 0.03)], 210)  # fmt: skip
     if who.hair == "long":
-        _shape(sheet, "hair", [(0.004, 0.03), (0.006, 0.075), (-0.002, 0.13), (-0.01, 0.21), (-0.05 - sway, 0.235),
+        _shape(sheet, "hair", [(0.004, 0.03), (0.006, 0.075), (-0.002, 0.13), (-0.01, 0.21),
+                               (-0.05 - sway, 0.235),
                                (-0.075 - sway, 0.2), (-0.066, 0.1), (-0.056, 0.04)], 215)  # fmt: skip
     else:
         _oval(sheet, "skin", (-0.008, 0.074), (0.009, 0.014), 215)
@@ -292,7 +338,8 @@ def _head_side(sheet: _Sheet, who: Identity, sway: float) -> None:
 
 def _bag_body(sheet: _Sheet, centre: _Point, half: _Point, relief: int = 225) -> None:
     (x, y), (w, h) = centre, half
-    _shape(sheet, "bag", [(x - w * 0.9, y - h), (x + w * 0.9, y - h), (x + w, y + h * 0.8), (x + w * 0.85, y + h),
+    _shape(sheet, "bag", [(x - w * 0.9, y - h), (x + w * 0.9, y - h), (x + w, y + h * 0.8),
+                          (x + w * 0.85, y + h),
                           (x - w * 0.85, y + h), (x - w, y + h * 0.8)], relief)  # fmt: skip
     _shape(sheet, "bag_trim", [(x - w * 0.9, y - h), (x + w * 0.9, y - h), (x + w * 0.5, y - h * 0.1),
                                (x - w * 0.5, y - h * 0.1)], relief)  # fmt: skip
@@ -301,7 +348,12 @@ def _bag_body(sheet: _Sheet, centre: _Point, half: _Point, relief: int = 225) ->
 
 def _handbag(sheet: _Sheet, hand: _Point) -> None:
     x, y = hand[0], hand[1] + 0.015
-    _line(sheet, "strap", [(x - 0.035, y + 0.055), (x - 0.012, y), (x + 0.012, y), (x + 0.035, y + 0.055)], 0.011)
+    _line(
+        sheet,
+        "strap",
+        [(x - 0.035, y + 0.055), (x - 0.012, y), (x + 0.012, y), (x + 0.035, y + 0.055)],
+        0.011,
+    )
     _bag_body(sheet, (x, y + 0.095), (0.06, 0.045))
 
 
@@ -312,8 +364,19 @@ def _frontal(sheet: _Sheet, who: Identity, pose: Pose) -> None:
     right = -1 if front else 1  # where this person's right hand is in the picture
     bag_at = right if who.bag_side == "right" else -right
     if who.bag == "backpack" and front:
-        _shape(sheet, "bag", [(-shoulder * 0.8, 0.15), (shoulder * 0.8, 0.15), (shoulder * 1.1, 0.3),
-                              (shoulder * 1.02, 0.43), (-shoulder * 1.02, 0.43), (-shoulder * 1.1, 0.3)], 110)  # fmt: skip
+        _shape(
+            sheet,
+            "bag",
+            [
+                (-shoulder * 0.8, 0.15),
+                (shoulder * 0.8, 0.15),
+                (shoulder * 1.1, 0.3),
+                (shoulder * 1.02, 0.43),
+                (-shoulder * 1.02, 0.43),
+                (-shoulder * 1.1, 0.3),
+            ],
+            110,
+        )
     arms = {s: ((s * (shoulder - 0.022), 0.19), (s * (shoulder + 0.016 + 0.008 * abs(step)), 0.325),
                 (s * (shoulder + 0.018), 0.455 - 0.018 * s * step)) for s in (-1, 1)}  # fmt: skip
     legs = {s: ((s * hip * 0.52, 0.5), (s * (hip * 0.6 + 0.004), 0.715 + 0.008 * s * step),
@@ -324,7 +387,12 @@ def _frontal(sheet: _Sheet, who: Identity, pose: Pose) -> None:
     if who.lower_type == "skirt":
         _skirt(sheet, hip * 0.95, [legs[-1][1], legs[1][1]], 0.012 * step, 0.035)
     else:
-        _shape(sheet, "lower", [(-hip * 0.95, 0.44), (hip * 0.95, 0.44), (hip, 0.54), (0, 0.56), (-hip, 0.54)], 170)
+        _shape(
+            sheet,
+            "lower",
+            [(-hip * 0.95, 0.44), (hip * 0.95, 0.44), (hip, 0.54), (0, 0.56), (-hip, 0.54)],
+            170,
+        )
         _line(sheet, "lower_trim", [(0, 0.5), (0, 0.56)], 0.007)
     _torso(sheet, who, shoulder, hip, 0.01 * step)
     if front:
@@ -342,12 +410,20 @@ def _bag_frontal(sheet: _Sheet, who: Identity, frame: tuple[int, bool, float, fl
     bag_at, front, shoulder, hip = frame
     if who.bag == "backpack" and front:
         for s in (-1, 1):
-            _line(sheet, "strap", [(s * shoulder * 0.5, 0.148), (s * shoulder * 0.62, 0.25), (s * shoulder * 0.9, 0.34)], 0.022)
+            _line(
+                sheet,
+                "strap",
+                [(s * shoulder * 0.5, 0.148), (s * shoulder * 0.62, 0.25), (s * shoulder * 0.9, 0.34)],
+                0.022,
+            )
     elif who.bag == "backpack":
         w = shoulder * 0.78
-        _shape(sheet, "bag", [(-w * 0.75, 0.165), (w * 0.75, 0.165), (w, 0.22), (w * 1.04, 0.42), (w * 0.85, 0.445),
+        _shape(sheet, "bag", [(-w * 0.75, 0.165), (w * 0.75, 0.165), (w, 0.22), (w * 1.04, 0.42),
+                              (w * 0.85, 0.445),
                               (-w * 0.85, 0.445), (-w * 1.04, 0.42), (-w, 0.22)], 235)  # fmt: skip
-        _shape(sheet, "bag_trim", [(-w * 0.7, 0.32), (w * 0.7, 0.32), (w * 0.72, 0.42), (-w * 0.72, 0.42)], 245)
+        _shape(
+            sheet, "bag_trim", [(-w * 0.7, 0.32), (w * 0.7, 0.32), (w * 0.72, 0.42), (-w * 0.72, 0.42)], 245
+        )
         _line(sheet, "strap", [(-w * 0.8, 0.235), (w * 0.8, 0.235)], 0.01)
         for s in (-1, 1):
             _line(sheet, "strap", [(s * w * 0.8, 0.15), (s * w * 0.75, 0.2)], 0.02)
@@ -358,8 +434,11 @@ def _bag_frontal(sheet: _Sheet, who: Identity, frame: tuple[int, bool, float, fl
         _bag_body(sheet, (bag_at * (hip + 0.022), 0.485), (0.056, 0.052))
 
 
-def _swing(hip: _Point, angle: float, bend: float, lengths: tuple[float, float]) -> tuple[_Point, _Point, _Point]:
-    """Joints of a limb that hangs from ``hip`` at ``angle`` (forward positive), its lower half turned by ``bend``."""
+def _swing(
+    hip: _Point, angle: float, bend: float, lengths: tuple[float, float]
+) -> tuple[_Point, _Point, _Point]:
+    """Joints of a limb that hangs from ``hip`` at ``angle`` (forward positive),
+    its lower half turned by ``bend``."""
     knee = (hip[0] + lengths[0] * math.sin(angle), hip[1] + lengths[0] * math.cos(angle))
     low = angle + bend
     return hip, knee, (knee[0] + lengths[1] * math.sin(low), knee[1] + lengths[1] * math.cos(low))
@@ -372,7 +451,9 @@ def _profile(sheet: _Sheet, who: Identity, pose: Pose) -> None:
     lift = max(0.0, math.cos(pose.phase))
     depth = 0.072 * build
     near_leg = _swing((0, 0.5), swing, -0.12 - 0.5 * lift * (step < 0.3), (0.222, 0.215))
-    far_leg = _swing((0, 0.5), -swing, -0.12 - 0.5 * max(0.0, -math.cos(pose.phase)) * (step > -0.3), (0.222, 0.215))
+    far_leg = _swing(
+        (0, 0.5), -swing, -0.12 - 0.5 * max(0.0, -math.cos(pose.phase)) * (step > -0.3), (0.222, 0.215)
+    )
     near_arm = _swing((-0.004, 0.19), -swing * 0.9, 0.22, (0.145, 0.13))
     far_arm = _swing((0.004, 0.19), swing * 0.9, 0.22, (0.145, 0.13))
     near_bag = (pose.view == "right") == (who.bag_side == "right")
@@ -389,12 +470,20 @@ def _profile(sheet: _Sheet, who: Identity, pose: Pose) -> None:
         _shape(sheet, "lower", [(-depth, 0.44), (depth, 0.44), (depth * 0.95, 0.55), (-depth, 0.55)], 170)
     if who.bag == "backpack":
         b = -depth * 0.8
-        _shape(sheet, "bag", [(b, 0.165), (b - 0.06, 0.18), (b - 0.092, 0.24), (b - 0.095, 0.42), (b - 0.06, 0.445),
+        _shape(sheet, "bag", [(b, 0.165), (b - 0.06, 0.18), (b - 0.092, 0.24), (b - 0.095, 0.42),
+                              (b - 0.06, 0.445),
                               (b, 0.44)], 200)  # fmt: skip
-        _shape(sheet, "bag_trim", [(b - 0.06, 0.33), (b - 0.112, 0.34), (b - 0.112, 0.42), (b - 0.06, 0.43)], 215)
+        _shape(
+            sheet, "bag_trim", [(b - 0.06, 0.33), (b - 0.112, 0.34), (b - 0.112, 0.42), (b - 0.06, 0.43)], 215
+        )
     _torso(sheet, who, depth * 0.95, depth * 1.05, -0.02 * step)
     if who.upper_type == "hoodie":
-        _shape(sheet, "hood", [(0.035, 0.135), (-0.04, 0.13), (-0.088, 0.165), (-0.075, 0.215), (-0.03, 0.19)], 205)
+        _shape(
+            sheet,
+            "hood",
+            [(0.035, 0.135), (-0.04, 0.13), (-0.088, 0.165), (-0.075, 0.215), (-0.03, 0.19)],
+            205,
+        )
     elif who.upper_type in ("jacket", "coat", "sweater"):
         _shape(sheet, "upper_trim", [(-0.045, 0.128), (0.034, 0.135), (0.045, 0.165), (-0.05, 0.16)], 195)
     if who.upper_type in ("jacket", "coat"):

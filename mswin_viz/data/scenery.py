@@ -1,4 +1,4 @@
-"""The four places where synthetic pedestrians are seen, what stands in front of them, and what each camera adds."""
+"""The four places where synthetic pedestrians are seen, what may stand in front of them, and the cameras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ __all__ = ["CAMERAS", "MARGIN", "Camera", "Stuff", "draw_obstacle", "place", "sm
 MARGIN = 24  # pixels of place beyond each edge of the picture, so that a shot can look a little aside
 _ROWS, _COLS = 256 + 2 * MARGIN, 128 + 2 * MARGIN
 
-Stuff = tuple[tuple[int, int, int], float, float]  # RGB colour 0..255, near-infrared reflectance, warmth (both 0..1)
+Stuff = tuple[
+    tuple[int, int, int], float, float
+]  # RGB colour 0..255, near-infrared reflectance, warmth (both 0..1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def _park(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
         draw.rectangle((x - 3, 96, x + 3, 140), fill=_INDEX["trunk"])
     for _ in range(34):
         x, y, r = rng.uniform(-5, _COLS + 5), rng.uniform(88, 126), rng.uniform(9, 20)
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=_INDEX["leaves" if rng.random() < 0.55 else "leaves_dark"])
+        draw.ellipse(
+            (x - r, y - r, x + r, y + r), fill=_INDEX["leaves" if rng.random() < 0.55 else "leaves_dark"]
+        )
     draw.rectangle((0, 136, _COLS, _ROWS), fill=_INDEX["grass"])
     draw.polygon([(78, 136), (100, 136), (190, _ROWS), (-14, _ROWS)], fill=_INDEX["path_edge"])
     draw.polygon([(80, 136), (98, 136), (180, _ROWS), (-4, _ROWS)], fill=_INDEX["path"])
@@ -96,7 +100,10 @@ def _hall(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     for y in (180, 192, 210, 234, 264, 300):
         draw.line((0, y, _COLS, y), fill=_INDEX["joint"])
     for x in range(-200, _COLS + 220, 26):
-        draw.line((_COLS / 2 + (x - _COLS / 2) * 0.6, 173, _COLS / 2 + (x - _COLS / 2) * 1.7, _ROWS), fill=_INDEX["joint"])
+        draw.line(
+            (_COLS / 2 + (x - _COLS / 2) * 0.6, 173, _COLS / 2 + (x - _COLS / 2) * 1.7, _ROWS),
+            fill=_INDEX["joint"],
+        )
 
 
 def _street(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
@@ -139,7 +146,7 @@ def smooth_noise() -> Float[np.ndarray, "side side"]:
 
 @lru_cache(maxsize=len(CAMERAS))
 def place(camera: int) -> Float[np.ndarray, "rows cols 5"]:
-    """The empty place of one camera: red, green, blue (0..255), near infrared and warmth (0..255), with its margin."""
+    """The empty place of one camera with its margin: red, green, blue, near infrared, warmth (all 0..255)."""
     rng = np.random.default_rng([41, camera])
     plan = Image.new("L", (_COLS, _ROWS))
     (_park, _hall, _street, _car_park)[camera](ImageDraw.Draw(plan), rng)
@@ -147,9 +154,12 @@ def place(camera: int) -> Float[np.ndarray, "rows cols 5"]:
     scene = table[np.asarray(plan)]
     grain = smooth_noise()[:_ROWS, :_COLS, None] * np.array([0.09, 0.09, 0.09, 0.1, 0.06], np.float32)
     depth = np.linspace(1.06, 0.92, _ROWS, dtype=np.float32)[:, None, None]
-    soft = [Image.fromarray(layer).filter(ImageFilter.GaussianBlur(radius))
-            for layer, radius in zip(np.moveaxis(np.clip(scene, 0, 255).astype(np.uint8), 2, 0),
-                                     (1.1, 1.1, 1.1, 1.3, 2.2), strict=True)]  # fmt: skip
+    soft = [
+        Image.fromarray(layer).filter(ImageFilter.GaussianBlur(radius))
+        for layer, radius in zip(
+            np.moveaxis(np.clip(scene, 0, 255).astype(np.uint8), 2, 0), (1.1, 1.1, 1.1, 1.3, 2.2), strict=True
+        )
+    ]
     scene = np.stack([np.asarray(layer, np.float32) for layer in soft], axis=2)
     result = np.clip(scene * (1 + grain) * depth, 0, 255)
     result.setflags(write=False)

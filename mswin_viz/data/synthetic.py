@@ -1,6 +1,6 @@
-"""A small world of synthetic pedestrians in three aligned modalities: visible (RGB), near and thermal infrared.
+"""A world of synthetic pedestrians in three aligned modalities: visible (RGB), near and thermal infrared.
 
-Everything follows from numbers: a world seed, a person number, a camera and a shot give the same bytes at every call.
+Everything follows from numbers: world seed, person, camera and shot give the same bytes at every call.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class _Shot:
 
 def _checked(camera: int, shot: int) -> None:
     if not 0 <= camera < len(CAMERAS):
-        raise OptionError(f"there are {len(CAMERAS)} cameras, counted from 0: got camera {camera}; give 0 to {len(CAMERAS) - 1}")
+        last = len(CAMERAS) - 1
+        raise OptionError(f"cameras are counted from 0 to {last}: got camera {camera}; give one of these")
     if shot < 0:
         raise OptionError(f"shots count from 0: got {shot}; give a number of at least 0")
 
@@ -113,15 +114,18 @@ def view_of(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> str
 
 def _dyed(word: str, tint: Sequence[float], spread: float = 9.0) -> np.ndarray:
     """A colour word as this person's dye: near the chart's colour, never across to the next word."""
-    base = np.array(COLOURS[word] if word in COLOURS else (0, 0, 0), np.float32)
-    return np.clip(base * (1 + 0.07 * tint[0]) + spread * np.array([tint[1], tint[2], -tint[1]], np.float32) * 0.6, 12, 248)
+    base = np.array(COLOURS.get(word, (0, 0, 0)), np.float32)
+    cast = spread * np.array([tint[1], tint[2], -tint[1]], np.float32) * 0.6
+    return np.clip(base * (1 + 0.07 * tint[0]) + cast, 12, 248)
 
 
 def _palette(who: Identity) -> Float[np.ndarray, "parts 5"]:
     """Red, green, blue, near infrared and warmth (all 0..255) of every part."""
     skin, hair = np.array(_SKINS[who.skin], np.float32), np.array(_HAIRS[who.hair_colour], np.float32)
     upper, lower = _dyed(who.upper_colour, who.tint), _dyed(who.lower_colour, who.tint[::-1])
-    hat, bag, shoes = (_dyed(word, who.tint, 5) for word in (who.hat_colour, who.bag_colour, who.shoes_colour))
+    hat, bag, shoes = (
+        _dyed(word, who.tint, 5) for word in (who.hat_colour, who.bag_colour, who.shoes_colour)
+    )
     second = "white" if who.upper_colour in ("black", "blue", "purple", "red", "green") else "black"
     logo = _dyed(who.pattern_colour if who.pattern_colour != "none" else second, who.tint, 4)
     mark = 0.25 if who.upper_nir > 0.5 else 0.9
@@ -148,10 +152,14 @@ def _palette(who: Identity) -> Float[np.ndarray, "parts 5"]:
         "bag_trim": (bag * 0.8, who.bag_nir * 0.82, 0.12),
         "strap": (_dyed(who.strap_colour, who.tint, 4), who.bag_nir * 0.7 + 0.1, 0.2),
     }
-    return np.array([(*look[part][0], 255 * look[part][1], 255 * look[part][2]) for part in PARTS], np.float32)
+    return np.array(
+        [(*look[part][0], 255 * look[part][1], 255 * look[part][2]) for part in PARTS], np.float32
+    )
 
 
-def _pattern_mask(who: Identity, pose: Pose, labels: UInt8[np.ndarray, "rows cols"]) -> Bool[np.ndarray, "rows cols"]:
+def _pattern_mask(
+    who: Identity, pose: Pose, labels: UInt8[np.ndarray, "rows cols"]
+) -> Bool[np.ndarray, "rows cols"]:
     """Where the second colour of the upper garment's pattern lies, on the enlarged sheet."""
     scale = labels.shape[0] / SHAPE[0]
     period = (0.036 if who.stripe_width == "narrow" else 0.06) * pose.size * scale
@@ -211,7 +219,7 @@ def _figure(
     return cover, look
 
 
-def _passer_by(identity: Identity, shot: _Shot, camera: int, seed: int) -> tuple[Identity, Pose]:
+def _passer_by(identity: Identity, shot: _Shot, seed: int) -> tuple[Identity, Pose]:
     """Somebody else who walks in front of the person, mostly outside the picture."""
     other = sample_identity(identity.pid + 1_000_003, seed=seed)
     side = -1 if shot.grain[0] % 2 else 1
@@ -227,7 +235,8 @@ def _in_front(
     if shot.obstacle == "none":
         return None
     if shot.obstacle == "person":
-        return _figure(*_passer_by(identity, shot, camera, seed)[:1], shot, _passer_by(identity, shot, camera, seed)[1], CAMERAS[camera].light_from)
+        other, pose = _passer_by(identity, shot, seed)
+        return _figure(other, shot, pose, CAMERAS[camera].light_from)
     return draw_obstacle(shot.obstacle, _stream(identity, camera, shot_number, seed, 22), SHAPE)
 
 
@@ -238,7 +247,9 @@ def _shadow(pose: Pose) -> Float[np.ndarray, "rows cols"]:
     return 1 - 0.42 * np.exp(-(y**2)) * np.exp(-(x**2))
 
 
-def _scene(identity: Identity, camera: int, shot_number: int, seed: int) -> tuple[_Shot, Float[np.ndarray, "rows cols 5"]]:
+def _scene(
+    identity: Identity, camera: int, shot_number: int, seed: int
+) -> tuple[_Shot, Float[np.ndarray, "rows cols 5"]]:
     """The shot as it lies before the camera: five layers, 0..255."""
     shot = _shot_of(identity, camera, shot_number, seed)
     y, x = shot.shift
@@ -253,7 +264,9 @@ def _scene(identity: Identity, camera: int, shot_number: int, seed: int) -> tupl
     return shot, scene
 
 
-def _blurred(layer: Float[np.ndarray, "rows cols *channels"], radius: float) -> Float[np.ndarray, "rows cols *channels"]:
+def _blurred(
+    layer: Float[np.ndarray, "rows cols *channels"], radius: float
+) -> Float[np.ndarray, "rows cols *channels"]:
     image = Image.fromarray(np.clip(layer, 0, 255).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
 
@@ -262,14 +275,16 @@ def _grey(layer: Float[np.ndarray, "rows cols"]) -> UInt8[np.ndarray, "rows cols
     return np.repeat(np.clip(layer, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def render(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> dict[str, UInt8[np.ndarray, "256 128 3"]]:
+def render(
+    identity: Identity, *, camera: int, shot: int, seed: int = 0
+) -> dict[str, UInt8[np.ndarray, "256 128 3"]]:
     """One shot of a person in all modalities, aligned pixel by pixel.
 
     Parameters
     ----------
     identity
-        Who is seen. The pose, the place and the noise depend on ``identity.pid`` only, so two people who share
-        a pid and differ in a garment differ there and nowhere else.
+        Who is seen. The pose, the place and the noise depend on ``identity.pid`` only, so two people who
+        share a pid and differ in a garment differ there and nowhere else.
     camera
         0 to 3: park, hall, street, car park at night.
     shot
@@ -292,10 +307,14 @@ def render(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> dict
     made, scene = _scene(identity, camera, shot, seed)
     rng, view = _stream(identity, camera, shot, seed, 23), CAMERAS[camera]
     noise = rng.standard_normal((*SHAPE, 5), dtype=np.float32)
-    rgb = _blurred(scene[..., :3], view.blur) * (np.array(view.cast, np.float32) * made.cast * made.gain * view.gain)
+    rgb = _blurred(scene[..., :3], view.blur) * (
+        np.array(view.cast, np.float32) * made.cast * made.gain * view.gain
+    )
     rgb = (rgb - 128) * view.contrast + 128 * (0.5 + 0.5 * view.gain)
     rgb += noise[..., :3] * (view.noise * 0.6) + noise[..., 3:4] * (view.noise * 0.5)
-    near = _blurred(scene[..., 3], view.blur + 0.2) * (0.9 + 0.1 * made.gain) + noise[..., 3] * (2.5 + view.noise * 0.6)
+    near = _blurred(scene[..., 3], view.blur + 0.2) * (0.9 + 0.1 * made.gain) + noise[..., 3] * (
+        2.5 + view.noise * 0.6
+    )
     warm = 14 + 0.92 * _blurred(scene[..., 4], 1.1) + noise[..., 4] * 3.2
     return {"RGB": np.clip(rgb, 0, 255).astype(np.uint8), "NI": _grey(near), "TI": _grey(warm)}
 
@@ -308,8 +327,8 @@ def part_masks(
     Returns
     -------
     masks
-        By part: skin, hair, hat, upper, logo (a part of upper), lower, shoes, bag; all false where there is none.
-        What an obstacle covers is left out. A part's shading reaches a few pixels beyond its mask.
+        By part: skin, hair, hat, upper, logo (a part of upper), lower, shoes, bag; all false where there is
+        none. What an obstacle covers is left out. A part's shading reaches a few pixels beyond its mask.
     """
     _checked(camera, shot)
     made = _shot_of(identity, camera, shot, seed)
@@ -328,7 +347,13 @@ def _counts_checked(counts: dict[str, int], cameras: int) -> None:
         if count < 1:
             raise OptionError(f"{name} must be at least 1: got {count}; ask for one or more")
     if cameras > len(CAMERAS):
-        raise OptionError(f"there are {len(CAMERAS)} cameras: got cameras={cameras}; ask for 1 to {len(CAMERAS)}")
+        raise OptionError(
+            f"there are {len(CAMERAS)} cameras: got cameras={cameras}; ask for 1 to {len(CAMERAS)}"
+        )
+
+
+def _file_name(person: Identity, camera: int, shot: int) -> str:
+    return f"{person.pid:06d}_cam{camera + 1}_0_{shot:02d}.jpg"
 
 
 def _jpeg(picture: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
@@ -369,33 +394,49 @@ def write_samples(
     Raises
     ------
     OptionError
-        If a count is not positive, there are too few cameras, or the folder holds other files.
+        If a count is not positive, more than 4 cameras are asked for, or the folder holds other files.
     """
-    _counts_checked({"identities": identities, "cameras": cameras, "shots": shots, "first_pid": first_pid}, cameras)
+    _counts_checked(
+        {"identities": identities, "cameras": cameras, "shots": shots, "first_pid": first_pid}, cameras
+    )
     people = [sample_identity(pid, seed=seed) for pid in range(first_pid, first_pid + identities)]
-    names = [(person, camera, shot) for person in people for camera in range(cameras) for shot in range(shots)]
+    names = [
+        (person, camera, shot) for person in people for camera in range(cameras) for shot in range(shots)
+    ]
     root = Path(out) / "RGBNT201"
     table = _table(people)
-    wanted = {f"test/{m}/{p.pid:06d}_cam{c + 1}_0_{s:02d}.jpg" for p, c, s in names for m in MODALITIES} | {"attributes.csv"}
-    _refuse_other_files(root, wanted, table)
+    pictures = {f"test/{m}/{_file_name(*which)}" for which in names for m in MODALITIES}
+    _refuse_other_files(root, pictures | {"attributes.csv"}, table)
     for modality in MODALITIES:
         (root / "test" / modality).mkdir(parents=True, exist_ok=True)
+    (root / "attributes.csv").write_bytes(table)
     for person, camera, shot in names:
         for modality, picture in render(person, camera=camera, shot=shot, seed=seed).items():
-            path = root / "test" / modality / f"{person.pid:06d}_cam{camera + 1}_0_{shot:02d}.jpg"
-            path.write_bytes(_jpeg(picture))
-    (root / "attributes.csv").write_bytes(table)
+            path = root / "test" / modality / _file_name(person, camera, shot)
+            _write_unless_different(path, _jpeg(picture))
     return root
+
+
+def _write_unless_different(path: Path, content: bytes) -> None:
+    """Write a file; one that is there already must hold these very bytes."""
+    if path.exists() and path.read_bytes() != content:
+        raise OptionError(
+            f"samples never replace a different picture: {path} is one; choose or empty a folder"
+        )
+    path.write_bytes(content)
 
 
 def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
     """Only an empty folder, or one that holds this very sample set, may be written to."""
     if root.exists() and not root.is_dir():
-        raise OptionError(f"samples are written to a folder: {root} is a file; choose another folder or move it away")
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} if root.exists() else set()
+        raise OptionError(
+            f"samples are written to a folder: {root} is a file; choose another folder or move it away"
+        )
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     other = sorted(found - wanted)
-    if not other and "attributes.csv" in found and (root / "attributes.csv").read_bytes() != table:
-        other = ["attributes.csv"]
+    same_people = "attributes.csv" in found and (root / "attributes.csv").read_bytes() == table
+    if found and not other and not same_people:
+        other = sorted(found)[:1]
     if other:
         raise OptionError(
             f"samples go to an empty folder or over the same samples: {root} holds {len(other)} other "

@@ -46,12 +46,30 @@ MATERIALS = {
     "leather": (0.24, 0.46),
 }
 _UPPER_COLOURS = {name: 1.0 for name in COLOURS if name != "brown"}
-_LOWER_COLOURS = {"black": 20, "blue": 24, "grey": 16, "brown": 14, "white": 9, "green": 8, "red": 5, "purple": 4}
+_LOWER_COLOURS = {
+    "black": 20,
+    "blue": 24,
+    "grey": 16,
+    "brown": 14,
+    "white": 9,
+    "green": 8,
+    "red": 5,
+    "purple": 4,
+}
 _PATTERNS = {"plain": 37, "striped": 23, "checked": 20, "dotted": 20}
 _UPPER_TYPES = {"t-shirt": 20, "sweater": 15, "hoodie": 17, "jacket": 17, "coat": 18, "vest": 13}
 _LOWER_TYPES = {"trousers": 38, "shorts": 23, "skirt": 25, "leggings": 14}
 _BAGS = {"none": 45, "backpack": 20, "handbag": 17, "shoulder bag": 18}
-_BAG_COLOURS = {"black": 26, "brown": 18, "red": 14, "blue": 12, "green": 8, "yellow": 8, "grey": 8, "pink": 6}
+_BAG_COLOURS = {
+    "black": 26,
+    "brown": 18,
+    "red": 14,
+    "blue": 12,
+    "green": 8,
+    "yellow": 8,
+    "grey": 8,
+    "pink": 6,
+}
 _HAIR = {"short": 42, "long": 32, "ponytail": 16, "bald": 10}
 _HAIR_COLOURS = {"black": 32, "brown": 34, "blond": 20, "grey": 8, "red": 6}
 _HATS = {"none": 58, "cap": 22, "beanie": 20}
@@ -72,7 +90,14 @@ _LOWER_MATERIALS = {
     "leggings": ("nylon", "cotton", "polyester"),
 }
 # how much cooler the outside of a thicker garment is
-_INSULATION = {"t-shirt": 0.10, "vest": 0.04, "sweater": -0.04, "hoodie": -0.06, "jacket": -0.10, "coat": -0.16}
+_INSULATION = {
+    "t-shirt": 0.10,
+    "vest": 0.04,
+    "sweater": -0.04,
+    "hoodie": -0.06,
+    "jacket": -0.10,
+    "coat": -0.16,
+}
 
 
 @dataclass(frozen=True)
@@ -156,8 +181,13 @@ def _near(rng: np.random.Generator, centre: float, spread: float) -> float:
 def _contrasting(rng: np.random.Generator, colour: str) -> str:
     """A second colour that stands out from the first."""
     dark = ("black", "blue", "purple", "green", "red", "brown")
-    choices = ("white", "yellow", "white", "pink") if colour in dark else ("black", "blue", "red", "purple", "white")
-    too_close = {colour, {"white": "yellow", "yellow": "white", "red": "pink", "pink": "white", "orange": "red"}.get(colour)}
+    choices = (
+        ("white", "yellow", "white", "pink")
+        if colour in dark
+        else ("black", "blue", "red", "purple", "white")
+    )
+    alike = {"white": "yellow", "yellow": "white", "red": "pink", "pink": "white", "orange": "red"}
+    too_close = {colour, alike.get(colour)}
     return _one_of(rng, [word for word in choices if word not in too_close])
 
 
@@ -177,7 +207,9 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
         If either number is negative.
     """
     if pid < 0 or seed < 0:
-        raise OptionError(f"pid and seed count from 0: got pid={pid}, seed={seed}; give numbers of at least 0")
+        raise OptionError(
+            f"pid and seed count from 0: got pid={pid}, seed={seed}; give numbers of at least 0"
+        )
     rng = np.random.default_rng([seed, pid, 11])
     upper_type, lower_type = _pick(rng, _UPPER_TYPES), _pick(rng, _LOWER_TYPES)
     if upper_type == "coat" and lower_type == "shorts":  # a coat would hide them
@@ -254,14 +286,16 @@ def _garments(words: dict[str, str], rng: np.random.Generator) -> list[str]:
             looks.pop()
         found.append(_with_article(" ".join([*looks, noun])))
     if words.keys() & {"lower_colour", "lower_type"}:
-        phrase = " ".join([*([words["lower_colour"]] if "lower_colour" in words else []), words.get("lower_type", "bottoms")])
+        colour = [words["lower_colour"]] if "lower_colour" in words else []
+        phrase = " ".join([*colour, words.get("lower_type", "bottoms")])
         found.append(_with_article(phrase) if phrase.endswith("skirt") else phrase)
     if "shoes_colour" in words:
         found.append(f"{words['shoes_colour']} shoes")
     colour = words.get("hat_colour", "none")
     if "hat" in words or colour != "none":
         hat = words.get("hat", "hat")
-        found.append("no hat" if hat == "none" else _with_article(hat if colour == "none" else f"{colour} {hat}"))
+        phrase = hat if colour == "none" else f"{colour} {hat}"
+        found.append("no hat" if hat == "none" else _with_article(phrase))
     return found
 
 
@@ -273,7 +307,8 @@ def _hair_and_logo(words: dict[str, str]) -> list[str]:
     elif "hair" in words or words.get("hair_colour", "none") != "none":
         kinds = {"short": ("short", "hair"), "long": ("long", "hair"), "ponytail": ("", "ponytail")}
         length, noun = kinds.get(words.get("hair", ""), ("", "hair"))
-        phrase = " ".join(word for word in (length, words.get("hair_colour", "").replace("none", ""), noun) if word)
+        colour = words.get("hair_colour", "").replace("none", "")
+        phrase = " ".join(word for word in (length, colour, noun) if word)
         found.append(_with_article(phrase) if noun == "ponytail" else phrase)
     if "logo" in words:
         found.append("no logo" if words["logo"] == "none" else "a logo")
@@ -305,7 +340,8 @@ def caption_of(identity: Identity, keys: Sequence[str], *, rng: np.random.Genera
     Returns
     -------
     caption
-        Under 30 tokens of CLIP's tokenizer; "a person wearing a red top" is the commonest form for a colour.
+        "a person wearing a red top" is the commonest form for a colour. Garments, bag and hair together stay
+        under 30 tokens of CLIP's tokenizer; naming hat, shoes and logo as well can take up to about 35.
 
     Raises
     ------
@@ -314,15 +350,22 @@ def caption_of(identity: Identity, keys: Sequence[str], *, rng: np.random.Genera
     """
     unknown = [key for key in keys if key not in ATTRIBUTES]
     if unknown:
-        raise OptionError(f"captions are made of attributes: got {unknown}; choose from {', '.join(ATTRIBUTES)}")
+        choices = ", ".join(ATTRIBUTES)
+        raise OptionError(f"captions are made of attributes: got {unknown}; choose from {choices}")
     words = {key: getattr(identity, key) for key in keys}
     garments, traits, carried = _garments(words, rng), _hair_and_logo(words), _carried(words, rng)
-    who = "a person" if rng.random() < 0.7 else _one_of(rng, ("someone", "a pedestrian", "a photo of a person"))
+    who = (
+        "a person" if rng.random() < 0.7 else _one_of(rng, ("someone", "a pedestrian", "a photo of a person"))
+    )
     worn = " and ".join([", ".join(garments[:-1]), garments[-1]] if len(garments) > 1 else garments)
     verb = "wearing" if rng.random() < 0.75 else "in"
     if garments and garments[0] == "no hat":
         verb = "wearing"
-    parts = [who, *([f"with {' and '.join(traits)}"] if traits else []), *([f"{verb} {worn}"] if worn else [])]
+    parts = [
+        who,
+        *([f"with {' and '.join(traits)}"] if traits else []),
+        *([f"{verb} {worn}"] if worn else []),
+    ]
     sentence = " ".join(parts)
     if not carried:
         return sentence

@@ -241,8 +241,10 @@ function strokeEdges(ctx, edges, point, light, dark) {
 }
 
 function paintOutlines(ctx, data, look, hover, point) {
-  if (look.outline)
-    strokeEdges(ctx, data.edges, point, { width: 1, colour: "#fff" }, { width: 2.4, colour: "rgb(0 0 0 / 55%)" });
+  if (look.outline) {
+    const crisp = (r, c) => point(r, c).map((at) => at + 0.5); // a line of odd width fills whole pixels
+    strokeEdges(ctx, data.edges, crisp, { width: 1, colour: "#fff" }, { width: 3, colour: "rgb(0 0 0 / 35%)" });
+  }
   if (hover < 0 || !data.cover[hover].length) return;
   const lit = new Set(data.cover[hover]);
   const labels = data.cover.map((ids) => (ids.some((id) => lit.has(id)) ? "lit" : ""));

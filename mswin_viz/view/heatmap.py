@@ -10,29 +10,35 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import Float32, Int32, UInt8
 from matplotlib import colormaps
-from numpy import ndarray as Array
 from PIL import Image, UnidentifiedImageError
 
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int32, UInt8
+
 __all__ = ["CMAPS", "DisplayError", "HeatmapCanvas", "colour_tables", "picture_bytes"]
 
+_FREE = (
+    *("image", "title", "caption", "width", "cmap", "vmin", "vmax", "signed", "opacity", "threshold"),
+    *("outline", "busy", "stale", "layout"),
+)
+
 CMAPS = ("viridis", "cividis", "magma", "RdBu_r")
-"""Colour maps on offer, by matplotlib's names. The first is the default, the last (diverging) that of signed values."""
+"""Colour maps on offer, by matplotlib's names: the first for plain values, the last for signed ones."""
 
 
 class DisplayError(OptionError, traitlets.TraitError):
-    """A display trait of the canvas got a value it cannot show. Also a ``TraitError``: traitlets then keeps the old one."""
+    """A display trait of the canvas got a value it cannot show; the old one stays."""
 
 
-def colour_tables() -> UInt8[Array, "maps 256 3"]:
+def colour_tables() -> UInt8[np.ndarray, "maps 256 3"]:
     """Red, green and blue of every map in ``CMAPS``, as matplotlib has them.
 
     The browser gets these very bytes, so canvas and figures cannot differ.
@@ -41,7 +47,7 @@ def colour_tables() -> UInt8[Array, "maps 256 3"]:
     return np.stack([colormaps[name].resampled(256)(places, bytes=True)[:, :3] for name in CMAPS])
 
 
-def picture_bytes(image: Image.Image | UInt8[Array, "height width 3"] | bytes | None) -> bytes:
+def picture_bytes(image: Image.Image | UInt8[np.ndarray, "height width 3"] | bytes | None) -> bytes:
     """PNG file of a picture; JPEG or PNG bytes pass unchanged, None gives no picture.
 
     Raises
@@ -110,7 +116,8 @@ class HeatmapCanvas(anywidget.AnyWidget):
     opacity
         Of the heat, 0 to 1.
     threshold
-        Hide cells weaker than this fraction of the range: distance from zero if signed, from the low end if not.
+        Hide cells weaker than this fraction of the range: distance from zero if signed, else from the
+        low end.
     outline
         Draw lines between cells of different windows.
     busy, stale
@@ -136,7 +143,7 @@ class HeatmapCanvas(anywidget.AnyWidget):
     vmin = traitlets.Float(None, allow_none=True).tag(sync=True)
     vmax = traitlets.Float(None, allow_none=True).tag(sync=True)
     signed = traitlets.Bool(False).tag(sync=True)
-    opacity = traitlets.Float(0.65).tag(sync=True)
+    opacity = traitlets.Float(0.55).tag(sync=True)
     threshold = traitlets.Float(0.0).tag(sync=True)
     outline = traitlets.Bool(True).tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
@@ -151,9 +158,9 @@ class HeatmapCanvas(anywidget.AnyWidget):
 
     def set_values(
         self,
-        values: Sequence[float] | Float32[Array, "window"],
-        tokens: Sequence[Sequence[int]] | Int32[Array, "window scale"],
-        dropped: Sequence[int] | Int32[Array, "token"] = (),
+        values: Sequence[float] | Float32[np.ndarray, " window"],
+        tokens: Sequence[Sequence[int]] | Int32[np.ndarray, "window scale"],
+        dropped: Sequence[int] | Int32[np.ndarray, " token"] = (),
         *,
         grid: tuple[int, int] | None = None,
         **traits: Any,
@@ -181,7 +188,10 @@ class HeatmapCanvas(anywidget.AnyWidget):
         ShapeError
             If values, windows, dropped tokens and grid do not fit each other.
         OptionError
-            If a further trait does not exist or cannot take its value.
+            If a further trait does not exist, or (DisplayError) cannot show its value; wrong types are
+            traitlets' own TraitError.
+        ImageFileError
+            If image bytes are not a PNG or JPEG file.
         """
         rows, cols = _checked_grid(grid or (self.grid_rows, self.grid_cols))
         numbers, windows = _checked_windows(values, tokens, rows * cols)
@@ -222,11 +232,9 @@ class HeatmapCanvas(anywidget.AnyWidget):
 
 
 def _known(traits: dict[str, Any]) -> dict[str, Any]:
-    names = set(HeatmapCanvas.class_trait_names(sync=True)) | {"layout"}
-    unknown = sorted(set(traits) - names)
+    unknown = sorted(set(traits) - set(_FREE))
     if unknown:
-        public = ", ".join(sorted(n for n in names if not n.startswith("_")))
-        raise OptionError(f"the canvas has no trait {', '.join(unknown)}; its traits are {public}")
+        raise OptionError(f"no trait {', '.join(unknown)} to set here: choose from {', '.join(_FREE)}")
     return traits
 
 
@@ -239,17 +247,22 @@ def _checked_grid(grid: tuple[int, int]) -> tuple[int, int]:
 
 def _checked_windows(
     values: Any, tokens: Any, n_tokens: int
-) -> tuple[Float32[Array, "window"], Int32[Array, "window scale"]]:
+) -> tuple[Float32[np.ndarray, " window"], Int32[np.ndarray, "window scale"]]:
     numbers, windows = np.asarray(values, dtype=np.float32), _integers(tokens, "windows")
     if windows.ndim != 2 or windows.size == 0:
-        raise ShapeError(f"windows must be token indices [window scale], at least one: got shape {windows.shape}")
+        raise ShapeError(
+            f"windows must be token indices [window scale], not empty: got shape {windows.shape}"
+        )
     if numbers.shape != (len(windows),):
-        raise ShapeError(f"need one value per window: got values of shape {numbers.shape} for {len(windows)} windows")
+        got = f"values of shape {numbers.shape} for {len(windows)} windows"
+        raise ShapeError(f"need one value per window: got {got}")
     _check_inside(windows, "windows", n_tokens)
     return numbers, windows
 
 
-def _checked_dropped(dropped: Any, windows: Int32[Array, "window scale"], n_tokens: int) -> Int32[Array, "token"]:
+def _checked_dropped(
+    dropped: Any, windows: Int32[np.ndarray, "window scale"], n_tokens: int
+) -> Int32[np.ndarray, " token"]:
     tail = _integers(dropped, "dropped")
     if tail.ndim != 1:
         raise ShapeError(f"dropped must be a list of token indices: got shape {tail.shape}")
@@ -260,14 +273,14 @@ def _checked_dropped(dropped: Any, windows: Int32[Array, "window scale"], n_toke
     return tail
 
 
-def _integers(indices: Any, name: str) -> Int32[Array, "..."]:
+def _integers(indices: Any, name: str) -> Int32[np.ndarray, " ..."]:
     array = np.asarray(indices)
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise ShapeError(f"{name} must hold whole token indices: got {array.dtype}")
     return array.astype(np.int32)
 
 
-def _check_inside(indices: Int32[Array, "..."], name: str, n_tokens: int) -> None:
+def _check_inside(indices: Int32[np.ndarray, " ..."], name: str, n_tokens: int) -> None:
     if indices.size and (indices.min() < 0 or indices.max() >= n_tokens):
         got = f"{indices.min()} to {indices.max()}"
         raise ShapeError(f"{name} must hold tokens 0 to {n_tokens - 1} of this grid: got {got}")

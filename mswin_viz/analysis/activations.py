@@ -1,0 +1,299 @@
+"""What every window of a scale answers, for trained, resampled and mean kernels, and one number for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
+from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "WindowActivations",
+    "nearest_trained_scale",
+    "reduce_activations",
+    "resampled_kernel",
+    "resampling_matrix",
+    "shared_range",
+    "window_activations",
+    "windows_module",
+]
+
+Origin = Literal["trained", "resampled", "mean", "fallback"]
+_KERNELS = ("auto", "trained", "resampled", "mean")
+
+
+@dataclass(frozen=True, eq=False)
+class WindowActivations:
+    """Outputs of one scale's windows.
+
+    Attributes
+    ----------
+    values
+        Convolution outputs, bias included, ``[B, n_windows, D]`` float32.
+    origin
+        ``"trained"``; ``"resampled"`` from the kernel of ``source_scale``; ``"mean"``, the plain mean of the
+        window's tokens; ``"fallback"``, the mean of all tokens because the image has fewer than the scale.
+    geometry
+        Which tokens the windows cover.
+    scale
+        The scale asked for; above ``geometry.scale`` in a fallback.
+    source_scale
+        The trained scale the kernel comes from; None for means.
+    """
+
+    values: Float[np.ndarray, "batch window dim"]
+    origin: Origin
+    geometry: WindowGeometry
+    scale: int
+    source_scale: int | None = None
+
+
+def window_activations(
+    tokens: Tokens,
+    addon: torch.nn.Module | None,
+    scale: int,
+    *,
+    kernel: str = "auto",
+    source_scale: int | None = None,
+    stride: int | None = None,
+) -> WindowActivations:
+    """The windows' answers at any scale from 1 to N.
+
+    Parameters
+    ----------
+    tokens
+        Patch tokens of a batch.
+    addon
+        Scheme 1, scheme 2 (then the windows see the projected tokens), or None: plain means only.
+    scale
+        Tokens in a window.
+    kernel
+        ``"auto"``: the trained kernel where ``scale`` is trained, else one resampled from ``source_scale``;
+        ``"trained"``, ``"resampled"`` and ``"mean"`` insist.
+    source_scale
+        The trained scale to resample from; if None the nearest by ratio (:func:`nearest_trained_scale`).
+    stride
+        Tokens between two windows' starts; ``scale`` if None.
+
+    Raises
+    ------
+    ScaleError
+        If the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the module).
+    OptionError
+        If the kernel asked for does not exist.
+    ShapeError
+        If the tokens are not as wide as the add-on's.
+    """
+    if kernel not in _KERNELS:
+        raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")
+    module = windows_module(addon)
+    with torch.no_grad():
+        patches = _seen_patches(tokens, addon)
+        if module is not None and scale in module.scales and scale > patches.shape[1]:
+            mean = patches.mean(dim=1, keepdim=True)
+            return WindowActivations(_array(mean), "fallback", fallback_geometry(tokens.grid), int(scale))
+        geometry = windows(tokens.grid, scale, stride=stride)
+        windowed = patches[:, torch.tensor(geometry.tokens, device=patches.device)]  # [B, n, s, D]
+        if kernel == "mean" or (module is None and kernel == "auto"):
+            return WindowActivations(_array(windowed.mean(dim=2)), "mean", geometry, geometry.scale)
+        source = _source(module, scale, kernel, source_scale)
+        values = _convolved(windowed, module.sliding_windows[module.scales.index(source)])
+    origin = "trained" if source == scale else "resampled"
+    return WindowActivations(_array(values), origin, geometry, geometry.scale, source)
+
+
+def resampling_matrix(source: int, target: int) -> Float[np.ndarray, "source target"]:
+    """How much of each source tap goes to each target tap when a kernel is resized linearly.
+
+    The triangle filter of Pillow's bilinear resizing: half-pixel centres, widened when shrinking so that no
+    tap is lost. Normalised over the target, unlike there: each row sums to one, so the kernel's sum over taps
+    is kept. The identity where ``source == target``.
+    """
+    if source < 1 or target < 1:
+        raise ScaleError(f"kernels have at least one tap: got {source} and {target}")
+    centres = (np.arange(target) + 0.5) * source / target - 0.5
+    reach = max(1.0, source / target)
+    distance = np.abs(np.clip(centres, 0, source - 1)[None] - np.arange(source)[:, None])
+    weights = np.clip(1 - distance / reach, 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def resampled_kernel(
+    kernel: Float[torch.Tensor, "dim_out dim_in source"], scale: int
+) -> Float[torch.Tensor, "dim_out dim_in target"]:
+    """A kernel of another scale made from a trained one, by :func:`resampling_matrix`."""
+    matrix = torch.from_numpy(resampling_matrix(kernel.shape[2], scale)).to(kernel)
+    return kernel @ matrix
+
+
+def nearest_trained_scale(scales: Sequence[int], scale: int) -> int:
+    """The trained scale nearest by ratio, by ``|log(trained / scale)|``; the larger of two as near."""
+    return min(scales, key=lambda trained: (round(abs(math.log(trained / scale)), 12), -trained))
+
+
+def windows_module(addon: torch.nn.Module | None) -> CLIPMultiScaleSlidingWindow | None:
+    """The sliding windows inside an add-on of either scheme."""
+    if addon is None or isinstance(addon, CLIPMultiScaleSlidingWindow):
+        return addon
+    if _is_scheme_2(addon):
+        return addon.multi_scale_extractor.multi_scale_window
+    inner = getattr(addon, "multi_scale_window", None)
+    if inner is None:
+        raise OptionError(
+            "an add-on is a CLIPMultiScaleFeatureExtractor or a CLIPWithProjectionMultiScale: got a "
+            f"{type(addon).__name__}"
+        )
+    return inner
+
+
+def reduce_activations(
+    activations: WindowActivations,
+    how: str,
+    *,
+    direction: Float[np.ndarray, "*batch dim"] | None = None,
+    channel: int | None = None,
+    relative: bool = False,
+) -> Float[np.ndarray, "batch window"]:
+    """One number for each window.
+
+    Parameters
+    ----------
+    activations
+        Of one scale.
+    how
+        ``"norm"``: Euclidean length, at least 0; ``"cosine"``: to ``direction``, signed, -1..1 (0 for a
+        window of length 0); ``"channel"``: the value of ``channel``, signed.
+    direction
+        ``[D]``, or one for each image ``[B, D]``; of any length but 0.
+    channel
+        0..D-1.
+    relative
+        Divide by the mean size over the image's windows, so that scales compare: unit-free. A cosine is so
+        already.
+
+    Raises
+    ------
+    OptionError
+        If ``how`` is none of these, the channel is missing or too large, or a cosine is to be relative.
+    ShapeError
+        If the direction is missing, zero, or does not fit.
+    """
+    values = activations.values
+    if how == "cosine":
+        if relative:
+            raise OptionError(
+                "relative divides norms and channels: got how='cosine', which has no unit to remove"
+            )
+        return _cosines(values, direction)
+    if how == "norm":
+        numbers = np.linalg.norm(values, axis=2)
+    elif how == "channel":
+        if channel is None or not 0 <= channel < values.shape[2]:
+            raise OptionError(f"a channel is a whole number in 0..{values.shape[2] - 1}: got {channel}")
+        numbers = values[:, :, channel]
+    else:
+        raise OptionError(f"how must be norm, cosine or channel: got {how!r}; shares come from decompose()")
+    if not relative:
+        return numbers
+    size = np.abs(numbers).mean(axis=1, keepdims=True)
+    return np.divide(numbers, size, out=np.zeros_like(numbers), where=size > 0)
+
+
+def shared_range(arrays: Sequence[np.ndarray], *, signed: bool) -> tuple[float, float]:
+    """One colour range ``(vmin, vmax)`` for several arrays, such as all scales and images on screen.
+
+    NaN and infinities are left out. Symmetric about zero if ``signed``; ``(0, 1)`` or ``(-1, 1)`` where there
+    is nothing finite to show.
+    """
+    finite = [array[np.isfinite(array)] for array in map(np.asarray, arrays)]
+    values = np.concatenate(finite) if finite else np.empty(0)
+    if values.size == 0:
+        return (-1.0, 1.0) if signed else (0.0, 1.0)
+    if signed:
+        reach = float(np.abs(values).max()) or 1.0
+        return -reach, reach
+    return float(values.min()), float(values.max())
+
+
+def _source(module: CLIPMultiScaleSlidingWindow | None, scale: int, kernel: str, source: int | None) -> int:
+    if module is None:
+        raise OptionError(
+            f'without an add-on there is no kernel to use: got kernel={kernel!r}; use kernel="mean"'
+        )
+    if source is not None and source not in module.scales:
+        raise OptionError(f"source_scale must be one of the trained scales {module.scales}: got {source}")
+    if kernel == "trained" and (scale not in module.scales or source not in (None, scale)):
+        raise OptionError(
+            f"trained kernels exist for scales {module.scales}: got {scale}; use kernel='resampled'"
+        )
+    if source is not None:
+        return source
+    if scale in module.scales and kernel != "resampled":
+        return scale
+    return nearest_trained_scale(module.scales, scale)
+
+
+def _convolved(
+    windowed: Float[torch.Tensor, "batch window tap dim"], conv: torch.nn.Conv1d
+) -> Float[torch.Tensor, "batch window dim"]:
+    """The convolution, with the resampling moved from the kernel to the tokens: the same sum.
+
+    sum_k (sum_k' K[:, :, k'] R[k', k]) x_k = sum_k' K[:, :, k'] (sum_k R[k', k] x_k), so no resized kernel of
+    D * D * s numbers is ever made.
+    """
+    (source,) = conv.kernel_size
+    taps = windowed.transpose(2, 3)  # [B, n, D, s]
+    if taps.shape[3] != source:
+        taps = taps @ torch.from_numpy(resampling_matrix(source, taps.shape[3]).T.copy()).to(taps)
+    return torch.nn.functional.linear(taps.flatten(2), conv.weight.flatten(1), conv.bias)
+
+
+def _seen_patches(tokens: Tokens, addon: torch.nn.Module | None) -> Float[torch.Tensor, "batch token wide"]:
+    """The tokens that the windows see: the patches, projected in scheme 2, where the add-on's weights are."""
+    if addon is None:
+        return tokens.patches
+    module = addon.projection if _is_scheme_2(addon) else windows_module(addon)
+    width = addon.feat_dim if _is_scheme_2(addon) else module.feat_dim
+    if tokens.patches.shape[2] != width:
+        raise ShapeError(
+            f"tokens must be as wide as the add-on's, {width}: got patches {tuple(tokens.patches.shape)}; "
+            "use the add-on that was trained for this model"
+        )
+    weight = next(module.parameters())
+    patches = tokens.patches.to(weight)
+    return module(patches) if _is_scheme_2(addon) else patches
+
+
+def _cosines(
+    values: Float[np.ndarray, "batch window dim"], direction: Float[np.ndarray, "*batch dim"] | None
+) -> Float[np.ndarray, "batch window"]:
+    batch, _, dim = values.shape
+    shape = None if direction is None else np.shape(direction)
+    if shape not in ((dim,), (batch, dim)):
+        raise ShapeError(f"a cosine needs a direction of shape ({dim},) or ({batch}, {dim}): got {shape}")
+    along = np.broadcast_to(np.asarray(direction, dtype=values.dtype), (batch, dim))
+    length = np.linalg.norm(along, axis=1)
+    if not (length > 0).all():
+        raise ShapeError("a cosine needs a direction of some length: got a zero vector")
+    lengths = np.linalg.norm(values, axis=2) * length[:, None]
+    dots = np.einsum("bnd,bd->bn", values, along)
+    return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1, 1)
+
+
+def _is_scheme_2(addon: torch.nn.Module | None) -> bool:
+    return isinstance(addon, CLIPWithProjectionMultiScale)
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy()

@@ -1,0 +1,277 @@
+"""Exact additive shares of the CLS token, every window, every token and the biases in a score.
+
+For a direction ``v`` the score is ``v . enhanced``. With the ReLU gates frozen as they stand at this input
+the add-on is linear in the tokens, so the score splits exactly into ``v . cls``, one share for each window
+(which splits further over its tokens), and one share of all biases together. A share is not an ablation:
+taking a window away can flip gates (:mod:`mswin_viz.analysis.ablation`).
+
+A fusion may differ from the trained one: each slot is on, off, or given another scale (:class:`Slot`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.activations import Origin
+from mswin_viz.analysis.fusion import (
+    FusionState,
+    FusionWeights,
+    Slot,
+    SlotWindows,
+    enhanced_cls,
+    fusion_state,
+    fusion_weights,
+    slot_pooled,
+)
+from mswin_viz.analysis.windows import WindowGeometry
+from mswin_viz.errors import ShapeError
+from mswin_viz.model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = [
+    "Decomposition",
+    "FusionWeights",
+    "PairDecomposition",
+    "Slot",
+    "SlotShares",
+    "decompose",
+    "decompose_fusion",
+    "decompose_pair",
+    "direction_of_each",
+    "enhanced_cls",
+    "fusion_weights",
+    "slot_pooled",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class SlotShares:
+    """Shares of one slot of the fusion.
+
+    Attributes
+    ----------
+    slot, origin, geometry
+        What stands in the slot, where its kernel comes from, and which tokens its windows cover.
+    windows, tokens
+        Shares ``[B, n_windows]`` and ``[B, N]``; a token no window covers has 0.
+    bias
+        The convolution bias' part of the bias share, ``[B]``.
+    """
+
+    slot: Slot
+    origin: Origin
+    geometry: WindowGeometry
+    windows: Float[np.ndarray, "batch window"]
+    tokens: Float[np.ndarray, "batch token"]
+    bias: Float[np.ndarray, " batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """``cls + all windows + bias = score``, for each image of a batch; float64.
+
+    Attributes
+    ----------
+    score
+        ``v . enhanced``, computed on its own, ``[B]``.
+    cls, bias
+        Shares of the CLS token and of all biases, ``[B]``.
+    windows, tokens
+        Scale -> shares ``[B, n_windows]`` and ``[B, N]``; slots of equal scale are added up, slots that are
+        off are left out.
+    slots
+        The same for each slot in fusion order; None where a slot is off.
+    norm, plain_norm, direction_norm
+        Lengths of the enhanced CLS, the CLS and the direction, ``[B]``.
+    enhanced
+        The enhanced CLS, ``[B, D]``.
+    gates
+        Which ReLU gates are open, ``[B, hidden]``.
+    residual
+        ``|sum of shares - score|`` over the sum of the shares' sizes, ``[B]``; rounding only.
+    """
+
+    score: Float[np.ndarray, " batch"]
+    cls: Float[np.ndarray, " batch"]
+    windows: Mapping[int, Float[np.ndarray, "batch window"]]
+    tokens: Mapping[int, Float[np.ndarray, "batch token"]]
+    bias: Float[np.ndarray, " batch"]
+    norm: Float[np.ndarray, " batch"]
+    residual: Float[np.ndarray, " batch"]
+    enhanced: Float[np.ndarray, "batch dim"]
+    slots: tuple[SlotShares | None, ...]
+    plain_norm: Float[np.ndarray, " batch"]
+    direction_norm: Float[np.ndarray, " batch"]
+    gates: Bool[np.ndarray, "batch hidden"]
+
+    def cosine(self) -> Decomposition:
+        """The same shares of the cosine between the enhanced CLS and the direction.
+
+        Score and shares are divided by ``norm`` (frozen as it stands here) and by ``direction_norm``. The CLS
+        share is not the plain cosine, whose norm is ``plain_norm``. NaN where either vector is zero.
+        """
+        lengths = self.norm * self.direction_norm
+        factor = np.divide(1, lengths, out=np.full_like(lengths, np.nan), where=lengths > 0)
+        each = factor[:, None]
+        return replace(
+            self,
+            score=self.score * factor,
+            cls=self.cls * factor,
+            bias=self.bias * factor,
+            windows={scale: shares * each for scale, shares in self.windows.items()},
+            tokens={scale: shares * each for scale, shares in self.tokens.items()},
+            slots=tuple(
+                s and replace(s, windows=s.windows * each, tokens=s.tokens * each, bias=s.bias * factor)
+                for s in self.slots
+            ),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PairDecomposition:
+    """The cosine similarity of pairs of enhanced CLS tokens, split from either side.
+
+    Attributes
+    ----------
+    similarity
+        ``[B]``, -1..1.
+    a, b
+        Shares of the first image's windows along the second's feature, and the other way round; both add up
+        to ``similarity``.
+    """
+
+    similarity: Float[np.ndarray, " batch"]
+    a: Decomposition
+    b: Decomposition
+
+
+def decompose(
+    tokens: Tokens, addon: torch.nn.Module | None, direction: Float[np.ndarray, "*batch dim"] | torch.Tensor
+) -> Decomposition:
+    """Split the score ``direction . enhanced`` into exact shares; evaluation mode, float64 inside.
+
+    Parameters
+    ----------
+    tokens
+        Tokens of a batch.
+    addon
+        A scheme-1 add-on; None gives the plain CLS, whose share is the whole score.
+    direction
+        ``[D]``, or one for each image ``[B, D]``.
+
+    Raises
+    ------
+    OptionError
+        For scheme 2, whose LayerNorms are not linear.
+    ShapeError
+        If the direction does not fit the tokens.
+    """
+    return decompose_fusion(tokens, None if addon is None else fusion_weights(addon), direction)
+
+
+def decompose_fusion(
+    tokens: Tokens,
+    weights: FusionWeights | None,
+    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
+    *,
+    slots: Sequence[Slot] | None = None,
+    pooled: Sequence[Float[np.ndarray, "batch dim"] | None] | None = None,
+) -> Decomposition:
+    """:func:`decompose` with weights copied before, and any :class:`Slot` in each place of the fusion.
+
+    ``slots`` and ``pooled`` as in :func:`mswin_viz.analysis.fusion.fusion_state`.
+    """
+    weights = _no_weights(tokens.cls.shape[1]) if weights is None else weights
+    v = direction_of_each(direction, tokens)
+    state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
+    gated = state.gates * (v @ weights.W2)  # [B, hidden]: how the score moves with h
+    back = gated @ weights.W1  # [B, slots * D]: r_s side by side
+    width = weights.dim
+    shares = tuple(
+        None if seen.origin == "off" else _slot_shares(seen, weights, back[:, i * width : (i + 1) * width])
+        for i, seen in enumerate(state.slots)
+    )
+    bias = gated @ weights.b1 + v @ weights.b2 + sum(s.bias for s in shares if s is not None)
+    return _record(state, v, bias, shares)
+
+
+def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
+    """Split the similarity of image pairs, query ``a`` and gallery ``b``, from either side.
+
+    Raises
+    ------
+    ShapeError
+        If there are not as many ``a`` as ``b``.
+    """
+    if a_tokens.cls.shape != b_tokens.cls.shape:
+        raise ShapeError(
+            f"pairs need as many images on either side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
+            f"{tuple(b_tokens.cls.shape)}; repeat the query's tokens, for example tokens[[0, 0, 0]]"
+        )
+    weights = _no_weights(a_tokens.cls.shape[1]) if addon is None else fusion_weights(addon)
+    a = decompose_fusion(a_tokens, weights, enhanced_cls(b_tokens, weights)).cosine()
+    b = decompose_fusion(b_tokens, weights, a.enhanced).cosine()
+    return PairDecomposition(a.score, a, b)
+
+
+def direction_of_each(
+    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens
+) -> Float[np.ndarray, "batch dim"]:
+    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``."""
+    if isinstance(direction, torch.Tensor):
+        direction = direction.detach().double().cpu().numpy()
+    v, shape = np.asarray(direction, dtype=np.float64), tuple(tokens.cls.shape)
+    if v.shape not in (shape, shape[1:]):
+        raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
+    return np.broadcast_to(v, shape)
+
+
+def _slot_shares(seen: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]) -> SlotShares:
+    batch, n_windows, _, _ = seen.tokens.shape
+    each = np.einsum("bntd,bdt->bnt", seen.tokens, seen.taps(weights, r)) / n_windows
+    on_tokens = np.zeros((batch, seen.geometry.n_tokens))
+    on_tokens[:, seen.geometry.tokens.ravel()] = each.reshape(batch, -1)
+    bias = r @ seen.bias(weights)
+    return SlotShares(seen.slot, seen.origin, seen.geometry, each.sum(axis=2), on_tokens, bias)
+
+
+def _record(
+    state: FusionState,
+    v: Float[np.ndarray, "batch dim"],
+    bias: Float[np.ndarray, " batch"],
+    slots: tuple[SlotShares | None, ...],
+) -> Decomposition:
+    by_window, by_token = {}, {}
+    for shares in (s for s in slots if s is not None):
+        scale = shares.slot.scale
+        by_window[scale] = by_window.get(scale, 0) + shares.windows
+        by_token[scale] = by_token.get(scale, 0) + shares.tokens
+    cls, score = (v * state.cls).sum(axis=1), (v * state.enhanced).sum(axis=1)
+    total = cls + bias + sum(shares.sum(axis=1) for shares in by_window.values())
+    size = np.abs(cls) + np.abs(bias) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
+    return Decomposition(
+        score=score,
+        cls=cls,
+        windows=by_window,
+        tokens=by_token,
+        bias=bias,
+        norm=np.linalg.norm(state.enhanced, axis=1),
+        residual=np.abs(total - score) / np.maximum(size, np.finfo(float).tiny),
+        enhanced=state.enhanced,
+        slots=slots,
+        plain_norm=np.linalg.norm(state.cls, axis=1),
+        direction_norm=np.linalg.norm(v, axis=1),
+        gates=state.gates,
+    )
+
+
+def _no_weights(dim: int) -> FusionWeights:
+    """No slot and no hidden unit: the enhanced CLS is the CLS."""
+    return FusionWeights((), (), (), np.zeros((0, 0)), np.zeros(0), np.zeros((dim, 0)), np.zeros(dim))

@@ -1,0 +1,298 @@
+"""A scheme-1 add-on as plain float64 arrays, with its fusion open to change slot by slot.
+
+The weights are copied once (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
+given another scale (:class:`Slot`) at the cost of a few matrix-vector products, with no torch and no module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.activations import Origin, resampling_matrix, windows_module
+from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
+from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = [
+    "FusionState",
+    "FusionWeights",
+    "Slot",
+    "SlotWindows",
+    "enhanced_cls",
+    "fusion_state",
+    "fusion_weights",
+    "slot_pooled",
+]
+
+_KERNELS = ("trained", "mean", "off")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What stands in one slot of the fusion.
+
+    Attributes
+    ----------
+    scale
+        Tokens in a window.
+    kernel
+        ``"trained"``: the slot's own kernel, resampled if ``scale`` is not the slot's own; ``"mean"``: the
+        plain window mean, without a bias; ``"off"``: the slot's pooled vector is zero.
+    """
+
+    scale: int
+    kernel: Literal["trained", "mean", "off"] = "trained"
+
+    def __post_init__(self) -> None:
+        if self.kernel not in _KERNELS:
+            raise OptionError(f"a slot's kernel must be one of {', '.join(_KERNELS)}: got {self.kernel!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class FusionWeights:
+    """A read-only float64 copy of a scheme-1 add-on's weights, in the symbols of the formulas.
+
+    Attributes
+    ----------
+    scales
+        Trained scale of each slot.
+    kernels, conv_biases
+        ``K_s [D, D, s]`` (out, in, tap) and ``c_s [D]`` of each slot.
+    W1, b1, W2, b2
+        The two Linears of the fusion: ``ms = W2 relu(W1 [p_1; p_2; ...] + b1) + b2``.
+    """
+
+    scales: tuple[int, ...]
+    kernels: tuple[Float[np.ndarray, "dim_out dim_in tap"], ...]
+    conv_biases: tuple[Float[np.ndarray, " dim"], ...]
+    W1: Float[np.ndarray, "hidden slots_times_dim"]
+    b1: Float[np.ndarray, " hidden"]
+    W2: Float[np.ndarray, "dim hidden"]
+    b2: Float[np.ndarray, " dim"]
+
+    @property
+    def dim(self) -> int:
+        """Width ``D`` of the tokens."""
+        return len(self.b2)
+
+    @property
+    def trained_slots(self) -> tuple[Slot, ...]:
+        """Every slot on, at its own scale."""
+        return tuple(Slot(scale) for scale in self.scales)
+
+
+@dataclass(frozen=True, eq=False)
+class SlotWindows:
+    """The windows that one slot sees in a batch.
+
+    Attributes
+    ----------
+    slot, index
+        What stands in the slot, and its place in the fusion.
+    origin
+        Where its kernel comes from: ``"trained"``, ``"resampled"``, ``"mean"``, ``"fallback"`` (a trained
+        scale above N: the mean of all tokens) or ``"off"``.
+    geometry
+        Which tokens the windows cover; None where the slot is off.
+    tokens
+        ``[B, n_windows, s, D]``; no window where the slot is off.
+    """
+
+    slot: Slot
+    index: int
+    origin: Origin | Literal["off"]
+    geometry: WindowGeometry | None
+    tokens: Float[np.ndarray, "batch window tap dim"]
+
+    def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
+        """p_s: the mean over windows of the convolution, its bias included."""
+        if self.origin == "off":
+            return np.zeros((self.tokens.shape[0], self.tokens.shape[3]))
+        phases = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
+        return self._terms(phases, weights)[:, 0] + self.bias(weights)
+
+    def terms(self, weights: FusionWeights, window: int | slice) -> Float[np.ndarray, "batch window dim"]:
+        """sum_k K_s[:, :, k] x of the chosen windows: the convolution without its bias."""
+        chosen = slice(window, window + 1) if isinstance(window, int) else window
+        return self._terms(self.tokens[:, chosen], weights)
+
+    def taps(
+        self, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]
+    ) -> Float[np.ndarray, "batch dim tap"]:
+        """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""
+        scale = self.tokens.shape[2]
+        if self.origin in ("mean", "fallback"):
+            return np.repeat(r[:, :, None] / scale, scale, axis=2)
+        kernel = weights.kernels[self.index]
+        own = (r @ kernel.reshape(len(kernel), -1)).reshape(*r.shape, -1)  # [B, D, S]
+        return own if self.origin == "trained" else own @ self._matrix(weights)
+
+    def bias(self, weights: FusionWeights) -> Float[np.ndarray, " dim"]:
+        """c_s; zero where no kernel of the add-on is used."""
+        has_kernel = self.origin in ("trained", "resampled")
+        return weights.conv_biases[self.index] if has_kernel else np.zeros(self.tokens.shape[3])
+
+    def _terms(self, windowed: np.ndarray, weights: FusionWeights) -> Float[np.ndarray, "batch window dim"]:
+        if self.origin in ("mean", "fallback"):
+            return windowed.mean(axis=2)
+        taps = windowed.swapaxes(2, 3)  # [B, n, D, s]
+        if self.origin == "resampled":
+            taps = taps @ self._matrix(weights).T  # [B, n, D, S]
+        kernel = weights.kernels[self.index]
+        return taps.reshape(*taps.shape[:2], -1) @ kernel.reshape(len(kernel), -1).T
+
+    def _matrix(self, weights: FusionWeights) -> Float[np.ndarray, "source target"]:
+        return resampling_matrix(weights.scales[self.index], self.slot.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class FusionState:
+    """Everything the fusion computes at one input, float64.
+
+    Attributes
+    ----------
+    cls, enhanced
+        The CLS tokens before and after, ``[B, D]``.
+    hidden, gates
+        ``h [B, hidden]`` before the ReLU, and whether each gate is open.
+    slots
+        What each slot sees, in fusion order.
+    """
+
+    cls: Float[np.ndarray, "batch dim"]
+    enhanced: Float[np.ndarray, "batch dim"]
+    hidden: Float[np.ndarray, "batch hidden"]
+    gates: Bool[np.ndarray, "batch hidden"]
+    slots: tuple[SlotWindows, ...]
+
+
+def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
+    """A float64 copy of a scheme-1 add-on's weights as they are now, for repeated use.
+
+    Raises
+    ------
+    OptionError
+        For scheme 2, whose LayerNorms are not linear.
+    """
+    if isinstance(addon, CLIPWithProjectionMultiScale):
+        raise OptionError(
+            "shares are exact for scheme 1 only: got a CLIPWithProjectionMultiScale (scheme 2), whose "
+            "LayerNorms are not linear in the tokens; use a CLIPMultiScaleFeatureExtractor"
+        )
+    module = windows_module(addon)
+    if module is None:
+        raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
+    first, last = module.fusion[0], module.fusion[-1]
+    return FusionWeights(
+        module.scales,
+        tuple(_copied(conv.weight) for conv in module.sliding_windows),
+        tuple(_copied(conv.bias) for conv in module.sliding_windows),
+        *(_copied(p) for p in (first.weight, first.bias, last.weight, last.bias)),
+    )
+
+
+def fusion_state(
+    tokens: Tokens,
+    weights: FusionWeights,
+    *,
+    slots: Sequence[Slot] | None = None,
+    pooled: Sequence[Float[np.ndarray, "batch dim"] | None] | None = None,
+) -> FusionState:
+    """Run the fusion on a batch.
+
+    Parameters
+    ----------
+    tokens
+        Tokens of a batch.
+    weights
+        From :func:`fusion_weights`.
+    slots
+        One for each of ``weights.scales``; all on at their own scale if None.
+    pooled
+        Results of :func:`slot_pooled` kept from before, one for each slot; None where it is to be computed.
+
+    Raises
+    ------
+    ScaleError
+        If a slot's scale is outside 1..N, unless it is the slot's own.
+    ShapeError
+        If there are not as many slots as scales, or the tokens are not as wide as the weights.
+    """
+    slots = weights.trained_slots if slots is None else tuple(slots)
+    pooled = [None] * len(slots) if pooled is None else list(pooled)
+    if not len(slots) == len(pooled) == len(weights.scales):
+        raise ShapeError(
+            f"a fusion of scales {weights.scales} has {len(weights.scales)} slots: got {len(slots)} slots "
+            f"and {len(pooled)} pooled vectors"
+        )
+    cls, patches = _float64(tokens.cls), _checked_patches(tokens, weights)
+    seen = tuple(_slot_windows(patches, tokens.grid, weights, i, slot) for i, slot in enumerate(slots))
+    given = [view.pooled(weights) if p is None else p for view, p in zip(seen, pooled, strict=True)]
+    hidden = np.concatenate([np.zeros((len(cls), 0)), *given], axis=1) @ weights.W1.T + weights.b1
+    gates = hidden > 0
+    enhanced = cls + np.where(gates, hidden, 0) @ weights.W2.T + weights.b2
+    return FusionState(cls, enhanced, hidden, gates, seen)
+
+
+def enhanced_cls(
+    tokens: Tokens, weights: FusionWeights, slots: Sequence[Slot] | None = None
+) -> Float[np.ndarray, "batch dim"]:
+    """The enhanced CLS tokens of a batch, with any :class:`Slot` in each place of the fusion; float64."""
+    return fusion_state(tokens, weights, slots=slots).enhanced
+
+
+def slot_pooled(
+    tokens: Tokens, weights: FusionWeights, index: int, slot: Slot | None = None
+) -> Float[np.ndarray, "batch dim"]:
+    """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
+    slot = weights.trained_slots[index] if slot is None else slot
+    return _slot_windows(_checked_patches(tokens, weights), tokens.grid, weights, index, slot).pooled(weights)
+
+
+def _slot_windows(
+    patches: Float[np.ndarray, "batch token dim"],
+    grid: tuple[int, int],
+    weights: FusionWeights,
+    index: int,
+    slot: Slot,
+) -> SlotWindows:
+    batch, n_tokens, dim = patches.shape
+    if slot.kernel == "off":
+        return SlotWindows(slot, index, "off", None, np.zeros((batch, 0, 1, dim)))
+    own = slot.scale == weights.scales[index]
+    if own and slot.scale > n_tokens:
+        geometry, origin = fallback_geometry(grid), "fallback"
+    else:
+        geometry = windows(grid, slot.scale)
+        origin = "mean" if slot.kernel == "mean" else "trained" if own else "resampled"
+    return SlotWindows(slot, index, origin, geometry, patches[:, geometry.tokens])
+
+
+def _checked_patches(tokens: Tokens, weights: FusionWeights) -> Float[np.ndarray, "batch token dim"]:
+    if tokens.patches.shape[2] != weights.dim:
+        raise ShapeError(
+            f"tokens must be as wide as the add-on's, {weights.dim}: got patches "
+            f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
+        )
+    return _float64(tokens.patches)
+
+
+def _copied(parameter: torch.Tensor) -> np.ndarray:
+    array = np.array(_float64(parameter))
+    array.setflags(write=False)
+    return array
+
+
+def _float64(values: np.ndarray | torch.Tensor) -> np.ndarray:
+    if isinstance(values, torch.Tensor):
+        values = values.detach().double().cpu().numpy()
+    return np.asarray(values, dtype=np.float64)

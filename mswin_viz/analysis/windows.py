@@ -1,0 +1,182 @@
+"""Geometry of 1-D windows: which patch tokens each covers, and what that looks like on the 2-D grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from mswin_viz.errors import ScaleError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+__all__ = ["WindowGeometry", "describe", "fallback_geometry", "windows"]
+
+_NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+_FRACTIONS = {2: "half a row", 3: "a third of a row", 4: "a quarter of a row", 8: "an eighth of a row"}
+
+
+@dataclass(frozen=True, eq=False)
+class WindowGeometry:
+    """Windows of one scale over the row-major patch tokens of one grid.
+
+    Attributes
+    ----------
+    grid
+        ``(rows, cols)``.
+    scale, stride
+        Tokens in a window, and tokens from one window's start to the next.
+    tokens
+        Token indices of each window, ``[n_windows, scale]``; read-only.
+    dropped
+        Indices of the tokens that no window covers; read-only.
+    pieces
+        Number of connected pieces (4-neighbourhood) of each window on the grid, ``[n_windows]``.
+    """
+
+    grid: tuple[int, int]
+    scale: int
+    stride: int
+    tokens: Int[np.ndarray, "window scale"]
+    dropped: Int[np.ndarray, " token"]
+    pieces: Int[np.ndarray, " window"]
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows."""
+        return len(self.tokens)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of patch tokens on the grid."""
+        return self.grid[0] * self.grid[1]
+
+
+def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> WindowGeometry:
+    """The windows a strided convolution without padding sees.
+
+    Parameters
+    ----------
+    grid
+        ``(rows, cols)`` of patch tokens, row-major.
+    scale
+        Tokens in a window, 1..N.
+    stride
+        Tokens between the starts of two windows; ``scale`` if None, so that windows do not overlap.
+
+    Raises
+    ------
+    ShapeError
+        If the grid has no token.
+    ScaleError
+        If the scale is outside 1..N or the stride is below 1.
+    """
+    rows, cols = (int(n) for n in grid)
+    if rows < 1 or cols < 1:
+        raise ShapeError(f"a grid needs at least one row and one column: got {rows}x{cols}")
+    n_tokens = rows * cols
+    if not _is_whole(scale) or not 1 <= scale <= n_tokens:
+        raise ScaleError(
+            f"a scale is a whole number of tokens in 1..{n_tokens} on a {rows}x{cols} grid: got {scale!r}"
+        )
+    if stride is not None and (not _is_whole(stride) or stride < 1):
+        raise ScaleError(f"a stride is a whole number of tokens of at least 1: got {stride!r}")
+    return _windows((rows, cols), int(scale), int(scale if stride is None else stride))
+
+
+def fallback_geometry(grid: tuple[int, int]) -> WindowGeometry:
+    """One pseudo-window of all tokens: what a scale larger than the image sees."""
+    return windows(grid, grid[0] * grid[1])
+
+
+def describe(geometry: WindowGeometry) -> str:
+    """The windows in words: how many, what each is on the grid, and which tokens none covers.
+
+    For example "32 windows, each half a row of the 16x8 grid", or "49 windows of 4 tokens; 7 wrap a row end
+    (two pieces)".
+    """
+    parts = [_shapes_in_words(geometry)]
+    if geometry.stride != geometry.scale and geometry.n_windows > 1:
+        parts.append(f"one starts every {_counted(geometry.stride, 'token')}")
+    parts += _row_ends_in_words(geometry)
+    parts += _dropped_in_words(geometry)
+    return "; ".join(parts)
+
+
+@lru_cache(maxsize=512)
+def _windows(grid: tuple[int, int], scale: int, stride: int) -> WindowGeometry:
+    n_tokens = grid[0] * grid[1]
+    starts = np.arange(0, n_tokens - scale + 1, stride)
+    tokens = starts[:, None] + np.arange(scale)
+    dropped = np.setdiff1d(np.arange(n_tokens), tokens)
+    pieces = _n_pieces(grid, tokens)
+    for array in (tokens, dropped, pieces):
+        array.setflags(write=False)
+    return WindowGeometry(grid, scale, stride, tokens, dropped, pieces)
+
+
+def _n_pieces(grid: tuple[int, int], tokens: Int[np.ndarray, "window scale"]) -> Int[np.ndarray, " window"]:
+    n_windows, flat = len(tokens), np.zeros((len(tokens), grid[0] * grid[1]), bool)
+    np.put_along_axis(flat, tokens, True, axis=1)
+    within_a_window = np.zeros((3, 3, 3), bool)
+    within_a_window[1] = ndimage.generate_binary_structure(2, 1)
+    labels, n_pieces = ndimage.label(flat.reshape(n_windows, *grid), within_a_window)
+    window_of_piece = np.zeros(n_pieces + 1, np.int64)
+    window_of_piece[labels] = np.arange(n_windows)[:, None, None]
+    return np.bincount(window_of_piece[1:], minlength=n_windows)
+
+
+def _shapes_in_words(geometry: WindowGeometry) -> str:
+    (rows, cols), scale = geometry.grid, geometry.scale
+    count = _counted(geometry.n_windows, "window")
+    name = f"the {rows}x{cols} grid"
+    if scale == geometry.n_tokens:
+        return f"{count}, the whole of {name}"
+    each = "each " if geometry.n_windows > 1 else ""
+    if scale == 1:
+        return f"{count}, {each}a single token of {name}"
+    if scale % cols == 0 and geometry.stride % cols == 0:
+        n_rows = scale // cols
+        return f"{count}, {each}{_NUMBERS.get(n_rows, n_rows)} full row{'s' * (n_rows > 1)} of {name}"
+    if cols % scale == 0 and geometry.stride % scale == 0 and cols // scale in _FRACTIONS:
+        return f"{count}, {each}{_FRACTIONS[cols // scale]} of {name}"
+    return f"{count} of {scale} tokens"
+
+
+def _row_ends_in_words(geometry: WindowGeometry) -> list[str]:
+    cols = geometry.grid[1]
+    if geometry.scale % cols == 0 and geometry.stride % cols == 0:
+        return []
+    torn = int((geometry.pieces > 1).sum())
+    crossing = int((geometry.tokens[:, 0] // cols != geometry.tokens[:, -1] // cols).sum())
+    everyone = geometry.n_windows > 1
+    said = []
+    if torn:
+        which = "all" if everyone and torn == geometry.n_windows else str(torn)
+        said.append(f"{which} wrap{'' if torn > 1 else 's'} a row end (two pieces)")
+    if whole := crossing - torn:
+        which = "all" if everyone and whole == geometry.n_windows else str(whole)
+        said.append(f"{which} cross{'' if whole > 1 else 'es'} a row end in one piece")
+    return said
+
+
+def _dropped_in_words(geometry: WindowGeometry) -> list[str]:
+    n_dropped = len(geometry.dropped)
+    if n_dropped == 0:
+        return []
+    at_the_end = geometry.n_tokens - 1 - int(geometry.tokens[-1, -1])
+    if at_the_end == n_dropped:
+        return [f"{_counted(n_dropped, 'token')} at the end {'is' if n_dropped == 1 else 'are'} dropped"]
+    return [f"{_counted(n_dropped, 'token')} in no window, {at_the_end} of them at the end"]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)

@@ -1,0 +1,349 @@
+"""Any open_clip image tower with a CLS feature -> projected CLS and patch tokens."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import open_clip
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+from tqdm.auto import tqdm
+
+from mswin_viz.data.images import ImageSource, check_orientation, open_image
+from mswin_viz.errors import DeviceError, ImageError, OptionError, PromptError, WeightsError, WeightsNotFoundError
+from mswin_viz.model.checkpoints import EMBEDDED, addon_in, load_addon
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["Model", "load_model"]
+
+Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale
+_UNTRAINED = "untrained window mean, zero shift"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A CLIP, the add-on behind it, and the device they run on.
+
+    Attributes
+    ----------
+    tower
+        open_clip's model and what is known of its weights.
+    addon
+        The multi-scale module; None for plain CLIP.
+    addon_origin
+        Where the add-on's weights come from, in words.
+    device
+        Where ``encode`` runs and tokens lie.
+    """
+
+    tower: Tower
+    addon: Addon | None
+    addon_origin: str
+    device: torch.device
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def clip(self) -> open_clip.CLIP:
+        """The untouched open_clip model."""
+        return self.tower.clip
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Input height and width, pixels."""
+        return self.tower.image_size
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patch tokens."""
+        return tuple(self.clip.visual.grid_size)
+
+    @property
+    def provenance_items(self) -> dict[str, str]:
+        """Which weights, activation, input and normalisation are in use; name -> words."""
+        rows, cols = self.grid
+        items = {
+            "weights": self.tower.weights,
+            "add-on": self.addon_origin,
+            "activation": self.tower.activation,
+            "input": f"{self.image_size[0]}x{self.image_size[1]} (height x width), grid {rows}x{cols}",
+            "positions": self.tower.positions,
+            "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
+            "device": str(self.device),
+        }
+        return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
+
+    @property
+    def provenance(self) -> str:
+        """:attr:`provenance_items` as one line."""
+        return "; ".join(f"{name}: {words}" for name, words in self.provenance_items.items())
+
+    def displayed(self, source: ImageSource) -> Image.Image:
+        """The picture as the model sees it, before normalisation: RGB at the input's size.
+
+        Raises
+        ------
+        ImageFileError, ImageError
+            If the source cannot be read, or lies where the input stands.
+        """
+        image = open_image(source)
+        check_orientation(image, self.image_size)
+        height, width = self.image_size
+        if self.tower.native_resize is None:
+            return image.resize((width, height), Image.Resampling.BILINEAR)
+        mode = v2.InterpolationMode(self.tower.native_resize)
+        return v2.functional.center_crop(v2.functional.resize(image, min(height, width), mode), [height, width])
+
+    def preprocess(self, images: ImageSource | Sequence[ImageSource]) -> Float[torch.Tensor, "batch 3 rows cols"]:
+        """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
+        pixels = [v2.functional.pil_to_tensor(self.displayed(source)) for source in _listed(images)]
+        batch = torch.stack(pixels).float() / 255
+        mean, std = (torch.tensor(v)[None, :, None, None] for v in (self.tower.mean, self.tower.std))
+        return (batch - mean) / std
+
+    def encode(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        *,
+        batch_size: int = 32,
+        camera: int | None = None,
+        progress: bool = True,
+    ) -> Tokens:
+        """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
+
+        The CLS is open_clip's own ``encode_image``, bit for bit. Runs under ``no_grad``; under bfloat16 autocast
+        on CUDA; the tokens are float32 on :attr:`device`.
+
+        Parameters
+        ----------
+        images
+            Paths, PIL images or uint8 arrays.
+        batch_size
+            Images in one pass.
+        camera
+            Refused: these weights have no camera embedding.
+        progress
+            Show a bar when there is more than one batch.
+
+        Raises
+        ------
+        ImageFileError, ImageError
+            If an image cannot be read or does not fit; nothing is encoded in its place.
+        """
+        if camera is not None:
+            raise OptionError(f"camera= needs weights with a camera embedding, which these are not used with: got {camera}")
+        if batch_size < 1:
+            raise OptionError(f"batch_size must be at least 1: got {batch_size}")
+        sources = _listed(images)
+        starts = range(0, len(sources), batch_size)
+        parts = [
+            self._encode_batch(self.preprocess(sources[start : start + batch_size]))
+            for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
+        ]
+        cls, patches = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return Tokens(cls, patches, self.grid)
+
+    def enhance(self, tokens: Tokens) -> Tokens:
+        """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are."""
+        if self.addon is None:
+            return tokens
+        with torch.no_grad():
+            return Tokens(tokens.cls + self.addon(tokens.patches), tokens.patches, tokens.grid)
+
+    def encode_text(self, prompts: str | Sequence[str]) -> Float[torch.Tensor, "prompt dim"]:
+        """Text features of prompts, not normalised, ``[P, D]`` float32.
+
+        Raises
+        ------
+        PromptError
+            If a prompt is empty, longer than the context, or made only of words the text tower never saw;
+            some such words give a warning that names them.
+        OptionError
+            If the weights hold no text tower.
+        """
+        texts = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not self.tower.has_text:
+            raise OptionError(f"prompts need a text tower: {self.tower.weights} has none; use an image as target")
+        if not texts:
+            raise PromptError("encode_text needs at least one prompt: got none")
+        for text in texts:
+            self._check_prompt(text)
+        with torch.no_grad(), self._lock:
+            return self.clip.encode_text(self._tokenizer(texts).to(self.device)).float()
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of a prompt that the text tower was never trained on; none where it was trained on all."""
+        known = self.tower.token_ids
+        if known is None:
+            return []
+        words = prompt.lower().replace(",", " ").replace(".", " ").split()
+        return [word for word in words if not set(self._tokenizer.encode(word)) <= known]
+
+    @property
+    def _tokenizer(self) -> open_clip.SimpleTokenizer:
+        return _tokenizer(self.clip.context_length)
+
+    def _check_prompt(self, prompt: str) -> None:
+        if not prompt.strip():
+            raise PromptError("a prompt must say something: got an empty one")
+        n_tokens, limit = len(self._tokenizer.encode(prompt)) + 2, self.clip.context_length
+        if n_tokens > limit:
+            raise PromptError(
+                f"a prompt may have {limit} BPE tokens, start and end included: got {n_tokens} in "
+                f"{prompt[:60]!r}...; shorten it, as nothing is cut off silently"
+            )
+        unknown = self.unknown_words(prompt)
+        if not unknown:
+            return
+        said = ", ".join(sorted(set(unknown)))
+        if not set(prompt.lower().replace(",", " ").replace(".", " ").split()) - set(unknown) - _EMPTY_WORDS:
+            raise PromptError(f"a prompt needs a word the text tower was trained on: it never saw {said}; see the model card")
+        warnings.warn(f"the embedded text tower never saw: {said}; they carry no meaning in the score", stacklevel=4)
+
+    def _encode_batch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = batch.to(self.device)
+        mixed = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
+        with torch.no_grad(), self._lock, mixed, _outputs_of(self.clip.visual.ln_post) as normed:
+            cls = self.clip.encode_image(batch)
+            patches = normed[0][:, 1:] @ self.clip.visual.proj
+        return cls.float(), patches.float()
+
+
+def load_model(
+    name: str | Path = "embedded",
+    *,
+    addon: str | Path | None = "default",
+    device: str | torch.device = "auto",
+    image_size: int | tuple[int, int] | None = None,
+    arch: str | None = None,
+) -> Model:
+    """A CLIP with an add-on, ready to encode.
+
+    Parameters
+    ----------
+    name
+        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; or a path: an OpenAI ``.pt``, an open_clip
+        or host-model checkpoint, a ``.safetensors``.
+    addon
+        ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
+        ``"mean"``: that, always; None; or a path.
+    device
+        ``"auto"`` takes CUDA, then Apple's GPU, then the CPU.
+    image_size
+        ``(height, width)`` or one number; None for the size the weights were made for (256x128 for host-model
+        checkpoints, which are re-ID models).
+    arch
+        open_clip's architecture of a local file; None infers it from the shapes.
+
+    Raises
+    ------
+    WeightsNotFoundError, WeightsError
+        If the weights are not here and cannot be downloaded, or do not fit. Never random weights in silence.
+    OptionError, DeviceError
+        If an option cannot be served.
+    """
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    place = _device(device)
+    tower = _tower(name, size, arch)
+    width = tower.clip.visual.proj.shape[1]
+    module, origin = _addon(addon, name, tower, width)
+    if module is not None and module.feat_dim != width:
+        raise WeightsError(
+            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives {width}"
+        )
+    tower.clip.to(place).requires_grad_(False)
+    for note in tower.notes:
+        warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
+    return Model(tower, None if module is None else module.to(place).eval(), origin, place)
+
+
+def _tower(name: str | Path, size: tuple[int, int] | None, arch: str | None) -> Tower:
+    if name == "embedded":
+        return embedded_tower(size)
+    path = Path(name).expanduser()
+    if path.is_file():
+        return file_tower(path, size, arch)
+    head, _, tag = str(name).partition("/")
+    if tag and "/" not in tag and head not in (".", "..", "~", "") and not path.suffix:
+        return tagged_tower(str(name), size)
+    raise WeightsNotFoundError(
+        f'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", or an existing file: got {str(name)!r}'
+    )
+
+
+def _addon(addon: str | Path | None, name: str | Path, tower: Tower, width: int) -> tuple[Addon | None, str]:
+    if addon is None:
+        return None, "none: plain CLIP"
+    if addon == "mean":
+        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED
+    if addon != "default":
+        module = load_addon(addon)
+        return module, f"scales {_listed_scales(module)} from {Path(addon).name}"
+    if name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
+        module = load_addon(EMBEDDED / "addon.safetensors")
+        return module, f"scales {_listed_scales(module)}, trained here on synthetic pedestrians"
+    found = addon_in(tower.state, tower.weights) if tower.state is not None else None
+    if found is not None:
+        return found, f"scales {_listed_scales(found)}, from the same file"
+    return CLIPMultiScaleFeatureExtractor(width, init="mean"), f"none comes with these weights: {_UNTRAINED}"
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        accelerators = (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))
+        return torch.device(next((name for name, is_there in accelerators if is_there()), "cpu"))
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as problem:
+        raise DeviceError(
+            f'a device is "auto", "cpu", "cuda" or "mps", and must be there: got {device} '
+            f'({str(problem).splitlines()[0]}); use device="auto"'
+        ) from problem
+    return place
+
+
+@contextmanager
+def _outputs_of(module: torch.nn.Module):
+    """Collect a module's outputs while the context lasts; the hook is always removed."""
+    outputs: list[torch.Tensor] = []
+    hook = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    try:
+        yield outputs
+    finally:
+        hook.remove()
+
+
+_EMPTY_WORDS = {"a", "an", "the", "of", "and", "with", "in", "on", "person", "photo", "wearing", "someone", "carrying"}
+
+
+@lru_cache
+def _tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
+    return open_clip.SimpleTokenizer(context_length=context_length)
+
+
+def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
+    sources = list(images) if isinstance(images, (list, tuple)) else [images]
+    if not sources:
+        raise ImageError("there must be at least one image: got an empty list")
+    return sources
+
+
+def _listed_scales(module: Addon) -> str:
+    return "/".join(str(scale) for scale in module.scales)
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else " ".join(f"{value:.3f}" for value in values)

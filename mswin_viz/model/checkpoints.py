@@ -1,0 +1,212 @@
+"""Every weight file we read or write: state dicts, add-ons, and the embedded model."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mswin_viz.errors import WeightsError, WeightsNotFoundError
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+
+__all__ = ["EMBEDDED", "addon_in", "load_addon", "load_embedded", "read_state_dict", "save_addon", "save_embedded"]
+
+StateDict = dict[str, torch.Tensor]
+EMBEDDED = Path(__file__).parent / "embedded"
+"""Folder of the embedded model: config.json, card.json, clip.safetensors, addon.safetensors."""
+
+_HOST_ADDON = "BACKBONE.clip_multi_scale_extractor."
+_HOST_MOE = "BACKBONE.clip_multi_scale_moe."
+_ROWS = "token_embedding.rows"
+
+
+def read_state_dict(path: str | Path) -> StateDict:
+    """Tensors of a ``.safetensors``, ``torch.save`` or TorchScript file, by key.
+
+    A ``state_dict`` or ``model`` entry is unwrapped, and a ``module.`` prefix (from distributed training) taken
+    off. Pickles are read with ``weights_only=True``.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        If there is no such file.
+    WeightsError
+        If the file is damaged, holds no tensors, or would need to run code to be read.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise WeightsNotFoundError(f"weights must be an existing file: {file} is none; check the path")
+    try:
+        found = load_file(file) if file.suffix == ".safetensors" else _read_torch(file)
+    except pickle.UnpicklingError as problem:
+        if "global" not in str(problem).lower():
+            raise WeightsError(
+                f"a weight file is a .safetensors, a torch.save file or a TorchScript archive: {file} is none of them"
+            ) from problem
+        raise WeightsError(
+            f"weight files are read without running code from them: {file} needs more than tensors "
+            f"({str(problem).splitlines()[0]}); save its state_dict() alone and load that"
+        ) from problem
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as problem:
+        raise WeightsError(f"a weight file must be whole: {file} cannot be read ({problem}); copy it again") from problem
+    return _tensors(found, file)
+
+
+def load_addon(path: str | Path) -> torch.nn.Module:
+    """The add-on in a file, in evaluation mode; the scales are read off the kernels.
+
+    Reads bare add-ons of both schemes and the scheme-1 add-on inside a whole host-model checkpoint, with
+    or without ``module.``, its last Linear named ``fusion.2`` or ``fusion.3``.
+
+    Raises
+    ------
+    WeightsError
+        If the file holds no add-on, or its keys or shapes are not those of one.
+    """
+    addon = addon_in(read_state_dict(path), path)
+    if addon is None:
+        raise WeightsError(
+            f"an add-on file holds sliding_windows.* and fusion.* keys: {path} has none; is it a baseline "
+            'checkpoint? Load it as the model, with addon="mean"'
+        )
+    return addon
+
+
+def addon_in(state: Mapping[str, torch.Tensor], path: str | Path) -> torch.nn.Module | None:
+    """The add-on among the tensors of a file, or None if none of their keys speaks of one."""
+    if any(key.startswith(_HOST_MOE) for key in state):
+        raise WeightsError(
+            f"{path} holds the mixture-of-experts variant ({_HOST_MOE}*), which is not supported yet; the plain "
+            "extractor beside it was never trained, so it is not loaded in its place; addon=None or \"mean\" still "
+            "opens the tower"
+        )
+    own = {key.removeprefix(_HOST_ADDON): value for key, value in state.items() if key.startswith(_HOST_ADDON)}
+    own = own or {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
+    if not any(".fusion.2." in f".{key}" for key in own):  # with a Dropout between, the last Linear is number 3
+        own = {re.sub(r"(^|\.)fusion\.3\.", r"\1fusion.2.", key): value for key, value in own.items()}
+    if any(key.startswith("multi_scale_extractor.") for key in own):
+        return _scheme_2(own, path)
+    if not any("sliding_windows." in key for key in own):
+        return None
+    own = {"multi_scale_window." + key.removeprefix("multi_scale_window."): value for key, value in own.items()}
+    scales, dim = _scales(own, "multi_scale_window.", path)
+    return _filled(CLIPMultiScaleFeatureExtractor(dim, scales), own, path)
+
+
+def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    """Write an add-on's state dict.
+
+    Parameters
+    ----------
+    path
+        Ending in ``.safetensors``, or in anything else for ``torch.save``; missing folders are made.
+    dtype
+        To store, for example ``torch.float16``; None keeps the module's.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in module.state_dict().items()}
+    if Path(path).suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+
+
+def save_embedded(
+    clip: open_clip.CLIP, config: Mapping[str, Any], token_ids: Sequence[int], folder: Path
+) -> None:
+    """Write a CLIP in half precision with only the token embeddings its training used."""
+    state = {key: value.detach().cpu() for key, value in clip.state_dict().items()}
+    state["token_embedding.weight"] = state["token_embedding.weight"][list(token_ids)]
+    halves = {key: value.half().contiguous() for key, value in state.items() if value.is_floating_point()}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(halves | {_ROWS: torch.tensor(token_ids, dtype=torch.int32)}, folder / "clip.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, Any], frozenset[int]]:
+    """The CLIP of :func:`save_embedded`, its configuration, and the token ids it knows."""
+    missing = [name for name in ("config.json", "clip.safetensors") if not (folder / name).is_file()]
+    if missing:
+        raise WeightsNotFoundError(
+            f"the embedded model has config.json and clip.safetensors: {folder} lacks {', '.join(missing)}; "
+            "reinstall the package, or train it with `mswin-viz train-embedded`"
+        )
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    state = {key: value.float() for key, value in load_file(folder / "clip.safetensors").items()}
+    rows = state.pop(_ROWS).long()
+    table = torch.zeros(config["text_cfg"]["vocab_size"], state["token_embedding.weight"].shape[1])
+    table[rows] = state["token_embedding.weight"]
+    architecture = {key: dict(config[key]) for key in ("vision_cfg", "text_cfg")}
+    clip = open_clip.CLIP(embed_dim=config["embed_dim"], **architecture)
+    missing_keys = clip.load_state_dict(state | {"token_embedding.weight": table}, strict=False)
+    problems = [key for key in missing_keys.missing_keys if key != "attn_mask"] + list(missing_keys.unexpected_keys)
+    if problems:
+        raise WeightsError(f"the embedded weights must fit their configuration: {problems} do not; reinstall")
+    return clip.eval(), config, frozenset(rows.tolist())
+
+
+def _read_torch(file: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates TorchScript; OpenAI's archives are nothing else
+        try:
+            return torch.jit.load(file, map_location="cpu").state_dict()
+        except RuntimeError:
+            return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _tensors(found: Any, file: Path) -> StateDict:
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(found).__name__}")
+    state = {str(k).removeprefix("module."): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+    if not state:
+        raise WeightsError(f"a weight file holds tensors by key: {file} has none")
+    return state
+
+
+def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int], int]:
+    """Scales, in slot order, and width, off the kernels ``[D, D, s]``."""
+    pattern = re.compile(re.escape(prefix) + r"sliding_windows\.(\d+)\.weight")
+    kernels = {int(found[1]): value for key, value in state.items() if (found := pattern.fullmatch(key))}
+    shapes = {slot: tuple(kernel.shape) for slot, kernel in sorted(kernels.items())}
+    if not shapes or list(shapes) != list(range(len(shapes))):
+        raise WeightsError(f"an add-on has kernels sliding_windows.0, 1, ...: {path} has slots {list(shapes)}")
+    dim = shapes[0][0]
+    if any(len(shape) != 3 or shape[:2] != (dim, dim) for shape in shapes.values()):
+        raise WeightsError(f"an add-on's kernels are [D, D, scale] of one D: {path} has {list(shapes.values())}")
+    return [shape[2] for shape in shapes.values()], dim
+
+
+def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
+    scales, wide = _scales(state, "multi_scale_extractor.multi_scale_window.", path)
+    first = state.get("projection.projection.0.weight")
+    if first is None or first.ndim != 2:
+        raise WeightsError(f"a scheme-2 add-on has projection.projection.0.weight: {path} lacks it")
+    return _filled(CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
+
+
+def _filled(module: torch.nn.Module, state: StateDict, path: str | Path) -> torch.nn.Module:
+    """Load after comparing every key and shape; nothing is left at its initial value."""
+    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    problems = [f"missing {key}" for key in wanted if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in wanted]
+    problems += [
+        f"{key} is {tuple(state[key].shape)}, not {shape}"
+        for key, shape in wanted.items()
+        if key in state and tuple(state[key].shape) != shape
+    ]
+    if problems:
+        raise WeightsError(f"an add-on file must fit its kernels' scales and width: in {path}, {'; '.join(problems)}")
+    module.load_state_dict(state)
+    return module.float().eval()

@@ -1,0 +1,286 @@
+"""Builds an untouched open_clip model from a tag, a local file or the embedded weights, at any input size."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
+from mswin_viz.model.checkpoints import EMBEDDED, StateDict, load_embedded, read_state_dict
+from mswin_viz.model.positions import resized_positions, source_grid
+
+__all__ = ["HOST_SIZE", "Tower", "embedded_tower", "file_tower", "tagged_tower"]
+
+HOST_SIZE = (256, 128)
+"""Input height and width of re-ID models of persons."""
+
+_HOST = "BACKBONE.base."
+_HOST_ADDONS = "BACKBONE.clip_multi_scale_"
+_OPENAI_NUMBERS = {"input_resolution", "context_length", "vocab_size"}
+"""Entries beside the weights that OpenAI's archives carry, and only they."""
+_HALF = ((0.5,) * 3, (0.5,) * 3)
+_OPENAI = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+_POSITIONS = "visual.positional_embedding"
+
+
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """A CLIP with its weights, and what is known of them.
+
+    Attributes
+    ----------
+    clip
+        open_clip's model, in evaluation mode.
+    weights
+        Where the weights come from, in words.
+    image_size
+        Input height and width.
+    mean, std
+        Pixel normalisation, for each channel.
+    activation, positions
+        The activation function, and whether positions were resized, in words.
+    native_resize
+        Interpolation of open_clip's own preprocessing; None: a plain bilinear resize to ``image_size``.
+    crops
+        Whether open_clip's own preprocessing resizes the shorter side and crops the centre, or stretches.
+    token_ids
+        BPE ids the text tower knows; None for all of them.
+    state
+        Tensors of a host checkpoint that belong to its add-on.
+    has_text
+        Whether there is a text tower.
+    notes
+        What was assumed or left out, to be said aloud.
+    """
+
+    clip: open_clip.CLIP
+    weights: str
+    image_size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    activation: str
+    positions: str
+    native_resize: str | None = None
+    crops: bool = True
+    token_ids: frozenset[int] | None = None
+    state: Mapping[str, torch.Tensor] | None = None
+    has_text: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
+    """The small CLIP inside the package, trained on synthetic pedestrians."""
+    clip, config, token_ids = load_embedded(folder)
+    size = image_size or tuple(config["vision_cfg"]["image_size"])
+    architecture = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
+    source = tuple(n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])
+    clip, positions = _built(architecture, clip.state_dict(), size, source=source)
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    words = "embedded CLIP (trained here on synthetic pedestrians)"
+    return Tower(clip, words, size, mean, std, "GELU", positions, token_ids=token_ids)
+
+
+def tagged_tower(name: str, image_size: tuple[int, int] | None) -> Tower:
+    """``"ARCH/TAG"`` as open_clip lists them; downloads once, into open_clip's own cache."""
+    arch, _, tag = name.partition("/")
+    architecture = _architecture(arch)
+    _check_architecture(arch, architecture)
+    found = open_clip.get_pretrained_cfg(arch, tag)
+    if not found:
+        tags = open_clip.list_pretrained_tags_by_model(arch)
+        raise OptionError(f"open_clip has weights {', '.join(tags) or '(none)'} for {arch}: got {tag!r}; choose one")
+    try:
+        file = open_clip.download_pretrained(found)
+    except Exception as problem:  # every client of every hub has errors of its own
+        raise WeightsNotFoundError(
+            f"the weights {name} must be on this machine or downloadable: the download failed "
+            f"({type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else 'no message'}); run once "
+            "with a network, or copy the file here and pass its path as the name"
+        ) from problem
+    if not file:
+        raise WeightsNotFoundError(f"open_clip knows no place to download {name} from; pass a file's path instead")
+    quick = bool(found.get("quick_gelu", architecture.get("quick_gelu", False)))
+    size = image_size or _pair(architecture["vision_cfg"]["image_size"])
+    clip, positions = _built({**architecture, "quick_gelu": quick}, read_state_dict(file), size)
+    mean, std = tuple(found.get("mean", _OPENAI[0])), tuple(found.get("std", _OPENAI[1]))
+    resize = found.get("interpolation", "bicubic") if size[0] == size[1] else None
+    crops = found.get("resize_mode", "shortest") == "shortest"
+    return Tower(clip, name, size, mean, std, _gelu(quick), positions, native_resize=resize, crops=crops)
+
+
+def file_tower(path: Path, image_size: tuple[int, int] | None, arch: str | None) -> Tower:
+    """A local OpenAI archive, open_clip checkpoint or host-model checkpoint."""
+    full = read_state_dict(path)
+    host = {"visual." + k.removeprefix(_HOST): v for k, v in full.items() if k.startswith(_HOST)}
+    state = {k: v.float() for k, v in (host or full).items() if not k.startswith("BACKBONE.")}
+    state, notes = _without_host_parts(state, full)
+    if _POSITIONS not in state:
+        raise WeightsError(
+            f"a CLIP file has visual.* keys, a host model {_HOST}*: {path} has neither; it begins with "
+            f"{', '.join(list(full)[:3])}. An add-on alone is given as addon=, beside a model"
+        )
+    if arch is not None:
+        _check_architecture(arch, _architecture(arch))
+    architecture = _architecture(arch) if arch is not None else _inferred(state)
+    quick, assumed = _activation(architecture, arch, known_quick=bool(host) or not _OPENAI_NUMBERS.isdisjoint(full))
+    size = image_size or (HOST_SIZE if host else _trained_size(state))
+    source = _host_grid(state, size) if host else None
+    clip, positions = _built({**architecture, "quick_gelu": quick}, state, size, source=source)
+    mean, std = _HALF if host else _OPENAI
+    kind = "host-model checkpoint" if host else "file"
+    return Tower(
+        clip, f"{kind} {path.name}", size, tuple(mean), tuple(std), _gelu(quick), positions,
+        native_resize="bicubic" if size[0] == size[1] and not host else None,
+        state={key: value for key, value in full.items() if key.startswith(_HOST_ADDONS)},
+        has_text="token_embedding.weight" in state, notes=(*notes, *assumed),
+    )  # fmt: skip
+
+
+def _built(
+    architecture: Mapping[str, Any], state: StateDict, size: tuple[int, int], *, source: tuple[int, int] | None = None
+) -> tuple[open_clip.CLIP, str]:
+    """open_clip's model of that architecture and input size, holding exactly ``state``."""
+    config = copy.deepcopy(dict(architecture))
+    patch = config["vision_cfg"]["patch_size"]
+    if any(n < patch or n % patch for n in size):
+        raise OptionError(
+            f"an input side must be a multiple of the {patch}-pixel patch: got {size[0]}x{size[1]} (height x width)"
+        )
+    config["vision_cfg"]["image_size"] = list(size)
+    clip = open_clip.CLIP(**config)
+    target = tuple(n // patch for n in size)
+    stored = state[_POSITIONS]
+    source = source or source_grid(len(stored) - 1, target)
+    fitted = dict(state) | {_POSITIONS: resized_positions(stored, source, target)}
+    _load_exactly(clip, fitted)
+    grids = [f"{rows}x{cols}" for rows, cols in (source, target)]
+    words = f"{grids[1]}, as stored" if source == target else f"resized {grids[0]} -> {grids[1]}, bilinear"
+    return clip.eval(), words
+
+
+def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
+    wanted = {key: tuple(value.shape) for key, value in clip.state_dict().items()}
+    has_text = "token_embedding.weight" in state
+    needed = [key for key in wanted if has_text or key.startswith("visual.")]
+    problems = [f"missing {key}" for key in needed if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in wanted and key not in _OPENAI_NUMBERS]
+    problems += [
+        f"{key} is {tuple(state[key].shape)}, not {wanted[key]}"
+        for key in needed
+        if key in state and tuple(state[key].shape) != wanted[key]
+    ]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
+        raise WeightsError(f"weights must fit the architecture key by key: {shown}; give the right arch=")
+    clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=has_text)
+    if not has_text:
+        torch.nn.init.constant_(clip.token_embedding.weight, float("nan"))  # a text feature nobody trained is no number
+
+
+def _check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
+    """Refuse, by name and before any download, what gives no CLS feature or reads prompts another way."""
+    vision, text = architecture["vision_cfg"], architecture["text_cfg"]
+    reasons = {
+        f"a timm tower ({vision.get('timm_model_name')})": "timm_model_name" in vision,
+        "a convolutional tower (ResNet)": isinstance(vision.get("layers"), list),
+        "attention pooling": bool(vision.get("attentional_pool")),
+        f"{vision.get('pool_type', 'tok')!r} pooling": vision.get("pool_type", "tok") != "tok",
+        "its last LayerNorm behind the pooling": bool(vision.get("final_ln_after_pool")),
+    }
+    found = [reason for reason, holds in reasons.items() if holds]
+    if found:
+        raise OptionError(
+            "the image feature must be the CLS token of open_clip's own VisionTransformer: "
+            f"{arch} has {' and '.join(found)}; use for example ViT-B-16/openai"
+        )
+    if architecture.get("custom_text") or "hf_tokenizer_name" in text:
+        own = text.get("hf_tokenizer_name") or text.get("hf_model_name") or "its own"
+        raise OptionError(f"prompts are read with CLIP's BPE tokenizer: {arch} has a text side of another kind ({own})")
+
+
+def _activation(
+    architecture: Mapping[str, Any], arch: str | None, *, known_quick: bool
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether QuickGELU is used, and what had to be assumed about the file."""
+    quick = True if arch is None else bool(architecture.get("quick_gelu", False))
+    if known_quick and not quick:
+        return quick, (f"GELU, as arch={arch!r} says, but files of this layout were trained with QuickGELU",)
+    if known_quick or arch is not None:
+        return quick, ()
+    return quick, ("QuickGELU and OpenAI's normalisation are assumed, the file cannot tell; arch= names another",)
+
+
+def _host_grid(state: StateDict, size: tuple[int, int]) -> tuple[int, int] | None:
+    """A trained host file holds positions for its own input: the asked-for grid wherever the count fits."""
+    patch = state["visual.conv1.weight"].shape[2]
+    target = (size[0] // patch, size[1] // patch)
+    return target if target[0] * target[1] == len(state[_POSITIONS]) - 1 else None
+
+
+def _without_host_parts(state: StateDict, full: Mapping[str, torch.Tensor]) -> tuple[StateDict, tuple[str, ...]]:
+    """Take off the host's adapters, prompts and camera embedding, and say so if they were in use."""
+    kept = {key: value for key, value in state.items() if ".adapter_" not in key}
+    notes = ()
+    if any(value.abs().sum() > 0 for key, value in state.items() if ".adapter_" in key):
+        notes = ("the checkpoint's prompts and adapters are NOT applied: features differ from the host model's",)
+    if "BACKBONE.cv_embed" in full:
+        notes = (*notes, "the checkpoint's camera embedding is NOT applied")
+    return kept, notes
+
+
+def _architecture(arch: str) -> dict[str, Any]:
+    found = open_clip.get_model_config(arch)
+    if found is None:
+        near = difflib.get_close_matches(arch, open_clip.list_models(), n=3)
+        raise OptionError(f"open_clip has no architecture {arch!r}; near: {', '.join(near) or 'none'}")
+    return found
+
+
+def _inferred(state: StateDict) -> dict[str, Any]:
+    """OpenAI's ViT layout read off the shapes."""
+    conv, proj = state.get("visual.conv1.weight"), state.get("visual.proj")
+    if conv is None or proj is None:
+        raise WeightsError("an architecture is inferred from visual.conv1.weight and visual.proj: one is missing; give arch=")
+    width, layers = conv.shape[0], _depth(state, "visual.transformer.resblocks.")
+    vision = {"layers": layers, "width": width, "patch_size": conv.shape[2], "head_width": _head_width(width, layers)}
+    text = {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
+    if "token_embedding.weight" in state:
+        vocabulary, width = state["token_embedding.weight"].shape
+        text = {"context_length": len(state["positional_embedding"]), "vocab_size": vocabulary, "width": width,
+                "heads": max(1, width // 64), "layers": _depth(state, "transformer.resblocks.")}  # fmt: skip
+    return {"embed_dim": proj.shape[1], "vision_cfg": vision, "text_cfg": text}
+
+
+def _head_width(width: int, layers: int) -> int:
+    """64 as in OpenAI's models, unless open_clip lists towers of this width and depth with another."""
+    known = (open_clip.get_model_config(name)["vision_cfg"] for name in open_clip.list_models())
+    listed = {v.get("head_width", 64) for v in known if (v.get("width"), v.get("layers")) == (width, layers)}
+    head = listed.pop() if len(listed) == 1 else 64
+    if width % head:
+        raise WeightsError(f"heads are 64 wide where nothing says otherwise: a tower {width} wide does not divide; give arch=")
+    return head
+
+
+def _depth(state: StateDict, prefix: str) -> int:
+    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def _trained_size(state: StateDict) -> tuple[int, int]:
+    patch = state["visual.conv1.weight"].shape[2]
+    rows, cols = source_grid(len(state[_POSITIONS]) - 1, (0, 0))
+    return rows * patch, cols * patch
+
+
+def _pair(size: int | list[int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def _gelu(quick: bool) -> str:
+    return "QuickGELU" if quick else "GELU"

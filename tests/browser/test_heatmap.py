@@ -1,0 +1,127 @@
+"""The heatmap canvas in the browser, against a plain-loop oracle of which patches must light."""
+
+from __future__ import annotations
+
+import time
+
+import nbformat
+import numpy as np
+import pytest
+from matplotlib import colormaps
+
+from .lab import Lab
+
+pytestmark = pytest.mark.browser
+
+ROWS, COLS, SCALE, HOT = 4, 6, 5, 2
+PATCH = 28  # CSS pixels: width 168 over 6 columns
+CANVAS = ".mswin-heatmap canvas"
+CELLS = [
+    "import time\nimport numpy as np\nimport ipywidgets\nfrom mswin_viz.view.heatmap import HeatmapCanvas",
+    "tokens = np.arange(20).reshape(4, 5)\n"
+    "canvas = HeatmapCanvas((4, 6), opacity=1.0, outline=False, cmap='viridis')\n"
+    "canvas.set_values([0.0, 0.0, 1.0, 0.0], tokens, range(20, 24), title='Scale 5', caption='4 windows')",
+    "opacity = ipywidgets.FloatSlider(value=1.0, min=0, max=1, step=0.1)\n"
+    "opacity.add_class('opacity')\n"
+    "cmap = ipywidgets.IntSlider(value=1, min=0, max=4)\n"
+    "cmap.add_class('cmap')\n"
+    "ipywidgets.jsdlink((opacity, 'value'), (canvas, 'opacity'))\n"
+    "ipywidgets.jsdlink((cmap, 'value'), (canvas, 'cmap'))\n"
+    "ipywidgets.VBox([opacity, cmap, canvas])",
+]
+
+
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Lab:
+    """The notebook above, open."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, lab.root / "heatmap.ipynb")
+    lab.open("heatmap.ipynb")
+    return lab
+
+
+@pytest.fixture
+def heatmap(opened: Lab) -> Lab:
+    """The notebook above, every cell run anew."""
+    opened.page.mouse.move(0, 0)
+    opened.run_all()
+    return opened
+
+
+def patches(pixels: np.ndarray) -> dict[int, np.ndarray]:
+    """Inner pixels [height, width, 3] of each token's patch, off its edges."""
+    inside = slice(3, PATCH - 3)
+    corners = {r * COLS + c: (r * PATCH, c * PATCH) for r in range(ROWS) for c in range(COLS)}
+    return {token: pixels[top:, left:][inside, inside, :3] for token, (top, left) in corners.items()}
+
+
+def colour(name: str, place: float) -> np.ndarray:
+    return np.array(colormaps[name](place, bytes=True)[:3])
+
+
+def is_flat(patch: np.ndarray, expected: np.ndarray) -> bool:
+    return bool((np.abs(patch.astype(int) - expected) <= 1).all())
+
+
+def is_grey_stripes(patch: np.ndarray) -> bool:
+    grey = np.ptp(patch.astype(int), axis=2) <= 2
+    return bool(grey.all() and patch.min() < 100 and patch.max() > 200)
+
+
+def test_one_hot_window_lights_exactly_its_patches(heatmap: Lab) -> None:
+    seen = patches(heatmap.canvas(CANVAS))
+    lit = {token for token, patch in seen.items() if is_flat(patch, colour("viridis", 1.0))}
+    cold = {token for token, patch in seen.items() if is_flat(patch, colour("viridis", 0.0))}
+    assert lit == set(range(HOT * SCALE, (HOT + 1) * SCALE))
+    assert cold == set(range(20)) - lit
+
+
+def test_the_dropped_tail_is_hatched(heatmap: Lab) -> None:
+    seen = patches(heatmap.canvas(CANVAS))
+    assert {token for token, patch in seen.items() if is_grey_stripes(patch)} == {20, 21, 22, 23}
+
+
+def test_the_root_holds_one_canvas_with_a_name(heatmap: Lab) -> None:
+    canvases = heatmap.page.locator(CANVAS)
+    assert heatmap.page.locator(".mswin-heatmap").count() == canvases.count() == 1
+    assert canvases.get_attribute("role") == "img"
+    assert canvases.get_attribute("aria-label") == "Scale 5. 4 windows"
+
+
+def test_opacity_and_colour_map_change_while_the_kernel_is_blocked(heatmap: Lab) -> None:
+    heatmap.page.evaluate(
+        "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+        ".requestExecute({code: 'time.sleep(6); slept = True'}); }"
+    )
+    blocked_until = time.monotonic() + 5
+    before = heatmap.canvas(CANVAS)
+    heatmap.move_slider(".opacity", keys=-3, wait=False)
+    fainter = heatmap.wait_for_change(CANVAS, before)
+    heatmap.move_slider(".cmap", keys=1, wait=False)
+    heatmap.wait_for_change(CANVAS, fainter)
+    assert time.monotonic() < blocked_until
+    heatmap.wait_idle()
+    heatmap.check()
+    assert heatmap.ask("canvas.cmap, round(canvas.opacity, 3), slept") == "('cividis', 0.7, True)"
+
+
+def test_the_mouse_moves_a_slider_and_the_pixels(heatmap: Lab) -> None:
+    before = heatmap.canvas(CANVAS)
+    assert heatmap.move_slider(".cmap", drag=0.75) == 3
+    assert (heatmap.canvas(CANVAS) != before).any()
+    assert is_flat(patches(heatmap.canvas(CANVAS))[HOT * SCALE], colour("magma", 1.0))
+    heatmap.check()
+
+
+def test_hover_names_the_window(heatmap: Lab) -> None:
+    heatmap.page.locator(CANVAS).hover(position={"x": 4.5 * PATCH, "y": 1.5 * PATCH})
+    tip = heatmap.page.locator(".mswin-heatmap-tip")
+    tip.wait_for(state="visible")
+    words = [line.replace("\N{EN DASH}", "-") for line in tip.inner_text().splitlines()]
+    assert words == ["Window 2", "tokens 10-14", "row 1, columns 4-5; row 2, columns 0-2", "value 1"]
+    heatmap.page.locator(CANVAS).hover(position={"x": 1.5 * PATCH, "y": 3.5 * PATCH})
+    assert tip.inner_text().startswith("Window 3")
+    heatmap.page.locator(CANVAS).hover(position={"x": 5.5 * PATCH, "y": 3.5 * PATCH})
+    assert "dropped" in tip.inner_text()
+    heatmap.check()
