@@ -22,8 +22,8 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.D
 def open_image(source: ImageSource) -> Image.Image:
     """One picture as mode RGB.
 
-    EXIF rotation is applied; grey is repeated; transparency is laid on white; 16-bit values are scaled linearly
-    from 0..65535 to 0..255 (with a warning if nothing in them is brighter than a sixteenth of that).
+    EXIF rotation is applied; grey is repeated; transparency is laid on white; 16-bit values are scaled
+    linearly from 0..65535 to 0..255 (with a warning if nothing in them is brighter than a sixteenth of that).
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def open_image(source: ImageSource) -> Image.Image:
     ImageFileError
         If a file is missing, truncated or not an image.
     ImageError
-        If an array is neither uint8 nor of one of these shapes, or an image holds floating-point or 32-bit values.
+        If an array is neither uint8 nor of one of these shapes, or an image holds floating-point or 32-bit
+        values.
     """
     if isinstance(source, np.ndarray):
         return _as_rgb(_from_array(source))
@@ -43,7 +44,8 @@ def open_image(source: ImageSource) -> Image.Image:
         return _as_rgb(_upright(source, getattr(source, "filename", "") or "the PIL image"))
     if not isinstance(source, str | Path):
         raise ImageError(
-            f"an image is a path, a PIL image or a uint8 array: got {type(source).__name__}; convert it to one of them"
+            f"an image is a path, a PIL image or a uint8 array: got {type(source).__name__}; convert it to "
+            "one of them"
         )
     try:
         with Image.open(source) as image:
@@ -82,9 +84,9 @@ def check_orientation(image: Image.Image, image_size: tuple[int, int]) -> None:
     height, width = image_size
     if (height - width) * (image.height - image.width) < 0:
         raise ImageError(
-            f"a model of {height}x{width} (height x width) needs images of that orientation, or its positions are "
-            f"scrambled: got one {image.height} high and {image.width} wide; rotate or crop it, or load the model "
-            f"with image_size=({width}, {height})"
+            f"a model of {height}x{width} (height x width) needs images of that orientation: got one "
+            f"{image.height} high and {image.width} wide; rotate or crop it, or load the model with "
+            f"image_size=({width}, {height})"
         )
 
 
@@ -101,7 +103,8 @@ def _file_error(name: str | Path, problem: Exception) -> ImageFileError:
     if isinstance(problem, ImageFileError):
         return problem
     return ImageFileError(
-        f"an image file must exist and be whole: {name} cannot be read ({problem}); replace it or leave it out"
+        f"an image file must exist and be whole: {name} cannot be read ({problem}); replace it or leave it "
+        "out"
     )
 
 
@@ -118,8 +121,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ImageError(
-            "an image holds whole numbers, 8 or 16 bits each: got floating-point values, whose range is not known; "
-            "scale them to 0..255 and save as 8 bits"
+            "an image holds whole numbers of 8 or 16 bits: got floating-point values, whose range is not "
+            "known; scale them to 0..255 and save as 8 bits"
         )
     if image.mode.startswith("I"):
         return _from_16_bit(image)
@@ -134,12 +137,14 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
         raise ImageError(
-            f"a deep image must hold 0..65535: got {values.min():g}..{values.max():g}; rescale it to 8 or 16 bits"
+            f"a deep image must hold 0..65535: got {values.min():g}..{values.max():g}; rescale it to 8 or "
+            "16 bits"
         )
     if values.max() < _DARK * 65535:
         warnings.warn(
-            f"a 16-bit image is scaled from 0..65535, and this one reaches only {values.max():g}: it will look "
-            "almost black; stretch its values to the full range first",
+            f"a 16-bit image is scaled from 0..65535, and this one reaches only {values.max():g}: it will "
+            "look almost black; to stretch it, multiply its values by "
+            f"{65535 / max(values.max(), 1):.3g} first",
             stacklevel=3,
         )
     return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")

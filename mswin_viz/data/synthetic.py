@@ -26,6 +26,7 @@ __all__ = [
     "COLOURS",
     "MODALITIES",
     "SHAPE",
+    "SHIPPED",
     "Identity",
     "attributes",
     "caption_of",
@@ -38,6 +39,9 @@ __all__ = [
 
 SHAPE = (256, 128)
 MODALITIES = ("RGB", "NI", "TI")
+SHIPPED = {"identities": 24, "cameras": 2, "shots": 2, "seed": 7}
+"""Arguments of ``write_samples`` that make the shipped samples; training drew from other worlds."""
+_CAPTIONED = ("upper_colour", "pattern", "upper_type", "lower_colour", "lower_type", "bag", "bag_colour")
 _VIEWS = ("front", "back", "left", "right")
 _SKINS = {"light": (232, 190, 164), "tan": (206, 156, 120), "brown": (150, 100, 70), "dark": (92, 62, 48)}
 _HAIRS = {"black": (30, 27, 28), "brown": (92, 58, 36), "blond": (214, 176, 104), "grey": (158, 156, 154),
@@ -362,11 +366,17 @@ def _jpeg(picture: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
     return buffer.getvalue()
 
 
+def _caption(person: Identity) -> str:
+    return caption_of(person, _CAPTIONED, rng=np.random.default_rng(person.pid))
+
+
 def _table(people: Sequence[Identity]) -> bytes:
     text = StringIO()
-    writer = csv.DictWriter(text, ["pid", *ATTRIBUTES], lineterminator="\n")
+    writer = csv.DictWriter(text, ["pid", *ATTRIBUTES, "caption"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(attributes(person) | {"pid": f"{person.pid:06d}"} for person in people)
+    writer.writerows(
+        attributes(person) | {"pid": f"{person.pid:06d}", "caption": _caption(person)} for person in people
+    )
     return text.getvalue().encode()
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,9 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from mswin_viz.data.images import ImageSource, check_orientation, open_image
-from mswin_viz.errors import DeviceError, ImageError, OptionError, PromptError, WeightsError, WeightsNotFoundError
+from mswin_viz.errors import DeviceError, ImageError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoints import EMBEDDED, addon_in, load_addon
+from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
@@ -71,17 +71,22 @@ class Model:
         return tuple(self.clip.visual.grid_size)
 
     @property
+    def dim(self) -> int:
+        """Width ``D`` of the joint image and text space."""
+        return self.clip.visual.proj.shape[1]
+
+    @property
     def provenance_items(self) -> dict[str, str]:
         """Which weights, activation, input and normalisation are in use; name -> words."""
-        rows, cols = self.grid
+        (height, width), (rows, cols) = self.image_size, self.grid
         items = {
             "weights": self.tower.weights,
             "add-on": self.addon_origin,
             "activation": self.tower.activation,
-            "input": f"{self.image_size[0]}x{self.image_size[1]} (height x width), grid {rows}x{cols}",
+            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {self._resizing}",
             "positions": self.tower.positions,
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
-            "device": str(self.device),
+            "device": f"{self.device}{', mixed precision' if self.device.type == 'cuda' else ''}",
         }
         return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
 
@@ -101,12 +106,16 @@ class Model:
         image = open_image(source)
         check_orientation(image, self.image_size)
         height, width = self.image_size
-        if self.tower.native_resize is None:
-            return image.resize((width, height), Image.Resampling.BILINEAR)
-        mode = v2.InterpolationMode(self.tower.native_resize)
-        return v2.functional.center_crop(v2.functional.resize(image, min(height, width), mode), [height, width])
+        mode = v2.InterpolationMode(self.tower.native_resize or "bilinear")
+        if self.tower.native_resize is None or not self.tower.crops:
+            return v2.functional.resize(image, [height, width], mode)
+        return v2.functional.center_crop(
+            v2.functional.resize(image, min(height, width), mode), [height, width]
+        )
 
-    def preprocess(self, images: ImageSource | Sequence[ImageSource]) -> Float[torch.Tensor, "batch 3 rows cols"]:
+    def preprocess(
+        self, images: ImageSource | Sequence[ImageSource]
+    ) -> Float[torch.Tensor, "batch 3 rows cols"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
         pixels = [v2.functional.pil_to_tensor(self.displayed(source)) for source in _listed(images)]
         batch = torch.stack(pixels).float() / 255
@@ -123,8 +132,8 @@ class Model:
     ) -> Tokens:
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
 
-        The CLS is open_clip's own ``encode_image``, bit for bit. Runs under ``no_grad``; under bfloat16 autocast
-        on CUDA; the tokens are float32 on :attr:`device`.
+        The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same
+        :meth:`autocast`. Runs under ``no_grad``; the tokens are float32 on :attr:`device`.
 
         Parameters
         ----------
@@ -143,9 +152,12 @@ class Model:
             If an image cannot be read or does not fit; nothing is encoded in its place.
         """
         if camera is not None:
-            raise OptionError(f"camera= needs weights with a camera embedding, which these are not used with: got {camera}")
+            raise OptionError(
+                "camera= needs a camera embedding, and none is applied with these weights: got "
+                f"{camera}; leave it out"
+            )
         if batch_size < 1:
-            raise OptionError(f"batch_size must be at least 1: got {batch_size}")
+            raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
         sources = _listed(images)
         starts = range(0, len(sources), batch_size)
         parts = [
@@ -156,11 +168,20 @@ class Model:
         return Tokens(cls, patches, self.grid)
 
     def enhance(self, tokens: Tokens) -> Tokens:
-        """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are."""
+        """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
+
+        Differentiable in the tokens; the add-on's own parameters are frozen.
+        """
         if self.addon is None:
             return tokens
-        with torch.no_grad():
-            return Tokens(tokens.cls + self.addon(tokens.patches), tokens.patches, tokens.grid)
+        return Tokens(tokens.cls + self.addon(tokens.patches), tokens.patches, tokens.grid)
+
+    def autocast(self) -> AbstractContextManager:
+        """The precision :meth:`encode` runs the tower in: mixed on CUDA, plain float32 elsewhere."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast("cuda", torch.bfloat16 if native else torch.float16)
 
     def encode_text(self, prompts: str | Sequence[str]) -> Float[torch.Tensor, "prompt dim"]:
         """Text features of prompts, not normalised, ``[P, D]`` float32.
@@ -173,49 +194,28 @@ class Model:
         OptionError
             If the weights hold no text tower.
         """
-        texts = [prompts] if isinstance(prompts, str) else list(prompts)
         if not self.tower.has_text:
-            raise OptionError(f"prompts need a text tower: {self.tower.weights} has none; use an image as target")
-        if not texts:
-            raise PromptError("encode_text needs at least one prompt: got none")
-        for text in texts:
-            self._check_prompt(text)
-        with torch.no_grad(), self._lock:
-            return self.clip.encode_text(self._tokenizer(texts).to(self.device)).float()
+            raise OptionError(
+                f"prompts need a text tower: {self.tower.weights} has none; use an image as target"
+            )
+        ids = prompt_ids(prompts, self.clip.context_length, self.tower.token_ids)
+        with torch.no_grad():
+            return self.clip.encode_text(ids.to(self.device)).float()
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of a prompt that the text tower was never trained on; none where it was trained on all."""
-        known = self.tower.token_ids
-        if known is None:
-            return []
-        words = prompt.lower().replace(",", " ").replace(".", " ").split()
-        return [word for word in words if not set(self._tokenizer.encode(word)) <= known]
+        return unknown_words(prompt, self.tower.token_ids)
 
     @property
-    def _tokenizer(self) -> open_clip.SimpleTokenizer:
-        return _tokenizer(self.clip.context_length)
-
-    def _check_prompt(self, prompt: str) -> None:
-        if not prompt.strip():
-            raise PromptError("a prompt must say something: got an empty one")
-        n_tokens, limit = len(self._tokenizer.encode(prompt)) + 2, self.clip.context_length
-        if n_tokens > limit:
-            raise PromptError(
-                f"a prompt may have {limit} BPE tokens, start and end included: got {n_tokens} in "
-                f"{prompt[:60]!r}...; shorten it, as nothing is cut off silently"
-            )
-        unknown = self.unknown_words(prompt)
-        if not unknown:
-            return
-        said = ", ".join(sorted(set(unknown)))
-        if not set(prompt.lower().replace(",", " ").replace(".", " ").split()) - set(unknown) - _EMPTY_WORDS:
-            raise PromptError(f"a prompt needs a word the text tower was trained on: it never saw {said}; see the model card")
-        warnings.warn(f"the embedded text tower never saw: {said}; they carry no meaning in the score", stacklevel=4)
+    def _resizing(self) -> str:
+        if self.tower.native_resize is None:
+            return "resized bilinearly"
+        how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
+        return f"{how}, {self.tower.native_resize}, as open_clip does"
 
     def _encode_batch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         batch = batch.to(self.device)
-        mixed = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
-        with torch.no_grad(), self._lock, mixed, _outputs_of(self.clip.visual.ln_post) as normed:
+        with torch.no_grad(), self._lock, self.autocast(), _outputs_of(self.clip.visual.ln_post) as normed:
             cls = self.clip.encode_image(batch)
             patches = normed[0][:, 1:] @ self.clip.visual.proj
         return cls.float(), patches.float()
@@ -234,8 +234,8 @@ def load_model(
     Parameters
     ----------
     name
-        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; or a path: an OpenAI ``.pt``, an open_clip
-        or host-model checkpoint, a ``.safetensors``.
+        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; or a path: an OpenAI ``.pt``, an
+        open_clip or host-model checkpoint, a ``.safetensors``.
     addon
         ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
         ``"mean"``: that, always; None; or a path.
@@ -254,32 +254,49 @@ def load_model(
     OptionError, DeviceError
         If an option cannot be served.
     """
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
     place = _device(device)
-    tower = _tower(name, size, arch)
-    width = tower.clip.visual.proj.shape[1]
-    module, origin = _addon(addon, name, tower, width)
+    with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
+        tower = _tower(name, _size(image_size), arch)
+        width = tower.clip.visual.proj.shape[1]
+        module, origin = _addon(addon, name, tower, width)
     if module is not None and module.feat_dim != width:
         raise WeightsError(
-            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives {width}"
+            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
+            f'{width}; pass another, or addon="mean"'
         )
-    tower.clip.to(place).requires_grad_(False)
+    tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
+    if module is not None:
+        module.to(place).eval().requires_grad_(False)
     for note in tower.notes:
         warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
-    return Model(tower, None if module is None else module.to(place).eval(), origin, place)
+    return Model(tower, module, origin, place)
+
+
+def _size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise OptionError(f"image_size is (height, width) in whole pixels, or one number: got {image_size!r}")
+    return sides
 
 
 def _tower(name: str | Path, size: tuple[int, int] | None, arch: str | None) -> Tower:
+    path = Path(name).expanduser()
+    if name != "embedded" and path.is_file():
+        return file_tower(path, size, arch)
+    if arch is not None:
+        raise OptionError(
+            f"arch= names the architecture of a local file: got {arch!r} with {str(name)!r}; leave it out"
+        )
     if name == "embedded":
         return embedded_tower(size)
-    path = Path(name).expanduser()
-    if path.is_file():
-        return file_tower(path, size, arch)
     head, _, tag = str(name).partition("/")
     if tag and "/" not in tag and head not in (".", "..", "~", "") and not path.suffix:
         return tagged_tower(str(name), size)
     raise WeightsNotFoundError(
-        f'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", or an existing file: got {str(name)!r}'
+        'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", or an existing file: got '
+        f"{str(name)!r}; check the path, or download the file"
     )
 
 
@@ -316,22 +333,20 @@ def _device(device: str | torch.device) -> torch.device:
 
 
 @contextmanager
-def _outputs_of(module: torch.nn.Module):
-    """Collect a module's outputs while the context lasts; the hook is always removed."""
+def _outputs_of(module: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Collect this thread's outputs of a module while the context lasts; the hook is always removed."""
     outputs: list[torch.Tensor] = []
-    hook = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    here = threading.get_ident()
+
+    def collect(_module: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+        if threading.get_ident() == here:
+            outputs.append(output)
+
+    hook = module.register_forward_hook(collect)
     try:
         yield outputs
     finally:
         hook.remove()
-
-
-_EMPTY_WORDS = {"a", "an", "the", "of", "and", "with", "in", "on", "person", "photo", "wearing", "someone", "carrying"}
-
-
-@lru_cache
-def _tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
-    return open_clip.SimpleTokenizer(context_length=context_length)
 
 
 def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:

@@ -18,7 +18,15 @@ from safetensors.torch import load_file, save_file
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 
-__all__ = ["EMBEDDED", "addon_in", "load_addon", "load_embedded", "read_state_dict", "save_addon", "save_embedded"]
+__all__ = [
+    "EMBEDDED",
+    "addon_in",
+    "load_addon",
+    "load_embedded",
+    "read_state_dict",
+    "save_addon",
+    "save_embedded",
+]
 
 StateDict = dict[str, torch.Tensor]
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -27,13 +35,14 @@ EMBEDDED = Path(__file__).parent / "embedded"
 _HOST_ADDON = "BACKBONE.clip_multi_scale_extractor."
 _HOST_MOE = "BACKBONE.clip_multi_scale_moe."
 _ROWS = "token_embedding.rows"
+_DAMAGED = (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError)
 
 
 def read_state_dict(path: str | Path) -> StateDict:
     """Tensors of a ``.safetensors``, ``torch.save`` or TorchScript file, by key.
 
-    A ``state_dict`` or ``model`` entry is unwrapped, and a ``module.`` prefix (from distributed training) taken
-    off. Pickles are read with ``weights_only=True``.
+    A ``state_dict`` or ``model`` entry is unwrapped, and a ``module.`` prefix (from distributed training)
+    taken off. Pickles are read with ``weights_only=True``.
 
     Raises
     ------
@@ -50,14 +59,17 @@ def read_state_dict(path: str | Path) -> StateDict:
     except pickle.UnpicklingError as problem:
         if "global" not in str(problem).lower():
             raise WeightsError(
-                f"a weight file is a .safetensors, a torch.save file or a TorchScript archive: {file} is none of them"
+                f"a weight file is a .safetensors, a torch.save file or a TorchScript archive: {file} is "
+                "none of them; check the path"
             ) from problem
         raise WeightsError(
             f"weight files are read without running code from them: {file} needs more than tensors "
             f"({str(problem).splitlines()[0]}); save its state_dict() alone and load that"
         ) from problem
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as problem:
-        raise WeightsError(f"a weight file must be whole: {file} cannot be read ({problem}); copy it again") from problem
+    except _DAMAGED as problem:
+        raise WeightsError(
+            f"a weight file must be whole: {file} cannot be read ({problem}); copy it again"
+        ) from problem
     return _tensors(found, file)
 
 
@@ -85,19 +97,25 @@ def addon_in(state: Mapping[str, torch.Tensor], path: str | Path) -> torch.nn.Mo
     """The add-on among the tensors of a file, or None if none of their keys speaks of one."""
     if any(key.startswith(_HOST_MOE) for key in state):
         raise WeightsError(
-            f"{path} holds the mixture-of-experts variant ({_HOST_MOE}*), which is not supported yet; the plain "
-            "extractor beside it was never trained, so it is not loaded in its place; addon=None or \"mean\" still "
-            "opens the tower"
+            f"{path} holds the mixture-of-experts variant ({_HOST_MOE}*), which is not supported yet; the "
+            "plain extractor beside it was never trained, so it is not loaded in its place; addon=None or "
+            '"mean" still opens the tower'
         )
-    own = {key.removeprefix(_HOST_ADDON): value for key, value in state.items() if key.startswith(_HOST_ADDON)}
+    own = {
+        key.removeprefix(_HOST_ADDON): value for key, value in state.items() if key.startswith(_HOST_ADDON)
+    }
     own = own or {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
-    if not any(".fusion.2." in f".{key}" for key in own):  # with a Dropout between, the last Linear is number 3
+    if not any(
+        ".fusion.2." in f".{key}" for key in own
+    ):  # with a Dropout between, the last Linear is number 3
         own = {re.sub(r"(^|\.)fusion\.3\.", r"\1fusion.2.", key): value for key, value in own.items()}
     if any(key.startswith("multi_scale_extractor.") for key in own):
         return _scheme_2(own, path)
     if not any("sliding_windows." in key for key in own):
         return None
-    own = {"multi_scale_window." + key.removeprefix("multi_scale_window."): value for key, value in own.items()}
+    own = {
+        "multi_scale_window." + key.removeprefix("multi_scale_window."): value for key, value in own.items()
+    }
     scales, dim = _scales(own, "multi_scale_window.", path)
     return _filled(CLIPMultiScaleFeatureExtractor(dim, scales), own, path)
 
@@ -113,7 +131,10 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
         To store, for example ``torch.float16``; None keeps the module's.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    state = {key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in module.state_dict().items()}
+    state = {
+        key: value.detach().cpu().to(dtype or value.dtype).contiguous()
+        for key, value in module.state_dict().items()
+    }
     if Path(path).suffix == ".safetensors":
         save_file(state, path)
     else:
@@ -148,7 +169,9 @@ def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, An
     architecture = {key: dict(config[key]) for key in ("vision_cfg", "text_cfg")}
     clip = open_clip.CLIP(embed_dim=config["embed_dim"], **architecture)
     missing_keys = clip.load_state_dict(state | {"token_embedding.weight": table}, strict=False)
-    problems = [key for key in missing_keys.missing_keys if key != "attn_mask"] + list(missing_keys.unexpected_keys)
+    problems = [key for key in missing_keys.missing_keys if key != "attn_mask"] + list(
+        missing_keys.unexpected_keys
+    )
     if problems:
         raise WeightsError(f"the embedded weights must fit their configuration: {problems} do not; reinstall")
     return clip.eval(), config, frozenset(rows.tolist())
@@ -181,10 +204,14 @@ def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int],
     kernels = {int(found[1]): value for key, value in state.items() if (found := pattern.fullmatch(key))}
     shapes = {slot: tuple(kernel.shape) for slot, kernel in sorted(kernels.items())}
     if not shapes or list(shapes) != list(range(len(shapes))):
-        raise WeightsError(f"an add-on has kernels sliding_windows.0, 1, ...: {path} has slots {list(shapes)}")
+        raise WeightsError(
+            f"an add-on has kernels sliding_windows.0, 1, ...: {path} has slots {list(shapes)}"
+        )
     dim = shapes[0][0]
     if any(len(shape) != 3 or shape[:2] != (dim, dim) for shape in shapes.values()):
-        raise WeightsError(f"an add-on's kernels are [D, D, scale] of one D: {path} has {list(shapes.values())}")
+        raise WeightsError(
+            f"an add-on's kernels are [D, D, scale] of one D: {path} has {list(shapes.values())}"
+        )
     return [shape[2] for shape in shapes.values()], dim
 
 
@@ -207,6 +234,8 @@ def _filled(module: torch.nn.Module, state: StateDict, path: str | Path) -> torc
         if key in state and tuple(state[key].shape) != shape
     ]
     if problems:
-        raise WeightsError(f"an add-on file must fit its kernels' scales and width: in {path}, {'; '.join(problems)}")
+        raise WeightsError(
+            f"an add-on file must fit its kernels' scales and width: in {path}, {'; '.join(problems)}"
+        )
     module.load_state_dict(state)
     return module.float().eval()

@@ -30,9 +30,9 @@ def resized_positions(
 def source_grid(n_tokens: int, target: tuple[int, int]) -> tuple[int, int]:
     """The grid a file's position embeddings were made for.
 
-    A square if the count is one (a square embedding is CLIP's own); else the target grid if the count fits; else
-    a 2:1 grid of the target's orientation (upright for a square target), as re-ID models have. A count can
-    never be both a square and 2:1.
+    A square if the count is one (a square embedding is CLIP's own); else the target grid if the count
+    fits; else a 2:1 grid of the target's orientation (upright for a square target), as re-ID models have.
+    A count can never be both a square and 2:1.
 
     Raises
     ------

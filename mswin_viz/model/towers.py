@@ -25,6 +25,8 @@ _HOST = "BACKBONE.base."
 _HOST_ADDONS = "BACKBONE.clip_multi_scale_"
 _OPENAI_NUMBERS = {"input_resolution", "context_length", "vocab_size"}
 """Entries beside the weights that OpenAI's archives carry, and only they."""
+_NO_WEIGHTS = _OPENAI_NUMBERS | {"attn_mask", "text.attn_mask"}
+"""Entries no weight depends on; a TorchScript archive also holds the causal mask."""
 _HALF = ((0.5,) * 3, (0.5,) * 3)
 _OPENAI = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
 _POSITIONS = "visual.positional_embedding"
@@ -95,17 +97,21 @@ def tagged_tower(name: str, image_size: tuple[int, int] | None) -> Tower:
     found = open_clip.get_pretrained_cfg(arch, tag)
     if not found:
         tags = open_clip.list_pretrained_tags_by_model(arch)
-        raise OptionError(f"open_clip has weights {', '.join(tags) or '(none)'} for {arch}: got {tag!r}; choose one")
+        raise OptionError(
+            f"open_clip has weights {', '.join(tags) or '(none)'} for {arch}: got {tag!r}; choose one"
+        )
     try:
         file = open_clip.download_pretrained(found)
     except Exception as problem:  # every client of every hub has errors of its own
         raise WeightsNotFoundError(
             f"the weights {name} must be on this machine or downloadable: the download failed "
-            f"({type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else 'no message'}); run once "
-            "with a network, or copy the file here and pass its path as the name"
+            f"({type(problem).__name__}: {(str(problem) or 'no message').splitlines()[0]}); run "
+            "once with a network, or copy the file here and pass its path as the name"
         ) from problem
     if not file:
-        raise WeightsNotFoundError(f"open_clip knows no place to download {name} from; pass a file's path instead")
+        raise WeightsNotFoundError(
+            f"open_clip knows no place to download {name} from; pass a file's path instead"
+        )
     quick = bool(found.get("quick_gelu", architecture.get("quick_gelu", False)))
     size = image_size or _pair(architecture["vision_cfg"]["image_size"])
     clip, positions = _built({**architecture, "quick_gelu": quick}, read_state_dict(file), size)
@@ -126,10 +132,13 @@ def file_tower(path: Path, image_size: tuple[int, int] | None, arch: str | None)
             f"a CLIP file has visual.* keys, a host model {_HOST}*: {path} has neither; it begins with "
             f"{', '.join(list(full)[:3])}. An add-on alone is given as addon=, beside a model"
         )
+    _check_stem(state)
     if arch is not None:
         _check_architecture(arch, _architecture(arch))
     architecture = _architecture(arch) if arch is not None else _inferred(state)
-    quick, assumed = _activation(architecture, arch, known_quick=bool(host) or not _OPENAI_NUMBERS.isdisjoint(full))
+    quick, assumed = _activation(
+        architecture, arch, known_quick=bool(host) or not _OPENAI_NUMBERS.isdisjoint(full)
+    )
     size = image_size or (HOST_SIZE if host else _trained_size(state))
     source = _host_grid(state, size) if host else None
     clip, positions = _built({**architecture, "quick_gelu": quick}, state, size, source=source)
@@ -144,14 +153,19 @@ def file_tower(path: Path, image_size: tuple[int, int] | None, arch: str | None)
 
 
 def _built(
-    architecture: Mapping[str, Any], state: StateDict, size: tuple[int, int], *, source: tuple[int, int] | None = None
+    architecture: Mapping[str, Any],
+    state: StateDict,
+    size: tuple[int, int],
+    *,
+    source: tuple[int, int] | None = None,
 ) -> tuple[open_clip.CLIP, str]:
     """open_clip's model of that architecture and input size, holding exactly ``state``."""
     config = copy.deepcopy(dict(architecture))
     patch = config["vision_cfg"]["patch_size"]
     if any(n < patch or n % patch for n in size):
         raise OptionError(
-            f"an input side must be a multiple of the {patch}-pixel patch: got {size[0]}x{size[1]} (height x width)"
+            f"an input side must be a multiple of the {patch}-pixel patch: got {size[0]}x{size[1]} (height x "
+            f"width); {max(1, size[0] // patch) * patch}x{max(1, size[1] // patch) * patch} would do"
         )
     config["vision_cfg"]["image_size"] = list(size)
     clip = open_clip.CLIP(**config)
@@ -170,7 +184,7 @@ def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
     has_text = "token_embedding.weight" in state
     needed = [key for key in wanted if has_text or key.startswith("visual.")]
     problems = [f"missing {key}" for key in needed if key not in state]
-    problems += [f"unexpected {key}" for key in state if key not in wanted and key not in _OPENAI_NUMBERS]
+    problems += [f"unexpected {key}" for key in state if key not in wanted and key not in _NO_WEIGHTS]
     problems += [
         f"{key} is {tuple(state[key].shape)}, not {wanted[key]}"
         for key in needed
@@ -181,7 +195,9 @@ def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
         raise WeightsError(f"weights must fit the architecture key by key: {shown}; give the right arch=")
     clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=has_text)
     if not has_text:
-        torch.nn.init.constant_(clip.token_embedding.weight, float("nan"))  # a text feature nobody trained is no number
+        torch.nn.init.constant_(
+            clip.token_embedding.weight, float("nan")
+        )  # a text feature nobody trained is no number
 
 
 def _check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
@@ -202,7 +218,20 @@ def _check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
         )
     if architecture.get("custom_text") or "hf_tokenizer_name" in text:
         own = text.get("hf_tokenizer_name") or text.get("hf_model_name") or "its own"
-        raise OptionError(f"prompts are read with CLIP's BPE tokenizer: {arch} has a text side of another kind ({own})")
+        raise OptionError(
+            f"prompts are read with CLIP's BPE tokenizer: {arch} has a text side of another kind ({own})"
+        )
+
+
+def _check_stem(state: StateDict) -> None:
+    """The few tensors that sizes are read off; the others are compared one by one when loaded."""
+    stem = ["visual.conv1.weight", "visual.proj"]
+    stem += ["positional_embedding"] if "token_embedding.weight" in state else []
+    missing = [key for key in stem if key not in state]
+    if missing:
+        raise WeightsError(
+            f"a CLIP file holds every tensor of its tower: missing {', '.join(missing)}; copy it again"
+        )
 
 
 def _activation(
@@ -214,7 +243,9 @@ def _activation(
         return quick, (f"GELU, as arch={arch!r} says, but files of this layout were trained with QuickGELU",)
     if known_quick or arch is not None:
         return quick, ()
-    return quick, ("QuickGELU and OpenAI's normalisation are assumed, the file cannot tell; arch= names another",)
+    return quick, (
+        "QuickGELU and OpenAI's normalisation are assumed, the file cannot tell; arch= names another",
+    )
 
 
 def _host_grid(state: StateDict, size: tuple[int, int]) -> tuple[int, int] | None:
@@ -224,12 +255,16 @@ def _host_grid(state: StateDict, size: tuple[int, int]) -> tuple[int, int] | Non
     return target if target[0] * target[1] == len(state[_POSITIONS]) - 1 else None
 
 
-def _without_host_parts(state: StateDict, full: Mapping[str, torch.Tensor]) -> tuple[StateDict, tuple[str, ...]]:
+def _without_host_parts(
+    state: StateDict, full: Mapping[str, torch.Tensor]
+) -> tuple[StateDict, tuple[str, ...]]:
     """Take off the host's adapters, prompts and camera embedding, and say so if they were in use."""
     kept = {key: value for key, value in state.items() if ".adapter_" not in key}
     notes = ()
     if any(value.abs().sum() > 0 for key, value in state.items() if ".adapter_" in key):
-        notes = ("the checkpoint's prompts and adapters are NOT applied: features differ from the host model's",)
+        notes = (
+            "the checkpoint's prompts and adapters are NOT applied: features differ from the host model's",
+        )
     if "BACKBONE.cv_embed" in full:
         notes = (*notes, "the checkpoint's camera embedding is NOT applied")
     return kept, notes
@@ -245,16 +280,24 @@ def _architecture(arch: str) -> dict[str, Any]:
 
 def _inferred(state: StateDict) -> dict[str, Any]:
     """OpenAI's ViT layout read off the shapes."""
-    conv, proj = state.get("visual.conv1.weight"), state.get("visual.proj")
-    if conv is None or proj is None:
-        raise WeightsError("an architecture is inferred from visual.conv1.weight and visual.proj: one is missing; give arch=")
+    conv, proj = state["visual.conv1.weight"], state["visual.proj"]
     width, layers = conv.shape[0], _depth(state, "visual.transformer.resblocks.")
-    vision = {"layers": layers, "width": width, "patch_size": conv.shape[2], "head_width": _head_width(width, layers)}
+    vision = {
+        "layers": layers,
+        "width": width,
+        "patch_size": conv.shape[2],
+        "head_width": _head_width(width, layers),
+    }
     text = {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
     if "token_embedding.weight" in state:
         vocabulary, width = state["token_embedding.weight"].shape
-        text = {"context_length": len(state["positional_embedding"]), "vocab_size": vocabulary, "width": width,
-                "heads": max(1, width // 64), "layers": _depth(state, "transformer.resblocks.")}  # fmt: skip
+        text = {
+            "context_length": len(state["positional_embedding"]),
+            "vocab_size": vocabulary,
+            "width": width,
+            "heads": max(1, width // 64),
+            "layers": _depth(state, "transformer.resblocks."),
+        }
     return {"embed_dim": proj.shape[1], "vision_cfg": vision, "text_cfg": text}
 
 
@@ -264,7 +307,10 @@ def _head_width(width: int, layers: int) -> int:
     listed = {v.get("head_width", 64) for v in known if (v.get("width"), v.get("layers")) == (width, layers)}
     head = listed.pop() if len(listed) == 1 else 64
     if width % head:
-        raise WeightsError(f"heads are 64 wide where nothing says otherwise: a tower {width} wide does not divide; give arch=")
+        raise WeightsError(
+            f"heads are 64 wide where nothing says otherwise: a tower {width} wide has no whole number of "
+            "them; give arch="
+        )
     return head
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import DIM, GRID, SCALES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
@@ -23,6 +22,8 @@ from mswin_viz.analysis.windows import windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
+
+from .conftest import DIM, GRID, SCALES
 
 N_TOKENS = GRID[0] * GRID[1]
 shared_fixtures = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,1 @@
+"""Tests of the layer `analysis`: closed formulas against plain loops, torch and published examples."""

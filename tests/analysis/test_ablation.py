@@ -1,0 +1,92 @@
+"""Windows taken away one by one, against the network run again by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from mswin_viz.analysis.ablation import ablate_window, ablations
+from mswin_viz.analysis.decomposition import Slot, decompose, decompose_fusion, fusion_weights
+from mswin_viz.errors import OptionError
+
+from .conftest import DIM, SCALES
+
+
+@pytest.fixture
+def direction():
+    return np.random.default_rng(5).normal(size=DIM)
+
+
+def run_again_without(tokens, addon, index, window):
+    """Enhanced CLS and hidden units with the window's tokens zeroed for this one scale."""
+    module = copy.deepcopy(addon).double().multi_scale_window
+    patches = tokens.patches.double()
+    pooled = module.pooled(patches)
+    scale = module.scales[index]
+    emptied = patches.clone()
+    emptied[:, window * scale : (window + 1) * scale] = 0
+    pooled[index] = module.pooled(emptied)[index]
+    hidden = module.fusion[0](torch.cat(pooled, dim=1))
+    return (tokens.cls.double() + module.fusion[2](hidden.relu())).detach().numpy(), hidden.detach().numpy()
+
+
+@pytest.mark.parametrize("index", range(len(SCALES)))
+def test_taking_a_window_away_is_running_the_network_again_without_its_term(tokens, addon, direction, index):
+    weights = fusion_weights(addon)
+    before = decompose(tokens, addon, direction)
+    each = ablations(tokens, weights, direction, index)
+    unit = direction / np.linalg.norm(direction)
+    for window in range(15 // SCALES[index]):
+        enhanced, hidden = run_again_without(tokens, addon, index, window)
+        norm = np.linalg.norm(enhanced, axis=1)
+        flipped = ((hidden > 0) != before.gates).sum(axis=1)
+        np.testing.assert_allclose(each.score[:, window], enhanced @ direction, rtol=1e-9)
+        np.testing.assert_allclose(each.norm[:, window], norm, rtol=1e-9)
+        np.testing.assert_allclose(each.cosine[:, window], enhanced @ unit / norm, rtol=1e-9)
+        np.testing.assert_array_equal(each.flipped[:, window], flipped)
+    np.testing.assert_allclose(each.change, each.score - before.score[:, None], atol=1e-12)
+    np.testing.assert_allclose(each.cosine_change, each.cosine - before.cosine().score[:, None], atol=1e-12)
+
+
+def test_one_window_is_its_column_of_all(tokens, addon, direction):
+    weights = fusion_weights(addon)
+    each, one = ablations(tokens, weights, direction, 1), ablate_window(tokens, weights, direction, 1, 2)
+    for name in ("score", "change", "cosine", "cosine_change", "norm", "flipped"):
+        assert getattr(one, name).shape == (3,)
+        np.testing.assert_allclose(getattr(one, name), getattr(each, name)[:, 2], rtol=1e-10)
+
+
+@pytest.mark.parametrize("slots", [None, (Slot(3), Slot(5, "mean"), Slot(7, "off"))])
+def test_where_no_gate_flips_the_change_is_minus_the_share_and_elsewhere_not(tokens, addon, direction, slots):
+    weights = fusion_weights(addon)
+    shares = decompose_fusion(tokens, weights, direction, slots=slots).slots
+    seen = {True: 0, False: 0}
+    for index in (0, 1):
+        each = ablations(tokens, weights, direction, index, slots=slots)
+        steady = each.flipped == 0
+        np.testing.assert_allclose(each.change[steady], -shares[index].windows[steady], rtol=1e-9, atol=1e-12)
+        assert not np.isclose(each.change, -shares[index].windows)[~steady].any()
+        seen[True] += steady.sum()
+        seen[False] += (~steady).sum()
+    assert min(seen.values()) > 0
+
+
+def test_the_pseudo_window_of_a_fallback_can_be_taken_away(tokens, addon_with_fallback, direction):
+    weights = fusion_weights(addon_with_fallback)
+    slots = (Slot(4), Slot(20, "off"))
+    one = ablate_window(tokens, weights, direction, 1, 0)
+    without = decompose_fusion(tokens, weights, direction, slots=slots)
+    np.testing.assert_allclose(one.score, without.score, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("index", "window", "said"),
+    [(3, 0, r"0\.\.2: got 3"), (-1, 0, "got -1"), (0, 7, r"0\.\.6: got 7"), (1, 0, "off"), (0, -1, "got -1")],
+)
+def test_a_window_that_is_not_there_is_an_error(tokens, addon, direction, index, window, said):
+    slots = (Slot(2), Slot(4, "off"), Slot(7))
+    with pytest.raises(OptionError, match=said):
+        ablate_window(tokens, fusion_weights(addon), direction, index, window, slots=slots)

@@ -1,0 +1,138 @@
+"""The fusion in plain arrays against the torch modules it was copied from."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from mswin_viz.analysis.activations import resampled_kernel
+from mswin_viz.analysis.fusion import Slot, enhanced_cls, fusion_state, fusion_weights, slot_pooled
+from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens import Tokens
+
+from .conftest import DIM, SCALES
+
+
+def enhanced_by_torch(tokens, addon):
+    exact = copy.deepcopy(addon).double()
+    return (tokens.cls.double() + exact(tokens.patches.double())).detach().numpy()
+
+
+def enhanced_from_pooled(tokens, addon, pooled):
+    exact = copy.deepcopy(addon).double()
+    vectors = torch.cat([torch.as_tensor(p) for p in pooled], dim=1)
+    return (tokens.cls.double() + exact.multi_scale_window.fusion(vectors)).detach().numpy()
+
+
+def test_all_slots_on_is_the_module_itself(tokens, addon):
+    enhanced = enhanced_cls(tokens, fusion_weights(addon))
+    np.testing.assert_allclose(enhanced, enhanced_by_torch(tokens, addon), rtol=1e-12, atol=1e-12)
+
+
+def test_a_scale_above_the_tokens_falls_back_as_the_module_does(tokens, addon_with_fallback):
+    enhanced = enhanced_cls(tokens, fusion_weights(addon_with_fallback))
+    np.testing.assert_allclose(enhanced, enhanced_by_torch(tokens, addon_with_fallback), rtol=1e-12)
+
+
+def test_the_windows_alone_have_the_same_weights_as_their_wrapper(tokens, addon):
+    bare = enhanced_cls(tokens, fusion_weights(addon.multi_scale_window))
+    np.testing.assert_array_equal(bare, enhanced_cls(tokens, fusion_weights(addon)))
+
+
+def test_pooled_slots_are_the_modules_pooled_vectors(tokens, addon):
+    weights = fusion_weights(addon)
+    for index, expected in enumerate(addon.multi_scale_window.pooled(tokens.patches)):
+        pooled = slot_pooled(tokens, weights, index)
+        np.testing.assert_allclose(pooled, expected.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_slot_that_is_off_hands_over_zeros_without_its_bias(tokens, addon):
+    weights = fusion_weights(addon)
+    slots = (Slot(2), Slot(4, "off"), Slot(7))
+    pooled = [slot_pooled(tokens, weights, 0), np.zeros((3, DIM)), slot_pooled(tokens, weights, 2)]
+    np.testing.assert_allclose(
+        enhanced_cls(tokens, weights, slots), enhanced_from_pooled(tokens, addon, pooled), rtol=1e-12
+    )
+
+
+def test_a_slot_that_is_off_may_have_any_scale(tokens, addon):
+    off = [Slot(scale, "off") for scale in (2, 400, 0)]
+    assert enhanced_cls(tokens, fusion_weights(addon), off).shape == (3, DIM)
+
+
+@pytest.mark.parametrize("scale", [1, 3, 5, 15])
+def test_a_replaced_slot_convolves_with_its_own_kernel_resampled(tokens, addon, scale):
+    weights = fusion_weights(addon)
+    conv = copy.deepcopy(addon.multi_scale_window.sliding_windows[1]).double()
+    kernel = resampled_kernel(conv.weight, scale)
+    sequence = tokens.patches.double().transpose(1, 2)
+    expected = torch.nn.functional.conv1d(sequence, kernel, conv.bias, stride=scale).mean(dim=2)
+    pooled = slot_pooled(tokens, weights, 1, Slot(scale))
+    np.testing.assert_allclose(pooled, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_slot_of_plain_means_averages_the_covered_tokens_without_a_bias(tokens, addon):
+    pooled = slot_pooled(tokens, fusion_weights(addon), 0, Slot(4, "mean"))
+    np.testing.assert_allclose(pooled, tokens.patches[:, :12].double().mean(dim=1).numpy(), rtol=1e-12)
+
+
+def test_pooled_vectors_kept_from_before_change_nothing(tokens, addon):
+    weights = fusion_weights(addon)
+    kept = [slot_pooled(tokens, weights, 0), None, slot_pooled(tokens, weights, 2)]
+    state = fusion_state(tokens, weights, pooled=kept)
+    np.testing.assert_array_equal(state.enhanced, enhanced_cls(tokens, weights))
+
+
+def test_the_copy_is_read_only_and_keeps_its_numbers_when_training_goes_on(tokens, addon):
+    addon = addon.double()  # float64 parameters are the ones NumPy could share
+    weights = fusion_weights(addon)
+    before = enhanced_cls(tokens, weights)
+    with torch.no_grad():
+        for parameter in addon.parameters():
+            parameter.mul_(2)
+    np.testing.assert_array_equal(enhanced_cls(tokens, weights), before)
+    with pytest.raises(ValueError, match="read-only"):
+        weights.W1[0] = 0
+
+
+def test_gates_and_origins_are_told(tokens, addon):
+    slots = (Slot(2), Slot(5), Slot(7, "mean"))
+    state = fusion_state(tokens, fusion_weights(addon), slots=slots)
+    assert [view.origin for view in state.slots] == ["trained", "resampled", "mean"]
+    np.testing.assert_array_equal(state.gates, state.hidden > 0)
+
+
+def test_scheme_2_is_refused_by_name():
+    with pytest.raises(OptionError, match=r"CLIPWithProjectionMultiScale \(scheme 2\)"):
+        fusion_weights(CLIPWithProjectionMultiScale(DIM, 9, SCALES))
+
+
+def test_a_copy_of_no_add_on_is_an_error():
+    with pytest.raises(OptionError, match="got None"):
+        fusion_weights(None)
+
+
+@pytest.mark.parametrize("slot", [Slot(16), Slot(0), Slot(16, "mean")])
+def test_a_slot_scale_outside_the_tokens_is_an_error(tokens, addon, slot):
+    with pytest.raises(ScaleError, match=f"got {slot.scale}"):
+        enhanced_cls(tokens, fusion_weights(addon), (Slot(2), slot, Slot(7)))
+
+
+def test_a_wrong_number_of_slots_is_an_error(tokens, addon):
+    with pytest.raises(ShapeError, match="3 slots: got 2"):
+        enhanced_cls(tokens, fusion_weights(addon), (Slot(2), Slot(4)))
+
+
+def test_tokens_of_another_width_are_an_error(tokens, addon):
+    narrow = Tokens(tokens.cls[:, :5], tokens.patches[:, :, :5], tokens.grid)
+    with pytest.raises(ShapeError, match="as wide as the add-on's, 6"):
+        enhanced_cls(narrow, fusion_weights(addon))
+
+
+def test_an_unknown_slot_kernel_is_an_error():
+    with pytest.raises(OptionError, match="'on'"):
+        Slot(4, "on")
