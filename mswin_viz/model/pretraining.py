@@ -61,7 +61,7 @@ class Recipe:
     first_pid: int = 0
     identities: int = 900
     shots: int = 8
-    steps: int = 2000
+    steps: int = 1150
     people_per_step: int = 24
     learning_rate: float = 8e-4
     weight_decay: float = 0.05
