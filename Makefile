@@ -24,7 +24,7 @@ notebooks: $(INSTALLED)  ## execute the notebooks and store text outputs only
 	$(BIN)/python tests/refresh_notebooks.py
 
 benchmarks: $(INSTALLED)
-	$(BIN)/python -m pytest tests/benchmarks --override-ini=norecursedirs= --benchmark-only -q
+	$(BIN)/python -m pytest tests/benchmarks --override-ini='norecursedirs=.*' --benchmark-only -q -s
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -50,7 +50,9 @@ def evaluate(
 
 @app.command("train-embedded")
 def train_embedded(
-    work: Annotated[Path, typer.Argument(help="Folder for pictures, resumable state and the finished model.")],
+    work: Annotated[
+        Path, typer.Argument(help="Folder for pictures, resumable state and the finished model.")
+    ],
     steps: Annotated[int, typer.Option(help="Training steps of the CLIP.")] = 1150,
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
 ) -> None:
@@ -65,7 +67,9 @@ def train_embedded(
 @app.command()
 def lab(notebook: Annotated[str, typer.Argument(help="A notebook to open.")] = "") -> None:
     """Open JupyterLab."""
-    jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which("jupyter-lab")
+    jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which(
+        "jupyter-lab"
+    )
     if jupyter is None:
         raise typer.BadParameter("JupyterLab is not installed beside this Python; pip install jupyterlab")
     raise typer.Exit(subprocess.call([jupyter, *([notebook] if notebook else [])]))

@@ -52,7 +52,9 @@ def evaluate_model(model: Model, *, identities: int, seed: int, progress: bool =
         raise OptionError(f"retrieval needs at least two identities: got {identities}")
     plain, enhanced = {}, {}
     for modality in MODALITIES:
-        tokens, pids, camids = world_tokens(model, modality, identities=identities, seed=seed, progress=progress)
+        tokens, pids, camids = world_tokens(
+            model, modality, identities=identities, seed=seed, progress=progress
+        )
         plain[modality] = tokens.cls.cpu().numpy()
         enhanced[modality] = model.enhance(tokens).cls.cpu().numpy()
     chance = np.random.default_rng(seed).normal(size=plain["RGB"].shape)
@@ -98,7 +100,9 @@ def _measures(features: np.ndarray, pids: np.ndarray, camids: np.ndarray) -> dic
     return {"mAP": report.mAP, "rank1": report.cmc[1]}
 
 
-def _named(model: Model, features: np.ndarray, words: Sequence[Mapping[str, str]], name: str) -> dict[str, float]:
+def _named(
+    model: Model, features: np.ndarray, words: Sequence[Mapping[str, str]], name: str
+) -> dict[str, float]:
     values = sorted({word[name] for word in words})
     prompts = [PROMPTS[name].format(_with_article(name, value)) for value in values]
     labels = [values.index(word[name]) for word in words]

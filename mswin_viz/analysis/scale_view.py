@@ -24,7 +24,16 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["SLOT_STATES", "VALUES", "FusedPart", "Panel", "ScaleView", "ViewRequest", "fused_part", "scale_view"]
+__all__ = [
+    "SLOT_STATES",
+    "VALUES",
+    "FusedPart",
+    "Panel",
+    "ScaleView",
+    "ViewRequest",
+    "fused_part",
+    "scale_view",
+]
 
 VALUES = ("norm", "share", "cosine", "channel")
 """What a window's number can be: activation length; its share of the score; cosine to the target; one channel."""
@@ -211,7 +220,11 @@ def _trained_panel(
     geometry = fallback_geometry(tokens.grid) if falls_back else windows(tokens.grid, scale)
     origin = "fallback" if falls_back else "trained"
     state = request.slots[index]
-    notes = {"on": "", "off": "off: not in the fusion", "free": f"scale {request.free_scale} stands in its slot"}
+    notes = {
+        "on": "",
+        "off": "off: not in the fusion",
+        "free": f"scale {request.free_scale} stands in its slot",
+    }
     if request.value == "share":
         values = _fused_shares(decomposition, index) if state == "on" else np.full(geometry.n_windows, np.nan)
     else:
@@ -246,7 +259,9 @@ def _free_panel(
 def _free_origin(weights: FusionWeights | None, request: ViewRequest, fused: Sequence[int]) -> str:
     if request.kernel == "mean" or weights is None:
         return "mean"
-    sources = [weights.scales[i] for i in fused] or [nearest_trained_scale(weights.scales, request.free_scale)]
+    sources = [weights.scales[i] for i in fused] or [
+        nearest_trained_scale(weights.scales, request.free_scale)
+    ]
     if all(source == request.free_scale for source in sources):
         return "trained"
     return "resampled from " + " and ".join(str(source) for source in sources)

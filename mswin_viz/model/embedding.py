@@ -50,7 +50,9 @@ def fit_addon(model: Model, recipe: Recipe) -> torch.nn.Module:
     cls, patches, labels = [], [], []
     people = [sample_identity(pid, seed=world) for pid in range(ADDON_PEOPLE)]
     for number, modality in enumerate(MODALITIES):
-        images = [render(person, camera=c, shot=0, seed=world)[modality] for person in people for c in range(4)]
+        images = [
+            render(person, camera=c, shot=0, seed=world)[modality] for person in people for c in range(4)
+        ]
         tokens = model.encode(images)
         cls.append(tokens.cls)
         patches.append(tokens.patches)

@@ -79,13 +79,17 @@ class Recipe:
         return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
-def training_pictures(recipe: Recipe, cache: Path | None = None) -> UInt8[np.ndarray, "person shot 5 rows cols"]:
+def training_pictures(
+    recipe: Recipe, cache: Path | None = None
+) -> UInt8[np.ndarray, "person shot 5 rows cols"]:
     """Every training picture, RGB then NI then TI as 5 planes; rendered once, then read from ``cache``."""
     if cache is not None and cache.exists():
         return np.load(cache, mmap_mode="r")
     jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
     with multiprocessing.get_context("spawn").Pool() as pool:
-        people = list(tqdm(pool.imap(_person_pictures, jobs, chunksize=4), total=len(jobs), desc="drawing people"))
+        people = list(
+            tqdm(pool.imap(_person_pictures, jobs, chunksize=4), total=len(jobs), desc="drawing people")
+        )
     pictures = np.stack(people)
     if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +128,9 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     state_file, start = work / "state.pt", 0
     if state_file.exists():
         start = _resume(state_file, recipe, trainee, optimiser)
-    progress = tqdm(range(start, recipe.steps), initial=start, total=recipe.steps, desc="training", smoothing=0.02)
+    progress = tqdm(
+        range(start, recipe.steps), initial=start, total=recipe.steps, desc="training", smoothing=0.02
+    )
     for step in progress:
         rng = np.random.default_rng([recipe.seed, step, 3])
         batch = _draw_batch(pictures, people, words, table, recipe, rng)
@@ -193,7 +199,10 @@ def _captions(person, rng: np.random.Generator) -> tuple[list[tuple[str, ...]], 
     """Attribute names of the four colour texts and the two colourless ones of a person."""
     extra = ("hat", "hat_colour") if person.hat != "none" else ("hair", "hair_colour")
     full = [_FULL, (*_FULL[:5], *extra)]
-    single = [(str(rng.choice(_COLOURS[:2])),), tuple(rng.choice(_NAMED, size=int(rng.integers(1, 3)), replace=False))]
+    single = [
+        (str(rng.choice(_COLOURS[:2])),),
+        tuple(rng.choice(_NAMED, size=int(rng.integers(1, 3)), replace=False)),
+    ]
     infrared = [_COLOURLESS[:4], tuple(rng.choice(_COLOURLESS, size=int(rng.integers(1, 3)), replace=False))]
     return full + single, infrared
 
@@ -251,7 +260,9 @@ class _Trainee(nn.Module):
         super().__init__()
         config = copy.deepcopy(CLIP_CONFIG)
         config["text_cfg"]["vocab_size"] = vocabulary
-        config["vision_cfg"]["patch_dropout"] = 0.5  # only so that the layer exists; the recipe sets the share
+        config["vision_cfg"]["patch_dropout"] = (
+            0.5  # only so that the layer exists; the recipe sets the share
+        )
         self.clip = open_clip.CLIP(**config, output_dict=False)
         self.clip.visual.output_tokens = True
         self.classes = {key: sorted({word[key] for word in words}) for key in _NAMED}
@@ -288,7 +299,10 @@ def _train_step(trainee: _Trainee, optimiser, batch: _Batch, dropout: float, ste
         "identity": 0.3 * _identity_contrast(features, batch.people),
         "cls heads": 2.0 * _attribute_loss(trainee, trainee.cls_heads(cls), batch.persons, visible),
         "patch heads": _attribute_loss(
-            trainee, trainee.patch_heads((tokens @ trainee.clip.visual.proj).mean(dim=1)), batch.persons, visible
+            trainee,
+            trainee.patch_heads((tokens @ trainee.clip.visual.proj).mean(dim=1)),
+            batch.persons,
+            visible,
         ),
     }
     optimiser.zero_grad(set_to_none=True)
@@ -339,7 +353,12 @@ def _parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
 def _save_state(file: Path, recipe: Recipe, trainee: _Trainee, optimiser, step: int) -> None:
     """Written beside and renamed, so that an interrupted save leaves the last good state."""
     partial = file.with_suffix(".part")
-    state = {"recipe": asdict(recipe), "step": step, "trainee": trainee.state_dict(), "optimiser": optimiser.state_dict()}
+    state = {
+        "recipe": asdict(recipe),
+        "step": step,
+        "trainee": trainee.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
     torch.save(state, partial)
     partial.replace(file)
 

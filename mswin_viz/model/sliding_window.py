@@ -129,7 +129,9 @@ class FeatureProjectionAdapter(nn.Module):
             nn.Linear(output_dim, output_dim),
         )
 
-    def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch token wide"]:
+    def forward(
+        self, patches: Float[torch.Tensor, "batch token dim"]
+    ) -> Float[torch.Tensor, "batch token wide"]:
         """Projected tokens; each token on its own."""
         return self.projection(patches)
 

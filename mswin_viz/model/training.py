@@ -77,7 +77,9 @@ def train_addon(
     rng = np.random.default_rng(seed)
     addon = CLIPMultiScaleFeatureExtractor(tokens.cls.shape[1], scales).to(tokens.cls.device)
     head = _IdentityHead(tokens.cls.shape[1], int(labels.max()) + 1).to(tokens.cls.device)
-    optimiser = torch.optim.AdamW([*addon.parameters(), *head.parameters()], lr=learning_rate, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(
+        [*addon.parameters(), *head.parameters()], lr=learning_rate, weight_decay=1e-2
+    )
     losses = np.empty(steps)
     for step in trange(steps, desc="training the add-on", disable=not progress):
         optimiser.param_groups[0]["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -118,12 +120,16 @@ def _labels(pids: Sequence[int], n_images: int) -> Int[np.ndarray, " image"]:
     return labels
 
 
-def _identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
+def _identity_batch(
+    labels: Int[np.ndarray, " image"], rng: np.random.Generator
+) -> Int[np.ndarray, " chosen"]:
     """Indices of up to 16 identities x 4 images; identities with a single image are left out."""
     counts = np.bincount(labels)
     usable = np.flatnonzero(counts > 1)
     identities = rng.choice(usable, size=min(16, len(usable)), replace=False)
-    shots = [rng.choice(np.flatnonzero(labels == i), size=min(4, counts[i]), replace=False) for i in identities]
+    shots = [
+        rng.choice(np.flatnonzero(labels == i), size=min(4, counts[i]), replace=False) for i in identities
+    ]
     return np.concatenate(shots)
 
 

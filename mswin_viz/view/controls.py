@@ -14,6 +14,7 @@ from mswin_viz.view.heatmap import CMAPS, HeatmapCanvas
 __all__ = ["Controls", "display_controls", "make_controls"]
 
 _WIDE = {"description_width": "92px"}
+_ROW = {"width": "440px"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,15 @@ class Controls:
     def layout(self) -> widgets.Box:
         """All controls in two columns."""
         picture = widgets.VBox([self.sample, self.modality, self.path, self.prompt])
-        windows = [self.scale, self.kernel, widgets.HBox([self.value, self.channel, self.shared]), *self.slots]
-        return widgets.HBox([picture, widgets.VBox(windows)], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"})
+        windows = [
+            self.scale,
+            self.kernel,
+            widgets.HBox([self.value, self.channel, self.shared]),
+            *self.slots,
+        ]
+        return widgets.HBox(
+            [picture, widgets.VBox(windows)], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"}
+        )
 
 
 def make_controls(
@@ -54,41 +62,38 @@ def make_controls(
 ) -> Controls:
     """Controls for a grid of ``n_tokens``, features of width ``dim`` and a fusion of ``scales``."""
     first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
-    scale = widgets.IntSlider(
-        first, min=1, max=n_tokens, description="free scale", style=_WIDE, layout={"width": "440px"}
-    )
+    scale = widgets.IntSlider(first, min=1, max=n_tokens, description="free scale", style=_WIDE, layout=_ROW)
     scale.add_class("mswin-scale")
     slots = tuple(
         widgets.ToggleButtons(
             options=SLOT_STATES, description=f"slot of scale {s}", style={**_WIDE, "button_width": "64px"},
-            tooltips=["its trained kernel", "left out of the fusion", "the free scale in its place"],
+            tooltips=["its trained kernel", "left out of the fusion", "the free scale in its place"], layout=_ROW,
         )
         for s in scales
     )  # fmt: skip
     for slot, trained in zip(slots, scales, strict=True):
         slot.add_class(f"mswin-slot-{trained}")
-    wide = {"width": "440px"}
     return Controls(
         sample=_classed(widgets.Dropdown(
-            options=list(enumerated(names)), description="sample", style=_WIDE, layout=wide), "mswin-sample"),
+            options=list(enumerated(names)), description="sample", style=_WIDE, layout=_ROW), "mswin-sample"),
         modality=_classed(widgets.ToggleButtons(
-            options=MODALITIES, description="modality", style={**_WIDE, "button_width": "64px"}), "mswin-modality"),
+            options=MODALITIES, description="modality", style={**_WIDE, "button_width": "64px"}, layout=_ROW), "mswin-modality"),
         path=_classed(widgets.Text(
             placeholder="an image or folder of your own, then Enter", description="open", continuous_update=False,
-            style=_WIDE, layout=wide), "mswin-path"),
+            style=_WIDE, layout=_ROW), "mswin-path"),
         scale=scale,
         kernel=widgets.ToggleButtons(
             options=[("trained or resampled", "auto"), ("plain mean", "mean")], description="its kernel",
-            style={**_WIDE, "button_width": "150px"}),
+            style={**_WIDE, "button_width": "160px"}, layout=_ROW),
         value=_classed(widgets.Dropdown(
             options=[_LABELS[value] for value in VALUES], description="value", style=_WIDE,
-            layout={"width": "250px"}), "mswin-value"),
+            layout={"width": "290px"}), "mswin-value"),
         channel=widgets.BoundedIntText(0, min=0, max=dim - 1, description="channel", layout={"width": "140px"}),
         slots=slots,
         prompt=_classed(widgets.Text(
-            prompt if has_text else "", description="target text", continuous_update=False, style=_WIDE, layout=wide,
+            prompt if has_text else "", description="target text", continuous_update=False, style=_WIDE, layout=_ROW,
             disabled=not has_text), "mswin-prompt"),
-        shared=widgets.Checkbox(True, description="one colour scale", indent=False, layout={"width": "130px"}),
+        shared=widgets.Checkbox(False, description="one colour scale", indent=False, layout={"width": "130px"}),
     )  # fmt: skip
 
 
@@ -99,8 +104,12 @@ def enumerated(names: Sequence[str]) -> list[tuple[str, int]]:
 
 def display_controls(canvases: Sequence[HeatmapCanvas]) -> widgets.Box:
     """Controls linked to the canvases in the browser: the kernel has no part in them."""
-    opacity = widgets.FloatSlider(0.55, min=0, max=1, step=0.05, description="opacity", layout={"width": "260px"})
-    threshold = widgets.FloatSlider(0, min=0, max=1, step=0.02, description="threshold", layout={"width": "260px"})
+    opacity = widgets.FloatSlider(
+        0.55, min=0, max=1, step=0.05, description="opacity", layout={"width": "260px"}
+    )
+    threshold = widgets.FloatSlider(
+        0, min=0, max=1, step=0.02, description="threshold", layout={"width": "260px"}
+    )
     cmap = widgets.Dropdown(options=["auto", *CMAPS], description="colours", layout={"width": "190px"})
     outline = widgets.Checkbox(True, description="outlines", indent=False, layout={"width": "90px"})
     opacity.add_class("mswin-opacity")

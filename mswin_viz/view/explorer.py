@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import warnings
 from collections.abc import Sequence
@@ -71,7 +70,9 @@ class ScaleExplorer(widgets.VBox):
         If the add-on is of scheme 2, whose shares are not exact.
     """
 
-    def __init__(self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top") -> None:
+    def __init__(
+        self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
+    ) -> None:
         if not samples:
             raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
         self.model, self._samples = model, list(samples)
@@ -89,7 +90,9 @@ class ScaleExplorer(widgets.VBox):
             prompt=prompt, has_text=model.tower.has_text,
         )  # fmt: skip
         self.canvases = [HeatmapCanvas(model.grid, width=_PANEL_WIDTH) for _ in range(len(scales) + 1)]
-        self._image = widgets.Image(format="png", layout={"width": f"{_PANEL_WIDTH}px", "object_fit": "contain"})
+        self._image = widgets.Image(
+            format="png", layout={"width": f"{_PANEL_WIDTH}px", "object_fit": "contain"}
+        )
         self._html = {name: widgets.HTML() for name in ("message", "score", "shares", "words")}
         super().__init__(self._children())
         self._set_target(self.controls.prompt.value)
@@ -106,13 +109,22 @@ class ScaleExplorer(widgets.VBox):
 
     def _children(self) -> list[widgets.Widget]:
         badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
-        plain = widgets.VBox([widgets.HTML("<b style='font-size:13px'>image</b>"), self._image])
+        plain = widgets.VBox(
+            [widgets.HTML("<b style='font-size:13px'>image</b>", layout={"margin": "0 0 -4px"}), self._image]
+        )
         panels = widgets.HBox([plain, *self.canvases], layout={"flex_flow": "row wrap", "grid_gap": "8px"})
         sums = widgets.HBox(
             [widgets.VBox([self._html["score"], self._html["shares"]]), self._html["words"]],
             layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"},
         )
-        return [badge, self.controls.layout(), self._html["message"], panels, display_controls(self.canvases), sums]
+        return [
+            badge,
+            self.controls.layout(),
+            self._html["message"],
+            panels,
+            display_controls(self.canvases),
+            sums,
+        ]
 
     def _observe(self) -> None:
         for control in self.controls.of_the_view:
@@ -190,7 +202,9 @@ class ScaleExplorer(widgets.VBox):
         self._target, self._direction = prompt.strip(), feature / np.linalg.norm(feature)
         unknown = self.model.unknown_words(prompt)
         if unknown:
-            self._notes = [f"The text tower never saw: {', '.join(unknown)}. They carry no meaning in the score."]
+            self._notes = [
+                f"The text tower never saw: {', '.join(unknown)}. They carry no meaning in the score."
+            ]
 
     def _picture(self) -> _Picture:
         sample = self._samples[self.controls.sample.value or 0]

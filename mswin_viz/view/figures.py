@@ -54,13 +54,17 @@ def scales_figure(
     return figure
 
 
-def _draw_panel(axis: Axes, panel: Panel, image: Image.Image, colours: ScalarMappable, opacity: float) -> None:
+def _draw_panel(
+    axis: Axes, panel: Panel, image: Image.Image, colours: ScalarMappable, opacity: float
+) -> None:
     rows, cols = panel.geometry.grid
     extent = (0, image.width, image.height, 0)
     heat = np.full(rows * cols, np.nan)
     owner = np.full(rows * cols, -1)
     heat[panel.geometry.tokens.ravel()] = np.repeat(panel.values, panel.geometry.tokens.shape[1])
-    owner[panel.geometry.tokens.ravel()] = np.repeat(np.arange(panel.geometry.n_windows), panel.geometry.tokens.shape[1])
+    owner[panel.geometry.tokens.ravel()] = np.repeat(
+        np.arange(panel.geometry.n_windows), panel.geometry.tokens.shape[1]
+    )
     rgba = colours.to_rgba(heat.reshape(rows, cols))
     rgba[..., 3] = np.where(np.isnan(heat), 0, opacity).reshape(rows, cols)
     axis.imshow(image)
@@ -69,7 +73,9 @@ def _draw_panel(axis: Axes, panel: Panel, image: Image.Image, colours: ScalarMap
     for token in panel.geometry.dropped:
         row, col = divmod(int(token), cols)
         corner = (col * image.width / cols, row * image.height / rows)
-        cell = Rectangle(corner, image.width / cols, image.height / rows, fill=False, hatch="////", ec="0.35", lw=0)
+        cell = Rectangle(
+            corner, image.width / cols, image.height / rows, fill=False, hatch="////", ec="0.35", lw=0
+        )
         axis.add_patch(cell)
     axis.set_title(f"scale {panel.scale}\n{panel.origin}", fontsize=9)
 

@@ -15,7 +15,9 @@ _FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-f
 def share_rows(view: ScaleView) -> list[tuple[str, float]]:
     """Label and share of the CLS, each slot of the fusion, and the biases; they add up to the cosine."""
     slots = zip(view.slot_scales, view.cosine.slots, strict=True)
-    fused = [(f"scale {scale}" if scale else "off", float(s.windows[0].sum()) if s else 0.0) for scale, s in slots]
+    fused = [
+        (f"scale {scale}" if scale else "off", float(s.windows[0].sum()) if s else 0.0) for scale, s in slots
+    ]
     return [("CLS", float(view.cosine.cls[0])), *fused, ("bias", float(view.cosine.bias[0]))]
 
 

@@ -45,7 +45,10 @@ def test_the_mouse_moves_the_scale_and_repaints_the_free_heatmap(explorer: Lab) 
     explorer.check()
     assert explorer.slider_value(".mswin-scale") > 80
     assert (explorer.canvas(FREE) != before).any()
-    assert f"scale {explorer.slider_value('.mswin-scale'):.0f}:" in explorer.page.locator(".mswin-words").inner_text()
+    assert (
+        f"scale {explorer.slider_value('.mswin-scale'):.0f}:"
+        in explorer.page.locator(".mswin-words").inner_text()
+    )
 
 
 def test_a_slot_that_is_switched_off_changes_the_score(explorer: Lab) -> None:

@@ -222,7 +222,9 @@ def test_the_table_of_samples_holds_the_true_attributes(tmp_path):
     with (root / "attributes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     truth = [attributes(sample_identity(pid, seed=2)) | {"pid": f"{pid:06d}"} for pid in (1, 2, 3)]
+    captions = [row.pop("caption") for row in rows]
     assert rows == truth
+    assert all(row["upper_colour"] in caption for row, caption in zip(rows, captions, strict=True))
 
 
 def test_samples_written_twice_hold_the_same_bytes(tmp_path):
