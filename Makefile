@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# In a container one is often root, and Jupyter wants that said.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test lint format notebooks benchmarks clean
 
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
-	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(LAB_FLAGS)
+	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
 
 test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
 	$(BIN)/python -m pytest --nbval

@@ -1,0 +1,89 @@
+"""The project's own files hold together: build, environment, public names, stored notebooks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mswin_viz as mv
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def code_cells(notebook: Path) -> list[dict]:
+    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def test_the_conda_environment_installs_this_project_with_extras_it_has() -> None:
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    (install,) = pip
+    extras = install.removeprefix("-e .[").removesuffix("]").split(",")
+    assert f"python{PROJECT['requires-python']}" in dependencies
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
+    assert {"test", "lint"} <= set(extras)
+
+
+def test_every_dependency_has_a_lower_bound_and_an_upper_major() -> None:
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    assert [line for line in PROJECT["dependencies"] + extras if ">=" not in line or ",<" not in line] == []
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    check = "import sys, mswin_viz; print([m for m in ('torch', 'numpy', 'matplotlib', 'IPython') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(mv.__all__))
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(mv, name) is not None
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_stored_executed_since_nbval_passes_over_cells_that_are_not(notebook: Path) -> None:
+    assert [cell["execution_count"] for cell in code_cells(notebook)] == list(
+        range(1, len(code_cells(notebook)) + 1)
+    )
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_hold_no_pictures_and_no_widget_state(notebook: Path) -> None:
+    assert "widgets" not in json.loads(notebook.read_text())["metadata"]
+    kinds = {k for c in code_cells(notebook) for out in c["outputs"] for k in out.get("data", {})}
+    assert not {kind for kind in kinds if kind.startswith("image/")}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_short_and_define_no_functions(notebook: Path) -> None:
+    sources = ["".join(cell["source"]) for cell in code_cells(notebook)]
+    assert len(sources) <= 12
+    assert all(len(source.splitlines()) <= 10 and "def " not in source for source in sources)
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="no notebook here")
+def test_a_corrupted_stored_output_makes_nbval_fail(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text(NOTEBOOKS[0].read_text().replace("96 shots", "97 shots"))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--nbval",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(broken),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1, done.stdout
