@@ -16,7 +16,7 @@ from mswin_viz.analysis.activations import (
     window_activations,
 )
 from mswin_viz.analysis.decomposition import Decomposition, decompose_fusion
-from mswin_viz.analysis.fusion import FusionWeights, Slot
+from mswin_viz.analysis.fusion import FusionWeights, Slot, slot_pooled
 from mswin_viz.analysis.windows import WindowGeometry, describe, fallback_geometry, windows
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens import Tokens
@@ -30,9 +30,12 @@ __all__ = [
     "FusedPart",
     "Panel",
     "ScaleView",
+    "Subject",
+    "TrainedPart",
     "ViewRequest",
     "fused_part",
     "scale_view",
+    "trained_part",
 ]
 
 VALUES = ("norm", "share", "cosine", "channel")
@@ -116,6 +119,47 @@ class ScaleView:
 
 
 @dataclass(frozen=True, eq=False)
+class Subject:
+    """What is looked at: one image, through one add-on, against one target.
+
+    Attributes
+    ----------
+    tokens
+        Tokens of one image.
+    addon, weights
+        The add-on and its float64 snapshot; both None for plain CLIP.
+    direction
+        The target's direction.
+    """
+
+    tokens: Tokens
+    addon: torch.nn.Module | None
+    weights: FusionWeights | None
+    direction: Float[np.ndarray, " dim"]
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Trained scales, in fusion order."""
+        return () if self.weights is None else self.weights.scales
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedPart:
+    """What the trained kernels say, whatever the free scale and the slots are.
+
+    Attributes
+    ----------
+    pooled
+        Each slot's pooled vector, ``[1, D]``.
+    answers
+        One number for each window of each trained scale; None for shares, which the fusion decides.
+    """
+
+    pooled: tuple[Float[np.ndarray, "1 dim"], ...]
+    answers: tuple[Float[np.ndarray, " window"] | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class FusedPart:
     """What a move of the free scale leaves as it is, unless the free scale stands in a slot.
 
@@ -127,48 +171,41 @@ class FusedPart:
         Shares of the score, before division by the norm.
     slots
         What stands in the fusion.
+    trained
+        What went into it.
     """
 
     panels: tuple[Panel, ...]
     decomposition: Decomposition
     slots: tuple[Slot, ...]
+    trained: TrainedPart
 
 
-def fused_part(
-    tokens: Tokens,
-    addon: torch.nn.Module | None,
-    weights: FusionWeights | None,
-    direction: Float[np.ndarray, " dim"],
-    request: ViewRequest,
-) -> FusedPart:
-    """The trained scales' panels and the decomposition; parameters and errors as in :func:`scale_view`."""
-    scales = () if weights is None else weights.scales
-    _check(request, len(scales))
-    slots = _slots(request, scales)
-    decomposition = decompose_fusion(tokens, weights, direction, slots=slots if weights else None)
-    panels = [_trained_panel(tokens, addon, direction, request, decomposition, i) for i in range(len(scales))]
-    return FusedPart(tuple(panels), decomposition, slots)
+def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
+    """The trained kernels' part of a view; depends on the request's value and channel only."""
+    _check(request, len(subject.scales))
+    pooled = [slot_pooled(subject.tokens, subject.weights, i) for i in range(len(subject.scales))]
+    share = request.value == "share"
+    answers = [None if share else _answers(subject, request, scale, "auto") for scale in subject.scales]
+    return TrainedPart(tuple(pooled), tuple(answers))
 
 
-def scale_view(
-    tokens: Tokens,
-    addon: torch.nn.Module | None,
-    weights: FusionWeights | None,
-    direction: Float[np.ndarray, " dim"],
-    request: ViewRequest,
-    *,
-    fused: FusedPart | None = None,
-) -> ScaleView:
+def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:
+    """The trained scales' panels and the decomposition; ``trained`` from before if value and channel are the same."""
+    trained = trained or trained_part(subject, request)
+    slots = _slots(request, subject.scales)
+    decomposition = _decomposed(subject, request.slots, slots, trained)
+    panels = [_trained_panel(subject, request, decomposition, trained, i) for i in range(len(slots))]
+    return FusedPart(tuple(panels), decomposition, slots, trained)
+
+
+def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
     """Answer a request for one image.
 
     Parameters
     ----------
-    tokens
-        Tokens of one image.
-    addon, weights
-        The add-on and its float64 snapshot; both None for plain CLIP.
-    direction
-        The target's direction.
+    subject, request
+        What is looked at, and what of it.
     fused
         :func:`fused_part` of this request, if it is at hand from a request that differs in nothing but a free
         scale outside the fusion.
@@ -180,15 +217,23 @@ def scale_view(
     ScaleError
         If the free scale is outside 1..N.
     """
-    fused = fused or fused_part(tokens, addon, weights, direction, request)
+    fused = fused or fused_part(subject, request)
     decomposition = fused.decomposition
-    free = _free_panel(tokens, addon, weights, direction, request, decomposition, fused.slots)
-    panels = (*fused.panels, free)
+    panels = (*fused.panels, _free_panel(subject, request, fused))
     signed = request.value != "norm"
     held = tuple(None if slot.kernel == "off" else slot.scale for slot in fused.slots)
     plain = float(decomposition.cls[0] / (decomposition.plain_norm[0] * decomposition.direction_norm[0]))
-    values = [panel.values for panel in panels]
-    return ScaleView(panels, signed, shared_range(values, signed=signed), decomposition.cosine(), plain, held)
+    colours = shared_range([panel.values for panel in panels], signed=signed)
+    return ScaleView(panels, signed, colours, decomposition.cosine(), plain, held)
+
+
+def _decomposed(
+    subject: Subject, states: Sequence[str], slots: Sequence[Slot], trained: TrainedPart
+) -> Decomposition:
+    if subject.weights is None:
+        return decompose_fusion(subject.tokens, None, subject.direction)
+    pooled = [p if state == "on" else None for p, state in zip(trained.pooled, states, strict=True)]
+    return decompose_fusion(subject.tokens, subject.weights, subject.direction, slots=slots, pooled=pooled)
 
 
 def _check(request: ViewRequest, n_slots: int) -> None:
@@ -212,12 +257,11 @@ def _free_slot(request: ViewRequest) -> Slot:
 
 
 def _trained_panel(
-    tokens: Tokens, addon: torch.nn.Module, direction: np.ndarray, request: ViewRequest,
-    decomposition: Decomposition, index: int,
-) -> Panel:  # fmt: skip
-    n_tokens, scale = tokens.patches.shape[1], addon.scales[index]
-    falls_back = scale > n_tokens
-    geometry = fallback_geometry(tokens.grid) if falls_back else windows(tokens.grid, scale)
+    subject: Subject, request: ViewRequest, decomposition: Decomposition, trained: TrainedPart, index: int
+) -> Panel:
+    grid, scale = subject.tokens.grid, subject.scales[index]
+    falls_back = scale > grid[0] * grid[1]
+    geometry = fallback_geometry(grid) if falls_back else windows(grid, scale)
     origin = "fallback" if falls_back else "trained"
     state = request.slots[index]
     notes = {
@@ -225,35 +269,38 @@ def _trained_panel(
         "off": "off: not in the fusion",
         "free": f"scale {request.free_scale} stands in its slot",
     }
-    if request.value == "share":
+    values = trained.answers[index]
+    if values is None:
         values = _fused_shares(decomposition, index) if state == "on" else np.full(geometry.n_windows, np.nan)
-    else:
-        values = _answers(tokens, addon, direction, request, scale, "auto")
     return Panel(scale, origin, geometry, values, _in_words(geometry, origin, notes[state]))
 
 
-def _free_panel(
-    tokens: Tokens, addon: torch.nn.Module | None, weights: FusionWeights | None, direction: np.ndarray,
-    request: ViewRequest, decomposition: Decomposition, slots: Sequence[Slot],
-) -> Panel:  # fmt: skip
-    scale = request.free_scale
-    geometry = windows(tokens.grid, scale)
-    fused = [i for i, state in enumerate(request.slots) if state == "free"]
-    origin = _free_origin(weights, request, fused)
-    note = "not in the fusion" if weights and not fused else ""
-    if request.value != "share":
-        values = _answers(tokens, addon, direction, request, scale, request.kernel, fused)
-    elif fused:
-        values = sum(_fused_shares(decomposition, index) for index in fused)
-    elif weights is None:
-        values, note = np.full(geometry.n_windows, np.nan), "plain CLIP: no window takes part in the score"
+def _free_panel(subject: Subject, request: ViewRequest, fused: FusedPart) -> Panel:
+    geometry = windows(subject.tokens.grid, request.free_scale)
+    held = [i for i, state in enumerate(request.slots) if state == "free"]
+    origin = _free_origin(subject.weights, request, held)
+    note = "not in the fusion" if subject.weights and not held else ""
+    if request.value == "share":
+        values, note = _free_shares(subject, request, fused, held, geometry)
     else:
-        index = weights.scales.index(nearest_trained_scale(weights.scales, scale))
-        tried = [_free_slot(request) if i == index else slot for i, slot in enumerate(slots)]
-        supposed = decompose_fusion(tokens, weights, direction, slots=tried)
-        values = _fused_shares(supposed, index)
-        note = f"not in the fusion: shares as if it replaced scale {weights.scales[index]}"
-    return Panel(scale, origin, geometry, values, _in_words(geometry, origin, note))
+        values = _answers(subject, request, request.free_scale, request.kernel, held)
+    return Panel(request.free_scale, origin, geometry, values, _in_words(geometry, origin, note))
+
+
+def _free_shares(
+    subject: Subject, request: ViewRequest, fused: FusedPart, held: Sequence[int], geometry: WindowGeometry
+) -> tuple[Float[np.ndarray, " window"], str]:
+    """Shares of the free scale's windows, as it stands in the fusion or as if it did; and a note."""
+    if held:
+        return sum(_fused_shares(fused.decomposition, index) for index in held), ""
+    if subject.weights is None:
+        return np.full(geometry.n_windows, np.nan), "plain CLIP: no window takes part in the score"
+    scale = nearest_trained_scale(subject.scales, request.free_scale)
+    index = subject.scales.index(scale)
+    states = ["free" if i == index else state for i, state in enumerate(request.slots)]
+    slots = [_free_slot(request) if i == index else slot for i, slot in enumerate(fused.slots)]
+    supposed = _decomposed(subject, states, slots, fused.trained)
+    return _fused_shares(supposed, index), f"not in the fusion: shares as if it replaced scale {scale}"
 
 
 def _free_origin(weights: FusionWeights | None, request: ViewRequest, fused: Sequence[int]) -> str:
@@ -272,12 +319,13 @@ def _fused_shares(decomposition: Decomposition, index: int) -> Float[np.ndarray,
 
 
 def _answers(
-    tokens: Tokens, addon: torch.nn.Module | None, direction: np.ndarray, request: ViewRequest, scale: int,
-    kernel: str, fused: Sequence[int] = (),
-) -> Float[np.ndarray, " window"]:  # fmt: skip
-    source = addon.scales[fused[0]] if fused and kernel != "mean" else None
-    activations = window_activations(tokens, addon, scale, kernel=kernel, source_scale=source)
-    return reduce_activations(activations, request.value, direction=direction, channel=request.channel)[0]
+    subject: Subject, request: ViewRequest, scale: int, kernel: str, held: Sequence[int] = ()
+) -> Float[np.ndarray, " window"]:
+    source = subject.scales[held[0]] if held and kernel != "mean" else None
+    activations = window_activations(subject.tokens, subject.addon, scale, kernel=kernel, source_scale=source)
+    return reduce_activations(
+        activations, request.value, direction=subject.direction, channel=request.channel
+    )[0]
 
 
 def _in_words(geometry: WindowGeometry, origin: str, note: str) -> str:

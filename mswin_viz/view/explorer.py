@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
-from mswin_viz.analysis.scale_view import FusedPart, ScaleView, fused_part, scale_view
+from mswin_viz.analysis.scale_view import (
+    FusedPart,
+    ScaleView,
+    Subject,
+    TrainedPart,
+    fused_part,
+    scale_view,
+    trained_part,
+)
 from mswin_viz.data.layouts import Sample, samples
 from mswin_viz.errors import DataError, MswinVizError
 from mswin_viz.model.backbone import Model
@@ -80,6 +88,7 @@ class ScaleExplorer(widgets.VBox):
         self._pictures: dict[Path, _Picture] = {}
         self._snapshot: tuple[Any, FusionWeights | None] = (None, None)
         self._weights()  # refuses scheme 2 before anything is drawn
+        self._trained: tuple[Any, TrainedPart | None] = (None, None)
         self._fused: tuple[Any, FusedPart | None] = (None, None)
         self.view: ScaleView | None = None
         self._target, self._direction, self._notes = "", None, []
@@ -178,13 +187,15 @@ class ScaleExplorer(widgets.VBox):
         if direction is None:  # no text tower, or no prompt yet: the image's own CLS
             cls = picture.tokens.cls[0].cpu().numpy().astype(np.float64)
             direction = cls / np.linalg.norm(cls)
-        request, weights = self.controls.request, self._weights()
-        look = (picture.tokens, self.model.addon, weights, direction, request)
-        still = replace(request, free_scale=0, kernel="") if "free" not in request.slots else request
-        key = (still, id(picture), id(weights), direction.tobytes())
-        if self._fused[0] != key:
-            self._fused = (key, fused_part(*look))
-        return scale_view(*look, fused=self._fused[1])
+        request = self.controls.request
+        subject = Subject(picture.tokens, self.model.addon, self._weights(), direction)
+        seen = (id(picture), id(subject.weights), direction.tobytes(), request.value, request.channel)
+        if self._trained[0] != seen:
+            self._trained = (seen, trained_part(subject, request))
+        fusion = (seen, request if "free" in request.slots else request.slots)
+        if self._fused[0] != fusion:
+            self._fused = (fusion, fused_part(subject, request, trained=self._trained[1]))
+        return scale_view(subject, request, fused=self._fused[1])
 
     def _set_target(self, prompt: str) -> None:
         self._notes = []
