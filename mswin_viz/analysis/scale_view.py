@@ -336,6 +336,6 @@ def _in_words(geometry: WindowGeometry, origin: str, note: str) -> str:
     }
     cols = geometry.grid[1]
     parts = [describe(geometry), kernels.get(origin, f"kernel {origin}, untrained at this scale")]
-    if geometry.scale % cols == 0 and geometry.scale < geometry.n_tokens:
+    if geometry.scale % cols == 0 and geometry.n_windows > 1:
         parts.append("pooling averages the windows, so which one a pattern is in carries no weight")
     return "; ".join([*parts, *([note] if note else [])])

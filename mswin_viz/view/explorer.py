@@ -13,6 +13,7 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from threadpoolctl import ThreadpoolController
 
 from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
 from mswin_viz.analysis.scale_view import (
@@ -20,6 +21,7 @@ from mswin_viz.analysis.scale_view import (
     ScaleView,
     Subject,
     TrainedPart,
+    ViewRequest,
     fused_part,
     scale_view,
     trained_part,
@@ -85,6 +87,8 @@ class ScaleExplorer(widgets.VBox):
             raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
         self.model, self._samples = model, list(samples)
         self._lock, self._asked = threading.RLock(), 0
+        # the matrices of a step are small: NumPy's and torch's thread pools would only wait for each other
+        self._threads = ThreadpoolController()
         self._pictures: dict[Path, _Picture] = {}
         self._snapshot: tuple[Any, FusionWeights | None] = (None, None)
         self._weights()  # refuses scheme 2 before anything is drawn
@@ -189,7 +193,12 @@ class ScaleExplorer(widgets.VBox):
             direction = cls / np.linalg.norm(cls)
         request = self.controls.request
         subject = Subject(picture.tokens, self.model.addon, self._weights(), direction)
-        seen = (id(picture), id(subject.weights), direction.tobytes(), request.value, request.channel)
+        with self._threads.limit(limits=1, user_api="blas"):
+            return self._looked_at(subject, request, id(picture))
+
+    def _looked_at(self, subject: Subject, request: ViewRequest, picture: int) -> ScaleView:
+        """The view, from what is kept of the last one where that still holds."""
+        seen = (picture, id(subject.weights), subject.direction.tobytes(), request.value, request.channel)
         if self._trained[0] != seen:
             self._trained = (seen, trained_part(subject, request))
         fusion = (seen, request if "free" in request.slots else request.slots)
