@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import attributes, caption_of, render, sample_identity
+from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
@@ -42,6 +43,7 @@ _COLOURLESS = ("pattern", "upper_type", "lower_type", "bag", "hair", "hat")
 _COLOURS = ("upper_colour", "lower_colour", "bag_colour", "hat_colour", "shoes_colour", "hair_colour")
 _NAMED = _COLOURLESS + _COLOURS
 _FULL = ("upper_colour", "pattern", "upper_type", "lower_colour", "lower_type", "bag", "bag_colour")
+_VOCABULARY_PEOPLE = 900  # enough that every word of every caption occurs
 _N_VISIBLE = 2  # pictures in RGB for each person of a batch; then one NI and one TI
 
 
@@ -119,7 +121,7 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     pictures = training_pictures(recipe, work / "pictures.npy")
     people = [sample_identity(recipe.first_pid + i, seed=recipe.seed) for i in range(recipe.identities)]
     words = [attributes(person) for person in people]
-    table = _TokenTable(people, recipe.seed)
+    table = _TokenTable(recipe.seed)
     torch.manual_seed(recipe.seed)
     trainee = _Trainee(words, table.size).to(device)
     optimiser = torch.optim.AdamW(
@@ -180,9 +182,10 @@ def _augmented(picture: UInt8[np.ndarray, "c rows cols"], rng: np.random.Generat
 class _TokenTable:
     """Maps CLIP's BPE ids to the few that the captions use, so that training carries no dead embeddings."""
 
-    def __init__(self, people: Sequence, seed: int) -> None:
+    def __init__(self, seed: int) -> None:
         self.tokenizer = open_clip.SimpleTokenizer(context_length=CLIP_CONFIG["text_cfg"]["context_length"])
         rng = np.random.default_rng([seed, 5])
+        people = [sample_identity(pid, seed=seed) for pid in range(_VOCABULARY_PEOPLE)]
         texts = [caption_of(p, [key], rng=rng) for p in people for key in _NAMED]
         texts += [caption_of(p, _NAMED[i : i + 4], rng=rng) for p in people for i in range(0, len(_NAMED), 4)]
         used = {0} | {token for text in texts for token in self.tokenizer.encode(text)}
@@ -366,8 +369,6 @@ def _save_state(file: Path, recipe: Recipe, trainee: _Trainee, optimiser, step: 
 def _resume(file: Path, recipe: Recipe, trainee: _Trainee, optimiser) -> int:
     state = torch.load(file, weights_only=True)
     if state["recipe"] != asdict(recipe):
-        from mswin_viz.errors import OptionError
-
         raise OptionError(
             f"a run is resumed with the recipe it began with: {file} holds {state['recipe']}, "
             f"got {asdict(recipe)}; give its recipe, or another folder"
