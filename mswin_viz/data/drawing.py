@@ -14,8 +14,8 @@ __all__ = ["PARTS", "SUPERSAMPLING", "Pose", "draw_person"]
 
 SUPERSAMPLING = 2
 PARTS = (
-    "background", "skin", "skin_far", "feature", "hair", "hat", "hat_trim",
-    "upper", "upper_far", "upper_trim", "hood", "logo", "lower", "lower_far", "lower_trim",
+    "background", "skin", "skin_far", "feature", "hair", "glasses", "hat", "hat_trim",
+    "upper", "upper_far", "upper_trim", "seam", "hood", "logo", "lower", "lower_far", "lower_trim",
     "shoes", "shoes_far", "sole", "bag", "bag_trim", "strap",
 )  # fmt: skip
 _ID = {name: index for index, name in enumerate(PARTS)}
@@ -90,7 +90,6 @@ def _between(a: _Point, b: _Point, t: float) -> _Point:
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)
 
 
-_LEG_WIDTHS = {"trousers": (0.056, 0.044, 0.036), "leggings": (0.05, 0.036, 0.024)}
 _BARE_LEG = (0.048, 0.034, 0.022)
 
 
@@ -100,10 +99,17 @@ def _leg(sheet: _Sheet, who: Identity, joints: Sequence[_Point], foot: float, fa
     hip, knee, ankle = joints
     bare = [width * build for width in _BARE_LEG]
     _limb(sheet, "skin" + suffix, joints, bare, relief)
-    if who.lower_type in _LEG_WIDTHS:
-        _limb(sheet, "lower" + suffix, joints, [w * build for w in _LEG_WIDTHS[who.lower_type]], relief)
+    if who.lower_type == "trousers":
+        widths = (0.056, 0.043 * who.fit, 0.034 * who.fit * (1 + who.flare))
+        _limb(sheet, "lower" + suffix, joints, [w * build for w in widths], relief)
+    elif who.lower_type == "leggings":
+        end = _between(knee, ankle, min(1.0, 0.62 + 0.5 * (who.fit - 0.84)))
+        _limb(sheet, "lower" + suffix, (hip, knee, end), [w * build for w in (0.05, 0.035, 0.025)], relief)
     elif who.lower_type == "shorts":
-        _limb(sheet, "lower" + suffix, (hip, _between(hip, knee, 0.8)), (0.06 * build, 0.058 * build), relief)
+        end, half = _between(hip, knee, 0.6 + 0.8 * (who.fit - 0.84)), 0.05 * who.fit**0.6 * build
+        _oval(sheet, "lower" + suffix, hip, (half, half), relief)
+        _shape(sheet, "lower" + suffix, [(hip[0] - half, hip[1]), (hip[0] + half, hip[1]),
+                                         (end[0] + half * 1.08, end[1] + 0.012), (end[0] - half * 1.08, end[1])], relief)  # fmt: skip
     x, y = ankle
     heel = y + 0.036
     if foot:
@@ -124,11 +130,11 @@ def _arm(sheet: _Sheet, who: Identity, joints: Sequence[_Point], far: bool) -> N
     hand = _between(elbow, wrist, 1.14)
     _oval(sheet, "skin" + suffix, hand, (0.023, 0.028), relief)
     if kind == "t-shirt":
-        sleeve_end = _between(shoulder, elbow, 0.72)
-        _limb(sheet, "upper" + suffix, (shoulder, sleeve_end), (0.043 * build, 0.045 * build), relief)
+        sleeve_end = _between(shoulder, elbow, who.sleeve)
+        _limb(sheet, "upper" + suffix, (shoulder, sleeve_end), (0.034 * build, 0.041 * build), relief)
     elif kind != "vest":
-        bulk = {"sweater": 1.0, "hoodie": 1.08, "jacket": 1.15, "coat": 1.25}[kind] * build
-        _limb(sheet, "upper" + suffix, joints, (0.044 * bulk, 0.037 * bulk, 0.029 * bulk), relief)
+        bulk = {"sweater": 1.0, "hoodie": 1.06, "jacket": 1.1, "coat": 1.18}[kind] * build
+        _limb(sheet, "upper" + suffix, joints, (0.035 * bulk, 0.036 * bulk, 0.03 * bulk), relief)
         if kind in ("sweater", "hoodie"):
             _limb(
                 sheet,
@@ -139,10 +145,9 @@ def _arm(sheet: _Sheet, who: Identity, joints: Sequence[_Point], far: bool) -> N
             )
 
 
-def _skirt(sheet: _Sheet, half: float, knees: Sequence[_Point], sway: float, flare: float) -> None:
+def _skirt(sheet: _Sheet, half: float, knees: Sequence[_Point], sway: float, low: float) -> None:
     """A skirt that hangs from the waist, opens over both knees and swings with the step."""
-    left, right = min(k[0] for k in knees), max(k[0] for k in knees)
-    low = 0.70
+    left, right, flare = min(k[0] for k in knees), max(k[0] for k in knees), 0.034
     hem = [(max(right, half * 0.7) + flare + sway, low), (0.02 + sway, low + 0.012),
            (min(left, -half * 0.7) - flare + sway, low)]  # fmt: skip
     _shape(
@@ -157,23 +162,28 @@ def _skirt(sheet: _Sheet, half: float, knees: Sequence[_Point], sway: float, fla
         )
 
 
-def _hem(kind: str) -> float:
-    return {"coat": 0.645, "jacket": 0.515, "hoodie": 0.52, "sweater": 0.51, "t-shirt": 0.505, "vest": 0.5}[
-        kind
-    ]
+def _hem(who: Identity) -> float:
+    """Where the upper garment ends, of the body's height."""
+    usual = {"coat": 0.645, "jacket": 0.5, "hoodie": 0.52, "sweater": 0.512, "t-shirt": 0.505, "vest": 0.5}
+    return usual[who.upper_type] + who.hem * (2.2 if who.upper_type == "coat" else 1.0)
 
 
 def _torso(sheet: _Sheet, who: Identity, shoulder: float, hip: float, sway: float) -> None:
     """Trunk of the upper garment, seen from the front, from behind or (narrower) from the side."""
-    kind, hem = who.upper_type, _hem(who.upper_type)
+    kind, hem = who.upper_type, _hem(who)
     bulk = {"coat": 1.08, "jacket": 1.06, "hoodie": 1.04}.get(kind, 1.0)
     hip *= bulk * (1.05 if kind in ("coat", "jacket", "hoodie") else 1.0)
     shoulder *= bulk * (0.82 if kind == "vest" else 1.0)
     flare = 0.035 if kind == "coat" else 0.0
+    sway *= 2.6 if kind == "coat" else 1.0
     points = [(-shoulder * 0.42, 0.145), (shoulder * 0.42, 0.145), (shoulder, 0.175), (shoulder * 0.93, 0.27),
               (hip * 0.93, 0.41), (hip + flare + sway, hem), (-hip - flare + sway, hem), (-hip * 0.93, 0.41),
               (-shoulder * 0.93, 0.27), (-shoulder, 0.175)]  # fmt: skip
     _shape(sheet, "upper", points, 165)
+    for row in range(1, who.quilting):
+        y = 0.17 + (hem - 0.17) * row / who.quilting
+        half = (shoulder if y < 0.3 else hip) * 0.97
+        _line(sheet, "seam", [(-half, y), (0, y + 0.006), (half, y)], 0.009)
     if kind in ("sweater", "hoodie"):
         _shape(sheet, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018),
                                      (hip * 0.95, hem + 0.008),
@@ -185,7 +195,7 @@ def _torso(sheet: _Sheet, who: Identity, shoulder: float, hip: float, sway: floa
 
 def _front_details(sheet: _Sheet, who: Identity, hip: float) -> None:
     """Neckline, zip, lapels, pocket, logo: what only the front of a garment has."""
-    kind, hem = who.upper_type, _hem(who.upper_type)
+    kind, hem = who.upper_type, _hem(who)
     if kind in ("t-shirt", "vest"):
         depth = 0.03 if kind == "t-shirt" else 0.06
         _shape(sheet, "skin", [(-0.042, 0.14), (0.042, 0.14), (0.026, 0.15 + depth * 0.6), (0, 0.15 + depth),
@@ -208,13 +218,21 @@ def _front_details(sheet: _Sheet, who: Identity, hip: float) -> None:
         for side in (-1, 1):
             _line(sheet, "upper_trim", [(side * hip * 0.45, 0.455), (side * hip * 0.85, 0.445)], 0.01)
     if who.logo != "none":
-        x, size = (0.048, 0.018) if who.logo == "left" else (0.0, 0.032)
-        low = 0.3 if who.logo == "centre" else 0.255
-        _oval(sheet, "logo", (x, low), (size, size * 0.9), 165)
+        _logo(sheet, who.logo, 0.255)
+
+
+def _logo(sheet: _Sheet, place: str, y: float) -> None:
+    """A badge at the person's left or right, or a print in the middle; ``y`` is the height of the badge."""
+    if place == "centre":
+        _oval(sheet, "logo", (0, y + 0.045), (0.034, 0.03), 165)
+    else:
+        _oval(sheet, "logo", (0.05 if place == "left" else -0.05, y), (0.02, 0.019), 165)
 
 
 def _back_details(sheet: _Sheet, who: Identity) -> None:
     kind = who.upper_type
+    if who.logo != "none":
+        _logo(sheet, {"left": "right", "right": "left"}.get(who.logo, who.logo), 0.285)
     if kind == "hoodie":
         _shape(sheet, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)], 210)
     elif kind == "jacket":
@@ -274,7 +292,10 @@ def _head_front(sheet: _Sheet, who: Identity) -> None:
                                (0.047, 0.035), (0.043, 0.062), (0.036, 0.04), (0.012, 0.032), (-0.014, 0.03),
                                (-0.034, 0.042)], 205)  # fmt: skip
     for s in (-1, 1):
-        _oval(sheet, "feature", (s * 0.017, 0.066), (0.0055, 0.0045), 200)
+        if who.glasses == "dark":
+            _oval(sheet, "glasses", (s * 0.018, 0.066), (0.0145, 0.0115), 215)
+        else:
+            _oval(sheet, "feature", (s * 0.017, 0.066), (0.0055, 0.0045), 200)
         _line(
             sheet,
             "hair" if who.hair != "bald" else "skin_far",
@@ -332,7 +353,11 @@ def _head_side(sheet: _Sheet, who: Identity, sway: float) -> None:
                                (-0.075 - sway, 0.2), (-0.066, 0.1), (-0.056, 0.04)], 215)  # fmt: skip
     else:
         _oval(sheet, "skin", (-0.008, 0.074), (0.009, 0.014), 215)
-    _oval(sheet, "feature", (0.035, 0.064), (0.005, 0.0045), 200)
+    if who.glasses == "dark":
+        _line(sheet, "glasses", [(-0.004, 0.06), (0.03, 0.062)], 0.007)
+        _oval(sheet, "glasses", (0.037, 0.065), (0.0125, 0.0115), 215)
+    else:
+        _oval(sheet, "feature", (0.035, 0.064), (0.005, 0.0045), 200)
     _line(sheet, "feature", [(0.03, 0.104), (0.046, 0.103)], 0.006)
 
 
@@ -360,7 +385,7 @@ def _handbag(sheet: _Sheet, hand: _Point) -> None:
 def _frontal(sheet: _Sheet, who: Identity, pose: Pose) -> None:
     """A person seen from the front or from behind."""
     front, build, step = pose.view == "front", who.width, math.sin(pose.phase) * who.stride
-    shoulder, hip = 0.118 * build**0.9, 0.088 * build
+    shoulder, hip = 0.108 * build**0.8 * who.shoulders, 0.086 * build
     right = -1 if front else 1  # where this person's right hand is in the picture
     bag_at = right if who.bag_side == "right" else -right
     if who.bag == "backpack" and front:
@@ -377,15 +402,15 @@ def _frontal(sheet: _Sheet, who: Identity, pose: Pose) -> None:
             ],
             110,
         )
-    arms = {s: ((s * (shoulder - 0.022), 0.19), (s * (shoulder + 0.016 + 0.008 * abs(step)), 0.325),
-                (s * (shoulder + 0.018), 0.455 - 0.018 * s * step)) for s in (-1, 1)}  # fmt: skip
+    arms = {s: ((s * (shoulder - 0.018), 0.198), (s * (shoulder + 0.014 + 0.008 * abs(step)), 0.325),
+                (s * (shoulder + 0.018), 0.455 - 0.022 * s * step)) for s in (-1, 1)}  # fmt: skip
     legs = {s: ((s * hip * 0.52, 0.5), (s * (hip * 0.6 + 0.004), 0.715 + 0.008 * s * step),
                 (s * hip * 0.62, 0.935 + 0.022 * (s * step - abs(step)))) for s in (-1, 1)}  # fmt: skip
     behind = 1 if step < 0 else -1
     for s in (behind, -behind):
         _leg(sheet, who, legs[s], 0.0, far=s == behind and abs(step) > 0.5)
     if who.lower_type == "skirt":
-        _skirt(sheet, hip * 0.95, [legs[-1][1], legs[1][1]], 0.012 * step, 0.035)
+        _skirt(sheet, hip * 0.95, [legs[-1][1], legs[1][1]], 0.016 * step, who.skirt_hem)
     else:
         _shape(
             sheet,
@@ -465,7 +490,7 @@ def _profile(sheet: _Sheet, who: Identity, pose: Pose) -> None:
     _leg(sheet, who, far_leg, 0.075, far=True)
     _leg(sheet, who, near_leg, 0.08, far=False)
     if who.lower_type == "skirt":
-        _skirt(sheet, depth * 1.05, [near_leg[1], far_leg[1]], -0.012 * step, 0.03)
+        _skirt(sheet, depth * 1.05, [near_leg[1], far_leg[1]], -0.02 * step, who.skirt_hem)
     else:
         _shape(sheet, "lower", [(-depth, 0.44), (depth, 0.44), (depth * 0.95, 0.55), (-depth, 0.55)], 170)
     if who.bag == "backpack":
@@ -487,7 +512,7 @@ def _profile(sheet: _Sheet, who: Identity, pose: Pose) -> None:
     elif who.upper_type in ("jacket", "coat", "sweater"):
         _shape(sheet, "upper_trim", [(-0.045, 0.128), (0.034, 0.135), (0.045, 0.165), (-0.05, 0.16)], 195)
     if who.upper_type in ("jacket", "coat"):
-        _line(sheet, "upper_trim", [(depth * 0.8, 0.19), (depth * 0.98, _hem(who.upper_type))], 0.011)
+        _line(sheet, "upper_trim", [(depth * 0.8, 0.19), (depth * 0.98, _hem(who))], 0.011)
     if who.bag == "shoulder bag":
         _line(sheet, "strap", [(-0.01, 0.148), (0.03 if near_bag else 0.065, 0.44)], 0.016)
     _head_side(sheet, who, 0.012 * step)

@@ -17,7 +17,16 @@ from PIL import Image, ImageFilter
 
 from mswin_viz.data.drawing import PARTS, Pose, draw_person
 from mswin_viz.data.scenery import CAMERAS, MARGIN, draw_obstacle, place, smooth_noise
-from mswin_viz.data.wardrobe import ATTRIBUTES, COLOURS, Identity, attributes, caption_of, sample_identity
+from mswin_viz.data.wardrobe import (
+    ATTRIBUTES,
+    COLOURS,
+    Identity,
+    attributes,
+    caption_of,
+    lookalike_difference,
+    sample_identity,
+    sample_lookalike,
+)
 from mswin_viz.errors import OptionError
 
 __all__ = [
@@ -30,9 +39,11 @@ __all__ = [
     "Identity",
     "attributes",
     "caption_of",
+    "lookalike_difference",
     "part_masks",
     "render",
     "sample_identity",
+    "sample_lookalike",
     "view_of",
     "write_samples",
 ]
@@ -46,12 +57,14 @@ _VIEWS = ("front", "back", "left", "right")
 _SKINS = {"light": (232, 190, 164), "tan": (206, 156, 120), "brown": (150, 100, 70), "dark": (92, 62, 48)}
 _HAIRS = {"black": (30, 27, 28), "brown": (92, 58, 36), "blond": (214, 176, 104), "grey": (158, 156, 154),
           "red": (164, 74, 32), "none": (0, 0, 0)}  # fmt: skip
+_PERIODS = {"narrow": 0.03, "medium": 0.041, "wide": 0.056, "broad": 0.076}  # of a pattern, by stripe width
 # parts that one mask name covers
 _MASKS = {
     "skin": ("skin", "skin_far", "feature"),
     "hair": ("hair",),
+    "glasses": ("glasses",),
     "hat": ("hat", "hat_trim"),
-    "upper": ("upper", "upper_far", "upper_trim", "hood", "logo"),
+    "upper": ("upper", "upper_far", "upper_trim", "seam", "hood", "logo"),
     "logo": ("logo",),
     "lower": ("lower", "lower_far", "lower_trim"),
     "shoes": ("shoes", "shoes_far"),
@@ -119,6 +132,8 @@ def view_of(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> str
 def _dyed(word: str, tint: Sequence[float], spread: float = 9.0) -> np.ndarray:
     """A colour word as this person's dye: near the chart's colour, never across to the next word."""
     base = np.array(COLOURS.get(word, (0, 0, 0)), np.float32)
+    if word in ("black", "white", "grey"):  # a cast would make these another colour
+        spread *= 0.2
     cast = spread * np.array([tint[1], tint[2], -tint[1]], np.float32) * 0.6
     return np.clip(base * (1 + 0.07 * tint[0]) + cast, 12, 248)
 
@@ -130,8 +145,8 @@ def _palette(who: Identity) -> Float[np.ndarray, "parts 5"]:
     hat, bag, shoes = (
         _dyed(word, who.tint, 5) for word in (who.hat_colour, who.bag_colour, who.shoes_colour)
     )
-    second = "white" if who.upper_colour in ("black", "blue", "purple", "red", "green") else "black"
-    logo = _dyed(who.pattern_colour if who.pattern_colour != "none" else second, who.tint, 4)
+    used = (who.upper_colour, who.pattern_colour)
+    logo = _dyed(next(word for word in ("white", "red", "black") if word not in used), who.tint, 4)
     mark = 0.25 if who.upper_nir > 0.5 else 0.9
     look = {
         "background": ((0, 0, 0), 0, 0),
@@ -139,11 +154,13 @@ def _palette(who: Identity) -> Float[np.ndarray, "parts 5"]:
         "skin_far": (skin * 0.78, 0.56, 0.88),
         "feature": (skin * 0.3, 0.25, 0.86),
         "hair": (hair, who.hair_nir, 0.52),
+        "glasses": (np.array((24, 24, 28)), 0.1, 0.4),  # glass keeps the warmth of the face back
         "hat": (hat, who.hat_nir, who.hat_warmth),
         "hat_trim": (hat * 0.78, who.hat_nir * 0.85, who.hat_warmth * 0.92),
         "upper": (upper, who.upper_nir, who.upper_warmth),
         "upper_far": (upper * 0.72, who.upper_nir * 0.76, who.upper_warmth * 0.92),
         "upper_trim": (upper * 0.72, who.upper_nir * 0.8, who.upper_warmth * 0.88),
+        "seam": (upper * 0.8, who.upper_nir * 0.82, min(who.upper_warmth * 1.3 + 0.06, 0.95)),  # padding is thin there
         "hood": (upper * 0.86, who.upper_nir * 0.9, who.upper_warmth * 0.84),
         "logo": (logo, mark, who.upper_warmth * 0.82),
         "lower": (lower, who.lower_nir, who.lower_warmth),
@@ -166,7 +183,7 @@ def _pattern_mask(
 ) -> Bool[np.ndarray, "rows cols"]:
     """Where the second colour of the upper garment's pattern lies, on the enlarged sheet."""
     scale = labels.shape[0] / SHAPE[0]
-    period = (0.036 if who.stripe_width == "narrow" else 0.06) * pose.size * scale
+    period = _PERIODS[who.stripe_width] * pose.size * scale
     y = ((np.arange(labels.shape[0], dtype=np.float32) - pose.top * scale) / period)[:, None]
     x = ((np.arange(labels.shape[1], dtype=np.float32) - pose.x * scale) / period)[None, :]
     if who.pattern == "striped":

@@ -7,7 +7,7 @@ which are drawn independently of colour.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,11 +16,15 @@ from mswin_viz.errors import OptionError
 __all__ = [
     "ATTRIBUTES",
     "COLOURS",
+    "GROUP",
+    "LOOKALIKES",
     "MATERIALS",
     "Identity",
     "attributes",
     "caption_of",
+    "lookalike_difference",
     "sample_identity",
+    "sample_lookalike",
 ]
 
 COLOURS = {
@@ -73,8 +77,13 @@ _BAG_COLOURS = {
 _HAIR = {"short": 42, "long": 32, "ponytail": 16, "bald": 10}
 _HAIR_COLOURS = {"black": 32, "brown": 34, "blond": 20, "grey": 8, "red": 6}
 _HATS = {"none": 58, "cap": 22, "beanie": 20}
+_LOGOS = {"none": 52, "left": 16, "right": 16, "centre": 16}
+_STRIPE_WIDTHS = {"narrow": 1, "medium": 1, "wide": 1, "broad": 1}
+_GLASSES = {"none": 70, "dark": 30}
+_STRAPS = {"black": 1, "brown": 1, "white": 1, "red": 1}
 _SHOES = {"black": 34, "white": 28, "brown": 16, "red": 10, "blue": 7, "yellow": 5}
 _SKINS = {"light": 40, "tan": 25, "brown": 20, "dark": 15}
+_LOOKALIKE_MODELS = 2_000_000  # people from this number on are what groups of look-alikes are drawn after
 _UPPER_MATERIALS = {
     "t-shirt": ("cotton", "polyester"),
     "vest": ("cotton", "nylon", "polyester"),
@@ -107,6 +116,14 @@ class Identity:
     pid: int
     height: float  # of the picture's height
     width: float  # 1 is average
+    shoulders: float  # 1 is average
+    fit: float  # how wide trousers, shorts and leggings are cut; 1 is average
+    flare: float  # how much wider trousers are at the ankle; 0 is straight
+    hem: float  # how far the upper garment reaches beyond its usual end, of the body's height
+    sleeve: float  # how much of the upper arm a short sleeve covers, 0..1
+    skirt_hem: float  # where a skirt ends, of the body's height
+    quilting: int  # seams across a padded jacket, coat or vest; 0 where it is not padded
+    glasses: str  # none or dark
     skin: str
     hair: str
     hair_colour: str
@@ -117,8 +134,8 @@ class Identity:
     upper_material: str
     pattern: str
     pattern_colour: str
-    stripe_width: str  # narrow or wide: the pattern's period
-    logo: str  # none, left or centre
+    stripe_width: str  # narrow to broad: the pattern's period
+    logo: str  # none, left, right or centre; on the chest, and between the shoulders
     lower_type: str
     lower_colour: str
     lower_material: str
@@ -141,6 +158,11 @@ class Identity:
     shoes_warmth: float
     stride: float  # 1 is average
 
+    @property
+    def any_bag(self) -> str:
+        """Whether the person carries a bag of any kind: yes or no."""
+        return "no" if self.bag == "none" else "yes"
+
 
 ATTRIBUTES = (
     "upper_colour",
@@ -149,6 +171,7 @@ ATTRIBUTES = (
     "pattern_colour",
     "upper_type",
     "lower_type",
+    "any_bag",
     "bag",
     "bag_colour",
     "strap_colour",
@@ -157,6 +180,7 @@ ATTRIBUTES = (
     "hat",
     "hat_colour",
     "shoes_colour",
+    "glasses",
     "logo",
     "stripe_width",
     "skin",
@@ -230,7 +254,15 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
     return Identity(
         pid=pid,
         height=round(float(np.clip(rng.normal(0.84, 0.045), 0.74, 0.93)), 3),
-        width=round(float(np.clip(rng.normal(1.0, 0.13), 0.76, 1.34)), 3),
+        width=round(float(np.clip(rng.normal(1.0, 0.12), 0.78, 1.26)), 3),
+        shoulders=round(float(np.clip(rng.normal(1.0, 0.07), 0.86, 1.16)), 3),
+        fit=round(float(rng.uniform(0.84, 1.28)), 3),
+        flare=round(float(max(0.0, rng.uniform(-0.5, 0.75))), 3),
+        hem=round(float(rng.uniform(-0.022, 0.03)), 3),
+        sleeve=round(float(rng.uniform(0.5, 0.95)), 3),
+        skirt_hem=round(float(rng.uniform(0.615, 0.785)), 3),
+        quilting=_seams(rng, upper_type, upper_material),
+        glasses=_pick(rng, _GLASSES),
         skin=_pick(rng, _SKINS),
         hair=hair,
         hair_colour="none" if hair == "bald" else hair_colour,
@@ -241,8 +273,8 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
         upper_material=upper_material,
         pattern=pattern,
         pattern_colour="none" if pattern == "plain" else second,
-        stripe_width=_one_of(rng, ("narrow", "wide")),
-        logo=_pick(rng, {"none": 60, "left": 20, "centre": 20}),
+        stripe_width=_pick(rng, _STRIPE_WIDTHS),
+        logo=_pick(rng, _LOGOS),
         lower_type=lower_type,
         lower_colour=_pick(rng, _LOWER_COLOURS),
         lower_material=lower_material,
@@ -250,21 +282,75 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
         bag=bag,
         bag_colour="none" if bag == "none" else bag_colour,
         bag_side=_one_of(rng, ("left", "right")),
-        strap_colour="none" if bag == "none" else _one_of(rng, ("black", "brown", "white", "red")),
+        strap_colour="none" if bag == "none" else _pick(rng, _STRAPS),
         tint=tuple(round(float(value), 3) for value in rng.normal(0, 1, 3)),
         upper_nir=upper_shown,
         pattern_nir=round(float(upper_shown - offset if upper_shown > 0.5 else upper_shown + offset), 3),
         lower_nir=_near(rng, lower_nir, 0.09),
-        hat_nir=_near(rng, 0.55, 0.2),
-        hair_nir=_near(rng, 0.4, 0.12),
-        shoes_nir=_near(rng, 0.5, 0.22),
-        bag_nir=_near(rng, 0.42, 0.2),
-        upper_warmth=_near(rng, upper_warmth + _INSULATION[upper_type], 0.05),
-        lower_warmth=_near(rng, lower_warmth, 0.07),
-        hat_warmth=_near(rng, 0.45, 0.1),
-        shoes_warmth=_near(rng, 0.32, 0.08),
+        hat_nir=_near(rng, 0.55, 0.22),
+        hair_nir=_near(rng, 0.4, 0.14),
+        shoes_nir=_near(rng, 0.5, 0.24),
+        bag_nir=_near(rng, 0.42, 0.22),
+        upper_warmth=_near(rng, upper_warmth + _INSULATION[upper_type], 0.08),
+        lower_warmth=_near(rng, lower_warmth, 0.1),
+        hat_warmth=_near(rng, 0.45, 0.14),
+        shoes_warmth=_near(rng, 0.34, 0.12),
         stride=round(float(np.clip(rng.normal(1.0, 0.2), 0.55, 1.5)), 3),
     )
+
+
+def _seams(rng: np.random.Generator, upper_type: str, material: str) -> int:
+    """How many seams a padded garment has; only nylon and polyester are padded."""
+    padded = upper_type in ("jacket", "coat", "vest") and material in ("nylon", "polyester")
+    return int(rng.choice((4, 6, 9))) if padded and rng.random() < 0.7 else 0
+
+
+LOOKALIKES = {
+    "logo": ("none", "left", "right", "centre"),
+    "shoes_colour": tuple(_SHOES),
+    "strap_colour": tuple(_STRAPS),
+    "stripe_width": tuple(_STRIPE_WIDTHS),
+}
+"""The small things in which look-alikes differ, and what each can be."""
+GROUP = 4
+"""Look-alikes come in groups of so many."""
+
+
+def lookalike_difference(pid: int, *, seed: int = 0) -> str:
+    """The one attribute in which person ``pid`` of the look-alike split differs from the rest of the group."""
+    return list(LOOKALIKES)[int(np.random.default_rng([seed, pid // GROUP, 12]).integers(len(LOOKALIKES)))]
+
+
+def sample_lookalike(pid: int, *, seed: int = 0) -> Identity:
+    """Person ``pid`` of the look-alike split of a world: four in a row differ in one small thing.
+
+    People ``4 k .. 4 k + 3`` share build, clothes and materials with somebody of the world, and differ from each
+    other in one of `LOOKALIKES`: the place of a logo, the colour of the shoes or of a bag's strap, or the width of
+    stripes. Shots differ as they do for anybody.
+
+    Parameters
+    ----------
+    pid
+        Person number, at least 0.
+    seed
+        World number, at least 0.
+
+    Raises
+    ------
+    OptionError
+        If either number is negative.
+    """
+    person = sample_identity(pid, seed=seed)
+    model = sample_identity(_LOOKALIKE_MODELS + pid // GROUP, seed=seed)
+    rng = np.random.default_rng([seed, pid // GROUP, 13])
+    thing = lookalike_difference(pid, seed=seed)
+    variants = rng.permutation(LOOKALIKES[thing])[:GROUP]
+    shared = {thing: str(variants[pid % GROUP]), "pid": person.pid, "stride": person.stride}
+    if thing == "stripe_width" and model.pattern == "plain":
+        shared |= {"pattern": "striped", "pattern_colour": _contrasting(rng, model.upper_colour)}
+    if thing == "strap_colour" and model.bag == "none":
+        shared |= {"bag": _one_of(rng, ("backpack", "shoulder bag")), "bag_colour": _pick(rng, _BAG_COLOURS)}
+    return replace(model, **shared)
 
 
 def attributes(identity: Identity) -> dict[str, str]:
@@ -312,12 +398,16 @@ def _hair_and_logo(words: dict[str, str]) -> list[str]:
         found.append(_with_article(phrase) if noun == "ponytail" else phrase)
     if "logo" in words:
         found.append("no logo" if words["logo"] == "none" else "a logo")
+    if "glasses" in words:
+        found.append("no glasses" if words["glasses"] == "none" else "dark glasses")
     return found
 
 
 def _carried(words: dict[str, str], rng: np.random.Generator) -> str:
     """The closing phrase about the bag, or nothing."""
     bag, colour = words.get("bag"), words.get("bag_colour", "none")
+    if bag is None and "any_bag" in words:
+        bag = "bag" if words["any_bag"] == "yes" else "none"
     if bag == "none":
         return _one_of(rng, ("carrying no bag", "without a bag"))
     if bag is None and colour == "none":
