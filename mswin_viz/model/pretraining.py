@@ -1,18 +1,19 @@
 """The recipe of the embedded CLIP: trained from scratch on the synthetic world, with open_clip's own classes.
 
-A step sees 24 people, each in two visible, one near-infrared and one thermal picture, and six texts for
-each. A text counts as positive for every person it is true of, not only the one it was written for.
-Infrared pictures are matched with texts that name no colour. Beside the contrast there are a supervised
-contrast over identities and throw-away attribute heads on CLS and on the mean patch token; only the CLIP
-is kept.
+A step sees a few people, each twice in every modality. Four things are asked of the pictures:
+
+- captions: a text counts as positive for every person it is true of; infrared pictures meet colourless texts only;
+- prompts: one text for each word of each attribute, and the right one must be nearest, for the CLS and for the mean
+  patch token (so that patch tokens speak the language of the texts too);
+- identity: the CLS must be nearest to its person's own direction among all training people of that modality
+  (normalised softmax; the directions are thrown away);
+- pairs: the two pictures of a person in a modality lie closer than those of others.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import multiprocessing
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +23,25 @@ import open_clip
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from mswin_viz.data.synthetic import attributes, caption_of, render, sample_identity
 from mswin_viz.errors import OptionError
+from mswin_viz.model.pretraining_batches import (
+    NAMED,
+    SEEN,
+    SHOTS_EACH,
+    Batch,
+    Batches,
+    TokenTable,
+    training_pictures,
+)
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
+    from jaxtyping import Bool, Float, Int
 
-__all__ = ["CLIP_CONFIG", "Recipe", "pretrain", "training_pictures"]
+__all__ = ["CLIP_CONFIG", "Recipe", "pretrain"]
 
 CLIP_CONFIG = {
     "embed_dim": 512,
@@ -39,12 +50,10 @@ CLIP_CONFIG = {
 }
 """open_clip model configuration of the embedded model (GELU)."""
 
-_COLOURLESS = ("pattern", "upper_type", "lower_type", "bag", "hair", "hat")
-_COLOURS = ("upper_colour", "lower_colour", "bag_colour", "hat_colour", "shoes_colour", "hair_colour")
-_NAMED = _COLOURLESS + _COLOURS
-_FULL = ("upper_colour", "pattern", "upper_type", "lower_colour", "lower_type", "bag", "bag_colour")
-_VOCABULARY_PEOPLE = 900  # enough that every word of every caption occurs
-_N_VISIBLE = 2  # pictures in RGB for each person of a batch; then one NI and one TI
+_WEIGHTS = {"rgb": 1.0, "infrared": 0.5, "prompts": 2.0, "patch prompts": 1.0, "identity": 0.5, "pairs": 0.3}
+"""How much each part of the loss counts."""
+_IDENTITY_SCALE = 20.0  # of the normalised softmax
+_PAIR_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -57,19 +66,23 @@ class Recipe:
         Training people are ``first_pid .. first_pid + identities - 1`` of world ``seed``.
     patch_dropout
         ``(until this fraction of the steps, share of patch tokens dropped)`` pairs.
+    precision
+        ``"float32"``, or ``"bfloat16"`` for mixed precision (faster where the processor has bfloat16 units, much
+        slower where it has not).
     """
 
     seed: int = 20_000
     first_pid: int = 0
-    identities: int = 900
+    identities: int = 2000
     shots: int = 8
-    steps: int = 1150
-    people_per_step: int = 24
+    steps: int = 3400
+    people_per_step: int = 16
     learning_rate: float = 8e-4
     weight_decay: float = 0.05
-    warmup_steps: int = 30
-    patch_dropout: tuple[tuple[float, float], ...] = ((0.78, 0.6), (0.93, 0.35), (1.01, 0.0))
+    warmup_steps: int = 60
+    patch_dropout: tuple[tuple[float, float], ...] = ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0))
     checkpoint_every: int = 100
+    precision: str = "bfloat16"
 
     def dropout_at(self, step: int) -> float:
         """Share of patch tokens dropped at a step."""
@@ -79,24 +92,6 @@ class Recipe:
         """Learning rate at a step: linear warm-up, then cosine to zero."""
         warm = min(1.0, (step + 1) / self.warmup_steps)
         return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-
-
-def training_pictures(
-    recipe: Recipe, cache: Path | None = None
-) -> UInt8[np.ndarray, "person shot 5 rows cols"]:
-    """Every training picture, RGB then NI then TI as 5 planes; rendered once, then read from ``cache``."""
-    if cache is not None and cache.exists():
-        return np.load(cache, mmap_mode="r")
-    jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        people = list(
-            tqdm(pool.imap(_person_pictures, jobs, chunksize=4), total=len(jobs), desc="drawing people")
-        )
-    pictures = np.stack(people)
-    if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        np.save(cache, pictures)
-    return pictures
 
 
 def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_clip.CLIP, list[int]]:
@@ -116,29 +111,30 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     clip, token_ids
         The CLIP with its full vocabulary (unused token embeddings are zero), in evaluation mode, and the ids
         of the tokens that the training texts used.
+
+    Raises
+    ------
+    OptionError
+        If the precision does not exist, or ``work`` holds a run of another recipe.
     """
+    if recipe.precision not in ("float32", "bfloat16"):
+        raise OptionError(f"precision is float32 or bfloat16: got {recipe.precision!r}; choose one")
     work.mkdir(parents=True, exist_ok=True)
-    pictures = training_pictures(recipe, work / "pictures.npy")
-    people = [sample_identity(recipe.first_pid + i, seed=recipe.seed) for i in range(recipe.identities)]
-    words = [attributes(person) for person in people]
-    table = _TokenTable(recipe.seed)
+    table = TokenTable(recipe.seed, CLIP_CONFIG["text_cfg"]["context_length"])
+    batches = Batches(recipe, training_pictures(recipe, work / "pictures.npy"), table)
     torch.manual_seed(recipe.seed)
-    trainee = _Trainee(words, table.size).to(device)
+    trainee = _Trainee(batches, recipe).to(device)
     optimiser = torch.optim.AdamW(
         _parameter_groups(trainee, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.98)
     )
     state_file, start = work / "state.pt", 0
     if state_file.exists():
         start = _resume(state_file, recipe, trainee, optimiser)
-    progress = tqdm(
-        range(start, recipe.steps), initial=start, total=recipe.steps, desc="training", smoothing=0.02
-    )
-    for step in progress:
-        rng = np.random.default_rng([recipe.seed, step, 3])
-        batch = _draw_batch(pictures, people, words, table, recipe, rng)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate_at(step)
-        losses = _train_step(trainee, optimiser, batch.to(device), recipe.dropout_at(step), step)
+    steps = range(start, recipe.steps)
+    loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=3)
+    progress = tqdm(loader, initial=start, total=recipe.steps, desc="training", smoothing=0.02)
+    for step, batch in zip(steps, progress, strict=True):
+        losses = _train_step(trainee, optimiser, batch.to(device), step)
         if step % 10 == 0:
             progress.set_postfix({name: f"{value:.2f}" for name, value in losses.items()})
         if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
@@ -146,137 +142,35 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     return trainee.full_clip(table), table.ids
 
 
-# ---- pictures -------------------------------------------------------------------------------
-
-
-def _person_pictures(job: tuple[int, int, int]) -> UInt8[np.ndarray, "shot 5 rows cols"]:
-    seed, pid, shots = job
-    person = sample_identity(pid, seed=seed)
-    planes = []
-    for shot in range(shots):
-        seen = render(person, camera=shot % 4, shot=shot // 4, seed=seed)
-        planes.append(np.concatenate([seen["RGB"], seen["NI"][..., :1], seen["TI"][..., :1]], axis=2))
-    return np.stack(planes).transpose(0, 3, 1, 2)
-
-
-def _augmented(picture: UInt8[np.ndarray, "c rows cols"], rng: np.random.Generator) -> np.ndarray:
-    """Flip, shifted crop, brightness and erasing; three planes, in -1..1."""
-    image = np.broadcast_to(picture, (3, *picture.shape[1:]))
-    if rng.random() < 0.5:
-        image = image[..., ::-1]
-    rows, cols = image.shape[1:]
-    down, right = int(rng.integers(-10, 11)), int(rng.integers(-6, 7))
-    image = np.pad(image, ((0, 0), (10, 10), (6, 6)), mode="edge")
-    image = image[:, 10 + down : 10 + down + rows, 6 + right : 6 + right + cols].astype(np.float32)
-    image = np.clip(image * rng.uniform(0.75, 1.25), 0, 255) / 127.5 - 1
-    if rng.random() < 0.3:
-        height, width = int(rng.integers(24, 90)), int(rng.integers(16, 64))
-        top, left = int(rng.integers(0, rows - height)), int(rng.integers(0, cols - width))
-        image[:, top : top + height, left : left + width] = rng.uniform(-1, 1)
-    return image
-
-
-# ---- texts ----------------------------------------------------------------------------------
-
-
-class _TokenTable:
-    """Maps CLIP's BPE ids to the few that the captions use, so that training carries no dead embeddings."""
-
-    def __init__(self, seed: int) -> None:
-        self.tokenizer = open_clip.SimpleTokenizer(context_length=CLIP_CONFIG["text_cfg"]["context_length"])
-        rng = np.random.default_rng([seed, 5])
-        people = [sample_identity(pid, seed=seed) for pid in range(_VOCABULARY_PEOPLE)]
-        texts = [caption_of(p, [key], rng=rng) for p in people for key in _NAMED]
-        texts += [caption_of(p, _NAMED[i : i + 4], rng=rng) for p in people for i in range(0, len(_NAMED), 4)]
-        used = {0} | {token for text in texts for token in self.tokenizer.encode(text)}
-        self.ids = sorted(used | {self.tokenizer.sot_token_id, self.tokenizer.eot_token_id})
-        self.size = len(self.ids)
-        self._compact = {token: index for index, token in enumerate(self.ids)}
-
-    def __call__(self, texts: Sequence[str]) -> Int[torch.Tensor, "text context"]:
-        rows = self.tokenizer(list(texts)).tolist()
-        return torch.tensor([[self._compact[token] for token in row] for row in rows])
-
-
-def _captions(person, rng: np.random.Generator) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Attribute names of the four colour texts and the two colourless ones of a person."""
-    extra = ("hat", "hat_colour") if person.hat != "none" else ("hair", "hair_colour")
-    full = [_FULL, (*_FULL[:5], *extra)]
-    single = [
-        (str(rng.choice(_COLOURS[:2])),),
-        tuple(rng.choice(_NAMED, size=int(rng.integers(1, 3)), replace=False)),
-    ]
-    infrared = [_COLOURLESS[:4], tuple(rng.choice(_COLOURLESS, size=int(rng.integers(1, 3)), replace=False))]
-    return full + single, infrared
-
-
-def _holds(keys: Sequence[str], author: dict[str, str], words: Sequence[dict[str, str]]) -> list[bool]:
-    """For which people a text about these attributes of its author is true as well."""
-    return [all(other[key] == author[key] for key in keys) for other in words]
-
-
-# ---- one step -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """People lie along the first axis of ``images`` in the order RGB, RGB, NI, TI."""
-
-    images: Float[torch.Tensor, "image 3 rows cols"]
-    people: Int[torch.Tensor, " image"]
-    texts: Int[torch.Tensor, "text context"]
-    coloured: Bool[torch.Tensor, " text"]
-    true_of: Bool[torch.Tensor, "image text"]
-    persons: Int[torch.Tensor, " image"]
-
-    def to(self, device: str) -> _Batch:
-        return _Batch(**{name: value.to(device) for name, value in vars(self).items()})
-
-
-def _draw_batch(pictures, people, words, table, recipe: Recipe, rng: np.random.Generator) -> _Batch:
-    chosen = rng.choice(len(people), size=recipe.people_per_step, replace=False)
-    images, owner = [], []
-    for row, index in enumerate(chosen):
-        shots = rng.choice(recipe.shots, size=_N_VISIBLE + 2, replace=False)
-        for shot, planes in zip(shots, (slice(0, 3), slice(0, 3), slice(3, 4), slice(4, 5)), strict=True):
-            images.append(_augmented(pictures[index, shot, planes], rng))
-            owner.append(row)
-    texts, coloured, true_of = [], [], []
-    chosen_words = [words[index] for index in chosen]
-    for index in chosen:
-        visible, infrared = _captions(people[index], rng)
-        for keys in visible + infrared:
-            texts.append(caption_of(people[index], keys, rng=rng))
-            true_of.append(_holds(keys, words[index], chosen_words))
-        coloured += [True] * len(visible) + [False] * len(infrared)
-    owner = torch.tensor(owner)
-    return _Batch(
-        torch.from_numpy(np.stack(images)), owner, table(texts), torch.tensor(coloured),
-        torch.tensor(true_of).T[owner], torch.from_numpy(chosen)[owner],
-    )  # fmt: skip
-
-
 class _Trainee(nn.Module):
-    """The CLIP with a compact vocabulary, and the heads that are thrown away."""
+    """The CLIP with a compact vocabulary, and the identities' directions that are thrown away."""
 
-    def __init__(self, words: Sequence[dict[str, str]], vocabulary: int) -> None:
+    def __init__(self, batches: Batches, recipe: Recipe) -> None:
         super().__init__()
+        self.recipe = recipe
         config = copy.deepcopy(CLIP_CONFIG)
-        config["text_cfg"]["vocab_size"] = vocabulary
-        config["vision_cfg"]["patch_dropout"] = (
-            0.5  # only so that the layer exists; the recipe sets the share
-        )
+        config["text_cfg"]["vocab_size"] = batches.table.size
+        config["vision_cfg"]["patch_dropout"] = 0.5  # only so that the layer exists; the recipe sets the share
         self.clip = open_clip.CLIP(**config, output_dict=False)
         self.clip.visual.output_tokens = True
-        self.classes = {key: sorted({word[key] for word in words}) for key in _NAMED}
-        index = {key: {value: i for i, value in enumerate(values)} for key, values in self.classes.items()}
-        labels = [[index[key][word[key]] for key in _NAMED] for word in words]
-        self.register_buffer("labels", torch.tensor(labels), persistent=False)
-        n_logits = sum(len(values) for values in self.classes.values())
-        self.cls_heads = nn.Sequential(nn.BatchNorm1d(512), nn.Linear(512, n_logits))
-        self.patch_heads = nn.Sequential(nn.BatchNorm1d(512), nn.Linear(512, n_logits))
+        self.n_words = [len(batches.classes[key]) for key in NAMED]
+        self.register_buffer("labels", torch.from_numpy(batches.labels), persistent=False)
+        self.directions = nn.Parameter(torch.randn(len(SEEN), recipe.identities, config["embed_dim"]))
 
-    def full_clip(self, table: _TokenTable) -> open_clip.CLIP:
+    def pictures(self, images: Float[torch.Tensor, "image 3 rows cols"]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised CLS and mean patch token, ``[image, D]`` each."""
+        cls, tokens = self.clip.visual(images)
+        return _normalised(cls), _normalised(tokens.mean(dim=1) @ self.clip.visual.proj)
+
+    def sentences(self, ids: Int[torch.Tensor, "text length"]) -> Float[torch.Tensor, "text dim"]:
+        """Normalised text features; as open_clip's ``encode_text``, which cannot read shorter texts."""
+        length, clip = ids.shape[1], self.clip
+        x = clip.token_embedding(ids) + clip.positional_embedding[:length]
+        x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
+        x = x[torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)]  # the end token has the largest id
+        return _normalised(x @ clip.text_projection)
+
+    def full_clip(self, table: TokenTable) -> open_clip.CLIP:
         """The trained CLIP under CLIP's own vocabulary."""
         clip = open_clip.CLIP(**copy.deepcopy(CLIP_CONFIG), output_dict=False)
         state = {name: value.detach().cpu().clone() for name, value in self.clip.state_dict().items()}
@@ -287,29 +181,26 @@ class _Trainee(nn.Module):
         return clip.eval()
 
 
-def _train_step(trainee: _Trainee, optimiser, batch: _Batch, dropout: float, step: int) -> dict[str, float]:
+def _normalised(features: Float[torch.Tensor, "row dim"]) -> Float[torch.Tensor, "row dim"]:
+    return F.normalize(features.float(), dim=1)
+
+
+def _train_step(trainee: _Trainee, optimiser, batch: Batch, step: int) -> dict[str, float]:
     trainee.train()
-    trainee.clip.visual.patch_dropout.prob = dropout
+    trainee.clip.visual.patch_dropout.prob = trainee.recipe.dropout_at(step)
     torch.manual_seed(step)
-    cls, tokens = trainee.clip.visual(batch.images)
-    features = F.normalize(cls, dim=1)
-    texts = F.normalize(trainee.clip.encode_text(batch.texts), dim=1)
-    scale = trainee.clip.logit_scale.exp()
-    visible = torch.arange(len(cls), device=cls.device) % (_N_VISIBLE + 2) < _N_VISIBLE
-    parts = {
-        "rgb": _contrast(features[visible], texts, batch.true_of[visible], batch.coloured, scale),
-        "infrared": _contrast(features[~visible], texts, batch.true_of[~visible], ~batch.coloured, scale),
-        "identity": 0.3 * _identity_contrast(features, batch.people),
-        "cls heads": 2.0 * _attribute_loss(trainee, trainee.cls_heads(cls), batch.persons, visible),
-        "patch heads": _attribute_loss(
-            trainee,
-            trainee.patch_heads((tokens @ trainee.clip.visual.proj).mean(dim=1)),
-            batch.persons,
-            visible,
-        ),
-    }
+    for group in optimiser.param_groups:
+        group["lr"] = trainee.recipe.rate_at(step)
+    mixed = trainee.recipe.precision == "bfloat16"
+    with (
+        sdpa_kernel(SDPBackend.MATH),  # on processors the fused kernel's backward takes four times as long
+        torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=mixed),
+    ):
+        cls, patches = trainee.pictures(batch.images)
+        texts, prompts = trainee.sentences(batch.texts), trainee.sentences(batch.prompts)
+    parts = _losses(trainee, batch, (cls, patches), (texts, prompts))
     optimiser.zero_grad(set_to_none=True)
-    sum(parts.values()).backward()
+    sum(_WEIGHTS[name] * value for name, value in parts.items()).backward()
     nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
     optimiser.step()
     with torch.no_grad():
@@ -317,7 +208,30 @@ def _train_step(trainee: _Trainee, optimiser, batch: _Batch, dropout: float, ste
     return {name: float(value.detach()) for name, value in parts.items()}
 
 
-def _contrast(features, texts, true_of, kept, scale) -> torch.Tensor:
+# ---- losses ---------------------------------------------------------------------------------
+
+
+def _losses(
+    trainee: _Trainee,
+    batch: Batch,
+    pictures: tuple[torch.Tensor, torch.Tensor],
+    texts: tuple[torch.Tensor, torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """Every part of the loss, unweighted."""
+    (cls, patches), (captions, prompts) = pictures, texts
+    scale = trainee.clip.logit_scale.exp()
+    visible = torch.arange(len(cls), device=cls.device) < len(cls) // len(SEEN)
+    return {
+        "rgb": _contrast(cls[visible], captions, batch.true_of[visible], batch.coloured, scale),
+        "infrared": _contrast(cls[~visible], captions, batch.true_of[~visible], ~batch.coloured, scale),
+        "prompts": _prompt_loss(trainee, scale * cls @ prompts.T, batch.people),
+        "patch prompts": _prompt_loss(trainee, scale * patches @ prompts.T, batch.people),
+        "identity": _identity_loss(trainee.directions, cls, batch.people),
+        "pairs": torch.stack([_pair_contrast(features) for features in cls.chunk(len(SEEN))]).mean(),
+    }
+
+
+def _contrast(features, texts, true_of, kept: Bool[torch.Tensor, " text"], scale) -> torch.Tensor:
     """Both directions of the contrast with several positives: the mean log-probability of a positive."""
     logits, positive = scale * features @ texts[kept].T, true_of[:, kept].float()
     images = -(F.log_softmax(logits, 1) * positive).sum(1) / positive.sum(1).clamp_min(1)
@@ -325,23 +239,36 @@ def _contrast(features, texts, true_of, kept, scale) -> torch.Tensor:
     return (images.mean() + sentences.mean()) / 2
 
 
-def _identity_contrast(features, people, temperature: float = 0.1) -> torch.Tensor:
-    """Supervised contrast (Khosla et al. 2020, equation 2) over every picture of the batch."""
+def _prompt_loss(
+    trainee: _Trainee, logits: Float[torch.Tensor, "image prompt"], people: Int[torch.Tensor, " image"]
+) -> torch.Tensor:
+    """Mean cross-entropy over modalities and the attributes each can see."""
+    labels, losses = trainee.labels[people], []
+    parts = zip(SEEN.values(), logits.chunk(len(SEEN)), labels.chunk(len(SEEN)), strict=True)
+    for seen, answers, right in parts:
+        words = zip(NAMED, answers.split(trainee.n_words, dim=1), right.T, strict=True)
+        losses += [F.cross_entropy(a, r, ignore_index=-1) for key, a, r in words if key in seen and (r >= 0).any()]
+    return torch.stack(losses).mean()
+
+
+def _identity_loss(
+    directions: Float[torch.Tensor, "modality person dim"],
+    cls: Float[torch.Tensor, "image dim"],
+    people: Int[torch.Tensor, " image"],
+) -> torch.Tensor:
+    """Normalised softmax over all training people of the picture's modality (Wang et al. 2017, NormFace)."""
+    parts = zip(directions, cls.chunk(len(directions)), people.chunk(len(directions)), strict=True)
+    losses = [F.cross_entropy(_IDENTITY_SCALE * f @ _normalised(d).T, who) for d, f, who in parts]
+    return torch.stack(losses).mean()
+
+
+def _pair_contrast(features: Float[torch.Tensor, "image dim"]) -> torch.Tensor:
+    """Supervised contrast (Khosla et al. 2020, equation 2); ``SHOTS_EACH`` pictures in a row show one person."""
+    people = torch.arange(len(features), device=features.device) // SHOTS_EACH
     itself = torch.eye(len(people), dtype=torch.bool, device=people.device)
-    logits = (features @ features.T / temperature).masked_fill(itself, -1e9)
+    logits = (features @ features.T / _PAIR_TEMPERATURE).masked_fill(itself, -1e9)
     positive = ((people[:, None] == people[None]) & ~itself).float()
     return -((F.log_softmax(logits, 1) * positive).sum(1) / positive.sum(1)).mean()
-
-
-def _attribute_loss(trainee: _Trainee, logits, persons, visible) -> torch.Tensor:
-    """Mean cross-entropy over attributes; colours are asked of visible pictures only."""
-    labels, losses, start = trainee.labels[persons], [], 0
-    for column, key in enumerate(_NAMED):
-        stop = start + len(trainee.classes[key])
-        asked = visible if key in _COLOURS else torch.ones_like(visible)
-        losses.append(F.cross_entropy(logits[asked, start:stop], labels[asked, column]))
-        start = stop
-    return torch.stack(losses).mean()
 
 
 # ---- state ----------------------------------------------------------------------------------
