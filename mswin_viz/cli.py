@@ -25,11 +25,16 @@ def samples(
     cameras: Annotated[int, typer.Option(help="Cameras, at most 4.")] = 4,
     shots: Annotated[int, typer.Option(help="Shots of each person in each camera.")] = 2,
     seed: Annotated[int, typer.Option(help="World number.")] = 0,
+    look_alikes: Annotated[
+        bool, typer.Option("--look-alikes", help="Groups of four who differ in one small thing.")
+    ] = False,
 ) -> None:
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
-    from mswin_viz.data.synthetic import write_samples
+    from mswin_viz.data.sample_files import write_samples
 
-    root = write_samples(out, identities=identities, cameras=cameras, shots=shots, seed=seed)
+    root = write_samples(
+        out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
+    )
     typer.echo(f"{identities * cameras * shots} shots in three modalities: {root}")
 
 
@@ -58,7 +63,7 @@ def train_embedded(
 ) -> None:
     """Train the embedded CLIP and its add-on from scratch (about 30 minutes on 2 cores); run again to resume."""
     from mswin_viz.model.embedding import train_embedded_model
-    from mswin_viz.model.pretraining import Recipe
+    from mswin_viz.model.recipe import Recipe
 
     folder = train_embedded_model(Recipe(steps=steps), work, device=device)
     typer.echo(f"finished model: {folder}")

@@ -12,8 +12,10 @@ from PIL import Image, ImageOps
 
 from mswin_viz.errors import ImageError, ImageFileError
 
-__all__ = ["ImageSource", "check_orientation", "open_image", "readable"]
+__all__ = ["MODALITIES", "ImageSource", "check_orientation", "open_image", "readable"]
 
+MODALITIES = ("RGB", "NI", "TI")
+"""Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
 ImageSource = str | Path | Image.Image | np.ndarray
 _DARK = 1 / 16  # of the 16-bit range
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mswin_viz.data.images import MODALITIES
 from mswin_viz.errors import DataError, OptionError
 
 __all__ = ["LAYOUTS", "MODALITIES", "Sample", "samples"]
-
-MODALITIES = ("RGB", "NI", "TI")
-"""Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
 
 LAYOUTS = ("auto", "rgbnt201", "folder")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -90,9 +88,13 @@ def _shipped() -> Path:
     checkout = Path(__file__).resolve().parents[2] / "data_samples"
     if (checkout / "RGBNT201").is_dir():
         return checkout
-    from mswin_viz.data.synthetic import SHIPPED, write_samples  # drawing is needed only here
+    from mswin_viz.data.sample_files import (  # drawing is needed only here
+        SHIPPED,
+        WORLD_VERSION,
+        write_samples,
+    )
 
-    cache = Path.home() / ".cache" / "mswin_viz" / "data_samples"
+    cache = Path.home() / ".cache" / "mswin_viz" / f"data_samples-{WORLD_VERSION}"
     if not (cache / "complete").exists():
         write_samples(cache, **SHIPPED)
         (cache / "complete").touch()

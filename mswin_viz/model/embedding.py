@@ -14,7 +14,8 @@ from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.data.synthetic import render, sample_identity
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.checkpoints import save_addon, save_embedded
-from mswin_viz.model.pretraining import CLIP_CONFIG, Recipe, pretrain
+from mswin_viz.model.pretraining import pretrain
+from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import embedded_tower
 from mswin_viz.model.training import train_addon

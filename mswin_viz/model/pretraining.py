@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import open_clip
 import torch
 from torch import nn
@@ -37,61 +36,17 @@ from mswin_viz.model.pretraining_batches import (
     TokenTable,
     training_pictures,
 )
+from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = ["CLIP_CONFIG", "Recipe", "pretrain"]
-
-CLIP_CONFIG = {
-    "embed_dim": 512,
-    "vision_cfg": {"image_size": [256, 128], "layers": 6, "width": 192, "head_width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3},
-}
-"""open_clip model configuration of the embedded model (GELU)."""
+__all__ = ["pretrain"]
 
 _WEIGHTS = {"rgb": 1.0, "infrared": 0.5, "prompts": 2.0, "patch prompts": 1.0, "identity": 0.5, "pairs": 0.3}
 """How much each part of the loss counts."""
 _IDENTITY_SCALE = 20.0  # of the normalised softmax
 _PAIR_TEMPERATURE = 0.1
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What decides the weights, beside the code. Steps, not wall time, drive every schedule.
-
-    Attributes
-    ----------
-    first_pid
-        Training people are ``first_pid .. first_pid + identities - 1`` of world ``seed``.
-    patch_dropout
-        ``(until this fraction of the steps, share of patch tokens dropped)`` pairs.
-    precision
-        ``"float32"``, or ``"bfloat16"`` for mixed precision (faster where the processor has bfloat16 units, much
-        slower where it has not).
-    """
-
-    seed: int = 20_000
-    first_pid: int = 0
-    identities: int = 2000
-    shots: int = 8
-    steps: int = 3400
-    people_per_step: int = 16
-    learning_rate: float = 8e-4
-    weight_decay: float = 0.05
-    warmup_steps: int = 60
-    patch_dropout: tuple[tuple[float, float], ...] = ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0))
-    checkpoint_every: int = 100
-    precision: str = "bfloat16"
-
-    def dropout_at(self, step: int) -> float:
-        """Share of patch tokens dropped at a step."""
-        return next(share for until, share in self.patch_dropout if step < until * self.steps)
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate at a step: linear warm-up, then cosine to zero."""
-        warm = min(1.0, (step + 1) / self.warmup_steps)
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
 
 def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_clip.CLIP, list[int]]:
@@ -150,7 +105,9 @@ class _Trainee(nn.Module):
         self.recipe = recipe
         config = copy.deepcopy(CLIP_CONFIG)
         config["text_cfg"]["vocab_size"] = batches.table.size
-        config["vision_cfg"]["patch_dropout"] = 0.5  # only so that the layer exists; the recipe sets the share
+        config["vision_cfg"]["patch_dropout"] = (
+            0.5  # only so that the layer exists; the recipe sets the share
+        )
         self.clip = open_clip.CLIP(**config, output_dict=False)
         self.clip.visual.output_tokens = True
         self.n_words = [len(batches.classes[key]) for key in NAMED]
@@ -167,7 +124,9 @@ class _Trainee(nn.Module):
         length, clip = ids.shape[1], self.clip
         x = clip.token_embedding(ids) + clip.positional_embedding[:length]
         x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
-        x = x[torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)]  # the end token has the largest id
+        x = x[
+            torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)
+        ]  # the end token has the largest id
         return _normalised(x @ clip.text_projection)
 
     def full_clip(self, table: TokenTable) -> open_clip.CLIP:
@@ -247,7 +206,9 @@ def _prompt_loss(
     parts = zip(SEEN.values(), logits.chunk(len(SEEN)), labels.chunk(len(SEEN)), strict=True)
     for seen, answers, right in parts:
         words = zip(NAMED, answers.split(trainee.n_words, dim=1), right.T, strict=True)
-        losses += [F.cross_entropy(a, r, ignore_index=-1) for key, a, r in words if key in seen and (r >= 0).any()]
+        losses += [
+            F.cross_entropy(a, r, ignore_index=-1) for key, a, r in words if key in seen and (r >= 0).any()
+        ]
     return torch.stack(losses).mean()
 
 

@@ -15,13 +15,21 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import Identity, attributes, caption_of, render, sample_identity
+from mswin_viz.model.recipe import Recipe
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
-    from mswin_viz.model.pretraining import Recipe
-
-__all__ = ["NAMED", "SEEN", "SHOTS_EACH", "Batch", "Batches", "TokenTable", "class_labels", "training_pictures"]
+__all__ = [
+    "NAMED",
+    "SEEN",
+    "SHOTS_EACH",
+    "Batch",
+    "Batches",
+    "TokenTable",
+    "class_labels",
+    "training_pictures",
+]
 
 SHOTS_EACH = 2
 """Pictures of each person of a batch in each modality."""
@@ -90,7 +98,9 @@ def _augmented(picture: UInt8[np.ndarray, "c rows cols"], rng: np.random.Generat
 # ---- texts ----------------------------------------------------------------------------------
 
 
-def class_labels(words: Sequence[dict[str, str]]) -> tuple[dict[str, list[str]], Int[np.ndarray, "person key"]]:
+def class_labels(
+    words: Sequence[dict[str, str]],
+) -> tuple[dict[str, list[str]], Int[np.ndarray, "person key"]]:
     """The words each attribute can be, and which of them each person has; -1 where there is nothing to colour."""
     classes = {}
     for key in NAMED:
@@ -122,14 +132,13 @@ class TokenTable:
 
 def _prompt(example: Identity, key: str, word: str, rng: np.random.Generator) -> str:
     """A text that says of somebody this one thing and nothing else."""
-    if key == "any_bag":
-        key, word = "any_bag", word
-        example = replace(example, bag="none" if word == "no" else "handbag")
-        return caption_of(example, [key], rng=rng)
-    return caption_of(replace(example, **{key: word}), [key], rng=rng)
+    change = {"bag": "none" if word == "no" else "handbag"} if key == "any_bag" else {key: word}
+    return caption_of(replace(example, **change), [key], rng=rng)
 
 
-def _captions(person: Identity, rng: np.random.Generator) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+def _captions(
+    person: Identity, rng: np.random.Generator
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     """Attribute names of the three coloured texts and the colourless one about a person."""
     extra = ("hat", "hat_colour") if person.hat != "none" else ("hair", "hair_colour")
     pair = tuple(str(key) for key in rng.choice(NAMED, size=2, replace=False))

@@ -11,13 +11,15 @@ import pytest
 from PIL import Image, ImageFilter
 
 from mswin_viz.data import synthetic
+from mswin_viz.data.lookalikes import GROUP, LOOKALIKES
+from mswin_viz.data.sample_files import write_samples
 from mswin_viz.data.synthetic import (
     attributes,
     caption_of,
     part_masks,
     render,
     sample_identity,
-    write_samples,
+    sample_lookalike,
 )
 from mswin_viz.errors import OptionError
 
@@ -145,6 +147,89 @@ def test_people_who_differ_in_a_logo_alone_look_different_there():
     assert not (changed & ~grown(mask, REACH)).any()
 
 
+@pytest.mark.parametrize(
+    ("part", "bare", "worn"),
+    [
+        ("glasses", {"glasses": "none"}, {"glasses": "dark"}),
+        ("hat", {"hat": "none", "hat_colour": "none"}, {"hat": "cap", "hat_colour": "red"}),
+        ("logo", {"logo": "none"}, {"logo": "left"}),
+        ("upper", {"quilting": 0}, {"quilting": 6}),
+    ],
+)
+def test_every_small_attribute_has_pixels_and_changes_its_own_region(part, bare, worn):
+    who = replace(sample_identity(3), bag="none", upper_type="jacket", pattern="plain", hair="short", **bare)
+    wearing = replace(who, **worn)
+    front = next(s for s in range(40) if synthetic.view_of(who, camera=0, shot=s) == "front")
+    before, after = (render(one, camera=0, shot=front) for one in (who, wearing))
+    mask = part_masks(wearing, camera=0, shot=front)[part]
+    changed = np.any([np.any(before[m] != after[m], axis=2) for m in before], axis=0)
+    assert changed.sum() > 20
+    assert not (changed & ~grown(mask, REACH)).any()
+
+
+@pytest.mark.parametrize(
+    ("cut", "change"),
+    [
+        ("trousers", {"fit": 1.25}),
+        ("trousers", {"flare": 0.7}),
+        ("skirt", {"skirt_hem": 0.78}),
+        ("shorts", {"fit": 1.25}),
+        ("leggings", {"fit": 1.25}),
+    ],
+)
+def test_the_cut_of_a_garment_shows_in_every_modality(cut, change):
+    who = replace(
+        sample_identity(3), lower_type=cut, fit=0.86, flare=0.0, skirt_hem=0.63, upper_type="t-shirt"
+    )
+    before, after = (render(one, camera=0, shot=0) for one in (who, replace(who, **change)))
+    assert all((before[modality] != after[modality]).any() for modality in before)
+
+
+@pytest.mark.parametrize("group", range(6))
+def test_look_alikes_differ_in_one_small_thing(group):
+    people = [sample_lookalike(GROUP * group + i, seed=3) for i in range(GROUP)]
+    words = [{k: v for k, v in attributes(person).items() if k != "pid"} for person in people]
+    thing = synthetic.lookalike_difference(GROUP * group, seed=3)
+    assert thing in LOOKALIKES
+    assert {key for key in words[0] if len({word[key] for word in words}) > 1} == {thing}
+    assert len({word[thing] for word in words}) == GROUP
+
+
+def test_groups_of_look_alikes_are_other_people_than_the_worlds_own():
+    alike = {replace(sample_lookalike(pid, seed=3), pid=0, stride=1.0) for pid in range(0, 40, GROUP)}
+    own = {replace(sample_identity(pid, seed=3), pid=0, stride=1.0) for pid in range(200)}
+    assert len(alike) == 10
+    assert not alike & own
+
+
+def test_a_stripe_width_or_strap_that_tells_look_alikes_apart_can_be_seen():
+    people = [sample_lookalike(pid, seed=3) for pid in range(0, 160, GROUP)]
+    for person in people:
+        thing = synthetic.lookalike_difference(person.pid, seed=3)
+        assert thing != "stripe_width" or person.pattern != "plain"
+        assert thing != "strap_colour" or person.bag != "none"
+
+
+def test_grey_clothes_are_grey():
+    for pid in range(40):
+        who = replace(
+            sample_identity(pid), upper_colour="grey", pattern="plain", upper_type="sweater", bag="none"
+        )
+        mask = part_masks(who, camera=2, shot=0)["upper"]
+        if mask.sum() > 200:
+            red, green, blue = render(who, camera=2, shot=0)["RGB"][mask].mean(axis=0)
+            assert max(red, green, blue) - min(red, green, blue) < 32
+
+
+def test_a_caption_can_say_bag_or_no_bag_and_nothing_more():
+    rng, who = np.random.default_rng(0), sample_identity(0)
+    carrying = {caption_of(replace(who, bag="handbag"), ["any_bag"], rng=rng) for _ in range(60)}
+    without = {caption_of(replace(who, bag="none"), ["any_bag"], rng=rng) for _ in range(60)}
+    assert "a person carrying a bag" in carrying
+    assert "a person carrying no bag" in without
+    assert not any("handbag" in text for text in carrying)
+
+
 def test_captions_name_the_true_colour():
     rng = np.random.default_rng(0)
     for pid in range(60):
@@ -208,10 +293,10 @@ def written(root) -> dict[str, bytes]:
 
 
 def test_samples_are_named_like_rgbnt201(tmp_path):
-    root = write_samples(tmp_path, identities=2, cameras=3, shots=1, first_pid=7)
+    root = write_samples(tmp_path, identities=2, cameras=3, shots=1)
     names = sorted(path.name for path in (root / "test" / "NI").iterdir())
-    assert names == [f"{pid:06d}_cam{camera}_0_00.jpg" for pid in (7, 8) for camera in (1, 2, 3)]
-    assert [int(name[:6]) for name in names] == [7, 7, 7, 8, 8, 8]
+    assert names == [f"{pid:06d}_cam{camera}_0_00.jpg" for pid in (1, 2) for camera in (1, 2, 3)]
+    assert [int(name[:6]) for name in names] == [1, 1, 1, 2, 2, 2]
     assert [name.split("_")[1] for name in names] == ["cam1", "cam2", "cam3"] * 2
     for modality in ("RGB", "TI"):
         assert sorted(path.name for path in (root / "test" / modality).iterdir()) == names
@@ -232,6 +317,15 @@ def test_samples_written_twice_hold_the_same_bytes(tmp_path):
     first = written(write_samples(tmp_path / "a", **size))
     assert written(write_samples(tmp_path / "b", **size)) == first
     assert written(write_samples(tmp_path / "a", **size)) == first
+
+
+def test_look_alikes_are_written_in_whole_groups(tmp_path):
+    root = write_samples(tmp_path, identities=4, cameras=1, shots=1, lookalikes=True)
+    with (root / "attributes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["pid"] for row in rows] == [f"{pid:06d}" for pid in range(4, 8)]
+    thing = synthetic.lookalike_difference(4)
+    assert len({row[thing] for row in rows}) == 4
 
 
 @pytest.mark.parametrize("wrong", [{"identities": 0}, {"cameras": 0}, {"shots": -1}, {"cameras": 5}])

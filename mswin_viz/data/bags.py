@@ -1,0 +1,59 @@
+"""Bags, and the straps they hang from."""
+
+from __future__ import annotations
+
+from mswin_viz.data.sheet import Point, Sheet, draw_line, draw_oval, draw_shape
+from mswin_viz.data.wardrobe import Identity
+
+__all__ = ["draw_bag_body", "draw_bag_frontal", "draw_handbag"]
+
+
+def draw_bag_body(sheet: Sheet, centre: Point, half: Point, relief: int = 225) -> None:
+    (x, y), (w, h) = centre, half
+    draw_shape(sheet, "bag", [(x - w * 0.9, y - h), (x + w * 0.9, y - h), (x + w, y + h * 0.8),
+                          (x + w * 0.85, y + h),
+                          (x - w * 0.85, y + h), (x - w, y + h * 0.8)], relief)  # fmt: skip
+    draw_shape(sheet, "bag_trim", [(x - w * 0.9, y - h), (x + w * 0.9, y - h), (x + w * 0.5, y - h * 0.1),
+                               (x - w * 0.5, y - h * 0.1)], relief)  # fmt: skip
+    draw_oval(sheet, "strap", (x, y - h * 0.1), (0.008, 0.008), relief)
+
+
+def draw_handbag(sheet: Sheet, hand: Point) -> None:
+    x, y = hand[0], hand[1] + 0.015
+    draw_line(
+        sheet,
+        "strap",
+        [(x - 0.035, y + 0.055), (x - 0.012, y), (x + 0.012, y), (x + 0.035, y + 0.055)],
+        0.011,
+    )
+    draw_bag_body(sheet, (x, y + 0.095), (0.06, 0.045))
+
+
+def draw_bag_frontal(
+    sheet: Sheet, who: Identity, frame: tuple[int, bool, float, float], wrist: Point
+) -> None:
+    bag_at, front, shoulder, hip = frame
+    if who.bag == "backpack" and front:
+        for s in (-1, 1):
+            draw_line(
+                sheet,
+                "strap",
+                [(s * shoulder * 0.5, 0.148), (s * shoulder * 0.62, 0.25), (s * shoulder * 0.9, 0.34)],
+                0.022,
+            )
+    elif who.bag == "backpack":
+        w = shoulder * 0.78
+        draw_shape(sheet, "bag", [(-w * 0.75, 0.165), (w * 0.75, 0.165), (w, 0.22), (w * 1.04, 0.42),
+                              (w * 0.85, 0.445),
+                              (-w * 0.85, 0.445), (-w * 1.04, 0.42), (-w, 0.22)], 235)  # fmt: skip
+        draw_shape(
+            sheet, "bag_trim", [(-w * 0.7, 0.32), (w * 0.7, 0.32), (w * 0.72, 0.42), (-w * 0.72, 0.42)], 245
+        )
+        draw_line(sheet, "strap", [(-w * 0.8, 0.235), (w * 0.8, 0.235)], 0.01)
+        for s in (-1, 1):
+            draw_line(sheet, "strap", [(s * w * 0.8, 0.15), (s * w * 0.75, 0.2)], 0.02)
+    elif who.bag == "handbag":
+        draw_handbag(sheet, (wrist[0] + bag_at * 0.012, wrist[1] + 0.02))
+    elif who.bag == "shoulder bag":
+        draw_line(sheet, "strap", [(-bag_at * shoulder * 0.55, 0.15), (bag_at * (hip + 0.012), 0.44)], 0.017)
+        draw_bag_body(sheet, (bag_at * (hip + 0.022), 0.485), (0.056, 0.052))

@@ -1,0 +1,71 @@
+"""The sheet that a pedestrian is drawn on: part labels and relief, and the shapes that both are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import ImageDraw
+
+__all__ = ["PARTS", "Point", "Sheet", "between", "draw_limb", "draw_line", "draw_oval", "draw_shape"]
+
+PARTS = (
+    "background", "skin", "skin_far", "feature", "hair", "glasses", "hat", "hat_trim",
+    "upper", "upper_far", "upper_trim", "seam", "hood", "logo", "lower", "lower_far", "lower_trim",
+    "shoes", "shoes_far", "sole", "bag", "bag_trim", "strap",
+)  # fmt: skip
+_ID = {name: index for index, name in enumerate(PARTS)}
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Two aligned drawings: part labels, and how far each part stands out (for the light)."""
+
+    labels: ImageDraw.ImageDraw
+    relief: ImageDraw.ImageDraw
+    x: float
+    top: float
+    size: float
+    flip: int = 1
+
+    def at(self, point: Point) -> Point:
+        return (self.x + self.flip * point[0] * self.size, self.top + point[1] * self.size)
+
+
+def draw_shape(sheet: Sheet, part: str, points: Sequence[Point], relief: int = 150) -> None:
+    placed = [sheet.at(point) for point in points]
+    sheet.labels.polygon(placed, fill=_ID[part])
+    sheet.relief.polygon(placed, fill=relief)
+
+
+def draw_oval(sheet: Sheet, part: str, centre: Point, radii: Point, relief: int = 190) -> None:
+    x, y = sheet.at(centre)
+    rx, ry = radii[0] * sheet.size, radii[1] * sheet.size
+    sheet.labels.ellipse((x - rx, y - ry, x + rx, y + ry), fill=_ID[part])
+    sheet.relief.ellipse((x - rx, y - ry, x + rx, y + ry), fill=relief)
+
+
+def draw_line(sheet: Sheet, part: str, points: Sequence[Point], width: float) -> None:
+    """A thin mark that does not stand out."""
+    pixels = max(1, round(width * sheet.size))
+    sheet.labels.line([sheet.at(point) for point in points], fill=_ID[part], width=pixels)
+
+
+def draw_limb(
+    sheet: Sheet, part: str, joints: Sequence[Point], widths: Sequence[float], relief: int = 190
+) -> None:
+    """A chain of tapering segments with round joints; ``widths`` are half widths."""
+    for (x0, y0), (x1, y1), w0, w1 in zip(joints, joints[1:], widths, widths[1:], strict=False):
+        length = math.hypot(x1 - x0, y1 - y0) or 1e-6
+        nx, ny = (y0 - y1) / length, (x1 - x0) / length
+        corners = [(x0 + nx * w0, y0 + ny * w0), (x1 + nx * w1, y1 + ny * w1),
+                   (x1 - nx * w1, y1 - ny * w1), (x0 - nx * w0, y0 - ny * w0)]  # fmt: skip
+        draw_shape(sheet, part, corners, relief)
+    for joint, width in zip(joints, widths, strict=True):
+        draw_oval(sheet, part, joint, (width, width), relief)
+
+
+def between(a: Point, b: Point, t: float) -> Point:
+    return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)
