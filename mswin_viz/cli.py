@@ -28,14 +28,23 @@ def samples(
     look_alikes: Annotated[
         bool, typer.Option("--look-alikes", help="Groups of four who differ in one small thing.")
     ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also draw a contact sheet of the first 32 people into this file.")
+    ] = None,
 ) -> None:
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
+    from mswin_viz.data.contact_sheet import contact_sheet
+    from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.data.sample_files import write_samples
 
     root = write_samples(
         out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
     )
     typer.echo(f"{identities * cameras * shots} shots in three modalities: {root}")
+    if sheet is not None:
+        each, found = cameras * shots, read_samples(root)
+        contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))]).save(sheet)
+        typer.echo(f"contact sheet of the first people: {sheet}")
 
 
 @app.command()

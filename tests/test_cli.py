@@ -15,10 +15,12 @@ from mswin_viz import cli
 def test_samples_writes_a_data_set_that_loads(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         cli.app,
-        ["samples", str(tmp_path), "--identities", "2", "--cameras", "3", "--shots", "1", "--seed", "5"],
-    )
+        ["samples", str(tmp_path), "--identities", "2", "--cameras", "3", "--shots", "1", "--seed", "5",
+         "--sheet", str(tmp_path / "sheet.png")],
+    )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert len(mv.samples(tmp_path)) == 6
+    assert len(mv.samples(tmp_path / "RGBNT201")) == 6
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
 
 
 def test_evaluate_prints_plain_enhanced_and_chance() -> None:
