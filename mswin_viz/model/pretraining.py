@@ -1,10 +1,11 @@
 """The recipe of the embedded CLIP: trained from scratch on the synthetic world, with open_clip's own classes.
 
-A step sees a few people, each twice in every modality. Four things are asked of the pictures:
+A step sees a few people, each twice in every modality. Five things are asked of the pictures:
 
 - captions: a text counts as positive for every person it is true of; infrared pictures meet colourless texts only;
 - prompts: one text for each word of each attribute, and the right one must be nearest, for the CLS and for the mean
   patch token (so that patch tokens speak the language of the texts too);
+- heads: the same by linear classifiers behind a BatchNorm (thrown away), which get the training off its first plateau;
 - identity: the CLS must be nearest to its person's own direction among all training people of that modality
   (normalised softmax; the directions are thrown away);
 - pairs: the two pictures of a person in a modality lie closer than those of others.
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = ["pretrain"]
 
-_WEIGHTS = {"rgb": 1.0, "infrared": 0.5, "prompts": 2.0, "patch prompts": 1.0, "identity": 0.5, "pairs": 0.3}
+_WEIGHTS = {
+    **{"rgb": 1.0, "infrared": 0.5, "prompts": 1.5, "patch prompts": 0.75},
+    **{"heads": 1.5, "patch heads": 1.0, "identity": 0.5, "pairs": 0.5},
+}
 """How much each part of the loss counts."""
 _IDENTITY_SCALE = 20.0  # of the normalised softmax
 _PAIR_TEMPERATURE = 0.1
@@ -57,7 +61,8 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     recipe
         Data, schedule and seed.
     work
-        Folder of the picture cache and of the resumable state (weights, heads, optimiser, step).
+        Folder of the picture cache and of the resumable state (weights, heads, optimiser, and the parts of the
+        loss at every step as ``losses``).
     device
         A torch device.
 
@@ -82,18 +87,18 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     optimiser = torch.optim.AdamW(
         _parameter_groups(trainee, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.98)
     )
-    state_file, start = work / "state.pt", 0
+    state_file, history = work / "state.pt", []
     if state_file.exists():
-        start = _resume(state_file, recipe, trainee, optimiser)
-    steps = range(start, recipe.steps)
+        history = _resume(state_file, recipe, trainee, optimiser)
+    steps = range(len(history), recipe.steps)
     loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=3)
-    progress = tqdm(loader, initial=start, total=recipe.steps, desc="training", smoothing=0.02)
+    progress = tqdm(loader, initial=len(history), total=recipe.steps, desc="training", smoothing=0.02)
     for step, batch in zip(steps, progress, strict=True):
-        losses = _train_step(trainee, optimiser, batch.to(device), step)
+        history.append(_train_step(trainee, optimiser, batch.to(device), step))
         if step % 10 == 0:
-            progress.set_postfix({name: f"{value:.2f}" for name, value in losses.items()})
+            progress.set_postfix({name: f"{value:.2f}" for name, value in history[-1].items()})
         if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
-            _save_state(state_file, recipe, trainee, optimiser, step + 1)
+            _save_state(state_file, recipe, trainee, optimiser, history)
     return trainee.full_clip(table), table.ids
 
 
@@ -112,12 +117,18 @@ class _Trainee(nn.Module):
         self.clip.visual.output_tokens = True
         self.n_words = [len(batches.classes[key]) for key in NAMED]
         self.register_buffer("labels", torch.from_numpy(batches.labels), persistent=False)
+        self.cls_heads, self.patch_heads = (
+            nn.Sequential(
+                nn.BatchNorm1d(config["embed_dim"]), nn.Linear(config["embed_dim"], sum(self.n_words))
+            )
+            for _ in range(2)
+        )
         self.directions = nn.Parameter(torch.randn(len(SEEN), recipe.identities, config["embed_dim"]))
 
     def pictures(self, images: Float[torch.Tensor, "image 3 rows cols"]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised CLS and mean patch token, ``[image, D]`` each."""
+        """CLS and mean patch token, ``[image, D]`` each."""
         cls, tokens = self.clip.visual(images)
-        return _normalised(cls), _normalised(tokens.mean(dim=1) @ self.clip.visual.proj)
+        return cls.float(), (tokens.mean(dim=1) @ self.clip.visual.proj).float()
 
     def sentences(self, ids: Int[torch.Tensor, "text length"]) -> Float[torch.Tensor, "text dim"]:
         """Normalised text features; as open_clip's ``encode_text``, which cannot read shorter texts."""
@@ -177,17 +188,27 @@ def _losses(
     texts: tuple[torch.Tensor, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """Every part of the loss, unweighted."""
-    (cls, patches), (captions, prompts) = pictures, texts
+    (captions, prompts), people = texts, batch.people
+    cls, patches = (_normalised(feature) for feature in pictures)
     scale = trainee.clip.logit_scale.exp()
     visible = torch.arange(len(cls), device=cls.device) < len(cls) // len(SEEN)
     return {
         "rgb": _contrast(cls[visible], captions, batch.true_of[visible], batch.coloured, scale),
         "infrared": _contrast(cls[~visible], captions, batch.true_of[~visible], ~batch.coloured, scale),
-        "prompts": _prompt_loss(trainee, scale * cls @ prompts.T, batch.people),
-        "patch prompts": _prompt_loss(trainee, scale * patches @ prompts.T, batch.people),
-        "identity": _identity_loss(trainee.directions, cls, batch.people),
+        "prompts": _attribute_loss(trainee, scale * cls @ prompts.T, people),
+        "patch prompts": _attribute_loss(trainee, scale * patches @ prompts.T, people),
+        "heads": _attribute_loss(trainee, _each_modality(trainee.cls_heads, pictures[0]), people),
+        "patch heads": _attribute_loss(trainee, _each_modality(trainee.patch_heads, pictures[1]), people),
+        "identity": _identity_loss(trainee.directions, cls, people),
         "pairs": torch.stack([_pair_contrast(features) for features in cls.chunk(len(SEEN))]).mean(),
     }
+
+
+def _each_modality(
+    heads: nn.Module, features: Float[torch.Tensor, "image dim"]
+) -> Float[torch.Tensor, "image word"]:
+    """Heads on each modality by itself: a BatchNorm over all would see little but what modalities differ in."""
+    return torch.cat([heads(part) for part in features.chunk(len(SEEN))])
 
 
 def _contrast(features, texts, true_of, kept: Bool[torch.Tensor, " text"], scale) -> torch.Tensor:
@@ -198,8 +219,8 @@ def _contrast(features, texts, true_of, kept: Bool[torch.Tensor, " text"], scale
     return (images.mean() + sentences.mean()) / 2
 
 
-def _prompt_loss(
-    trainee: _Trainee, logits: Float[torch.Tensor, "image prompt"], people: Int[torch.Tensor, " image"]
+def _attribute_loss(
+    trainee: _Trainee, logits: Float[torch.Tensor, "image word"], people: Int[torch.Tensor, " image"]
 ) -> torch.Tensor:
     """Mean cross-entropy over modalities and the attributes each can see."""
     labels, losses = trainee.labels[people], []
@@ -241,12 +262,14 @@ def _parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _save_state(file: Path, recipe: Recipe, trainee: _Trainee, optimiser, step: int) -> None:
+def _save_state(
+    file: Path, recipe: Recipe, trainee: _Trainee, optimiser, history: list[dict[str, float]]
+) -> None:
     """Written beside and renamed, so that an interrupted save leaves the last good state."""
     partial = file.with_suffix(".part")
     state = {
         "recipe": asdict(recipe),
-        "step": step,
+        "losses": history,
         "trainee": trainee.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
@@ -254,7 +277,8 @@ def _save_state(file: Path, recipe: Recipe, trainee: _Trainee, optimiser, step: 
     partial.replace(file)
 
 
-def _resume(file: Path, recipe: Recipe, trainee: _Trainee, optimiser) -> int:
+def _resume(file: Path, recipe: Recipe, trainee: _Trainee, optimiser) -> list[dict[str, float]]:
+    """Load a state; returns the losses of the steps it has behind it."""
     state = torch.load(file, weights_only=True)
     if state["recipe"] != asdict(recipe):
         raise OptionError(
@@ -263,4 +287,4 @@ def _resume(file: Path, recipe: Recipe, trainee: _Trainee, optimiser) -> int:
         )
     trainee.load_state_dict(state["trainee"])
     optimiser.load_state_dict(state["optimiser"])
-    return state["step"]
+    return state["losses"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NAMED",
+    "PROMPT_LENGTH",
     "SEEN",
     "SHOTS_EACH",
     "Batch",

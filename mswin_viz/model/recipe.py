@@ -38,7 +38,7 @@ class Recipe:
     people_per_step: int = 16
     learning_rate: float = 8e-4
     weight_decay: float = 0.05
-    warmup_steps: int = 60
+    warmup_steps: int = 40
     patch_dropout: tuple[tuple[float, float], ...] = ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0))
     checkpoint_every: int = 100
     precision: str = "bfloat16"

@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from mswin_viz.data.synthetic import attributes, sample_identity
 from mswin_viz.errors import OptionError
 from mswin_viz.model import pretraining
 from mswin_viz.model.pretraining import pretrain
-from mswin_viz.model.recipe import Recipe
+from mswin_viz.model.pretraining_batches import (
+    NAMED,
+    PROMPT_LENGTH,
+    SEEN,
+    Batch,
+    Batches,
+    TokenTable,
+    class_labels,
+    training_pictures,
+)
+from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 
 RECIPE = Recipe(
     seed=3, identities=6, shots=4, steps=4, people_per_step=3, checkpoint_every=2, precision="float32"
@@ -52,6 +64,65 @@ def test_training_moves_the_weights(straight) -> None:
 def test_a_run_is_not_resumed_with_another_recipe(straight) -> None:
     with pytest.raises(OptionError, match="resumed with the recipe it began with"):
         pretrain(replace(RECIPE, learning_rate=1e-3), straight[1])
+
+
+def test_a_precision_that_does_not_exist_is_refused(tmp_path) -> None:
+    with pytest.raises(OptionError, match="got 'half'"):
+        pretrain(replace(RECIPE, precision="half"), tmp_path)
+
+
+def test_batch_number_k_is_the_same_at_every_call(straight) -> None:
+    first, second = (a_batch(straight[1], 2) for _ in "ab")
+    assert all(torch.equal(getattr(first, name), getattr(second, name)) for name in vars(first))
+
+
+def test_pictures_lie_modality_by_modality_and_texts_are_true_of_whom_they_name(straight) -> None:
+    batch = a_batch(straight[1], 0)
+    n_people = RECIPE.people_per_step
+    rgb, infrared = batch.images[: 2 * n_people], batch.images[2 * n_people :]
+    assert (rgb[:, 0] != rgb[:, 1]).any()
+    assert torch.equal(infrared[:, 0], infrared[:, 2])
+    assert torch.equal(batch.people.reshape(3, -1)[0], batch.people.reshape(3, -1)[2])
+    per_person = len(batch.texts) // n_people
+    own = torch.arange(len(batch.texts)) // per_person
+    assert batch.true_of[torch.arange(n_people)[own] * 2, torch.arange(len(batch.texts))].all()
+
+
+def a_batch(work: Path, step: int) -> Batch:
+    table = TokenTable(RECIPE.seed, CLIP_CONFIG["text_cfg"]["context_length"])
+    return Batches(RECIPE, training_pictures(RECIPE, work / "pictures.npy"), table)[step]
+
+
+def test_a_text_read_short_has_the_feature_open_clip_gives_it(straight) -> None:
+    batches = Batches(RECIPE, training_pictures(RECIPE, straight[1] / "pictures.npy"), TokenTable(3, 32))
+    trainee = pretraining._Trainee(batches, RECIPE).eval()
+    texts = ["a person wearing a red top", "a person carrying no bag"]
+    with torch.no_grad():
+        ours = trainee.sentences(batches.table(texts, PROMPT_LENGTH))
+        theirs = trainee.clip.encode_text(batches.table(texts), normalize=True)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.smoke
+def test_a_minute_of_training_gets_below_what_guessing_by_frequency_reaches(tmp_path) -> None:
+    recipe = replace(RECIPE, identities=16, steps=120, people_per_step=8, warmup_steps=10, learning_rate=1e-3)
+    pretrain(recipe, tmp_path)
+    losses = torch.load(tmp_path / "state.pt", weights_only=True)["losses"]
+    people = [attributes(sample_identity(pid, seed=recipe.seed)) for pid in range(recipe.identities)]
+    heads = np.mean([step["patch heads"] for step in losses[-10:]])
+    assert heads < 0.8 * plateau(people)
+    assert np.mean([step["identity"] for step in losses[-10:]]) < 0.9 * np.log(recipe.identities)
+
+
+def plateau(people: list[dict[str, str]]) -> float:
+    """Mean cross-entropy, over modalities and attributes, of always giving each word its frequency."""
+    _, labels = class_labels(people)
+    entropies = []
+    for seen in SEEN.values():
+        for column in (labels[:, NAMED.index(key)] for key in seen):
+            shares = np.bincount(column[column >= 0]) / (column >= 0).sum()
+            entropies.append(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+    return float(np.mean(entropies))
 
 
 def test_the_schedules_follow_steps() -> None:
