@@ -8,6 +8,8 @@ import torch
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.heads import mean_patch_control, window_head
+from mswin_viz.model.training import Schedule, train_head
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,30 @@ def test_one_seed_gives_one_set_of_weights(planted) -> None:
         for _ in "ab"
     ]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_training_leaves_the_generator_alone(planted) -> None:
+    before = torch.get_rng_state()
+    mv.train_addon(*planted, scales=(3,), steps=2, progress=False)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_an_addon_trained_on_folded_tokens_is_the_one_trained_on_all(planted) -> None:
+    head = window_head(16, (2, 3), seed=5)
+    losses = train_head(*planted, head, seed=5, schedule=Schedule(12), progress=False)
+    trained = mv.train_addon(*planted, scales=(2, 3), seed=5, steps=12, progress=False)  # 12 tokens become 6
+    np.testing.assert_allclose(trained.losses, losses, rtol=1e-4)
+    for one, other in zip(trained.addon.parameters(), head.body.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+
+
+def test_any_head_is_trained_in_place_and_left_in_evaluation_mode(planted) -> None:
+    tokens, pids = planted
+    head = mean_patch_control(16, 2000)
+    losses = train_head(tokens, pids, head, schedule=Schedule(150, 3e-3), progress=False)
+    assert not head.training
+    assert losses.shape == (150,)
+    assert losses[-10:].mean() < 0.6 * losses[:10].mean()
 
 
 def test_pids_that_do_not_match_the_tokens_are_refused(planted) -> None:

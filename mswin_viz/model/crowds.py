@@ -1,0 +1,144 @@
+"""Synthetic people photographed in three modalities at once; importing this module does not import torch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from mswin_viz.data.synthetic import CAMERAS, Identity, render, sample_identity, sample_lookalike
+from mswin_viz.errors import OptionError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
+__all__ = ["SPLITS", "Crowd", "picture_batches", "pictures"]
+
+SPLITS = {"standard": sample_identity, "look_alikes": sample_lookalike}
+"""Name of a split -> how its people are drawn."""
+_GROUP = {"standard": 1, "look_alikes": 4}
+_BLOCK = 8  # shots a worker draws before it hands them over
+
+Pictures = dict[str, "UInt8[np.ndarray, 'rows cols 3']"]
+"""One shot, by modality."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Who is photographed, and how often; images are ordered by person, camera and shot.
+
+    Attributes
+    ----------
+    people
+        How many, numbered from 0.
+    seed
+        World number.
+    split
+        ``"standard"``: people drawn independently. ``"look_alikes"``: groups of four who share everything
+        but one small thing.
+    shots
+        Of each person in each of the four cameras.
+
+    Raises
+    ------
+    OptionError
+        If there is no such split, or nobody is photographed.
+    """
+
+    people: int
+    seed: int
+    split: str = "standard"
+    shots: int = 2
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise OptionError(f"a split is one of {', '.join(SPLITS)}: got {self.split!r}; choose one")
+        if self.people < 1 or self.shots < 1:
+            raise OptionError(
+                f"a crowd has at least one person and one shot: got people={self.people}, shots={self.shots}"
+            )
+
+    def __len__(self) -> int:
+        return self.people * len(CAMERAS) * self.shots
+
+    def person(self, pid: int) -> Identity:
+        """The person of that number."""
+        return SPLITS[self.split](pid, seed=self.seed)
+
+    @property
+    def pids(self) -> Int[np.ndarray, " image"]:
+        """Person of each image."""
+        return np.arange(len(self)) // (len(CAMERAS) * self.shots)
+
+    @property
+    def camids(self) -> Int[np.ndarray, " image"]:
+        """Camera of each image."""
+        return np.arange(len(self)) // self.shots % len(CAMERAS)
+
+    @property
+    def groups(self) -> Int[np.ndarray, " image"]:
+        """Group of each image: its look-alikes share one; in the standard split everybody has their own."""
+        return self.pids // _GROUP[self.split]
+
+
+def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
+    """Each shot of a crowd once, in order, in the three modalities.
+
+    Parameters
+    ----------
+    workers
+        Processes that draw; 1 draws in this one. More are started afresh ("spawn"), so a script that asks
+        for them needs the usual ``if __name__ == "__main__":``.
+
+    Raises
+    ------
+    OptionError
+        If there is no worker.
+    """
+    if workers < 1:
+        raise OptionError(f"somebody must draw: got workers={workers}; 1 draws in this process")
+    if workers == 1:
+        yield from (_picture(crowd, image) for image in range(len(crowd)))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        drawn = deque()
+        for block in _batched(range(len(crowd)), _BLOCK):
+            drawn.append(pool.submit(_block, crowd, block))
+            if len(drawn) > 3 * workers:  # so many ahead and no more, or all pictures would lie in memory
+                yield from drawn.popleft().result()
+        while drawn:
+            yield from drawn.popleft().result()
+
+
+def picture_batches(
+    crowd: Crowd, *, size: int = 32, workers: int = 1, progress: bool = True
+) -> Iterator[dict[str, list[np.ndarray]]]:
+    """The shots of a crowd in batches, by modality, under one progress bar."""
+    name = crowd.split.replace("_", "-")
+    with tqdm(total=len(crowd), desc=f"{name}, world {crowd.seed}", unit="shot", disable=not progress) as bar:
+        for shots in _batched(pictures(crowd, workers=workers), size):
+            yield {modality: [shot[modality] for shot in shots] for modality in shots[0]}
+            bar.update(len(shots))
+
+
+def _batched(things: Iterable, size: int) -> Iterator[list]:
+    left = iter(things)
+    while batch := list(islice(left, size)):
+        yield batch
+
+
+def _block(crowd: Crowd, images: Sequence[int]) -> list[Pictures]:
+    return [_picture(crowd, image) for image in images]
+
+
+def _picture(crowd: Crowd, image: int) -> Pictures:
+    sitting, shot = divmod(image, crowd.shots)
+    pid, camera = divmod(sitting, len(CAMERAS))
+    return render(crowd.person(pid), camera=camera, shot=shot, seed=crowd.seed)

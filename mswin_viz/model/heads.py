@@ -1,0 +1,121 @@
+"""What can be trained on frozen tokens: the add-on, and controls of its size that see no windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import nn
+
+from mswin_viz.errors import OptionError
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "Head",
+    "cls_control",
+    "folded",
+    "matched_mlp",
+    "mean_patch_control",
+    "n_parameters",
+    "window_head",
+]
+
+Reads = Literal["patches", "cls", "mean patch"]
+
+
+class Head(nn.Module):
+    """A module together with what it reads; its output is added to the CLS token, as an add-on's is.
+
+    Parameters
+    ----------
+    body
+        Gives ``[B, D]``.
+    reads
+        ``"patches"`` ``[B, N, D]``, ``"cls"`` ``[B, D]`` or ``"mean patch"`` ``[B, D]``.
+    """
+
+    def __init__(self, body: nn.Module, reads: Reads) -> None:
+        super().__init__()
+        if reads not in get_args(Reads):
+            raise OptionError(f"a head reads one of {', '.join(get_args(Reads))}: got {reads!r}; choose one")
+        self.body = body
+        self.reads = reads
+
+    def forward(self, tokens: Tokens) -> Float[torch.Tensor, "batch dim"]:
+        """The vector to add to the CLS token."""
+        if self.reads == "cls":
+            return self.body(tokens.cls)
+        return self.body(tokens.patches if self.reads == "patches" else tokens.patches.mean(dim=1))
+
+
+def window_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:
+    """A scheme-1 add-on with the initial weights of that seed."""
+    with seeded(seed):
+        return Head(CLIPMultiScaleFeatureExtractor(dim, scales), "patches")
+
+
+def cls_control(dim: int, size: int, *, seed: int = 0) -> Head:
+    """An MLP of about ``size`` parameters that reads the CLS token: it sees no patch at all."""
+    with seeded(seed):
+        return Head(matched_mlp(dim, size), "cls")
+
+
+def mean_patch_control(dim: int, size: int, *, seed: int = 0) -> Head:
+    """An MLP of about ``size`` parameters that reads the mean patch token: patches without their order."""
+    with seeded(seed):
+        return Head(matched_mlp(dim, size), "mean patch")
+
+
+def matched_mlp(dim: int, size: int) -> nn.Sequential:
+    """``Linear -> ReLU -> Linear`` from ``dim`` to ``dim``, as near to ``size`` parameters as its width allows.
+
+    Raises
+    ------
+    OptionError
+        If not even one hidden unit fits.
+    """
+    hidden = round((size - dim) / (2 * dim + 1))  # 2 D H weights, H + D biases
+    if hidden < 1:
+        raise OptionError(
+            f"an MLP from {dim} to {dim} has at least {3 * dim + 1} parameters: got size={size}; ask for more"
+        )
+    return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+
+
+def n_parameters(module: nn.Module) -> int:
+    """How many numbers training may change."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
+    """Fewer patch tokens that give windows of these scales, and the mean patch, the same result.
+
+    Windows are pooled by their mean, so a scale ``s`` sees only the mean of every ``s``-th token. Means of
+    every ``L``-th token, ``L`` the least common multiple of the scales, hold all of these. With scales
+    4, 8 and 16, 128 tokens become 16. They lie nowhere on the picture: their grid is ``(1, L)``.
+
+    Returns
+    -------
+    tokens
+        ``L`` patches for each image; the tokens as they are where ``L`` does not divide their number.
+    """
+    period, (batch, n_tokens, dim) = math.lcm(*scales), tokens.patches.shape
+    if n_tokens % period:
+        return tokens
+    patches = tokens.patches.reshape(batch, n_tokens // period, period, dim).mean(dim=1)
+    return Tokens(tokens.cls, patches, (1, period))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights drawn inside follow from ``seed``; the generator outside is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
