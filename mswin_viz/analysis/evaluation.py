@@ -1,21 +1,37 @@
-"""How good a model is on synthetic people drawn for the occasion: retrieval and zero-shot attributes."""
+"""How good a model is on synthetic people drawn for the occasion: retrieval, zero-shot attributes, captions."""
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mswin_viz.analysis.retrieval import retrieval
-from mswin_viz.analysis.zeroshot import zero_shot
+from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.layouts import MODALITIES
-from mswin_viz.data.synthetic import CAMERAS, attributes, render, sample_identity
+from mswin_viz.data.synthetic import CAMERAS, CAPTIONED, attributes, caption_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.crowds import Crowd, picture_batches
+from mswin_viz.model.untrained import untrained
 
-__all__ = ["PROMPTS", "SHOTS", "evaluate_model", "table", "world_tokens"]
+__all__ = [
+    "PROMPTS",
+    "SHOTS",
+    "CaptionSearch",
+    "Evaluation",
+    "Measures",
+    "NamedAttribute",
+    "evaluate_model",
+    "measures",
+    "prompt_of",
+    "with_all_together",
+]
 
 SHOTS = 2
 """Shots of each person in each of the four cameras."""
@@ -25,94 +41,238 @@ PROMPTS = {
     "pattern": "a person wearing a {} top",
     "upper_type": "a person wearing a {}",
     "lower_type": "a person wearing {}",
+    "any_bag": "a person carrying {}",
 }
-"""Zero-shot prompt of each attribute."""
+"""Zero-shot prompt of each attribute; `prompt_of` fills it in."""
+_PHRASES = {("lower_type", "skirt"): "a skirt", ("any_bag", "yes"): "a bag", ("any_bag", "no"): "no bag"}
+_GRID = (16, 8)
+
+Features = Mapping[str, np.ndarray]
+"""One row for each image, by modality."""
 
 
-def world_tokens(
-    model: Model, modality: str, *, identities: int, seed: int, shots: int = SHOTS, progress: bool = True
-) -> tuple[Tokens, np.ndarray, np.ndarray]:
-    """Tokens, pids and camids of ``identities`` people of world ``seed`` in one modality."""
-    keys = [(p, c, s) for p in range(identities) for c in range(len(CAMERAS)) for s in range(shots)]
-    people = [sample_identity(pid, seed=seed) for pid in range(identities)]
-    images = [render(people[p], camera=c, shot=s, seed=seed)[modality] for p, c, s in keys]
-    pids, camids, _ = (np.array(column) for column in zip(*keys, strict=True))
-    return model.encode(images, progress=progress), pids, camids
+@dataclass(frozen=True)
+class Measures:
+    """Mean average precision and Rank-1 of a retrieval, fractions."""
+
+    mAP: float  # noqa: N815 (the field's name)
+    rank1: float
 
 
-def evaluate_model(model: Model, *, identities: int, seed: int, progress: bool = True) -> dict[str, Any]:
-    """Every figure of the model card, as fractions; same identity and camera excluded, raw CLS, cosine.
+@dataclass(frozen=True)
+class NamedAttribute:
+    """Zero-shot accuracy of one attribute, fractions.
+
+    Attributes
+    ----------
+    accuracy
+        RGB pictures whose nearest prompt is the right one.
+    chance, commonest
+        Of guessing evenly, and of always giving the commonest answer.
+    random_network
+        Accuracy of the same architecture with untrained weights.
+    prompts
+        One for each value that occurs.
+    """
+
+    accuracy: float
+    chance: float
+    commonest: float
+    random_network: float
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaptionSearch:
+    """Each person's caption against all RGB pictures, fractions.
+
+    Attributes
+    ----------
+    rank1
+        Captions whose first picture shows a person of whom all ``attributes`` are true; "plain" too, which
+        some captions leave unsaid.
+    chance
+        The same of a picture taken blindly.
+    random_network
+        ``rank1`` of the same architecture with untrained weights.
+    attributes
+        What the captions are made of.
+    """
+
+    rank1: float
+    chance: float
+    random_network: float
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every figure of the model card; all are fractions.
+
+    Attributes
+    ----------
+    model
+        What was measured, in words: weights, add-on, input and so on.
+    identities, seed, cameras, shots_per_camera
+        Who was drawn for each split: people, world, and pictures.
+    retrieval
+        Split -> features -> ``"RGB"``, ``"NI"``, ``"TI"`` or ``"three_together"`` -> measures.
+    zero_shot, text_to_image
+        None where there is no text tower.
+    notes
+        What was left out, and why.
+    """
+
+    model: Mapping[str, str]
+    identities: int
+    seed: int
+    cameras: int
+    shots_per_camera: int
+    retrieval: Mapping[str, Mapping[str, Mapping[str, Measures]]]
+    zero_shot: Mapping[str, NamedAttribute] | None
+    text_to_image: CaptionSearch | None
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as nested dictionaries."""
+        return dataclasses.asdict(self)
+
+
+def evaluate_model(
+    model: Model, *, identities: int, seed: int, workers: int = 1, progress: bool = True
+) -> Evaluation:
+    """Every figure of the model card.
+
+    Retrieval is by cosine of raw features, all against all, the query's own identity and camera left out.
+
+    Parameters
+    ----------
+    identities
+        People of the standard and of the look-alike split, each.
+    seed
+        World they are drawn from; also seeds the random network and the random features.
+    workers
+        Processes that draw; see `mswin_viz.model.crowds.pictures`.
 
     Raises
     ------
     OptionError
         If there are fewer than two identities.
+    PromptError
+        If a prompt or caption does not fit the text tower.
     """
     if identities < 2:
-        raise OptionError(f"retrieval needs at least two identities: got {identities}")
-    plain, enhanced = {}, {}
-    for modality in MODALITIES:
-        tokens, pids, camids = world_tokens(
-            model, modality, identities=identities, seed=seed, progress=progress
-        )
-        plain[modality] = tokens.cls.cpu().numpy()
-        enhanced[modality] = model.enhance(tokens).cls.cpu().numpy()
-    chance = np.random.default_rng(seed).normal(size=plain["RGB"].shape)
-    results: dict[str, Any] = {
-        "identities": identities,
-        "seed": seed,
-        "plain": _retrieved(plain, pids, camids),
-        "enhanced": _retrieved(enhanced, pids, camids),
-        "chance": _measures(chance, pids, camids),
+        raise OptionError(f"retrieval needs at least two identities: got {identities}; ask for more")
+    random = untrained(model, seed=seed)
+    crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
+    prompts = _prompts(crowds["standard"])
+    texts = [_encoded(one, prompts) for one in (model, random)] if model.tower.has_text else []
+    found, rgb = {}, []
+    for split, crowd in crowds.items():
+        features = _features(model, random, crowd, workers=workers, progress=progress)
+        found[split] = {row: _retrieved(by_modality, crowd) for row, by_modality in features.items()}
+        if split == "standard":
+            rgb = [features[row]["RGB"] for row in ("plain_cls", "random_network")]
+    named = {name: _named(rgb, texts, crowds["standard"], name) for name in PROMPTS} if texts else None
+    searched = _searched(rgb, texts, crowds["standard"]) if texts else None
+    notes = () if texts else ("no text tower: zero-shot and text to image are left out",)
+    return Evaluation(
+        dict(model.provenance_items), identities, seed, len(CAMERAS), SHOTS, found, named, searched, notes
+    )
+
+
+def prompt_of(name: str, value: str) -> str:
+    """The zero-shot prompt that says that the attribute ``name`` is ``value``."""
+    sentence = PROMPTS[name].format(_PHRASES.get((name, value), value))
+    return re.sub(r"\ba (?=[aeiou])", "an ", sentence)
+
+
+def measures(features: np.ndarray, pids: Sequence[int], camids: Sequence[int]) -> Measures:
+    """Retrieval of all against all."""
+    report = retrieval(features, pids, camids, ranks=(1,))
+    return Measures(report.mAP, report.cmc[1])
+
+
+def with_all_together(features: Features) -> dict[str, np.ndarray]:
+    """The modalities, and their raw concatenation (the host model's way) as ``three_together``."""
+    together = np.concatenate([features[name] for name in MODALITIES], axis=1)
+    return {**features, "three_together": together}
+
+
+def _features(
+    model: Model, random: Model, crowd: Crowd, *, workers: int, progress: bool
+) -> dict[str, dict[str, np.ndarray]]:
+    """Row of the table -> modality -> features; every shot is drawn once."""
+    rows = ["plain_cls", *(["enhanced_cls"] if model.addon is not None else [])]
+    parts: dict[str, dict[str, list[np.ndarray]]] = {
+        row: {name: [] for name in MODALITIES} for row in (*rows, "random_network", "mean_colour_grid")
     }
-    if model.tower.has_text:
-        words = [attributes(sample_identity(int(pid), seed=seed)) for pid in pids]
-        results["zero_shot"] = {name: _named(model, plain["RGB"], words, name) for name in PROMPTS}
-    return results
+    for batch in picture_batches(crowd, workers=workers, progress=progress):
+        for name, images in batch.items():
+            tokens = model.encode(images, progress=False)
+            parts["plain_cls"][name].append(tokens.cls.cpu().numpy())
+            if model.addon is not None:
+                parts["enhanced_cls"][name].append(model.enhance(tokens).cls.cpu().numpy())
+            parts["random_network"][name].append(random.encode(images, progress=False).cls.cpu().numpy())
+            parts["mean_colour_grid"][name].append(_mean_colours(model, images))
+    found = {
+        row: {name: np.concatenate(some) for name, some in by_name.items()} for row, by_name in parts.items()
+    }
+    rng = np.random.default_rng([crowd.seed, len(crowd)])
+    return found | {"chance": {name: rng.normal(size=(len(crowd), model.dim)) for name in MODALITIES}}
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """The figures as a Markdown table, in percent."""
-    lines = [
-        f"{results['identities']} unseen people of world {results['seed']}, 4 cameras x {SHOTS} shots",
-        "",
-        "| features | RGB mAP / Rank-1 | NI | TI | three together |",
-        "|---|---|---|---|---|",
+def _mean_colours(model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean colours of a 16x8 grid over each picture as the model sees it, one row each."""
+    rows, cols = _GRID
+    seen = [model.displayed(image).resize((cols, rows), Image.Resampling.BOX) for image in images]
+    return np.stack([np.asarray(picture, np.float64).ravel() for picture in seen])
+
+
+def _retrieved(features: Features, crowd: Crowd) -> dict[str, Measures]:
+    return {
+        name: measures(some, crowd.pids, crowd.camids) for name, some in with_all_together(features).items()
+    }
+
+
+def _words(crowd: Crowd) -> list[dict[str, str]]:
+    """Attributes of each person."""
+    return [attributes(crowd.person(pid)) for pid in range(crowd.people)]
+
+
+def _values(crowd: Crowd, name: str) -> list[str]:
+    return sorted({words[name] for words in _words(crowd)})
+
+
+def _prompts(crowd: Crowd) -> dict[str, list[str]]:
+    """The prompts of each attribute's values, and everybody's caption as the sample table words it."""
+    captions = [
+        caption_of(crowd.person(pid), CAPTIONED, rng=np.random.default_rng(pid))
+        for pid in range(crowd.people)
     ]
-    for name in ("plain", "enhanced"):
-        cells = [_percent(results[name][key]) for key in (*MODALITIES, "all")]
-        lines.append(f"| {name} CLS | {' | '.join(cells)} |")
-    lines += [f"| chance | {_percent(results['chance'])} | | | |", ""]
-    lines += ["| zero-shot, RGB | accuracy | chance | commonest |", "|---|---|---|---|"]
-    for name, row in results.get("zero_shot", {}).items():
-        cells = " | ".join(f"{100 * row[key]:.1f}" for key in ("accuracy", "chance", "majority"))
-        lines.append(f"| {name.replace('_', ' ')} | {cells} |")
-    return "\n".join(lines)
+    return {name: [prompt_of(name, value) for value in _values(crowd, name)] for name in PROMPTS} | {
+        "captions": captions
+    }
 
 
-def _retrieved(features: Mapping[str, np.ndarray], pids: np.ndarray, camids: np.ndarray) -> dict[str, Any]:
-    together = np.concatenate([features[name] for name in MODALITIES], axis=1)  # raw, as the host model does
-    return {name: _measures(value, pids, camids) for name, value in {**features, "all": together}.items()}
+def _encoded(model: Model, prompts: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    return {name: model.encode_text(some).cpu().numpy() for name, some in prompts.items()}
 
 
-def _measures(features: np.ndarray, pids: np.ndarray, camids: np.ndarray) -> dict[str, float]:
-    report = retrieval(features, pids, camids)
-    return {"mAP": report.mAP, "rank1": report.cmc[1]}
+def _named(rgb: Sequence[np.ndarray], texts: Sequence[Features], crowd: Crowd, name: str) -> NamedAttribute:
+    values, words = _values(crowd, name), _words(crowd)
+    labels = [values.index(words[pid][name]) for pid in crowd.pids]
+    trained, random = (
+        zero_shot(features, some[name], labels) for features, some in zip(rgb, texts, strict=True)
+    )
+    prompts = tuple(prompt_of(name, value) for value in values)
+    return NamedAttribute(trained.accuracy, trained.chance, trained.majority, random.accuracy, prompts)
 
 
-def _named(
-    model: Model, features: np.ndarray, words: Sequence[Mapping[str, str]], name: str
-) -> dict[str, float]:
-    values = sorted({word[name] for word in words})
-    prompts = [PROMPTS[name].format(_with_article(name, value)) for value in values]
-    labels = [values.index(word[name]) for word in words]
-    report = zero_shot(features, model.encode_text(prompts).cpu().numpy(), labels)
-    return {"accuracy": report.accuracy, "chance": report.chance, "majority": report.majority}
-
-
-def _with_article(name: str, value: str) -> str:
-    return f"a {value}" if name == "lower_type" and value == "skirt" else value
-
-
-def _percent(measures: Mapping[str, float]) -> str:
-    return f"{100 * measures['mAP']:.1f} / {100 * measures['rank1']:.1f}"
+def _searched(rgb: Sequence[np.ndarray], texts: Sequence[Features], crowd: Crowd) -> CaptionSearch:
+    said = np.array([[words[key] for key in CAPTIONED] for words in _words(crowd)])
+    fits = (said[:, None] == said[crowd.pids][None]).all(axis=2)
+    trained, random = (
+        text_to_image(features, some["captions"], fits) for features, some in zip(rgb, texts, strict=True)
+    )
+    return CaptionSearch(trained.rank1, trained.chance, random.rank1, tuple(CAPTIONED))

@@ -1,4 +1,4 @@
-"""Zero-shot classification: each image takes the prompt whose text feature is nearest by cosine."""
+"""Texts against images by cosine: zero-shot classification, and the image a text finds first."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
-__all__ = ["ZeroShotReport", "zero_shot"]
+__all__ = ["TextToImageReport", "ZeroShotReport", "text_to_image", "zero_shot"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,25 @@ class ZeroShotReport:
     majority: float
     confusion: Int[np.ndarray, "label prediction"]
     predictions: Int[np.ndarray, " image"]
+
+
+@dataclass(frozen=True, eq=False)
+class TextToImageReport:
+    """How often the image a text finds first is one that fits.
+
+    Attributes
+    ----------
+    rank1
+        Fraction of texts whose nearest image fits.
+    chance
+        Mean fraction of images that fit a text: Rank-1 of a blind choice.
+    first
+        Index of each text's nearest image, ``[n_texts]``; the first of several as near.
+    """
+
+    rank1: float
+    chance: float
+    first: Int[np.ndarray, " text"]
 
 
 def zero_shot(
@@ -82,6 +101,36 @@ def zero_shot(
         confusion=confusion.reshape(n_prompts, n_prompts),
         predictions=predictions,
     )
+
+
+def text_to_image(
+    image_features: Float[np.ndarray, "image dim"],
+    text_features: Float[np.ndarray, "text dim"],
+    fits: Bool[np.ndarray, "text image"],
+) -> TextToImageReport:
+    """Find the nearest image of each text.
+
+    Parameters
+    ----------
+    image_features, text_features
+        One row for each image and each text; normalised here.
+    fits
+        Whether what the text says is true of the image.
+
+    Raises
+    ------
+    ShapeError
+        If there is no image or text, the widths or lengths differ, or a feature has no direction.
+    """
+    images, texts = _normalised(image_features, "image"), _normalised(text_features, "text")
+    fits = np.asarray(fits, dtype=bool)
+    if images.shape[1] != texts.shape[1] or fits.shape != (len(texts), len(images)):
+        raise ShapeError(
+            "text to image needs image features [n, D], text features [K, D] and fits [K, n]: got "
+            f"{images.shape}, {texts.shape} and {fits.shape}"
+        )
+    first = (texts @ images.T).argmax(axis=1)
+    return TextToImageReport(float(fits[np.arange(len(texts)), first].mean()), float(fits.mean()), first)
 
 
 def _normalised(features: Float[np.ndarray, "row dim"], name: str) -> Float[np.ndarray, "row dim"]:

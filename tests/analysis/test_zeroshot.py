@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mswin_viz.analysis.zeroshot import zero_shot
+from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
 from mswin_viz.errors import OptionError, ShapeError
 
 TEXTS = np.array([[5.0, 0], [0, 0.1], [-1, -1]])
@@ -48,3 +48,20 @@ def test_the_confusion_is_that_of_a_plain_loop():
 def test_input_that_does_not_fit_is_an_error(images, texts, labels, error):
     with pytest.raises(error, match="got"):
         zero_shot(images, texts, labels)
+
+
+def test_each_text_finds_its_nearest_image_and_counts_it_if_it_fits():
+    fits = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 1, 1, 0, 0]], bool)
+    report = text_to_image(IMAGES, TEXTS, fits)
+    assert report.first.tolist() == [0, 1, 3]
+    assert report.rank1 == pytest.approx(2 / 3)
+    assert report.chance == pytest.approx(5 / 15)
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "shape"),
+    [(IMAGES, TEXTS, (5, 3)), (IMAGES[:, :1], TEXTS, (3, 5)), (IMAGES * 0, TEXTS, (3, 5))],
+)
+def test_a_search_that_does_not_fit_is_an_error(images, texts, shape):
+    with pytest.raises(ShapeError, match="got"):
+        text_to_image(images, texts, np.zeros(shape, bool))
