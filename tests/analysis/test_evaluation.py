@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.evaluation import PROMPTS, Evaluation, evaluate_model, prompt_of
+from mswin_viz.analysis.evaluation import PROMPTS, Evaluation, _mean_colours, evaluate_model, prompt_of
 from mswin_viz.analysis.evaluation_table import table
 from mswin_viz.data.synthetic import CAPTIONED, attributes, caption_of, sample_identity, sample_lookalike
 from mswin_viz.errors import OptionError
@@ -184,8 +184,6 @@ def test_one_person_cannot_be_retrieved_among_others(model: mv.Model) -> None:
 
 
 def test_a_picture_lighter_on_the_left_stays_so_on_the_grid(model: mv.Model) -> None:
-    from mswin_viz.analysis.evaluation import _mean_colours
-
     left = np.zeros((256, 128, 3), np.uint8)
     left[:, :48] = (200, 100, 50)
     (row,) = _mean_colours(model, [Image.fromarray(left)])
