@@ -11,9 +11,9 @@ import torch
 from tqdm.auto import tqdm
 
 from mswin_viz.analysis.retrieval import retrieval
+from mswin_viz.data.crowds import Crowd
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.crowds import Crowd
 from mswin_viz.model.heads import Head, cls_control, mean_patch_control, n_parameters, window_head
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training import STANDARD_SCHEDULE, Schedule, train_head
@@ -168,7 +168,7 @@ def run_trial(
     Parameters
     ----------
     workers
-        Processes that draw; see `mswin_viz.model.crowds.pictures`.
+        Processes that draw; see `mswin_viz.data.crowds.pictures`.
     """
     kept = {"scales": SCALES, "workers": workers, "progress": progress}
     training = [world_tokens(model, crowd, **kept) for crowd in trial.training_crowds]

@@ -13,11 +13,12 @@ from PIL import Image
 
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
+from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.layouts import MODALITIES
-from mswin_viz.data.synthetic import CAMERAS, CAPTIONED, attributes, caption_of
+from mswin_viz.data.sample_files import CAPTIONED
+from mswin_viz.data.synthetic import CAMERAS, attributes, caption_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.crowds import Crowd, picture_batches
 from mswin_viz.model.untrained import untrained
 
 __all__ = [
@@ -152,7 +153,7 @@ def evaluate_model(
     seed
         World they are drawn from; also seeds the random network and the random features.
     workers
-        Processes that draw; see `mswin_viz.model.crowds.pictures`.
+        Processes that draw; see `mswin_viz.data.crowds.pictures`.
 
     Raises
     ------

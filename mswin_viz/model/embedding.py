@@ -6,23 +6,22 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import open_clip
 import torch
 
-from mswin_viz.data.layouts import MODALITIES
-from mswin_viz.data.synthetic import render, sample_identity
+from mswin_viz.data.crowds import Crowd
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.checkpoints import save_addon, save_embedded
 from mswin_viz.model.pretraining import pretrain
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
-from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import embedded_tower
 from mswin_viz.model.training import train_addon
+from mswin_viz.model.worlds import modality_classes, world_tokens
 
 __all__ = ["ADDON_PEOPLE", "fit_addon", "train_embedded_model", "write_embedded"]
 
-ADDON_PEOPLE = 240
+SCALES = (4, 8, 16)
+ADDON_PEOPLE = 300
 """People the add-on learns from: of the world after the recipe's, so that the CLIP has seen none of them."""
 
 
@@ -47,16 +46,6 @@ def write_embedded(clip: torch.nn.Module, token_ids: list[int], recipe: Recipe, 
 
 def fit_addon(model: Model, recipe: Recipe) -> torch.nn.Module:
     """A scheme-1 add-on (4, 8, 16), shared by the modalities: one person in one modality is one class."""
-    world = recipe.seed + 1
-    cls, patches, labels = [], [], []
-    people = [sample_identity(pid, seed=world) for pid in range(ADDON_PEOPLE)]
-    for number, modality in enumerate(MODALITIES):
-        images = [
-            render(person, camera=c, shot=0, seed=world)[modality] for person in people for c in range(4)
-        ]
-        tokens = model.encode(images)
-        cls.append(tokens.cls)
-        patches.append(tokens.patches)
-        labels.append(np.repeat(np.arange(ADDON_PEOPLE), 4) + number * ADDON_PEOPLE)
-    tokens = Tokens(torch.cat(cls), torch.cat(patches), model.grid)
-    return train_addon(tokens, np.concatenate(labels), seed=recipe.seed).addon
+    world = world_tokens(model, Crowd(ADDON_PEOPLE, recipe.seed + 1, shots=2), scales=SCALES)
+    tokens, labels = modality_classes([world])
+    return train_addon(tokens, labels, scales=SCALES, seed=recipe.seed).addon

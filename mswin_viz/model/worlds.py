@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.crowds import Crowd, picture_batches
 from mswin_viz.model.heads import folded
 from mswin_viz.model.tokens import Tokens
 
@@ -52,7 +52,7 @@ def world_tokens(
         Keep only what windows of these scales can tell apart (see `folded`), a fraction of the memory;
         none keeps every patch token.
     workers
-        Processes that draw; see `mswin_viz.model.crowds.pictures`.
+        Processes that draw; see `mswin_viz.data.crowds.pictures`.
     """
     parts: dict[str, list[Tokens]] = {modality: [] for modality in MODALITIES}
     for batch in picture_batches(crowd, workers=workers, progress=progress):

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.data import synthetic
-from mswin_viz.model import crowds
-from mswin_viz.model.crowds import Crowd
+from mswin_viz.data import crowds, synthetic
+from mswin_viz.data.crowds import Crowd
 from mswin_viz.model.heads import folded
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.worlds import WorldTokens, modality_classes, world_tokens

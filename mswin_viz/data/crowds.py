@@ -1,4 +1,4 @@
-"""Synthetic people photographed in three modalities at once; importing this module does not import torch."""
+"""Crowds of synthetic people, every shot drawn once in three modalities; importing this module does not import torch."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from mswin_viz.data.crowds import Crowd, picture_batches, pictures
 from mswin_viz.data.synthetic import render, sample_identity, sample_lookalike
 from mswin_viz.errors import OptionError
-from mswin_viz.model.crowds import Crowd, picture_batches, pictures
 
 
 def test_shots_come_in_the_order_of_person_camera_and_shot() -> None:
@@ -51,7 +51,7 @@ def test_batches_hold_every_shot_once_and_the_last_is_shorter() -> None:
 
 
 def test_processes_that_draw_need_no_torch() -> None:
-    code = "import sys, mswin_viz.model.crowds; sys.exit('torch' in sys.modules)"
+    code = "import sys, mswin_viz.data.crowds; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
