@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mswin_viz.analysis.controls import CONTROLS, HeadComparison, Scores, Trial
 from mswin_viz.analysis.evaluation_table import COLUMNS, SPLIT_WORDS
+from mswin_viz.model.checkpoints import EMBEDDED
 
-__all__ = ["RULE", "as_json", "head_words", "table", "verdict"]
+__all__ = ["RULE", "as_json", "compact", "embedded_controls", "head_words", "table", "verdict"]
 
 RULE = (
     "Windows and a control are told apart only if at least three training seeds all give the difference the "
     "same sign and its mean exceeds two standard errors, over seeds and over people."
 )
+_SPLITS = {"standard": "standard split", "look_alikes": "look-alike split"}
 _SHORT = {"windows better": "better", "windows worse": "worse", "cannot be told apart": "not told apart"}
 _WORDS = {"mlp_on_cls": "MLP on CLS", "mlp_on_mean_patch": "MLP on the mean patch"}
 
@@ -83,6 +87,27 @@ def as_json(comparison: HeadComparison, trial: Trial) -> dict[str, Any]:
     }
 
 
+def embedded_controls() -> dict[str, Any]:
+    """What the model card reports of the embedded model: `as_json` of the trial that was run when it was made."""
+    return json.loads((EMBEDDED / "controls.json").read_text(encoding="utf-8"))
+
+
+def compact(found: Mapping[str, Any]) -> str:
+    """mAP of `as_json`'s scores in percent, mean ± standard deviation over seeds, and the verdict; plain text."""
+    lines = []
+    for split, by_head in found["scores"].items():
+        columns = list(next(iter(by_head.values())))
+        names = [f"{COLUMNS.get(column, column):>16}" for column in columns]
+        lines += [f"{_SPLITS.get(split, split):24}" + "".join(names)]
+        for name, cells in by_head.items():
+            label = "plain CLS" if name == "plain_cls" else head_words(name)
+            lines.append(
+                f"  {label:22}" + "".join(f"{_mean_and_spread(cells[c]['mAP']):>16}" for c in columns)
+            )
+        lines.append("")
+    return "\n".join([*lines, found["verdict"]])
+
+
 def head_words(name: str) -> str:
     """A head's name as the table prints it."""
     return _WORDS.get(name) or "windows " + " + ".join(name.split("_")[1:])
@@ -99,6 +124,10 @@ def _spread(values: np.ndarray) -> str:
     if len(values) == 1:
         return f"{100 * values[0]:.1f}"
     return f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f}"
+
+
+def _mean_and_spread(summary: Mapping[str, Any]) -> str:
+    return _spread(np.array(summary["per_seed"]))
 
 
 def _difference_lines(comparison: HeadComparison, split: str) -> list[str]:

@@ -18,7 +18,7 @@ from mswin_viz.analysis.controls import (
     paired_difference,
     run_trial,
 )
-from mswin_viz.analysis.controls_report import as_json, table, verdict
+from mswin_viz.analysis.controls_report import as_json, compact, embedded_controls, table, verdict
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training import Schedule
@@ -210,3 +210,25 @@ def test_a_trial_trains_and_measures_in_different_worlds_and_leaves_the_model_al
 def test_a_trial_that_cannot_answer_is_refused(wrong, message) -> None:
     with pytest.raises(OptionError, match=message):
         Trial(**wrong)
+
+
+def test_the_short_table_holds_every_head_and_the_verdict() -> None:
+    comparison = compared("cls")
+    lines = compact(as_json(comparison, TRIAL)).splitlines()
+    assert lines[0].split() == ["standard", "split", "RGB", "TI", "three", "together"]
+    assert [line[2:24].strip() for line in lines[1:-2]] == [
+        "plain CLS", "windows 2 + 4", "windows 2", "windows 4", "MLP on CLS", "MLP on the mean patch",
+    ]  # fmt: skip
+    assert lines[-1] == verdict(comparison)
+    plain = comparison.plain["standard"].mAP[0]
+    assert [float(cell) for cell in lines[1].split()[2:]] == [round(100 * value, 1) for value in plain]
+
+
+def test_the_embedded_models_comparison_is_stored_whole() -> None:
+    found = embedded_controls()
+    assert found["settings"]["n_seeds"] >= 3
+    assert set(found["scores"]) == {"standard", "look_alikes"}
+    assert {"plain_cls", "windows_4_8_16", *CONTROLS} <= set(found["scores"]["standard"])
+    sizes = [found["parameters"][name] for name in ("windows_4_8_16", *CONTROLS)]
+    assert max(sizes) - min(sizes) < 1100
+    assert found["verdict"] in compact(found)
