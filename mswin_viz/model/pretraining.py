@@ -49,8 +49,6 @@ _WEIGHTS = {
     **{"heads": 1.5, "patch heads": 1.0, "identity": 0.5, "pairs": 0.5},
 }
 """How much each part of the loss counts."""
-_MODALITY_WEIGHTS = {"RGB": 0.6, "NI": 0.2, "TI": 0.2}
-"""How much each modality's attributes count."""
 _IDENTITY_SCALE = 20.0  # of the normalised softmax
 _PAIR_TEMPERATURE = 0.1
 
@@ -125,7 +123,7 @@ class _Trainee(nn.Module):
             )
             for _ in range(2)
         )
-        self.directions = nn.Parameter(0.01 * torch.randn(len(SEEN), recipe.identities, config["embed_dim"]))
+        self.directions = nn.Parameter(torch.randn(len(SEEN), recipe.identities, config["embed_dim"]))
 
     def pictures(self, images: Float[torch.Tensor, "image 3 rows cols"]) -> tuple[torch.Tensor, torch.Tensor]:
         """CLS and mean patch token, ``[image, D]`` each."""
@@ -224,16 +222,15 @@ def _contrast(features, texts, true_of, kept: Bool[torch.Tensor, " text"], scale
 def _attribute_loss(
     trainee: _Trainee, logits: Float[torch.Tensor, "image word"], people: Int[torch.Tensor, " image"]
 ) -> torch.Tensor:
-    """Mean cross-entropy of the attributes a modality can see; a weighted mean over modalities."""
-    labels, total = trainee.labels[people], 0.0
-    parts = zip(SEEN.items(), logits.chunk(len(SEEN)), labels.chunk(len(SEEN)), strict=True)
-    for (modality, seen), answers, right in parts:
+    """Mean cross-entropy over modalities and the attributes each can see."""
+    labels, losses = trainee.labels[people], []
+    parts = zip(SEEN.values(), logits.chunk(len(SEEN)), labels.chunk(len(SEEN)), strict=True)
+    for seen, answers, right in parts:
         words = zip(NAMED, answers.split(trainee.n_words, dim=1), right.T, strict=True)
-        losses = [
+        losses += [
             F.cross_entropy(a, r, ignore_index=-1) for key, a, r in words if key in seen and (r >= 0).any()
         ]
-        total = total + _MODALITY_WEIGHTS[modality] * torch.stack(losses).mean()
-    return total
+    return torch.stack(losses).mean()
 
 
 def _identity_loss(
