@@ -237,7 +237,7 @@ def _slot_shares(seen: SlotWindows, weights: FusionWeights, r: Float[np.ndarray,
     batch, n_windows, _, _ = seen.tokens.shape
     each = np.einsum("bntd,bdt->bnt", seen.tokens, seen.taps(weights, r)) / n_windows
     on_tokens = np.zeros((batch, seen.geometry.n_tokens))
-    on_tokens[:, seen.geometry.tokens.ravel()] = each.reshape(batch, -1)
+    np.add.at(on_tokens, (slice(None), seen.geometry.tokens.ravel()), each.reshape(batch, -1))  # may overlap
     bias = r @ seen.bias(weights)
     return SlotShares(seen.slot, seen.origin, seen.geometry, each.sum(axis=2), on_tokens, bias)
 

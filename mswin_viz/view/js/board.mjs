@@ -1,0 +1,325 @@
+// The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
+// controls it watches are the whole state; whatever only changes the display is done here and now.
+import { bytesOf, readFloats } from "./numbers.mjs";
+import { captionOf, labelOf, liveColumn, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
+import { layoutOf, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
+import { describe, hitTest } from "./windows.mjs";
+
+const GAP = 10; // between panels, CSS pixels
+const NARROWEST = 84;
+const STATUS = { busy: "working …", stale: "out of date" };
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+function node(parent, tag, name, text = "") {
+  const made = Object.assign(document.createElement(tag), { className: name, textContent: text });
+  parent.append(made);
+  return made;
+}
+
+async function decode(view) {
+  const bytes = bytesOf(view);
+  if (!bytes.byteLength) return null;
+  return createImageBitmap(new Blob([bytes])).catch((error) => {
+    console.error(`mswin-board: a picture cannot be decoded (${error.message})`);
+    return null;
+  });
+}
+
+// The controls' values by name, kept up to date; `changed` is called at every change.
+async function watchControls(model, signal, changed) {
+  const asked = {};
+  await Promise.all(Object.entries(model.get("watched")).map(async ([name, [reference, trait]]) => {
+    const control = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+    const read = () => {
+      asked[name] = control.get(trait);
+      changed();
+    };
+    asked[name] = control.get(trait);
+    control.on(`change:${trait}`, read);
+    signal.addEventListener("abort", () => control.off(`change:${trait}`, read));
+  }));
+  return asked;
+}
+
+// ---- what the kernel sends besides traits -----------------------------------------------------
+
+function download(name, buffer) {
+  const url = URL.createObjectURL(new Blob([bytesOf(buffer)]));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+// Without the clipboard (an insecure page, a refusal) the text is shown, selected, to be copied by hand.
+async function copy(text, says) {
+  try {
+    await navigator.clipboard.writeText(text);
+    says.textContent = "State copied.";
+  } catch {
+    says.textContent = "Copy the state from here: ";
+    const box = Object.assign(node(says, "textarea", "mswin-board-state"), { value: text, readOnly: true });
+    box.setAttribute("aria-label", "state of the explorer");
+    box.select();
+  }
+}
+
+// ---- the page ----------------------------------------------------------------------------------
+
+function heatmapNode(row, key) {
+  const el = node(row, "div", "mswin-heatmap");
+  el.dataset.key = key;
+  const title = node(el, "div", "mswin-heatmap-title");
+  const canvas = node(el, "canvas", "mswin-heatmap-canvas");
+  Object.assign(canvas, { tabIndex: 0 });
+  canvas.setAttribute("role", "img");
+  const status = node(el, "div", "mswin-heatmap-status");
+  const foot = node(el, "div", "mswin-heatmap-foot");
+  return { el, title, canvas, status, origin: node(foot, "span", "mswin-origin"), caption: node(foot, "span", "mswin-heatmap-caption") };
+}
+
+function buildRows(parent, rows, columns) {
+  parent.replaceChildren();
+  return rows.map(({ name }) => {
+    const row = node(parent, "div", "mswin-board-row");
+    row.setAttribute("role", "group");
+    row.setAttribute("aria-label", name);
+    const picture = node(row, "div", "mswin-picture");
+    const title = node(picture, "div", "mswin-heatmap-title", name);
+    title.title = name;
+    const image = node(picture, "canvas", "mswin-picture-canvas");
+    image.setAttribute("role", "img");
+    image.setAttribute("aria-label", `picture: ${name}`);
+    return { image, cells: new Map(columns.map(({ key }) => [key, heatmapNode(row, key)])) };
+  });
+}
+
+function buildChips(parent, columns, hidden, toggle) {
+  parent.replaceChildren();
+  node(parent, "span", "mswin-board-chips-label", "panels");
+  for (const { key, title } of columns) {
+    const chip = node(parent, "button", "mswin-chip", key === "free" ? "free" : title);
+    chip.setAttribute("aria-pressed", String(!hidden.includes(key)));
+    chip.addEventListener("click", () => toggle(key));
+  }
+}
+
+function writeWords(cell, column, status, label) {
+  cell.title.textContent = cell.title.title = column.title;
+  cell.origin.textContent = column.origin;
+  cell.origin.dataset.origin = column.origin.split(" ")[0];
+  cell.caption.textContent = captionOf(column);
+  cell.status.textContent = STATUS[status] ?? "";
+  cell.el.setAttribute("aria-busy", String(status === "busy"));
+  cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
+  cell.canvas.setAttribute("aria-label", label);
+}
+
+// Shown in the top layer (where the browser has popovers), so that no cell of the notebook clips it.
+function placeTip(tip, lines, { x, y } = {}) {
+  if (!lines) {
+    if (!tip.hidden) tip.hidePopover?.();
+    tip.hidden = true;
+    return;
+  }
+  tip.replaceChildren(...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
+  if (tip.hidden) {
+    tip.hidden = false;
+    tip.showPopover?.();
+  }
+  const { width, height } = tip.getBoundingClientRect();
+  const left = x + 14 + width > window.innerWidth ? x - 10 - width : x + 14;
+  const top = Math.min(y + 14, window.innerHeight - height - 4);
+  Object.assign(tip.style, { left: `${Math.max(0, left)}px`, top: `${Math.max(0, top)}px` });
+}
+
+const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused"];
+const DISPLAY = ["cmap", "cmaps", "lut", "opacity", "threshold", "outline", "shared", "width", "hidden", "pinned", "order"];
+
+function render({ model, el }) {
+  el.classList.add("mswin-board");
+  el.replaceChildren();
+  const chips = node(el, "div", "mswin-board-chips");
+  const [body, says, tip] = ["rows", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
+  says.setAttribute("aria-live", "polite");
+  Object.assign(tip, { popover: "manual", hidden: true });
+  const now = { asked: {}, pictures: [], tokens: [], sent: [], shown: [], statuses: {}, hover: -1, built: "", rows: [], size: null };
+  const dirty = { rows: true, data: true };
+  const stop = new AbortController();
+  let frame = 0;
+
+  // ---- from traits to what is drawn ----
+  const refreshRows = async () => {
+    while (dirty.rows) {
+      dirty.rows = false; // set again where newer pictures come while these are decoded
+      const rows = model.get("rows");
+      now.pictures = await Promise.all(rows.map(({ image }) => decode(image)));
+      now.tokens = rows.filter(({ tokens }) => tokens?.byteLength).map(({ tokens, direction }) => {
+        const [patches, along] = [readFloats(tokens), readFloats(direction)];
+        return { patches, direction: along, dim: along.length };
+      });
+    }
+  };
+  const refreshData = () => {
+    const [rows, cols] = ["grid_rows", "grid_cols"].map((name) => model.get(name));
+    if (dirty.data) {
+      dirty.data = false;
+      now.sent = model.get("columns").map((column) => readColumn(column, rows, cols, model.get("rows").length));
+    }
+    const about = {
+      ...{ answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused") },
+      hasTokens: now.tokens.length > 0 && now.tokens.length === model.get("rows").length,
+    };
+    now.statuses = {};
+    const columns = now.sent.map((column) => {
+      const status = statusOf(column, now.asked, about);
+      now.statuses[column.key] = status;
+      if (status !== "live") return column;
+      const key = JSON.stringify([specOf(now.asked), now.asked.value, now.asked.channel]);
+      if (now.live?.key !== key || now.live.tokens !== now.tokens)
+        now.live = { key, tokens: now.tokens, column: liveColumn(column, now.asked, rows, cols, now.tokens) };
+      return now.live.column;
+    });
+    const hidden = model.get("hidden");
+    now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
+  };
+  const refreshNodes = () => {
+    const rows = model.get("rows");
+    const [hidden, all] = [model.get("hidden"), now.sent];
+    const built = JSON.stringify([rows.map(({ name }) => name), now.shown.map(({ key }) => key), all.map(({ key }) => key)]);
+    if (built !== now.built) {
+      now.built = built;
+      now.rows = buildRows(body, rows, now.shown);
+      now.rows.forEach((row, at) => row.cells.forEach((cell, key) => listen(cell.canvas, at, key)));
+      buildChips(chips, all, hidden, toggleColumn);
+    }
+    const waiting = Object.values(now.statuses).some((status) => status in STATUS);
+    el.closest(".mswin-explorer")?.classList.toggle("mswin-waiting", waiting);
+    now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
+      writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, rows[at].name, at))));
+  };
+  const fitted = () => {
+    const columns = now.shown.length + 1;
+    const room = Math.floor((el.clientWidth - 4) / columns) - GAP;
+    return Math.max(NARROWEST, Math.min(model.get("width"), room));
+  };
+  const paint = () => {
+    const [rows, cols] = ["grid_rows", "grid_cols"].map((name) => model.get(name));
+    const [look, theme, pinned] = [readLook(model), themeOf(el), model.get("pinned")];
+    const size = (now.size = layoutOf(fitted(), rows, cols));
+    const order = model.get("order");
+    now.rows.forEach(({ image, cells }, at) => {
+      const picture = { image: now.pictures[at], order };
+      paintImage(image, picture, now.hover, [rows, cols], { size, theme });
+      for (const column of now.shown) {
+        const isPinned = pinned && pinned.key === column.key && pinned.row === at;
+        const marks = { hover: now.hover, pinned: isPinned ? pinned.window : -1 };
+        const panel = { ...column, cells: column.cells[at] };
+        paintHeatmap(cells.get(column.key).canvas, panel, look, picture, marks, { size, theme });
+      }
+    });
+  };
+  const draw = async () => {
+    try {
+      await refreshRows();
+      refreshData();
+      refreshNodes();
+      paint();
+      el.dataset.drawn = String(Number(el.dataset.drawn ?? 0) + 1); // lets a test wait for the drawing
+    } finally {
+      frame = 0;
+    }
+  };
+  const schedule = () => {
+    frame ||= requestAnimationFrame(draw);
+  };
+
+  // ---- hands ----
+  const toggleColumn = (key) => {
+    const hidden = model.get("hidden");
+    model.set("hidden", hidden.includes(key) ? hidden.filter((own) => own !== key) : [...hidden, key]);
+    model.save_changes();
+  };
+  const columnOf = (key) => now.shown.find((column) => column.key === key);
+  const point = (token, row, key, at) => {
+    const column = columnOf(key);
+    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row] };
+    const lines = token < 0 || !panel ? null : describe(token, panel);
+    placeTip(tip, lines, at);
+    if (token !== now.hover) schedule();
+    now.hover = token;
+    return lines;
+  };
+  const pin = (row, key) => {
+    const column = columnOf(key);
+    const ids = column?.geometry.cover[now.hover] ?? [];
+    if (!ids.length) return;
+    const window = ids[0];
+    const old = model.get("pinned");
+    const again = old && old.key === key && old.row === row && old.window === window;
+    model.set("pinned", again ? null : { key, row, window });
+    model.save_changes();
+  };
+  const listen = (canvas, row, key) => {
+    const grid = () => [model.get("grid_rows"), model.get("grid_cols")];
+    const follow = ({ type, offsetX, offsetY, clientX, clientY }) => {
+      if (!now.size) return;
+      const inside = type !== "pointerleave";
+      const token = inside ? hitTest(offsetX, offsetY, now.size.width, now.size.height, ...grid()) : -1;
+      point(token, row, key, { x: clientX, y: clientY });
+    };
+    canvas.addEventListener("pointermove", follow);
+    canvas.addEventListener("pointerleave", follow);
+    canvas.addEventListener("click", (event) => {
+      follow(event);
+      pin(row, key);
+    });
+    canvas.addEventListener("blur", () => point(-1, row, key));
+    canvas.addEventListener("keydown", (event) => {
+      const [rows, cols] = grid();
+      if (event.key in STEPS) {
+        const [down, across] = STEPS[event.key];
+        const at = now.hover < 0 ? [0, 0] : [Math.floor(now.hover / cols) + down, (now.hover % cols) + across];
+        const [r, c] = [Math.max(0, Math.min(rows - 1, at[0])), Math.max(0, Math.min(cols - 1, at[1]))];
+        const box = canvas.getBoundingClientRect();
+        const place = { x: box.left + ((c + 1) * now.size.width) / cols, y: box.top + (r * now.size.height) / rows };
+        says.textContent = point(r * cols + c, row, key, place).join(", ");
+      } else if (event.key === "Enter" || event.key === " ") pin(row, key);
+      else if (event.key === "Escape") point(-1, row, key);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    canvas.dataset.lmSuppressShortcuts = "true";
+  };
+
+  // ---- life ----
+  const mark = (name) => () => {
+    dirty[name] = true;
+    schedule();
+  };
+  const listeners = [
+    ...DATA.map((name) => [`change:${name}`, mark("data")]),
+    ...DISPLAY.map((name) => [`change:${name}`, schedule]),
+    ["change:rows", () => (mark("rows")(), mark("data")())],
+    ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
+  ];
+  listeners.forEach(([event, react]) => model.on(event, react));
+  watchControls(model, stop.signal, schedule).then((asked) => {
+    now.asked = asked;
+    schedule();
+  });
+  const sight = new ResizeObserver(schedule); // first shown, shown again, or another width
+  sight.observe(el);
+  const theme = new MutationObserver(schedule);
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind"] });
+  schedule();
+  return () => {
+    stop.abort();
+    listeners.forEach(([event, react]) => model.off(event, react));
+    cancelAnimationFrame(frame);
+    sight.disconnect();
+    theme.disconnect();
+  };
+}
+
+export default { render };
