@@ -22,9 +22,9 @@ _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
 _VALUES = {
-    "length of the activation": "norm",
-    "share of the cosine": "share",
-    "cosine to the target": "cosine",
+    "activation length": "norm",
+    "share of cosine": "share",
+    "cosine to target": "cosine",
     "one channel": "channel",
 }
 _TARGETS = {
@@ -139,6 +139,8 @@ def make_controls(
         "shuffle": _shuffle_menu(grid[0] * grid[1], scales),
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }
+    for name in ("tile_rows", "tile_cols"):
+        widgets.dlink((view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles")
     return Controls(view, _display_controls(), slots, strip)
 
 
@@ -163,7 +165,7 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
     return {
         "scale": scale.add_class("mswin-scale"),
         "kernel": _buttons([("trained or resampled", "auto"), ("plain mean", "mean")], "its kernel", "mswin-kernel"),
-        "windows": _menu({"runs (the design)": "runs", "2-D tiles": "tiles"}, "windows", "mswin-windows", width="218px"),
+        "windows": _menu({"runs (design)": "runs", "2-D tiles": "tiles"}, "windows", "mswin-windows", width="218px"),
         "stride": widgets.BoundedIntText(
             0, min=0, max=n_tokens, description="stride", tooltip="tokens to the next window; 0: end to end", **small
         ).add_class("mswin-stride"),
@@ -181,7 +183,7 @@ def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets
     return {
         "value": _menu(_VALUES, "value", "mswin-value", width="218px"),
         "channel": widgets.BoundedIntText(
-            0, min=0, max=dim - 1, description="channel", style={"description_width": "50px"}, layout={"width": "112px"}
+            0, min=0, max=dim - 1, description="channel", style={"description_width": "56px"}, layout={"width": "112px"}
         ).add_class("mswin-channel"),
         "target": _menu(targets, "target", "mswin-target"),
         "prompt": widgets.Textarea(
@@ -200,7 +202,7 @@ def _shuffle_menu(n_tokens: int, scales: Sequence[int]) -> widgets.Dropdown:
 
 
 def _display_controls() -> dict[str, widgets.ValueWidget]:
-    slider = {"min": 0, "max": 1, "style": {"description_width": "60px"}, "layout": {"width": "220px"}}
+    slider = {"min": 0, "max": 1, "style": {"description_width": "64px"}, "layout": {"width": "236px"}}
     box = {"indent": False, "layout": {"width": "auto"}}
     return {
         "opacity": widgets.FloatSlider(0.55, step=0.05, description="opacity", **slider).add_class("mswin-opacity"),

@@ -162,8 +162,8 @@ class ScaleExplorer(widgets.VBox):
         self._copy = widgets.Button(description="copy state", layout={"width": "96px"})
         self._save.add_class("mswin-save")
         self._copy.add_class("mswin-copy")
-        take_away = widgets.HBox([self._path, self._format, self._save, self._copy])
-        take_away.layout.flex_flow = "row wrap"
+        take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
+        take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
         badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
         self._html["numbers"].add_class("mswin-numbers")
         self._html["inspection"].add_class("mswin-numbers")
@@ -189,9 +189,12 @@ class ScaleExplorer(widgets.VBox):
             self._background.stop()
 
     def _on_save(self) -> None:
-        kind = self._format.value
+        kind, self._save.disabled = self._format.value, True  # a second or two
         name = f"{self._samples[self.strip.selected].name}_scales.{kind}"
-        self.board.send({"kind": "download", "name": name}, [figure_bytes(self.figure(), kind)])
+        try:
+            self.board.send({"kind": "download", "name": name}, [figure_bytes(self.figure(), kind)])
+        finally:
+            self._save.disabled = False
 
     def _on_copy(self) -> None:
         self.board.send({"kind": "copy", "text": json.dumps(self.state)})

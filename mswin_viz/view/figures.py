@@ -78,9 +78,9 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
         bar = figure.colorbar(
             _colours(panel, ranges[panel.key], display), ax=list(axes[:, column]), location="bottom", pad=0.01
         )
+        low, high = ranges[panel.key]
+        bar.set_ticks([low, (low + high) / 2, high], labels=[f"{n:.2g}" for n in (low, (low + high) / 2, high)])
         bar.ax.tick_params(labelsize=6)
-        bar.locator = bar.ax.xaxis.get_major_locator()
-        bar.ax.locator_params(nbins=3)
         bar.set_label(_UNITS[panel.unit], fontsize=6)
     if provenance:
         figure.supxlabel(textwrap.fill(provenance, int(figure.get_figwidth() * 21)), fontsize=6)

@@ -2,11 +2,9 @@
 // controls it watches are the whole state; whatever only changes the display is done here and now.
 import { bytesOf, readFloats } from "./numbers.mjs";
 import { captionOf, labelOf, liveColumn, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
-import { layoutOf, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
+import { fittedWidth, layoutOf, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
-const GAP = 10; // between panels, CSS pixels
-const NARROWEST = 84;
 const STATUS = { busy: "working …", stale: "out of date" };
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
@@ -197,15 +195,11 @@ function render({ model, el }) {
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
       writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, rows[at].name, at))));
   };
-  const fitted = () => {
-    const columns = now.shown.length + 1;
-    const room = Math.floor((el.clientWidth - 4) / columns) - GAP;
-    return Math.max(NARROWEST, Math.min(model.get("width"), room));
-  };
   const paint = () => {
     const [rows, cols] = ["grid_rows", "grid_cols"].map((name) => model.get(name));
     const [look, theme, pinned] = [readLook(model), themeOf(el), model.get("pinned")];
-    const size = (now.size = layoutOf(fitted(), rows, cols));
+    const size = (now.size = layoutOf(fittedWidth(el.clientWidth, now.shown.length + 1, model.get("width")), rows, cols));
+    el.style.setProperty("--mswin-width", `${size.width}px`);
     const order = model.get("order");
     now.rows.forEach(({ image, cells }, at) => {
       const picture = { image: now.pictures[at], order };

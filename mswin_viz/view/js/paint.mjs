@@ -3,12 +3,22 @@ import { bytesOf, colourIndex, formatNumber, mapName, normalise, strength } from
 import { edgesBetween } from "./windows.mjs";
 
 const BAR = { gap: 6, height: 6, text: 15 }; // colour bar under the picture, in CSS pixels
+const GAP = 11; // between panels
+const NARROWEST = 100;
 const DROPPED = { step: 6, slope: 1, colour: "rgb(40 40 40 / 90%)", wash: "rgb(235 235 235 / 75%)" };
 const MISSING = { step: 4, slope: -1, colour: "rgb(128 128 128 / 85%)" };
 const THIN = [{ width: 3, colour: "rgb(0 0 0 / 35%)" }, { width: 1, colour: "#fff" }];
 const LIT = [{ width: 5, colour: "#111" }, { width: 2, colour: "#fff" }];
 const PINNED = [{ width: 6, colour: "#111" }, { width: 3, colour: "#ffb000" }];
 const CUT = [{ width: 4, colour: "#111" }, { width: 2, colour: "#ffb000", dash: [4, 3] }];
+
+// Width of each of `count` panels in a line of `room` pixels, at most `widest`; on as many lines as they need to stay legible.
+export function fittedWidth(room, count, widest) {
+  for (let lines = 1; ; lines++) {
+    const width = Math.floor(room / Math.ceil(count / lines)) - GAP;
+    if (width >= NARROWEST || lines >= count) return Math.max(24, Math.min(widest, width));
+  }
+}
 
 // Picture size and canvas size in CSS pixels; patches are square.
 export function layoutOf(width, rows, cols) {
@@ -160,11 +170,13 @@ function paintBar({ ctx }, { width, height }, panel, look, theme) {
   }
   ctx.clearRect(width, top, 1, BAR.height);
   ctx.fillStyle = theme.text;
-  if (lo !== hi) {
-    write(formatNumber(lo), 0, "left");
-    write(formatNumber(hi), width, "right");
-  }
-  if (lo === hi || panel.signed) write(formatNumber((lo + hi) / 2), width / 2, "center");
+  const [left, right] = [formatNumber(lo), formatNumber(hi)];
+  if (lo === hi) return write(left, width / 2, "center");
+  const taken = ctx.measureText(left).width + ctx.measureText(right).width;
+  if (taken + 8 > width) return write(panel.signed ? `±${right}` : right, width, "right");
+  write(left, 0, "left");
+  write(right, width, "right");
+  if (panel.signed && taken + 36 < width) write("0", width / 2, "center");
 }
 
 // One heatmap. `panel`: geometry, cells, range, signed; `marks`: hovered token and pinned window, -1 for none.

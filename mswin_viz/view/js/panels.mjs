@@ -4,6 +4,7 @@ import { readFloats, spanInWords, valueRange } from "./numbers.mjs";
 import { foldWindows, geometryOf, meansReduced } from "./windows.mjs";
 
 const VALUES = ["norm", "share", "cosine", "channel"]; // in the order of the menu
+const UNITS = { norm: "length", share: "share of cosine", cosine: "cosine", channel: "channel" };
 const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
 const LIVE = [...GEOMETRY, "value", "channel", "kernel"];
 const [RUNS_OF_MEANS, TILES] = [1, 1]; // positions in the menus of kernels and of windows
@@ -75,8 +76,8 @@ export function labelOf(column, rowName, row) {
   return `${what}: ${column.geometry.count} windows, ${spanInWords(column.values[row])}`;
 }
 
-// The lines under a heatmap: what the kernel said of it, and windows in pieces.
+// The words under a heatmap: what the numbers are, and windows in pieces.
 export function captionOf(column) {
   const n = column.geometry.torn.size;
-  return n ? `${n} disconnected` : "";
+  return [UNITS[column.unit], ...(n ? [`${n} disconnected`] : [])].join("; ");
 }
