@@ -140,7 +140,9 @@ def make_controls(
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }
     for name in ("tile_rows", "tile_cols"):
-        widgets.dlink((view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles")
+        widgets.dlink(
+            (view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles"
+        )
     return Controls(view, _display_controls(), slots, strip)
 
 

@@ -79,7 +79,9 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
             _colours(panel, ranges[panel.key], display), ax=list(axes[:, column]), location="bottom", pad=0.01
         )
         low, high = ranges[panel.key]
-        bar.set_ticks([low, (low + high) / 2, high], labels=[f"{n:.2g}" for n in (low, (low + high) / 2, high)])
+        bar.set_ticks(
+            [low, (low + high) / 2, high], labels=[f"{n:.2g}" for n in (low, (low + high) / 2, high)]
+        )
         bar.ax.tick_params(labelsize=6)
         bar.set_label(_UNITS[panel.unit], fontsize=6)
     if provenance:

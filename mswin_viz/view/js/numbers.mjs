@@ -14,8 +14,9 @@ export function readInts(view) {
   return new Int32Array(bytesOf(view));
 }
 
-// {lo, hi} of the colour scale, or null where no value is finite. NaN and infinities have no say in it.
-export function valueRange(values, { vmin = null, vmax = null, signed = false } = {}) {
+// {lo, hi} of the colour scale, symmetric about zero if signed; null where no value is finite. NaN and infinities have
+// no say in it.
+export function valueRange(values, { signed = false } = {}) {
   let lo = Infinity;
   let hi = -Infinity;
   for (const v of values) {
@@ -23,14 +24,9 @@ export function valueRange(values, { vmin = null, vmax = null, signed = false } 
     lo = Math.min(lo, v);
     hi = Math.max(hi, v);
   }
-  if (signed) {
-    const given = [vmin, vmax].filter((v) => v !== null);
-    const reach = given.length ? Math.max(...given.map(Math.abs)) : Math.max(Math.abs(lo), Math.abs(hi));
-    return Number.isFinite(reach) ? { lo: -reach, hi: reach } : null;
-  }
-  lo = vmin ?? Math.min(lo, vmax ?? Infinity);
-  hi = vmax ?? Math.max(hi, vmin ?? -Infinity);
-  return Number.isFinite(lo) && Number.isFinite(hi) ? { lo: Math.min(lo, hi), hi } : null;
+  if (lo > hi) return null;
+  const reach = Math.max(Math.abs(lo), Math.abs(hi));
+  return signed ? { lo: -reach, hi: reach } : { lo, hi };
 }
 
 // Place of a value in the range, 0..1; the middle where the range has no width, NaN where the value is not finite.
