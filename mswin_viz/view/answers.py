@@ -21,6 +21,10 @@ from mswin_viz.view.pictures import Picture, Pictures
 
 __all__ = ["Answers", "Asked", "Look"]
 
+_NO_PROMPT = (
+    "A text target needs a prompt that can be used: got none, so the target is the image's own plain CLS."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -119,19 +123,9 @@ class Answers:
             subject, target, key = self._directed(asked, subject, prompts, rows_key)
             view = self._view(asked.request, subject, rows_key, key)
         plain, enhanced = self._scores(prompts, subject, view)
-        return Look(
-            names,
-            pictures,
-            subject,
-            asked.request,
-            view,
-            target,
-            prompts,
-            plain,
-            enhanced,
-            shuffle,
-            prompts.notes,
-        )
+        notes = (*prompts.notes, *([_NO_PROMPT] if asked.target == "text" and not prompts.texts else []))
+        about = (target, prompts, plain, enhanced, shuffle, notes)
+        return Look(names, pictures, subject, asked.request, view, *about)
 
     def weights(self) -> FusionWeights | None:
         """The add-on's float64 snapshot, taken again when a weight has changed.

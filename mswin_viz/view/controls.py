@@ -187,7 +187,7 @@ def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets
         "channel": widgets.BoundedIntText(
             0, min=0, max=dim - 1, description="channel", style={"description_width": "56px"}, layout={"width": "112px"}
         ).add_class("mswin-channel"),
-        "target": _menu(targets, "target", "mswin-target"),
+        "target": _menu(targets, "target", "mswin-target", value="text" if has_text else "own"),
         "prompt": widgets.Textarea(
             prompt if has_text else "", description="prompts", placeholder="one prompt a line", continuous_update=False,
             disabled=not has_text, rows=3, style=_LABELLED, layout={**_ROW, "height": "62px"},
@@ -217,11 +217,14 @@ def _display_controls() -> dict[str, widgets.ValueWidget]:
     }  # fmt: skip
 
 
-def _menu(options: Mapping[str, Any], name: str, css: str, *, width: str = "330px") -> widgets.Dropdown:
-    layout = {**_ROW, "width": width}
-    return widgets.Dropdown(
-        options=list(options.items()), description=name, style=_LABELLED, layout=layout
-    ).add_class(css)
+def _menu(
+    options: Mapping[str, Any], name: str, css: str, *, value: Any = None, width: str = "330px"
+) -> widgets.Dropdown:
+    menu = widgets.Dropdown(
+        options=list(options.items()), description=name, style=_LABELLED, layout={**_ROW, "width": width}
+    )
+    menu.value = next(iter(options.values())) if value is None else value
+    return menu.add_class(css)
 
 
 def _buttons(

@@ -77,5 +77,25 @@
     return { width: canvas.width, height: canvas.height, data: btoa(text) };
   }
 
-  window.mswinLab = { state, ask, pixels };
+  // Milliseconds from the next key press or click to the first frame in which the canvas has other pixels.
+  function latency(css) {
+    const canvas = document.querySelectorAll(css)[0];
+    const look = () => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let sum = canvas.width * canvas.height;
+      for (let at = 0; at < data.length; at += 4) sum = (Math.imul(sum, 31) + data[at] + 256 * data[at + 1] + 65536 * data[at + 2]) | 0;
+      return sum;
+    };
+    const before = look();
+    window.mswinLatency = new Promise((done) => {
+      const begin = (event) => {
+        for (const type of ["keydown", "pointerdown", "change"]) window.removeEventListener(type, begin, true);
+        const frame = () => (look() === before ? requestAnimationFrame(frame) : done(performance.now() - event.timeStamp));
+        requestAnimationFrame(frame);
+      };
+      for (const type of ["keydown", "pointerdown", "change"]) window.addEventListener(type, begin, true);
+    });
+  }
+
+  window.mswinLab = { state, ask, pixels, latency };
 })();
