@@ -224,10 +224,7 @@ class Lab:
 
     def execute(self, code: str) -> None:
         """Run code in the notebook's kernel without waiting for it."""
-        self.page.evaluate(
-            "(code) => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({ code }); }",
-            code,
-        )
+        self.page.evaluate("(code) => mswinLab.execute(code)", code)
 
     # ---- looking ---------------------------------------------------------------------------
 

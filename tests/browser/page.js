@@ -70,6 +70,11 @@
     return { ok: status === "ok", text: status === "ok" ? data["text/plain"] : evalue };
   }
 
+  function execute(code) {
+    touch(); // the page is not at rest before the kernel has begun
+    panel().sessionContext.session.kernel.requestExecute({ code });
+  }
+
   function pixels(canvas) {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     let text = "";
@@ -97,5 +102,5 @@
     });
   }
 
-  window.mswinLab = { state, ask, pixels, latency };
+  window.mswinLab = { state, ask, execute, pixels, latency };
 })();

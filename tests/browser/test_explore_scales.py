@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .test_heatmap import is_grey_stripes, is_orange
+from .test_heatmap import is_orange
 
 if TYPE_CHECKING:
     from .lab import Lab
@@ -224,7 +224,7 @@ def test_a_pair_has_shares_both_ways(explorer: Lab) -> None:
     assert (explorer.canvas(f"{PICTURE} >> nth=0") != explorer.canvas(f"{PICTURE} >> nth=1")).any()
     sums = "[sum(s for _, s in share_rows(explorer.look, i)) - explorer.view.cosine.score[i] for i in (0, 1)]"
     explorer.execute("from mswin_viz.view.share_bars import share_rows")
-    assert explorer.ask(f"max(abs(d) for d in {sums}) < 1e-9") == "True"
+    assert explorer.ask(f"bool(max(abs(d) for d in {sums}) < 1e-9)") == "True"
     assert "both add up to it" in text(explorer, ".mswin-pair")
 
 
@@ -250,8 +250,11 @@ def test_the_free_scale_in_a_slot_moves_every_panel_of_the_fusion(explorer: Lab)
 def test_the_dropped_tail_is_hatched(explorer: Lab) -> None:
     explorer.move_slider(".mswin-scale", keys=11 - int(explorer.slider_value(".mswin-scale")))
     seen = explorer.canvas(FREE)
-    striped = {token for token in range(128) if is_grey_stripes(patch(seen, token))}
-    assert striped == set(range(121, 128))
+    explorer.move_slider(".mswin-opacity", keys=6)
+    then = explorer.canvas(FREE)
+    without_heat = {token for token in range(128) if (patch(seen, token) == patch(then, token)).all()}
+    assert without_heat == set(range(121, 128))
+    assert all(patch(seen, token).min() < 110 < 170 < patch(seen, token).max() for token in without_heat)
 
 
 def test_disconnected_windows_are_marked_and_others_are_not(explorer: Lab) -> None:
@@ -280,8 +283,8 @@ def test_a_shuffle_moves_the_patches_of_the_picture_and_tells_what_stays(explore
     moved = explorer.canvas(PICTURE)
     order = json.loads(explorer.ask("list(explorer.board.order)"))
     for token in (0, 50, 127):
-        difference = patch(moved, token).astype(int) - patch(picture, order[token])
-        assert np.abs(difference).mean() < 12
+        here, there = patch(moved, token)[:12, :12].astype(int), patch(picture, order[token])[:12, :12]
+        assert np.abs(here - there).mean() < 12
     assert "scale 8 unchanged to the last digit" in text(explorer, ".mswin-numbers")
     choose(explorer, ".mswin-shuffle", "windows of 16")
     assert "Enhanced CLS unchanged to the last digit" in text(explorer, ".mswin-numbers")
@@ -405,7 +408,7 @@ def test_the_dark_theme_repaints_the_numbers_under_the_bars(explorer: Lab) -> No
     explorer.page.evaluate(theme, "JupyterLab Light")
     explorer.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
     explorer.wait_idle()
-    assert light < 100 < 150 < dark
+    assert light + 40 < dark
 
 
 @pytest.mark.parametrize("width", [760, 1800])
