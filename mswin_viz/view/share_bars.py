@@ -154,7 +154,7 @@ def _pair_html(look: Look) -> str:
 
 def _shuffle_html(look: Look) -> str:
     words = shuffle_words(look)
-    return f'<div class="mswin-shuffle">{escape(words)}</div>' if words else ""
+    return f'<div class="mswin-shuffle-words">{escape(words)}</div>' if words else ""
 
 
 def _words_html(look: Look) -> str:

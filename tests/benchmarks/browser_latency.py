@@ -6,6 +6,7 @@ on a clock. "kernel" rows make a round trip, the others stay in the browser.
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import sys

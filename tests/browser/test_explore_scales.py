@@ -285,9 +285,10 @@ def test_a_shuffle_moves_the_patches_of_the_picture_and_tells_what_stays(explore
     for token in (0, 50, 127):
         here, there = patch(moved, token)[:12, :12].astype(int), patch(picture, order[token])[:12, :12]
         assert np.abs(here - there).mean() < 12
-    assert "scale 8 unchanged to the last digit" in text(explorer, ".mswin-numbers")
+    assert "scale 8 unchanged to the last digit" in text(explorer, ".mswin-shuffle-words")
+    assert "scale 16 moved by" in text(explorer, ".mswin-shuffle-words")
     choose(explorer, ".mswin-shuffle", "windows of 16")
-    assert "Enhanced CLS unchanged to the last digit" in text(explorer, ".mswin-numbers")
+    assert "Enhanced CLS unchanged to the last digit" in text(explorer, ".mswin-shuffle-words")
 
 
 def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer: Lab) -> None:

@@ -2,7 +2,7 @@
 // controls it watches are the whole state; whatever only changes the display is done here and now.
 import { bytesOf, readFloats } from "./numbers.mjs";
 import { captionOf, labelOf, liveColumn, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
-import { fittedWidth, layoutOf, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
+import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
 const STATUS = { busy: "working …", stale: "out of date" };
@@ -75,9 +75,9 @@ function heatmapNode(row, key) {
   return { el, title, canvas, status, origin: node(foot, "span", "mswin-origin"), caption: node(foot, "span", "mswin-heatmap-caption") };
 }
 
-function buildRows(parent, rows, columns) {
+function buildRows(parent, names, columns) {
   parent.replaceChildren();
-  return rows.map(({ name }) => {
+  return names.map((name) => {
     const row = node(parent, "div", "mswin-board-row");
     row.setAttribute("role", "group");
     row.setAttribute("aria-label", name);
@@ -87,7 +87,7 @@ function buildRows(parent, rows, columns) {
     const image = node(picture, "canvas", "mswin-picture-canvas");
     image.setAttribute("role", "img");
     image.setAttribute("aria-label", `picture: ${name}`);
-    return { image, cells: new Map(columns.map(({ key }) => [key, heatmapNode(row, key)])) };
+    return { image, backdrop: document.createElement("canvas"), cells: new Map(columns.map(({ key }) => [key, heatmapNode(row, key)])) };
   });
 }
 
@@ -99,6 +99,13 @@ function buildChips(parent, columns, hidden, toggle) {
     chip.setAttribute("aria-pressed", String(!hidden.includes(key)));
     chip.addEventListener("click", () => toggle(key));
   }
+}
+
+// Whether what a node shows differs from what it was last drawn with.
+function isNew(drawnOn, state) {
+  const same = drawnOn.drawn?.every((value, at) => value === state[at]);
+  drawnOn.drawn = state;
+  return !same;
 }
 
 function writeWords(cell, column, status, label) {
@@ -131,7 +138,8 @@ function placeTip(tip, lines, { x, y } = {}) {
 }
 
 const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused"];
-const DISPLAY = ["cmap", "cmaps", "lut", "opacity", "threshold", "outline", "shared", "width", "hidden", "pinned", "order"];
+const LOOK = ["cmap", "cmaps", "lut", "opacity", "threshold", "outline"];
+const VIEW = ["shared", "width", "hidden", "pinned", "order"];
 
 function render({ model, el }) {
   el.classList.add("mswin-board");
@@ -140,75 +148,91 @@ function render({ model, el }) {
   const [body, says, tip] = ["rows", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
   says.setAttribute("aria-live", "polite");
   Object.assign(tip, { popover: "manual", hidden: true });
-  const now = { asked: {}, pictures: [], tokens: [], sent: [], shown: [], statuses: {}, hover: -1, built: "", rows: [], size: null };
-  const dirty = { rows: true, data: true };
+  const now = { asked: {}, pictures: [], tokens: [], sent: [], shown: [], statuses: {}, hover: -1, rows: [] };
+  const dirty = { rows: true, data: true, look: true, theme: true, size: true };
   const stop = new AbortController();
   let frame = 0;
+  const grid = () => [model.get("grid_rows"), model.get("grid_cols")];
+  const once = (name) => {
+    const was = dirty[name];
+    dirty[name] = false;
+    return was;
+  };
 
   // ---- from traits to what is drawn ----
   const refreshRows = async () => {
-    while (dirty.rows) {
-      dirty.rows = false; // set again where newer pictures come while these are decoded
+    while (once("rows")) { // set again where newer pictures come while these are decoded
       const rows = model.get("rows");
       now.pictures = await Promise.all(rows.map(({ image }) => decode(image)));
       now.tokens = rows.filter(({ tokens }) => tokens?.byteLength).map(({ tokens, direction }) => {
-        const [patches, along] = [readFloats(tokens), readFloats(direction)];
-        return { patches, direction: along, dim: along.length };
+        const along = readFloats(direction);
+        return { patches: readFloats(tokens), direction: along, dim: along.length };
       });
     }
   };
+  const live = (column) => {
+    const key = JSON.stringify([specOf(now.asked), now.asked.value, now.asked.channel]);
+    if (now.live?.key !== key || now.live.tokens !== now.tokens)
+      now.live = { key, tokens: now.tokens, column: liveColumn(column, now.asked, ...grid(), now.tokens) };
+    return now.live.column;
+  };
   const refreshData = () => {
-    const [rows, cols] = ["grid_rows", "grid_cols"].map((name) => model.get(name));
-    if (dirty.data) {
-      dirty.data = false;
-      now.sent = model.get("columns").map((column) => readColumn(column, rows, cols, model.get("rows").length));
+    const nRows = model.get("rows").length;
+    if (once("data")) {
+      const old = new Map(now.sent.map((column) => [column.key, column]));
+      now.sent = model.get("columns").map((column) => readColumn(column, ...grid(), nRows, old.get(column.key)));
     }
     const about = {
       ...{ answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused") },
-      hasTokens: now.tokens.length > 0 && now.tokens.length === model.get("rows").length,
+      hasTokens: now.tokens.length > 0 && now.tokens.length === nRows,
     };
-    now.statuses = {};
-    const columns = now.sent.map((column) => {
-      const status = statusOf(column, now.asked, about);
-      now.statuses[column.key] = status;
-      if (status !== "live") return column;
-      const key = JSON.stringify([specOf(now.asked), now.asked.value, now.asked.channel]);
-      if (now.live?.key !== key || now.live.tokens !== now.tokens)
-        now.live = { key, tokens: now.tokens, column: liveColumn(column, now.asked, rows, cols, now.tokens) };
-      return now.live.column;
-    });
+    now.statuses = Object.fromEntries(now.sent.map((column) => [column.key, statusOf(column, now.asked, about)]));
     const hidden = model.get("hidden");
+    const columns = now.sent.map((column) => (now.statuses[column.key] === "live" ? live(column) : column));
     now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
   };
   const refreshNodes = () => {
-    const rows = model.get("rows");
-    const [hidden, all] = [model.get("hidden"), now.sent];
-    const built = JSON.stringify([rows.map(({ name }) => name), now.shown.map(({ key }) => key), all.map(({ key }) => key)]);
+    const names = model.get("rows").map(({ name }) => name);
+    const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden")]);
     if (built !== now.built) {
       now.built = built;
-      now.rows = buildRows(body, rows, now.shown);
+      now.rows = buildRows(body, names, now.shown);
       now.rows.forEach((row, at) => row.cells.forEach((cell, key) => listen(cell.canvas, at, key)));
-      buildChips(chips, all, hidden, toggleColumn);
+      buildChips(chips, now.sent, model.get("hidden"), toggleColumn);
+      now.words = "";
     }
+    const words = now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat();
+    if (now.words && now.words.every((word, at) => word === words[at])) return;
+    now.words = words;
     const waiting = Object.values(now.statuses).some((status) => status in STATUS);
     el.closest(".mswin-explorer")?.classList.toggle("mswin-waiting", waiting);
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
-      writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, rows[at].name, at))));
+      writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, names[at], at))));
+  };
+  const refreshLook = () => {
+    if (once("look")) now.look = readLook(model);
+    if (once("theme")) now.theme = themeOf(el);
+    const [columns, widest] = [now.shown.length + 1, model.get("width")];
+    if (!once("size") && now.fit === `${columns} ${widest}`) return;
+    now.fit = `${columns} ${widest}`;
+    now.size = layoutOf(fittedWidth(el.clientWidth, columns, widest), ...grid());
+    el.style.setProperty("--mswin-width", `${now.size.width}px`);
   };
   const paint = () => {
-    const [rows, cols] = ["grid_rows", "grid_cols"].map((name) => model.get(name));
-    const [look, theme, pinned] = [readLook(model), themeOf(el), model.get("pinned")];
-    const size = (now.size = layoutOf(fittedWidth(el.clientWidth, now.shown.length + 1, model.get("width")), rows, cols));
-    el.style.setProperty("--mswin-width", `${size.width}px`);
-    const order = model.get("order");
-    now.rows.forEach(({ image, cells }, at) => {
-      const picture = { image: now.pictures[at], order };
-      paintImage(image, picture, now.hover, [rows, cols], { size, theme });
+    const [pinned, order] = [model.get("pinned"), model.get("order")];
+    const page = { size: now.size, theme: now.theme };
+    now.rows.forEach((row, at) => {
+      const behind = [now.pictures[at], order, now.size, now.theme];
+      if (isNew(row.backdrop, behind)) paintBackdrop(row.backdrop, { image: now.pictures[at], order }, grid(), page);
+      const common = [...behind, now.hover];
+      if (isNew(row, common)) paintImage(row.image, row.backdrop, now.hover, grid(), page);
       for (const column of now.shown) {
         const isPinned = pinned && pinned.key === column.key && pinned.row === at;
         const marks = { hover: now.hover, pinned: isPinned ? pinned.window : -1 };
         const panel = { ...column, cells: column.cells[at] };
-        paintHeatmap(cells.get(column.key).canvas, panel, look, picture, marks, { size, theme });
+        const cell = row.cells.get(column.key);
+        const drawn = [...common, now.look, panel.geometry, panel.cells, panel.range?.lo, panel.range?.hi, marks.pinned];
+        if (isNew(cell, drawn)) paintHeatmap(cell.canvas, panel, now.look, row.backdrop, marks, page);
       }
     });
   };
@@ -217,6 +241,7 @@ function render({ model, el }) {
       await refreshRows();
       refreshData();
       refreshNodes();
+      refreshLook();
       paint();
       el.dataset.drawn = String(Number(el.dataset.drawn ?? 0) + 1); // lets a test wait for the drawing
     } finally {
@@ -254,7 +279,6 @@ function render({ model, el }) {
     model.save_changes();
   };
   const listen = (canvas, row, key) => {
-    const grid = () => [model.get("grid_rows"), model.get("grid_cols")];
     const follow = ({ type, offsetX, offsetY, clientX, clientY }) => {
       if (!now.size) return;
       const inside = type !== "pointerleave";
@@ -287,14 +311,15 @@ function render({ model, el }) {
   };
 
   // ---- life ----
-  const mark = (name) => () => {
-    dirty[name] = true;
+  const mark = (...names) => () => {
+    names.forEach((name) => (dirty[name] = true));
     schedule();
   };
   const listeners = [
     ...DATA.map((name) => [`change:${name}`, mark("data")]),
-    ...DISPLAY.map((name) => [`change:${name}`, schedule]),
-    ["change:rows", () => (mark("rows")(), mark("data")())],
+    ...LOOK.map((name) => [`change:${name}`, mark("look")]),
+    ...VIEW.map((name) => [`change:${name}`, schedule]),
+    ["change:rows", mark("rows", "data")],
     ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
   ];
   listeners.forEach(([event, react]) => model.on(event, react));
@@ -302,9 +327,9 @@ function render({ model, el }) {
     now.asked = asked;
     schedule();
   });
-  const sight = new ResizeObserver(schedule); // first shown, shown again, or another width
+  const sight = new ResizeObserver(mark("size", "theme")); // first shown, shown again, or another width
   sight.observe(el);
-  const theme = new MutationObserver(schedule);
+  const theme = new MutationObserver(mark("theme"));
   theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind"] });
   schedule();
   return () => {

@@ -26,16 +26,22 @@ export function layoutOf(width, rows, cols) {
   return { width, height, total: height + BAR.gap + BAR.height + BAR.text };
 }
 
-// What the display traits say; the colours are matplotlib's own bytes.
+const tables = new Map(); // colour map -> CSS colours; matplotlib's own bytes
+
+function coloursOf(name, cmaps, lut) {
+  if (!tables.has(name)) {
+    const own = new Uint8Array(bytesOf(lut)).subarray(768 * cmaps.indexOf(name));
+    tables.set(name, Array.from({ length: 256 }, (_, i) => `rgb(${own[3 * i]} ${own[3 * i + 1]} ${own[3 * i + 2]})`));
+  }
+  const css = tables.get(name);
+  return (place) => css[colourIndex(place)];
+}
+
+// What the display traits say.
 export function readLook(model) {
-  const names = ["opacity", "threshold", "outline", "shared", "cmap", "cmaps"];
+  const names = ["opacity", "threshold", "outline", "cmap", "cmaps"];
   const look = Object.fromEntries(names.map((name) => [name, model.get(name)]));
-  const lut = new Uint8Array(bytesOf(model.get("lut")));
-  const colours = (signed) => {
-    const start = 768 * look.cmaps.indexOf(mapName(look.cmap, look.cmaps, signed));
-    const css = Array.from({ length: 256 }, (_, i) => `rgb(${lut.slice(start + 3 * i, start + 3 * i + 3).join(" ")})`);
-    return (place) => css[colourIndex(place)];
-  };
+  const colours = (signed) => coloursOf(mapName(look.cmap, look.cmaps, signed), look.cmaps, model.get("lut"));
   return { ...look, colours: { signed: colours(true), plain: colours(false) } };
 }
 
@@ -179,8 +185,13 @@ function paintBar({ ctx }, { width, height }, panel, look, theme) {
   if (panel.signed && taken + 36 < width) write("0", width / 2, "center");
 }
 
+// The picture at device resolution, painted once for all panels of a row.
+export function paintBackdrop(canvas, picture, [rows, cols], { size, theme }) {
+  paintPicture(prepared(canvas, { ...size, total: size.height }, rows, cols, size.height), size, picture, theme);
+}
+
 // One heatmap. `panel`: geometry, cells, range, signed; `marks`: hovered token and pinned window, -1 for none.
-export function paintHeatmap(canvas, panel, look, picture, marks, { size, theme }) {
+export function paintHeatmap(canvas, panel, look, backdrop, marks, { size, theme }) {
   const { rows, cols } = panel.geometry;
   const page = prepared(canvas, size, rows, cols, size.height);
   const { ctx } = page;
@@ -188,7 +199,7 @@ export function paintHeatmap(canvas, panel, look, picture, marks, { size, theme 
   ctx.beginPath();
   ctx.rect(0, 0, size.width, size.height);
   ctx.clip();
-  paintPicture(page, size, picture, theme);
+  ctx.drawImage(backdrop, 0, 0, size.width, size.height);
   paintCells(page, panel, look);
   paintMarks(page, panel, look, marks);
   ctx.restore();
@@ -196,9 +207,9 @@ export function paintHeatmap(canvas, panel, look, picture, marks, { size, theme 
 }
 
 // The picture alone, with the hovered patch marked.
-export function paintImage(canvas, picture, hover, [rows, cols], { size, theme }) {
+export function paintImage(canvas, backdrop, hover, [rows, cols], { size }) {
   const page = prepared(canvas, { ...size, total: size.height }, rows, cols, size.height);
-  paintPicture(page, size, picture, theme);
+  page.ctx.drawImage(backdrop, 0, 0, size.width, size.height);
   if (hover < 0) return;
   const labels = Array.from({ length: rows * cols }, (_, token) => (token === hover ? "lit" : ""));
   strokeEdges(page, edgesBetween(labels, rows, cols, true), LIT);

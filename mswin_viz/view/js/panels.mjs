@@ -35,12 +35,17 @@ export function specOf(asked) {
 
 const titleOf = ({ scale, tile }) => (tile ? `${tile[0]}x${tile[1]} tiles` : `scale ${scale}`);
 
-// A column as the kernel sent it: one geometry, and for each row its values.
-export function readColumn(column, rows, cols, nRows) {
+const equal = (a, b) => a.length === b.length && a.every((value, at) => Object.is(value, b[at]));
+
+// A column as the kernel sent it: one geometry, and for each row its values. `old` itself where nothing has changed,
+// so that nothing is drawn again.
+export function readColumn(column, rows, cols, nRows, old = null) {
   const geometry = geometryOf(column, rows, cols);
   const all = readFloats(column.values);
+  const kept = old && old.geometry === geometry && old.values.length === nRows && equal(all, old.all);
+  if (kept && ["title", "origin", "unit"].every((name) => old[name] === column[name])) return old;
   const values = Array.from({ length: nRows }, (_, i) => all.subarray(i * geometry.count, (i + 1) * geometry.count));
-  return withCells({ ...column, geometry, values });
+  return withCells({ ...column, geometry, all, values });
 }
 
 // The free column computed here from the patch tokens, as the controls ask for it.

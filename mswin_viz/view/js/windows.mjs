@@ -14,15 +14,28 @@ export function tokensOf({ scale, stride, tile }, rows, cols) {
   return Int32Array.from(corners.flatMap((corner) => inside.map((offset) => corner + offset)));
 }
 
-// Everything drawing needs to know about a panel's windows.
-export function geometryOf(spec, rows, cols) {
+const geometries = new Map(); // those of late: moving a slider to and fro finds them again
+const MOST_GEOMETRIES = 256;
+
+// Everything drawing needs to know about a panel's windows; the same object for the same windows.
+export function geometryOf({ scale, stride, tile }, rows, cols) {
+  const spec = { scale, stride, tile: tile ?? null };
+  const key = JSON.stringify([spec, rows, cols]);
+  if (!geometries.has(key)) {
+    if (geometries.size >= MOST_GEOMETRIES) geometries.clear();
+    geometries.set(key, newGeometry(spec, rows, cols));
+  }
+  return geometries.get(key);
+}
+
+function newGeometry(spec, rows, cols) {
   const windows = tokensOf(spec, rows, cols);
   const scale = spec.tile ? spec.tile[0] * spec.tile[1] : spec.scale;
   const cover = coverage(windows, scale, rows * cols);
   const torn = tornWindows(windows, scale, cols);
   const cut = cover.map((ids) => (ids.length === 1 && torn.has(ids[0]) ? String(ids[0]) : ""));
   return {
-    ...{ spec, rows, cols, windows, scale, cover, torn, edges: windowEdges(cover, rows, cols) },
+    ...{ rows, cols, windows, scale, cover, torn, edges: windowEdges(cover, rows, cols) },
     cuts: torn.size ? edgesBetween(cut, rows, cols, true) : [],
     count: windows.length / scale,
   };
@@ -31,6 +44,7 @@ export function geometryOf(spec, rows, cols) {
 // The windows that fall apart on the grid: runs that wrap a row end without touching themselves.
 export function tornWindows(windows, scale, cols) {
   const torn = new Set();
+  if (scale === 1) return torn;
   for (let w = 0; w < windows.length / scale; w++) {
     const left = new Set(windows.subarray(w * scale, (w + 1) * scale));
     const border = [windows[w * scale]];
