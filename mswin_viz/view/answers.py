@@ -21,6 +21,7 @@ from mswin_viz.view.pictures import Picture, Pictures
 
 __all__ = ["Answers", "Asked", "Look"]
 
+_OTHER = "the other image"
 _NO_PROMPT = (
     "A text target needs a prompt that can be used: got none, so the target is the image's own plain CLS."
 )
@@ -89,6 +90,11 @@ class Look:
     enhanced_scores: np.ndarray
     shuffle: Shuffle | None
     notes: tuple[str, ...]
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the rows are two images that are compared with each other."""
+        return self.target == _OTHER
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +215,7 @@ class Answers:
     def _target(self, asked: Asked, prompts: Prompts) -> tuple[str, Any, Picture | None, str]:
         """Kind, what is given with it, the second picture, and words."""
         if asked.rows == "pair":
-            return "pair", None, None, "each other"
+            return "pair", None, None, _OTHER
         if asked.target == "image":
             return (
                 "image",
@@ -242,4 +248,4 @@ class Answers:
 
 
 def _who(sample: Sample) -> str:
-    return f"id {sample.pid}, camera {sample.camid}" if sample.pid >= 0 else sample.name
+    return f"id {sample.pid} c{sample.camid}" if sample.pid >= 0 else sample.name

@@ -22,7 +22,7 @@ _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
 _VALUES = {
-    "activation length": "norm",
+    "length": "norm",
     "share of cosine": "share",
     "cosine to target": "cosine",
     "one channel": "channel",

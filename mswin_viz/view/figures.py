@@ -186,6 +186,8 @@ def _draw_shares(axis: Axes, look: Look, image: int) -> None:
     axis.tick_params(axis="x", labelsize=6)
     axis.locator_params(axis="x", nbins=4)
     axis.spines[["top", "right"]].set_visible(False)
-    sums = f"plain {look.view.plain_cosine[image]:.3f}, enhanced {look.view.cosine.score[image]:.3f}"
+    sums = f"enhanced {look.view.cosine.score[image]:.3f}"
+    if not look.is_pair:
+        sums = f"plain {look.view.plain_cosine[image]:.3f}, {sums}"
     words = textwrap.fill(f"cosine with {look.target}", 30)
     axis.set_title(f"{words}\n{sums}", fontsize=7)

@@ -107,17 +107,24 @@ def message_html(messages: Sequence[str]) -> str:
 def _shares_html(look: Look, image: int) -> str:
     """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
     cosine = look.view.cosine
-    enhanced, plain = float(cosine.score[image]), float(look.view.plain_cosine[image])
+    enhanced = float(cosine.score[image])
     rows = [*share_rows(look, image), ("= cosine", enhanced)]
     reach = max(abs(value) for _, value in rows) or 1.0
     bars = "".join(_bar(label, value, reach, label.startswith("=")) for label, value in rows)
     note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
     return (
         f'<div class="mswin-shares" style="flex:1 1 260px;max-width:400px"><div class="mswin-score">'
-        f"<b>{escape(look.names[image])}</b>: cosine with <b>{escape(look.target)}</b>: plain CLS {plain:.3f}, "
-        f"enhanced CLS <b>{enhanced:.3f}</b> ({enhanced - plain:+.3f})</div>{bars}"
+        f"<b>{escape(look.names[image])}</b>: cosine with <b>{escape(look.target)}</b>: "
+        f"{_scores_in_words(look, image)}</div>{bars}"
         f'<div style="opacity:.75;font-size:12px">{note}</div></div>'
     )
+
+
+def _scores_in_words(look: Look, image: int) -> str:
+    enhanced, plain = float(look.view.cosine.score[image]), float(look.view.plain_cosine[image])
+    if look.is_pair:  # the other image's CLS is enhanced here; plain with plain is said for both together
+        return f"enhanced CLS <b>{enhanced:.3f}</b>"
+    return f"plain CLS {plain:.3f}, enhanced CLS <b>{enhanced:.3f}</b> ({enhanced - plain:+.3f})"
 
 
 def _prompts_html(look: Look) -> str:
@@ -141,7 +148,7 @@ def _prompts_html(look: Look) -> str:
 
 
 def _pair_html(look: Look) -> str:
-    if len(look.names) != 2 or look.target != "each other":
+    if not look.is_pair:
         return ""
     a, b = look.subject.tokens.cls.double().cpu().numpy()
     plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
@@ -172,8 +179,10 @@ def _slot_name(slot: object) -> str:
 
 def _change(changes: np.ndarray) -> str:
     largest = float(np.max(changes, initial=0.0))
+    if largest == 0:
+        return "unchanged to the last digit"
     if largest < 1e-12:
-        return f"unchanged to the last digit ({largest:.0e} of its length)"
+        return f"unchanged but for rounding ({largest:.0e} of its length)"
     return f"moved by {largest:.2%} of its length"
 
 

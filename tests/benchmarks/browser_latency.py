@@ -67,7 +67,7 @@ def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
     yield _keys(lab, "free scale, shares, three modalities", "kernel", ".mswin-scale", rounds)
     yield _keys(lab, "opacity, three modalities (18 heatmaps)", "browser", ".mswin-opacity", rounds)
     page.locator(".mswin-rows button", has_text="one image").click()
-    _choose(lab, ".mswin-value", "activation length")
+    _choose(lab, ".mswin-value", "length")
     page.locator(".mswin-kernel button", has_text="plain mean").click()
     lab.wait_idle()
     yield _keys(lab, "free scale, plain means", "browser", ".mswin-scale", rounds)
@@ -114,6 +114,7 @@ def _choose(lab: Lab, css: str, words: str) -> None:
 
 
 def _print_table(rows: list[Row]) -> None:
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(
         f"\n{'input event to changed pixels':<64}{'answered by':<13}{'median ms':>10}{'slowest':>9}{'n':>4}"
     )
