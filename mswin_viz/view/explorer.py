@@ -84,7 +84,7 @@ class ScaleExplorer(widgets.VBox):
         )
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._pictures, self.strip)
-        self._html = {name: widgets.HTML() for name in ("message", "numbers", "inspection")}
+        self._html = {name: widgets.HTML() for name in ("message", "scores", "words", "inspection")}
         super().__init__(self._children())
         self.add_class("mswin-explorer")
         self._refresh()
@@ -165,10 +165,15 @@ class ScaleExplorer(widgets.VBox):
         take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
         take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
         badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
-        self._html["numbers"].add_class("mswin-numbers")
-        self._html["inspection"].add_class("mswin-numbers")
+        for name in ("scores", "words", "inspection"):
+            self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
         display = linked_display(self.controls, self.board)
-        middle = [self._html["message"], display, self.board, self._html["inspection"], self._html["numbers"]]
+        middle = [
+            self._html["message"],
+            display,
+            self.board,
+            *(self._html[name] for name in ("inspection", "scores", "words")),
+        ]
         return [badge, take_away, self.strip, self.controls.layout(), *middle]
 
     def _observe(self) -> None:
@@ -286,7 +291,8 @@ class ScaleExplorer(widgets.VBox):
             answered=asked,
             free_is_fused="free" in look.request.slots,
         )
-        self._html["numbers"].value = share_bars.numbers_html(look)
+        self._html["scores"].value = share_bars.numbers_html(look)
+        self._html["words"].value = share_bars.words_html(look)
         self._html["inspection"].value = self._inspection()
         self._say(())
 

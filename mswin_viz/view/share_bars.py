@@ -17,6 +17,7 @@ __all__ = [
     "numbers_html",
     "share_rows",
     "shuffle_words",
+    "words_html",
 ]
 
 _FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
@@ -35,15 +36,22 @@ def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
 
 
 def numbers_html(look: Look) -> str:
-    """Everything said in numbers and words about a look."""
+    """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
     blocks = "".join(_shares_html(look, image) for image in range(len(look.names)))
     parts = [
         f'<div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}{_prompts_html(look)}</div>',
         _pair_html(look),
         _shuffle_html(look),
-        _words_html(look),
     ]
     return f'<div style="{_FONT}">{"".join(parts)}</div>'
+
+
+def words_html(look: Look) -> str:
+    """Every panel's windows in words."""
+    lines = "".join(
+        f"<li><b>{escape(panel.title)}</b>: {escape(panel.words)}</li>" for panel in look.view.panels
+    )
+    return f'<ul class="mswin-words" style="{_FONT};margin:4px 0;padding-left:18px">{lines}</ul>'
 
 
 def inspection_html(inspection: WindowInspection, where: str) -> str:
@@ -66,7 +74,7 @@ def inspection_html(inspection: WindowInspection, where: str) -> str:
         for name, share, change in rows
     )
     return (
-        f'<div class="mswin-inspection" style="{_FONT}"><b>{escape(where)}</b>'
+        f'<div style="{_FONT}"><b>{escape(where)}</b>'
         f'<table style="{_FONT}"><tr><th></th><th style="{_CELL}">exact share</th>'
         f'<th style="{_CELL}">change when it is removed</th></tr>{lines}</table>'
         f"<div>Without it {gates}, {why}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}</div></div>"
@@ -162,13 +170,6 @@ def _pair_html(look: Look) -> str:
 def _shuffle_html(look: Look) -> str:
     words = shuffle_words(look)
     return f'<div class="mswin-shuffle-words">{escape(words)}</div>' if words else ""
-
-
-def _words_html(look: Look) -> str:
-    lines = "".join(
-        f"<li><b>{escape(panel.title)}</b>: {escape(panel.words)}</li>" for panel in look.view.panels
-    )
-    return f'<ul class="mswin-words" style="margin:4px 0;padding-left:18px">{lines}</ul>'
 
 
 def _slot_name(slot: object) -> str:

@@ -100,7 +100,10 @@ def _held(lab: Lab, rounds: int) -> list[float]:
     for at in range(rounds):
         lab.move_slider(".mswin-scale", keys=MOVES if at % 2 == 0 else -MOVES, wait=False)
         last = time.perf_counter()
-        lab.page.locator(".mswin-heatmap[data-key=free]:not(.mswin-heatmap-stale)").wait_for()
+        words = f"scale {lab.slider_value('.mswin-scale'):.0f}"
+        lab.page.locator(
+            f".mswin-heatmap[data-key=free]:not(.mswin-heatmap-stale) >> text='{words}'"
+        ).wait_for()
         times.append(1000 * (time.perf_counter() - last))
         lab.wait_idle()
         shown = lab.ask("explorer.view.panel('free').geometry.scale")

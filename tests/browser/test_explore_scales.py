@@ -115,7 +115,7 @@ def test_the_mouse_moves_the_scale_and_repaints_the_free_heatmap_only(explorer: 
     assert scale > 80
     assert (explorer.canvas(FREE) != free).any()
     assert (explorer.canvas(SCALE_8) == trained).all()
-    assert f"scale {scale:.0f}:" in text(explorer, ".mswin-words")
+    assert f"scale {scale:.0f}:" in text(explorer, "ul.mswin-words")
 
 
 def test_what_only_changes_the_display_is_drawn_while_the_kernel_is_held(explorer: Lab) -> None:
@@ -193,7 +193,10 @@ def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
 def test_sixty_moves_of_the_slider_end_on_the_right_picture(explorer: Lab) -> None:
     explorer.move_slider(".mswin-scale", keys=60, wait=False)
     last_move = time.monotonic()
-    explorer.page.locator(".mswin-heatmap[data-key=free]:not(.mswin-heatmap-stale)").wait_for()
+    words = f"scale {explorer.slider_value('.mswin-scale'):.0f}"
+    explorer.page.locator(
+        f".mswin-heatmap[data-key=free]:not(.mswin-heatmap-stale) >> text='{words}'"
+    ).wait_for()
     took = time.monotonic() - last_move
     explorer.wait_idle()
     scale = explorer.slider_value(".mswin-scale")
@@ -337,7 +340,7 @@ def test_tiles_are_two_dimensional_and_labelled_as_not_trained(explorer: Lab) ->
     choose(explorer, ".mswin-windows", "2-D tiles")
     assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-title") == "4x4 tiles"
     assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-origin") == "mean"
-    assert "not in the trained model" in text(explorer, ".mswin-words")
+    assert "not in the trained model" in text(explorer, "ul.mswin-words")
     size = explorer.canvas(FREE).shape[1] / COLS
     explorer.page.locator(FREE).hover(position={"x": 1.5 * size, "y": 5.5 * size})
     said = text(explorer, ".mswin-board-tip").replace("\N{EN DASH}", "-")
@@ -350,7 +353,7 @@ def test_an_overlapping_stride_repaints_and_is_labelled(explorer: Lab) -> None:
     explorer.page.locator(".mswin-stride input").press("Enter")
     explorer.wait_idle()
     assert (explorer.canvas(FREE) != before).any()
-    assert "not in the trained model" in text(explorer, ".mswin-words")
+    assert "not in the trained model" in text(explorer, "ul.mswin-words")
 
 
 # ---- 6: take it away ----------------------------------------------------------------------------

@@ -212,7 +212,7 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
     wanted = torch.cosine_similarity(a, b, dim=0).item()
     for side in (0, 1):
         assert sum(share for _, share in share_rows(explorer.look, side)) == pytest.approx(wanted, abs=1e-5)
-    assert "Similarity of the two" in explorer._html["numbers"].value
+    assert "Similarity of the two" in explorer._html["scores"].value
 
 
 @pytest.mark.parametrize("target", ["text", "image", "shift", "channel", "own"])
@@ -221,7 +221,7 @@ def test_shares_add_up_for_every_target(explorer, target) -> None:
     assert message(explorer) == ""
     total = sum(share for _, share in share_rows(explorer.look))
     assert total == pytest.approx(explorer.view.cosine.score[0], rel=1e-6)
-    assert explorer.look.target in explorer._html["numbers"].value.replace("&#x27;", "'")
+    assert explorer.look.target in explorer._html["scores"].value.replace("&#x27;", "'")
 
 
 def test_the_shift_is_what_the_enhanced_cls_adds(explorer) -> None:
@@ -242,7 +242,7 @@ def test_several_prompts_are_scored_for_plain_and_enhanced_side_by_side(explorer
     ):
         np.testing.assert_allclose(scores[:, 0], torch.cosine_similarity(cls, texts), atol=1e-5)
     assert explorer.look.target == lines[0]
-    assert all(line in explorer._html["numbers"].value for line in lines)
+    assert all(line in explorer._html["scores"].value for line in lines)
 
 
 def test_shuffled_windows_leave_their_own_slot_and_move_the_others(explorer) -> None:
@@ -250,7 +250,7 @@ def test_shuffled_windows_leave_their_own_slot_and_move_the_others(explorer) -> 
     # windows of 8 hold whole windows of 4, so that only scale 16 sees other runs
     assert explorer.look.shuffle.pooled_change[0, :2].tolist() == [0, 0]
     assert explorer.look.shuffle.pooled_change[0, 2] > 1e-3
-    assert "scale 8 unchanged to the last digit" in explorer._html["numbers"].value
+    assert "scale 8 unchanged to the last digit" in explorer._html["scores"].value
     assert sorted(explorer.board.order) == list(range(128))
     explorer.controls.shuffle.value = 16
     assert explorer.look.shuffle.enhanced_change[0] == 0
@@ -264,7 +264,7 @@ def test_tiles_are_shown_as_untrained_means(explorer) -> None:
     explorer.controls.tile_cols.value = 8
     panel = explorer.view.panel("free")
     assert (panel.title, panel.origin, panel.geometry.n_windows) == ("8x8 tiles", "mean", 2)
-    assert "not in the trained model" in explorer._html["numbers"].value
+    assert "not in the trained model" in explorer._html["words"].value
 
 
 def test_patch_tokens_are_sent_with_plain_means_only(explorer) -> None:
@@ -357,7 +357,7 @@ def test_a_state_rebuilds_the_view(model, explorer) -> None:
     assert again.state == explorer.state
     for ours, theirs in zip(again.view.panels, explorer.view.panels, strict=True):
         np.testing.assert_array_equal(ours.values, theirs.values)
-    assert again._html["numbers"].value == explorer._html["numbers"].value
+    assert again._html["scores"].value == explorer._html["scores"].value
     assert again._html["inspection"].value == explorer._html["inspection"].value
 
 

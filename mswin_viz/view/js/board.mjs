@@ -5,6 +5,7 @@ import { captionOf, labelOf, liveColumn, readColumn, specOf, statusOf, withRange
 import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
+const PATIENCE = 150; // ms until what is out of date pales
 const STATUS = { busy: "working …", stale: "out of date" };
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
@@ -204,10 +205,17 @@ function render({ model, el }) {
     const words = now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat();
     if (now.words && now.words.every((word, at) => word === words[at])) return;
     now.words = words;
-    const waiting = Object.values(now.statuses).some((status) => status in STATUS);
-    el.closest(".mswin-explorer")?.classList.toggle("mswin-waiting", waiting);
+    pale(Object.values(now.statuses).some((status) => status in STATUS));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
       writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, names[at], at))));
+  };
+  // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
+  // flicker.
+  const pale = (waiting) => {
+    const mark = () => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle("mswin-waiting", waiting));
+    clearTimeout(now.paling);
+    if (waiting) now.paling = setTimeout(mark, PATIENCE);
+    else mark();
   };
   const refreshLook = () => {
     if (once("look")) now.look = readLook(model);
@@ -336,6 +344,7 @@ function render({ model, el }) {
     stop.abort();
     listeners.forEach(([event, react]) => model.off(event, react));
     cancelAnimationFrame(frame);
+    clearTimeout(now.paling);
     sight.disconnect();
     theme.disconnect();
   };
