@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.decomposition import Decomposition, decompose_fusion
 from mswin_viz.analysis.fusion import Slot, slot_pooled
 from mswin_viz.analysis.panels import (
@@ -67,11 +66,6 @@ class ScaleView:
         if key not in found:
             raise OptionError(f"a panel is one of {', '.join(found)}: got {key!r}")
         return found[key]
-
-    def range_of(self, unit: str) -> tuple[float, float]:
-        """One colour range for all panels of a unit, all images."""
-        values = [panel.values for panel in self.panels if panel.unit == unit]
-        return shared_range(values, signed=unit != "norm")
 
 
 @dataclass(frozen=True, eq=False)

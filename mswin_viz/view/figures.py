@@ -189,5 +189,5 @@ def _draw_shares(axis: Axes, look: Look, image: int) -> None:
     sums = f"enhanced {look.view.cosine.score[image]:.3f}"
     if not look.is_pair:
         sums = f"plain {look.view.plain_cosine[image]:.3f}, {sums}"
-    words = textwrap.fill(f"cosine with {look.target}", 30)
+    words = textwrap.fill(f"cosine with “{look.target}”", 30)
     axis.set_title(f"{words}\n{sums}", fontsize=7)
