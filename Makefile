@@ -27,6 +27,7 @@ notebooks: $(INSTALLED)  ## execute the notebooks and store text outputs only
 
 benchmarks: $(INSTALLED)
 	$(BIN)/python -m pytest tests/benchmarks --override-ini='norecursedirs=.*' --benchmark-only -q -s
+	$(BIN)/python tests/benchmarks/browser_latency.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
