@@ -36,7 +36,11 @@ def opened(lab: Lab) -> Lab:
     lab.open("explore_scales.ipynb")
     lab.run_all(timeout=300)
     lab.check()
-    lab.execute("first_state = explorer.state")
+    lab.execute(
+        "with explorer._held():\n"
+        "    explorer.strip.selected, explorer.controls.value.value = 0, 'norm'\n"
+        "first_state = explorer.state"
+    )
     lab.wait_idle()
     return lab
 
