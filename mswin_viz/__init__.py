@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "analysis.activations": ["WindowActivations", "window_activations"],
+        "analysis.attribution": ["Attribution", "attribute"],
+        "analysis.attribution_target": ["Target"],
         "analysis.decomposition": ["Decomposition", "decompose"],
         "analysis.retrieval": ["RetrievalReport", "retrieval"],
         "analysis.windows": ["WindowGeometry", "windows"],
