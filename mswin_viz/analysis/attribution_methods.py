@@ -23,7 +23,7 @@ from mswin_viz.analysis.attribution_settings import Settings
 from mswin_viz.analysis.scored_inputs import ScoredInputs, baseline_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 __all__ = ["CAPTUM_METHODS", "CaptumMethod", "seeded_captum"]
 
@@ -107,7 +107,7 @@ def _occlusion(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
         strides=(scored.inputs.shape[1], step, step),
         baselines=baseline_of(scored, settings.baseline),
         additional_forward_args=scored.context,
-        perturbations_per_eval=max(1, rows // len(scored)),
+        perturbations_per_eval=_at_once(scored, rows, _n_occluders(scored, settings)),
     )
     return scored.summed(each / each.shape[1])
 
@@ -118,7 +118,7 @@ def _feature_ablation(scored: ScoredInputs, settings: Settings, rows: int) -> Va
         baselines=baseline_of(scored, settings.baseline),
         additional_forward_args=scored.context,
         feature_mask=scored.groups,
-        perturbations_per_eval=max(1, rows // len(scored)),
+        perturbations_per_eval=_at_once(scored, rows, scored.n_groups),
     )
     return scored.summed(each / scored.group_sizes)  # Captum gives each element its whole unit's number
 
@@ -130,7 +130,7 @@ def _shapley(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
         additional_forward_args=scored.context,
         feature_mask=scored.groups,
         n_samples=settings.n_samples,
-        perturbations_per_eval=max(1, rows // len(scored)),
+        perturbations_per_eval=_at_once(scored, rows, scored.n_groups),
     )
     return scored.summed(each / scored.group_sizes)
 
@@ -147,6 +147,11 @@ def _gradcam(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
         _leaf(scored), additional_forward_args=scored.context
     )
     return each.detach().flatten(1), each.new_zeros(len(each))
+
+
+def _at_once(scored: ScoredInputs, rows: int, needed: int) -> int:
+    """Perturbations of every image in one pass; Captum makes room for as many, needed or not."""
+    return max(1, min(rows // len(scored), needed))
 
 
 def _leaf(scored: ScoredInputs) -> torch.Tensor:
