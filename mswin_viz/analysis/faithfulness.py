@@ -34,7 +34,6 @@ __all__ = [
     "Faithfulness",
     "bootstrap_interval",
     "faithfulness",
-    "unexplained",
 ]
 
 REFERENCES = ("random order", "centre prior")
@@ -85,7 +84,10 @@ class Faithfulness:
     curves
         ``(name, baseline)`` -> curves, references included.
     unexplained
-        Name -> :func:`unexplained`, with the first baseline, ``[B]``.
+        Name -> Captum's infidelity over random removals with the first baseline, as a fraction of the score's
+        own mean square change, ``[B]``. 0: the map's values, times one factor, tell every change; 1: no better
+        than a map of zeros. The factor (``normalize=True``) makes maps in other units comparable. Yeh et al.
+        (2019), "On the (In)fidelity and Sensitivity of Explanations".
     seed
         Of random orders and resampling.
     """
@@ -157,32 +159,30 @@ def faithfulness(
             curves[name, baseline] = _curves(scored, base, values, chosen["n_steps"], rows)
         curves[REFERENCES[0], baseline] = _random_curves(scored, base, chosen, rows)
     base = baseline_of(scored, chosen["baselines"][0])
-    left = {name: unexplained(scored, base, values, chosen, rows) for name, values in maps.items()}
+    left = _unexplained(scored, base, maps, chosen, rows)
     return Faithfulness(tuple(maps), tuple(chosen["baselines"]), units, curves, left, chosen["seed"])
 
 
-def unexplained(
+def _unexplained(
     scored: ScoredInputs,
     base: Float[torch.Tensor, "batch ..."],
-    values: Float[np.ndarray, "batch unit"],
+    maps: Mapping[str, Float[np.ndarray, "batch unit"]],
     options: Mapping[str, int],
     rows: int,
-) -> Float[np.ndarray, " batch"]:
-    """Captum's infidelity of a map over random removals, as a fraction of the score's own mean square change.
-
-    0: the map's values, times one factor, tell every change; 1: no better than a map of zeros. The factor
-    makes maps in other units comparable (``normalize=True``). Yeh et al. (2019), "On the (In)fidelity and
-    Sensitivity of Explanations".
-    """
-    index = scored.groups.to(scored.inputs.device)
-    present = torch.ones(len(scored), scored.n_groups, device=scored.inputs.device)
+) -> dict[str, Float[np.ndarray, " batch"]]:
+    """Captum's infidelity of maps over random removals, the same for each, over that of a map of zeros."""
+    index, present = scored.groups[0], torch.ones(len(scored), scored.n_groups, device=scored.inputs.device)
+    seen: dict[bytes, torch.Tensor] = {}
 
     def score_of(
         kept: torch.Tensor, x: torch.Tensor, base: torch.Tensor, *context: torch.Tensor
     ) -> torch.Tensor:
-        return scored.score(base + kept[:, index[0]] * (x - base), *context)
+        key = kept.bool().cpu().numpy().tobytes()
+        if key not in seen:
+            seen[key] = scored.score(base + kept[:, index] * (x - base), *context)
+        return seen[key]
 
-    def measured(attributed: torch.Tensor, *, normalize: bool) -> torch.Tensor:
+    def measured(values: np.ndarray, *, normalize: bool) -> torch.Tensor:
         generator = torch.Generator().manual_seed(options["seed"])
 
         def removals(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -191,14 +191,15 @@ def unexplained(
             return gone, kept - gone
 
         return infidelity(
-            score_of, removals, present, attributed, additional_forward_args=(scored.inputs, base, *scored.context),
-            n_perturb_samples=options["n_perturbations"], normalize=normalize,
+            score_of, removals, present, torch.from_numpy(np.array(values)).to(present), normalize=normalize,
+            additional_forward_args=(scored.inputs, base, *scored.context),
+            n_perturb_samples=options["n_perturbations"],
             max_examples_per_batch=min(max(rows, len(scored)), len(scored) * options["n_perturbations"]),
         )  # fmt: skip
 
-    attributed = torch.from_numpy(np.array(values)).to(present)
-    left = measured(attributed, normalize=True) / measured(torch.zeros_like(present), normalize=False)
-    return left.double().cpu().numpy()
+    of_zeros = measured(np.zeros(present.shape), normalize=False)
+    left = {name: measured(values, normalize=True) / of_zeros for name, values in maps.items()}
+    return {name: values.double().cpu().numpy() for name, values in left.items()}
 
 
 def bootstrap_interval(
