@@ -51,7 +51,10 @@ class Ranking:
         head += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
         head += ["unexplained", *(["shuffled"] if self.randomisation else []), "s/image"]
         names = (*self.faithfulness.ranked(), REFERENCES[0])
-        lines = [head, ["---"] * len(head), *(self._row(name) for name in names)]
+        rows = [head, *(self._row(name) for name in names)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+        lines.insert(1, ["-" * width for width in widths])
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     def _row(self, name: str) -> list[str]:

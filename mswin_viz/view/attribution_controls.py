@@ -17,7 +17,7 @@ from mswin_viz.model.stages import n_blocks
 __all__ = ["AttributionControls", "make_attribution_controls"]
 
 _WIDE = {"description_width": "84px"}
-_ROW = {"width": "400px"}
+_ROW = {"width": "420px"}
 _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
 
@@ -62,12 +62,12 @@ def make_attribution_controls(
     features = (*FEATURES, "both") if has_addon else ("plain",)
     made = AttributionControls(
         sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
-        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}),
+        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}, layout=_ROW),
         pair=widgets.Dropdown(options=[("the text below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
         prompt=widgets.Text(
             prompt, description="text", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
-        features=widgets.ToggleButtons(options=features, description="CLS", style={**_WIDE, "button_width": "76px"}),
+        features=widgets.ToggleButtons(options=features, description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_ROW),
         methods=widgets.SelectMultiple(
             options=METHODS, value=_FIRST, rows=len(METHODS), description="methods", style=_WIDE, layout=_ROW
         ),

@@ -21,7 +21,8 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.attribution_controls import make_attribution_controls
-from mswin_viz.view.attribution_figures import figure_png, maps_figure
+from mswin_viz.view.attribution_figures import maps_figure
+from mswin_viz.view.notebook_figure import figure_png
 from mswin_viz.view.share_bars import badge_html, message_html
 
 __all__ = ["AttributionExplorer"]
@@ -86,7 +87,7 @@ class AttributionExplorer(widgets.VBox):
             has_text=model.tower.has_text, has_addon=model.addon is not None,
         )  # fmt: skip
         self._messages = widgets.HTML()
-        self._picture = widgets.Image(format="png", layout={"max_width": "100%"})
+        self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
         super().__init__(
             [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
@@ -213,6 +214,7 @@ class AttributionExplorer(widgets.VBox):
         self.maps, self._shown = maps, shown
         provenance = f"cosine with {request.words}; {self.model.provenance}"
         self._picture.value = figure_png(maps_figure(shown, maps, provenance=provenance))
+        self._picture.layout.display = None
 
 
 def _tried(

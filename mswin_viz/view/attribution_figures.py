@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -20,11 +19,12 @@ from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_
 from mswin_viz.analysis.randomisation import Randomisation
 from mswin_viz.analysis.share_gap import ShareGap
 from mswin_viz.view.heatmap import CMAPS
+from mswin_viz.view.notebook_figure import NotebookFigure
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["curves_figure", "figure_png", "gap_figure", "maps_figure", "randomisation_figure"]
+__all__ = ["curves_figure", "gap_figure", "maps_figure", "randomisation_figure"]
 
 _SIGNED = colormaps[CMAPS[-1]]
 _REACH = 99.5
@@ -51,7 +51,7 @@ def maps_figure(images: Sequence[Image.Image], maps: Maps, *, provenance: str = 
         Printed small below.
     """
     n_rows, n_cols = len(images), len(maps) + 1
-    figure = _blank(1.4 * n_cols + 0.5, 2.75 * n_rows + 0.7)
+    figure = _blank(1.45 * n_cols + 0.5, 2.75 * n_rows + 0.7)
     axes = figure.subplots(n_rows, n_cols, squeeze=False)
     for row, image in enumerate(images):
         axes[row, 0].imshow(image)
@@ -72,7 +72,7 @@ def randomisation_figure(
     axes = figure.subplots(len(check.original), len(parts) + 2, squeeze=False)
     for line, (name, original) in enumerate(check.original.items()):
         axes[line, 0].imshow(image)
-        axes[line, 0].set_title(textwrap.fill(_words(name), 20), fontsize=8)
+        axes[line, 0].set_title(textwrap.fill(_words(name), 22), fontsize=8)
         _draw_map(axes[line, 1], image, original, row)
         axes[line, 1].set_title("trained", fontsize=8)
         for axis, part in zip(axes[line, 2:], parts, strict=True):
@@ -140,15 +140,8 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     return figure
 
 
-def figure_png(figure: Figure, *, dpi: int = 110) -> bytes:
-    """A figure as a PNG file, for a widget or a browser."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dpi)
-    return file.getvalue()
-
-
 def _blank(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained", dpi=100)
+    return NotebookFigure(figsize=(width, height), layout="constrained", dpi=100)
 
 
 def _draw_map(axis: Axes, image: Image.Image, attribution: Attribution, row: int) -> None:
@@ -171,7 +164,7 @@ def _reach(attribution: Attribution, row: int) -> float:
 
 
 def _map_title(title: str, attribution: Attribution, row: int) -> str:
-    lines = [textwrap.fill(_words(title), 20)] if title else []
+    lines = [textwrap.fill(_words(title), 22)] if title else []
     lines.append(f"{attribution.level}, ±{_reach(attribution, row):.1e}")
     delta = attribution.delta[row]
     if attribution.method in ("integrated_gradients", "shapley"):

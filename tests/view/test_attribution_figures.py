@@ -16,7 +16,6 @@ from mswin_viz.analysis.share_gap import ShareGap
 from mswin_viz.analysis.windows import windows
 from mswin_viz.view.attribution_figures import (
     curves_figure,
-    figure_png,
     gap_figure,
     maps_figure,
     randomisation_figure,
@@ -115,4 +114,4 @@ def test_randomised_maps_carry_their_rank_correlation(maps) -> None:
         "trained",
         "CLIP shuffled\nrank corr. +0.25",
     ]
-    assert figure_png(figure).startswith(b"\x89PNG")
+    assert figure._repr_png_().startswith(b"\x89PNG")
