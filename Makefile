@@ -6,13 +6,16 @@ INSTALLED := $(VENV)/.installed
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test lint format notebooks benchmarks clean
+.PHONY: lab test smoke lint format notebooks benchmarks clean
 
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
 
 test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
 	$(BIN)/python -m pytest --nbval
+
+smoke: $(INSTALLED)  ## the recipe of the embedded model learns something in a minute or two
+	$(BIN)/python -m pytest -m smoke
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -27,6 +30,7 @@ notebooks: $(INSTALLED)  ## execute the notebooks and store text outputs only
 
 benchmarks: $(INSTALLED)
 	$(BIN)/python -m pytest tests/benchmarks --override-ini='norecursedirs=.*' --benchmark-only -q -s
+	$(BIN)/python tests/benchmarks/browser_latency.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -94,7 +94,7 @@ def train_embedded(
     ],
     steps: Annotated[
         int, typer.Option(help="Training steps of the CLIP; the schedules stretch with them.")
-    ] = 3400,
+    ] = 3000,
     precision: Annotated[
         str, typer.Option(help="bfloat16 as shipped, or float32: faster where there are no bfloat16 units.")
     ] = "bfloat16",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WindowActivations",
+    "mean_activations",
     "nearest_trained_scale",
     "reduce_activations",
     "resampled_kernel",
@@ -104,13 +105,23 @@ def window_activations(
             mean = patches.mean(dim=1, keepdim=True)
             return WindowActivations(_array(mean), "fallback", fallback_geometry(tokens.grid), int(scale))
         geometry = windows(tokens.grid, scale, stride=stride)
-        windowed = patches[:, torch.tensor(geometry.tokens, device=patches.device)]  # [B, n, s, D]
         if kernel == "mean" or (module is None and kernel == "auto"):
-            return WindowActivations(_array(windowed.mean(dim=2)), "mean", geometry, geometry.scale)
+            return mean_activations(tokens, addon, geometry)
+        windowed = patches[:, torch.tensor(geometry.tokens, device=patches.device)]  # [B, n, s, D]
         source = _source(module, scale, kernel, source_scale)
         values = _convolved(windowed, module.sliding_windows[module.scales.index(source)])
     origin = "trained" if source == scale else "resampled"
     return WindowActivations(_array(values), origin, geometry, geometry.scale, source)
+
+
+def mean_activations(
+    tokens: Tokens, addon: torch.nn.Module | None, geometry: WindowGeometry
+) -> WindowActivations:
+    """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
+    with torch.no_grad():
+        patches = _seen_patches(tokens, addon)
+        means = patches[:, torch.tensor(geometry.tokens, device=patches.device)].mean(dim=2)
+    return WindowActivations(_array(means), "mean", geometry, geometry.scale)
 
 
 def resampling_matrix(source: int, target: int) -> Float[np.ndarray, "source target"]:

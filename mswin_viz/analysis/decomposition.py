@@ -84,8 +84,8 @@ class Decomposition:
     cls, bias
         Shares of the CLS token and of all biases, ``[B]``.
     windows, tokens
-        Scale -> shares ``[B, n_windows]`` and ``[B, N]``; slots of equal scale are added up, slots that are
-        off are left out.
+        Scale -> shares ``[B, n_windows]`` and ``[B, N]``; slots of the same windows are added up, slots of one
+        scale but other windows stand side by side, slots that are off are left out.
     slots
         The same for each slot in fusion order; None where a slot is off.
     norm, plain_norm, direction_norm
@@ -237,7 +237,7 @@ def _slot_shares(seen: SlotWindows, weights: FusionWeights, r: Float[np.ndarray,
     batch, n_windows, _, _ = seen.tokens.shape
     each = np.einsum("bntd,bdt->bnt", seen.tokens, seen.taps(weights, r)) / n_windows
     on_tokens = np.zeros((batch, seen.geometry.n_tokens))
-    on_tokens[:, seen.geometry.tokens.ravel()] = each.reshape(batch, -1)
+    np.add.at(on_tokens, (slice(None), seen.geometry.tokens.ravel()), each.reshape(batch, -1))  # may overlap
     bias = r @ seen.bias(weights)
     return SlotShares(seen.slot, seen.origin, seen.geometry, each.sum(axis=2), on_tokens, bias)
 
@@ -248,11 +248,7 @@ def _record(
     bias: Float[np.ndarray, " batch"],
     slots: tuple[SlotShares | None, ...],
 ) -> Decomposition:
-    by_window, by_token = {}, {}
-    for shares in (s for s in slots if s is not None):
-        scale = shares.slot.scale
-        by_window[scale] = by_window.get(scale, 0) + shares.windows
-        by_token[scale] = by_token.get(scale, 0) + shares.tokens
+    by_window, by_token = _by_scale([s for s in slots if s is not None])
     cls, score = (v * state.cls).sum(axis=1), (v * state.enhanced).sum(axis=1)
     total = cls + bias + sum(shares.sum(axis=1) for shares in by_window.values())
     size = np.abs(cls) + np.abs(bias) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
@@ -270,6 +266,18 @@ def _record(
         direction_norm=np.linalg.norm(v, axis=1),
         gates=state.gates,
     )
+
+
+def _by_scale(
+    slots: Sequence[SlotShares],
+) -> tuple[dict[int, Float[np.ndarray, "batch window"]], dict[int, Float[np.ndarray, "batch token"]]]:
+    """Shares of windows and of tokens for each scale; windows that differ at one scale stand side by side."""
+    windows, tokens = {}, {}
+    for shares in slots:
+        same = windows.setdefault(shares.slot.scale, {})
+        same[shares.geometry] = same.get(shares.geometry, 0) + shares.windows
+        tokens[shares.slot.scale] = tokens.get(shares.slot.scale, 0) + shares.tokens
+    return {scale: np.concatenate(list(same.values()), axis=1) for scale, same in windows.items()}, tokens
 
 
 def _no_weights(dim: int) -> FusionWeights:

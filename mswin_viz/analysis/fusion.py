@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.activations import Origin, resampling_matrix, windows_module
-from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
+from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, tiles, windows
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
@@ -47,14 +47,32 @@ class Slot:
     kernel
         ``"trained"``: the slot's own kernel, resampled if ``scale`` is not the slot's own; ``"mean"``: the
         plain window mean, without a bias; ``"off"``: the slot's pooled vector is zero.
+    stride
+        Tokens from one window to the next; ``scale`` if None, as in the trained module.
+    tile
+        ``(rows, cols)`` of 2-D windows in place of runs; plain means only, ``scale`` is their product.
     """
 
     scale: int
     kernel: Literal["trained", "mean", "off"] = "trained"
+    stride: int | None = None
+    tile: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.kernel not in _KERNELS:
             raise OptionError(f"a slot's kernel must be one of {', '.join(_KERNELS)}: got {self.kernel!r}")
+        if self.tile is not None and self.kernel == "trained":
+            raise OptionError(f"no kernel is trained on 2-D tiles: got {self.tile}; use kernel='mean'")
+        if self.tile is not None and self.scale != self.tile[0] * self.tile[1]:
+            raise OptionError(
+                f"a tile of {self.tile} has {self.tile[0] * self.tile[1]} tokens: got scale {self.scale}"
+            )
+
+    def geometry(self, grid: tuple[int, int]) -> WindowGeometry:
+        """Which tokens its windows cover."""
+        if self.tile is not None:
+            return tiles(grid, self.tile, stride=self.stride)
+        return windows(grid, self.scale, stride=self.stride)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +290,7 @@ def _slot_windows(
     if own and slot.scale > n_tokens:
         geometry, origin = fallback_geometry(grid), "fallback"
     else:
-        geometry = windows(grid, slot.scale)
+        geometry = slot.geometry(grid)
         origin = "mean" if slot.kernel == "mean" else "trained" if own else "resampled"
     return SlotWindows(slot, index, origin, geometry, patches[:, geometry.tokens])
 

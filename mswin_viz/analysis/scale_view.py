@@ -1,146 +1,71 @@
-"""Everything one look at one image needs: a number for each window of each scale, and the score they share in."""
+"""Everything one look at one or more images needs: a number for each window of each scale, and the score they share in.
+
+An answer has three parts, so that a move of the slider computes only what it changes: :func:`trained_part`
+(the trained kernels), :func:`fused_part` (the fusion and the score), :func:`scale_view` (the free scale).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from mswin_viz.analysis.activations import (
-    nearest_trained_scale,
-    reduce_activations,
-    shared_range,
-    window_activations,
-)
 from mswin_viz.analysis.decomposition import Decomposition, decompose_fusion
-from mswin_viz.analysis.fusion import FusionWeights, Slot, slot_pooled
-from mswin_viz.analysis.windows import WindowGeometry, describe, fallback_geometry, windows
+from mswin_viz.analysis.fusion import Slot, slot_pooled
+from mswin_viz.analysis.panels import (
+    Panel,
+    free_panel,
+    fused_panel,
+    plain_panel,
+    trained_answers,
+    trained_panel,
+)
+from mswin_viz.analysis.view_request import Subject, ViewRequest, place_of_free, slots_of
 from mswin_viz.errors import OptionError
-from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "SLOT_STATES",
-    "VALUES",
-    "FusedPart",
-    "Panel",
-    "ScaleView",
-    "Subject",
-    "TrainedPart",
-    "ViewRequest",
-    "fused_part",
-    "scale_view",
-    "trained_part",
-]
-
-VALUES = ("norm", "share", "cosine", "channel")
-"""What a window's number can be: activation length; its share of the score; cosine to the target; one channel."""
-SLOT_STATES = ("on", "off", "free")
-"""A slot of the fusion: its trained kernel; nothing; or the free scale in its place."""
-
-
-@dataclass(frozen=True)
-class ViewRequest:
-    """What to look at.
-
-    Attributes
-    ----------
-    free_scale
-        The scale the slider stands at, 1..N.
-    kernel
-        Of the free scale: ``"auto"`` (trained where it is, else resampled) or ``"mean"``.
-    value
-        One of ``VALUES``.
-    channel
-        For ``"channel"``.
-    slots
-        One of ``SLOT_STATES`` for each slot of the fusion; empty without an add-on.
-    """
-
-    free_scale: int
-    kernel: str = "auto"
-    value: str = "norm"
-    channel: int = 0
-    slots: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """One scale's heatmap.
-
-    Attributes
-    ----------
-    scale, origin, geometry
-        Which windows, and where their kernel comes from (``"trained"``, ``"resampled from 16"``, ``"mean"``, ...).
-    values
-        One number for each window, ``[n_windows]``; NaN where it has none (a slot that is off has no share).
-    words
-        The windows, the kernel and any caveat, in words.
-    """
-
-    scale: int
-    origin: str
-    geometry: WindowGeometry
-    values: Float[np.ndarray, " window"]
-    words: str
+__all__ = ["FusedPart", "ScaleView", "TrainedPart", "fused_part", "scale_view", "trained_part"]
 
 
 @dataclass(frozen=True, eq=False)
 class ScaleView:
-    """Panels of the trained scales and the free one (last), and the score.
+    """Panels of the trained scales, the free one, the fusion and the plain CLS; and the score.
 
     Attributes
     ----------
     panels
-        Trained scales in fusion order, then the free scale.
-    signed
-        Whether the numbers have a meaningful zero.
-    value_range
-        One colour range for all panels.
+        In that order; without an add-on the free scale and the plain CLS only.
     cosine
-        Shares of the cosine between the enhanced CLS and the target, norm frozen; for one image.
+        Shares of the cosine between each enhanced CLS and the target, norm frozen.
     plain_cosine
-        Cosine of the plain CLS.
-    slot_scales
-        What each slot of the fusion holds, for labels: its scale, or None where it is off.
+        Cosine of each plain CLS, ``[B]``.
+    slots
+        What each slot of the fusion holds.
+    free_place
+        The slot that holds the free windows, or would, and the fusion then; None without an add-on.
     """
 
     panels: tuple[Panel, ...]
-    signed: bool
-    value_range: tuple[float, float]
     cosine: Decomposition
-    plain_cosine: float
-    slot_scales: tuple[int | None, ...]
+    plain_cosine: Float[np.ndarray, " batch"]
+    slots: tuple[Slot, ...]
+    free_place: tuple[int, tuple[Slot, ...]] | None
 
+    def panel(self, key: str) -> Panel:
+        """The panel of that key.
 
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """What is looked at: one image, through one add-on, against one target.
-
-    Attributes
-    ----------
-    tokens
-        Tokens of one image.
-    addon, weights
-        The add-on and its float64 snapshot; both None for plain CLIP.
-    direction
-        The target's direction.
-    """
-
-    tokens: Tokens
-    addon: torch.nn.Module | None
-    weights: FusionWeights | None
-    direction: Float[np.ndarray, " dim"]
-
-    @property
-    def scales(self) -> tuple[int, ...]:
-        """Trained scales, in fusion order."""
-        return () if self.weights is None else self.weights.scales
+        Raises
+        ------
+        OptionError
+            If there is none.
+        """
+        found = {panel.key: panel for panel in self.panels}
+        if key not in found:
+            raise OptionError(f"a panel is one of {', '.join(found)}: got {key!r}")
+        return found[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +75,13 @@ class TrainedPart:
     Attributes
     ----------
     pooled
-        Each slot's pooled vector, ``[1, D]``.
+        Each slot's pooled vector, ``[B, D]``.
     answers
         One number for each window of each trained scale; None for shares, which the fusion decides.
     """
 
-    pooled: tuple[Float[np.ndarray, "1 dim"], ...]
-    answers: tuple[Float[np.ndarray, " window"] | None, ...]
+    pooled: tuple[Float[np.ndarray, "batch dim"], ...]
+    answers: tuple[Float[np.ndarray, "batch window"] | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,41 +91,40 @@ class FusedPart:
     Attributes
     ----------
     panels
-        Those of the trained scales.
+        All but the free scale's.
     decomposition
         Shares of the score, before division by the norm.
-    slots
-        What stands in the fusion.
     trained
         What went into it.
     """
 
     panels: tuple[Panel, ...]
     decomposition: Decomposition
-    slots: tuple[Slot, ...]
     trained: TrainedPart
 
 
 def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
     """The trained kernels' part of a view; depends on the request's value and channel only."""
-    _check(request, len(subject.scales))
+    request.checked(len(subject.scales))
     pooled = [slot_pooled(subject.tokens, subject.weights, i) for i in range(len(subject.scales))]
-    share = request.value == "share"
-    answers = [None if share else _answers(subject, request, scale, "auto") for scale in subject.scales]
-    return TrainedPart(tuple(pooled), tuple(answers))
+    answers = (None,) * len(pooled) if request.value == "share" else trained_answers(subject, request)
+    return TrainedPart(tuple(pooled), answers)
 
 
 def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:
-    """The trained scales' panels and the decomposition; ``trained`` from before if value and channel are the same."""
+    """All panels but the free scale's, and the decomposition; ``trained`` from before if value and channel are the same."""
     trained = trained or trained_part(subject, request)
-    slots = _slots(request, subject.scales)
-    decomposition = _decomposed(subject, request.slots, slots, trained)
-    panels = [_trained_panel(subject, request, decomposition, trained, i) for i in range(len(slots))]
-    return FusedPart(tuple(panels), decomposition, slots, trained)
+    decomposition = _decomposed(subject, slots_of(request, subject.scales), trained)
+    cosine = decomposition.cosine()
+    panels = [
+        trained_panel(subject, request, cosine, i, answers) for i, answers in enumerate(trained.answers)
+    ]
+    fused = [] if subject.weights is None else [fused_panel(subject, cosine)]
+    return FusedPart((*panels, *fused, plain_panel(subject)), decomposition, trained)
 
 
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
-    """Answer a request for one image.
+    """Answer a request.
 
     Parameters
     ----------
@@ -215,127 +139,25 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     OptionError
         If the request names a value or slot state that does not exist.
     ScaleError
-        If the free scale is outside 1..N.
+        If the free scale is outside 1..N or a tile does not fit.
     """
     fused = fused or fused_part(subject, request)
-    decomposition = fused.decomposition
-    panels = (*fused.panels, _free_panel(subject, request, fused))
-    signed = request.value != "norm"
-    held = tuple(None if slot.kernel == "off" else slot.scale for slot in fused.slots)
-    plain = float(decomposition.cls[0] / (decomposition.plain_norm[0] * decomposition.direction_norm[0]))
-    colours = shared_range([panel.values for panel in panels], signed=signed)
-    return ScaleView(panels, signed, colours, decomposition.cosine(), plain, held)
+    parts, place = fused.decomposition, None
+    supposed = parts
+    if subject.weights is not None:
+        place = place_of_free(request, subject.scales)
+        if request.value == "share" and "free" not in request.slots:
+            supposed = _decomposed(subject, place[1], fused.trained)
+    free = free_panel(subject, request, supposed.cosine(), -1 if place is None else place[0])
+    n_scales = len(subject.scales)
+    plain = parts.cls / (parts.plain_norm * parts.direction_norm)
+    panels = (*fused.panels[:n_scales], free, *fused.panels[n_scales:])
+    return ScaleView(panels, parts.cosine(), plain, slots_of(request, subject.scales), place)
 
 
-def _decomposed(
-    subject: Subject, states: Sequence[str], slots: Sequence[Slot], trained: TrainedPart
-) -> Decomposition:
+def _decomposed(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> Decomposition:
     if subject.weights is None:
         return decompose_fusion(subject.tokens, None, subject.direction)
-    pooled = [p if state == "on" else None for p, state in zip(trained.pooled, states, strict=True)]
+    own = subject.weights.trained_slots
+    pooled = [p if slot == mine else None for p, slot, mine in zip(trained.pooled, slots, own, strict=True)]
     return decompose_fusion(subject.tokens, subject.weights, subject.direction, slots=slots, pooled=pooled)
-
-
-def _check(request: ViewRequest, n_slots: int) -> None:
-    if request.value not in VALUES:
-        raise OptionError(f"value must be one of {', '.join(VALUES)}: got {request.value!r}")
-    if len(request.slots) != n_slots or not set(request.slots) <= set(SLOT_STATES):
-        raise OptionError(
-            f"the fusion has {n_slots} slots, each one of {', '.join(SLOT_STATES)}: got {request.slots}"
-        )
-
-
-def _slots(request: ViewRequest, scales: Sequence[int]) -> tuple[Slot, ...]:
-    return tuple(
-        _free_slot(request) if state == "free" else Slot(scale, "trained" if state == "on" else "off")
-        for scale, state in zip(scales, request.slots, strict=True)
-    )
-
-
-def _free_slot(request: ViewRequest) -> Slot:
-    return Slot(request.free_scale, "mean" if request.kernel == "mean" else "trained")
-
-
-def _trained_panel(
-    subject: Subject, request: ViewRequest, decomposition: Decomposition, trained: TrainedPart, index: int
-) -> Panel:
-    grid, scale = subject.tokens.grid, subject.scales[index]
-    falls_back = scale > grid[0] * grid[1]
-    geometry = fallback_geometry(grid) if falls_back else windows(grid, scale)
-    origin = "fallback" if falls_back else "trained"
-    state = request.slots[index]
-    notes = {
-        "on": "",
-        "off": "off: not in the fusion",
-        "free": f"scale {request.free_scale} stands in its slot",
-    }
-    values = trained.answers[index]
-    if values is None:
-        values = _fused_shares(decomposition, index) if state == "on" else np.full(geometry.n_windows, np.nan)
-    return Panel(scale, origin, geometry, values, _in_words(geometry, origin, notes[state]))
-
-
-def _free_panel(subject: Subject, request: ViewRequest, fused: FusedPart) -> Panel:
-    geometry = windows(subject.tokens.grid, request.free_scale)
-    held = [i for i, state in enumerate(request.slots) if state == "free"]
-    origin = _free_origin(subject.weights, request, held)
-    note = "not in the fusion" if subject.weights and not held else ""
-    if request.value == "share":
-        values, note = _free_shares(subject, request, fused, held, geometry)
-    else:
-        values = _answers(subject, request, request.free_scale, request.kernel, held)
-    return Panel(request.free_scale, origin, geometry, values, _in_words(geometry, origin, note))
-
-
-def _free_shares(
-    subject: Subject, request: ViewRequest, fused: FusedPart, held: Sequence[int], geometry: WindowGeometry
-) -> tuple[Float[np.ndarray, " window"], str]:
-    """Shares of the free scale's windows, as it stands in the fusion or as if it did; and a note."""
-    if held:
-        return sum(_fused_shares(fused.decomposition, index) for index in held), ""
-    if subject.weights is None:
-        return np.full(geometry.n_windows, np.nan), "plain CLIP: no window takes part in the score"
-    scale = nearest_trained_scale(subject.scales, request.free_scale)
-    index = subject.scales.index(scale)
-    states = ["free" if i == index else state for i, state in enumerate(request.slots)]
-    slots = [_free_slot(request) if i == index else slot for i, slot in enumerate(fused.slots)]
-    supposed = _decomposed(subject, states, slots, fused.trained)
-    return _fused_shares(supposed, index), f"not in the fusion: shares as if it replaced scale {scale}"
-
-
-def _free_origin(weights: FusionWeights | None, request: ViewRequest, fused: Sequence[int]) -> str:
-    if request.kernel == "mean" or weights is None:
-        return "mean"
-    sources = [weights.scales[i] for i in fused] or [
-        nearest_trained_scale(weights.scales, request.free_scale)
-    ]
-    if all(source == request.free_scale for source in sources):
-        return "trained"
-    return "resampled from " + " and ".join(str(source) for source in sources)
-
-
-def _fused_shares(decomposition: Decomposition, index: int) -> Float[np.ndarray, " window"]:
-    return decomposition.cosine().slots[index].windows[0]
-
-
-def _answers(
-    subject: Subject, request: ViewRequest, scale: int, kernel: str, held: Sequence[int] = ()
-) -> Float[np.ndarray, " window"]:
-    source = subject.scales[held[0]] if held and kernel != "mean" else None
-    activations = window_activations(subject.tokens, subject.addon, scale, kernel=kernel, source_scale=source)
-    return reduce_activations(
-        activations, request.value, direction=subject.direction, channel=request.channel
-    )[0]
-
-
-def _in_words(geometry: WindowGeometry, origin: str, note: str) -> str:
-    kernels = {
-        "trained": "trained kernel",
-        "mean": "plain window mean, untrained",
-        "fallback": "fewer tokens than the scale: plain mean of all tokens",
-    }
-    cols = geometry.grid[1]
-    parts = [describe(geometry), kernels.get(origin, f"kernel {origin}, untrained at this scale")]
-    if geometry.scale % cols == 0 and geometry.n_windows > 1:
-        parts.append("pooling averages the windows, so which one a pattern is in carries no weight")
-    return "; ".join([*parts, *([note] if note else [])])

@@ -1,4 +1,8 @@
-"""Geometry of 1-D windows: which patch tokens each covers, and what that looks like on the 2-D grid."""
+"""Geometry of windows: which patch tokens each covers, and what that looks like on the 2-D grid.
+
+The design's windows are 1-D runs of row-major tokens (:func:`windows`). :func:`tiles` are the 2-D windows that the
+trained module does not have.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from mswin_viz.errors import ScaleError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["WindowGeometry", "describe", "fallback_geometry", "windows"]
+__all__ = ["WindowGeometry", "describe", "fallback_geometry", "tiles", "windows"]
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 _FRACTIONS = {2: "half a row", 3: "a third of a row", 4: "a quarter of a row", 8: "an eighth of a row"}
@@ -29,13 +33,16 @@ class WindowGeometry:
     grid
         ``(rows, cols)``.
     scale, stride
-        Tokens in a window, and tokens from one window's start to the next.
+        Tokens in a window, and tokens from one window's start to the next (for tiles: patches, both ways; 0 where
+        they lie edge to edge).
     tokens
         Token indices of each window, ``[n_windows, scale]``; read-only.
     dropped
         Indices of the tokens that no window covers; read-only.
     pieces
         Number of connected pieces (4-neighbourhood) of each window on the grid, ``[n_windows]``.
+    tile
+        ``(rows, cols)`` of a 2-D tile; None for runs.
     """
 
     grid: tuple[int, int]
@@ -44,6 +51,7 @@ class WindowGeometry:
     tokens: Int[np.ndarray, "window scale"]
     dropped: Int[np.ndarray, " token"]
     pieces: Int[np.ndarray, " window"]
+    tile: tuple[int, int] | None = None
 
     @property
     def n_windows(self) -> int:
@@ -88,6 +96,34 @@ def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> 
     return _windows((rows, cols), int(scale), int(scale if stride is None else stride))
 
 
+def tiles(grid: tuple[int, int], tile: tuple[int, int], *, stride: int | None = None) -> WindowGeometry:
+    """2-D windows of ``tile`` (rows, cols) patches: not in the trained module, whose windows are runs.
+
+    Parameters
+    ----------
+    grid
+        ``(rows, cols)`` of patch tokens, row-major.
+    tile
+        Rows and columns of one tile.
+    stride
+        Patches from one tile to the next, down and across; the tile's own size if None.
+
+    Raises
+    ------
+    ScaleError
+        If the tile does not fit the grid or the stride is below 1.
+    """
+    (rows, cols), (height, width) = grid, tile
+    fits = _is_whole(height) and _is_whole(width) and 1 <= height <= rows and 1 <= width <= cols
+    if not fits:
+        raise ScaleError(
+            f"a tile has 1..{rows} rows and 1..{cols} columns on a {rows}x{cols} grid: got {tile}"
+        )
+    if stride is not None and (not _is_whole(stride) or stride < 1):
+        raise ScaleError(f"a stride is a whole number of patches of at least 1: got {stride!r}")
+    return _tiles((int(rows), int(cols)), (int(height), int(width)), stride)
+
+
 def fallback_geometry(grid: tuple[int, int]) -> WindowGeometry:
     """One pseudo-window of all tokens: what a scale larger than the image sees."""
     return windows(grid, grid[0] * grid[1])
@@ -99,6 +135,8 @@ def describe(geometry: WindowGeometry) -> str:
     For example "32 windows, each half a row of the 16x8 grid", or "49 windows of 4 tokens; 7 wrap a row end
     (two pieces)".
     """
+    if geometry.tile is not None:
+        return "; ".join([*_tiles_in_words(geometry), *_dropped_in_words(geometry)])
     parts = [_shapes_in_words(geometry)]
     if geometry.stride != geometry.scale and geometry.n_windows > 1:
         parts.append(f"one starts every {_counted(geometry.stride, 'token')}")
@@ -109,14 +147,31 @@ def describe(geometry: WindowGeometry) -> str:
 
 @lru_cache(maxsize=512)
 def _windows(grid: tuple[int, int], scale: int, stride: int) -> WindowGeometry:
-    n_tokens = grid[0] * grid[1]
-    starts = np.arange(0, n_tokens - scale + 1, stride)
-    tokens = starts[:, None] + np.arange(scale)
-    dropped = np.setdiff1d(np.arange(n_tokens), tokens)
+    starts = np.arange(0, grid[0] * grid[1] - scale + 1, stride)
+    return _geometry(grid, starts[:, None] + np.arange(scale), stride)
+
+
+@lru_cache(maxsize=512)
+def _tiles(grid: tuple[int, int], tile: tuple[int, int], stride: int | None) -> WindowGeometry:
+    (rows, cols), (height, width) = grid, tile
+    top = np.arange(0, rows - height + 1, stride or height)
+    left = np.arange(0, cols - width + 1, stride or width)
+    corners = (top[:, None] * cols + left).ravel()
+    inside = (np.arange(height)[:, None] * cols + np.arange(width)).ravel()
+    return _geometry(grid, corners[:, None] + inside, stride or 0, tile)
+
+
+def _geometry(
+    grid: tuple[int, int],
+    tokens: Int[np.ndarray, "window scale"],
+    stride: int,
+    tile: tuple[int, int] | None = None,
+) -> WindowGeometry:
+    dropped = np.setdiff1d(np.arange(grid[0] * grid[1]), tokens)
     pieces = _n_pieces(grid, tokens)
     for array in (tokens, dropped, pieces):
         array.setflags(write=False)
-    return WindowGeometry(grid, scale, stride, tokens, dropped, pieces)
+    return WindowGeometry(grid, tokens.shape[1], stride, tokens, dropped, pieces, tile)
 
 
 def _n_pieces(grid: tuple[int, int], tokens: Int[np.ndarray, "window scale"]) -> Int[np.ndarray, " window"]:
@@ -147,6 +202,19 @@ def _shapes_in_words(geometry: WindowGeometry) -> str:
     return f"{count} of {scale} tokens"
 
 
+def _tiles_in_words(geometry: WindowGeometry) -> list[str]:
+    (rows, cols), (height, width) = geometry.grid, geometry.tile
+    said = [
+        f"{_counted(geometry.n_windows, '2-D tile')} of {height}x{width} patches of the {rows}x{cols} grid"
+    ]
+    covered = geometry.tokens.size
+    overlaps = covered > geometry.n_tokens - len(geometry.dropped)
+    return [
+        *said,
+        *([f"overlapping, one every {_counted(geometry.stride, 'patch', 'patches')}"] if overlaps else []),
+    ]
+
+
 def _row_ends_in_words(geometry: WindowGeometry) -> list[str]:
     cols = geometry.grid[1]
     if geometry.scale % cols == 0 and geometry.stride % cols == 0:
@@ -168,14 +236,16 @@ def _dropped_in_words(geometry: WindowGeometry) -> list[str]:
     n_dropped = len(geometry.dropped)
     if n_dropped == 0:
         return []
+    if geometry.tile is not None:
+        return [f"{_counted(n_dropped, 'token')} in no tile"]
     at_the_end = geometry.n_tokens - 1 - int(geometry.tokens[-1, -1])
     if at_the_end == n_dropped:
         return [f"{_counted(n_dropped, 'token')} at the end {'is' if n_dropped == 1 else 'are'} dropped"]
     return [f"{_counted(n_dropped, 'token')} in no window, {at_the_end} of them at the end"]
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+def _counted(count: int, noun: str, several: str = "") -> str:
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
 
 
 def _is_whole(number: object) -> bool:

@@ -34,7 +34,7 @@ class Recipe:
     first_pid: int = 0
     identities: int = 2000
     shots: int = 8
-    steps: int = 3400
+    steps: int = 3000
     people_per_step: int = 16
     learning_rate: float = 8e-4
     weight_decay: float = 0.05

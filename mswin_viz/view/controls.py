@@ -2,135 +2,248 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.scale_view import SLOT_STATES, VALUES, ViewRequest
-from mswin_viz.data.layouts import MODALITIES
-from mswin_viz.view.heatmap import CMAPS, HeatmapCanvas
+from mswin_viz.analysis.shuffling import common_run
+from mswin_viz.analysis.view_request import SLOT_STATES, ViewRequest
+from mswin_viz.view.heatmap import CMAPS, HeatmapBoard
+from mswin_viz.view.strip import ThumbnailStrip
 
-__all__ = ["Controls", "display_controls", "make_controls"]
+__all__ = ["FORMATS", "ROWS", "Controls", "linked_display", "make_controls"]
 
-_WIDE = {"description_width": "92px"}
-_ROW = {"width": "440px"}
+ROWS = ("one", "modalities", "pair")
+"""What the rows of the board are: one image; its three modalities; two images and their similarity."""
+FORMATS = ("png", "svg", "pdf")
+_LABELLED = {"description_width": "78px"}
+_ROW = {"width": "330px", "margin": "1px 2px"}
+_DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
+_VALUES = {
+    "length": "norm",
+    "share of cosine": "share",
+    "cosine to target": "cosine",
+    "one channel": "channel",
+}
+_TARGETS = {
+    "text: the first line": "text",
+    "the second image": "image",
+    "shift: enhanced minus plain": "shift",
+    "the channel": "channel",
+    "the own plain CLS": "own",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """Every control that the kernel listens to."""
+    """Every control, by name.
 
-    sample: widgets.Dropdown
-    modality: widgets.ToggleButtons
-    path: widgets.Text
-    scale: widgets.IntSlider
-    kernel: widgets.ToggleButtons
-    value: widgets.Dropdown
-    channel: widgets.BoundedIntText
+    Attributes
+    ----------
+    of_the_view
+        What an answer of the kernel depends on.
+    of_the_display
+        What only the browser acts on.
+    slots
+        One for each slot of the fusion, among those of the view.
+    strip
+        The thumbnails; its choices belong to the view.
+    """
+
+    of_the_view: Mapping[str, widgets.ValueWidget]
+    of_the_display: Mapping[str, widgets.ValueWidget]
     slots: tuple[widgets.ToggleButtons, ...]
-    prompt: widgets.Text
-    shared: widgets.Checkbox
+    strip: ThumbnailStrip
+
+    def __getattr__(self, name: str) -> widgets.ValueWidget:
+        every = {**self.of_the_view, **self.of_the_display}
+        if name in every:
+            return every[name]
+        raise AttributeError(f"a control is one of {', '.join(every)}: got {name!r}")
 
     @property
-    def of_the_view(self) -> tuple[widgets.Widget, ...]:
-        """Controls whose change needs a new view of the same image and target."""
-        return self.scale, self.kernel, self.value, self.channel, self.shared, *self.slots
+    def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
+        """Name -> control and trait that the browser compares with an answer's."""
+        controls = {name: (control, _trait_of(control)) for name, control in self.of_the_view.items()}
+        return controls | {name: (self.strip, name) for name in ("selected", "second", "modality")}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The values of the watched traits now."""
+        return {name: getattr(control, trait) for name, (control, trait) in self.watched.items()}
 
     @property
     def request(self) -> ViewRequest:
-        """What the controls ask for now."""
-        slots = tuple(slot.value for slot in self.slots)
-        return ViewRequest(self.scale.value, self.kernel.value, self.value.value, self.channel.value, slots)
+        """What the controls ask of the panels."""
+        tile = (self.tile_rows.value, self.tile_cols.value) if self.windows.value == "tiles" else None
+        return ViewRequest(
+            self.scale.value,
+            self.kernel.value,
+            self.value.value,
+            self.channel.value,
+            tuple(slot.value for slot in self.slots),
+            self.stride.value or None,
+            tile,
+        )
+
+    @property
+    def prompts(self) -> list[str]:
+        """The lines of the prompt box that say something."""
+        return [line for line in self.prompt.value.splitlines() if line.strip()]
 
     def layout(self) -> widgets.Box:
-        """All controls in two columns."""
-        picture = widgets.VBox([self.sample, self.modality, self.path, self.prompt])
-        windows = [
-            self.scale,
-            self.kernel,
-            widgets.HBox([self.value, self.channel, self.shared]),
-            *self.slots,
-        ]
-        return widgets.HBox(
-            [picture, widgets.VBox(windows)], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"}
+        """The controls of the view in groups."""
+        fusion = [*self.slots, self.shuffle] if self.slots else [self.shuffle]
+        groups = (
+            (
+                "windows of the free panel",
+                [self.scale, self.kernel, _line(self.windows, self.stride), self.tile],
+            ),
+            ("value and target", [_line(self.value, self.channel), self.target, self.prompt]),
+            ("rows, fusion, order", [self.rows, *fusion]),
         )
+        return widgets.HBox(
+            [_group(title, parts) for title, parts in groups],
+            layout={"flex_flow": "row wrap", "grid_gap": "6px"},
+        )
+
+    @property
+    def tile(self) -> widgets.Box:
+        """Size of a tile; idle for runs."""
+        return _line(self.tile_rows, self.tile_cols)
 
 
 def make_controls(
-    n_tokens: int, dim: int, scales: Sequence[int], names: Sequence[str], *, prompt: str, has_text: bool
+    grid: tuple[int, int],
+    dim: int,
+    scales: Sequence[int],
+    strip: ThumbnailStrip,
+    *,
+    prompt: str,
+    has_text: bool,
 ) -> Controls:
-    """Controls for a grid of ``n_tokens``, features of width ``dim`` and a fusion of ``scales``."""
-    first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
-    scale = widgets.IntSlider(first, min=1, max=n_tokens, description="free scale", style=_WIDE, layout=_ROW)
-    scale.add_class("mswin-scale")
+    """Controls for a grid, features of width ``dim`` and a fusion of ``scales``."""
     slots = tuple(
-        widgets.ToggleButtons(
-            options=SLOT_STATES, description=f"slot of scale {s}", style={**_WIDE, "button_width": "64px"},
-            tooltips=["its trained kernel", "left out of the fusion", "the free scale in its place"], layout=_ROW,
+        _buttons([(state, state) for state in SLOT_STATES], f"scale {scale}", f"mswin-slot-{scale}",
+                 tooltips=["its trained kernel is in the fusion", "left out of the fusion", "the free windows in its place"])
+        for scale in scales
+    )  # fmt: skip
+    view = {
+        **_window_controls(grid, scales),
+        **_target_controls(dim, prompt, has_text),
+        "rows": _buttons(
+            [("one image", "one"), ("modalities", "modalities"), ("pair", "pair")], "rows", "mswin-rows"
+        ),
+        "shuffle": _shuffle_menu(grid[0] * grid[1], scales),
+        **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
+    }
+    for name in ("tile_rows", "tile_cols"):
+        widgets.dlink(
+            (view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles"
         )
-        for s in scales
-    )  # fmt: skip
-    for slot, trained in zip(slots, scales, strict=True):
-        slot.add_class(f"mswin-slot-{trained}")
-    return Controls(
-        sample=_classed(widgets.Dropdown(
-            options=list(enumerated(names)), description="sample", style=_WIDE, layout=_ROW), "mswin-sample"),
-        modality=_classed(widgets.ToggleButtons(
-            options=MODALITIES, description="modality", style={**_WIDE, "button_width": "64px"}, layout=_ROW), "mswin-modality"),
-        path=_classed(widgets.Text(
-            placeholder="an image or folder of your own, then Enter", description="open", continuous_update=False,
-            style=_WIDE, layout=_ROW), "mswin-path"),
-        scale=scale,
-        kernel=widgets.ToggleButtons(
-            options=[("trained or resampled", "auto"), ("plain mean", "mean")], description="its kernel",
-            style={**_WIDE, "button_width": "160px"}, layout=_ROW),
-        value=_classed(widgets.Dropdown(
-            options=[_LABELS[value] for value in VALUES], description="value", style=_WIDE,
-            layout={"width": "290px"}), "mswin-value"),
-        channel=widgets.BoundedIntText(0, min=0, max=dim - 1, description="channel", layout={"width": "140px"}),
-        slots=slots,
-        prompt=_classed(widgets.Text(
-            prompt if has_text else "", description="target text", continuous_update=False, style=_WIDE, layout=_ROW,
-            disabled=not has_text), "mswin-prompt"),
-        shared=widgets.Checkbox(False, description="one colour scale", indent=False, layout={"width": "130px"}),
-    )  # fmt: skip
+    return Controls(view, _display_controls(), slots, strip)
 
 
-def enumerated(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Dropdown options whose value is the position."""
-    return [(name, index) for index, name in enumerate(names)]
-
-
-def display_controls(canvases: Sequence[HeatmapCanvas]) -> widgets.Box:
-    """Controls linked to the canvases in the browser: the kernel has no part in them."""
-    opacity = widgets.FloatSlider(
-        0.55, min=0, max=1, step=0.05, description="opacity", layout={"width": "260px"}
+def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
+    """The display controls, linked to the board in the browser: the kernel has no part in them."""
+    for name in _DISPLAY:
+        control = controls.of_the_display[name]
+        widgets.jsdlink((control, _trait_of(control)), (board, name))
+    return widgets.HBox(
+        list(controls.of_the_display.values()), layout={"flex_flow": "row wrap", "grid_gap": "0 6px"}
     )
-    threshold = widgets.FloatSlider(
-        0, min=0, max=1, step=0.02, description="threshold", layout={"width": "260px"}
+
+
+def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
+    n_tokens = grid[0] * grid[1]
+    first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
+    scale = widgets.IntSlider(
+        first, min=1, max=n_tokens, description="free scale", style=_LABELLED, layout=_ROW
     )
-    cmap = widgets.Dropdown(options=["auto", *CMAPS], description="colours", layout={"width": "190px"})
-    outline = widgets.Checkbox(True, description="outlines", indent=False, layout={"width": "90px"})
-    opacity.add_class("mswin-opacity")
-    for canvas in canvases:
-        for control, source, trait in (
-            (opacity, "value", "opacity"),
-            (threshold, "value", "threshold"),
-            (cmap, "index", "cmap"),
-            (outline, "value", "outline"),
-        ):
-            widgets.jsdlink((control, source), (canvas, trait))
-    return widgets.HBox([opacity, threshold, cmap, outline], layout={"flex_flow": "row wrap"})
+    small = {"style": {"description_width": "44px"}, "layout": {"width": "108px"}}
+    tile = {"style": _LABELLED, "layout": {"width": "150px"}}
+    return {
+        "scale": scale.add_class("mswin-scale"),
+        "kernel": _buttons([("trained or resampled", "auto"), ("plain mean", "mean")], "its kernel", "mswin-kernel"),
+        "windows": _menu({"runs (design)": "runs", "2-D tiles": "tiles"}, "windows", "mswin-windows", width="218px"),
+        "stride": widgets.BoundedIntText(
+            0, min=0, max=n_tokens, description="stride", tooltip="tokens to the next window; 0: end to end", **small
+        ).add_class("mswin-stride"),
+        "tile_rows": widgets.BoundedIntText(
+            min(4, grid[0]), min=1, max=grid[0], description="tile: rows", **tile
+        ).add_class("mswin-tile-rows"),
+        "tile_cols": widgets.BoundedIntText(
+            min(4, grid[1]), min=1, max=grid[1], description="columns", **tile
+        ).add_class("mswin-tile-cols"),
+    }  # fmt: skip
 
 
-def _classed(widget: widgets.DOMWidget, name: str) -> widgets.DOMWidget:
-    return widget.add_class(name)
+def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets.ValueWidget]:
+    targets = {words: kind for words, kind in _TARGETS.items() if has_text or kind != "text"}
+    return {
+        "value": _menu(_VALUES, "value", "mswin-value", width="218px"),
+        "channel": widgets.BoundedIntText(
+            0, min=0, max=dim - 1, description="channel", style={"description_width": "56px"}, layout={"width": "112px"}
+        ).add_class("mswin-channel"),
+        "target": _menu(targets, "target", "mswin-target", value="text" if has_text else "own"),
+        "prompt": widgets.Textarea(
+            prompt if has_text else "", description="prompts", placeholder="one prompt a line", continuous_update=False,
+            disabled=not has_text, rows=3, style=_LABELLED, layout={**_ROW, "height": "62px"},
+        ).add_class("mswin-prompt"),
+    }  # fmt: skip
 
 
-_LABELS = {
-    "norm": ("length of the activation", "norm"),
-    "share": ("share of the cosine", "share"),
-    "cosine": ("cosine to the target", "cosine"),
-    "channel": ("one channel", "channel"),
-}
+def _shuffle_menu(n_tokens: int, scales: Sequence[int]) -> widgets.Dropdown:
+    runs = sorted({*scales, common_run(scales)} if scales else set())
+    menu = {"no": 0}
+    for run in (run for run in runs if n_tokens // run >= 2):
+        menu[f"{'windows' if run in scales else 'runs'} of {run}"] = run
+    return _menu(menu, "shuffle", "mswin-shuffle")
+
+
+def _display_controls() -> dict[str, widgets.ValueWidget]:
+    slider = {"min": 0, "max": 1, "style": {"description_width": "64px"}, "layout": {"width": "236px"}}
+    box = {"indent": False, "layout": {"width": "auto"}}
+    return {
+        "opacity": widgets.FloatSlider(0.55, step=0.05, description="opacity", **slider).add_class("mswin-opacity"),
+        "threshold": widgets.FloatSlider(0, step=0.02, description="threshold", **slider).add_class("mswin-threshold"),
+        "cmap": widgets.Dropdown(
+            options=["auto", *CMAPS], description="colours", style={"description_width": "52px"}, layout={"width": "160px"}
+        ).add_class("mswin-cmap"),
+        "outline": widgets.Checkbox(True, description="outlines", **box).add_class("mswin-outline"),
+        "shared": widgets.Checkbox(False, description="one colour scale", **box).add_class("mswin-shared"),
+    }  # fmt: skip
+
+
+def _menu(
+    options: Mapping[str, Any], name: str, css: str, *, value: Any = None, width: str = "330px"
+) -> widgets.Dropdown:
+    menu = widgets.Dropdown(
+        options=list(options.items()), description=name, style=_LABELLED, layout={**_ROW, "width": width}
+    )
+    menu.value = next(iter(options.values())) if value is None else value
+    return menu.add_class(css)
+
+
+def _buttons(
+    options: Sequence[tuple[str, str]], name: str, css: str, *, tooltips: Sequence[str] = ()
+) -> widgets.ToggleButtons:
+    style = {**_LABELLED, "button_width": "auto"}
+    return widgets.ToggleButtons(
+        options=options, description=name, tooltips=list(tooltips), style=style, layout=_ROW
+    ).add_class(css)
+
+
+def _line(*parts: widgets.Widget) -> widgets.Box:
+    return widgets.HBox(parts, layout={"align_items": "center"})
+
+
+def _group(title: str, parts: Sequence[widgets.Widget]) -> widgets.Box:
+    heading = widgets.HTML(f'<span class="mswin-heading">{title}</span>')
+    return widgets.VBox([heading, *parts]).add_class("mswin-group")
+
+
+def _trait_of(control: widgets.Widget) -> str:
+    return "index" if isinstance(control, widgets.Dropdown | widgets.ToggleButtons) else "value"

@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import threading
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 from threadpoolctl import ThreadpoolController
 
-from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
-from mswin_viz.analysis.scale_view import (
-    FusedPart,
-    ScaleView,
-    Subject,
-    TrainedPart,
-    ViewRequest,
-    fused_part,
-    scale_view,
-    trained_part,
-)
+from mswin_viz.analysis.inspection import inspected_window
+from mswin_viz.analysis.scale_view import ScaleView
 from mswin_viz.data.layouts import Sample, samples
-from mswin_viz.errors import DataError, MswinVizError
+from mswin_viz.errors import DataError, MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.tokens import Tokens
 from mswin_viz.view import share_bars
-from mswin_viz.view.controls import display_controls, enumerated, make_controls
-from mswin_viz.view.figures import scales_figure
-from mswin_viz.view.heatmap import HeatmapCanvas, picture_bytes
+from mswin_viz.view.answers import Answers, Asked, Look
+from mswin_viz.view.background import Background
+from mswin_viz.view.controls import FORMATS, linked_display, make_controls
+from mswin_viz.view.figures import Display, figure_bytes, scales_figure
+from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.pictures import Pictures
+from mswin_viz.view.state import apply_state, parsed, state_of
+from mswin_viz.view.strip import ThumbnailStrip
 
 __all__ = ["ScaleExplorer"]
 
-_PANEL_WIDTH = 150  # CSS pixels of a picture
-
-
-@dataclass(frozen=True, eq=False)
-class _Picture:
-    """One image as the model saw it, and its tokens."""
-
-    shown: Image.Image
-    png: bytes
-    tokens: Tokens
-
 
 class ScaleExplorer(widgets.VBox):
-    """Heatmaps of every scale over one image, the fusion they feed, and each one's share of a cosine.
+    """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
 
-    Tokens are computed once for an image; moving the scale slider runs no backbone pass. Colour map, opacity,
-    threshold, outlines and hover never reach the kernel. What cannot be done (an unreadable file, a prompt that is
+    Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
+    the kernel. Colour map, opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer
+    fits the controls is marked until the new one is there. What cannot be done (an unreadable file, a prompt that is
     too long) is said in the widget, and the last good view stays.
 
     Parameters
@@ -61,15 +44,15 @@ class ScaleExplorer(widgets.VBox):
     model
         From :func:`mswin_viz.load_model`; scheme-1 add-ons and plain CLIP.
     samples
-        What the sample menu offers; at least one.
+        What the thumbnail strip offers; at least one.
     prompt
-        The first target.
+        The first targets, one a line.
 
     Attributes
     ----------
-    view
-        The record behind what is on screen.
-    controls
+    look, view
+        The records behind what is on screen.
+    controls, strip, board
         The widgets, to be set from code.
 
     Raises
@@ -86,196 +69,245 @@ class ScaleExplorer(widgets.VBox):
         if not samples:
             raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
         self.model, self._samples = model, list(samples)
-        self._lock, self._asked = threading.RLock(), 0
+        self._pictures = Pictures(model)
+        self._answers = Answers(model, self._pictures)
+        self._answers.weights()  # refuses scheme 2 before anything is drawn
+        self._lock, self._asked, self._is_held = threading.RLock(), 0, False
         # the matrices of a step are small: NumPy's and torch's thread pools would only wait for each other
         self._threads = ThreadpoolController()
-        self._pictures: dict[Path, _Picture] = {}
-        self._snapshot: tuple[Any, FusionWeights | None] = (None, None)
-        self._weights()  # refuses scheme 2 before anything is drawn
-        self._trained: tuple[Any, TrainedPart | None] = (None, None)
-        self._fused: tuple[Any, FusedPart | None] = (None, None)
-        self.view: ScaleView | None = None
-        self._target, self._direction, self._notes = "", None, []
-        rows, cols = model.grid
+        self.look: Look | None = None
+        self._row_key: tuple[Any, ...] = ()
+        self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
         scales = () if model.addon is None else model.addon.scales
         self.controls = make_controls(
-            rows * cols, model.clip.visual.proj.shape[1], scales, [_label(s) for s in self._samples],
-            prompt=prompt, has_text=model.tower.has_text,
-        )  # fmt: skip
-        self.canvases = [HeatmapCanvas(model.grid, width=_PANEL_WIDTH) for _ in range(len(scales) + 1)]
-        self._image = widgets.Image(
-            format="png", layout={"width": f"{_PANEL_WIDTH}px", "object_fit": "contain"}
+            model.grid, model.dim, scales, self.strip, prompt=prompt, has_text=model.tower.has_text
         )
-        self._html = {name: widgets.HTML() for name in ("message", "score", "shares", "words")}
+        self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
+        self._background = Background(self._pictures, self.strip)
+        self._html = {name: widgets.HTML() for name in ("message", "scores", "words", "inspection")}
         super().__init__(self._children())
-        self._set_target(self.controls.prompt.value)
+        self.add_class("mswin-explorer")
         self._refresh()
         self._observe()
 
+    @classmethod
+    def from_state(
+        cls, model: Model, samples: Sequence[Sample], state: str | Mapping[str, Any]
+    ) -> ScaleExplorer:
+        """The explorer as it was when its state was copied.
+
+        Parameters
+        ----------
+        model, samples
+            The same as then; other weights are said aloud in the widget.
+        state
+            From the button "copy state", or :attr:`state`.
+
+        Raises
+        ------
+        OptionError
+            If the state is none, or does not fit this model.
+        DataError
+            If the samples do not hold its images.
+        """
+        found, explorer = parsed(state), cls(model, samples)
+        with explorer._held():
+            apply_state(found, explorer.controls, explorer.board, explorer._samples)
+        if found.get("weights") != model.provenance:
+            explorer._say([f"This state was made with other weights: {found.get('weights')}"])
+        return explorer
+
+    @property
+    def view(self) -> ScaleView | None:
+        """The answer behind what is on screen."""
+        return self.look and self.look.view
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A JSON-ready record that rebuilds this view: see :meth:`from_state`."""
+        return state_of(self.controls, self.board, self._samples, self.model.provenance)
+
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance."""
-        return scales_figure(
-            self.view, self._picture().shown, target=self._target, provenance=self.model.provenance
+        board = self.board
+        display = Display(
+            board.opacity, board.threshold, board.cmap, board.outline, board.shared, tuple(board.hidden)
         )
+        return scales_figure(self.look, provenance=self.model.provenance, display=display)
+
+    def save_figure(self, path: str | Path) -> Path:
+        """Write the present view as a PNG, SVG or PDF file; the ending says which.
+
+        Raises
+        ------
+        OptionError
+            If the ending is none of these.
+        """
+        path = Path(path)
+        kind = path.suffix.lower().removeprefix(".")
+        if kind not in FORMATS:
+            raise OptionError(f"a figure's file ends in .{', .'.join(FORMATS)}: got {path.name!r}")
+        path.write_bytes(figure_bytes(self.figure(), kind))
+        return path
 
     # ---- parts ------------------------------------------------------------------------------
 
     def _children(self) -> list[widgets.Widget]:
+        self._path = widgets.Text(
+            placeholder="an image or folder of your own, then Enter", description="open", continuous_update=False,
+            style={"description_width": "40px"}, layout={"width": "330px"},
+        ).add_class("mswin-path")  # fmt: skip
+        self._format = widgets.Dropdown(options=FORMATS, layout={"width": "64px"}).add_class("mswin-format")
+        self._save = widgets.Button(description="save figure", layout={"width": "96px"})
+        self._copy = widgets.Button(description="copy state", layout={"width": "96px"})
+        self._save.add_class("mswin-save")
+        self._copy.add_class("mswin-copy")
+        take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
+        take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
         badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
-        plain = widgets.VBox(
-            [widgets.HTML("<b style='font-size:13px'>image</b>", layout={"margin": "0 0 -4px"}), self._image]
-        )
-        panels = widgets.HBox([plain, *self.canvases], layout={"flex_flow": "row wrap", "grid_gap": "8px"})
-        sums = widgets.HBox(
-            [widgets.VBox([self._html["score"], self._html["shares"]]), self._html["words"]],
-            layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"},
-        )
-        return [
-            badge,
-            self.controls.layout(),
+        for name in ("scores", "words", "inspection"):
+            self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
+        display = linked_display(self.controls, self.board)
+        middle = [
             self._html["message"],
-            panels,
-            display_controls(self.canvases),
-            sums,
+            display,
+            self.board,
+            *(self._html[name] for name in ("inspection", "scores", "words")),
         ]
+        return [badge, take_away, self.strip, self.controls.layout(), *middle]
 
     def _observe(self) -> None:
-        for control in self.controls.of_the_view:
-            control.observe(lambda _change: self._refresh(), "value")
-        for control in (self.controls.sample, self.controls.modality):
-            control.observe(lambda _change: self._refresh(), "value")
-        self.controls.prompt.observe(lambda change: self._on_prompt(change["new"]), "value")
-        self.controls.path.observe(lambda change: self._on_path(change["new"]), "value")
+        for control, trait in self.controls.watched.values():
+            control.observe(lambda _change: self._refresh(), trait)
+        self.board.observe(lambda _change: self._inspect(), "pinned")
+        self._path.observe(lambda change: self._on_path(change["new"]), "value")
+        self._save.on_click(lambda _button: self._on_save())
+        self._copy.on_click(lambda _button: self._on_copy())
+        self.strip.on_msg(lambda _strip, content, _buffers: self._on_strip(content))
 
     # ---- reactions --------------------------------------------------------------------------
 
-    def _on_prompt(self, prompt: str) -> None:
-        self._set_target(prompt)
-        self._refresh()
+    def _on_strip(self, content: Mapping[str, Any]) -> None:
+        if content.get("kind") == "shown":
+            self._background.start(self._samples)
+        elif content.get("kind") == "stop":
+            self._background.stop()
+
+    def _on_save(self) -> None:
+        kind, self._save.disabled = self._format.value, True  # a second or two
+        name = f"{self._samples[self.strip.selected].name}_scales.{kind}"
+        try:
+            self.board.send({"kind": "download", "name": name}, [figure_bytes(self.figure(), kind)])
+        finally:
+            self._save.disabled = False
+
+    def _on_copy(self) -> None:
+        self.board.send({"kind": "copy", "text": json.dumps(self.state)})
 
     def _on_path(self, path: str) -> None:
         if not path.strip():
             return
+        try:
+            found = samples(path.strip())
+        except MswinVizError as problem:
+            self._say([str(problem)])
+            return
+        with self._held():
+            self._samples = found
+            self.strip.replace(found)
+        self._background.start(found)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Several controls are set; one answer follows."""
         with self._lock:
+            self._is_held = True
             try:
-                self._samples = samples(path.strip())
-            except MswinVizError as problem:
-                self._say([str(problem)])
-                return
-            menu = self.controls.sample
-            with menu.hold_trait_notifications():
-                menu.options = enumerated([_label(sample) for sample in self._samples])
-                menu.value = 0
+                yield
+            finally:
+                self._is_held = False
         self._refresh()
 
     def _refresh(self) -> None:
         """Show what the controls ask for; of several waiting requests only the latest is worked on."""
         self._asked = ticket = self._asked + 1
         with self._lock:
-            if ticket != self._asked:
+            if ticket != self._asked or self._is_held:
                 return
+            asked = self.controls.asked
             try:
-                picture = self._picture()
-                view = self._computed(picture)
+                with self._threads.limit(limits=1, user_api="blas"):
+                    look = self._answers.look(self._wanted())
             except MswinVizError as problem:
                 self._say([str(problem)])
-                for canvas in self.canvases:
-                    canvas.stale = True
+                self.board.failed = asked
                 return
-            self.view = view
-            self._show(picture, view)
-            self._say([])
+            if asked != self.controls.asked:
+                return  # moved meanwhile: the next answer is on its way, and this one would pass for it
+            self.look = look
+            self._show(look, asked)
 
-    def _computed(self, picture: _Picture) -> ScaleView:
-        direction = self._direction
-        if direction is None:  # no text tower, or no prompt yet: the image's own CLS
-            cls = picture.tokens.cls[0].cpu().numpy().astype(np.float64)
-            direction = cls / np.linalg.norm(cls)
-        request = self.controls.request
-        subject = Subject(picture.tokens, self.model.addon, self._weights(), direction)
-        with self._threads.limit(limits=1, user_api="blas"):
-            return self._looked_at(subject, request, id(picture))
+    def _wanted(self) -> Asked:
+        controls, strip = self.controls, self.strip
+        return Asked(
+            self._samples[strip.selected],
+            self._samples[strip.second],
+            strip.modality,
+            controls.rows.value,
+            controls.request,
+            controls.target.value,
+            tuple(controls.prompts),
+            controls.shuffle.value,
+        )
 
-    def _looked_at(self, subject: Subject, request: ViewRequest, picture: int) -> ScaleView:
-        """The view, from what is kept of the last one where that still holds."""
-        seen = (picture, id(subject.weights), subject.direction.tobytes(), request.value, request.channel)
-        if self._trained[0] != seen:
-            self._trained = (seen, trained_part(subject, request))
-        fusion = (seen, request if "free" in request.slots else request.slots)
-        if self._fused[0] != fusion:
-            self._fused = (fusion, fused_part(subject, request, trained=self._trained[1]))
-        return scale_view(subject, request, fused=self._fused[1])
+    def _inspect(self) -> None:
+        """Put the pinned window's share next to its ablation."""
+        with self._lock:
+            self._html["inspection"].value = self._inspection()
 
-    def _set_target(self, prompt: str) -> None:
-        self._notes = []
-        if not self.model.tower.has_text:
-            self._target, self._direction = "this image's own plain CLS", None
-            return
+    def _inspection(self) -> str:
+        pinned, look = self.board.pinned, self.look
+        if not pinned or look is None:
+            return ""
+        key, row, window = (pinned.get(name) for name in ("key", "row", "window"))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # said in the widget instead
-                feature = self.model.encode_text(prompt)[0].cpu().numpy().astype(np.float64)
+            found = inspected_window(look.subject, look.view, key, row, window)
+            where = f"Window {window} of {look.view.panel(key).title}, {look.names[row]}"
         except MswinVizError as problem:
-            self._notes = [str(problem)]
-            self._target = self._target or "this image's own plain CLS"
-            return
-        self._target, self._direction = prompt.strip(), feature / np.linalg.norm(feature)
-        unknown = self.model.unknown_words(prompt)
-        if unknown:
-            self._notes = [
-                f"The text tower never saw: {', '.join(unknown)}. They carry no meaning in the score."
-            ]
-
-    def _picture(self) -> _Picture:
-        sample = self._samples[self.controls.sample.value or 0]
-        modality = self.controls.modality.value
-        if modality not in sample.images:
-            have = ", ".join(sample.images)
-            raise DataError(f"{sample.name} has no {modality} image: it has {have}; choose one of these")
-        path = sample.images[modality]
-        if path not in self._pictures:
-            self._mark_busy(True)
-            try:
-                shown = self.model.displayed(path)
-                tokens = self.model.encode([path], progress=False)
-                self._pictures[path] = _Picture(shown, picture_bytes(shown), tokens)
-            finally:
-                self._mark_busy(False)
-        return self._pictures[path]
-
-    def _weights(self) -> FusionWeights | None:
-        """The add-on's float64 snapshot, taken again when a weight has changed."""
-        if self.model.addon is None:
-            return None
-        versions = tuple((id(p), p._version) for p in self.model.addon.parameters())
-        if self._snapshot[0] != versions:
-            self._snapshot = (versions, fusion_weights(self.model.addon))
-        return self._snapshot[1]
+            return share_bars.message_html([str(problem)])
+        return share_bars.inspection_html(found, where)
 
     # ---- display ----------------------------------------------------------------------------
 
-    def _show(self, picture: _Picture, view: ScaleView) -> None:
-        low, high = view.value_range if self.controls.shared.value else (None, None)
-        image = {} if self._image.value == picture.png else {"image": picture.png}
-        self._image.value = picture.png
-        for canvas, panel in zip(self.canvases, view.panels, strict=True):
-            canvas.set_values(
-                panel.values, panel.geometry.tokens, panel.geometry.dropped, signed=view.signed, **image,
-                vmin=low, vmax=high, stale=False, title=f"scale {panel.scale}", caption=panel.origin,
-            )  # fmt: skip
-        self._html["score"].value = share_bars.scores_html(view, self._target)
-        self._html["shares"].value = share_bars.shares_html(view)
-        self._html["words"].value = share_bars.words_html(view)
+    def _show(self, look: Look, asked: Mapping[str, Any]) -> None:
+        key = (look.pictures, look.names, look.request.is_mean and look.subject, look.shuffle)
+        order = () if look.shuffle is None else look.shuffle.order
+        rows = None if key == self._row_key else _board_rows(look)
+        self._row_key = key
+        self.board.show(
+            look.view.panels,
+            rows=rows,
+            order=order,
+            answered=asked,
+            free_is_fused="free" in look.request.slots,
+        )
+        self._html["scores"].value = share_bars.numbers_html(look)
+        self._html["words"].value = share_bars.words_html(look)
+        self._html["inspection"].value = self._inspection()
+        self._say(())
 
     def _say(self, messages: Sequence[str]) -> None:
-        self._html["message"].value = share_bars.message_html([*messages, *self._notes])
-
-    def _mark_busy(self, busy: bool) -> None:
-        for canvas in self.canvases:
-            canvas.busy = busy
+        notes = () if self.look is None else self.look.notes
+        self._html["message"].value = share_bars.message_html([*messages, *notes])
 
 
-def _label(sample: Sample) -> str:
-    words = f": {sample.caption}" if sample.caption else ""
-    who = f"person {sample.pid}, camera {sample.camid}, {sample.name}" if sample.pid >= 0 else sample.name
-    return who + words
+def _board_rows(look: Look) -> list[BoardRow]:
+    """The pictures, and what the browser needs to compute plain window means itself."""
+    patches = look.subject.patches if look.request.is_mean else [None] * len(look.names)
+    directions = look.subject.direction if look.request.is_mean else [None] * len(look.names)
+    return [
+        BoardRow(name, picture.png, tokens, direction)
+        for name, picture, tokens, direction in zip(
+            look.names, look.pictures, patches, directions, strict=True
+        )
+    ]

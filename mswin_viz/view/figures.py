@@ -1,102 +1,193 @@
-"""Records -> matplotlib figures, for papers and where widgets cannot run. No pyplot, no global state."""
+"""Looks -> matplotlib figures, for papers and where widgets cannot run. No pyplot, no global state."""
 
 from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from mswin_viz.analysis.scale_view import Panel, ScaleView
+from mswin_viz.analysis.activations import shared_range
+from mswin_viz.analysis.panels import Panel
+from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows
 
-__all__ = ["scales_figure"]
+__all__ = ["Display", "figure_bytes", "scales_figure"]
+
+_DPI = 300
+_UNITS = {
+    "norm": "activation length",
+    "share": "share of the cosine",
+    "cosine": "cosine",
+    "channel": "channel value",
+}
 
 
-def scales_figure(
-    view: ScaleView, image: Image.Image, *, target: str, provenance: str = "", opacity: float = 0.55
-) -> Figure:
-    """The explorer's view as one static figure: image, a heatmap for each scale, shares of the cosine.
+@dataclass(frozen=True)
+class Display:
+    """How a look is displayed: the board's traits of the same names."""
+
+    opacity: float = 0.55
+    threshold: float = 0.0
+    cmap: str = "auto"
+    outline: bool = True
+    shared: bool = False
+    hidden: Sequence[str] = ()
+
+
+def scales_figure(look: Look, *, provenance: str = "", display: Display | None = None) -> Figure:
+    """A look as one static figure: pictures, heatmaps with their colour bars, shares of the cosine.
 
     Parameters
     ----------
-    view
+    look
         What to draw.
-    image
-        The picture as the model saw it.
-    target
-        The target in words.
     provenance
-        Printed small below.
-    opacity
-        Of the heat, 0..1.
+        The caption below.
+    display
+        As on the screen.
     """
-    n_panels = len(view.panels) + 1
-    figure = Figure(figsize=(1.75 * n_panels + 3.6, 4.1), layout="constrained")
-    axes = figure.subplots(1, n_panels + 1, width_ratios=[1] * n_panels + [1.5])
-    axes[0].imshow(image)
-    axes[0].set_title("image", fontsize=9)
-    norm = Normalize(*view.value_range)
-    cmap = colormaps[CMAPS[-1] if view.signed else CMAPS[0]]
-    for axis, panel in zip(axes[1:-1], view.panels, strict=True):
-        _draw_panel(axis, panel, image, ScalarMappable(norm, cmap), opacity)
-    for axis in axes[:-1]:
+    display = Display() if display is None else display
+    panels = [panel for panel in look.view.panels if panel.key not in display.hidden]
+    ranges = _ranges(panels, shared=display.shared)
+    n_rows, n_cols = len(look.names), len(panels) + 2
+    height = 2.5 * n_rows + 1.1
+    figure = Figure(figsize=(1.35 * (n_cols - 1) + 2.6, height), layout="constrained")
+    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
+    for row, name in enumerate(look.names):
+        shown = _moved(look.pictures[row].shown, look)
+        axes[row, 0].imshow(shown)
+        axes[row, 0].set_title(textwrap.fill(name, 18), fontsize=8)
+        for axis, panel in zip(axes[row, 1:-1], panels, strict=True):
+            _draw_panel(axis, panel, row, shown, ranges[panel.key], display)
+        _draw_shares(axes[row, -1], look, row)
+    for axis in axes[:, :-1].ravel():
         axis.set_axis_off()
-    figure.colorbar(ScalarMappable(norm, cmap), ax=list(axes[1:-1]), location="bottom", shrink=0.6, aspect=40)
-    _draw_shares(axes[-1], view, target)
+    for column, panel in enumerate(panels, start=1):
+        bar = figure.colorbar(
+            _colours(panel, ranges[panel.key], display), ax=list(axes[:, column]), location="bottom", pad=0.01
+        )
+        low, high = ranges[panel.key]
+        bar.set_ticks(
+            [low, (low + high) / 2, high], labels=[f"{n:.2g}" for n in (low, (low + high) / 2, high)]
+        )
+        bar.ax.tick_params(labelsize=6)
+        bar.set_label(_UNITS[panel.unit], fontsize=6)
     if provenance:
-        figure.supxlabel(provenance, fontsize=6, wrap=True)
+        figure.supxlabel(textwrap.fill(provenance, int(figure.get_figwidth() * 21)), fontsize=6)
     return figure
 
 
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """A figure as a PNG, SVG or PDF file at print quality."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=_DPI)
+    return file.getvalue()
+
+
+def _ranges(panels: Sequence[Panel], *, shared: bool) -> Mapping[str, tuple[float, float]]:
+    """Each panel's colour range: its own, or one for all panels of a unit."""
+    groups: dict[str, list[np.ndarray]] = {}
+    for panel in panels:
+        groups.setdefault(panel.unit if shared else panel.key, []).append(panel.values)
+    return {
+        panel.key: shared_range(groups[panel.unit if shared else panel.key], signed=panel.signed)
+        for panel in panels
+    }
+
+
+def _colours(panel: Panel, limits: tuple[float, float], display: Display) -> ScalarMappable:
+    name = (CMAPS[-1] if panel.signed else CMAPS[0]) if display.cmap == "auto" else display.cmap
+    return ScalarMappable(Normalize(*limits), colormaps[name])
+
+
+def _moved(image: Image.Image, look: Look) -> Image.Image:
+    """The picture with its patches where a shuffle put them."""
+    if look.shuffle is None:
+        return image
+    rows, cols = look.subject.tokens.grid
+    width, height = image.width // cols, image.height // rows
+    moved = image.copy()
+    for to, origin in enumerate(look.shuffle.order):
+        (r, c), (down, across) = divmod(int(origin), cols), divmod(to, cols)
+        patch = image.crop((c * width, r * height, (c + 1) * width, (r + 1) * height))
+        moved.paste(patch, (across * width, down * height))
+    return moved
+
+
 def _draw_panel(
-    axis: Axes, panel: Panel, image: Image.Image, colours: ScalarMappable, opacity: float
+    axis: Axes, panel: Panel, row: int, image: Image.Image, limits: tuple[float, float], display: Display
 ) -> None:
     rows, cols = panel.geometry.grid
-    extent = (0, image.width, image.height, 0)
-    heat = np.full(rows * cols, np.nan)
-    owner = np.full(rows * cols, -1)
-    heat[panel.geometry.tokens.ravel()] = np.repeat(panel.values, panel.geometry.tokens.shape[1])
-    owner[panel.geometry.tokens.ravel()] = np.repeat(
-        np.arange(panel.geometry.n_windows), panel.geometry.tokens.shape[1]
-    )
+    heat = _folded(panel, row)
+    colours = _colours(panel, limits, display)
+    reach = max(abs(limits[0]), abs(limits[1])) if panel.signed else limits[1] - limits[0]
+    strength = (np.abs(heat) if panel.signed else heat - limits[0]) / (reach or 1)
     rgba = colours.to_rgba(heat.reshape(rows, cols))
-    rgba[..., 3] = np.where(np.isnan(heat), 0, opacity).reshape(rows, cols)
+    seen = np.isfinite(heat) & (np.nan_to_num(strength) >= display.threshold)
+    rgba[..., 3] = np.where(seen, display.opacity, 0).reshape(rows, cols)
+    extent = (0, image.width, image.height, 0)
     axis.imshow(image)
     axis.imshow(rgba, extent=extent, interpolation="nearest")
-    _draw_outlines(axis, owner.reshape(rows, cols), image.width / cols, image.height / rows)
+    cell = image.width / cols, image.height / rows
+    if display.outline and panel.geometry.scale > 1:
+        _draw_outlines(axis, panel, *cell)
     for token in panel.geometry.dropped:
-        row, col = divmod(int(token), cols)
-        corner = (col * image.width / cols, row * image.height / rows)
-        cell = Rectangle(
-            corner, image.width / cols, image.height / rows, fill=False, hatch="////", ec="0.35", lw=0
-        )
-        axis.add_patch(cell)
-    axis.set_title(f"scale {panel.scale}\n{panel.origin}", fontsize=9)
+        corner = (token % cols * cell[0], token // cols * cell[1])
+        axis.add_patch(Rectangle(corner, *cell, fill=False, hatch="////", ec="0.35", lw=0))
+    axis.set_title("\n".join(filter(None, (panel.title, panel.origin))), fontsize=8)
 
 
-def _draw_outlines(axis: Axes, owner: np.ndarray, width: float, height: float) -> None:
+def _folded(panel: Panel, row: int) -> np.ndarray:
+    """One value a token: the mean of the finite values of its windows, NaN where there is none."""
+    tokens, n_tokens = panel.geometry.tokens, panel.geometry.n_tokens
+    values = np.repeat(panel.values[row], tokens.shape[1])
+    finite = np.isfinite(values)
+    at = tokens.ravel()[finite]
+    sums = np.bincount(at, weights=values[finite], minlength=n_tokens)
+    counts = np.bincount(at, minlength=n_tokens)
+    return np.divide(sums, counts, out=np.full(n_tokens, np.nan), where=counts > 0)
+
+
+def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> None:
     """A line wherever two neighbouring cells belong to different windows."""
-    for row, col in zip(*np.nonzero(owner[:, 1:] != owner[:, :-1]), strict=True):
-        x = (col + 1) * width
-        axis.plot([x, x], [row * height, (row + 1) * height], color="white", lw=0.5)
-    for row, col in zip(*np.nonzero(owner[1:] != owner[:-1]), strict=True):
-        y = (row + 1) * height
-        axis.plot([col * width, (col + 1) * width], [y, y], color="white", lw=0.5)
+    geometry = panel.geometry
+    member = np.zeros((geometry.n_tokens, geometry.n_windows), bool)
+    member[geometry.tokens.ravel(), np.repeat(np.arange(geometry.n_windows), geometry.scale)] = True
+    member = member.reshape(*geometry.grid, -1)
+    lines = [
+        [((col + 1) * width, row * height), ((col + 1) * width, (row + 1) * height)]
+        for row, col in np.argwhere((member[:, 1:] != member[:, :-1]).any(axis=2))
+    ]
+    lines += [
+        [(col * width, (row + 1) * height), ((col + 1) * width, (row + 1) * height)]
+        for row, col in np.argwhere((member[1:] != member[:-1]).any(axis=2))
+    ]
+    axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
 
 
-def _draw_shares(axis: Axes, view: ScaleView, target: str) -> None:
-    rows = share_rows(view)[::-1]
+def _draw_shares(axis: Axes, look: Look, image: int) -> None:
+    rows = share_rows(look, image)[::-1]
     values = [value for _, value in rows]
     axis.barh(range(len(rows)), values, color=["#b2182b" if value >= 0 else "#2166ac" for value in values])
-    axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=8)
+    axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=7)
     axis.axvline(0, color="0.3", lw=0.8)
-    axis.tick_params(axis="x", labelsize=8)
+    axis.tick_params(axis="x", labelsize=6)
+    axis.locator_params(axis="x", nbins=4)
     axis.spines[["top", "right"]].set_visible(False)
-    sums = f"plain {view.plain_cosine:.3f}, enhanced {view.cosine.score[0]:.3f}"
-    axis.set_title(f"shares of the cosine with\n“{target}”\n{sums}", fontsize=8, wrap=True)
+    sums = f"enhanced {look.view.cosine.score[image]:.3f}"
+    if not look.is_pair:
+        sums = f"plain {look.view.plain_cosine[image]:.3f}, {sums}"
+    words = textwrap.fill(f"cosine with “{look.target}”", 30)
+    axis.set_title(f"{words}\n{sums}", fontsize=7)

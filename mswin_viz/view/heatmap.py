@@ -1,34 +1,44 @@
-"""The canvas widget: one number per window of patch tokens, painted over the picture.
+"""The board of heatmaps: numbers for windows of patch tokens, painted over pictures.
 
-The kernel sends numbers once; colour map, range, opacity, threshold, outlines and hover are drawn in the
-browser (``heatmap.js``) and never wait for the kernel.
+The kernel sends numbers once; colour map, range, opacity, threshold, outlines, hover, pins and plain window means are
+the browser's (``js/``) and never wait for the kernel.
 """
 
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
 import traitlets
+from ipywidgets import Widget, widget_serialization
 from matplotlib import colormaps
 from PIL import Image, UnidentifiedImageError
 
+from mswin_viz.analysis.panels import Panel
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int32, UInt8
+    from jaxtyping import Float, UInt8
 
-__all__ = ["CMAPS", "DisplayError", "HeatmapCanvas", "colour_tables", "picture_bytes"]
+__all__ = [
+    "CMAPS",
+    "SCRIPTS",
+    "BoardRow",
+    "DisplayError",
+    "HeatmapBoard",
+    "bundled",
+    "colour_tables",
+    "picture_bytes",
+]
 
-_FREE = (
-    *("image", "title", "caption", "width", "cmap", "vmin", "vmax", "signed", "opacity", "threshold"),
-    *("outline", "busy", "stale", "layout"),
-)
+SCRIPTS = Path(__file__).parent / "js"
+_OWN_IMPORT = re.compile(r'^import .* from "\./\w+\.mjs";$\n?', re.MULTILINE)
 
 CMAPS = ("viridis", "cividis", "magma", "RdBu_r")
 """Colour maps on offer, by matplotlib's names: the first for plain values, the last for signed ones."""
@@ -88,121 +98,145 @@ def _checked_file(data: bytes) -> bytes:
     return data
 
 
-class HeatmapCanvas(anywidget.AnyWidget):
-    """A heatmap over a picture, drawn in the browser. The traits are its whole state.
+def bundled(*names: str) -> str:
+    """Our ES modules as one: each file once, in the order given, without its imports from the others."""
+    texts = [(SCRIPTS / f"{name}.mjs").read_text(encoding="utf-8") for name in names]
+    return "\n".join(_OWN_IMPORT.sub("", text) for text in texts)
 
-    The DOM root carries the class ``mswin-heatmap`` and holds one 2-D canvas.
+
+@dataclass(frozen=True, eq=False)
+class BoardRow:
+    """One picture of the board.
+
+    Attributes
+    ----------
+    name
+        What stands above it.
+    image
+        PNG or JPEG file; empty for none.
+    patches, direction
+        Patch tokens ``[N, D]`` and the target's direction ``[D]``, where the browser is to compute window means
+        itself; None otherwise.
+    """
+
+    name: str
+    image: bytes = b""
+    patches: Float[np.ndarray, "token dim"] | None = None
+    direction: Float[np.ndarray, " dim"] | None = None
+
+
+class HeatmapBoard(anywidget.AnyWidget):
+    """Heatmaps over pictures, drawn in the browser: a row for each picture, a column for each panel.
+
+    The traits, and the values of the controls it watches, are its whole state. Every heatmap is an element of class
+    ``mswin-heatmap`` with one 2-D canvas inside. A column whose answer no longer fits the watched controls is marked,
+    and plain window means are computed in the browser, without the kernel, where the rows hold patch tokens.
 
     Parameters
     ----------
     grid
         Rows and columns of patch tokens.
-    traits
-        Starting values of any trait below; ``image`` may also be a PIL image or a uint8 array.
+    watched
+        Name -> (control, trait) of what an answer depends on; ``answered`` of :meth:`show` uses the same names.
 
     Attributes
     ----------
-    title, caption
-        Text above and below the picture; together the accessible name.
     width
-        Width of the picture in CSS pixels; patches are square, so the grid gives the height.
+        Largest width of a picture in CSS pixels; patches are square, so the grid gives the height.
     cmap
         A name in ``CMAPS``, or "auto": the first of them, the last for signed values. A position in
         ``("auto", *CMAPS)`` is taken too, so that a Dropdown's ``index`` can be linked in the browser.
-    vmin, vmax
-        Ends of the colour scale; None takes those of the finite values.
-    signed
-        Values have a meaningful zero: the colour scale is symmetric about it.
     opacity
         Of the heat, 0 to 1.
     threshold
         Hide cells weaker than this fraction of the range: distance from zero if signed, else from the
         low end.
     outline
-        Draw lines between cells of different windows.
-    busy, stale
-        Say that new values are being computed, or that those shown no longer fit the controls.
-    values, windows, scale, dropped, grid_rows, grid_cols, image
-        What is drawn, as bytes; set them together with :meth:`set_values`.
+        Draw lines between cells of different windows; those of disconnected windows are dashed.
+    shared
+        One colour scale for all panels of one unit; else each column has its own, the same for every picture.
+    hidden
+        Keys of columns that are not on screen.
+    pinned
+        ``{"key", "row", "window"}`` of the window that was clicked; None for none.
+    order
+        Which patch comes to each place, where tokens are shuffled; empty otherwise.
+    answered, failed
+        Values of the watched controls that the columns fit, and those that could not be answered.
+    free_is_fused
+        Whether the free windows stand in the fusion, so that every column depends on them.
     """
 
-    _esm = Path(__file__).parent / "heatmap.js"
-    _css = Path(__file__).parent / "heatmap.css"
+    _esm = bundled("numbers", "windows", "paint", "panels", "board")
+    _css = (SCRIPTS / "board.css").read_text(encoding="utf-8")
 
-    image = traitlets.Bytes().tag(sync=True)
-    values = traitlets.Bytes().tag(sync=True)
-    windows = traitlets.Bytes().tag(sync=True)
-    dropped = traitlets.Bytes().tag(sync=True)
-    scale = traitlets.Int(1, min=1).tag(sync=True)
+    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     grid_rows = traitlets.Int(1, min=1).tag(sync=True)
     grid_cols = traitlets.Int(1, min=1).tag(sync=True)
-    title = traitlets.Unicode().tag(sync=True)
-    caption = traitlets.Unicode().tag(sync=True)
+    watched = traitlets.Dict().tag(sync=True, **widget_serialization)
+    answered = traitlets.Dict().tag(sync=True)
+    failed = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    free_is_fused = traitlets.Bool(False).tag(sync=True)
+    order = traitlets.List(traitlets.Int()).tag(sync=True)
+    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)
     width = traitlets.Int(168, min=24).tag(sync=True)
     cmap = traitlets.Union([traitlets.Unicode(), traitlets.Int()], default_value="auto").tag(sync=True)
-    vmin = traitlets.Float(None, allow_none=True).tag(sync=True)
-    vmax = traitlets.Float(None, allow_none=True).tag(sync=True)
-    signed = traitlets.Bool(False).tag(sync=True)
     opacity = traitlets.Float(0.55).tag(sync=True)
     threshold = traitlets.Float(0.0).tag(sync=True)
     outline = traitlets.Bool(True).tag(sync=True)
-    busy = traitlets.Bool(False).tag(sync=True)
-    stale = traitlets.Bool(False).tag(sync=True)
+    shared = traitlets.Bool(False).tag(sync=True)
     cmaps = traitlets.List(traitlets.Unicode(), CMAPS, read_only=True).tag(sync=True)
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
-    def __init__(self, grid: tuple[int, int] = (16, 8), **traits: Any) -> None:
-        rows, cols = _checked_grid(grid)
-        traits["image"] = picture_bytes(traits.get("image"))
-        super().__init__(grid_rows=rows, grid_cols=cols, **_known(traits))
-
-    def set_values(
+    def __init__(
         self,
-        values: Sequence[float] | Float32[np.ndarray, " window"],
-        tokens: Sequence[Sequence[int]] | Int32[np.ndarray, "window scale"],
-        dropped: Sequence[int] | Int32[np.ndarray, " token"] = (),
+        grid: tuple[int, int] = (16, 8),
         *,
-        grid: tuple[int, int] | None = None,
+        watched: Mapping[str, tuple[Widget, str]] | None = None,
         **traits: Any,
     ) -> None:
-        """Show new values, windows and, with them, any other traits: one message to the browser.
+        rows, cols = _checked_grid(grid)
+        watched = {name: list(pair) for name, pair in (watched or {}).items()}
+        super().__init__(grid_rows=rows, grid_cols=cols, watched=watched, **traits)
+
+    def show(
+        self,
+        panels: Sequence[Panel],
+        *,
+        rows: Sequence[BoardRow] | None = None,
+        order: Sequence[int] = (),
+        answered: Mapping[str, Any] | None = None,
+        free_is_fused: bool = False,
+    ) -> None:
+        """Show panels: one message to the browser, holding only what changed.
 
         Everything is checked first; where something does not fit, nothing changes.
 
         Parameters
         ----------
-        values
-            One number per window. NaN and infinite ones are hatched and have no say in the colour scale.
-        tokens
-            Token indices of each window, row-major on the grid. Windows may overlap: a token then shows
-            the mean of its windows' finite values.
-        dropped
-            Tokens in no window; hatched.
-        grid
-            Rows and columns; those in use if None.
-        traits
-            Further traits to change in the same message (``image``, ``signed``, ``title``, ``caption``, ...).
+        panels
+            One for each column, with values for every row. NaN and infinite ones are hatched and have no say in the
+            colour scale; a token in several windows shows the mean of their finite values.
+        rows
+            The pictures; those in use if None.
+        order, answered, free_is_fused
+            The traits of these names.
 
         Raises
         ------
         ShapeError
-            If values, windows, dropped tokens and grid do not fit each other.
-        OptionError
-            If a further trait does not exist, or (DisplayError) cannot show its value; wrong types are
-            traitlets' own TraitError.
+            If the panels do not fit the rows or the grid.
         ImageFileError
             If image bytes are not a PNG or JPEG file.
         """
-        rows, cols = _checked_grid(grid or (self.grid_rows, self.grid_cols))
-        numbers, windows = _checked_windows(values, tokens, rows * cols)
-        tail = _checked_dropped(dropped, windows, rows * cols)
-        if "image" in traits:
-            traits["image"] = picture_bytes(traits["image"])
-        state = {
-            **_known(traits),
-            **{"values": numbers.tobytes(), "windows": windows.tobytes(), "dropped": tail.tobytes()},
-            **{"scale": windows.shape[1], "grid_rows": rows, "grid_cols": cols},
-        }
+        n_rows = len(self.rows if rows is None else rows)
+        columns = [_column(panel, n_rows, (self.grid_rows, self.grid_cols)) for panel in panels]
+        state: dict[str, Any] = {"columns": columns, "order": [int(token) for token in order]}
+        if rows is not None:
+            state["rows"] = [_row(row) for row in rows]
+        state |= {"answered": dict(answered or {}), "failed": None, "free_is_fused": free_is_fused}
         with self.hold_sync(), self.hold_trait_notifications():
             for name, value in state.items():
                 self.set_trait(name, value)
@@ -223,19 +257,32 @@ class HeatmapCanvas(anywidget.AnyWidget):
             raise DisplayError(f"{name} must lie in 0..1: got {value}; give a fraction, not a percentage")
         return value
 
-    @traitlets.validate("vmin", "vmax")
-    def _checked_bound(self, proposal: Any) -> float | None:
-        name, value = proposal["trait"].name, proposal["value"]
-        if value is not None and not math.isfinite(value):
-            raise DisplayError(f"{name} must be finite: got {value}; use None for the values' own end")
-        return value
+
+def _row(row: BoardRow) -> dict[str, Any]:
+    live = row.patches is not None
+    return {
+        "name": row.name,
+        "image": _checked_file(row.image) if row.image else b"",
+        "tokens": np.asarray(row.patches, np.float32).tobytes() if live else b"",
+        "direction": np.asarray(row.direction, np.float32).tobytes() if live else b"",
+    }
 
 
-def _known(traits: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(traits) - set(_FREE))
-    if unknown:
-        raise OptionError(f"no trait {', '.join(unknown)} to set here: choose from {', '.join(_FREE)}")
-    return traits
+def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
+    values, geometry = np.asarray(panel.values, dtype=np.float32), panel.geometry
+    if geometry.grid != grid:
+        raise ShapeError(f"panels lie on the board's grid, {grid}: got {geometry.grid} in {panel.key!r}")
+    if values.shape != (n_rows, geometry.n_windows):
+        raise ShapeError(
+            f"need one value for each of {geometry.n_windows} windows in each of {n_rows} rows: got values of "
+            f"shape {values.shape} in {panel.key!r}"
+        )
+    about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed")}
+    tile = None if geometry.tile is None else list(geometry.tile)
+    return {
+        **about,
+        **{"scale": geometry.scale, "stride": geometry.stride, "tile": tile, "values": values.tobytes()},
+    }
 
 
 def _checked_grid(grid: tuple[int, int]) -> tuple[int, int]:
@@ -243,44 +290,3 @@ def _checked_grid(grid: tuple[int, int]) -> tuple[int, int]:
     if rows < 1 or cols < 1:
         raise ShapeError(f"a grid needs at least one row and one column: got {rows} rows and {cols} columns")
     return int(rows), int(cols)
-
-
-def _checked_windows(
-    values: Any, tokens: Any, n_tokens: int
-) -> tuple[Float32[np.ndarray, " window"], Int32[np.ndarray, "window scale"]]:
-    numbers, windows = np.asarray(values, dtype=np.float32), _integers(tokens, "windows")
-    if windows.ndim != 2 or windows.size == 0:
-        raise ShapeError(
-            f"windows must be token indices [window scale], not empty: got shape {windows.shape}"
-        )
-    if numbers.shape != (len(windows),):
-        got = f"values of shape {numbers.shape} for {len(windows)} windows"
-        raise ShapeError(f"need one value per window: got {got}")
-    _check_inside(windows, "windows", n_tokens)
-    return numbers, windows
-
-
-def _checked_dropped(
-    dropped: Any, windows: Int32[np.ndarray, "window scale"], n_tokens: int
-) -> Int32[np.ndarray, " token"]:
-    tail = _integers(dropped, "dropped")
-    if tail.ndim != 1:
-        raise ShapeError(f"dropped must be a list of token indices: got shape {tail.shape}")
-    _check_inside(tail, "dropped", n_tokens)
-    both = np.intersect1d(tail, windows)
-    if both.size:
-        raise ShapeError(f"a dropped token lies in no window: got tokens {both.tolist()} in both")
-    return tail
-
-
-def _integers(indices: Any, name: str) -> Int32[np.ndarray, " ..."]:
-    array = np.asarray(indices)
-    if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise ShapeError(f"{name} must hold whole token indices: got {array.dtype}")
-    return array.astype(np.int32)
-
-
-def _check_inside(indices: Int32[np.ndarray, " ..."], name: str, n_tokens: int) -> None:
-    if indices.size and (indices.min() < 0 or indices.max() >= n_tokens):
-        got = f"{indices.min()} to {indices.max()}"
-        raise ShapeError(f"{name} must hold tokens 0 to {n_tokens - 1} of this grid: got {got}")

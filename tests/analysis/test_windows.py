@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mswin_viz.analysis.windows import describe, fallback_geometry, windows
+from mswin_viz.analysis.windows import describe, fallback_geometry, tiles, windows
 from mswin_viz.errors import ScaleError, ShapeError
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -140,3 +140,46 @@ def test_the_fallback_is_one_window_of_all_tokens():
 )
 def test_windows_are_described_in_words(grid, scale, stride, words):
     assert describe(windows(grid, scale, stride=stride)) == words
+
+
+@given(grids, st.data())
+@settings(deadline=None)
+def test_tiles_are_what_a_plain_loop_finds(grid, data):
+    rows, cols = grid
+    height, width = data.draw(st.integers(1, rows)), data.draw(st.integers(1, cols))
+    stride = data.draw(st.none() | st.integers(1, 5))
+    geometry = tiles(grid, (height, width), stride=stride)
+    expected = [
+        [(top + r) * cols + left + c for r in range(height) for c in range(width)]
+        for top in range(0, rows - height + 1, stride or height)
+        for left in range(0, cols - width + 1, stride or width)
+    ]
+    assert geometry.tokens.tolist() == expected
+    seen = {t for tile in expected for t in tile}
+    assert geometry.dropped.tolist() == [t for t in range(rows * cols) if t not in seen]
+    assert geometry.pieces.tolist() == [1] * len(expected)
+    assert (geometry.scale, geometry.tile) == (height * width, (height, width))
+
+
+@pytest.mark.parametrize("tile", [(0, 2), (17, 2), (4, 9), (2.0, 2), (True, 2)])
+def test_a_tile_that_does_not_fit_is_an_error_that_names_the_grid(tile):
+    with pytest.raises(ScaleError, match=r"1\.\.16 rows and 1\.\.8 columns"):
+        tiles((16, 8), tile)
+
+
+def test_a_tile_stride_below_one_is_an_error():
+    with pytest.raises(ScaleError, match="got 0"):
+        tiles((16, 8), (4, 4), stride=0)
+
+
+@pytest.mark.parametrize(
+    ("tile", "stride", "words"),
+    [
+        ((4, 4), None, "8 2-D tiles of 4x4 patches of the 16x8 grid"),
+        ((8, 8), 4, "3 2-D tiles of 8x8 patches of the 16x8 grid; overlapping, one every 4 patches"),
+        ((5, 8), None, "3 2-D tiles of 5x8 patches of the 16x8 grid; 8 tokens in no tile"),
+        ((2, 2), 1, "105 2-D tiles of 2x2 patches of the 16x8 grid; overlapping, one every 1 patch"),
+    ],
+)
+def test_tiles_are_described_in_words(tile, stride, words):
+    assert describe(tiles((16, 8), tile, stride=stride)) == words

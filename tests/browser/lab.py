@@ -15,6 +15,7 @@ import base64
 import io
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -211,6 +212,19 @@ class Lab:
         mouse.down()
         mouse.move(base["x"] + base["width"] * fraction, height, steps=8)
         mouse.up()
+
+    def latency(self, css: str, act: Callable[[], None], *, timeout: float = 10) -> float:
+        """Milliseconds from the input event that ``act`` makes to the first frame with other pixels in the canvas."""
+        self.page.evaluate("(css) => mswinLab.latency(css)", css)
+        act()
+        return self.page.evaluate(
+            "(limit) => Promise.race([mswinLatency, new Promise((_, no) => setTimeout(no, limit, 'no change'))])",
+            timeout * 1000,
+        )
+
+    def execute(self, code: str) -> None:
+        """Run code in the notebook's kernel without waiting for it."""
+        self.page.evaluate("(code) => mswinLab.execute(code)", code)
 
     # ---- looking ---------------------------------------------------------------------------
 

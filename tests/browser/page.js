@@ -70,6 +70,11 @@
     return { ok: status === "ok", text: status === "ok" ? data["text/plain"] : evalue };
   }
 
+  function execute(code) {
+    touch(); // the page is not at rest before the kernel has begun
+    panel().sessionContext.session.kernel.requestExecute({ code });
+  }
+
   function pixels(canvas) {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     let text = "";
@@ -77,5 +82,25 @@
     return { width: canvas.width, height: canvas.height, data: btoa(text) };
   }
 
-  window.mswinLab = { state, ask, pixels };
+  // Milliseconds from the next key press or click to the first frame in which the canvas has other pixels.
+  function latency(css) {
+    const canvas = document.querySelectorAll(css)[0];
+    const small = new OffscreenCanvas(32, 64).getContext("2d", { willReadFrequently: true }); // looking must be cheap
+    const look = () => {
+      small.clearRect(0, 0, 32, 64);
+      small.drawImage(canvas, 0, 0, 32, 64);
+      return String(small.getImageData(0, 0, 32, 64).data);
+    };
+    const before = look();
+    window.mswinLatency = new Promise((done) => {
+      const begin = (event) => {
+        for (const type of ["keydown", "pointerdown", "change"]) window.removeEventListener(type, begin, true);
+        const frame = () => (look() === before ? requestAnimationFrame(frame) : done(performance.now() - event.timeStamp));
+        requestAnimationFrame(frame);
+      };
+      for (const type of ["keydown", "pointerdown", "change"]) window.addEventListener(type, begin, true);
+    });
+  }
+
+  window.mswinLab = { state, ask, execute, pixels, latency };
 })();

@@ -1,4 +1,4 @@
-"""The heatmap canvas in the browser, against a plain-loop oracle of which patches must light."""
+"""The board of heatmaps in the browser, against a plain-loop oracle of which patches must light."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from .lab import Lab
 pytestmark = pytest.mark.browser
 
 ROWS, COLS, SCALE, HOT = 4, 6, 5, 2
-PATCH = 28  # CSS pixels: width 168 over 6 columns
+PATCH = 28  # CSS pixels: the largest width, 168, over 6 columns
 CANVAS = ".mswin-heatmap canvas"
 CELLS = [
-    "import time\nimport numpy as np\nimport ipywidgets\nfrom mswin_viz.view.heatmap import HeatmapCanvas",
-    "tokens = np.arange(20).reshape(4, 5)\n"
-    "canvas = HeatmapCanvas((4, 6), opacity=1.0, outline=False, cmap='viridis')\n"
-    "canvas.set_values([0.0, 0.0, 1.0, 0.0], tokens, range(20, 24), title='Scale 5', caption='4 windows')",
+    "import time\nimport numpy as np\nimport ipywidgets\nfrom mswin_viz.analysis.panels import Panel\n"
+    "from mswin_viz.analysis.windows import windows\nfrom mswin_viz.view.heatmap import BoardRow, HeatmapBoard",
+    "scale = ipywidgets.IntSlider(value=5, min=1, max=24)\n"
+    "scale.add_class('scale')\n"
+    "board = HeatmapBoard((4, 6), opacity=1.0, outline=False, cmap='viridis', watched={'scale': (scale, 'value')})\n"
+    "values = np.array([[0.0, 0.0, 1.0, 0.0]])\n"
+    "panel = Panel('free', 'Scale 5', 'trained', windows((4, 6), 5), values, 'norm', '')\n"
+    "board.show([panel], rows=[BoardRow('picture')], answered={'scale': 5})",
     "opacity = ipywidgets.FloatSlider(value=1.0, min=0, max=1, step=0.1)\n"
     "opacity.add_class('opacity')\n"
     "cmap = ipywidgets.IntSlider(value=1, min=0, max=4)\n"
     "cmap.add_class('cmap')\n"
-    "ipywidgets.jsdlink((opacity, 'value'), (canvas, 'opacity'))\n"
-    "ipywidgets.jsdlink((cmap, 'value'), (canvas, 'cmap'))\n"
-    "ipywidgets.VBox([opacity, cmap, canvas])",
+    "ipywidgets.jsdlink((opacity, 'value'), (board, 'opacity'))\n"
+    "ipywidgets.jsdlink((cmap, 'value'), (board, 'cmap'))\n"
+    "ipywidgets.VBox([scale, opacity, cmap, board])",
 ]
 
 
@@ -86,14 +90,11 @@ def test_the_root_holds_one_canvas_with_a_name(heatmap: Lab) -> None:
     canvases = heatmap.page.locator(CANVAS)
     assert heatmap.page.locator(".mswin-heatmap").count() == canvases.count() == 1
     assert canvases.get_attribute("role") == "img"
-    assert canvases.get_attribute("aria-label") == "Scale 5. 4 windows"
+    assert canvases.get_attribute("aria-label") == "picture, Scale 5, trained: 4 windows, values 0 to 1"
 
 
 def test_opacity_and_colour_map_change_while_the_kernel_is_blocked(heatmap: Lab) -> None:
-    heatmap.page.evaluate(
-        "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-        ".requestExecute({code: 'time.sleep(6); slept = True'}); }"
-    )
+    heatmap.execute("time.sleep(6); slept = True")
     blocked_until = time.monotonic() + 5
     before = heatmap.canvas(CANVAS)
     heatmap.move_slider(".opacity", keys=-3, wait=False)
@@ -103,7 +104,7 @@ def test_opacity_and_colour_map_change_while_the_kernel_is_blocked(heatmap: Lab)
     assert time.monotonic() < blocked_until
     heatmap.wait_idle()
     heatmap.check()
-    assert heatmap.ask("canvas.cmap, round(canvas.opacity, 3), slept") == "('cividis', 0.7, True)"
+    assert heatmap.ask("board.cmap, round(board.opacity, 3), slept") == "('cividis', 0.7, True)"
 
 
 def test_the_mouse_moves_a_slider_and_the_pixels(heatmap: Lab) -> None:
@@ -116,12 +117,67 @@ def test_the_mouse_moves_a_slider_and_the_pixels(heatmap: Lab) -> None:
 
 def test_hover_names_the_window(heatmap: Lab) -> None:
     heatmap.page.locator(CANVAS).hover(position={"x": 4.5 * PATCH, "y": 1.5 * PATCH})
-    tip = heatmap.page.locator(".mswin-heatmap-tip")
+    tip = heatmap.page.locator(".mswin-board-tip")
     tip.wait_for(state="visible")
     words = [line.replace("\N{EN DASH}", "-") for line in tip.inner_text().splitlines()]
-    assert words == ["Window 2", "tokens 10-14", "row 1, columns 4-5; row 2, columns 0-2", "value 1"]
+    assert words == [
+        *("Window 2", "tokens 10-14", "row 1, columns 4-5; row 2, columns 0-2"),
+        *("disconnected: it wraps a row end", "value 1"),
+    ]
     heatmap.page.locator(CANVAS).hover(position={"x": 1.5 * PATCH, "y": 3.5 * PATCH})
     assert tip.inner_text().startswith("Window 3")
     heatmap.page.locator(CANVAS).hover(position={"x": 5.5 * PATCH, "y": 3.5 * PATCH})
     assert "dropped" in tip.inner_text()
     heatmap.check()
+
+
+def test_a_picture_that_no_longer_fits_its_control_is_marked_until_an_answer_comes(heatmap: Lab) -> None:
+    element = heatmap.page.locator(".mswin-heatmap")
+    assert "mswin-heatmap-stale" not in element.get_attribute("class")
+    heatmap.move_slider(".scale", keys=1)
+    assert "mswin-heatmap-stale" in element.get_attribute("class")
+    assert heatmap.page.locator(".mswin-heatmap-status").inner_text() == "working …"
+    assert element.get_attribute("aria-busy") == "true"
+    heatmap.execute("board.failed = {'scale': 6}")
+    heatmap.wait_idle()
+    assert heatmap.page.locator(".mswin-heatmap-status").inner_text() == "out of date"
+    heatmap.execute("board.show([panel], answered={'scale': 6})")
+    heatmap.wait_idle()
+    assert "mswin-heatmap-stale" not in element.get_attribute("class")
+    heatmap.check()
+
+
+def test_a_click_pins_a_window_and_a_second_one_lets_it_go(heatmap: Lab) -> None:
+    place = {"x": 4.5 * PATCH, "y": 1.5 * PATCH}
+    canvas = heatmap.page.locator(CANVAS)
+    canvas.click(position=place)
+    heatmap.wait_idle()
+    assert heatmap.ask("board.pinned") == "{'key': 'free', 'row': 0, 'window': 2}"
+    assert is_orange(heatmap.canvas(CANVAS)).sum() > 200
+    canvas.click(position=place)
+    heatmap.wait_idle()
+    assert heatmap.ask("board.pinned") == "None"
+    assert is_orange(heatmap.canvas(CANVAS)).sum() == 0
+    heatmap.check()
+
+
+def test_the_keyboard_walks_over_the_patches_and_pins(heatmap: Lab) -> None:
+    heatmap.page.locator(CANVAS).focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowRight"):
+        heatmap.page.keyboard.press(key)
+    said = heatmap.page.locator(".mswin-board-says").inner_text()
+    assert said.startswith("Window 1, tokens 5")
+    assert "row 0, column 5; row 1, columns 0" in said
+    heatmap.page.keyboard.press("Enter")
+    heatmap.wait_idle()
+    assert heatmap.ask("board.pinned['window']") == "1"
+    heatmap.page.keyboard.press("Enter")
+    heatmap.page.keyboard.press("Escape")
+    heatmap.wait_idle()
+    assert heatmap.ask("board.pinned") == "None"
+    heatmap.check()
+
+
+def is_orange(pixels: np.ndarray) -> np.ndarray:
+    """Where the colour of pins and of disconnected windows is."""
+    return (np.abs(pixels[..., :3].astype(int) - (255, 176, 0)) <= 12).all(axis=2)

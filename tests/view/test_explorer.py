@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -30,45 +31,52 @@ def message(explorer: mv.ScaleExplorer) -> str:
     return explorer._html["message"].value
 
 
-def heat(explorer: mv.ScaleExplorer, number: int) -> np.ndarray:
-    return np.frombuffer(explorer.canvases[number].values, np.float32)
+def heat(explorer: mv.ScaleExplorer, key: str) -> np.ndarray:
+    """The values on the board, ``[row window]``."""
+    (column,) = (column for column in explorer.board.columns if column["key"] == key)
+    return np.frombuffer(column["values"], np.float32).reshape(len(explorer.board.rows), -1)
+
+
+def tokens_of(explorer: mv.ScaleExplorer, sample: int = 0, modality: str = "RGB") -> mv.Tokens:
+    return explorer.model.encode([mv.samples()[sample].images[modality]], progress=False)
 
 
 def assert_still_works(explorer: mv.ScaleExplorer) -> None:
     explorer.controls.scale.value = 31
-    assert explorer.view.panels[-1].scale == 31
-    assert len(heat(explorer, -1)) == 128 // 31
+    assert explorer.view.panel("free").geometry.scale == 31
+    assert heat(explorer, "free").shape[1] == 128 // 31
+    assert explorer.board.answered == explorer.controls.asked
 
 
 def test_moving_the_scale_runs_no_backbone_pass(explorer, monkeypatch) -> None:
     monkeypatch.setattr(type(explorer.model), "encode", lambda *_: pytest.fail("the backbone ran"))
     for scale in (1, 5, 16, 77, 128):
         explorer.controls.scale.value = scale
-        assert len(heat(explorer, -1)) == 128 // scale
+        assert heat(explorer, "free").shape == (1, 128 // scale)
 
 
 def test_moving_the_scale_leaves_the_trained_heatmaps_alone(explorer) -> None:
-    before = [heat(explorer, i).copy() for i in range(3)]
+    before = {key: heat(explorer, key).copy() for key in ("scale-4", "scale-8", "scale-16", "fused", "plain")}
     explorer.controls.scale.value = 40
-    assert all(np.array_equal(heat(explorer, i), values) for i, values in enumerate(before))
+    assert all(np.array_equal(heat(explorer, key), values) for key, values in before.items())
 
 
 def test_the_free_heatmap_shows_the_norms_of_the_window_activations(explorer) -> None:
     explorer.controls.scale.value = 9
-    tokens = explorer.model.encode([mv.samples()[0].images["RGB"]])
+    tokens = tokens_of(explorer)
     values = mv.window_activations(tokens, explorer.model.addon, 9).values[0]
-    np.testing.assert_allclose(heat(explorer, -1), np.linalg.norm(values, axis=1), rtol=1e-4)
+    np.testing.assert_allclose(heat(explorer, "free")[0], np.linalg.norm(values, axis=1), rtol=1e-4)
 
 
 def test_the_shares_on_screen_add_up_to_the_cosine(explorer) -> None:
     explorer.controls.slots[1].value = "free"
-    assert sum(share for _, share in share_rows(explorer.view)) == pytest.approx(
+    assert sum(share for _, share in share_rows(explorer.look)) == pytest.approx(
         explorer.view.cosine.score[0]
     )
 
 
 def test_the_cosine_on_screen_is_that_of_the_model(explorer) -> None:
-    tokens = explorer.model.encode([mv.samples()[0].images["RGB"]])
+    tokens = tokens_of(explorer)
     target = explorer.model.encode_text("a person wearing a black top")
     wanted = torch.cosine_similarity(explorer.model.enhance(tokens).cls, target).item()
     assert explorer.view.cosine.score[0] == pytest.approx(wanted, abs=1e-5)
@@ -78,7 +86,7 @@ def test_a_slot_that_is_off_has_no_share_and_moves_the_score(explorer) -> None:
     before = explorer.view.cosine.score[0]
     explorer.controls.value.value = "share"
     explorer.controls.slots[0].value = "off"
-    assert np.isnan(heat(explorer, 0)).all()
+    assert np.isnan(heat(explorer, "scale-4")).all()
     assert explorer.view.cosine.score[0] != before
 
 
@@ -86,8 +94,9 @@ def test_the_free_scale_in_a_slot_is_said_and_moves_the_score(explorer) -> None:
     explorer.controls.scale.value = 12
     before = explorer.view.cosine.score[0]
     explorer.controls.slots[2].value = "free"
-    assert explorer.view.slot_scales == (4, 8, 12)
-    assert explorer.view.panels[-1].origin == "resampled from 16"
+    assert [slot.scale for slot in explorer.view.slots] == [4, 8, 12]
+    assert explorer.board.free_is_fused
+    assert explorer.view.panel("free").origin == "resampled from 16"
     assert explorer.view.cosine.score[0] != before
 
 
@@ -95,24 +104,24 @@ def test_a_modality_is_encoded_once(explorer, monkeypatch) -> None:
     calls, encode = [], type(explorer.model).encode
     monkeypatch.setattr(type(explorer.model), "encode", lambda *a, **k: calls.append(1) or encode(*a, **k))
     for modality in ("TI", "RGB", "TI", "RGB"):
-        explorer.controls.modality.value = modality
+        explorer.strip.modality = modality
     assert len(calls) == 1
 
 
 def test_a_folder_of_one_s_own_replaces_the_samples(explorer, tmp_path: Path) -> None:
     Image.new("L", (60, 130), 90).save(tmp_path / "grey.png")
-    explorer.controls.path.value = str(tmp_path)
-    assert [label for label, _ in explorer.controls.sample.options] == ["grey"]
+    explorer._path.value = str(tmp_path)
+    assert [item["name"] for item in explorer.strip.items] == ["grey"]
     assert message(explorer) == ""
     assert_still_works(explorer)
 
 
 def test_a_modality_that_an_image_lacks_is_said(explorer, tmp_path: Path) -> None:
     Image.new("RGB", (60, 130)).save(tmp_path / "one.png")
-    explorer.controls.path.value = str(tmp_path / "one.png")
-    explorer.controls.modality.value = "NI"
+    explorer._path.value = str(tmp_path / "one.png")
+    explorer.strip.modality = "NI"
     assert "no NI image" in message(explorer)
-    explorer.controls.modality.value = "RGB"
+    explorer.strip.modality = "RGB"
     assert_still_works(explorer)
 
 
@@ -143,9 +152,9 @@ def empty_folder(folder: Path) -> Path:
     ],
 )
 def test_bad_images_are_said_and_the_explorer_goes_on(explorer, tmp_path, make, said) -> None:
-    explorer.controls.path.value = str(make(tmp_path))
+    explorer._path.value = str(make(tmp_path))
     assert said in message(explorer)
-    explorer.controls.path.value = str(mv.samples()[0].images["RGB"])
+    explorer._path.value = str(mv.samples()[0].images["RGB"])
     assert message(explorer) == ""
     assert_still_works(explorer)
 
@@ -169,8 +178,9 @@ def test_of_many_moves_from_several_threads_the_last_value_stays(explorer) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert explorer.view.panels[-1].scale == explorer.controls.scale.value
-    assert len(heat(explorer, -1)) == 128 // explorer.controls.scale.value
+    assert explorer.view.panel("free").geometry.scale == explorer.controls.scale.value
+    assert heat(explorer, "free").shape == (1, 128 // explorer.controls.scale.value)
+    assert explorer.board.answered == explorer.controls.asked
 
 
 def test_changed_weights_are_seen_at_the_next_move() -> None:
@@ -183,18 +193,233 @@ def test_changed_weights_are_seen_at_the_next_move() -> None:
 
 def test_plain_clip_has_one_panel_of_means() -> None:
     explorer = mv.ScaleExplorer(mv.load_model(addon=None, device="cpu"), mv.samples()[:1])
-    assert [panel.origin for panel in explorer.view.panels] == ["mean"]
+    assert [(panel.key, panel.origin) for panel in explorer.view.panels] == [("free", "mean"), ("plain", "")]
     assert explorer.view.cosine.score[0] == pytest.approx(explorer.view.plain_cosine)
+
+
+def test_three_modalities_are_three_rows_of_one_batch(explorer) -> None:
+    explorer.controls.rows.value = "modalities"
+    assert [row["name"] for row in explorer.board.rows] == ["RGB", "NI", "TI"]
+    for row, modality in enumerate(("RGB", "NI", "TI")):
+        values = mv.window_activations(tokens_of(explorer, 0, modality), explorer.model.addon, 8).values[0]
+        np.testing.assert_allclose(heat(explorer, "scale-8")[row], np.linalg.norm(values, axis=1), rtol=1e-4)
+
+
+def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
+    explorer.strip.second = 2
+    explorer.controls.rows.value = "pair"
+    a, b = (explorer.model.enhance(tokens_of(explorer, i)).cls[0] for i in (0, 2))
+    wanted = torch.cosine_similarity(a, b, dim=0).item()
+    for side in (0, 1):
+        assert sum(share for _, share in share_rows(explorer.look, side)) == pytest.approx(wanted, abs=1e-5)
+    assert "Similarity of the two" in explorer._html["scores"].value
+
+
+@pytest.mark.parametrize("target", ["text", "image", "shift", "channel", "own"])
+def test_shares_add_up_for_every_target(explorer, target) -> None:
+    explorer.controls.target.value = target
+    assert message(explorer) == ""
+    total = sum(share for _, share in share_rows(explorer.look))
+    assert total == pytest.approx(explorer.view.cosine.score[0], rel=1e-6)
+    assert explorer.look.target in explorer._html["scores"].value.replace("&#x27;", "'")
+
+
+def test_the_shift_is_what_the_enhanced_cls_adds(explorer) -> None:
+    explorer.controls.target.value = "shift"
+    tokens = tokens_of(explorer)
+    enhanced = explorer.model.enhance(tokens).cls[0]
+    wanted = torch.cosine_similarity(enhanced, enhanced - tokens.cls[0], dim=0).item()
+    assert explorer.view.cosine.score[0] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_several_prompts_are_scored_for_plain_and_enhanced_side_by_side(explorer) -> None:
+    lines = ["a person wearing a red top", "a person wearing blue trousers"]
+    explorer.controls.prompt.value = "\n".join([lines[0], "  ", lines[1]])
+    tokens, texts = tokens_of(explorer), explorer.model.encode_text(lines)
+    for cls, scores in (
+        (tokens.cls, explorer.look.plain_scores),
+        (explorer.model.enhance(tokens).cls, explorer.look.enhanced_scores),
+    ):
+        np.testing.assert_allclose(scores[:, 0], torch.cosine_similarity(cls, texts), atol=1e-5)
+    assert explorer.look.target == lines[0]
+    assert all(line in explorer._html["scores"].value for line in lines)
+
+
+def test_shuffled_windows_leave_their_own_slot_and_move_the_others(explorer) -> None:
+    explorer.controls.shuffle.value = 8
+    # windows of 8 hold whole windows of 4, so that only scale 16 sees other runs
+    assert explorer.look.shuffle.pooled_change[0, :2].tolist() == [0, 0]
+    assert explorer.look.shuffle.pooled_change[0, 2] > 1e-3
+    assert "scale 8 unchanged to the last digit" in explorer._html["scores"].value
+    assert sorted(explorer.board.order) == list(range(128))
+    explorer.controls.shuffle.value = 16
+    assert explorer.look.shuffle.enhanced_change[0] == 0
+    explorer.controls.shuffle.value = 0
+    assert explorer.board.order == []
+
+
+def test_tiles_are_shown_as_untrained_means(explorer) -> None:
+    explorer.controls.windows.value = "tiles"
+    explorer.controls.tile_rows.value = 8
+    explorer.controls.tile_cols.value = 8
+    panel = explorer.view.panel("free")
+    assert (panel.title, panel.origin, panel.geometry.n_windows) == ("8x8 tiles", "mean", 2)
+    assert "not in the trained model" in explorer._html["words"].value
+
+
+def test_patch_tokens_are_sent_with_plain_means_only(explorer) -> None:
+    assert explorer.board.rows[0]["tokens"] == b""
+    explorer.controls.kernel.value = "mean"
+    sent = np.frombuffer(explorer.board.rows[0]["tokens"], np.float32).reshape(128, -1)
+    np.testing.assert_allclose(sent, tokens_of(explorer).patches[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer) -> None:
+    explorer.board.pinned = {"key": "scale-8", "row": 0, "window": 3}
+    said = explorer._html["inspection"].value
+    assert "Window 3 of scale 8, RGB" in said
+    assert "exact share" in said
+    assert "512 ReLU gates" in said
+    explorer.board.pinned = {"key": "fused", "row": 0, "window": 3}
+    assert "only a window of a scale" in explorer._html["inspection"].value
+    explorer.board.pinned = None
+    assert explorer._html["inspection"].value == ""
+
+
+def test_what_could_not_be_answered_is_told_to_the_board(explorer) -> None:
+    explorer.board.show(explorer.view.panels, answered=explorer.board.answered)
+    explorer.controls.target.value = "channel"
+    assert explorer.board.failed is None
+    explorer._samples[1] = mv.Sample(-1, -1, {"RGB": Path("/no/such/file.jpg")})
+    explorer.strip.selected = 1
+    assert explorer.board.failed == explorer.controls.asked
+    assert explorer.board.answered != explorer.controls.asked
+    explorer.strip.selected = 0
+    assert_still_works(explorer)
 
 
 def test_the_figure_shows_every_panel_and_the_shares(explorer) -> None:
     titles = [axis.get_title() for axis in explorer.figure().axes]
-    assert titles[1:5] == [
-        "scale 4\ntrained",
-        "scale 8\ntrained",
-        "scale 16\ntrained",
-        "scale 12\nresampled from 16",
+    assert titles[1:7] == [
+        *("scale 4\ntrained", "scale 8\ntrained", "scale 16\ntrained", "scale 12\nresampled from 16"),
+        *("fused", "plain CLS"),
     ]
+
+
+def test_the_figure_leaves_out_what_is_hidden_and_says_where_it_comes_from(explorer) -> None:
+    explorer.board.hidden = ["scale-4", "plain"]
+    figure = explorer.figure()
+    assert [axis.get_title().split("\n")[0] for axis in figure.axes[1:5]] == [
+        "scale 8",
+        "scale 16",
+        "scale 12",
+        "fused",
+    ]
+    assert "embedded CLIP" in figure.get_supxlabel().replace("\n", " ")
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_figure_is_saved_as_its_ending_says(explorer, tmp_path: Path, kind: str, start: bytes) -> None:
+    assert explorer.save_figure(tmp_path / f"view.{kind}").read_bytes().startswith(start)
+
+
+def test_a_figure_in_another_format_is_refused(explorer, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"\.png, \.svg, \.pdf: got 'view\.gif'"):
+        explorer.save_figure(tmp_path / "view.gif")
+
+
+def test_the_save_button_sends_a_file_and_the_copy_button_the_state(explorer, monkeypatch) -> None:
+    sent = []
+    monkeypatch.setattr(explorer.board, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    explorer._format.value = "svg"
+    explorer._save.click()
+    explorer._copy.click()
+    (download, (file,)), (copied, _) = sent
+    assert download == {"kind": "download", "name": "000001_cam1_0_00_scales.svg"}
+    assert file.startswith(b"<?xml")
+    assert json.loads(copied["text"]) == explorer.state
+
+
+def test_a_state_rebuilds_the_view(model, explorer) -> None:
+    changes = {
+        "scale": 21,
+        "kernel": "mean",
+        "value": "share",
+        "target": "shift",
+        "rows": "modalities",
+        "stride": 7,
+    }
+    for name, value in {**changes, "shuffle": 8, "slot_8": "off", "slot_16": "free", "opacity": 0.3}.items():
+        getattr(explorer.controls, name).value = value
+    explorer.strip.selected, explorer.strip.second, explorer.strip.modality = 2, 1, "NI"
+    explorer.board.hidden, explorer.board.pinned = ["plain"], {"key": "free", "row": 1, "window": 2}
+    again = mv.ScaleExplorer.from_state(model, mv.samples()[:3], json.dumps(explorer.state))
+    assert again.state == explorer.state
+    for ours, theirs in zip(again.view.panels, explorer.view.panels, strict=True):
+        np.testing.assert_array_equal(ours.values, theirs.values)
+    assert again._html["scores"].value == explorer._html["scores"].value
+    assert again._html["inspection"].value == explorer._html["inspection"].value
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"version": 99}, OptionError, "version 99"),
+        ({"sample": "gone"}, DataError, "'gone'"),
+        ({"modality": "XX"}, OptionError, "XX"),
+        ({"controls": {"zoom": 3}}, OptionError, "zoom"),
+        ({"controls": {"value": "size"}}, OptionError, "size"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(model, explorer, change, error, said) -> None:
+    with pytest.raises(error, match=said):
+        mv.ScaleExplorer.from_state(model, mv.samples()[:3], {**explorer.state, **change})
+
+
+def test_text_that_is_no_state_is_refused(model) -> None:
+    with pytest.raises(OptionError, match="cannot be read"):
+        mv.ScaleExplorer.from_state(model, mv.samples()[:1], "{scale")
+
+
+def test_other_weights_than_the_state_s_are_said_aloud(model, explorer) -> None:
+    state = {**explorer.state, "weights": "weights: another CLIP"}
+    assert "another CLIP" in message(mv.ScaleExplorer.from_state(model, mv.samples()[:3], state))
+
+
+def test_the_background_draws_thumbnails_and_computes_every_token_once(explorer) -> None:
+    explorer._background.start(explorer._samples).join()
+    assert len(explorer.strip.thumbs) == 9
+    assert all(thumb.startswith(b"\xff\xd8") for thumb in explorer.strip.thumbs)
+    assert (explorer.strip.progress, explorer.strip.status) == (1, "")
+    for sample in mv.samples()[:3]:
+        assert all(path in explorer._pictures for path in sample.images.values())
+
+
+def test_the_background_can_be_stopped(explorer) -> None:
+    explorer._on_strip({"kind": "stop"})
+    thread = explorer._background.start(explorer._samples)
+    explorer._on_strip({"kind": "stop"})
+    thread.join()
+    explorer._background.stop()
+    assert_still_works(explorer)
+
+
+def test_the_explorer_answers_while_the_background_works(explorer, monkeypatch) -> None:
+    allowed, encode = threading.Event(), type(explorer.model).encode
+
+    def slow(*args, **kwargs):
+        if threading.current_thread() is not threading.main_thread():
+            allowed.wait(10)
+        return encode(*args, **kwargs)
+
+    monkeypatch.setattr(type(explorer.model), "encode", slow)
+    thread = explorer._background.start(explorer._samples)
+    assert_still_works(explorer)
+    explorer.strip.selected = 1
+    assert explorer.board.answered["selected"] == 1
+    assert thread.is_alive()
+    allowed.set()
+    thread.join()
 
 
 def test_an_explorer_without_samples_is_refused(model) -> None:

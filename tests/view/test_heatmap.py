@@ -1,130 +1,171 @@
-"""The kernel's side of the canvas widget: what it checks and what it sends."""
+"""The kernel's side of the board of heatmaps: what it checks and what it sends."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import pytest
 from matplotlib import colormaps
 from PIL import Image
 from traitlets import TraitError
 
-from mswin_viz.errors import ImageFileError, MswinVizError, OptionError, ShapeError
-from mswin_viz.view.heatmap import CMAPS, HeatmapCanvas, colour_tables, picture_bytes
+from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.windows import tiles, windows
+from mswin_viz.errors import ImageFileError, MswinVizError, ShapeError
+from mswin_viz.view.heatmap import (
+    CMAPS,
+    SCRIPTS,
+    BoardRow,
+    HeatmapBoard,
+    bundled,
+    colour_tables,
+    picture_bytes,
+)
 
 GRID, SCALE = (4, 6), 5
-TOKENS = np.arange(20).reshape(4, 5)
-DROPPED = range(20, 24)
-VALUES = [0.5, -1.0, 2.0, np.nan]
+VALUES = [[0.5, -1.0, 2.0, np.nan], [1.0, 2.0, 3.0, 4.0]]
+
+
+def panel(values: Any = VALUES, **other: Any) -> Panel:
+    own = Panel("free", "scale 5", "mean", windows(GRID, SCALE), np.array(values), "share", "words")
+    return replace(own, **other)
+
+
+def rows(n: int = 2) -> list[BoardRow]:
+    return [BoardRow(f"row {i}", picture_bytes(Image.new("RGB", (60, 40), (i, 0, 0)))) for i in range(n)]
 
 
 @pytest.fixture
-def canvas() -> HeatmapCanvas:
-    canvas = HeatmapCanvas(GRID)
-    canvas.set_values(VALUES, TOKENS, DROPPED)
-    return canvas
+def board() -> HeatmapBoard:
+    board = HeatmapBoard(GRID)
+    board.show([panel()], rows=rows())
+    return board
 
 
 @pytest.fixture
-def sent(canvas: HeatmapCanvas, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The state of every message the canvas sends from now on."""
-    messages: list[dict[str, Any]] = []
+def sent(board: HeatmapBoard, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """The traits of every message that the board sends from now on."""
+    messages: list[set[str]] = []
 
     def keep(message: dict[str, Any], buffers: Any = None) -> None:
-        messages.append({**message["state"], **{path[0]: None for path in message.get("buffer_paths", [])}})
+        messages.append(set(message["state"]) | {path[0] for path in message.get("buffer_paths", [])})
 
-    monkeypatch.setattr(canvas, "_send", keep)
+    monkeypatch.setattr(board, "_send", keep)
     return messages
 
 
-def test_values_and_windows_travel_as_float32_and_int32(canvas: HeatmapCanvas) -> None:
-    np.testing.assert_array_equal(np.frombuffer(canvas.values, "<f4"), np.float32(VALUES))
-    np.testing.assert_array_equal(np.frombuffer(canvas.windows, "<i4").reshape(-1, canvas.scale), TOKENS)
-    assert np.frombuffer(canvas.dropped, "<i4").tolist() == [20, 21, 22, 23]
-    assert (canvas.grid_rows, canvas.grid_cols, canvas.scale) == (4, 6, 5)
+def test_values_travel_as_float32_row_after_row_with_what_the_windows_are(board: HeatmapBoard) -> None:
+    (column,) = board.columns
+    np.testing.assert_array_equal(np.frombuffer(column["values"], "<f4").reshape(2, 4), np.float32(VALUES))
+    assert (column["scale"], column["stride"], column["tile"], column["signed"]) == (5, 5, None, True)
+    assert (board.grid_rows, board.grid_cols) == GRID
 
 
-def test_one_update_is_one_message(canvas: HeatmapCanvas, sent: list[dict[str, Any]]) -> None:
-    picture = Image.new("RGB", (60, 40), "teal")
-    tokens = np.arange(24).reshape(6, 4)
-    canvas.set_values(
-        np.arange(6.0), tokens, grid=(6, 4), image=picture, title="Scale 4", signed=True, stale=False
-    )
-    assert len(sent) == 1
-    expected = {"values", "windows", "dropped", "scale", "grid_rows", "grid_cols", "image", "title", "signed"}
-    assert set(sent[0]) == expected
+def test_a_tile_travels_as_rows_and_columns(board: HeatmapBoard) -> None:
+    geometry = tiles(GRID, (2, 3))
+    board.show([panel(np.zeros((2, 4)), geometry=geometry)])
+    assert (board.columns[0]["tile"], board.columns[0]["stride"]) == ([2, 3], 0)
 
 
-def test_what_did_not_change_is_not_sent_again(canvas: HeatmapCanvas, sent: list[dict[str, Any]]) -> None:
-    canvas.set_values([9, 9, 9, 9], TOKENS, DROPPED, title="")
-    assert [set(message) for message in sent] == [{"values"}]
+def test_tokens_travel_only_where_the_browser_is_to_compute(board: HeatmapBoard) -> None:
+    assert board.rows[0]["tokens"] == b""
+    patches = np.arange(48.0).reshape(24, 2)
+    board.show([panel([VALUES[0]])], rows=[BoardRow("RGB", b"", patches, np.array([3.0, 4.0]))])
+    np.testing.assert_array_equal(np.frombuffer(board.rows[0]["tokens"], "<f4").reshape(24, 2), patches)
+    np.testing.assert_array_equal(np.frombuffer(board.rows[0]["direction"], "<f4"), [3, 4])
+
+
+def test_one_update_is_one_message_of_what_changed(board: HeatmapBoard, sent: list[set[str]]) -> None:
+    board.show([panel(np.ones((2, 4)))])
+    board.show([panel(np.ones((2, 4)))], answered={"scale": 5})
+    board.show([panel(np.zeros((1, 4)))], rows=rows(1), answered={"scale": 5}, order=range(24))
+    assert sent == [{"columns"}, {"answered"}, {"columns", "rows", "order"}]
+
+
+def test_an_answer_ends_a_failure(board: HeatmapBoard) -> None:
+    board.failed = {"scale": 3}
+    board.show([panel()], answered={"scale": 4})
+    assert board.failed is None
 
 
 @pytest.mark.parametrize(
-    ("values", "tokens", "dropped", "grid"),
+    "bad",
     [
-        ([1, 2, 3], TOKENS, DROPPED, GRID),
-        (VALUES, TOKENS.ravel(), DROPPED, GRID),
-        (VALUES, TOKENS + 5, (), GRID),
-        (VALUES, TOKENS - 1, (), GRID),
-        (VALUES, TOKENS.astype(float), (), GRID),
-        (VALUES, TOKENS, [24], GRID),
-        (VALUES, TOKENS, [[20]], GRID),
-        (VALUES, TOKENS, [19, 20], GRID),
-        (VALUES, TOKENS, (), (0, 6)),
-        ([], np.zeros((0, 5), int), (), GRID),
+        panel([[1.0, 2.0, 3.0]] * 2),
+        panel([[1.0, 2.0, 3.0, 4.0]]),
+        panel([1.0, 2.0, 3.0, 4.0]),
+        panel(np.zeros((2, 3)), geometry=windows((3, 5), SCALE)),
     ],
 )
 def test_misfits_are_refused_before_anything_changes(
-    canvas: HeatmapCanvas, sent: list[dict[str, Any]], values: Any, tokens: Any, dropped: Any, grid: Any
+    board: HeatmapBoard, sent: list[set[str]], bad: Panel
 ) -> None:
     with pytest.raises(ShapeError, match="got"):
-        canvas.set_values(values, tokens, dropped, grid=grid, title="changed")
+        board.show([panel(), bad], rows=rows())
     assert sent == []
-    assert canvas.title == ""
 
 
-@pytest.mark.parametrize(
-    "trait",
-    [{"cmap": "jet"}, {"cmap": 9}, {"opacity": 1.5}, {"threshold": -0.1}, {"vmin": np.nan}, {"colour": 1}],
-)
-def test_a_bad_trait_changes_nothing(
-    canvas: HeatmapCanvas, sent: list[dict[str, Any]], trait: dict[str, Any]
+def test_a_picture_that_is_none_is_refused_before_anything_changes(
+    board: HeatmapBoard, sent: list[set[str]]
 ) -> None:
-    with pytest.raises(OptionError):
-        canvas.set_values([9, 9, 9, 9], TOKENS, DROPPED, title="changed", **trait)
+    with pytest.raises(ImageFileError):
+        board.show([panel(np.zeros((1, 4)))], rows=[BoardRow("RGB", b"no picture")])
     assert sent == []
-    assert canvas.title == ""
-    np.testing.assert_array_equal(np.frombuffer(canvas.values, "<f4"), np.float32(VALUES))
 
 
-def test_a_bad_assignment_is_our_error_and_traitlets_own(canvas: HeatmapCanvas) -> None:
+def test_a_grid_without_a_row_is_refused() -> None:
+    with pytest.raises(ShapeError, match="0 rows and 6 columns"):
+        HeatmapBoard((0, 6))
+
+
+def test_a_bad_assignment_is_our_error_and_traitlets_own(board: HeatmapBoard) -> None:
     with pytest.raises(MswinVizError, match=r"0\.\.1: got 40"):
-        canvas.opacity = 40
+        board.opacity = 40
+    with pytest.raises(MswinVizError, match=r"0\.\.1: got -0\.1"):
+        board.threshold = -0.1
     with pytest.raises(TraitError):
-        canvas.cmap = "jet"
-    assert (canvas.opacity, canvas.cmap) == (0.55, "auto")
+        board.cmap = "jet"
+    assert (board.opacity, board.threshold, board.cmap) == (0.55, 0, "auto")
 
 
-def test_a_colour_map_may_be_given_by_its_position_in_a_menu(canvas: HeatmapCanvas) -> None:
+def test_a_colour_map_may_be_given_by_its_position_in_a_menu(board: HeatmapBoard) -> None:
     for position, name in enumerate(("auto", *CMAPS)):
-        canvas.cmap = position
-        assert canvas.cmap == name
+        board.cmap = position
+        assert board.cmap == name
 
 
-def test_the_browser_gets_matplotlibs_colours(canvas: HeatmapCanvas) -> None:
-    tables = np.frombuffer(canvas.lut, np.uint8).reshape(len(CMAPS), 256, 3)
+def test_watched_controls_travel_by_reference() -> None:
+    slider = ipywidgets.IntSlider()
+    board = HeatmapBoard(GRID, watched={"scale": (slider, "value")})
+    assert board.get_state(["watched"])["watched"] == {"scale": [f"IPY_MODEL_{slider.model_id}", "value"]}
+
+
+def test_the_browser_gets_matplotlibs_colours(board: HeatmapBoard) -> None:
+    tables = np.frombuffer(board.lut, np.uint8).reshape(len(CMAPS), 256, 3)
     np.testing.assert_array_equal(tables, colour_tables())
-    for table, name in zip(tables, canvas.cmaps, strict=True):
+    for table, name in zip(tables, board.cmaps, strict=True):
         for index in (0, 77, 255):
             assert table[index].tolist() == list(colormaps[name]((index + 0.5) / 256, bytes=True)[:3])
 
 
-def test_windows_may_overlap(canvas: HeatmapCanvas) -> None:
-    canvas.set_values([1.0, 2.0], [[0, 1, 2], [1, 2, 3]])
-    assert canvas.scale == 3
+def test_the_modules_are_bundled_into_one_that_imports_nothing() -> None:
+    for esm in (HeatmapBoard._esm, bundled("numbers", "strip")):
+        assert not re.search(r"^\s*import\b", str(esm), re.MULTILINE)
+        assert str(esm).count("export default") == 1
+
+
+def test_a_bundle_holds_every_module_that_its_modules_import_and_before_them() -> None:
+    for names in (("numbers", "windows", "paint", "panels", "board"), ("numbers", "strip")):
+        for at, name in enumerate(names):
+            wanted = re.findall(
+                r'from "\./(\w+)\.mjs"', (SCRIPTS / f"{name}.mjs").read_text(encoding="utf-8")
+            )
+            assert set(wanted) <= set(names[:at])
 
 
 def test_a_picture_becomes_a_png_of_the_same_pixels() -> None:

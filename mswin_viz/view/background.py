@@ -1,0 +1,85 @@
+"""Work ahead of time, in a thread of its own: thumbnails, then tokens, with progress and a way to stop it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mswin_viz.data.layouts import Sample
+from mswin_viz.view.pictures import MOST_KEPT, Pictures, computed_ahead, thumbnail
+from mswin_viz.view.strip import ThumbnailStrip, images_in_turn
+
+__all__ = ["Background"]
+
+_EVERY = 0.2  # seconds between two reports
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """The thread behind a strip; at most one works at a time.
+
+    Attributes
+    ----------
+    pictures
+        Where tokens are kept.
+    strip
+        Where thumbnails and progress are shown.
+    """
+
+    pictures: Pictures
+    strip: ThumbnailStrip
+    _stops: list[threading.Event] = field(default_factory=list, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def start(self, samples: Sequence[Sample]) -> threading.Thread:
+        """Begin anew with these samples; the work in hand is given up."""
+        self.stop()
+        stopped = threading.Event()
+        with self._lock:
+            self._stops.append(stopped)
+        thread = threading.Thread(target=self._work, args=(list(samples), stopped), daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """End the work after the file in hand."""
+        with self._lock:
+            for stopped in self._stops:
+                stopped.set()
+            self._stops.clear()
+
+    def _work(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
+        self._draw_thumbnails(samples, stopped)
+        paths = images_in_turn(samples, self.strip.modality)
+        waited = [time.monotonic()]
+
+        def report(n_done: int, n_all: int, _path: object) -> None:
+            if not stopped.is_set() and (n_done == n_all or time.monotonic() - waited[0] > _EVERY):
+                waited[0] = time.monotonic()
+                self._report(n_done / n_all, f"computing tokens: {n_done} of {n_all} images")
+
+        if all(path in self.pictures for path in paths[:MOST_KEPT]):
+            return
+        n_bad = computed_ahead(self.pictures, paths, report=report, stopped=stopped)
+        words = f"{n_bad} of {len(paths)} images cannot be read" if n_bad else ""
+        self._report(1.0, "stopped" if stopped.is_set() else words)
+
+    def _draw_thumbnails(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
+        """Sent a few at a time, in growing portions, so that the first are seen at once."""
+        found: list[bytes] = []
+        due = 24
+        for modality in self.strip.modalities:
+            for at, sample in enumerate(samples):
+                if stopped.is_set():
+                    return
+                wanted = at < MOST_KEPT and modality in sample.images
+                found.append(thumbnail(sample.images[modality]) if wanted else b"")
+                if len(found) >= due:
+                    due, self.strip.thumbs = 3 * len(found), list(found)
+        self.strip.thumbs = found
+
+    def _report(self, done: float, words: str) -> None:
+        with self.strip.hold_sync():
+            self.strip.progress, self.strip.status = done, words

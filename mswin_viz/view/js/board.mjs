@@ -1,0 +1,353 @@
+// The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
+// controls it watches are the whole state; whatever only changes the display is done here and now.
+import { bytesOf, readFloats } from "./numbers.mjs";
+import { captionOf, labelOf, liveColumn, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
+import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
+import { describe, hitTest } from "./windows.mjs";
+
+const PATIENCE = 150; // ms until what is out of date pales
+const STATUS = { busy: "working …", stale: "out of date" };
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+function node(parent, tag, name, text = "") {
+  const made = Object.assign(document.createElement(tag), { className: name, textContent: text });
+  parent.append(made);
+  return made;
+}
+
+async function decode(view) {
+  const bytes = bytesOf(view);
+  if (!bytes.byteLength) return null;
+  return createImageBitmap(new Blob([bytes])).catch((error) => {
+    console.error(`mswin-board: a picture cannot be decoded (${error.message})`);
+    return null;
+  });
+}
+
+// The controls' values by name, kept up to date; `changed` is called at every change.
+async function watchControls(model, signal, changed) {
+  const asked = {};
+  await Promise.all(Object.entries(model.get("watched")).map(async ([name, [reference, trait]]) => {
+    const control = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+    const read = () => {
+      asked[name] = control.get(trait);
+      changed();
+    };
+    asked[name] = control.get(trait);
+    control.on(`change:${trait}`, read);
+    signal.addEventListener("abort", () => control.off(`change:${trait}`, read));
+  }));
+  return asked;
+}
+
+// ---- what the kernel sends besides traits -----------------------------------------------------
+
+function download(name, buffer) {
+  const url = URL.createObjectURL(new Blob([bytesOf(buffer)]));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+// Without the clipboard (an insecure page, a refusal) the text is shown, selected, to be copied by hand.
+async function copy(text, says) {
+  try {
+    await navigator.clipboard.writeText(text);
+    says.textContent = "State copied.";
+  } catch {
+    says.textContent = "Copy the state from here: ";
+    const box = Object.assign(node(says, "textarea", "mswin-board-state"), { value: text, readOnly: true });
+    box.setAttribute("aria-label", "state of the explorer");
+    box.select();
+  }
+}
+
+// ---- the page ----------------------------------------------------------------------------------
+
+function heatmapNode(row, key) {
+  const el = node(row, "div", "mswin-heatmap");
+  el.dataset.key = key;
+  const title = node(el, "div", "mswin-heatmap-title");
+  const canvas = node(el, "canvas", "mswin-heatmap-canvas");
+  Object.assign(canvas, { tabIndex: 0 });
+  canvas.setAttribute("role", "img");
+  const status = node(el, "div", "mswin-heatmap-status");
+  const foot = node(el, "div", "mswin-heatmap-foot");
+  return { el, title, canvas, status, origin: node(foot, "span", "mswin-origin"), caption: node(foot, "span", "mswin-heatmap-caption") };
+}
+
+function buildRows(parent, names, columns) {
+  parent.replaceChildren();
+  return names.map((name) => {
+    const row = node(parent, "div", "mswin-board-row");
+    row.setAttribute("role", "group");
+    row.setAttribute("aria-label", name);
+    const picture = node(row, "div", "mswin-picture");
+    const title = node(picture, "div", "mswin-heatmap-title", name);
+    title.title = name;
+    const image = node(picture, "canvas", "mswin-picture-canvas");
+    image.setAttribute("role", "img");
+    image.setAttribute("aria-label", `picture: ${name}`);
+    return { image, backdrop: document.createElement("canvas"), cells: new Map(columns.map(({ key }) => [key, heatmapNode(row, key)])) };
+  });
+}
+
+function buildChips(parent, columns, hidden, toggle) {
+  parent.replaceChildren();
+  node(parent, "span", "mswin-board-chips-label", "panels");
+  for (const { key, title } of columns) {
+    const chip = node(parent, "button", "mswin-chip", key === "free" ? "free" : title);
+    chip.setAttribute("aria-pressed", String(!hidden.includes(key)));
+    chip.addEventListener("click", () => toggle(key));
+  }
+}
+
+// Whether what a node shows differs from what it was last drawn with.
+function isNew(drawnOn, state) {
+  const same = drawnOn.drawn?.every((value, at) => value === state[at]);
+  drawnOn.drawn = state;
+  return !same;
+}
+
+function writeWords(cell, column, status, label) {
+  cell.title.textContent = cell.title.title = column.title;
+  cell.origin.textContent = column.origin;
+  cell.origin.dataset.origin = column.origin.split(" ")[0];
+  cell.caption.textContent = captionOf(column);
+  cell.status.textContent = STATUS[status] ?? "";
+  cell.el.setAttribute("aria-busy", String(status === "busy"));
+  cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
+  cell.canvas.setAttribute("aria-label", label);
+}
+
+// Shown in the top layer (where the browser has popovers), so that no cell of the notebook clips it.
+function placeTip(tip, lines, { x, y } = {}) {
+  if (!lines) {
+    if (!tip.hidden) tip.hidePopover?.();
+    tip.hidden = true;
+    return;
+  }
+  tip.replaceChildren(...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
+  if (tip.hidden) {
+    tip.hidden = false;
+    tip.showPopover?.();
+  }
+  const { width, height } = tip.getBoundingClientRect();
+  const left = x + 14 + width > window.innerWidth ? x - 10 - width : x + 14;
+  const top = Math.min(y + 14, window.innerHeight - height - 4);
+  Object.assign(tip.style, { left: `${Math.max(0, left)}px`, top: `${Math.max(0, top)}px` });
+}
+
+const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused"];
+const LOOK = ["cmap", "cmaps", "lut", "opacity", "threshold", "outline"];
+const VIEW = ["shared", "width", "hidden", "pinned", "order"];
+
+function render({ model, el }) {
+  el.classList.add("mswin-board");
+  el.replaceChildren();
+  const chips = node(el, "div", "mswin-board-chips");
+  const [body, says, tip] = ["rows", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
+  says.setAttribute("aria-live", "polite");
+  Object.assign(tip, { popover: "manual", hidden: true });
+  const now = { asked: {}, pictures: [], tokens: [], sent: [], shown: [], statuses: {}, hover: -1, rows: [] };
+  const dirty = { rows: true, data: true, look: true, theme: true, size: true };
+  const stop = new AbortController();
+  let frame = 0;
+  const grid = () => [model.get("grid_rows"), model.get("grid_cols")];
+  const once = (name) => {
+    const was = dirty[name];
+    dirty[name] = false;
+    return was;
+  };
+
+  // ---- from traits to what is drawn ----
+  const refreshRows = async () => {
+    while (once("rows")) { // set again where newer pictures come while these are decoded
+      const rows = model.get("rows");
+      now.pictures = await Promise.all(rows.map(({ image }) => decode(image)));
+      now.tokens = rows.filter(({ tokens }) => tokens?.byteLength).map(({ tokens, direction }) => {
+        const along = readFloats(direction);
+        return { patches: readFloats(tokens), direction: along, dim: along.length };
+      });
+    }
+  };
+  const live = (column) => {
+    const key = JSON.stringify([specOf(now.asked), now.asked.value, now.asked.channel]);
+    if (now.live?.key !== key || now.live.tokens !== now.tokens)
+      now.live = { key, tokens: now.tokens, column: liveColumn(column, now.asked, ...grid(), now.tokens) };
+    return now.live.column;
+  };
+  const refreshData = () => {
+    const nRows = model.get("rows").length;
+    if (once("data")) {
+      const old = new Map(now.sent.map((column) => [column.key, column]));
+      now.sent = model.get("columns").map((column) => readColumn(column, ...grid(), nRows, old.get(column.key)));
+    }
+    const about = {
+      ...{ answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused") },
+      hasTokens: now.tokens.length > 0 && now.tokens.length === nRows,
+    };
+    now.statuses = Object.fromEntries(now.sent.map((column) => [column.key, statusOf(column, now.asked, about)]));
+    const hidden = model.get("hidden");
+    const columns = now.sent.map((column) => (now.statuses[column.key] === "live" ? live(column) : column));
+    now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
+  };
+  const refreshNodes = () => {
+    const names = model.get("rows").map(({ name }) => name);
+    const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden")]);
+    if (built !== now.built) {
+      now.built = built;
+      now.rows = buildRows(body, names, now.shown);
+      now.rows.forEach((row, at) => row.cells.forEach((cell, key) => listen(cell.canvas, at, key)));
+      buildChips(chips, now.sent, model.get("hidden"), toggleColumn);
+      now.words = "";
+    }
+    const words = now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat();
+    if (now.words && now.words.every((word, at) => word === words[at])) return;
+    now.words = words;
+    pale(Object.values(now.statuses).some((status) => status in STATUS));
+    now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
+      writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, names[at], at))));
+  };
+  // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
+  // flicker.
+  const pale = (waiting) => {
+    const mark = () => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle("mswin-waiting", waiting));
+    clearTimeout(now.paling);
+    if (waiting) now.paling = setTimeout(mark, PATIENCE);
+    else mark();
+  };
+  const refreshLook = () => {
+    if (once("look")) now.look = readLook(model);
+    if (once("theme")) now.theme = themeOf(el);
+    const [columns, widest] = [now.shown.length + 1, model.get("width")];
+    if (!once("size") && now.fit === `${columns} ${widest}`) return;
+    now.fit = `${columns} ${widest}`;
+    now.size = layoutOf(fittedWidth(el.clientWidth, columns, widest), ...grid());
+    el.style.setProperty("--mswin-width", `${now.size.width}px`);
+  };
+  const paint = () => {
+    const [pinned, order] = [model.get("pinned"), model.get("order")];
+    const page = { size: now.size, theme: now.theme };
+    now.rows.forEach((row, at) => {
+      const behind = [now.pictures[at], order, now.size, now.theme];
+      if (isNew(row.backdrop, behind)) paintBackdrop(row.backdrop, { image: now.pictures[at], order }, grid(), page);
+      const common = [...behind, now.hover];
+      if (isNew(row, common)) paintImage(row.image, row.backdrop, now.hover, grid(), page);
+      for (const column of now.shown) {
+        const isPinned = pinned && pinned.key === column.key && pinned.row === at;
+        const marks = { hover: now.hover, pinned: isPinned ? pinned.window : -1 };
+        const panel = { ...column, cells: column.cells[at] };
+        const cell = row.cells.get(column.key);
+        const drawn = [...common, now.look, panel.geometry, panel.cells, panel.range?.lo, panel.range?.hi, marks.pinned];
+        if (isNew(cell, drawn)) paintHeatmap(cell.canvas, panel, now.look, row.backdrop, marks, page);
+      }
+    });
+  };
+  const draw = async () => {
+    try {
+      await refreshRows();
+      refreshData();
+      refreshNodes();
+      refreshLook();
+      paint();
+      el.dataset.drawn = String(Number(el.dataset.drawn ?? 0) + 1); // lets a test wait for the drawing
+    } finally {
+      frame = 0;
+    }
+  };
+  const schedule = () => {
+    frame ||= requestAnimationFrame(draw);
+  };
+
+  // ---- hands ----
+  const toggleColumn = (key) => {
+    const hidden = model.get("hidden");
+    model.set("hidden", hidden.includes(key) ? hidden.filter((own) => own !== key) : [...hidden, key]);
+    model.save_changes();
+  };
+  const columnOf = (key) => now.shown.find((column) => column.key === key);
+  const point = (token, row, key, at) => {
+    const column = columnOf(key);
+    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row] };
+    const lines = token < 0 || !panel ? null : describe(token, panel);
+    placeTip(tip, lines, at);
+    if (token !== now.hover) schedule();
+    now.hover = token;
+    return lines;
+  };
+  const pin = (row, key) => {
+    const column = columnOf(key);
+    const ids = column?.geometry.cover[now.hover] ?? [];
+    if (!ids.length) return;
+    const window = ids[0];
+    const old = model.get("pinned");
+    const again = old && old.key === key && old.row === row && old.window === window;
+    model.set("pinned", again ? null : { key, row, window });
+    model.save_changes();
+  };
+  const listen = (canvas, row, key) => {
+    const follow = ({ type, offsetX, offsetY, clientX, clientY }) => {
+      if (!now.size) return;
+      const inside = type !== "pointerleave";
+      const token = inside ? hitTest(offsetX, offsetY, now.size.width, now.size.height, ...grid()) : -1;
+      point(token, row, key, { x: clientX, y: clientY });
+    };
+    canvas.addEventListener("pointermove", follow);
+    canvas.addEventListener("pointerleave", follow);
+    canvas.addEventListener("click", (event) => {
+      follow(event);
+      pin(row, key);
+    });
+    canvas.addEventListener("blur", () => point(-1, row, key));
+    canvas.addEventListener("keydown", (event) => {
+      const [rows, cols] = grid();
+      if (event.key in STEPS) {
+        const [down, across] = STEPS[event.key];
+        const at = now.hover < 0 ? [0, 0] : [Math.floor(now.hover / cols) + down, (now.hover % cols) + across];
+        const [r, c] = [Math.max(0, Math.min(rows - 1, at[0])), Math.max(0, Math.min(cols - 1, at[1]))];
+        const box = canvas.getBoundingClientRect();
+        const place = { x: box.left + ((c + 1) * now.size.width) / cols, y: box.top + (r * now.size.height) / rows };
+        says.textContent = point(r * cols + c, row, key, place).join(", ");
+      } else if (event.key === "Enter" || event.key === " ") pin(row, key);
+      else if (event.key === "Escape") point(-1, row, key);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    canvas.dataset.lmSuppressShortcuts = "true";
+  };
+
+  // ---- life ----
+  const mark = (...names) => () => {
+    names.forEach((name) => (dirty[name] = true));
+    schedule();
+  };
+  const listeners = [
+    ...DATA.map((name) => [`change:${name}`, mark("data")]),
+    ...LOOK.map((name) => [`change:${name}`, mark("look")]),
+    ...VIEW.map((name) => [`change:${name}`, schedule]),
+    ["change:rows", mark("rows", "data")],
+    ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
+  ];
+  listeners.forEach(([event, react]) => model.on(event, react));
+  watchControls(model, stop.signal, schedule).then((asked) => {
+    now.asked = asked;
+    schedule();
+  });
+  const sight = new ResizeObserver(mark("size", "theme")); // first shown, shown again, or another width
+  sight.observe(el);
+  const theme = new MutationObserver(mark("theme"));
+  theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind"] });
+  schedule();
+  return () => {
+    stop.abort();
+    listeners.forEach(([event, react]) => model.off(event, react));
+    cancelAnimationFrame(frame);
+    clearTimeout(now.paling);
+    sight.disconnect();
+    theme.disconnect();
+  };
+}
+
+export default { render };

@@ -1,0 +1,130 @@
+"""How long a hand waits for the explorer: from an input event to other pixels, in headless Chromium.
+
+Run ``python tests/benchmarks/browser_latency.py [rounds]``; ``make benchmarks`` does. It prints a table and never fails
+on a clock. "kernel" rows make a round trip, the others stay in the browser.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no package path)
+
+FREE = ".mswin-heatmap[data-key=free] canvas"
+FUSED = ".mswin-heatmap[data-key=fused] canvas"
+MOVES = 60
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was done, where it was answered, and how long each round took in ms."""
+
+    what: str
+    where: str
+    times: list[float]
+
+
+def main(rounds: int = 15) -> None:
+    """Measure everything on the stored notebook and print it."""
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder)) as lab:
+        shutil.copy(ROOT / "notebooks" / "explore_scales.ipynb", folder)
+        lab.open("explore_scales.ipynb")
+        lab.run_all(timeout=300)
+        lab.wait_idle(timeout=120)
+        _print_table(list(_rows(lab, rounds)))
+        lab.check()
+
+
+def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
+    page = lab.page
+    for css, what in ((".mswin-opacity", "opacity"), (".mswin-threshold", "threshold")):
+        yield _keys(lab, what, "browser", css, rounds)
+    page.locator(".mswin-threshold .noUi-handle").press("Home")
+    yield _clicks(lab, "outlines on and off", ".mswin-outline input", rounds)
+    yield _clicks(lab, "one or own colour scale", ".mswin-shared input", rounds)
+    yield _keys(lab, "free scale, trained kernels", "kernel", ".mswin-scale", rounds)
+    _choose(lab, ".mswin-value", "share of cosine")
+    yield _keys(lab, "free scale, shares", "kernel", ".mswin-scale", rounds)
+    page.locator(".mswin-slot-16 button", has_text="free").click()
+    lab.wait_idle()
+    yield _keys(
+        lab, "free scale in a slot, shares, fused panel", "kernel", ".mswin-scale", rounds, canvas=FUSED
+    )
+    page.locator(".mswin-slot-16 button", has_text="on").click()
+    page.locator(".mswin-rows button", has_text="modalities").click()
+    lab.wait_idle()
+    yield _keys(lab, "free scale, shares, three modalities", "kernel", ".mswin-scale", rounds)
+    yield _keys(lab, "opacity, three modalities (18 heatmaps)", "browser", ".mswin-opacity", rounds)
+    page.locator(".mswin-rows button", has_text="one image").click()
+    _choose(lab, ".mswin-value", "length")
+    page.locator(".mswin-kernel button", has_text="plain mean").click()
+    lab.wait_idle()
+    yield _keys(lab, "free scale, plain means", "browser", ".mswin-scale", rounds)
+    page.locator(".mswin-kernel button", has_text="trained").click()
+    lab.wait_idle()
+    yield Row(f"{MOVES} moves held down: from the last one to the right picture", "kernel", _held(lab, 3))
+
+
+def _keys(lab: Lab, what: str, where: str, slider: str, rounds: int, *, canvas: str = FREE) -> Row:
+    handle, times = lab.handle(slider), []
+    handle.focus()
+    for at in range(rounds):
+        key = "ArrowRight" if slider == ".mswin-scale" or at % 2 == 0 else "ArrowLeft"
+        times.append(_once(lab, lambda key=key: lab.page.keyboard.press(key), canvas))
+    return Row(what, where, times)
+
+
+def _clicks(lab: Lab, what: str, css: str, rounds: int) -> Row:
+    box = lab.page.locator(css)
+    return Row(what, "browser", [_once(lab, box.click, FREE) for _ in range(rounds)])
+
+
+def _once(lab: Lab, act: Callable[[], None], canvas: str) -> float:
+    lab.wait_idle()
+    return lab.latency(canvas, act)
+
+
+def _held(lab: Lab, rounds: int) -> list[float]:
+    times = []
+    for at in range(rounds):
+        lab.move_slider(".mswin-scale", keys=MOVES if at % 2 == 0 else -MOVES, wait=False)
+        last = time.perf_counter()
+        words = f"scale {lab.slider_value('.mswin-scale'):.0f}"
+        lab.page.locator(
+            f".mswin-heatmap[data-key=free]:not(.mswin-heatmap-stale) >> text='{words}'"
+        ).wait_for()
+        times.append(1000 * (time.perf_counter() - last))
+        lab.wait_idle()
+        shown = lab.ask("explorer.view.panel('free').geometry.scale")
+        assert float(shown) == lab.slider_value(".mswin-scale"), "the last value must win"
+    return times
+
+
+def _choose(lab: Lab, css: str, words: str) -> None:
+    lab.page.locator(f"{css} select").select_option(words)
+    lab.wait_idle()
+
+
+def _print_table(rows: list[Row]) -> None:
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(
+        f"\n{'input event to changed pixels':<64}{'answered by':<13}{'median ms':>10}{'slowest':>9}{'n':>4}"
+    )
+    for row in rows:
+        median, slowest = statistics.median(row.times), max(row.times)
+        print(f"{row.what:<64}{row.where:<13}{median:>10.0f}{slowest:>9.0f}{len(row.times):>4}")
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:2]))

@@ -1,0 +1,45 @@
+// The thumbnail strip's search and keys: the pure functions of mswin_viz/view/js/strip.mjs. Run: node --test tests/js/
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { found, labelOf, stepTo } from "../../mswin_viz/view/js/strip.mjs";
+
+const ITEMS = [
+  { name: "000001_cam1", pid: 1, camid: 1, caption: "a black vest", modalities: ["RGB", "NI"] },
+  { name: "000001_cam2", pid: 1, camid: 2, caption: "a black vest", modalities: ["RGB"] },
+  { name: "000012_cam1", pid: 12, camid: 1, caption: "a red coat", modalities: ["RGB", "NI", "TI"] },
+  { name: "own", pid: -1, camid: -1, caption: null, modalities: ["RGB"] },
+];
+
+test("a search finds identities and cameras by number, not by part of a number", () => {
+  assert.deepEqual(found(ITEMS, "id 1", "", ""), [0, 1]);
+  assert.deepEqual(found(ITEMS, "id:12", "", ""), [2]);
+  assert.deepEqual(found(ITEMS, "person 1 camera 2", "", ""), [1]);
+});
+
+test("a search finds words of names and captions, all of them", () => {
+  assert.deepEqual(found(ITEMS, "BLACK", "", ""), [0, 1]);
+  assert.deepEqual(found(ITEMS, "black cam2", "", ""), [1]);
+  assert.deepEqual(found(ITEMS, "purple", "", ""), []);
+});
+
+test("camera and modality narrow a search", () => {
+  assert.deepEqual(found(ITEMS, "", "1", ""), [0, 2]);
+  assert.deepEqual(found(ITEMS, "", "", "NI"), [0, 2]);
+  assert.deepEqual(found(ITEMS, "coat", "1", "TI"), [2]);
+});
+
+test("arrow keys go through what was found and stop at its ends", () => {
+  assert.equal(stepTo("ArrowRight", [0, 2, 5], 2), 5);
+  assert.equal(stepTo("ArrowRight", [0, 2, 5], 5), 5);
+  assert.equal(stepTo("ArrowLeft", [0, 2, 5], 2), 0);
+  assert.equal(stepTo("End", [0, 2, 5], 0), 5);
+  assert.equal(stepTo("ArrowRight", [2, 5], 3), 2);
+  assert.equal(stepTo("x", [2, 5], 2), null);
+  assert.equal(stepTo("ArrowLeft", [], 2), null);
+});
+
+test("a thumbnail is told in words", () => {
+  assert.equal(labelOf(ITEMS[2]), "id 12, camera 1, 000012_cam1: a red coat");
+  assert.equal(labelOf(ITEMS[3]), "own");
+});

@@ -1,0 +1,116 @@
+"""Pictures and tokens that are computed once, and the strip that chooses among them."""
+
+from __future__ import annotations
+
+import threading
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from traitlets import TraitError
+
+import mswin_viz as mv
+from mswin_viz.errors import ImageFileError, MswinVizError
+from mswin_viz.view.pictures import Pictures, computed_ahead, thumbnail
+from mswin_viz.view.strip import ThumbnailStrip, images_in_turn, second_choice
+
+
+@pytest.fixture(scope="module")
+def model() -> mv.Model:
+    return mv.load_model(device="cpu")
+
+
+@pytest.fixture
+def files() -> list[Path]:
+    return [sample.images["RGB"] for sample in mv.samples()[:4]]
+
+
+def test_tokens_are_computed_once(model, files, monkeypatch) -> None:
+    calls, encode = [], type(model).encode
+    monkeypatch.setattr(type(model), "encode", lambda *a, **k: calls.append(1) or encode(*a, **k))
+    pictures = Pictures(model)
+    assert pictures.of(files[0]) is pictures.of(files[0])
+    assert len(calls) == 1
+
+
+def test_of_more_pictures_than_are_kept_the_longest_unused_go(model, files) -> None:
+    pictures = Pictures(model, most=2)
+    for at in (0, 1, 0, 2):
+        pictures.of(files[at])
+    assert [path in pictures for path in files] == [True, False, True, False]
+
+
+def test_work_ahead_reports_skips_what_cannot_be_read_and_stops_when_told(model, files, tmp_path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not a picture")
+    stopped, seen = threading.Event(), []
+
+    def report(n_done: int, n_all: int, path: Path) -> None:
+        seen.append((n_done, n_all, path.name))
+        if n_done == 3:
+            stopped.set()
+
+    pictures = Pictures(model)
+    n_bad = computed_ahead(pictures, [files[0], broken, *files[1:]], report=report, stopped=stopped)
+    assert n_bad == 1
+    assert seen == [(1, 5, files[0].name), (2, 5, "broken.jpg"), (3, 5, files[1].name)]
+    with pytest.raises(ImageFileError):
+        pictures.of(broken)
+
+
+def test_no_more_are_computed_ahead_than_are_kept(model, files) -> None:
+    pictures, seen = Pictures(model, most=2), []
+    computed_ahead(pictures, files, report=lambda *args: seen.append(args[:2]), stopped=threading.Event())
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_thumbnail_is_small_and_of_what_cannot_be_read_there_is_none(files, tmp_path) -> None:
+    with Image.open(BytesIO(thumbnail(files[0]))) as image:
+        assert (image.format, image.height) == ("JPEG", 64)
+    assert thumbnail(tmp_path / "gone.jpg") == b""
+
+
+def sample(pid: int, camid: int, *modalities: str) -> mv.Sample:
+    return mv.Sample(
+        pid, camid, {name: Path(f"/{name}/{pid}_{camid}.jpg") for name in modalities or ("RGB",)}
+    )
+
+
+def test_the_second_image_is_the_same_identity_in_another_camera_or_else_another() -> None:
+    people = [sample(1, 1), sample(1, 1), sample(2, 2), sample(1, 2)]
+    assert second_choice(people) == 3
+    assert second_choice(people[:3]) == 1
+    assert second_choice(people[:1]) == 0
+    assert second_choice([sample(-1, -1), sample(-1, -2)]) == 1
+
+
+def test_images_come_modality_by_modality_the_shown_one_first() -> None:
+    both = [sample(1, 1, "RGB", "TI"), sample(2, 1, "TI")]
+    assert [str(path) for path in images_in_turn(both, "TI")] == [
+        "/TI/1_1.jpg",
+        "/TI/2_1.jpg",
+        "/RGB/1_1.jpg",
+    ]
+
+
+def test_a_strip_knows_each_sample_and_refuses_to_choose_another() -> None:
+    strip = ThumbnailStrip([sample(1, 1, "RGB", "NI"), sample(2, 3)])
+    assert strip.items[0] == {
+        "name": "1_1",
+        "pid": 1,
+        "camid": 1,
+        "caption": None,
+        "modalities": ["RGB", "NI"],
+    }
+    with pytest.raises(MswinVizError, match=r"0\.\.1: got 2"):
+        strip.selected = 2
+    with pytest.raises(TraitError):
+        strip.modality = "XX"
+    assert (strip.selected, strip.second, strip.modality) == (0, 1, "RGB")
+
+
+def test_other_samples_start_at_the_first_in_a_modality_that_it_has() -> None:
+    strip = ThumbnailStrip([sample(1, 1, "RGB", "NI"), sample(2, 3)], modality="NI", selected=1)
+    strip.replace([sample(5, 1, "RGB")])
+    assert (strip.selected, strip.second, strip.modality, strip.thumbs) == (0, 0, "RGB", [])
