@@ -137,7 +137,8 @@ def scored_inputs(
     """
     checked_target(model, target, level, block)
     _check_level(level, scale, block, inputs)
-    geometry = windows(model.grid, scale) if level == "windows" else None
+    grid = inputs.grid if isinstance(inputs, Tokens) else model.grid
+    geometry = windows(grid, scale) if level == "windows" else None
     values, base, tokens_of = _entry(model, inputs, level, block)
     directions = target.directions(model, len(values))
 
@@ -147,9 +148,9 @@ def scored_inputs(
         return target.score(plain, _enhanced(model, plain, target), direction, norm if frozen_norm else None)
 
     norm, value = _at_inputs(model, target, tokens_of, (values, *base), directions)
-    groups, n_groups = _groups(level, model, geometry)
+    groups, n_groups = _groups(level, grid, geometry, model.image_size)
     return ScoredInputs(
-        values, (*base, directions, norm), score, groups.to(values.device), n_groups, model.grid, geometry,
+        values, (*base, directions, norm), score, groups.to(values.device), n_groups, grid, geometry,
         level, block, norm, value,
     )  # fmt: skip
 
@@ -267,11 +268,14 @@ def _at_inputs(
     return norm, value
 
 
-def _groups(level: str, model: Model, geometry: WindowGeometry | None) -> tuple[torch.Tensor, int]:
-    rows, cols = model.grid
+def _groups(
+    level: str, grid: tuple[int, int], geometry: WindowGeometry | None, image_size: tuple[int, int]
+) -> tuple[torch.Tensor, int]:
+    """Which patch, token or window each element belongs to, and how many there are."""
+    rows, cols = grid
     tokens = torch.arange(rows * cols)
     if level == "pixels":
-        height, width = (side // n for side, n in zip(model.image_size, model.grid, strict=True))
+        height, width = (side // n for side, n in zip(image_size, grid, strict=True))
         cells = tokens.reshape(rows, cols).repeat_interleave(height, 0).repeat_interleave(width, 1)
         return cells[None, None], rows * cols
     if geometry is None:

@@ -22,7 +22,7 @@ from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
-from mswin_viz.view.notebook_figure import figure_png
+from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 from mswin_viz.view.share_bars import badge_html, message_html
 
 __all__ = ["AttributionExplorer"]
@@ -213,7 +213,8 @@ class AttributionExplorer(widgets.VBox):
             return
         self.maps, self._shown = maps, shown
         provenance = f"cosine with {request.words}; {self.model.provenance}"
-        self._picture.value = figure_png(maps_figure(shown, maps, provenance=provenance))
+        figure = maps_figure(shown, maps, provenance=provenance)
+        self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
         self._picture.layout.display = None
 
 

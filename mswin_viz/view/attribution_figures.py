@@ -18,8 +18,8 @@ from mswin_viz.analysis.attribution import Attribution
 from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
 from mswin_viz.analysis.randomisation import Randomisation
 from mswin_viz.analysis.share_gap import ShareGap
+from mswin_viz.view.figures import NotebookFigure
 from mswin_viz.view.heatmap import CMAPS
-from mswin_viz.view.notebook_figure import NotebookFigure
 
 if TYPE_CHECKING:
     from jaxtyping import Float

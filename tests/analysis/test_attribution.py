@@ -305,6 +305,15 @@ def test_cached_tokens_are_attributed_without_a_backbone_pass(model, tokens) -> 
         hook.remove()
 
 
+def test_tokens_of_another_grid_keep_it(model) -> None:
+    generator = torch.Generator().manual_seed(0)
+    others = mv.Tokens(
+        torch.randn(1, DIM, generator=generator), torch.randn(1, 15, DIM, generator=generator), (5, 3)
+    )
+    found = mv.attribute(model, others, ALONG, method="feature_ablation", level="windows", scale=6)
+    assert (found.grid, found.values.shape, found.on_patches().shape) == ((5, 3), (1, 2), (1, 15))
+
+
 def test_progress_is_reported_up_to_the_end(model, images) -> None:
     for method, level in (("integrated_gradients", "pixels"), ("feature_ablation", "pixels"), ("occlusion", "pixels"),
                           ("legrad", "tokens"), ("smoothgrad", "pixels")):  # fmt: skip
