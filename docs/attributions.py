@@ -5,7 +5,10 @@ Run: python docs/attributions.py
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+
+from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.share_gap import exact_shares
@@ -28,7 +31,8 @@ def main() -> None:
     maps |= {m: mv.attribute(model, images, target, method=m, level="tokens") for m in ATTENTION}
     words = f"cosine with “{PROMPT}”, enhanced CLS; {model.provenance}"
     figure = maps_figure([model.displayed(image) for image in images], maps, provenance=words)
-    (Path(__file__).parent / "attributions.png").write_bytes(figure_bytes(figure, "png", dpi=100))
+    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100))).convert("RGB").quantize(256)
+    picture.save(Path(__file__).parent / "attributions.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from captum.attr import (
@@ -21,9 +21,6 @@ from captum.attr import (
 
 from mswin_viz.analysis.attribution_settings import Settings
 from mswin_viz.analysis.scored_inputs import ScoredInputs, baseline_of
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["CAPTUM_METHODS", "CaptumMethod", "seeded_captum"]
 
@@ -100,39 +97,41 @@ def _smoothgrad(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
 
 def _occlusion(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
     """How much the score falls when a square covers a pixel, averaged over the squares that cover it."""
-    side, step = _occluder(scored, settings)
-    each = Occlusion(scored.score).attribute(
-        scored.inputs,
-        sliding_window_shapes=(scored.inputs.shape[1], side, side),
-        strides=(scored.inputs.shape[1], step, step),
-        baselines=baseline_of(scored, settings.baseline),
-        additional_forward_args=scored.context,
-        perturbations_per_eval=_at_once(scored, rows, _n_occluders(scored, settings)),
-    )
-    return scored.summed(each / each.shape[1])
+    (side, step), channels = _occluder(scored, settings), scored.inputs.shape[1]
+    shape = {"sliding_window_shapes": (channels, side, side), "strides": (channels, step, step)}
+    needed = _n_occluders(scored, settings)
+    each = _without(Occlusion(scored.score), scored, settings, _at_once(scored, rows, needed), **shape)
+    return scored.summed(each / channels)
 
 
 def _feature_ablation(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
-    each = FeatureAblation(scored.score).attribute(
-        scored.inputs,
-        baselines=baseline_of(scored, settings.baseline),
-        additional_forward_args=scored.context,
-        feature_mask=scored.groups,
-        perturbations_per_eval=_at_once(scored, rows, scored.n_groups),
-    )
+    at_once = _at_once(scored, rows, scored.n_groups)
+    each = _without(FeatureAblation(scored.score), scored, settings, at_once, feature_mask=scored.groups)
     return scored.summed(each / scored.group_sizes)  # Captum gives each element its whole unit's number
 
 
 def _shapley(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
-    each = ShapleyValueSampling(scored.score).attribute(
+    orders = {"feature_mask": scored.groups, "n_samples": settings.n_samples}
+    at_once = _at_once(scored, rows, scored.n_groups)
+    each = _without(ShapleyValueSampling(scored.score), scored, settings, at_once, **orders)
+    return scored.summed(each / scored.group_sizes)
+
+
+def _without(
+    method: FeatureAblation | ShapleyValueSampling,
+    scored: ScoredInputs,
+    settings: Settings,
+    at_once: int,
+    **how: Any,
+) -> torch.Tensor:
+    """A method that takes things away, ``at_once`` of each image in one pass."""
+    return method.attribute(
         scored.inputs,
         baselines=baseline_of(scored, settings.baseline),
         additional_forward_args=scored.context,
-        feature_mask=scored.groups,
-        n_samples=settings.n_samples,
-        perturbations_per_eval=_at_once(scored, rows, scored.n_groups),
+        perturbations_per_eval=at_once,
+        **how,
     )
-    return scored.summed(each / scored.group_sizes)
 
 
 def _gradcam(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
