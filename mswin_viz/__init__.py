@@ -11,7 +11,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "analysis.activations": ["WindowActivations", "window_activations"],
+        "analysis.attribution": ["Attribution", "attribute"],
+        "analysis.attribution_target": ["Target"],
         "analysis.decomposition": ["Decomposition", "decompose"],
+        "analysis.method_ranking": ["Ranking", "rank_methods"],
         "analysis.retrieval": ["RetrievalReport", "retrieval"],
         "analysis.windows": ["WindowGeometry", "windows"],
         "data.layouts": ["Sample", "samples"],
@@ -27,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "model.tokens": ["Tokens"],
         "model.training": ["TrainedAddon", "train_addon"],
+        "view.attribution_explorer": ["AttributionExplorer"],
         "view.explorer": ["ScaleExplorer"],
     },
 )

@@ -12,6 +12,7 @@ __all__ = [
     "PromptError",
     "ScaleError",
     "ShapeError",
+    "StoppedError",
     "WeightsError",
     "WeightsNotFoundError",
 ]
@@ -59,3 +60,7 @@ class WeightsNotFoundError(MswinVizError, FileNotFoundError):
 
 class DeviceError(MswinVizError, RuntimeError):
     """The requested device is not available on this machine."""
+
+
+class StoppedError(MswinVizError, RuntimeError):
+    """Work was stopped on request before it was done; there is no result."""

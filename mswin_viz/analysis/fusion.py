@@ -166,7 +166,11 @@ class SlotWindows:
         if self.origin == "resampled":
             taps = taps @ self._matrix(weights).T  # [B, n, D, S]
         kernel = weights.kernels[self.index]
-        return taps.reshape(*taps.shape[:2], -1) @ kernel.reshape(len(kernel), -1).T
+        batch, n_windows = taps.shape[:2]
+        flat = taps.reshape(
+            batch * n_windows, -1
+        )  # one product: a stacked one reads the kernel for each image
+        return (flat @ kernel.reshape(len(kernel), -1).T).reshape(batch, n_windows, len(kernel))
 
     def _matrix(self, weights: FusionWeights) -> Float[np.ndarray, "source target"]:
         return resampling_matrix(weights.scales[self.index], self.slot.scale)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from mswin_viz.data.images import ImageSource, check_orientation, open_image
 from mswin_viz.errors import DeviceError, ImageError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoints import EMBEDDED, addon_in, load_addon
+from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
@@ -215,7 +216,7 @@ class Model:
 
     def _encode_batch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         batch = batch.to(self.device)
-        with torch.no_grad(), self._lock, self.autocast(), _outputs_of(self.clip.visual.ln_post) as normed:
+        with torch.no_grad(), self._lock, self.autocast(), outputs_of(self.clip.visual.ln_post) as normed:
             cls = self.clip.encode_image(batch)
             patches = normed[0][:, 1:] @ self.clip.visual.proj
         return cls.float(), patches.float()
@@ -330,23 +331,6 @@ def _device(device: str | torch.device) -> torch.device:
             f'({str(problem).splitlines()[0]}); use device="auto"'
         ) from problem
     return place
-
-
-@contextmanager
-def _outputs_of(module: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Collect this thread's outputs of a module while the context lasts; the hook is always removed."""
-    outputs: list[torch.Tensor] = []
-    here = threading.get_ident()
-
-    def collect(_module: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
-        if threading.get_ident() == here:
-            outputs.append(output)
-
-    hook = module.register_forward_hook(collect)
-    try:
-        yield outputs
-    finally:
-        hook.remove()
 
 
 def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:

@@ -23,15 +23,27 @@ from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows
 
-__all__ = ["Display", "figure_bytes", "scales_figure"]
+__all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "scales_figure"]
 
 _DPI = 300
+SCREEN_DPI = 110
+"""Dots an inch of figures in widgets and notebooks."""
 _UNITS = {
     "norm": "activation length",
     "share": "share of the cosine",
     "cosine": "cosine",
     "channel": "channel value",
 }
+
+
+class NotebookFigure(Figure):
+    """A figure with a picture of its own: Jupyter shows others only once pyplot has been imported."""
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace(type(self).__name__, "Figure", 1)
+
+    def _repr_png_(self) -> bytes:
+        return figure_bytes(self, "png", dpi=SCREEN_DPI)
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
     ranges = _ranges(panels, shared=display.shared)
     n_rows, n_cols = len(look.names), len(panels) + 2
     height = 2.5 * n_rows + 1.1
-    figure = Figure(figsize=(1.35 * (n_cols - 1) + 2.6, height), layout="constrained")
+    figure = NotebookFigure(figsize=(1.35 * (n_cols - 1) + 2.6, height), layout="constrained")
     axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
     for row, name in enumerate(look.names):
         shown = _moved(look.pictures[row].shown, look)
@@ -89,10 +101,10 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
     return figure
 
 
-def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """A figure as a PNG, SVG or PDF file at print quality."""
+def figure_bytes(figure: Figure, kind: str, *, dpi: int = _DPI) -> bytes:
+    """A figure as a PNG, SVG or PDF file, at print quality unless it says otherwise."""
     file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=_DPI)
+    figure.savefig(file, format=kind, dpi=dpi)
     return file.getvalue()
 
 

@@ -1,0 +1,114 @@
+"""Two maps read off the image tower's attention: rollout, and LeGrad's gradient-weighted map.
+
+open_clip's attention is fused and hands out no weights. They are computed again here, block by block, from the
+block's own input and parameters; the model is not patched, and the inputs are read by hooks that are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from open_clip.transformer import ResidualAttentionBlock
+
+from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.errors import OptionError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.stages import n_blocks, stages, tokens_from
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["attention_rollout", "attention_weights", "legrad"]
+
+Pixels = "Float[torch.Tensor, 'batch 3 height width']"
+
+
+def attention_weights(
+    block: ResidualAttentionBlock, x: Float[torch.Tensor, "batch token width"]
+) -> Float[torch.Tensor, "batch head token token"]:
+    """softmax(q k / sqrt(width of a head)) of one block at its input ``x``; rows add up to one.
+
+    Raises
+    ------
+    OptionError
+        If the block is not open_clip's standard one.
+    """
+    if not isinstance(block, ResidualAttentionBlock):
+        raise OptionError(
+            "attention can be read off open_clip's ResidualAttentionBlock: got a "
+            f"{type(block).__name__}; use a method that needs no attention, such as gradcam"
+        )
+    query, key, _ = _heads(block, x)
+    return (query @ key.transpose(2, 3) / query.shape[3] ** 0.5).softmax(dim=3)
+
+
+def attention_rollout(
+    model: Model, pixels: Pixels, report: Callable[[int], None]
+) -> Float[torch.Tensor, "batch token"]:
+    """How much of the CLS token comes from each patch if every block mixes tokens by its mean attention.
+
+    At least 0; with the CLS' own part a row adds up to one. Follows the plain CLS and knows of no target.
+    Abnar and Zuidema (2020), "Quantifying Attention Flow in Transformers": half the identity for the residual
+    connection, the mean over heads, the product over blocks.
+    """
+    states = stages(model, pixels)
+    mixed = None
+    with torch.no_grad():
+        for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
+            weights = attention_weights(block, x).mean(dim=1)
+            step = (weights + torch.eye(weights.shape[1], device=weights.device)) / 2
+            mixed = step if mixed is None else step @ mixed
+            report(len(pixels))
+    return mixed[:, 0, 1:]
+
+
+def legrad(
+    model: Model, pixels: Pixels, target: Target, report: Callable[[int], None]
+) -> Float[torch.Tensor, "batch token"]:
+    """LeGrad: the positive gradient of the score with respect to attention, over all blocks.
+
+    For each block the score s of its own output (through the tower's last LayerNorm and projection, the
+    add-on, and the target, norms recomputed) is differentiated by that block's attention A; the map is the
+    mean over blocks, heads h and queries i of max(0, ds / dA_hij), for each patch j. At least 0, in score
+    units over attention.
+
+    Bousselham et al. (ICCV 2025), "LeGrad: An Explainability Method for Vision Transformers via Feature
+    Formation Sensitivity", section 3. Two choices: the read-out at each block is the model's own CLS (the
+    authors' code pools all tokens), and the map is not rescaled to 0..1.
+    """
+    states, directions = stages(model, pixels), target.directions(model, len(pixels))
+    total = pixels.new_zeros(len(pixels), states[0].shape[1] - 1)
+    for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
+        with torch.enable_grad():
+            weights = attention_weights(block, x).detach().requires_grad_()
+            plain = tokens_from(model, _output(block, x, weights), n_blocks(model) - 1)
+            enhanced = model.enhance(plain) if target.feature == "enhanced" else plain
+            score = target.score(plain, enhanced, directions)
+            (gradient,) = torch.autograd.grad(score.sum(), weights)
+        total += gradient.clamp(min=0).mean(dim=(1, 2))[:, 1:]
+        report(len(pixels))
+    return total / len(model.clip.visual.transformer.resblocks)
+
+
+def _heads(
+    block: ResidualAttentionBlock, x: Float[torch.Tensor, "batch token width"]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Queries, keys and values, ``[B, heads, tokens, width of a head]`` each."""
+    attn = block.attn
+    projected = torch.nn.functional.linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias)
+    batch, n_tokens, _ = x.shape
+    split = projected.reshape(batch, n_tokens, 3, attn.num_heads, attn.head_dim)
+    return tuple(split.permute(2, 0, 3, 1, 4))
+
+
+def _output(
+    block: ResidualAttentionBlock,
+    x: Float[torch.Tensor, "batch token width"],
+    weights: Float[torch.Tensor, "batch head token token"],
+) -> Float[torch.Tensor, "batch token width"]:
+    """The block's output, were its attention ``weights``."""
+    mixed = (weights @ _heads(block, x)[2]).transpose(1, 2).flatten(2)
+    x = x + block.ls_1(block.attn.out_proj(mixed))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))

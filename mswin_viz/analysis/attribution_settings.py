@@ -1,0 +1,178 @@
+"""How an attribution is computed: the numbers a method takes, batching, progress and stopping."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from mswin_viz.analysis.scored_inputs import ScoredInputs
+from mswin_viz.errors import OptionError, StoppedError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.stages import n_blocks
+
+__all__ = ["Progress", "Settings", "rows_that_fit", "settings_of"]
+
+_MOST_BYTES = 2**30
+"""Never more than this for one batch: larger ones are no faster on a CPU."""
+_ASSUMED_FREE = 2**31
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of :func:`mswin_viz.analysis.attribution.attribute`; each method uses some of them.
+
+    Attributes
+    ----------
+    block
+        Where tokens are taken: behind this block, 0 for the first; None for the tower's output.
+    baseline
+        What "absent" means (``BASELINES``), for integrated gradients and everything that takes things away.
+    n_steps
+        Of integrated gradients.
+    n_samples
+        Noisy copies of SmoothGrad; permutations of Shapley value sampling.
+    noise
+        Standard deviation of SmoothGrad's noise, as a fraction of an image's own range.
+    occluder
+        Side of the square that covers pixels in occlusion; None for the patch. It moves by half its side.
+    norm
+        Of cosine targets: ``"frozen"`` at its value at the inputs, ``"recomputed"`` for what is scored, or
+        ``"auto"``: frozen for gradients, as in exact shares, recomputed where something is taken away.
+    seed
+        Of noise and permutations.
+    batch_rows
+        Rows in one pass; None for as many as free memory suggests.
+    report
+        Called with rows done and rows in all.
+    stopped
+        Once set, the work ends with ``StoppedError``.
+    progress
+        Show a bar.
+    """
+
+    block: int | None = None
+    baseline: str = "zero"
+    n_steps: int = 50
+    n_samples: int = 25
+    noise: float = 0.1
+    occluder: int | None = None
+    norm: str = "auto"
+    seed: int = 0
+    batch_rows: int | None = None
+    report: Callable[[int, int], None] | None = None
+    stopped: threading.Event | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("n_steps", "n_samples", "occluder", "batch_rows")}
+        for name, count in counts.items():
+            if count is not None and (not isinstance(count, int) or count < 1):
+                raise OptionError(f"{name} is a whole number of at least 1: got {count!r}")
+        if not self.noise > 0:
+            raise OptionError(
+                f"noise is a positive fraction of the input's range: got {self.noise!r}; try 0.1"
+            )
+        if self.norm not in ("auto", "frozen", "recomputed"):
+            raise OptionError(f"norm is auto, frozen or recomputed: got {self.norm!r}")
+
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """Settings from keyword arguments.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of theirs.
+    """
+    known = [f.name for f in dataclasses.fields(Settings)]
+    if unknown := set(options) - set(known):
+        raise OptionError(f"settings are {', '.join(known)}: got {', '.join(sorted(unknown))}")
+    return Settings(**options)
+
+
+@dataclass(eq=False)
+class Progress:
+    """Counts rows of a score, reports them, and ends the work where it was told to stop.
+
+    Attributes
+    ----------
+    total
+        Rows expected in all.
+    settings
+        Where to report and whom to ask.
+    """
+
+    total: int
+    settings: Settings
+    _done: int = 0
+    _bar: tqdm = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._bar = tqdm(total=self.total, desc="attributing", unit="row", disable=not self.settings.progress)
+
+    def __call__(self, rows: int) -> None:
+        """Note rows that are done.
+
+        Raises
+        ------
+        StoppedError
+            If the work was stopped.
+        """
+        self._done = min(self._done + rows, self.total)
+        self._bar.update(self._done - self._bar.n)
+        if self.settings.report is not None:
+            self.settings.report(self._done, self.total)
+        if self.settings.stopped is not None and self.settings.stopped.is_set():
+            raise StoppedError(
+                f"an attribution has values once it is done: it was stopped at {self._done} of {self.total} rows"
+            )
+
+    def counted(self, score: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """The same score, its rows counted."""
+
+        def counting(x: torch.Tensor, *context: torch.Tensor) -> torch.Tensor:
+            values = score(x, *context)
+            self(len(x))
+            return values
+
+        return counting
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+
+def rows_that_fit(scored: ScoredInputs, model: Model, settings: Settings) -> int:
+    """How many rows go through the score in one pass, forward and backward, at least 1."""
+    if settings.batch_rows is not None:
+        return settings.batch_rows
+    budget = min(_free_bytes(model.device) // 4, _MOST_BYTES)
+    return max(1, budget // _bytes_of_a_row(scored, model))
+
+
+def _bytes_of_a_row(scored: ScoredInputs, model: Model) -> int:
+    """Roughly what autograd keeps for one image: about 30 activations a token and block, and the attention."""
+    own = 6 * 4 * scored.inputs[0].numel()
+    if scored.level != "pixels" and scored.block is None:
+        return own
+    transformer = model.clip.visual.transformer
+    n_tokens, depth = 1 + scored.grid[0] * scored.grid[1], n_blocks(model)
+    heads = transformer.resblocks[0].attn.num_heads
+    return own + 4 * depth * n_tokens * (30 * transformer.width + 2 * heads * n_tokens)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return _ASSUMED_FREE

@@ -1,0 +1,63 @@
+"""The image tower in pieces: from pixels to the output of any block, and from there to projected tokens.
+
+The tower itself is left as it is. Outputs are read by hooks (:func:`mswin_viz.model.hooks.outputs_of`), and
+the way on from a block calls open_clip's own blocks. Everything here is float32 and differentiable unless it
+says otherwise; :meth:`Model.encode` is the way to tokens that need no gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mswin_viz.errors import OptionError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.hooks import outputs_of
+from mswin_viz.model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["n_blocks", "stages", "tokens_from", "tokens_of_pixels"]
+
+
+def n_blocks(model: Model) -> int:
+    """How many transformer blocks the image tower has."""
+    return len(model.clip.visual.transformer.resblocks)
+
+
+def tokens_of_pixels(model: Model, pixels: Float[torch.Tensor, "batch 3 height width"]) -> Tokens:
+    """CLS and patch tokens of preprocessed images, as a function that gradients pass through."""
+    visual = model.clip.visual
+    with outputs_of(visual.ln_post) as normed:
+        cls = visual(pixels)
+        patches = normed[0][:, 1:] @ visual.proj
+    return Tokens(cls, patches, model.grid)
+
+
+def stages(
+    model: Model, pixels: Float[torch.Tensor, "batch 3 height width"]
+) -> list[Float[torch.Tensor, "batch one_plus_tokens width"]]:
+    """What enters the first block, then what each block puts out, CLS at index 0; without gradients."""
+    visual = model.clip.visual
+    with torch.no_grad(), outputs_of(visual.ln_pre, *visual.transformer.resblocks) as outputs:
+        visual(pixels)
+    return [output.detach() for output in outputs]
+
+
+def tokens_from(model: Model, x: Float[torch.Tensor, "batch one_plus_tokens width"], block: int) -> Tokens:
+    """Projected tokens of an image whose state behind ``block`` (0 for the first) is ``x``.
+
+    Raises
+    ------
+    OptionError
+        If there is no such block.
+    """
+    visual, depth = model.clip.visual, n_blocks(model)
+    if not 0 <= block < depth:
+        raise OptionError(f"a block of this tower is one of 0..{depth - 1}: got {block}")
+    for following in visual.transformer.resblocks[block + 1 :]:
+        x = following(x)
+    projected = visual.ln_post(x) @ visual.proj
+    return Tokens(projected[:, 0], projected[:, 1:], model.grid)

@@ -1,0 +1,91 @@
+"""The attribution explorer's controls: widgets and their layout, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.attribution import METHODS, refusal
+from mswin_viz.analysis.attribution_target import FEATURES
+from mswin_viz.data.layouts import MODALITIES
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.stages import n_blocks
+
+__all__ = ["AttributionControls", "make_attribution_controls"]
+
+_WIDE = {"description_width": "84px"}
+_ROW = {"width": "420px"}
+_FIRST = ("integrated_gradients", "gradcam", "legrad")
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionControls:
+    """What is to be attributed, how, and the buttons that start and stop it."""
+
+    sample: widgets.Dropdown
+    modality: widgets.ToggleButtons
+    pair: widgets.Dropdown
+    prompt: widgets.Text
+    features: widgets.ToggleButtons
+    methods: widgets.SelectMultiple
+    n_steps: widgets.IntSlider
+    run: widgets.Button
+    stop: widgets.Button
+    progress: widgets.FloatProgress
+    status: widgets.HTML
+
+    def calls(self, model: Model) -> dict[str, dict[str, Any]]:
+        """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
+        block = max(0, n_blocks(model) - 2)
+        shared = {"n_steps": self.n_steps.value, "n_samples": max(2, self.n_steps.value // 2)}
+        return {name: _call(name, block) | shared for name in self.methods.value}
+
+    def layout(self) -> widgets.Box:
+        """All controls, in two columns and a line of buttons."""
+        left = widgets.VBox([self.sample, self.modality, self.pair, self.prompt, self.features])
+        right = widgets.VBox([self.methods, self.n_steps])
+        columns = widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"})
+        line = [self.run, self.stop, self.progress, self.status]
+        return widgets.VBox(
+            [columns, widgets.HBox(line, layout={"align_items": "center", "grid_gap": "8px"})]
+        )
+
+
+def make_attribution_controls(
+    names: Sequence[str], *, prompt: str, has_text: bool, has_addon: bool
+) -> AttributionControls:
+    """Controls for samples of these names."""
+    options = [(name, at) for at, name in enumerate(names)]
+    features = (*FEATURES, "both") if has_addon else ("plain",)
+    made = AttributionControls(
+        sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
+        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}, layout=_ROW),
+        pair=widgets.Dropdown(options=[("the text below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
+        prompt=widgets.Text(
+            prompt, description="text", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
+        ),
+        features=widgets.ToggleButtons(options=features, description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_ROW),
+        methods=widgets.SelectMultiple(
+            options=METHODS, value=_FIRST, rows=len(METHODS), description="methods", style=_WIDE, layout=_ROW
+        ),
+        n_steps=widgets.IntSlider(16, min=4, max=64, step=4, description="steps", style=_WIDE, layout=_ROW),
+        run=widgets.Button(description="attribute", button_style="primary", icon="play"),
+        stop=widgets.Button(description="stop", icon="stop", disabled=True),
+        progress=widgets.FloatProgress(0, min=0, max=1, layout={"width": "220px"}),
+        status=widgets.HTML(),
+    )  # fmt: skip
+    for name in ("run", "stop", "progress", "status", "methods", "sample"):
+        getattr(made, name).add_class(f"mswin-attribution-{name}")
+    return made
+
+
+def _call(name: str, block: int) -> dict[str, Any]:
+    """Pixels where there is a map of them; else tokens or windows, behind the last block that both CLS read."""
+    if name == "shapley":
+        return {"method": name, "level": "windows", "scale": 8, "block": block, "baseline": "mean"}
+    if refusal(name, "pixels"):
+        return {"method": name, "level": "tokens"} | ({"block": block} if name == "gradcam" else {})
+    return {"method": name, "level": "pixels"}

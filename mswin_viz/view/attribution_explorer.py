@@ -1,0 +1,233 @@
+"""Choose an image (or a pair), a target and methods; see their maps side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from mswin_viz.analysis.attribution import Attribution, attribute
+from mswin_viz.analysis.attribution_target import FEATURES, Target
+from mswin_viz.analysis.share_gap import exact_shares
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
+from mswin_viz.model.backbone import Model
+from mswin_viz.view.attribution_controls import make_attribution_controls
+from mswin_viz.view.attribution_figures import maps_figure
+from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
+from mswin_viz.view.share_bars import badge_html, message_html
+
+__all__ = ["AttributionExplorer"]
+
+_EVERY = 0.2  # seconds between two reports
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """What was asked for when the button was pressed."""
+
+    paths: tuple[Path, ...]
+    prompt: str
+    features: tuple[str, ...]
+    calls: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def words(self) -> str:
+        return self.prompt if len(self.paths) == 1 else "each other"
+
+
+class AttributionExplorer(widgets.VBox):
+    """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
+
+    The work starts with a button, in a thread of its own, with a progress bar and a way to stop it; what was
+    finished by then is shown. What cannot be done is said in the widget.
+
+    Parameters
+    ----------
+    model
+        From :func:`mswin_viz.load_model`.
+    samples
+        What the menus offer; at least one.
+    prompt
+        The first target.
+
+    Attributes
+    ----------
+    controls
+        The widgets, to be set from code.
+    maps
+        Title -> attribution, of what is on screen.
+
+    Raises
+    ------
+    DataError
+        If there is no sample.
+    """
+
+    def __init__(
+        self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
+    ) -> None:
+        if not samples:
+            raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
+        self.model, self._samples = model, list(samples)
+        self.maps: Mapping[str, Attribution] = {}
+        self._shown: tuple = ()
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self.controls = make_attribution_controls(
+            [sample.name for sample in self._samples], prompt=prompt,
+            has_text=model.tower.has_text, has_addon=model.addon is not None,
+        )  # fmt: skip
+        self._messages = widgets.HTML()
+        self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
+        self._picture.add_class("mswin-attribution-figure")
+        super().__init__(
+            [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
+        )  # fmt: skip
+        self.controls.run.on_click(lambda _: self.start())
+        self.controls.stop.on_click(lambda _: self.stop())
+
+    def __repr__(self) -> str:
+        return f"AttributionExplorer({len(self._samples)} samples)"
+
+    def start(self) -> threading.Thread:
+        """Begin with what the controls say; while work is in hand, only that goes on."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stopped.clear()
+            self._thread = threading.Thread(target=self._work, args=(self._request(),), daemon=True)
+            self._thread.start()
+        return self._thread
+
+    def stop(self) -> None:
+        """End the work after the pass in hand."""
+        self._stopped.set()
+
+    def figure(self) -> Figure:
+        """What is on screen as a matplotlib figure, with its provenance.
+
+        Raises
+        ------
+        OptionError
+            If nothing has been computed yet.
+        """
+        if not self.maps:
+            raise OptionError(
+                "a figure needs maps: none have been computed yet; press attribute, or call start()"
+            )
+        return maps_figure(self._shown, self.maps, provenance=self.model.provenance)
+
+    def _request(self) -> _Request:
+        c = self.controls
+        chosen = [c.sample.value, *([c.pair.value] if c.pair.value >= 0 else [])]
+        paths = tuple(self._file(self._samples[at], c.modality.value) for at in chosen)
+        features = FEATURES if c.features.value == "both" else (c.features.value,)
+        return _Request(paths, c.prompt.value, features, c.calls(self.model))
+
+    @staticmethod
+    def _file(sample: Sample, modality: str) -> Path:
+        """The modality asked for, or the first there is."""
+        return sample.images.get(modality) or next(iter(sample.images.values()))
+
+    def _work(self, request: _Request) -> None:
+        c, messages, maps = self.controls, [], {}
+        c.run.disabled, c.stop.disabled, c.progress.value = True, False, 0.0
+        started = time.monotonic()
+        try:
+            shown = tuple(self.model.displayed(path) for path in request.paths)
+            for title, made in self._jobs(request):
+                if self._stopped.is_set():
+                    break
+                c.status.value = escape(f"{title} …")
+                _tried(title, made, maps, messages)
+            self._show(request, shown, maps)
+        except MswinVizError as problem:
+            messages.append(str(problem))
+        finally:
+            words = "stopped" if self._stopped.is_set() else f"done in {time.monotonic() - started:.0f} s"
+            self._messages.value = message_html(messages)
+            c.status.value, c.run.disabled, c.stop.disabled = words, False, True
+
+    def _jobs(self, request: _Request) -> Sequence[tuple[str, Callable[[], Mapping[str, Attribution]]]]:
+        """Titles and what computes their maps, the exact shares first."""
+        targets = {feature: self._target(request, feature) for feature in request.features}
+        jobs: list = []
+        if "enhanced" in targets and self.model.addon is not None:
+            jobs.append(("exact window shares", lambda: self._shares(request, targets["enhanced"])))
+        n_jobs = len(request.calls)
+        for at, (name, call) in enumerate(request.calls.items()):
+            jobs.append((name, lambda call=call, name=name, at=at: self._maps(request, targets, (name, call), (at, n_jobs))))  # fmt: skip
+        return jobs
+
+    def _target(self, request: _Request, feature: str) -> Target:
+        if len(request.paths) == 1:
+            return Target.text(request.prompt, feature=feature)
+        tokens = self.model.encode(list(request.paths), progress=False)
+        features = (self.model.enhance(tokens) if feature == "enhanced" else tokens).cls
+        return Target.image(features.flip(0), feature=feature)
+
+    def _shares(self, request: _Request, target: Target) -> Mapping[str, Attribution]:
+        tokens = self.model.encode(list(request.paths), progress=False)
+        scales = [scale for scale in self.model.addon.scales if scale <= tokens.patches.shape[1]]
+        return {
+            f"exact shares, scale {scale}": exact_shares(self.model, tokens, target, scale)
+            for scale in scales
+        }
+
+    def _maps(
+        self,
+        request: _Request,
+        targets: Mapping[str, Target],
+        asked: tuple[str, Mapping],
+        place: tuple[int, int],
+    ) -> Mapping[str, Attribution]:
+        """One method's map for each feature, and their difference where both are asked for."""
+        (name, call), (at, n_jobs), found = asked, place, {}
+        last = [0.0]
+        for part, (feature, target) in enumerate(targets.items()):
+
+            def report(done: int, total: int, part: int = part) -> None:
+                if done == total or time.monotonic() - last[0] > _EVERY:
+                    last[0] = time.monotonic()
+                    self.controls.progress.value = (at + (part + done / total) / len(targets)) / n_jobs
+
+            found[f"{name}, {feature}"] = attribute(
+                self.model, list(request.paths), target, report=report, stopped=self._stopped, **call
+            )
+        if len(targets) == 2:
+            enhanced, plain = (found[f"{name}, {feature}"] for feature in FEATURES)
+            found[f"{name}, enhanced - plain"] = dataclasses.replace(
+                enhanced, values=enhanced.values - plain.values, delta=enhanced.delta - plain.delta
+            )
+        return found
+
+    def _show(self, request: _Request, shown: tuple, maps: Mapping[str, Attribution]) -> None:
+        if not maps:
+            return
+        self.maps, self._shown = maps, shown
+        provenance = f"cosine with {request.words}; {self.model.provenance}"
+        figure = maps_figure(shown, maps, provenance=provenance)
+        self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
+        self._picture.layout.display = None
+
+
+def _tried(
+    title: str,
+    made: Callable[[], Mapping[str, Attribution]],
+    maps: dict[str, Attribution],
+    messages: list[str],
+) -> None:
+    """Add a method's maps, or what is to be said about it; being stopped needs no words."""
+    try:
+        maps |= made()
+    except StoppedError:
+        pass
+    except MswinVizError as problem:
+        messages.append(f"{title}: {problem}")

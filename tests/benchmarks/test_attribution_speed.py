@@ -1,0 +1,131 @@
+"""What attributions cost, each beside what it replaces, run in turns; nothing fails on a clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+
+import mswin_viz as mv
+from mswin_viz.analysis.decomposition import decompose_fusion
+from mswin_viz.analysis.fusion import fusion_weights
+from mswin_viz.model.towers import Tower
+
+STEPS = 50
+
+
+@pytest.fixture(scope="module")
+def embedded() -> mv.Model:
+    return mv.load_model(device="cpu")
+
+
+def in_turns(*calls: Callable[[], object], rounds: int = 3) -> list[float]:
+    """Median seconds of each call, after a first one that is not counted."""
+    taken = np.empty((rounds, len(calls)))
+    for call in calls:
+        call()
+    for turn in range(rounds):
+        for at, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            taken[turn, at] = time.perf_counter() - started
+    return np.median(taken, axis=0).tolist()
+
+
+def clip_of(size: int, *, width: int, layers: int, dim: int) -> mv.Model:
+    """A CLIP of ViT-B/16's shape, or a smaller one, with weights nobody trained and an untrained add-on."""
+    vision = {"image_size": [size, size], "layers": layers, "width": width, "patch_size": 16}
+    text = {"context_length": 8, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+    torch.manual_seed(0)
+    clip = open_clip.CLIP(embed_dim=dim, vision_cfg=vision, text_cfg=text).eval()
+    tower = Tower(clip, "untrained", (size, size), (0.5,) * 3, (0.5,) * 3, "GELU", "as drawn")
+    addon = mv.CLIPMultiScaleFeatureExtractor(dim).eval().requires_grad_(False)
+    return mv.Model(tower, addon, "untrained", torch.device("cpu"))
+
+
+def test_exact_shares_against_integrated_gradients_on_the_addon(benchmark) -> None:
+    """64 images, D = 512, N = 128; target: at least 50 times faster. The weights' float64 copy is made once."""
+    generator, images = torch.Generator().manual_seed(0), 64
+    cls, patches = (
+        torch.randn(images, 512, generator=generator),
+        torch.randn(images, 128, 512, generator=generator),
+    )
+    model = clip_of(32, width=64, layers=1, dim=512)
+    tokens, v = mv.Tokens(cls, patches, (16, 8)), np.random.default_rng(0).normal(size=512)
+    target, weights = mv.Target.direction(v), fusion_weights(model.addon)
+    exact, with_copy, captum = in_turns(
+        lambda: decompose_fusion(tokens, weights, v),
+        lambda: mv.decompose(tokens, model.addon, v),
+        lambda: mv.attribute(model, tokens, target, level="tokens", n_steps=STEPS),
+    )
+    print(
+        f"\nintegrated gradients / exact shares, 64 images: {captum / exact:.0f}x ({captum:.2f} s, {exact:.4f} s)"
+    )
+    print(f"the same with the weights copied each time: {captum / with_copy:.0f}x ({with_copy:.4f} s)")
+    benchmark.pedantic(decompose_fusion, (tokens, weights, v), rounds=3)
+
+
+def test_integrated_gradients_of_pixels_against_a_plain_loop_over_steps(benchmark, embedded) -> None:
+    """One image, embedded model, 50 steps; target: not slower."""
+    image = mv.samples()[0].images["RGB"]
+    target = mv.Target.image(embedded.encode(image).cls[0].numpy())
+    direction = target.directions(embedded, 1)
+    pixels, visual = embedded.preprocess(image), embedded.clip.visual
+    places, weights = np.polynomial.legendre.leggauss(STEPS)
+
+    def loop() -> torch.Tensor:
+        total = torch.zeros_like(pixels)
+        for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
+            x = (float(place) * pixels).requires_grad_()
+            state = visual.transformer(visual._embeds(x))
+            projected = visual.ln_post(state) @ visual.proj
+            feature = projected[:, 0] + embedded.addon(projected[:, 1:])
+            total += float(weight) * torch.autograd.grad((feature * direction).sum(), x)[0]
+        return total * pixels
+
+    ours, plain = in_turns(
+        lambda: mv.attribute(embedded, image, mv.Target.direction(direction[0].numpy()), n_steps=STEPS), loop
+    )
+    print(
+        f"\npixel-level integrated gradients / plain loop: {ours / plain:.2f}x ({ours:.2f} s, {plain:.2f} s)"
+    )
+    benchmark.pedantic(loop, rounds=1)
+
+
+MEMORY = """
+import sys, threading, time
+sys.path.insert(0, {folder!r})
+import numpy as np, psutil
+import mswin_viz as mv
+from test_attribution_speed import clip_of
+model = clip_of(224, width=768, layers=12, dim=512)
+image, target = np.zeros((224, 224, 3), np.uint8), mv.Target.direction(np.ones(512))
+process, seen, done = psutil.Process(), [], threading.Event()
+def watch():
+    while not done.wait(0.01):
+        seen.append(process.memory_info().rss)
+before = process.memory_info().rss
+threading.Thread(target=watch).start()
+mv.attribute(model, image, target, n_steps=int(sys.argv[1]))
+done.set()
+print((max(seen) - before) / 2**20)
+"""
+
+
+def test_memory_of_integrated_gradients_of_a_vit_b_16_at_224(benchmark) -> None:
+    """Peak over the model alone, in MiB: bounded by the batch that fits, whatever the number of steps."""
+    script = MEMORY.format(folder=str(Path(__file__).parent))
+
+    def peak(steps: int) -> float:
+        command = [sys.executable, "-c", script, str(steps)]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+    few, many = peak(8), benchmark.pedantic(peak, (STEPS,), rounds=1)
+    print(f"\npeak MiB over the model, one 224x224 image, 8 and {STEPS} steps: {few:.0f}, {many:.0f}")

@@ -1,0 +1,89 @@
+"""The attribution explorer without a browser: start, progress, stop, pairs, and what is said when it cannot be done."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mswin_viz as mv
+from mswin_viz.errors import DataError, OptionError
+
+
+@pytest.fixture(scope="module")
+def model() -> mv.Model:
+    return mv.load_model(device="cpu")
+
+
+@pytest.fixture
+def explorer(model: mv.Model) -> mv.AttributionExplorer:
+    explorer = mv.AttributionExplorer(model, mv.samples()[:3], prompt="a person wearing a black top")
+    explorer.controls.n_steps.value = 4
+    explorer.controls.methods.value = ("gradient_x_input", "legrad")
+    return explorer
+
+
+def run(explorer: mv.AttributionExplorer) -> None:
+    explorer.start().join(timeout=120)
+    assert explorer.controls.stop.disabled
+    assert not explorer.controls.run.disabled
+
+
+def test_a_click_shows_each_method_s_map_beside_the_exact_window_shares(explorer) -> None:
+    explorer.controls.run.click()
+    run(explorer)
+    shares = [f"exact shares, scale {scale}" for scale in explorer.model.addon.scales]
+    assert list(explorer.maps) == [*shares, "gradient_x_input, enhanced", "legrad, enhanced"]
+    assert explorer.controls.progress.value == 1
+    assert explorer.controls.status.value.startswith("done")
+    assert bytes(explorer._picture.value).startswith(b"\x89PNG")
+    titles = [axis.get_title() for axis in explorer.figure().axes]
+    assert any(title.startswith("gradient x input") for title in titles)
+
+
+def test_both_features_give_their_difference_too(explorer) -> None:
+    explorer.controls.features.value = "both"
+    explorer.controls.methods.value = ("gradient_x_input",)
+    run(explorer)
+    found = {name.removeprefix("gradient_x_input, "): a.values for name, a in explorer.maps.items()}
+    np.testing.assert_allclose(found["enhanced - plain"], found["enhanced"] - found["plain"])
+
+
+def test_a_pair_is_explained_from_either_side(explorer) -> None:
+    explorer.controls.pair.value = 2
+    explorer.controls.methods.value = ("gradient_x_input",)
+    run(explorer)
+    (found,) = [a for name, a in explorer.maps.items() if name.startswith("gradient")]
+    assert found.values.shape[0] == 2
+    assert found.score[0] == pytest.approx(found.score[1], abs=1e-5)
+
+
+def test_stopping_ends_the_work_and_what_was_there_stays(explorer) -> None:
+    run(explorer)
+    before = explorer.maps
+    explorer.controls.methods.value = ("occlusion",)
+    explorer.controls.features.value = "plain"
+    thread = explorer.start()
+    assert explorer.start() is thread  # one at a time
+    explorer.controls.stop.click()
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert explorer.controls.status.value == "stopped"
+    assert explorer.maps is before
+    assert not explorer.controls.run.disabled
+
+
+def test_what_cannot_be_done_is_said_and_the_rest_goes_on(explorer) -> None:
+    explorer.controls.prompt.value = " "
+    run(explorer)
+    assert "prompt" in explorer._messages.value
+    explorer.controls.prompt.value = "a person wearing a black top"
+    run(explorer)
+    assert explorer._messages.value == ""
+    assert explorer.maps
+
+
+def test_no_sample_and_no_map_are_refused(model, explorer) -> None:
+    with pytest.raises(DataError, match="at least one sample"):
+        mv.AttributionExplorer(model, [])
+    with pytest.raises(OptionError, match="none have been computed yet"):
+        explorer.figure()
