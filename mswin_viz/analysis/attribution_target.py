@@ -95,8 +95,8 @@ class Target:
     @staticmethod
     def identity(
         k: int,
-        features: Float[np.ndarray, "image dim"] | torch.Tensor,
-        pids: Sequence[int],
+        features: Float[np.ndarray, "image dim"] | torch.Tensor | None = None,
+        pids: Sequence[int] | None = None,
         *,
         feature: str = "enhanced",
     ) -> Target:
@@ -107,8 +107,19 @@ class Target:
         k
             An identity in ``pids``.
         features, pids
-            The gallery's features ``[n, D]``, and whose they are.
+            The gallery's features ``[n, D]``, and whose they are; a model holds no classifier that could stand in
+            for them.
+
+        Raises
+        ------
+        ShapeError, OptionError
+            If the gallery is missing, does not fit itself, or does not hold the identity.
         """
+        if features is None or pids is None:
+            raise OptionError(
+                f"an identity is known by its gallery images: got k={k} alone; give their features [n, D] and pids "
+                "(a model holds no classifier)"
+            )
         known, gallery = np.asarray(pids), _array(features)
         if gallery.ndim != 2 or known.shape != gallery.shape[:1]:
             raise ShapeError(
