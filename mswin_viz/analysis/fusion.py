@@ -20,7 +20,7 @@ from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 __all__ = [
     "FusionState",
@@ -296,7 +296,16 @@ def _slot_windows(
     else:
         geometry = slot.geometry(grid)
         origin = "mean" if slot.kernel == "mean" else "trained" if own else "resampled"
-    return SlotWindows(slot, index, origin, geometry, patches[:, geometry.tokens])
+    return SlotWindows(slot, index, origin, geometry, _windowed(patches, geometry.tokens))
+
+
+def _windowed(
+    patches: Float[np.ndarray, "batch token dim"], tokens: Int[np.ndarray, "window tap"]
+) -> Float[np.ndarray, "batch window tap dim"]:
+    """The patches of each window; the design's runs lie one behind the other and need no copy."""
+    if np.array_equal(tokens.ravel(), np.arange(tokens.size)):
+        return patches[:, : tokens.size].reshape(len(patches), *tokens.shape, patches.shape[2])
+    return patches[:, tokens]
 
 
 def _checked_patches(tokens: Tokens, weights: FusionWeights) -> Float[np.ndarray, "batch token dim"]:

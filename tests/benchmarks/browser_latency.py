@@ -42,6 +42,7 @@ def main(rounds: int = 15) -> None:
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)
         lab.wait_idle(timeout=120)
+        _choose(lab, ".mswin-value", "length")
         _print_table(list(_rows(lab, rounds)))
         lab.check()
 
