@@ -377,7 +377,7 @@ def test_the_copied_state_rebuilds_the_view(explorer: Lab) -> None:
     explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     explorer.move_slider(".mswin-scale", keys=7)
     explorer.page.locator(".mswin-copy").click()
-    explorer.wait_idle()
+    explorer.page.locator(".mswin-board-says", has_text="State copied.").wait_for(state="attached")
     copied = explorer.page.evaluate("() => navigator.clipboard.readText()")
     assert json.loads(copied)["controls"]["scale"] == explorer.slider_value(".mswin-scale")
     rebuilt = f"mv.ScaleExplorer.from_state(model, samples, {copied!r}).state == explorer.state"
