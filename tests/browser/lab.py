@@ -134,12 +134,14 @@ class Lab:
 
     def wait_idle(self, *, quiet: float = 0.4, timeout: float | None = None) -> dict[str, Any]:
         """Wait until kernel, images and widgets are done and nothing has changed for ``quiet`` seconds."""
-        deadline = time.monotonic() + (timeout or self.timeout)
+        start = time.monotonic()  # what was just done may not have reached the kernel yet
+        deadline = start + (timeout or self.timeout)
         while True:
+            rested = time.monotonic() - start >= quiet
             state = self._state()
             if state.get("dialog"):
                 self._answer(state["dialog"])
-            elif state["ready"] and not any(state["waiting"].values()) and state["quiet"] >= quiet:
+            elif rested and state["ready"] and not any(state["waiting"].values()) and state["quiet"] >= quiet:
                 return state
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the page did not come to rest: {state}")
