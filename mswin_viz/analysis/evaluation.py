@@ -15,8 +15,8 @@ from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.layouts import MODALITIES
-from mswin_viz.data.sample_files import CAPTIONED
-from mswin_viz.data.synthetic import CAMERAS, attributes, caption_of
+from mswin_viz.data.sample_files import CAPTIONED, sample_caption
+from mswin_viz.data.synthetic import CAMERAS, attributes
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.untrained import untrained
@@ -247,10 +247,7 @@ def _values(crowd: Crowd, name: str) -> list[str]:
 
 def _prompts(crowd: Crowd) -> dict[str, list[str]]:
     """The prompts of each attribute's values, and everybody's caption as the sample table words it."""
-    captions = [
-        caption_of(crowd.person(pid), CAPTIONED, rng=np.random.default_rng(pid))
-        for pid in range(crowd.people)
-    ]
+    captions = [sample_caption(crowd.person(pid)) for pid in range(crowd.people)]
     return {name: [prompt_of(name, value) for value in _values(crowd, name)] for name in PROMPTS} | {
         "captions": captions
     }

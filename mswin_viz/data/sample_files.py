@@ -19,7 +19,7 @@ from mswin_viz.data.synthetic import render
 from mswin_viz.data.wardrobe import ATTRIBUTES, Identity, attributes, sample_identity
 from mswin_viz.errors import OptionError
 
-__all__ = ["CAPTIONED", "SHIPPED", "WORLD_VERSION", "write_samples"]
+__all__ = ["CAPTIONED", "SHIPPED", "WORLD_VERSION", "sample_caption", "write_samples"]
 
 SHIPPED = {"identities": 24, "cameras": 2, "shots": 2, "seed": 7}
 """Arguments of ``write_samples`` that make the shipped samples; training drew from other worlds."""
@@ -49,7 +49,8 @@ def _jpeg(picture: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
     return buffer.getvalue()
 
 
-def _caption(person: Identity) -> str:
+def sample_caption(person: Identity) -> str:
+    """A person's caption as the table of a sample set words it."""
     return caption_of(person, CAPTIONED, rng=np.random.default_rng(person.pid))
 
 
@@ -58,7 +59,8 @@ def _table(people: Sequence[Identity]) -> bytes:
     writer = csv.DictWriter(text, ["pid", *ATTRIBUTES, "caption"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        attributes(person) | {"pid": f"{person.pid:06d}", "caption": _caption(person)} for person in people
+        attributes(person) | {"pid": f"{person.pid:06d}", "caption": sample_caption(person)}
+        for person in people
     )
     return text.getvalue().encode()
 
