@@ -93,18 +93,22 @@ def train_embedded(
         Path, typer.Argument(help="Folder for pictures, resumable state and the finished model.")
     ],
     steps: Annotated[
-        int, typer.Option(help="Training steps of the CLIP; the schedules stretch with them.")
-    ] = 3000,
+        int | None,
+        typer.Option(
+            help="Training steps of the CLIP, the recipe's if not given; the schedules stretch with them."
+        ),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="bfloat16 as shipped, or float32: faster where there are no bfloat16 units.")
     ] = "bfloat16",
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
 ) -> None:
-    """Train the embedded CLIP and its add-on from scratch (over an hour on a laptop); run again to resume."""
+    """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
     from mswin_viz.model.embedding import train_embedded_model
     from mswin_viz.model.recipe import Recipe
 
-    folder = train_embedded_model(Recipe(steps=steps, precision=precision), work, device=device)
+    recipe = Recipe(precision=precision)
+    folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
     typer.echo(f"finished model: {folder}")
 
 

@@ -1,6 +1,6 @@
 """The recipe of the embedded CLIP: trained from scratch on the synthetic world, with open_clip's own classes.
 
-A step sees a few people, each twice in every modality. Five things are asked of the pictures:
+A step sees a few people, each twice in every modality. Six things are asked of the pictures:
 
 - captions: a text counts as positive for every person it is true of; infrared pictures meet colourless texts only;
 - prompts: one text for each word of each attribute, and the right one must be nearest, for the CLS and for the mean
@@ -8,7 +8,8 @@ A step sees a few people, each twice in every modality. Five things are asked of
 - heads: the same by linear classifiers behind a BatchNorm (thrown away), which get the training off its first plateau;
 - identity: the CLS must be nearest to its person's own direction among all training people of that modality
   (normalised softmax; the directions are thrown away);
-- pairs: the two pictures of a person in a modality lie closer than those of others.
+- pairs: the two pictures of a person in a modality lie closer than those of others;
+- parts and local prompts, in the cycles that ask for them: what single patches show (`model.local_supervision`).
 """
 
 from __future__ import annotations
@@ -28,29 +29,37 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.local_supervision import (
+    PART_OF,
+    PARTS,
+    KeptPatches,
+    kept_shares,
+    local_prompt_loss,
+    part_loss,
+    training_parts,
+)
 from mswin_viz.model.pretraining_batches import (
     NAMED,
     SEEN,
-    SHOTS_EACH,
     Batch,
     Batches,
     TokenTable,
     training_pictures,
 )
+from mswin_viz.model.pretraining_losses import contrast, identity_loss, normalised, pair_contrast
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
 __all__ = ["pretrain"]
 
 _WEIGHTS = {
     **{"rgb": 1.0, "infrared": 0.5, "prompts": 1.5, "patch prompts": 0.75},
     **{"heads": 1.5, "patch heads": 1.0, "identity": 0.5, "pairs": 0.5},
+    **{"parts": 1.0, "local prompts": 1.5},
 }
 """How much each part of the loss counts."""
-_IDENTITY_SCALE = 20.0  # of the normalised softmax
-_PAIR_TEMPERATURE = 0.1
 
 
 def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_clip.CLIP, list[int]]:
@@ -81,11 +90,15 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
         raise OptionError(f"precision is float32 or bfloat16: got {recipe.precision!r}; choose one")
     work.mkdir(parents=True, exist_ok=True)
     table = TokenTable(recipe.seed, CLIP_CONFIG["text_cfg"]["context_length"])
-    batches = Batches(recipe, training_pictures(recipe, work / "pictures.npy"), table)
+    pictures, parts = (
+        training_pictures(recipe, work / "pictures.npy"),
+        training_parts(recipe, work / "parts.npy"),
+    )
+    batches = Batches(recipe, pictures, parts, table)
     torch.manual_seed(recipe.seed)
     trainee = _Trainee(batches, recipe).to(device)
     optimiser = torch.optim.AdamW(
-        _parameter_groups(trainee, recipe.weight_decay), lr=recipe.learning_rate, betas=(0.9, 0.98)
+        _parameter_groups(trainee, recipe.weight_decay), lr=recipe.rate_at(0), betas=(0.9, 0.98)
     )
     state_file, history = work / "state.pt", []
     if state_file.exists():
@@ -110,10 +123,8 @@ class _Trainee(nn.Module):
         self.recipe = recipe
         config = copy.deepcopy(CLIP_CONFIG)
         config["text_cfg"]["vocab_size"] = batches.table.size
-        config["vision_cfg"]["patch_dropout"] = (
-            0.5  # only so that the layer exists; the recipe sets the share
-        )
         self.clip = open_clip.CLIP(**config, output_dict=False)
+        self.clip.visual.patch_dropout = KeptPatches()
         self.clip.visual.output_tokens = True
         self.n_words = [len(batches.classes[key]) for key in NAMED]
         self.register_buffer("labels", torch.from_numpy(batches.labels), persistent=False)
@@ -123,12 +134,17 @@ class _Trainee(nn.Module):
             )
             for _ in range(2)
         )
+        self.part_head = nn.Linear(config["vision_cfg"]["width"], len(PARTS))
         self.directions = nn.Parameter(torch.randn(len(SEEN), recipe.identities, config["embed_dim"]))
 
     def pictures(self, images: Float[torch.Tensor, "image 3 rows cols"]) -> tuple[torch.Tensor, torch.Tensor]:
-        """CLS and mean patch token, ``[image, D]`` each."""
+        """CLS ``[image, D]``, and patch tokens before the projection ``[image, patch, width]``."""
         cls, tokens = self.clip.visual(images)
-        return cls.float(), (tokens.mean(dim=1) @ self.clip.visual.proj).float()
+        return cls.float(), tokens
+
+    def projected(self, tokens: Float[torch.Tensor, "*any width"]) -> Float[torch.Tensor, "*any dim"]:
+        """In the space that pictures share with texts."""
+        return tokens.float() @ self.clip.visual.proj
 
     def sentences(self, ids: Int[torch.Tensor, "text length"]) -> Float[torch.Tensor, "text dim"]:
         """Normalised text features; as open_clip's ``encode_text``, which cannot read shorter texts."""
@@ -138,7 +154,7 @@ class _Trainee(nn.Module):
         x = x[
             torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)
         ]  # the end token has the largest id
-        return _normalised(x @ clip.text_projection)
+        return normalised(x @ clip.text_projection)
 
     def full_clip(self, table: TokenTable) -> open_clip.CLIP:
         """The trained CLIP under CLIP's own vocabulary."""
@@ -149,10 +165,6 @@ class _Trainee(nn.Module):
         full[table.ids] = rows
         clip.load_state_dict(state | {"token_embedding.weight": full})
         return clip.eval()
-
-
-def _normalised(features: Float[torch.Tensor, "row dim"]) -> Float[torch.Tensor, "row dim"]:
-    return F.normalize(features.float(), dim=1)
 
 
 def _train_step(trainee: _Trainee, optimiser, batch: Batch, step: int) -> dict[str, float]:
@@ -166,16 +178,19 @@ def _train_step(trainee: _Trainee, optimiser, batch: Batch, step: int) -> dict[s
         sdpa_kernel(SDPBackend.MATH),  # on processors the fused kernel's backward takes four times as long
         torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=mixed),
     ):
-        cls, patches = trainee.pictures(batch.images)
+        cls, tokens = trainee.pictures(batch.images)
         texts, prompts = trainee.sentences(batch.texts), trainee.sentences(batch.prompts)
-    parts = _losses(trainee, batch, (cls, patches), (texts, prompts))
+    parts = _losses(trainee, batch, (cls, trainee.projected(tokens.mean(dim=1))), (texts, prompts))
+    local = trainee.recipe.cycle_at(step)[0].local
+    near = _local_losses(trainee, batch, tokens, prompts) if local else {}
     optimiser.zero_grad(set_to_none=True)
-    sum(_WEIGHTS[name] * value for name, value in parts.items()).backward()
+    total = sum(_WEIGHTS[name] * value for name, value in parts.items())
+    (total + local * sum(_WEIGHTS[name] * value for name, value in near.items())).backward()
     nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
     optimiser.step()
     with torch.no_grad():
         trainee.clip.logit_scale.clamp_(0, math.log(60))
-    return {name: float(value.detach()) for name, value in parts.items()}
+    return {name: float(value.detach()) for name, value in (parts | near).items()}
 
 
 # ---- losses ---------------------------------------------------------------------------------
@@ -189,18 +204,18 @@ def _losses(
 ) -> dict[str, torch.Tensor]:
     """Every part of the loss, unweighted."""
     (captions, prompts), people = texts, batch.people
-    cls, patches = (_normalised(feature) for feature in pictures)
+    cls, patches = (normalised(feature) for feature in pictures)
     scale = trainee.clip.logit_scale.exp()
     visible = torch.arange(len(cls), device=cls.device) < len(cls) // len(SEEN)
     return {
-        "rgb": _contrast(cls[visible], captions, batch.true_of[visible], batch.coloured, scale),
-        "infrared": _contrast(cls[~visible], captions, batch.true_of[~visible], ~batch.coloured, scale),
+        "rgb": contrast(cls[visible], captions, batch.true_of[visible], batch.coloured, scale),
+        "infrared": contrast(cls[~visible], captions, batch.true_of[~visible], ~batch.coloured, scale),
         "prompts": _attribute_loss(trainee, scale * cls @ prompts.T, people),
         "patch prompts": _attribute_loss(trainee, scale * patches @ prompts.T, people),
         "heads": _attribute_loss(trainee, _each_modality(trainee.cls_heads, pictures[0]), people),
         "patch heads": _attribute_loss(trainee, _each_modality(trainee.patch_heads, pictures[1]), people),
-        "identity": _identity_loss(trainee.directions, cls, people),
-        "pairs": torch.stack([_pair_contrast(features) for features in cls.chunk(len(SEEN))]).mean(),
+        "identity": identity_loss(trainee.directions, cls, people),
+        "pairs": torch.stack([pair_contrast(features) for features in cls.chunk(len(SEEN))]).mean(),
     }
 
 
@@ -209,14 +224,6 @@ def _each_modality(
 ) -> Float[torch.Tensor, "image word"]:
     """Heads on each modality by itself: a BatchNorm over all would see little but what modalities differ in."""
     return torch.cat([heads(part) for part in features.chunk(len(SEEN))])
-
-
-def _contrast(features, texts, true_of, kept: Bool[torch.Tensor, " text"], scale) -> torch.Tensor:
-    """Both directions of the contrast with several positives: the mean log-probability of a positive."""
-    logits, positive = scale * features @ texts[kept].T, true_of[:, kept].float()
-    images = -(F.log_softmax(logits, 1) * positive).sum(1) / positive.sum(1).clamp_min(1)
-    sentences = -(F.log_softmax(logits, 0) * positive).sum(0) / positive.sum(0).clamp_min(1)
-    return (images.mean() + sentences.mean()) / 2
 
 
 def _attribute_loss(
@@ -233,24 +240,24 @@ def _attribute_loss(
     return torch.stack(losses).mean()
 
 
-def _identity_loss(
-    directions: Float[torch.Tensor, "modality person dim"],
-    cls: Float[torch.Tensor, "image dim"],
-    people: Int[torch.Tensor, " image"],
-) -> torch.Tensor:
-    """Normalised softmax over all training people of the picture's modality (Wang et al. 2017, NormFace)."""
-    parts = zip(directions, cls.chunk(len(directions)), people.chunk(len(directions)), strict=True)
-    losses = [F.cross_entropy(_IDENTITY_SCALE * f @ _normalised(d).T, who) for d, f, who in parts]
-    return torch.stack(losses).mean()
-
-
-def _pair_contrast(features: Float[torch.Tensor, "image dim"]) -> torch.Tensor:
-    """Supervised contrast (Khosla et al. 2020, equation 2); ``SHOTS_EACH`` pictures in a row show one person."""
-    people = torch.arange(len(features), device=features.device) // SHOTS_EACH
-    itself = torch.eye(len(people), dtype=torch.bool, device=people.device)
-    logits = (features @ features.T / _PAIR_TEMPERATURE).masked_fill(itself, -1e9)
-    positive = ((people[:, None] == people[None]) & ~itself).float()
-    return -((F.log_softmax(logits, 1) * positive).sum(1) / positive.sum(1)).mean()
+def _local_losses(
+    trainee: _Trainee,
+    batch: Batch,
+    tokens: Float[torch.Tensor, "image patch width"],
+    prompts: Float[torch.Tensor, "prompt dim"],
+) -> dict[str, torch.Tensor]:
+    """What single patches are asked for, averaged over modalities and the attributes each can see."""
+    shares = kept_shares(batch.shares, trainee.clip.visual.patch_dropout.kept)
+    logits = trainee.clip.logit_scale.exp() * normalised(trainee.projected(tokens)) @ prompts.T
+    labels, losses = trainee.labels[batch.people], []
+    parts = zip(SEEN.values(), *(x.chunk(len(SEEN)) for x in (logits, labels, shares)), strict=True)
+    for seen, answers, right, share in parts:
+        words = zip(NAMED, answers.split(trainee.n_words, dim=2), right.T, strict=True)
+        for key, answer, label in words:
+            if key in seen and key in PART_OF:
+                losses.append(local_prompt_loss(answer, label, share[..., PARTS.index(PART_OF[key])]))
+    local = torch.stack([loss for loss in losses if loss is not None]).mean()
+    return {"parts": part_loss(trainee.part_head(tokens.float()), shares), "local prompts": local}
 
 
 # ---- state ----------------------------------------------------------------------------------

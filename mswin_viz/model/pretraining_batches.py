@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import Identity, attributes, caption_of, render, sample_identity
+from mswin_viz.model.local_supervision import STEP, part_shares
 from mswin_viz.model.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -80,20 +81,36 @@ def _person_pictures(job: tuple[int, int, int]) -> UInt8[np.ndarray, "shot 5 row
     return np.stack(planes).transpose(0, 3, 1, 2)
 
 
-def _augmented(picture: UInt8[np.ndarray, "c rows cols"], rng: np.random.Generator) -> np.ndarray:
-    """Flip, shifted crop, brightness and erasing; three planes, in -1..1."""
+def _augmented(
+    picture: UInt8[np.ndarray, "c rows cols"],
+    parts: UInt8[np.ndarray, "half_rows half_cols"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "3 rows cols"], UInt8[np.ndarray, "half_rows half_cols"]]:
+    """Flip, shifted crop, brightness and erasing; three planes, in -1..1, and the part map that goes with them."""
     if rng.random() < 0.5:
-        picture = picture[..., ::-1]
+        picture, parts = picture[..., ::-1], parts[..., ::-1]
     rows, cols = picture.shape[1:]
     down, right = int(rng.integers(-10, 11)), int(rng.integers(-6, 7))
     padded = np.pad(picture, ((0, 0), (10, 10), (6, 6)), mode="edge")
     image = padded[:, 10 + down : 10 + down + rows, 6 + right : 6 + right + cols].astype(np.float32)
     image = np.clip(image * rng.uniform(0.75, 1.25), 0, 255) / 127.5 - 1
+    parts = _shifted_parts(parts, down, right)
     if rng.random() < 0.3:
         height, width = int(rng.integers(24, 90)), int(rng.integers(16, 64))
         top, left = int(rng.integers(0, rows - height)), int(rng.integers(0, cols - width))
         image[:, top : top + height, left : left + width] = rng.uniform(-1, 1)
-    return np.broadcast_to(image, (3, rows, cols))
+        parts[top // STEP : (top + height) // STEP, left // STEP : (left + width) // STEP] = 0
+    return np.broadcast_to(image, (3, rows, cols)), parts
+
+
+def _shifted_parts(
+    parts: UInt8[np.ndarray, "half_rows half_cols"], down: int, right: int
+) -> UInt8[np.ndarray, "half_rows half_cols"]:
+    """A part map moved as its picture is, to the nearest point of the map."""
+    rows, cols = parts.shape
+    down, right = round(down / STEP), round(right / STEP)
+    padded = np.pad(parts, ((5, 5), (3, 3)), mode="edge")
+    return padded[5 + down : 5 + down + rows, 3 + right : 3 + right + cols].copy()
 
 
 # ---- texts ----------------------------------------------------------------------------------
@@ -160,6 +177,8 @@ class Batch:
         Augmented, in -1..1.
     people
         Index of each picture's person among all training people.
+    shares
+        Share of each of `local_supervision.PARTS` in each patch of a picture, 0..1.
     texts, coloured, true_of
         Captions; whether each names a colour; of which pictures each is true.
     prompts
@@ -168,6 +187,7 @@ class Batch:
 
     images: Float[torch.Tensor, "image 3 rows cols"]
     people: Int[torch.Tensor, " image"]
+    shares: Float[torch.Tensor, "image patch part"]
     texts: Int[torch.Tensor, "text context"]
     coloured: Bool[torch.Tensor, " text"]
     true_of: Bool[torch.Tensor, "image text"]
@@ -181,8 +201,8 @@ class Batch:
 class Batches(Dataset):
     """Batch number ``step`` of a recipe: the same at every call, so that a resumed run sees what it missed."""
 
-    def __init__(self, recipe: Recipe, pictures: np.ndarray, table: TokenTable) -> None:
-        self.recipe, self.pictures, self.table = recipe, pictures, table
+    def __init__(self, recipe: Recipe, pictures: np.ndarray, parts: np.ndarray, table: TokenTable) -> None:
+        self.recipe, self.pictures, self.parts, self.table = recipe, pictures, parts, table
         pids = range(recipe.first_pid, recipe.first_pid + recipe.identities)
         self.people = [sample_identity(pid, seed=recipe.seed) for pid in pids]
         self.words = [attributes(person) for person in self.people]
@@ -195,20 +215,22 @@ class Batches(Dataset):
         rng = np.random.default_rng([self.recipe.seed, step, 3])
         chosen = rng.choice(len(self.people), size=self.recipe.people_per_step, replace=False)
         planes = {"RGB": slice(0, 3), "NI": slice(3, 4), "TI": slice(4, 5)}
-        images = [
-            _augmented(self.pictures[person, shot, planes[modality]], rng)
+        seen = [
+            _augmented(self.pictures[person, shot, planes[modality]], self.parts[person, shot], rng)
             for modality in planes
             for person in chosen
             for shot in rng.choice(self.recipe.shots, size=SHOTS_EACH, replace=False)
         ]
+        shares = np.stack([part_shares(parts) for _, parts in seen])
         rows = np.tile(np.repeat(np.arange(len(chosen)), SHOTS_EACH), len(planes))
         texts, coloured, true_of = self._texts(chosen, rng)
         prompts = [
             _prompt(self.people[chosen[0]], key, word, rng) for key in NAMED for word in self.classes[key]
         ]
         return Batch(
-            torch.from_numpy(np.stack(images)), torch.from_numpy(chosen[rows]), self.table(texts),
-            torch.tensor(coloured), torch.from_numpy(true_of[rows]), self.table(prompts, PROMPT_LENGTH),
+            torch.from_numpy(np.stack([image for image, _ in seen])), torch.from_numpy(chosen[rows]),
+            torch.from_numpy(shares), self.table(texts), torch.tensor(coloured),
+            torch.from_numpy(true_of[rows]), self.table(prompts, PROMPT_LENGTH),
         )  # fmt: skip
 
     def _texts(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["CLIP_CONFIG", "Recipe"]
+from mswin_viz.errors import OptionError
+
+__all__ = ["CLIP_CONFIG", "Cycle", "Recipe"]
 
 CLIP_CONFIG = {
     "embed_dim": 512,
@@ -16,6 +18,26 @@ CLIP_CONFIG = {
 
 
 @dataclass(frozen=True)
+class Cycle:
+    """A stretch of the training with a learning rate that warms up and falls to zero (Loshchilov & Hutter 2017).
+
+    Attributes
+    ----------
+    learning_rate
+        At the end of the warm-up.
+    patch_dropout
+        ``(until this fraction of the cycle's steps, share of patch tokens dropped)`` pairs.
+    local
+        Weight of what single patches are asked for (`model.local_supervision`); 0 for nothing.
+    """
+
+    steps: int
+    learning_rate: float
+    patch_dropout: tuple[tuple[float, float], ...]
+    local: float = 0.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What decides the weights, beside the code. Steps, not wall time, drive every schedule.
 
@@ -23,8 +45,8 @@ class Recipe:
     ----------
     first_pid
         Training people are ``first_pid .. first_pid + identities - 1`` of world ``seed``.
-    patch_dropout
-        ``(until this fraction of the steps, share of patch tokens dropped)`` pairs.
+    cycles
+        Run one after the other.
     precision
         ``"float32"``, or ``"bfloat16"`` for mixed precision (faster where the processor has bfloat16 units, much
         slower where it has not).
@@ -34,20 +56,42 @@ class Recipe:
     first_pid: int = 0
     identities: int = 2000
     shots: int = 8
-    steps: int = 3000
     people_per_step: int = 16
-    learning_rate: float = 8e-4
+    cycles: tuple[Cycle, ...] = (
+        Cycle(3000, 8e-4, ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0))),
+        Cycle(3200, 6e-4, ((0.5, 0.6), (0.8, 0.35), (1.01, 0.0)), local=1.0),
+    )
     weight_decay: float = 0.05
     warmup_steps: int = 40
-    patch_dropout: tuple[tuple[float, float], ...] = ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0))
     checkpoint_every: int = 100
     precision: str = "bfloat16"
 
+    @property
+    def steps(self) -> int:
+        """Of all cycles."""
+        return sum(cycle.steps for cycle in self.cycles)
+
+    def scaled(self, steps: int) -> Recipe:
+        """The recipe with about so many steps in all, each cycle keeping its share of them."""
+        share = steps / self.steps
+        cycles = (replace(cycle, steps=max(1, round(cycle.steps * share))) for cycle in self.cycles)
+        return replace(self, cycles=tuple(cycles))
+
+    def cycle_at(self, step: int) -> tuple[Cycle, int]:
+        """The cycle that a step belongs to, and the step's number in it."""
+        for cycle in self.cycles:
+            if step < cycle.steps:
+                return cycle, step
+            step -= cycle.steps
+        raise OptionError(f"the recipe has {self.steps} steps, counted from 0: got one {step} past the end")
+
     def dropout_at(self, step: int) -> float:
         """Share of patch tokens dropped at a step."""
-        return next(share for until, share in self.patch_dropout if step < until * self.steps)
+        cycle, step = self.cycle_at(step)
+        return next(share for until, share in cycle.patch_dropout if step < until * cycle.steps)
 
     def rate_at(self, step: int) -> float:
-        """Learning rate at a step: linear warm-up, then cosine to zero."""
+        """Learning rate at a step: linear warm-up, then cosine to zero, in each cycle."""
+        cycle, step = self.cycle_at(step)
         warm = min(1.0, (step + 1) / self.warmup_steps)
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return cycle.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / cycle.steps))

@@ -12,6 +12,7 @@ import torch
 from mswin_viz.data.synthetic import attributes, sample_identity
 from mswin_viz.errors import OptionError
 from mswin_viz.model import pretraining
+from mswin_viz.model.local_supervision import PARTS, training_parts
 from mswin_viz.model.pretraining import pretrain
 from mswin_viz.model.pretraining_batches import (
     NAMED,
@@ -23,10 +24,12 @@ from mswin_viz.model.pretraining_batches import (
     class_labels,
     training_pictures,
 )
-from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
+from mswin_viz.model.recipe import CLIP_CONFIG, Cycle, Recipe
 
+WHOLE, LOCAL = Cycle(2, 8e-4, ((1.01, 0.5),)), Cycle(2, 8e-4, ((0.5, 0.5), (1.01, 0.0)), local=1.0)
 RECIPE = Recipe(
-    seed=3, identities=6, shots=4, steps=4, people_per_step=3, checkpoint_every=2, precision="float32"
+    **{"seed": 3, "identities": 6, "shots": 4, "people_per_step": 3},
+    **{"cycles": (WHOLE, LOCAL), "checkpoint_every": 2, "precision": "float32"},
 )
 
 
@@ -40,7 +43,8 @@ def straight(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Path]:
 
 def test_a_run_that_was_cut_off_resumes_to_the_same_weights(straight, tmp_path, monkeypatch) -> None:
     weights, work = straight
-    (tmp_path / "pictures.npy").symlink_to(work / "pictures.npy")
+    for name in ("pictures.npy", "parts.npy"):
+        (tmp_path / name).symlink_to(work / name)
     step = pretraining._train_step
 
     def cut_off(*arguments):
@@ -63,7 +67,7 @@ def test_training_moves_the_weights(straight) -> None:
 
 def test_a_run_is_not_resumed_with_another_recipe(straight) -> None:
     with pytest.raises(OptionError, match="resumed with the recipe it began with"):
-        pretrain(replace(RECIPE, learning_rate=1e-3), straight[1])
+        pretrain(replace(RECIPE, cycles=(WHOLE, WHOLE)), straight[1])
 
 
 def test_a_precision_that_does_not_exist_is_refused(tmp_path) -> None:
@@ -90,11 +94,31 @@ def test_pictures_lie_modality_by_modality_and_texts_are_true_of_whom_they_name(
 
 def a_batch(work: Path, step: int) -> Batch:
     table = TokenTable(RECIPE.seed, CLIP_CONFIG["text_cfg"]["context_length"])
-    return Batches(RECIPE, training_pictures(RECIPE, work / "pictures.npy"), table)[step]
+    return toy_batches(work, table)[step]
+
+
+def toy_batches(work: Path, table: TokenTable) -> Batches:
+    pictures = training_pictures(RECIPE, work / "pictures.npy")
+    return Batches(RECIPE, pictures, training_parts(RECIPE, work / "parts.npy"), table)
+
+
+def test_only_cycles_that_ask_for_it_train_single_patches(straight) -> None:
+    losses = torch.load(straight[1] / "state.pt", weights_only=True)["losses"]
+    assert ["parts" in step for step in losses] == [False, False, True, True]
+
+
+def test_the_shares_of_parts_belong_to_the_pictures_of_the_batch(straight) -> None:
+    """In thermal pictures the person is warmer than the place: patches of skin are the brightest."""
+    batch = a_batch(straight[1], 0)
+    assert torch.allclose(batch.shares.sum(dim=2), torch.ones(batch.shares.shape[:2]))
+    thermal = slice(2 * len(batch.images) // 3, None)
+    patches = batch.images[thermal, :1].unfold(2, 16, 16).unfold(3, 16, 16).mean(dim=(1, 4, 5)).flatten(1)
+    skin, elsewhere = (batch.shares[thermal, :, PARTS.index(part)] > 0.7 for part in ("skin", "elsewhere"))
+    assert patches[skin].median() > patches[elsewhere].median() + 0.3
 
 
 def test_a_text_read_short_has_the_feature_open_clip_gives_it(straight) -> None:
-    batches = Batches(RECIPE, training_pictures(RECIPE, straight[1] / "pictures.npy"), TokenTable(3, 32))
+    batches = toy_batches(straight[1], TokenTable(3, 32))
     trainee = pretraining._Trainee(batches, RECIPE).eval()
     texts = ["a person wearing a red top", "a person carrying no bag"]
     with torch.no_grad():
@@ -105,7 +129,8 @@ def test_a_text_read_short_has_the_feature_open_clip_gives_it(straight) -> None:
 
 @pytest.mark.smoke
 def test_a_minute_of_training_gets_below_what_guessing_by_frequency_reaches(tmp_path) -> None:
-    recipe = replace(RECIPE, identities=16, steps=120, people_per_step=8, warmup_steps=10, learning_rate=1e-3)
+    cycles = (Cycle(120, 1e-3, RECIPE.cycles[0].patch_dropout),)
+    recipe = replace(RECIPE, identities=16, cycles=cycles, people_per_step=8, warmup_steps=10)
     pretrain(recipe, tmp_path)
     losses = torch.load(tmp_path / "state.pt", weights_only=True)["losses"]
     people = [attributes(sample_identity(pid, seed=recipe.seed)) for pid in range(recipe.identities)]
@@ -125,7 +150,19 @@ def plateau(people: list[dict[str, str]]) -> float:
     return float(np.mean(entropies))
 
 
-def test_the_schedules_follow_steps() -> None:
-    recipe = Recipe(steps=100)
+def test_the_schedules_follow_steps_in_each_cycle() -> None:
+    first = Cycle(100, 8e-4, ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0)))
+    recipe = Recipe(cycles=(first, Cycle(50, 4e-4, ((1.01, 0.2),), local=1.0)))
+    assert recipe.steps == 150
     assert [recipe.dropout_at(step) for step in (0, 74, 75, 91, 92, 99)] == [0.6, 0.6, 0.35, 0.35, 0.0, 0.0]
-    assert recipe.rate_at(0) < recipe.rate_at(60) > recipe.rate_at(99)
+    assert recipe.dropout_at(100) == 0.2
+    assert recipe.rate_at(0) < recipe.rate_at(60) > recipe.rate_at(99) < recipe.rate_at(140) < 4e-4
+    assert recipe.cycle_at(149) == (recipe.cycles[1], 49)
+    with pytest.raises(OptionError, match="the recipe has 150 steps"):
+        recipe.cycle_at(150)
+
+
+def test_a_scaled_recipe_keeps_the_cycles_shares() -> None:
+    recipe = Recipe().scaled(620)
+    assert recipe.steps == 620
+    assert [c.steps for c in recipe.cycles] == [c.steps // 10 for c in Recipe().cycles]
