@@ -59,7 +59,7 @@ class Recipe:
     people_per_step: int = 16
     cycles: tuple[Cycle, ...] = (
         Cycle(3000, 8e-4, ((0.75, 0.6), (0.92, 0.35), (1.01, 0.0))),
-        Cycle(3200, 6e-4, ((0.5, 0.6), (0.8, 0.35), (1.01, 0.0)), local=1.0),
+        Cycle(3000, 6e-4, ((0.533, 0.6), (0.88, 0.35), (1.01, 0.0)), local=1.0),
     )
     weight_decay: float = 0.05
     warmup_steps: int = 40
