@@ -30,12 +30,19 @@ class Sample:
         Modality name (``"RGB"``, ``"NI"``, ``"TI"``) to file.
     caption
         A sentence about the sample, where one is known.
+    scene
+        Scene number, where the layout has scenes (MSVR310, whose retrieval leaves out the query's own scene).
+    split
+        ``"train"``, ``"query"``, ``"gallery"``, or ``"test"`` (query and gallery are one, as in RGBNT201);
+        None where the layout knows none.
     """
 
     pid: int
     camid: int
     images: Mapping[str, Path]
     caption: str | None = None
+    scene: int | None = None
+    split: str | None = None
 
     @property
     def name(self) -> str:
