@@ -26,6 +26,7 @@ for name, command in {
     "samples": data.samples,
     "evaluate": measuring.evaluate,
     "controls": measuring.controls,
+    "train": training.train,
     "train-embedded": training.train_embedded,
 }.items():
     app.command(name)(command)

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head, folded, window_head
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training_run import Progress, Run, Schedule, TrainingLog
 
@@ -80,13 +81,14 @@ class TrainedAddon:
 
 
 def train_addon(
-    tokens: Tokens,
+    tokens: Tokens | TokenView,
     pids: Sequence[int],
     *,
     scales: Sequence[int] = (4, 8, 16),
     seed: int = 0,
     steps: int = 300,
     learning_rate: float = 3.5e-4,
+    schedule: Schedule | None = None,
     watch: Watch = UNWATCHED,
     progress: bool = True,
 ) -> TrainedAddon:
@@ -101,6 +103,8 @@ def train_addon(
     pids
         Identity of each image; at least two identities with two images each. One add-on for all modalities is
         trained by giving an identity another number in each of them.
+    schedule
+        In place of ``steps`` and ``learning_rate``, for what they do not say.
     watch
         Validation with early stop, a callback, a file to resume from.
 
@@ -112,15 +116,17 @@ def train_addon(
         If there are too few identities with two images, or the state file is of another training.
     """
     head = window_head(tokens.cls.shape[1], scales, seed=seed)
+    seen = folded(tokens, scales) if isinstance(tokens, Tokens) else tokens
     log = train_head(
-        folded(tokens, scales), pids, head, seed=seed, schedule=Schedule(steps, learning_rate), watch=watch,
+        seen, pids, head, seed=seed, schedule=schedule or Schedule(steps, learning_rate),
+        watch=watch,
         progress=progress,
     )  # fmt: skip
     return TrainedAddon(head.body, log)
 
 
 def train_head(
-    tokens: Tokens,
+    tokens: Tokens | TokenView,
     pids: Sequence[int],
     head: Head,
     *,
@@ -137,7 +143,8 @@ def train_head(
     Parameters
     ----------
     head
-        Left in evaluation mode, on the device of the tokens, with the weights of ``TrainingLog.best_step``.
+        Left in evaluation mode, with the weights of ``TrainingLog.best_step``; on its device, or on that of the tokens
+        if it came on the CPU.
     seed
         Decides the batches and the classifier; the head's own initial weights are those it comes with.
 

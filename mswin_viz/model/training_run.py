@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
-from mswin_viz.model.heads import Head, seeded
+from mswin_viz.model.heads import Head, on_device, seeded
 from mswin_viz.model.losses import ReidLoss
+from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Run:
     """
 
     def __init__(
-        self, tokens: Tokens, pids: Sequence[int], head: Head, *, seed: int, schedule: Schedule
+        self, tokens: Tokens | TokenView, pids: Sequence[int], head: Head, *, seed: int, schedule: Schedule
     ) -> None:
         self.labels = _labels(pids, len(tokens))
         self.tokens, self.head, self.schedule = tokens, head, schedule
@@ -106,7 +107,8 @@ class Run:
         self.checks: list[tuple[int, float]] = []
         self._best: dict[str, torch.Tensor] | None = None
         self._rng = np.random.default_rng(seed)
-        device, dim = tokens.cls.device, tokens.cls.shape[1]
+        own, dim = next(head.parameters()).device, tokens.cls.shape[1]
+        device = self._device = tokens.cls.device if own.type == "cpu" else own
         with seeded(seed + _CLASSIFIER_STREAM):
             self._loss = ReidLoss(dim, int(self.labels.max()) + 1).to(device)
         self._identity = _identity_of(tokens, self.labels, head, seed, schedule)
@@ -137,8 +139,8 @@ class Run:
         fraction = 0.5 * (1 + math.cos(math.pi * self.step / self.schedule.steps))
         self._optimiser.param_groups[0]["lr"] = self.schedule.learning_rate * fraction
         chosen = identity_batch(self.labels, self._rng)
-        batch = self.tokens[chosen.tolist()]
-        target = torch.from_numpy(self.labels[chosen]).to(batch.cls.device)
+        batch = on_device(self.tokens[chosen.tolist()], self._device)
+        target = torch.from_numpy(self.labels[chosen]).to(self._device)
         loss = self._loss(batch.cls + self.head(batch), target)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -189,7 +191,7 @@ class Run:
             If the file is damaged.
         """
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.tokens.cls.device, weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
             theirs = state["training"]
         except _DAMAGED as problem:
             raise WeightsError(
@@ -237,7 +239,7 @@ def _labels(pids: Sequence[int], n_images: int) -> Int[np.ndarray, " image"]:
 
 
 def _identity_of(
-    tokens: Tokens, labels: np.ndarray, head: Head, seed: int, schedule: Schedule
+    tokens: Tokens | TokenView, labels: np.ndarray, head: Head, seed: int, schedule: Schedule
 ) -> dict[str, Any]:
     """What makes a training this one and no other."""
     content = hashlib.blake2b(tokens.cls.detach().cpu().numpy().tobytes(), digest_size=16)
