@@ -18,9 +18,13 @@ from tqdm.auto import tqdm
 
 from mswin_viz.data.images import ImageSource, check_orientation, open_image
 from mswin_viz.errors import DeviceError, ImageError, OptionError, WeightsError, WeightsNotFoundError
-from mswin_viz.model.checkpoints import EMBEDDED, addon_in, load_addon
+from mswin_viz.model.checkpoint_report import LoadReport
+from mswin_viz.model.checkpoints import EMBEDDED, load_addon, read_state_dict
+from mswin_viz.model.config import HostConfig, read_config
 from mswin_viz.model.hooks import outputs_of
-from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, conditions
+from mswin_viz.model.host_checkpoints import addon_keys, host_addon, host_tower, is_host
+from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
@@ -29,9 +33,9 @@ from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tow
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Model", "load_model"]
+__all__ = ["Model", "load_host_model", "load_model"]
 
-Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale
+Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
 _UNTRAINED = "untrained window mean, zero shift"
 
 
@@ -91,7 +95,13 @@ class Model:
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
             "device": f"{self.device}{', mixed precision' if self.device.type == 'cuda' else ''}",
         }
+        items |= self._host_items
         return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
+
+    @property
+    def load_report(self) -> LoadReport | None:
+        """What became of every key of the weight file; None for weights that come from no file of one's own."""
+        return self.tower.report
 
     @property
     def provenance(self) -> str:
@@ -272,6 +282,28 @@ class Model:
         """Words of a prompt that the text tower was never trained on; none where it was trained on all."""
         return unknown_words(prompt, self.tower.token_ids)
 
+    def retrieval_feature(self, tokens: Tokens) -> Float[torch.Tensor, "batch dim"]:
+        """What the host model hands to retrieval: the enhanced CLS, through its BatchNorm where NECK_FEAT is after.
+
+        Everything else here, shares included, looks at the CLS before that BatchNorm.
+        """
+        feature = self.enhance(tokens).cls
+        return feature if self.tower.neck is None else self.tower.neck(feature)
+
+    @property
+    def _host_items(self) -> dict[str, str]:
+        """What a host model's checkpoint and configuration add to the provenance."""
+        items, visual = {}, self.clip.visual
+        if isinstance(visual, HostTower):
+            items["host parts"] = visual.parts.words
+        if self.tower.neck is not None:
+            items["neck"] = "NECK_FEAT after: retrieval_feature() applies it, everything else is before it"
+        if self.tower.config is not None:
+            items["configuration"] = self.tower.config.words
+        if self.tower.report is not None:
+            items["file"] = self.tower.report.summary
+        return items
+
     @property
     def _resizing(self) -> str:
         if self.tower.native_resize is None:
@@ -296,6 +328,7 @@ def load_model(
     device: str | torch.device = "auto",
     image_size: int | tuple[int, int] | None = None,
     arch: str | None = None,
+    config: str | Path | HostConfig | None = None,
 ) -> Model:
     """A CLIP with an add-on, ready to encode.
 
@@ -314,30 +347,70 @@ def load_model(
         checkpoints, which are re-ID models).
     arch
         open_clip's architecture of a local file; None infers it from the shapes.
+    config
+        The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
+        adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
+        refused, and its camera embedding is left out.
 
     Raises
     ------
     WeightsNotFoundError, WeightsError
         If the weights are not here and cannot be downloaded, or do not fit. Never random weights in silence.
+    ConfigError, ConfigNotFoundError
+        If the configuration cannot be read, or a value in it is not of its kind.
     OptionError, DeviceError
         If an option cannot be served.
     """
     place = _device(device)
     with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
-        tower = _tower(name, _size(image_size), arch)
+        host = config if isinstance(config, HostConfig | None) else read_config(config)
+        tower = _tower(name, _size(image_size), arch, host)
         width = tower.clip.visual.proj.shape[1]
-        module, origin = _addon(addon, name, tower, width)
+        module, origin, used = _addon(addon, name, tower, width)
+    if used:
+        tower = replace(tower, report=tower.report.taken(used))
     if module is not None and module.feat_dim != width:
         raise WeightsError(
             f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
             f'{width}; pass another, or addon="mean"'
         )
+    if tower.neck is not None:
+        tower.neck.to(place)
     tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
     if module is not None:
         module.to(place).eval().requires_grad_(False)
     for note in tower.notes:
         warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
     return Model(tower, module, origin, place)
+
+
+def load_host_model(
+    config: str | Path | HostConfig,
+    weights: str | Path,
+    *,
+    addon: str | Path | None = "default",
+    device: str | torch.device = "auto",
+) -> Model:
+    """A re-ID host model's image branch as its configuration and its checkpoint have it.
+
+    Camera embedding, prompts, adapters, stride, normalisation and the multi-scale add-on (windows or mixture of
+    experts) are those of the run; Mamba aggregation is left out and said. ``print(model.load_report)`` lists what
+    became of every key.
+
+    Parameters
+    ----------
+    config
+        The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
+    weights
+        The checkpoint of the same run, with or without ``module.`` before its keys.
+    addon, device
+        As in :func:`load_model`.
+
+    Raises
+    ------
+    As :func:`load_model`.
+    """
+    return load_model(weights, addon=addon, device=device, config=config)
 
 
 def _size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
@@ -349,10 +422,21 @@ def _size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
     return sides
 
 
-def _tower(name: str | Path, size: tuple[int, int] | None, arch: str | None) -> Tower:
+def _tower(
+    name: str | Path, size: tuple[int, int] | None, arch: str | None, config: HostConfig | None
+) -> Tower:
     path = Path(name).expanduser()
     if name != "embedded" and path.is_file():
-        return file_tower(path, size, arch)
+        state = read_state_dict(path)
+        if is_host(state):
+            return host_tower(state, path, size, arch, config)
+        if config is None:
+            return file_tower(state, path, size, arch)
+    if config is not None:
+        raise OptionError(
+            f"a configuration belongs to a host-model checkpoint, a file with keys BACKBONE.*: got {str(name)!r}; "
+            "check the path, or leave config= out"
+        )
     if arch is not None:
         raise OptionError(
             f"arch= names the architecture of a local file: got {arch!r} with {str(name)!r}; leave it out"
@@ -368,21 +452,25 @@ def _tower(name: str | Path, size: tuple[int, int] | None, arch: str | None) -> 
     )
 
 
-def _addon(addon: str | Path | None, name: str | Path, tower: Tower, width: int) -> tuple[Addon | None, str]:
+def _addon(
+    addon: str | Path | None, name: str | Path, tower: Tower, width: int
+) -> tuple[Addon | None, str, tuple[str, ...]]:
+    """The add-on, where it comes from, and the keys of the tower's file that it took."""
     if addon is None:
-        return None, "none: plain CLIP"
+        return None, "none: plain CLIP", ()
     if addon == "mean":
-        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED
+        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED, ()
     if addon != "default":
         module = load_addon(addon)
-        return module, f"scales {_listed_scales(module)} from {Path(addon).name}"
+        return module, f"{_in_words(module)} from {Path(addon).name}", ()
     if name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
         module = load_addon(EMBEDDED / "addon.safetensors")
-        return module, f"scales {_listed_scales(module)}, trained here on synthetic pedestrians"
-    found = addon_in(tower.state, tower.weights) if tower.state is not None else None
+        return module, f"{_in_words(module)}, trained here on synthetic pedestrians", ()
+    found = host_addon(tower) if tower.state is not None else None
     if found is not None:
-        return found, f"scales {_listed_scales(found)}, from the same file"
-    return CLIPMultiScaleFeatureExtractor(width, init="mean"), f"none comes with these weights: {_UNTRAINED}"
+        return found, f"{_in_words(found)}, from the same file", addon_keys(tower, found)
+    mean = CLIPMultiScaleFeatureExtractor(width, init="mean")
+    return mean, f"none comes with these weights: {_UNTRAINED}", ()
 
 
 def _device(device: str | torch.device) -> torch.device:
@@ -407,8 +495,11 @@ def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
     return sources
 
 
-def _listed_scales(module: Addon) -> str:
-    return "/".join(str(scale) for scale in module.scales)
+def _in_words(module: Addon) -> str:
+    scales = f"scales {'/'.join(str(scale) for scale in module.scales)}"
+    if not isinstance(module, MixtureOfExpertsAddon):
+        return scales
+    return f"mixture of experts, {scales}, temperature {module.temperature:g}"
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -61,6 +61,18 @@ class HostParts:
     n_cameras: int = 0
     sie_coe: float = 1.0
 
+    @property
+    def words(self) -> str:
+        """The parts in words."""
+        cameras = f"camera embedding of {self.n_cameras} cameras, factor {self.sie_coe:g}"
+        found = [
+            *([cameras] if self.n_cameras else []),
+            *(["prompts for each modality"] if self.has_prompts else []),
+            *(["adapters beside the MLPs"] if self.has_adapters else []),
+            *([f"stride {self.stride[0]}x{self.stride[1]}"] if self.stride != (16, 16) else []),
+        ]
+        return ", ".join(found) or "none"
+
 
 class HostBlock(nn.Module):
     """One transformer block with prompts and an adapter beside the MLP, each where asked for.
