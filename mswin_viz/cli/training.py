@@ -35,15 +35,18 @@ def train(
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps tokens for the next run.")] = None,
     people: Annotated[int, typer.Option(help="Without --data: how many are drawn, 5 shots each.")] = 300,
     layout: Annotated[
-        str, typer.Option(help="Keys of the file: host, as the host model has them, or bare.")
+        str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
     ] = "host",
 ) -> None:
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons
+    from mswin_viz.model.addon_files import KEY_LAYOUTS
     from mswin_viz.model.backbone import load_model
     from mswin_viz.model.training import Schedule
 
     wanted = whole_numbers(scales, "scales")
+    if layout not in KEY_LAYOUTS:
+        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
     encoder, kept = load_model(model, addon=None), state or out.with_name(f"{out.name}.state")
@@ -96,9 +99,9 @@ def _training_world(
 
 
 def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
-    from mswin_viz.model.checkpoints import save_addon
+    from mswin_viz.model.addon_files import write_addon
 
-    save_addon(fitted.trained.addon, path)
+    write_addon(fitted.trained.addon, path, layout=layout)
     log = fitted.trained.log
     words = f"weights of step {log.best_step}{', stopped early' if log.stopped_early else ''}"
     if not np.isnan(fitted.enhanced_mAP):
