@@ -25,6 +25,7 @@ for name, command in {
     "doctor": data.doctor,
     "samples": data.samples,
     "evaluate": measuring.evaluate,
+    "ablate": measuring.ablate,
     "controls": measuring.controls,
     "train": training.train,
     "train-embedded": training.train_embedded,

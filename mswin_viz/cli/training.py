@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from mswin_viz.cli.measuring import cores, whole_numbers
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -65,19 +66,10 @@ def train(
         )
 
 
-def whole_numbers(text: str, name: str) -> tuple[int, ...]:
-    """Numbers with commas between them."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise OptionError(f"{name} are whole numbers with commas between them: got {text!r}") from None
-
-
 def _training_world(
     model: Model, data: Path | None, scales: tuple[int, ...], *, cache: Path | None, people: int
 ) -> WorldTokens:
     from mswin_viz.analysis.sample_tokens import sample_tokens
-    from mswin_viz.cli.measuring import cores
     from mswin_viz.data.crowds import Crowd
     from mswin_viz.data.layouts import scan
     from mswin_viz.model.worlds import world_tokens
