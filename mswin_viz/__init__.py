@@ -46,5 +46,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.training": ["Schedule", "TrainedAddon", "Watch", "train_addon"],
         "view.attribution_explorer": ["AttributionExplorer"],
         "view.explorer": ["ScaleExplorer"],
+        "view.training_curve": ["TrainingCurve"],
     },
 )
