@@ -19,6 +19,7 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.heads import n_parameters
 from mswin_viz.model.training import Schedule
+
 from .tiny import DIM, tiny_model
 
 COST = HeadCost(100, 5_000_000, 0.01, 2**20)
