@@ -37,5 +37,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.training": ["TrainedAddon", "train_addon"],
         "view.attribution_explorer": ["AttributionExplorer"],
         "view.explorer": ["ScaleExplorer"],
+        "view.neighbour_strip": ["NeighbourStrip"],
     },
 )
