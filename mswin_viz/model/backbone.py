@@ -6,9 +6,9 @@ import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import open_clip
 import torch
@@ -20,13 +20,14 @@ from mswin_viz.data.images import ImageSource, check_orientation, open_image
 from mswin_viz.errors import DeviceError, ImageError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoints import EMBEDDED, addon_in, load_addon
 from mswin_viz.model.hooks import outputs_of
+from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, conditions
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 __all__ = ["Model", "load_model"]
 
@@ -55,6 +56,7 @@ class Model:
     addon_origin: str
     device: torch.device
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _bound: tuple[Any, Any] = field(default=(None, None), repr=False)
 
     @property
     def clip(self) -> open_clip.CLIP:
@@ -128,7 +130,8 @@ class Model:
         images: ImageSource | Sequence[ImageSource],
         *,
         batch_size: int = 32,
-        camera: int | None = None,
+        camera: Camera | Sequence[Camera] | None = None,
+        modality: str | Sequence[str] | None = None,
         progress: bool = True,
     ) -> Tokens:
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
@@ -143,7 +146,12 @@ class Model:
         batch_size
             Images in one pass.
         camera
-            Refused: these weights have no camera embedding.
+            Row of the weights' camera embedding, counted from 0 (:meth:`encode_options` gives it for a camera's
+            number), or ``"mean"`` for images of no known camera; one for all images or one for each. Needed by
+            weights with a camera embedding, refused by others.
+        modality
+            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts,
+            without effect on others.
         progress
             Show a bar when there is more than one batch.
 
@@ -151,22 +159,79 @@ class Model:
         ------
         ImageFileError, ImageError
             If an image cannot be read or does not fit; nothing is encoded in its place.
+        OptionError
+            If a camera or modality is missing or does not exist.
         """
-        if camera is not None:
-            raise OptionError(
-                "camera= needs a camera embedding, and none is applied with these weights: got "
-                f"{camera}; leave it out"
-            )
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
         sources = _listed(images)
+        given = self.conditions(len(sources), camera=camera, modality=modality)
         starts = range(0, len(sources), batch_size)
         parts = [
-            self._encode_batch(self.preprocess(sources[start : start + batch_size]))
+            self._encode_batch(
+                self.preprocess(sources[start : start + batch_size]),
+                *(tensor[start : start + batch_size] for tensor in given),
+            )
             for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
         ]
         cls, patches = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return Tokens(cls, patches, self.grid)
+
+    def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
+        """The ``camera=`` and ``modality=`` that :meth:`encode` asks for with these weights; empty for plain CLIP.
+
+        Parameters
+        ----------
+        modality
+            Of the image.
+        camid
+            The camera's number as a file name gives it (:attr:`Sample.camid`): RGBNT201 and RGBNT100 count from 1,
+            MSVR310 as the table does. Below 0, where no camera is known, the mean camera is taken.
+
+        Raises
+        ------
+        OptionError
+            If the weights have no row for that camera.
+        """
+        parts, options = getattr(self.clip.visual, "parts", HostParts()), {}
+        if parts.has_prompts:
+            options["modality"] = modality
+        if parts.n_cameras:
+            first = self.tower.first_camera
+            options["camera"] = MEAN_CAMERA if camid < 0 else camid - first
+            if camid >= 0 and not first <= camid < first + parts.n_cameras:
+                raise OptionError(
+                    f"these weights know the cameras {first}..{first + parts.n_cameras - 1}: got an image of camera "
+                    f'{camid}; encode it with camera="{MEAN_CAMERA}" or as another camera'
+                )
+        return options
+
+    def bound(
+        self,
+        *,
+        camera: Camera | Sequence[Camera] | None = None,
+        modality: str | Sequence[str] | None = None,
+    ) -> Model:
+        """The same model for images of a camera and modality, so that neither need be given again.
+
+        For functions that take a model and images, such as :func:`mswin_viz.attribute`. One for each image binds
+        the model to that many images.
+        """
+        return replace(self, _bound=(camera, modality))
+
+    def conditions(
+        self,
+        n_images: int,
+        *,
+        camera: Camera | Sequence[Camera] | None = None,
+        modality: str | Sequence[str] | None = None,
+    ) -> tuple[Int[torch.Tensor, " batch"], ...]:
+        """What the tower reads beside the pixels, see :func:`mswin_viz.model.host_tower.conditions`."""
+        chosen = (
+            own if given is None else given
+            for given, own in zip((camera, modality), self._bound, strict=True)
+        )
+        return conditions(self.clip.visual, n_images, *chosen)
 
     def enhance(self, tokens: Tokens) -> Tokens:
         """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
@@ -214,11 +279,13 @@ class Model:
         how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
         return f"{how}, {self.tower.native_resize}, as open_clip does"
 
-    def _encode_batch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        batch = batch.to(self.device)
-        with torch.no_grad(), self._lock, self.autocast(), outputs_of(self.clip.visual.ln_post) as normed:
-            cls = self.clip.encode_image(batch)
-            patches = normed[0][:, 1:] @ self.clip.visual.proj
+    def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, visual = batch.to(self.device), self.clip.visual
+        with torch.no_grad(), self._lock, self.autocast(), outputs_of(visual.ln_post) as normed:
+            cls = (
+                visual(batch, *(t.to(self.device) for t in given)) if given else self.clip.encode_image(batch)
+            )
+            patches = normed[0][:, 1:] @ visual.proj
         return cls.float(), patches.float()
 
 

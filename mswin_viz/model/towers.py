@@ -60,6 +60,8 @@ class Tower:
         Whether there is a text tower.
     notes
         What was assumed or left out, to be said aloud.
+    first_camera
+        The number, in file names, of the camera whose embedding comes first.
     """
 
     clip: open_clip.CLIP
@@ -75,6 +77,7 @@ class Tower:
     state: Mapping[str, torch.Tensor] | None = None
     has_text: bool = True
     notes: tuple[str, ...] = ()
+    first_camera: int = 1
 
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
