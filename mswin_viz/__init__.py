@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "analysis.decomposition": ["Decomposition", "decompose"],
         "analysis.embedding_table": ["EmbeddingTable", "embed"],
         "analysis.method_ranking": ["Ranking", "rank_methods"],
+        "analysis.neighbours": ["Neighbours", "PairShares", "neighbours", "pair_window_shares"],
         "analysis.retrieval": ["RetrievalReport", "retrieval"],
         "analysis.windows": ["WindowGeometry", "windows"],
         "data.images": ["Crop"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images import MODALITIES, Crop, ImageSource
 from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
-    from PIL import Image
 
     from mswin_viz.data.layouts import Sample
     from mswin_viz.model.backbone import Model
@@ -27,14 +26,24 @@ __all__ = ["FEATURES", "EmbeddingTable", "Failure", "embed", "tokens_of"]
 
 FEATURES = ("plain", "enhanced")
 """The CLS before and after the add-on."""
-_SHAPES = {"sample": 1, "modality": 1, "pid": 1, "camid": 1, "scene": 1, "plain": 2, "enhanced": 2}
-_READING = (ImageFileError, ImageError)
+_SHAPES = {
+    "sample": 1,
+    "modality": 1,
+    "pid": 1,
+    "camid": 1,
+    "scene": 1,
+    "split": 1,
+    "plain": 2,
+    "enhanced": 2,
+}
+_KNOWN = ("pid", "camid", "scene", "split")
+_BAD = (ImageFileError, ImageError, OptionError)  # OptionError: a camera the weights have no row for
 
 
 class Failure(NamedTuple):
     """An image that has no row, and why."""
 
-    path: Path
+    path: Path | Crop
     reason: str
 
 
@@ -50,6 +59,8 @@ class EmbeddingTable:
         ``"RGB"``, ``"NI"``, ``"TI"``, or several joined with ``+``, ``[n]``.
     pid, camid, scene
         Identity, camera and scene, ``[n]``; -1 where not known.
+    split
+        ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``, ``[n]``; empty where not known.
     files
         Modality -> file of each row.
     plain, enhanced
@@ -65,7 +76,8 @@ class EmbeddingTable:
     pid: Int[np.ndarray, " row"]
     camid: Int[np.ndarray, " row"]
     scene: Int[np.ndarray, " row"]
-    files: tuple[Mapping[str, Path], ...]
+    split: np.ndarray
+    files: tuple[Mapping[str, Path | Crop], ...]
     plain: Float[np.ndarray, "row dim"]
     enhanced: Float[np.ndarray, "row dim"]
     failed: tuple[Failure, ...] = ()
@@ -100,8 +112,8 @@ class EmbeddingTable:
         return EmbeddingTable(**columns, files=files, failed=self.failed, is_equalised=self.is_equalised)
 
     @property
-    def path(self) -> tuple[Path, ...]:
-        """The file of each row; of joined modalities the first one's."""
+    def path(self) -> tuple[Path | Crop, ...]:
+        """The file (or part of one) of each row; of joined modalities the first one's."""
         return tuple(next(iter(files.values())) for files in self.files)
 
     @cached_property
@@ -169,7 +181,7 @@ class EmbeddingTable:
         files = tuple(
             {k: v for row in rows for k, v in self.files[row].items()} for rows in zip(*at, strict=True)
         )
-        about = {name: getattr(self, name)[at[0]] for name in ("sample", "pid", "camid", "scene")}
+        about = {name: getattr(self, name)[at[0]] for name in ("sample", *_KNOWN)}
         kind = np.full(len(shared), "+".join(modalities))
         return EmbeddingTable(
             **about, **joint, modality=kind, files=files, failed=self.failed, is_equalised=equalised
@@ -179,7 +191,7 @@ class EmbeddingTable:
         """Everything but the features, one line for each row; the index is the row's position."""
         import pandas as pd  # slow to import, and not needed to rank
 
-        columns = {name: getattr(self, name) for name in ("sample", "modality", "pid", "camid", "scene")}
+        columns = {name: getattr(self, name) for name in ("sample", "modality", *_KNOWN)}
         return pd.DataFrame(columns | {"path": [str(path) for path in self.path]})
 
     @cached_property
@@ -244,24 +256,30 @@ def embed(
         )
     parts: list[_Part] = []
     with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not progress) as bar:
-        for batch in _batches(model, samples, wanted, batch_size):
+        for start in range(0, len(wanted), batch_size):
+            batch = wanted[start : start + batch_size]
             if stop is not None and stop():
-                raise StoppedError(f"embedding was stopped after {bar.n} of {len(wanted)} images")
+                raise StoppedError(f"embedding was stopped after {start} of {len(wanted)} images")
             parts.append(_embedded(model, samples, batch))
             bar.update(len(batch))
             if report is not None:
-                report(bar.n, len(wanted))
+                report(start + len(batch), len(wanted))
     return _table(samples, parts)
 
 
-def tokens_of(model: Model, images: Sequence[Path | Image.Image], modality: str, camid: int) -> Tokens:
-    """Tokens of images of one modality and camera, as every row of a table is made.
+def tokens_of(model: Model, images: Sequence[ImageSource], kinds: Sequence[tuple[str, int]]) -> Tokens:
+    """Tokens of images as every row of a table is made; ``kinds`` holds each one's modality and camera number.
 
-    The one place that hands modality and camera to :meth:`Model.encode`; the camera only where the weights hold
-    a camera table, and only if it is known.
+    The one place that hands modality and camera to the model: only to weights that ask for them.
+
+    Raises
+    ------
+    OptionError
+        If the weights hold a camera embedding without a row for a camera.
     """
-    camera = camid if camid >= 0 and _has_cameras(model) else None
-    return model.encode(images, batch_size=max(1, len(images)), camera=camera, progress=False)
+    asked = [model.encode_options(*kind) for kind in kinds]
+    options = {name: [one[name] for one in asked] for name in asked[0]}
+    return model.encode(images, batch_size=len(images), progress=False, **options)
 
 
 class _Part(NamedTuple):
@@ -273,35 +291,19 @@ class _Part(NamedTuple):
     failed: list[Failure]
 
 
-def _has_cameras(model: Model) -> bool:
-    return bool(getattr(model, "n_cameras", 0))
-
-
-def _batches(
-    model: Model, samples: Sequence[Sample], wanted: Sequence[tuple[int, str]], batch_size: int
-) -> Iterator[list[tuple[int, str]]]:
-    """Images of one modality, and of one camera where that matters, so many at a time."""
-    groups: dict[tuple[str, int], list[tuple[int, str]]] = {}
-    for at, name in wanted:
-        camera = samples[at].camid if _has_cameras(model) else -1
-        groups.setdefault((name, camera), []).append((at, name))
-    for group in groups.values():
-        for start in range(0, len(group), batch_size):
-            yield group[start : start + batch_size]
-
-
 def _embedded(model: Model, samples: Sequence[Sample], batch: Sequence[tuple[int, str]]) -> _Part:
     rows, shown, failed = [], [], []
     for at, name in batch:
         try:
+            model.encode_options(name, samples[at].camid)
             shown.append(model.displayed(samples[at].images[name]))
-        except _READING as problem:
+        except _BAD as problem:
             failed.append(Failure(samples[at].images[name], str(problem)))
         else:
             rows.append((at, name))
     if not rows:
         return _Part([], np.zeros((0, model.dim)), np.zeros((0, model.dim)), failed)
-    tokens = tokens_of(model, shown, rows[0][1], samples[rows[0][0]].camid)
+    tokens = tokens_of(model, shown, [(name, samples[at].camid) for at, name in rows])
     plain, enhanced = (some.cls.cpu().numpy() for some in (tokens, model.enhance(tokens)))
     good = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
     failed += [
@@ -328,6 +330,7 @@ def _table(samples: Sequence[Sample], parts: Sequence[_Part]) -> EmbeddingTable:
         pid=np.array([some.pid for some in owners]),
         camid=np.array([some.camid for some in owners]),
         scene=np.array([-1 if some.scene is None else some.scene for some in owners]),
+        split=np.array([some.split or "" for some in owners]),
         files=tuple({rows[i][1]: samples[rows[i][0]].images[rows[i][1]]} for i in order),
         plain=np.concatenate([part.plain for part in parts])[order].astype(np.float32),
         enhanced=np.concatenate([part.enhanced for part in parts])[order].astype(np.float32),
