@@ -36,6 +36,7 @@ MOST_ARROWS = 400
 _PICTURE, _COLOUR = "picture", "colour"
 _ORANGE, _INK = "#ff8c00", (0.5, 0.5, 0.5, 1.0)
 _HEAD = 0.3  # length of an arrow's barbs, of the arrow's own, at most 0.03 of the map
+_FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
 _TOOLBAR = ["pan_zoom", "lasso", "lasso_type", "full_screen", "download", "reset"]
 
 
@@ -252,10 +253,10 @@ class LinkedMaps(widgets.VBox):
 def unit_square(
     plain: Float[np.ndarray, "point 2"], enhanced: Float[np.ndarray, "point 2"]
 ) -> tuple[Float[np.ndarray, "point 2"], Float[np.ndarray, "point 2"]]:
-    """Both maps moved and scaled alike, so that together they just fill -1..1 in their longer direction."""
+    """Both maps moved and scaled alike, so that together they nearly fill -1..1 in their longer direction."""
     both = np.concatenate([plain, enhanced])
     low, high = both.min(axis=0), both.max(axis=0)
-    reach = float((high - low).max()) / 2 or 1.0
+    reach = float((high - low).max()) / 2 / _FILLED or 1.0
     return tuple((some - (low + high) / 2) / reach for some in (plain, enhanced))
 
 
