@@ -49,10 +49,6 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> s
     )
 
 
-def neighbours_line(marks: Mapping[str, int]) -> str:
-    """Counts of right, wrong and unknown in words."""
-    return ", ".join(f"{n} {name}" for name, n in marks.items() if n)
-
 
 def _line(name: str, found: Comparison) -> str:
     gap = found.difference_interval
