@@ -41,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.tokens": ["Tokens"],
         "model.training": ["TrainedAddon", "train_addon"],
         "view.attribution_explorer": ["AttributionExplorer"],
+        "view.embedding_explorer": ["EmbeddingExplorer"],
         "view.explorer": ["ScaleExplorer"],
     },
 )

@@ -23,7 +23,14 @@ def points_frame(view: EmbeddingView) -> pd.DataFrame:
     frame = view.table.to_pandas()
     for name, places in (("plain", view.projection.plain), ("enhanced", view.projection.enhanced)):
         frame[f"{name}_x"], frame[f"{name}_y"] = places.T
-    for name in ("plain_ap", "enhanced_ap", "ap_change", "overlap", "plain_silhouette", "enhanced_silhouette"):
+    for name in (
+        "plain_ap",
+        "enhanced_ap",
+        "ap_change",
+        "overlap",
+        "plain_silhouette",
+        "enhanced_silhouette",
+    ):
         frame[name] = getattr(view, name)
     return frame
 

@@ -89,7 +89,9 @@ class EmbeddingView:
         return len(self.table)
 
     def __repr__(self) -> str:
-        return f"EmbeddingView({len(self)} rows, {self.settings.show}; measured: {', '.join(self.comparisons)})"
+        return (
+            f"EmbeddingView({len(self)} rows, {self.settings.show}; measured: {', '.join(self.comparisons)})"
+        )
 
     @property
     def ap_change(self) -> Float[np.ndarray, " row"]:
@@ -160,9 +162,7 @@ def embedding_view(
             notes.append(f"{modality} cannot be measured: {problem}")
     report(1.0, "done")
     kept = {name: values[projection.kept] for name, values in measured.items()}
-    return EmbeddingView(
-        rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes)
-    )
+    return EmbeddingView(rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes))
 
 
 def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
@@ -183,7 +183,9 @@ def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
         return table
     rows = table.rows(show)
     if not len(rows):
-        raise DataError(f"the table has no {show} row: it has {', '.join(table.modalities)}; show one of these")
+        raise DataError(
+            f"the table has no {show} row: it has {', '.join(table.modalities)}; show one of these"
+        )
     return table[rows]
 
 

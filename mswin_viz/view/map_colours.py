@@ -78,7 +78,9 @@ def distinct_colours(n: int) -> tuple[str, ...]:
         found[to_hex(colorsys.hls_to_rgb((at * _GOLDEN) % 1.0, lightness, saturation))] = None
         at += 1
         if at > 4 * n + 64:  # 24 bits of colour have run out of new roundings on this walk
-            raise OptionError(f"no more than {len(found)} colours can be told apart: got {n}; colour by a value")
+            raise OptionError(
+                f"no more than {len(found)} colours can be told apart: got {n}; colour by a value"
+            )
     return tuple(found)
 
 

@@ -25,7 +25,7 @@ from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.map_colours import Colouring
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 __all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "MapPoints", "SelectionError", "arrow", "unit_square"]
 
@@ -68,7 +68,9 @@ class MapPoints:
     def __post_init__(self) -> None:
         shapes = np.shape(self.plain), np.shape(self.enhanced)
         if shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][1] != 2 or not shapes[0][0]:
-            raise ShapeError(f"maps need two places [n, 2] of the same points: got {shapes[0]} and {shapes[1]}")
+            raise ShapeError(
+                f"maps need two places [n, 2] of the same points: got {shapes[0]} and {shapes[1]}"
+            )
         missing = ~(np.isfinite(self.plain) & np.isfinite(self.enhanced)).all(axis=1)
         if missing.any():
             raise ShapeError(
@@ -203,7 +205,9 @@ class LinkedMaps(widgets.VBox):
     # ---- reactions --------------------------------------------------------------------------
 
     def _on_selection(self, change: Mapping[str, Any]) -> None:
-        rows = [] if change["new"] is None else sorted({int(row) for row in np.asarray(change["new"]).ravel()})
+        rows = (
+            [] if change["new"] is None else sorted({int(row) for row in np.asarray(change["new"]).ravel()})
+        )
         self.selected = [row for row in rows if row < len(self._points)]
 
     def _on_hover(self, change: Mapping[str, Any]) -> None:
@@ -221,7 +225,9 @@ class LinkedMaps(widgets.VBox):
     def _checked_rows(self, proposal: Any) -> list[int]:
         rows = sorted(set(proposal["value"]))
         if rows and not 0 <= rows[0] <= rows[-1] < len(self._points):
-            raise SelectionError(f"rows of the map are 0..{len(self._points) - 1}: got {rows[0]} to {rows[-1]}")
+            raise SelectionError(
+                f"rows of the map are 0..{len(self._points) - 1}: got {rows[0]} to {rows[-1]}"
+            )
         return rows
 
     @traitlets.observe("selected")
@@ -260,7 +266,7 @@ def unit_square(
     return tuple((some - (low + high) / 2) / reach for some in (plain, enhanced))
 
 
-def arrow(start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"]) -> list[tuple[float, float]]:
+def arrow(start: Float[np.ndarray, 2], end: Float[np.ndarray, 2]) -> list[tuple[float, float]]:
     """One line that draws an arrow: the shaft, one barb, back to the tip, the other barb."""
     along = np.asarray(end, float) - np.asarray(start, float)
     length = float(np.hypot(*along))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,21 @@ from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS, EmbeddingView
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 __all__ = ["measures_html", "selection_html"]
 
 _FONT = "font:13px/1.5 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
 _CELL = "padding:1px 14px 1px 0;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"
-_HEADINGS = ("", "mAP plain → enhanced", "change (95 % interval)", "p", "Rank-1", "neighbours kept", "verdict by mAP")
+_HEADINGS = (
+    "",
+    "mAP plain → enhanced",
+    "change (95 % interval)",
+    "p",
+    "Rank-1",
+    "neighbours kept",
+    "verdict by mAP",
+)
 
 
 def measures_html(view: EmbeddingView) -> str:
@@ -43,11 +51,11 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> s
     known = change[np.isfinite(change)]
     mean = f"mean change of AP {known.mean():+.3f}" if len(known) else "no change of AP is known"
     arrows = f"; arrows for the first {n_arrows}" if len(at) > n_arrows else ""
-    rows_word, ids_word = ("row" if len(at) == 1 else "rows"), ("identity" if len(identities) == 1 else "identities")
-    return (
-        f'<div style="{_FONT}"><b>{len(at)}</b> {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}.</div>'
+    rows_word, ids_word = (
+        ("row" if len(at) == 1 else "rows"),
+        ("identity" if len(identities) == 1 else "identities"),
     )
-
+    return f'<div style="{_FONT}"><b>{len(at)}</b> {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}.</div>'
 
 
 def _line(name: str, found: Comparison) -> str:

@@ -144,7 +144,12 @@ class PointPanel(widgets.VBox):
     def state(self) -> Mapping[str, Any]:
         """Names of the images on screen, their modality and rows."""
         names = [None if some is None else some.name for some in (self._first, self._second)]
-        return {"sample": names[0], "neighbour": names[1], "modality": self._modality, "rows": self.rows.value}
+        return {
+            "sample": names[0],
+            "neighbour": names[1],
+            "modality": self._modality,
+            "rows": self.rows.value,
+        }
 
 
 def _who(sample: Sample) -> str:
