@@ -43,5 +43,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "view.attribution_explorer": ["AttributionExplorer"],
         "view.embedding_explorer": ["EmbeddingExplorer"],
         "view.explorer": ["ScaleExplorer"],
+        "view.neighbour_strip": ["NeighbourStrip"],
     },
 )
