@@ -9,18 +9,18 @@ import anywidget
 import traitlets
 
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
-from mswin_viz.data.images import open_image
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.heatmap import SCRIPTS, bundled
-from mswin_viz.view.row_pictures import row_thumbnail
+from mswin_viz.view.row_pictures import picture_size, row_thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mswin_viz.analysis.embedding_table import EmbeddingTable
+    from mswin_viz.data.images import Crop
 
-__all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "who"]
+__all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
 
 LISTS = {"plain": "before: plain CLS", "enhanced": "after: with the add-on"}
 """Feature -> title of its list."""
@@ -104,7 +104,7 @@ class NeighbourStrip(anywidget.AnyWidget):
                 table.plain.shape == table.enhanced.shape and (table.plain == table.enhanced).all()
             )
         self._features = tuple(LISTS) if differs else ("plain",)
-        self._size = _thumbnail_size(table)
+        self._size = picture_size(table.files, longer=_HEIGHT)
 
     @traitlets.validate("row", "clicked")
     def _checked_row(self, proposal: Any) -> int:
@@ -135,14 +135,19 @@ class NeighbourStrip(anywidget.AnyWidget):
     def _query(self) -> dict[str, Any]:
         """The query's row: its pictures in every modality of the table, and which of them ask."""
         table, asking = self._table, self._table.files[self.row]
-        files: dict[str, Path] = {}
-        for row in (table.sample == table.sample[self.row]).nonzero()[0]:
-            files |= table.files[row]
         pictures = [
             {"name": name, "picture": row_thumbnail({name: file}, self._size), "asks": name in asking}
-            for name, file in files.items()
+            for name, file in sample_files(table, self.row).items()
         ]
         return {"label": who(table, self.row), "name": table.path[self.row].name, "pictures": pictures}
+
+
+def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
+    """Modality -> file of everything the table has of a row's sample."""
+    files: dict[str, Path | Crop] = {}
+    for own in (table.sample == table.sample[row]).nonzero()[0]:
+        files |= table.files[own]
+    return files
 
 
 def who(table: EmbeddingTable, row: int) -> str:
@@ -190,14 +195,3 @@ def _items(table: EmbeddingTable, found: Neighbours, before: Sequence[int] | Non
         }
         for row, similarity, mark in zip(found.rows.tolist(), found.similarity, found.marks, strict=True)
     ]
-
-
-def _thumbnail_size(table: EmbeddingTable) -> tuple[int, int]:
-    """Width and height of each picture: half as wide as high, or the other way round if the first one lies."""
-    for files in table.files[:20]:
-        try:
-            image = open_image(next(iter(files.values())))
-        except MswinVizError:
-            continue
-        return (_HEIGHT, _HEIGHT // 2) if image.width > image.height else (_HEIGHT // 2, _HEIGHT)
-    return _HEIGHT // 2, _HEIGHT

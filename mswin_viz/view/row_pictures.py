@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw
 from mswin_viz.data.images import ImageSource, open_image
 from mswin_viz.errors import MswinVizError
 
-__all__ = ["MISSING", "joined", "read_or_blank", "row_thumbnail"]
+__all__ = ["MISSING", "joined", "picture_size", "read_or_blank", "row_thumbnail"]
 
 MISSING = (150, 150, 150)
 """Grey of a picture that cannot be read; a cross is drawn on it."""
 _GAP = 2
+_TRIED = 20  # files that are opened to learn which way they lie
 _QUALITY = 82
 
 
@@ -40,6 +41,17 @@ def joined(pictures: Sequence[Image.Image], *, gap: int = _GAP) -> Image.Image:
     for at, picture in enumerate(pictures):
         sheet.paste(picture, (at * across, at * down))
     return sheet
+
+
+def picture_size(rows: Sequence[Mapping[str, ImageSource]], *, longer: int) -> tuple[int, int]:
+    """Width and height for pictures of people (half as wide as high), or of vehicles if the first that opens lies."""
+    for files in rows[:_TRIED]:
+        try:
+            image = open_image(next(iter(files.values())))
+        except MswinVizError:
+            continue
+        return (longer, longer // 2) if image.width > image.height else (longer // 2, longer)
+    return longer // 2, longer
 
 
 def row_thumbnail(files: Mapping[str, ImageSource], size: tuple[int, int]) -> bytes:
