@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,9 +189,13 @@ def pair_window_shares(
     )
 
 
-def pair_panels(shares: PairShares) -> tuple[Panel, ...]:
-    """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn."""
-    sides = [side[name] for name in shares.a for side in (shares.a, shares.b)]
+def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
+    """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn.
+
+    None without an add-on. All modalities if they are None.
+    """
+    names = tuple(shares.a) if modalities is None else modalities
+    sides = [side[name] for name in names for side in (shares.a, shares.b)]
     panels = []
     for scale in shares.scales:
         geometry = sides[0].geometry[scale]

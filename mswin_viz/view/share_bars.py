@@ -188,14 +188,14 @@ def _change(changes: np.ndarray) -> str:
     return f"moved by {largest:.2%} of its length"
 
 
-def bar_html(label: str, value: float, reach: float, is_sum: bool) -> str:
+def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> str:
     """One signed bar about zero, as long as ``value`` is of ``reach``; sums are grey and bold."""
     width = 50 * abs(value) / reach
     left = 50 - width if value < 0 else 50
     colour = "var(--jp-ui-font-color2, #555)" if is_sum else (_POSITIVE if value >= 0 else _NEGATIVE)
     weight = "font-weight:600;" if is_sum else ""
     return (
-        f'<div style="display:flex;gap:8px;align-items:center;{weight}"><span style="width:72px">{escape(label)}</span>'
+        f'<div style="display:flex;gap:8px;align-items:center;{weight}"><span style="width:{label_width}px">{escape(label)}</span>'
         '<span style="position:relative;flex:1;height:11px;background:var(--jp-layout-color2, #eee)">'
         f'<span style="position:absolute;left:{left:.2f}%;width:{width:.2f}%;height:100%;background:{colour}"></span>'
         '<span style="position:absolute;left:50%;width:1px;height:100%;background:var(--jp-ui-font-color2, #777)"></span>'
