@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "analysis.comparison_record": ["Comparison"],
         "analysis.decomposition": ["Decomposition", "decompose"],
         "analysis.embedding_table": ["EmbeddingTable", "embed"],
+        "analysis.embedding_view": ["EmbeddingView", "ViewSettings", "embedding_view"],
         "analysis.method_ranking": ["Ranking", "rank_methods"],
         "analysis.neighbours": ["Neighbours", "PairShares", "neighbours", "pair_window_shares"],
         "analysis.projection": ["project"],
@@ -45,7 +46,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model.tokens": ["Tokens"],
         "model.training": ["Schedule", "TrainedAddon", "Watch", "train_addon"],
         "view.attribution_explorer": ["AttributionExplorer"],
+        "view.embedding_explorer": ["EmbeddingExplorer"],
         "view.explorer": ["ScaleExplorer"],
+        "view.neighbour_strip": ["NeighbourStrip"],
+        "view.retrieval_view": ["RetrievalView"],
         "view.training_curve": ["TrainingCurve"],
     },
 )

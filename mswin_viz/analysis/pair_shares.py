@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ import numpy as np
 
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable, tokens_of
-from mswin_viz.analysis.windows import WindowGeometry
+from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.windows import WindowGeometry, describe, windows
 from mswin_viz.data.images import Crop
 from mswin_viz.errors import OptionError, StoppedError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mswin_viz.model.backbone import Model
     from mswin_viz.model.tokens import Tokens
 
-__all__ = ["KeptTokens", "PairShares", "SideShares", "pair_window_shares"]
+__all__ = ["KeptTokens", "PairShares", "SideShares", "pair_panels", "pair_window_shares"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,8 @@ class SideShares:
         Scale -> one share for each window.
     geometry
         Scale -> which tokens the windows cover.
+    fused
+        Share of each patch token through the windows of all scales together, ``[N]``.
     total
         Their sum: this modality's part of the similarity.
     """
@@ -84,6 +87,7 @@ class SideShares:
     bias: float
     windows: Mapping[int, Float[np.ndarray, " window"]]
     geometry: Mapping[int, WindowGeometry]
+    fused: Float[np.ndarray, " token"]
     total: float
 
 
@@ -103,6 +107,8 @@ class PairShares:
         The larger of the two sides' |sum of shares - similarity|, over the sum of the shares' sizes; rounding.
     table_similarity
         The cosine of the table's own rows; it differs where the table was made with another model.
+    grid
+        Rows and columns of patch tokens.
     """
 
     a: Mapping[str, SideShares]
@@ -111,6 +117,7 @@ class PairShares:
     plain_similarity: float
     residual: float
     table_similarity: float
+    grid: tuple[int, int]
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -166,9 +173,10 @@ def pair_window_shares(
     plain = {
         name: tuple(tokens[row, name].cls[0].double().cpu().numpy() for row in (a, b)) for name in modalities
     }
+    n_tokens = model.grid[0] * model.grid[1]
     weights, similarity = _weights(enhanced, table.is_equalised)
     sides = {
-        side: {name: _side(getattr(pairs[name], side), weights[name]) for name in modalities}
+        side: {name: _side(getattr(pairs[name], side), weights[name], n_tokens) for name in modalities}
         for side in ("a", "b")
     }
     return PairShares(
@@ -177,7 +185,30 @@ def pair_window_shares(
         plain_similarity=_weights(plain, table.is_equalised)[1],
         residual=max(_residual(side, similarity) for side in sides.values()),
         table_similarity=float(table.unit("enhanced")[a] @ table.unit("enhanced")[b]),
+        grid=model.grid,
     )
+
+
+def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
+    """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn.
+
+    None without an add-on. All modalities if they are None.
+    """
+    names = tuple(shares.a) if modalities is None else modalities
+    sides = [side[name] for name in names for side in (shares.a, shares.b)]
+    panels = []
+    for scale in shares.scales:
+        geometry = sides[0].geometry[scale]
+        origin = "fallback" if scale > geometry.n_tokens else "trained"
+        values = np.stack([side.windows[scale] for side in sides])
+        panels.append(
+            Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, values, "share", describe(geometry))
+        )
+    if panels:
+        values = np.stack([side.fused for side in sides])
+        words = "each patch's share, through all scales together"
+        panels.append(Panel("fused", "all scales", "", windows(shares.grid, 1), values, "share", words))
+    return tuple(panels)
 
 
 def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
@@ -212,13 +243,15 @@ def _weights(
     return weights, float(joint[0] @ joint[1] / size)
 
 
-def _side(shares: Decomposition, weight: float) -> SideShares:
+def _side(shares: Decomposition, weight: float, n_tokens: int) -> SideShares:
     """Shares of one modality's cosine, as parts of the joint one."""
     slots = [slot for slot in shares.slots if slot is not None]
     windows = {scale: weight * values[0] for scale, values in shares.windows.items()}
     cls, bias = weight * float(shares.cls[0]), weight * float(shares.bias[0])
     total = cls + bias + sum(float(values.sum()) for values in windows.values())
-    return SideShares(cls, bias, windows, {slot.slot.scale: slot.geometry for slot in slots}, total)
+    geometry = {slot.slot.scale: slot.geometry for slot in slots}
+    fused = weight * sum((some[0] for some in shares.tokens.values()), start=np.zeros(n_tokens))
+    return SideShares(cls, bias, windows, geometry, fused, total)
 
 
 def _residual(side: Mapping[str, SideShares], similarity: float) -> float:

@@ -12,6 +12,7 @@ from PIL import Image
 from mswin_viz.analysis.decomposition import decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.neighbours import KeptTokens, PairShares, pair_window_shares
+from mswin_viz.analysis.pair_shares import pair_panels
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
@@ -128,3 +129,18 @@ def test_pairs_that_do_not_exist_are_errors(model, table, tmp_path: Path) -> Non
     gone = replace(table[[0, 1]], files=({"RGB": tmp_path / "gone.png"},) * 2)
     with pytest.raises(ImageFileError, match=r"gone\.png"):
         pair_window_shares(model, gone, 0, 1)
+
+
+def test_panels_hold_both_images_of_each_modality_in_turn(model, table) -> None:
+    shares = pair_window_shares(model, table.concatenated(("NI", "TI")), 0, 1)
+    panels = {panel.key: panel for panel in pair_panels(shares)}
+    assert list(panels) == ["scale-2", "scale-4", "scale-5", "fused"]
+    np.testing.assert_array_equal(panels["scale-5"].values[0], shares.a["NI"].windows[5])
+    np.testing.assert_array_equal(panels["scale-5"].values[3], shares.b["TI"].windows[5])
+    windows = sum(panels[f"scale-{scale}"].values.sum(axis=1) for scale in SCALES)
+    np.testing.assert_allclose(panels["fused"].values.sum(axis=1), windows, atol=1e-12)
+    assert panels["fused"].geometry.grid == GRID
+
+
+def test_without_an_add_on_there_are_no_panels(table) -> None:
+    assert pair_panels(pair_window_shares(tiny_model(addon=False), table, 0, 1)) == ()
