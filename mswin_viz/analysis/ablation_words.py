@@ -8,7 +8,7 @@ from typing import Any
 from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, row_words
 from mswin_viz.errors import DataError
 
-__all__ = ["HOPED", "brief", "full", "sentences"]
+__all__ = ["HOPED", "brief", "full", "one_table", "sentences"]
 
 HOPED = 1.0
 """Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
@@ -43,7 +43,12 @@ def full(found: Stored) -> str:
 
 
 def brief(found: Stored) -> str:
-    """One line for each row: cost, and the modalities together in every split; for a README."""
+    """`one_table` and `sentences`; for a README."""
+    return "\n".join([one_table(found), "", " ".join(sentences(found))])
+
+
+def one_table(found: Stored) -> str:
+    """One line for each row: cost, and the modalities together in every split."""
     _check(found)
     column, splits = found["columns"][-1], list(found["scores"])
     heads = [f"{_SPLITS.get(s, s)}: mAP | to plain | Rank-1" for s in splits]
@@ -65,7 +70,7 @@ def brief(found: Stored) -> str:
                 f"{100 * cell['rank1']['mean']:.1f}",
             ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *sentences(found)])
+    return "\n".join(lines)
 
 
 def _scores(found: Stored, split: str) -> list[str]:
@@ -149,15 +154,20 @@ def _hope(found: Stored) -> list[str]:
 def _meaning(found: Stored) -> str:
     present = [name for name in CONTROLS if name in found["rows"]]
     cells = [[_verdict(c) for c in _cells(found, name, "windows_minus")] for name in present]
-    won = sum(all(v == "better" for v in some) for some in zip(*cells, strict=True)) if cells else 0
-    total = len(cells[0]) if cells else 0
-    if total and won == total:
+    pairs = list(zip(*cells, strict=True))
+    won = sum(all(words == "better" for words in pair) for pair in pairs)
+    if pairs and won == len(pairs):
         return "What the windows find is not found without them: the order of the patches carries something here."
     if won:
-        return f"Windows find something that heads without them do not in {won} of {total} comparisons only."
+        return f"Windows find something that heads without them do not in {won} of {len(pairs)} comparisons only."
+    if pairs and all("worse" in pair for pair in pairs):
+        return (
+            "What a trained head gains here is no merit of windows: everywhere a head of their size that sees none "
+            "does better."
+        )
     return (
-        "Whatever a trained head gains here is no merit of windows: heads of their size that see none do as well or "
-        "better, or the difference is too small to tell."
+        "Nothing here speaks for windows: in no comparison do they do better than every control. Where no "
+        "difference is told, a small one may still be there."
     )
 
 

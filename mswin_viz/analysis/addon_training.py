@@ -14,7 +14,7 @@ from mswin_viz.model.heads import Head
 from mswin_viz.model.training import STANDARD_SCHEDULE, Progress, Schedule, TrainedAddon, Watch, train_addon
 from mswin_viz.model.worlds import WorldTokens, modality_classes
 
-__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons"]
+__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file"]
 
 ADDONS = ("shared", "per")
 """One add-on for all modalities, as the host model has it, or one for each."""
@@ -98,7 +98,7 @@ def fit_addons(
     if plan.modality == "per":
         worlds = {name: replace(world, tokens={name: some}) for name, some in world.tokens.items()}
     return tuple(
-        _fitted(name, some, plan, Watch(report=report, state=_state(state, name)), progress=progress)
+        _fitted(name, some, plan, Watch(report=report, state=state_file(state, name)), progress=progress)
         for name, some in worlds.items()
     )
 
@@ -124,7 +124,8 @@ def _joint_map(world: WorldTokens, head: Head | None) -> float:
     return retrieved(world, head_features(world, head)[-1]).mAP
 
 
-def _state(state: Path | None, name: str) -> Path | None:
+def state_file(state: Path | None, name: str) -> Path | None:
+    """Where the training of one add-on keeps its state."""
     return (
         state if state is None or name == "shared" else state.with_name(f"{state.stem}_{name}{state.suffix}")
     )

@@ -40,7 +40,7 @@ def train(
     ] = "host",
 ) -> None:
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
-    from mswin_viz.analysis.addon_training import AddonPlan, fit_addons
+    from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.model.addon_files import KEY_LAYOUTS
     from mswin_viz.model.backbone import load_model
     from mswin_viz.model.training import Schedule
@@ -61,9 +61,10 @@ def train(
         typer.echo(f"interrupted; the same command goes on from {kept}", err=True)
         raise typer.Exit(130) from None
     for one in fitted:
-        _written(
-            one, out if one.name == "shared" else out.with_name(f"{out.stem}_{one.name}{out.suffix}"), layout
-        )
+        own = out if one.name == "shared" else out.with_name(f"{out.stem}_{one.name}{out.suffix}")
+        _written(one, own, layout)
+        if state is None:
+            state_file(kept, one.name).unlink()
 
 
 def _training_world(

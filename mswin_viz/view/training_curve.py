@@ -51,6 +51,9 @@ class TrainingCurve(anywidget.AnyWidget):
         self._waiting: list[Progress] = []
         self._sent = 0.0
 
+    def __repr__(self) -> str:
+        return f"TrainingCurve({self.status})"
+
     def __call__(self, progress: Progress) -> None:
         """Take one step's report; shown at once, or with the next few."""
         if progress.step == 1:

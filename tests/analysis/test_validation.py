@@ -48,4 +48,6 @@ def test_the_score_is_the_map_of_the_joined_enhanced_features(world) -> None:
         joint = np.concatenate([(t.cls + head(t)).numpy() for t in world.tokens.values()], axis=1)
     expected = mv.retrieval(joint, world.pids, world.camids).mAP
     assert validation_map(world)(head) == pytest.approx(expected, abs=1e-9)
+    each = [mv.retrieval(t.cls.numpy(), world.pids, world.camids).mAP for t in world.tokens.values()]
+    assert validation_map(world, joined=False)(None) == pytest.approx(np.mean(each))
     assert [f.shape for f in head_features(world, None)] == [(12, 6), (12, 6), (12, 12)]
