@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "ConfigError",
+    "ConfigNotFoundError",
     "DataError",
     "DeviceError",
     "ImageError",
@@ -56,6 +58,14 @@ class WeightsError(MswinVizError, ValueError):
 
 class WeightsNotFoundError(MswinVizError, FileNotFoundError):
     """Weights are not on this machine and could not be downloaded."""
+
+
+class ConfigError(MswinVizError, ValueError):
+    """A configuration file is no YAML, or a value in it is not of its kind or does not fit the weights."""
+
+
+class ConfigNotFoundError(MswinVizError, FileNotFoundError):
+    """A configuration file does not exist."""
 
 
 class DeviceError(MswinVizError, RuntimeError):

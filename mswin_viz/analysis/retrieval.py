@@ -1,4 +1,4 @@
-"""Re-identification measures: mAP and CMC with the same-camera rule."""
+"""Re-identification measures: mAP and CMC with the same-camera or same-scene rule."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
-__all__ = ["RetrievalReport", "retrieval"]
+__all__ = ["RULES", "RetrievalReport", "retrieval"]
 
+RULES = ("camera", "scene", "none")
+"""What a query's gallery leaves out beside the query itself: its identity in the same camera or scene, or nothing."""
 _CHUNK = 4_000_000  # pairs of query and gallery image ranked at once
 _DIGITS = (
     12  # similarities equal to so many decimals tie: a product's last bits depend on where it is computed
@@ -35,12 +37,25 @@ class RetrievalReport:
         Average precision of each query, ``[n_queries]``; NaN where the gallery holds no match.
     first_match
         Rank, from 1, of each query's first match, ``[n_queries]``; NaN where there is none.
+    query_pids
+        Identity of each query, ``[n_queries]``.
     """
 
     mAP: float  # noqa: N815 (the field's name)
     cmc: Mapping[int, float]
     per_query_ap: Float[np.ndarray, " query"]
     first_match: Float[np.ndarray, " query"]
+    query_pids: Int[np.ndarray, " query"]
+
+    @property
+    def per_identity_ap(self) -> dict[int, float]:
+        """Identity -> mean average precision of its queries, 0..1; NaN where none of them has a match."""
+        pids, of = np.unique(self.query_pids, return_inverse=True)
+        answered = ~np.isnan(self.per_query_ap)
+        sums = np.bincount(of, weights=np.where(answered, self.per_query_ap, 0))
+        counts = np.bincount(of, weights=answered)
+        with np.errstate(invalid="ignore"):
+            return dict(zip(pids.tolist(), (sums / counts).tolist(), strict=True))
 
 
 def retrieval(
@@ -51,66 +66,123 @@ def retrieval(
     query: Sequence[int] | None = None,
     gallery: Sequence[int] | None = None,
     ranks: Sequence[int] = (1, 5, 10),
+    rule: str = "camera",
+    scenes: Sequence[int] | None = None,
 ) -> RetrievalReport:
     """Rank the gallery for each query by cosine, as re-ID evaluation does.
 
     The ranking is that of the Euclidean distance between L2-normalised features. A gallery image with the
     query's identity *and* camera is dropped for that query (the query itself among them). Equal similarities
     keep the gallery's order. mAP and CMC are those of Zheng et al. (2015, Market-1501), over the queries with
-    a match.
+    a match. Only the ranks of matches are looked for, a block of queries at a time: memory beside the features
+    stays below 100 MB.
 
     Parameters
     ----------
     features
         One row for each image; normalised here.
     pids, camids
-        Identity and camera of each image (for MSVR310 the scene instead of the camera).
+        Identity and camera of each image.
     query, gallery
         Indices of the images that ask and answer; all against all if None.
     ranks
         For which the CMC is reported, from 1.
+    rule
+        ``"camera"``; ``"scene"``: identity and scene instead (MSVR310's); ``"none"``: only the query itself is
+        dropped.
+    scenes
+        Scene of each image, for that rule.
 
     Raises
     ------
     ShapeError
         If the arrays' lengths differ, there is no query or gallery image, or a feature has no direction.
     OptionError
-        If an index or a rank is out of range.
+        If an index or a rank is out of range, or the rule is not on offer or lacks its scenes.
     """
     features, pids, camids = _checked(features, pids, camids)
-    query, gallery = _indices(query, len(pids), "query"), _indices(gallery, len(pids), "gallery")
+    asked, answering = _indices(query, len(pids), "query"), _indices(gallery, len(pids), "gallery")
     if any(rank < 1 for rank in ranks):
         raise OptionError(f"ranks are counted from 1: got {tuple(ranks)}")
-    ap, first = np.empty(len(query)), np.empty(len(query))
-    step = max(1, _CHUNK // len(gallery))
-    for start in range(0, len(query), step):
-        part = slice(start, start + step)
-        asked = query[part]
-        similarity = np.round(features[asked] @ features[gallery].T, _DIGITS)
-        same = pids[asked][:, None] == pids[gallery][None]
-        dropped = same & (camids[asked][:, None] == camids[gallery][None])
-        ap[part], first[part] = _ranked(similarity, same, dropped)
-    answered = ~np.isnan(ap)
-    if not answered.any():
-        return RetrievalReport(float("nan"), {rank: float("nan") for rank in ranks}, ap, first)
-    cmc = {rank: float((first[answered] <= rank).mean()) for rank in ranks}
-    return RetrievalReport(float(ap[answered].mean()), cmc, ap, first)
+    places = _Places.of(pids, _keys(rule, camids, scenes), answering)
+    shown = features if gallery is None else features[answering]
+    ap, first = np.full(len(asked), np.nan), np.full(len(asked), np.nan)
+    step = max(1, _CHUNK // len(answering))
+    for start in range(0, len(asked), step):
+        similarity = features[asked[start : start + step]] @ shown.T
+        for row, (image, similar) in enumerate(
+            zip(asked[start : start + step], similarity, strict=True), start
+        ):
+            matches, dropped = places.around(image)
+            if len(matches):
+                found = _ranks(similar, matches, dropped)
+                ap[row] = np.mean(np.arange(1, len(found) + 1) / found)
+                first[row] = found[0]
+    answered = first[~np.isnan(first)]
+    none = len(answered) == 0
+    cmc = {rank: float("nan") if none else float((answered <= rank).mean()) for rank in ranks}
+    return RetrievalReport(float("nan") if none else float(np.nanmean(ap)), cmc, ap, first, pids[asked])
 
 
-def _ranked(
-    similarity: Float[np.ndarray, "query gallery"],
-    same: Bool[np.ndarray, "query gallery"],
-    dropped: Bool[np.ndarray, "query gallery"],
-) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, " query"]]:
-    """Average precision and the rank of the first match; NaN where no match is left."""
-    order = np.argsort(np.where(dropped, np.inf, -similarity), axis=1, kind="stable")
-    hits = np.take_along_axis(same & ~dropped, order, axis=1)
-    found = hits.cumsum(axis=1)
-    precision = found / np.arange(1, hits.shape[1] + 1)
-    n_matches = np.where(hits.any(axis=1), found[:, -1], np.nan)
-    return (hits * precision).sum(axis=1) / n_matches, np.where(
-        n_matches > 0, hits.argmax(axis=1) + 1, np.nan
-    )
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where the gallery holds each identity, in the gallery's order."""
+
+    pids: np.ndarray
+    keys: np.ndarray  # camera or scene of each image, or its index
+    gallery: np.ndarray
+    order: np.ndarray
+    sorted_pids: np.ndarray
+
+    @staticmethod
+    def of(pids: np.ndarray, keys: np.ndarray, gallery: np.ndarray) -> _Places:
+        order = np.argsort(pids[gallery], kind="stable")
+        return _Places(pids, keys, gallery, order, pids[gallery][order])
+
+    def around(self, image: int) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " dropped"]]:
+        """Places in the gallery of an image's matches, and of what is dropped for it."""
+        pid = self.pids[image]
+        start, end = (np.searchsorted(self.sorted_pids, pid, side=side) for side in ("left", "right"))
+        same = self.order[start:end]
+        dropped = self.keys[self.gallery[same]] == self.keys[image]
+        return same[~dropped], same[dropped]
+
+
+def _ranks(
+    similarity: Float[np.ndarray, " gallery"],
+    matches: Int[np.ndarray, " match"],
+    dropped: Int[np.ndarray, " dropped"],
+) -> Int[np.ndarray, " match"]:
+    """Ranks of the matches, from 1, ascending: how many are more similar, or as similar and earlier in the gallery.
+
+    Counting is enough where nothing comes near a match; only near ties are put in order.
+    """
+    similarity[dropped] = -np.inf
+    wanted, near = similarity[matches], 2 * 10.0**-_DIGITS
+    rivals = similarity[similarity >= wanted.min() - near]
+    rivals.sort()
+    from_above = len(rivals) - np.searchsorted(rivals, wanted + near, side="right")
+    with_ties = len(rivals) - np.searchsorted(rivals, wanted - near, side="left")
+    if (with_ties - from_above == 1).all():
+        return np.sort(from_above) + 1
+    where = np.flatnonzero(similarity >= wanted.min() - near)
+    order = np.argsort(-np.round(similarity[where], _DIGITS), kind="stable")
+    return np.flatnonzero(np.isin(where[order], matches)) + 1
+
+
+def _keys(
+    rule: str, camids: Int[np.ndarray, " image"], scenes: Sequence[int] | None
+) -> Int[np.ndarray, " image"]:
+    """What must differ, beside the same identity, for a gallery image to count."""
+    if rule not in RULES:
+        raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
+    if rule != "scene":
+        return camids if rule == "camera" else np.arange(len(camids))
+    if scenes is None:
+        raise OptionError("the scene rule needs the scene of each image: got none; pass scenes=")
+    if np.shape(scenes) != camids.shape:
+        raise ShapeError(f"each of the {len(camids)} images has one scene: got {np.shape(scenes)}")
+    return np.asarray(scenes)
 
 
 def _checked(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,52 @@ from PIL import Image, ImageOps
 
 from mswin_viz.errors import ImageError, ImageFileError
 
-__all__ = ["MODALITIES", "ImageSource", "check_orientation", "open_image", "readable"]
+__all__ = ["MODALITIES", "Crop", "ImageSource", "check_orientation", "open_image", "readable"]
 
 MODALITIES = ("RGB", "NI", "TI")
 """Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
-ImageSource = str | Path | Image.Image | np.ndarray
+
+_PART = re.compile(r"(?P<file>.+)#xywh=(?P<box>\d+,\d+,\d+,\d+)(?:&of=(?P<size>\d+,\d+))?")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of an image file, for files that hold several pictures.
+
+    Not a path on purpose: what opens files without knowing crops must fail, not show the whole file. Its text
+    form, ``FILE#xywh=X,Y,WIDTH,HEIGHT`` (W3C Media Fragments), can be stored in tables; `open_image` reads it.
+
+    Attributes
+    ----------
+    path
+        The file.
+    box
+        ``(left, top, right, bottom)``, pixels.
+    size
+        Width and height the whole file must have; None for any that holds the box.
+    """
+
+    path: Path
+    box: tuple[int, int, int, int]
+    size: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        left, top, right, bottom = self.box
+        whole = "" if self.size is None else f"&of={self.size[0]},{self.size[1]}"
+        return f"{self.path}#xywh={left},{top},{right - left},{bottom - top}{whole}"
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    @property
+    def stem(self) -> str:
+        """Name of the file without its ending."""
+        return self.path.stem
+
+
+ImageSource = str | Path | Crop | Image.Image | np.ndarray
 _DARK = 1 / 16  # of the 16-bit range
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -30,12 +73,12 @@ def open_image(source: ImageSource) -> Image.Image:
     Parameters
     ----------
     source
-        A file, a PIL image, or a uint8 array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
+        A file, a part of one, a PIL image, or a uint8 array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
 
     Raises
     ------
     ImageFileError
-        If a file is missing, truncated or not an image.
+        If a file is missing, truncated or not an image, or a part lies outside of it.
     ImageError
         If an array is neither uint8 nor of one of these shapes, or an image holds floating-point or 32-bit
         values.
@@ -44,6 +87,9 @@ def open_image(source: ImageSource) -> Image.Image:
         return _as_rgb(_from_array(source))
     if isinstance(source, Image.Image):
         return _as_rgb(_upright(source, getattr(source, "filename", "") or "the PIL image"))
+    part = _part(source)
+    if part is not None:
+        return _cut(open_image(part.path), part)
     if not isinstance(source, str | Path):
         raise ImageError(
             f"an image is a path, a PIL image or a uint8 array: got {type(source).__name__}; convert it to "
@@ -90,6 +136,33 @@ def check_orientation(image: Image.Image, image_size: tuple[int, int]) -> None:
             f"{image.height} high and {image.width} wide; rotate or crop it, or load the model with "
             f"image_size=({width}, {height})"
         )
+
+
+def _part(source: object) -> Crop | None:
+    """The rectangle a source speaks of, as a record or in its text form; None for a whole file."""
+    if isinstance(source, Crop):
+        return source
+    found = _PART.fullmatch(str(source)) if isinstance(source, str | Path) else None
+    if found is None or Path(source).exists():
+        return None
+    x, y, width, height = map(int, found["box"].split(","))
+    size = tuple(map(int, found["size"].split(","))) if found["size"] else None
+    return Crop(Path(found["file"]), (x, y, x + width, y + height), size)
+
+
+def _cut(image: Image.Image, part: Crop) -> Image.Image:
+    left, top, right, bottom = part.box
+    if part.size not in (None, image.size):
+        raise ImageFileError(
+            f"{part.path} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
+            f"{image.width} wide and {image.height} high; replace it or leave it out"
+        )
+    if not (0 <= left < right <= image.width and 0 <= top < bottom <= image.height):
+        raise ImageFileError(
+            f"a part must lie inside its file: {part.path} is {image.width} wide and {image.height} high, the part "
+            f"is {part.box} (left, top, right, bottom); correct it"
+        )
+    return image.crop(part.box)
 
 
 def _upright(image: Image.Image, name: str | Path) -> Image.Image:

@@ -1,86 +1,156 @@
-"""Image files on disk -> ``Sample`` records: the RGBNT201 layout, plain folders and single images."""
+"""Image files on disk -> ``Sample`` records: which layout a folder has, its samples, and what is wrong with it."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
+from mswin_viz.data import manifest, msvr310, plain_folder, rgbnt100, rgbnt201
+from mswin_viz.data.files import SUFFIXES
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.report import DataReport
+from mswin_viz.data.sample import SPLITS, Problem, PublishedCount, Sample
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["LAYOUTS", "MODALITIES", "Sample", "samples"]
+__all__ = ["LAYOUTS", "MODALITIES", "Sample", "query_and_gallery", "samples", "scan"]
 
-LAYOUTS = ("auto", "rgbnt201", "folder")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-_RGBNT201_NAME = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d+)_")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One shot of one person or vehicle, in up to three aligned modalities.
-
-    Attributes
-    ----------
-    pid, camid
-        Identity and camera number as the file name gives them; -1 where the layout knows none.
-    images
-        Modality name (``"RGB"``, ``"NI"``, ``"TI"``) to file.
-    caption
-        A sentence about the sample, where one is known.
-    """
-
-    pid: int
-    camid: int
-    images: Mapping[str, Path]
-    caption: str | None = None
-
-    @property
-    def name(self) -> str:
-        """File name of the first modality, without its ending."""
-        return next(iter(self.images.values())).stem
+_SETS = {"rgbnt201": rgbnt201, "rgbnt100": rgbnt100, "msvr310": msvr310}
+LAYOUTS = ("auto", *_SETS, "manifest", "folder")
+_SHAPES = {
+    "rgbnt201": "sub-folders {train_171,test}/{RGB,NI,TI} and names PPPPPP_camC_...",
+    "rgbnt100": "strips of 768x128 (width x height) in {bounding_box_train,query,bounding_box_test}",
+    "msvr310": "sub-folders {bounding_box_train,query3,bounding_box_test}/<id>/{vis,ni,th}",
+    "manifest": f"a table {manifest.NAME}, or is one",
+}
 
 
-def samples(root: str | Path | None = None, layout: str = "auto") -> list[Sample]:
-    """The shipped samples, or those of a folder or image of one's own, in the order of their names.
+def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
+    """The shipped samples, or those of a data set, folder or image of one's own, in the order of their names.
+
+    Nothing but names is looked at: a broken file is found by `mswin_viz.data.verification.verify`, or when it is
+    opened. What cannot be used is left out with a warning that says how much; `scan` has the list.
 
     Parameters
     ----------
     root
-        None for the shipped samples; else a data set folder, a folder of images, or one image file.
+        None for the shipped samples; else a data set folder (or one around or inside it), a folder of images,
+        a CSV table, or one image file.
     layout
-        ``"rgbnt201"``: ``RGBNT201/{train_171,test}/{RGB,NI,TI}``, any of these folders may be ``root``;
-        ``"folder"``: every image below ``root``, taken as RGB; ``"auto"`` recognises which.
+        ``"rgbnt201"``, ``"rgbnt100"``, ``"msvr310"``: as their authors lay them out; ``"manifest"``: a CSV table
+        (columns ``RGB``, ``NI``, ``TI`` with paths, ``pid``, ``camid``, ``scene``, ``split``, ``caption``);
+        ``"folder"``: every image below ``root``; ``"auto"`` recognises which.
+    split
+        Only ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``; the last stands for query and gallery where
+        the set has these.
 
     Raises
     ------
     DataError
-        If ``root`` does not exist, holds no image, or is not in the layout asked for.
+        If ``root`` does not exist, holds no image, is not in the layout asked for, or has no such split.
     OptionError
-        If ``layout`` is not one of ``LAYOUTS``.
+        If ``layout`` or ``split`` is none of those.
+    """
+    report = scan(root, layout, split)
+    if report.problems:
+        said = ", ".join(f"{count} x {kind}" for kind, count in report.counts.items())
+        warnings.warn(
+            f"{report.root} has files that cannot be used as they are ({said}): print(mswin_viz.scan(...)) or "
+            f"`mswin-viz doctor --data {report.root}` lists them",
+            stacklevel=2,
+        )
+    return list(report.samples)
+
+
+def scan(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> DataReport:
+    """What `samples` finds, together with everything it could not use; printing it shows tables.
+
+    Parameters and errors are those of `samples`.
     """
     if layout not in LAYOUTS:
-        raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}")
+        raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}; choose one")
+    if split not in (*SPLITS, None):
+        raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
     folder = _shipped() if root is None else Path(root).expanduser()
     if not folder.exists():
         raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
-    if folder.is_file():
-        return [Sample(-1, -1, {"RGB": folder})]
-    splits = _rgbnt201_splits(folder)
-    if layout == "rgbnt201" and not splits:
-        raise DataError(
-            f"the rgbnt201 layout has sub-folders {{train_171,test}}/{{RGB,NI,TI}}: found none below {folder}; "
-            'point to the RGBNT201 folder, or use layout="folder"'
-        )
-    found = _rgbnt201_samples(splits) if splits and layout != "folder" else _folder_samples(folder)
+    name, found, problems = _scanned(folder, layout)
     if not found:
         raise DataError(
-            f"samples need at least one image ({', '.join(sorted(_SUFFIXES))}): found none below {folder}; "
-            "check the path, or generate some with `mswin-viz samples`"
+            f"samples need at least one image ({', '.join(sorted(SUFFIXES))}) that can be used: found none below "
+            f"{folder}{_said(problems)}; check the path, or generate some with `mswin-viz samples`"
         )
-    return found
+    report = DataReport(folder, name, tuple(found), tuple(problems), _published(name, found))
+    return report if split is None else _only(report, split)
+
+
+def query_and_gallery(found: Sequence[Sample]) -> tuple[list[int], list[int]]:
+    """Positions of the samples that ask and of those that answer; all of ``"test"``, or of no split, do both.
+
+    Raises
+    ------
+    DataError
+        If there is nobody to ask or to answer.
+    """
+    both = ("test", None)
+    query = [at for at, sample in enumerate(found) if sample.split in ("query", *both)]
+    gallery = [at for at, sample in enumerate(found) if sample.split in ("gallery", *both)]
+    if not query or not gallery:
+        raise DataError(
+            f"retrieval needs query and gallery samples: got {len(query)} and {len(gallery)}; pass the whole set"
+        )
+    return query, gallery
+
+
+def _scanned(root: Path, layout: str) -> tuple[str, list[Sample], list[Problem]]:
+    """Name of the layout, samples and problems."""
+    table = root if root.suffix.lower() == ".csv" else root / manifest.NAME
+    if table.is_file() and layout in ("auto", "manifest"):
+        return "manifest", *manifest.scan(table)
+    if root.is_file():
+        return "one image", [Sample(-1, -1, {"RGB": root})], []
+    if layout == "folder":
+        return layout, *plain_folder.scan(root)
+    wanted = _SETS if layout == "auto" else {layout: _SETS[layout]} if layout in _SETS else {}
+    known = {name: found for name, kind in wanted.items() if (found := kind.splits(root))}
+    if len(known) > 1:
+        raise DataError(
+            f"{root} must hold one data set: got {' and '.join(known)}; point to one, or choose with layout="
+        )
+    if known:
+        ((name, found),) = known.items()
+        return name, *_SETS[name].scan(found)
+    if layout != "auto":
+        raise DataError(
+            f"the {layout} layout has {_SHAPES[layout]}: found none below {root}; point to the data set's folder, "
+            'or use layout="folder"'
+        )
+    return "folder", *plain_folder.scan(root)
+
+
+def _only(report: DataReport, split: str) -> DataReport:
+    wanted = ("test", "query", "gallery") if split == "test" else (split,)
+    kept = tuple(sample for sample in report.samples if sample.split in wanted)
+    if not kept:
+        there = ", ".join(sorted({sample.split or "none" for sample in report.samples}))
+        raise DataError(f"{report.root} has no {split} split: it has {there}; choose one, or leave split out")
+    return DataReport(report.root, report.layout, kept, report.problems)
+
+
+def _published(name: str, found: Sequence[Sample]) -> tuple[PublishedCount, ...]:
+    """Published counts beside those found, if all splits of a published set are there."""
+    published = _SETS[name].PUBLISHED if name in _SETS else {}
+    if not published or {sample.split for sample in found} != set(published):
+        return ()
+    counts = []
+    for split, (identities, images) in published.items():
+        own = [sample for sample in found if sample.split == split]
+        counts.append(PublishedCount(split, identities, images, len({s.pid for s in own}), len(own)))
+    return tuple(counts)
+
+
+def _said(problems: Sequence[Problem]) -> str:
+    return f" ({len(problems)} cannot be: {problems[0].kind}, {problems[0].path})" if problems else ""
 
 
 def _shipped() -> Path:
@@ -99,41 +169,3 @@ def _shipped() -> Path:
         write_samples(cache, **SHIPPED)
         (cache / "complete").touch()
     return cache
-
-
-def _rgbnt201_splits(folder: Path) -> list[Path]:
-    """Folders that hold an RGB folder with a sibling modality; ``folder`` may be any level above."""
-    levels = [folder, *sorted(folder.glob("*")), *sorted(folder.glob("*/*"))]
-    return [
-        level
-        for level in levels
-        if (level / "RGB").is_dir() and any((level / name).is_dir() for name in MODALITIES[1:])
-    ]
-
-
-def _rgbnt201_samples(splits: list[Path]) -> list[Sample]:
-    found = []
-    for split in splits:
-        captions = _captions(split.parent / "attributes.csv")
-        for file in _images(split / "RGB"):
-            matched = _RGBNT201_NAME.match(file.name)
-            pid, camid = (int(matched["pid"]), int(matched["cam"])) if matched else (-1, -1)
-            files = {name: split / name / file.name for name in MODALITIES}
-            present = {name: path for name, path in files.items() if path.is_file()}
-            found.append(Sample(pid, camid, present, captions.get(pid)))
-    return found
-
-
-def _folder_samples(folder: Path) -> list[Sample]:
-    return [Sample(-1, -1, {"RGB": file}) for file in _images(folder)]
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
-
-
-def _captions(table: Path) -> dict[int, str]:
-    if not table.is_file():
-        return {}
-    with table.open(newline="", encoding="utf-8") as lines:
-        return {int(row["pid"]): row["caption"] for row in csv.DictReader(lines) if row.get("caption")}

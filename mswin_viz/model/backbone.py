@@ -6,9 +6,9 @@ import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import open_clip
 import torch
@@ -18,19 +18,24 @@ from tqdm.auto import tqdm
 
 from mswin_viz.data.images import ImageSource, check_orientation, open_image
 from mswin_viz.errors import DeviceError, ImageError, OptionError, WeightsError, WeightsNotFoundError
-from mswin_viz.model.checkpoints import EMBEDDED, addon_in, load_addon
+from mswin_viz.model.checkpoint_report import LoadReport
+from mswin_viz.model.checkpoints import EMBEDDED, load_addon, read_state_dict
+from mswin_viz.model.config import HostConfig, read_config
 from mswin_viz.model.hooks import outputs_of
+from mswin_viz.model.host_checkpoints import addon_keys, host_addon, host_tower, is_host
+from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
-__all__ = ["Model", "load_model"]
+__all__ = ["Model", "load_host_model", "load_model"]
 
-Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale
+Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
 _UNTRAINED = "untrained window mean, zero shift"
 
 
@@ -55,6 +60,7 @@ class Model:
     addon_origin: str
     device: torch.device
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _bound: tuple[Any, Any] = field(default=(None, None), repr=False)
 
     @property
     def clip(self) -> open_clip.CLIP:
@@ -89,7 +95,13 @@ class Model:
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
             "device": f"{self.device}{', mixed precision' if self.device.type == 'cuda' else ''}",
         }
+        items |= self._host_items
         return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
+
+    @property
+    def load_report(self) -> LoadReport | None:
+        """What became of every key of the weight file; None for weights that come from no file of one's own."""
+        return self.tower.report
 
     @property
     def provenance(self) -> str:
@@ -128,7 +140,8 @@ class Model:
         images: ImageSource | Sequence[ImageSource],
         *,
         batch_size: int = 32,
-        camera: int | None = None,
+        camera: Camera | Sequence[Camera] | None = None,
+        modality: str | Sequence[str] | None = None,
         progress: bool = True,
     ) -> Tokens:
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
@@ -143,7 +156,12 @@ class Model:
         batch_size
             Images in one pass.
         camera
-            Refused: these weights have no camera embedding.
+            Row of the weights' camera embedding, counted from 0 (:meth:`encode_options` gives it for a camera's
+            number), or ``"mean"`` for images of no known camera; one for all images or one for each. Needed by
+            weights with a camera embedding, refused by others.
+        modality
+            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts,
+            without effect on others.
         progress
             Show a bar when there is more than one batch.
 
@@ -151,22 +169,79 @@ class Model:
         ------
         ImageFileError, ImageError
             If an image cannot be read or does not fit; nothing is encoded in its place.
+        OptionError
+            If a camera or modality is missing or does not exist.
         """
-        if camera is not None:
-            raise OptionError(
-                "camera= needs a camera embedding, and none is applied with these weights: got "
-                f"{camera}; leave it out"
-            )
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
         sources = _listed(images)
+        given = self.conditions(len(sources), camera=camera, modality=modality)
         starts = range(0, len(sources), batch_size)
         parts = [
-            self._encode_batch(self.preprocess(sources[start : start + batch_size]))
+            self._encode_batch(
+                self.preprocess(sources[start : start + batch_size]),
+                *(tensor[start : start + batch_size] for tensor in given),
+            )
             for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
         ]
         cls, patches = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return Tokens(cls, patches, self.grid)
+
+    def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
+        """The ``camera=`` and ``modality=`` that :meth:`encode` asks for with these weights; empty for plain CLIP.
+
+        Parameters
+        ----------
+        modality
+            Of the image.
+        camid
+            The camera's number as a file name gives it (:attr:`Sample.camid`): RGBNT201 and RGBNT100 count from 1,
+            MSVR310 as the table does. Below 0, where no camera is known, the mean camera is taken.
+
+        Raises
+        ------
+        OptionError
+            If the weights have no row for that camera.
+        """
+        parts, options = getattr(self.clip.visual, "parts", HostParts()), {}
+        if parts.has_prompts:
+            options["modality"] = modality
+        if parts.n_cameras:
+            first = self.tower.first_camera
+            options["camera"] = MEAN_CAMERA if camid < 0 else camid - first
+            if camid >= 0 and not first <= camid < first + parts.n_cameras:
+                raise OptionError(
+                    f"these weights know the cameras {first}..{first + parts.n_cameras - 1}: got an image of camera "
+                    f'{camid}; encode it with camera="{MEAN_CAMERA}" or as another camera'
+                )
+        return options
+
+    def bound(
+        self,
+        *,
+        camera: Camera | Sequence[Camera] | None = None,
+        modality: str | Sequence[str] | None = None,
+    ) -> Model:
+        """The same model for images of a camera and modality, so that neither need be given again.
+
+        For functions that take a model and images, such as :func:`mswin_viz.attribute`. One for each image binds
+        the model to that many images.
+        """
+        return replace(self, _bound=(camera, modality))
+
+    def conditions(
+        self,
+        n_images: int,
+        *,
+        camera: Camera | Sequence[Camera] | None = None,
+        modality: str | Sequence[str] | None = None,
+    ) -> tuple[Int[torch.Tensor, " batch"], ...]:
+        """What the tower reads beside the pixels, see :func:`mswin_viz.model.host_tower.conditions`."""
+        chosen = (
+            own if given is None else given
+            for given, own in zip((camera, modality), self._bound, strict=True)
+        )
+        return conditions(self.clip.visual, n_images, *chosen)
 
     def enhance(self, tokens: Tokens) -> Tokens:
         """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
@@ -207,6 +282,28 @@ class Model:
         """Words of a prompt that the text tower was never trained on; none where it was trained on all."""
         return unknown_words(prompt, self.tower.token_ids)
 
+    def retrieval_feature(self, tokens: Tokens) -> Float[torch.Tensor, "batch dim"]:
+        """What the host model hands to retrieval: the enhanced CLS, through its BatchNorm where NECK_FEAT is after.
+
+        Everything else here, shares included, looks at the CLS before that BatchNorm.
+        """
+        feature = self.enhance(tokens).cls
+        return feature if self.tower.neck is None else self.tower.neck(feature)
+
+    @property
+    def _host_items(self) -> dict[str, str]:
+        """What a host model's checkpoint and configuration add to the provenance."""
+        items, visual = {}, self.clip.visual
+        if isinstance(visual, HostTower):
+            items["host parts"] = visual.parts.words
+        if self.tower.neck is not None:
+            items["neck"] = "NECK_FEAT after: retrieval_feature() applies it, everything else is before it"
+        if self.tower.config is not None:
+            items["configuration"] = self.tower.config.words
+        if self.tower.report is not None:
+            items["file"] = self.tower.report.summary
+        return items
+
     @property
     def _resizing(self) -> str:
         if self.tower.native_resize is None:
@@ -214,11 +311,13 @@ class Model:
         how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
         return f"{how}, {self.tower.native_resize}, as open_clip does"
 
-    def _encode_batch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        batch = batch.to(self.device)
-        with torch.no_grad(), self._lock, self.autocast(), outputs_of(self.clip.visual.ln_post) as normed:
-            cls = self.clip.encode_image(batch)
-            patches = normed[0][:, 1:] @ self.clip.visual.proj
+    def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, visual = batch.to(self.device), self.clip.visual
+        with torch.no_grad(), self._lock, self.autocast(), outputs_of(visual.ln_post) as normed:
+            cls = (
+                visual(batch, *(t.to(self.device) for t in given)) if given else self.clip.encode_image(batch)
+            )
+            patches = normed[0][:, 1:] @ visual.proj
         return cls.float(), patches.float()
 
 
@@ -229,6 +328,7 @@ def load_model(
     device: str | torch.device = "auto",
     image_size: int | tuple[int, int] | None = None,
     arch: str | None = None,
+    config: str | Path | HostConfig | None = None,
 ) -> Model:
     """A CLIP with an add-on, ready to encode.
 
@@ -247,30 +347,70 @@ def load_model(
         checkpoints, which are re-ID models).
     arch
         open_clip's architecture of a local file; None infers it from the shapes.
+    config
+        The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
+        adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
+        refused, and its camera embedding is left out.
 
     Raises
     ------
     WeightsNotFoundError, WeightsError
         If the weights are not here and cannot be downloaded, or do not fit. Never random weights in silence.
+    ConfigError, ConfigNotFoundError
+        If the configuration cannot be read, or a value in it is not of its kind.
     OptionError, DeviceError
         If an option cannot be served.
     """
     place = _device(device)
     with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
-        tower = _tower(name, _size(image_size), arch)
+        host = config if isinstance(config, HostConfig | None) else read_config(config)
+        tower = _tower(name, _size(image_size), arch, host)
         width = tower.clip.visual.proj.shape[1]
-        module, origin = _addon(addon, name, tower, width)
+        module, origin, used = _addon(addon, name, tower, width)
+    if used:
+        tower = replace(tower, report=tower.report.taken(used))
     if module is not None and module.feat_dim != width:
         raise WeightsError(
             f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
             f'{width}; pass another, or addon="mean"'
         )
+    if tower.neck is not None:
+        tower.neck.to(place)
     tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
     if module is not None:
         module.to(place).eval().requires_grad_(False)
     for note in tower.notes:
         warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
     return Model(tower, module, origin, place)
+
+
+def load_host_model(
+    config: str | Path | HostConfig,
+    weights: str | Path,
+    *,
+    addon: str | Path | None = "default",
+    device: str | torch.device = "auto",
+) -> Model:
+    """A re-ID host model's image branch as its configuration and its checkpoint have it.
+
+    Camera embedding, prompts, adapters, stride, normalisation and the multi-scale add-on (windows or mixture of
+    experts) are those of the run; Mamba aggregation is left out and said. ``print(model.load_report)`` lists what
+    became of every key.
+
+    Parameters
+    ----------
+    config
+        The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
+    weights
+        The checkpoint of the same run, with or without ``module.`` before its keys.
+    addon, device
+        As in :func:`load_model`.
+
+    Raises
+    ------
+    As :func:`load_model`.
+    """
+    return load_model(weights, addon=addon, device=device, config=config)
 
 
 def _size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
@@ -282,10 +422,21 @@ def _size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
     return sides
 
 
-def _tower(name: str | Path, size: tuple[int, int] | None, arch: str | None) -> Tower:
+def _tower(
+    name: str | Path, size: tuple[int, int] | None, arch: str | None, config: HostConfig | None
+) -> Tower:
     path = Path(name).expanduser()
     if name != "embedded" and path.is_file():
-        return file_tower(path, size, arch)
+        state = read_state_dict(path)
+        if is_host(state):
+            return host_tower(state, path, size, arch, config)
+        if config is None:
+            return file_tower(state, path, size, arch)
+    if config is not None:
+        raise OptionError(
+            f"a configuration belongs to a host-model checkpoint, a file with keys BACKBONE.*: got {str(name)!r}; "
+            "check the path, or leave config= out"
+        )
     if arch is not None:
         raise OptionError(
             f"arch= names the architecture of a local file: got {arch!r} with {str(name)!r}; leave it out"
@@ -301,21 +452,25 @@ def _tower(name: str | Path, size: tuple[int, int] | None, arch: str | None) -> 
     )
 
 
-def _addon(addon: str | Path | None, name: str | Path, tower: Tower, width: int) -> tuple[Addon | None, str]:
+def _addon(
+    addon: str | Path | None, name: str | Path, tower: Tower, width: int
+) -> tuple[Addon | None, str, tuple[str, ...]]:
+    """The add-on, where it comes from, and the keys of the tower's file that it took."""
     if addon is None:
-        return None, "none: plain CLIP"
+        return None, "none: plain CLIP", ()
     if addon == "mean":
-        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED
+        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED, ()
     if addon != "default":
         module = load_addon(addon)
-        return module, f"scales {_listed_scales(module)} from {Path(addon).name}"
+        return module, f"{_in_words(module)} from {Path(addon).name}", ()
     if name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
         module = load_addon(EMBEDDED / "addon.safetensors")
-        return module, f"scales {_listed_scales(module)}, trained here on synthetic pedestrians"
-    found = addon_in(tower.state, tower.weights) if tower.state is not None else None
+        return module, f"{_in_words(module)}, trained here on synthetic pedestrians", ()
+    found = host_addon(tower) if tower.state is not None else None
     if found is not None:
-        return found, f"scales {_listed_scales(found)}, from the same file"
-    return CLIPMultiScaleFeatureExtractor(width, init="mean"), f"none comes with these weights: {_UNTRAINED}"
+        return found, f"{_in_words(found)}, from the same file", addon_keys(tower, found)
+    mean = CLIPMultiScaleFeatureExtractor(width, init="mean")
+    return mean, f"none comes with these weights: {_UNTRAINED}", ()
 
 
 def _device(device: str | torch.device) -> torch.device:
@@ -340,8 +495,11 @@ def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
     return sources
 
 
-def _listed_scales(module: Addon) -> str:
-    return "/".join(str(scale) for scale in module.scales)
+def _in_words(module: Addon) -> str:
+    scales = f"scales {'/'.join(str(scale) for scale in module.scales)}"
+    if not isinstance(module, MixtureOfExpertsAddon):
+        return scales
+    return f"mixture of experts, {scales}, temperature {module.temperature:g}"
 
 
 def _numbers(values: Sequence[float]) -> str:

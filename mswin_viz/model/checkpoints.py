@@ -12,14 +12,17 @@ from typing import Any
 
 import open_clip
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
+from mswin_viz.model.checkpoint_report import checked_fit
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 
 __all__ = [
     "EMBEDDED",
+    "HOST_MIXTURE",
+    "HOST_WINDOWS",
     "addon_in",
     "load_addon",
     "load_embedded",
@@ -32,10 +35,11 @@ StateDict = dict[str, torch.Tensor]
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of the embedded model: config.json, card.json, clip.safetensors, addon.safetensors."""
 
-_HOST_ADDON = "BACKBONE.clip_multi_scale_extractor."
-_HOST_MOE = "BACKBONE.clip_multi_scale_moe."
+HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
+HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
+"""Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
 _ROWS = "token_embedding.rows"
-_DAMAGED = (SafetensorError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError)
+_MIXTURE = "moe_fusion."
 
 
 def read_state_dict(path: str | Path) -> StateDict:
@@ -66,45 +70,57 @@ def read_state_dict(path: str | Path) -> StateDict:
             f"weight files are read without running code from them: {file} needs more than tensors "
             f"({str(problem).splitlines()[0]}); save its state_dict() alone and load that"
         ) from problem
-    except _DAMAGED as problem:
+    except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
         raise WeightsError(
             f"a weight file must be whole: {file} cannot be read ({problem}); copy it again"
         ) from problem
     return _tensors(found, file)
 
 
-def load_addon(path: str | Path) -> torch.nn.Module:
+def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.nn.Module:
     """The add-on in a file, in evaluation mode; the scales are read off the kernels.
 
-    Reads bare add-ons of both schemes and the scheme-1 add-on inside a whole host-model checkpoint, with
-    or without ``module.``, its last Linear named ``fusion.2`` or ``fusion.3``.
+    Reads bare add-ons of both schemes and the mixture of experts, and the scheme-1 add-on or the mixture inside a
+    whole host-model checkpoint, with or without ``module.``, scheme 1's last Linear named ``fusion.2`` or
+    ``fusion.3``. Where a checkpoint holds both, the mixture is taken: the windows beside it were never trained.
+
+    Parameters
+    ----------
+    temperature
+        Of a mixture's gate, which no host checkpoint holds (``MOE_TEMPERATURE`` of the run's configuration);
+        without it 1 is assumed and said aloud. Files of :func:`save_addon` need none.
 
     Raises
     ------
     WeightsError
         If the file holds no add-on, or its keys or shapes are not those of one.
     """
-    addon = addon_in(read_state_dict(path), path)
+    state = read_state_dict(path)
+    addon = addon_in(state, path, temperature=1.0 if temperature is None else temperature)
     if addon is None:
         raise WeightsError(
             f"an add-on file holds sliding_windows.* and fusion.* keys: {path} has none; is it a baseline "
             'checkpoint? Load it as the model, with addon="mean"'
         )
+    if temperature is None and any(key.startswith(HOST_MIXTURE) for key in state):
+        warnings.warn(
+            f"{path}: a host checkpoint does not hold its gate's temperature: 1 is assumed; give temperature=",
+            stacklevel=2,
+        )
     return addon
 
 
-def addon_in(state: Mapping[str, torch.Tensor], path: str | Path) -> torch.nn.Module | None:
+def addon_in(
+    state: Mapping[str, torch.Tensor], path: str | Path, *, temperature: float = 1.0
+) -> torch.nn.Module | None:
     """The add-on among the tensors of a file, or None if none of their keys speaks of one."""
-    if any(key.startswith(_HOST_MOE) for key in state):
-        raise WeightsError(
-            f"{path} holds the mixture-of-experts variant ({_HOST_MOE}*), which is not supported yet; the "
-            "plain extractor beside it was never trained, so it is not loaded in its place; addon=None or "
-            '"mean" still opens the tower'
-        )
-    own = {
-        key.removeprefix(_HOST_ADDON): value for key, value in state.items() if key.startswith(_HOST_ADDON)
-    }
-    own = own or {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
+    own = (
+        _below(HOST_MIXTURE, state)
+        or _below(HOST_WINDOWS, state)
+        or {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
+    )
+    if any(key.startswith(_MIXTURE) for key in own) or any(key.startswith(HOST_MIXTURE) for key in state):
+        return _mixture(own, path, temperature)
     if not any(
         ".fusion.2." in f".{key}" for key in own
     ):  # with a Dropout between, the last Linear is number 3
@@ -123,6 +139,9 @@ def addon_in(state: Mapping[str, torch.Tensor], path: str | Path) -> torch.nn.Mo
 def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write an add-on's state dict.
 
+    A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
+    temperature 1 the gate is the same.
+
     Parameters
     ----------
     path
@@ -133,7 +152,7 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     state = {
         key: value.detach().cpu().to(dtype or value.dtype).contiguous()
-        for key, value in module.state_dict().items()
+        for key, value in _at_temperature_1(module).items()
     }
     if Path(path).suffix == ".safetensors":
         save_file(state, path)
@@ -192,9 +211,31 @@ def _tensors(found: Any, file: Path) -> StateDict:
             found = found[key]
     if not isinstance(found, Mapping):
         raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(found).__name__}")
-    state = {str(k).removeprefix("module."): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+    tensors = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+    state = {key.removeprefix("module."): value for key, value in tensors.items()}
     if not state:
         raise WeightsError(f"a weight file holds tensors by key: {file} has none")
+    if odd := [k for k, v in state.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]:
+        raise WeightsError(
+            f"weights are dense tensors of numbers: {file} has sparse, quantised or empty ones ({', '.join(odd[:3])})"
+        )
+    if len(state) < len(tensors):
+        twice = sorted(key for key in state if key in tensors and f"module.{key}" in tensors)
+        raise WeightsError(
+            f"a key comes with or without module., not both: {file} has both of {', '.join(twice[:3])}"
+        )
+    return state
+
+
+def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _at_temperature_1(module: torch.nn.Module) -> StateDict:
+    state = dict(module.state_dict())
+    if isinstance(module, MixtureOfExpertsAddon):
+        last = f"moe_fusion.gating_network.gate.{len(module.moe_fusion.gating_network.gate) - 1}."
+        state |= {last + name: state[last + name] / module.temperature for name in ("weight", "bias")}
     return state
 
 
@@ -207,8 +248,8 @@ def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int],
         raise WeightsError(
             f"an add-on has kernels sliding_windows.0, 1, ...: {path} has slots {list(shapes)}"
         )
-    dim = shapes[0][0]
-    if any(len(shape) != 3 or shape[:2] != (dim, dim) for shape in shapes.values()):
+    dim = (*shapes[0], 0)[0]
+    if any(0 in shape or len(shape) != 3 or shape[:2] != (dim, dim) for shape in shapes.values()):
         raise WeightsError(
             f"an add-on's kernels are [D, D, scale] of one D: {path} has {list(shapes.values())}"
         )
@@ -223,19 +264,35 @@ def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
     return _filled(CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
 
 
+def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn.Module:
+    scales, dim = _scales(state, "multi_scale_extractor.", path)
+    experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
+    gate = _depth(state, r"moe_fusion\.gating_network\.gate\.(\d+)\.weight")
+    first = state.get("moe_fusion.experts.0.expert.0.weight")
+    if first is None or first.ndim != 2 or not experts or not gate or 0 in first.shape:
+        raise WeightsError(
+            f"a mixture of experts has moe_fusion.experts.0.expert.0.weight and a gate: {path} lacks them"
+        )
+    addon = MixtureOfExpertsAddon(
+        dim,
+        scales,
+        hidden_dim=len(first),
+        expert_layers=experts,
+        gate_layers=gate,
+        temperature=temperature,
+    )
+    return _filled(addon, state, path)
+
+
+def _depth(state: StateDict, pattern: str) -> int:
+    """How many Linears of a stack there are: matrices, each of which a LayerNorm may follow."""
+    return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
+
+
 def _filled(module: torch.nn.Module, state: StateDict, path: str | Path) -> torch.nn.Module:
     """Load after comparing every key and shape; nothing is left at its initial value."""
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    problems = [f"missing {key}" for key in wanted if key not in state]
-    problems += [f"unexpected {key}" for key in state if key not in wanted]
-    problems += [
-        f"{key} is {tuple(state[key].shape)}, not {shape}"
-        for key, shape in wanted.items()
-        if key in state and tuple(state[key].shape) != shape
-    ]
-    if problems:
-        raise WeightsError(
-            f"an add-on file must fit its kernels' scales and width: in {path}, {'; '.join(problems)}"
-        )
+    rule = f"an add-on file must fit its kernels' scales and width: in {path}"
+    checked_fit(wanted, state, rule, unexpected=[key for key in state if key not in wanted])
     module.load_state_dict(state)
     return module.float().eval()

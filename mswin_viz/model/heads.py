@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
 import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -20,10 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Head",
     "cls_control",
+    "enhanced_features",
     "folded",
     "matched_mlp",
     "mean_patch_control",
     "n_parameters",
+    "on_device",
+    "scheme_2_head",
+    "seeded",
     "window_head",
 ]
 
@@ -55,10 +61,16 @@ class Head(nn.Module):
         return self.body(tokens.patches if self.reads == "patches" else tokens.patches.mean(dim=1))
 
 
-def window_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:
-    """A scheme-1 add-on with the initial weights of that seed."""
+def window_head(dim: int, scales: Sequence[int], *, seed: int = 0, init: str = "random") -> Head:
+    """A scheme-1 add-on with the initial weights of that seed, or, with ``init="mean"``, the window mean."""
     with seeded(seed):
-        return Head(CLIPMultiScaleFeatureExtractor(dim, scales), "patches")
+        return Head(CLIPMultiScaleFeatureExtractor(dim, scales, init=init), "patches")
+
+
+def scheme_2_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:
+    """A scheme-2 add-on, half as wide again inside as outside (768 for 512); it needs tokens that are not folded."""
+    with seeded(seed):
+        return Head(CLIPWithProjectionMultiScale(dim, dim * 3 // 2, scales), "patches")
 
 
 def cls_control(dim: int, size: int, *, seed: int = 0) -> Head:
@@ -111,6 +123,24 @@ def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
         return tokens
     patches = tokens.patches.reshape(batch, n_tokens // period, period, dim).mean(dim=1)
     return Tokens(tokens.cls, patches, (1, period))
+
+
+def on_device(tokens: Tokens, device: torch.device) -> Tokens:
+    """The tokens on a device; without a copy where they are there."""
+    return Tokens(tokens.cls.to(device), tokens.patches.to(device), tokens.grid)
+
+
+def enhanced_features(
+    head: Head, tokens: Tokens | TokenView, *, batch_size: int = 512
+) -> Float[np.ndarray, "image dim"]:
+    """CLS plus the head's output, a batch at a time, so that tokens on disk never lie in memory at once."""
+    device = next(head.parameters()).device
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(tokens), batch_size):
+            part = on_device(tokens[start : start + batch_size], device)
+            parts.append((part.cls + head(part)).cpu().numpy())
+    return np.concatenate(parts)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ convolution as written, as the reference.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -183,7 +184,17 @@ class CLIPWithProjectionMultiScale(nn.Module):
     def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
         """The vector to add to the CLS token."""
         _check_patches(patches, self.feat_dim)
-        return self.back_projection(self.multi_scale_extractor(self.projection(patches)))
+        first, norm, relu, last = self.projection.projection
+        hidden = _phase_means(relu(norm(first(patches))), math.lcm(*self.scales))
+        return self.back_projection(self.multi_scale_extractor(last(hidden)))
+
+    def forward_literal(
+        self, patches: Float[torch.Tensor, "batch token dim"]
+    ) -> Float[torch.Tensor, "batch dim"]:
+        """The same vector with every token projected and convolved as the design writes it; for reference."""
+        _check_patches(patches, self.feat_dim)
+        windows = self.multi_scale_extractor.multi_scale_window
+        return self.back_projection(windows.forward_literal(self.projection(patches)))
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -194,6 +205,20 @@ class CLIPWithProjectionMultiScale(nn.Module):
     def feat_dim(self) -> int:
         """Width of the CLIP tokens the module reads."""
         return self.projection.projection[0].in_features
+
+
+def _phase_means(
+    tokens: Float[torch.Tensor, "batch token wide"], period: int
+) -> Float[torch.Tensor, "batch phase wide"]:
+    """The mean of every ``period``-th token, which is all that windows of its divisors see after pooling.
+
+    Scheme 2's last projection is linear, so it commutes with these means and runs on fewer tokens. Where
+    ``period`` does not divide the number of tokens, they are returned as they are.
+    """
+    batch, n_tokens, wide = tokens.shape
+    if n_tokens % period:
+        return tokens
+    return tokens.reshape(batch, n_tokens // period, period, wide).mean(dim=1)
 
 
 def _pooled_windows(

@@ -13,23 +13,36 @@ import open_clip
 import torch
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
+from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import EMBEDDED, StateDict, load_embedded, read_state_dict
+from mswin_viz.model.config import HostConfig
 from mswin_viz.model.positions import resized_positions, source_grid
 
-__all__ = ["HOST_SIZE", "Tower", "embedded_tower", "file_tower", "tagged_tower"]
+__all__ = [
+    "HOST_SIZE",
+    "POSITIONS",
+    "Tower",
+    "activation",
+    "architecture_of",
+    "built",
+    "embedded_tower",
+    "file_tower",
+    "gelu",
+    "tagged_tower",
+    "text_keys",
+    "without_text",
+]
 
 HOST_SIZE = (256, 128)
 """Input height and width of re-ID models of persons."""
 
-_HOST = "BACKBONE.base."
-_HOST_ADDONS = "BACKBONE.clip_multi_scale_"
 _OPENAI_NUMBERS = {"input_resolution", "context_length", "vocab_size"}
 """Entries beside the weights that OpenAI's archives carry, and only they."""
 _NO_WEIGHTS = _OPENAI_NUMBERS | {"attn_mask", "text.attn_mask"}
 """Entries no weight depends on; a TorchScript archive also holds the causal mask."""
-_HALF = ((0.5,) * 3, (0.5,) * 3)
 _OPENAI = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
-_POSITIONS = "visual.positional_embedding"
+POSITIONS = "visual.positional_embedding"
+"""Key of the image tower's position embeddings in open_clip's and OpenAI's layout."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +73,14 @@ class Tower:
         Whether there is a text tower.
     notes
         What was assumed or left out, to be said aloud.
+    first_camera
+        The number, in file names, of the camera whose embedding comes first.
+    report
+        What became of every key of the file; None for weights that are no single file of one's own.
+    config
+        The host model's configuration, where one was given.
+    neck
+        The host's BatchNorm behind the CLS feature, where its retrieval uses it.
     """
 
     clip: open_clip.CLIP
@@ -75,6 +96,10 @@ class Tower:
     state: Mapping[str, torch.Tensor] | None = None
     has_text: bool = True
     notes: tuple[str, ...] = ()
+    first_camera: int = 1
+    report: LoadReport | None = None
+    config: HostConfig | None = None
+    neck: torch.nn.BatchNorm1d | None = None
 
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
@@ -83,7 +108,7 @@ def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) 
     size = image_size or tuple(config["vision_cfg"]["image_size"])
     architecture = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     source = tuple(n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])
-    clip, positions = _built(architecture, clip.state_dict(), size, source=source)
+    clip, positions = built(architecture, clip.state_dict(), size, source=source)
     mean, std = tuple(config["mean"]), tuple(config["std"])
     words = "embedded CLIP (trained here on synthetic pedestrians)"
     return Tower(clip, words, size, mean, std, "GELU", positions, token_ids=token_ids)
@@ -114,45 +139,59 @@ def tagged_tower(name: str, image_size: tuple[int, int] | None) -> Tower:
         )
     quick = bool(found.get("quick_gelu", architecture.get("quick_gelu", False)))
     size = image_size or _pair(architecture["vision_cfg"]["image_size"])
-    clip, positions = _built({**architecture, "quick_gelu": quick}, read_state_dict(file), size)
+    clip, positions = built({**architecture, "quick_gelu": quick}, read_state_dict(file), size)
     mean, std = tuple(found.get("mean", _OPENAI[0])), tuple(found.get("std", _OPENAI[1]))
     resize = found.get("interpolation", "bicubic") if size[0] == size[1] else None
     crops = found.get("resize_mode", "shortest") == "shortest"
-    return Tower(clip, name, size, mean, std, _gelu(quick), positions, native_resize=resize, crops=crops)
+    return Tower(clip, name, size, mean, std, gelu(quick), positions, native_resize=resize, crops=crops)
 
 
-def file_tower(path: Path, image_size: tuple[int, int] | None, arch: str | None) -> Tower:
-    """A local OpenAI archive, open_clip checkpoint or host-model checkpoint."""
-    full = read_state_dict(path)
-    host = {"visual." + k.removeprefix(_HOST): v for k, v in full.items() if k.startswith(_HOST)}
-    state = {k: v.float() for k, v in (host or full).items() if not k.startswith("BACKBONE.")}
-    state, notes = _without_host_parts(state, full)
-    if _POSITIONS not in state:
+def file_tower(
+    full: Mapping[str, torch.Tensor], path: Path, image_size: tuple[int, int] | None, arch: str | None
+) -> Tower:
+    """OpenAI's archive or an open_clip checkpoint, as :func:`read_state_dict` gives it."""
+    state = {key: value.float() if value.is_floating_point() else value for key, value in full.items()}
+    if POSITIONS not in state:
         raise WeightsError(
-            f"a CLIP file has visual.* keys, a host model {_HOST}*: {path} has neither; it begins with "
+            f"a CLIP file has visual.* keys, a host model BACKBONE.base.*: {path} has neither; it begins with "
             f"{', '.join(list(full)[:3])}. An add-on alone is given as addon=, beside a model"
         )
-    _check_stem(state)
-    if arch is not None:
-        _check_architecture(arch, _architecture(arch))
-    architecture = _architecture(arch) if arch is not None else _inferred(state)
-    quick, assumed = _activation(
-        architecture, arch, known_quick=bool(host) or not _OPENAI_NUMBERS.isdisjoint(full)
-    )
-    size = image_size or (HOST_SIZE if host else _trained_size(state))
-    source = _host_grid(state, size) if host else None
-    clip, positions = _built({**architecture, "quick_gelu": quick}, state, size, source=source)
-    mean, std = _HALF if host else _OPENAI
-    kind = "host-model checkpoint" if host else "file"
+    architecture = architecture_of(state, arch)
+    quick, assumed = activation(architecture, arch, known_quick=not _OPENAI_NUMBERS.isdisjoint(full))
+    size = image_size or _trained_size(state)
+    clip, positions = built({**architecture, "quick_gelu": quick}, state, size)
+    has_text = "token_embedding.weight" in state
+    idle = {key: "a number beside the weights" for key in _NO_WEIGHTS if key in full}
+    used = tuple(key for key in full if key not in idle)
     return Tower(
-        clip, f"{kind} {path.name}", size, tuple(mean), tuple(std), _gelu(quick), positions,
-        native_resize="bicubic" if size[0] == size[1] and not host else None,
-        state={key: value for key, value in full.items() if key.startswith(_HOST_ADDONS)},
-        has_text="token_embedding.weight" in state, notes=(*notes, *assumed),
+        clip, f"file {path.name}", size, tuple(_OPENAI[0]), tuple(_OPENAI[1]), gelu(quick), positions,
+        native_resize="bicubic" if size[0] == size[1] else None, has_text=has_text, notes=assumed,
+        report=LoadReport(path.name, used, idle, () if has_text else text_keys(clip)),
     )  # fmt: skip
 
 
-def _built(
+def architecture_of(state: StateDict, arch: str | None) -> dict[str, Any]:
+    """The architecture named, or read off the shapes.
+
+    Raises
+    ------
+    WeightsError
+        If a tensor that sizes are read off is missing or of another kind.
+    """
+    _check_stem(state)
+    if arch is None:
+        return _inferred(state)
+    architecture = _architecture(arch)
+    _check_architecture(arch, architecture)
+    return architecture
+
+
+def text_keys(clip: open_clip.CLIP) -> tuple[str, ...]:
+    """Keys of the text side, which files of an image tower alone lack."""
+    return tuple(key for key in clip.state_dict() if not key.startswith("visual.") and key not in _NO_WEIGHTS)
+
+
+def built(
     architecture: Mapping[str, Any],
     state: StateDict,
     size: tuple[int, int],
@@ -170,9 +209,9 @@ def _built(
     config["vision_cfg"]["image_size"] = list(size)
     clip = open_clip.CLIP(**config)
     target = tuple(n // patch for n in size)
-    stored = state[_POSITIONS]
+    stored = state[POSITIONS]
     source = source or source_grid(len(stored) - 1, target)
-    fitted = dict(state) | {_POSITIONS: resized_positions(stored, source, target)}
+    fitted = dict(state) | {POSITIONS: resized_positions(stored, source, target)}
     _load_exactly(clip, fitted)
     grids = [f"{rows}x{cols}" for rows, cols in (source, target)]
     words = f"{grids[1]}, as stored" if source == target else f"resized {grids[0]} -> {grids[1]}, bilinear"
@@ -180,24 +219,20 @@ def _built(
 
 
 def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
-    wanted = {key: tuple(value.shape) for key, value in clip.state_dict().items()}
+    wanted = {key: tuple(value.shape) for key, value in clip.state_dict().items() if key not in _NO_WEIGHTS}
     has_text = "token_embedding.weight" in state
-    needed = [key for key in wanted if has_text or key.startswith("visual.")]
-    problems = [f"missing {key}" for key in needed if key not in state]
-    problems += [f"unexpected {key}" for key in state if key not in wanted and key not in _NO_WEIGHTS]
-    problems += [
-        f"{key} is {tuple(state[key].shape)}, not {wanted[key]}"
-        for key in needed
-        if key in state and tuple(state[key].shape) != wanted[key]
-    ]
-    if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
-        raise WeightsError(f"weights must fit the architecture key by key: {shown}; give the right arch=")
-    clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=has_text)
+    needed = {key: shape for key, shape in wanted.items() if has_text or key.startswith("visual.")}
+    extra = [key for key in state if key not in wanted and key not in _NO_WEIGHTS]
+    rule = "weights must fit the architecture key by key; give the right arch= if they are whole"
+    checked_fit(needed, state, rule, unexpected=extra)
+    clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
     if not has_text:
-        torch.nn.init.constant_(
-            clip.token_embedding.weight, float("nan")
-        )  # a text feature nobody trained is no number
+        without_text(clip)
+
+
+def without_text(clip: open_clip.CLIP) -> None:
+    """Mark a text side that has no weights: a text feature nobody trained is no number."""
+    torch.nn.init.constant_(clip.token_embedding.weight, float("nan"))
 
 
 def _check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
@@ -225,16 +260,27 @@ def _check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
 
 def _check_stem(state: StateDict) -> None:
     """The few tensors that sizes are read off; the others are compared one by one when loaded."""
-    stem = ["visual.conv1.weight", "visual.proj"]
-    stem += ["positional_embedding"] if "token_embedding.weight" in state else []
+    stem = {"visual.conv1.weight": 4, "visual.proj": 2, POSITIONS: 2}
+    if "token_embedding.weight" in state:
+        stem |= {"token_embedding.weight": 2, "positional_embedding": 2}
     missing = [key for key in stem if key not in state]
     if missing:
         raise WeightsError(
             f"a CLIP file holds every tensor of its tower: missing {', '.join(missing)}; copy it again"
         )
+    wrong = [
+        f"{key} is {tuple(state[key].shape)}"
+        for key, n_axes in stem.items()
+        if state[key].ndim != n_axes or 0 in state[key].shape
+    ]
+    if wrong:
+        raise WeightsError(
+            f"sizes are read off kernels [W, 3, P, P] and tables [rows, W]: got {', '.join(wrong)}; copy "
+            "the file again"
+        )
 
 
-def _activation(
+def activation(
     architecture: Mapping[str, Any], arch: str | None, *, known_quick: bool
 ) -> tuple[bool, tuple[str, ...]]:
     """Whether QuickGELU is used, and what had to be assumed about the file."""
@@ -246,28 +292,6 @@ def _activation(
     return quick, (
         "QuickGELU and OpenAI's normalisation are assumed, the file cannot tell; arch= names another",
     )
-
-
-def _host_grid(state: StateDict, size: tuple[int, int]) -> tuple[int, int] | None:
-    """A trained host file holds positions for its own input: the asked-for grid wherever the count fits."""
-    patch = state["visual.conv1.weight"].shape[2]
-    target = (size[0] // patch, size[1] // patch)
-    return target if target[0] * target[1] == len(state[_POSITIONS]) - 1 else None
-
-
-def _without_host_parts(
-    state: StateDict, full: Mapping[str, torch.Tensor]
-) -> tuple[StateDict, tuple[str, ...]]:
-    """Take off the host's adapters, prompts and camera embedding, and say so if they were in use."""
-    kept = {key: value for key, value in state.items() if ".adapter_" not in key}
-    notes = ()
-    if any(value.abs().sum() > 0 for key, value in state.items() if ".adapter_" in key):
-        notes = (
-            "the checkpoint's prompts and adapters are NOT applied: features differ from the host model's",
-        )
-    if "BACKBONE.cv_embed" in full:
-        notes = (*notes, "the checkpoint's camera embedding is NOT applied")
-    return kept, notes
 
 
 def _architecture(arch: str) -> dict[str, Any]:
@@ -282,6 +306,8 @@ def _inferred(state: StateDict) -> dict[str, Any]:
     """OpenAI's ViT layout read off the shapes."""
     conv, proj = state["visual.conv1.weight"], state["visual.proj"]
     width, layers = conv.shape[0], _depth(state, "visual.transformer.resblocks.")
+    if not layers:
+        raise WeightsError("a tower has transformer blocks: got none (visual.transformer.resblocks.*)")
     vision = {
         "layers": layers,
         "width": width,
@@ -291,6 +317,10 @@ def _inferred(state: StateDict) -> dict[str, Any]:
     text = {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
     if "token_embedding.weight" in state:
         vocabulary, width = state["token_embedding.weight"].shape
+        if width > 64 and width % (width // 64):
+            raise WeightsError(
+                f"heads of the text side are 64 wide: its width {width} has no whole number of them"
+            )
         text = {
             "context_length": len(state["positional_embedding"]),
             "vocab_size": vocabulary,
@@ -320,7 +350,7 @@ def _depth(state: StateDict, prefix: str) -> int:
 
 def _trained_size(state: StateDict) -> tuple[int, int]:
     patch = state["visual.conv1.weight"].shape[2]
-    rows, cols = source_grid(len(state[_POSITIONS]) - 1, (0, 0))
+    rows, cols = source_grid(len(state[POSITIONS]) - 1, (0, 0))
     return rows * patch, cols * patch
 
 
@@ -328,5 +358,5 @@ def _pair(size: int | list[int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def _gelu(quick: bool) -> str:
+def gelu(quick: bool) -> str:
     return "QuickGELU" if quick else "GELU"

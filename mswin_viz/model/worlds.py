@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from mswin_viz.data.crowds import Crowd, picture_batches
-from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import folded
+from mswin_viz.model.token_shelf import TokenShelf, TokenView
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Int
+    from jaxtyping import Bool, Int
 
-__all__ = ["WorldTokens", "joined", "modality_classes", "world_tokens"]
+__all__ = ["WorldTokens", "modality_classes", "world_tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +31,44 @@ class WorldTokens:
     tokens
         By modality; image ``i`` is the same shot in each.
     pids, camids
-        Person and camera of each image.
+        Person and camera of each image; the scene in place of the camera where retrieval leaves out the scene.
     groups
         Images with one number are of people drawn together (look-alikes), so not independent.
+    query, gallery
+        Positions of the images that ask and answer; None for all.
     """
 
     tokens: Mapping[str, Tokens]
     pids: Int[np.ndarray, " image"]
     camids: Int[np.ndarray, " image"]
     groups: Int[np.ndarray, " image"]
+    query: Int[np.ndarray, " query"] | None = None
+    gallery: Int[np.ndarray, " gallery"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pids)
+
+    def part(self, chosen: Bool[np.ndarray, " image"]) -> WorldTokens:
+        """Some of the images, which all ask and answer; their tokens are views, not copies."""
+        at = np.flatnonzero(chosen)
+        tokens = {modality: TokenView([some], at) for modality, some in self.tokens.items()}
+        return WorldTokens(tokens, self.pids[at], self.camids[at], self.groups[at])
+
+    def folded(self, scales: Sequence[int]) -> WorldTokens:
+        """The same with what windows of these scales cannot tell apart averaged; see `heads.folded`."""
+        return replace(
+            self, tokens={modality: folded(some, scales) for modality, some in self.tokens.items()}
+        )
 
 
 def world_tokens(
-    model: Model, crowd: Crowd, *, scales: Sequence[int] = (), workers: int = 1, progress: bool = True
+    model: Model,
+    crowd: Crowd,
+    *,
+    scales: Sequence[int] = (),
+    folder: Path | None = None,
+    workers: int = 1,
+    progress: bool = True,
 ) -> WorldTokens:
     """Draw each shot once and encode it in every modality.
 
@@ -51,31 +77,34 @@ def world_tokens(
     scales
         Keep only what windows of these scales can tell apart (see `folded`), a fraction of the memory;
         none keeps every patch token.
+    folder
+        Where tokens are kept on disk, mapped into memory; None for memory.
     workers
         Processes that draw; see `mswin_viz.data.crowds.pictures`.
     """
-    parts: dict[str, list[Tokens]] = {modality: [] for modality in MODALITIES}
+    shelf = TokenShelf(len(crowd), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
-            tokens = model.encode(images, progress=False)
-            parts[modality].append(folded(tokens, scales) if scales else tokens)
-    tokens = {modality: joined(some) for modality, some in parts.items()}
+            tokens = model.encode(images, progress=False, **model.encode_options(modality))
+            shelf.add(modality, folded(tokens, scales) if scales else tokens)
+    tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
     return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups)
 
 
-def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[Tokens, Int[np.ndarray, " image"]]:
-    """One training set out of all: a person in one modality is one class, so a head serves every modality."""
+def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:
+    """One training set out of all: a person in one modality is one class, so a head serves every modality.
+
+    Nothing is copied: tokens on disk stay there.
+    """
     tokens, labels, n_classes = [], [], 0
     for world in worlds:
         for some in world.tokens.values():
             tokens.append(some)
             labels.append(world.pids + n_classes)
             n_classes += int(world.pids.max()) + 1
-    return joined(tokens), np.concatenate(labels)
+    return TokenView(tokens), np.concatenate(labels)
 
 
-def joined(parts: Sequence[Tokens]) -> Tokens:
-    """Tokens of several batches as one."""
-    return Tokens(
-        torch.cat([part.cls for part in parts]), torch.cat([part.patches for part in parts]), parts[0].grid
-    )
+def _near(tokens: Tokens, device: torch.device, folder: Path | None) -> Tokens:
+    """Tokens in memory lie where the model does; those on disk stay there."""
+    return tokens if folder else Tokens(tokens.cls.to(device), tokens.patches.to(device), tokens.grid)

@@ -23,7 +23,7 @@ from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows
 
-__all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "scales_figure"]
+__all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "folded", "scales_figure"]
 
 _DPI = 300
 SCREEN_DPI = 110
@@ -142,7 +142,7 @@ def _draw_panel(
     axis: Axes, panel: Panel, row: int, image: Image.Image, limits: tuple[float, float], display: Display
 ) -> None:
     rows, cols = panel.geometry.grid
-    heat = _folded(panel, row)
+    heat = folded(panel, row)
     colours = _colours(panel, limits, display)
     reach = max(abs(limits[0]), abs(limits[1])) if panel.signed else limits[1] - limits[0]
     strength = (np.abs(heat) if panel.signed else heat - limits[0]) / (reach or 1)
@@ -161,7 +161,7 @@ def _draw_panel(
     axis.set_title("\n".join(filter(None, (panel.title, panel.origin))), fontsize=8)
 
 
-def _folded(panel: Panel, row: int) -> np.ndarray:
+def folded(panel: Panel, row: int) -> np.ndarray:
     """One value a token: the mean of the finite values of its windows, NaN where there is none."""
     tokens, n_tokens = panel.geometry.tokens, panel.geometry.n_tokens
     values = np.repeat(panel.values[row], tokens.shape[1])

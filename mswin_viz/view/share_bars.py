@@ -12,6 +12,7 @@ from mswin_viz.view.answers import Look
 
 __all__ = [
     "badge_html",
+    "bar_html",
     "inspection_html",
     "message_html",
     "numbers_html",
@@ -118,7 +119,7 @@ def _shares_html(look: Look, image: int) -> str:
     enhanced = float(cosine.score[image])
     rows = [*share_rows(look, image), ("= cosine", enhanced)]
     reach = max(abs(value) for _, value in rows) or 1.0
-    bars = "".join(_bar(label, value, reach, label.startswith("=")) for label, value in rows)
+    bars = "".join(bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
     note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
     return (
         f'<div class="mswin-shares" style="flex:1 1 260px;max-width:400px"><div class="mswin-score">'
@@ -187,13 +188,14 @@ def _change(changes: np.ndarray) -> str:
     return f"moved by {largest:.2%} of its length"
 
 
-def _bar(label: str, value: float, reach: float, is_sum: bool) -> str:
+def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> str:
+    """One signed bar about zero, as long as ``value`` is of ``reach``; sums are grey and bold."""
     width = 50 * abs(value) / reach
     left = 50 - width if value < 0 else 50
     colour = "var(--jp-ui-font-color2, #555)" if is_sum else (_POSITIVE if value >= 0 else _NEGATIVE)
     weight = "font-weight:600;" if is_sum else ""
     return (
-        f'<div style="display:flex;gap:8px;align-items:center;{weight}"><span style="width:72px">{escape(label)}</span>'
+        f'<div style="display:flex;gap:8px;align-items:center;{weight}"><span style="width:{label_width}px">{escape(label)}</span>'
         '<span style="position:relative;flex:1;height:11px;background:var(--jp-layout-color2, #eee)">'
         f'<span style="position:absolute;left:{left:.2f}%;width:{width:.2f}%;height:100%;background:{colour}"></span>'
         '<span style="position:absolute;left:50%;width:1px;height:100%;background:var(--jp-ui-font-color2, #777)"></span>'

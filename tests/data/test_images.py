@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mswin_viz.data.images import check_orientation, open_image, readable
+from mswin_viz.data.images import Crop, check_orientation, open_image, readable
 from mswin_viz.errors import ImageError, ImageFileError
 
 HIGH, WIDE = 9, 5
@@ -189,3 +189,34 @@ def test_opening_a_bright_image_warns_of_nothing(photo):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         open_image(photo)
+
+
+def test_a_part_of_a_file_is_cut_out_and_so_is_its_text_form(pixels, tmp_path):
+    path = tmp_path / "two.png"
+    Image.fromarray(pixels).save(path)
+    part = Crop(path, (1, 2, 4, 8), (WIDE, HIGH))
+    for source in (part, str(part), Path(str(part))):
+        np.testing.assert_array_equal(np.asarray(open_image(source)), pixels[2:8, 1:4])
+    assert str(part).endswith("two.png#xywh=1,2,3,6&of=5,9")
+    assert (part.name, part.stem) == ("two.png", "two")
+
+
+def test_a_file_whose_own_name_looks_like_a_part_is_opened_whole(pixels, tmp_path):
+    path = tmp_path / "odd#xywh=0,0,1,1"
+    Image.fromarray(pixels).save(path, format="PNG")
+    assert open_image(path).size == (WIDE, HIGH)
+
+
+@pytest.mark.parametrize(
+    ("box", "size"), [((0, 0, 6, 9), None), ((3, 0, 3, 9), None), ((0, 0, 1, 1), (9, 5))]
+)
+def test_a_part_outside_of_its_file_or_of_a_file_of_another_size_is_refused(pixels, tmp_path, box, size):
+    path = tmp_path / "whole.png"
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(ImageFileError, match=r"whole\.png"):
+        open_image(Crop(path, box, size))
+
+
+def test_what_opens_files_without_knowing_of_parts_fails(tmp_path):
+    with pytest.raises(TypeError):
+        Path(Crop(tmp_path / "a.png", (0, 0, 1, 1)))

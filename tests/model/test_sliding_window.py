@@ -104,6 +104,15 @@ def test_scheme_2_maps_the_clip_width_to_itself() -> None:
     assert CLIPWithProjectionMultiScale(4, 6, (2, 3))(torch.randn(2, 9, 4)).shape == (2, 4)
 
 
+@pytest.mark.parametrize(("n_tokens", "scales"), [(12, (2, 3)), (13, (2, 3)), (24, (4, 8)), (6, (4, 8))])
+def test_scheme_2_with_few_tokens_projected_equals_every_token_projected(n_tokens, scales) -> None:
+    torch.manual_seed(2)
+    module, patches = CLIPWithProjectionMultiScale(4, 6, scales), torch.randn(3, n_tokens, 4)
+    whole = module.back_projection(module.multi_scale_extractor(module.projection(patches)))
+    for path in (module, module.forward_literal):
+        torch.testing.assert_close(path(patches), whole, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "module",
     [

@@ -1,0 +1,105 @@
+"""The rows of the ablation table: what is trained, or left untrained, on one set of frozen tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from mswin_viz.errors import OptionError
+from mswin_viz.model.heads import (
+    Head,
+    cls_control,
+    mean_patch_control,
+    n_parameters,
+    scheme_2_head,
+    window_head,
+)
+
+__all__ = ["CONTROLS", "PLAIN", "HeadRow", "head_rows", "row_words", "windows_name"]
+
+PLAIN = "plain_cls"
+"""Name of the row without any head."""
+CONTROLS = ("mlp_on_cls", "mlp_on_mean_patch")
+"""Heads of the windows' size that see no windows."""
+_WORDS = {
+    PLAIN: "plain CLS",
+    "scheme_2": "scheme 2, all scales",
+    "untrained_random": "untrained, random initialisation",
+    "untrained_mean": "untrained, mean initialisation",
+    "mlp_on_cls": "control: MLP on CLS",
+    "mlp_on_mean_patch": "control: MLP on the mean patch",
+}
+
+
+@dataclass(frozen=True)
+class HeadRow:
+    """One way to change the CLS token.
+
+    Attributes
+    ----------
+    name
+        As the table is keyed.
+    make
+        Seed -> a head with its initial weights.
+    is_trained
+        Whether it is trained; an untrained head is measured as it is made.
+    whole_tokens
+        Whether it needs every patch token; windows of scheme 1 do with fewer (see `folded`).
+    """
+
+    name: str
+    make: Callable[[int], Head]
+    is_trained: bool = True
+    whole_tokens: bool = False
+
+
+def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = None) -> tuple[HeadRow, ...]:
+    """Every row but plain CLS: single scales, pairs, all; mean and no training; scheme 2; controls.
+
+    Parameters
+    ----------
+    dim
+        Width of the tokens.
+    scales
+        Of which subsets are made. The controls have the parameters of all together.
+    only
+        Names to keep; None for all.
+
+    Raises
+    ------
+    OptionError
+        If a name is none of the rows'.
+    """
+    rows = [_windows(dim, some) for n in range(1, len(scales) + 1) for some in combinations(scales, n)]
+    size = n_parameters(window_head(dim, scales))
+    rows += [
+        HeadRow(f"{windows_name(scales)}_from_mean", lambda seed: window_head(dim, scales, seed=seed, init="mean")),
+        HeadRow("scheme_2", lambda seed: scheme_2_head(dim, scales, seed=seed), whole_tokens=True),
+        HeadRow("untrained_random", lambda seed: window_head(dim, scales, seed=seed), is_trained=False),
+        HeadRow("untrained_mean", lambda seed: window_head(dim, scales, seed=seed, init="mean"), is_trained=False),
+        HeadRow("mlp_on_cls", lambda seed: cls_control(dim, size, seed=seed)),
+        HeadRow("mlp_on_mean_patch", lambda seed: mean_patch_control(dim, size, seed=seed)),
+    ]  # fmt: skip
+    known = [row.name for row in rows]
+    unknown = [name for name in only or () if name not in known]
+    if unknown:
+        raise OptionError(f"rows are some of {', '.join(known)}: got {', '.join(unknown)}")
+    return tuple(row for row in rows if only is None or row.name in only)
+
+
+def windows_name(scales: Sequence[int]) -> str:
+    """Name of the row of a scheme-1 add-on with these scales."""
+    return f"windows_{'_'.join(map(str, scales))}"
+
+
+def row_words(name: str) -> str:
+    """A row's name as the table prints it."""
+    if name in _WORDS:
+        return _WORDS[name]
+    words = f"windows {' + '.join(part for part in name.split('_') if part.isdigit())}"
+    return f"{words}, trained from the mean" if name.endswith("_from_mean") else words
+
+
+def _windows(dim: int, scales: Sequence[int]) -> HeadRow:
+    return HeadRow(windows_name(scales), lambda seed: window_head(dim, scales, seed=seed))

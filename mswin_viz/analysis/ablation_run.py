@@ -1,0 +1,157 @@
+"""The whole ablation by one call: on people drawn for the run, or on the splits of a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mswin_viz.analysis.ablation_report import as_json
+from mswin_viz.analysis.ablation_table import STANDARD_PLAN, AblationPlan, run_ablation
+from mswin_viz.analysis.sample_tokens import sample_tokens
+from mswin_viz.data.crowds import Crowd
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import DataError, OptionError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.worlds import WorldTokens, world_tokens
+
+__all__ = ["People", "ablate_people", "ablate_samples"]
+
+
+@dataclasses.dataclass(frozen=True)
+class People:
+    """Who is drawn.
+
+    Attributes
+    ----------
+    trained
+        How many are trained on, of world ``seed + 1``: four cameras, one shot, three modalities.
+    measured
+        How many are measured on in each split, of world ``seed``: four cameras, two shots.
+    seed
+        World number. The backbone should have seen neither world.
+    splits
+        Kinds of people measured on.
+    """
+
+    trained: int = 300
+    measured: int = 150
+    seed: int = 1
+    splits: tuple[str, ...] = ("standard", "look_alikes")
+
+    def __post_init__(self) -> None:
+        if self.trained < 4 or self.measured < 8:
+            raise OptionError(
+                "an ablation needs at least 4 people to train on and 8, two groups of look-alikes, to measure on: "
+                f"got {self.trained} and {self.measured}; ask for more"
+            )
+
+
+STANDARD_PEOPLE = People()
+
+
+def ablate_people(
+    model: Model,
+    plan: AblationPlan = STANDARD_PLAN,
+    people: People = STANDARD_PEOPLE,
+    *,
+    workers: int = 1,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Draw people, encode them, fill the table; the summary of `ablation_report.as_json`.
+
+    Parameters
+    ----------
+    workers
+        Processes that draw; see `mswin_viz.data.crowds.pictures`.
+    """
+    start, drawn = time.perf_counter(), {"workers": workers, "progress": progress}
+    with tempfile.TemporaryDirectory(prefix="mswin_viz_tokens_") as folder:
+        kept = {"scales": () if plan.needs_whole_tokens else plan.scales, **drawn}
+        crowds = {name: Crowd(people.measured, people.seed, name) for name in people.splits}
+        crowds["training"] = Crowd(people.trained, people.seed + 1, shots=1)
+        worlds = {
+            name: world_tokens(
+                model, crowd, folder=Path(folder) / name if plan.needs_whole_tokens else None, **kept
+            )
+            for name, crowd in crowds.items()
+        }
+        words = (
+            f"Heads trained on the frozen tokens of {people.trained} people of world {people.seed + 1}; measured on "
+            f"{people.measured} others of world {people.seed} in each split."
+        )
+        about = {"people": dataclasses.asdict(people)}
+        return _summary(model, worlds.pop("training"), worlds, plan, (words, about, start), progress=progress)
+
+
+def ablate_samples(
+    model: Model,
+    samples: Sequence[Sample],
+    plan: AblationPlan = STANDARD_PLAN,
+    *,
+    folder: Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train on a data set's training split, measure on its test split (or query and gallery).
+
+    Parameters
+    ----------
+    samples
+        Of all splits, as `mv.samples(root)` gives them.
+    folder
+        Where tokens are kept for the next time; see `sample_tokens`.
+
+    Raises
+    ------
+    DataError
+        If a split is missing, or an identity is in both.
+    """
+    start = time.perf_counter()
+    training = [sample for sample in samples if sample.split == "train"]
+    test = [sample for sample in samples if sample.split in ("test", "query", "gallery")]
+    shared = {sample.pid for sample in training} & {sample.pid for sample in test} - {-1}
+    if not training or not test or shared:
+        raise DataError(
+            "an ablation trains on a training split and measures on other identities: got "
+            f"{len(training)} training and {len(test)} test samples, {len(shared)} identities in both; check the "
+            "layout with `mswin-viz doctor`"
+        )
+    scales = () if plan.needs_whole_tokens else plan.scales
+    kept = {"scales": scales, "progress": progress}
+    (first, out), (second, out_of_test) = (
+        sample_tokens(model, some, folder=None if folder is None else folder / name, **kept)
+        for name, some in (("train", training), ("test", test))
+    )
+    n_out = len(out) + len(out_of_test)
+    words = (
+        f"Heads trained on the frozen tokens of {len(first)} samples of {len(set(first.pids.tolist()))} identities; "
+        f"measured on {len(second)} samples of {len(set(second.pids.tolist()))} others"
+        f"{f'; {n_out} samples left out' if n_out else ''}."
+    )
+    return _summary(
+        model, first, {"test": second}, plan, (words, {"left_out": n_out}, start), progress=progress
+    )
+
+
+def _summary(
+    model: Model,
+    training: WorldTokens,
+    tests: Mapping[str, WorldTokens],
+    plan: AblationPlan,
+    about: tuple[str, Mapping[str, Any], float],
+    *,
+    progress: bool,
+) -> dict[str, Any]:
+    words, extra, start = about
+    found = run_ablation(model, [training], tests, plan, progress=progress)
+    settings = {
+        "words": f"{words} {plan.schedule.steps} steps, {plan.n_seeds} seeds, raw features, cosine.",
+        "model": model.provenance_items,
+        "plan": dataclasses.asdict(plan),
+        **extra,
+        "seconds": round(time.perf_counter() - start),
+    }
+    return as_json(found, settings)

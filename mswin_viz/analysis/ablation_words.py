@@ -1,0 +1,207 @@
+"""A stored ablation (`ablation_report.as_json`) as Markdown tables and as sentences that follow from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, row_words
+from mswin_viz.errors import DataError
+
+__all__ = ["HOPED", "brief", "full", "one_table", "sentences"]
+
+HOPED = 1.0
+"""Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
+_COLUMNS = {"three_together": "three together", "together": "all together"}
+_SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "test": "test split"}
+_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "="}
+
+Stored = Mapping[str, Any]
+
+
+def sentences(found: Stored) -> list[str]:
+    """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
+    _check(found)
+    said = [_against_plain(found), _against_controls(found)]
+    return [*said, *_hope(found), _meaning(found)]
+
+
+def full(found: Stored) -> str:
+    """Every split, row and column with intervals, then differences, costs, rule and sentences."""
+    _check(found)
+    lines = [f"{found['settings'].get('words', '')} mAP [95 % interval] / Rank-1, percent.".strip()]
+    for split in found["scores"]:
+        heading = _SPLITS.get(split, split)
+        lines += ["", f"**{heading[0].upper()}{heading[1:]}**", "", *_scores(found, split)]
+        lines += [
+            "",
+            "Difference in mAP to plain CLS, and of all windows to each row (▲ better, ▼ worse, = not told apart).",
+        ]
+        lines += ["", *_differences(found, split)]
+    lines += ["", *_costs(found), "", found["rule"], "", *sentences(found)]
+    return "\n".join(lines)
+
+
+def brief(found: Stored) -> str:
+    """`one_table` and `sentences`; for a README."""
+    return "\n".join([one_table(found), "", " ".join(sentences(found))])
+
+
+def one_table(found: Stored) -> str:
+    """One line for each row: cost, and the modalities together in every split."""
+    _check(found)
+    column, splits = found["columns"][-1], list(found["scores"])
+    heads = [f"{_SPLITS.get(s, s)}: mAP | to plain | Rank-1" for s in splits]
+    lines = [
+        f"{found['settings'].get('words', '')} {_column(column).capitalize()}; mAP and Rank-1 in percent, mAP with "
+        "its 95 % interval.",
+        "",
+        f"| | parameters | MMACs | {' | '.join(heads)} |",
+        "|---|---|---|" + "---|" * 3 * len(splits),
+    ]
+    for name, row in found["rows"].items():
+        cells = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
+        for split in splits:
+            cell = found["scores"][split][name][column]
+            minus = cell["mAP"].get("minus_plain")
+            cells += [
+                _interval(cell["mAP"]),
+                _change(minus) if minus else "",
+                f"{100 * cell['rank1']['mean']:.1f}",
+            ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _scores(found: Stored, split: str) -> list[str]:
+    columns = found["columns"]
+    lines = [f"| | {' | '.join(map(_column, columns))} |", "|---|" + "---|" * len(columns)]
+    for name, cells in found["scores"][split].items():
+        values = [f"{_interval(cells[c]['mAP'])} / {100 * cells[c]['rank1']['mean']:.1f}" for c in columns]
+        lines.append(f"| {row_words(name)} | {' | '.join(values)} |")
+    return lines
+
+
+def _differences(found: Stored, split: str) -> list[str]:
+    columns = found["columns"]
+    names = [f"{_column(c)}: minus plain | windows minus it" for c in columns]
+    lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * 2 * len(columns)]
+    for name, cells in found["scores"][split].items():
+        values = []
+        for column in columns:
+            cell = cells[column]["mAP"]
+            values += [
+                _change(cell[kind]) if kind in cell else "" for kind in ("minus_plain", "windows_minus")
+            ]
+        lines.append(f"| {row_words(name)} | {' | '.join(values)} |")
+    return lines
+
+
+def _costs(found: Stored) -> list[str]:
+    lines = [
+        "| | parameters | MMACs of an image | time / encode time | MiB of results, 16 images | runs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"].values():
+        if "parameters" in row:
+            lines.append(
+                f"| {row['words']} | {row['parameters']:,} | {row['macs'] / 1e6:.1f} | {row['time_ratio']:.3f} | "
+                f"{row['memory'] / 2**20:.1f} | {row['runs'] if row['trained'] else 'untrained'} |"
+            )
+    return lines
+
+
+def _against_plain(found: Stored) -> str:
+    trained = [name for name, row in found["rows"].items() if row["trained"]]
+    told = [_verdict(cell) for name in trained for cell in _cells(found, name, "minus_plain")]
+    count = {words: told.count(words) for words in _SIGNS}
+    return (
+        f"Against plain CLS, the {len(trained)} trained heads are better in mAP in {count['better']} of {len(told)} "
+        f"comparisons, worse in {count['worse']}, and not told apart in {count['not told apart']}."
+    )
+
+
+def _against_controls(found: Stored) -> str:
+    present = [name for name in CONTROLS if name in found["rows"]]
+    if not present:
+        return "No control was run, so nothing can be said of windows."
+    pairs = list(zip(*(_cells(found, name, "windows_minus") for name in present), strict=True))
+    won = sum(all(_verdict(c) == "better" for c in cells) for cells in pairs)
+    lost = sum(any(_verdict(c) == "worse" for c in cells) for cells in pairs)
+    return (
+        f"Against {'both controls' if len(present) > 1 else 'the control'} of their size without windows, the windows "
+        f"are better in mAP in {won} of {len(pairs)} comparisons; a control is better in {lost}, and in "
+        f"{len(pairs) - won - lost} neither can be said."
+    )
+
+
+def _hope(found: Stored) -> list[str]:
+    said, column = [], found["columns"][-1]
+    for split, by_row in found["scores"].items():
+        cell = by_row[found["reference"]][column]
+        gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
+        reached = all(100 * some["mean"] >= HOPED and some["verdict"] == "better" for some in gains.values())
+        words = " and ".join(
+            f"{100 * some['mean']:+.1f} {name} ({some['verdict']})" for name, some in gains.items()
+        )
+        said.append(
+            f"{_SPLITS.get(split, split).capitalize()}, {_column(column)}: {row_words(found['reference'])} change plain "
+            f"CLS by {words}; the gain of 1 to 2 points in both that was hoped for is {'reached' if reached else 'not reached'}."
+        )
+    return said
+
+
+def _meaning(found: Stored) -> str:
+    present = [name for name in CONTROLS if name in found["rows"]]
+    cells = [[_verdict(c) for c in _cells(found, name, "windows_minus")] for name in present]
+    pairs = list(zip(*cells, strict=True))
+    won = sum(all(words == "better" for words in pair) for pair in pairs)
+    if pairs and won == len(pairs):
+        return "What the windows find is not found without them: the order of the patches carries something here."
+    if won:
+        return f"Windows find something that heads without them do not in {won} of {len(pairs)} comparisons only."
+    if pairs and all("worse" in pair for pair in pairs):
+        return (
+            "What a trained head gains here is no merit of windows: everywhere a head of their size that sees none "
+            "does better."
+        )
+    return (
+        "Nothing here speaks for windows: in no comparison do they do better than every control. Where no "
+        "difference is told, a small one may still be there."
+    )
+
+
+def _cells(found: Stored, name: str, kind: str) -> list[Stored]:
+    return [by_row[name][c]["mAP"][kind] for by_row in found["scores"].values() for c in found["columns"]]
+
+
+def _verdict(cell: Stored) -> str:
+    return cell["verdict"]
+
+
+def _interval(cell: Stored) -> str:
+    return f"{100 * cell['mean']:.1f} [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]"
+
+
+def _change(cell: Stored) -> str:
+    mean, low, high = (_points(cell[name]) for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}] {_SIGNS[cell['verdict']]}"
+
+
+def _points(fraction: float) -> str:
+    """Percent with a sign; nothing is ever -0.0."""
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
+
+
+def _column(name: str) -> str:
+    return _COLUMNS.get(name, name)
+
+
+def _check(found: Stored) -> None:
+    keys: Sequence[str] = ("settings", "reference", "columns", "rows", "scores", "rule")
+    missing = [key for key in keys if key not in found]
+    if missing or PLAIN not in found["rows"] or found["reference"] not in found["rows"]:
+        raise DataError(
+            f"a stored ablation has {', '.join(keys)}, and rows for plain CLS and all windows: this one lacks "
+            f"{', '.join(missing) or 'such a row'}; write one with `mswin-viz ablate --out FILE.json`"
+        )

@@ -1,0 +1,131 @@
+"""Trains the add-on on a data set's tokens, with identities held out for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mswin_viz.analysis.validation import head_features, held_out, retrieved, validation_map
+from mswin_viz.errors import OptionError
+from mswin_viz.model.heads import Head
+from mswin_viz.model.training import STANDARD_SCHEDULE, Progress, Schedule, TrainedAddon, Watch, train_addon
+from mswin_viz.model.worlds import WorldTokens, modality_classes
+
+__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file"]
+
+ADDONS = ("shared", "per")
+"""One add-on for all modalities, as the host model has it, or one for each."""
+
+
+@dataclass(frozen=True)
+class AddonPlan:
+    """How an add-on is trained.
+
+    Attributes
+    ----------
+    scales
+        Of its windows.
+    modality
+        One of `ADDONS`.
+    seed
+        Initial weights, batches, and who is held out.
+    validation
+        Fraction of the identities held out; 0 trains on all, to the end of the schedule.
+    schedule
+        How long and how fast.
+    """
+
+    scales: tuple[int, ...] = (4, 8, 16)
+    modality: str = "shared"
+    seed: int = 0
+    validation: float = 0.2
+    schedule: Schedule = STANDARD_SCHEDULE
+
+    def __post_init__(self) -> None:
+        if self.modality not in ADDONS:
+            raise OptionError(
+                f"modality must be one of {', '.join(ADDONS)}: got {self.modality!r}; choose one"
+            )
+        if not 0 <= self.validation < 1:
+            raise OptionError(
+                f"validation is a fraction of the identities, below 1: got {self.validation}; 0 for none"
+            )
+
+
+@dataclass(frozen=True)
+class FittedAddon:
+    """An add-on and its retrieval on the identities held out.
+
+    Attributes
+    ----------
+    name
+        ``"shared"``, or the modality it is for.
+    trained
+        Weights and log.
+    plain_mAP, enhanced_mAP
+        Of the held-out identities, before and after the add-on, all its modalities joined; NaN without validation.
+    """
+
+    name: str
+    trained: TrainedAddon
+    plain_mAP: float  # noqa: N815 (the field's name)
+    enhanced_mAP: float  # noqa: N815 (the field's name)
+
+
+def fit_addons(
+    world: WorldTokens,
+    plan: AddonPlan = AddonPlan(),
+    *,
+    state: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+    progress: bool = True,
+) -> tuple[FittedAddon, ...]:
+    """Train one add-on, or one for each modality.
+
+    Parameters
+    ----------
+    world
+        Tokens of the training split; its query and gallery play no part.
+    state
+        File to resume from; with one add-on for each modality, the modality's name is put into its name.
+    report
+        Told after every step.
+    """
+    worlds = {"shared": world}
+    if plan.modality == "per":
+        worlds = {name: replace(world, tokens={name: some}) for name, some in world.tokens.items()}
+    return tuple(
+        _fitted(name, some, plan, Watch(report=report, state=state_file(state, name)), progress=progress)
+        for name, some in worlds.items()
+    )
+
+
+def _fitted(name: str, world: WorldTokens, plan: AddonPlan, watch: Watch, *, progress: bool) -> FittedAddon:
+    held = np.zeros(len(world), bool)
+    if plan.validation:
+        held = held_out(world.pids, fraction=plan.validation, seed=plan.seed)
+        watch = replace(watch, validate=validation_map(world.part(held)))
+    tokens, labels = modality_classes([world.part(~held)])
+    trained = train_addon(
+        tokens, labels, scales=plan.scales, seed=plan.seed, schedule=plan.schedule, watch=watch,
+        progress=progress,
+    )  # fmt: skip
+    scores = (float("nan"), float("nan"))
+    if plan.validation:
+        head = Head(trained.addon, "patches")
+        scores = tuple(_joint_map(world.part(held), some) for some in (None, head))
+    return FittedAddon(name, trained, *scores)
+
+
+def _joint_map(world: WorldTokens, head: Head | None) -> float:
+    return retrieved(world, head_features(world, head)[-1]).mAP
+
+
+def state_file(state: Path | None, name: str) -> Path | None:
+    """Where the training of one add-on keeps its state."""
+    return (
+        state if state is None or name == "shared" else state.with_name(f"{state.stem}_{name}{state.suffix}")
+    )

@@ -1,0 +1,108 @@
+"""Plain against enhanced CLS in the full space: did the add-on move images of the same identity together?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.comparison_record import Comparison
+from mswin_viz.analysis.feature_spaces import linear_cka, neighbour_overlap, silhouettes
+from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign_flip
+from mswin_viz.analysis.projection_space import feature_pair
+from mswin_viz.analysis.retrieval import retrieval
+from mswin_viz.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["Comparison", "compare"]
+
+
+def compare(
+    plain: Float[np.ndarray, "image dim"],
+    enhanced: Float[np.ndarray, "image dim"],
+    pids: Sequence[int],
+    camids: Sequence[int],
+    *,
+    query: Sequence[int] | None = None,
+    gallery: Sequence[int] | None = None,
+    rule: str = "camera",
+    scenes: Sequence[int] | None = None,
+    ranks: Sequence[int] = (1, 5, 10),
+    k: int = 10,
+    draws: int = 2000,
+    flips: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
+
+    All measures are those of L2-normalised features in all dimensions; no map plays a part.
+
+    Parameters
+    ----------
+    plain, enhanced
+        CLS of the same images without and with the add-on.
+    pids, camids, query, gallery, rule, scenes, ranks
+        As in `retrieval`. Neighbour overlap, silhouettes and CKA are over all images.
+    k
+        Neighbours of the overlap; fewer, and said, where there are few images.
+    draws
+        Of the bootstrap over identities.
+    flips
+        Random sign patterns of the paired test, where there are too many to try all.
+    seed
+        Of draws and flips.
+
+    Raises
+    ------
+    ShapeError
+        If arrays do not fit, or there are fewer than two images.
+    OptionError
+        If an option is out of range.
+    """
+    a, b = feature_pair(plain, enhanced)
+    if min(draws, flips, k) < 1:
+        raise OptionError(f"draws, flips and k count from 1: got {draws}, {flips} and {k}")
+    if len(a) < 2:
+        raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
+    options = {"query": query, "gallery": gallery, "ranks": ranks, "rule": rule, "scenes": scenes}
+    before, after = (retrieval(some, pids, camids, **options) for some in (a, b))
+    pids = np.asarray(pids)
+    asked = np.arange(len(pids)) if query is None else np.asarray(query)
+    identities, sums, counts = _by_identity(before.per_query_ap, after.per_query_ap, pids[asked])
+    drawn = bootstrap_means(sums, counts, draws=draws, seed=seed) if len(counts) > 1 else None
+    values = (before.mAP, after.mAP, after.mAP - before.mAP)
+    intervals = [interval(value, None if drawn is None else drawn[:, at]) for at, value in enumerate(values)]
+    near = min(k, len(a) - 1)
+    said = f"Overlap of {k} neighbours was asked for; {len(a)} images allow {near}, which were used."
+    return Comparison(
+        before,
+        after,
+        identities,
+        counts,
+        sums[:, 0] / counts,
+        sums[:, 1] / counts,
+        *intervals,
+        sign_flip(sums[:, 2], counts, flips=flips, seed=seed),
+        near,
+        neighbour_overlap(a, b, k=near),
+        silhouettes(a, pids),
+        silhouettes(b, pids),
+        linear_cka(a, b),
+        pids,
+        asked,
+        (said,) if near < k else (),
+    )
+
+
+def _by_identity(
+    before: np.ndarray, after: np.ndarray, pids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Identities with an answered query; sums of plain, enhanced and changed AP over their queries; query counts."""
+    answered = ~np.isnan(before)
+    identities, of, counts = np.unique(pids[answered], return_inverse=True, return_counts=True)
+    columns = (before[answered], after[answered], (after - before)[answered])
+    sums = np.stack([np.bincount(of, weights=some, minlength=len(identities)) for some in columns], axis=1)
+    return identities, sums, counts

@@ -1,0 +1,179 @@
+"""The record of plain against enhanced CLS in the full space, and what its numbers mean in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.paired_statistics import Interval, PairedTest
+from mswin_viz.analysis.retrieval import RetrievalReport
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int
+
+__all__ = ["Comparison"]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Plain against enhanced features of the same ``n`` images; everything is measured in all dimensions.
+
+    Attributes
+    ----------
+    plain, enhanced
+        Retrieval with each; see `RetrievalReport`.
+    identities
+        Identities asked for that have a match, ``[i]``, ascending.
+    n_queries
+        Answered queries of each of them, ``[i]``.
+    plain_ap, enhanced_ap
+        Mean average precision of each identity's queries, ``[i]``, 0..1.
+    plain_interval, enhanced_interval, difference_interval
+        mAP of each and enhanced minus plain, with bootstrap intervals over identities.
+    test
+        Paired sign-flip test of the difference, over identities.
+    k
+        Neighbours of the overlap.
+    overlap
+        Of each image: fraction of its ``k`` nearest others that stay the same, ``[n]``, 0..1.
+    plain_silhouette, enhanced_silhouette
+        Of each image, by identity, cosine, ``[n]``, -1..1; NaN where an identity has one image.
+    cka
+        Linear CKA of both, 0..1: how similar the two spaces are.
+    pids
+        Identity of each image, ``[n]``.
+    query
+        Index of the image of each query, ``[q]``.
+    notes
+        What differs from what was asked for, in sentences.
+    """
+
+    plain: RetrievalReport
+    enhanced: RetrievalReport
+    identities: Int[np.ndarray, " identity"]
+    n_queries: Int[np.ndarray, " identity"]
+    plain_ap: Float[np.ndarray, " identity"]
+    enhanced_ap: Float[np.ndarray, " identity"]
+    plain_interval: Interval
+    enhanced_interval: Interval
+    difference_interval: Interval
+    test: PairedTest
+    k: int
+    overlap: Float[np.ndarray, " image"]
+    plain_silhouette: Float[np.ndarray, " image"]
+    enhanced_silhouette: Float[np.ndarray, " image"]
+    cka: float
+    pids: Int[np.ndarray, " image"]
+    query: Int[np.ndarray, " query"]
+    notes: tuple[str, ...]
+
+    @property
+    def change(self) -> Float[np.ndarray, " identity"]:
+        """Enhanced minus plain average precision of each identity, ``[i]``."""
+        return self.enhanced_ap - self.plain_ap
+
+    @property
+    def cmc_change(self) -> Mapping[int, float]:
+        """Rank -> enhanced minus plain CMC."""
+        return {rank: self.enhanced.cmc[rank] - self.plain.cmc[rank] for rank in self.plain.cmc}
+
+    @property
+    def verdict(self) -> str:
+        """``"better"`` or ``"worse"`` (enhanced, by mAP) if p < 0.05 and 0 is outside the interval; else
+        ``"cannot be told apart"``."""
+        found = self.difference_interval
+        if self.test.p < 0.05 and (found.low > 0 or found.high < 0):
+            return "better" if found.value > 0 else "worse"
+        return "cannot be told apart"
+
+    def sentences(self) -> list[str]:
+        """What each number says; the maps play no part in any of them."""
+        return [*self.notes, *_retrieval_words(self), *_space_words(self)]
+
+    def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A table of identities (``pid``, ``n_queries``, ``plain_ap``, ``enhanced_ap``, ``change``) and one of images.
+
+        The second is indexed by image and holds ``pid``, ``overlap``, ``plain_silhouette``,
+        ``enhanced_silhouette``, and of queries ``plain_ap``, ``enhanced_ap``, ``plain_first_match``,
+        ``enhanced_first_match`` (NaN elsewhere).
+        """
+        import pandas as pd
+
+        identities = pd.DataFrame(
+            {
+                "pid": self.identities,
+                "n_queries": self.n_queries,
+                "plain_ap": self.plain_ap,
+                "enhanced_ap": self.enhanced_ap,
+                "change": self.change,
+            }
+        )
+        images = pd.DataFrame(
+            {
+                "pid": self.pids,
+                "overlap": self.overlap,
+                "plain_silhouette": self.plain_silhouette,
+                "enhanced_silhouette": self.enhanced_silhouette,
+            }
+        )
+        for name, report in (("plain", self.plain), ("enhanced", self.enhanced)):
+            for column, values in (("ap", report.per_query_ap), ("first_match", report.first_match)):
+                images[f"{name}_{column}"] = np.nan
+                images.loc[self.query, f"{name}_{column}"] = values
+        return identities, images
+
+
+def _retrieval_words(found: Comparison) -> list[str]:
+    if len(found.identities) == 0:
+        return ["No query has a match in the gallery: retrieval cannot be measured."]
+    gap, test = found.difference_interval, found.test
+    up, down = int((found.change > 0).sum()), int((found.change < 0).sum())
+    kind = "all" if test.exact else "random"
+    words = [
+        f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, over {found.n_queries.sum()} queries of "
+        f"{len(found.identities)} identities; change {_points(gap.value)}" + _range(gap) + ".",
+        f"Average precision rose for {up} identities and fell for {down}.",
+        "Change of "
+        + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in found.cmc_change.items())
+        + ".",
+    ]
+    if np.isnan(gap.low):
+        return [*words, "One identity has no spread: no interval and no test."]
+    verdict = {
+        "better": "the enhanced features retrieve better than the plain ones",
+        "worse": "the enhanced features retrieve worse than the plain ones",
+    }.get(found.verdict, "with these identities the two cannot be told apart")
+    return [
+        *words,
+        f"Paired sign-flip test over identities ({kind} sign patterns, {test.patterns}): p = {test.p:.3g}; {verdict}.",
+    ]
+
+
+def _space_words(found: Comparison) -> list[str]:
+    before, after = (_mean(some) for some in (found.plain_silhouette, found.enhanced_silhouette))
+    return [
+        f"Of an image's {found.k} nearest others, {found.overlap.mean():.0%} stay the same (mean over images): how much "
+        "moved, not whether for the better.",
+        f"Mean silhouette by identity {before:.3f} plain, {after:.3f} enhanced (higher: identities tighter and "
+        "further apart; cameras are not told apart here).",
+        f"Linear CKA {found.cka:.3f}: how alike the two spaces are, not which is better.",
+    ]
+
+
+def _mean(values: np.ndarray) -> float:
+    measured = values[~np.isnan(values)]
+    return float(measured.mean()) if len(measured) else float("nan")
+
+
+def _points(change: float) -> str:
+    return f"{100 * change:+.1f} points"
+
+
+def _range(found: Interval) -> str:
+    if np.isnan(found.low):
+        return ""
+    return f" ({found.level:.0%} interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, bootstrap over identities)"

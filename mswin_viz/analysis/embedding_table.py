@@ -1,0 +1,348 @@
+"""Plain and enhanced CLS features of a data set: one row for each image, with what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from mswin_viz.data.images import MODALITIES, Crop, ImageSource
+from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError, ShapeError, StoppedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int
+
+    from mswin_viz.data.layouts import Sample
+    from mswin_viz.model.backbone import Model
+    from mswin_viz.model.tokens import Tokens
+
+__all__ = ["FEATURES", "EmbeddingTable", "Failure", "embed", "tokens_of"]
+
+FEATURES = ("plain", "enhanced")
+"""The CLS before and after the add-on."""
+_SHAPES = {
+    "sample": 1,
+    "modality": 1,
+    "pid": 1,
+    "camid": 1,
+    "scene": 1,
+    "split": 1,
+    "plain": 2,
+    "enhanced": 2,
+}
+_KNOWN = ("pid", "camid", "scene", "split")
+_BAD = (ImageFileError, ImageError, OptionError)  # OptionError: a camera the weights have no row for
+
+
+class Failure(NamedTuple):
+    """An image that has no row, and why."""
+
+    path: Path | Crop
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingTable:
+    """One row for each image that could be embedded, or, after :meth:`concatenated`, for each sample.
+
+    Attributes
+    ----------
+    sample
+        Index of the row's sample among the samples given to :func:`embed`, ``[n]``.
+    modality
+        ``"RGB"``, ``"NI"``, ``"TI"``, or several joined with ``+``, ``[n]``.
+    pid, camid, scene
+        Identity, camera and scene, ``[n]``; -1 where not known.
+    split
+        ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``, ``[n]``; empty where not known.
+    files
+        Modality -> file of each row.
+    plain, enhanced
+        CLS features before and after the add-on, ``[n, D]`` float32, not normalised; equal without an add-on.
+    failed
+        Images without a row, and why.
+    is_equalised
+        Whether each modality was brought to unit length before it was joined to the others.
+    """
+
+    sample: Int[np.ndarray, " row"]
+    modality: np.ndarray
+    pid: Int[np.ndarray, " row"]
+    camid: Int[np.ndarray, " row"]
+    scene: Int[np.ndarray, " row"]
+    split: np.ndarray
+    files: tuple[Mapping[str, Path | Crop], ...]
+    plain: Float[np.ndarray, "row dim"]
+    enhanced: Float[np.ndarray, "row dim"]
+    failed: tuple[Failure, ...] = ()
+    is_equalised: bool = False
+
+    def __post_init__(self) -> None:
+        n_rows = len(self.files)
+        for name, n_axes in _SHAPES.items():
+            shape = np.shape(getattr(self, name))
+            if len(shape) != n_axes or shape[0] != n_rows:
+                raise ShapeError(
+                    f"a table has one entry for each of its {n_rows} rows: got {name} of shape {shape}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{len(self.rows(name))} {name}" for name in self.modalities)
+        bad = f", {len(self.failed)} images failed" if self.failed else ""
+        return f"EmbeddingTable({len(self)} rows: {kinds}; dim {self.plain.shape[1]}{bad})"
+
+    def __getitem__(self, rows: Sequence[int] | slice | np.ndarray) -> EmbeddingTable:
+        """A table of some rows, in that order."""
+        if np.ndim(rows) == 0 and not isinstance(rows, slice):
+            raise OptionError(
+                f"a table is cut by a slice or several rows: got {rows!r}; use table[[{rows!r}]]"
+            )
+        at = np.arange(len(self))[rows]
+        columns = {name: getattr(self, name)[at] for name in _SHAPES}
+        files = tuple(self.files[row] for row in at)
+        return EmbeddingTable(**columns, files=files, failed=self.failed, is_equalised=self.is_equalised)
+
+    @property
+    def path(self) -> tuple[Path | Crop, ...]:
+        """The file (or part of one) of each row; of joined modalities the first one's."""
+        return tuple(next(iter(files.values())) for files in self.files)
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """The values of :attr:`modality` that occur, in the order of the rows."""
+        return tuple(dict.fromkeys(self.modality.tolist()))
+
+    def rows(self, modality: str) -> Int[np.ndarray, " some"]:
+        """Positions of the rows of one modality, or of a joint one such as ``"RGB+NI+TI"``."""
+        return np.flatnonzero(self.modality == modality)
+
+    def row_of(self, sample: int, modality: str) -> int:
+        """Position of a sample's row; -1 where it has none."""
+        found = np.flatnonzero((self.sample == sample) & (self.modality == modality))
+        return int(found[0]) if len(found) else -1
+
+    def unit(self, feature: str) -> Float[np.ndarray, "row dim"]:
+        """Features of unit length, float64, kept; a row without a direction is NaN.
+
+        Raises
+        ------
+        OptionError
+            If ``feature`` is not one of ``FEATURES``.
+        """
+        if feature not in FEATURES:
+            raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
+        return self._units[feature]
+
+    def concatenated(
+        self, modalities: Sequence[str] = MODALITIES, *, equalised: bool = False
+    ) -> EmbeddingTable:
+        """One row for each sample that has all of some modalities, their features joined in that order.
+
+        Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its
+        kin), so that a modality with longer features has more say.
+
+        Parameters
+        ----------
+        modalities
+            Which, in order.
+        equalised
+            Bring each modality to unit length first, so that all have the same say. Named in :attr:`is_equalised`.
+
+        Raises
+        ------
+        OptionError
+            If there is no modality, or one twice.
+        DataError
+            If no sample has all of them.
+        """
+        if not modalities or len(set(modalities)) < len(modalities):
+            raise OptionError(f"modalities to join are named once each: got {tuple(modalities)}")
+        found = [{int(self.sample[row]): row for row in self.rows(name)} for name in modalities]
+        shared = [sample for sample in found[0] if all(sample in rows for rows in found)]
+        if not shared:
+            raise DataError(
+                f"a joint row needs a sample with all of {', '.join(modalities)}: got {self!r}; choose "
+                "modalities that occur together"
+            )
+        at = [[rows[sample] for sample in shared] for rows in found]
+        joint = {
+            name: np.concatenate([_scaled(getattr(self, name)[rows], equalised) for rows in at], axis=1)
+            for name in FEATURES
+        }
+        files = tuple(
+            {k: v for row in rows for k, v in self.files[row].items()} for rows in zip(*at, strict=True)
+        )
+        about = {name: getattr(self, name)[at[0]] for name in ("sample", *_KNOWN)}
+        kind = np.full(len(shared), "+".join(modalities))
+        return EmbeddingTable(
+            **about, **joint, modality=kind, files=files, failed=self.failed, is_equalised=equalised
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Everything but the features, one line for each row; the index is the row's position."""
+        import pandas as pd  # slow to import, and not needed to rank
+
+        columns = {name: getattr(self, name) for name in ("sample", "modality", *_KNOWN)}
+        return pd.DataFrame(columns | {"path": [str(path) for path in self.path]})
+
+    @cached_property
+    def _units(self) -> dict[str, np.ndarray]:
+        return {name: _normalised(getattr(self, name)) for name in FEATURES}
+
+
+def embed(
+    model: Model,
+    samples: Sequence[Sample],
+    *,
+    modalities: Sequence[str] = MODALITIES,
+    batch_size: int = 32,
+    progress: bool = True,
+    stop: Callable[[], bool] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> EmbeddingTable:
+    """Embed every image of some samples, a batch at a time; patch tokens are not kept.
+
+    An image that cannot be read, does not fit the model, or gets no finite feature has no row, takes no other
+    image with it, and is listed in ``failed``.
+
+    Parameters
+    ----------
+    model, samples
+        What embeds, and what is embedded.
+    modalities
+        Which images of each sample; those it does not have are passed over.
+    batch_size
+        Images in one pass.
+    progress
+        Show a bar.
+    stop
+        Asked before each batch; true ends the work.
+    report
+        Called after each batch with how many images are done, of how many.
+
+    Returns
+    -------
+    table
+        Rows modality by modality, in the samples' order.
+
+    Raises
+    ------
+    OptionError
+        If a modality or the batch size is none.
+    DataError
+        If there is no image to embed, or none that could be.
+    StoppedError
+        If ``stop`` said so.
+    """
+    unknown = [name for name in modalities if name not in MODALITIES]
+    if unknown or not modalities or batch_size < 1:
+        raise OptionError(
+            f"modalities are some of {', '.join(MODALITIES)} and batch_size is at least 1: got "
+            f"{tuple(modalities)} and {batch_size}"
+        )
+    wanted = [(at, name) for name in modalities for at, some in enumerate(samples) if name in some.images]
+    if not wanted:
+        raise DataError(
+            f"embedding needs at least one {' or '.join(modalities)} image: got none in {len(samples)} samples"
+        )
+    parts: list[_Part] = []
+    with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not progress) as bar:
+        for start in range(0, len(wanted), batch_size):
+            batch = wanted[start : start + batch_size]
+            if stop is not None and stop():
+                raise StoppedError(f"embedding was stopped after {start} of {len(wanted)} images")
+            parts.append(_embedded(model, samples, batch))
+            bar.update(len(batch))
+            if report is not None:
+                report(start + len(batch), len(wanted))
+    return _table(samples, parts)
+
+
+def tokens_of(model: Model, images: Sequence[ImageSource], kinds: Sequence[tuple[str, int]]) -> Tokens:
+    """Tokens of images as every row of a table is made; ``kinds`` holds each one's modality and camera number.
+
+    The one place that hands modality and camera to the model: only to weights that ask for them.
+
+    Raises
+    ------
+    OptionError
+        If the weights hold a camera embedding without a row for a camera.
+    """
+    asked = [model.encode_options(*kind) for kind in kinds]
+    options = {name: [one[name] for one in asked] for name in asked[0]}
+    return model.encode(images, batch_size=len(images), progress=False, **options)
+
+
+class _Part(NamedTuple):
+    """Rows of one batch: (sample, modality), features; and what failed."""
+
+    rows: list[tuple[int, str]]
+    plain: np.ndarray
+    enhanced: np.ndarray
+    failed: list[Failure]
+
+
+def _embedded(model: Model, samples: Sequence[Sample], batch: Sequence[tuple[int, str]]) -> _Part:
+    rows, shown, failed = [], [], []
+    for at, name in batch:
+        try:
+            model.encode_options(name, samples[at].camid)
+            shown.append(model.displayed(samples[at].images[name]))
+        except _BAD as problem:
+            failed.append(Failure(samples[at].images[name], str(problem)))
+        else:
+            rows.append((at, name))
+    if not rows:
+        return _Part([], np.zeros((0, model.dim)), np.zeros((0, model.dim)), failed)
+    tokens = tokens_of(model, shown, [(name, samples[at].camid) for at, name in rows])
+    plain, enhanced = (some.cls.cpu().numpy() for some in (tokens, model.enhance(tokens)))
+    good = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
+    failed += [
+        Failure(samples[at].images[name], "the model gives it a feature that is not finite")
+        for (at, name), fine in zip(rows, good, strict=True)
+        if not fine
+    ]
+    kept = [row for row, fine in zip(rows, good, strict=True) if fine]
+    return _Part(kept, plain[good], enhanced[good], failed)
+
+
+def _table(samples: Sequence[Sample], parts: Sequence[_Part]) -> EmbeddingTable:
+    rows = [row for part in parts for row in part.rows]
+    failed = tuple(failure for part in parts for failure in part.failed)
+    if not rows:
+        raise DataError(
+            f"at least one image must be embedded: all {len(failed)} failed, the first because {failed[0].reason}"
+        )
+    order = sorted(range(len(rows)), key=lambda i: (MODALITIES.index(rows[i][1]), rows[i][0]))
+    owners = [samples[rows[i][0]] for i in order]
+    return EmbeddingTable(
+        sample=np.array([rows[i][0] for i in order]),
+        modality=np.array([rows[i][1] for i in order]),
+        pid=np.array([some.pid for some in owners]),
+        camid=np.array([some.camid for some in owners]),
+        scene=np.array([-1 if some.scene is None else some.scene for some in owners]),
+        split=np.array([some.split or "" for some in owners]),
+        files=tuple({rows[i][1]: samples[rows[i][0]].images[rows[i][1]]} for i in order),
+        plain=np.concatenate([part.plain for part in parts])[order].astype(np.float32),
+        enhanced=np.concatenate([part.enhanced for part in parts])[order].astype(np.float32),
+        failed=failed,
+    )
+
+
+def _normalised(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+    features = np.asarray(features, np.float64)
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, lengths, out=np.full_like(features, np.nan), where=lengths > 0)
+
+
+def _scaled(features: Float[np.ndarray, "row dim"], equalised: bool) -> Float[np.ndarray, "row dim"]:
+    return _normalised(features).astype(np.float32) if equalised else features

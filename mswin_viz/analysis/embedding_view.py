@@ -1,0 +1,218 @@
+"""Everything that the maps of a set of embeddings show: places, measures of the full space, and words for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.comparison import Comparison, compare
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.projection import Projection, project
+from mswin_viz.data.images import MODALITIES
+from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["COUPLING_WORDS", "SHOWN", "EmbeddingView", "ViewSettings", "chosen_rows", "embedding_view"]
+
+SHOWN = ("all", *MODALITIES, "together")
+"""Every image; those of one modality; or the samples that have all three, their features joined raw."""
+COUPLING_WORDS = (
+    "The two maps lie alike because the projection couples them: each image's two places attract each other. That "
+    "is for looking; whether the add-on helps is read from the measures only."
+)
+_PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
+_PROJECTING = 0.85  # part of the progress bar that the projection takes
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """What was asked of the maps and the measures.
+
+    Attributes
+    ----------
+    show
+        One of ``SHOWN``.
+    rule
+        What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
+    coupling, perplexity, seed
+        Of :func:`mswin_viz.analysis.projection.project`.
+    """
+
+    show: str = "all"
+    rule: str = "camera"
+    coupling: float = 0.05
+    perplexity: float = 30.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingView:
+    """Plain and enhanced embeddings of the same ``n`` rows on two maps, and their measures.
+
+    Attributes
+    ----------
+    table
+        The rows on the maps, ``n`` of them; copies of an image have been removed.
+    settings
+        What was asked for.
+    projection
+        Places, with their quality; row ``i`` of both maps is row ``i`` of ``table``.
+    comparisons
+        Modality -> plain against enhanced, over all rows of it, in the full space.
+    plain_ap, enhanced_ap
+        Average precision of each row, asked of the rows of its modality, ``[n]``; NaN where nothing right is left.
+    overlap
+        Fraction of each row's nearest others that stay the same, ``[n]``.
+    plain_silhouette, enhanced_silhouette
+        By identity, ``[n]``; NaN where an identity has one row.
+    notes
+        What could not be measured, and why.
+    """
+
+    table: EmbeddingTable
+    settings: ViewSettings
+    projection: Projection
+    comparisons: Mapping[str, Comparison]
+    plain_ap: Float[np.ndarray, " row"]
+    enhanced_ap: Float[np.ndarray, " row"]
+    overlap: Float[np.ndarray, " row"]
+    plain_silhouette: Float[np.ndarray, " row"]
+    enhanced_silhouette: Float[np.ndarray, " row"]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        return (
+            f"EmbeddingView({len(self)} rows, {self.settings.show}; measured: {', '.join(self.comparisons)})"
+        )
+
+    @property
+    def ap_change(self) -> Float[np.ndarray, " row"]:
+        """Enhanced minus plain average precision of each row, ``[n]``."""
+        return self.enhanced_ap - self.plain_ap
+
+    def sentences(self) -> list[str]:
+        """What the numbers say, modality by modality, and what the maps can and cannot show."""
+        measured = [
+            f"{name}: {sentence}"
+            for name, comparison in self.comparisons.items()
+            for sentence in comparison.sentences()
+        ]
+        return [*self.notes, *measured, *self.projection.sentences()]
+
+
+def embedding_view(
+    table: EmbeddingTable,
+    settings: ViewSettings | None = None,
+    *,
+    report: Callable[[float, str], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> EmbeddingView:
+    """Project the rows that are asked for, and compare plain and enhanced in the full space, by modality.
+
+    Parameters
+    ----------
+    table
+        From :func:`mswin_viz.analysis.embedding_table.embed`.
+    settings
+        What to show; every image if None.
+    report
+        Called with the fraction done and what is being done.
+    stop
+        Asked now and then; true ends the work.
+
+    Raises
+    ------
+    OptionError
+        If an option is not one of those on offer.
+    DataError, ShapeError
+        If no row is left, or there are too few for a map.
+    StoppedError
+        If ``stop`` said so.
+    """
+    settings = ViewSettings() if settings is None else settings
+    report = report or (lambda _done, _words: None)
+    rows = chosen_rows(table, settings.show)
+
+    def projecting(done: int, total: int) -> None:
+        report(_PROJECTING * done / max(total, 1), f"projecting {len(rows)} rows")
+
+    projection = project(
+        rows.plain, rows.enhanced, coupling=settings.coupling, perplexity=settings.perplexity,
+        seed=settings.seed, report=projecting, stop=stop,
+    )  # fmt: skip
+    if projection.stopped:
+        raise StoppedError("the projection was stopped before its end; there is no map")
+    measured = {name: np.full(len(rows), np.nan) for name in _PER_ROW}
+    comparisons, notes = {}, []
+    for at, modality in enumerate(rows.modalities):
+        report(_PROJECTING + (1 - _PROJECTING) * at / len(rows.modalities), f"comparing {modality}")
+        if stop is not None and stop():
+            raise StoppedError("the comparison was stopped before its end; there are no measures")
+        try:
+            comparisons[modality] = _compared(rows, modality, settings, measured)
+        except MswinVizError as problem:
+            notes.append(f"{modality} cannot be measured: {problem}")
+    report(1.0, "done")
+    kept = {name: values[projection.kept] for name, values in measured.items()}
+    return EmbeddingView(rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes))
+
+
+def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
+    """The rows that ``show`` asks for.
+
+    Raises
+    ------
+    OptionError
+        If ``show`` is not one of ``SHOWN``.
+    DataError
+        If there is no such row.
+    """
+    if show not in SHOWN:
+        raise OptionError(f"show must be one of {', '.join(SHOWN)}: got {show!r}")
+    if show == "together":
+        return table.concatenated(MODALITIES)
+    if show == "all":
+        return table
+    rows = table.rows(show)
+    if not len(rows):
+        raise DataError(
+            f"the table has no {show} row: it has {', '.join(table.modalities)}; show one of these"
+        )
+    return table[rows]
+
+
+def _compared(
+    rows: EmbeddingTable, modality: str, settings: ViewSettings, measured: dict[str, np.ndarray]
+) -> Comparison:
+    """Plain against enhanced in one modality; what it says of each row is written into ``measured``."""
+    own = rows.rows(modality)
+    part = rows[own]
+    pids, groups = _identities(part), _groups(part, settings.rule)
+    found = compare(part.plain, part.enhanced, pids, groups, seed=settings.seed)
+    measured["plain_ap"][own] = found.plain.per_query_ap
+    measured["enhanced_ap"][own] = found.enhanced.per_query_ap
+    for name in ("overlap", "plain_silhouette", "enhanced_silhouette"):
+        measured[name][own] = getattr(found, name)
+    return found
+
+
+def _identities(table: EmbeddingTable) -> Int[np.ndarray, " row"]:
+    """Identities; one that is not known is like no other."""
+    return np.where(table.pid >= 0, table.pid, -1 - np.arange(len(table)))
+
+
+def _groups(table: EmbeddingTable, rule: str) -> Int[np.ndarray, " row"]:
+    """Rows of one identity and one group are not asked of each other; what is not known is a group of its own."""
+    if rule not in ("camera", "scene", "none"):
+        raise OptionError(f"rule must be camera, scene or none: got {rule!r}")
+    alone = -1 - np.arange(len(table))
+    numbers = {"camera": table.camid, "scene": table.scene, "none": alone}[rule]
+    return np.where(numbers >= 0, numbers, alone)

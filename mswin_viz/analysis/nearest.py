@@ -1,0 +1,85 @@
+"""Nearest rows and ranks of rows, exact, a block of rows at a time: memory stays bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["nearest", "nearest_of_new", "nearest_with_distances", "ranks_of", "squared_distances"]
+
+_PAIRS = 4_000_000  # distances held at once
+
+
+def squared_distances(
+    a: Float[np.ndarray, "row dim"], b: Float[np.ndarray, "other dim"]
+) -> Float[np.ndarray, "row other"]:
+    """Squared Euclidean distances; at least 0."""
+    products = a @ b.T
+    products *= -2
+    products += np.einsum("ij,ij->i", a, a)[:, None]
+    products += np.einsum("ij,ij->i", b, b)
+    return np.maximum(products, 0, out=products)
+
+
+def nearest(points: Float[np.ndarray, "row dim"], k: int) -> Int[np.ndarray, "row k"]:
+    """Indices of the ``k`` nearest other rows of each row, nearest first (Euclidean)."""
+    return nearest_with_distances(points, k)[0]
+
+
+def nearest_with_distances(
+    points: Float[np.ndarray, "row dim"], k: int
+) -> tuple[Int[np.ndarray, "row k"], Float[np.ndarray, "row k"]]:
+    """The ``k`` nearest other rows of each row, nearest first, and their squared distances."""
+    return _joined([_smallest(block, k) for _, block in _blocks(points)])
+
+
+def nearest_of_new(
+    new: Float[np.ndarray, "new dim"], points: Float[np.ndarray, "row dim"], k: int
+) -> tuple[Int[np.ndarray, "new k"], Float[np.ndarray, "new k"]]:
+    """The ``k`` nearest rows of ``points`` to each new row, nearest first, and their squared distances."""
+    step = max(1, _PAIRS // len(points))
+    starts = range(0, len(new), step)
+    return _joined([_smallest(squared_distances(new[at : at + step], points), k) for at in starts])
+
+
+def ranks_of(
+    points: Float[np.ndarray, "row dim"], asked: Int[np.ndarray, "row k"]
+) -> Int[np.ndarray, "row k"]:
+    """Rank, from 1, of the asked rows among all others by distance to each row; equal distances share the best."""
+    ranks = np.empty(asked.shape, dtype=np.int64)
+    for start, block in _blocks(points):
+        values = np.take_along_axis(block, asked[start : start + len(block)], axis=1)
+        block.sort(axis=1)
+        for row, (ordered, wanted) in enumerate(zip(block, values, strict=True)):
+            ranks[start + row] = np.searchsorted(ordered, wanted) + 1
+    return ranks
+
+
+def _blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """First row of each block, and its squared distances to all rows, infinite to themselves."""
+    step = max(1, _PAIRS // len(points))
+    for start in range(0, len(points), step):
+        block = squared_distances(points[start : start + step], points)
+        rows = np.arange(len(block))
+        block[rows, start + rows] = np.inf
+        yield start, block
+
+
+def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _smallest(distances: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the ``k`` smallest of each row, in order (equal ones by column), and their values."""
+    if k < distances.shape[1]:
+        columns = np.sort(np.argpartition(distances, k - 1, axis=1)[:, :k], axis=1)
+    else:
+        columns = np.broadcast_to(np.arange(distances.shape[1]), distances.shape)
+    values = np.take_along_axis(distances, columns, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)

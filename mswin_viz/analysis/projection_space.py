@@ -1,0 +1,191 @@
+"""From two feature matrices to the space that both maps are computed in: checks, duplicates, one PCA."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from mswin_viz.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = [
+    "LEAST_IMAGES",
+    "DistinctPair",
+    "MapSpace",
+    "distinct",
+    "feature_pair",
+    "first_of_equals",
+    "map_space",
+    "unit_rows",
+    "used_perplexity",
+]
+
+LEAST_IMAGES = 5
+"""Distinct images that a map needs: with fewer, no perplexity above 1 fits."""
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctPair:
+    """Normalised features of the images that differ.
+
+    Attributes
+    ----------
+    plain, enhanced
+        ``[m, D]``, rows of length 1.
+    kept, place_of, removed, equals
+        As in `Projection`.
+    """
+
+    plain: Float[np.ndarray, "place dim"]
+    enhanced: Float[np.ndarray, "place dim"]
+    kept: Int[np.ndarray, " place"]
+    place_of: Int[np.ndarray, " image"]
+    removed: Int[np.ndarray, " duplicate"]
+    equals: Int[np.ndarray, " duplicate"]
+
+
+@dataclass(frozen=True, eq=False)
+class MapSpace:
+    """L2-normalised features in the components of one PCA of plain and enhanced together.
+
+    Attributes
+    ----------
+    plain, enhanced
+        Scores, ``[m, c]``.
+    centre
+        Mean of the normalised features, ``[D]``.
+    components
+        ``[c, D]``; None where the features are taken as they are.
+    """
+
+    plain: Float[np.ndarray, "place component"]
+    enhanced: Float[np.ndarray, "place component"]
+    centre: Float[np.ndarray, " dim"]
+    components: Float[np.ndarray, "component dim"] | None
+
+    def scores(self, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "image component"]:
+        """Where features lie in this space.
+
+        Raises
+        ------
+        ShapeError
+            If the width is another one, or a row has no direction.
+        """
+        if np.ndim(features) != 2 or np.shape(features)[1] != len(self.centre):
+            raise ShapeError(
+                f"the map was made of features of width {len(self.centre)}: got shape {np.shape(features)}"
+            )
+        centred = unit_rows(features, "new") - self.centre
+        return centred if self.components is None else centred @ self.components.T
+
+
+def feature_pair(
+    plain: np.ndarray, enhanced: np.ndarray
+) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
+    """Both matrices with rows of length 1, float64.
+
+    Raises
+    ------
+    ShapeError
+        If their shapes differ or are not ``[n, D]``, or a row is not finite or has no length.
+    """
+    if np.ndim(plain) != 2 or np.shape(plain) != np.shape(enhanced) or np.shape(plain)[1] < 2:
+        raise ShapeError(
+            "plain and enhanced features must be [n, D >= 2], the same images in the same rows: got "
+            f"{np.shape(plain)} and {np.shape(enhanced)}"
+        )
+    return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
+
+
+def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]:
+    """Rows divided by their Euclidean length, float64.
+
+    Raises
+    ------
+    ShapeError
+        If a row is not finite or has no length.
+    """
+    features = np.asarray(features, dtype=np.float64)
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise ShapeError(
+            f"features must be finite and of some length, or they have no direction: got {len(bad)} {name} "
+            f"row(s) that are not, the first is row {bad[0]}; leave those images out"
+        )
+    return features / lengths
+
+
+def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
+    """Each image once: the first of those whose plain *and* enhanced features are equal as float32.
+
+    Raises
+    ------
+    ShapeError
+        As `feature_pair`.
+    """
+    a, b = feature_pair(plain, enhanced)
+    first = first_of_equals(plain, enhanced)
+    kept, place_of = np.unique(first, return_inverse=True)
+    removed = np.flatnonzero(first != np.arange(len(first)))
+    return DistinctPair(a[kept], b[kept], kept, place_of, removed, first[removed])
+
+
+def first_of_equals(plain: np.ndarray, enhanced: np.ndarray) -> Int[np.ndarray, " image"]:
+    """For each row, the first row whose plain *and* enhanced features are equal to its own, as float32."""
+    both = np.concatenate([np.asarray(plain, np.float32), np.asarray(enhanced, np.float32)], axis=1)
+    rows = np.ascontiguousarray(both + np.float32(0))  # -0 becomes 0
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+    return np.array([seen.setdefault(digest, at) for at, digest in enumerate(digests)], dtype=np.int64)
+
+
+def used_perplexity(asked: float, n_images: int) -> tuple[float, str | None]:
+    """The perplexity that so many images allow, (n - 1) / 3 at most, and a sentence if that is not what was asked.
+
+    Raises
+    ------
+    OptionError
+        If it is not above 1.
+    ShapeError
+        If there are too few images for any.
+    """
+    if not (np.isfinite(asked) and asked > 1):
+        raise OptionError(f"perplexity is a number of neighbours above 1: got {asked}")
+    if n_images < LEAST_IMAGES:
+        raise ShapeError(
+            f"a map needs at least {LEAST_IMAGES} images that differ: got {n_images}; add images"
+        )
+    most = (n_images - 1) / 3
+    if asked <= most:
+        return float(asked), None
+    return most, (
+        f"Perplexity {asked:g} was asked for; {n_images} images allow (n - 1) / 3 = {most:.4g}, which was used."
+    )
+
+
+def map_space(
+    plain: Float[np.ndarray, "place dim"], enhanced: Float[np.ndarray, "place dim"], *, pca: int | None
+) -> MapSpace:
+    """One space for both halves: a PCA fitted on the stack, where that leaves dimensions out.
+
+    Raises
+    ------
+    OptionError
+        If ``pca`` is below 2.
+    """
+    if pca is not None and pca < 2:
+        raise OptionError(f"pca is a number of components, at least 2, or None: got {pca}")
+    stack = np.concatenate([plain, enhanced])
+    centre, components = stack.mean(axis=0), None
+    if pca is not None and pca < min(stack.shape):
+        solver = "covariance_eigh" if len(stack) >= stack.shape[1] else "full"
+        components = PCA(pca, svd_solver=solver).fit(stack).components_
+    scores = stack - centre if components is None else (stack - centre) @ components.T
+    return MapSpace(scores[: len(plain)], scores[len(plain) :], centre, components)

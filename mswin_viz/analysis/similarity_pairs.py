@@ -1,0 +1,140 @@
+"""Cosines of pairs of images of the same and of different identities, before and after the add-on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.errors import OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Bool, Float, Int
+
+__all__ = ["MOST_PAIRS", "SimilarityPairs", "similarity_pairs"]
+
+MOST_PAIRS = 50_000
+"""Pairs of each kind and modality; where there are more, so many are drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class SimilarityPairs:
+    """Pairs of rows of one modality, with their cosines in both spaces.
+
+    Attributes
+    ----------
+    first, second
+        Rows of the table, ``[p]`` each.
+    modality
+        Of each pair, ``[p]``.
+    same
+        Whether both rows have the same identity, ``[p]``.
+    plain, enhanced
+        Cosines, ``[p]``.
+    is_sample
+        Whether pairs were drawn at random because there are too many.
+    """
+
+    first: Int[np.ndarray, " pair"]
+    second: Int[np.ndarray, " pair"]
+    modality: np.ndarray
+    same: Bool[np.ndarray, " pair"]
+    plain: Float[np.ndarray, " pair"]
+    enhanced: Float[np.ndarray, " pair"]
+    is_sample: bool
+
+    def gap(self, modality: str) -> tuple[float, float]:
+        """Mean cosine of same minus different pairs, plain and enhanced; NaN where a kind has no pair."""
+        own = self.modality == modality
+        return tuple(
+            _mean(values[own & self.same]) - _mean(values[own & ~self.same])
+            for values in (self.plain, self.enhanced)
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One line for each pair and space: modality, identity (same or different), feature, cosine."""
+        import pandas as pd  # slow to import, and not needed to measure
+
+        wide = {
+            "modality": self.modality,
+            "identity": np.where(self.same, "same", "different"),
+            "plain": self.plain,
+            "enhanced": self.enhanced,
+        }
+        return pd.DataFrame(wide).melt(["modality", "identity"], var_name="feature", value_name="cosine")
+
+
+def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int = 0) -> SimilarityPairs:
+    """Cosines of pairs within each modality; rows whose identity is not known are left out.
+
+    Parameters
+    ----------
+    table
+        Whose rows are paired.
+    rule
+        ``"camera"`` leaves out pairs of one identity and one known camera, ``"scene"`` of one scene, ``"none"`` none.
+    seed
+        Of the draw, where there are more than ``MOST_PAIRS`` of a kind.
+
+    Raises
+    ------
+    OptionError
+        If ``rule`` is none of these.
+    """
+    if rule not in ("camera", "scene", "none"):
+        raise OptionError(f"rule must be camera, scene or none: got {rule!r}")
+    rng, found, drawn = np.random.default_rng(seed), [], False
+    for modality in table.modalities:
+        rows = table.rows(modality)
+        rows = rows[table.pid[rows] >= 0]
+        for pairs in (_same(table, rows, rule), _different(table, rows, rng)):
+            drawn |= len(pairs) > MOST_PAIRS
+            if len(pairs) > MOST_PAIRS:
+                pairs = pairs[np.sort(rng.choice(len(pairs), MOST_PAIRS, replace=False))]
+            found.append(pairs)
+    first, second = np.concatenate(found).T if found else np.zeros((2, 0), int)
+    cosines = [_cosines(table.unit(name), first, second) for name in ("plain", "enhanced")]
+    return SimilarityPairs(
+        first, second, table.modality[first], table.pid[first] == table.pid[second], *cosines, drawn
+    )
+
+
+def _same(table: EmbeddingTable, rows: np.ndarray, rule: str) -> Int[np.ndarray, "pair 2"]:
+    """Every pair of one identity that the rule does not leave out."""
+    groups = {"camera": table.camid, "scene": table.scene, "none": np.full(len(table), -1)}[rule]
+    parts = [np.zeros((0, 2), int)]
+    for pid in np.unique(table.pid[rows]):
+        own = rows[table.pid[rows] == pid]
+        a, b = np.triu_indices(len(own), 1)
+        pairs = np.stack([own[a], own[b]], axis=1)
+        left_out = (groups[pairs[:, 0]] == groups[pairs[:, 1]]) & (groups[pairs[:, 0]] >= 0)
+        parts.append(pairs[~left_out])
+    return np.concatenate(parts)
+
+
+def _different(
+    table: EmbeddingTable, rows: np.ndarray, rng: np.random.Generator
+) -> Int[np.ndarray, "pair 2"]:
+    """Pairs of different identities: every one while they are few, else more than enough drawn at random."""
+    if len(rows) * (len(rows) - 1) // 2 <= 4 * MOST_PAIRS:
+        a, b = np.triu_indices(len(rows), 1)
+    else:
+        a, b = rng.integers(0, len(rows), (2, 4 * MOST_PAIRS))
+    pairs = np.stack([rows[a], rows[b]], axis=1)
+    return pairs[table.pid[pairs[:, 0]] != table.pid[pairs[:, 1]]]
+
+
+def _cosines(unit: np.ndarray, first: np.ndarray, second: np.ndarray) -> Float[np.ndarray, " pair"]:
+    step = 20_000  # pairs at once: whole matrices of rows are large
+    parts = [
+        np.einsum("ij,ij->i", unit[first[at : at + step]], unit[second[at : at + step]])
+        for at in range(0, len(first), step)
+    ]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

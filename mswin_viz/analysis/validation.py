@@ -1,0 +1,71 @@
+"""How well a head retrieves: the score training validates by, and who is held out for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.retrieval import RetrievalReport, retrieval
+from mswin_viz.errors import OptionError
+from mswin_viz.model.heads import Head, enhanced_features
+from mswin_viz.model.worlds import WorldTokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
+__all__ = ["head_features", "held_out", "retrieved", "validation_map"]
+
+
+def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bool[np.ndarray, " image"]:
+    """Which images are of identities set aside for validation: whole identities, drawn by the seed.
+
+    Raises
+    ------
+    OptionError
+        If ``fraction`` leaves fewer than two identities on either side.
+    """
+    pids = np.asarray(pids)
+    known = np.unique(pids)
+    n_held = round(fraction * len(known))
+    if not 2 <= n_held <= len(known) - 2:
+        raise OptionError(
+            f"validation and training need at least two identities each: {fraction:g} of {len(known)} holds out "
+            f"{n_held}; choose another fraction, or train without validation"
+        )
+    return np.isin(pids, np.random.default_rng(seed).choice(known, n_held, replace=False))
+
+
+def validation_map(world: WorldTokens, *, joined: bool = True) -> Callable[[Head | None], float]:
+    """A score for training: mAP of enhanced features on these images; given None, of plain CLS.
+
+    Parameters
+    ----------
+    world
+        People who are not trained on.
+    joined
+        Of all modalities joined raw, as the host model ranks; else the mean of each modality's own, which has more
+        room above it where the modalities together find nearly everybody.
+    """
+
+    def score(head: Head | None) -> float:
+        features = head_features(world, head)
+        wanted = features[-1:] if joined else features[: len(world.tokens)]
+        return float(np.mean([retrieved(world, some).mAP for some in wanted]))
+
+    return score
+
+
+def head_features(world: WorldTokens, head: Head | None) -> list[np.ndarray]:
+    """Features of each modality, then, where there are several, of all joined raw; plain CLS without a head."""
+    each = [
+        tokens.cls.cpu().numpy() if head is None else enhanced_features(head, tokens)
+        for tokens in world.tokens.values()
+    ]
+    return [*each, np.concatenate(each, axis=1)] if len(each) > 1 else each
+
+
+def retrieved(world: WorldTokens, features: np.ndarray) -> RetrievalReport:
+    """Retrieval by the world's own query, gallery and camera (or scene) rule."""
+    return retrieval(features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,))

@@ -1,0 +1,53 @@
+"""Command line: everything ``mswin-viz`` can do, and how errors are shown."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mswin_viz.cli import data, measuring, training
+from mswin_viz.errors import MswinVizError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="See what a CLIP image encoder, and a sliding-window module on top of it, look at.",
+)
+for name, command in {
+    "doctor": data.doctor,
+    "samples": data.samples,
+    "evaluate": measuring.evaluate,
+    "ablate": measuring.ablate,
+    "controls": measuring.controls,
+    "train": training.train,
+    "train-embedded": training.train_embedded,
+}.items():
+    app.command(name)(command)
+
+
+@app.command()
+def lab(notebook: Annotated[str, typer.Argument(help="A notebook to open.")] = "") -> None:
+    """Open JupyterLab."""
+    jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which(
+        "jupyter-lab"
+    )
+    if jupyter is None:
+        raise typer.BadParameter("JupyterLab is not installed beside this Python; pip install jupyterlab")
+    raise typer.Exit(subprocess.call([jupyter, *([notebook] if notebook else [])]))
+
+
+def main() -> None:
+    """Run the command line; our own errors are one line, not a traceback."""
+    try:
+        app()
+    except MswinVizError as problem:
+        typer.secho(f"{type(problem).__name__}: {problem}", err=True, fg="red")
+        raise SystemExit(1) from None

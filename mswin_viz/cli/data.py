@@ -1,0 +1,79 @@
+"""Commands about data sets and the installation: ``samples`` and ``doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["doctor", "samples"]
+
+
+def samples(
+    out: Path,
+    identities: Annotated[int, typer.Option(help="How many people.")] = 24,
+    cameras: Annotated[int, typer.Option(help="Cameras, at most 4.")] = 4,
+    shots: Annotated[int, typer.Option(help="Shots of each person in each camera.")] = 2,
+    seed: Annotated[int, typer.Option(help="World number.")] = 0,
+    look_alikes: Annotated[
+        bool, typer.Option("--look-alikes", help="Groups of four who differ in one small thing.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also draw a contact sheet of the first 32 people into this file.")
+    ] = None,
+) -> None:
+    """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
+    from mswin_viz.data.contact_sheet import contact_sheet
+    from mswin_viz.data.layouts import samples as read_samples
+    from mswin_viz.data.sample_files import write_samples
+
+    root = write_samples(
+        out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
+    )
+    typer.echo(f"{identities * cameras * shots} shots in three modalities: {root}")
+    if sheet is not None:
+        each, found = cameras * shots, read_samples(root)
+        contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))]).save(sheet)
+        typer.echo(f"contact sheet of the first people: {sheet}")
+
+
+def doctor(
+    data: Annotated[Path | None, typer.Option(help="Open and check every image of this data set.")] = None,
+    layout: Annotated[str, typer.Option(help="As in samples(): auto, rgbnt201, and so on.")] = "auto",
+    every: Annotated[
+        bool, typer.Option("--all", help="List every file with a problem, not ten of each kind.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Threads that open files.")] = 4,
+) -> None:
+    """Say what is installed, what it runs on and which weights are here; check a data set. Exit code 1 on problems."""
+    from rich.console import Console
+
+    from mswin_viz.data.layouts import scan
+    from mswin_viz.data.report import MOST_PATHS, tables
+    from mswin_viz.data.verification import verify
+    from mswin_viz.model.environment import available_weights, devices, versions
+
+    console, found = Console(), versions()
+    weights = available_weights()
+    for title, rows in {"versions": found, "devices": devices(), "weights": weights}.items():
+        console.print(_two_columns(title, rows))
+    sound = "MISSING" not in " ".join([*found.values(), *weights.values()])
+    if data is not None:
+        report = verify(scan(data, layout), workers=workers)
+        for table in tables(report, most=None if every else MOST_PATHS):
+            console.print(table)
+        sound = sound and report.sound
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _two_columns(title: str, rows: dict[str, str]) -> object:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    table.add_column(style="cyan")
+    table.add_column(overflow="fold")
+    for name, words in rows.items():
+        table.add_row(name, words, style="red" if "MISSING" in words else "")
+    return table

@@ -1,0 +1,129 @@
+"""Commands that train: ``train`` and ``train-embedded``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from mswin_viz.cli.measuring import cores, whole_numbers
+from mswin_viz.errors import OptionError
+
+if TYPE_CHECKING:
+    from mswin_viz.analysis.addon_training import FittedAddon
+    from mswin_viz.model.backbone import Model
+    from mswin_viz.model.worlds import WorldTokens
+
+__all__ = ["train", "train_embedded"]
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="File for the add-on: .pth or .safetensors.")],
+    data: Annotated[Path | None, typer.Option(help="Data set; without it, people drawn for the run.")] = None,
+    model: Annotated[
+        str, typer.Option(help="As in load_model(): whose tokens it is trained on.")
+    ] = "embedded",
+    scales: Annotated[str, typer.Option(help="Window lengths, with commas.")] = "4,8,16",
+    modality: Annotated[str, typer.Option(help="shared: one add-on for all; per: one for each.")] = "shared",
+    seed: Annotated[int, typer.Option(help="Initial weights, batches, who is held out.")] = 0,
+    steps: Annotated[int, typer.Option(help="Batches of 16 identities x 4 images.")] = 300,
+    learning_rate: Annotated[float, typer.Option(help="Of AdamW; falls along a cosine.")] = 3.5e-4,
+    validation: Annotated[float, typer.Option(help="Fraction of identities held out; 0 for none.")] = 0.2,
+    patience: Annotated[int, typer.Option(help="Validations without a new best before it stops.")] = 6,
+    state: Annotated[Path | None, typer.Option(help="File to resume from; OUT.state if not given.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps tokens for the next run.")] = None,
+    people: Annotated[int, typer.Option(help="Without --data: how many are drawn, 5 shots each.")] = 300,
+    layout: Annotated[
+        str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
+    ] = "host",
+) -> None:
+    """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
+    from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
+    from mswin_viz.model.addon_files import KEY_LAYOUTS
+    from mswin_viz.model.backbone import load_model
+    from mswin_viz.model.training import Schedule
+
+    wanted = whole_numbers(scales, "scales")
+    if layout not in KEY_LAYOUTS:
+        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
+    schedule = Schedule(steps, learning_rate, patience=patience)
+    plan = AddonPlan(wanted, modality, seed, validation, schedule)
+    encoder, kept = load_model(model, addon=None), state or out.with_name(f"{out.name}.state")
+    world = _training_world(encoder, data, wanted, cache=cache, people=people)
+    typer.echo(
+        f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"
+    )
+    try:
+        fitted = fit_addons(world, plan, state=kept)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; the same command goes on from {kept}", err=True)
+        raise typer.Exit(130) from None
+    for one in fitted:
+        own = out if one.name == "shared" else out.with_name(f"{out.stem}_{one.name}{out.suffix}")
+        _written(one, own, layout)
+        if state is None:
+            state_file(kept, one.name).unlink()
+
+
+def _training_world(
+    model: Model, data: Path | None, scales: tuple[int, ...], *, cache: Path | None, people: int
+) -> WorldTokens:
+    from mswin_viz.analysis.sample_tokens import sample_tokens
+    from mswin_viz.data.crowds import Crowd
+    from mswin_viz.data.layouts import scan
+    from mswin_viz.model.worlds import world_tokens
+
+    if data is None:
+        world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
+        return world.part(np.arange(len(world)) % 8 < 5)
+    samples = scan(data).samples
+    training = [sample for sample in samples if sample.split == "train"]
+    if not training:
+        there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
+        typer.echo(f"{data} has no training split: training on all of it ({there})", err=True)
+    world, left_out = sample_tokens(model, training or samples, scales=scales, folder=cache)
+    for failure in left_out[:10]:
+        typer.echo(f"left out: {failure.path}: {failure.reason}", err=True)
+    if len(left_out) > 10:
+        typer.echo(f"left out: {len(left_out) - 10} more", err=True)
+    return world
+
+
+def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
+    from mswin_viz.model.addon_files import write_addon
+
+    write_addon(fitted.trained.addon, path, layout=layout)
+    log = fitted.trained.log
+    words = f"weights of step {log.best_step}{', stopped early' if log.stopped_early else ''}"
+    if not np.isnan(fitted.enhanced_mAP):
+        words += (
+            f"; mAP of held-out identities {100 * fitted.plain_mAP:.1f} with plain CLS, "
+            f"{100 * fitted.enhanced_mAP:.1f} with the add-on"
+        )
+    typer.echo(f"{path} ({fitted.name}): {words}")
+
+
+def train_embedded(
+    work: Annotated[
+        Path, typer.Argument(help="Folder for pictures, resumable state and the finished model.")
+    ],
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Training steps of the CLIP, the recipe's if not given; the schedules stretch with them."
+        ),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="bfloat16 as shipped, or float32: faster where there are no bfloat16 units.")
+    ] = "bfloat16",
+    device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
+) -> None:
+    """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
+    from mswin_viz.model.embedding import train_embedded_model
+    from mswin_viz.model.recipe import Recipe
+
+    recipe = Recipe(precision=precision)
+    folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
+    typer.echo(f"finished model: {folder}")

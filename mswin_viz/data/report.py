@@ -1,0 +1,178 @@
+"""What a data set holds and what is wrong with it, as a record and as tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mswin_viz.data.sample import SPLITS, Problem, PublishedCount, Sample, SplitCount
+
+__all__ = ["MOST_PATHS", "DataReport", "as_text", "tables"]
+
+MOST_PATHS = 10
+"""Files of one kind of problem that are listed unless all are asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class DataReport:
+    """What a data set holds and what is wrong with it; printing it shows both as tables.
+
+    Attributes
+    ----------
+    root
+        Where it was looked for.
+    layout
+        How it is laid out.
+    samples
+        Everything that can be used.
+    problems
+        Everything that cannot, or not as it is.
+    published
+        One entry for each split if the whole of a published set seems to be there, else none.
+    opened
+        How many image files were opened and read; 0 if only names were looked at.
+    """
+
+    root: Path
+    layout: str
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+    published: tuple[PublishedCount, ...] = ()
+    opened: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind of problem -> how often, the commonest first."""
+        return dict(Counter(problem.kind for problem in self.problems).most_common())
+
+    @property
+    def splits(self) -> tuple[SplitCount, ...]:
+        """What each split holds, in the order of `SPLITS`."""
+        names = sorted({s.split for s in self.samples}, key=lambda name: (*SPLITS, None).index(name))
+        return tuple(_counted(name, [s for s in self.samples if s.split == name]) for name in names)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong and published counts, where they apply, are matched."""
+        return not self.problems and all(count.matches for count in self.published)
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+
+def _counted(name: str | None, found: list[Sample]) -> SplitCount:
+    return SplitCount(
+        name or "-",
+        len({s.pid for s in found} - {-1}),
+        len(found),
+        sum(len(s.images) == 3 for s in found),
+        len({s.camid for s in found} - {-1}),
+        len({s.scene for s in found} - {None}),
+    )
+
+
+def tables(report: DataReport, *, most: int | None = MOST_PATHS) -> list[RenderableType]:
+    """What each split holds, whether that is what was published, and what is wrong with which file.
+
+    Parameters
+    ----------
+    most
+        Files listed of each kind of problem; None for all.
+    """
+    found: list[RenderableType] = [_splits(report)]
+    if report.published:
+        found += [_published(report), Text(_published_words(report))]
+    if report.problems:
+        found.append(_problems(report, most))
+    found.append(Text(_summary(report)))
+    return found
+
+
+def as_text(report: DataReport, *, width: int = 110) -> str:
+    """The tables as plain text."""
+    console = Console(file=StringIO(), width=width, force_terminal=False, force_jupyter=False)
+    for table in tables(report):
+        console.print(table)
+    return console.file.getvalue().rstrip()
+
+
+def _splits(report: DataReport) -> Table:
+    table = Table(title=f"{report.layout}: {report.root}", title_justify="left", title_style="bold")
+    table.add_column("split")
+    for heading in ("identities", "samples", "with all 3", "cameras", "scenes"):
+        table.add_column(heading, justify="right")
+    for row in report.splits:
+        numbers = (row.identities, row.samples, row.complete, row.cameras, row.scenes)
+        table.add_row(row.split, *(f"{number:,}" if number else "-" for number in numbers))
+    return table
+
+
+def _published(report: DataReport) -> Table:
+    table = Table(title="published counts: identities, samples", title_justify="left", title_style="bold")
+    for heading in ("split", "published", "found", ""):
+        table.add_column(heading, justify="left" if heading in ("split", "") else "right")
+    for row in report.published:
+        words = "match" if row.matches else "mismatch"
+        table.add_row(
+            row.split, f"{row.identities:,}, {row.samples:,}",
+            f"{row.found_identities:,}, {row.found_samples:,}", words,
+            style="" if row.matches else "red",
+        )  # fmt: skip
+    return table
+
+
+def _published_words(report: DataReport) -> str:
+    if all(row.matches for row in report.published):
+        return f"The counts of {report.layout} match those its authors published."
+    return (
+        f"The counts differ from those published for {report.layout}: this is a part of the set, a copy that is "
+        "not whole, or a set of one's own in its layout."
+    )
+
+
+def _problems(report: DataReport, most: int | None) -> Table:
+    table = Table(title="problems", title_justify="left", title_style="bold red")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("count", justify="right")
+    table.add_column("file", overflow="fold", ratio=3)
+    table.add_column("what", overflow="fold", ratio=2)
+    for kind, count in report.counts.items():
+        rows = [problem for problem in report.problems if problem.kind == kind]
+        for number, problem in enumerate(rows[:most]):
+            first = number == 0
+            table.add_row(
+                kind if first else "",
+                f"{count:,}" if first else "",
+                _place(problem, report),
+                _said(problem, report),
+            )
+        if most is not None and count > most:
+            table.add_row("", "", f"... and {count - most:,} more", "")
+        table.add_section()
+    return table
+
+
+def _place(problem: Problem, report: DataReport) -> Text:
+    """The file, relative to the data set where it lies inside."""
+    inside = problem.path.is_relative_to(report.root) and problem.path != report.root
+    return Text(str(problem.path.relative_to(report.root) if inside else problem.path))
+
+
+def _said(problem: Problem, report: DataReport) -> Text:
+    return Text(problem.detail.replace(f"{report.root}/", ""))
+
+
+def _summary(report: DataReport) -> str:
+    looked = (
+        f"{report.opened:,} image files were opened and read"
+        if report.opened
+        else "only names were looked at; `mswin-viz doctor --data` opens every file"
+    )
+    wrong = f"{len(report.problems):,} problems" if report.problems else "no problem found"
+    return f"{len(report.samples):,} samples can be used; {wrong}; {looked}."

@@ -1,0 +1,105 @@
+"""The record of one shot, and what may be wrong with the files of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mswin_viz.data.images import Crop
+
+__all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount"]
+
+SPLITS = ("train", "test", "query", "gallery")
+"""Names a split may have; in ``"test"`` every image both asks and answers, as in RGBNT201."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One shot of one person or vehicle, in up to three aligned modalities.
+
+    Attributes
+    ----------
+    pid, camid
+        Identity and camera number as the file name gives them; -1 where the layout knows none.
+    images
+        Modality name (``"RGB"``, ``"NI"``, ``"TI"``) to file, or to the part of a file that holds it.
+    caption
+        A sentence about the sample, where one is known.
+    scene
+        Scene number, where the layout has scenes (MSVR310, whose retrieval leaves out the query's own scene).
+    split
+        One of `SPLITS`; None where the layout knows none.
+    """
+
+    pid: int
+    camid: int
+    images: Mapping[str, Path | Crop]
+    caption: str | None = None
+    scene: int | None = None
+    split: str | None = None
+
+    @property
+    def name(self) -> str:
+        """File name of the first modality, without its ending."""
+        return next(iter(self.images.values())).stem
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with one file, or one row of a table.
+
+    Attributes
+    ----------
+    kind
+        ``"name does not parse"``, ``"missing modality"``, ``"duplicate"``, ``"corrupt image"``,
+        ``"row does not parse"``.
+    path
+        The file; for a missing one, where it should be.
+    detail
+        What was found, and what became of it.
+    """
+
+    kind: str
+    path: Path
+    detail: str
+
+
+@dataclass(frozen=True)
+class SplitCount:
+    """How much a split holds.
+
+    Attributes
+    ----------
+    split
+        One of `SPLITS`, or ``"-"`` where the layout knows none.
+    identities
+        Different known identities.
+    samples, complete
+        All samples, and those with all three modalities.
+    cameras, scenes
+        Different known ones.
+    """
+
+    split: str
+    identities: int
+    samples: int
+    complete: int
+    cameras: int
+    scenes: int
+
+
+@dataclass(frozen=True)
+class PublishedCount:
+    """What the authors of a set say a split holds, beside what is there."""
+
+    split: str
+    identities: int
+    samples: int
+    found_identities: int
+    found_samples: int
+
+    @property
+    def matches(self) -> bool:
+        """Whether both numbers are those published."""
+        return (self.identities, self.samples) == (self.found_identities, self.found_samples)

@@ -1,0 +1,56 @@
+"""Writes a trained add-on under the keys of the host model, so that it goes back into that code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from mswin_viz.errors import OptionError
+from mswin_viz.model.checkpoints import save_addon
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+
+__all__ = ["KEY_LAYOUTS", "write_addon"]
+
+_PREFIX = "BACKBONE.clip_multi_scale_extractor."
+KEY_LAYOUTS = ("host", "host-dropout", "bare")
+"""As the host model holds it, its last Linear named ``fusion.2``; the same with ``fusion.3`` (a Dropout lies
+between); the add-on's own keys alone."""
+
+
+def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: str = "host") -> None:
+    """Write an add-on; `load_addon` reads all layouts.
+
+    In the host model, ``model.load_state_dict(torch.load(path), strict=False)`` puts it in its place.
+
+    Parameters
+    ----------
+    path
+        Ending in ``.safetensors``, or in anything else for ``torch.save``.
+    layout
+        One of `KEY_LAYOUTS`.
+
+    Raises
+    ------
+    OptionError
+        If there is no such layout.
+    """
+    if layout not in KEY_LAYOUTS:
+        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
+    if layout == "bare":
+        save_addon(addon, path)
+        return
+    last = "fusion.3." if layout == "host-dropout" else "fusion.2."
+    holder = _Named({_PREFIX + k.replace("fusion.2.", last): v for k, v in addon.state_dict().items()})
+    save_addon(holder, path)
+
+
+class _Named(torch.nn.Module):
+    """Tensors under names with dots, for `save_addon`."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self._tensors = tensors
+
+    def state_dict(self, *args: object, **options: object) -> dict[str, torch.Tensor]:
+        return dict(self._tensors)

@@ -1,0 +1,112 @@
+"""What became of every key of a weight file: used, unused and why, missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import torch
+
+from mswin_viz.errors import WeightsError
+
+__all__ = ["LoadReport", "checked_fit"]
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True, eq=False)
+class LoadReport:
+    """Every key of a weight file, and every key it should have had.
+
+    Attributes
+    ----------
+    file
+        Its name.
+    used
+        Keys whose tensors are in the model.
+    unused
+        Key -> why it is not.
+    missing
+        Keys of the architecture that the file lacks and the model does without; a key it cannot do without is
+        an error.
+    """
+
+    file: str
+    used: tuple[str, ...]
+    unused: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unused", MappingProxyType(dict(self.unused)))
+
+    def taken(self, keys: Iterable[str]) -> LoadReport:
+        """The same report after more of the file's keys were used."""
+        new = set(keys) & set(self.unused)
+        rest = {key: why for key, why in self.unused.items() if key not in new}
+        return replace(self, used=(*self.used, *sorted(new)), unused=rest)
+
+    @property
+    def reasons(self) -> dict[str, tuple[str, ...]]:
+        """Reason -> the keys that are unused for it."""
+        found: dict[str, list[str]] = {}
+        for key, why in self.unused.items():
+            found.setdefault(why, []).append(key)
+        return {why: tuple(keys) for why, keys in found.items()}
+
+    @property
+    def summary(self) -> str:
+        """Counts in one line."""
+        why = "; ".join(f"{len(keys)} {reason}" for reason, keys in self.reasons.items())
+        unused = f"{len(self.unused)} unused ({why})" if self.unused else "none unused"
+        return f"{len(self.used)} keys used, {unused}, {len(self.missing) or 'none'} missing"
+
+    def __str__(self) -> str:
+        lines = [f"{self.file}: {len(self.used)} keys used"]
+        for why, keys in self.reasons.items():
+            lines += [f"unused, {why}: {len(keys)}", *(f"  {key}" for key in keys)]
+        lines += [f"missing: {len(self.missing)}", *(f"  {key}" for key in self.missing)]
+        return "\n".join([*lines, f"used: {len(self.used)}", *(f"  {key}" for key in self.used)])
+
+
+def checked_fit(
+    wanted: Mapping[str, Sequence[int]],
+    state: Mapping[str, torch.Tensor],
+    rule: str,
+    *,
+    unexpected: Iterable[str] = (),
+) -> None:
+    """Compare keys, shapes and kinds of tensor before anything is copied.
+
+    Parameters
+    ----------
+    wanted
+        Key -> shape.
+    state
+        What is there.
+    rule
+        The sentence that a refusal begins with.
+    unexpected
+        Keys that must not be there.
+
+    Raises
+    ------
+    WeightsError
+        With every problem named, the first few in full.
+    """
+    problems = [f"missing {key}" for key in wanted if key not in state]
+    problems += [f"unexpected {key}" for key in unexpected]
+    for key, shape in wanted.items():
+        if key in state:
+            problems += _problems(key, state[key], tuple(shape))
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise WeightsError(f"{rule}: {'; '.join(problems[:_SHOWN])}{more}")
+
+
+def _problems(key: str, value: torch.Tensor, shape: tuple[int, ...]) -> list[str]:
+    if tuple(value.shape) != shape:
+        return [f"{key} is {tuple(value.shape)}, not {shape}"]
+    if not value.is_floating_point():
+        return [f"{key} holds {str(value.dtype).removeprefix('torch.')} values, not floating-point ones"]
+    return [] if bool(value.float().isfinite().all()) else [f"{key} holds NaN or infinite values"]

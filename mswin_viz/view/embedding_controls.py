@@ -1,0 +1,111 @@
+"""The embedding explorer's controls: widgets and their layout, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.embedding_view import ViewSettings
+from mswin_viz.analysis.neighbours import RULES
+
+__all__ = ["COLOURS", "MapControls", "SettingControls", "map_controls", "setting_controls"]
+
+COLOURS = {
+    "identity": "identity",
+    "camera": "camera",
+    "modality": "modality",
+    "AP, plain": "plain_ap",
+    "AP, enhanced": "enhanced_ap",
+    "change of AP": "ap_change",
+}
+"""What points can be coloured by, in words."""
+_SHOWN = {
+    "every image": "all",
+    "RGB": "RGB",
+    "near infrared": "NI",
+    "thermal": "TI",
+    "the three together": "together",
+}
+_RULES = {"its own camera": "camera", "its own scene": "scene", "only itself": "none"}
+_LABEL = {"description_width": "initial"}
+
+
+@dataclass(frozen=True, eq=False)
+class SettingControls:
+    """What is computed: changes wait for the button."""
+
+    show: widgets.Dropdown
+    rule: widgets.Dropdown
+    coupling: widgets.BoundedFloatText
+    perplexity: widgets.BoundedFloatText
+    seed: widgets.BoundedIntText
+
+    @property
+    def settings(self) -> ViewSettings:
+        """What they ask for."""
+        return ViewSettings(
+            self.show.value, self.rule.value, self.coupling.value, self.perplexity.value, self.seed.value
+        )
+
+    def layout(self) -> widgets.Box:
+        """In one row."""
+        every = [self.show, self.rule, self.coupling, self.perplexity, self.seed]
+        return widgets.HBox(every, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+
+
+@dataclass(frozen=True, eq=False)
+class MapControls:
+    """How the maps are shown: changes show at once."""
+
+    colour: widgets.Dropdown
+    search: widgets.Combobox
+    morph: widgets.ToggleButton
+    arrows: widgets.Checkbox
+
+    def layout(self) -> widgets.Box:
+        """In one row."""
+        every = [self.colour, self.search, self.morph, self.arrows]
+        return widgets.HBox(every, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+
+
+def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingControls:
+    """Controls that stand at some settings."""
+    rules = {words: rule for words, rule in _RULES.items() if has_scenes or rule != "scene"}
+    assert set(rules.values()) <= set(RULES)
+    number = {"style": _LABEL, "layout": {"width": "136px"}}
+    return SettingControls(
+        _menu(_SHOWN, settings.show, "show", "mswin-show", width="190px"),
+        _menu(rules, settings.rule, "a query leaves out", "mswin-rule", width="240px"),
+        widgets.BoundedFloatText(
+            settings.coupling, min=0, max=10, step=0.01, description="coupling", **number
+        ).add_class("mswin-coupling"),
+        widgets.BoundedFloatText(
+            settings.perplexity, min=2, max=500, step=5, description="perplexity", **number
+        ).add_class("mswin-perplexity"),
+        widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
+    )
+
+
+def map_controls() -> MapControls:
+    """Controls of maps that show nothing yet."""
+    return MapControls(
+        _menu(COLOURS, "identity", "colour by", "mswin-map-colour", width="210px"),
+        widgets.Combobox(
+            placeholder="an identity, then Enter", description="search", continuous_update=False, style=_LABEL,
+            layout={"width": "220px"},
+        ).add_class("mswin-map-search"),
+        widgets.ToggleButton(
+            False, description="morph plain into enhanced", icon="exchange", layout={"width": "auto"}
+        ).add_class("mswin-map-morph"),
+        widgets.Checkbox(
+            True, description="arrows of the selection", indent=False, layout={"width": "auto"}
+        ).add_class("mswin-map-arrows"),
+    )  # fmt: skip
+
+
+def _menu(options: dict[str, str], value: str, name: str, css: str, *, width: str) -> widgets.Dropdown:
+    menu = widgets.Dropdown(
+        options=list(options.items()), value=value, description=name, style=_LABEL, layout={"width": width}
+    )
+    return menu.add_class(css)

@@ -1,0 +1,319 @@
+"""The embedding explorer: linked maps of plain and enhanced CLS, their measures, and the image behind each point."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+
+from mswin_viz.analysis.embedding_export import export
+from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
+from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import DataError, MswinVizError, OptionError
+from mswin_viz.model.backbone import Model
+from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
+from mswin_viz.view.embedding_figures import save_figures
+from mswin_viz.view.map_colours import Colouring, legend_html
+from mswin_viz.view.map_points import identity_name, map_colouring, map_points
+from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, MapPoints
+from mswin_viz.view.measure_table import measures_html, selection_html
+from mswin_viz.view.neighbour_strip import NeighbourStrip
+from mswin_viz.view.pictures import thumbnail
+from mswin_viz.view.point_panel import PointPanel
+from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.worker import Report, Stop, Worker
+
+__all__ = ["EmbeddingExplorer"]
+
+_EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
+
+
+class EmbeddingExplorer(widgets.VBox):
+    """Plain and enhanced embeddings side by side; a click on a point opens the image behind it.
+
+    What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
+    Colours, search, selection, arrows and morph follow at once.
+
+    Parameters
+    ----------
+    model
+        From :func:`mswin_viz.load_model`.
+    samples
+        Those of the table, in the same order; at least one.
+    table
+        Their embeddings, where they are at hand; else the button computes them.
+    view
+        Maps and measures that are at hand; else the button computes them.
+    modalities
+        Which images are embedded.
+    settings
+        Where the controls stand at first.
+
+    Attributes
+    ----------
+    table, view
+        What is on screen; None until it is computed.
+    maps, panel, strip
+        The maps, the heatmaps of the image, and its neighbours before and after; the maps are None at first.
+    settings, controls
+        The widgets, to be set from code.
+
+    Raises
+    ------
+    DataError
+        If there is no sample.
+    OptionError
+        If the table was made of other samples.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        samples: Sequence[Sample],
+        *,
+        table: EmbeddingTable | None = None,
+        view: EmbeddingView | None = None,
+        modalities: Sequence[str] = MODALITIES,
+        settings: ViewSettings | None = None,
+    ) -> None:
+        if not samples:
+            raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
+        self.model, self._samples, self._modalities = model, list(samples), tuple(modalities)
+        self.table, self.view = table, None
+        for some in (table, None if view is None else view.table):
+            self._check(some)
+        self._lock = threading.RLock()
+        first = settings or (ViewSettings() if view is None else view.settings)
+        has_scenes = any(sample.scene is not None for sample in self._samples)
+        self.settings, self.controls = setting_controls(first, has_scenes=has_scenes), map_controls()
+        self.worker = Worker(self._compute, name="embed, project and compare", css="mswin-embedding")
+        self.maps: LinkedMaps | None = None
+        self.panel = PointPanel(model)
+        self.strip: NeighbourStrip | None = None
+        super().__init__(self._children())
+        self.add_class("mswin-embeddings")
+        self._observe()
+        if view is not None:
+            self._show(view)
+
+    def __repr__(self) -> str:
+        return f"EmbeddingExplorer({len(self._samples)} samples, {self.view!r})"
+
+    def start(self) -> threading.Thread:
+        """Compute what the settings ask for, as the button does."""
+        return self.worker.start()
+
+    def open(self, row: int) -> None:
+        """Select one row of the maps, and open its image.
+
+        Raises
+        ------
+        OptionError
+            If there are no maps yet, or no such row.
+        """
+        if self.maps is None:
+            raise OptionError(
+                "a row is opened on maps: none have been computed yet; press the button, or call start()"
+            )
+        self.maps.selected = [row]
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write every figure (PNG and PDF) and every table (CSV and Parquet) of what is shown.
+
+        Raises
+        ------
+        OptionError
+            If there is nothing to save yet.
+        """
+        if self.view is None:
+            raise OptionError("there is nothing to save yet: press the button, or call start()")
+        written = export(self.view, folder, provenance=self.model.provenance)
+        return [*written, *save_figures(self.view, folder, provenance=self.model.provenance)]
+
+    # ---- parts ------------------------------------------------------------------------------
+
+    def _check(self, table: EmbeddingTable | None) -> None:
+        if table is not None and len(table) and int(table.sample.max()) >= len(self._samples):
+            raise OptionError(
+                f"a table is shown with the samples it was made of: it names sample {int(table.sample.max())}, got "
+                f"{len(self._samples)} samples"
+            )
+
+    def _children(self) -> list[widgets.Widget]:
+        names = ("measures", "legend", "selection", "message")
+        self._html = {name: widgets.HTML().add_class(f"mswin-embedding-{name}") for name in names}
+        self._folder = widgets.Text(
+            "embeddings",
+            description="folder",
+            style={"description_width": "initial"},
+            layout={"width": "240px"},
+        )
+        self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
+        self._save.add_class("mswin-embedding-save")
+        self._saved = widgets.HTML()
+        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0"})
+        self._strip_box = widgets.VBox()
+        side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
+        beside = widgets.HBox([self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px"})
+        self._below = widgets.VBox(
+            [
+                self._html["measures"],
+                self.controls.layout(),
+                beside,
+                self._strip_box,
+                widgets.HBox([self._folder, self._save, self._saved], layout={"flex_flow": "row wrap"}),
+            ],
+            layout={"display": "none"},
+        )
+        return [
+            widgets.HTML(badge_html(self.model.provenance_items)),
+            self.settings.layout(),
+            self.worker,
+            self._html["message"],
+            self._below,
+        ]
+
+    def _observe(self) -> None:
+        c = self.controls
+        c.colour.observe(lambda _change: self._colour(), "value")
+        c.search.observe(lambda change: self._search(change["new"]), "value")
+        c.morph.observe(lambda change: self._set_on_maps("is_morphed", change["new"]), "value")
+        c.arrows.observe(lambda change: self._set_on_maps("has_arrows", change["new"]), "value")
+        self._save.on_click(lambda _button: self._on_save())
+
+    # ---- computing --------------------------------------------------------------------------
+
+    def _compute(self, report: Report, stop: Stop) -> None:
+        begun = 0.0
+        settings = self.settings.settings
+        if self.table is None:
+            begun = _EMBEDDING
+
+            def embedding(done: int, total: int) -> None:
+                report(_EMBEDDING * done / total, f"embedding: {done} of {total} images")
+
+            self.table = embed(
+                self.model,
+                self._samples,
+                modalities=self._modalities,
+                progress=False,
+                stop=stop,
+                report=embedding,
+            )
+
+        def viewing(done: float, words: str) -> None:
+            report(begun + (1 - begun) * done, words)
+
+        self._show(embedding_view(self.table, settings, report=viewing, stop=stop))
+
+    # ---- display ----------------------------------------------------------------------------
+
+    def _show(self, view: EmbeddingView) -> None:
+        with self._lock:
+            self.view = view
+            points, colouring = map_points(view), map_colouring(view, self.controls.colour.value)
+            self.controls.morph.value = False
+            self.controls.search.options = [identity_name(pid) for pid in np.unique(view.table.pid)]
+            if self.maps is None or self.strip is None:
+                self._make(view, points, colouring)
+            else:
+                self.maps.show(points, colouring)
+                self.strip.replace(view.table)
+                self.strip.rule = view.settings.rule
+            self._html["measures"].value = measures_html(view)
+            failed = () if self.table is None else self.table.failed
+            lines = [f"{failure.path}: {failure.reason}" for failure in failed]
+            self._html["message"].value = message_html(lines)
+            self._say_colours(colouring)
+            self._on_selected()
+            self._below.layout.display = None
+
+    def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
+        """Maps and strip come with the first view: neither can show nothing."""
+        self.maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail, height=360)
+        self.maps.has_arrows = self.controls.arrows.value
+        self.strip = NeighbourStrip(
+            view.table, has_addon=self.model.addon is not None, rule=view.settings.rule
+        )
+        self.maps.observe(lambda _change: self._on_selected(), "selected")
+        self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
+        self._map_box.children = [self.maps, self._html["legend"], self._html["selection"]]
+        self._strip_box.children = [self.strip]
+
+    def _colour(self) -> None:
+        with self._lock:
+            if self.view is None or self.maps is None:
+                return
+            colouring = map_colouring(self.view, self.controls.colour.value)
+            self.maps.colour(colouring)
+            self._say_colours(colouring)
+
+    def _say_colours(self, colouring: Colouring) -> None:
+        words = next(words for words, name in COLOURS.items() if name == self.controls.colour.value)
+        self._html["legend"].value = legend_html(colouring, words)
+
+    # ---- reactions --------------------------------------------------------------------------
+
+    def _set_on_maps(self, name: str, value: bool) -> None:
+        if self.maps is not None:
+            setattr(self.maps, name, value)
+
+    def _search(self, wanted: str) -> None:
+        """Select every row of an identity, in both maps."""
+        wanted = wanted.strip()
+        if not wanted or self.view is None or self.maps is None:
+            return
+        found = [row for row, pid in enumerate(self.view.table.pid) if identity_name(pid) == wanted]
+        if found:
+            self.maps.selected = found
+        else:
+            self._html["selection"].value = message_html([f"No identity {wanted!r} is on the maps."])
+
+    def _on_selected(self) -> None:
+        with self._lock:
+            if self.view is None or self.maps is None or self.strip is None:
+                return
+            rows = list(self.maps.selected)
+            self._html["selection"].value = selection_html(self.view, rows, MOST_ARROWS)
+            if len(rows) == 1:
+                self.strip.row = rows[0]
+                self.panel.open(*self._image(rows[0]), rows=self._rows_of(rows[0]))
+
+    def _on_neighbour(self, row: int) -> None:
+        """Open the neighbour that was clicked beside the image."""
+        with self._lock:
+            if row >= 0 and self.view is not None:
+                self.panel.compare_with(self._image(row)[0])
+
+    def _on_save(self) -> None:
+        self._save.disabled = True  # some seconds
+        try:
+            written = self.save(self._folder.value.strip() or "embeddings")
+            self._saved.value = f"{len(written)} files in {written[0].parent.resolve()}"
+        except (MswinVizError, OSError) as problem:
+            self._saved.value = message_html([str(problem)])
+        finally:
+            self._save.disabled = False
+
+    def _image(self, row: int) -> tuple[Sample, str]:
+        """The sample of a row, and the modality to look at: its own, or the first of those joined."""
+        table = self.view.table
+        return self._samples[int(table.sample[row])], next(iter(table.files[row]))
+
+    def _rows_of(self, row: int) -> str | None:
+        return "modalities" if len(self.view.table.files[row]) > 1 else None
+
+    def _thumbnail(self, row: int) -> bytes:
+        return b"" if self.view is None else thumbnail(self.view.table.path[row])
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What is selected, opened and coloured by."""
+        selected = [] if self.maps is None else list(self.maps.selected)
+        return {"selected": selected, "colour": self.controls.colour.value, **self.panel.state}

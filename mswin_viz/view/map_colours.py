@@ -1,0 +1,165 @@
+"""Colours of the points of a map: a colour for each category, any number of them, or a scale of values."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from mswin_viz.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["MISSING", "Colouring", "by_category", "by_value", "distinct_colours", "legend_html"]
+
+MISSING = "#8c8c8c"
+"""The colour of what has no value; in no colour scale."""
+_FEW = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#9a8700", "#7a52a8")
+_GOLDEN = 0.6180339887498949
+_TONES = ((0.47, 0.75), (0.66, 0.85), (0.38, 0.95), (0.57, 0.45), (0.74, 0.6))
+_BINS = 256
+_MOST_NAMED = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Colouring:
+    """The colour of every point, as positions in a list of colours.
+
+    Attributes
+    ----------
+    codes
+        Position in ``colours`` of each point, ``[n]``.
+    colours
+        As ``#rrggbb``.
+    names
+        What each colour means; empty for a scale of values.
+    ends
+        Lowest and highest value of a scale; None for categories.
+    n_missing
+        How many points have no value.
+    """
+
+    codes: Int[np.ndarray, " point"]
+    colours: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    ends: tuple[float, float] | None = None
+    n_missing: int = 0
+
+    @property
+    def of_points(self) -> list[str]:
+        """The colour of each point."""
+        return [self.colours[code] for code in self.codes]
+
+
+def distinct_colours(n: int) -> tuple[str, ...]:
+    """So many different colours that can be seen on white and on black; the first are the furthest apart.
+
+    The first eight tell apart for the colour-blind too (after Okabe and Ito); then hues go round by the golden
+    section, in five tones.
+
+    Raises
+    ------
+    OptionError
+        If ``n`` is negative.
+    """
+    if n < 0:
+        raise OptionError(f"a number of colours is at least 0: got {n}")
+    found = dict.fromkeys(_FEW[:n])
+    at = 0
+    while len(found) < n:
+        lightness, saturation = _TONES[at % len(_TONES)]
+        found[to_hex(colorsys.hls_to_rgb((at * _GOLDEN) % 1.0, lightness, saturation))] = None
+        at += 1
+        if at > 4 * n + 64:  # 24 bits of colour have run out of new roundings on this walk
+            raise OptionError(
+                f"no more than {len(found)} colours can be told apart: got {n}; colour by a value"
+            )
+    return tuple(found)
+
+
+def by_category(values: Sequence[str], order: Sequence[str] | None = None) -> Colouring:
+    """One colour for each category.
+
+    Parameters
+    ----------
+    values
+        Category of each point.
+    order
+        The categories in the order of their colours; sorted if None.
+
+    Raises
+    ------
+    OptionError
+        If a value is not among those of ``order``.
+    """
+    values = [str(value) for value in values]
+    names = tuple(sorted(set(values)) if order is None else order)
+    at = {name: code for code, name in enumerate(names)}
+    strange = next((value for value in values if value not in at), None)
+    if strange is not None:
+        raise OptionError(f"a category is one of {', '.join(names)}: got {strange!r}")
+    return Colouring(np.array([at[v] for v in values], int), distinct_colours(len(names)), names)
+
+
+def by_value(values: Float[np.ndarray, " point"], *, signed: bool = False) -> Colouring:
+    """A scale of colours for values; NaN is grey and has no say in the scale.
+
+    Parameters
+    ----------
+    values
+        Of each point, ``[n]``.
+    signed
+        Zero in the middle of a two-sided scale; else from 0 to 1 as fractions are.
+
+    Raises
+    ------
+    ShapeError
+        If the values are not one for each point.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 1:
+        raise ShapeError(f"colours need one value for each point: got values of shape {values.shape}")
+    good = np.isfinite(values)
+    reach = float(np.abs(values[good]).max(initial=0)) or 1.0
+    low, high = (-reach, reach) if signed else (0.0, 1.0)
+    places = np.clip((np.where(good, values, low) - low) / (high - low), 0, 1)
+    codes = np.where(good, 1 + np.rint(places * (_BINS - 1)), 0).astype(int)
+    scale = colormaps["coolwarm" if signed else "viridis"].resampled(_BINS)(np.arange(_BINS))
+    colours = (MISSING, *(to_hex(colour) for colour in scale))
+    return Colouring(codes, colours, ends=(low, high), n_missing=int((~good).sum()))
+
+
+def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> str:
+    """The colours in words: a chip for each category while they are few, or the scale with its ends."""
+    if colouring.ends is None:
+        body = _chips(dict(zip(colouring.names, colouring.colours, strict=True)))
+    else:
+        stops = ",".join(colouring.colours[1::17])
+        low, high = (f"{end:+.2f}" if colouring.ends[0] < 0 else f"{end:.0f}" for end in colouring.ends)
+        bar = (
+            f'<span style="display:inline-block;width:140px;height:10px;margin:0 6px;vertical-align:middle;'
+            f'background:linear-gradient(90deg,{stops})"></span>'
+        )
+        grey = _chips({f"{missing} ({colouring.n_missing})": MISSING}) if colouring.n_missing else ""
+        body = f"{low}{bar}{high} {grey}"
+    return (
+        '<div style="font:12px/1.6 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)">'
+        f"<b>{escape(title)}</b> {body}</div>"
+    )
+
+
+def _chips(colours: Mapping[str, str]) -> str:
+    if len(colours) > _MOST_NAMED:
+        return f"{len(colours)} colours; hover names the point"
+    return " ".join(
+        f'<span style="white-space:nowrap;margin-left:8px"><span style="display:inline-block;width:10px;height:10px;'
+        f'border-radius:5px;background:{colour}"></span> {escape(name)}</span>'
+        for name, colour in colours.items()
+    )

@@ -1,0 +1,64 @@
+"""From a view of embeddings to the points of the maps: words for the tooltip, and colours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mswin_viz.analysis.embedding_view import EmbeddingView
+from mswin_viz.errors import OptionError
+from mswin_viz.view.map_colours import Colouring, by_category, by_value
+from mswin_viz.view.maps import MapPoints
+
+__all__ = ["COLOURED", "camera_name", "identity_name", "map_colouring", "map_points"]
+
+COLOURED = ("identity", "camera", "modality", "plain_ap", "enhanced_ap", "ap_change")
+"""What points can be coloured by."""
+
+
+def map_colouring(view: EmbeddingView, by: str) -> Colouring:
+    """Colours of the rows of a view.
+
+    Parameters
+    ----------
+    by
+        ``"identity"``, ``"camera"``, ``"modality"``, ``"plain_ap"``, ``"enhanced_ap"`` or ``"ap_change"``.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these.
+    """
+    if by not in COLOURED:
+        raise OptionError(f"points are coloured by one of {', '.join(COLOURED)}: got {by!r}")
+    table = view.table
+    if by == "modality":
+        return by_category(table.modality.tolist(), order=table.modalities)
+    if by in ("identity", "camera"):
+        numbers, name = (table.pid, identity_name) if by == "identity" else (table.camid, camera_name)
+        order = dict.fromkeys(name(n) for n in np.unique(numbers))
+        return by_category([name(n) for n in numbers], order=tuple(order))
+    return by_value(getattr(view, by), signed=by == "ap_change")
+
+
+def map_points(view: EmbeddingView) -> MapPoints:
+    """What the maps show of the rows of a view."""
+    table = view.table
+    pairs = zip(view.plain_ap, view.enhanced_ap, strict=True)
+    words = {
+        "identity": [identity_name(pid) for pid in table.pid],
+        "camera": [camera_name(camid) for camid in table.camid],
+        "modality": table.modality.tolist(),
+        "AP": [f"{a:.2f} → {b:.2f}" if np.isfinite([a, b]).all() else "no match" for a, b in pairs],
+        "neighbours kept": [f"{some:.0%}" if np.isfinite(some) else "-" for some in view.overlap],
+    }
+    return MapPoints(view.projection.plain, view.projection.enhanced, words)
+
+
+def identity_name(pid: int) -> str:
+    """An identity in words."""
+    return f"{pid}" if pid >= 0 else "unknown"
+
+
+def camera_name(camid: int) -> str:
+    """A camera in words."""
+    return f"camera {camid}" if camid >= 0 else "unknown"

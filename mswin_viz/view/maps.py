@@ -1,0 +1,337 @@
+"""Two linked maps of the same images, plain and enhanced: jupyter-scatter behind our own adapter.
+
+What jupyter-scatter would do silently is done here aloud: every colouring is by category with its own list of colours
+(so that identity numbers are no scale, and there may be more than 256), rows are numbered from 0 (its links need
+that), and a missing coordinate is refused (it would be put at 0). Selection, hover and view are linked in the browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import jscatter
+import numpy as np
+import pandas as pd
+import traitlets
+
+from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.view.map_colours import Colouring
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "MapPoints", "SelectionError", "arrow", "unit_square"]
+
+MORPH_MS = 1500
+"""How long the plain map takes to become the enhanced one, in milliseconds."""
+MOST_ARROWS = 400
+"""Displacements drawn at once, at most; the selection may be larger."""
+_PICTURE, _COLOUR = "picture", "colour"
+_ORANGE, _INK = "#ff8c00", (0.5, 0.5, 0.5, 1.0)
+_HEAD = 0.3  # length of an arrow's barbs, of the arrow's own, at most 0.03 of the map
+_FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
+_TOOLBAR = ["pan_zoom", "lasso", "lasso_type", "full_screen", "download", "reset"]
+
+
+class SelectionError(OptionError, traitlets.TraitError):
+    """A row was selected that is not on the map; the old selection stays."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapPoints:
+    """What the maps show of each image.
+
+    Attributes
+    ----------
+    plain, enhanced
+        Places on the two maps, ``[n, 2]``, of one joint projection.
+    words
+        Name -> what the tooltip says of each point, ``[n]``.
+
+    Raises
+    ------
+    ShapeError
+        If there is no point, a place is missing, or the lengths differ.
+    """
+
+    plain: Float[np.ndarray, "point 2"]
+    enhanced: Float[np.ndarray, "point 2"]
+    words: Mapping[str, Sequence[str]]
+
+    def __post_init__(self) -> None:
+        shapes = np.shape(self.plain), np.shape(self.enhanced)
+        if shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][1] != 2 or not shapes[0][0]:
+            raise ShapeError(
+                f"maps need two places [n, 2] of the same points: got {shapes[0]} and {shapes[1]}"
+            )
+        missing = ~(np.isfinite(self.plain) & np.isfinite(self.enhanced)).all(axis=1)
+        if missing.any():
+            raise ShapeError(
+                f"every point needs a place on both maps: got {int(missing.sum())} without, the first in row "
+                f"{int(missing.argmax())}; leave those rows out"
+            )
+        short = {name: len(some) for name, some in self.words.items() if len(some) != len(self)}
+        if short:
+            raise ShapeError(f"words are one for each of {len(self)} points: got {short}")
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+
+class LinkedMaps(widgets.VBox):
+    """The plain and the enhanced map of the same images, side by side.
+
+    Lasso or click in one map selects in both; so do hover, pan and zoom. The plain map can move its points to their
+    enhanced places and back, and shows the displacement of what is selected as arrows.
+
+    Parameters
+    ----------
+    points
+        What is shown.
+    colouring
+        The first colours.
+    thumbnail
+        Row -> JPEG or PNG file, asked for when a point is hovered; empty bytes for none.
+    height
+        Of a map in CSS pixels.
+
+    Attributes
+    ----------
+    selected
+        Rows, ascending; setting them selects in both maps.
+    hovered
+        Row under the mouse, -1 for none.
+    is_morphed
+        Whether the plain map's points stand at their enhanced places.
+    has_arrows
+        Whether the selection's displacements are drawn.
+    """
+
+    selected = traitlets.List(traitlets.Int())
+    hovered = traitlets.Int(-1)
+    is_morphed = traitlets.Bool(False)
+    has_arrows = traitlets.Bool(True)
+
+    def __init__(
+        self,
+        points: MapPoints,
+        colouring: Colouring,
+        *,
+        thumbnail: Callable[[int], bytes] | None = None,
+        height: int = 400,
+    ) -> None:
+        self._lock = threading.RLock()
+        self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
+        self._points = points
+        self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
+        self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
+        self._place()
+        view = uuid.uuid4().hex
+        for scatter, name in zip(self.scatters, ("plain", "enhanced"), strict=True):
+            scatter.widget.view_sync = view
+            # jupyter-scatter overrides ipywidgets' dispatch, so on_msg never hears of a tooltip; and its own answer
+            # would need every picture in memory, while here a picture is read when its point is hovered
+            scatter.widget._handle_custom_msg = partial(self._on_message, scatter.widget)
+            scatter.widget.add_class(f"mswin-map-{name}")
+        super().__init__([self._row()])
+        self.add_class("mswin-maps")
+        self._link()
+
+    def __repr__(self) -> str:
+        return f"LinkedMaps({len(self._points)} points, {len(self.selected)} selected)"
+
+    def show(self, points: MapPoints, colouring: Colouring) -> None:
+        """Other points; nothing is selected then."""
+        with self._lock:
+            self.selected, self.hovered = [], -1
+            self._thumbnail.cache_clear()
+            self._points, self.is_morphed = points, False
+            for scatter in self.scatters:
+                scatter.data(_frame(points, colouring), animate=False)
+                scatter.size(_size(len(points)))
+            self._place(animate=False)
+            self.colour(colouring)
+
+    def colour(self, colouring: Colouring) -> None:
+        """Colour the points of both maps.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one colour for each point.
+        """
+        if len(colouring.codes) != len(self._points):
+            raise ShapeError(
+                f"a colouring has one colour for each of {len(self._points)} points: got {len(colouring.codes)}"
+            )
+        for scatter in self.scatters:
+            _colour(scatter, colouring)
+
+    # ---- parts ------------------------------------------------------------------------------
+
+    def _row(self) -> widgets.Box:
+        half = {"flex": "1 1 300px", "min_width": "0", "overflow": "hidden"}
+        columns = [
+            widgets.VBox([title, scatter.widget], layout=half)
+            for title, scatter in zip(self._titles, self.scatters, strict=True)
+        ]
+        return widgets.HBox(columns, layout={"width": "100%", "grid_gap": "6px"})
+
+    def _link(self) -> None:
+        first, second = (scatter.widget for scatter in self.scatters)
+        for trait in ("selection", "hovering"):
+            widgets.jslink((first, trait), (second, trait))
+        for one in (first, second):
+            one.observe(self._on_selection, "selection")
+            one.observe(self._on_hover, "hovering")
+
+    def _place(self, *, animate: bool = True) -> None:
+        """Put the points where they belong, and say which map is which."""
+        plain, enhanced = unit_square(self._points.plain, self._points.enhanced)
+        shown = (enhanced if self.is_morphed else plain, enhanced)
+        for scatter, places in zip(self.scatters, shown, strict=True):
+            scatter.xy(*places.T, animate=animate)
+        words = "plain, moved to its enhanced places" if self.is_morphed else "plain CLS"
+        for title, text in zip(self._titles, (words, "enhanced CLS (with the add-on)"), strict=True):
+            title.value = f"<b>{text}</b>"
+
+    # ---- reactions --------------------------------------------------------------------------
+
+    def _on_selection(self, change: Mapping[str, Any]) -> None:
+        rows = (
+            [] if change["new"] is None else sorted({int(row) for row in np.asarray(change["new"]).ravel()})
+        )
+        self.selected = [row for row in rows if row < len(self._points)]
+
+    def _on_hover(self, change: Mapping[str, Any]) -> None:
+        self.hovered = -1 if change["new"] is None else int(change["new"])
+
+    def _on_message(self, widget: Any, content: Mapping[str, Any], _buffers: object) -> None:
+        row = content.get("index")
+        if content.get("type") != "tooltip" or not isinstance(row, int) or not 0 <= row < len(self._points):
+            return
+        properties = {name: str(some[row]) for name, some in self._points.words.items()}
+        picture = _data_uri(self._thumbnail(row))
+        widget.send({"type": "tooltip", "index": row, "preview": picture, "properties": properties})
+
+    @traitlets.validate("selected")
+    def _checked_rows(self, proposal: Any) -> list[int]:
+        rows = sorted(set(proposal["value"]))
+        if rows and not 0 <= rows[0] <= rows[-1] < len(self._points):
+            raise SelectionError(
+                f"rows of the map are 0..{len(self._points) - 1}: got {rows[0]} to {rows[-1]}"
+            )
+        return rows
+
+    @traitlets.observe("selected")
+    def _selected_changed(self, _change: object) -> None:
+        rows = np.array(self.selected, dtype=np.uint32)
+        for scatter in self.scatters:
+            now = scatter.widget.selection
+            if now is None or not np.array_equal(np.sort(now), rows):
+                scatter.widget.selection = rows
+        self._draw_arrows()
+
+    @traitlets.observe("is_morphed")
+    def _morph_changed(self, _change: object) -> None:
+        self._place()
+
+    @traitlets.observe("has_arrows")
+    def _arrows_changed(self, _change: object) -> None:
+        self._draw_arrows()
+
+    def _draw_arrows(self) -> None:
+        rows = self.selected[:MOST_ARROWS] if self.has_arrows else []
+        plain, enhanced = unit_square(self._points.plain, self._points.enhanced)
+        drawn = [
+            jscatter.Line(arrow(plain[row], enhanced[row]), line_color=_ORANGE, line_width=2) for row in rows
+        ]
+        self.scatters[0].annotations(drawn)
+
+
+def unit_square(
+    plain: Float[np.ndarray, "point 2"], enhanced: Float[np.ndarray, "point 2"]
+) -> tuple[Float[np.ndarray, "point 2"], Float[np.ndarray, "point 2"]]:
+    """Both maps moved and scaled alike, so that together they nearly fill -1..1 in their longer direction."""
+    both = np.concatenate([plain, enhanced])
+    low, high = both.min(axis=0), both.max(axis=0)
+    reach = float((high - low).max()) / 2 / _FILLED or 1.0
+    return tuple((some - (low + high) / 2) / reach for some in (plain, enhanced))
+
+
+def arrow(start: Float[np.ndarray, 2], end: Float[np.ndarray, 2]) -> list[tuple[float, float]]:
+    """One line that draws an arrow: the shaft, one barb, back to the tip, the other barb."""
+    along = np.asarray(end, float) - np.asarray(start, float)
+    length = float(np.hypot(*along))
+    if length == 0:
+        return [tuple(start), tuple(end)]
+    back = -along / length * min(_HEAD * length, 0.03)
+    turned = np.array([-back[1], back[0]]) * 0.5
+    corners = (start, end, end + back + turned, end, end + back - turned)
+    return [(float(x), float(y)) for x, y in corners]
+
+
+def _frame(points: MapPoints, colouring: Colouring) -> pd.DataFrame:
+    """A column of colours, and one of each word: jupyter-scatter needs columns for what a tooltip names."""
+    frame = pd.DataFrame({name: [str(word) for word in some] for name, some in points.words.items()})
+    frame[_PICTURE], frame[_COLOUR] = "", _categories(colouring)
+    return frame
+
+
+def _categories(colouring: Colouring) -> pd.Categorical:
+    return pd.Categorical.from_codes(colouring.codes, [str(code) for code in range(len(colouring.colours))])
+
+
+def _size(n_points: int) -> float:
+    """Diameter of a point in CSS pixels."""
+    return float(np.clip(150 / np.sqrt(n_points), 3, 9))
+
+
+def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.Scatter:
+    scatter = jscatter.Scatter(
+        x=points.plain[:, 0],
+        y=points.plain[:, 1],
+        x_scale=(-1, 1),
+        y_scale=(-1, 1),
+        data=_frame(points, colouring),
+        axes=False,
+        height=height,
+        opacity=0.85,
+        opacity_unselected=0.45,
+        size=_size(len(points)),
+        color_selected=_ORANGE,
+        color_hover=_ORANGE,
+        background_color=(1, 1, 1, 1),
+        lasso_initiator=True,
+        zoom_on_selection=False,
+        transition_points_duration=MORPH_MS,
+        tooltip=True,
+        tooltip_properties=list(points.words),
+        tooltip_histograms=False,
+        tooltip_preview=_PICTURE,
+        tooltip_preview_type="image",
+        tooltip_preview_image_size="contain",
+        tooltip_preview_image_position="center",
+        tooltip_preview_image_height=128,
+    )
+    _colour(scatter, colouring)
+    scatter.show(buttons=_TOOLBAR)
+    return scatter
+
+
+def _colour(scatter: jscatter.Scatter, colouring: Colouring) -> None:
+    scatter.color(by=pd.Series(_categories(colouring)), map=list(colouring.colours))
+
+
+def _data_uri(picture: bytes) -> str:
+    if not picture:
+        return ""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

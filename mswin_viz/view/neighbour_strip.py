@@ -1,0 +1,197 @@
+"""A row's nearest neighbours before and after the add-on, as two ranked lists of thumbnails."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
+from mswin_viz.errors import MswinVizError, OptionError
+from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.row_pictures import picture_size, row_thumbnail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mswin_viz.analysis.embedding_table import EmbeddingTable
+    from mswin_viz.data.images import Crop
+
+__all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
+
+LISTS = {"plain": "before: plain CLS", "enhanced": "after: with the add-on"}
+"""Feature -> title of its list."""
+_HEIGHT = 112  # pixels of a thumbnail; shown smaller
+
+
+class NeighbourStripError(OptionError, traitlets.TraitError):
+    """The strip was asked for a row that the table does not have; the old one stays."""
+
+
+class NeighbourStrip(anywidget.AnyWidget):
+    """The neighbours of one row of a table before and after the add-on, right and wrong marked.
+
+    In a notebook: ``NeighbourStrip(table, row=0)``. Set ``row`` to ask for another one; observe ``clicked`` to learn
+    which neighbour was chosen. The traits are the whole state; marks are a sign, a colour and a border style.
+
+    Parameters
+    ----------
+    table
+        From :func:`mswin_viz.embed`; joined modalities are shown side by side.
+    has_addon
+        Whether plain and enhanced differ; if not, one list is shown. None looks at the features.
+
+    Attributes
+    ----------
+    row
+        The query's row in the table; -1 for none. Neighbours are those of its modality.
+    k
+        How many neighbours each list shows.
+    rule
+        ``"camera"``, ``"scene"`` or ``"none"``: what is left out with the query's identity.
+    clicked
+        The row of the neighbour that was chosen by mouse or keyboard; -1 for none, and whenever ``row`` changes.
+    query, lists, pictures
+        What is drawn: the query, the two lists, and JPEG files by row.
+    message
+        Why there are no lists, if there are none.
+    results
+        The records behind the lists, by feature; not sent to the browser.
+    """
+
+    _esm = bundled("numbers", "neighbours")
+    _css = (SCRIPTS / "neighbours.css").read_text(encoding="utf-8")
+
+    row = traitlets.Int(-1).tag(sync=True)
+    k = traitlets.Int(8, min=1).tag(sync=True)
+    rule = traitlets.Enum(RULES, RULES[0]).tag(sync=True)
+    clicked = traitlets.Int(-1).tag(sync=True)
+    query = traitlets.Dict().tag(sync=True)
+    lists = traitlets.List(traitlets.Dict()).tag(sync=True)
+    pictures = traitlets.Dict().tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, table: EmbeddingTable, *, has_addon: bool | None = None, **traits: Any) -> None:
+        self._lock, self._has_addon = threading.RLock(), has_addon
+        self.results: Mapping[str, Neighbours] = {}
+        self._use(table)
+        super().__init__(**traits)
+        self.observe(lambda _change: self._refresh(), ["row", "k", "rule"])
+        self._refresh()
+
+    @property
+    def table(self) -> EmbeddingTable:
+        """The table that is asked; change it with :meth:`replace`."""
+        return self._table
+
+    def replace(self, table: EmbeddingTable, row: int = -1) -> None:
+        """Ask another table, from one of its rows on."""
+        with self._lock, self.hold_sync():
+            self._use(table)
+            if row == self.row:
+                self._refresh()
+            else:
+                self.row = row
+
+    def _use(self, table: EmbeddingTable) -> None:
+        self._table = table
+        differs = self._has_addon
+        if differs is None:
+            differs = not (
+                table.plain.shape == table.enhanced.shape and (table.plain == table.enhanced).all()
+            )
+        self._features = tuple(LISTS) if differs else ("plain",)
+        self._size = picture_size(table.files, longer=_HEIGHT)
+
+    @traitlets.validate("row", "clicked")
+    def _checked_row(self, proposal: Any) -> int:
+        if not -1 <= proposal["value"] < len(self._table):
+            raise NeighbourStripError(
+                f"{proposal['trait'].name} is one of the table's rows 0..{len(self._table) - 1}, or -1 for none: got "
+                f"{proposal['value']}"
+            )
+        return proposal["value"]
+
+    def _refresh(self) -> None:
+        with self._lock, self.hold_sync():
+            self.clicked = -1
+            try:
+                self.results = {} if self.row < 0 else self._asked()
+                self.message = ""
+            except MswinVizError as problem:
+                self.results, self.message = {}, str(problem)
+            self.query = {} if self.row < 0 else self._query()
+            self.lists = _lists(self._table, self.results)
+            shown = {int(row) for found in self.results.values() for row in found.rows}
+            self.pictures = {str(row): row_thumbnail(self._table.files[row], self._size) for row in shown}
+
+    def _asked(self) -> dict[str, Neighbours]:
+        options = {"k": self.k, "rule": self.rule}
+        return {name: neighbours(self._table, self.row, feature=name, **options) for name in self._features}
+
+    def _query(self) -> dict[str, Any]:
+        """The query's row: its pictures in every modality of the table, and which of them ask."""
+        table, asking = self._table, self._table.files[self.row]
+        pictures = [
+            {"name": name, "picture": row_thumbnail({name: file}, self._size), "asks": name in asking}
+            for name, file in sample_files(table, self.row).items()
+        ]
+        return {"label": who(table, self.row), "name": table.path[self.row].name, "pictures": pictures}
+
+
+def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
+    """Modality -> file of everything the table has of a row's sample."""
+    files: dict[str, Path | Crop] = {}
+    for own in (table.sample == table.sample[row]).nonzero()[0]:
+        files |= table.files[own]
+    return files
+
+
+def who(table: EmbeddingTable, row: int) -> str:
+    """Identity, camera and scene of a row, as far as they are known; else its file name."""
+    known = (("id", table.pid[row]), ("camera", table.camid[row]), ("scene", table.scene[row]))
+    words = [f"{name} {number}" for name, number in known if number >= 0]
+    return ", ".join(words) or table.path[row].name
+
+
+def measures_in_words(found: Neighbours) -> str:
+    """Average precision, the first right neighbour, and how many there are."""
+    if not found.n_right:
+        reason = "no right one is left" if found.known.any() else "identities are not known"
+        return f"{reason} among {found.n_candidates}"
+    return (
+        f"AP {found.average_precision:.3f}, first right at rank {found.first_right}, {found.n_right} right of "
+        f"{found.n_candidates}"
+    )
+
+
+def _lists(table: EmbeddingTable, results: Mapping[str, Neighbours]) -> list[dict[str, Any]]:
+    before = results["plain"].rows.tolist() if "plain" in results else []
+    only = len(results) == 1
+    return [
+        {
+            "feature": name,
+            "title": "plain CLS (no add-on)" if only else LISTS[name],
+            "words": measures_in_words(found),
+            "items": _items(table, found, before if name == "enhanced" else None),
+        }
+        for name, found in results.items()
+    ]
+
+
+def _items(table: EmbeddingTable, found: Neighbours, before: Sequence[int] | None) -> list[dict[str, Any]]:
+    """What is known of each neighbour; its rank before, 0 where it was beyond the list, None where that is not asked."""
+    return [
+        {
+            "row": int(row),
+            "label": who(table, row),
+            "name": table.path[row].name,
+            "similarity": float(similarity),
+            "mark": mark,
+            "was": None if before is None else (before.index(row) + 1 if row in before else 0),
+        }
+        for row, similarity, mark in zip(found.rows.tolist(), found.similarity, found.marks, strict=True)
+    ]

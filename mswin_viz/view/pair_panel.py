@@ -1,0 +1,145 @@
+"""Where the similarity of a query and one result comes from: heatmaps over both, and bars that leave nothing out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.model.backbone import Model
+from mswin_viz.view.heatmap import BoardRow, HeatmapBoard, picture_bytes
+from mswin_viz.view.neighbour_strip import who
+from mswin_viz.view.share_bars import bar_html, message_html
+
+__all__ = ["PairPanel", "pair_html"]
+
+_WIDTH = 100  # of a picture, CSS pixels
+_OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
+_FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
+
+
+class PairPanel(widgets.VBox):
+    """The shares of one pair: heatmaps over query and result, and signed bars for either image.
+
+    Of joined modalities the heatmaps show one at a time, chosen above them; the bars show all.
+
+    Parameters
+    ----------
+    model
+        The one behind the table.
+
+    Attributes
+    ----------
+    board
+        The heatmaps, a column for each scale; its chips choose among them.
+    modality
+        Which of the joined modalities the heatmaps are of.
+    shares
+        What is shown; None for nothing.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._lock = model, threading.RLock()
+        self._pair: tuple[EmbeddingTable, int, int] | None = None
+        self.shares: PairShares | None = None
+        self.board = HeatmapBoard(model.grid, width=_WIDTH)
+        self.modality = widgets.ToggleButtons(
+            options=[""], description="heatmaps of", style={"button_width": "auto"}
+        )
+        self._bars, self._notes = widgets.HTML(layout={"flex": "1 1 420px"}), widgets.HTML()
+        self._bars.add_class("mswin-pair-bars")
+        self.modality.add_class("mswin-pair-modality")
+        maps = widgets.VBox([self.modality, self.board], layout={"flex": "0 1 auto"})
+        body = widgets.HBox([maps, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
+        super().__init__([self._notes, body], layout={"display": "none"})
+        self.add_class("mswin-pair-panel")
+        self.modality.observe(lambda _change: self._draw(), "value")
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.shares, self._pair, self.layout.display = None, None, "none"
+
+    def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
+        """Show the shares of two rows of a table, query first.
+
+        Raises
+        ------
+        ImageFileError, ImageError
+            If a picture can no longer be read.
+        """
+        with self._lock:
+            self.shares, self._pair = shares, None
+            if tuple(self.modality.options) != tuple(shares.a):
+                self.modality.options = list(shares.a)  # which chooses the first
+            self.modality.layout.display = None if len(shares.a) > 1 else "none"
+            self._pair = table, *pair
+            self._draw()
+        self._bars.value = pair_html(shares, (who(table, pair[0]), who(table, pair[1])))
+        self._notes.value = message_html(_warnings(shares))
+        self.layout.display = None
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._pair is None or self.shares is None:
+                return
+            table, *pair = self._pair
+            name = self.modality.value
+            rows = [
+                BoardRow(role, picture_bytes(self._model.displayed(table.files[row][name])))
+                for role, row in zip(("query", "result"), pair, strict=True)
+            ]
+            self.board.show(pair_panels(self.shares, (name,)), rows=rows)
+
+
+def pair_html(shares: PairShares, names: tuple[str, str]) -> str:
+    """Both ways of splitting the similarity, as signed bars: CLS, windows by scale, and biases of every modality."""
+    lines = {"query": _rows(shares.a, shares.similarity), "result": _rows(shares.b, shares.similarity)}
+    reach = max(abs(value) for rows in lines.values() for _, value in rows) or 1.0
+    blocks = "".join(
+        f'<div class="mswin-shares" style="flex:1 1 260px;max-width:400px"><div><b>split over the {role}</b>, '
+        f"{escape(name)}</div>{_bars(rows, reach)}</div>"
+        for (role, rows), name in zip(lines.items(), names, strict=True)
+    )
+    return (
+        f'<div style="{_FONT}"><div class="mswin-pair">Cosine of the two: enhanced <b>{shares.similarity:.4f}</b>, plain '
+        f'{shares.plain_similarity:.4f}.</div><div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}</div>'
+        f'<div style="opacity:.8;font-size:12px;max-width:760px">Either column adds up to the enhanced cosine '
+        f"(residual {shares.residual:.0e}). Norms are frozen, so the CLS share is not the plain cosine. A share is not "
+        "what is lost when a window is removed: that can flip gates of the fusion.</div></div>"
+    )
+
+
+def _bars(rows: Sequence[tuple[str, float]], reach: float) -> str:
+    return "".join(
+        bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows
+    )
+
+
+def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str, float]]:
+    """Label and share of everything; they add up to the last one."""
+    found = []
+    for name, side in sides.items():
+        lead = f"{name} " if len(sides) > 1 else ""
+        parts = {
+            "CLS": side.cls,
+            **{f"scale {scale}": float(values.sum()) for scale, values in side.windows.items()},
+        }
+        found += [(f"{lead}{label}", value) for label, value in (parts | {"bias": side.bias}).items()]
+    return [*found, ("= cosine", similarity)]
+
+
+def _warnings(shares: PairShares) -> Sequence[str]:
+    apart = abs(shares.similarity - shares.table_similarity)
+    notes = []
+    if apart > _OTHER_MODEL:
+        notes.append(
+            f"the table was made with another model or other files: its cosine is {shares.table_similarity:.4f}, the "
+            f"one computed now {shares.similarity:.4f}; embed the samples again"
+        )
+    if not shares.scales:
+        notes.append("without an add-on no window has a share: the CLS has it all")
+    return notes

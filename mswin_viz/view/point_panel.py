@@ -1,0 +1,156 @@
+"""The image behind a point: the scale explorer's heatmaps of it, alone, in its modalities, or against a neighbour."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as widgets
+from threadpoolctl import ThreadpoolController
+
+from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import MswinVizError
+from mswin_viz.model.backbone import Model
+from mswin_viz.view.answers import Answers, Asked, Look
+from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.pictures import Pictures
+from mswin_viz.view.share_bars import message_html, numbers_html
+
+__all__ = ["ROWS", "PointPanel"]
+
+ROWS = {"this image": "one", "its modalities": "modalities", "with the neighbour": "pair"}
+"""What the rows of the board can be, in words."""
+_VALUES = {"share of the similarity": "share", "length": "norm"}
+_WIDTH = 84  # of a picture, CSS pixels
+
+
+class PointPanel(widgets.VBox):
+    """Heatmaps of one sample, from the same parts as the scale explorer's.
+
+    With a neighbour the heatmaps show each window's exact share of the similarity of the two enhanced features; alone,
+    of the similarity to the image's own plain CLS.
+
+    Parameters
+    ----------
+    model
+        Whose windows are shown.
+
+    Attributes
+    ----------
+    look
+        What is on screen; None before the first image.
+    rows, value
+        The controls, to be set from code.
+    board
+        The heatmaps.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._answers = Answers(model, Pictures(model))
+        self._n_slots = 0 if model.addon is None else len(model.addon.scales)
+        self._lock, self._asked_for = threading.RLock(), 0
+        self._threads = ThreadpoolController()
+        self._first: Sample | None = None
+        self._second: Sample | None = None
+        self._modality = "RGB"
+        self.look: Look | None = None
+        self.board = HeatmapBoard(model.grid, width=_WIDTH, hidden=["free", "plain"])
+        self.rows = widgets.ToggleButtons(
+            options=list(ROWS.items()), value="one", style={"button_width": "auto"}
+        )
+        self.value = widgets.Dropdown(options=list(_VALUES.items()), layout={"width": "170px"})
+        self._opacity = widgets.FloatSlider(
+            0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
+            style={"description_width": "50px"},
+        )  # fmt: skip
+        widgets.jsdlink((self._opacity, "value"), (self.board, "opacity"))
+        self._title, self._message, self._numbers = (widgets.HTML() for _ in range(3))
+        self.rows.add_class("mswin-point-rows")
+        self._title.add_class("mswin-point-title")
+        self._numbers.add_class("mswin-numbers")
+        controls = widgets.HBox([self.rows, self.value, self._opacity], layout={"flex_flow": "row wrap"})
+        super().__init__([self._title, self._message, controls, self.board, self._numbers])
+        self.add_class("mswin-point")
+        self._title.value = "<b>No image yet.</b> Click a point of a map, or select one."
+        for control in (self.rows, self.value):
+            control.observe(lambda _change: self._refresh(), "value")
+
+    def __repr__(self) -> str:
+        return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self._modality})"
+
+    def open(self, sample: Sample, modality: str, *, rows: str | None = None) -> None:
+        """Show another sample; the neighbour of the last one is forgotten.
+
+        Parameters
+        ----------
+        sample, modality
+            Which image.
+        rows
+            What to show of it: one of the values of ``ROWS``; as it stands if None, but never a pair.
+        """
+        with self._lock:
+            self._first, self._second, self._modality = sample, None, modality
+            wanted = rows or ("one" if self.rows.value == "pair" else self.rows.value)
+            self._set_rows(wanted)
+
+    def compare_with(self, neighbour: Sample) -> None:
+        """Show the sample against a neighbour, with each window's share of their similarity."""
+        with self._lock:
+            self._second = neighbour
+            self._set_rows("pair")
+
+    def _set_rows(self, wanted: str) -> None:
+        if self.rows.value == wanted:
+            self._refresh()
+        else:
+            self.rows.value = wanted
+
+    def _refresh(self) -> None:
+        """Show what is asked for; of several waiting requests only the latest is worked on."""
+        self._asked_for = ticket = self._asked_for + 1
+        with self._lock:
+            if ticket != self._asked_for or self._first is None:
+                return
+            if self.rows.value == "pair" and self._second is None:
+                self._message.value = message_html(["Choose a neighbour first: click one of its pictures."])
+                return
+            try:
+                with self._threads.limit(limits=1, user_api="blas"):
+                    look = self._answers.look(self._asked(self._first))
+            except MswinVizError as problem:
+                self._message.value = message_html([str(problem)])
+                return
+            self._show(look)
+
+    def _asked(self, sample: Sample) -> Asked:
+        request = ViewRequest(4, value=self.value.value, slots=("on",) * self._n_slots)
+        second = sample if self._second is None else self._second
+        return Asked(sample, second, self._modality, self.rows.value, request, "own", ())
+
+    def _show(self, look: Look) -> None:
+        self.look = look
+        pictures = [
+            BoardRow(name, picture.png) for name, picture in zip(look.names, look.pictures, strict=True)
+        ]
+        self.board.show(look.view.panels, rows=pictures)
+        who = self._first
+        self._title.value = f"<b>{_who(who)}</b>, {self._modality}, target: {look.target}"
+        self._numbers.value = numbers_html(look)
+        self._message.value = message_html(look.notes)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Names of the images on screen, their modality and rows."""
+        names = [None if some is None else some.name for some in (self._first, self._second)]
+        return {
+            "sample": names[0],
+            "neighbour": names[1],
+            "modality": self._modality,
+            "rows": self.rows.value,
+        }
+
+
+def _who(sample: Sample) -> str:
+    return f"id {sample.pid}, camera {sample.camid}" if sample.pid >= 0 else sample.name

@@ -1,0 +1,224 @@
+"""The ablation table: every row measured, differences paired, and sentences that follow from the numbers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import mswin_viz as mv
+from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, head_rows
+from mswin_viz.analysis.ablation_report import as_json
+from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
+from mswin_viz.analysis.ablation_table import Ablation, AblationPlan, QueryScores
+from mswin_viz.analysis.ablation_words import brief, full, sentences
+from mswin_viz.analysis.head_costs import HeadCost
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import DataError, OptionError
+from mswin_viz.model.heads import n_parameters
+from mswin_viz.model.training import Schedule
+
+from .tiny import DIM, tiny_model
+
+COST = HeadCost(100, 5_000_000, 0.01, 2**20)
+ROWS = ("windows_2_4", "untrained_random", *CONTROLS)
+
+
+@pytest.fixture(scope="module")
+def model() -> mv.Model:
+    return tiny_model(addon=False)
+
+
+def made(shifts: dict[str, float], *, spread: float = 0.01) -> Ablation:
+    """Twenty identities with two queries each in one column; every row's precision is plain's plus its shift."""
+    rng = np.random.default_rng(4)
+    plain = rng.uniform(0.3, 0.6, size=(1, 40, 1))
+    scores = {PLAIN: QueryScores(plain, (plain > 0.45) * 1.0)}
+    for name in ROWS:
+        runs = 3 if name != "untrained_random" else 1
+        ap = plain + shifts.get(name, 0.0) + rng.normal(0, spread, size=(runs, 40, 1))
+        scores[name] = QueryScores(ap, (ap > 0.45) * 1.0)
+    trained = tuple(name for name in ROWS if name != "untrained_random")
+    groups = np.repeat(np.arange(20), 2)
+    return Ablation(
+        ("RGB",),
+        "windows_2_4",
+        dict.fromkeys(ROWS, COST),
+        trained,
+        {"standard": scores},
+        {"standard": groups},
+    )
+
+
+def summary(shifts: dict[str, float], **options: float) -> dict:
+    return json.loads(json.dumps(as_json(made(shifts, **options), {"words": "Made for a test."})))
+
+
+def cell(found: dict, name: str, measure: str = "mAP") -> dict:
+    return found["scores"]["standard"][name]["RGB"][measure]
+
+
+def test_rows_are_single_scales_pairs_all_scheme_2_initialisations_and_matched_controls() -> None:
+    rows = {row.name: row for row in head_rows(32, (2, 4, 8))}
+    assert list(rows) == [
+        "windows_2", "windows_4", "windows_8", "windows_2_4", "windows_2_8", "windows_4_8", "windows_2_4_8",
+        "windows_2_4_8_from_mean", "scheme_2", "untrained_random", "untrained_mean", *CONTROLS,
+    ]  # fmt: skip
+    size = n_parameters(rows["windows_2_4_8"].make(0))
+    assert all(abs(n_parameters(rows[name].make(0)) - size) <= 33 for name in CONTROLS)
+    assert [name for name, row in rows.items() if not row.is_trained] == [
+        "untrained_random",
+        "untrained_mean",
+    ]
+
+
+def test_a_row_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(OptionError, match="windows_3"):
+        head_rows(8, (2, 4), only=("windows_3",))
+
+
+def test_means_seeds_and_intervals_are_those_of_the_queries() -> None:
+    ablation = made({"windows_2_4": 0.05})
+    found = as_json(ablation, {})
+    ap = ablation.scores["standard"]["windows_2_4"].ap[:, :, 0]
+    own = cell(found, "windows_2_4")
+    assert own["mean"] == pytest.approx(ap.mean())
+    assert own["per_seed"] == pytest.approx(ap.mean(axis=1).tolist())
+    assert own["low"] < own["mean"] < own["high"]
+    plain = ablation.scores["standard"][PLAIN].ap[0, :, 0]
+    assert own["minus_plain"]["mean"] == pytest.approx((ap - plain).mean())
+    control = ablation.scores["standard"]["mlp_on_cls"].ap[:, :, 0]
+    assert cell(found, "mlp_on_cls")["windows_minus"]["mean"] == pytest.approx((ap - control).mean())
+
+
+def test_what_is_better_worse_and_the_same_is_told_so() -> None:
+    found = summary({"windows_2_4": 0.03, "mlp_on_cls": 0.06, "mlp_on_mean_patch": 0.03}, spread=0.02)
+    assert cell(found, "windows_2_4")["minus_plain"]["verdict"] == "better"
+    assert cell(found, "mlp_on_cls")["windows_minus"]["verdict"] == "worse"
+    assert cell(found, "mlp_on_mean_patch")["windows_minus"]["verdict"] == "not told apart"
+    assert cell(found, "untrained_random")["minus_plain"]["verdict"] == "not told apart"
+
+
+def test_seeds_that_disagree_are_not_told_apart_whatever_the_test_says() -> None:
+    ablation = made({}, spread=0.0)
+    scores = ablation.scores["standard"]["windows_2_4"]
+    scores.ap[:] += np.array([0.2, 0.2, -0.01])[:, None, None]
+    found = as_json(ablation, {})["scores"]["standard"]["windows_2_4"]["RGB"]["mAP"]["minus_plain"]
+    assert (found["p"] < 0.01, found["verdict"]) == (True, "not told apart")
+
+
+def test_queries_without_a_match_are_left_out() -> None:
+    ablation = made({"windows_2_4": 0.1}, spread=0.0)
+    for scores in ablation.scores["standard"].values():
+        scores.ap[:, :10] = np.nan
+    found = as_json(ablation, {})["scores"]["standard"]
+    plain = ablation.scores["standard"][PLAIN].ap[0, 10:, 0]
+    assert found[PLAIN]["RGB"]["mAP"]["mean"] == pytest.approx(plain.mean())
+    assert found["windows_2_4"]["RGB"]["mAP"]["minus_plain"]["mean"] == pytest.approx(0.1)
+
+
+def test_the_sentences_say_plainly_that_windows_do_not_beat_the_controls() -> None:
+    said = sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.06, "mlp_on_mean_patch": 0.05}))
+    assert said[0].startswith(
+        "Against plain CLS, the 3 trained heads are better in mAP in 3 of 3 comparisons"
+    )
+    assert "the windows are better in mAP in 0 of 1 comparisons; a control is better in 1" in said[1]
+    assert said[-1].startswith("What a trained head gains here is no merit of windows")
+
+
+def test_the_sentences_say_so_where_windows_do_beat_both_and_the_hope_is_reached() -> None:
+    found = summary({"windows_2_4": 0.1, "mlp_on_cls": 0.02})
+    said = sentences(found)
+    assert "better in mAP in 1 of 1 comparisons; a control is better in 0" in said[1]
+    reached = cell(found, "windows_2_4", "rank1")["minus_plain"]["verdict"] == "better"
+    assert ("is reached" in said[2]) == reached
+    assert said[-1].startswith("What the windows find is not found without them")
+
+
+def test_a_tie_with_the_controls_is_said_to_be_one() -> None:
+    said = sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.03, "mlp_on_mean_patch": 0.03}))
+    assert said[-1].startswith("Nothing here speaks for windows")
+    assert "a small one may still be there" in said[-1]
+
+
+def test_a_gain_below_one_point_is_not_the_one_hoped_for() -> None:
+    said = sentences(summary({"windows_2_4": 0.008}, spread=0.0001))
+    assert "+0.8 mAP (better)" in said[2]
+    assert "is not reached" in said[2]
+
+
+def test_tables_hold_every_row_and_end_with_the_sentences() -> None:
+    found = summary({"windows_2_4": 0.03})
+    words = ("plain CLS", "windows 2 + 4", "untrained, random initialisation", "control: MLP on CLS")
+    for text in (full(found), brief(found)):
+        assert all(f"| {row} |" in text for row in words)
+        assert text.startswith("Made for a test.")
+        assert text.endswith(sentences(found)[-1])
+    value = cell(found, "windows_2_4")
+    assert f"{100 * value['mean']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]" in brief(found)
+    assert "-0.0" not in full(found)
+
+
+def test_what_is_no_stored_ablation_is_refused() -> None:
+    with pytest.raises(DataError, match="lacks scores"):
+        full({key: {} for key in ("settings", "reference", "columns", "rows", "rule")})
+
+
+def test_a_small_ablation_measures_every_row_on_both_splits(model) -> None:
+    plan = AblationPlan((2, 4), 2, Schedule(2))
+    found = ablate_people(model, plan, People(4, 8, 11), progress=False)
+    names = [PLAIN, *(row.name for row in head_rows(DIM, (2, 4)))]
+    assert list(found["scores"]) == ["standard", "look_alikes"]
+    for by_row in found["scores"].values():
+        assert list(by_row) == names
+        assert list(by_row["scheme_2"]) == ["RGB", "NI", "TI", "three_together"]
+        assert by_row["untrained_mean"]["RGB"]["mAP"]["minus_plain"]["per_seed"] == [0.0]
+        assert len(by_row["windows_2"]["RGB"]["mAP"]["per_seed"]) == 2
+    assert found["rows"]["windows_2_4"]["macs"] == DIM * DIM * (2 + 4 + 2 + 1)
+    assert found["rows"]["scheme_2"]["memory"] >= 2 * 16 * 12 * 15 * 4
+    json.dumps(found)
+
+
+def test_one_plan_gives_one_table(model) -> None:
+    plan = AblationPlan((2, 4), 2, Schedule(2), ("windows_2_4", "mlp_on_cls"))
+    one, other = (ablate_people(model, plan, People(4, 8, 11), progress=False)["scores"] for _ in "ab")
+    assert one == other
+
+
+def split_samples(root_samples: list[Sample]) -> list[Sample]:
+    """The first 12 people train; of the others, the first camera asks and the second answers."""
+    split = lambda s: "train" if s.pid <= 12 else "query" if s.camid == 1 else "gallery"  # noqa: E731
+    return [Sample(s.pid, s.camid, s.images, split=split(s)) for s in root_samples]
+
+
+def test_a_data_set_is_trained_and_measured_on_its_own_splits(model) -> None:
+    plan = AblationPlan((2, 4), 2, Schedule(2), ("windows_2_4", "mlp_on_cls"))
+    found = ablate_samples(model, split_samples(mv.samples()), plan, progress=False)
+    assert list(found["scores"]) == ["test"]
+    assert "48 samples of 12 identities; measured on 48 samples of 12 others" in found["settings"]["words"]
+    test = [s for s in split_samples(mv.samples()) if s.split != "train"]
+    features = model.encode([s.images["RGB"] for s in test], progress=False).cls.numpy()
+    asked = [at for at, s in enumerate(test) if s.split == "query"]
+    expected = mv.retrieval(
+        features, [s.pid for s in test], [s.camid for s in test], query=asked,
+        gallery=[at for at, s in enumerate(test) if s.split == "gallery"],
+    )  # fmt: skip
+    assert found["scores"]["test"][PLAIN]["RGB"]["mAP"]["mean"] == pytest.approx(expected.mAP, abs=1e-6)
+
+
+def test_splits_that_share_identities_or_are_missing_are_refused(model) -> None:
+    with pytest.raises(DataError, match="got 0 training and 96 test samples"):
+        ablate_samples(model, mv.samples(), progress=False)
+    shared = [Sample(s.pid, s.camid, s.images, split="train") for s in mv.samples()[:4]]
+    with pytest.raises(DataError, match="1 identities in both"):
+        ablate_samples(model, [*mv.samples(), *shared], progress=False)
+
+
+def test_the_model_and_the_generator_are_left_alone(model) -> None:
+    before, state = model.clip.visual.proj.clone(), torch.get_rng_state()
+    plan = AblationPlan((2, 4), 1, Schedule(1), ("windows_2_4",))
+    ablate_people(model, plan, People(4, 8, 11, ("standard",)), progress=False)
+    assert torch.equal(model.clip.visual.proj, before)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,146 @@
+"""Shares of the similarity of two rows: everything adds up to the cosine, over all modalities together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mswin_viz.analysis.decomposition import decompose_pair
+from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.neighbours import KeptTokens, PairShares, pair_window_shares
+from mswin_viz.analysis.pair_shares import pair_panels
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import ImageFileError, OptionError, StoppedError
+from mswin_viz.model.backbone import Model
+
+from .tiny import GRID, SCALES, pictures, tiny_model
+
+N_TOKENS = GRID[0] * GRID[1]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def table(model: Model, tmp_path_factory: pytest.TempPathFactory) -> EmbeddingTable:
+    """Three samples in three modalities."""
+    folder, found = tmp_path_factory.mktemp("pictures"), []
+    for at in range(3):
+        files = {}
+        for picture, name in zip(pictures(3, seed=at), ("RGB", "NI", "TI"), strict=True):
+            files[name] = folder / f"{name}{at}.png"
+            Image.fromarray(picture).save(files[name])
+        found.append(Sample(at, at, files))
+    return embed(model, found, progress=False)
+
+
+def total(sides) -> float:
+    return sum(s.cls + s.bias + sum(map(np.sum, s.windows.values())) for s in sides.values())
+
+
+def cosine(table: EmbeddingTable, a: int, b: int, feature: str = "enhanced") -> float:
+    u, v = (getattr(table, feature)[row].astype(float) for row in (a, b))
+    return float(u @ v / np.linalg.norm(u) / np.linalg.norm(v))
+
+
+def tables(table: EmbeddingTable) -> dict[str, EmbeddingTable]:
+    return {
+        "one": table,
+        "raw": table.concatenated(),
+        "equalised": table.concatenated(equalised=True),
+        "two": table.concatenated(("TI", "NI")),
+    }
+
+
+@pytest.mark.parametrize("kind", ["one", "raw", "equalised", "two"])
+def test_either_sides_shares_add_up_to_the_cosine_of_the_enhanced_rows(model, table, kind) -> None:
+    chosen = tables(table)[kind]
+    shares = pair_window_shares(model, chosen, 0, 2)
+    assert total(shares.a) == pytest.approx(shares.similarity, abs=1e-12)
+    assert total(shares.b) == pytest.approx(shares.similarity, abs=1e-12)
+    assert shares.residual < 1e-12
+    assert shares.similarity == pytest.approx(cosine(chosen, 0, 2), abs=1e-6)
+    assert shares.table_similarity == pytest.approx(cosine(chosen, 0, 2), abs=1e-9)
+    assert shares.plain_similarity == pytest.approx(cosine(chosen, 0, 2, "plain"), abs=1e-6)
+
+
+def test_each_modalitys_part_is_the_same_from_either_side(model, table) -> None:
+    shares = pair_window_shares(model, table.concatenated(), 0, 1)
+    assert list(shares.a) == list(shares.b) == ["RGB", "NI", "TI"]
+    for name in shares.a:
+        assert shares.a[name].total == pytest.approx(shares.b[name].total, abs=1e-12)
+
+
+def test_a_modalitys_part_is_its_own_product_over_the_joint_lengths(model, table) -> None:
+    joint = table.concatenated()
+    shares = pair_window_shares(model, joint, 0, 1)
+    lengths = np.prod([np.linalg.norm(joint.enhanced[row].astype(float)) for row in (0, 1)])
+    for at, name in enumerate(("RGB", "NI", "TI")):
+        a, b = (joint.enhanced[row, 10 * at : 10 * at + 10].astype(float) for row in (0, 1))
+        assert shares.a[name].total == pytest.approx(a @ b / lengths, abs=1e-6)
+
+
+def test_one_modality_gives_the_pair_decomposition_itself(model, table) -> None:
+    at = [table.row_of(sample, "NI") for sample in (2, 1)]
+    shares = pair_window_shares(model, table, *at)
+    a, b = (model.encode([table.path[row]], progress=False) for row in at)
+    pair = decompose_pair(a, b, model.addon)
+    assert shares.scales == SCALES
+    for scale in SCALES:
+        np.testing.assert_allclose(shares.a["NI"].windows[scale], pair.a.windows[scale][0], atol=1e-12)
+        np.testing.assert_allclose(shares.b["NI"].windows[scale], pair.b.windows[scale][0], atol=1e-12)
+        assert shares.a["NI"].geometry[scale].n_windows == N_TOKENS // scale
+    assert shares.a["NI"].bias == pytest.approx(pair.a.bias[0])
+
+
+def test_without_an_add_on_the_cls_has_it_all(table) -> None:
+    plain = tiny_model(addon=False)
+    shares = pair_window_shares(plain, table.concatenated(), 0, 1)
+    assert shares.scales == ()
+    assert sum(side.cls for side in shares.a.values()) == pytest.approx(shares.similarity)
+    assert shares.similarity == pytest.approx(shares.plain_similarity)
+    assert shares.similarity != pytest.approx(shares.table_similarity, abs=1e-4)  # another model's table
+
+
+def test_tokens_are_kept_and_the_longest_unused_go(model, table) -> None:
+    kept = KeptTokens(model, most=2)
+    first = kept.of(table.path[0], "RGB", 0)
+    assert kept.of(table.path[0], "RGB", 0) is first
+    kept.of(table.path[1], "RGB", 1)
+    kept.of(table.path[0], "RGB", 0)
+    kept.of(table.path[2], "RGB", 2)  # the second goes
+    assert kept.of(table.path[0], "RGB", 0) is first
+    assert isinstance(pair_window_shares(model, table, 0, 1, kept=kept), PairShares)
+
+
+def test_pairs_that_do_not_exist_are_errors(model, table, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"0\.\.8: got 0 and 9"):
+        pair_window_shares(model, table, 0, 9)
+    with pytest.raises(OptionError, match="RGB and NI"):
+        pair_window_shares(model, table, 0, 3)
+    with pytest.raises(StoppedError):
+        pair_window_shares(model, table, 0, 1, stop=lambda: True)
+    gone = replace(table[[0, 1]], files=({"RGB": tmp_path / "gone.png"},) * 2)
+    with pytest.raises(ImageFileError, match=r"gone\.png"):
+        pair_window_shares(model, gone, 0, 1)
+
+
+def test_panels_hold_both_images_of_each_modality_in_turn(model, table) -> None:
+    shares = pair_window_shares(model, table.concatenated(("NI", "TI")), 0, 1)
+    panels = {panel.key: panel for panel in pair_panels(shares)}
+    assert list(panels) == ["scale-2", "scale-4", "scale-5", "fused"]
+    np.testing.assert_array_equal(panels["scale-5"].values[0], shares.a["NI"].windows[5])
+    np.testing.assert_array_equal(panels["scale-5"].values[3], shares.b["TI"].windows[5])
+    windows = sum(panels[f"scale-{scale}"].values.sum(axis=1) for scale in SCALES)
+    np.testing.assert_allclose(panels["fused"].values.sum(axis=1), windows, atol=1e-12)
+    assert panels["fused"].geometry.grid == GRID
+
+
+def test_without_an_add_on_there_are_no_panels(table) -> None:
+    assert pair_panels(pair_window_shares(tiny_model(addon=False), table, 0, 1)) == ()

@@ -1,0 +1,35 @@
+// Ranked neighbours: the pure functions of mswin_viz/view/js/neighbours.mjs. Run: node --test tests/js/
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { movedWords, neighbourLabel, stepFrom, SIGNS } from "../../mswin_viz/view/js/neighbours.mjs";
+
+test("arrow keys walk a list, change lists, and stop at every end", () => {
+  assert.deepEqual(stepFrom("ArrowRight", 0, 2, [8, 8]), [0, 3]);
+  assert.deepEqual(stepFrom("ArrowRight", 0, 7, [8, 8]), [0, 7]);
+  assert.deepEqual(stepFrom("ArrowLeft", 1, 0, [8, 8]), [1, 0]);
+  assert.deepEqual(stepFrom("ArrowDown", 0, 5, [8, 8]), [1, 5]);
+  assert.deepEqual(stepFrom("ArrowDown", 1, 5, [8, 8]), [1, 5]);
+  assert.deepEqual(stepFrom("ArrowUp", 1, 5, [8, 8]), [0, 5]);
+  assert.deepEqual(stepFrom("End", 0, 1, [8, 3]), [0, 7]);
+  assert.deepEqual(stepFrom("Home", 1, 2, [8, 3]), [1, 0]);
+  assert.equal(stepFrom("b", 0, 0, [8, 8]), null);
+});
+
+test("a shorter list is entered at its end", () => {
+  assert.deepEqual(stepFrom("ArrowDown", 0, 6, [8, 3]), [1, 2]);
+});
+
+test("a neighbour says where it stood before", () => {
+  assert.equal(movedWords(null, 1, 8), "");
+  assert.equal(movedWords(0, 1, 8), "was > 8");
+  assert.equal(movedWords(3, 3, 8), "same rank");
+  assert.equal(movedWords(5, 2, 8), "was 5");
+});
+
+test("marks are signs and words, not colours alone", () => {
+  assert.equal(new Set(Object.values(SIGNS)).size, 3);
+  const item = { label: "id 3, camera 2", similarity: 0.91234, mark: "wrong", was: 4 };
+  assert.equal(neighbourLabel(item, 2, "after"), "rank 2, after: id 3, camera 2, cosine 0.912, wrong, rank 4 before");
+  assert.equal(neighbourLabel({ ...item, was: null }, 2, "x"), "rank 2, x: id 3, camera 2, cosine 0.912, wrong");
+});

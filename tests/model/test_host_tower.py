@@ -1,0 +1,335 @@
+"""The host's image tower is held against its equations, written out here in plain loops apart from the product."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from host_files import BASE, DEPTH, N_CAMERAS, tower_state, yml
+from PIL import Image
+
+import mswin_viz as mv
+from mswin_viz.errors import ImageError, OptionError, ShapeError, WeightsError
+from mswin_viz.model.host_tower import HostParts, HostTower
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Mamba aggregation:UserWarning")
+SLOTS = {"RGB": "rgb", "NI": "nir", "TI": "tir"}
+BOTTLENECK_OF = {"rgb": "adapter_r", "nir": "adapter_n", "tir": "adapter_t"}
+
+
+# ---- the equations, float64, one image, one token and one head at a time -------------------------
+
+
+def linear(state: dict, key: str, x: np.ndarray) -> np.ndarray:
+    return x @ state[f"{key}.weight"].T + state[f"{key}.bias"]
+
+
+def quick_gelu(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-1.702 * x))
+
+
+def layer_norm(state: dict, key: str, x: np.ndarray) -> np.ndarray:
+    rows = []
+    for row in x:
+        mean = sum(row) / len(row)
+        variance = sum((value - mean) ** 2 for value in row) / len(row)
+        rows.append((row - mean) / math.sqrt(variance + 1e-5))
+    return np.array(rows) * state[f"{key}.weight"] + state[f"{key}.bias"]
+
+
+def attention(state: dict, key: str, z: np.ndarray) -> np.ndarray:
+    width = z.shape[1]
+    mixed = np.zeros_like(z)
+    projected = z @ state[f"{key}.in_proj_weight"].T + state[f"{key}.in_proj_bias"]
+    for head in range(width // 64):
+        q, k, v = (
+            projected[:, part * width + 64 * head : part * width + 64 * (head + 1)] for part in range(3)
+        )
+        for i in range(len(z)):
+            scores = np.array([q[i] @ k[j] for j in range(len(z))]) / 8
+            weights = np.exp(scores - scores.max())
+            mixed[i, 64 * head : 64 * (head + 1)] = weights @ v / weights.sum()
+    return linear(state, f"{key}.out_proj", mixed)
+
+
+def bottleneck(state: dict, key: str, x: np.ndarray) -> np.ndarray:
+    return linear(state, f"{key}.3", quick_gelu(linear(state, f"{key}.0", x)))
+
+
+def prompts(state: dict, block: str, own: str, carry: np.ndarray | None) -> np.ndarray:
+    slots = []
+    for name in ("rgb", "nir", "tir"):
+        table = state[f"{block}.adapter_prompt_{name}"]
+        if name != own:
+            slots.append(table + bottleneck(state, f"{block}.{BOTTLENECK_OF[name]}", table))
+        elif carry is None:
+            slots.append(table)
+        else:
+            slots.append(carry + bottleneck(state, f"{block}.adapter_transfer", carry) + table)
+    return np.concatenate(slots)
+
+
+def tower(
+    files: dict,
+    pixels: np.ndarray,
+    *,
+    camera: int | None = None,
+    coe: float = 1.0,
+    modality: str | None = None,
+    adapter: bool = False,
+    stride: tuple[int, int] = (16, 16),
+) -> np.ndarray:
+    """Every token's projected feature ``[1 + N, D]`` of one image ``[3, H, W]``."""
+    state = {key.removeprefix(BASE): value.double().numpy() for key, value in files.items()}
+    kernel = state["conv1.weight"].reshape(len(state["conv1.weight"]), -1)
+    x = [state["class_embedding"]]
+    for top in range(0, pixels.shape[1] - 15, stride[0]):
+        for left in range(0, pixels.shape[2] - 15, stride[1]):
+            x.append(kernel @ pixels[:, top : top + 16, left : left + 16].ravel())
+    x = np.array(x)
+    if camera is not None:
+        x[0] = x[0] + coe * state["BACKBONE.cv_embed"][camera]
+    x, carry = layer_norm(state, "ln_pre", x + state["positional_embedding"]), None
+    n_blocks = len([key for key in state if key.endswith("in_proj_weight")])
+    for i in range(n_blocks):
+        block = f"transformer.resblocks.{i}"
+        n = len(x)
+        z = x if modality is None else np.concatenate([x, prompts(state, block, SLOTS[modality], carry)])
+        u = z + attention(state, f"{block}.attn", layer_norm(state, f"{block}.ln_1", z))
+        hidden = quick_gelu(linear(state, f"{block}.mlp.c_fc", layer_norm(state, f"{block}.ln_2", u)))
+        v = u + linear(state, f"{block}.mlp.c_proj", hidden)
+        if adapter:
+            v = v + linear(
+                state, f"{block}.adapter_ffn.2", quick_gelu(linear(state, f"{block}.adapter_ffn.0", u))
+            )
+        x = v[:n]
+        if modality is not None:
+            carry = (v[n : n + 4] + v[n + 4 : n + 8] + v[n + 8 : n + 12]) / 3
+    return layer_norm(state, "ln_post", x) @ state["proj"]
+
+
+# ---- fixtures -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, torch.Tensor]:
+    return tower_state()
+
+
+@pytest.fixture
+def loaded(tmp_path, files):
+    """The model of a configuration with some changes."""
+
+    def load(**changes) -> mv.Model:
+        torch.save(files, tmp_path / "host.pth")
+        return mv.load_host_model(yml(tmp_path, **changes), tmp_path / "host.pth", addon=None, device="cpu")
+
+    return load
+
+
+@pytest.fixture
+def people() -> list[np.ndarray]:
+    rng = np.random.default_rng(2)
+    return [rng.integers(0, 256, (256, 128, 3), dtype=np.uint8) for _ in range(3)]
+
+
+def assert_same(tokens: mv.Tokens, image: int, expected: np.ndarray) -> None:
+    found = torch.cat([tokens.cls[image : image + 1], tokens.patches[image]]).double().numpy()
+    assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+# ---- against the equations ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("modality", ["RGB", "NI", "TI"])
+@pytest.mark.parametrize("adapter", [False, True])
+@pytest.mark.parametrize("prompt", [False, True])
+@pytest.mark.parametrize("sie", [False, True])
+def test_every_token_follows_the_equations(loaded, files, people, modality, adapter, prompt, sie):
+    model = loaded(sie=sie, coe=3.0, prompt=prompt, adapter=adapter)
+    tokens = model.encode(people[:1], camera=2 if sie else None, modality=modality)
+    expected = tower(
+        files, model.preprocess(people[0])[0].double().numpy(),
+        camera=2 if sie else None, coe=3.0, modality=modality if prompt else None, adapter=adapter,
+    )  # fmt: skip
+    assert tokens.grid == (16, 8)
+    assert_same(tokens, 0, expected)
+
+
+def test_a_tower_as_wide_as_published_follows_the_equations(tmp_path, people):
+    files = tower_state(width=768, depth=2, dim=512, seed=6)
+    torch.save({f"module.{key}": value for key, value in files.items()}, tmp_path / "host.pth")
+    model = mv.load_host_model(yml(tmp_path), tmp_path / "host.pth", addon=None, device="cpu")
+    expected = tower(
+        files, model.preprocess(people[0])[0].double().numpy(), camera=3, modality="TI", adapter=True
+    )
+    assert_same(model.encode(people[:1], camera=3, modality="TI"), 0, expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "grid"),
+    [([256, 128], [12, 12], (21, 10)), ([128, 256], [16, 16], (8, 16)), ([256, 128], [12, 16], (21, 8))],
+)
+def test_other_sizes_and_strides_follow_the_equations(tmp_path, size, stride, grid):
+    files = tower_state(width=64, depth=2, n_tokens=grid[0] * grid[1], seed=7)
+    torch.save(files, tmp_path / "host.pth")
+    model = mv.load_host_model(
+        yml(tmp_path, size=size, stride=stride), tmp_path / "host.pth", addon=None, device="cpu"
+    )
+    image = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    tokens = model.encode([image], camera=0, modality="NI")
+    assert tokens.grid == model.grid == grid
+    pixels = model.preprocess(image)[0].double().numpy()
+    expected = tower(files, pixels, camera=0, modality="NI", adapter=True, stride=tuple(stride))
+    assert_same(tokens, 0, expected)
+    with pytest.raises(ImageError, match="wide"):
+        model.encode([Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)], camera=0, modality="NI")
+    with pytest.raises(ShapeError, match="grid"):
+        model.clip.visual(torch.zeros(1, 3, size[1], size[0]), *model.conditions(1, camera=0, modality="NI"))
+
+
+def test_a_batch_of_several_cameras_and_modalities_is_the_images_one_by_one(loaded, people):
+    model = loaded()
+    cameras, modalities = [3, 0, 1], ["TI", "RGB", "NI"]
+    together = model.encode(people, batch_size=2, camera=cameras, modality=modalities, progress=False)
+    for i, (camera, modality) in enumerate(zip(cameras, modalities, strict=True)):
+        alone = model.encode([people[i]], camera=camera, modality=modality)
+        torch.testing.assert_close(together.cls[i], alone.cls[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together.patches[i], alone.patches[0], rtol=1e-4, atol=1e-5)
+
+
+def test_prompts_change_with_the_modality_and_the_camera_moves_only_what_it_should(loaded, people):
+    model = loaded(adapter=False)
+    a, b = (model.encode(people[:1], camera=0, modality=name).cls for name in ("RGB", "TI"))
+    assert float((a - b).abs().max()) > 0.01
+    plain = loaded(prompt=False)
+    a, b = (plain.encode(people[:1], camera=0, modality=name).cls for name in ("RGB", "TI"))
+    assert torch.equal(a, b)
+
+
+def test_without_any_part_open_clips_own_tower_runs(loaded, files, people):
+    model = loaded(sie=False, prompt=False, adapter=False)
+    assert not isinstance(model.clip.visual, HostTower)
+    assert_same(model.encode(people[:1]), 0, tower(files, model.preprocess(people[0])[0].double().numpy()))
+
+
+def test_pixels_are_resized_bilinearly_and_normalised_with_a_half(loaded):
+    image = np.random.default_rng(4).integers(0, 256, (150, 60, 3), dtype=np.uint8)
+    resized = np.asarray(Image.fromarray(image).resize((128, 256), Image.Resampling.BILINEAR), np.float32)
+    expected = torch.from_numpy((resized / 255 - 0.5) / 0.5).permute(2, 0, 1)
+    torch.testing.assert_close(loaded().preprocess(image)[0], expected, rtol=0, atol=1e-6)
+
+
+def test_the_neck_is_a_batch_norm_of_the_enhanced_cls_and_leaves_tokens_alone(loaded, files, people):
+    before, after = loaded(), loaded(neck="after")
+    tokens = after.encode(people, camera=0, modality="RGB")
+    assert torch.equal(tokens.cls, before.encode(people, camera=0, modality="RGB").cls)
+    own = {key.rsplit(".", 1)[1]: files[key] for key in files if key.startswith("BACKBONE.bottleneck.")}
+    expected = (tokens.cls - own["running_mean"]) / (own["running_var"] + 1e-5).sqrt() * own["weight"] + own[
+        "bias"
+    ]
+    torch.testing.assert_close(after.retrieval_feature(tokens), expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(before.retrieval_feature(tokens), tokens.cls)
+    assert "NECK_FEAT after" in after.provenance
+    assert "neck" not in before.provenance_items
+
+
+# ---- cameras and modalities ------------------------------------------------------------------------
+
+
+def test_the_mean_camera_is_the_mean_row(loaded, files, people):
+    model = loaded(prompt=False, adapter=False)
+    pixels = model.preprocess(people[0])[0].double().numpy()
+    mean = files | {"BACKBONE.cv_embed": files["BACKBONE.cv_embed"].mean(dim=0, keepdim=True)}
+    assert_same(model.encode(people[:1], camera="mean"), 0, tower(mean, pixels, camera=0))
+
+
+@pytest.mark.parametrize("camera", [None, -1, N_CAMERAS, 1.0, True, "first", [0, 1, N_CAMERAS]])
+def test_cameras_that_have_no_row_are_refused_with_the_rows(loaded, people, camera):
+    with pytest.raises(OptionError, match=rf"camera= is one of 0\.\.{N_CAMERAS - 1}"):
+        loaded().encode(people, camera=camera, modality="RGB")
+
+
+@pytest.mark.parametrize("modality", [None, "rgb", "NIR", ["RGB", "NI", None]])
+def test_prompts_need_a_modality_by_its_name(loaded, people, modality):
+    with pytest.raises(OptionError, match="modality= is one of RGB, NI, TI"):
+        loaded().encode(people, camera=0, modality=modality)
+
+
+def test_as_many_cameras_and_modalities_as_images_or_one(loaded, people):
+    with pytest.raises(OptionError, match="got 2 for 3"):
+        loaded().encode(people, camera=[0, 1], modality="RGB")
+    with pytest.raises(OptionError, match="got 1 for 3"):
+        loaded().encode(people, camera=0, modality=["RGB"])
+
+
+def test_a_camera_is_refused_where_the_configuration_has_none(loaded, people):
+    with pytest.raises(OptionError, match="none is applied"):
+        loaded(sie=False).encode(people, camera=0, modality="RGB")
+
+
+def test_encode_options_map_a_cameras_number_to_its_row(loaded, tmp_path):
+    model = loaded()
+    assert model.encode_options("NI", 1) == {"modality": "NI", "camera": 0}
+    assert model.encode_options("NI", -1) == {"modality": "NI", "camera": "mean"}
+    with pytest.raises(OptionError, match=r"cameras 1\.\.4: got an image of camera 5"):
+        model.encode_options("NI", 5)
+    assert loaded(sie=False, prompt=False).encode_options("NI", 9) == {}
+    text = yml(tmp_path).read_text().replace("RGBNT201", "MSVR310")
+    (tmp_path / "cars.yml").write_text(text)
+    cars = mv.load_host_model(tmp_path / "cars.yml", tmp_path / "host.pth", addon=None, device="cpu")
+    assert cars.encode_options("TI", 0) == {"modality": "TI", "camera": 0}
+
+
+def test_a_bound_model_needs_no_camera_and_modality_again(loaded, people):
+    model = loaded()
+    bound = model.bound(camera=[0, 1, 2], modality="TI")
+    expected = model.encode(people, camera=[0, 1, 2], modality="TI")
+    assert torch.equal(bound.encode(people).cls, expected.cls)
+
+
+def test_the_tower_itself_refuses_to_guess(loaded):
+    with pytest.raises(OptionError, match="camera or the modality"):
+        loaded().clip.visual(torch.zeros(1, 3, 256, 128))
+
+
+# ---- the module -----------------------------------------------------------------------------------
+
+
+def test_state_dict_keys_and_shapes_are_the_published_ones(loaded, files):
+    visual = loaded().clip.visual
+    published = {key.removeprefix(BASE).removeprefix("BACKBONE."): tuple(v.shape) for key, v in files.items()}
+    own = {key: tuple(value.shape) for key, value in visual.state_dict().items()}
+    assert own == {key: shape for key, shape in published.items() if not key.startswith("bottleneck")}
+    assert len([key for key in own if key != "cv_embed"]) == 8 + DEPTH * 35
+
+
+def test_what_was_loaded_comes_out_again(loaded, files):
+    state = loaded().clip.visual.state_dict()
+    assert all(torch.equal(value, files[BASE + key]) for key, value in state.items() if key != "cv_embed")
+    assert torch.equal(state["cv_embed"], files["BACKBONE.cv_embed"])
+
+
+def test_parts_say_what_they_are():
+    assert HostParts().words == "none"
+    assert HostParts((12, 16), True, True, 4, 1.0).words == (
+        "camera embedding of 4 cameras, factor 1, prompts for each modality, adapters beside the MLPs, stride 12x16"
+    )
+
+
+@pytest.mark.parametrize("key", ["transformer.resblocks.1.adapter_t.3.bias", "proj", "ln_pre.bias"])
+def test_a_missing_or_misshapen_tensor_is_named(tmp_path, files, key):
+    whole = files[BASE + key]
+    shape = re.escape(str(tuple(whole[:-1].shape)))
+    for broken, said in (
+        ({k: v for k, v in files.items() if k != BASE + key}, rf"missing .*{key}"),
+        (files | {BASE + key: whole[:-1]}, rf"{key} is {shape}, not"),
+        (files | {BASE + key: whole / 0}, rf"{key} holds NaN or infinite"),
+        (files | {BASE + key: whole.int()}, rf"{key} holds int32 values"),
+    ):
+        torch.save(broken, tmp_path / "host.pth")
+        with pytest.raises(WeightsError, match=said):
+            mv.load_host_model(yml(tmp_path), tmp_path / "host.pth", addon=None, device="cpu")
