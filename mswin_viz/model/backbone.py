@@ -229,6 +229,11 @@ class Model:
         """
         return replace(self, _bound=(camera, modality))
 
+    def bound_to(self, kinds: Sequence[tuple[str | None, int]]) -> Model:
+        """:meth:`bound` to images of these modalities and camera numbers, one pair each; as it is for plain CLIP."""
+        asked = [self.encode_options(*kind) for kind in kinds]
+        return self.bound(**{name: [options[name] for options in asked] for name in asked[0]})
+
     def conditions(
         self,
         n_images: int,

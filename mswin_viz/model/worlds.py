@@ -57,7 +57,7 @@ def world_tokens(
     parts: dict[str, list[Tokens]] = {modality: [] for modality in MODALITIES}
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
-            tokens = model.encode(images, progress=False)
+            tokens = model.encode(images, progress=False, **model.encode_options(modality))
             parts[modality].append(folded(tokens, scales) if scales else tokens)
     tokens = {modality: joined(some) for modality, some in parts.items()}
     return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups)
