@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "analysis.attribution": ["Attribution", "attribute"],
         "analysis.attribution_target": ["Target"],
         "analysis.decomposition": ["Decomposition", "decompose"],
+        "analysis.gate": ["GateWeights", "gate_weights"],
         "analysis.method_ranking": ["Ranking", "rank_methods"],
         "analysis.retrieval": ["RetrievalReport", "retrieval"],
         "analysis.windows": ["WindowGeometry", "windows"],
