@@ -155,6 +155,9 @@ def read_config(path: str | Path) -> HostConfig:
     flat = _flat(_parsed(file), file)
     names = {key: name for name, (key, _) in _fields().items()}
     values = {names[key]: value for key, value in flat.items() if key in names}
+    if empty := [key for key, value in flat.items() if key in names and value is None]:
+        kind = _fields()[names[empty[0]]][1]
+        raise ConfigError(f"{empty[0]} must be {kind}: {file.name} has nothing there; correct it there")
     rest = [key for key in flat if key not in names]
     return HostConfig(
         **values,
