@@ -149,6 +149,8 @@ def read_config(path: str | Path) -> HostConfig:
     ConfigError
         If it is no YAML, or a value that is read here is not of its kind; key, value and kind are named.
     """
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"a configuration is a YAML file or a HostConfig: got a {type(path).__name__}")
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigNotFoundError(f"a configuration must be an existing file: {file} is none; check the path")

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-import mswin_viz.model.backbone as backbone
+import mswin_viz.model.loading as loading
 from mswin_viz.errors import (
     DeviceError,
     ImageError,
@@ -528,8 +528,8 @@ def embedded(tmp_path, monkeypatch, random_addon) -> Model:
     config["vision_cfg"]["image_size"] = [128, 64]
     save_embedded(tiny_clip(image_size=(128, 64), quick_gelu=False), config, ids, tmp_path)
     save_addon(random_addon, tmp_path / "addon.safetensors", dtype=torch.float16)
-    monkeypatch.setattr(backbone, "EMBEDDED", tmp_path)
-    monkeypatch.setattr(backbone, "embedded_tower", lambda size: embedded_tower(size, tmp_path))
+    monkeypatch.setattr(loading, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(loading, "embedded_tower", lambda size: embedded_tower(size, tmp_path))
     return load_model("embedded", device="cpu")
 
 

@@ -173,6 +173,11 @@ def test_a_missing_file_is_refused(tmp_path):
         mv.read_config(tmp_path / "nowhere.yml")
 
 
+def test_what_is_neither_a_path_nor_a_configuration_is_refused():
+    with pytest.raises(ConfigError, match="YAML file or a HostConfig: got a dict"):
+        mv.load_host_model({"MODEL": {}}, "host.pth")
+
+
 def test_flags_in_python_are_checked_alike():
     with pytest.raises(ConfigError, match=r"MODEL\.PROMPT must be True or False: given in Python has 'on'"):
         mv.HostConfig(prompt="on")
