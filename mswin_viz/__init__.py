@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "analysis.decomposition": ["Decomposition", "decompose"],
         "analysis.embedding_table": ["EmbeddingTable", "embed"],
         "analysis.embedding_view": ["EmbeddingView", "ViewSettings", "embedding_view"],
+        "analysis.gate": ["GateWeights", "gate_weights"],
         "analysis.method_ranking": ["Ranking", "rank_methods"],
         "analysis.neighbours": ["Neighbours", "PairShares", "neighbours", "pair_window_shares"],
         "analysis.projection": ["project"],

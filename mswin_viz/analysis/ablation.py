@@ -33,7 +33,8 @@ class Ablation:
     norm
         Length of the enhanced CLS without the window.
     flipped
-        How many ReLU gates open or close. Where none does, ``change`` is minus the window's share.
+        How many ReLU gates open or close. Where none does, ``change`` is minus the window's share; a mixture of
+        experts has no such gates, and everything in it is computed again.
     """
 
     score: Float[np.ndarray, "batch ..."]
@@ -100,10 +101,8 @@ def _without(
     index, window = place
     n_windows = _checked_windows(state.slots, index, window)
     terms = state.slots[index].terms(weights, slice(None) if window is None else int(window))  # [B, m, D]
-    columns = weights.W1[:, index * weights.dim : (index + 1) * weights.dim]
-    hidden = state.hidden[:, None] - terms @ columns.T / n_windows
-    gates = hidden > 0
-    enhanced = state.cls[:, None] + np.where(gates, hidden, 0) @ weights.W2.T + weights.b2
+    shift, gates = weights.head.without(state.fused, index, terms / n_windows)
+    enhanced = state.cls[:, None] + shift
     score, norm, cosine = _measures(enhanced, v)
     before, _, cosine_before = _measures(state.enhanced[:, None], v)
     flipped = (gates != state.gates[:, None]).sum(axis=2)

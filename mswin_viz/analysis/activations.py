@@ -12,6 +12,7 @@ import torch
 
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 
@@ -76,7 +77,7 @@ def window_activations(
     tokens
         Patch tokens of a batch.
     addon
-        Scheme 1, scheme 2 (then the windows see the projected tokens), or None: plain means only.
+        Scheme 1, a mixture of experts, scheme 2 (then the windows see the projected tokens), or None: plain means only.
     scale
         Tokens in a window.
     kernel
@@ -159,10 +160,13 @@ def windows_module(addon: torch.nn.Module | None) -> CLIPMultiScaleSlidingWindow
         return addon
     if _is_scheme_2(addon):
         return addon.multi_scale_extractor.multi_scale_window
+    if isinstance(addon, MixtureOfExpertsAddon):
+        return addon.multi_scale_extractor
     inner = getattr(addon, "multi_scale_window", None)
     if inner is None:
         raise OptionError(
-            "an add-on is a CLIPMultiScaleFeatureExtractor or a CLIPWithProjectionMultiScale: got a "
+            "an add-on is a CLIPMultiScaleFeatureExtractor, a CLIPWithProjectionMultiScale or a "
+            "MixtureOfExpertsAddon: got a "
             f"{type(addon).__name__}"
         )
     return inner

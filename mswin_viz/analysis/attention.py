@@ -6,7 +6,7 @@ block's own input and parameters; the model is not patched, and the inputs are r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,14 +38,14 @@ def attention_weights(
     if not isinstance(block, ResidualAttentionBlock):
         raise OptionError(
             "attention can be read off open_clip's ResidualAttentionBlock: got a "
-            f"{type(block).__name__}; use a method that needs no attention, such as gradcam"
+            f"{type(block).__name__} (a host model's block with prompts or adapters, if it is that); use a method that needs no attention, such as gradcam"
         )
     query, key, _ = _heads(block, x)
     return (query @ key.transpose(2, 3) / query.shape[3] ** 0.5).softmax(dim=3)
 
 
 def attention_rollout(
-    model: Model, pixels: Pixels, report: Callable[[int], None]
+    model: Model, pixels: Pixels, report: Callable[[int], None], given: Sequence[torch.Tensor] = ()
 ) -> Float[torch.Tensor, "batch token"]:
     """How much of the CLS token comes from each patch if every block mixes tokens by its mean attention.
 
@@ -53,7 +53,7 @@ def attention_rollout(
     Abnar and Zuidema (2020), "Quantifying Attention Flow in Transformers": half the identity for the residual
     connection, the mean over heads, the product over blocks.
     """
-    states = stages(model, pixels)
+    states = stages(model, pixels, *given)
     mixed = None
     with torch.no_grad():
         for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
@@ -65,7 +65,11 @@ def attention_rollout(
 
 
 def legrad(
-    model: Model, pixels: Pixels, target: Target, report: Callable[[int], None]
+    model: Model,
+    pixels: Pixels,
+    target: Target,
+    report: Callable[[int], None],
+    given: Sequence[torch.Tensor] = (),
 ) -> Float[torch.Tensor, "batch token"]:
     """LeGrad: the positive gradient of the score with respect to attention, over all blocks.
 
@@ -78,12 +82,12 @@ def legrad(
     Formation Sensitivity", section 3. Two choices: the read-out at each block is the model's own CLS (the
     authors' code pools all tokens), and the map is not rescaled to 0..1.
     """
-    states, directions = stages(model, pixels), target.directions(model, len(pixels))
+    states, directions = stages(model, pixels, *given), target.directions(model, len(pixels))
     total = pixels.new_zeros(len(pixels), states[0].shape[1] - 1)
     for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
         with torch.enable_grad():
             weights = attention_weights(block, x).detach().requires_grad_()
-            plain = tokens_from(model, _output(block, x, weights), n_blocks(model) - 1)
+            plain = tokens_from(model, _output(block, x, weights), n_blocks(model) - 1, *given)
             enhanced = model.enhance(plain) if target.feature == "enhanced" else plain
             score = target.score(plain, enhanced, directions)
             (gradient,) = torch.autograd.grad(score.sum(), weights)

@@ -101,9 +101,10 @@ class Attribution:
         """One value for each patch: pixels added up, a window's value spread evenly over its tokens."""
         batch, (rows, cols) = len(self.values), self.grid
         if self.level == "pixels":
-            height, width = (side // n for side, n in zip(self.values.shape[1:], self.grid, strict=True))
-            cells = self.values.reshape(batch, rows, height, cols, width)
-            return cells.sum(axis=(2, 4)).reshape(batch, -1)
+            sides = self.values.shape[1:]
+            starts = [-(-np.arange(n) * side // n) for n, side in zip(self.grid, sides, strict=True)]
+            summed = np.add.reduceat(np.add.reduceat(self.values, starts[0], axis=1), starts[1], axis=2)
+            return summed.reshape(batch, -1)
         if self.geometry is None:
             return self.values
         spread = np.zeros((batch, rows * cols))
@@ -244,11 +245,12 @@ def _of_attention(
     parts = []
     try:
         for start in range(0, len(scored), rows):
-            pixels, part = scored.inputs[start : start + rows], _rows_of(target, start, rows)
+            chunk, part = scored[start : start + rows], _rows_of(target, start, rows)
+            given = chunk.context[:-2]  # behind it direction and norm
             parts.append(
-                attention_rollout(model, pixels, progress)
+                attention_rollout(model, chunk.inputs, progress, given)
                 if name == "attention_rollout"
-                else legrad(model, pixels, part, progress)
+                else legrad(model, chunk.inputs, part, progress, given)
             )
     finally:
         progress.close()

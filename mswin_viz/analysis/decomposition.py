@@ -2,7 +2,9 @@
 
 For a direction ``v`` the score is ``v . enhanced``. With the ReLU gates frozen as they stand at this input
 the add-on is linear in the tokens, so the score splits exactly into ``v . cls``, one share for each window
-(which splits further over its tokens), and one share of all biases together. A share is not an ablation:
+(which splits further over its tokens), and one share of all biases together. A mixture of experts splits as exactly
+once its gate's weights, the lengths that its LayerNorms divide by, and the factors ``Phi(x)`` of its GELUs
+``x Phi(x)`` are frozen too. A share is not an ablation:
 taking a window away can flip gates (:mod:`mswin_viz.analysis.ablation`).
 
 A fusion may differ from the trained one: each slot is on, off, or given another scale (:class:`Slot`).
@@ -28,6 +30,7 @@ from mswin_viz.analysis.fusion import (
     fusion_weights,
     slot_pooled,
 )
+from mswin_viz.analysis.fusion_heads import MlpHead
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens import Tokens
@@ -93,7 +96,9 @@ class Decomposition:
     enhanced
         The enhanced CLS, ``[B, D]``.
     gates
-        Which ReLU gates are open, ``[B, hidden]``.
+        Which ReLU gates are open, ``[B, hidden]``; of no width in a mixture of experts.
+    gate
+        Of a mixture of experts: the weight of each slot's expert, ``[B, n_slots]``, a row adds up to one; else None.
     residual
         ``|sum of shares - score|`` over the sum of the shares' sizes, ``[B]``; rounding only.
     """
@@ -110,6 +115,7 @@ class Decomposition:
     plain_norm: Float[np.ndarray, " batch"]
     direction_norm: Float[np.ndarray, " batch"]
     gates: Bool[np.ndarray, "batch hidden"]
+    gate: Float[np.ndarray, "batch slot"] | None = None
 
     def cosine(self) -> Decomposition:
         """The same shares of the cosine between the enhanced CLS and the direction.
@@ -162,7 +168,7 @@ def decompose(
     tokens
         Tokens of a batch.
     addon
-        A scheme-1 add-on; None gives the plain CLS, whose share is the whole score.
+        A scheme-1 add-on or a mixture of experts; None gives the plain CLS, whose share is the whole score.
     direction
         ``[D]``, or one for each image ``[B, D]``.
 
@@ -191,14 +197,13 @@ def decompose_fusion(
     weights = _no_weights(tokens.cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens)
     state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
-    gated = state.gates * (v @ weights.W2)  # [B, hidden]: how the score moves with h
-    back = gated @ weights.W1  # [B, slots * D]: r_s side by side
+    back, constant = weights.head.pulled_back(v, state.fused)  # [B, slots * D]: r_s side by side
     width = weights.dim
     shares = tuple(
         None if seen.origin == "off" else _slot_shares(seen, weights, back[:, i * width : (i + 1) * width])
         for i, seen in enumerate(state.slots)
     )
-    bias = gated @ weights.b1 + v @ weights.b2 + sum(s.bias for s in shares if s is not None)
+    bias = constant + sum(s.bias for s in shares if s is not None)
     return _record(state, v, bias, shares)
 
 
@@ -265,6 +270,7 @@ def _record(
         plain_norm=np.linalg.norm(state.cls, axis=1),
         direction_norm=np.linalg.norm(v, axis=1),
         gates=state.gates,
+        gate=state.fused.gate,
     )
 
 
@@ -282,4 +288,6 @@ def _by_scale(
 
 def _no_weights(dim: int) -> FusionWeights:
     """No slot and no hidden unit: the enhanced CLS is the CLS."""
-    return FusionWeights((), (), (), np.zeros((0, 0)), np.zeros(0), np.zeros((dim, 0)), np.zeros(dim))
+    return FusionWeights(
+        (), (), (), MlpHead(np.zeros((0, 0)), np.zeros(0), np.zeros((dim, 0)), np.zeros(dim))
+    )

@@ -210,11 +210,14 @@ def _features(
     }
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for name, images in batch.items():
-            tokens = model.encode(images, progress=False)
+            options = model.encode_options(name)
+            tokens = model.encode(images, progress=False, **options)
             parts["plain_cls"][name].append(tokens.cls.cpu().numpy())
             if model.addon is not None:
                 parts["enhanced_cls"][name].append(model.enhance(tokens).cls.cpu().numpy())
-            parts["random_network"][name].append(random.encode(images, progress=False).cls.cpu().numpy())
+            parts["random_network"][name].append(
+                random.encode(images, progress=False, **options).cls.cpu().numpy()
+            )
             parts["mean_colour_grid"][name].append(_mean_colours(model, images))
     found = {
         row: {name: np.concatenate(some) for name, some in by_name.items()} for row, by_name in parts.items()

@@ -1,4 +1,4 @@
-"""A scheme-1 add-on as plain float64 arrays, with its fusion open to change slot by slot.
+"""An add-on as plain float64 arrays, with its fusion (MLP or mixture of experts) open to change slot by slot.
 
 The weights are copied once (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
 given another scale (:class:`Slot`) at the cost of a few matrix-vector products, with no torch and no module.
@@ -14,8 +14,10 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.activations import Origin, resampling_matrix, windows_module
+from mswin_viz.analysis.fusion_heads import Fused, MixtureHead, MlpHead, copied, mixture_head
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, tiles, windows
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 
@@ -77,7 +79,7 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class FusionWeights:
-    """A read-only float64 copy of a scheme-1 add-on's weights, in the symbols of the formulas.
+    """A read-only float64 copy of an add-on's weights, in the symbols of the formulas.
 
     Attributes
     ----------
@@ -85,22 +87,19 @@ class FusionWeights:
         Trained scale of each slot.
     kernels, conv_biases
         ``K_s [D, D, s]`` (out, in, tap) and ``c_s [D]`` of each slot.
-    W1, b1, W2, b2
-        The two Linears of the fusion: ``ms = W2 relu(W1 [p_1; p_2; ...] + b1) + b2``.
+    head
+        What fuses the pooled vectors: scheme 1's MLP, or a mixture of experts.
     """
 
     scales: tuple[int, ...]
     kernels: tuple[Float[np.ndarray, "dim_out dim_in tap"], ...]
     conv_biases: tuple[Float[np.ndarray, " dim"], ...]
-    W1: Float[np.ndarray, "hidden slots_times_dim"]
-    b1: Float[np.ndarray, " hidden"]
-    W2: Float[np.ndarray, "dim hidden"]
-    b2: Float[np.ndarray, " dim"]
+    head: MlpHead | MixtureHead
 
     @property
     def dim(self) -> int:
         """Width ``D`` of the tokens."""
-        return len(self.b2)
+        return self.head.dim
 
     @property
     def trained_slots(self) -> tuple[Slot, ...]:
@@ -184,21 +183,30 @@ class FusionState:
     ----------
     cls, enhanced
         The CLS tokens before and after, ``[B, D]``.
-    hidden, gates
-        ``h [B, hidden]`` before the ReLU, and whether each gate is open.
+    fused
+        What the head gives, and what is frozen there.
     slots
         What each slot sees, in fusion order.
     """
 
     cls: Float[np.ndarray, "batch dim"]
     enhanced: Float[np.ndarray, "batch dim"]
-    hidden: Float[np.ndarray, "batch hidden"]
-    gates: Bool[np.ndarray, "batch hidden"]
+    fused: Fused
     slots: tuple[SlotWindows, ...]
+
+    @property
+    def hidden(self) -> Float[np.ndarray, "batch hidden"]:
+        """``h`` before the ReLU; of no width in a mixture of experts."""
+        return self.fused.hidden
+
+    @property
+    def gates(self) -> Bool[np.ndarray, "batch hidden"]:
+        """Whether each ReLU gate is open; of no width in a mixture of experts."""
+        return self.fused.gates
 
 
 def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
-    """A float64 copy of a scheme-1 add-on's weights as they are now, for repeated use.
+    """A float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
 
     Raises
     ------
@@ -207,18 +215,23 @@ def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
     """
     if isinstance(addon, CLIPWithProjectionMultiScale):
         raise OptionError(
-            "shares are exact for scheme 1 only: got a CLIPWithProjectionMultiScale (scheme 2), whose "
+            "shares are exact for scheme 1 and the mixture of experts: got a CLIPWithProjectionMultiScale (scheme 2), whose "
             "LayerNorms are not linear in the tokens; use a CLIPMultiScaleFeatureExtractor"
         )
     module = windows_module(addon)
     if module is None:
         raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
     first, last = module.fusion[0], module.fusion[-1]
+    head = (
+        mixture_head(addon)
+        if isinstance(addon, MixtureOfExpertsAddon)
+        else MlpHead(*(copied(p) for p in (first.weight, first.bias, last.weight, last.bias)))
+    )
     return FusionWeights(
         module.scales,
-        tuple(_copied(conv.weight) for conv in module.sliding_windows),
-        tuple(_copied(conv.bias) for conv in module.sliding_windows),
-        *(_copied(p) for p in (first.weight, first.bias, last.weight, last.bias)),
+        tuple(copied(conv.weight) for conv in module.sliding_windows),
+        tuple(copied(conv.bias) for conv in module.sliding_windows),
+        head,
     )
 
 
@@ -259,10 +272,8 @@ def fusion_state(
     cls, patches = _float64(tokens.cls), _checked_patches(tokens, weights)
     seen = tuple(_slot_windows(patches, tokens.grid, weights, i, slot) for i, slot in enumerate(slots))
     given = [view.pooled(weights) if p is None else p for view, p in zip(seen, pooled, strict=True)]
-    hidden = np.concatenate([np.zeros((len(cls), 0)), *given], axis=1) @ weights.W1.T + weights.b1
-    gates = hidden > 0
-    enhanced = cls + np.where(gates, hidden, 0) @ weights.W2.T + weights.b2
-    return FusionState(cls, enhanced, hidden, gates, seen)
+    fused = weights.head.fused(given, len(cls))
+    return FusionState(cls, cls + fused.shift, fused, seen)
 
 
 def enhanced_cls(
@@ -315,12 +326,6 @@ def _checked_patches(tokens: Tokens, weights: FusionWeights) -> Float[np.ndarray
             f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
         )
     return _float64(tokens.patches)
-
-
-def _copied(parameter: torch.Tensor) -> np.ndarray:
-    array = np.array(_float64(parameter))
-    array.setflags(write=False)
-    return array
 
 
 def _float64(values: np.ndarray | torch.Tensor) -> np.ndarray:

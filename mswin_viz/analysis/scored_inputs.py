@@ -217,19 +217,21 @@ def _entry(
     if isinstance(inputs, Tokens):
         return _entry_at_output(inputs, model)
     pixels = model.preprocess(inputs).to(model.device)
+    given = tuple(tensor.to(model.device) for tensor in model.conditions(len(pixels)))
     if level == "pixels":
-        return pixels, (), lambda x: tokens_of_pixels(model, x)
+        return pixels, given, lambda x, *given: tokens_of_pixels(model, x, *given)
     if block is None:
         with torch.no_grad():
-            return _entry_at_output(tokens_of_pixels(model, pixels), model)
+            return _entry_at_output(tokens_of_pixels(model, pixels, *given), model)
     if not 0 <= block < n_blocks(model):
         raise OptionError(f"a block of this tower is one of 0..{n_blocks(model) - 1}: got {block}")
-    state = stages(model, pixels)[block + 1]
+    state, n_tokens = stages(model, pixels, *given)[block + 1], model.grid[0] * model.grid[1]
+    carried = (state[:, 1 + n_tokens :], *given) if given else ()  # means of prompts stand behind the patches
 
-    def onwards(x: torch.Tensor, cls: torch.Tensor) -> Tokens:
-        return tokens_from(model, torch.cat([cls, x], dim=1), block)
+    def onwards(x: torch.Tensor, cls: torch.Tensor, *carried: torch.Tensor) -> Tokens:
+        return tokens_from(model, torch.cat([cls, x, *carried[:1]], dim=1), block, *carried[1:])
 
-    return state[:, 1:].contiguous(), (state[:, :1],), onwards
+    return state[:, 1 : 1 + n_tokens].contiguous(), (state[:, :1], *carried), onwards
 
 
 def _entry_at_output(
@@ -275,9 +277,8 @@ def _groups(
     rows, cols = grid
     tokens = torch.arange(rows * cols)
     if level == "pixels":
-        height, width = (side // n for side, n in zip(image_size, grid, strict=True))
-        cells = tokens.reshape(rows, cols).repeat_interleave(height, 0).repeat_interleave(width, 1)
-        return cells[None, None], rows * cols
+        down, across = (torch.arange(side) * n // side for side, n in zip(image_size, grid, strict=True))
+        return (down[:, None] * cols + across)[None, None], rows * cols
     if geometry is None:
         return tokens[None, :, None], rows * cols
     owner = torch.full((rows * cols,), geometry.n_windows)

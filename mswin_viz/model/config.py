@@ -149,12 +149,17 @@ def read_config(path: str | Path) -> HostConfig:
     ConfigError
         If it is no YAML, or a value that is read here is not of its kind; key, value and kind are named.
     """
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"a configuration is a YAML file or a HostConfig: got a {type(path).__name__}")
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigNotFoundError(f"a configuration must be an existing file: {file} is none; check the path")
     flat = _flat(_parsed(file), file)
     names = {key: name for name, (key, _) in _fields().items()}
     values = {names[key]: value for key, value in flat.items() if key in names}
+    if empty := [key for key, value in flat.items() if key in names and value is None]:
+        kind = _fields()[names[empty[0]]][1]
+        raise ConfigError(f"{empty[0]} must be {kind}: {file.name} has nothing there; correct it there")
     rest = [key for key in flat if key not in names]
     return HostConfig(
         **values,

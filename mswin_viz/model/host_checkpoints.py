@@ -166,13 +166,8 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
 
 def _configured_tower(full: State, path: Path, config: HostConfig) -> Tower:
     base = _base(full)
-    parts = HostParts(
-        config.stride_size,
-        config.prompt,
-        config.adapter,
-        _n_cameras(full, path) if config.sie_camera else 0,
-        config.sie_coe,
-    )
+    cameras = (_n_cameras(full, path), config.sie_coe) if config.sie_camera else ()
+    parts = HostParts(config.stride_size, config.prompt, config.adapter, *cameras)
     clip = _empty_clip(base, config, parts)
     files = {key: _CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
     tensors = {own: full[key] for own, key in files.items() if key in full}

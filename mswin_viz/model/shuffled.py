@@ -42,7 +42,7 @@ def shuffled(model: Model, part: str, *, seed: int = 0) -> Model:
         clip = copy.deepcopy(model.clip)
         _permute(clip.visual, generator)
         tower = dataclasses.replace(tower, clip=clip, weights=f"{tower.weights}, shuffled with seed {seed}")
-    return Model(tower, addon, origin, model.device)
+    return dataclasses.replace(model, tower=tower, addon=addon, addon_origin=origin)
 
 
 def _permute(module: nn.Module, generator: torch.Generator) -> None:

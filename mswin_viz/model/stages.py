@@ -14,10 +14,11 @@ import torch
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.hooks import outputs_of
+from mswin_viz.model.host_tower import HostTower
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 __all__ = ["n_blocks", "stages", "tokens_from", "tokens_of_pixels"]
 
@@ -27,26 +28,36 @@ def n_blocks(model: Model) -> int:
     return len(model.clip.visual.transformer.resblocks)
 
 
-def tokens_of_pixels(model: Model, pixels: Float[torch.Tensor, "batch 3 height width"]) -> Tokens:
-    """CLS and patch tokens of preprocessed images, as a function that gradients pass through."""
+def tokens_of_pixels(
+    model: Model, pixels: Float[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
+) -> Tokens:
+    """CLS and patch tokens of preprocessed images, as a function that gradients pass through.
+
+    ``given`` here and below: what the tower reads beside the pixels, from :meth:`Model.conditions`; mostly nothing.
+    """
     visual = model.clip.visual
     with outputs_of(visual.ln_post) as normed:
-        cls = visual(pixels)
+        cls = visual(pixels, *given)
         patches = normed[0][:, 1:] @ visual.proj
     return Tokens(cls, patches, model.grid)
 
 
 def stages(
-    model: Model, pixels: Float[torch.Tensor, "batch 3 height width"]
-) -> list[Float[torch.Tensor, "batch one_plus_tokens width"]]:
-    """What enters the first block, then what each block puts out, CLS at index 0; without gradients."""
+    model: Model, pixels: Float[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
+) -> list[Float[torch.Tensor, "batch state width"]]:
+    """What enters the first block, then what each block puts out, CLS at index 0; without gradients.
+
+    Behind the patches stand the prompts' means, in a tower that has prompts.
+    """
     visual = model.clip.visual
     with torch.no_grad(), outputs_of(visual.ln_pre, *visual.transformer.resblocks) as outputs:
-        visual(pixels)
+        visual(pixels, *given)
     return [output.detach() for output in outputs]
 
 
-def tokens_from(model: Model, x: Float[torch.Tensor, "batch one_plus_tokens width"], block: int) -> Tokens:
+def tokens_from(
+    model: Model, x: Float[torch.Tensor, "batch state width"], block: int, *given: Int[torch.Tensor, " batch"]
+) -> Tokens:
     """Projected tokens of an image whose state behind ``block`` (0 for the first) is ``x``.
 
     Raises
@@ -57,7 +68,10 @@ def tokens_from(model: Model, x: Float[torch.Tensor, "batch one_plus_tokens widt
     visual, depth = model.clip.visual, n_blocks(model)
     if not 0 <= block < depth:
         raise OptionError(f"a block of this tower is one of 0..{depth - 1}: got {block}")
-    for following in visual.transformer.resblocks[block + 1 :]:
-        x = following(x)
+    if isinstance(visual, HostTower):
+        x = visual.run(x, *given[1:], start=block + 1)
+    else:
+        for following in visual.transformer.resblocks[block + 1 :]:
+            x = following(x)
     projected = visual.ln_post(x) @ visual.proj
     return Tokens(projected[:, 0], projected[:, 1:], model.grid)

@@ -28,7 +28,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
                 reset()
         _draw_bare_parameters(clip)
     tower = dataclasses.replace(model.tower, clip=clip.to(model.device), weights=f"untrained, seed {seed}")
-    return Model(tower, None, "none: plain CLIP", model.device)
+    return dataclasses.replace(model, tower=tower, addon=None, addon_origin="none: plain CLIP")
 
 
 def _draw_bare_parameters(clip: nn.Module) -> None:

@@ -17,6 +17,7 @@ from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of, stac
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.host_tower import MEAN_CAMERA
 from mswin_viz.view.pictures import Picture, Pictures
 
 __all__ = ["Answers", "Asked", "Look"]
@@ -25,6 +26,7 @@ _OTHER = "the other image"
 _NO_PROMPT = (
     "A text target needs a prompt that can be used: got none, so the target is the image's own plain CLS."
 )
+_NO_CAMERA = "The camera of this image is not known: the mean of the weights' camera embeddings is used."
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,7 @@ class Answers:
             view = self._view(asked.request, subject, rows_key, key)
         plain, enhanced = self._scores(prompts, subject, view)
         notes = (*prompts.notes, *([_NO_PROMPT] if asked.target == "text" and not prompts.texts else []))
+        notes = (*notes, *([_NO_CAMERA] if self._has_no_camera(asked.sample) else []))
         about = (target, prompts, plain, enhanced, shuffle, notes)
         return Look(names, pictures, subject, asked.request, view, *about)
 
@@ -170,7 +173,10 @@ class Answers:
         if modality not in sample.images:
             have = ", ".join(sample.images)
             raise DataError(f"{sample.name} has no {modality} image: it has {have}; choose one of these")
-        return self.pictures.of(sample.images[modality])
+        return self.pictures.of(sample.images[modality], (modality, sample.camid))
+
+    def _has_no_camera(self, sample: Sample) -> bool:
+        return self.model.encode_options(None, sample.camid).get("camera") == MEAN_CAMERA
 
     def _prompts(self, asked: Asked) -> Prompts:
         if not self.model.tower.has_text:

@@ -35,6 +35,7 @@ class _Request:
     """What was asked for when the button was pressed."""
 
     paths: tuple[Path, ...]
+    kinds: tuple[tuple[str, int], ...]
     prompt: str
     features: tuple[str, ...]
     calls: Mapping[str, Mapping[str, Any]]
@@ -127,14 +128,15 @@ class AttributionExplorer(widgets.VBox):
     def _request(self) -> _Request:
         c = self.controls
         chosen = [c.sample.value, *([c.pair.value] if c.pair.value >= 0 else [])]
-        paths = tuple(self._file(self._samples[at], c.modality.value) for at in chosen)
+        kinds = tuple(self._kind(self._samples[at], c.modality.value) for at in chosen)
+        paths = tuple(self._samples[at].images[name] for at, (name, _) in zip(chosen, kinds, strict=True))
         features = FEATURES if c.features.value == "both" else (c.features.value,)
-        return _Request(paths, c.prompt.value, features, c.calls(self.model))
+        return _Request(paths, kinds, c.prompt.value, features, c.calls(self.model))
 
     @staticmethod
-    def _file(sample: Sample, modality: str) -> Path:
-        """The modality asked for, or the first there is."""
-        return sample.images.get(modality) or next(iter(sample.images.values()))
+    def _kind(sample: Sample, modality: str) -> tuple[str, int]:
+        """The modality asked for, or the first there is; and the camera."""
+        return (modality if modality in sample.images else next(iter(sample.images))), sample.camid
 
     def _work(self, request: _Request) -> None:
         c, messages, maps = self.controls, [], {}
@@ -169,12 +171,12 @@ class AttributionExplorer(widgets.VBox):
     def _target(self, request: _Request, feature: str) -> Target:
         if len(request.paths) == 1:
             return Target.text(request.prompt, feature=feature)
-        tokens = self.model.encode(list(request.paths), progress=False)
+        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
         features = (self.model.enhance(tokens) if feature == "enhanced" else tokens).cls
         return Target.image(features.flip(0), feature=feature)
 
     def _shares(self, request: _Request, target: Target) -> Mapping[str, Attribution]:
-        tokens = self.model.encode(list(request.paths), progress=False)
+        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
         scales = [scale for scale in self.model.addon.scales if scale <= tokens.patches.shape[1]]
         return {
             f"exact shares, scale {scale}": exact_shares(self.model, tokens, target, scale)
@@ -199,7 +201,12 @@ class AttributionExplorer(widgets.VBox):
                     self.controls.progress.value = (at + (part + done / total) / len(targets)) / n_jobs
 
             found[f"{name}, {feature}"] = attribute(
-                self.model, list(request.paths), target, report=report, stopped=self._stopped, **call
+                self.model.bound_to(request.kinds),
+                list(request.paths),
+                target,
+                report=report,
+                stopped=self._stopped,
+                **call,
             )
         if len(targets) == 2:
             enhanced, plain = (found[f"{name}, {feature}"] for feature in FEATURES)

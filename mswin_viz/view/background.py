@@ -62,7 +62,8 @@ class Background:
 
         if all(path in self.pictures for path in paths[:MOST_KEPT]):
             return
-        n_bad = computed_ahead(self.pictures, paths, report=report, stopped=stopped)
+        kinds = {path: (name, sample.camid) for sample in samples for name, path in sample.images.items()}
+        n_bad = computed_ahead(self.pictures, paths, report=report, stopped=stopped, kinds=kinds)
         words = f"{n_bad} of {len(paths)} images cannot be read" if n_bad else ""
         self._report(1.0, "stopped" if stopped.is_set() else words)
 

@@ -21,7 +21,7 @@ from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
-from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.share_bars import share_rows, slot_name
 
 __all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "folded", "scales_figure"]
 
@@ -201,5 +201,10 @@ def _draw_shares(axis: Axes, look: Look, image: int) -> None:
     sums = f"enhanced {look.view.cosine.score[image]:.3f}"
     if not look.is_pair:
         sums = f"plain {look.view.plain_cosine[image]:.3f}, {sums}"
+    if (gate := look.view.cosine.gate) is not None:
+        weights = zip(look.view.slots, gate[image], strict=True)
+        sums += "\ngate " + ", ".join(
+            f"{slot_name(slot).removeprefix('scale ')}: {g:.2f}" for slot, g in weights
+        )
     words = textwrap.fill(f"cosine with “{look.target}”", 30)
     axis.set_title(f"{words}\n{sums}", fontsize=7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.view.heatmap import picture_bytes
 
-__all__ = ["MOST_KEPT", "Picture", "Pictures", "computed_ahead", "thumbnail"]
+__all__ = ["MOST_KEPT", "UNKNOWN", "Kind", "Picture", "Pictures", "computed_ahead", "thumbnail"]
 
 MOST_KEPT = 600
 """Pictures whose tokens are kept; at N = 128 and D = 512 that is 160 MiB."""
+Kind = tuple[str | None, int]
+"""Modality and camera number of an image."""
+UNKNOWN: Kind = (None, -1)
 _THUMBNAIL = (128, 64)
 
 
@@ -47,32 +50,36 @@ class Pictures:
 
     model: Model
     most: int = MOST_KEPT
-    _kept: OrderedDict[Path, Picture] = field(default_factory=OrderedDict, repr=False)
+    _kept: OrderedDict[tuple[Path, Kind], Picture] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def of(self, path: Path) -> Picture:
-        """The picture of a file.
+    def of(self, path: Path, kind: Kind = UNKNOWN) -> Picture:
+        """The picture of a file, of a modality and camera where the weights ask for them.
 
         Raises
         ------
         ImageFileError, ImageError
             If it cannot be read or does not fit the model.
+        OptionError
+            If the weights need a modality or know no such camera.
         """
+        options = self.model.encode_options(*kind)
+        key = (path, kind if options else UNKNOWN)
         with self._lock:
-            if path in self._kept:
-                self._kept.move_to_end(path)
-                return self._kept[path]
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         shown = self.model.displayed(path)
-        picture = Picture(shown, picture_bytes(shown), self.model.encode([path], progress=False))
+        picture = Picture(shown, picture_bytes(shown), self.model.encode([path], progress=False, **options))
         with self._lock:
-            self._kept[path] = picture
+            self._kept[key] = picture
             while len(self._kept) > self.most:
                 self._kept.popitem(last=False)
         return picture
 
     def __contains__(self, path: Path) -> bool:
         with self._lock:
-            return path in self._kept
+            return any(kept == path for kept, _ in self._kept)
 
 
 def computed_ahead(
@@ -81,6 +88,7 @@ def computed_ahead(
     *,
     report: Callable[[int, int, Path], None],
     stopped: threading.Event,
+    kinds: Mapping[Path, Kind] | None = None,
 ) -> int:
     """Compute the tokens of files one after the other; how many could not be.
 
@@ -94,13 +102,15 @@ def computed_ahead(
         Called after each with how many are done, of how many, and the file.
     stopped
         Ends the work after the file in hand.
+    kinds
+        Modality and camera number of each file, where known.
     """
-    n_bad, ahead = 0, list(paths)[: pictures.most]
+    n_bad, kinds, ahead = 0, kinds or {}, list(paths)[: pictures.most]
     for n_done, path in enumerate(ahead, start=1):
         if stopped.is_set():
             break
         try:
-            pictures.of(path)
+            pictures.of(path, kinds.get(path, UNKNOWN))
         except MswinVizError:
             n_bad += 1  # said when it is chosen
         report(n_done, len(ahead), path)

@@ -7,8 +7,10 @@ from html import escape
 
 import numpy as np
 
+from mswin_viz.analysis.fusion import Slot
 from mswin_viz.analysis.inspection import WindowInspection
 from mswin_viz.view.answers import Look
+from mswin_viz.view.gate_bars import gate_html
 
 __all__ = [
     "badge_html",
@@ -18,6 +20,7 @@ __all__ = [
     "numbers_html",
     "share_rows",
     "shuffle_words",
+    "slot_name",
     "words_html",
 ]
 
@@ -30,7 +33,7 @@ def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
     """Label and share of the CLS, each slot of the fusion, and the biases of one image; they add up to the cosine."""
     cosine = look.view.cosine
     slots = [
-        (_slot_name(slot), float(shares.windows[image].sum()) if shares else 0.0)
+        (slot_name(slot), float(shares.windows[image].sum()) if shares else 0.0)
         for slot, shares in zip(look.view.slots, cosine.slots, strict=True)
     ]
     return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
@@ -39,8 +42,9 @@ def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
 def numbers_html(look: Look) -> str:
     """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
     blocks = "".join(_shares_html(look, image) for image in range(len(look.names)))
+    gate = gate_html(look.names, [slot_name(slot) for slot in look.view.slots], look.view.cosine.gate)
     parts = [
-        f'<div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}{_prompts_html(look)}</div>',
+        f'<div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}{gate}{_prompts_html(look)}</div>',
         _pair_html(look),
         _shuffle_html(look),
     ]
@@ -58,6 +62,10 @@ def words_html(look: Look) -> str:
 def inspection_html(inspection: WindowInspection, where: str) -> str:
     """A window's exact share next to its true ablation."""
     i = inspection
+    if not i.n_gates:
+        return _inspection_table(
+            i, where, "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+        )
     gates = (
         f"{i.n_flipped} of {i.n_gates} ReLU gates flip"
         if i.n_flipped
@@ -68,18 +76,7 @@ def inspection_html(inspection: WindowInspection, where: str) -> str:
         if i.n_flipped
         else "so the score changes by exactly the share (the cosine's norm still moves)"
     )
-    rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
-    lines = "".join(
-        f'<tr><td style="text-align:left;padding-right:10px">{name}</td><td style="{_CELL}">{share:+.5f}</td>'
-        f'<td style="{_CELL}">{change:+.5f}</td></tr>'
-        for name, share, change in rows
-    )
-    return (
-        f'<div style="{_FONT}"><b>{escape(where)}</b>'
-        f'<table style="{_FONT}"><tr><th></th><th style="{_CELL}">exact share</th>'
-        f'<th style="{_CELL}">change when it is removed</th></tr>{lines}</table>'
-        f"<div>Without it {gates}, {why}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}</div></div>"
-    )
+    return _inspection_table(i, where, f"Without it {gates}, {why}")
 
 
 def shuffle_words(look: Look) -> str:
@@ -88,7 +85,7 @@ def shuffle_words(look: Look) -> str:
     if shuffle is None:
         return ""
     moved = [
-        f"{_slot_name(slot)} {_change(shuffle.pooled_change[:, i])}" for i, slot in enumerate(look.view.slots)
+        f"{slot_name(slot)} {_change(shuffle.pooled_change[:, i])}" for i, slot in enumerate(look.view.slots)
     ]
     slots = f"Pooled vectors: {'; '.join(moved)}. " if moved else ""
     return f"Shuffled windows. {slots}Enhanced CLS {_change(shuffle.enhanced_change)}."
@@ -111,6 +108,21 @@ def message_html(messages: Sequence[str]) -> str:
     style = "border-left:3px solid var(--jp-error-color1, #c33);padding:2px 8px;margin:2px 0"
     lines = "".join(f'<div style="{style}">{escape(message)}</div>' for message in messages)
     return f'<div class="mswin-message" role="alert" style="{_FONT}">{lines}</div>'
+
+
+def _inspection_table(i: WindowInspection, where: str, words: str) -> str:
+    rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
+    lines = "".join(
+        f'<tr><td style="text-align:left;padding-right:10px">{name}</td><td style="{_CELL}">{share:+.5f}</td>'
+        f'<td style="{_CELL}">{change:+.5f}</td></tr>'
+        for name, share, change in rows
+    )
+    return (
+        f'<div style="{_FONT}"><b>{escape(where)}</b>'
+        f'<table style="{_FONT}"><tr><th></th><th style="{_CELL}">exact share</th>'
+        f'<th style="{_CELL}">change when it is removed</th></tr>{lines}</table>'
+        f"<div>{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}</div></div>"
+    )
 
 
 def _shares_html(look: Look, image: int) -> str:
@@ -173,7 +185,8 @@ def _shuffle_html(look: Look) -> str:
     return f'<div class="mswin-shuffle-words">{escape(words)}</div>' if words else ""
 
 
-def _slot_name(slot: object) -> str:
+def slot_name(slot: Slot) -> str:
+    """What stands in a slot of the fusion, in a word or two."""
     if slot.kernel == "off":
         return "off"
     return f"{slot.tile[0]}x{slot.tile[1]} tiles" if slot.tile else f"scale {slot.scale}"

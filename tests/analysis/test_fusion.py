@@ -96,7 +96,7 @@ def test_the_copy_is_read_only_and_keeps_its_numbers_when_training_goes_on(token
             parameter.mul_(2)
     np.testing.assert_array_equal(enhanced_cls(tokens, weights), before)
     with pytest.raises(ValueError, match="read-only"):
-        weights.W1[0] = 0
+        weights.head.W1[0] = 0
 
 
 def test_gates_and_origins_are_told(tokens, addon):

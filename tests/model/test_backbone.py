@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-import mswin_viz.model.backbone as backbone
+import mswin_viz.model.loading as loading
 from mswin_viz.errors import (
     DeviceError,
     ImageError,
@@ -357,35 +357,10 @@ def test_a_host_checkpoint_has_no_text_tower_and_says_so(saved, host_state):
     assert model.clip.token_embedding.weight.isnan().all()
 
 
-@pytest.mark.parametrize(
-    ("extra", "said"),
-    [
-        (
-            {"BACKBONE.base.transformer.resblocks.0.adapter_prompt_rgb": torch.ones(4, 64)},
-            "prompts and adapters",
-        ),
-        ({"BACKBONE.cv_embed": torch.zeros(4, 64)}, "camera embedding"),
-    ],
-)
-def test_parts_of_a_host_checkpoint_that_are_not_applied_are_said_aloud(saved, host_state, extra, said):
-    with pytest.warns(UserWarning, match=said):
-        model = load_model(saved(host_state | extra), device="cpu")
-    assert said in model.provenance
-
-
-def test_adapters_that_were_never_trained_pass_unsaid(saved, host_state):
-    unused = {"BACKBONE.base.transformer.resblocks.0.adapter_prompt_rgb": torch.zeros(4, 64)}
-    model = load_model(saved(host_state | unused), device="cpu")
-    assert "note" not in model.provenance_items
-
-
-def test_a_mixture_of_experts_is_refused_as_default_and_its_tower_still_opens(saved, host_state):
-    path = saved(
-        host_state | {"BACKBONE.clip_multi_scale_moe.moe_fusion.final_fusion.0.bias": torch.zeros(24)}
-    )
-    with pytest.raises(WeightsError, match="mixture-of-experts"):
-        load_model(path, device="cpu")
-    assert load_model(path, addon="mean", device="cpu").grid == (16, 8)
+def test_a_camera_embedding_that_is_not_applied_is_said_aloud(saved, host_state):
+    with pytest.warns(UserWarning, match=r"camera embedding is NOT applied.*config="):
+        model = load_model(saved(host_state | {"BACKBONE.cv_embed": torch.zeros(4, 64)}), device="cpu")
+    assert "camera embedding" in model.provenance
 
 
 # ---- names ----------------------------------------------------------------------------------
@@ -553,8 +528,8 @@ def embedded(tmp_path, monkeypatch, random_addon) -> Model:
     config["vision_cfg"]["image_size"] = [128, 64]
     save_embedded(tiny_clip(image_size=(128, 64), quick_gelu=False), config, ids, tmp_path)
     save_addon(random_addon, tmp_path / "addon.safetensors", dtype=torch.float16)
-    monkeypatch.setattr(backbone, "EMBEDDED", tmp_path)
-    monkeypatch.setattr(backbone, "embedded_tower", lambda size: embedded_tower(size, tmp_path))
+    monkeypatch.setattr(loading, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(loading, "embedded_tower", lambda size: embedded_tower(size, tmp_path))
     return load_model("embedded", device="cpu")
 
 

@@ -135,13 +135,6 @@ def test_a_baseline_checkpoint_has_no_add_on_and_says_which_keys_it_lacks(saved,
         load_addon(saved(host_state))
 
 
-def test_the_mixture_of_experts_is_refused_by_name(saved, host_state, addon):
-    windows = {HOST + key: value for key, value in addon.state_dict().items()}
-    moe = {"BACKBONE.clip_multi_scale_moe.moe_fusion.experts.0.expert.0.weight": torch.zeros(4, DIM)}
-    with pytest.raises(WeightsError, match=r"mixture-of-experts.*never trained"):
-        load_addon(saved(host_state | windows | moe))
-
-
 # ---- state dicts ----------------------------------------------------------------------------
 
 

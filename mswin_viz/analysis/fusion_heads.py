@@ -1,0 +1,239 @@
+"""What turns the pooled vectors of the scales into the vector added to the CLS token, as float64 arrays.
+
+Either head answers three questions: what it gives (``fused``), how a direction looks from its inputs with everything
+that is not linear frozen as it stands (``pulled_back``), and what it gives when a part of one input is taken away
+(``without``, where nothing is frozen).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.special import ndtr, softmax
+
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = ["Fused", "MixtureHead", "MlpHead", "NormedLayer", "Trace", "copied", "mixture_head"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What one normed layer has frozen at one input.
+
+    Attributes
+    ----------
+    length
+        Standard deviation that its LayerNorm divides by, ``[..., 1]``.
+    factor
+        ``Phi`` of the GELU ``x Phi(x)``, ``[..., width]``.
+    """
+
+    length: Float[np.ndarray, "*batch one"]
+    factor: Float[np.ndarray, "*batch width"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """What a head gives at one input, and what is frozen there.
+
+    Attributes
+    ----------
+    shift
+        The vector added to the CLS, ``[..., D]``.
+    pooled
+        What went in, one ``[..., D]`` for each slot.
+    hidden, gates
+        Of the MLP: ``h`` before the ReLU and whether each gate is open; of no width in a mixture.
+    gate
+        Of the mixture: the weight of each expert, ``[..., slots]``; None for the MLP.
+    traces
+        Of the mixture: of each layer of each expert, and last of the closing layer.
+    """
+
+    shift: Float[np.ndarray, "*batch dim"]
+    pooled: tuple[Float[np.ndarray, "*batch dim"], ...]
+    hidden: Float[np.ndarray, "*batch hidden"]
+    gates: Bool[np.ndarray, "*batch hidden"]
+    gate: Float[np.ndarray, "*batch slot"] | None = None
+    traces: tuple[tuple[Trace, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class MlpHead:
+    """The fusion of scheme 1: ``ms = W2 relu(W1 [p_1; p_2; ...] + b1) + b2``."""
+
+    W1: Float[np.ndarray, "hidden slots_times_dim"]
+    b1: Float[np.ndarray, " hidden"]
+    W2: Float[np.ndarray, "dim hidden"]
+    b2: Float[np.ndarray, " dim"]
+
+    @property
+    def dim(self) -> int:
+        """Width ``D``."""
+        return len(self.b2)
+
+    def fused(self, pooled: Sequence[Float[np.ndarray, "batch dim"]], n_images: int) -> Fused:
+        """What it gives for the pooled vectors of a batch."""
+        stacked = np.concatenate([np.zeros((n_images, 0)), *pooled], axis=1)
+        hidden = stacked @ self.W1.T + self.b1
+        gates = hidden > 0
+        return Fused(np.where(gates, hidden, 0) @ self.W2.T + self.b2, tuple(pooled), hidden, gates)
+
+    def pulled_back(
+        self, v: Float[np.ndarray, "batch dim"], fused: Fused
+    ) -> tuple[Float[np.ndarray, "batch slots_times_dim"], Float[np.ndarray, " batch"]]:
+        """Directions on the pooled vectors, side by side, and the share of the biases; ReLU gates frozen."""
+        gated = fused.gates * (v @ self.W2)  # [B, hidden]: how the score moves with h
+        return gated @ self.W1, gated @ self.b1 + v @ self.b2
+
+    def without(
+        self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window dim"]
+    ) -> tuple[Float[np.ndarray, "batch window dim"], Bool[np.ndarray, "batch window hidden"]]:
+        """What it gives with each of several parts of slot ``index`` taken away, and the gates then."""
+        columns = self.W1[:, index * self.dim : (index + 1) * self.dim]
+        hidden = fused.hidden[:, None] - removed @ columns.T
+        gates = hidden > 0
+        return np.where(gates, hidden, 0) @ self.W2.T + self.b2, gates
+
+
+@dataclass(frozen=True, eq=False)
+class NormedLayer:
+    """``gelu(LayerNorm(W x + b))``; frozen it is affine: the mean is linear, the length and the factor are held."""
+
+    W: Float[np.ndarray, "to width"]
+    b: Float[np.ndarray, " to"]
+    scale: Float[np.ndarray, " to"]
+    offset: Float[np.ndarray, " to"]
+    eps: float
+
+    def __call__(self, x: Float[np.ndarray, "*batch width"]) -> tuple[Float[np.ndarray, "*batch to"], Trace]:
+        """The answer and what it has frozen."""
+        u = x @ self.W.T + self.b
+        u = u - u.mean(axis=-1, keepdims=True)
+        length = np.sqrt((u * u).mean(axis=-1, keepdims=True) + self.eps)
+        normed = u / length * self.scale + self.offset
+        factor = ndtr(normed)
+        return normed * factor, Trace(length, factor)
+
+    def pulled_back(
+        self, v: Float[np.ndarray, "batch to"], trace: Trace
+    ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
+        """The direction on the layer's input, and the biases' share."""
+        v = v * trace.factor
+        bias = v @ self.offset
+        v = v * self.scale / trace.length
+        v = v - v.mean(axis=-1, keepdims=True)
+        return v @ self.W, bias + v @ self.b
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureHead:
+    """Experts, gate and closing layer of a :class:`MixtureOfExpertsAddon`.
+
+    Attributes
+    ----------
+    experts
+        Layers of each expert; its input is added to its answer.
+    gate
+        Layers of the gate but the last.
+    logits, logits_bias, temperature
+        Its last layer, and what its logits are divided by.
+    last
+        The closing layer.
+    """
+
+    experts: tuple[tuple[NormedLayer, ...], ...]
+    gate: tuple[NormedLayer, ...]
+    logits: Float[np.ndarray, "slot width"]
+    logits_bias: Float[np.ndarray, " slot"]
+    temperature: float
+    last: NormedLayer
+
+    @property
+    def dim(self) -> int:
+        """Width ``D``."""
+        return len(self.last.b)
+
+    def fused(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]], n_images: int) -> Fused:
+        """What it gives for the pooled vectors of a batch."""
+        weights, traces, mixed = self._weights(pooled), [], 0.0
+        for i, (layers, x) in enumerate(zip(self.experts, pooled, strict=True)):
+            h, own = x, []
+            for layer in layers:
+                h, trace = layer(h)
+                own.append(trace)
+            traces.append(tuple(own))
+            mixed = mixed + weights[..., i : i + 1] * (h + x)
+        shift, trace = self.last(mixed)
+        none = np.zeros((*shift.shape[:-1], 0))
+        return Fused(shift, tuple(pooled), none, none > 0, weights, (*traces, (trace,)))
+
+    def pulled_back(
+        self, v: Float[np.ndarray, "batch dim"], fused: Fused
+    ) -> tuple[Float[np.ndarray, "batch slots_times_dim"], Float[np.ndarray, " batch"]]:
+        """Directions on the pooled vectors, side by side, and the share of the biases.
+
+        Frozen: the gate's weights, the LayerNorms' lengths, the GELUs' factors.
+        """
+        r, bias = self.last.pulled_back(v, fused.traces[-1][0])
+        back = []
+        for i, layers in enumerate(self.experts):
+            own = fused.gate[:, i : i + 1] * r
+            through = own
+            for layer, trace in zip(reversed(layers), reversed(fused.traces[i]), strict=True):
+                through, more = layer.pulled_back(through, trace)
+                bias = bias + more
+            back.append(own + through)
+        return np.concatenate(back, axis=1), bias
+
+    def without(
+        self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window dim"]
+    ) -> tuple[Float[np.ndarray, "batch window dim"], Bool[np.ndarray, "batch window none"]]:
+        """What it gives with each of several parts of slot ``index`` taken away; it has no ReLU gates."""
+        pooled = [np.broadcast_to(p[:, None], removed.shape) for p in fused.pooled]
+        pooled[index] = pooled[index] - removed
+        after = self.fused(pooled, len(removed))
+        return after.shift, after.gates
+
+    def _weights(self, pooled: Sequence[np.ndarray]) -> Float[np.ndarray, "*batch slot"]:
+        x = np.concatenate(list(pooled), axis=-1)
+        for layer in self.gate:
+            x, _ = layer(x)
+        return softmax((x @ self.logits.T + self.logits_bias) / self.temperature, axis=-1)
+
+
+def mixture_head(addon: MixtureOfExpertsAddon) -> MixtureHead:
+    """A float64 copy of a mixture's weights."""
+    fusion = addon.moe_fusion
+    *gate, last = fusion.gating_network.gate
+    return MixtureHead(
+        tuple(_layers(expert.expert) for expert in fusion.experts),
+        _layers(gate),
+        copied(last.weight),
+        copied(last.bias),
+        addon.temperature,
+        _layers(fusion.final_fusion)[0],
+    )
+
+
+def copied(parameter: torch.Tensor) -> np.ndarray:
+    """A read-only float64 copy."""
+    array = np.array(parameter.detach().double().cpu().numpy())
+    array.setflags(write=False)
+    return array
+
+
+def _layers(modules: Sequence[torch.nn.Module]) -> tuple[NormedLayer, ...]:
+    """Linear and LayerNorm of every group of four: Linear, LayerNorm, GELU, Dropout."""
+    modules = list(modules)
+    return tuple(
+        NormedLayer(*(copied(p) for p in (a.weight, a.bias, norm.weight, norm.bias)), norm.eps)
+        for a, norm in zip(modules[::4], modules[1::4], strict=True)
+    )
