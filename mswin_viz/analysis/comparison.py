@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.comparison_record import Comparison
-from mswin_viz.analysis.feature_spaces import linear_cka, neighbour_overlap, silhouettes
+from mswin_viz.analysis.feature_spaces import feature_pair, linear_cka, neighbour_overlap, silhouettes
 from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign_flip
-from mswin_viz.analysis.projection_space import feature_pair
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError
 

@@ -107,7 +107,7 @@ def compare_with_nulls(
     watch = Watch(1 + 2 * len(nulls), report, stop)
 
     def compared(one: np.ndarray, other: np.ndarray) -> Comparison:
-        if watch.stopped:
+        if watch.stopping():
             raise StoppedError(f"stopped on request after {watch.done} of {watch.total} comparisons")
         found = compare(one, other, pids, camids, **options)
         watch.passed(1)

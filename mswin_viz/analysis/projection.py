@@ -70,8 +70,8 @@ def project(
         CLS of the same images without and with the add-on.
     coupling
         Of the joint map: how strongly the two places of an image attract each other, relative to all their
-        neighbours together; 0 couples nothing. More of it aligns the halves better and shows their own
-        neighbourhoods worse: see `coupling_sweep`.
+        neighbours together; 0 couples nothing. More of it lays the halves closer together and shows
+        their own neighbourhoods less faithfully: see `coupling_sweep`.
     perplexity
         Neighbours that each image minds; with few images (n - 1) / 3 is used, and said.
     metric
@@ -194,7 +194,7 @@ _DRAWN = {"joint": _joint, "separate": _separate, "initialised": _initialised, "
 def _by_scikit_learn(scores: np.ndarray, used: MapSettings, watch: Watch) -> np.ndarray:
     """One run; its input is squared by scikit-learn, so that a cosine distance goes in as it is."""
     start = start_of(scores)
-    if watch.stopped:
+    if watch.stopping():
         return start
     cosine = used.metric == "cosine"
     data = metric_distances(squared_distances(scores, scores), "cosine") if cosine else scores
@@ -228,7 +228,7 @@ def _descended(
     joint: PrecomputedAffinities, start: np.ndarray, *, seed: int, watch: Watch
 ) -> Float[np.ndarray, "point 2"]:
     """Where openTSNE's gradient descent ends, or was when it was stopped."""
-    if watch.stopped:
+    if watch.stopping():
         return start
     tsne = openTSNE.TSNE(
         early_exaggeration_iter=ITERATIONS[0],
