@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["feature_pair", "linear_cka", "neighbour_overlap", "silhouettes", "unit_rows"]
+__all__ = ["feature_pair", "first_of_equals", "linear_cka", "neighbour_overlap", "silhouettes", "unit_rows"]
 
 
 def feature_pair(
@@ -50,6 +51,15 @@ def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]
             f"row(s) that are not, the first is row {bad[0]}; leave those images out"
         )
     return features / lengths
+
+
+def first_of_equals(plain: np.ndarray, enhanced: np.ndarray) -> Int[np.ndarray, " image"]:
+    """For each row, the first row whose plain *and* enhanced features are equal to its own, as float32."""
+    both = np.concatenate([np.asarray(plain, np.float32), np.asarray(enhanced, np.float32)], axis=1)
+    rows = np.ascontiguousarray(both + np.float32(0))  # -0 becomes 0
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+    return np.array([seen.setdefault(digest, at) for at, digest in enumerate(digests)], dtype=np.int64)
 
 
 def neighbour_overlap(

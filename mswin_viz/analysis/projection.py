@@ -19,7 +19,7 @@ from sklearn.manifold import TSNE
 
 from mswin_viz.analysis.affinities import METRICS, affinities, coupled, metric_distances
 from mswin_viz.analysis.nearest import squared_distances
-from mswin_viz.analysis.projection_quality import disparity, map_quality
+from mswin_viz.analysis.projection_quality import MapQuality, disparity, map_quality
 from mswin_viz.analysis.projection_record import MapSettings, Projection
 from mswin_viz.analysis.projection_space import (
     MapSpace,
@@ -89,8 +89,8 @@ def project(
     k
         Neighbours by which quality is measured; fewer, and said, where there are few images.
     report, stop
-        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations. A stopped map is returned as
-        far as it got, with ``stopped`` true.
+        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations; quality is measured
+        after the last. A stopped map is returned as far as it got, with ``stopped`` true, and is not judged.
 
     Raises
     ------
@@ -116,8 +116,7 @@ def project(
         pair.removed,
         pair.equals,
         dataclasses.replace(settings, iterations=watch.done),
-        map_quality(pair.plain, places[0], k=n_near),
-        map_quality(pair.enhanced, places[1], k=n_near),
+        *(_quality(*one, n_near, watch) for one in zip((pair.plain, pair.enhanced), places, strict=True)),
         left,
         watch.stopped,
         tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch), _apart(settings, left)))),
@@ -239,6 +238,10 @@ def _descended(
         callbacks_every_iters=_EVERY,
     )
     return np.array(tsne.fit(affinities=joint, initialization=start), dtype=np.float64)
+
+
+def _quality(features: np.ndarray, places: np.ndarray, k: int, watch: Watch) -> MapQuality:
+    return MapQuality(k, *[float("nan")] * 3) if watch.stopped else map_quality(features, places, k=k)
 
 
 def _fewer(asked: int, used: int) -> str | None:

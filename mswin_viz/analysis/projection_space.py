@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.decomposition import PCA
 
-from mswin_viz.analysis.feature_spaces import feature_pair, unit_rows
+from mswin_viz.analysis.feature_spaces import feature_pair, first_of_equals, unit_rows
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ __all__ = [
     "DistinctPair",
     "MapSpace",
     "distinct",
-    "first_of_equals",
     "map_space",
     "used_perplexity",
 ]
@@ -97,15 +95,6 @@ def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
     kept, place_of = np.unique(first, return_inverse=True)
     removed = np.flatnonzero(first != np.arange(len(first)))
     return DistinctPair(a[kept], b[kept], kept, place_of, removed, first[removed])
-
-
-def first_of_equals(plain: np.ndarray, enhanced: np.ndarray) -> Int[np.ndarray, " image"]:
-    """For each row, the first row whose plain *and* enhanced features are equal to its own, as float32."""
-    both = np.concatenate([np.asarray(plain, np.float32), np.asarray(enhanced, np.float32)], axis=1)
-    rows = np.ascontiguousarray(both + np.float32(0))  # -0 becomes 0
-    seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)
-    return np.array([seen.setdefault(digest, at) for at, digest in enumerate(digests)], dtype=np.int64)
 
 
 def used_perplexity(asked: float, n_images: int) -> tuple[float, str | None]:

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import kstest
 
 import mswin_viz as mv
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
 from .planted import identities
 
@@ -150,6 +150,22 @@ def test_input_that_does_not_fit_is_an_error(change, error, said):
     given = {"plain": plain, "enhanced": plain, "pids": pids, "camids": camids, **change}
     with pytest.raises(error, match=said):
         mv.compare(**given)
+
+
+def test_images_that_occur_twice_are_counted_and_said():
+    plain, pids, camids = noisy(2.0, 1)
+    twice = np.concatenate([plain, plain[:10]])
+    found = mv.compare(twice, twice + 1, np.append(pids, pids[:10]), np.append(camids, camids[:10]))
+    assert "10 of 130 images equal an earlier one" in found.notes[0]
+
+
+def test_progress_and_stop_between_steps():
+    plain, pids, camids = noisy(2.0, 1)
+    seen = []
+    mv.compare(plain, plain, pids, camids, report=lambda *at: seen.append(at))
+    assert seen == [(at, 5) for at in range(1, 6)]
+    with pytest.raises(StoppedError, match="after 1 of 5"):
+        mv.compare(plain, plain, pids, camids, stop=lambda: True)
 
 
 def test_one_image_is_an_error():

@@ -139,6 +139,8 @@ def test_a_stopped_map_says_so(method):
     assert 0 < found.settings.iterations < 100
     assert any("Stopped on request" in note and "unfinished" in note for note in found.notes)
     assert np.isfinite(found.enhanced).all()
+    assert np.isnan(found.plain_quality.trustworthiness)
+    assert not any("trustworthiness" in line for line in found.sentences())
 
 
 def test_a_stop_that_comes_when_all_is_done_stops_nothing():
