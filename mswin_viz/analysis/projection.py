@@ -28,7 +28,7 @@ from mswin_viz.analysis.projection_space import (
     used_perplexity,
 )
 from mswin_viz.analysis.watching import Report, Stop, Watch
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,6 +41,7 @@ ITERATIONS = (250, 500)
 """Steps with early exaggeration, and after it; openTSNE's."""
 _EVERY = 10  # steps between two reports
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
+_SAME = 1e-12  # standard deviation of normalised features up to which they are all the same
 _SPREAD = 1e-4  # standard deviation of a map's first axis before the first step
 
 
@@ -156,11 +157,19 @@ def joint_places(
 
 
 def start_of(scores: Float[np.ndarray, "point component"]) -> Float[np.ndarray, "point 2"]:
-    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019)."""
-    found = PCA(2, svd_solver="full" if len(scores) < scores.shape[1] else "covariance_eigh").fit_transform(
-        scores
-    )
-    return np.ascontiguousarray(found * (_SPREAD / found[:, 0].std()))
+    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019).
+
+    Raises
+    ------
+    ShapeError
+        If all rows are the same.
+    """
+    solver = "full" if len(scores) < scores.shape[1] else "covariance_eigh"
+    found = PCA(2, svd_solver=solver).fit_transform(scores)
+    spread = found[:, 0].std()
+    if not spread > _SAME:
+        raise ShapeError(f"a map needs features that differ: got {len(scores)} that are all the same")
+    return np.ascontiguousarray(found * (_SPREAD / spread))
 
 
 def _joint(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:

@@ -254,6 +254,12 @@ def test_too_few_images_are_an_error_that_says_how_many_are_needed(n):
         mv.project(FEATURES[:n], ENHANCED[:n])
 
 
+def test_a_half_without_any_difference_has_no_map_of_its_own():
+    same = np.ones_like(FEATURES)
+    with pytest.raises(ShapeError, match="120 that are all the same"):
+        mv.project(same, ENHANCED, method="separate", perplexity=10)
+
+
 def test_the_least_number_of_images_is_enough():
     found = mv.project(FEATURES[:LEAST_IMAGES], ENHANCED[:LEAST_IMAGES])
     assert np.isfinite(found.plain).all()
