@@ -42,6 +42,7 @@ ITERATIONS = (250, 500)
 _EVERY = 10  # steps between two reports
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
 _SAME = 1e-12  # standard deviation of normalised features up to which they are all the same
+_JITTER = 0.01  # of the spread; openTSNE's
 _SPREAD = 1e-4  # standard deviation of a map's first axis before the first step
 
 
@@ -86,7 +87,7 @@ def project(
     pca
         Components kept; None keeps the features as they are.
     seed
-        Of t-SNE's random numbers, where it draws any.
+        Of the jitter that the first step starts from; another seed gives another, equally good map.
     k
         Neighbours by which quality is measured; fewer, and said, where there are few images.
     report, stop
@@ -156,8 +157,13 @@ def joint_places(
     return places[: len(places) // 2], places[len(places) // 2 :]
 
 
-def start_of(scores: Float[np.ndarray, "point component"]) -> Float[np.ndarray, "point 2"]:
-    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019).
+def start_of(
+    scores: Float[np.ndarray, "point component"], *, seed: int, halves: int = 1
+) -> Float[np.ndarray, "point 2"]:
+    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019), and jitter.
+
+    The jitter, a hundredth of the spread, is what the seed decides; halves of one map share it, so that an image
+    without a change starts in one place.
 
     Raises
     ------
@@ -169,17 +175,18 @@ def start_of(scores: Float[np.ndarray, "point component"]) -> Float[np.ndarray, 
     spread = found[:, 0].std()
     if not spread > _SAME:
         raise ShapeError(f"a map needs features that differ: got {len(scores)} that are all the same")
-    return np.ascontiguousarray(found * (_SPREAD / spread))
+    jitter = np.random.default_rng(seed).normal(scale=_JITTER, size=(len(scores) // halves, 2))
+    return np.ascontiguousarray(_SPREAD * (found / spread + np.tile(jitter, (halves, 1))))
 
 
 def _joint(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    start = start_of(np.concatenate([space.plain, space.enhanced]))
+    start = start_of(np.concatenate([space.plain, space.enhanced]), seed=used.seed, halves=2)
     return joint_places(_both(space, used), start, coupling=used.coupling, seed=used.seed, watch=watch)
 
 
 def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     a, b = (
-        _descended(_alone(some), start_of(scores), seed=used.seed, watch=watch)
+        _descended(_alone(some), start_of(scores, seed=used.seed), seed=used.seed, watch=watch)
         for some, scores in zip(_both(space, used), (space.plain, space.enhanced), strict=True)
     )
     return a, b
@@ -187,7 +194,7 @@ def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndar
 
 def _initialised(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     first, second = _both(space, used)
-    a = _descended(_alone(first), start_of(space.plain), seed=used.seed, watch=watch)
+    a = _descended(_alone(first), start_of(space.plain, seed=used.seed), seed=used.seed, watch=watch)
     return a, _descended(_alone(second), a * (_SPREAD / a[:, 0].std()), seed=used.seed, watch=watch)
 
 
@@ -201,7 +208,7 @@ _DRAWN = {"joint": _joint, "separate": _separate, "initialised": _initialised, "
 
 def _by_scikit_learn(scores: np.ndarray, used: MapSettings, watch: Watch) -> np.ndarray:
     """One run; its input is squared by scikit-learn, so that a cosine distance goes in as it is."""
-    start = start_of(scores)
+    start = start_of(scores, seed=used.seed)
     if watch.stopping():
         return start
     cosine = used.metric == "cosine"

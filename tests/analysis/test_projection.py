@@ -45,6 +45,12 @@ def test_the_same_seed_gives_the_same_map_to_the_last_bit(joint):
     np.testing.assert_array_equal(again.enhanced, joint.enhanced)
 
 
+def test_another_seed_gives_another_map_as_good_as_the_first(joint):
+    other = mv.project(FEATURES, ENHANCED, perplexity=10, seed=1)
+    assert not np.allclose(other.plain, joint.plain)
+    assert other.plain_quality.trustworthiness == pytest.approx(joint.plain_quality.trustworthiness, abs=0.02)
+
+
 def test_lengths_of_features_do_not_matter(joint):
     lengths = 2.0 ** np.random.default_rng(1).integers(-2, 3, size=(120, 1))  # exact in binary
     again = mv.project(FEATURES * lengths, ENHANCED, perplexity=10)
