@@ -19,7 +19,7 @@ from sklearn.manifold import TSNE
 
 from mswin_viz.analysis.affinities import METRICS, affinities, coupled, metric_distances
 from mswin_viz.analysis.nearest import squared_distances
-from mswin_viz.analysis.projection_quality import disparity, map_quality
+from mswin_viz.analysis.projection_quality import MapQuality, disparity, map_quality
 from mswin_viz.analysis.projection_record import MapSettings, Projection
 from mswin_viz.analysis.projection_space import (
     MapSpace,
@@ -28,18 +28,21 @@ from mswin_viz.analysis.projection_space import (
     used_perplexity,
 )
 from mswin_viz.analysis.watching import Report, Stop, Watch
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "MapSettings", "Projection", "joint_places", "project", "start_of"]
+__all__ = ["METHODS", "MapSettings", "Projection", "check_options", "joint_places", "project", "start_of"]
 
 METHODS = ("joint", "separate", "initialised", "scikit-learn")
 """Ways to compute the two maps."""
 ITERATIONS = (250, 500)
 """Steps with early exaggeration, and after it; openTSNE's."""
 _EVERY = 10  # steps between two reports
+_COMPARABLE = 0.3  # disparity above which a joint map is not one
+_SAME = 1e-12  # standard deviation of normalised features up to which they are all the same
+_JITTER = 0.01  # of the spread; openTSNE's
 _SPREAD = 1e-4  # standard deviation of a map's first axis before the first step
 
 
@@ -69,8 +72,8 @@ def project(
         CLS of the same images without and with the add-on.
     coupling
         Of the joint map: how strongly the two places of an image attract each other, relative to all their
-        neighbours together; 0 couples nothing. More of it aligns the halves better and shows their own
-        neighbourhoods worse: see `coupling_sweep`.
+        neighbours together; 0 couples nothing. More of it lays the halves closer together and shows
+        their own neighbourhoods less faithfully: see `coupling_sweep`.
     perplexity
         Neighbours that each image minds; with few images (n - 1) / 3 is used, and said.
     metric
@@ -84,12 +87,12 @@ def project(
     pca
         Components kept; None keeps the features as they are.
     seed
-        Of t-SNE's random numbers, where it draws any.
+        Of the jitter that the first step starts from; another seed gives another, equally good map.
     k
         Neighbours by which quality is measured; fewer, and said, where there are few images.
     report, stop
-        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations. A stopped map is returned as
-        far as it got, with ``stopped`` true.
+        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations; quality is measured
+        after the last. A stopped map is returned as far as it got, with ``stopped`` true, and is not judged.
 
     Raises
     ------
@@ -98,9 +101,7 @@ def project(
     OptionError
         If an option is not one of those on offer.
     """
-    if k < 1:
-        raise OptionError(f"quality is measured by one neighbour at least: got k={k}")
-    _check(coupling, metric, method)
+    check_options(coupling, metric, method, k)
     pair = distinct(plain, enhanced)
     used, said = used_perplexity(perplexity, len(pair.kept))
     space = map_space(pair.plain, pair.enhanced, pca=pca)
@@ -109,7 +110,7 @@ def project(
     settings = MapSettings(method, coupling_used, float(perplexity), used, metric, n_components, seed, 0)
     watch = Watch(sum(ITERATIONS) * (1 if method == "joint" else 2), report, stop)
     places = _DRAWN[method](space, settings, watch)
-    n_near = min(k, (len(pair.kept) - 1) // 2)
+    n_near, left = min(k, (len(pair.kept) - 1) // 2), disparity(*places)
     return Projection(
         *places,
         pair.kept,
@@ -117,13 +118,30 @@ def project(
         pair.removed,
         pair.equals,
         dataclasses.replace(settings, iterations=watch.done),
-        map_quality(pair.plain, places[0], k=n_near),
-        map_quality(pair.enhanced, places[1], k=n_near),
-        disparity(*places),
+        *(_quality(*one, n_near, watch) for one in zip((pair.plain, pair.enhanced), places, strict=True)),
+        left,
         watch.stopped,
-        tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch)))),
+        tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch), _apart(settings, left)))),
         space,
     )
+
+
+def check_options(coupling: float, metric: str, method: str, k: int) -> None:
+    """Refuse what `project` cannot do.
+
+    Raises
+    ------
+    OptionError
+        If one of these is not on offer.
+    """
+    if method not in METHODS:
+        raise OptionError(f"method is one of {', '.join(METHODS)}: got {method!r}")
+    if metric not in METRICS:
+        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+    if not (np.isfinite(coupling) and coupling >= 0):
+        raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")
+    if k < 1:
+        raise OptionError(f"quality is measured by one neighbour at least: got k={k}")
 
 
 def joint_places(
@@ -139,22 +157,36 @@ def joint_places(
     return places[: len(places) // 2], places[len(places) // 2 :]
 
 
-def start_of(scores: Float[np.ndarray, "point component"]) -> Float[np.ndarray, "point 2"]:
-    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019)."""
-    found = PCA(2, svd_solver="full" if len(scores) < scores.shape[1] else "covariance_eigh").fit_transform(
-        scores
-    )
-    return np.ascontiguousarray(found * (_SPREAD / found[:, 0].std()))
+def start_of(
+    scores: Float[np.ndarray, "point component"], *, seed: int, halves: int = 1
+) -> Float[np.ndarray, "point 2"]:
+    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019), and jitter.
+
+    The jitter, a hundredth of the spread, is what the seed decides; halves of one map share it, so that an image
+    without a change starts in one place.
+
+    Raises
+    ------
+    ShapeError
+        If all rows are the same.
+    """
+    solver = "full" if len(scores) < scores.shape[1] else "covariance_eigh"
+    found = PCA(2, svd_solver=solver).fit_transform(scores)
+    spread = found[:, 0].std()
+    if not spread > _SAME:
+        raise ShapeError(f"a map needs features that differ: got {len(scores)} that are all the same")
+    jitter = np.random.default_rng(seed).normal(scale=_JITTER, size=(len(scores) // halves, 2))
+    return np.ascontiguousarray(_SPREAD * (found / spread + np.tile(jitter, (halves, 1))))
 
 
 def _joint(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    start = start_of(np.concatenate([space.plain, space.enhanced]))
+    start = start_of(np.concatenate([space.plain, space.enhanced]), seed=used.seed, halves=2)
     return joint_places(_both(space, used), start, coupling=used.coupling, seed=used.seed, watch=watch)
 
 
 def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     a, b = (
-        _descended(_alone(some), start_of(scores), seed=used.seed, watch=watch)
+        _descended(_alone(some), start_of(scores, seed=used.seed), seed=used.seed, watch=watch)
         for some, scores in zip(_both(space, used), (space.plain, space.enhanced), strict=True)
     )
     return a, b
@@ -162,7 +194,7 @@ def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndar
 
 def _initialised(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     first, second = _both(space, used)
-    a = _descended(_alone(first), start_of(space.plain), seed=used.seed, watch=watch)
+    a = _descended(_alone(first), start_of(space.plain, seed=used.seed), seed=used.seed, watch=watch)
     return a, _descended(_alone(second), a * (_SPREAD / a[:, 0].std()), seed=used.seed, watch=watch)
 
 
@@ -176,8 +208,8 @@ _DRAWN = {"joint": _joint, "separate": _separate, "initialised": _initialised, "
 
 def _by_scikit_learn(scores: np.ndarray, used: MapSettings, watch: Watch) -> np.ndarray:
     """One run; its input is squared by scikit-learn, so that a cosine distance goes in as it is."""
-    start = start_of(scores)
-    if watch.stopped:
+    start = start_of(scores, seed=used.seed)
+    if watch.stopping():
         return start
     cosine = used.metric == "cosine"
     data = metric_distances(squared_distances(scores, scores), "cosine") if cosine else scores
@@ -211,7 +243,7 @@ def _descended(
     joint: PrecomputedAffinities, start: np.ndarray, *, seed: int, watch: Watch
 ) -> Float[np.ndarray, "point 2"]:
     """Where openTSNE's gradient descent ends, or was when it was stopped."""
-    if watch.stopped:
+    if watch.stopping():
         return start
     tsne = openTSNE.TSNE(
         early_exaggeration_iter=ITERATIONS[0],
@@ -224,13 +256,8 @@ def _descended(
     return np.array(tsne.fit(affinities=joint, initialization=start), dtype=np.float64)
 
 
-def _check(coupling: float, metric: str, method: str) -> None:
-    if method not in METHODS:
-        raise OptionError(f"method is one of {', '.join(METHODS)}: got {method!r}")
-    if metric not in METRICS:
-        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
-    if not (np.isfinite(coupling) and coupling >= 0):
-        raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")
+def _quality(features: np.ndarray, places: np.ndarray, k: int, watch: Watch) -> MapQuality:
+    return MapQuality(k, *[float("nan")] * 3) if watch.stopped else map_quality(features, places, k=k)
 
 
 def _fewer(asked: int, used: int) -> str | None:
@@ -243,3 +270,12 @@ def _unfinished(watch: Watch) -> str | None:
     if not watch.stopped:
         return None
     return f"Stopped on request after {watch.done} of {watch.total} iterations: this map is unfinished."
+
+
+def _apart(used: MapSettings, left: float) -> str | None:
+    if used.coupling is None or left <= _COMPARABLE:
+        return None
+    return (
+        f"At coupling {used.coupling:g} the halves hardly lie on each other (disparity {left:.2f}): places in one "
+        "cannot be compared with places in the other. coupling_sweep shows what more coupling costs."
+    )
