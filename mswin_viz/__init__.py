@@ -54,6 +54,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "view.embedding_explorer": ["EmbeddingExplorer"],
         "view.explorer": ["ScaleExplorer"],
         "view.neighbour_strip": ["NeighbourStrip"],
+        "view.retrieval_figures": ["ranked_figure"],
         "view.retrieval_view": ["RetrievalView"],
         "view.training_curve": ["TrainingCurve"],
     },

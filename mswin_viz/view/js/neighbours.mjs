@@ -60,7 +60,7 @@ function itemNode(parent, item, about, urls) {
   const option = node(parent, "div", "mswin-neighbour");
   option.setAttribute("role", "option");
   option.setAttribute("aria-label", neighbourLabel(item, rank, list.title));
-  Object.assign(option.dataset, { row: item.row, mark: item.mark });
+  Object.assign(option.dataset, { row: item.row, mark: item.mark, lmSuppressShortcuts: "true" });
   option.title = `${item.name}\ncosine ${formatNumber(item.similarity)}`;
   const frame = node(option, "div", "mswin-neighbour-frame");
   pictureNode(frame, picture, urls);
@@ -78,7 +78,6 @@ function render({ model, el }) {
   says.setAttribute("role", "status");
   const body = node(el, "div", "mswin-neighbours-body");
   const now = { urls: [], boxes: [], frame: 0 };
-  body.dataset.lmSuppressShortcuts = "true";
 
   const choose = (row) => {
     model.set("clicked", model.get("clicked") === row ? -1 : row);

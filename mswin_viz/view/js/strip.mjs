@@ -111,6 +111,7 @@ function render({ model, el }) {
       const option = document.createElement("div");
       Object.assign(option, { className: "mswin-thumb", title: labelOf(items[at]) });
       option.dataset.at = at;
+      option.dataset.lmSuppressShortcuts = "true"; // only the element in focus counts
       option.setAttribute("role", "option");
       option.setAttribute("aria-label", labelOf(items[at]));
       const url = source(at);

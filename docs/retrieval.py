@@ -1,0 +1,34 @@
+"""Draws docs/retrieval.png: the query whose ranking the add-on changes most, before and after, with window shares.
+
+Run: python docs/retrieval.py
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+import mswin_viz as mv
+from mswin_viz.analysis.neighbours import query_precisions
+from mswin_viz.view.figures import figure_bytes
+from mswin_viz.view.query_choice import jump_order
+
+N_RESULTS, SCALE = 6, 8
+
+
+def main() -> None:
+    model = mv.load_model(device="cpu")
+    table = mv.embed(model, mv.samples()).concatenated()
+    before, after = (query_precisions(table, feature=name) for name in ("plain", "enhanced"))
+    query = int(jump_order("most changed", before, after)[0])
+    found = {name: mv.neighbours(table, query, k=N_RESULTS, feature=name) for name in ("plain", "enhanced")}
+    shares = [mv.pair_window_shares(model, table, query, row) for row in found["enhanced"].rows.tolist()]
+    figure = mv.ranked_figure(table, found, shares=shares, scale=SCALE, provenance=model.provenance)
+    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100))).convert("RGB").quantize(256)
+    picture.save(Path(__file__).parent / "retrieval.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
