@@ -109,7 +109,7 @@ class EmbeddingExplorer(widgets.VBox):
         """Compute what the settings ask for, as the button does."""
         return self.worker.start()
 
-    def open(self, row: int) -> None:
+    def open_row(self, row: int) -> None:
         """Select one row of the maps, and open its image.
 
         Raises
@@ -158,7 +158,6 @@ class EmbeddingExplorer(widgets.VBox):
         self._save.add_class("mswin-embedding-save")
         self._saved = widgets.HTML()
         self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0"})
-        self._strip_box = widgets.VBox()
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
         beside = widgets.HBox([self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px"})
         self._below = widgets.VBox(
@@ -166,7 +165,6 @@ class EmbeddingExplorer(widgets.VBox):
                 self._html["measures"],
                 self.controls.layout(),
                 beside,
-                self._strip_box,
                 widgets.HBox([self._folder, self._save, self._saved], layout={"flex_flow": "row wrap"}),
             ],
             layout={"display": "none"},
@@ -236,15 +234,14 @@ class EmbeddingExplorer(widgets.VBox):
 
     def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
         """Maps and strip come with the first view: neither can show nothing."""
-        self.maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail, height=360)
-        self.maps.has_arrows = self.controls.arrows.value
         self.strip = NeighbourStrip(
-            view.table, has_addon=self.model.addon is not None, rule=view.settings.rule
+            view.table, has_addon=self.model.addon is not None, rule=view.settings.rule, k=6
         )
+        self.maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail)
+        self.maps.has_arrows = self.controls.arrows.value
         self.maps.observe(lambda _change: self._on_selected(), "selected")
         self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
-        self._map_box.children = [self.maps, self._html["legend"], self._html["selection"]]
-        self._strip_box.children = [self.strip]
+        self._map_box.children = [self.maps, self._html["legend"], self._html["selection"], self.strip]
 
     def _colour(self) -> None:
         with self._lock:
@@ -283,7 +280,7 @@ class EmbeddingExplorer(widgets.VBox):
             self._html["selection"].value = selection_html(self.view, rows, MOST_ARROWS)
             if len(rows) == 1:
                 self.strip.row = rows[0]
-                self.panel.open(*self._image(rows[0]), rows=self._rows_of(rows[0]))
+                self.panel.look_at(*self._image(rows[0]), rows=self._rows_of(rows[0]))
 
     def _on_neighbour(self, row: int) -> None:
         """Open the neighbour that was clicked beside the image."""

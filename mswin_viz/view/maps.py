@@ -23,6 +23,7 @@ import traitlets
 
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.map_colours import Colouring
+from mswin_viz.view.theme import ThemeProbe
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -34,9 +35,10 @@ MORPH_MS = 1500
 MOST_ARROWS = 400
 """Displacements drawn at once, at most; the selection may be larger."""
 _PICTURE, _COLOUR = "picture", "colour"
-_ORANGE, _INK = "#ff8c00", (0.5, 0.5, 0.5, 1.0)
+_ORANGE, _LIGHT, _DARK = "#ff8c00", "#ffffff", "#111111"
 _HEAD = 0.3  # length of an arrow's barbs, of the arrow's own, at most 0.03 of the map
 _FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
+_DISTANCE = 1.15  # of the first view: the toolbar makes a map narrower than it is high
 _TOOLBAR = ["pan_zoom", "lasso", "lasso_type", "full_screen", "download", "reset"]
 
 
@@ -125,12 +127,14 @@ class LinkedMaps(widgets.VBox):
         colouring: Colouring,
         *,
         thumbnail: Callable[[int], bytes] | None = None,
-        height: int = 400,
+        height: int = 340,
     ) -> None:
         self._lock = threading.RLock()
         self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
         self._points = points
         self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
+        # jupyter-scatter's script is 2 MB: small widgets go first, since anywidget gives each two seconds to load
+        self._theme = ThemeProbe()
         self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
         self._place()
         view = uuid.uuid4().hex
@@ -140,8 +144,9 @@ class LinkedMaps(widgets.VBox):
             # would need every picture in memory, while here a picture is read when its point is hovered
             scatter.widget._handle_custom_msg = partial(self._on_message, scatter.widget)
             scatter.widget.add_class(f"mswin-map-{name}")
-        super().__init__([self._row()])
+        super().__init__([self._row(), self._theme])
         self.add_class("mswin-maps")
+        self._theme.observe(self._on_theme, "is_dark")
         self._link()
 
     def __repr__(self) -> str:
@@ -212,6 +217,10 @@ class LinkedMaps(widgets.VBox):
 
     def _on_hover(self, change: Mapping[str, Any]) -> None:
         self.hovered = -1 if change["new"] is None else int(change["new"])
+
+    def _on_theme(self, change: Mapping[str, Any]) -> None:
+        for scatter in self.scatters:
+            scatter.background(_DARK if change["new"] else _LIGHT)
 
     def _on_message(self, widget: Any, content: Mapping[str, Any], _buffers: object) -> None:
         row = content.get("index")
@@ -308,7 +317,8 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
         size=_size(len(points)),
         color_selected=_ORANGE,
         color_hover=_ORANGE,
-        background_color=(1, 1, 1, 1),
+        background_color=_LIGHT,
+        camera_distance=_DISTANCE,
         lasso_initiator=True,
         zoom_on_selection=False,
         transition_points_duration=MORPH_MS,

@@ -80,7 +80,7 @@ class PointPanel(widgets.VBox):
     def __repr__(self) -> str:
         return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self._modality})"
 
-    def open(self, sample: Sample, modality: str, *, rows: str | None = None) -> None:
+    def look_at(self, sample: Sample, modality: str, *, rows: str | None = None) -> None:
         """Show another sample; the neighbour of the last one is forgotten.
 
         Parameters
