@@ -33,13 +33,14 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "MapSettings", "Projection", "joint_places", "project", "start_of"]
+__all__ = ["METHODS", "MapSettings", "Projection", "check_options", "joint_places", "project", "start_of"]
 
 METHODS = ("joint", "separate", "initialised", "scikit-learn")
 """Ways to compute the two maps."""
 ITERATIONS = (250, 500)
 """Steps with early exaggeration, and after it; openTSNE's."""
 _EVERY = 10  # steps between two reports
+_COMPARABLE = 0.3  # disparity above which a joint map is not one
 _SPREAD = 1e-4  # standard deviation of a map's first axis before the first step
 
 
@@ -98,9 +99,7 @@ def project(
     OptionError
         If an option is not one of those on offer.
     """
-    if k < 1:
-        raise OptionError(f"quality is measured by one neighbour at least: got k={k}")
-    _check(coupling, metric, method)
+    check_options(coupling, metric, method, k)
     pair = distinct(plain, enhanced)
     used, said = used_perplexity(perplexity, len(pair.kept))
     space = map_space(pair.plain, pair.enhanced, pca=pca)
@@ -109,7 +108,7 @@ def project(
     settings = MapSettings(method, coupling_used, float(perplexity), used, metric, n_components, seed, 0)
     watch = Watch(sum(ITERATIONS) * (1 if method == "joint" else 2), report, stop)
     places = _DRAWN[method](space, settings, watch)
-    n_near = min(k, (len(pair.kept) - 1) // 2)
+    n_near, left = min(k, (len(pair.kept) - 1) // 2), disparity(*places)
     return Projection(
         *places,
         pair.kept,
@@ -119,11 +118,29 @@ def project(
         dataclasses.replace(settings, iterations=watch.done),
         map_quality(pair.plain, places[0], k=n_near),
         map_quality(pair.enhanced, places[1], k=n_near),
-        disparity(*places),
+        left,
         watch.stopped,
-        tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch)))),
+        tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch), _apart(settings, left)))),
         space,
     )
+
+
+def check_options(coupling: float, metric: str, method: str, k: int) -> None:
+    """Refuse what `project` cannot do.
+
+    Raises
+    ------
+    OptionError
+        If one of these is not on offer.
+    """
+    if method not in METHODS:
+        raise OptionError(f"method is one of {', '.join(METHODS)}: got {method!r}")
+    if metric not in METRICS:
+        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+    if not (np.isfinite(coupling) and coupling >= 0):
+        raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")
+    if k < 1:
+        raise OptionError(f"quality is measured by one neighbour at least: got k={k}")
 
 
 def joint_places(
@@ -224,15 +241,6 @@ def _descended(
     return np.array(tsne.fit(affinities=joint, initialization=start), dtype=np.float64)
 
 
-def _check(coupling: float, metric: str, method: str) -> None:
-    if method not in METHODS:
-        raise OptionError(f"method is one of {', '.join(METHODS)}: got {method!r}")
-    if metric not in METRICS:
-        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
-    if not (np.isfinite(coupling) and coupling >= 0):
-        raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")
-
-
 def _fewer(asked: int, used: int) -> str | None:
     if used == asked:
         return None
@@ -243,3 +251,12 @@ def _unfinished(watch: Watch) -> str | None:
     if not watch.stopped:
         return None
     return f"Stopped on request after {watch.done} of {watch.total} iterations: this map is unfinished."
+
+
+def _apart(used: MapSettings, left: float) -> str | None:
+    if used.coupling is None or left <= _COMPARABLE:
+        return None
+    return (
+        f"At coupling {used.coupling:g} the halves hardly lie on each other (disparity {left:.2f}): places in one "
+        "cannot be compared with places in the other. coupling_sweep shows what more coupling costs."
+    )

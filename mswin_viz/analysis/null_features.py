@@ -1,0 +1,83 @@
+"""Enhanced CLS by add-ons that learned nothing: what a trained one must be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.shuffled import shuffled
+from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.untrained import with_untrained_addon
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["KINDS", "null_features"]
+
+KINDS = ("shuffled", "random", "mean")
+"""Trained weights, mixed up; weights as torch draws them; window means with a zero shift (enhanced = plain)."""
+
+
+def null_features(
+    model: Model,
+    tokens: Tokens | Iterable[Tokens],
+    *,
+    seeds: int = 5,
+    seed: int = 0,
+    kinds: Sequence[str] = KINDS,
+) -> dict[str, Float[np.ndarray, "image dim"]]:
+    """Enhanced CLS of the same images by add-ons of the model's form that know nothing.
+
+    Parameters
+    ----------
+    tokens
+        Of all images, or batch after batch (each is used once and let go).
+    seeds
+        Add-ons of each random kind; they are all held in memory.
+    seed
+        The first of their seeds.
+    kinds
+        Some of ``"shuffled"``, ``"random"``, ``"mean"``.
+
+    Returns
+    -------
+    enhanced
+        Name of the null, such as ``"shuffled, seed 0"`` -> ``[n, D]`` float32, in the order of the tokens.
+
+    Raises
+    ------
+    OptionError
+        If a kind is not on offer, nothing is asked for, or the model has no add-on.
+    ShapeError
+        If there are no tokens.
+    """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds or seeds < 1:
+        raise OptionError(
+            f"nulls are some of {', '.join(KINDS)}, one seed or more: got {list(kinds)} and {seeds}"
+        )
+    models = _models(model, range(seed, seed + seeds), kinds)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in models}
+    with torch.no_grad():
+        for batch in [tokens] if isinstance(tokens, Tokens) else tokens:
+            for name, null in models.items():
+                found[name].append(null.enhance(batch).cls.cpu().numpy())
+    if not next(iter(found.values())):
+        raise ShapeError("nulls need the tokens of at least one image: got none")
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _models(model: Model, seeds: range, kinds: Sequence[str]) -> dict[str, Model]:
+    found = {}
+    if "shuffled" in kinds:
+        found |= {f"shuffled, seed {seed}": shuffled(model, "add-on", seed=seed) for seed in seeds}
+    if "random" in kinds:
+        found |= {f"untrained, seed {seed}": with_untrained_addon(model, seed=seed) for seed in seeds}
+    if "mean" in kinds:
+        found["untrained, window mean"] = with_untrained_addon(model, "mean")
+    return found
