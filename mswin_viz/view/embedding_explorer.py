@@ -31,6 +31,7 @@ from mswin_viz.view.worker import Report, Stop, Worker
 
 __all__ = ["EmbeddingExplorer"]
 
+_NEIGHBOURS = 6  # that fit below the maps
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
 
@@ -157,9 +158,9 @@ class EmbeddingExplorer(widgets.VBox):
         self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
         self._save.add_class("mswin-embedding-save")
         self._saved = widgets.HTML()
-        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0"})
+        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
-        beside = widgets.HBox([self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px"})
+        beside = widgets.HBox([self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"})
         self._below = widgets.VBox(
             [
                 self._html["measures"],
@@ -218,12 +219,7 @@ class EmbeddingExplorer(widgets.VBox):
             points, colouring = map_points(view), map_colouring(view, self.controls.colour.value)
             self.controls.morph.value = False
             self.controls.search.options = [identity_name(pid) for pid in np.unique(view.table.pid)]
-            if self.maps is None or self.strip is None:
-                self._make(view, points, colouring)
-            else:
-                self.maps.show(points, colouring)
-                self.strip.replace(view.table)
-                self.strip.rule = view.settings.rule
+            self._make(view, points, colouring)
             self._html["measures"].value = measures_html(view)
             failed = () if self.table is None else self.table.failed
             lines = [f"{failure.path}: {failure.reason}" for failure in failed]
@@ -233,15 +229,19 @@ class EmbeddingExplorer(widgets.VBox):
             self._below.layout.display = None
 
     def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
-        """Maps and strip come with the first view: neither can show nothing."""
-        self.strip = NeighbourStrip(
-            view.table, has_addon=self.model.addon is not None, rule=view.settings.rule, k=6
-        )
-        self.maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail)
+        """New maps for each view; the strip before them, being smaller, so that it need not wait for their script."""
+        if self.strip is None:
+            self.strip = NeighbourStrip(view.table, has_addon=self.model.addon is not None, k=_NEIGHBOURS)
+            self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
+        else:
+            self.strip.replace(view.table)
+        self.strip.rule = view.settings.rule
+        old, self.maps = self.maps, LinkedMaps(points, colouring, thumbnail=self._thumbnail)
         self.maps.has_arrows = self.controls.arrows.value
         self.maps.observe(lambda _change: self._on_selected(), "selected")
-        self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
         self._map_box.children = [self.maps, self._html["legend"], self._html["selection"], self.strip]
+        if old is not None:
+            old.dispose()
 
     def _colour(self) -> None:
         with self._lock:

@@ -8,7 +8,6 @@ that), and a missing coordinate is refused (it would be put at 0). Selection, ho
 from __future__ import annotations
 
 import base64
-import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import jscatter
 import numpy as np
 import pandas as pd
 import traitlets
+from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.map_colours import Colouring
@@ -129,7 +129,6 @@ class LinkedMaps(widgets.VBox):
         thumbnail: Callable[[int], bytes] | None = None,
         height: int = 340,
     ) -> None:
-        self._lock = threading.RLock()
         self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
         self._points = points
         self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
@@ -144,25 +143,13 @@ class LinkedMaps(widgets.VBox):
             # would need every picture in memory, while here a picture is read when its point is hovered
             scatter.widget._handle_custom_msg = partial(self._on_message, scatter.widget)
             scatter.widget.add_class(f"mswin-map-{name}")
-        super().__init__([self._row(), self._theme])
+        super().__init__([self._row(), self._theme], layout={"overflow": "visible"})
         self.add_class("mswin-maps")
         self._theme.observe(self._on_theme, "is_dark")
         self._link()
 
     def __repr__(self) -> str:
         return f"LinkedMaps({len(self._points)} points, {len(self.selected)} selected)"
-
-    def show(self, points: MapPoints, colouring: Colouring) -> None:
-        """Other points; nothing is selected then."""
-        with self._lock:
-            self.selected, self.hovered = [], -1
-            self._thumbnail.cache_clear()
-            self._points, self.is_morphed = points, False
-            for scatter in self.scatters:
-                scatter.data(_frame(points, colouring), animate=False)
-                scatter.size(_size(len(points)))
-            self._place(animate=False)
-            self.colour(colouring)
 
     def colour(self, colouring: Colouring) -> None:
         """Colour the points of both maps.
@@ -179,15 +166,20 @@ class LinkedMaps(widgets.VBox):
         for scatter in self.scatters:
             _colour(scatter, colouring)
 
+    def dispose(self) -> None:
+        """Close the maps and everything they are made of; they cannot be shown again."""
+        for widget in (*(scatter.widget for scatter in self.scatters), self._theme, *self._titles, self):
+            widget.close()
+
     # ---- parts ------------------------------------------------------------------------------
 
     def _row(self) -> widgets.Box:
-        half = {"flex": "1 1 300px", "min_width": "0", "overflow": "hidden"}
+        half = {"flex": "1 1 300px", "min_width": "0", "overflow": "visible"}  # tooltips may stand out
         columns = [
             widgets.VBox([title, scatter.widget], layout=half)
             for title, scatter in zip(self._titles, self.scatters, strict=True)
         ]
-        return widgets.HBox(columns, layout={"width": "100%", "grid_gap": "6px"})
+        return widgets.HBox(columns, layout={"width": "100%", "grid_gap": "6px", "overflow": "visible"})
 
     def _link(self) -> None:
         first, second = (scatter.widget for scatter in self.scatters)
@@ -219,8 +211,14 @@ class LinkedMaps(widgets.VBox):
         self.hovered = -1 if change["new"] is None else int(change["new"])
 
     def _on_theme(self, change: Mapping[str, Any]) -> None:
+        # only these: jupyter-scatter's own background() also draws the axes and the legend that are switched off
+        back, ink = (_DARK, _LIGHT) if change["new"] else (_LIGHT, _DARK)
         for scatter in self.scatters:
-            scatter.background(_DARK if change["new"] else _LIGHT)
+            with scatter.widget.hold_sync():
+                scatter.widget.background_color = list(to_rgba(back))
+                scatter.widget.tooltip_color = list(to_rgba(back))
+                scatter.widget.reticle_color = list(to_rgba(ink, 0.2))
+                scatter.widget.color_hover = list(to_rgba(ink))
 
     def _on_message(self, widget: Any, content: Mapping[str, Any], _buffers: object) -> None:
         row = content.get("index")
@@ -290,12 +288,15 @@ def arrow(start: Float[np.ndarray, 2], end: Float[np.ndarray, 2]) -> list[tuple[
 def _frame(points: MapPoints, colouring: Colouring) -> pd.DataFrame:
     """A column of colours, and one of each word: jupyter-scatter needs columns for what a tooltip names."""
     frame = pd.DataFrame({name: [str(word) for word in some] for name, some in points.words.items()})
-    frame[_PICTURE], frame[_COLOUR] = "", _categories(colouring)
+    frame[_PICTURE], frame[_COLOUR] = "", _used(colouring)[0]
     return frame
 
 
-def _categories(colouring: Colouring) -> pd.Categorical:
-    return pd.Categorical.from_codes(colouring.codes, [str(code) for code in range(len(colouring.colours))])
+def _used(colouring: Colouring) -> tuple[pd.Categorical, list[str]]:
+    """Categories and colours that occur: jupyter-scatter numbers those only, and takes the colours in that order."""
+    used, codes = np.unique(colouring.codes, return_inverse=True)
+    categories = pd.Categorical.from_codes(codes, [str(code) for code in used])
+    return categories, [colouring.colours[code] for code in used]
 
 
 def _size(n_points: int) -> float:
@@ -316,7 +317,6 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
         opacity_unselected=0.45,
         size=_size(len(points)),
         color_selected=_ORANGE,
-        color_hover=_ORANGE,
         background_color=_LIGHT,
         camera_distance=_DISTANCE,
         lasso_initiator=True,
@@ -329,7 +329,7 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
         tooltip_preview_type="image",
         tooltip_preview_image_size="contain",
         tooltip_preview_image_position="center",
-        tooltip_preview_image_height=128,
+        tooltip_preview_image_height=110,
     )
     _colour(scatter, colouring)
     scatter.show(buttons=_TOOLBAR)
@@ -337,7 +337,8 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
 
 
 def _colour(scatter: jscatter.Scatter, colouring: Colouring) -> None:
-    scatter.color(by=pd.Series(_categories(colouring)), map=list(colouring.colours))
+    categories, colours = _used(colouring)
+    scatter.color(by=pd.Series(categories), map=colours)
 
 
 def _data_uri(picture: bytes) -> str:

@@ -1,11 +1,11 @@
-"""Whether the page around a widget is dark; nothing is drawn."""
+"""Whether the page around a widget is dark; nothing is drawn. Its style lends the page's colours to the maps' toolbars."""
 
 from __future__ import annotations
 
 import anywidget
 import traitlets
 
-from mswin_viz.view.heatmap import bundled
+from mswin_viz.view.heatmap import SCRIPTS, bundled
 
 __all__ = ["ThemeProbe"]
 
@@ -20,5 +20,6 @@ class ThemeProbe(anywidget.AnyWidget):
     """
 
     _esm = bundled("theme")
+    _css = (SCRIPTS / "theme.css").read_text(encoding="utf-8")
 
     is_dark = traitlets.Bool(False).tag(sync=True)
