@@ -56,8 +56,8 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
     _explain_colours(figure, axes, colouring, by.replace("_", " "))
     words = (
         f"{len(view)} rows ({settings.show}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
-        f"{view.projection.settings.perplexity:g}, seed {settings.seed}. The coupling makes the maps alike: no measure of "
-        f"improvement. {provenance}"
+        f"{view.projection.settings.perplexity:g}, seed {settings.seed}. Likeness of the maps is made by the coupling: no "
+        f"measure of improvement. {provenance}"
     )
     _caption(figure, words)
     return figure

@@ -153,7 +153,7 @@ def test_the_tables_hold_everything_and_come_back_the_same_from_parquet(
     assert measures.enhanced_mAP.tolist() == pytest.approx(
         [c.enhanced.mAP for c in view.comparisons.values()]
     )
-    assert measures.coupling.tolist() == [0.05] * 3
+    assert measures.coupling.tolist() == [0.2] * 3
     assert pd.read_csv(tmp_path / "identities.csv").groupby("modality").size().to_dict() == dict.fromkeys(
         ("RGB", "NI", "TI"), N_IDS
     )
