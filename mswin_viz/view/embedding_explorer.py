@@ -20,8 +20,9 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
 from mswin_viz.view.embedding_figures import save_figures
 from mswin_viz.view.map_colours import Colouring, legend_html
+from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
-from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, MapPoints
+from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
@@ -160,7 +161,9 @@ class EmbeddingExplorer(widgets.VBox):
         self._saved = widgets.HTML()
         self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
-        beside = widgets.HBox([self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"})
+        beside = widgets.HBox(
+            [self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"}
+        )
         self._below = widgets.VBox(
             [
                 self._html["measures"],

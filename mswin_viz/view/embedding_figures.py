@@ -181,10 +181,12 @@ def nulls_figure(found: NullComparison, *, provenance: str = "") -> Figure:
     rows = {"trained": found.trained, **found.nulls}
     figure = NotebookFigure(figsize=(6.4, 1.1 + 0.3 * len(rows)), layout="constrained", dpi=100)
     axis = figure.subplots()
-    for place, (name, some) in enumerate(rows.items()):
+    for place, some in enumerate(rows.values()):
         gap, is_trained = some.difference_interval, place == 0
         colour = _PAIR["enhanced"] if is_trained else _PAIR["plain"]
-        axis.plot([100 * gap.low, 100 * gap.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt")
+        axis.plot(
+            [100 * gap.low, 100 * gap.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt"
+        )
         axis.plot(100 * gap.value, place, "o" if is_trained else "s", color=colour, ms=6 if is_trained else 4)
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
     axis.invert_yaxis()

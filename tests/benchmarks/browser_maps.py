@@ -23,7 +23,8 @@ from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no pa
 PLAIN, ENHANCED = ".mswin-map-plain canvas", ".mswin-map-enhanced canvas"
 PREPARE = """import numpy as np
 from mswin_viz.view.map_colours import by_category
-from mswin_viz.view.maps import LinkedMaps, MapPoints
+from mswin_viz.view.map_places import MapPoints
+from mswin_viz.view.maps import LinkedMaps
 n = {n}
 rng = np.random.default_rng(0)
 identity = rng.integers(0, n // 20, n)
@@ -52,9 +53,10 @@ def _rows(lab: Lab, rounds: int) -> Iterator[tuple[str, list[float]]]:
     yield "open: from running the cell to a page at rest (0.4 s off)", [_opened(lab) for _ in range(3)]
     yield "pan: from the press to other pixels in this map", [_panned(lab, PLAIN, at) for at in range(rounds)]
     yield "pan: the same, in the other map", [_panned(lab, ENHANCED, at) for at in range(rounds)]
-    yield "select 500 rows from the kernel, until the page is at rest", [
-        _selected(lab, at) for at in range(rounds)
-    ]
+    yield (
+        "select 500 rows from the kernel, until the page is at rest",
+        [_selected(lab, at) for at in range(rounds)],
+    )
     both = lab.ask("[len(s.widget.selection) for s in maps.scatters]")
     if both != "[500, 500]":
         raise AssertionError(f"the maps are not linked: {both}")

@@ -37,6 +37,7 @@ def explorer(lab: Lab) -> Lab:
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, lab.root / "maps.ipynb")
     lab.open("maps.ipynb")
+    lab.wait_idle(quiet=1.5)  # JupyterLab goes on loading for a while, and widgets have two seconds to begin
     lab.run_all()
     assert lab.page.locator(PLAIN).count() == 0  # nothing long is done before the button is pressed
     lab.page.locator(".mswin-embedding-run").click()
@@ -184,7 +185,11 @@ def test_a_search_selects_an_identity_in_both_maps(maps: Lab) -> None:
 
 
 def test_the_plain_map_morphs_into_the_enhanced_one_and_back(maps: Lab) -> None:
-    row = int(maps.ask("int(abs(explorer.view.projection.plain - explorer.view.projection.enhanced).sum(1).argmax())"))
+    row = int(
+        maps.ask(
+            "int(abs(explorer.view.projection.plain - explorer.view.projection.enhanced).sum(1).argmax())"
+        )
+    )
     before = np.array(maps.page.evaluate(PLACE, [PLAIN, row]))
     picture = maps.screenshot(css=f"{PLAIN} canvas")
     maps.page.locator(".mswin-map-morph").click()
@@ -212,7 +217,10 @@ def test_a_drag_pans_both_maps(maps: Lab) -> None:
     mouse.move(x + 40, y + 30, steps=8)
     mouse.up()
     maps.wait_idle()
-    moved = [np.array(maps.page.evaluate(PLACE, [css, 0])) - old for css, old in zip((PLAIN, ENHANCED), before, strict=True)]
+    moved = [
+        np.array(maps.page.evaluate(PLACE, [css, 0])) - old
+        for css, old in zip((PLAIN, ENHANCED), before, strict=True)
+    ]
     np.testing.assert_allclose(moved[0], [40, 30], atol=3)
     np.testing.assert_allclose(moved[1], moved[0], atol=3)
     mouse.move(x + 40, y + 30)

@@ -195,7 +195,13 @@ def test_morph_and_arrows_reach_the_maps(explorer) -> None:
 def test_everything_shown_is_saved_with_its_weights(explorer, tmp_path: Path) -> None:
     written = explorer.save(tmp_path / "out")
     names = {path.name for path in written}
-    assert {"points.csv", "measures.parquet", "maps_by_identity.pdf", "similarities.png", "silhouettes.pdf"} <= names
+    assert {
+        "points.csv",
+        "measures.parquet",
+        "maps_by_identity.pdf",
+        "similarities.png",
+        "silhouettes.pdf",
+    } <= names
     assert all(path.stat().st_size > 0 for path in written)
     points = pd.read_csv(tmp_path / "out" / "points.csv")
     assert len(points) == 2 * N

@@ -11,7 +11,8 @@ from matplotlib.colors import to_hex
 
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.map_colours import MISSING, by_category, by_value, distinct_colours, legend_html
-from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, MapPoints, SelectionError, arrow, unit_square
+from mswin_viz.view.map_places import MapPoints, arrow, unit_square
+from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, SelectionError
 
 N = 7
 PNG = b"\x89PNG rest of a file"
@@ -19,9 +20,10 @@ PNG = b"\x89PNG rest of a file"
 
 def points(n: int = N) -> MapPoints:
     rng = np.random.default_rng(3)
+    aside = np.array([5.0, 0.0])
     return MapPoints(
         rng.normal(size=(n, 2)),
-        rng.normal(size=(n, 2)) + [5, 0],
+        rng.normal(size=(n, 2)) + aside,
         {"identity": [f"{row}" for row in range(n)]},
     )
 
@@ -143,7 +145,7 @@ def test_selecting_in_one_map_selects_in_the_other() -> None:
 def test_a_row_that_is_not_on_the_map_is_refused_and_the_selection_stays() -> None:
     some = maps()
     some.selected = [1]
-    with pytest.raises(SelectionError, match="0..6"):
+    with pytest.raises(SelectionError, match=r"0\.\.6"):
         some.selected = [7]
     assert some.selected == [1]
 
