@@ -283,7 +283,9 @@ class EmbeddingExplorer(widgets.VBox):
             self._html["selection"].value = selection_html(self.view, rows, MOST_ARROWS)
             if len(rows) == 1:
                 self.strip.row = rows[0]
-                self.panel.look_at(*self._image(rows[0]), rows=self._rows_of(rows[0]))
+                joined = tuple(self.view.table.files[rows[0]])
+                wanted = "modalities" if len(joined) > 1 else None
+                self.panel.look_at(*self._image(rows[0]), rows=wanted, joined=joined)
 
     def _on_neighbour(self, row: int) -> None:
         """Open the neighbour that was clicked beside the image."""
@@ -305,9 +307,6 @@ class EmbeddingExplorer(widgets.VBox):
         """The sample of a row, and the modality to look at: its own, or the first of those joined."""
         table = self.view.table
         return self._samples[int(table.sample[row])], next(iter(table.files[row]))
-
-    def _rows_of(self, row: int) -> str | None:
-        return "modalities" if len(self.view.table.files[row]) > 1 else None
 
     def _thumbnail(self, row: int) -> bytes:
         return b"" if self.view is None else thumbnail(self.view.table.path[row])

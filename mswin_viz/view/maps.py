@@ -25,9 +25,6 @@ from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.theme import ThemeProbe
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "SelectionError"]
 
 MORPH_MS = 1500

@@ -161,6 +161,16 @@ def test_opening_another_row_leaves_the_pair(explorer) -> None:
     assert "Choose a neighbour first" in explorer.panel._message.value
 
 
+def test_a_point_that_joins_modalities_opens_all_of_them_and_a_pair_says_which_it_splits(model, samples) -> None:
+    explorer = mv.EmbeddingExplorer(model, samples, settings=mv.ViewSettings("together"))
+    explorer.start().join()
+    explorer.open_row(4)
+    assert explorer.panel.look.names == ("RGB", "NI", "TI")
+    explorer.strip.clicked = 0
+    explorer.panel.modality.value = "TI"
+    assert "split the similarity in TI alone" in explorer.panel._message.value
+
+
 def test_a_search_selects_every_row_of_an_identity(explorer, view) -> None:
     explorer.controls.search.value = "2"
     assert explorer.maps.selected == np.flatnonzero(view.table.pid == 2).tolist()
