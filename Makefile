@@ -31,6 +31,7 @@ notebooks: $(INSTALLED)  ## execute the notebooks and store text outputs only
 benchmarks: $(INSTALLED)
 	$(BIN)/python -m pytest tests/benchmarks --override-ini='norecursedirs=.*' --benchmark-only -q -s
 	$(BIN)/python tests/benchmarks/browser_latency.py
+	$(BIN)/python tests/benchmarks/browser_maps.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

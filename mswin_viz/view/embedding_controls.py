@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_view import ViewSettings
-from mswin_viz.analysis.neighbours import RULES
 
 __all__ = ["COLOURS", "MapControls", "SettingControls", "map_controls", "setting_controls"]
 
@@ -72,7 +71,6 @@ class MapControls:
 def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingControls:
     """Controls that stand at some settings."""
     rules = {words: rule for words, rule in _RULES.items() if has_scenes or rule != "scene"}
-    assert set(rules.values()) <= set(RULES)
     number = {"style": _LABEL, "layout": {"width": "136px"}}
     return SettingControls(
         _menu(_SHOWN, settings.show, "show", "mswin-show", width="190px"),

@@ -20,8 +20,9 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
 from mswin_viz.view.embedding_figures import save_figures
 from mswin_viz.view.map_colours import Colouring, legend_html
+from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
-from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, MapPoints
+from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
@@ -31,6 +32,7 @@ from mswin_viz.view.worker import Report, Stop, Worker
 
 __all__ = ["EmbeddingExplorer"]
 
+_NEIGHBOURS = 6  # that fit below the maps
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
 
@@ -109,7 +111,7 @@ class EmbeddingExplorer(widgets.VBox):
         """Compute what the settings ask for, as the button does."""
         return self.worker.start()
 
-    def open(self, row: int) -> None:
+    def open_row(self, row: int) -> None:
         """Select one row of the maps, and open its image.
 
         Raises
@@ -157,16 +159,16 @@ class EmbeddingExplorer(widgets.VBox):
         self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
         self._save.add_class("mswin-embedding-save")
         self._saved = widgets.HTML()
-        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0"})
-        self._strip_box = widgets.VBox()
+        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
-        beside = widgets.HBox([self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px"})
+        beside = widgets.HBox(
+            [self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"}
+        )
         self._below = widgets.VBox(
             [
                 self._html["measures"],
                 self.controls.layout(),
                 beside,
-                self._strip_box,
                 widgets.HBox([self._folder, self._save, self._saved], layout={"flex_flow": "row wrap"}),
             ],
             layout={"display": "none"},
@@ -220,12 +222,7 @@ class EmbeddingExplorer(widgets.VBox):
             points, colouring = map_points(view), map_colouring(view, self.controls.colour.value)
             self.controls.morph.value = False
             self.controls.search.options = [identity_name(pid) for pid in np.unique(view.table.pid)]
-            if self.maps is None or self.strip is None:
-                self._make(view, points, colouring)
-            else:
-                self.maps.show(points, colouring)
-                self.strip.replace(view.table)
-                self.strip.rule = view.settings.rule
+            self._make(view, points, colouring)
             self._html["measures"].value = measures_html(view)
             failed = () if self.table is None else self.table.failed
             lines = [f"{failure.path}: {failure.reason}" for failure in failed]
@@ -235,16 +232,19 @@ class EmbeddingExplorer(widgets.VBox):
             self._below.layout.display = None
 
     def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
-        """Maps and strip come with the first view: neither can show nothing."""
-        self.maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail, height=360)
+        """New maps for each view; the strip before them, being smaller, so that it need not wait for their script."""
+        if self.strip is None:
+            self.strip = NeighbourStrip(view.table, has_addon=self.model.addon is not None, k=_NEIGHBOURS)
+            self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
+        else:
+            self.strip.replace(view.table)
+        self.strip.rule = view.settings.rule
+        old, self.maps = self.maps, LinkedMaps(points, colouring, thumbnail=self._thumbnail)
         self.maps.has_arrows = self.controls.arrows.value
-        self.strip = NeighbourStrip(
-            view.table, has_addon=self.model.addon is not None, rule=view.settings.rule
-        )
         self.maps.observe(lambda _change: self._on_selected(), "selected")
-        self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
-        self._map_box.children = [self.maps, self._html["legend"], self._html["selection"]]
-        self._strip_box.children = [self.strip]
+        self._map_box.children = [self.maps, self._html["legend"], self._html["selection"], self.strip]
+        if old is not None:
+            old.dispose()
 
     def _colour(self) -> None:
         with self._lock:
@@ -283,7 +283,9 @@ class EmbeddingExplorer(widgets.VBox):
             self._html["selection"].value = selection_html(self.view, rows, MOST_ARROWS)
             if len(rows) == 1:
                 self.strip.row = rows[0]
-                self.panel.open(*self._image(rows[0]), rows=self._rows_of(rows[0]))
+                joined = tuple(self.view.table.files[rows[0]])
+                wanted = "modalities" if len(joined) > 1 else None
+                self.panel.look_at(*self._image(rows[0]), rows=wanted, joined=joined)
 
     def _on_neighbour(self, row: int) -> None:
         """Open the neighbour that was clicked beside the image."""
@@ -305,9 +307,6 @@ class EmbeddingExplorer(widgets.VBox):
         """The sample of a row, and the modality to look at: its own, or the first of those joined."""
         table = self.view.table
         return self._samples[int(table.sample[row])], next(iter(table.files[row]))
-
-    def _rows_of(self, row: int) -> str | None:
-        return "modalities" if len(self.view.table.files[row]) > 1 else None
 
     def _thumbnail(self, row: int) -> bytes:
         return b"" if self.view is None else thumbnail(self.view.table.path[row])

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_export import measures_frame, points_frame
 from mswin_viz.analysis.embedding_view import EmbeddingView
+from mswin_viz.analysis.null_comparison import NullComparison
 from mswin_viz.analysis.similarity_pairs import similarity_pairs
 from mswin_viz.errors import OptionError
 from mswin_viz.view.figures import NotebookFigure, figure_bytes
@@ -27,6 +28,7 @@ __all__ = [
     "change_figure",
     "maps_figure",
     "measures_figure",
+    "nulls_figure",
     "save_figures",
     "silhouette_figure",
     "similarity_figure",
@@ -54,8 +56,8 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
     _explain_colours(figure, axes, colouring, by.replace("_", " "))
     words = (
         f"{len(view)} rows ({settings.show}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
-        f"{view.projection.settings.perplexity:g}, seed {settings.seed}. The coupling makes the maps alike: no measure of "
-        f"improvement. {provenance}"
+        f"{view.projection.settings.perplexity:g}, seed {settings.seed}. Likeness of the maps is made by the coupling: no "
+        f"measure of improvement. {provenance}"
     )
     _caption(figure, words)
     return figure
@@ -171,6 +173,28 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         axis.spines[["top", "right"]].set_visible(False)
     change.set_ylim(-0.6, len(names) - 0.35)
     _caption(figure, f"Full space, rule: {view.settings.rule}. {provenance}")
+    return figure
+
+
+def nulls_figure(found: NullComparison, *, provenance: str = "") -> Figure:
+    """Change of mAP from plain by the trained add-on, and by add-ons that learned nothing, with 95 % intervals."""
+    rows = {"trained": found.trained, **found.nulls}
+    figure = NotebookFigure(figsize=(6.4, 1.1 + 0.3 * len(rows)), layout="constrained", dpi=100)
+    axis = figure.subplots()
+    for place, some in enumerate(rows.values()):
+        gap, is_trained = some.difference_interval, place == 0
+        colour = _PAIR["enhanced"] if is_trained else _PAIR["plain"]
+        axis.plot(
+            [100 * gap.low, 100 * gap.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt"
+        )
+        axis.plot(100 * gap.value, place, "o" if is_trained else "s", color=colour, ms=6 if is_trained else 4)
+    axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    axis.invert_yaxis()
+    axis.axvline(0, color="0.4", lw=0.8, ls=":")
+    axis.set_xlabel("change of mAP from plain, points (95 % over identities)", fontsize=8)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    _caption(figure, f"Blue: the trained add-on; grey: its weights shuffled, or never trained. {provenance}")
     return figure
 
 

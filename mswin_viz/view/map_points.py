@@ -7,7 +7,7 @@ import numpy as np
 from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.errors import OptionError
 from mswin_viz.view.map_colours import Colouring, by_category, by_value
-from mswin_viz.view.maps import MapPoints
+from mswin_viz.view.map_places import MapPoints
 
 __all__ = ["COLOURED", "camera_name", "identity_name", "map_colouring", "map_points"]
 

@@ -8,81 +8,37 @@ that), and a missing coordinate is refused (it would be put at 0). Selection, ho
 from __future__ import annotations
 
 import base64
-import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 import jscatter
 import numpy as np
 import pandas as pd
 import traitlets
+from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.map_colours import Colouring
+from mswin_viz.view.map_places import MapPoints, arrow, unit_square
+from mswin_viz.view.theme import ThemeProbe
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-__all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "MapPoints", "SelectionError", "arrow", "unit_square"]
+__all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "SelectionError"]
 
 MORPH_MS = 1500
 """How long the plain map takes to become the enhanced one, in milliseconds."""
 MOST_ARROWS = 400
 """Displacements drawn at once, at most; the selection may be larger."""
 _PICTURE, _COLOUR = "picture", "colour"
-_ORANGE, _INK = "#ff8c00", (0.5, 0.5, 0.5, 1.0)
-_HEAD = 0.3  # length of an arrow's barbs, of the arrow's own, at most 0.03 of the map
-_FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
+_ORANGE, _LIGHT, _DARK = "#ff8c00", "#ffffff", "#111111"
+_DISTANCE = 1.15  # of the first view: the toolbar makes a map narrower than it is high
 _TOOLBAR = ["pan_zoom", "lasso", "lasso_type", "full_screen", "download", "reset"]
 
 
 class SelectionError(OptionError, traitlets.TraitError):
     """A row was selected that is not on the map; the old selection stays."""
-
-
-@dataclass(frozen=True, eq=False)
-class MapPoints:
-    """What the maps show of each image.
-
-    Attributes
-    ----------
-    plain, enhanced
-        Places on the two maps, ``[n, 2]``, of one joint projection.
-    words
-        Name -> what the tooltip says of each point, ``[n]``.
-
-    Raises
-    ------
-    ShapeError
-        If there is no point, a place is missing, or the lengths differ.
-    """
-
-    plain: Float[np.ndarray, "point 2"]
-    enhanced: Float[np.ndarray, "point 2"]
-    words: Mapping[str, Sequence[str]]
-
-    def __post_init__(self) -> None:
-        shapes = np.shape(self.plain), np.shape(self.enhanced)
-        if shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][1] != 2 or not shapes[0][0]:
-            raise ShapeError(
-                f"maps need two places [n, 2] of the same points: got {shapes[0]} and {shapes[1]}"
-            )
-        missing = ~(np.isfinite(self.plain) & np.isfinite(self.enhanced)).all(axis=1)
-        if missing.any():
-            raise ShapeError(
-                f"every point needs a place on both maps: got {int(missing.sum())} without, the first in row "
-                f"{int(missing.argmax())}; leave those rows out"
-            )
-        short = {name: len(some) for name, some in self.words.items() if len(some) != len(self)}
-        if short:
-            raise ShapeError(f"words are one for each of {len(self)} points: got {short}")
-
-    def __len__(self) -> int:
-        return len(self.plain)
 
 
 class LinkedMaps(widgets.VBox):
@@ -125,12 +81,13 @@ class LinkedMaps(widgets.VBox):
         colouring: Colouring,
         *,
         thumbnail: Callable[[int], bytes] | None = None,
-        height: int = 400,
+        height: int = 340,
     ) -> None:
-        self._lock = threading.RLock()
         self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
         self._points = points
         self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
+        # jupyter-scatter's script is 2 MB: small widgets go first, since anywidget gives each two seconds to load
+        self._theme = ThemeProbe()
         self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
         self._place()
         view = uuid.uuid4().hex
@@ -140,24 +97,13 @@ class LinkedMaps(widgets.VBox):
             # would need every picture in memory, while here a picture is read when its point is hovered
             scatter.widget._handle_custom_msg = partial(self._on_message, scatter.widget)
             scatter.widget.add_class(f"mswin-map-{name}")
-        super().__init__([self._row()])
+        super().__init__([self._row(), self._theme], layout={"overflow": "visible"})
         self.add_class("mswin-maps")
+        self._theme.observe(self._on_theme, "is_dark")
         self._link()
 
     def __repr__(self) -> str:
         return f"LinkedMaps({len(self._points)} points, {len(self.selected)} selected)"
-
-    def show(self, points: MapPoints, colouring: Colouring) -> None:
-        """Other points; nothing is selected then."""
-        with self._lock:
-            self.selected, self.hovered = [], -1
-            self._thumbnail.cache_clear()
-            self._points, self.is_morphed = points, False
-            for scatter in self.scatters:
-                scatter.data(_frame(points, colouring), animate=False)
-                scatter.size(_size(len(points)))
-            self._place(animate=False)
-            self.colour(colouring)
 
     def colour(self, colouring: Colouring) -> None:
         """Colour the points of both maps.
@@ -174,15 +120,20 @@ class LinkedMaps(widgets.VBox):
         for scatter in self.scatters:
             _colour(scatter, colouring)
 
+    def dispose(self) -> None:
+        """Close the maps and everything they are made of; they cannot be shown again."""
+        for widget in (*(scatter.widget for scatter in self.scatters), self._theme, *self._titles, self):
+            widget.close()
+
     # ---- parts ------------------------------------------------------------------------------
 
     def _row(self) -> widgets.Box:
-        half = {"flex": "1 1 300px", "min_width": "0", "overflow": "hidden"}
+        half = {"flex": "1 1 300px", "min_width": "0", "overflow": "visible"}  # tooltips may stand out
         columns = [
             widgets.VBox([title, scatter.widget], layout=half)
             for title, scatter in zip(self._titles, self.scatters, strict=True)
         ]
-        return widgets.HBox(columns, layout={"width": "100%", "grid_gap": "6px"})
+        return widgets.HBox(columns, layout={"width": "100%", "grid_gap": "6px", "overflow": "visible"})
 
     def _link(self) -> None:
         first, second = (scatter.widget for scatter in self.scatters)
@@ -212,6 +163,16 @@ class LinkedMaps(widgets.VBox):
 
     def _on_hover(self, change: Mapping[str, Any]) -> None:
         self.hovered = -1 if change["new"] is None else int(change["new"])
+
+    def _on_theme(self, change: Mapping[str, Any]) -> None:
+        # only these: jupyter-scatter's own background() also draws the axes and the legend that are switched off
+        back, ink = (_DARK, _LIGHT) if change["new"] else (_LIGHT, _DARK)
+        for scatter in self.scatters:
+            with scatter.widget.hold_sync():
+                scatter.widget.background_color = list(to_rgba(back))
+                scatter.widget.tooltip_color = list(to_rgba(back))
+                scatter.widget.reticle_color = list(to_rgba(ink, 0.2))
+                scatter.widget.color_hover = list(to_rgba(ink))
 
     def _on_message(self, widget: Any, content: Mapping[str, Any], _buffers: object) -> None:
         row = content.get("index")
@@ -256,37 +217,18 @@ class LinkedMaps(widgets.VBox):
         self.scatters[0].annotations(drawn)
 
 
-def unit_square(
-    plain: Float[np.ndarray, "point 2"], enhanced: Float[np.ndarray, "point 2"]
-) -> tuple[Float[np.ndarray, "point 2"], Float[np.ndarray, "point 2"]]:
-    """Both maps moved and scaled alike, so that together they nearly fill -1..1 in their longer direction."""
-    both = np.concatenate([plain, enhanced])
-    low, high = both.min(axis=0), both.max(axis=0)
-    reach = float((high - low).max()) / 2 / _FILLED or 1.0
-    return tuple((some - (low + high) / 2) / reach for some in (plain, enhanced))
-
-
-def arrow(start: Float[np.ndarray, 2], end: Float[np.ndarray, 2]) -> list[tuple[float, float]]:
-    """One line that draws an arrow: the shaft, one barb, back to the tip, the other barb."""
-    along = np.asarray(end, float) - np.asarray(start, float)
-    length = float(np.hypot(*along))
-    if length == 0:
-        return [tuple(start), tuple(end)]
-    back = -along / length * min(_HEAD * length, 0.03)
-    turned = np.array([-back[1], back[0]]) * 0.5
-    corners = (start, end, end + back + turned, end, end + back - turned)
-    return [(float(x), float(y)) for x, y in corners]
-
-
 def _frame(points: MapPoints, colouring: Colouring) -> pd.DataFrame:
     """A column of colours, and one of each word: jupyter-scatter needs columns for what a tooltip names."""
     frame = pd.DataFrame({name: [str(word) for word in some] for name, some in points.words.items()})
-    frame[_PICTURE], frame[_COLOUR] = "", _categories(colouring)
+    frame[_PICTURE], frame[_COLOUR] = "", _used(colouring)[0]
     return frame
 
 
-def _categories(colouring: Colouring) -> pd.Categorical:
-    return pd.Categorical.from_codes(colouring.codes, [str(code) for code in range(len(colouring.colours))])
+def _used(colouring: Colouring) -> tuple[pd.Categorical, list[str]]:
+    """Categories and colours that occur: jupyter-scatter numbers those only, and takes the colours in that order."""
+    used, codes = np.unique(colouring.codes, return_inverse=True)
+    categories = pd.Categorical.from_codes(codes, [str(code) for code in used])
+    return categories, [colouring.colours[code] for code in used]
 
 
 def _size(n_points: int) -> float:
@@ -307,8 +249,8 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
         opacity_unselected=0.45,
         size=_size(len(points)),
         color_selected=_ORANGE,
-        color_hover=_ORANGE,
-        background_color=(1, 1, 1, 1),
+        background_color=_LIGHT,
+        camera_distance=_DISTANCE,
         lasso_initiator=True,
         zoom_on_selection=False,
         transition_points_duration=MORPH_MS,
@@ -319,7 +261,7 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
         tooltip_preview_type="image",
         tooltip_preview_image_size="contain",
         tooltip_preview_image_position="center",
-        tooltip_preview_image_height=128,
+        tooltip_preview_image_height=110,
     )
     _colour(scatter, colouring)
     scatter.show(buttons=_TOOLBAR)
@@ -327,7 +269,8 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
 
 
 def _colour(scatter: jscatter.Scatter, colouring: Colouring) -> None:
-    scatter.color(by=pd.Series(_categories(colouring)), map=list(colouring.colours))
+    categories, colours = _used(colouring)
+    scatter.color(by=pd.Series(categories), map=colours)
 
 
 def _data_uri(picture: bytes) -> str:

@@ -37,7 +37,7 @@ def measures_html(view: EmbeddingView) -> str:
         f'<div class="mswin-measures" style="{_FONT};overflow-x:auto"><table style="{_FONT}"><tr>{head}</tr>{lines}</table>'
         f"<div>{escape(_map_words(view))}</div>"
         f'<div style="border-left:3px solid var(--jp-warn-color1, #e65100);padding-left:8px;margin:3px 0">'
-        f"{escape(COUPLING_WORDS)}</div>{_notes(view.notes)}</div>"
+        f"{escape(COUPLING_WORDS)}</div>{_notes((*view.notes, *view.projection.notes))}</div>"
     )
 
 
@@ -78,7 +78,8 @@ def _map_words(view: EmbeddingView) -> str:
     before, after = view.projection.plain_quality, view.projection.enhanced_quality
     return (
         f"Maps of {len(view)} rows: trustworthiness {before.trustworthiness:.3f} plain, {after.trustworthiness:.3f} "
-        f"enhanced; neighbours kept on the map {before.knn_recall:.0%} and {after.knn_recall:.0%} (of {before.k})."
+        f"enhanced; neighbours kept on the map {before.knn_recall:.0%} and {after.knn_recall:.0%} (of {before.k}); disparity of "
+        f"the two maps {view.projection.disparity:.2f} (0: they lie on each other)."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -41,7 +41,7 @@ class PointPanel(widgets.VBox):
     ----------
     look
         What is on screen; None before the first image.
-    rows, value
+    rows, modality, value
         The controls, to be set from code.
     board
         The heatmaps.
@@ -54,13 +54,14 @@ class PointPanel(widgets.VBox):
         self._threads = ThreadpoolController()
         self._first: Sample | None = None
         self._second: Sample | None = None
-        self._modality = "RGB"
+        self._joined: tuple[str, ...] = ()
         self.look: Look | None = None
         self.board = HeatmapBoard(model.grid, width=_WIDTH, hidden=["free", "plain"])
         self.rows = widgets.ToggleButtons(
             options=list(ROWS.items()), value="one", style={"button_width": "auto"}
         )
         self.value = widgets.Dropdown(options=list(_VALUES.items()), layout={"width": "170px"})
+        self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"})
         self._opacity = widgets.FloatSlider(
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
             style={"description_width": "50px"},
@@ -70,17 +71,21 @@ class PointPanel(widgets.VBox):
         self.rows.add_class("mswin-point-rows")
         self._title.add_class("mswin-point-title")
         self._numbers.add_class("mswin-numbers")
-        controls = widgets.HBox([self.rows, self.value, self._opacity], layout={"flex_flow": "row wrap"})
+        controls = widgets.HBox(
+            [self.rows, self.modality, self.value, self._opacity], layout={"flex_flow": "row wrap"}
+        )
         super().__init__([self._title, self._message, controls, self.board, self._numbers])
         self.add_class("mswin-point")
         self._title.value = "<b>No image yet.</b> Click a point of a map, or select one."
-        for control in (self.rows, self.value):
+        for control in (self.rows, self.modality, self.value):
             control.observe(lambda _change: self._refresh(), "value")
 
     def __repr__(self) -> str:
-        return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self._modality})"
+        return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self.modality.value})"
 
-    def open(self, sample: Sample, modality: str, *, rows: str | None = None) -> None:
+    def look_at(
+        self, sample: Sample, modality: str, *, rows: str | None = None, joined: Sequence[str] = ()
+    ) -> None:
         """Show another sample; the neighbour of the last one is forgotten.
 
         Parameters
@@ -89,23 +94,26 @@ class PointPanel(widgets.VBox):
             Which image.
         rows
             What to show of it: one of the values of ``ROWS``; as it stands if None, but never a pair.
+        joined
+            The modalities that the point stands for together, if it does; a pair is split in one of them at a time.
         """
         with self._lock:
-            self._first, self._second, self._modality = sample, None, modality
+            self._first = None  # nothing is drawn while the controls move
+            self.modality.options = list(sample.images)
+            self.modality.value = modality
             wanted = rows or ("one" if self.rows.value == "pair" else self.rows.value)
-            self._set_rows(wanted)
+            self.rows.value = wanted
+            self._first, self._second, self._joined = sample, None, tuple(joined)
+            self._refresh()
 
     def compare_with(self, neighbour: Sample) -> None:
         """Show the sample against a neighbour, with each window's share of their similarity."""
         with self._lock:
             self._second = neighbour
-            self._set_rows("pair")
-
-    def _set_rows(self, wanted: str) -> None:
-        if self.rows.value == wanted:
-            self._refresh()
-        else:
-            self.rows.value = wanted
+            if self.rows.value == "pair":
+                self._refresh()
+            else:
+                self.rows.value = "pair"
 
     def _refresh(self) -> None:
         """Show what is asked for; of several waiting requests only the latest is worked on."""
@@ -127,7 +135,7 @@ class PointPanel(widgets.VBox):
     def _asked(self, sample: Sample) -> Asked:
         request = ViewRequest(4, value=self.value.value, slots=("on",) * self._n_slots)
         second = sample if self._second is None else self._second
-        return Asked(sample, second, self._modality, self.rows.value, request, "own", ())
+        return Asked(sample, second, self.modality.value, self.rows.value, request, "own", ())
 
     def _show(self, look: Look) -> None:
         self.look = look
@@ -136,9 +144,15 @@ class PointPanel(widgets.VBox):
         ]
         self.board.show(look.view.panels, rows=pictures)
         who = self._first
-        self._title.value = f"<b>{_who(who)}</b>, {self._modality}, target: {look.target}"
+        self._title.value = f"<b>{_who(who)}</b>, {self.modality.value}, target: {look.target}"
         self._numbers.value = numbers_html(look)
-        self._message.value = message_html(look.notes)
+        self._message.value = message_html([*look.notes, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        if self.rows.value != "pair" or len(self._joined) < 2:
+            return []
+        names = "+".join(self._joined)
+        return [f"The point joins {names}; these shares split the similarity in {self.modality.value} alone."]
 
     @property
     def state(self) -> Mapping[str, Any]:
@@ -147,7 +161,7 @@ class PointPanel(widgets.VBox):
         return {
             "sample": names[0],
             "neighbour": names[1],
-            "modality": self._modality,
+            "modality": self.modality.value,
             "rows": self.rows.value,
         }
 

@@ -1,0 +1,55 @@
+"""Draws docs/embeddings.png: the embedding explorer on the shipped samples, one image opened against a neighbour.
+
+Run: python docs/embeddings.py (it needs Chromium, as the browser tests do)
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no package path)
+
+CELLS = (
+    "import mswin_viz as mv\n"
+    "model, samples = mv.load_model(), mv.samples()\n"
+    'view = mv.embedding_view(mv.embed(model, samples, progress=False), mv.ViewSettings("NI"))\n'
+    "changes = view.ap_change.argsort()  # the image whose AP changed most, either way\n"
+    "row = int(max(changes[0], changes[-1], key=lambda at: abs(view.ap_change[at])))",
+    "explorer = mv.EmbeddingExplorer(model, samples, table=view.table, view=view)\nexplorer",
+)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1400, 1300), timeout=300) as lab:
+        cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, Path(folder) / "embeddings.ipynb")
+        lab.open("embeddings.ipynb")
+        lab.wait_idle(quiet=1.5)
+        lab.run_all(timeout=300)
+        lab.ask("explorer.open_row(row)")
+        lab.wait_idle(quiet=1)
+        lab.ask("setattr(explorer.strip, 'clicked', int(explorer.strip.results['enhanced'].rows[0]))")
+        lab.wait_idle(quiet=1)
+        lab.ask(
+            "setattr(explorer.maps, 'selected', [int(r) for r in (view.table.pid == view.table.pid[row]).nonzero()[0]])"
+        )
+        lab.wait_idle(quiet=1)
+        shot = lab.page.locator(".mswin-embeddings").first.screenshot(animations="disabled")
+        lab.check()
+    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256)
+    picture.save(Path(__file__).parent / "embeddings.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

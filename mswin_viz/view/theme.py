@@ -1,0 +1,25 @@
+"""Whether the page around a widget is dark; nothing is drawn. Its style lends the page's colours to the maps' toolbars."""
+
+from __future__ import annotations
+
+import anywidget
+import traitlets
+
+from mswin_viz.view.heatmap import SCRIPTS, bundled
+
+__all__ = ["ThemeProbe"]
+
+
+class ThemeProbe(anywidget.AnyWidget):
+    """Put beside what needs to know; the browser sets its one trait, and again when the theme changes.
+
+    Attributes
+    ----------
+    is_dark
+        False until the browser says otherwise.
+    """
+
+    _esm = bundled("theme")
+    _css = (SCRIPTS / "theme.css").read_text(encoding="utf-8")
+
+    is_dark = traitlets.Bool(False).tag(sync=True)

@@ -1,0 +1,258 @@
+"""The embedding explorer from the kernel's side; its maps in a browser are tested in tests/browser."""
+
+from __future__ import annotations
+
+import threading
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mswin_viz as mv
+from mswin_viz.analysis.embedding_view import COUPLING_WORDS
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import DataError, OptionError, StoppedError
+from mswin_viz.model.backbone import Model
+from mswin_viz.view import embedding_figures
+from mswin_viz.view.map_points import COLOURED, map_colouring
+from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.worker import Worker
+
+N = 8  # two people, two cameras, two shots
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return mv.load_model(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return mv.samples()[:N]
+
+
+@pytest.fixture(scope="module")
+def table(model: Model, samples: list[Sample]) -> mv.EmbeddingTable:
+    return mv.embed(model, samples, modalities=("RGB", "NI"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def view(table: mv.EmbeddingTable) -> mv.EmbeddingView:
+    return mv.embedding_view(table)
+
+
+@pytest.fixture
+def explorer(model, samples, table, view) -> mv.EmbeddingExplorer:
+    return mv.EmbeddingExplorer(model, samples, table=table, view=view)
+
+
+def html(explorer: mv.EmbeddingExplorer, name: str) -> str:
+    return explorer._html[name].value
+
+
+# ---- computing ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_computed_before_the_button_is_pressed(model, samples, monkeypatch) -> None:
+    monkeypatch.setattr(type(model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    explorer = mv.EmbeddingExplorer(model, samples)
+    assert explorer.table is explorer.view is explorer.maps is None
+    with pytest.raises(OptionError, match="press the button"):
+        explorer.open_row(0)
+    with pytest.raises(OptionError, match="nothing to save"):
+        explorer.save("somewhere")
+
+
+def test_the_button_embeds_projects_and_compares(model, samples) -> None:
+    explorer = mv.EmbeddingExplorer(model, samples, modalities=("TI",))
+    explorer.start().join()
+    assert len(explorer.table) == len(explorer.view) == N
+    assert "done in" in explorer.worker.status.value
+    assert explorer.worker.progress.value == 1
+    assert "mAP plain" in html(explorer, "measures")
+    assert escape(COUPLING_WORDS) in html(explorer, "measures")
+
+
+def test_other_settings_wait_for_the_button_and_need_no_second_pass(explorer, monkeypatch) -> None:
+    explorer.maps.selected = [12]
+    monkeypatch.setattr(type(explorer.model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    before = explorer.maps
+    explorer.settings.show.value = "RGB"
+    assert explorer.maps is before
+    explorer.start().join()
+    assert len(explorer.view) == N
+    assert explorer.maps is not before
+    assert explorer.maps.selected == []
+    assert explorer.strip.row == -1
+
+
+def test_what_cannot_be_done_is_said_and_the_last_maps_stay(explorer) -> None:
+    before = explorer.maps
+    explorer.settings.show.value = "TI"
+    explorer.start().join()
+    assert "no TI row" in explorer.worker._message.value
+    assert explorer.maps is before
+
+
+def test_an_unreadable_image_is_listed_and_the_others_are_shown(model, samples, tmp_path: Path) -> None:
+    broken = tmp_path / "000009_cam1_0_00.jpg"
+    broken.write_bytes(samples[0].images["RGB"].read_bytes()[:500])
+    explorer = mv.EmbeddingExplorer(model, [*samples, Sample(9, 1, {"RGB": broken})], modalities=("RGB",))
+    explorer.start().join()
+    assert len(explorer.view) == N
+    assert broken.name in html(explorer, "message")
+
+
+def test_one_image_alone_has_no_map_and_that_is_said(model, samples) -> None:
+    explorer = mv.EmbeddingExplorer(model, samples[:1], modalities=("RGB",))
+    explorer.start().join()
+    assert explorer.maps is None
+    assert "got 1" in explorer.worker._message.value
+
+
+def test_no_sample_and_a_table_of_other_samples_are_refused(model, samples, table) -> None:
+    with pytest.raises(DataError, match="at least one sample"):
+        mv.EmbeddingExplorer(model, [])
+    with pytest.raises(OptionError, match="names sample 7"):
+        mv.EmbeddingExplorer(model, samples[:3], table=table)
+
+
+def test_a_model_without_an_add_on_has_maps_and_one_list_of_neighbours(samples) -> None:
+    plain = mv.load_model(addon=None, device="cpu")
+    explorer = mv.EmbeddingExplorer(plain, samples, modalities=("RGB",))
+    explorer.start().join()
+    explorer.open_row(2)
+    assert list(explorer.strip.results) == ["plain"]
+    assert explorer.panel.look is not None
+
+
+# ---- points -------------------------------------------------------------------------------------
+
+
+def test_opening_a_row_shows_its_own_image_and_its_neighbours(explorer, table, samples) -> None:
+    row = 11  # the fourth NI image
+    explorer.open_row(row)
+    assert explorer.panel.state["sample"] == samples[3].name
+    assert explorer.panel.state["modality"] == "NI"
+    assert explorer.strip.row == row
+    assert set(explorer.strip.results) == {"plain", "enhanced"}
+    enhanced = explorer.panel.look.view.cosine.enhanced[0]
+    np.testing.assert_allclose(enhanced, table.enhanced[row], atol=1e-4)
+
+
+def test_a_neighbour_splits_their_similarity_exactly(explorer, table) -> None:
+    explorer.open_row(1)
+    other = int(explorer.strip.results["enhanced"].rows[0])
+    explorer.strip.clicked = other
+    assert explorer.panel.rows.value == "pair"
+    total = sum(value for _, value in share_rows(explorer.panel.look))
+    cosine = table.unit("enhanced")[1] @ table.unit("enhanced")[other]
+    assert total == pytest.approx(cosine, abs=1e-5)
+
+
+def test_opening_another_row_leaves_the_pair(explorer) -> None:
+    explorer.open_row(1)
+    explorer.strip.clicked = 2
+    explorer.open_row(3)
+    assert explorer.panel.rows.value == "one"
+    explorer.panel.rows.value = "pair"
+    assert "Choose a neighbour first" in explorer.panel._message.value
+
+
+def test_a_point_that_joins_modalities_opens_all_of_them_and_a_pair_says_which_it_splits(model, samples) -> None:
+    explorer = mv.EmbeddingExplorer(model, samples, settings=mv.ViewSettings("together"))
+    explorer.start().join()
+    explorer.open_row(4)
+    assert explorer.panel.look.names == ("RGB", "NI", "TI")
+    explorer.strip.clicked = 0
+    explorer.panel.modality.value = "TI"
+    assert "split the similarity in TI alone" in explorer.panel._message.value
+
+
+def test_a_search_selects_every_row_of_an_identity(explorer, view) -> None:
+    explorer.controls.search.value = "2"
+    assert explorer.maps.selected == np.flatnonzero(view.table.pid == 2).tolist()
+    assert "8</b> rows of 1 identity" in html(explorer, "selection")
+    explorer.controls.search.value = "77"
+    assert "No identity &#x27;77&#x27;" in html(explorer, "selection")
+
+
+@pytest.mark.parametrize("by", COLOURED)
+def test_every_colouring_has_a_legend_and_a_colour_for_each_row(explorer, view, by: str) -> None:
+    explorer.controls.colour.value = by
+    colours = map_colouring(view, by)
+    assert len(colours.of_points) == len(view)
+    assert colours.colours[-1] in html(explorer, "legend")
+
+
+def test_identities_are_coloured_as_names_not_as_numbers(view) -> None:
+    found = map_colouring(view, "identity")
+    assert found.names == ("1", "2")
+    assert found.ends is None
+
+
+def test_morph_and_arrows_reach_the_maps(explorer) -> None:
+    explorer.controls.morph.value, explorer.controls.arrows.value = True, False
+    assert explorer.maps.is_morphed
+    assert not explorer.maps.has_arrows
+
+
+# ---- taking away --------------------------------------------------------------------------------
+
+
+def test_everything_shown_is_saved_with_its_weights(explorer, tmp_path: Path) -> None:
+    written = explorer.save(tmp_path / "out")
+    names = {path.name for path in written}
+    assert {
+        "points.csv",
+        "measures.parquet",
+        "maps_by_identity.pdf",
+        "similarities.png",
+        "silhouettes.pdf",
+    } <= names
+    assert all(path.stat().st_size > 0 for path in written)
+    points = pd.read_csv(tmp_path / "out" / "points.csv")
+    assert len(points) == 2 * N
+    assert points.weights[0] == explorer.model.provenance
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_the_widget(explorer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    explorer._folder.value = str(tmp_path / "file" / "out")
+    explorer._on_save()
+    assert "mswin-message" in explorer._saved.value
+    assert not explorer._save.disabled
+
+
+def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_path: Path) -> None:
+    import dataclasses
+
+    unknown = mv.embedding_view(dataclasses.replace(table, pid=np.full(len(table), -1)))
+    with pytest.warns(UserWarning, match="left out"):
+        written = embedding_figures.save_figures(unknown, tmp_path, kinds=("png",))
+    assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURED}
+
+
+# ---- the worker ---------------------------------------------------------------------------------
+
+
+def test_stop_ends_the_work_and_the_button_is_free_again() -> None:
+    begun = threading.Event()
+
+    def job(_report, stop) -> None:
+        begun.set()
+        while not stop():
+            pass
+        raise StoppedError("halfway")
+
+    worker = Worker(job, name="work")
+    thread = worker.start()
+    assert begun.wait(5)
+    assert worker.start() is thread  # a second press changes nothing
+    worker.stop()
+    thread.join(5)
+    assert "stopped: halfway" in worker.status.value
+    assert not worker.run.disabled
+    assert worker.stop_button.disabled
