@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -28,8 +29,8 @@ class LoadReport:
     unused
         Key -> why it is not.
     missing
-        Keys of the architecture that the file lacks and the model does without; a key it cannot do without is
-        an error.
+        Keys of the architecture that the file lacks and the model does without: the text side of image towers. A
+        key it cannot do without is an error.
     """
 
     file: str
@@ -56,10 +57,12 @@ class LoadReport:
 
     @property
     def summary(self) -> str:
-        """Counts in one line."""
-        why = "; ".join(f"{len(keys)} {reason}" for reason, keys in self.reasons.items())
+        """Counts in one line, with the first words of each reason."""
+        counts: Counter[str] = Counter(why.partition(":")[0] for why in self.unused.values())
+        why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         unused = f"{len(self.unused)} unused ({why})" if self.unused else "none unused"
-        return f"{len(self.used)} keys used, {unused}, {len(self.missing) or 'none'} missing"
+        missing = f"{len(self.missing)} of the text side missing" if self.missing else "none missing"
+        return f"{len(self.used)} keys used, {unused}, {missing}"
 
     def __str__(self) -> str:
         lines = [f"{self.file}: {len(self.used)} keys used"]

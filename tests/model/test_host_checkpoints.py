@@ -189,7 +189,8 @@ def test_it_prints_every_key_and_its_summary_is_in_the_provenance(load, whole):
     model = load(whole, more=MIXTURE_ON)
     printed = str(model.load_report)
     assert all(key in printed for key in whole)
-    assert "Mamba head: needs CUDA-only code" in model.provenance
+    assert "2 Mamba head, " in model.load_report.summary
+    assert "NOT applied: it needs CUDA-only code" in model.provenance
     assert model.load_report.summary in model.provenance
     assert "MambaPro.yml" in model.provenance_items["configuration"]
     assert "camera embedding of 4 cameras, factor 1" in model.provenance_items["host parts"]
