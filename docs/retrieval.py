@@ -26,7 +26,9 @@ def main() -> None:
     found = {name: mv.neighbours(table, query, k=N_RESULTS, feature=name) for name in ("plain", "enhanced")}
     shares = [mv.pair_window_shares(model, table, query, row) for row in found["enhanced"].rows.tolist()]
     figure = mv.ranked_figure(table, found, shares=shares, scale=SCALE, provenance=model.provenance)
-    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100))).convert("RGB").quantize(256)
+    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=90))).convert(
+        "RGB"
+    )  # two maps: no palette
     picture.save(Path(__file__).parent / "retrieval.png", optimize=True)
 
 

@@ -93,7 +93,7 @@ def ranked_figure(
     note = _note(provenance, panels)
     side = max(0.95, size[0] / size[1] * 1.1)
     width = side + n_cols * cell[0] + 0.2
-    lines = textwrap.wrap(note, int(width * 26))
+    lines = textwrap.wrap(note, int(width * 23))
     figure = NotebookFigure(figsize=(width, sum(heights) + 0.11 * len(lines)), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[side, width - side])
     _draw_query(left, table, found[0].query, size)
