@@ -21,7 +21,7 @@ METRICS = ("cosine", "euclidean")
 
 
 class ExactNeighbours(KNNIndex):
-    """openTSNE's neighbour index by exact search: the same neighbours on every machine and in every run."""
+    """openTSNE's neighbour index by exact search: nothing is drawn, so every run finds the same neighbours."""
 
     VALID_METRICS = METRICS
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from mswin_viz.analysis.comparison_record import Comparison
-from mswin_viz.analysis.feature_spaces import linear_cka, neighbour_overlap, silhouettes
+from mswin_viz.analysis.feature_spaces import (
+    feature_pair,
+    first_of_equals,
+    linear_cka,
+    neighbour_overlap,
+    silhouettes,
+)
 from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign_flip
-from mswin_viz.analysis.projection_space import feature_pair
 from mswin_viz.analysis.retrieval import retrieval
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.analysis.watching import Report, Stop, Watch
+from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = ["Comparison", "compare"]
+
+_STEPS = 5
+_Result = TypeVar("_Result")
 
 
 def compare(
@@ -35,6 +44,8 @@ def compare(
     draws: int = 2000,
     flips: int = 10_000,
     seed: int = 0,
+    report: Report | None = None,
+    stop: Stop | None = None,
 ) -> Comparison:
     """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
 
@@ -54,6 +65,8 @@ def compare(
         Random sign patterns of the paired test, where there are too many to try all.
     seed
         Of draws and flips.
+    report, stop
+        ``report(done, total)`` is called, and ``stop()`` asked, after each of five steps.
 
     Raises
     ------
@@ -61,22 +74,21 @@ def compare(
         If arrays do not fit, or there are fewer than two images.
     OptionError
         If an option is out of range.
+    StoppedError
+        If a stop was asked for.
     """
     a, b = feature_pair(plain, enhanced)
     if min(draws, flips, k) < 1:
         raise OptionError(f"draws, flips and k count from 1: got {draws}, {flips} and {k}")
     if len(a) < 2:
         raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
+    watch, near, pids = Watch(_STEPS, report, stop), min(k, len(a) - 1), np.asarray(pids)
     options = {"query": query, "gallery": gallery, "ranks": ranks, "rule": rule, "scenes": scenes}
-    before, after = (retrieval(some, pids, camids, **options) for some in (a, b))
-    pids = np.asarray(pids)
+    before, after = (_step(watch, retrieval(some, pids, camids, **options)) for some in (a, b))
     asked = np.arange(len(pids)) if query is None else np.asarray(query)
     identities, sums, counts = _by_identity(before.per_query_ap, after.per_query_ap, pids[asked])
     drawn = bootstrap_means(sums, counts, draws=draws, seed=seed) if len(counts) > 1 else None
     values = (before.mAP, after.mAP, after.mAP - before.mAP)
-    intervals = [interval(value, None if drawn is None else drawn[:, at]) for at, value in enumerate(values)]
-    near = min(k, len(a) - 1)
-    said = f"Overlap of {k} neighbours was asked for; {len(a)} images allow {near}, which were used."
     return Comparison(
         before,
         after,
@@ -84,17 +96,42 @@ def compare(
         counts,
         sums[:, 0] / counts,
         sums[:, 1] / counts,
-        *intervals,
-        sign_flip(sums[:, 2], counts, flips=flips, seed=seed),
+        *(interval(value, None if drawn is None else drawn[:, at]) for at, value in enumerate(values)),
+        _step(watch, sign_flip(sums[:, 2], counts, flips=flips, seed=seed)),
         near,
-        neighbour_overlap(a, b, k=near),
+        _step(watch, neighbour_overlap(a, b, k=near)),
         silhouettes(a, pids),
         silhouettes(b, pids),
-        linear_cka(a, b),
+        _step(watch, linear_cka(a, b)),
         pids,
         asked,
-        (said,) if near < k else (),
+        tuple(_notes(plain, enhanced, k, near)),
     )
+
+
+def _step(watch: Watch, result: _Result) -> _Result:
+    """Count a step that is done.
+
+    Raises
+    ------
+    StoppedError
+        If a stop was asked for.
+    """
+    if watch.passed(1):
+        raise StoppedError(f"stopped on request after {watch.done} of {watch.total} steps of the comparison")
+    return result
+
+
+def _notes(plain: np.ndarray, enhanced: np.ndarray, asked: int, near: int) -> Iterator[str]:
+    n = len(plain)
+    if near < asked:
+        yield f"Overlap of {asked} neighbours was asked for; {n} images allow {near}, which were used."
+    again = int((first_of_equals(plain, enhanced) != np.arange(n)).sum())
+    if again:
+        yield (
+            f"{again} of {n} images equal an earlier one in both spaces (as where the query set is the gallery); "
+            "here they count each time, as neighbours too."
+        )
 
 
 def _by_identity(

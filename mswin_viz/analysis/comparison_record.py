@@ -82,6 +82,11 @@ class Comparison:
         return {rank: self.enhanced.cmc[rank] - self.plain.cmc[rank] for rank in self.plain.cmc}
 
     @property
+    def mean_silhouettes(self) -> tuple[float, float]:
+        """Mean plain and enhanced silhouette over the images that have one, -1..1; NaN if none has."""
+        return _mean(self.plain_silhouette), _mean(self.enhanced_silhouette)
+
+    @property
     def verdict(self) -> str:
         """``"better"`` or ``"worse"`` (enhanced, by mAP) if p < 0.05 and 0 is outside the interval; else
         ``"cannot be told apart"``."""
@@ -154,12 +159,17 @@ def _retrieval_words(found: Comparison) -> list[str]:
 
 
 def _space_words(found: Comparison) -> list[str]:
-    before, after = (_mean(some) for some in (found.plain_silhouette, found.enhanced_silhouette))
+    before, after = found.mean_silhouettes
+    silhouette = (
+        f"Mean silhouette by identity {before:.3f} plain, {after:.3f} enhanced (higher: identities tighter and "
+        "further apart; cameras are not told apart here)."
+    )
     return [
         f"Of an image's {found.k} nearest others, {found.overlap.mean():.0%} stay the same (mean over images): how much "
         "moved, not whether for the better.",
-        f"Mean silhouette by identity {before:.3f} plain, {after:.3f} enhanced (higher: identities tighter and "
-        "further apart; cameras are not told apart here).",
+        "Silhouettes need two identities, and two images of one: not measured."
+        if np.isnan(before)
+        else silhouette,
         f"Linear CKA {found.cka:.3f}: how alike the two spaces are, not which is better.",
     ]
 

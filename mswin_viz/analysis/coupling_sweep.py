@@ -112,7 +112,7 @@ def coupling_sweep(
     space, near = map_space(pair.plain, pair.enhanced, pca=pca), min(k, len(pair.kept) - 1)
     both = tuple(affinities(some, perplexity=used, metric=metric) for some in (space.plain, space.enhanced))
     in_space = [nearest(some, near) for some in (pair.plain, pair.enhanced)]
-    start = start_of(np.concatenate([space.plain, space.enhanced]))
+    start = start_of(np.concatenate([space.plain, space.enhanced]), seed=seed, halves=2)
     watch = Watch(sum(ITERATIONS) * len(couplings), report, stop)
     rows = []
     for coupling in couplings:

@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.nearest import nearest
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["linear_cka", "neighbour_overlap", "silhouettes"]
+__all__ = ["feature_pair", "first_of_equals", "linear_cka", "neighbour_overlap", "silhouettes", "unit_rows"]
+
+
+def feature_pair(
+    plain: np.ndarray, enhanced: np.ndarray
+) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
+    """Both matrices with rows of length 1, float64.
+
+    Raises
+    ------
+    ShapeError
+        If their shapes differ or are not ``[n, D]``, or a row is not finite or has no length.
+    """
+    if np.ndim(plain) != 2 or np.shape(plain) != np.shape(enhanced) or np.shape(plain)[1] < 2:
+        raise ShapeError(
+            "plain and enhanced features must be [n, D >= 2], the same images in the same rows: got "
+            f"{np.shape(plain)} and {np.shape(enhanced)}"
+        )
+    return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
+
+
+def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]:
+    """Rows divided by their Euclidean length, float64.
+
+    Raises
+    ------
+    ShapeError
+        If a row is not finite or has no length.
+    """
+    features = np.asarray(features, dtype=np.float64)
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise ShapeError(
+            f"features must be finite and of some length, or they have no direction: got {len(bad)} {name} "
+            f"row(s) that are not, the first is row {bad[0]}; leave those images out"
+        )
+    return features / lengths
+
+
+def first_of_equals(plain: np.ndarray, enhanced: np.ndarray) -> Int[np.ndarray, " image"]:
+    """For each row, the first row whose plain *and* enhanced features are equal to its own, as float32."""
+    both = np.concatenate([np.asarray(plain, np.float32), np.asarray(enhanced, np.float32)], axis=1)
+    rows = np.ascontiguousarray(both + np.float32(0))  # -0 becomes 0
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+    return np.array([seen.setdefault(digest, at) for at, digest in enumerate(digests)], dtype=np.int64)
 
 
 def neighbour_overlap(

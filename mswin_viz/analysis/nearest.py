@@ -10,7 +10,14 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["nearest", "nearest_of_new", "nearest_with_distances", "ranks_of", "squared_distances"]
+__all__ = [
+    "nearest",
+    "nearest_and_ranks",
+    "nearest_of_new",
+    "nearest_with_distances",
+    "ranks_of",
+    "squared_distances",
+]
 
 _PAIRS = 4_000_000  # distances held at once
 
@@ -51,13 +58,18 @@ def ranks_of(
     points: Float[np.ndarray, "row dim"], asked: Int[np.ndarray, "row k"]
 ) -> Int[np.ndarray, "row k"]:
     """Rank, from 1, of the asked rows among all others by distance to each row; equal distances share the best."""
-    ranks = np.empty(asked.shape, dtype=np.int64)
+    return np.concatenate([_ranks(block, asked[at : at + len(block)]) for at, block in _blocks(points)])
+
+
+def nearest_and_ranks(
+    points: Float[np.ndarray, "row dim"], k: int, asked: Int[np.ndarray, "row k"]
+) -> tuple[Int[np.ndarray, "row k"], Int[np.ndarray, "row k"]]:
+    """`nearest` and `ranks_of` from distances that are computed once."""
+    parts = []
     for start, block in _blocks(points):
-        values = np.take_along_axis(block, asked[start : start + len(block)], axis=1)
-        block.sort(axis=1)
-        for row, (ordered, wanted) in enumerate(zip(block, values, strict=True)):
-            ranks[start + row] = np.searchsorted(ordered, wanted) + 1
-    return ranks
+        near, _ = _smallest(block, k)
+        parts.append((near, _ranks(block, asked[start : start + len(block)])))
+    return _joined(parts)
 
 
 def _blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -68,6 +80,14 @@ def _blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         rows = np.arange(len(block))
         block[rows, start + rows] = np.inf
         yield start, block
+
+
+def _ranks(block: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Ranks of the asked columns in each row; the block is sorted in place."""
+    values = np.take_along_axis(block, asked, axis=1)
+    block.sort(axis=1)
+    pairs = zip(block, values, strict=True)
+    return np.stack([np.searchsorted(ordered, wanted) + 1 for ordered, wanted in pairs])
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -107,7 +107,7 @@ def compare_with_nulls(
     watch = Watch(1 + 2 * len(nulls), report, stop)
 
     def compared(one: np.ndarray, other: np.ndarray) -> Comparison:
-        if watch.stopped:
+        if watch.stopping():
             raise StoppedError(f"stopped on request after {watch.done} of {watch.total} comparisons")
         found = compare(one, other, pids, camids, **options)
         watch.passed(1)
@@ -119,8 +119,7 @@ def compare_with_nulls(
 
 
 def _row(some: Comparison) -> dict[str, float]:
-    change, silhouette = some.difference_interval, some.enhanced_silhouette
-    measured = silhouette[~np.isnan(silhouette)]
+    change = some.difference_interval
     return {
         "mAP": some.enhanced.mAP,
         "change": change.value,
@@ -129,6 +128,6 @@ def _row(some: Comparison) -> dict[str, float]:
         "p": some.test.p,
         "rank1": some.enhanced.cmc.get(1, float("nan")),
         "overlap": float(some.overlap.mean()),
-        "silhouette": float(measured.mean()) if len(measured) else float("nan"),
+        "silhouette": some.mean_silhouettes[1],
         "cka": some.cka,
     }

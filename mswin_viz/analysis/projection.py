@@ -19,7 +19,7 @@ from sklearn.manifold import TSNE
 
 from mswin_viz.analysis.affinities import METRICS, affinities, coupled, metric_distances
 from mswin_viz.analysis.nearest import squared_distances
-from mswin_viz.analysis.projection_quality import disparity, map_quality
+from mswin_viz.analysis.projection_quality import MapQuality, disparity, map_quality
 from mswin_viz.analysis.projection_record import MapSettings, Projection
 from mswin_viz.analysis.projection_space import (
     MapSpace,
@@ -28,7 +28,7 @@ from mswin_viz.analysis.projection_space import (
     used_perplexity,
 )
 from mswin_viz.analysis.watching import Report, Stop, Watch
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,6 +41,8 @@ ITERATIONS = (250, 500)
 """Steps with early exaggeration, and after it; openTSNE's."""
 _EVERY = 10  # steps between two reports
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
+_SAME = 1e-12  # standard deviation of normalised features up to which they are all the same
+_JITTER = 0.01  # of the spread; openTSNE's
 _SPREAD = 1e-4  # standard deviation of a map's first axis before the first step
 
 
@@ -70,8 +72,8 @@ def project(
         CLS of the same images without and with the add-on.
     coupling
         Of the joint map: how strongly the two places of an image attract each other, relative to all their
-        neighbours together; 0 couples nothing. More of it aligns the halves better and shows their own
-        neighbourhoods worse: see `coupling_sweep`.
+        neighbours together; 0 couples nothing. More of it lays the halves closer together and shows
+        their own neighbourhoods less faithfully: see `coupling_sweep`.
     perplexity
         Neighbours that each image minds; with few images (n - 1) / 3 is used, and said.
     metric
@@ -85,12 +87,12 @@ def project(
     pca
         Components kept; None keeps the features as they are.
     seed
-        Of t-SNE's random numbers, where it draws any.
+        Of the jitter that the first step starts from; another seed gives another, equally good map.
     k
         Neighbours by which quality is measured; fewer, and said, where there are few images.
     report, stop
-        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations. A stopped map is returned as
-        far as it got, with ``stopped`` true.
+        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations; quality is measured
+        after the last. A stopped map is returned as far as it got, with ``stopped`` true, and is not judged.
 
     Raises
     ------
@@ -116,8 +118,7 @@ def project(
         pair.removed,
         pair.equals,
         dataclasses.replace(settings, iterations=watch.done),
-        map_quality(pair.plain, places[0], k=n_near),
-        map_quality(pair.enhanced, places[1], k=n_near),
+        *(_quality(*one, n_near, watch) for one in zip((pair.plain, pair.enhanced), places, strict=True)),
         left,
         watch.stopped,
         tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch), _apart(settings, left)))),
@@ -156,22 +157,36 @@ def joint_places(
     return places[: len(places) // 2], places[len(places) // 2 :]
 
 
-def start_of(scores: Float[np.ndarray, "point component"]) -> Float[np.ndarray, "point 2"]:
-    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019)."""
-    found = PCA(2, svd_solver="full" if len(scores) < scores.shape[1] else "covariance_eigh").fit_transform(
-        scores
-    )
-    return np.ascontiguousarray(found * (_SPREAD / found[:, 0].std()))
+def start_of(
+    scores: Float[np.ndarray, "point component"], *, seed: int, halves: int = 1
+) -> Float[np.ndarray, "point 2"]:
+    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019), and jitter.
+
+    The jitter, a hundredth of the spread, is what the seed decides; halves of one map share it, so that an image
+    without a change starts in one place.
+
+    Raises
+    ------
+    ShapeError
+        If all rows are the same.
+    """
+    solver = "full" if len(scores) < scores.shape[1] else "covariance_eigh"
+    found = PCA(2, svd_solver=solver).fit_transform(scores)
+    spread = found[:, 0].std()
+    if not spread > _SAME:
+        raise ShapeError(f"a map needs features that differ: got {len(scores)} that are all the same")
+    jitter = np.random.default_rng(seed).normal(scale=_JITTER, size=(len(scores) // halves, 2))
+    return np.ascontiguousarray(_SPREAD * (found / spread + np.tile(jitter, (halves, 1))))
 
 
 def _joint(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    start = start_of(np.concatenate([space.plain, space.enhanced]))
+    start = start_of(np.concatenate([space.plain, space.enhanced]), seed=used.seed, halves=2)
     return joint_places(_both(space, used), start, coupling=used.coupling, seed=used.seed, watch=watch)
 
 
 def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     a, b = (
-        _descended(_alone(some), start_of(scores), seed=used.seed, watch=watch)
+        _descended(_alone(some), start_of(scores, seed=used.seed), seed=used.seed, watch=watch)
         for some, scores in zip(_both(space, used), (space.plain, space.enhanced), strict=True)
     )
     return a, b
@@ -179,7 +194,7 @@ def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndar
 
 def _initialised(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
     first, second = _both(space, used)
-    a = _descended(_alone(first), start_of(space.plain), seed=used.seed, watch=watch)
+    a = _descended(_alone(first), start_of(space.plain, seed=used.seed), seed=used.seed, watch=watch)
     return a, _descended(_alone(second), a * (_SPREAD / a[:, 0].std()), seed=used.seed, watch=watch)
 
 
@@ -193,8 +208,8 @@ _DRAWN = {"joint": _joint, "separate": _separate, "initialised": _initialised, "
 
 def _by_scikit_learn(scores: np.ndarray, used: MapSettings, watch: Watch) -> np.ndarray:
     """One run; its input is squared by scikit-learn, so that a cosine distance goes in as it is."""
-    start = start_of(scores)
-    if watch.stopped:
+    start = start_of(scores, seed=used.seed)
+    if watch.stopping():
         return start
     cosine = used.metric == "cosine"
     data = metric_distances(squared_distances(scores, scores), "cosine") if cosine else scores
@@ -228,7 +243,7 @@ def _descended(
     joint: PrecomputedAffinities, start: np.ndarray, *, seed: int, watch: Watch
 ) -> Float[np.ndarray, "point 2"]:
     """Where openTSNE's gradient descent ends, or was when it was stopped."""
-    if watch.stopped:
+    if watch.stopping():
         return start
     tsne = openTSNE.TSNE(
         early_exaggeration_iter=ITERATIONS[0],
@@ -239,6 +254,10 @@ def _descended(
         callbacks_every_iters=_EVERY,
     )
     return np.array(tsne.fit(affinities=joint, initialization=start), dtype=np.float64)
+
+
+def _quality(features: np.ndarray, places: np.ndarray, k: int, watch: Watch) -> MapQuality:
+    return MapQuality(k, *[float("nan")] * 3) if watch.stopped else map_quality(features, places, k=k)
 
 
 def _fewer(asked: int, used: int) -> str | None:

@@ -101,7 +101,7 @@ def _placed(
     old: Float[np.ndarray, "place 2"], links: sparse.spmatrix, start: Float[np.ndarray, "new 2"], watch: Watch
 ) -> Float[np.ndarray, "new 2"]:
     """Where new places end among old ones; Barnes-Hut, which leaves the old ones where they are (FFT centres them)."""
-    if watch.stopped:
+    if watch.stopping():
         return start
     alone = PrecomputedAffinities(sparse.identity(len(old), format="csr"))
     reference = TSNEEmbedding(old, alone, negative_gradient_method="bh")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import procrustes
 
-from mswin_viz.analysis.nearest import nearest, ranks_of
+from mswin_viz.analysis.nearest import nearest, nearest_and_ranks, ranks_of
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ __all__ = ["MapQuality", "disparity", "knn_recall", "map_quality"]
 @dataclass(frozen=True)
 class MapQuality:
     """How well a map keeps the neighbourhoods of the full space; each is at most 1, and 1 is best.
+
+    All are NaN for a map that was stopped: an unfinished one is not judged.
 
     Attributes
     ----------
@@ -68,13 +70,10 @@ def map_quality(
             f"neighbours must be fewer than half of the {n} images, and at least one: got k={k}"
         )
     features, coordinates = np.asarray(features, np.float64), np.asarray(coordinates, np.float64)
-    in_space, on_map = nearest(features, k), nearest(coordinates, k)
-    return MapQuality(
-        k,
-        _kept(ranks_of(features, on_map), n),
-        _kept(ranks_of(coordinates, in_space), n),
-        knn_recall(in_space, on_map),
-    )
+    on_map = nearest(coordinates, k)
+    in_space, map_ranks = nearest_and_ranks(features, k, on_map)
+    space_ranks = ranks_of(coordinates, in_space)
+    return MapQuality(k, _kept(map_ranks, n), _kept(space_ranks, n), knn_recall(in_space, on_map))
 
 
 def knn_recall(in_space: Int[np.ndarray, "image k"], on_map: Int[np.ndarray, "image k"]) -> float:

@@ -108,10 +108,12 @@ class Projection:
         """What this map is, what it can show, and what it cannot."""
         used, k = self.settings, self.plain_quality.k
         coupled = "" if used.coupling is None else f", coupling {used.coupling:g}"
+        halves = (("plain", self.plain_quality), ("enhanced", self.enhanced_quality))
         quality = [
             f"Of the {k} nearest neighbours in the full {name} space, {some.knn_recall:.0%} are neighbours on its "
             f"map (trustworthiness {some.trustworthiness:.3f}, continuity {some.continuity:.3f})."
-            for name, some in (("plain", self.plain_quality), ("enhanced", self.enhanced_quality))
+            for name, some in halves
+            if not self.stopped
         ]
         return [
             f"Map of {len(self.kept)} images: {used.method} t-SNE{coupled}, perplexity {used.perplexity:g}, "

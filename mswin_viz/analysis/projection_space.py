@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.decomposition import PCA
 
+from mswin_viz.analysis.feature_spaces import feature_pair, first_of_equals, unit_rows
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -19,10 +19,7 @@ __all__ = [
     "DistinctPair",
     "MapSpace",
     "distinct",
-    "feature_pair",
-    "first_of_equals",
     "map_space",
-    "unit_rows",
     "used_perplexity",
 ]
 
@@ -85,43 +82,6 @@ class MapSpace:
         return centred if self.components is None else centred @ self.components.T
 
 
-def feature_pair(
-    plain: np.ndarray, enhanced: np.ndarray
-) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
-    """Both matrices with rows of length 1, float64.
-
-    Raises
-    ------
-    ShapeError
-        If their shapes differ or are not ``[n, D]``, or a row is not finite or has no length.
-    """
-    if np.ndim(plain) != 2 or np.shape(plain) != np.shape(enhanced) or np.shape(plain)[1] < 2:
-        raise ShapeError(
-            "plain and enhanced features must be [n, D >= 2], the same images in the same rows: got "
-            f"{np.shape(plain)} and {np.shape(enhanced)}"
-        )
-    return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
-
-
-def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]:
-    """Rows divided by their Euclidean length, float64.
-
-    Raises
-    ------
-    ShapeError
-        If a row is not finite or has no length.
-    """
-    features = np.asarray(features, dtype=np.float64)
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
-    if len(bad):
-        raise ShapeError(
-            f"features must be finite and of some length, or they have no direction: got {len(bad)} {name} "
-            f"row(s) that are not, the first is row {bad[0]}; leave those images out"
-        )
-    return features / lengths
-
-
 def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
     """Each image once: the first of those whose plain *and* enhanced features are equal as float32.
 
@@ -135,15 +95,6 @@ def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
     kept, place_of = np.unique(first, return_inverse=True)
     removed = np.flatnonzero(first != np.arange(len(first)))
     return DistinctPair(a[kept], b[kept], kept, place_of, removed, first[removed])
-
-
-def first_of_equals(plain: np.ndarray, enhanced: np.ndarray) -> Int[np.ndarray, " image"]:
-    """For each row, the first row whose plain *and* enhanced features are equal to its own, as float32."""
-    both = np.concatenate([np.asarray(plain, np.float32), np.asarray(enhanced, np.float32)], axis=1)
-    rows = np.ascontiguousarray(both + np.float32(0))  # -0 becomes 0
-    seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)
-    return np.array([seen.setdefault(digest, at) for at, digest in enumerate(digests)], dtype=np.int64)
 
 
 def used_perplexity(asked: float, n_images: int) -> tuple[float, str | None]:

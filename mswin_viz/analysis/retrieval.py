@@ -17,7 +17,7 @@ __all__ = ["RULES", "RetrievalReport", "retrieval"]
 
 RULES = ("camera", "scene", "none")
 """What a query's gallery leaves out beside the query itself: its identity in the same camera or scene, or nothing."""
-_CHUNK = 4_000_000  # pairs of query and gallery image ranked at once
+_CHUNK = 2_000_000  # pairs of query and gallery image ranked at once
 _DIGITS = (
     12  # similarities equal to so many decimals tie: a product's last bits depend on where it is computed
 )

@@ -38,14 +38,18 @@ class Watch:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop was asked for at any time; once stopped, stopped."""
-        if not self._stopped and self.stop is not None and self.stop():
-            self._stopped.append(True)
+        """Whether a stop was asked for while there was work left; once stopped, stopped."""
         return bool(self._stopped)
 
+    def stopping(self) -> bool:
+        """Ask whether to stop; what is done cannot be stopped any more."""
+        if not self._stopped and self.stop is not None and self.done < self.total and self.stop():
+            self._stopped.append(True)
+        return self.stopped
+
     def passed(self, steps: int) -> bool:
-        """Count steps, report them, and say whether to stop."""
+        """Count steps, report them, and ask whether to stop."""
         self._done.append(steps)
         if self.report is not None:
             self.report(self.done, self.total)
-        return self.stopped
+        return self.stopping()
