@@ -21,15 +21,16 @@ from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no pa
 CELLS = (
     "import mswin_viz as mv\n"
     "model, samples = mv.load_model(), mv.samples()\n"
-    'view = mv.embedding_view(mv.embed(model, samples, progress=False), mv.ViewSettings("NI"))\n'
+    "table = mv.embed(model, samples, progress=False)\n"
+    "view = mv.embedding_view(table)\n"
     "changes = view.ap_change.argsort()  # the image whose AP changed most, either way\n"
     "row = int(max(changes[0], changes[-1], key=lambda at: abs(view.ap_change[at])))",
-    "explorer = mv.EmbeddingExplorer(model, samples, table=view.table, view=view)\nexplorer",
+    "explorer = mv.EmbeddingExplorer(model, samples, table=table, view=view)\nexplorer",
 )
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1400, 1300), timeout=300) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1400, 1560), timeout=300) as lab:
         cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
         notebook = nbformat.v4.new_notebook(cells=cells)
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}

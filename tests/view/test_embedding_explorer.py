@@ -161,7 +161,9 @@ def test_opening_another_row_leaves_the_pair(explorer) -> None:
     assert "Choose a neighbour first" in explorer.panel._message.value
 
 
-def test_a_point_that_joins_modalities_opens_all_of_them_and_a_pair_says_which_it_splits(model, samples) -> None:
+def test_a_point_that_joins_modalities_opens_all_of_them_and_a_pair_says_which_it_splits(
+    model, samples
+) -> None:
     explorer = mv.EmbeddingExplorer(model, samples, settings=mv.ViewSettings("together"))
     explorer.start().join()
     explorer.open_row(4)
