@@ -62,9 +62,11 @@ class TokenShelf:
         if self._folder is None:
             return np.empty((self._n_images, *shape), np.float32)
         self._folder.mkdir(parents=True, exist_ok=True)
-        return np.lib.format.open_memmap(
-            self._folder / f"{name}.npy", "w+", np.float32, (self._n_images, *shape)
-        )
+        file = self._folder / f"{name}.npy"
+        file.unlink(
+            missing_ok=True
+        )  # tokens mapped from an older file keep it; written over, they would change
+        return np.lib.format.open_memmap(file, "w+", np.float32, (self._n_images, *shape))
 
 
 class TokenView:
