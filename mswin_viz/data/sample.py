@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mswin_viz.data.images import Crop
+from mswin_viz.errors import DataError
 
-__all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount"]
+__all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount", "at_least_one"]
 
 SPLITS = ("train", "test", "query", "gallery")
 """Names a split may have; in ``"test"`` every image both asks and answers, as in RGBNT201."""
@@ -103,3 +104,16 @@ class PublishedCount:
     def matches(self) -> bool:
         """Whether both numbers are those published."""
         return (self.identities, self.samples) == (self.found_identities, self.found_samples)
+
+
+def at_least_one(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples as a list of one's own.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    if not samples:
+        raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
+    return list(samples)

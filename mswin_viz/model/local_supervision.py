@@ -8,7 +8,6 @@ trousers) stayed at the frequency of their words for 3000 steps.
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import SHAPE, part_masks, sample_identity
+from mswin_viz.model.drawing_cache import drawn_once
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 
 if TYPE_CHECKING:
@@ -54,19 +53,7 @@ _PATCH = CLIP_CONFIG["vision_cfg"]["patch_size"] // STEP
 
 def training_parts(recipe: Recipe, cache: Path | None = None) -> UInt8[np.ndarray, "person shot rows cols"]:
     """Index into ``PARTS`` at every second pixel of every training picture; drawn once, then read from ``cache``."""
-    if cache is not None and cache.exists():
-        return np.load(cache, mmap_mode="r")
-    jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        people = list(
-            tqdm(pool.imap(_person_parts, jobs, chunksize=4), total=len(jobs), desc="drawing parts")
-        )
-    parts = np.stack(people)
-    if cache is not None:
-        partial = cache.with_suffix(".part.npy")
-        np.save(partial, parts)
-        partial.replace(cache)
-    return parts
+    return drawn_once(recipe, _person_parts, cache, "parts")
 
 
 def _person_parts(job: tuple[int, int, int]) -> UInt8[np.ndarray, "shot rows cols"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 import open_clip
 import torch
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import Identity, attributes, caption_of, render, sample_identity
+from mswin_viz.model.drawing_cache import drawn_once
 from mswin_viz.model.local_supervision import STEP, part_shares
 from mswin_viz.model.recipe import Recipe
 
@@ -55,20 +54,7 @@ def training_pictures(
     recipe: Recipe, cache: Path | None = None
 ) -> UInt8[np.ndarray, "person shot 5 rows cols"]:
     """Every training picture, RGB then NI then TI as 5 planes; rendered once, then read from ``cache``."""
-    if cache is not None and cache.exists():
-        return np.load(cache, mmap_mode="r")
-    jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        people = list(
-            tqdm(pool.imap(_person_pictures, jobs, chunksize=4), total=len(jobs), desc="drawing people")
-        )
-    pictures = np.stack(people)
-    if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        partial = cache.with_suffix(".part.npy")
-        np.save(partial, pictures)
-        partial.replace(cache)
-    return pictures
+    return drawn_once(recipe, _person_pictures, cache, "people")
 
 
 def _person_pictures(job: tuple[int, int, int]) -> UInt8[np.ndarray, "shot 5 rows cols"]:

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import FEATURES, Target
 from mswin_viz.analysis.share_gap import exact_shares
-from mswin_viz.data.layouts import Sample
-from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
+from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.errors import MswinVizError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
@@ -76,9 +76,7 @@ class AttributionExplorer(widgets.VBox):
     def __init__(
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
-        if not samples:
-            raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
-        self.model, self._samples = model, list(samples)
+        self.model, self._samples = model, at_least_one(samples)
         self.maps: Mapping[str, Attribution] = {}
         self._shown: tuple = ()
         self._thread: threading.Thread | None = None

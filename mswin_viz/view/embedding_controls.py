@@ -74,7 +74,7 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
     number = {"style": _LABEL, "layout": {"width": "136px"}}
     return SettingControls(
         _menu(_SHOWN, settings.show, "show", "mswin-show", width="190px"),
-        _menu(rules, settings.rule, "a query leaves out", "mswin-rule", width="240px"),
+        _menu(rules, settings.rule, "a query leaves out", "mswin-rule", width="290px"),
         widgets.BoundedFloatText(
             settings.coupling, min=0, max=10, step=0.01, description="coupling", **number
         ).add_class("mswin-coupling"),
@@ -91,7 +91,7 @@ def map_controls() -> MapControls:
         _menu(COLOURS, "identity", "colour by", "mswin-map-colour", width="210px"),
         widgets.Combobox(
             placeholder="an identity, then Enter", description="search", continuous_update=False, style=_LABEL,
-            layout={"width": "220px"},
+            layout={"width": "270px"},
         ).add_class("mswin-map-search"),
         widgets.ToggleButton(
             False, description="morph plain into enhanced", icon="exchange", layout={"width": "auto"}

@@ -14,8 +14,8 @@ from mswin_viz.analysis.embedding_export import export
 from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.layouts import Sample
-from mswin_viz.errors import DataError, MswinVizError, OptionError
+from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
 from mswin_viz.view.embedding_figures import save_figures
@@ -84,9 +84,7 @@ class EmbeddingExplorer(widgets.VBox):
         modalities: Sequence[str] = MODALITIES,
         settings: ViewSettings | None = None,
     ) -> None:
-        if not samples:
-            raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
-        self.model, self._samples, self._modalities = model, list(samples), tuple(modalities)
+        self.model, self._samples, self._modalities = model, at_least_one(samples), tuple(modalities)
         self.table, self.view = table, None
         for some in (table, None if view is None else view.table):
             self._check(some)

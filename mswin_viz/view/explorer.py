@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 from mswin_viz.analysis.inspection import inspected_window
 from mswin_viz.analysis.scale_view import ScaleView
 from mswin_viz.data.layouts import Sample, samples
-from mswin_viz.errors import DataError, MswinVizError, OptionError
+from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
 from mswin_viz.view.answers import Answers, Asked, Look
@@ -66,9 +66,7 @@ class ScaleExplorer(widgets.VBox):
     def __init__(
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
-        if not samples:
-            raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
-        self.model, self._samples = model, list(samples)
+        self.model, self._samples = model, at_least_one(samples)
         self._pictures = Pictures(model)
         self._answers = Answers(model, self._pictures)
         self._answers.weights()  # refuses scheme 2 before anything is drawn

@@ -60,7 +60,7 @@ class PointPanel(widgets.VBox):
         self.rows = widgets.ToggleButtons(
             options=list(ROWS.items()), value="one", style={"button_width": "auto"}
         )
-        self.value = widgets.Dropdown(options=list(_VALUES.items()), layout={"width": "170px"})
+        self.value = widgets.Dropdown(options=list(_VALUES.items()), layout={"width": "205px"})
         self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"})
         self._opacity = widgets.FloatSlider(
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
