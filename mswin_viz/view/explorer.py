@@ -15,7 +15,8 @@ from threadpoolctl import ThreadpoolController
 
 from mswin_viz.analysis.inspection import inspected_window
 from mswin_viz.analysis.scale_view import ScaleView
-from mswin_viz.data.layouts import Sample, samples
+from mswin_viz.data.layouts import samples
+from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
