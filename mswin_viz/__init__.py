@@ -36,10 +36,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data.report": ["DataReport"],
         "data.verification": ["verify"],
         "errors": ["MswinVizError"],
-        "model.backbone": ["Model", "load_host_model", "load_model"],
+        "model.backbone": ["Model"],
         "model.checkpoint_report": ["LoadReport"],
         "model.checkpoints": ["load_addon", "save_addon"],
         "model.config": ["HostConfig", "read_config"],
+        "model.loading": ["load_host_model", "load_model"],
         "model.mixture": ["MixtureOfExpertsAddon"],
         "model.sliding_window": [
             "CLIPMultiScaleFeatureExtractor",

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.data.images import MODALITIES, Crop, ImageSource
-from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError, ShapeError, StoppedError
+from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
+from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 
     from mswin_viz.data.layouts import Sample
     from mswin_viz.model.backbone import Model
-    from mswin_viz.model.tokens import Tokens
 
-__all__ = ["FEATURES", "EmbeddingTable", "Failure", "embed", "tokens_of"]
+__all__ = ["FEATURES", "EmbeddingTable", "embed"]
 
 FEATURES = ("plain", "enhanced")
 """The CLS before and after the add-on."""
@@ -37,14 +37,6 @@ _SHAPES = {
     "enhanced": 2,
 }
 _KNOWN = ("pid", "camid", "scene", "split")
-_BAD = (ImageFileError, ImageError, OptionError)  # OptionError: a camera the weights have no row for
-
-
-class Failure(NamedTuple):
-    """An image that has no row, and why."""
-
-    path: Path | Crop
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,68 +246,20 @@ def embed(
         raise DataError(
             f"embedding needs at least one {' or '.join(modalities)} image: got none in {len(samples)} samples"
         )
-    parts: list[_Part] = []
+    parts: list[BatchFeatures] = []
     with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not progress) as bar:
         for start in range(0, len(wanted), batch_size):
             batch = wanted[start : start + batch_size]
             if stop is not None and stop():
                 raise StoppedError(f"embedding was stopped after {start} of {len(wanted)} images")
-            parts.append(_embedded(model, samples, batch))
+            parts.append(batch_features(model, samples, batch))
             bar.update(len(batch))
             if report is not None:
                 report(start + len(batch), len(wanted))
     return _table(samples, parts)
 
 
-def tokens_of(model: Model, images: Sequence[ImageSource], kinds: Sequence[tuple[str, int]]) -> Tokens:
-    """Tokens of images as every row of a table is made; ``kinds`` holds each one's modality and camera number.
-
-    The one place that hands modality and camera to the model: only to weights that ask for them.
-
-    Raises
-    ------
-    OptionError
-        If the weights hold a camera embedding without a row for a camera.
-    """
-    asked = [model.encode_options(*kind) for kind in kinds]
-    options = {name: [one[name] for one in asked] for name in asked[0]}
-    return model.encode(images, batch_size=len(images), progress=False, **options)
-
-
-class _Part(NamedTuple):
-    """Rows of one batch: (sample, modality), features; and what failed."""
-
-    rows: list[tuple[int, str]]
-    plain: np.ndarray
-    enhanced: np.ndarray
-    failed: list[Failure]
-
-
-def _embedded(model: Model, samples: Sequence[Sample], batch: Sequence[tuple[int, str]]) -> _Part:
-    rows, shown, failed = [], [], []
-    for at, name in batch:
-        try:
-            model.encode_options(name, samples[at].camid)
-            shown.append(model.displayed(samples[at].images[name]))
-        except _BAD as problem:
-            failed.append(Failure(samples[at].images[name], str(problem)))
-        else:
-            rows.append((at, name))
-    if not rows:
-        return _Part([], np.zeros((0, model.dim)), np.zeros((0, model.dim)), failed)
-    tokens = tokens_of(model, shown, [(name, samples[at].camid) for at, name in rows])
-    plain, enhanced = (some.cls.cpu().numpy() for some in (tokens, model.enhance(tokens)))
-    good = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
-    failed += [
-        Failure(samples[at].images[name], "the model gives it a feature that is not finite")
-        for (at, name), fine in zip(rows, good, strict=True)
-        if not fine
-    ]
-    kept = [row for row, fine in zip(rows, good, strict=True) if fine]
-    return _Part(kept, plain[good], enhanced[good], failed)
-
-
-def _table(samples: Sequence[Sample], parts: Sequence[_Part]) -> EmbeddingTable:
+def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures]) -> EmbeddingTable:
     rows = [row for part in parts for row in part.rows]
     failed = tuple(failure for part in parts for failure in part.failed)
     if not rows:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
-from mswin_viz.analysis.embedding_table import EmbeddingTable, tokens_of
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import tokens_of
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
 from mswin_viz.data.images import Crop

@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mswin_viz.analysis.embedding_table import Failure, tokens_of
+from mswin_viz.analysis.image_features import UNUSABLE, Failure, tokens_of
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.layouts import Sample, query_and_gallery
-from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
+from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import folded
 from mswin_viz.model.token_shelf import IN_MEMORY, TokenShelf, read_shelf
@@ -32,7 +32,6 @@ from mswin_viz.model.worlds import WorldTokens
 __all__ = ["SampleTokens", "sample_tokens"]
 
 _INDEX = "index.json"
-_BAD = (ImageFileError, ImageError, OptionError)
 
 
 class SampleTokens(NamedTuple):
@@ -156,7 +155,7 @@ def _displayed(model: Model, sample: Sample) -> dict[str, Image.Image]:
         try:
             model.encode_options(name, sample.camid)
             found[name] = model.displayed(source)
-        except _BAD as problem:
+        except UNUSABLE as problem:
             raise _Unusable(name, problem) from problem
     return found
 

@@ -23,7 +23,7 @@ def evaluate(
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     from mswin_viz.analysis.evaluation import evaluate_model
     from mswin_viz.analysis.evaluation_table import table
-    from mswin_viz.model.backbone import load_model
+    from mswin_viz.model.loading import load_model
 
     found = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
     typer.echo(json.dumps(found.as_json(), indent=1) if as_json else table(found))
@@ -43,7 +43,7 @@ def controls(
     from mswin_viz.analysis.controls import Trial, run_trial
     from mswin_viz.analysis.controls_report import as_json as nested
     from mswin_viz.analysis.controls_report import table
-    from mswin_viz.model.backbone import load_model
+    from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
     trial = Trial(people, identities, seed, seeds, trained_on, Schedule(steps))
@@ -78,7 +78,7 @@ def ablate(
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
     from mswin_viz.data.layouts import scan
-    from mswin_viz.model.backbone import load_model
+    from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
     if markdown is not None:

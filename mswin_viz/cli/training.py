@@ -42,7 +42,7 @@ def train(
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.model.addon_files import KEY_LAYOUTS
-    from mswin_viz.model.backbone import load_model
+    from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
     wanted = whole_numbers(scales, "scales")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import open_clip
@@ -17,12 +15,11 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from mswin_viz.data.images import ImageSource, check_orientation, open_image
-from mswin_viz.errors import ImageError, OptionError, WeightsError
+from mswin_viz.errors import ImageError, OptionError
+from mswin_viz.model.addons import Addon
 from mswin_viz.model.checkpoint_report import LoadReport
-from mswin_viz.model.config import HostConfig, read_config
 from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
-from mswin_viz.model.loading import Addon, addon_of, checked_device, checked_size, tower_of
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower
@@ -30,7 +27,7 @@ from mswin_viz.model.towers import Tower
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Model", "load_host_model", "load_model"]
+__all__ = ["Model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,98 +315,6 @@ class Model:
             )
             patches = normed[0][:, 1:] @ visual.proj
         return cls.float(), patches.float()
-
-
-def load_model(
-    name: str | Path = "embedded",
-    *,
-    addon: str | Path | None = "default",
-    device: str | torch.device = "auto",
-    image_size: int | tuple[int, int] | None = None,
-    arch: str | None = None,
-    config: str | Path | HostConfig | None = None,
-) -> Model:
-    """A CLIP with an add-on, ready to encode.
-
-    Parameters
-    ----------
-    name
-        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; or a path: an OpenAI ``.pt``, an
-        open_clip or host-model checkpoint, a ``.safetensors``.
-    addon
-        ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
-        ``"mean"``: that, always; None; or a path.
-    device
-        ``"auto"`` takes CUDA, then Apple's GPU, then the CPU.
-    image_size
-        ``(height, width)`` or one number; None for the size the weights were made for (256x128 for host-model
-        checkpoints, which are re-ID models).
-    arch
-        open_clip's architecture of a local file; None infers it from the shapes.
-    config
-        The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
-        adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
-        refused, and its camera embedding is left out.
-
-    Raises
-    ------
-    WeightsNotFoundError, WeightsError
-        If the weights are not here and cannot be downloaded, or do not fit. Never random weights in silence.
-    ConfigError, ConfigNotFoundError
-        If the configuration cannot be read, or a value in it is not of its kind.
-    OptionError, DeviceError
-        If an option cannot be served.
-    """
-    place = checked_device(device)
-    with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
-        host = config if isinstance(config, HostConfig | None) else read_config(config)
-        tower = tower_of(name, checked_size(image_size), arch, host)
-        width = tower.clip.visual.proj.shape[1]
-        module, origin, used = addon_of(addon, name, tower, width)
-    if used:
-        tower = replace(tower, report=tower.report.taken(used))
-    if module is not None and module.feat_dim != width:
-        raise WeightsError(
-            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
-            f'{width}; pass another, or addon="mean"'
-        )
-    if tower.neck is not None:
-        tower.neck.to(place)
-    tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
-    if module is not None:
-        module.to(place).eval().requires_grad_(False)
-    for note in tower.notes:
-        warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
-    return Model(tower, module, origin, place)
-
-
-def load_host_model(
-    config: str | Path | HostConfig,
-    weights: str | Path,
-    *,
-    addon: str | Path | None = "default",
-    device: str | torch.device = "auto",
-) -> Model:
-    """A re-ID host model's image branch as its configuration and its checkpoint have it.
-
-    Camera embedding, prompts, adapters, stride, normalisation and the multi-scale add-on (windows or mixture of
-    experts) are those of the run; Mamba aggregation is left out and said. ``print(model.load_report)`` lists what
-    became of every key.
-
-    Parameters
-    ----------
-    config
-        The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
-    weights
-        The checkpoint of the same run, with or without ``module.`` before its keys.
-    addon, device
-        As in :func:`load_model`.
-
-    Raises
-    ------
-    As :func:`load_model`.
-    """
-    return load_model(weights, addon=addon, device=device, config=config)
 
 
 def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:

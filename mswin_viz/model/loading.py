@@ -1,27 +1,118 @@
-"""From what :func:`mswin_viz.load_model` is asked for to a tower, an add-on and a device."""
+"""A model from its name, its file, or a host model's configuration and checkpoint."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from mswin_viz.errors import DeviceError, OptionError, WeightsNotFoundError
-from mswin_viz.model.checkpoints import EMBEDDED, load_addon, read_state_dict
-from mswin_viz.model.config import HostConfig
-from mswin_viz.model.host_checkpoints import addon_keys, host_addon, host_tower, is_host
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
+from mswin_viz.model.addons import addon_of
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.checkpoints import read_state_dict
+from mswin_viz.model.config import HostConfig, read_config
+from mswin_viz.model.host_checkpoints import host_tower, is_host
 from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
 
-__all__ = ["Addon", "addon_of", "checked_device", "checked_size", "tower_of"]
-
-Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
-_UNTRAINED = "untrained window mean, zero shift"
+__all__ = ["load_host_model", "load_model"]
 
 
-def checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+def load_model(
+    name: str | Path = "embedded",
+    *,
+    addon: str | Path | None = "default",
+    device: str | torch.device = "auto",
+    image_size: int | tuple[int, int] | None = None,
+    arch: str | None = None,
+    config: str | Path | HostConfig | None = None,
+) -> Model:
+    """A CLIP with an add-on, ready to encode.
+
+    Parameters
+    ----------
+    name
+        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; or a path: an OpenAI ``.pt``, an
+        open_clip or host-model checkpoint, a ``.safetensors``.
+    addon
+        ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
+        ``"mean"``: that, always; None; or a path.
+    device
+        ``"auto"`` takes CUDA, then Apple's GPU, then the CPU.
+    image_size
+        ``(height, width)`` or one number; None for the size the weights were made for (256x128 for host-model
+        checkpoints, which are re-ID models).
+    arch
+        open_clip's architecture of a local file; None infers it from the shapes.
+    config
+        The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
+        adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
+        refused, and its camera embedding is left out.
+
+    Raises
+    ------
+    WeightsNotFoundError, WeightsError
+        If the weights are not here and cannot be downloaded, or do not fit. Never random weights in silence.
+    ConfigError, ConfigNotFoundError
+        If the configuration cannot be read, or a value in it is not of its kind.
+    OptionError, DeviceError
+        If an option cannot be served.
+    """
+    place = _checked_device(device)
+    with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
+        host = config if isinstance(config, HostConfig | None) else read_config(config)
+        tower = _tower_of(name, _checked_size(image_size), arch, host)
+        width = tower.clip.visual.proj.shape[1]
+        module, origin, used = addon_of(addon, name, tower, width)
+    if used:
+        tower = replace(tower, report=tower.report.taken(used))
+    if module is not None and module.feat_dim != width:
+        raise WeightsError(
+            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
+            f'{width}; pass another, or addon="mean"'
+        )
+    if tower.neck is not None:
+        tower.neck.to(place)
+    tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
+    if module is not None:
+        module.to(place).eval().requires_grad_(False)
+    for note in tower.notes:
+        warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
+    return Model(tower, module, origin, place)
+
+
+def load_host_model(
+    config: str | Path | HostConfig,
+    weights: str | Path,
+    *,
+    addon: str | Path | None = "default",
+    device: str | torch.device = "auto",
+) -> Model:
+    """A re-ID host model's image branch as its configuration and its checkpoint have it.
+
+    Camera embedding, prompts, adapters, stride, normalisation and the multi-scale add-on (windows or mixture of
+    experts) are those of the run; Mamba aggregation is left out and said. ``print(model.load_report)`` lists what
+    became of every key.
+
+    Parameters
+    ----------
+    config
+        The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
+    weights
+        The checkpoint of the same run, with or without ``module.`` before its keys.
+    addon, device
+        As in :func:`load_model`.
+
+    Raises
+    ------
+    As :func:`load_model`.
+    """
+    return load_model(weights, addon=addon, device=device, config=config)
+
+
+def _checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
     """Height and width, from one number or two; None stays None."""
     if image_size is None:
         return None
@@ -31,7 +122,7 @@ def checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | No
     return sides
 
 
-def tower_of(
+def _tower_of(
     name: str | Path, size: tuple[int, int] | None, arch: str | None, config: HostConfig | None
 ) -> Tower:
     """The tower of a name or file, as :func:`mswin_viz.load_model` takes them."""
@@ -62,28 +153,7 @@ def tower_of(
     )
 
 
-def addon_of(
-    addon: str | Path | None, name: str | Path, tower: Tower, width: int
-) -> tuple[Addon | None, str, tuple[str, ...]]:
-    """The add-on, where it comes from, and the keys of the tower's file that it took."""
-    if addon is None:
-        return None, "none: plain CLIP", ()
-    if addon == "mean":
-        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED, ()
-    if addon != "default":
-        module = load_addon(addon)
-        return module, f"{_in_words(module)} from {Path(addon).name}", ()
-    if name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
-        module = load_addon(EMBEDDED / "addon.safetensors")
-        return module, f"{_in_words(module)}, trained here on synthetic pedestrians", ()
-    found = host_addon(tower) if tower.state is not None else None
-    if found is not None:
-        return found, f"{_in_words(found)}, from the same file", addon_keys(tower, found)
-    mean = CLIPMultiScaleFeatureExtractor(width, init="mean")
-    return mean, f"none comes with these weights: {_UNTRAINED}", ()
-
-
-def checked_device(device: str | torch.device) -> torch.device:
+def _checked_device(device: str | torch.device) -> torch.device:
     """The device asked for, if it is there; ``"auto"`` takes the fastest."""
     if device == "auto":
         accelerators = (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))
@@ -97,10 +167,3 @@ def checked_device(device: str | torch.device) -> torch.device:
             f'({str(problem).splitlines()[0]}); use device="auto"'
         ) from problem
     return place
-
-
-def _in_words(module: Addon) -> str:
-    scales = f"scales {'/'.join(str(scale) for scale in module.scales)}"
-    if not isinstance(module, MixtureOfExpertsAddon):
-        return scales
-    return f"mixture of experts, {scales}, temperature {module.temperature:g}"

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-import mswin_viz.model.loading as loading
 from mswin_viz.errors import (
     DeviceError,
     ImageError,
@@ -24,8 +23,10 @@ from mswin_viz.errors import (
     WeightsError,
     WeightsNotFoundError,
 )
-from mswin_viz.model.backbone import Model, load_model
+from mswin_viz.model import addons, loading
+from mswin_viz.model.backbone import Model
 from mswin_viz.model.checkpoints import save_addon, save_embedded
+from mswin_viz.model.loading import load_model
 from mswin_viz.model.positions import resized_positions
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.towers import embedded_tower
@@ -528,7 +529,7 @@ def embedded(tmp_path, monkeypatch, random_addon) -> Model:
     config["vision_cfg"]["image_size"] = [128, 64]
     save_embedded(tiny_clip(image_size=(128, 64), quick_gelu=False), config, ids, tmp_path)
     save_addon(random_addon, tmp_path / "addon.safetensors", dtype=torch.float16)
-    monkeypatch.setattr(loading, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(addons, "EMBEDDED", tmp_path)
     monkeypatch.setattr(loading, "embedded_tower", lambda size: embedded_tower(size, tmp_path))
     return load_model("embedded", device="cpu")
 

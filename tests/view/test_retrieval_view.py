@@ -138,8 +138,8 @@ def test_a_chosen_result_shows_its_shares_and_the_latest_choice_wins(view, table
     rows = view.results["enhanced"].rows.tolist()
     view.strip.clicked = rows[0]
     view.strip.clicked = rows[1]
-    while view._pair_thread.is_alive():
-        view._pair_thread.join(60)
+    while view._pairs.thread.is_alive():
+        view._pairs.thread.join(60)
     expected = pair_window_shares(MODEL, table, view.strip.row, rows[1])
     assert view.pair.shares.similarity == pytest.approx(expected.similarity)
     assert [column["key"] for column in view.pair.board.columns] == [f"scale-{s}" for s in SCALES] + ["fused"]
@@ -153,7 +153,7 @@ def test_a_chosen_result_shows_its_shares_and_the_latest_choice_wins(view, table
 def test_joined_modalities_have_all_bars_and_one_picture_at_a_time(view) -> None:
     view.modality = ALL
     view.strip.clicked = int(view.results["plain"].rows[0])
-    view._pair_thread.join(60)
+    view._pairs.thread.join(60)
     assert view.pair.modality.options == ("RGB", "NI")
     first = view.pair.board.rows[0]["image"]
     view.pair.modality.value = "NI"
@@ -182,7 +182,7 @@ def test_pressing_the_button_without_a_choice_says_what_to_do(view) -> None:
 def test_a_table_of_another_model_is_found_out(samples, table) -> None:
     view = RetrievalView(tiny_model(seed=9), samples, table=table)
     view.strip.clicked = int(view.results["plain"].rows[0])
-    view._pair_thread.join(60)
+    view._pairs.thread.join(60)
     assert "another model" in view.pair._notes.value
 
 
@@ -191,7 +191,7 @@ def test_without_an_add_on_there_is_one_list_and_no_window(samples: list[Sample]
     view = RetrievalView(plain, samples, table=embed(plain, samples, progress=False))
     assert list(view.results) == ["plain"]
     view.strip.clicked = int(view.results["plain"].rows[0])
-    view._pair_thread.join(60)
+    view._pairs.thread.join(60)
     assert "no window has a share" in view.pair._notes.value
     assert view.figure().axes
 

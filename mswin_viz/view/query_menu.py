@@ -1,0 +1,89 @@
+"""Who asks: a search, the menu of the queries it finds, and steps through them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import traitlets
+
+from mswin_viz.data.layouts import Sample
+from mswin_viz.view.query_choice import matching, query_name
+from mswin_viz.view.retrieval_controls import RetrievalControls
+
+__all__ = ["QueryMenu", "asking"]
+
+_MOST_LISTED = 600  # queries in the menu at once; a search narrows them down
+
+
+@dataclass(frozen=True, eq=False)
+class QueryMenu:
+    """The controls that choose the query, and the trait that they choose.
+
+    Attributes
+    ----------
+    owner
+        Its trait ``query`` is the position of the sample that asks.
+    controls
+        Search, menu, count, and the buttons before and after.
+    samples
+        All of them, those of the gallery too.
+    """
+
+    owner: traitlets.HasTraits
+    controls: RetrievalControls
+    samples: Sequence[Sample]
+    _is_filling: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def observe(self) -> None:
+        """From now on, follow the controls."""
+        c = self.controls
+        c.search.observe(lambda change: self.find(change["new"]), "value")
+        c.query.observe(lambda change: self._on_listed(change["new"]), "value")
+        c.previous.on_click(lambda _: self._step(-1))
+        c.following.on_click(lambda _: self._step(1))
+
+    def find(self, search: str) -> None:
+        """List the queries that a search finds; the first of them asks if the present one is not found."""
+        found = asking(self.samples, search)
+        if not found:
+            self.controls.count.value = "no query matches"
+            return
+        if self.owner.query not in found:
+            self.owner.query = found[0]
+        self._fill(found)
+
+    def show(self) -> None:
+        """Choose the sample that asks in the menu, and list it if it is not there."""
+        if self.controls.query.value != self.owner.query:
+            self._fill([at for _, at in self.controls.query.options])
+
+    def _fill(self, found: Sequence[int]) -> None:
+        shown, menu = list(found[:_MOST_LISTED]), self.controls.query
+        if self.owner.query not in shown:
+            shown.insert(0, self.owner.query)
+        self._is_filling.set()  # new options choose the first of them
+        try:
+            menu.options = [(query_name(self.samples[at]), at) for at in shown]
+            menu.value = self.owner.query
+        finally:
+            self._is_filling.clear()
+        more = len(found) > _MOST_LISTED
+        self.controls.count.value = (
+            f"first {_MOST_LISTED} of {len(found)}" if more else f"{len(found)} queries"
+        )
+
+    def _on_listed(self, at: int | None) -> None:
+        if at is not None and not self._is_filling.is_set():
+            self.owner.query = at
+
+    def _step(self, by: int) -> None:
+        listed = [at for _, at in self.controls.query.options]
+        place = listed.index(self.owner.query) if self.owner.query in listed else -1
+        self.owner.query = listed[max(0, min(len(listed) - 1, place + by))]
+
+
+def asking(samples: Sequence[Sample], search: str = "") -> list[int]:
+    """Positions of the samples that a search finds and that ask: all but the gallery."""
+    return [at for at in matching(samples, search) if samples[at].split != "gallery"]

@@ -1,0 +1,117 @@
+"""By which modality the retrieval view ranks, one alone or all of them joined, and how well every query is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.neighbours import query_precisions
+from mswin_viz.data.layouts import Sample
+from mswin_viz.errors import DataError, OptionError
+from mswin_viz.view.worker import Report, Stop
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["ALL", "ALL_EQUALISED", "Rankings", "rankable"]
+
+ALL = "all, raw"
+"""All modalities joined as they are: the longer feature has more say (the way of MambaPro and its kin)."""
+ALL_EQUALISED = "all, equalised"
+"""All modalities joined, each of unit length first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """What was joined and ranked, kept for the next look.
+
+    Attributes
+    ----------
+    modalities
+        Those that can be ranked by, from :func:`rankable`.
+    """
+
+    modalities: tuple[str, ...]
+    _tables: dict[str, EmbeddingTable] = field(default_factory=dict, repr=False)
+    _precisions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(
+        default_factory=dict, repr=False
+    )
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What can be ranked by: each modality, and, of several, all."""
+        return (*self.modalities, *((ALL, ALL_EQUALISED) if len(self.modalities) > 1 else ()))
+
+    def table(self, table: EmbeddingTable, choice: str) -> EmbeddingTable:
+        """The table that is asked under a choice: the one given, or that of its joined modalities.
+
+        Raises
+        ------
+        DataError
+            If no sample has all modalities.
+        """
+        if choice not in (ALL, ALL_EQUALISED):
+            return table
+        if choice not in self._tables:
+            self._tables[choice] = table.concatenated(self.modalities, equalised=choice == ALL_EQUALISED)
+        return self._tables[choice]
+
+    def row_modality(self, choice: str) -> str:
+        """The modality of that table's rows that ask."""
+        return "+".join(self.modalities) if choice in (ALL, ALL_EQUALISED) else choice
+
+    def precisions(
+        self, choice: str, rule: str
+    ) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]] | None:
+        """Average precision of every row before and after, NaN in rows of other modalities; None until ranked."""
+        return self._precisions.get((choice, rule))
+
+    def rank(self, table: EmbeddingTable, choice: str, rule: str, report: Report, stop: Stop) -> None:
+        """Let every row of a choice ask; :meth:`precisions` has the answers.
+
+        Raises
+        ------
+        StoppedError
+            If ``stop`` said so.
+        """
+        table = self.table(table, choice)
+        rows = np.flatnonzero(table.modality == self.row_modality(choice))
+        asked, found = table[rows], np.full((2, len(table)), np.nan)
+        for part, feature in enumerate(("plain", "enhanced")):
+
+            def said(done: int, n: int, part: int = part) -> None:
+                report((part + done / n) / 2, f"ranking: {done} of {n} queries")
+
+            found[part, rows] = query_precisions(asked, feature=feature, rule=rule, stop=stop, report=said)
+        self._precisions[choice, rule] = found[0], found[1]
+
+
+def rankable(
+    samples: Sequence[Sample], wanted: Sequence[str], table: EmbeddingTable | None
+) -> tuple[str, ...]:
+    """The modalities that can be ranked by, of those wanted.
+
+    Raises
+    ------
+    DataError
+        If there is no sample, or none with one of the modalities.
+    OptionError
+        If the table is not one of these samples.
+    """
+    there = {name for sample in samples for name in sample.images} if table is None else set(table.modalities)
+    found = tuple(name for name in wanted if name in there)
+    if not samples or not found:
+        raise DataError(
+            f"the retrieval view needs samples with {' or '.join(wanted) or 'a modality'}: got {len(samples)} samples "
+            f"with {', '.join(sorted(there)) or 'none'}; see mswin_viz.samples() and mswin_viz.embed()"
+        )
+    if table is not None and int(table.sample.max(initial=-1)) >= len(samples):
+        raise OptionError(
+            f"a table is of the samples it comes with: got {len(samples)} samples and a row of sample "
+            f"{int(table.sample.max())}; pass those that were embedded"
+        )
+    return found
