@@ -151,10 +151,12 @@ def test_embedding_shows_progress_and_stops(view: Lab) -> None:
     view.execute("view.table = None; view._samples = samples * 40")
     view.wait_idle()
     view.page.locator(RUN).click()
+    view.page.wait_for_function(  # the bar still stands where the run before left it
+        f"() => document.querySelector('{STATUS}').innerText.includes('embedding: ')"
+    )
     view.page.wait_for_function(
         "() => parseFloat(document.querySelector('.mswin-retrieval-work-progress .progress-bar').style.width) > 0"
     )
-    assert "embedding: " in view.page.locator(STATUS).inner_text()
     view.page.locator(STOP).click()
     view.page.wait_for_function(
         f"() => document.querySelector('{STATUS}').innerText.includes('stopped')", timeout=60000
