@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -188,9 +189,20 @@ def sentences_of_the_project() -> list[tuple[str, str]]:
     files = [path for path in [*files, *ROOT.glob("*.md")] if path.suffix in {".py", ".md", ".ipynb", ".mjs"}]
     found = []
     for path in files:
-        text = re.sub(r'["#*`\\\s]+', " ", path.read_text(encoding="utf-8").replace("\\n", " "))
-        found += [(path.name, sentence) for sentence in re.split(r"(?<=[.!?;])\s", text)]
+        for part in parts_of(path):
+            text = re.sub(r'["#*`\\\s]+', " ", part.replace("\\n", " "))
+            found += [(path.name, sentence) for sentence in re.split(r"(?<=[.!?;])\s", text)]
     return found
+
+
+def parts_of(path: Path) -> list[str]:
+    """The cells of a notebook with their text outputs, each by itself; the whole of any other file."""
+    if path.suffix != ".ipynb":
+        return [path.read_text(encoding="utf-8")]
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    said = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
+    return [cell.source for cell in cells] + said
 
 
 ALIGNED = re.compile(r"\b(disparity|procrustes|align\w*|halves|coupling|t-sne)\b", re.I)
