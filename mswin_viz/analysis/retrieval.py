@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.feature_spaces import unit_rows
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -195,14 +196,7 @@ def _checked(
             "retrieval needs features [n, D] and n pids and camids: got "
             f"{features.shape}, {pids.shape} and {camids.shape}"
         )
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
-    if len(bad):
-        raise ShapeError(
-            f"features must be finite and of some length, or they have no direction: got {len(bad)} that are "
-            f"not, the first in row {bad[0]}; leave those images out"
-        )
-    return features / lengths, pids, camids
+    return unit_rows(features, "image"), pids, camids
 
 
 def _indices(chosen: Sequence[int] | None, n_images: int, name: str) -> Int[np.ndarray, " chosen"]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from mswin_viz.errors import OptionError
-from mswin_viz.model.checkpoints import save_addon
+from mswin_viz.model.checkpoints import HOST_WINDOWS, write_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 
 __all__ = ["KEY_LAYOUTS", "write_addon"]
 
-_PREFIX = "BACKBONE.clip_multi_scale_extractor."
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
 """As the host model holds it, its last Linear named ``fusion.2``; the same with ``fusion.3`` (a Dropout lies
 between); the add-on's own keys alone."""
@@ -37,20 +34,8 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
     """
     if layout not in KEY_LAYOUTS:
         raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
-    if layout == "bare":
-        save_addon(addon, path)
-        return
-    last = "fusion.3." if layout == "host-dropout" else "fusion.2."
-    holder = _Named({_PREFIX + k.replace("fusion.2.", last): v for k, v in addon.state_dict().items()})
-    save_addon(holder, path)
-
-
-class _Named(torch.nn.Module):
-    """Tensors under names with dots, for `save_addon`."""
-
-    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
-        super().__init__()
-        self._tensors = tensors
-
-    def state_dict(self, *args: object, **options: object) -> dict[str, torch.Tensor]:
-        return dict(self._tensors)
+    state = addon.state_dict()
+    if layout != "bare":
+        last = "fusion.3." if layout == "host-dropout" else "fusion.2."
+        state = {HOST_WINDOWS + key.replace("fusion.2.", last): value for key, value in state.items()}
+    write_state(state, path)

@@ -29,6 +29,7 @@ __all__ = [
     "read_state_dict",
     "save_addon",
     "save_embedded",
+    "write_state",
 ]
 
 StateDict = dict[str, torch.Tensor]
@@ -149,10 +150,16 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     dtype
         To store, for example ``torch.float16``; None keeps the module's.
     """
+    write_state(_at_temperature_1(module), path, dtype=dtype)
+
+
+def write_state(
+    tensors: Mapping[str, torch.Tensor], path: str | Path, *, dtype: torch.dtype | None = None
+) -> None:
+    """Write tensors under their keys; `path` and `dtype` as for :func:`save_addon`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     state = {
-        key: value.detach().cpu().to(dtype or value.dtype).contiguous()
-        for key, value in _at_temperature_1(module).items()
+        key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()
     }
     if Path(path).suffix == ".safetensors":
         save_file(state, path)
