@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,8 @@ _PICTURE_ENDINGS = {
     ".jxl", ".jxr", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".svg", ".webp", ".xcf",
 }  # fmt: skip
 _JUNK = {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "#recycle"}
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"\d+")
+_WIDTH = 24  # digits that numbers are filled up to where names are compared
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Picture:
     path
         The file.
     parts
-        Names of the folders from the root of the search, its own name included, down to the file's folder.
+        Names of the folders from the root of the search, its own name included, down to the file's folder. They
+        begin further up where the search began inside a split or modality folder.
     """
 
     path: Path
@@ -75,20 +77,24 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural_key(name: str) -> tuple[str, str]:
     """A sort key under which ``frame_2`` comes before ``frame_10``."""
-    parts = _DIGITS.split(name.lower())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    return _DIGITS.sub(lambda digits: digits[0].zfill(_WIDTH), name.lower()), name
 
 
-def read_tree(root: Path) -> Tree:
+def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
     """List a folder and everything below it; no file is opened.
 
     Links to folders are followed, each folder once: a link into what is read anyway is passed over and counted,
     so that neither loops nor second copies arise.
+
+    Parameters
+    ----------
+    names
+        What the parts of every picture begin with; None for the folder's own name.
     """
     tree, seen = Tree(root), {_identity(root)}
-    folders, links = [(root, (root.resolve().name,))], []
+    folders, links = [(root, names or (root.resolve().name,))], []
     while folders or links:
         if not folders:  # links come last, so that none hides the folder that it leads to
             folders += _unseen(links, tree, seen)
@@ -101,14 +107,21 @@ def read_tree(root: Path) -> Tree:
         ]
         links += [(child, names) for child, names, linked in below if linked]
         folders += _unseen([(child, names) for child, names, linked in below if not linked], tree, seen)
-    tree.pictures.sort(key=_order)
+    tree.pictures = _in_order(tree.pictures)
     tree.others.sort()
     tree.problems.sort(key=lambda problem: (problem.kind, problem.path))
     return tree
 
 
-def _order(picture: Picture) -> tuple[list, tuple]:
-    return [natural_key(name) for name in picture.parts], natural_key(picture.path.name)
+def _in_order(pictures: list[Picture]) -> list[Picture]:
+    """Folder by folder, in natural order."""
+    folders: dict[tuple[str, ...], list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        folders[picture.parts].append(picture)
+    ordered = sorted(folders, key=lambda parts: [natural_key(name) for name in parts])
+    return [
+        one for parts in ordered for one in sorted(folders[parts], key=lambda one: natural_key(one.path.name))
+    ]
 
 
 def _unseen(

@@ -20,6 +20,7 @@ from mswin_viz.data.modalities import AMBIGUOUS, Contents, contents, modality_wo
 from mswin_viz.data.reading import Found
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
+from mswin_viz.data.splits import split_level
 from mswin_viz.errors import DataError
 
 __all__ = ["SETS", "Layout", "read_folder", "read_picture"]
@@ -81,7 +82,8 @@ def read_folder(root: Path, layout: str) -> DataReport:
         If nothing can be used, the layout asked for is not there, or more than one data set is.
     """
     table = root if root.is_file() else root / manifest.NAME
-    below = contents(read_tree(root if root.is_dir() else root.parent))
+    folder = root if root.is_dir() else root.parent
+    below = contents(read_tree(folder, _names(folder)))
     if table.is_file() and layout in ("auto", "manifest"):
         name, found = "manifest", manifest.read(table)
         if root.is_file():
@@ -90,6 +92,19 @@ def read_folder(root: Path, layout: str) -> DataReport:
         name, found = _recognised(below, layout)
     _account(below, found, name)
     return _report(root, name, found, below.tree.left_out + _left_out(below, found))
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """The folder's name, after those above it where these are a split, a modality or an identity of one data set."""
+    above = folder.resolve().parts[-3:]
+    first = len(above) - 1
+    for at in range(len(above) - 1, -1, -1):
+        says = modality_word(above[at])[0] or split_level((above[at],))[1]
+        if says:
+            first = at
+        elif not above[at].isdecimal():
+            break
+    return above[first:]
 
 
 def read_picture(path: Path) -> DataReport:
@@ -199,7 +214,7 @@ def _account(below: Contents, found: Found, name: str) -> None:
             found.passed["picture outside the data set's folder"].append(picture.path)
     for (kind, folder), count in by_folder.items():
         why = f"{folder.resolve().name} {_UNCLEAR}" if kind == "modality not known" else f"not read as {name}"
-        found.problems.append(Problem(kind, folder, f"{count:,} pictures left out; {why}"))
+        found.problems.append(Problem(kind, folder, f"{count:,} left out; {why}"))
 
 
 def _top(picture: Picture, base: tuple[str, ...]) -> Path:

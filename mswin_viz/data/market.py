@@ -63,8 +63,8 @@ class Style:
         background = sum(sample.pid == DISTRACTOR for sample in found.samples)
         if background:
             found.notes.append(
-                f"{background:,} background pictures (identity 0000) stay in the gallery as identity -1, which "
-                "matches nobody"
+                "background pictures (identity 0000) stay in the gallery as identity -1, which matches nobody: "
+                f"{background:,}"
             )
         return found
 

@@ -194,8 +194,9 @@ def _meaning(parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...], int]:
 def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
     groups: dict[tuple[tuple[str, ...], str], list[_Placed]] = defaultdict(list)
     folders: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    folded = {one.place: tuple(name.casefold() for name in one.place) for one in placed}
     for one in placed:
-        place = tuple(name.casefold() for name in one.place)
+        place = folded[one.place]
         groups[place, one.picture.path.stem].append(one)
         folders[place].setdefault(one.modality, one.picture.path.parent)
     present = {one.modality for one in placed}
@@ -203,15 +204,13 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
     expected = MODALITIES if paired else ()
     shots, problems = [], []
     for (place, stem), group in groups.items():
-        for files, clash in _without_clashes(group):
-            absent = {
-                name: _where(name, next(iter(files.values())), folders[place])
-                for name in expected
-                if name not in files
-            }
+        for files, clashes in _without_clashes(group):
+            beside = next(iter(files.values()))
+            lacking = [] if clashes else [name for name in expected if name not in files]
+            absent = {name: _where(name, beside, folders[place]) for name in lacking}
             own = {name: files[name].picture.path for name in MODALITIES if name in files}
             shots.append(Shot(group[0].place, stem, own, absent))
-            problems += clash
+            problems += clashes
     if len(present) > 1 and not paired:
         problems.append(_unpaired(placed))
     return shots, problems

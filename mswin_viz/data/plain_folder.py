@@ -20,7 +20,7 @@ _NAMES = re.compile(
 _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+", re.IGNORECASE)
 
 _LETTERS = "rnt"  # what RGB, NI and TI are called in some code
-_RENAME = "rename it to NI or TI"
+_RENAME = "rename it to RGB, NI or TI"
 
 
 def read(contents: Contents, *, unclear: bool = False) -> Found:
@@ -37,10 +37,11 @@ def read(contents: Contents, *, unclear: bool = False) -> Found:
         found.problems += missing_modalities(shot)
     rest: Sequence[Picture] = [*contents.plain, *(contents.unclear if unclear else ())]
     found.samples += [Sample(-1, -1, {"RGB": picture.path}) for picture in rest]
-    files = [next(iter(sample.images.values())) for sample in found.samples]
+    named = [(shot.place[1:], shot.stem) for shot in contents.shots]
+    named += [(picture.parts[1:], picture.path.stem) for picture in rest]
     if unclear:
         found.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
-    found.problems += [*_like_identities(contents.tree.root, files), *_like_modalities(contents.plain)]
+    found.problems += [*_like_identities(contents.tree.root, named), *_like_modalities(contents.plain)]
     return found
 
 
@@ -70,15 +71,11 @@ def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:
     ]
 
 
-def _like_identities(root: Path, files: Sequence[Path]) -> list[Problem]:
+def _like_identities(root: Path, named: Sequence[tuple[tuple[str, ...], str]]) -> list[Problem]:
     """A problem if most names, or most folders, look like identities, which this reader does not read."""
-    named = [path.name for path in files if _NAMES.match(path.stem)]
-    folders = [
-        path.parent.name for path in files if path.parent != root and _FOLDERS.fullmatch(path.parent.name)
-    ]
-    example = (
-        named[0] if 2 * len(named) > len(files) else folders[0] if 2 * len(folders) > len(files) else None
-    )
+    names = [stem for _, stem in named if _NAMES.match(stem)]
+    folders = [place[-1] for place, _ in named if place and _FOLDERS.fullmatch(place[-1])]
+    example = next((like[0] for like in (names, folders) if 2 * len(like) > len(named)), None)
     if example is None:
         return []
     detail = (

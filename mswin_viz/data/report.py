@@ -103,7 +103,7 @@ def tables(report: DataReport, *, most: int | None = MOST_PATHS) -> list[Rendera
     found += [Text(f"Note: {note}.") for note in report.notes]
     if report.left_out:
         said = "; ".join(f"{count:,} x {what}" for what, count in report.left_out.items())
-        found.append(Text(f"Left out, and no fault: {said}."))
+        found.append(Text(f"Left out, not counted as problems: {said}."))
     found.append(Text(_summary(report)))
     return found
 
@@ -124,7 +124,7 @@ def _splits(report: DataReport) -> Table:
         "samples",
         *MODALITIES,
         "with all 3",
-        "of nobody known",
+        "unknown",
         "cameras",
         "scenes",
     ):
@@ -163,7 +163,7 @@ def _published_words(report: DataReport) -> str:
         return f"The counts of {report.layout} match those its authors published."
     return (
         f"The counts differ from those published for {report.layout}: this is a part of the set, a copy that is "
-        "not whole, or a set of one's own in its layout."
+        "not whole, or another set in its layout."
     )
 
 

@@ -19,20 +19,26 @@ SHAPE = "sub-folders {train,query,test}/<id>/{vis,ni,th} and names vC..., or PPP
 _CAMERA = re.compile(r"(?<![a-z])v(\d)(?!\d)", re.IGNORECASE)
 _SCENE = re.compile(r"(?<![a-z])s(\d{3})(?!\d)", re.IGNORECASE)
 _FLAT = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d)", re.IGNORECASE)
+_SPELLED = {"vis", "th"}
 _SPLITS = {"train", "query", "test", "gallery"}
 
 
 def read(contents: Contents) -> Found | None:
     """Samples; the identity is the number of the folder, or stands in the name where there is no such folder."""
     found = read_shots(contents.shots, _named, "vC... for the camera")
-    flat = [
+    return _flat(contents) if found is None else found
+
+
+def _flat(contents: Contents) -> Found | None:
+    """Samples of a copy without identity folders, told from RGBNT201 by its query and the names of its folders."""
+    own = [
         shot
         for shot in contents.shots
-        if {path.parent.name.lower() for path in shot.files.values()} & {"vis", "th"}
+        if {path.parent.name.lower() for path in shot.files.values()} & _SPELLED
     ]
-    if found is None and "query" in {split for _, split in splits_of({shot.place for shot in flat}).values()}:
-        return read_shots(flat, _named_flat, "PPPPPP_camC_...")
-    return found
+    if "query" not in {split for _, split in splits_of({shot.place for shot in own}).values()}:
+        return None
+    return read_shots(own, _named_flat, "PPPPPP_camC_...")
 
 
 def _named(shot: Shot, split: str | None) -> Named | None:
