@@ -48,7 +48,9 @@ class Style:
     def read(self, contents: Contents) -> Found | None:
         """Samples of the split folders; what the authors leave out is counted, and companions are passed over."""
         pattern = re.compile(self.pattern, re.IGNORECASE)
-        shots = contents.shots if self.modalities else alone(contents.plain)
+        companions = [one for one in contents.plain if one.parts[-1].lower() in _COMPANIONS]
+        own = [one for one in contents.plain if one.parts[-1].lower() not in _COMPANIONS]
+        shots = contents.shots if self.modalities else alone(own)
         found = read_shots(
             shots,
             lambda shot, split: self._named(shot, split, pattern),
@@ -57,9 +59,8 @@ class Style:
         )
         if found is None:
             return None
-        for picture in contents.plain:
-            if picture.parts[-1].lower() in _COMPANIONS:
-                found.passed[f"picture of {picture.parts[-1]}"].append(picture.path)
+        for picture in companions:
+            found.passed[f"picture of {picture.parts[-1]}"].append(picture.path)
         background = sum(sample.pid == DISTRACTOR for sample in found.samples)
         if background:
             found.notes.append(
