@@ -26,6 +26,10 @@ from mswin_viz.errors import DataError
 __all__ = ["SETS", "Layout", "read_folder", "read_picture"]
 
 
+def _always(below: Contents) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Layout:
     """A layout that is known.
@@ -41,7 +45,9 @@ class Layout:
     general
         Whether it is tried only where no other layout fits.
     paired
-        Whether pictures of several modalities belong together; if not, nobody is told that they do not.
+        Whether pictures of several modalities belong together; if not, it is no problem that none do.
+    surely
+        Whether a folder that can be read is recognised as this layout without being asked for.
     """
 
     read: Callable[[Contents], Found | None]
@@ -49,6 +55,7 @@ class Layout:
     published: Callable[[], Mapping[str, tuple[int, int]]] = dict
     general: bool = False
     paired: bool = True
+    surely: Callable[[Contents], bool] = _always
 
 
 def _styled(style: market.Style, *, general: bool = False) -> Layout:
@@ -65,7 +72,9 @@ SETS = {
     "dukemtmc": _styled(market.DUKEMTMC),
     "msmt17": Layout(msmt17.read, msmt17.SHAPE, lambda: msmt17.PUBLISHED),
     "veri776": _styled(market.VERI776),
-    "sysu_mm01": Layout(both.read_sysu, both.SYSU_SHAPE, lambda: both.SYSU_PUBLISHED, paired=False),
+    "sysu_mm01": Layout(
+        both.read_sysu, both.SYSU_SHAPE, lambda: both.SYSU_PUBLISHED, paired=False, surely=both.is_surely_sysu
+    ),
     "regdb": Layout(both.read_regdb, both.REGDB_SHAPE, paired=False),
     "market_style": _styled(market.MARKET_STYLE, general=True),
 }
@@ -81,6 +90,8 @@ def read_folder(root: Path, layout: str) -> DataReport:
     DataError
         If nothing can be used, the layout asked for is not there, or more than one data set is.
     """
+    if root.is_file() and layout not in ("auto", "manifest"):
+        raise DataError(f"the {layout} layout is one of folders: got the table {root}; point to a folder")
     table = root if root.is_file() else root / manifest.NAME
     folder = root if root.is_dir() else root.parent
     below = contents(read_tree(folder, _names(folder)))
@@ -145,7 +156,11 @@ def _recognised(below: Contents, layout: str) -> tuple[str, Found]:
             )
         return layout, _captioned(below, found)
     for general in (False, True):
-        known = {name: kind.read(below) for name, kind in SETS.items() if kind.general == general}
+        known = {
+            name: kind.read(below)
+            for name, kind in SETS.items()
+            if kind.general == general and kind.surely(below)
+        }
         known = _apart({name: found for name, found in known.items() if found is not None})
         if len(known) > 1:
             raise DataError(

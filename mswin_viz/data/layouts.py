@@ -53,7 +53,7 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
         counted = ", ".join(f"{count} x {kind}" for kind, count in report.counts.items())
         first = report.problems[0]
         warnings.warn(
-            f"{report.root} has files that cannot be used as they are ({counted}; first: {first.path}: "
+            f"not everything in {report.root} can be used as it is ({counted}; first: {first.path}: "
             f"{first.detail}): print(mswin_viz.scan(...)) or `mswin-viz doctor --data {report.root}` lists them",
             stacklevel=2,
         )
@@ -70,7 +70,7 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     if split not in (*SPLITS, None):
         raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
     folder = _shipped() if root is None else Path(root).expanduser()
-    if not folder.exists():
+    if not (folder.is_dir() or folder.is_file()):
         raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
     table = folder / manifest.NAME if folder.is_dir() else folder
     if layout == "manifest" and not table.is_file():

@@ -33,7 +33,7 @@ def read(path: Path) -> Found:
         has = ", ".join(map(repr, (*table.columns, *table.unused))) or "no columns"
         raise DataError(
             f"a manifest has a column of paths for at least one of {', '.join(MODALITIES)}: {path} has "
-            f"{has}; rename or add one (understood: {', '.join(COLUMNS)})"
+            f"{has}; rename or add one (understood: {', '.join(COLUMNS)}), or choose another layout with layout="
         )
     seen: dict[Path, int] = {}
     for row in table.rows:

@@ -136,12 +136,11 @@ def modality_of(name: str) -> str | None:
     return word if word in MODALITIES and not rest else None
 
 
-def mentions_infrared(name: str) -> bool:
-    """Whether a part of a name could stand for infrared light."""
-    return any(
-        _MEANING.get(token.lower()) not in (None, "RGB") and token.lower() != "near"
-        for token in _TOKENS.findall(name)
-    )
+def mentions_infrared(name: str, *, certain: bool = False) -> bool:
+    """Whether a part of a name could stand for infrared light; with ``certain``, for nothing else."""
+    tokens = {token.lower() for token in _TOKENS.findall(name)}
+    words = {token for token in tokens if _MEANING.get(token) not in (None, "RGB")} - {"near"}
+    return bool(words - _PLAIN_IN_PAIRS if certain else words)
 
 
 @dataclass(frozen=True)
@@ -184,10 +183,8 @@ def _meaning(parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...], int]:
             return AMBIGUOUS, parts, 0
         at = clear[-1]
         modality = words[at][0]
-    place = []
-    for name, (word, rest) in zip(parts, words, strict=True):
-        same = word in (modality, AMBIGUOUS)
-        place += [name] if not same else [rest] if rest else []
+    place = [name if word is None else rest for name, (word, rest) in zip(parts, words, strict=True)]
+    place = [name for name in place if name]
     return modality, tuple(place), len(parts) - at
 
 

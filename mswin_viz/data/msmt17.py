@@ -12,7 +12,7 @@ from pathlib import Path
 from mswin_viz.data.files import Picture
 from mswin_viz.data.lists import read_lines
 from mswin_viz.data.modalities import Contents, Shot
-from mswin_viz.data.reading import Found, Named, alone, read_shots
+from mswin_viz.data.reading import Found, Named, alone, read_shots, refuse_two
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import split_level
 
@@ -83,6 +83,7 @@ def _from_lists(contents: Contents, tables: list[Path]) -> Found | None:
             )
     if not found.samples:
         return None
+    refuse_two(table.parent for table in tables)
     found.passed["picture that no list names"] = [path for path in pictures if path not in used]
     found.base = next(iter(used.values())).parts[:-2]
     return found

@@ -49,15 +49,16 @@ def _like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
     """A problem for each folder whose name speaks of infrared light though its pictures are taken as RGB."""
     folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
     letters = {name.lower() for name in folders.values()} & set(_LETTERS)
-    return [
-        Problem(
-            "modality not used",
-            folder,
-            f"{name} looks like a modality; its pictures are loaded as RGB: {_RENAME}",
-        )
+    found = [
+        Problem("modality not used", folder, f"{name} looks like a modality; loaded as RGB: {_RENAME}")
         for folder, name in folders.items()
         if mentions_infrared(name) or (len(letters) > 1 and name.lower() in letters)
     ]
+    named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)]
+    if named:
+        detail = f"{len(named):,} file names speak of infrared light; loaded as RGB: put each modality into a folder RGB, NI or TI"
+        found.append(Problem("modality not used", named[0], detail))
+    return found
 
 
 def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:

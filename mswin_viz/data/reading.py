@@ -13,7 +13,17 @@ from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import splits_of
 from mswin_viz.errors import DataError
 
-__all__ = ["DISTRACTOR", "JUNK", "Found", "Named", "alone", "common", "missing_modalities", "read_shots"]
+__all__ = [
+    "DISTRACTOR",
+    "JUNK",
+    "Found",
+    "Named",
+    "alone",
+    "common",
+    "missing_modalities",
+    "read_shots",
+    "refuse_two",
+]
 
 JUNK = "junk"
 """What a name's reader returns for pictures that the authors of a set leave out."""
@@ -128,7 +138,17 @@ def _of_one_set(own: set[_Home]) -> set[_Home]:
                 f"a folder must hold one data set: got the {split} split in {'/'.join(outer)} and in "
                 f"{'/'.join(home)}; point to one of them"
             )
-    return {(home, split) for home, split in own if split is None or kept[split] == home}
+    named = {(home, split) for home, split in own if split is not None and kept[split] == home}
+    return named or own  # what lies in no split folder beside those that do is no part of the set
+
+
+def refuse_two(homes: Iterable[Path]) -> None:
+    """Raise `DataError` if a data set begins in more than one folder."""
+    found = sorted(set(homes))
+    if len(found) > 1:
+        raise DataError(
+            f"a folder must hold one data set: got one in {' and one in '.join(map(str, found))}; point to one of them"
+        )
 
 
 def common(homes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -100,10 +100,10 @@ def tables(report: DataReport, *, most: int | None = MOST_PATHS) -> list[Rendera
         found += [_published(report), Text(_published_words(report))]
     if report.problems:
         found.append(_problems(report, most))
-    found += [Text(f"Note: {note}.") for note in report.notes]
+    found += [Text(_escaped(f"Note: {note}.")) for note in report.notes]
     if report.left_out:
         said = "; ".join(f"{count:,} x {what}" for what, count in report.left_out.items())
-        found.append(Text(f"Left out, not counted as problems: {said}."))
+        found.append(Text(_escaped(f"Left out, not counted as problems: {said}.")))
     found.append(Text(_summary(report)))
     return found
 
@@ -117,7 +117,9 @@ def as_text(report: DataReport, *, width: int = 110) -> str:
 
 
 def _splits(report: DataReport) -> Table:
-    table = Table(title=f"{report.layout}: {report.root}", title_justify="left", title_style="bold")
+    table = Table(
+        title=Text(_escaped(f"{report.layout}: {report.root}")), title_justify="left", title_style="bold"
+    )
     table.add_column("split")
     for heading in (
         "identities",
@@ -192,11 +194,16 @@ def _problems(report: DataReport, most: int | None) -> Table:
 def _place(problem: Problem, report: DataReport) -> Text:
     """The file, relative to the data set where it lies inside."""
     inside = problem.path.is_relative_to(report.root) and problem.path != report.root
-    return Text(str(problem.path.relative_to(report.root) if inside else problem.path))
+    return Text(_escaped(str(problem.path.relative_to(report.root) if inside else problem.path)))
 
 
 def _said(problem: Problem, report: DataReport) -> Text:
-    return Text(problem.detail.replace(f"{report.root}/", ""))
+    return Text(_escaped(problem.detail.replace(f"{report.root}/", "")))
+
+
+def _escaped(words: str) -> str:
+    """Words that can be printed, though a file name in them may not be valid UTF-8."""
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _summary(report: DataReport) -> str:

@@ -13,16 +13,17 @@ from pathlib import Path
 from mswin_viz.data.files import Picture
 from mswin_viz.data.lists import numbers, read_lines
 from mswin_viz.data.modalities import Contents
-from mswin_viz.data.reading import Found, common
+from mswin_viz.data.reading import Found, common, refuse_two
 from mswin_viz.data.sample import Problem, Sample
 
-__all__ = ["REGDB_SHAPE", "SYSU_PUBLISHED", "SYSU_SHAPE", "read_regdb", "read_sysu"]
+__all__ = ["REGDB_SHAPE", "SYSU_PUBLISHED", "SYSU_SHAPE", "is_surely_sysu", "read_regdb", "read_sysu"]
 
 SYSU_SHAPE = "sub-folders {cam1,...,cam6}/<id>"
 SYSU_PUBLISHED = {"train": (395, 34167), "query": (96, 3803), "gallery": (96, 6775)}
 """Split -> identities and samples; the training split with the validation part, the gallery with all visible images."""
 REGDB_SHAPE = "lists idx/{train,test}_{visible,thermal}_N.txt beside the folders Visible and Thermal"
 _CAMERA = re.compile(r"cam([1-6])", re.IGNORECASE)
+_CAMERAS = tuple(f"cam{number}" for number in range(1, 7))
 _INFRARED = (3, 6)
 _IDS = {"train_id.txt": "train", "val_id.txt": "train", "test_id.txt": "test"}
 _INDEX = re.compile(r"(?P<part>train|test)_(?P<kind>visible|thermal)_(?P<trial>\d+)\.txt", re.IGNORECASE)
@@ -30,7 +31,10 @@ _SYSU_NOTE = (
     "the infrared images of test identities are the queries, all visible ones the gallery; the published protocol "
     "draws one visible image for each identity and camera, ten times, and leaves out camera 2 for queries of camera 3"
 )
-_NO_IDS = "exp/train_id.txt, val_id.txt and test_id.txt are not there: the splits are not known"
+_NO_IDS = (
+    "exp/train_id.txt, val_id.txt and test_id.txt are not there: the splits are not known; cameras 3 and 6 are taken "
+    "as near infrared"
+)
 
 
 def read_sysu(contents: Contents) -> Found | None:
@@ -42,6 +46,8 @@ def read_sysu(contents: Contents) -> Found | None:
     splits = {pid: _IDS[path.name.lower()] for path in tables for pid in numbers(path)}
     found = Found(notes=[_SYSU_NOTE if splits else _NO_IDS], tables=tables)
     found.base = common(picture.parts[:-2] for picture in own)
+    for camera in _CAMERAS:
+        refuse_two(one.path.parents[2] for one in own if one.parts[-2].lower() == camera)
     for picture in own:
         pid, camid = int(picture.parts[-1]), int(_CAMERA.fullmatch(picture.parts[-2])[1])
         infrared, split = camid in _INFRARED, splits.get(pid)
@@ -52,6 +58,15 @@ def read_sysu(contents: Contents) -> Found | None:
             split = "query" if infrared else "gallery"
         found.samples.append(Sample(pid, camid, {"NI" if infrared else "RGB": picture.path}, split=split))
     return found
+
+
+def is_surely_sysu(contents: Contents) -> bool:
+    """Whether camera folders are those of SYSU-MM01: by its lists, its name, or all six of them and no other."""
+    if any(path.name.lower() in _IDS for path in contents.tree.others):
+        return True
+    above = {picture.parts[:-1] for picture in contents.tree.pictures if len(picture.parts) > 1}
+    cameras = {parts[-1].lower() for parts in above if parts[-1].lower().startswith("cam")}
+    return any("sysu" in name.lower() for parts in above for name in parts) or cameras == set(_CAMERAS)
 
 
 def _is_sysu(picture: Picture) -> bool:
@@ -85,6 +100,7 @@ def read_regdb(contents: Contents) -> Found | None:
     ]
     if not found.samples:
         return None
+    refuse_two(path.parent for path, _, _ in trials[trial])
     taken = {picture.path for picture in used}
     found.passed["picture that no list names"] = [path for path in pictures if path not in taken]
     found.base = common(picture.parts[:-2] for picture in used)

@@ -310,3 +310,34 @@ def test_ten_thousand_files_are_listed_without_opening_any(tmp_path: Path, monke
         (folder / f"{number:06d}_cam1_0_00.jpg").touch()
     monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("a file was opened"))
     assert len(mv.samples(tmp_path)) == 10_000
+
+
+def test_names_that_are_not_utf8_can_be_printed(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    root = grow(tmp_path / "set", "a.jpg")
+    (root / name).write_bytes(b"no picture")
+    text = str(mv.verify(mv.scan(root), progress=False))
+    assert "caf\\udce9.jpg" in text
+    assert text.encode("utf-8")
+
+
+def test_brackets_in_a_path_are_printed_as_they_are(tmp_path: Path) -> None:
+    assert "my [red] set" in " ".join(str(mv.scan(grow(tmp_path / "my [red] set", "a.jpg"))).split())
+
+
+def test_a_table_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("RGB\n", encoding="utf-8")
+    with pytest.raises(DataError, match="the folder layout is one of folders: got the table"):
+        mv.samples(tmp_path / "t.csv", "folder")
+
+
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    root = grow(tmp_path / "set", "notes.txt")
+    with pytest.raises(DataError, match=r"a picture that Pillow can open: .*notes\.txt is none"):
+        mv.samples(root / "notes.txt")
+
+
+def test_a_picture_without_an_ending_can_be_pointed_to(tmp_path: Path) -> None:
+    root = grow(tmp_path / "set", "a.jpg")
+    (root / "a.jpg").rename(root / "upload")
+    assert len(mv.samples(root / "upload")) == 1

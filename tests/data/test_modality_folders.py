@@ -209,3 +209,16 @@ def test_the_place_of_a_missing_file_is_spelled_as_its_folder_is(tmp_path: Path)
     )
     missing = {problem.path.relative_to(root).as_posix() for problem in mv.scan(root).problems}
     assert missing == {f"test/thermal/{NAME}", "test/vis/000300_cam1_0.jpg", "test/nir/000300_cam1_0.jpg"}
+
+
+@pytest.mark.parametrize("around", ["RGB", "visible", "thermal", "infrared"])
+def test_a_modality_that_names_the_whole_set_does_not_tear_shots_apart(tmp_path: Path, around: str) -> None:
+    root = grow(tmp_path / "data", *each(("RGB", "NI", "TI"), f"{around}/RGBNT201/test/{{m}}/{NAME}"))
+    (sample,) = mv.samples(root)
+    assert (said(sample), set(sample.images)) == ((258, 3, "test"), {"RGB", "NI", "TI"})
+
+
+def test_infrared_in_file_names_of_one_folder_is_named(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "a_rgb.jpg", "a_nir.jpg", "a_tir.jpg")
+    with pytest.warns(UserWarning, match="2 file names speak of infrared light; loaded as RGB"):
+        assert len(mv.samples(root)) == 3

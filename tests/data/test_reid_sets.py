@@ -307,7 +307,7 @@ def test_sysu_mm01_sees_infrared_in_two_cameras_and_queries_with_it(tmp_path: Pa
 
 
 def test_sysu_mm01_without_its_lists_has_no_splits_and_says_so(tmp_path: Path) -> None:
-    root = grow(tmp_path / "set", *(f"cam{camera}/0001/0001.jpg" for camera in (1, 3)))
+    root = grow(tmp_path / "SYSU-MM01", *(f"cam{camera}/0001/0001.jpg" for camera in (1, 3)))
     report = mv.scan(root)
     assert [said(sample) for sample in report.samples] == [(1, 1, None), (1, 3, None)]
     assert "the splits are not known" in report.notes[0]
@@ -392,3 +392,33 @@ def test_order_is_natural_in_every_folder(tmp_path: Path) -> None:
         "t2/10.jpg",
         "t10/2.jpg",
     ]
+
+
+def test_camera_folders_of_another_set_are_not_taken_for_sysu_mm01(tmp_path: Path) -> None:
+    root = grow(tmp_path / "mine", *(f"cam{camera}/0001/0001.jpg" for camera in (1, 3, 7)))
+    report = mv.scan(root)
+    assert (report.layout, {tuple(sample.images) for sample in report.samples}) == ("folder", {("RGB",)})
+    assert report.counts == {"identities not read": 1}
+    assert [said(sample) for sample in mv.scan(root, "sysu_mm01").samples] == [(1, 1, None), (1, 3, None)]
+
+
+def test_two_copies_of_sets_with_lists_are_refused(tmp_path: Path) -> None:
+    for copy in ("a", "b"):
+        msmt17(tmp_path / "msmt" / copy)
+        sysu(tmp_path / "sysu" / copy)
+        regdb(tmp_path / "regdb" / copy)
+    for name in ("msmt", "sysu", "regdb"):
+        with pytest.raises(DataError, match=r"must hold one data set: got one in .* and one in"):
+            mv.samples(tmp_path / name)
+
+
+def test_a_backup_of_a_split_is_no_part_of_the_set(tmp_path: Path) -> None:
+    names = each(("RGB", "NI", "TI"), "test/{m}/000258_cam3_0.jpg", "old_test/{m}/000258_cam3_0.jpg")
+    report = mv.scan(grow(tmp_path / "set", *names))
+    assert (len(report.samples), report.counts) == (1, {"outside the layout": 1})
+
+
+def test_market1501_beside_another_set_is_refused_by_name(tmp_path: Path) -> None:
+    names = [*(f"a/{name}" for name in MARKET), *(f"b/{name}" for name in SETS["rgbnt201"][0])]
+    with pytest.raises(DataError, match="must hold one data set: got rgbnt201 and market1501; point to one"):
+        mv.samples(grow(tmp_path / "set", *names))
