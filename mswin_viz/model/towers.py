@@ -81,6 +81,8 @@ class Tower:
         The host model's configuration, where one was given.
     neck
         The host's BatchNorm behind the CLS feature, where its retrieval uses it.
+    thermal_range
+        Values of images of more than 8 bits that become black and white; None for percentiles of each image.
     """
 
     clip: open_clip.CLIP
@@ -100,6 +102,7 @@ class Tower:
     report: LoadReport | None = None
     config: HostConfig | None = None
     neck: torch.nn.BatchNorm1d | None = None
+    thermal_range: tuple[float, float] | None = None
 
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
