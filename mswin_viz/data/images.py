@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -18,7 +18,20 @@ from mswin_viz.data.deep_images import DeepRange, Levels, eight_bit, levels_of_c
 from mswin_viz.data.image_arrays import is_array, pixels_of
 from mswin_viz.errors import ImageError, ImageFileError
 
-__all__ = ["MODALITIES", "Crop", "ImageSource", "Opened", "open_image", "opened", "readable", "source_name"]
+if TYPE_CHECKING:
+    from jaxtyping import Num
+
+__all__ = [
+    "MODALITIES",
+    "Crop",
+    "ImageSource",
+    "Opened",
+    "deep_values",
+    "open_image",
+    "opened",
+    "readable",
+    "source_name",
+]
 
 MODALITIES = ("RGB", "NI", "TI")
 """Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
@@ -115,15 +128,24 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
 
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
     """:func:`open_image`, with what became of values of more than 8 bits."""
-    name, part = source_name(source), _part(source)
-    if is_array(source):
-        return _of_array(pixels_of(source, has_range=deep_range is not None), name, deep_range)
-    upright, is_deep_colour = _upright(part.path if part else source)
-    image = _cut(upright, part) if part else upright
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _of_deep(np.asarray(image), name, deep_range)
-    shown = _as_rgb(image)
-    return Opened(shown, levels_of_colour(np.asarray(shown)) if is_deep_colour else None)
+    raw, is_deep_colour = _raw(source, has_range=deep_range is not None)
+    if isinstance(raw, np.ndarray):
+        shown, levels = eight_bit(raw, source_name(source), deep_range)
+        return Opened(Image.fromarray(shown).convert("RGB"), levels)
+    image = _as_rgb(raw)
+    return Opened(image, levels_of_colour(np.asarray(image)) if is_deep_colour else None)
+
+
+def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] | None:
+    """An image's own values where it has more than 8 bits, upright; None where it has 8.
+
+    Raises
+    ------
+    ImageFileError, ImageError
+        As :func:`open_image`.
+    """
+    raw, _ = _raw(source, has_range=True)
+    return raw if isinstance(raw, np.ndarray) else None
 
 
 def readable(sources: Iterable[ImageSource]) -> tuple[list[ImageSource], list[str]]:
@@ -151,6 +173,18 @@ def source_name(source: ImageSource) -> str:
         return str(getattr(source, "filename", "") or "the PIL image")
     name = getattr(source, "name", "")
     return name if isinstance(name, str) and name else f"the {type(source).__name__} given"
+
+
+def _raw(source: ImageSource, *, has_range: bool) -> tuple[Image.Image | np.ndarray, bool]:
+    """A picture of 8 bits, or the values of one of more; and whether Pillow dropped the lower bits of its colours."""
+    if is_array(source):
+        pixels = pixels_of(source, has_range=has_range)
+        is_8_bit = pixels.dtype == np.uint8
+        return (Image.fromarray(np.ascontiguousarray(pixels)) if is_8_bit else pixels), False
+    part = _part(source)
+    upright, is_deep_colour = _upright(part.path if part else source)
+    image = _cut(upright, part) if part else upright
+    return (np.asarray(image) if image.mode[0] in "FI" else image), is_deep_colour
 
 
 def _part(source: object) -> Crop | None:
@@ -222,8 +256,9 @@ def _loaded(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
         raise _file_error(name, problem) from problem
     if upright.mode == "I" and stored and stored[0][0].startswith("ppm"):
         return _counts_of_pgm(upright, stored[0][2]), False
-    is_colour = upright.mode != "F" and not upright.mode.startswith("I")
-    return upright, is_colour and any(";16" in mode and not mode.startswith("BGR;") for _, mode, _ in stored)
+    return upright, upright.mode[0] not in "FI" and any(
+        ";16" in mode and not mode.startswith("BGR;") for _, mode, _ in stored
+    )
 
 
 def _storage(tile: tuple[Any, ...]) -> tuple[str, str, Any]:
@@ -247,17 +282,6 @@ def _file_error(name: str, problem: Exception) -> Exception:
     return ImageFileError(
         f"an image file must exist and be whole: {name} cannot be read ({reason}); replace it or leave it out"
     )
-
-
-def _of_array(pixels: np.ndarray, name: str, deep_range: DeepRange | None) -> Opened:
-    if pixels.dtype != np.uint8:
-        return _of_deep(pixels, name, deep_range)
-    return Opened(_as_rgb(Image.fromarray(np.ascontiguousarray(pixels))), None)
-
-
-def _of_deep(values: np.ndarray, name: str, deep_range: DeepRange | None) -> Opened:
-    shown, levels = eight_bit(values, name, deep_range)
-    return Opened(Image.fromarray(shown).convert("RGB"), levels)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -55,7 +55,8 @@ def load_model(
     thermal_range
         Of images of more than 8 bits, whatever their modality: the values that become black and white, in the
         units of the files, ``(29315, 30815)`` for 20 to 35 degrees in centikelvin. None stretches each image from
-        its own 1st to 99th percentile, so that temperatures of different images do not compare.
+        its own 1st to 99th percentile, so that temperatures of different images do not compare;
+        :func:`mswin_viz.thermal_range` finds the range of a data set.
 
     Raises
     ------
