@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from mswin_viz.data.deep_images import rule_words
 from mswin_viz.data.image_lists import Images, listed_images
-from mswin_viz.data.images import ImageSource, opened, source_name
-from mswin_viz.data.picture_facts import PictureFacts, picture_notes, say
+from mswin_viz.data.images import ImageSource
+from mswin_viz.data.picture_facts import PictureFacts, say
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addons import Addon
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
+from mswin_viz.model.preprocessing import fitted, normalised, notes_on, resizing_words
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower
@@ -84,7 +84,7 @@ class Model:
             "weights": self.tower.weights,
             "add-on": self.addon_origin,
             "activation": self.tower.activation,
-            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {self._resizing}",
+            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {resizing_words(self.tower)}",
             "positions": self.tower.positions,
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
             "deep images": f"more than 8 bits: {rule_words(self.tower.thermal_range)}",
@@ -117,19 +117,11 @@ class Model:
 
     def displayed_with_facts(self, source: ImageSource) -> tuple[Image.Image, PictureFacts]:
         """:meth:`displayed`, and what :meth:`picture_notes` needs to know of the picture as it was."""
-        image, levels = opened(source, deep_range=self.tower.thermal_range)
-        facts = PictureFacts(source_name(source), image.size, levels)
-        height, width = self.image_size
-        mode = v2.InterpolationMode(self.tower.native_resize or "bilinear")
-        if self._stretches:
-            return v2.functional.resize(image, [height, width], mode), facts
-        resized = v2.functional.resize(image, min(height, width), mode)
-        return v2.functional.center_crop(resized, [height, width]), facts
+        return fitted(self.tower, source)
 
     def picture_notes(self, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
         """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels."""
-        stretches, deep_range = self._stretches, self.tower.thermal_range
-        return picture_notes(facts, self.image_size, stretches=stretches, deep_range=deep_range)
+        return notes_on(self.tower, facts)
 
     def preprocess(self, images: Images) -> Float[torch.Tensor, "batch 3 rows cols"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
@@ -315,25 +307,11 @@ class Model:
             items["file"] = self.tower.report.summary
         return items
 
-    @property
-    def _stretches(self) -> bool:
-        """Whether pictures are resized to the input whatever their shape; else their centre is cut out."""
-        return self.tower.native_resize is None or not self.tower.crops
-
-    @property
-    def _resizing(self) -> str:
-        if self.tower.native_resize is None:
-            return "resized bilinearly"
-        how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
-        return f"{how}, {self.tower.native_resize}, as open_clip does"
-
     def _pixels(self, sources: Sequence[ImageSource], facts: list[PictureFacts]) -> torch.Tensor:
         """Normalised pixels; what is known of each picture is added to ``facts``."""
-        shown = [self.displayed_with_facts(source) for source in sources]
-        facts += [known for _, known in shown]
-        batch = torch.stack([v2.functional.pil_to_tensor(image) for image, _ in shown]).float() / 255
-        mean, std = (torch.tensor(v)[None, :, None, None] for v in (self.tower.mean, self.tower.std))
-        return (batch - mean) / std
+        shown, known = zip(*(fitted(self.tower, source) for source in sources), strict=True)
+        facts += known
+        return normalised(self.tower, shown)
 
     def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         batch, visual = batch.to(self.device), self.clip.visual
