@@ -50,12 +50,12 @@ def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *ch
     ImageError
         If the shape could be read in two ways or in none, or the values have no known meaning.
     """
-    array = _in_memory(source)
-    if array.dtype.kind not in "uif":
-        raise ImageError(f"{_rule(array)}; turn it into uint8 of 0..255 first")
-    if array.size == 0:
-        raise ImageError(f"{_rule(array)}, which holds nothing")
-    array = _channels_last(array, may_be_first=is_tensor(source))
+    given = _in_memory(source)
+    if given.dtype.kind not in "uif":
+        raise ImageError(f"{_rule(given)}; turn it into uint8 of 0..255 first")
+    if given.size == 0:
+        raise ImageError(f"{_rule(given)}, which holds nothing")
+    array = _channels_last(given, may_be_first=is_tensor(source))
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind == "f" and _fits_one(array):
@@ -64,10 +64,12 @@ def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *ch
         return array
     if has_range and array.ndim == 2:
         return array
-    raise ImageError(f"{_rule(array)} with values {_extent(array)}; {_advice(array)}")
+    raise ImageError(f"{_rule(given)} with values {_extent(given)}; {_advice(array)}")
 
 
 def _in_memory(source: Any) -> np.ndarray:
+    if np.ma.is_masked(source):
+        raise ImageError("an image has a value at every pixel: got a masked array; fill it, array.filled(0)")
     try:
         if not is_tensor(source):
             return np.asarray(source)
@@ -85,8 +87,12 @@ def _channels_last(array: np.ndarray, *, may_be_first: bool) -> np.ndarray:
     if array.ndim == 2:
         return array
     if array.ndim != 3:
-        batch = "; pass a batch [B, H, W, 3] by itself, not in a list" if array.ndim == 4 else ""
-        raise ImageError(f"{_rule(array)}{batch}")
+        way_out = (
+            "pass a batch [B, H, W, 3] by itself, not in a list"
+            if array.ndim == 4
+            else "cut it into pictures"
+        )
+        raise ImageError(f"{_rule(array)}; {way_out}")
     first, last = may_be_first and array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
     if first and last:
         raise ImageError(

@@ -53,6 +53,8 @@ def _from_others(images: Any) -> list[ImageSource]:
         raise ImageError(
             f"images come in order: got a {type(images).__name__}; pass one image, or list(images.values())"
         )
+    if hasattr(images, "columns"):
+        raise ImageError(f"images come in order: got a {type(images).__name__}; pass one of its columns")
     if isinstance(images, Set) and not hasattr(images, "mapping"):  # views of dictionaries keep their order
         raise ImageError(f"images come in order: got a {type(images).__name__}; pass sorted(images)")
     return list(images)

@@ -84,7 +84,8 @@ def test_a_tensor_whose_channels_could_be_first_or_last_is_refused_with_both_way
         (np.zeros((3, 8, 5), np.uint8), r"\(3, 8, 5\); move channels last"),
         (torch.zeros((6, 8, 5), dtype=torch.uint8), r"\(6, 8, 5\); move channels last"),
         (np.zeros((2, 8, 4, 3), np.uint8), r"pass a batch \[B, H, W, 3\] by itself"),
-        (np.zeros(8, np.uint8), r"got uint8 \(8,\)"),
+        (np.zeros(8, np.uint8), r"got uint8 \(8,\); cut it into pictures"),
+        (np.ma.masked_equal(np.eye(8, 5, dtype=np.uint8), 1), r"masked array; fill it"),
         (np.zeros((0, 4, 3), np.uint8), "holds nothing"),
         (np.zeros((8, 5), bool), "got bool"),
         (torch.zeros((1, 8, 5), dtype=torch.bool), "got bool"),
@@ -96,7 +97,7 @@ def test_a_tensor_whose_channels_could_be_first_or_last_is_refused_with_both_way
         (np.full((8, 5, 3), 200.0), r"values 200\.\.200; divide it by 255"),
         (
             torch.full((3, 8, 5), -1.7),
-            r"values -1\.7\.\.-1\.7; pass the picture as it was before it was normalised",
+            r"\(3, 8, 5\) with values -1\.7\.\.-1\.7; pass the picture as it was before it was normalised",
         ),
         (np.full((8, 5), 29_500.0), r"thermal_range=\(lo, hi\)"),
         (np.full((8, 5), np.nan), "replace NaN"),

@@ -109,6 +109,7 @@ def test_no_image_is_refused(none):
     ("several", "way_out"),
     [
         ({"RGB": "a.png"}, r"got a dict; pass one image, or list\(images\.values\(\)\)"),
+        (pd.DataFrame({"path": ["a.png"]}), "got a DataFrame; pass one of its columns"),
         ({"a.png", "b.png"}, r"got a set; pass sorted\(images\)"),
         (frozenset({"a.png"}), r"got a frozenset; pass sorted\(images\)"),
     ],
