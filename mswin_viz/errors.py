@@ -41,7 +41,7 @@ class PromptError(MswinVizError, ValueError):
 
 
 class ImageError(MswinVizError, ValueError):
-    """An image was read but does not fit the model, for example a transposed one."""
+    """What was handed over as an image has a shape or values of no known meaning."""
 
 
 class ImageFileError(MswinVizError, OSError):

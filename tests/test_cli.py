@@ -127,3 +127,12 @@ def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) 
     assert "standard split: mAP" in brief.stdout
     as_json = CliRunner().invoke(cli.app, ["ablate", "--markdown", str(stored), "--json"])
     assert json.loads(as_json.stdout) == json.loads(stored.read_text())
+
+
+@pytest.mark.parametrize("command", [["train", "--out", "addon.pth"], ["ablate"]])
+@pytest.mark.parametrize(("ends", "got"), [(("2", "1"), r"(2.0, 1.0)"), (("-5", "nan"), "(-5.0, nan)")])
+def test_a_thermal_range_is_checked_before_any_work(command, ends, got) -> None:
+    done = CliRunner().invoke(cli.app, [*command, "--thermal-range", *ends])
+    assert done.exit_code != 0
+    assert "two finite numbers, the smaller one first, in the units of the files" in str(done.exception)
+    assert got in str(done.exception)

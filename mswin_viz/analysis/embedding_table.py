@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
 from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.data.picture_facts import say
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -203,8 +204,10 @@ def embed(
 ) -> EmbeddingTable:
     """Embed every image of some samples, a batch at a time; patch tokens are not kept.
 
-    An image that cannot be read, does not fit the model, or gets no finite feature has no row, takes no other
-    image with it, and is listed in ``failed``.
+    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row,
+    takes no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as
+    host models do; how many that distorts strongly is said in one warning, as is how many images of more than 8 bits
+    keep few grey levels.
 
     Parameters
     ----------
@@ -256,6 +259,7 @@ def embed(
             bar.update(len(batch))
             if report is not None:
                 report(start + len(batch), len(wanted))
+    say(model.picture_notes([known for part in parts for known in part.facts]))
     return _table(samples, parts)
 
 

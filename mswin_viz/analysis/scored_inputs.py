@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional
 
 from mswin_viz.analysis.attribution_target import Target
 from mswin_viz.analysis.windows import WindowGeometry, windows
+from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -21,13 +22,21 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["BASELINES", "LEVELS", "Images", "ScoredInputs", "baseline_of", "checked_target", "scored_inputs"]
+__all__ = [
+    "BASELINES",
+    "LEVELS",
+    "Images",
+    "ScoredInputs",
+    "baseline_of",
+    "checked_target",
+    "listed_inputs",
+    "scored_inputs",
+]
 
 LEVELS = ("pixels", "tokens", "windows")
 BASELINES = {"pixels": ("zero", "mean", "blur"), "tokens": ("zero", "mean"), "windows": ("zero", "mean")}
 """Level -> what "absent" can mean: zero after normalisation (its mean colour; a token of zeros), the image's own
 mean colour or mean token, or a strongly blurred image."""
-Images = ImageSource | Sequence[ImageSource]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +162,11 @@ def scored_inputs(
         values, (*base, directions, norm), score, groups.to(values.device), n_groups, grid, geometry,
         level, block, norm, value,
     )  # fmt: skip
+
+
+def listed_inputs(inputs: Images | Tokens) -> list[ImageSource] | Tokens:
+    """Inputs that can be read more than once: images as a list, tokens as they are."""
+    return inputs if isinstance(inputs, Tokens) else listed_images(inputs)
 
 
 def checked_target(model: Model, target: Target, level: str, block: int | None) -> None:

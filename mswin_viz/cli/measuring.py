@@ -11,7 +11,16 @@ import typer
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["ablate", "controls", "cores", "evaluate", "whole_numbers"]
+__all__ = ["ThermalRange", "ablate", "controls", "cores", "evaluate", "whole_numbers"]
+
+ThermalRange = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--thermal-range",
+        metavar="LO HI",
+        help="With --data: values of images of more than 8 bits that are black and white; else each by itself.",
+    ),
+]
 
 
 def evaluate(
@@ -72,6 +81,7 @@ def ablate(
         Path | None, typer.Option(help="Run nothing: print the tables of a stored JSON.")
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="One table, modalities together.")] = False,
+    thermal_range: ThermalRange = None,
 ) -> None:
     """Fill the ablation table: single scales, pairs, all, scheme 2, initialisations, controls without windows."""
     from mswin_viz.analysis import ablation_words
@@ -87,7 +97,7 @@ def ablate(
         plan = AblationPlan(
             whole_numbers(scales, "scales"), seeds, Schedule(steps), tuple(rows.split(",")) if rows else None
         )
-        encoder = load_model(model, addon=None)
+        encoder = load_model(model, addon=None, thermal_range=thermal_range)
         if data is None:
             found = ablate_people(encoder, plan, People(people, identities, seed), workers=cores())
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from mswin_viz.cli.measuring import cores, whole_numbers
+from mswin_viz.cli.measuring import ThermalRange, cores, whole_numbers
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def train(
     layout: Annotated[
         str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
     ] = "host",
+    thermal_range: ThermalRange = None,
 ) -> None:
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
@@ -50,7 +51,8 @@ def train(
         raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
-    encoder, kept = load_model(model, addon=None), state or out.with_name(f"{out.name}.state")
+    encoder = load_model(model, addon=None, thermal_range=thermal_range)
+    kept = state or out.with_name(f"{out.name}.state")
     world = _training_world(encoder, data, wanted, cache=cache, people=people)
     typer.echo(
         f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from mswin_viz.data.images import ImageSource, check_orientation, open_image
-from mswin_viz.errors import ImageError, OptionError
+from mswin_viz.data.deep_images import rule_words
+from mswin_viz.data.image_lists import Images, listed_images
+from mswin_viz.data.images import ImageSource
+from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.errors import OptionError
 from mswin_viz.model.addons import Addon
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
+from mswin_viz.model.preprocessing import fitted, normalised, notes_on, resizing_words
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower
@@ -81,9 +84,10 @@ class Model:
             "weights": self.tower.weights,
             "add-on": self.addon_origin,
             "activation": self.tower.activation,
-            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {self._resizing}",
+            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {resizing_words(self.tower)}",
             "positions": self.tower.positions,
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
+            "deep images": f"more than 8 bits: {rule_words(self.tower.thermal_range)}",
             "device": f"{self.device}{', mixed precision' if self.device.type == 'cuda' else ''}",
         }
         items |= self._host_items
@@ -102,33 +106,33 @@ class Model:
     def displayed(self, source: ImageSource) -> Image.Image:
         """The picture as the model sees it, before normalisation: RGB at the input's size.
 
+        Pictures of every shape are resized to it, as host models do.
+
         Raises
         ------
         ImageFileError, ImageError
-            If the source cannot be read, or lies where the input stands.
+            If the source cannot be read.
         """
-        image = open_image(source)
-        check_orientation(image, self.image_size)
-        height, width = self.image_size
-        mode = v2.InterpolationMode(self.tower.native_resize or "bilinear")
-        if self.tower.native_resize is None or not self.tower.crops:
-            return v2.functional.resize(image, [height, width], mode)
-        return v2.functional.center_crop(
-            v2.functional.resize(image, min(height, width), mode), [height, width]
-        )
+        return self.displayed_with_facts(source)[0]
 
-    def preprocess(
-        self, images: ImageSource | Sequence[ImageSource]
-    ) -> Float[torch.Tensor, "batch 3 rows cols"]:
+    def displayed_with_facts(self, source: ImageSource) -> tuple[Image.Image, PictureFacts]:
+        """:meth:`displayed`, and what :meth:`picture_notes` needs to know of the picture as it was."""
+        return fitted(self.tower, source)
+
+    def picture_notes(self, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
+        """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels."""
+        return notes_on(self.tower, facts)
+
+    def preprocess(self, images: Images) -> Float[torch.Tensor, "batch 3 rows cols"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
-        pixels = [v2.functional.pil_to_tensor(self.displayed(source)) for source in _listed(images)]
-        batch = torch.stack(pixels).float() / 255
-        mean, std = (torch.tensor(v)[None, :, None, None] for v in (self.tower.mean, self.tower.std))
-        return (batch - mean) / std
+        facts: list[PictureFacts] = []
+        batch = self._pixels(listed_images(images), facts)
+        say(self.picture_notes(facts))
+        return batch
 
     def encode(
         self,
-        images: ImageSource | Sequence[ImageSource],
+        images: Images,
         *,
         batch_size: int = 32,
         camera: Camera | Sequence[Camera] | None = None,
@@ -144,7 +148,9 @@ class Model:
         Parameters
         ----------
         images
-            Paths, PIL images or uint8 arrays.
+            One or several: paths, the content of files, PIL images, arrays or tensors, see
+            :func:`mswin_viz.data.images.open_image`; a list, any iterable, or an array or tensor of four axes.
+            Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
         batch_size
             Images in one pass.
         camera
@@ -160,22 +166,23 @@ class Model:
         Raises
         ------
         ImageFileError, ImageError
-            If an image cannot be read or does not fit; nothing is encoded in its place.
+            If an image cannot be read; nothing is encoded in its place.
         OptionError
             If a camera or modality is missing or does not exist.
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
-        sources = _listed(images)
+        sources, facts = listed_images(images), []
         given = self.conditions(len(sources), camera=camera, modality=modality)
         starts = range(0, len(sources), batch_size)
         parts = [
             self._encode_batch(
-                self.preprocess(sources[start : start + batch_size]),
+                self._pixels(sources[start : start + batch_size], facts),
                 *(tensor[start : start + batch_size] for tensor in given),
             )
             for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
         ]
+        say(self.picture_notes(facts))
         return Tokens.joined(parts)
 
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
@@ -315,12 +322,11 @@ class Model:
             items["file"] = self.tower.report.summary
         return items
 
-    @property
-    def _resizing(self) -> str:
-        if self.tower.native_resize is None:
-            return "resized bilinearly"
-        how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
-        return f"{how}, {self.tower.native_resize}, as open_clip does"
+    def _pixels(self, sources: Sequence[ImageSource], facts: list[PictureFacts]) -> torch.Tensor:
+        """Normalised pixels; what is known of each picture is added to ``facts``."""
+        shown, known = zip(*(fitted(self.tower, source) for source in sources), strict=True)
+        facts += known
+        return normalised(self.tower, shown)
 
     def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> Tokens:
         batch, visual = batch.to(self.device), self.clip.visual
@@ -329,13 +335,6 @@ class Model:
             cls = visual(batch, *given) if given else self.clip.encode_image(batch)
             patches = normed[0][:, 1:] @ visual.proj
         return self.read_out(cls.float(), patches.float(), *given)
-
-
-def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
-    sources = list(images) if isinstance(images, (list, tuple)) else [images]
-    if not sources:
-        raise ImageError("there must be at least one image: got an empty list")
-    return sources
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mswin_viz.data.deep_images import checked_range
 from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.addons import addon_of
 from mswin_viz.model.backbone import Model
@@ -28,6 +29,7 @@ def load_model(
     image_size: int | tuple[int, int] | None = None,
     arch: str | None = None,
     config: str | Path | HostConfig | None = None,
+    thermal_range: tuple[float, float] | None = None,
 ) -> Model:
     """A CLIP with an add-on, ready to encode.
 
@@ -50,6 +52,11 @@ def load_model(
         The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
         adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
         refused, and its camera embedding is left out.
+    thermal_range
+        Of images of more than 8 bits, whatever their modality: the values that become black and white, in the
+        units of the files, ``(29315, 30815)`` for 20 to 35 degrees in centikelvin. None stretches each image from
+        its own 1st to 99th percentile, so that temperatures of different images do not compare;
+        :func:`mswin_viz.thermal_range` finds the range of a data set.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def load_model(
     OptionError, DeviceError
         If an option cannot be served.
     """
-    place = _checked_device(device)
+    place, deep_range = _checked_device(device), checked_range(thermal_range)
     with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
         host = config if isinstance(config, HostConfig | None) else read_config(config)
         tower = _tower_of(name, _checked_size(image_size), arch, host)
@@ -73,6 +80,7 @@ def load_model(
             f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
             f'{width}; pass another, or addon="mean"'
         )
+    tower = replace(tower, thermal_range=deep_range)
     if tower.readout is not None:
         tower.readout.to(place)
     tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
@@ -89,6 +97,7 @@ def load_host_model(
     *,
     addon: str | Path | None = "default",
     device: str | torch.device = "auto",
+    thermal_range: tuple[float, float] | None = None,
 ) -> Model:
     """A re-ID host model's image branch as its configuration and its checkpoint have it.
 
@@ -102,14 +111,14 @@ def load_host_model(
         The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
     weights
         The checkpoint of the same run, with or without ``module.`` before its keys.
-    addon, device
+    addon, device, thermal_range
         As in :func:`load_model`.
 
     Raises
     ------
     As :func:`load_model`.
     """
-    return load_model(weights, addon=addon, device=device, config=config)
+    return load_model(weights, addon=addon, device=device, config=config, thermal_range=thermal_range)
 
 
 def _checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:

@@ -82,6 +82,8 @@ class Tower:
         The host model's configuration, where one was given.
     readout
         What a host model puts between its tokens and the feature it retrieves by; None for nothing.
+    thermal_range
+        Values of images of more than 8 bits that become black and white; None for percentiles of each image.
     """
 
     clip: open_clip.CLIP
@@ -101,6 +103,7 @@ class Tower:
     report: LoadReport | None = None
     config: HostConfig | None = None
     readout: Readout | None = None
+    thermal_range: tuple[float, float] | None = None
 
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
 import threading
 import warnings
 
@@ -183,10 +184,112 @@ def test_a_square_input_is_prepared_by_the_rules_of_open_clip(openai_file, peopl
     torch.testing.assert_close(model.preprocess(people), expected, rtol=0, atol=1e-6)
 
 
-def test_a_transposed_image_is_refused_by_a_rectangular_model_and_taken_by_a_square_one(openai_file, lying):
-    with pytest.raises(ImageError, match="32 high and 96 wide"):
-        load_model(openai_file, image_size=UPRIGHT, device="cpu").encode([lying])
+def test_pictures_of_every_shape_are_resized_to_the_input(openai_file, lying):
+    model = load_model(openai_file, image_size=UPRIGHT, device="cpu")
+    expected = np.asarray(lying.resize((32, 96), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(np.asarray(model.displayed(lying)), expected)
+    assert model.encode([lying]).grid == (6, 2)
     assert load_model(openai_file, device="cpu").encode([lying]).grid == (4, 4)
+
+
+@pytest.mark.parametrize("call", ["encode", "preprocess"])
+def test_strongly_distorted_pictures_of_a_list_are_counted_once(model, people, lying, call):
+    with pytest.warns(UserWarning, match="strongly distorted") as said:
+        getattr(model, call)([*people, lying, *people])
+    (one,) = said
+    assert "1 of 7 images are strongly distorted" in str(one.message)
+    assert "image_size" not in str(one.message)
+    assert one.filename == __file__
+
+
+def test_the_count_is_over_all_batches(model, people, lying):
+    with pytest.warns(UserWarning, match=r"2 of 4 images are strongly distorted") as said:
+        model.encode([lying, people[0], lying, people[1]], batch_size=1, progress=False)
+    assert len(said) == 1
+
+
+def test_a_list_that_mostly_lies_across_names_the_size_to_load(model, people, lying):
+    with pytest.warns(UserWarning, match=r"probably transposed: load the model with image_size=\(32, 96\)"):
+        model.encode([lying, lying, people[0]])
+
+
+def test_a_model_that_crops_the_centre_distorts_nothing(openai_file, lying):
+    assert load_model(openai_file, device="cpu").encode([lying] * 3).grid == (4, 4)  # no warning
+
+
+@pytest.mark.parametrize(
+    "handed_over",
+    [
+        lambda arrays: (array for array in arrays),
+        lambda arrays: map(Image.fromarray, arrays),
+        lambda arrays: [torch.from_numpy(array).permute(2, 0, 1) for array in arrays],
+        lambda arrays: [torch.from_numpy(array).permute(2, 0, 1) / 255 for array in arrays],
+        lambda arrays: dict(enumerate(arrays)).values(),
+        lambda arrays: [png_bytes(array) for array in arrays],
+        lambda arrays: [io.BytesIO(png_bytes(array)) for array in arrays],
+    ],
+    ids=["generator", "map", "tensors", "float-tensors", "values", "bytes", "BytesIO"],
+)
+def test_images_may_be_handed_over_in_any_kind_that_is_unambiguous(model, people, handed_over):
+    given = handed_over(people)
+    assert torch.equal(
+        model.encode(given, batch_size=2, progress=False).cls,
+        model.encode(people, batch_size=2, progress=False).cls,
+    )
+
+
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_a_batch_is_its_images(model, is_tensor):
+    batch = np.random.default_rng(4).integers(0, 256, (3, 96, 32, 3), dtype=np.uint8)
+    given = torch.from_numpy(batch).permute(0, 3, 1, 2) if is_tensor else batch
+    assert torch.equal(model.encode(given).cls, model.encode(list(batch)).cls)
+
+
+def png_bytes(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+# ---- more than 8 bits -----------------------------------------------------------------------
+
+
+def test_a_thermal_range_maps_counts_and_is_in_the_provenance(openai_file):
+    counts = np.linspace(29_000, 31_000, 96 * 32).reshape(96, 32).astype(np.uint16)
+    with_range = load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=(29_315, 30_815))
+    expected = np.round(np.clip((counts - 29_315.0) / 1500, 0, 1) * 255)
+    np.testing.assert_array_equal(np.asarray(with_range.displayed(counts))[..., 1], expected)
+    assert with_range.provenance_items["deep images"] == "more than 8 bits: 29315..30815 -> 0..255"
+    without = load_model(openai_file, image_size=UPRIGHT, device="cpu")
+    assert (
+        without.provenance_items["deep images"]
+        == "more than 8 bits: percentiles 1..99 of each image -> 0..255"
+    )
+    assert not torch.equal(with_range.encode(counts).cls, without.encode(counts).cls)
+
+
+def test_a_thermal_range_leaves_pictures_of_8_bits_as_they_are(openai_file, people):
+    plain, ranged = (
+        load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=given)
+        for given in (None, (10, 90))
+    )
+    assert torch.equal(plain.preprocess(people), ranged.preprocess(people))
+
+
+def test_a_thermal_range_that_is_none_is_refused_before_weights_are_looked_for():
+    with pytest.raises(OptionError, match=r"thermal_range is two finite numbers.*got \(2, 1\)"):
+        load_model("missing.pt", thermal_range=(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("band", "said"), [((0, 65535), "closer to what the files hold"), ((0, 100), "outside the range")]
+)
+def test_a_range_that_leaves_few_greys_is_said_once(openai_file, band, said):
+    model = load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=band)
+    counts = np.linspace(7000, 8500, 96 * 32).reshape(96, 32).astype(np.uint16)
+    with pytest.warns(UserWarning, match=rf"3 of 3 keep fewer than 32 grey levels.*{said}") as caught:
+        model.encode([counts] * 3, batch_size=2, progress=False)
+    assert len(caught) == 1
 
 
 # ---- input size and positions ---------------------------------------------------------------

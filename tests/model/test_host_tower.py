@@ -12,7 +12,7 @@ from host_files import BASE, DEPTH, N_CAMERAS, tower_state, yml
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.errors import ImageError, OptionError, ShapeError, WeightsError
+from mswin_viz.errors import OptionError, ShapeError, WeightsError
 from mswin_viz.model.host_tower import HostParts, HostTower
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Mamba aggregation:UserWarning")
@@ -185,8 +185,8 @@ def test_other_sizes_and_strides_follow_the_equations(tmp_path, size, stride, gr
     pixels = model.preprocess(image)[0].double().numpy()
     expected = tower(files, pixels, camera=0, modality="NI", adapter=True, stride=tuple(stride))
     assert_same(tokens, 0, expected)
-    with pytest.raises(ImageError, match="wide"):
-        model.encode([Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)], camera=0, modality="NI")
+    across = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
+    assert model.encode([across], camera=0, modality="NI").grid == grid  # resized, as the host does
     with pytest.raises(ShapeError, match="grid"):
         model.clip.visual(torch.zeros(1, 3, size[1], size[0]), *model.conditions(1, camera=0, modality="NI"))
 
