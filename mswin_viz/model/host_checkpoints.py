@@ -15,11 +15,12 @@ import torch
 
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
-from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS, addon_in
+from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
+from mswin_viz.model.host_families import MDREID, family_of_state
+from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.readout import Readout
+from mswin_viz.model.readout import Readout, modality_head
 from mswin_viz.model.towers import (
     HOST_SIZE,
     POSITIONS,
@@ -32,17 +33,14 @@ from mswin_viz.model.towers import (
     without_text,
 )
 
-__all__ = ["addon_keys", "host_addon", "host_tower", "is_host", "unused_reason"]
+__all__ = ["host_tower", "is_host"]
 
 State = Mapping[str, torch.Tensor]
-_BASE, _CAMERAS, _NECK, _MAMBA = "BACKBONE.base.", "BACKBONE.cv_embed", "BACKBONE.bottleneck.", "AAM."
+_BASE, _CAMERAS, _NECK = "BACKBONE.base.", "BACKBONE.cv_embed", "BACKBONE.bottleneck."
+_SECOND = f"{_BASE}add_image_token"
 _NECK_KEYS = ("weight", "bias", "running_mean", "running_var")
-_STRANGE = "no key of the published model"
-_HOW = (
-    'give the run\'s configuration, config="run.yml", or say it: config=mv.HostConfig(prompt=True, adapter=True, '
-    "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"
-)
-MAMBA_REASON = "Mamba head: needs CUDA-only code, outside"
+_HEAD_NAMES = ("rgb_reduce.", "nir_reduce.", "tir_reduce.")
+"""Heads of the modalities, in the order of ``MODALITIES``."""
 
 
 def is_host(full: State) -> bool:
@@ -88,64 +86,22 @@ def host_tower(
         raise OptionError(
             "a configuration decides architecture and input size: got image_size or arch beside it; leave them out"
         )
-    return _configured_tower(full, path, config)
+    return _configured_tower(full, path, _of_this_file(config, full, path))
 
 
-def host_addon(tower: Tower) -> torch.nn.Module | None:
-    """The add-on that belongs to a host tower; None where it was trained without one.
-
-    Raises
-    ------
-    WeightsError
-        If the configuration asks for one that the file lacks, or one of other scales or sizes.
-    """
-    config, state = tower.config, tower.state or {}
-    kind = None if config is None else config.addon_kind
-    prefix = {"mixture": HOST_MIXTURE, "windows": HOST_WINDOWS}.get(kind)
-    if kind == "none":
-        return None
-    if prefix is not None and not any(key.startswith(prefix) for key in state):
-        inner = "multi_scale_extractor" if kind == "mixture" else "multi_scale_window"
-        raise WeightsError(
-            f"{config.source} has the multi-scale add-on on: {tower.weights} is a baseline without it, missing "
-            f"{prefix}{inner}.sliding_windows.0.weight and all others of {prefix}*; load the checkpoint of that run, "
-            'or addon="mean" or None for the tower alone'
-        )
-    chosen = {key: value for key, value in state.items() if prefix is None or key.startswith(prefix)}
-    addon = addon_in(chosen, tower.weights, temperature=1.0 if config is None else config.moe_temperature)
-    if config is not None and addon is not None:
-        _check_agreement(addon, config, tower.weights)
-    return addon
-
-
-def addon_keys(tower: Tower, addon: torch.nn.Module) -> tuple[str, ...]:
-    """Keys of a host checkpoint that an add-on from :func:`host_addon` reads."""
-    prefix = HOST_MIXTURE if isinstance(addon, MixtureOfExpertsAddon) else HOST_WINDOWS
-    idle = HOST_MIXTURE + "multi_scale_extractor.fusion."
-    return tuple(key for key in tower.state or {} if key.startswith(prefix) and not key.startswith(idle))
-
-
-def unused_reason(key: str, config: HostConfig | None) -> str:
-    """Why a key of a host checkpoint is not in a tower of this configuration."""
-    given = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
-    said = "in the configuration" if config is not None else "taken as off, no configuration says more"
-    rules = (
-        (r"AAM\.", MAMBA_REASON if given.mamba else "Mamba head: MAMBA is off in the configuration"),
-        (r"BACKBONE\.classifier\.|classifier(_fuse)?\.", "classifier of training identities"),
-        (r"bottleneck(_fuse)?\.", "BatchNorm neck of the outer model: training only"),
-        (r"BACKBONE\.bottleneck\.num_batches_tracked", "a count of training"),
-        (r"BACKBONE\.bottleneck\.", "BatchNorm neck: NECK_FEAT is before"),
-        (r"BACKBONE\.cv_embed", f"camera embedding: SIE_CAMERA is off {said}" if config is not None else
-         "camera embedding: NOT applied, its factor SIE_COE is in no checkpoint; give config="),
-        (r"BACKBONE\.base\..*\.adapter_ffn\.", f"adapter: ADAPTER is off {said}" if not given.adapter else _STRANGE),
-        (r"BACKBONE\.base\..*\.0\.adapter_transfer\.", "prompts: nothing comes into the first block to be transferred"
-         if given.prompt else f"prompts: PROMPT is off {said}"),
-        (r"BACKBONE\.base\..*\.adapter_", f"prompts: PROMPT is off {said}" if not given.prompt else _STRANGE),
-        (re.escape(HOST_MIXTURE) + r"multi_scale_extractor\.fusion\.", "stored by the mixture, never read"),
-        (re.escape(HOST_MIXTURE), "mixture of experts: not in use"),
-        (re.escape(HOST_WINDOWS), "multi-scale windows: not in use"),
-    )  # fmt: skip
-    return next((why for pattern, why in rules if re.match(pattern, key)), _STRANGE)
+def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
+    """The configuration, read as the code base's that the file's keys speak of where it left that open."""
+    found = family_of_state(full)
+    is_open = "family" in config.defaulted
+    # without the second token a file of MDReID is laid out as one of DeMo
+    if found in (None, config.family) or {found, config.family} == {"DeMo", MDREID}:
+        return config
+    if is_open:
+        return config.as_family(found)
+    raise WeightsError(
+        f"configuration and checkpoint must be of one code base: {config.source} is of {config.family}, the keys of "
+        f"{path.name} are those of {found}; give the configuration of the run, or family={found!r} to read_config"
+    )
 
 
 def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, arch: str | None) -> Tower:
@@ -158,7 +114,7 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
     size = image_size or HOST_SIZE
     clip, positions = built({**architecture, "quick_gelu": quick}, state, size, source=_own_grid(state, size))
     report = _report(full, path, [_BASE + key for key in own], None, clip)
-    notes = (*assumed, *_notes(report, full, None))
+    notes = (*assumed, *host_notes(report, full, None))
     return Tower(
         clip, f"host-model checkpoint {path.name}", size, (0.5,) * 3, (0.5,) * 3, gelu(quick), positions,
         state=_addon_state(full), has_text=False, notes=notes, report=report,
@@ -166,28 +122,63 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
 
 
 def _configured_tower(full: State, path: Path, config: HostConfig) -> Tower:
-    base = _base(full)
-    cameras = (_n_cameras(full, path), config.sie_coe) if config.sie_camera else ()
-    parts = HostParts(config.stride_size, config.prompt, config.adapter, *cameras)
-    clip = _empty_clip(base, config, parts)
+    table, camera_notes = _cameras(full, path, config)
+    parts = _parts(full, config, table)
+    clip = _empty_clip(_base(full), config, parts)
     files = {key: _CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
-    tensors = {own: full[key] for own, key in files.items() if key in full}
+    stored = {**full, _CAMERAS: table} if table is not None else full
+    if parts.leading_token and _SECOND in full and full[_SECOND].ndim == 2:
+        stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
     rule = f"a host checkpoint must fit its configuration, {config.source}, key by key: in {path.name}"
     wanted = {files[own]: value.shape for own, value in clip.visual.state_dict().items()}
-    strange = [_BASE + key for key in base if key not in files and ".adapter_" not in key]
-    checked_fit(wanted, full, rule, unexpected=strange)
-    clip.visual.load_state_dict(tensors)
-    neck = _neck(full, path, clip.visual.proj.shape[1]) if config.neck_feat == "after" else None
+    strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
+    checked_fit(wanted, stored, rule, unexpected=strange)
+    clip.visual.load_state_dict({own: stored[key] for own, key in files.items()})
+    readout, read_out = _readout(full, path, config, clip.visual.proj.shape[1])
     used = [key for key in files.values() if not re.match(r".*\.0\.adapter_transfer\.", key)]
-    used += [_NECK + name for name in _NECK_KEYS if neck is not None]
-    report = _report(full, path, used, config, clip)
+    report = _report(full, path, [*used, *read_out], config, clip)
     rows, cols = config.grid
     return Tower(
         clip.eval(), f"host-model checkpoint {path.name}", config.size_test, config.pixel_mean, config.pixel_std,
         "QuickGELU", f"{rows}x{cols}, as stored", state=_addon_state(full), has_text=False,
-        notes=_notes(report, full, config), first_camera=config.first_camera, report=report, config=config,
-        readout=None if neck is None else Readout(neck),
+        notes=(*host_notes(report, full, config), *camera_notes), first_camera=config.first_camera, report=report,
+        config=config, readout=readout,
     )  # fmt: skip
+
+
+def _parts(full: State, config: HostConfig, table: torch.Tensor | None) -> HostParts:
+    """What the tower of a configuration has beside CLIP's own, with the sizes that the file says."""
+    cameras = (0, 1.0) if table is None else (len(table), config.sie_coe)
+    first = full.get(f"{_BASE}transformer.resblocks.0.adapter_ffn.0.weight")
+    inner = len(first) if config.adapter and first is not None and first.ndim == 2 else None
+    leading = config.token if config.add_share else None
+    return HostParts(
+        config.stride_size,
+        config.prompt,
+        config.adapter,
+        *cameras,
+        inner or None,
+        config.global_local,
+        leading,
+    )
+
+
+def _readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple[Readout | None, list[str]]:
+    """What stands between the tower's tokens and the feature, and its keys."""
+    if config.has_neck:
+        return Readout(_neck(full, path, dim)), [_NECK + name for name in _NECK_KEYS]
+    if not config.global_local:
+        return None, []
+    heads, keys = [], []
+    rule = f"GLOBAL_LOCAL is on, so the file must hold a head for each modality: in {path.name}"
+    for prefix in _HEAD_NAMES:
+        head = modality_head(dim).eval().requires_grad_(False)
+        own = {prefix + name: value.shape for name, value in head.state_dict().items()}
+        checked_fit(own, full, rule)
+        head.load_state_dict({key.removeprefix(prefix): full[key] for key in own})
+        heads.append(head)
+        keys += own
+    return Readout(heads=heads), keys
 
 
 def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.CLIP:
@@ -227,15 +218,35 @@ def _own_grid(state: State, size: tuple[int, int]) -> tuple[int, int] | None:
     return target if target[0] * target[1] == len(state[POSITIONS]) - 1 else None
 
 
-def _n_cameras(full: State, path: Path) -> int:
+def _cameras(full: State, path: Path, config: HostConfig) -> tuple[torch.Tensor | None, tuple[str, ...]]:
+    """The rows of the camera table that are cameras, ``[cameras, W]``, and what is to be said of the others.
+
+    MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One that was built with views has a
+    row for each pair of camera and view; the host reads those of the first ``cameras`` rows only.
+    """
+    if not config.sie_camera:
+        return None, ()
     table = full.get(_CAMERAS)
-    if table is None or table.ndim != 2 or len(table) == 0:
+    is_table = table is not None and (table.ndim == 2 or (table.ndim == 3 and table.shape[1] == 1))
+    if not is_table or len(table) == 0:
         got = "none" if table is None else f"one of shape {tuple(table.shape)}"
         raise WeightsError(
-            f"SIE_CAMERA is on, so the file must hold a table {_CAMERAS} [cameras, W]: {path} has {got}; take the "
-            "configuration of the same run"
+            f"SIE_CAMERA is on, so the file must hold a table {_CAMERAS}, [cameras, W] or [cameras, 1, W]: {path} has "
+            f"{got}; take a configuration in which SIE_CAMERA is as the run had it"
         )
-    return len(table)
+    table = table.flatten(0, 1) if table.ndim == 3 else table
+    known, rows = config.cameras, len(table)
+    if config.n_cameras is None and (not config.sie_view or known == rows):
+        return table, ()
+    if known is None or known > rows:
+        return table, (
+            f"SIE_VIEW is on: the camera table has {rows} rows, and which of them are cameras cannot be told; all are "
+            "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig",
+        )
+    return table[:known], (
+        f"the first {known} of the {rows} rows of the camera table are cameras; the host never reads the others, "
+        "and they are left out of the mean camera",
+    )
 
 
 def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
@@ -266,7 +277,7 @@ def _refuse_trained_parts(full: State, path: Path) -> None:
     if moved:
         raise WeightsError(
             f"a file cannot tell whether {' and '.join(moved)} was on, and these tensors of {path.name} are not zero, "
-            f"as training leaves them: {_HOW}; HostConfig(prompt=False, adapter=False) opens the bare tower"
+            f"as training leaves them: {HOW_TO_SAY_IT}; HostConfig(prompt=False, adapter=False) opens the bare tower"
         )
 
 
@@ -276,64 +287,3 @@ def _report(
     taken = set(used)
     unused = {key: unused_reason(key, config) for key in full if key not in taken}
     return LoadReport(path.name, tuple(key for key in full if key in taken), unused, text_keys(clip))
-
-
-def _notes(report: LoadReport, full: State, config: HostConfig | None) -> tuple[str, ...]:
-    """What is to be said aloud."""
-    reasons, notes = report.reasons, []
-    if MAMBA_REASON in reasons:
-        notes.append(
-            "the checkpoint's Mamba aggregation (AAM.*) is NOT applied: it needs CUDA-only code; features are "
-            "those of each modality, before it"
-        )
-    if config is None:
-        if any(".adapter_" in key for key in full):
-            notes.append(
-                "prompts and adapter biases in the file are all zero, so both are taken as off; if the run had them "
-                f"on, {_HOW}"
-            )
-        if _CAMERAS in full:
-            notes.append(
-                "the checkpoint's camera embedding is NOT applied: its factor is in no checkpoint; give config="
-            )
-        if any(key.startswith(HOST_MIXTURE) for key in full):
-            notes.append("MOE_TEMPERATURE is in no checkpoint: 1 is assumed; give config=")
-    elif config.unknown:
-        notes.append(
-            f"keys of {config.source} that are not known, and have no effect: {', '.join(config.unknown)}"
-        )
-    if config is not None and config.addon_kind == "none" and _addon_state(full):
-        notes.append(
-            "the file holds a multi-scale add-on that USE_CLIP_MULTI_SCALE, off in the configuration, leaves out"
-        )
-    if config is not None and config.flops_test and config.sie_camera:
-        notes.append(
-            "FLOPS_TEST is on: the host reads camera 0 for every image; here the camera given is read"
-        )
-    if strange := reasons.get(_STRANGE):
-        notes.append(f"{len(strange)} keys are of no published model and not used: {', '.join(strange[:4])}")
-    return tuple(notes)
-
-
-def _check_agreement(addon: torch.nn.Module, config: HostConfig, weights: str) -> None:
-    """Sizes that the configuration gives must be those of the file."""
-    is_mixture = isinstance(addon, MixtureOfExpertsAddon)
-    given = {"CLIP_MULTI_SCALE_SCALES": (config.clip_multi_scale_scales, addon.scales)}
-    if is_mixture:
-        fusion = addon.moe_fusion
-        found = (len(fusion.experts[0].expert[0].weight), len(fusion.experts[0].expert) // 4)
-        given = {
-            "MOE_SCALES": (config.moe_scales, addon.scales),
-            "MOE_EXPERT_LAYERS": (config.moe_expert_layers, found[1]),
-            "MOE_GATE_LAYERS": (config.moe_gate_layers, len(fusion.gating_network.gate) // 4 + 1),
-        }
-        if found[1] > 1:  # a single layer has no hidden width
-            given["MOE_EXPERT_HIDDEN_DIM"] = (config.moe_expert_hidden_dim, found[0])
-    wrong = [
-        f"{key} {want} against {have}" for key, (want, have) in given.items() if want not in (None, have)
-    ]
-    if wrong:
-        raise WeightsError(
-            f"{config.source} and {weights} must be of one run: {'; '.join(wrong)} in the file; take the "
-            "configuration of this checkpoint"
-        )
