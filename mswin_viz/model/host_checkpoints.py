@@ -17,7 +17,7 @@ from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
-from mswin_viz.model.host_families import MDREID, family_of_state
+from mswin_viz.model.host_families import DEMO, MAMBAPRO, MDREID, family_of_state
 from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
 from mswin_viz.model.readout import Readout, modality_head
@@ -66,7 +66,8 @@ def host_tower(
     image_size, arch
         Without a configuration only: another input size, open_clip's architecture.
     config
-        None reads the plain tower, if the file leaves no doubt that prompts and adapters were off.
+        None reads the plain tower, if the file leaves no doubt that prompts and adapters were off. In a file of DeMo or
+        MDReID the keys say which parts were on: those are read.
 
     Raises
     ------
@@ -81,6 +82,9 @@ def host_tower(
             "beside a model"
         )
     if config is None:
+        own = _of_the_keys(full, image_size)
+        if own is not None and arch is None:
+            return _configured_tower(full, path, own, is_given=False)
         return _plain_tower(full, path, image_size, arch)
     if image_size is not None or arch is not None:
         raise OptionError(
@@ -94,13 +98,31 @@ def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
     found = family_of_state(full)
     is_open = "family" in config.defaulted
     # without the second token a file of MDReID is laid out as one of DeMo
-    if found in (None, config.family) or {found, config.family} == {"DeMo", MDREID}:
+    if found in (None, config.family) or {found, config.family} == {DEMO, MDREID}:
         return config
     if is_open:
         return config.as_family(found)
     raise WeightsError(
         f"configuration and checkpoint must be of one code base: {config.source} is of {config.family}, the keys of "
         f"{path.name} are those of {found}; give the configuration of the run, or family={found!r} to read_config"
+    )
+
+
+def _of_the_keys(full: State, image_size: tuple[int, int] | None) -> HostConfig | None:
+    """What the keys of a file of DeMo or MDReID say was on: there a part that is off has no keys."""
+    family = family_of_state(full)
+    if family in (None, MAMBAPRO):
+        return None
+    size = image_size or HOST_SIZE
+    parts = {
+        "prompt": any(".adapter_prompt_" in key for key in full),
+        "adapter": any(".adapter_ffn." in key for key in full),
+        "global_local": any(key.startswith(_HEAD_NAMES) for key in full),
+        "add_share": _SECOND in full,
+    }
+    source = "the file's keys"
+    return HostConfig(
+        family=family, **parts, sie_camera=False, size_train=size, size_test=size, source=source
     )
 
 
@@ -121,7 +143,8 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
     )  # fmt: skip
 
 
-def _configured_tower(full: State, path: Path, config: HostConfig) -> Tower:
+def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: bool = True) -> Tower:
+    """The tower of a configuration; one that is not ``is_given`` was made up from the file's keys."""
     table, camera_notes = _cameras(full, path, config)
     parts = _parts(full, config, table)
     clip = _empty_clip(_base(full), config, parts)
@@ -136,13 +159,14 @@ def _configured_tower(full: State, path: Path, config: HostConfig) -> Tower:
     clip.visual.load_state_dict({own: stored[key] for own, key in files.items()})
     readout, read_out = _readout(full, path, config, clip.visual.proj.shape[1])
     used = [key for key in files.values() if not re.match(r".*\.0\.adapter_transfer\.", key)]
-    report = _report(full, path, [*used, *read_out], config, clip)
+    given = config if is_given else None
+    report = _report(full, path, [*used, *read_out], given, clip)
     rows, cols = config.grid
     return Tower(
         clip.eval(), f"host-model checkpoint {path.name}", config.size_test, config.pixel_mean, config.pixel_std,
         "QuickGELU", f"{rows}x{cols}, as stored", state=_addon_state(full), has_text=False,
-        notes=(*host_notes(report, full, config), *camera_notes), first_camera=config.first_camera, report=report,
-        config=config, readout=readout,
+        notes=(*host_notes(report, full, given), *camera_notes), first_camera=config.first_camera, report=report,
+        config=given, readout=readout,
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def host_notes(
 ) -> tuple[str, ...]:
     """What a reader of a host model must be told: what is left out, assumed, or read otherwise."""
     notes = [*_left_out(report.reasons)]
-    notes += _without_configuration(full) if config is None else _of_configuration(full, config)
+    notes += _without_configuration(report) if config is None else _of_configuration(full, config)
     if strange := report.reasons.get(_STRANGE):
         notes.append(f"{len(strange)} keys are of no published model and not used: {', '.join(strange[:4])}")
     return tuple(notes)
@@ -88,26 +88,35 @@ def _left_out(reasons: Mapping[str, tuple[str, ...]]) -> list[str]:
     return notes
 
 
-def _without_configuration(full: Mapping[str, torch.Tensor]) -> list[str]:
-    notes = []
-    if any(".adapter_" in key for key in full):
+def _without_configuration(report: LoadReport) -> list[str]:
+    keys, notes = [*report.used, *report.unused], []
+    if any(".adapter_" in key for key in report.unused):
         notes.append(
             "prompts and adapter biases in the file are all zero, so both are taken as off; if the run had them "
             f"on, {HOW_TO_SAY_IT}"
         )
-    if "BACKBONE.cv_embed" in full:
+    if "BACKBONE.cv_embed" in report.unused:
         notes.append(
             "the checkpoint's camera embedding is NOT applied: its factor is in no checkpoint; give config="
         )
-    if any(key.startswith(HOST_MIXTURE) for key in full):
+    if any(key.startswith(HOST_MIXTURE) for key in keys):
         notes.append("MOE_TEMPERATURE is in no checkpoint: 1 is assumed; give config=")
+    if "BACKBONE.base.add_image_token" in report.used:
+        notes.append(_two_features("specific"))
     return notes
+
+
+def _two_features(token: str) -> str:
+    other = "shared" if token == "specific" else "specific"
+    return (
+        "the host puts two features side by side, of the class token and of a second one (ADD_SHARE): this is the "
+        f'{token} one; token="{other}" of HostConfig gives the other'
+    )
 
 
 def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> list[str]:
     holds_addon = any(key.startswith((HOST_WINDOWS, HOST_MIXTURE)) for key in full)
     holds_heads = any(re.match(_HEADS, key) for key in full)
-    other = "shared" if config.token == "specific" else "specific"
     said = {
         f"keys of {config.source} that are not read here: {', '.join(config.unknown)}; where one of them changes "
         "features in the host, these differ": bool(config.unknown),
@@ -123,7 +132,6 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
         config.prompt and config.family != MAMBAPRO,
         f"{_BLANKED} is set: the host then leaves out or blanks the images of some modalities; here every image is "
         "read as it is": _BLANKED in config.left_out and config.family != MAMBAPRO,
-        f"the host puts two features side by side, of the class token and of a second one (ADD_SHARE): this is the "
-        f'{config.token} one; token="{other}" of HostConfig gives the other': config.add_share,
+        _two_features(config.token): config.add_share,
     }  # fmt: skip
     return [*config.remarks, *(note for note, holds in said.items() if holds)]
