@@ -244,6 +244,29 @@ def test_a_second_token_that_the_configuration_has_off_is_refused(load, mdreid):
         load(demo_state(width=64, depth=2), MDREID_ON)
 
 
+@pytest.mark.parametrize("token", ["specific", "shared"])
+def test_attention_maps_of_two_tokens_have_one_value_for_each_patch(tmp_path, saved, mdreid, people, token):
+    config = dataclasses.replace(mv.read_config(demo_yml(tmp_path, MDREID_ON)), token=token)
+    model = mv.load_host_model(config, saved(mdreid), addon=None, device="cpu").bound(camera=0)
+    target = mv.Target.direction(np.ones(DIM), feature="plain")
+    for method in ("legrad", "attention_rollout"):
+        found = mv.attribute(model, people[:1], target, method=method, level="tokens")
+        assert found.values.shape == (1, 128)
+        assert found.values.min() >= 0
+        assert found.values.sum() > 0
+
+
+@pytest.mark.parametrize("block", [0, 1])
+def test_the_way_on_from_a_block_carries_the_second_token(load, mdreid, people, block):
+    model = load(mdreid, MDREID_ON)
+    given = model.conditions(1, camera=2)
+    state = stages(model, model.preprocess(people[0]), *given)
+    again = tokens_from(model, state[block + 1], block, *given)
+    expected = model.encode(people[:1], camera=2)
+    torch.testing.assert_close(again.cls, expected.cls, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(again.patches, expected.patches, rtol=1e-4, atol=1e-5)
+
+
 # ---- which code base a file is of -------------------------------------------------------------------
 
 
