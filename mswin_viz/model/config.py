@@ -16,7 +16,7 @@ from typing import Any
 
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
 from mswin_viz.model.config_files import flat_keys, parsed
-from mswin_viz.model.config_keys import sorted_keys
+from mswin_viz.model.config_keys import listed, sorted_keys
 from mswin_viz.model.config_values import checked_value
 from mswin_viz.model.host_families import DEMO, FAMILIES, MAMBAPRO, MDREID, family_of_keys
 
@@ -221,12 +221,10 @@ class HostConfig:
             "given more than once, the last counts": self.repeated,
             "not read here": self.unknown,
         }
-        said = "".join(f"; {what}: {', '.join(keys)}" for what, keys in lists.items() if keys)
-        idle = (
-            f"; {len(self.idle)} keys that the host does not read in evaluation, or that act elsewhere"
-            if self.idle
-            else ""
-        )
+        said = "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
+        idle = ""
+        if self.idle:
+            idle = f"; {len(self.idle)} keys of training, data and logging, which the host does not read in evaluation"
         return f"{self.source} ({self.family}{assumed}){idle}{said}"
 
     def as_family(self, family: str) -> HostConfig:
@@ -247,8 +245,11 @@ class HostConfig:
             in_demo = self.global_local or self.hdm or self.atm
             family = MDREID if self.add_share else DEMO if in_demo else MAMBAPRO
             assumed = ("family",) if family == MAMBAPRO else ()
-        if family not in FAMILIES:
-            raise ConfigError(f"a code base is one of {', '.join(FAMILIES)}: {self.source} has {family!r}")
+        family = {name.lower(): name for name in FAMILIES}.get(str(family).lower())
+        if family is None:
+            raise ConfigError(
+                f"a code base is one of {', '.join(FAMILIES)}: {self.source} has {self.family!r}"
+            )
         if family == MAMBAPRO and (wrong := [n for n in _ELSEWHERE if getattr(self, n)]):
             raise ConfigError(
                 f"{', '.join(f'MODEL.{name.upper()}' for name in wrong)} is of DeMo or MDReID: {self.source} is of "
@@ -294,11 +295,11 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     if empty := [key for key, value in flat.items() if key in names and value is None]:
         kind = HostConfig.__dataclass_fields__[names[empty[0]]].metadata["kind"]
         raise ConfigError(f"{empty[0]} must be {kind}: {file.name} has nothing there; correct it there")
-    values["feat_norm"], remarks = _feat_norm(values)
+    values["feat_norm"], remarks = _feat_norm(values, file.name)
     remarks += [
         f"{key} of {file.name} is given more than once ({words}): the last counts, as for the host"
         for key, words in repeated.items()
-        if key in names or key in _SECTIONS
+        if (key in names or key in _SECTIONS) and len(set(words.split(", then "))) > 1
     ]
     return HostConfig(
         **values,
@@ -310,11 +311,11 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     )
 
 
-def _feat_norm(values: Mapping[str, Any]) -> tuple[Any, list[str]]:
+def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
     """TEST.FEAT_NORM as the evaluator of the data set takes it, with a remark where that is not what it says."""
-    given = values.get("feat_norm", "yes")
+    given, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
     is_off = given is False or given == "no"
-    if not is_off or str(values.get("dataset")).strip("()'[] ").upper() == "MSVR310":
+    if not is_off or checked_value("DATASETS.NAMES", dataset, "a word", source).upper() == "MSVR310":
         return given, []
     return "yes", [
         "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are brought to unit "
@@ -342,7 +343,7 @@ _BY_FAMILY = ("prompt", "adapter", "mamba")
 """Fields whose default is the code base's."""
 _ELSEWHERE = ("global_local", "hdm", "atm", "add_share")
 """Fields that MambaPro does not have."""
-_SECTIONS = ("MODEL", "INPUT", "TEST")
+_SECTIONS = ("MODEL", "INPUT", "TEST", "DATASETS")
 _OPTIONAL = {
     "clip_multi_scale_scales",
     "moe_scales",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from mswin_viz.model.host_families import MAMBAPRO
 
-__all__ = ["MISSING_MODALITIES", "sorted_keys"]
+__all__ = ["MISSING_MODALITIES", "listed", "sorted_keys"]
 
 MISSING_MODALITIES = ("r", "n", "t", "rn", "rt", "nt")
 """Values of TEST.MISS for which DeMo and MDReID blank or leave out the images of some modalities."""
@@ -31,6 +31,7 @@ USE_MULTI_SCALE acts in T2T towers only, the ATTENTION keys in a module that is 
 to no evaluator, NECK is stored and never asked for.
 """
 _IDLE_NAMES = re.compile(r"MODEL\.MOE_\w+_(DROPOUT|LOSS_WEIGHT)|MODEL\.MOE_DROPOUT|OUTPUT_DIR")
+_SHOWN = 12
 _BEHIND = ("MODEL.HDM", "MODEL.ATM", "MODEL.HEAD", "MODEL.MAMBA", "MODEL.MAMBA_BI")
 
 
@@ -56,6 +57,12 @@ def sorted_keys(
         "idle": tuple(key for key in rest if _is_idle(key)),
         "unknown": tuple(key for key in rest if not _is_idle(key)),
     }
+
+
+def listed(keys: Sequence[str]) -> str:
+    """Keys in a row, the first few by name and the others by their number."""
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more
 
 
 def _is_idle(key: str) -> bool:

@@ -18,9 +18,9 @@ from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
 from mswin_viz.model.host_families import DEMO, MAMBAPRO, MDREID, family_of_state
+from mswin_viz.model.host_parts import CAMERAS, HEAD_NAMES, camera_table, host_parts, host_readout
 from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.readout import Readout, modality_head
 from mswin_viz.model.towers import (
     HOST_SIZE,
     POSITIONS,
@@ -36,11 +36,8 @@ from mswin_viz.model.towers import (
 __all__ = ["host_tower", "is_host"]
 
 State = Mapping[str, torch.Tensor]
-_BASE, _CAMERAS, _NECK = "BACKBONE.base.", "BACKBONE.cv_embed", "BACKBONE.bottleneck."
+_BASE = "BACKBONE.base."
 _SECOND = f"{_BASE}add_image_token"
-_NECK_KEYS = ("weight", "bias", "running_mean", "running_var")
-_HEAD_NAMES = ("rgb_reduce.", "nir_reduce.", "tir_reduce.")
-"""Heads of the modalities, in the order of ``MODALITIES``."""
 
 
 def is_host(full: State) -> bool:
@@ -83,7 +80,11 @@ def host_tower(
         )
     if config is None:
         own = _of_the_keys(full, image_size)
-        if own is not None and arch is None:
+        if own is not None and arch is not None:
+            raise OptionError(
+                f"the keys of a file of {own.family} decide its architecture: got arch={arch!r}; leave it out"
+            )
+        if own is not None:
             return _configured_tower(full, path, own, is_given=False)
         return _plain_tower(full, path, image_size, arch)
     if image_size is not None or arch is not None:
@@ -117,7 +118,7 @@ def _of_the_keys(full: State, image_size: tuple[int, int] | None) -> HostConfig 
     parts = {
         "prompt": any(".adapter_prompt_" in key for key in full),
         "adapter": any(".adapter_ffn." in key for key in full),
-        "global_local": any(key.startswith(_HEAD_NAMES) for key in full),
+        "global_local": any(key.startswith(HEAD_NAMES) for key in full),
         "add_share": _SECOND in full,
     }
     source = "the file's keys"
@@ -145,19 +146,24 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
 
 def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: bool = True) -> Tower:
     """The tower of a configuration; one that is not ``is_given`` was made up from the file's keys."""
-    table, camera_notes = _cameras(full, path, config)
-    parts = _parts(full, config, table)
+    table, camera_notes = camera_table(full, path, config)
+    parts = host_parts(full, config, table)
     clip = _empty_clip(_base(full), config, parts)
-    files = {key: _CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
-    stored = {**full, _CAMERAS: table} if table is not None else full
+    files = {key: CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
+    stored = {**full, CAMERAS: table} if table is not None else full
     if parts.leading_token and _SECOND in full and full[_SECOND].ndim == 2:
         stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
+    if _SECOND in full and not parts.leading_token:
+        raise WeightsError(
+            f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is off in "
+            f"{config.source}; give the configuration of the run, or add_share=True"
+        )
     rule = f"a host checkpoint must fit its configuration, {config.source}, key by key: in {path.name}"
     wanted = {files[own]: value.shape for own, value in clip.visual.state_dict().items()}
     strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
     checked_fit(wanted, stored, rule, unexpected=strange)
     clip.visual.load_state_dict({own: stored[key] for own, key in files.items()})
-    readout, read_out = _readout(full, path, config, clip.visual.proj.shape[1])
+    readout, read_out = host_readout(full, path, config, clip.visual.proj.shape[1])
     used = [key for key in files.values() if not re.match(r".*\.0\.adapter_transfer\.", key)]
     given = config if is_given else None
     report = _report(full, path, [*used, *read_out], given, clip)
@@ -168,41 +174,6 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
         notes=(*host_notes(report, full, given), *camera_notes), first_camera=config.first_camera, report=report,
         config=given, readout=readout,
     )  # fmt: skip
-
-
-def _parts(full: State, config: HostConfig, table: torch.Tensor | None) -> HostParts:
-    """What the tower of a configuration has beside CLIP's own, with the sizes that the file says."""
-    cameras = (0, 1.0) if table is None else (len(table), config.sie_coe)
-    first = full.get(f"{_BASE}transformer.resblocks.0.adapter_ffn.0.weight")
-    inner = len(first) if config.adapter and first is not None and first.ndim == 2 else None
-    leading = config.token if config.add_share else None
-    return HostParts(
-        config.stride_size,
-        config.prompt,
-        config.adapter,
-        *cameras,
-        inner or None,
-        config.global_local,
-        leading,
-    )
-
-
-def _readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple[Readout | None, list[str]]:
-    """What stands between the tower's tokens and the feature, and its keys."""
-    if config.has_neck:
-        return Readout(_neck(full, path, dim)), [_NECK + name for name in _NECK_KEYS]
-    if not config.global_local:
-        return None, []
-    heads, keys = [], []
-    rule = f"GLOBAL_LOCAL is on, so the file must hold a head for each modality: in {path.name}"
-    for prefix in _HEAD_NAMES:
-        head = modality_head(dim).eval().requires_grad_(False)
-        own = {prefix + name: value.shape for name, value in head.state_dict().items()}
-        checked_fit(own, full, rule)
-        head.load_state_dict({key.removeprefix(prefix): full[key] for key in own})
-        heads.append(head)
-        keys += own
-    return Readout(heads=heads), keys
 
 
 def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.CLIP:
@@ -240,49 +211,6 @@ def _own_grid(state: State, size: tuple[int, int]) -> tuple[int, int] | None:
     patch = state["visual.conv1.weight"].shape[2]
     target = (size[0] // patch, size[1] // patch)
     return target if target[0] * target[1] == len(state[POSITIONS]) - 1 else None
-
-
-def _cameras(full: State, path: Path, config: HostConfig) -> tuple[torch.Tensor | None, tuple[str, ...]]:
-    """The rows of the camera table that are cameras, ``[cameras, W]``, and what is to be said of the others.
-
-    MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One that was built with views has a
-    row for each pair of camera and view; the host reads those of the first ``cameras`` rows only.
-    """
-    if not config.sie_camera:
-        return None, ()
-    table = full.get(_CAMERAS)
-    is_table = table is not None and (table.ndim == 2 or (table.ndim == 3 and table.shape[1] == 1))
-    if not is_table or len(table) == 0:
-        got = "none" if table is None else f"one of shape {tuple(table.shape)}"
-        raise WeightsError(
-            f"SIE_CAMERA is on, so the file must hold a table {_CAMERAS}, [cameras, W] or [cameras, 1, W]: {path} has "
-            f"{got}; take a configuration in which SIE_CAMERA is as the run had it"
-        )
-    table = table.flatten(0, 1) if table.ndim == 3 else table
-    known, rows = config.cameras, len(table)
-    if config.n_cameras is None and (not config.sie_view or known == rows):
-        return table, ()
-    if known is None or known > rows:
-        return table, (
-            f"SIE_VIEW is on: the camera table has {rows} rows, and which of them are cameras cannot be told; all are "
-            "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig",
-        )
-    return table[:known], (
-        f"the first {known} of the {rows} rows of the camera table are cameras; the host never reads the others, "
-        "and they are left out of the mean camera",
-    )
-
-
-def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
-    neck = torch.nn.BatchNorm1d(dim).eval().requires_grad_(False)
-    rule = f"NECK_FEAT is after, so the file must hold the BatchNorm behind the tower: in {path.name}"
-    checked_fit({_NECK + name: (dim,) for name in _NECK_KEYS}, full, rule)
-    neck.load_state_dict({name: full[_NECK + name] for name in _NECK_KEYS}, strict=False)
-    if bool((neck.running_var < 0).any()):
-        raise WeightsError(
-            f"a variance is at least 0: {_NECK}running_var of {path.name} is not; copy it again"
-        )
-    return neck
 
 
 def _refuse_trained_parts(full: State, path: Path) -> None:

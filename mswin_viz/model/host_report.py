@@ -10,6 +10,7 @@ import torch
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
+from mswin_viz.model.config_keys import listed
 from mswin_viz.model.host_families import MAMBAPRO
 
 __all__ = ["HOW_TO_SAY_IT", "host_notes", "unused_reason"]
@@ -118,11 +119,12 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
     holds_addon = any(key.startswith((HOST_WINDOWS, HOST_MIXTURE)) for key in full)
     holds_heads = any(re.match(_HEADS, key) for key in full)
     said = {
-        f"keys of {config.source} that are not read here: {', '.join(config.unknown)}; where one of them changes "
+        f"keys of {config.source} that are not read here: {listed(config.unknown)}; where one of them changes "
         "features in the host, these differ": bool(config.unknown),
         "the file holds a multi-scale add-on that USE_CLIP_MULTI_SCALE, off in the configuration, leaves out":
         config.addon_kind == "none" and holds_addon,
-        "the file holds heads of the modalities that GLOBAL_LOCAL, off in the configuration, leaves out":
+        "the file holds heads of the modalities, as a run with GLOBAL_LOCAL on saves them; it is off in the configuration, "
+        "so they are left out":
         holds_heads and not config.global_local,
         "FLOPS_TEST is on: the host reads camera 0 for every image; here the camera given is read":
         config.flops_test and config.sie_camera,

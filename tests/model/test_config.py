@@ -69,6 +69,13 @@ def test_the_mixture_flag_alone_runs_nothing(multi, mixture, kind):
     assert config.addon_kind == kind
 
 
+def test_of_many_unknown_keys_the_words_name_the_first_and_count_the_others(tmp_path):
+    keys = "".join(f"  KEY_{i:02d}: {i}\n" for i in range(40))
+    config = mv.read_config(written(tmp_path, f"MODEL:\n{keys}"))
+    assert len(config.unknown) == 40
+    assert "MODEL.KEY_11 and 28 more" in config.words
+
+
 def test_unknown_keys_are_listed(tmp_path):
     path = written(tmp_path, "MODEL:\n  PROMT: True\n  NEW:\n    DEEP: 3\nEXTRA: 1\nSOLVER:\n  ANYTHING: 1\n")
     config = mv.read_config(path)
@@ -250,6 +257,9 @@ def test_of_a_key_given_twice_the_last_counts_and_both_values_are_listed(
 def test_only_a_repeated_key_that_acts_is_a_remark(tmp_path):
     idle = mv.read_config(written(tmp_path, "MODEL:\n  FROZEN: True\n  FROZEN: False\n"))
     assert idle.remarks == ()
+    same = mv.read_config(written(tmp_path, "MODEL:\n  SIE_COE: 2\n  SIE_COE: 2\n"))
+    assert same.remarks == ()
+    assert same.repeated == ("MODEL.SIE_COE (2, then 2)",)
     acting = mv.read_config(written(tmp_path, "MODEL:\n  SIE_COE: 2\n  SIE_COE: 1\n"))
     assert acting.remarks == (
         "MODEL.SIE_COE of run.yml is given more than once (2, then 1): the last counts, as for the host",
@@ -308,6 +318,7 @@ def test_keys_of_two_code_bases_are_refused_unless_the_name_decides(tmp_path):
 
 def test_a_code_base_may_be_named_where_the_keys_say_nothing(tmp_path):
     path = written(tmp_path, "MODEL:\n  SIE_COE: 1.0\n")
+    assert mv.read_config(path, family="demo").family == "DeMo"
     assert mv.read_config(path, family="DeMo").prompt is False
     with pytest.raises(ConfigError, match=r"one of MambaPro, DeMo, MDReID: run\.yml has 'TransReID'"):
         mv.read_config(path, family="TransReID")
@@ -361,11 +372,20 @@ def test_the_two_tokens_and_the_heads_are_not_read_together():
 
 
 @pytest.mark.parametrize("written_as", ["'no'", "no", "False"])
-@pytest.mark.parametrize(("dataset", "normed"), [("MSVR310", False), ("RGBNT201", True), (None, True)])
+@pytest.mark.parametrize(
+    ("dataset", "normed"),
+    [
+        ("('MSVR310')", False),
+        ("('MSVR310',)", False),
+        ("['msvr310']", False),
+        ("RGBNT201", True),
+        (None, True),
+    ],
+)
 def test_feat_norm_off_is_followed_where_the_published_evaluator_follows_it(
     tmp_path, written_as, dataset, normed
 ):
-    names = f"DATASETS:\n  NAMES: ('{dataset}')\n" if dataset else ""
+    names = f"DATASETS:\n  NAMES: {dataset}\n" if dataset else ""
     config = mv.read_config(run(tmp_path, f"TEST:\n  FEAT_NORM: {written_as}\n{names}"))
     assert config.feat_norm is normed
     assert any("follows for MSVR310 only" in remark for remark in config.remarks) == normed

@@ -81,7 +81,7 @@ def test_the_feature_of_demo_is_the_head_of_its_modality(load, demo, people, mod
 
 def test_without_its_heads_the_feature_is_the_class_token(load, demo, people):
     with pytest.warns(
-        UserWarning, match="heads of the modalities that GLOBAL_LOCAL, off in the configuration"
+        UserWarning, match=r"heads of the modalities, .*GLOBAL_LOCAL on .*off in the configuration"
     ):
         model = load(demo, DEMO_ON.replace("GLOBAL_LOCAL: True", "GLOBAL_LOCAL: False"))
     pixels = model.preprocess(people[0])[0].double().numpy()
@@ -238,7 +238,7 @@ def test_a_second_token_of_two_axes_is_the_same_token(load, mdreid, people):
 
 
 def test_a_second_token_that_the_configuration_has_off_is_refused(load, mdreid):
-    with pytest.raises(WeightsError, match=r"unexpected BACKBONE\.base\.add_image_token"):
+    with pytest.raises(WeightsError, match=r"a second token.*ADD_SHARE on saves it: it is off in run\.yml"):
         load(mdreid, MDREID_ON.replace("ADD_SHARE: True", "ADD_SHARE: False"))
     with pytest.raises(WeightsError, match=r"missing BACKBONE\.base\.add_image_token"):
         load(demo_state(width=64, depth=2), MDREID_ON)
@@ -277,10 +277,15 @@ def test_flags_that_leave_the_code_base_open_take_it_from_the_files_keys(saved, 
     expected = load(demo).encode(people, camera=0, modality="NI")
     model = mv.load_model(saved(state), config=flags, addon=None, device="cpu")
     assert torch.equal(model.encode(people, camera=0, modality="NI").cls, expected.cls)
-    with pytest.warns(UserWarning, match="GLOBAL_LOCAL, off in the configuration"):
+    with pytest.warns(UserWarning, match="GLOBAL_LOCAL on saves them; it is off in the configuration"):
         bare = mv.load_model(saved(state), config=mv.HostConfig(sie_coe=1.0), addon=None, device="cpu")
     assert bare.tower.config.family == "DeMo"
     assert not bare.tower.config.prompt
+
+
+def test_the_architecture_of_a_file_of_demo_is_in_its_keys(saved, demo):
+    with pytest.raises(OptionError, match="of DeMo decide its architecture: got arch='ViT-B-16'"):
+        mv.load_model(saved(demo), arch="ViT-B-16", device="cpu")
 
 
 def test_a_configuration_of_another_code_base_is_refused(tmp_path, saved, demo):
@@ -323,6 +328,25 @@ def test_a_neck_or_blanked_modalities_are_remarked_on(load, demo, tmp_path):
     assert model.tower.readout.neck is None
 
 
+@pytest.mark.parametrize("spoil", ["gone", "longer", "not finite", "whole numbers"])
+def test_a_spoilt_tensor_that_is_used_is_refused_by_its_key(load, demo, mdreid, spoil):
+    for state, more in ((demo, DEMO_ON), (mdreid, MDREID_ON)):
+        for key in load(state, more).load_report.used[::9]:
+            value = state[key]
+            changed = {
+                "longer": torch.cat([value, value[:1]]),
+                "not finite": value / 0,
+                "whole numbers": value.int(),
+            }
+            broken = {**state, key: changed.get(spoil, value)}
+            if spoil == "gone":
+                del broken[key]
+            if key == "BACKBONE.cv_embed" and spoil == "longer":
+                continue  # a camera more is a table too
+            with pytest.raises(WeightsError, match=key.replace("BACKBONE.base.", "").replace(".", r"\.")):
+                load(broken, more)
+
+
 # ---- views in the camera table ----------------------------------------------------------------------
 
 
@@ -352,6 +376,8 @@ def test_where_the_cameras_cannot_be_told_that_is_said(tmp_path, saved):
     flags = mv.HostConfig(family="DeMo", global_local=True, sie_view=True, n_cameras=3)
     with pytest.warns(UserWarning, match="the first 3 of the 6 rows"):
         assert mv.load_model(saved(state), config=flags, device="cpu").clip.visual.parts.n_cameras == 3
+    with pytest.raises(WeightsError, match=r"at most the rows of the camera table, 6 in .*: got 7"):
+        mv.load_model(saved(state), config=dataclasses.replace(flags, n_cameras=7), device="cpu")
 
 
 def test_a_table_of_views_with_one_view_has_no_other_rows(load, demo):
