@@ -173,7 +173,20 @@ def checked_target(model: Model, target: Target, level: str, block: int | None) 
     """Refuse a target that is constant in what it is to be attributed to, where the gradient is exactly zero."""
     if target.kind == "shift" and model.addon is None:
         raise OptionError("a shift needs an add-on: got a model without one; load the model with addon=")
+    readout = model.tower.readout
+    if (
+        level in ("tokens", "windows")
+        and block is None
+        and target.kind != "shift"
+        and readout
+        and readout.reads_patches
+    ):
+        raise OptionError(
+            "with a head for each modality (GLOBAL_LOCAL) the CLS feature depends on the patch tokens at the tower's "
+            f"output, which are held fixed there: attribute at a block (block=0..{n_blocks(model) - 1}) or at the pixels"
+        )
     reads_patches = target.kind == "shift" or (target.feature == "enhanced" and model.addon is not None)
+    reads_patches |= readout is not None and readout.reads_patches
     last = block is None or block == n_blocks(model) - 1
     if level in ("tokens", "windows") and last and not reads_patches:
         place = "at the tower's output" if block is None else "behind the last block"

@@ -158,8 +158,8 @@ class Model:
             number), or ``"mean"`` for images of no known camera; one for all images or one for each. Needed by
             weights with a camera embedding, refused by others.
         modality
-            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts,
-            without effect on others.
+            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts or
+            heads for each modality, without effect on others.
         progress
             Show a bar when there is more than one batch.
 
@@ -202,7 +202,7 @@ class Model:
             If the weights have no row for that camera.
         """
         parts, options = getattr(self.clip.visual, "parts", HostParts()), {}
-        if parts.has_prompts:
+        if parts.reads_modality:
             options["modality"] = modality
         if parts.n_cameras:
             first = self.tower.first_camera
@@ -303,7 +303,7 @@ class Model:
         readout = self.tower.readout
         if readout is None:
             return Tokens(cls, patches, self.grid)
-        return Tokens(readout(cls, patches), patches, self.grid, readout.neck)
+        return Tokens(readout(cls, patches, *given[1:]), patches, self.grid, readout.neck)
 
     @property
     def _host_items(self) -> dict[str, str]:
@@ -312,10 +312,7 @@ class Model:
         if isinstance(visual, HostTower):
             items["host parts"] = visual.parts.words
         if self.tower.readout is not None:
-            items["neck"] = (
-                "NECK_FEAT after: plain and enhanced CLS and every share are behind the host's BatchNorm; "
-                "activations of windows are before it"
-            )
+            items |= self.tower.readout.words
         if self.tower.config is not None:
             items["configuration"] = self.tower.config.words
         if self.tower.report is not None:

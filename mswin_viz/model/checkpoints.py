@@ -14,9 +14,10 @@ import open_clip
 import torch
 from safetensors.torch import load_file, save_file
 
-from mswin_viz.errors import WeightsError, WeightsNotFoundError
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoint_report import checked_fit
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.mixture_files import mixture_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 
 __all__ = [
@@ -141,7 +142,7 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     """Write an add-on's state dict.
 
     A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
-    temperature 1 the gate is the same.
+    temperature 1 the gate is the same. Top-k routing has no key either.
 
     Parameters
     ----------
@@ -149,7 +150,17 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
         Ending in ``.safetensors``, or in anything else for ``torch.save``; missing folders are made.
     dtype
         To store, for example ``torch.float16``; None keeps the module's.
+
+    Raises
+    ------
+    OptionError
+        If it is a mixture with top-k routing, which a file of tensors cannot hold.
     """
+    if getattr(module, "top_k", None) is not None:
+        raise OptionError(
+            "an add-on's file holds its tensors, and top-k routing is none of them: got a mixture with "
+            f"{module.top_k}; set its top_k to None to save the dense mixture, and set it again once it is loaded"
+        )
     write_state(_at_temperature_1(module), path, dtype=dtype)
 
 
@@ -272,6 +283,7 @@ def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
 
 
 def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn.Module:
+    state = mixture_state(state, path)
     scales, dim = _scales(state, "multi_scale_extractor.", path)
     experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
     gate = _depth(state, r"moe_fusion\.gating_network\.gate\.(\d+)\.weight")

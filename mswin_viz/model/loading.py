@@ -101,14 +101,14 @@ def load_host_model(
 ) -> Model:
     """A re-ID host model's image branch as its configuration and its checkpoint have it.
 
-    Camera embedding, prompts, adapters, stride, normalisation and the multi-scale add-on (windows or mixture of
-    experts) are those of the run; Mamba aggregation is left out and said. ``print(model.load_report)`` lists what
-    became of every key.
+    Camera embedding, prompts, adapters, stride, normalisation, the multi-scale add-on (windows or mixture of experts)
+    and DeMo's heads of the modalities are those of the run; what fuses the modalities (Mamba; DeMo's attention and
+    experts) is left out, by name. ``print(model.load_report)`` lists what became of every key.
 
     Parameters
     ----------
     config
-        The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
+        The YAML file as it is (``"MambaPro.yml"``, ``"DeMo.yml"``, ``"MDReID.yml"``), or a :class:`HostConfig`.
     weights
         The checkpoint of the same run, with or without ``module.`` before its keys.
     addon, device, thermal_range
