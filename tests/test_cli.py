@@ -61,6 +61,17 @@ def test_our_errors_are_one_line_and_exit_1(tmp_path: Path, monkeypatch, capsys)
     assert capsys.readouterr().err.startswith("OptionError:")
 
 
+def test_an_error_of_several_lines_is_shown_as_one(monkeypatch, capsys) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise mv.MswinVizError("first line\n  second line")
+
+    monkeypatch.setattr("mswin_viz.model.loading.load_model", refuse)
+    monkeypatch.setattr(sys, "argv", ["mswin-viz", "evaluate"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == "MswinVizError: first line second line\n"
+
+
 def test_doctor_says_what_is_installed_and_which_weights_are_here() -> None:
     done = CliRunner().invoke(cli.app, ["doctor"])
     assert done.exit_code == 0, done.output
@@ -135,7 +146,8 @@ REFUSED = {
     "train --out {}/a.pth --steps 0": "--steps must be at least 1: got 0",
     "train --out {}/a.pth --patience 0": "--patience must be at least 1: got 0",
     "train --out {}/a.pth --people -3": "--people must be at least 1: got -3",
-    "train --out {}/a.pth --seed -1": "--seed must be at least 0: got -1",
+    "train --out {}/a.pth --seed -1": "--seed must be at least 0 and below 2**32: got -1",
+    "train --out {}/a.pth --seed 4294967296": "below 2**32: got 4294967296",
     "train --out {}/a.pth --people 3": "at least two identities each: 0.2 of 3 holds out 1",
     "train --out {}/a.pth --validation 1": "below 1: got 1.0",
     "train --out {}/a.pth --learning-rate 0": "positive numbers",
@@ -162,7 +174,7 @@ REFUSED = {
     "ablate --rows windows_4_8 --scales 4,16": "got 'windows_4_8'",
     "ablate --steps 0": "--steps must be at least 1: got 0",
     "ablate --seeds 0": "--seeds must be at least 1: got 0",
-    "ablate --seed -1": "--seed must be at least 0: got -1",
+    "ablate --seed -1": "--seed must be at least 0 and below 2**32: got -1",
     "ablate --scales 8,-4": "--scales takes different whole numbers",
     "ablate --people 3": "at least 4 people to train on",
     "ablate --identities 7": "and 8, two groups of look-alikes",
@@ -178,12 +190,12 @@ REFUSED = {
     "ablate --markdown {}/list.json --rows windows_4": "--rows would have no effect with --markdown",
     "controls --seeds 1": "at least two training runs: got 1",
     "controls --steps 0": "--steps must be at least 1: got 0",
-    "controls --seed -1": "--seed must be at least 0: got -1",
+    "controls --seed -1": "--seed must be at least 0 and below 2**32: got -1",
     "controls --people 3": "at least 4 people",
     "controls --identities 7": "8, two groups of look-alikes",
     "controls --trained-on nobody": "standard, look_alikes or both: got 'nobody'",
     "evaluate --identities 1": "--identities must be at least 2: got 1",
-    "evaluate --seed -1": "--seed must be at least 0: got -1",
+    "evaluate --seed -1": "--seed must be at least 0 and below 2**32: got -1",
     "train-embedded {}/file": "WORK is a folder: {}/file is a file",
     "train-embedded {}/new --steps 0": "--steps must be at least 1: got 0",
     "train-embedded {}/new --precision int8": "float32 or bfloat16: got 'int8'",
@@ -192,7 +204,7 @@ REFUSED = {
     "samples {}/new --identities 0": "identities must be at least 1: got 0",
     "samples {}/new --shots -1": "shots must be at least 1: got -1",
     "samples {}/new --cameras 5": "there are 4 cameras: got cameras=5",
-    "samples {}/new --seed -1": "--seed must be at least 0: got -1",
+    "samples {}/new --seed -1": "--seed must be at least 0 and below 2**32: got -1",
     "samples {}/file": "OUT is a folder: {}/file is a file",
     "samples {}/new --sheet {}": "--sheet is a file to write",
     "samples {}/new --sheet {}/sheet.nosuch": "--sheet must end in",
@@ -246,9 +258,12 @@ def test_an_unknown_model_is_refused_before_anyone_is_drawn(
 def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(
     command: str, tmp_path: Path, monkeypatch, no_work: None
 ) -> None:
+    def locked(**place: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(place["dir"]))
+
     (tmp_path / "locked").mkdir()
-    monkeypatch.setattr("os.access", lambda path, mode: "locked" not in str(path))
-    assert f"below {tmp_path}/locked" in refused(command, tmp_path)
+    monkeypatch.setattr("tempfile.TemporaryFile", locked)
+    assert f"below {tmp_path}/locked (Permission denied)" in refused(command, tmp_path)
 
 
 @pytest.mark.parametrize(

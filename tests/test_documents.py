@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 import typer
 from host_files import WINDOWS_ON, tower_state, window_state, yml
 from ipywidgets import Widget
 from model.conftest import tiny_clip
+from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz import cli
@@ -84,7 +86,8 @@ def bench(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> 
     )
     monkeypatch.setattr("mswin_viz.data.layouts._shipped", lambda: shipped.parent)
     shutil.copy(person["RGB"], tmp_path / "person.jpg")
-    shutil.copy(person["TI"], tmp_path / "thermal.png")
+    counts = np.linspace(29315, 30815, 96 * 48).reshape(96, 48)
+    Image.fromarray(counts.astype(np.uint16)).save(tmp_path / "thermal.png")
     write_samples(tmp_path, identities=3, cameras=2, shots=1, seed=5)
     yml(tmp_path, more=WINDOWS_ON)
     torch.save(tower_state() | window_state(), tmp_path / "MambaPro_best.pth")

@@ -68,5 +68,6 @@ def main() -> None:
     try:
         app()
     except MswinVizError as problem:
-        typer.secho(f"{type(problem).__name__}: {problem}", err=True, fg="red")
+        words = " ".join(line.strip() for line in str(problem).splitlines())
+        typer.secho(f"{type(problem).__name__}: {words}", err=True, fg="red")
         raise SystemExit(1) from None

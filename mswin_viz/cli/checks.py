@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,15 @@ import typer
 
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["at_least", "existing", "has_no_effect", "output_file", "output_folder", "whole_numbers"]
+__all__ = [
+    "at_least",
+    "check_seed",
+    "existing",
+    "has_no_effect",
+    "output_file",
+    "output_folder",
+    "whole_numbers",
+]
 
 
 def at_least(least: int, /, **counts: int) -> None:
@@ -24,6 +33,18 @@ def at_least(least: int, /, **counts: int) -> None:
     for name, count in counts.items():
         if count < least:
             raise OptionError(f"{_option(name)} must be at least {least}: got {count}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a number that some generator of random numbers would not take.
+
+    Raises
+    ------
+    OptionError
+        If it is negative or has more than 32 bits.
+    """
+    if not 0 <= seed < 2**32:
+        raise OptionError(f"--seed must be at least 0 and below 2**32: got {seed}")
 
 
 def whole_numbers(text: str, name: str) -> tuple[int, ...]:
@@ -122,8 +143,16 @@ def _writable(folder: Path, path: Path, name: str) -> None:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not there.is_dir():
         raise OptionError(f"{_option(name)} lies in folders: {there} on the way to {path} is a file")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise OptionError(f"{_option(name)} needs a folder that can be written to: got {path} below {there}")
+    try:
+        with tempfile.TemporaryFile(
+            dir=there
+        ):  # what permissions say does not hold for every user and file system
+            pass
+    except OSError as problem:
+        raise OptionError(
+            f"{_option(name)} needs a folder that can be written to: got {path} below {there} "
+            f"({problem.strerror or problem}); choose another"
+        ) from problem
 
 
 def _option(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mswin_viz.cli.checks import at_least, existing, has_no_effect, output_file, output_folder
+from mswin_viz.cli.checks import at_least, check_seed, existing, has_no_effect, output_file, output_folder
 
 __all__ = ["doctor", "samples"]
 
@@ -26,7 +26,7 @@ def samples(
     ] = None,
 ) -> None:
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
-    at_least(0, seed=seed)
+    check_seed(seed)
     output_folder(out, "OUT")
     output_file(sheet, "sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
     from mswin_viz.data.contact_sheet import contact_sheet

@@ -12,6 +12,7 @@ import typer
 
 from mswin_viz.cli.checks import (
     at_least,
+    check_seed,
     existing,
     has_no_effect,
     output_file,
@@ -37,7 +38,7 @@ def evaluate(
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     at_least(2, identities=identities)
-    at_least(0, seed=seed)
+    check_seed(seed)
     from mswin_viz.analysis.evaluation import evaluate_model
     from mswin_viz.analysis.evaluation_table import table
     from mswin_viz.model.loading import load_model
@@ -58,7 +59,7 @@ def controls(
 ) -> None:
     """Train the windows, and heads of their size without windows, on frozen tokens; say which is better."""
     at_least(1, steps=steps)
-    at_least(0, seed=seed)
+    check_seed(seed)
     from mswin_viz.analysis.controls import Trial, run_trial
     from mswin_viz.analysis.controls_report import as_json as nested
     from mswin_viz.analysis.controls_report import table
@@ -103,7 +104,7 @@ def ablate(
             context, ("cache",) if data is None else _OF_PEOPLE, f"with{'out' * (data is None)} --data"
         )
         at_least(1, seeds=seeds, steps=steps)
-        at_least(0, seed=seed)
+        check_seed(seed)
         existing(data, "data")
         output_folder(cache, "cache")
         names = tuple(name.strip() for name in rows.split(",")) if rows else None

@@ -11,6 +11,7 @@ import typer
 
 from mswin_viz.cli.checks import (
     at_least,
+    check_seed,
     existing,
     has_no_effect,
     output_file,
@@ -57,7 +58,7 @@ def train(
         context, ("people",) if data is not None else ("cache",), f"with{'out' * (data is None)} --data"
     )
     at_least(1, steps=steps, patience=patience, people=people)
-    at_least(0, seed=seed)
+    check_seed(seed)
     wanted, kept = whole_numbers(scales, "scales"), state or out.with_name(f"{out.name}.state")
     existing(data, "data")
     output_folder(cache, "cache")
