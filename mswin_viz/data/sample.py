@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mswin_viz.data.images import Crop
@@ -53,10 +53,13 @@ class Problem:
     Attributes
     ----------
     kind
-        ``"name does not parse"``, ``"missing modality"``, ``"duplicate"``, ``"corrupt image"``,
-        ``"row does not parse"``.
+        Of a file: ``"name does not parse"``, ``"missing modality"``, ``"missing file"``, ``"duplicate"``,
+        ``"same name twice"``, ``"corrupt image"``, ``"format cannot be read"``, ``"broken link"``. Of a folder:
+        ``"folder cannot be read"``, ``"modality not known"``, ``"modality not used"``, ``"modalities not paired"``,
+        ``"identities not read"``, ``"outside the layout"``. Of a table: ``"row does not parse"``,
+        ``"row too long"``, ``"captions not read"``.
     path
-        The file; for a missing one, where it should be.
+        The file or folder; for a missing file, where it should be.
     detail
         What was found, and what became of it.
     """
@@ -80,6 +83,10 @@ class SplitCount:
         All samples, and those with all three modalities.
     cameras, scenes
         Different known ones.
+    modalities
+        Modality -> samples that have it.
+    unknown
+        Samples of unknown identity.
     """
 
     split: str
@@ -88,6 +95,8 @@ class SplitCount:
     complete: int
     cameras: int
     scenes: int
+    modalities: Mapping[str, int] = field(default_factory=dict)
+    unknown: int = 0
 
 
 @dataclass(frozen=True)
