@@ -21,6 +21,7 @@ import traitlets
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.theme import ThemeProbe
@@ -120,10 +121,13 @@ class LinkedMaps(widgets.VBox):
         for scatter in self.scatters:
             _colour(scatter, colouring)
 
-    def dispose(self) -> None:
+    def close(self) -> None:
         """Close the maps and everything they are made of; they cannot be shown again."""
-        for widget in (*(scatter.widget for scatter in self.scatters), self._theme, *self._titles, self):
-            widget.close()
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of the pictures."""
+        self._thumbnail.cache_clear()
 
     # ---- parts ------------------------------------------------------------------------------
 
@@ -137,8 +141,7 @@ class LinkedMaps(widgets.VBox):
 
     def _link(self) -> None:
         first, second = (scatter.widget for scatter in self.scatters)
-        for trait in ("selection", "hovering"):
-            widgets.jslink((first, trait), (second, trait))
+        self.links = [widgets.jslink((first, trait), (second, trait)) for trait in ("selection", "hovering")]
         for one in (first, second):
             one.observe(self._on_selection, "selection")
             one.observe(self._on_hover, "hovering")
