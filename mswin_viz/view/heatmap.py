@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from mswin_viz.analysis.kept_tokens import png_file
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
-from mswin_viz.view.lifetime import check_open, close_view
+from mswin_viz.view.lifetime import check_open, close_view, is_closed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -246,6 +246,8 @@ class HeatmapBoard(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         grid = f"{self.grid_rows}x{self.grid_cols}"
+        if is_closed(self):
+            return "HeatmapBoard(closed)"
         return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ import jscatter
 import numpy as np
 import pandas as pd
 import traitlets
+from jscatter.widget import JupyterScatter
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
@@ -126,8 +127,9 @@ class LinkedMaps(widgets.VBox):
         close_view(self)
 
     def release(self) -> None:
-        """Let go of the pictures."""
+        """Let go of the pictures, and of jupyter-scatter's hold on its widgets."""
         self._thumbnail.cache_clear()
+        _forget_scatters()
 
     # ---- parts ------------------------------------------------------------------------------
 
@@ -269,6 +271,14 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
     _colour(scatter, colouring)
     scatter.show(buttons=_TOOLBAR)
     return scatter
+
+
+def _forget_scatters() -> None:
+    """No longer tell jupyter-scatter's widgets when its script is edited: the list of them would keep each for ever."""
+    for name in ("_esm", "_css"):
+        changed = getattr(getattr(JupyterScatter, name, None), "changed", None)
+        if changed is not None:
+            changed.disconnect()
 
 
 def _colour(scatter: jscatter.Scatter, colouring: Colouring) -> None:

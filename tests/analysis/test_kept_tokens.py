@@ -111,9 +111,7 @@ def test_other_weights_of_the_tower_give_other_tokens(model, file) -> None:
 def test_parts_of_a_file_are_kept_apart(model, tmp_path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (SIZE[0], 2 * SIZE[1], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "two.png")
-    left, right = (
-        Crop(tmp_path / "two.png", (at, 0, at + SIZE[1], SIZE[0])) for at in (0, SIZE[1])
-    )
+    left, right = (Crop(tmp_path / "two.png", (at, 0, at + SIZE[1], SIZE[0])) for at in (0, SIZE[1]))
     kept = KeptTokens(model)
     assert kept.picture(left) is not kept.picture(right)
     assert np.array_equal(np.asarray(kept.picture(right).shown), pixels[:, SIZE[1] :])
