@@ -21,6 +21,7 @@ __all__ = ["MOST_BYTES", "one_line", "small_png", "with_picture"]
 MOST_BYTES = 220_000
 """Of a stored picture's file; as text in a notebook it takes a third more."""
 _DPI = 80
+_MOST_PIXELS = 1200  # of a stored picture's longer side
 _SMALLER = 0.8
 _LIVE = "The live view needs a running kernel: run this cell again."
 
@@ -58,6 +59,7 @@ def with_picture(
 def small_png(picture: Image.Image) -> bytes:
     """A PNG file of at most ``MOST_BYTES``: 256 colours, and smaller than it was if need be."""
     picture = picture.convert("RGB")
+    picture.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
     while True:
         file = io.BytesIO()
         picture.quantize(256).save(file, format="PNG", optimize=True)
