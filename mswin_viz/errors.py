@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ClosedError",
     "ConfigError",
     "ConfigNotFoundError",
     "DataError",
@@ -70,6 +71,10 @@ class ConfigNotFoundError(MswinVizError, FileNotFoundError):
 
 class DeviceError(MswinVizError, RuntimeError):
     """The requested device is not available on this machine."""
+
+
+class ClosedError(MswinVizError, RuntimeError):
+    """A view was used after its ``close()``; its threads, caches and widgets are gone."""
 
 
 class StoppedError(MswinVizError, RuntimeError):

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.picture_facts import say
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -181,11 +182,14 @@ class EmbeddingTable:
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """Everything but the features, one line for each row; the index is the row's position."""
+        """Everything but the features, one line for each row; the index is the row's position.
+
+        What is no text in a path stands escaped; :attr:`path` has the files themselves.
+        """
         import pandas as pd  # slow to import, and not needed to rank
 
         columns = {name: getattr(self, name) for name in ("sample", "modality", *_KNOWN)}
-        return pd.DataFrame(columns | {"path": [str(path) for path in self.path]})
+        return pd.DataFrame(columns | {"path": [shown_text(path) for path in self.path]})
 
     @cached_property
     def _units(self) -> dict[str, np.ndarray]:

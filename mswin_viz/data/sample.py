@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mswin_viz.data.images import Crop
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
 __all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount", "at_least_one"]
@@ -42,8 +43,8 @@ class Sample:
 
     @property
     def name(self) -> str:
-        """File name of the first modality, without its ending."""
-        return next(iter(self.images.values())).stem
+        """File name of the first modality, without its ending; what is no text in it stands escaped."""
+        return shown_text(next(iter(self.images.values())).stem)
 
 
 @dataclass(frozen=True)

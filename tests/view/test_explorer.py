@@ -24,7 +24,8 @@ def model() -> Model:
 
 @pytest.fixture
 def explorer(model: Model) -> mv.ScaleExplorer:
-    return mv.ScaleExplorer(model, mv.samples()[:3], prompt="a person wearing a black top")
+    own = model.bound()  # tokens are shared by all views of one model: here each test has its own
+    return mv.ScaleExplorer(own, mv.samples()[:3], prompt="a person wearing a black top")
 
 
 def message(explorer: mv.ScaleExplorer) -> str:
@@ -393,7 +394,7 @@ def test_the_background_draws_thumbnails_and_computes_every_token_once(explorer)
     assert all(thumb.startswith(b"\xff\xd8") for thumb in explorer.strip.thumbs)
     assert (explorer.strip.progress, explorer.strip.status) == (1, "")
     for sample in mv.samples()[:3]:
-        assert all(path in explorer._pictures for path in sample.images.values())
+        assert all(path in explorer._kept for path in sample.images.values())
 
 
 def test_the_background_can_be_stopped(explorer) -> None:
