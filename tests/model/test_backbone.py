@@ -511,6 +511,31 @@ def test_empty_prompts_are_refused(model, prompts):
         model.encode_text(prompts)
 
 
+@pytest.mark.parametrize(
+    "prompts",
+    [5, None, 2.5, True, b"a bus", {"a bus": 1}, ["a bus", None], [["a bus"]], [5], [b"a bus"], torch.tensor(3.0),
+     np.zeros((2, 3)), np.array(3), object()],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_is_no_text_is_refused_with_an_example(model, prompts):
+    with pytest.raises(PromptError, match=r"got .*write for example 'a person wearing a red top'"):
+        model.encode_text(prompts)
+
+
+@pytest.mark.parametrize(
+    "prompts", [("a bus", "a car"), np.array(["a bus", "a car"]), iter(["a bus", "a car"])]
+)
+def test_any_series_of_texts_is_a_list_of_prompts(model, prompts):
+    expected = model.encode_text(["a bus", "a car"])
+    assert torch.equal(model.encode_text(prompts), expected)
+
+
+@pytest.mark.parametrize("prompt", [5, None, ["a bus"], b"a bus"])
+def test_unknown_words_are_those_of_a_text(model, prompt):
+    with pytest.raises(PromptError, match="a prompt must say something, in a text"):
+        model.unknown_words(prompt)
+
+
 def test_a_prompt_may_fill_the_context_and_not_exceed_it(model):
     model.encode_text(" ".join(["red"] * 14))
     with pytest.raises(PromptError, match=r"16 BPE tokens.*got 17"):
