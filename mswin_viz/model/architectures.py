@@ -18,6 +18,7 @@ __all__ = [
     "architecture_of",
     "check_architecture",
     "gelu",
+    "gelu_note",
     "named_architecture",
     "near_architectures",
     "text_stem_problem",
@@ -49,15 +50,14 @@ def architecture_of(state: StateDict, arch: str | None, *, heads: int | None = N
 def activation(
     architecture: Mapping[str, Any], arch: str | None, *, known_quick: bool
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether QuickGELU is used, and what had to be assumed about the file."""
+    """Whether QuickGELU is used: as an architecture named has it, else yes; with a note where the file knows better."""
     quick = True if arch is None else bool(architecture.get("quick_gelu", False))
-    if known_quick and not quick:
-        return quick, (f"GELU, as arch={arch!r} says, but files of this layout were trained with QuickGELU",)
-    if known_quick or arch is not None:
-        return quick, ()
-    return quick, (
-        "QuickGELU and OpenAI's normalisation are assumed, the file cannot tell; arch= names another",
-    )
+    return quick, (gelu_note(f"arch={arch!r}"),) if known_quick and not quick else ()
+
+
+def gelu_note(asked: str) -> str:
+    """What is to be said of GELU in a file that was trained with QuickGELU."""
+    return f"GELU, as {asked} says, but files of this layout were trained with QuickGELU"
 
 
 def named_architecture(arch: str) -> dict[str, Any]:

@@ -13,8 +13,11 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.architectures import (
     POSITIONS,
     VOCABULARY,
+    activation,
     architecture_of,
     check_architecture,
+    gelu,
+    gelu_note,
     text_stem_problem,
 )
 from mswin_viz.model.checkpoint_report import LoadReport, fit_problems
@@ -96,30 +99,30 @@ def _settled(
     stored: StoredSettings, options: TowerOptions, architecture: Mapping[str, Any], *, is_openai: bool
 ) -> _Settled:
     """What the user says, else what is stored, else what the layout implies, else an assumption with a note."""
-    named = options.arch and ("QuickGELU" if architecture.get("quick_gelu") else "GELU")
-    known = options.activation or stored.activation or named
-    notes, assumed = [], []
-    if is_openai and known not in (None, "QuickGELU"):
-        asked = f"arch={options.arch!r}" if options.activation is None else "activation="
-        notes.append(f"GELU, as {asked} says, but files of this layout were trained with QuickGELU")
-    if known is None and not is_openai:
-        assumed.append("QuickGELU")
-    if not (is_openai or options.arch):
+    quick, notes = activation(architecture, options.arch, known_quick=is_openai)
+    is_known, assumed = bool(is_openai or options.arch), []
+    words = options.activation or stored.activation
+    if words is None:
+        words = gelu(quick)
+        assumed += [] if is_known else [words]
+    elif is_openai:
+        notes = (gelu_note("activation="),) if words == "GELU" else ()
+    if not is_known:
         absent = [name for name in ("mean", "std") if not (getattr(options, name) or getattr(stored, name))]
         assumed += ["OpenAI's normalisation"] if len(absent) == 2 else [f"OpenAI's {name}" for name in absent]
     if assumed:
         verb = "are" if len(assumed) > 1 else "is"
-        notes.append(
+        notes += (
             f"{' and '.join(assumed)} {verb} assumed, the file cannot tell; activation=, mean=, std= or arch= say "
-            "otherwise"
+            "otherwise",
         )
     given = [name for name in ("activation", "mean", "std") if getattr(options, name) is not None]
     origin = f", settings of {stored.source}" if stored.source else ""
     return _Settled(
-        known or "QuickGELU",
+        words,
         options.mean or stored.mean or _MEAN,
         options.std or stored.std or _STD,
-        tuple(notes),
+        notes,
         origin + (f", {' and '.join(given)} as given" if given else ""),
     )
 

@@ -10,6 +10,7 @@ __all__ = ["foreign_kind"]
 _NO_CLS = "attention pooling, no CLS token"
 _NO_SPACE = "no projection into CLIP's space"
 _KINDS: tuple[tuple[str, str], ...] = (
+    ("a LoRA adapter, without the model it belongs to", r".*\.lora_[AB]\."),
     ("CoCa (attention pooling, captions)", r"visual\.attn_pool\.(query|attn)"),
     ("BLIP-2", r"(qformer|Qformer)\.|query_tokens$"),
     ("BLIP", r"visual_encoder\.(blocks|cls_token)|vision_model\.encoder\.layers\.\d+\.self_attn\.qkv"),

@@ -74,6 +74,10 @@ def unwrapped(found: Any, file: Path) -> Unwrapped:
     """
     if not isinstance(found, Mapping):
         raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(found).__name__}")
+    if "param_groups" in found:
+        raise WeightsError(
+            f"a weight file holds a model: {file} holds the state of an optimizer; load the file saved beside it"
+        )
     found, path, cautions = _opened(found, file)
     tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
     if not tensors:

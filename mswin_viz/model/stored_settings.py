@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import open_clip
@@ -98,6 +98,7 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
         raise WeightsError(
             f"{name} has a model_cfg with vision_cfg and text_cfg: got none; copy the folder again"
         )
+    architecture = _known_fields(architecture, name)
     images = images if isinstance(images, dict) else {}
     size = architecture["vision_cfg"].get("image_size", 224)
     return StoredSettings(
@@ -110,6 +111,24 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
         resize=str(images.get("interpolation", "bicubic")),
         crops=images.get("resize_mode", "shortest") == "shortest",
     )
+
+
+def _known_fields(architecture: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The parts of an architecture that decide features, if the installed open_clip knows every entry."""
+    kinds = {"vision_cfg": open_clip.CLIPVisionCfg, "text_cfg": open_clip.CLIPTextCfg}
+    strange = [key for side, kind in kinds.items() for key in architecture[side] if key not in _fields(kind)]
+    if strange:
+        raise WeightsError(
+            f"{name} describes a model of open_clip: its installed version, {open_clip.__version__}, does not know "
+            f"{', '.join(strange[:4])}; update it"
+        )
+    parts = {"embed_dim": _count(architecture.get("embed_dim"), f"embed_dim in {name}")}
+    parts |= {key: architecture[key] for key in ("quick_gelu", "custom_text") if architecture.get(key)}
+    return parts | {side: dict(architecture[side]) for side in kinds}
+
+
+def _fields(kind: type) -> set[str]:
+    return {each.name for each in fields(kind)}
 
 
 def _of_transformers(config: Mapping[str, Any], image: Mapping[str, Any]) -> StoredSettings:

@@ -83,11 +83,11 @@ class Tower:
     has_text
         Whether there is a text tower.
     notes
-        What was assumed or left out, to be said aloud.
+        What was assumed or left out; each is a warning when the model is loaded.
     first_camera
         The number, in file names, of the camera whose embedding comes first.
     report
-        What became of every key of the file; None for weights that are no single file of one's own.
+        What became of every key of the file; None for the embedded weights and those of open_clip's list.
     config
         The host model's configuration, where one was given.
     neck

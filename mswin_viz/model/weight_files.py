@@ -7,6 +7,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -126,8 +127,14 @@ def _read_torch(file: Path) -> Any:
         try:
             return torch.jit.load(file, map_location="cpu").state_dict()
         except RuntimeError:
-            with torch.serialization.safe_globals(_numpy_globals()):
+            with _numpy_allowed():
                 return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _numpy_allowed() -> AbstractContextManager:
+    """Allow :func:`_numpy_globals` for a while, beside what the user allows anyway."""
+    allowed = torch.serialization.get_safe_globals()
+    return torch.serialization.safe_globals([each for each in _numpy_globals() if each not in allowed])
 
 
 def _numpy_globals() -> list[Callable]:
@@ -171,7 +178,7 @@ def _refusal(file: Path, problem: pickle.UnpicklingError) -> WeightsError:
 
 def _needed_globals(file: Path) -> list[str]:
     try:
-        with torch.serialization.safe_globals(_numpy_globals()):
+        with _numpy_allowed():
             return torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except Exception:  # files of torch before 1.6 cannot be asked
         return []

@@ -238,7 +238,7 @@ def test_an_openai_archive_loads_without_assumptions(openai_file):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_plain_state_dict_loads_with_the_assumptions_said_aloud(saved, clip, people, half, prefix):
+def test_a_plain_state_dict_loads_with_the_assumptions_in_a_warning(saved, clip, people, half, prefix):
     state = {prefix + k: v.half() if half else v for k, v in clip.state_dict().items()}
     with pytest.warns(UserWarning, match="QuickGELU and OpenAI's normalisation are assumed"):
         model = load_model(saved(state), device="cpu")
@@ -280,7 +280,7 @@ def test_an_architecture_that_does_not_fit_names_the_tensors(openai_file):
         load_model(openai_file, arch="ViT-S-16-alt", device="cpu")
 
 
-def test_a_gelu_architecture_on_openais_archive_is_obeyed_and_said_aloud(openai_file, monkeypatch):
+def test_a_gelu_architecture_on_openais_archive_is_obeyed_with_a_warning(openai_file, monkeypatch):
     monkeypatch.setattr(
         open_clip, "get_model_config", lambda _name: copy.deepcopy(CONFIG) | {"quick_gelu": False}
     )
@@ -358,7 +358,7 @@ def test_a_host_checkpoint_has_no_text_tower_and_says_so(saved, host_state):
     assert model.clip.token_embedding.weight.isnan().all()
 
 
-def test_a_camera_embedding_that_is_not_applied_is_said_aloud(saved, host_state):
+def test_a_camera_embedding_that_is_not_applied_gives_a_warning(saved, host_state):
     with pytest.warns(UserWarning, match=r"camera embedding is NOT applied.*config="):
         model = load_model(saved(host_state | {"BACKBONE.cv_embed": torch.zeros(4, 64)}), device="cpu")
     assert "camera embedding" in model.provenance

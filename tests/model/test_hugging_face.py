@@ -187,3 +187,38 @@ def test_a_folder_of_open_clip_brings_its_whole_architecture(tmp_path, people, r
     assert_same_features(model, clip, people, text=True)
     assert model.provenance_items["normalisation"] == "mean 0.5, std 0.25"
     assert model.tower.crops is (resize == "shortest")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_cfg": {"embed_dim": 24}}, "a model_cfg with vision_cfg and text_cfg"),
+        ({"model_cfg": {"vision_cfg": {"spin": 2}, "text_cfg": {}}}, "does not know spin"),
+        ({"model_cfg": {"vision_cfg": {"width": 64}, "text_cfg": {}}}, "embed_dim in open_clip_config"),
+        ({"preprocess_cfg": {"mean": "grey"}}, "mean in open_clip_config"),
+    ],
+)
+def test_a_description_of_open_clip_that_is_none_is_refused(tmp_path, clip, change, said):
+    content = {"model_cfg": {"embed_dim": 24, "vision_cfg": {"width": 64}, "text_cfg": {}}} | change
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    torch.save(clip.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    with pytest.raises(WeightsError, match=said):
+        load_model(tmp_path, device="cpu")
+
+
+def test_a_folder_of_a_timm_tower_is_refused_by_what_it_is(tmp_path, clip):
+    content = {"embed_dim": 24, "vision_cfg": {"timm_model_name": "vit_x"}, "text_cfg": {}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": content}))
+    torch.save(clip.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    with pytest.raises(OptionError, match=r"open_clip_config\.json has a timm tower"):
+        load_model(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["siglip", "bert", 3])
+def test_a_configuration_of_another_model_is_not_taken_for_this_one(tmp_path, clip, people, kind):
+    folder = hugging_face_folder(tmp_path, hugging_face_state(clip), image=False)
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": kind, "vision_config": {"hidden_act": "gelu"}})
+    )
+    with pytest.warns(UserWarning, match="QuickGELU and OpenAI's normalisation are assumed"):
+        assert_same_features(load_model(folder, device="cpu"), clip, people, text=True)

@@ -122,3 +122,15 @@ def test_a_file_of_no_weights_says_what_it_holds(content):
         WeightsError, match=r"holds tensors by key: run\.pth has none \((optimizer|model|nothing)"
     ):
         unwrapped(content, FILE)
+
+
+def test_the_state_of_an_optimizer_is_named():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))])
+    with pytest.raises(WeightsError, match=r"run\.pth holds the state of an optimizer"):
+        unwrapped(optimizer.state_dict(), FILE)
+
+
+@pytest.mark.parametrize("content", [torch.ones(2), [BARE], 3, None, "weights"])
+def test_what_is_no_state_dict_is_named_by_its_kind(content):
+    with pytest.raises(WeightsError, match=rf"run\.pth holds a {type(content).__name__}"):
+        unwrapped(content, FILE)

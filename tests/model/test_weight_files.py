@@ -54,6 +54,13 @@ def test_reading_leaves_what_torch_allows_as_it_was(tmp_path):
     assert set(torch.serialization.get_safe_globals()) == before
 
 
+def test_what_the_user_allows_stays_allowed(tmp_path):
+    torch.save({"best": np.float64(1), "model": STATE}, tmp_path / "run.pt")
+    with torch.serialization.safe_globals([np.dtype]):
+        read_state_dict(tmp_path / "run.pt")
+        assert np.dtype in torch.serialization.get_safe_globals()
+
+
 class Config:
     """A class of whoever trained."""
 
