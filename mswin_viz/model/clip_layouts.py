@@ -141,6 +141,11 @@ def _from_hugging_face(state: State, full: State, path: object) -> ClipKeys:
             f"a CLIP's image tower ends in a projection into the space of its prompts: {path} is a CLIPVisionModel "
             "without it, missing visual_projection.weight; load the CLIPModel, or a CLIPVisionModelWithProjection"
         )
+    if twice := [key for key in state if key.startswith("visual.")]:
+        raise WeightsError(
+            f"a weight file has one layout: {path} has keys of Hugging Face and {', '.join(twice[:3])} of open_clip; "
+            "save one of the two alone"
+        )
     own: StateDict = {}
     sources: dict[str, tuple[str, ...]] = {}
     parts: dict[str, dict[str, str]] = {}

@@ -229,7 +229,7 @@ def _input(
 def _known_size(state: StateDict, stored: StoredSettings) -> tuple[int, int] | None:
     """The input the positions were made for, where a number beside the weights or a settings file has it."""
     number = state.get("input_resolution")
-    if number is not None and number.numel() == 1:
+    if number is not None and number.numel() == 1 and bool(number.isfinite()) and int(number) > 0:
         return (int(number), int(number))
     return stored.image_size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -134,8 +135,11 @@ def load_host_model(
 
 def _tower_of(name: str | Path, options: TowerOptions, config: HostConfig | None) -> Tower:
     """The tower of a name or file, as :func:`mswin_viz.load_model` takes them."""
-    path = hub_folder(str(name)) if str(name).startswith(HUB) else Path(name).expanduser()
-    if name != "embedded" and str(name) and path.exists():
+    if not isinstance(name, (str, os.PathLike)):
+        raise OptionError(f'a model is a name, such as "embedded", or a path: got {name!r}')
+    path = hub_folder(str(name)) if str(name).startswith(HUB) else Path(name)
+    path = Path(os.path.expanduser(path))
+    if name != "embedded" and str(name) and os.path.exists(path):
         file = read_weights(path)
         if is_host(file.state):
             return _as_read(_host_tower(file, options, config), file)
@@ -161,7 +165,8 @@ def _named_tower(name: str, options: TowerOptions) -> Tower:
     if (
         tag
         and "/" not in tag
-        and head not in (".", "..", "~", "")
+        and head not in (".", "..", "")
+        and not head.startswith("~")
         and not Path(name).suffix
         and ":" not in head
     ):

@@ -41,18 +41,19 @@ def source_grid(n_tokens: int, target: tuple[int, int]) -> tuple[int, int]:
     WeightsError
         If no such grid has that many tokens.
     """
-    if target[0] * target[1] == n_tokens:
+    if target[0] * target[1] == n_tokens > 0:
         return target
     side = math.isqrt(n_tokens)
-    if side * side == n_tokens:
+    if side * side == n_tokens > 0:
         return side, side
     short = math.isqrt(n_tokens // 2)
-    if 2 * short * short == n_tokens:
+    if 2 * short * short == n_tokens > 0:
         return (short, 2 * short) if target[1] > target[0] else (2 * short, short)
     fitting = ", ".join(f"{rows}x{cols}" for rows, cols in _grids(n_tokens)) or "none of common shape"
+    asked = f"a {target[0]}x{target[1]} grid" if all(target) else "no grid in particular"
     raise WeightsError(
         "position embeddings must lie on a square or 2:1 grid, or on the input's own: got "
-        f"{n_tokens} of them for a {target[0]}x{target[1]} grid (grids of that count: {fitting}); give the image_size "
+        f"{n_tokens} of them for {asked} (grids of that count: {fitting}); give the image_size "
         "they were trained at"
     )
 

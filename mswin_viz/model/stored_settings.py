@@ -138,7 +138,7 @@ def _of_transformers(config: Mapping[str, Any], image: Mapping[str, Any]) -> Sto
     if config:
         where = "of the image tower in config.json"
         activation = vision.get("hidden_act", "quick_gelu")
-        if activation not in _ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in _ACTIVATIONS:
             raise WeightsError(
                 f"a CLIP's activation is {' or '.join(_ACTIVATIONS)}: got hidden_act {activation!r} {where}, which "
                 "open_clip does not have"

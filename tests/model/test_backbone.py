@@ -404,6 +404,18 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(name):
         load_model(name, device="cpu")
 
 
+@pytest.mark.parametrize("name", [None, 5, b"ViT-B-16.pt", ["ViT-B-16"]])
+def test_what_is_neither_name_nor_path_is_refused(name):
+    with pytest.raises(OptionError, match='a model is a name, such as "embedded", or a path: got'):
+        load_model(name, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "~nobody/weights.pt", "~nobody/weights"])
+def test_names_that_can_be_no_file_are_missing_files(name):
+    with pytest.raises(WeightsNotFoundError, match="existing file or folder"):
+        load_model(name, device="cpu")
+
+
 def test_a_failed_download_says_what_to_do_and_loads_nothing(monkeypatch):
     def offline(_cfg):
         raise OSError("network is unreachable")

@@ -317,6 +317,18 @@ def test_the_input_of_an_openai_archive_is_known_whatever_is_asked_for(openai_fi
     assert model.provenance_items["positions"] == "resized 4x4 -> 8x2, bilinear"
 
 
+@pytest.mark.parametrize("number", [-64.0, float("nan"), 0.0, 48.0])
+def test_an_input_of_an_archive_that_its_positions_do_not_fit_is_not_believed(saved, clip, number):
+    state = clip.state_dict() | {"input_resolution": torch.tensor(number)}
+    assert load_model(saved(state), device="cpu").provenance_items["positions"] == "4x4, as stored"
+
+
+def test_positions_that_are_missing_are_refused(saved, clip):
+    state = clip.state_dict() | {"visual.positional_embedding": torch.ones(1, 64)}
+    with pytest.raises(WeightsError, match="got 0 of them for no grid in particular"):
+        load_model(saved(state), device="cpu")
+
+
 # ---- precision --------------------------------------------------------------------------------
 
 

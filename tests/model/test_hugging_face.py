@@ -131,6 +131,7 @@ def test_a_tensor_missing_from_the_text_side_leaves_it_out(tmp_path, clip, peopl
     ("vision", "named"),
     [
         ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new'"),
+        ({"hidden_act": ["gelu"]}, "hidden_act"),
         ({"num_attention_heads": 7}, "7 heads for a width of 64"),
         ({"num_attention_heads": "one"}, "num_attention_heads"),
         ({"image_size": -3}, "image_size of the image tower"),
@@ -222,3 +223,8 @@ def test_a_configuration_of_another_model_is_not_taken_for_this_one(tmp_path, cl
     )
     with pytest.warns(UserWarning, match="QuickGELU and OpenAI's normalisation are assumed"):
         assert_same_features(load_model(folder, device="cpu"), clip, people, text=True)
+
+
+def test_a_file_with_keys_of_both_layouts_is_refused(saved, clip):
+    with pytest.raises(WeightsError, match=r"has keys of Hugging Face and visual\.class_embedding"):
+        load_model(saved(hugging_face_state(clip) | clip.state_dict()), device="cpu")
