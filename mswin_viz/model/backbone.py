@@ -47,12 +47,15 @@ class Model:
         Where the add-on's weights come from, in words.
     device
         Where ``encode`` runs and tokens lie.
+    precision
+        ``"float32"``, ``"mixed"`` or ``"auto"``, see :meth:`autocast`.
     """
 
     tower: Tower
     addon: Addon | None
     addon_origin: str
     device: torch.device
+    precision: str = "auto"
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _bound: tuple[Any, Any] = field(default=(None, None), repr=False)
 
@@ -88,7 +91,7 @@ class Model:
             "positions": self.tower.positions,
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
             "deep images": f"more than 8 bits: {rule_words(self.tower.thermal_range)}",
-            "device": f"{self.device}{', mixed precision' if self.device.type == 'cuda' else ''}",
+            "device": f"{self.device}, {self._precision_in_words}",
         }
         items |= self._host_items
         return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
@@ -257,11 +260,18 @@ class Model:
         return replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
 
     def autocast(self) -> AbstractContextManager:
-        """The precision :meth:`encode` runs the tower in: mixed on CUDA, plain float32 elsewhere."""
+        """The precision :meth:`encode` runs the tower in.
+
+        Mixed on CUDA, unless :attr:`precision` is ``"float32"``: then convolutions do not round to TF32 either.
+        Plain float32 elsewhere.
+        """
         if self.device.type != "cuda":
             return nullcontext()
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.autocast("cuda", torch.bfloat16 if native else torch.float16)
+        if self.precision == "float32":
+            cudnn = torch.backends.cudnn
+            kept = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+            return cudnn.flags(enabled=cudnn.enabled, allow_tf32=False, **kept)
+        return torch.autocast("cuda", _half())
 
     def encode_text(self, prompts: str | Sequence[str]) -> Float[torch.Tensor, "prompt dim"]:
         """Text features of prompts, not normalised, ``[P, D]`` float32.
@@ -319,6 +329,12 @@ class Model:
             items["file"] = self.tower.report.summary
         return items
 
+    @property
+    def _precision_in_words(self) -> str:
+        if self.device.type != "cuda" or self.precision == "float32":
+            return "float32"
+        return f"mixed precision ({str(_half()).removeprefix('torch.')})"
+
     def _pixels(self, sources: Sequence[ImageSource], facts: list[PictureFacts]) -> torch.Tensor:
         """Normalised pixels; what is known of each picture is added to ``facts``."""
         shown, known = zip(*(fitted(self.tower, source) for source in sources), strict=True)
@@ -332,6 +348,12 @@ class Model:
             cls = visual(batch, *given) if given else self.clip.encode_image(batch)
             patches = normed[0][:, 1:] @ visual.proj
         return self.read_out(cls.float(), patches.float(), *given)
+
+
+def _half() -> torch.dtype:
+    """The half precision that this GPU computes in."""
+    is_native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if is_native else torch.float16
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -336,12 +336,12 @@ def test_an_openai_archive_loads_without_assumptions(openai_file):
     assert items["activation"] == "QuickGELU"
     assert "ViT-tiny.pt" in items["weights"]
     assert "0.481 0.458 0.408" in items["normalisation"]
-    assert items["device"] == "cpu"
+    assert items["device"] == "cpu, float32"
 
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_plain_state_dict_loads_with_the_assumptions_said_aloud(saved, clip, people, half, prefix):
+def test_a_plain_state_dict_loads_with_the_assumptions_in_a_warning(saved, clip, people, half, prefix):
     state = {prefix + k: v.half() if half else v for k, v in clip.state_dict().items()}
     with pytest.warns(UserWarning, match="QuickGELU and OpenAI's normalisation are assumed"):
         model = load_model(saved(state), device="cpu")
@@ -383,7 +383,7 @@ def test_an_architecture_that_does_not_fit_names_the_tensors(openai_file):
         load_model(openai_file, arch="ViT-S-16-alt", device="cpu")
 
 
-def test_a_gelu_architecture_on_openais_archive_is_obeyed_and_said_aloud(openai_file, monkeypatch):
+def test_a_gelu_architecture_on_openais_archive_is_obeyed_with_a_warning(openai_file, monkeypatch):
     monkeypatch.setattr(
         open_clip, "get_model_config", lambda _name: copy.deepcopy(CONFIG) | {"quick_gelu": False}
     )
@@ -400,7 +400,7 @@ def test_an_architecture_beside_anything_but_a_file_is_refused():
 @pytest.mark.filterwarnings(ASSUMED)
 @pytest.mark.parametrize(
     "key",
-    ["visual.proj", "visual.conv1.weight", "visual.ln_post.bias", "positional_embedding", "text_projection"],
+    ["visual.proj", "visual.conv1.weight", "visual.ln_post.bias", "visual.positional_embedding"],
 )
 def test_a_missing_tensor_is_named_never_left_random(saved, clip, key):
     state = {k: v for k, v in clip.state_dict().items() if k != key}
@@ -461,7 +461,7 @@ def test_a_host_checkpoint_has_no_text_tower_and_says_so(saved, host_state):
     assert model.clip.token_embedding.weight.isnan().all()
 
 
-def test_a_camera_embedding_that_is_not_applied_is_said_aloud(saved, host_state):
+def test_a_camera_embedding_that_is_not_applied_gives_a_warning(saved, host_state):
     with pytest.warns(UserWarning, match=r"camera embedding is NOT applied.*config="):
         model = load_model(saved(host_state | {"BACKBONE.cv_embed": torch.zeros(4, 64)}), device="cpu")
     assert "camera embedding" in model.provenance
@@ -504,6 +504,18 @@ def test_unknown_names_are_refused_with_those_on_offer(name, said):
 @pytest.mark.parametrize("name", ["nowhere/ViT-B-16.pt", "./nowhere/weights", "ViT-B-16.pt", "ViT-B-16", ""])
 def test_a_file_that_is_not_there_is_said_to_be_missing(name):
     with pytest.raises(WeightsNotFoundError, match="existing file"):
+        load_model(name, device="cpu")
+
+
+@pytest.mark.parametrize("name", [None, 5, b"ViT-B-16.pt", ["ViT-B-16"]])
+def test_what_is_neither_name_nor_path_is_refused(name):
+    with pytest.raises(OptionError, match='a model is a name, such as "embedded", or a path: got'):
+        load_model(name, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "~nobody/weights.pt", "~nobody/weights"])
+def test_names_that_can_be_no_file_are_missing_files(name):
+    with pytest.raises(WeightsNotFoundError, match="existing file or folder"):
         load_model(name, device="cpu")
 
 
@@ -612,6 +624,31 @@ def test_text_features_are_those_of_open_clip(model, clip):
 def test_empty_prompts_are_refused(model, prompts):
     with pytest.raises(PromptError, match=r"must say something|at least one prompt"):
         model.encode_text(prompts)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [5, None, 2.5, True, b"a bus", {"a bus": 1}, ["a bus", None], [["a bus"]], [5], [b"a bus"], torch.tensor(3.0),
+     np.zeros((2, 3)), np.array(3), object()],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_is_no_text_is_refused_with_an_example(model, prompts):
+    with pytest.raises(PromptError, match=r"got .*write for example 'a person wearing a red top'"):
+        model.encode_text(prompts)
+
+
+@pytest.mark.parametrize(
+    "prompts", [("a bus", "a car"), np.array(["a bus", "a car"]), iter(["a bus", "a car"])]
+)
+def test_any_series_of_texts_is_a_list_of_prompts(model, prompts):
+    expected = model.encode_text(["a bus", "a car"])
+    assert torch.equal(model.encode_text(prompts), expected)
+
+
+@pytest.mark.parametrize("prompt", [5, None, ["a bus"], b"a bus"])
+def test_unknown_words_are_those_of_a_text(model, prompt):
+    with pytest.raises(PromptError, match="a prompt must say something, in a text"):
+        model.unknown_words(prompt)
 
 
 def test_a_prompt_may_fill_the_context_and_not_exceed_it(model):
