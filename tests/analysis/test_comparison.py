@@ -116,7 +116,7 @@ def test_one_identity_has_no_interval_and_no_test():
     plain, _, camids = noisy(2.0, 1)
     found = mv.compare(plain, plain + 1, np.zeros(120, int), camids)
     assert np.isnan(found.difference_interval.low)
-    assert found.verdict == "cannot be told apart"
+    assert found.verdict == "not measured: only one identity has a match, and a test needs two"
     assert any("One identity has no spread" in line for line in found.sentences())
     assert any("Silhouettes need two identities" in line for line in found.sentences())
     assert not any(re.search(r"\bnan", line) for line in found.sentences())
@@ -126,7 +126,11 @@ def test_without_a_match_that_is_all_that_is_said_about_retrieval():
     plain, _, camids = noisy(2.0, 1)
     found = mv.compare(plain, plain + 1, np.arange(120), camids)
     assert np.isnan(found.plain.mAP)
-    assert found.sentences()[0] == "No query has a match in the gallery: retrieval cannot be measured."
+    cause = "120 whose identity has no other image in the gallery"
+    assert found.verdict == f"not measured: no query has a match ({cause})"
+    assert (
+        found.sentences()[0] == f"No query has a match in the gallery: retrieval is not measured ({cause})."
+    )
     assert len(found.to_pandas()[0]) == 0
 
 
