@@ -102,7 +102,7 @@ def _without(
     n_windows = _checked_windows(state.slots, index, window)
     terms = state.slots[index].terms(weights, slice(None) if window is None else int(window))  # [B, m, D]
     shift, gates = weights.head.without(state.fused, index, terms / n_windows)
-    enhanced = state.cls[:, None] + shift
+    enhanced = state.cls[:, None] + state.gain * shift
     score, norm, cosine = _measures(enhanced, v)
     before, _, cosine_before = _measures(state.enhanced[:, None], v)
     flipped = (gates != state.gates[:, None]).sum(axis=2)

@@ -253,7 +253,7 @@ def _retrieved(world: WorldTokens, head: Head | None) -> tuple[np.ndarray, np.nd
 
 def _enhanced(tokens: Tokens, head: Head | None) -> np.ndarray:
     with torch.no_grad():
-        return (tokens.cls if head is None else tokens.cls + head(tokens)).cpu().numpy()
+        return (tokens.cls if head is None else tokens.plus(head(tokens))).cpu().numpy()
 
 
 def _stacked(runs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Scores:

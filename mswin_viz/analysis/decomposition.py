@@ -26,6 +26,7 @@ from mswin_viz.analysis.fusion import (
     Slot,
     SlotWindows,
     enhanced_cls,
+    float64,
     fusion_state,
     fusion_weights,
     slot_pooled,
@@ -197,7 +198,7 @@ def decompose_fusion(
     weights = _no_weights(tokens.cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens)
     state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
-    back, constant = weights.head.pulled_back(v, state.fused)  # [B, slots * D]: r_s side by side
+    back, constant = weights.head.pulled_back(v * state.gain, state.fused)  # [B, slots * D]: r_s
     width = weights.dim
     shares = tuple(
         None if seen.origin == "off" else _slot_shares(seen, weights, back[:, i * width : (i + 1) * width])
@@ -230,9 +231,7 @@ def direction_of_each(
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens
 ) -> Float[np.ndarray, "batch dim"]:
     """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``."""
-    if isinstance(direction, torch.Tensor):
-        direction = direction.detach().double().cpu().numpy()
-    v, shape = np.asarray(direction, dtype=np.float64), tuple(tokens.cls.shape)
+    v, shape = float64(direction), tuple(tokens.cls.shape)
     if v.shape not in (shape, shape[1:]):
         raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
     return np.broadcast_to(v, shape)

@@ -30,6 +30,7 @@ __all__ = [
     "Slot",
     "SlotWindows",
     "enhanced_cls",
+    "float64",
     "fusion_state",
     "fusion_weights",
     "slot_pooled",
@@ -183,6 +184,8 @@ class FusionState:
     ----------
     cls, enhanced
         The CLS tokens before and after, ``[B, D]``.
+    gain
+        What the head's answer is multiplied by before it is added, ``[D]``: the scale of the tokens' neck, or ones.
     fused
         What the head gives, and what is frozen there.
     slots
@@ -191,6 +194,7 @@ class FusionState:
 
     cls: Float[np.ndarray, "batch dim"]
     enhanced: Float[np.ndarray, "batch dim"]
+    gain: Float[np.ndarray, " dim"]
     fused: Fused
     slots: tuple[SlotWindows, ...]
 
@@ -269,11 +273,12 @@ def fusion_state(
             f"a fusion of scales {weights.scales} has {len(weights.scales)} slots: got {len(slots)} slots "
             f"and {len(pooled)} pooled vectors"
         )
-    cls, patches = _float64(tokens.cls), _checked_patches(tokens, weights)
+    cls, patches = float64(tokens.cls), _checked_patches(tokens, weights)
     seen = tuple(_slot_windows(patches, tokens.grid, weights, i, slot) for i, slot in enumerate(slots))
     given = [view.pooled(weights) if p is None else p for view, p in zip(seen, pooled, strict=True)]
     fused = weights.head.fused(given, len(cls))
-    return FusionState(cls, cls + fused.shift, fused, seen)
+    gain = np.ones(cls.shape[1]) if tokens.neck is None else float64(tokens.neck.scale)
+    return FusionState(cls, cls + gain * fused.shift, gain, fused, seen)
 
 
 def enhanced_cls(
@@ -325,10 +330,11 @@ def _checked_patches(tokens: Tokens, weights: FusionWeights) -> Float[np.ndarray
             f"tokens must be as wide as the add-on's, {weights.dim}: got patches "
             f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
         )
-    return _float64(tokens.patches)
+    return float64(tokens.patches)
 
 
-def _float64(values: np.ndarray | torch.Tensor) -> np.ndarray:
+def float64(values: np.ndarray | torch.Tensor) -> np.ndarray:
+    """A tensor or array as a float64 array."""
     if isinstance(values, torch.Tensor):
         values = values.detach().double().cpu().numpy()
     return np.asarray(values, dtype=np.float64)

@@ -15,6 +15,7 @@ from mswin_viz.analysis.activations import (
     window_activations,
 )
 from mswin_viz.analysis.decomposition import Decomposition
+from mswin_viz.analysis.fusion import float64
 from mswin_viz.analysis.view_request import Subject, ViewRequest, free_slot
 from mswin_viz.analysis.windows import WindowGeometry, describe, fallback_geometry, windows
 
@@ -143,8 +144,10 @@ def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
 
 
 def plain_panel(subject: Subject) -> Panel:
-    """Cosine of each patch token to its image's plain CLS: what CLIP shows with no add-on."""
-    cls, patches = (t.double().cpu().numpy() for t in (subject.tokens.cls, subject.tokens.patches))
+    """Cosine of each patch token to its image's plain CLS: what CLIP shows with no add-on; both behind the neck."""
+    tokens = subject.tokens
+    patches = tokens.patches if tokens.neck is None else tokens.neck(tokens.patches)
+    cls, patches = float64(tokens.cls), float64(patches)
     lengths = np.linalg.norm(cls, axis=1)[:, None] * np.linalg.norm(patches, axis=2)
     dots = np.einsum("bd,bnd->bn", cls, patches)
     values = np.divide(dots, lengths, out=np.full_like(dots, np.nan), where=lengths > 0)
@@ -178,9 +181,10 @@ def _free_origin(subject: Subject, request: ViewRequest) -> str:
 def _reduced(
     activations: WindowActivations, subject: Subject, request: ViewRequest
 ) -> Float[np.ndarray, "batch window"]:
-    return reduce_activations(
-        activations, request.value, direction=subject.direction, channel=request.channel
-    )
+    neck, direction = subject.tokens.neck, subject.direction
+    if neck is not None:  # activations lie before it: the direction along which they move the score
+        direction = direction * float64(neck.scale)
+    return reduce_activations(activations, request.value, direction=direction, channel=request.channel)
 
 
 def _in_words(geometry: WindowGeometry, origin: str, note: str, *, is_of_the_design: bool = True) -> str:

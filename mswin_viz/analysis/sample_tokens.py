@@ -72,7 +72,9 @@ def sample_tokens(
     key = _key(model, known, scales)
     stored = _stored(folder, key)
     if stored is not None:
-        tokens = read_shelf(folder, len(stored["kept"]), tuple(stored["grid"]))
+        readout = model.tower.readout
+        neck = None if readout is None else readout.neck.to(torch.device("cpu"))
+        tokens = read_shelf(folder, len(stored["kept"]), tuple(stored["grid"]), neck)
     else:
         where = folder or _roomy(model, known, scales)
         shelf = TokenShelf(len(known), where)
@@ -185,7 +187,8 @@ def _roomy(model: Model, samples: Sequence[Sample], scales: Sequence[int]) -> Pa
 def _key(model: Model, samples: Sequence[Sample], scales: Sequence[int]) -> str:
     """Changes with any weight of the tower, any file, and the scales."""
     content = hashlib.blake2b(digest_size=16)
-    for name, value in model.clip.visual.state_dict().items():
+    parts = (model.clip.visual, *([model.tower.readout] if model.tower.readout is not None else []))
+    for name, value in (item for part in parts for item in part.state_dict().items()):
         content.update(name.encode())
         content.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     about = {key: words for key, words in model.provenance_items.items() if key not in ("add-on", "device")}

@@ -237,8 +237,8 @@ def _entry(
 def _entry_at_output(
     tokens: Tokens, model: Model
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], Callable[..., Tokens]]:
-    patches, cls = tokens.patches.to(model.device), tokens.cls.to(model.device)
-    return patches, (cls,), lambda x, cls: Tokens(cls, x, tokens.grid)
+    tokens = tokens.to(model.device)
+    return tokens.patches, (tokens.cls,), lambda x, cls: dataclasses.replace(tokens, cls=cls, patches=x)
 
 
 def _enhanced(model: Model, plain: Tokens, target: Target) -> Tokens:

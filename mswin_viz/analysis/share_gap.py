@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,7 +114,7 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
     weights, slot = _checked(model, target, scale)
     directions = target.directions(model, len(tokens))
     parts = decompose_fusion(tokens, weights, directions)
-    empty = Tokens(tokens.cls, tokens.patches * 0, tokens.grid)
+    empty = replace(tokens, patches=tokens.patches * 0)
     unlit = decompose_fusion(empty, weights, directions).gates
     without = ablations(tokens, weights, directions, slot)
     cosine = target.kind == "cosine"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +70,7 @@ def shuffled(
 ) -> Shuffle:
     """Shuffle whole runs of ``run`` tokens and measure what moves; ``weights`` None for plain CLIP."""
     order = shuffled_order(tokens.patches.shape[1], run, seed=seed)
-    moved = Tokens(tokens.cls, tokens.patches[:, order.tolist()], tokens.grid)
+    moved = replace(tokens, patches=tokens.patches[:, order.tolist()])
     if weights is None:
         return Shuffle(order, moved, np.zeros((len(tokens), 0)), np.zeros(len(tokens)))
     before, after = (fusion_state(t, weights, slots=slots) for t in (tokens, moved))

@@ -25,7 +25,6 @@ __all__ = [
     "free_slot",
     "place_of_free",
     "slots_of",
-    "stacked",
 ]
 
 VALUES = ("norm", "share", "cosine", "channel")
@@ -119,11 +118,6 @@ class Subject:
     def patches(self) -> Float[np.ndarray, "batch token dim"]:
         """The patch tokens as float32 NumPy, for those who draw."""
         return self.tokens.patches.cpu().numpy()
-
-
-def stacked(tokens: Sequence[Tokens]) -> Tokens:
-    """Several images' tokens as one batch."""
-    return Tokens(torch.cat([t.cls for t in tokens]), torch.cat([t.patches for t in tokens]), tokens[0].grid)
 
 
 def free_slot(request: ViewRequest) -> Slot:

@@ -138,7 +138,8 @@ class Model:
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
 
         The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same
-        :meth:`autocast`. Runs under ``no_grad``; the tokens are float32 on :attr:`device`.
+        :meth:`autocast`; with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that
+        feature. Runs under ``no_grad``; the tokens are float32 on :attr:`device`.
 
         Parameters
         ----------
@@ -175,8 +176,7 @@ class Model:
             )
             for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
         ]
-        cls, patches = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return Tokens(cls, patches, self.grid)
+        return Tokens.joined(parts)
 
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
         """The ``camera=`` and ``modality=`` that :meth:`encode` asks for with these weights; empty for plain CLIP.
@@ -242,11 +242,12 @@ class Model:
     def enhance(self, tokens: Tokens) -> Tokens:
         """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
 
+        Where the tokens have a neck the sum is taken before it, as the host does, and ``cls`` is what comes out behind.
         Differentiable in the tokens; the add-on's own parameters are frozen.
         """
         if self.addon is None:
             return tokens
-        return Tokens(tokens.cls + self.addon(tokens.patches), tokens.patches, tokens.grid)
+        return replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
 
     def autocast(self) -> AbstractContextManager:
         """The precision :meth:`encode` runs the tower in: mixed on CUDA, plain float32 elsewhere."""
@@ -279,12 +280,23 @@ class Model:
         return unknown_words(prompt, self.tower.token_ids)
 
     def retrieval_feature(self, tokens: Tokens) -> Float[torch.Tensor, "batch dim"]:
-        """What the host model hands to retrieval: the enhanced CLS, through its BatchNorm where NECK_FEAT is after.
+        """What the host model hands to retrieval: the enhanced CLS, behind its BatchNorm where NECK_FEAT is after."""
+        return self.enhance(tokens).cls
 
-        Everything else here, shares included, looks at the CLS before that BatchNorm.
+    def read_out(
+        self,
+        cls: Float[torch.Tensor, "batch dim"],
+        patches: Float[torch.Tensor, "batch token dim"],
+        *given: Int[torch.Tensor, " batch"],
+    ) -> Tokens:
+        """The tokens of projected CLS and patches, the CLS as retrieval compares it; differentiable.
+
+        ``given`` as :meth:`conditions` gives it.
         """
-        feature = self.enhance(tokens).cls
-        return feature if self.tower.neck is None else self.tower.neck(feature)
+        readout = self.tower.readout
+        if readout is None:
+            return Tokens(cls, patches, self.grid)
+        return Tokens(readout(cls, patches), patches, self.grid, readout.neck)
 
     @property
     def _host_items(self) -> dict[str, str]:
@@ -292,8 +304,11 @@ class Model:
         items, visual = {}, self.clip.visual
         if isinstance(visual, HostTower):
             items["host parts"] = visual.parts.words
-        if self.tower.neck is not None:
-            items["neck"] = "NECK_FEAT after: retrieval_feature() applies it, everything else is before it"
+        if self.tower.readout is not None:
+            items["neck"] = (
+                "NECK_FEAT after: plain and enhanced CLS and every share are behind the host's BatchNorm; "
+                "activations of windows are before it"
+            )
         if self.tower.config is not None:
             items["configuration"] = self.tower.config.words
         if self.tower.report is not None:
@@ -307,14 +322,13 @@ class Model:
         how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
         return f"{how}, {self.tower.native_resize}, as open_clip does"
 
-    def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> Tokens:
         batch, visual = batch.to(self.device), self.clip.visual
+        given = tuple(tensor.to(self.device) for tensor in given)
         with torch.no_grad(), self._lock, self.autocast(), outputs_of(visual.ln_post) as normed:
-            cls = (
-                visual(batch, *(t.to(self.device) for t in given)) if given else self.clip.encode_image(batch)
-            )
+            cls = visual(batch, *given) if given else self.clip.encode_image(batch)
             patches = normed[0][:, 1:] @ visual.proj
-        return cls.float(), patches.float()
+        return self.read_out(cls.float(), patches.float(), *given)
 
 
 def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:

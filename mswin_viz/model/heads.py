@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -27,7 +28,6 @@ __all__ = [
     "matched_mlp",
     "mean_patch_control",
     "n_parameters",
-    "on_device",
     "scheme_2_head",
     "seeded",
     "window_head",
@@ -122,24 +122,19 @@ def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
     if n_tokens % period:
         return tokens
     patches = tokens.patches.reshape(batch, n_tokens // period, period, dim).mean(dim=1)
-    return Tokens(tokens.cls, patches, (1, period))
-
-
-def on_device(tokens: Tokens, device: torch.device) -> Tokens:
-    """The tokens on a device; without a copy where they are there."""
-    return Tokens(tokens.cls.to(device), tokens.patches.to(device), tokens.grid)
+    return replace(tokens, patches=patches, grid=(1, period))
 
 
 def enhanced_features(
     head: Head, tokens: Tokens | TokenView, *, batch_size: int = 512
 ) -> Float[np.ndarray, "image dim"]:
-    """CLS plus the head's output, a batch at a time, so that tokens on disk never lie in memory at once."""
+    """The CLS with the head's output added, a batch at a time, so that tokens on disk never lie in memory at once."""
     device = next(head.parameters()).device
     parts = []
     with torch.no_grad():
         for start in range(0, len(tokens), batch_size):
-            part = on_device(tokens[start : start + batch_size], device)
-            parts.append((part.cls + head(part)).cpu().numpy())
+            part = tokens[start : start + batch_size].to(device)
+            parts.append(part.plus(head(part)).cpu().numpy())
     return np.concatenate(parts)
 
 

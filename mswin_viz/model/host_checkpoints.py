@@ -19,6 +19,7 @@ from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS, addon_in
 from mswin_viz.model.config import HostConfig
 from mswin_viz.model.host_tower import HostParts, HostTower
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.readout import Readout
 from mswin_viz.model.towers import (
     HOST_SIZE,
     POSITIONS,
@@ -184,7 +185,8 @@ def _configured_tower(full: State, path: Path, config: HostConfig) -> Tower:
     return Tower(
         clip.eval(), f"host-model checkpoint {path.name}", config.size_test, config.pixel_mean, config.pixel_std,
         "QuickGELU", f"{rows}x{cols}, as stored", state=_addon_state(full), has_text=False,
-        notes=_notes(report, full, config), first_camera=config.first_camera, report=report, config=config, neck=neck,
+        notes=_notes(report, full, config), first_camera=config.first_camera, report=report, config=config,
+        readout=None if neck is None else Readout(neck),
     )  # fmt: skip
 
 

@@ -73,8 +73,8 @@ def load_model(
             f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
             f'{width}; pass another, or addon="mean"'
         )
-    if tower.neck is not None:
-        tower.neck.to(place)
+    if tower.readout is not None:
+        tower.readout.to(place)
     tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
     if module is not None:
         module.to(place).eval().requires_grad_(False)

@@ -39,7 +39,7 @@ def tokens_of_pixels(
     with outputs_of(visual.ln_post) as normed:
         cls = visual(pixels, *given)
         patches = normed[0][:, 1:] @ visual.proj
-    return Tokens(cls, patches, model.grid)
+    return model.read_out(cls, patches, *given)
 
 
 def stages(
@@ -74,4 +74,4 @@ def tokens_from(
         for following in visual.transformer.resblocks[block + 1 :]:
             x = following(x)
     projected = visual.ln_post(x) @ visual.proj
-    return Tokens(projected[:, 0], projected[:, 1:], model.grid)
+    return model.read_out(projected[:, 0], projected[:, 1:], *given)

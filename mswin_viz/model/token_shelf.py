@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mswin_viz.model.readout import Neck
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ class TokenShelf:
         self._arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._filled: dict[str, int] = {}
         self._grid: tuple[int, int] = (0, 0)
+        self._neck: Neck | None = None
 
     def add(self, modality: str, tokens: Tokens) -> None:
         """Put a portion behind those that are there."""
         if modality not in self._arrays:
-            self._grid = tokens.grid
+            self._grid, self._neck = tokens.grid, tokens.neck and tokens.neck.to(torch.device("cpu"))
             self._arrays[modality] = (
                 self._array(f"{modality}_cls", tuple(tokens.cls.shape[1:])),
                 self._array(f"{modality}_patches", tuple(tokens.patches.shape[1:])),
@@ -55,7 +57,7 @@ class TokenShelf:
         found = {}
         for modality, arrays in self._arrays.items():
             cls, patches = (torch.from_numpy(array[: self._filled[modality]]) for array in arrays)
-            found[modality] = Tokens(cls, patches, self._grid)
+            found[modality] = Tokens(cls, patches, self._grid, self._neck)
         return found
 
     def _array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -102,12 +104,13 @@ class TokenView:
             if (owners == at).any()
         ]
         back = np.argsort(np.concatenate([places for places, _ in found])).tolist()
-        cls, patches = (torch.cat([getattr(some, n) for _, some in found])[back] for n in ("cls", "patches"))
-        return Tokens(cls, patches, self.grid)
+        return Tokens.joined([some for _, some in found])[back]
 
 
-def read_shelf(folder: Path, n_images: int, grid: tuple[int, int]) -> dict[str, Tokens]:
-    """Tokens a shelf left in its folder; changes to them never reach the files."""
+def read_shelf(
+    folder: Path, n_images: int, grid: tuple[int, int], neck: Neck | None = None
+) -> dict[str, Tokens]:
+    """Tokens a shelf left in its folder, of a model with that neck; changes to them never reach the files."""
     found = {}
     for file in sorted(folder.glob("*_cls.npy"), key=lambda file: file.stat().st_mtime_ns):
         modality = file.stem.removesuffix("_cls")
@@ -115,5 +118,5 @@ def read_shelf(folder: Path, n_images: int, grid: tuple[int, int]) -> dict[str, 
             torch.from_numpy(np.load(folder / f"{modality}_{part}.npy", mmap_mode="c")[:n_images])
             for part in ("cls", "patches")
         )
-        found[modality] = Tokens(cls, patches, grid)
+        found[modality] = Tokens(cls, patches, grid, neck)
     return found

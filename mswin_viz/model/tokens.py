@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import torch
 
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
+
     from jaxtyping import Float
+
+    from mswin_viz.model.readout import Neck
 
 __all__ = ["Tokens"]
 
@@ -21,17 +26,22 @@ class Tokens:
     Attributes
     ----------
     cls
-        The image feature, ``[B, D]`` float32; not normalised.
+        The image feature as retrieval compares it, ``[B, D]`` float32; not normalised. Behind the host model's
+        BatchNorm where its retrieval is.
     patches
         Patch tokens after ``ln_post`` and the tower's own projection, ``[B, N, D]`` float32,
         row-major on the grid.
     grid
         ``(rows, cols)`` with ``rows * cols == N``.
+    neck
+        The BatchNorm between the tower and ``cls``; None where there is none. An add-on reads the patches before it,
+        and what it adds goes through it: see :meth:`plus`.
     """
 
     cls: Float[torch.Tensor, "batch dim"]
     patches: Float[torch.Tensor, "batch token dim"]
     grid: tuple[int, int]
+    neck: Neck | None = None
 
     def __post_init__(self) -> None:
         rows, cols = self.grid
@@ -58,4 +68,19 @@ class Tokens:
     def __getitem__(self, index: int | slice | list[int]) -> Tokens:
         """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``)."""
         chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
-        return Tokens(self.cls[chosen], self.patches[chosen], self.grid)
+        return replace(self, cls=self.cls[chosen], patches=self.patches[chosen])
+
+    @staticmethod
+    def joined(parts: Sequence[Tokens]) -> Tokens:
+        """Several batches of one model's tokens as one batch."""
+        cls, patches = (torch.cat([getattr(part, name) for part in parts]) for name in ("cls", "patches"))
+        return replace(parts[0], cls=cls, patches=patches)
+
+    def plus(self, vector: Float[torch.Tensor, "batch dim"]) -> Float[torch.Tensor, "batch dim"]:
+        """The image feature once a vector is added to the CLS token: added before the neck, seen behind it."""
+        return self.cls + (vector if self.neck is None else vector * self.neck.scale)
+
+    def to(self, device: torch.device) -> Tokens:
+        """The tokens on a device; without a copy where they are there."""
+        neck = None if self.neck is None else self.neck.to(device)
+        return replace(self, cls=self.cls.to(device), patches=self.patches.to(device), neck=neck)

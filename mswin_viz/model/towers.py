@@ -17,6 +17,7 @@ from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import EMBEDDED, StateDict, load_embedded, read_state_dict
 from mswin_viz.model.config import HostConfig
 from mswin_viz.model.positions import resized_positions, source_grid
+from mswin_viz.model.readout import Readout
 
 __all__ = [
     "HOST_SIZE",
@@ -79,8 +80,8 @@ class Tower:
         What became of every key of the file; None for weights that are no single file of one's own.
     config
         The host model's configuration, where one was given.
-    neck
-        The host's BatchNorm behind the CLS feature, where its retrieval uses it.
+    readout
+        What a host model puts between its tokens and the feature it retrieves by; None for nothing.
     """
 
     clip: open_clip.CLIP
@@ -99,7 +100,7 @@ class Tower:
     first_camera: int = 1
     report: LoadReport | None = None
     config: HostConfig | None = None
-    neck: torch.nn.BatchNorm1d | None = None
+    readout: Readout | None = None
 
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
-from mswin_viz.model.heads import Head, on_device, seeded
+from mswin_viz.model.heads import Head, seeded
 from mswin_viz.model.losses import ReidLoss
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
@@ -139,9 +139,9 @@ class Run:
         fraction = 0.5 * (1 + math.cos(math.pi * self.step / self.schedule.steps))
         self._optimiser.param_groups[0]["lr"] = self.schedule.learning_rate * fraction
         chosen = identity_batch(self.labels, self._rng)
-        batch = on_device(self.tokens[chosen.tolist()], self._device)
+        batch = self.tokens[chosen.tolist()].to(self._device)
         target = torch.from_numpy(self.labels[chosen]).to(self._device)
-        loss = self._loss(batch.cls + self.head(batch), target)
+        loss = self._loss(batch.plus(self.head(batch)), target)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()

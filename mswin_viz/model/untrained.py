@@ -20,7 +20,7 @@ INITIALISATIONS = ("random", "mean")
 
 
 def untrained(model: Model, *, seed: int = 0) -> Model:
-    """A copy whose towers hold initial weights, without an add-on; the model itself is left as it is.
+    """A copy whose towers hold initial weights, without an add-on or a neck; the model itself is left as it is.
 
     Layers are drawn as torch draws them, the CLS embedding, positions and projections as open_clip does.
     Input size, normalisation, and whether there is a text tower, stay.
@@ -32,7 +32,8 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
             if reset is not None:
                 reset()
         _draw_bare_parameters(clip)
-    tower = dataclasses.replace(model.tower, clip=clip.to(model.device), weights=f"untrained, seed {seed}")
+    clip, words = clip.to(model.device), f"untrained, seed {seed}"
+    tower = dataclasses.replace(model.tower, clip=clip, weights=words, readout=None)
     return dataclasses.replace(model, tower=tower, addon=None, addon_origin="none: plain CLIP")
 
 

@@ -107,4 +107,4 @@ def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.n
 
 def _near(tokens: Tokens, device: torch.device, folder: Path | None) -> Tokens:
     """Tokens in memory lie where the model does; those on disk stay there."""
-    return tokens if folder else Tokens(tokens.cls.to(device), tokens.patches.to(device), tokens.grid)
+    return tokens if folder else tokens.to(device)

@@ -13,11 +13,12 @@ from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
 from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shuffling import Shuffle, shuffled
 from mswin_viz.analysis.targets import Prompts, directions, encoded_prompts, prompt_cosines
-from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of, stacked
+from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.host_tower import MEAN_CAMERA
+from mswin_viz.model.tokens import Tokens
 from mswin_viz.view.pictures import Picture, Pictures
 
 __all__ = ["Answers", "Asked", "Look"]
@@ -186,7 +187,9 @@ class Answers:
     def _tokens(
         self, asked: Asked, pictures: tuple[Picture, ...], shown: Hashable
     ) -> tuple[Subject, Shuffle | None, Hashable]:
-        tokens = self._once("tokens", shown, lambda: (stacked([p.tokens for p in pictures]), pictures))[0]
+        tokens = self._once("tokens", shown, lambda: (Tokens.joined([p.tokens for p in pictures]), pictures))[
+            0
+        ]
         weights, shuffle = self.weights(), None
         if asked.shuffle_run:
             slots = slots_of(asked.request, () if weights is None else weights.scales)

@@ -223,20 +223,6 @@ def test_pixels_are_resized_bilinearly_and_normalised_with_a_half(loaded):
     torch.testing.assert_close(loaded().preprocess(image)[0], expected, rtol=0, atol=1e-6)
 
 
-def test_the_neck_is_a_batch_norm_of_the_enhanced_cls_and_leaves_tokens_alone(loaded, files, people):
-    before, after = loaded(), loaded(neck="after")
-    tokens = after.encode(people, camera=0, modality="RGB")
-    assert torch.equal(tokens.cls, before.encode(people, camera=0, modality="RGB").cls)
-    own = {key.rsplit(".", 1)[1]: files[key] for key in files if key.startswith("BACKBONE.bottleneck.")}
-    expected = (tokens.cls - own["running_mean"]) / (own["running_var"] + 1e-5).sqrt() * own["weight"] + own[
-        "bias"
-    ]
-    torch.testing.assert_close(after.retrieval_feature(tokens), expected, rtol=1e-5, atol=1e-5)
-    assert torch.equal(before.retrieval_feature(tokens), tokens.cls)
-    assert "NECK_FEAT after" in after.provenance
-    assert "neck" not in before.provenance_items
-
-
 # ---- cameras and modalities ------------------------------------------------------------------------
 
 
