@@ -7,7 +7,7 @@ unknown camera (or scene) shares it with no other, so that the rule leaves out t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["RULES", "Galleries", "Matching", "matching", "unanswered_words"]
+    from mswin_viz.data.sample import Sample
+
+__all__ = ["RULES", "Galleries", "Matching", "matching", "sample_matching", "sample_rule", "unanswered_words"]
 
 RULES = ("camera", "scene", "none")
 """What a query's gallery leaves out beside the query itself: its identity in the same camera or scene, or nothing."""
@@ -28,6 +30,14 @@ CAUSES = ("unknown", "alone", "left out")
 _WAY_OUT = {
     "camera": 'give camid (a manifest has a column of that name), or choose rule="none", which does the same knowingly',
     "scene": 'give scene (a manifest has a column of that name), or choose rule="camera" or "none"',
+}
+
+_CURES = {
+    "camera": "add images of the same identities from other cameras, give their camid (a manifest has a column of that "
+    'name), or choose rule="none"',
+    "scene": "add images of the same identities from other scenes, give their scene (a manifest has a column of that "
+    'name), or choose rule="camera" or "none"',
+    "none": "add a second image of an identity, or give pid (a manifest has a column of that name)",
 }
 
 
@@ -85,6 +95,27 @@ class Matching:
             f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
             f"{_WAY_OUT[self.rule]}.",
         )
+
+    def checked(
+        self, purpose: str, query: np.ndarray | None = None, gallery: np.ndarray | None = None
+    ) -> Matching:
+        """The same, once it is sure that some query can be answered; to be asked before work that ends in a measure.
+
+        Raises
+        ------
+        OptionError
+            If no query has a match in the gallery.
+        """
+        every = np.arange(len(self))
+        query, gallery = (every if some is None else np.asarray(some) for some in (query, gallery))
+        unanswered = self.of(gallery).unanswered(query)
+        if sum(unanswered.values()) == len(query):
+            why = unanswered_words(unanswered, self.rule) or "there is no query"
+            raise OptionError(
+                f"{purpose} is measured by retrieval, which needs a query with a match under the rule {self.rule!r}: got "
+                f"none in {len(query)} ({why}); {_CURES[self.rule]}"
+            )
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +178,28 @@ def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any
                 f"each image has one of the {name}: got {numbers.shape} for pids of shape {pids.shape}"
             )
     return Matching(pids, _each_alone(groups), rule)
+
+
+def sample_rule(samples: Sequence[Sample]) -> str:
+    """The rule a data set is measured by: that of scenes where every sample has one (as MSVR310), else of cameras."""
+    return "scene" if samples and all(sample.scene is not None for sample in samples) else "camera"
+
+
+def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Matching:
+    """Who matches whom among samples; by `sample_rule` if the rule is None.
+
+    Raises
+    ------
+    OptionError
+        If the rule is not on offer.
+    """
+    scenes = [-1 if sample.scene is None else sample.scene for sample in samples]
+    return matching(
+        [sample.pid for sample in samples],
+        [sample.camid for sample in samples],
+        rule=sample_rule(samples) if rule is None else rule,
+        scenes=scenes,
+    )
 
 
 def unanswered_words(unanswered: Mapping[str, int], rule: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import known_numbers
 from mswin_viz.analysis.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head, enhanced_features
@@ -21,13 +22,15 @@ __all__ = ["head_features", "held_out", "retrieved", "validation_map"]
 def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bool[np.ndarray, " image"]:
     """Which images are of identities set aside for validation: whole identities, drawn by the seed.
 
+    Images of unknown identity are not held out.
+
     Raises
     ------
     OptionError
         If ``fraction`` leaves fewer than two identities on either side.
     """
-    pids = np.asarray(pids)
-    known = np.unique(pids)
+    pids = known_numbers(pids, "pids")
+    known = np.unique(pids[pids >= 0])
     n_held = round(fraction * len(known))
     if not 2 <= n_held <= len(known) - 2:
         raise OptionError(
@@ -67,5 +70,8 @@ def head_features(world: WorldTokens, head: Head | None) -> list[np.ndarray]:
 
 
 def retrieved(world: WorldTokens, features: np.ndarray) -> RetrievalReport:
-    """Retrieval by the world's own query, gallery and camera (or scene) rule."""
-    return retrieval(features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,))
+    """Retrieval by the world's own query, gallery, rule and metric."""
+    return retrieval(
+        features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,),
+        rule=world.rule, scenes=world.scenes, metric=world.metric,
+    )  # fmt: skip

@@ -66,6 +66,12 @@ def ablate(
     seed: Annotated[int, typer.Option(help="Without --data: world number.")] = 1,
     rows: Annotated[str, typer.Option(help="Only these rows, with commas; all if not given.")] = "",
     cache: Annotated[Path | None, typer.Option(help="With --data: folder that keeps tokens.")] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: camera, scene or none, left out of a query's gallery; as the data set has it."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Store everything measured as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
     markdown: Annotated[
@@ -91,7 +97,7 @@ def ablate(
         if data is None:
             found = ablate_people(encoder, plan, People(people, identities, seed), workers=cores())
         else:
-            found = ablate_samples(encoder, scan(data).samples, plan, folder=cache)
+            found = ablate_samples(encoder, scan(data).samples, plan, folder=cache, rule=rule)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

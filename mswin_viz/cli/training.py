@@ -12,7 +12,8 @@ from mswin_viz.cli.measuring import cores, whole_numbers
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
-    from mswin_viz.analysis.addon_training import FittedAddon
+    from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
+    from mswin_viz.data.sample import Sample
     from mswin_viz.model.backbone import Model
     from mswin_viz.model.worlds import WorldTokens
 
@@ -35,6 +36,12 @@ def train(
     state: Annotated[Path | None, typer.Option(help="File to resume from; OUT.state if not given.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps tokens for the next run.")] = None,
     people: Annotated[int, typer.Option(help="Without --data: how many are drawn, 5 shots each.")] = 300,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data, of validation: camera, scene or none; scene if all samples have one."
+        ),
+    ] = None,
     layout: Annotated[
         str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
     ] = "host",
@@ -50,8 +57,9 @@ def train(
         raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
+    samples = None if data is None else _training_samples(data, plan, rule)
     encoder, kept = load_model(model, addon=None), state or out.with_name(f"{out.name}.state")
-    world = _training_world(encoder, data, wanted, cache=cache, people=people)
+    world = _training_world(encoder, samples, wanted, cache=cache, people=people, rule=rule)
     typer.echo(
         f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"
     )
@@ -67,23 +75,38 @@ def train(
             state_file(kept, one.name).unlink()
 
 
-def _training_world(
-    model: Model, data: Path | None, scales: tuple[int, ...], *, cache: Path | None, people: int
-) -> WorldTokens:
-    from mswin_viz.analysis.sample_tokens import sample_tokens
-    from mswin_viz.data.crowds import Crowd
+def _training_samples(data: Path, plan: AddonPlan, rule: str | None) -> list[Sample]:
+    """The training split, once it is sure that it can be validated with."""
+    from mswin_viz.analysis.addon_training import training_notes
     from mswin_viz.data.layouts import scan
-    from mswin_viz.model.worlds import world_tokens
 
-    if data is None:
-        world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
-        return world.part(np.arange(len(world)) % 8 < 5)
     samples = scan(data).samples
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
         typer.echo(f"{data} has no training split: training on all of it ({there})", err=True)
-    world, left_out = sample_tokens(model, training or samples, scales=scales, folder=cache)
+    for note in training_notes(training or samples, plan, rule=rule):
+        typer.echo(note, err=True)
+    return training or list(samples)
+
+
+def _training_world(
+    model: Model,
+    samples: list[Sample] | None,
+    scales: tuple[int, ...],
+    *,
+    cache: Path | None,
+    people: int,
+    rule: str | None,
+) -> WorldTokens:
+    from mswin_viz.analysis.sample_tokens import sample_tokens
+    from mswin_viz.data.crowds import Crowd
+    from mswin_viz.model.worlds import world_tokens
+
+    if samples is None:
+        world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
+        return world.part(np.arange(len(world)) % 8 < 5)
+    world, left_out = sample_tokens(model, samples, scales=scales, folder=cache, rule=rule)
     for failure in left_out[:10]:
         typer.echo(f"left out: {failure.path}: {failure.reason}", err=True)
     if len(left_out) > 10:
