@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mswin_viz.analysis.ablation_report import as_json
 from mswin_viz.analysis.ablation_table import STANDARD_PLAN, AblationPlan, run_ablation
 from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
+from mswin_viz.analysis.validation import check_trainable
 from mswin_viz.data.crowds import Crowd
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.errors import DataError, OptionError
@@ -125,6 +128,7 @@ def ablate_samples(
             f"{len(training)} training and {len(test)} test samples, {len(shared)} identities in both; check the "
             "layout with `mswin-viz doctor`"
         )
+    check_trainable(np.array([sample.pid for sample in training]))
     notes = _notes_of(test, rule)
     scales = () if plan.needs_whole_tokens else plan.scales
     kept = {"scales": scales, "rule": rule, "progress": progress}

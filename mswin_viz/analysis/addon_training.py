@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mswin_viz.analysis.matching import sample_matching
-from mswin_viz.analysis.validation import head_features, held_out, retrieved, validation_map
+from mswin_viz.analysis.validation import check_trainable, head_features, held_out, retrieved, validation_map
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head
@@ -95,9 +95,13 @@ def training_notes(
         If there are too few identities, or none that is held out can be found again under the rule.
     """
     who = sample_matching(samples, rule)
+    held = np.zeros(len(who), bool)
+    if plan.validation:
+        held = held_out(who.pids, fraction=plan.validation, seed=plan.seed)
+    check_trainable(who.pids[~held])
     if not plan.validation:
         return ()
-    held = np.flatnonzero(held_out(who.pids, fraction=plan.validation, seed=plan.seed))
+    held = np.flatnonzero(held)
     who.checked("validation (0 for none)", held, held)
     return who.notes(held)
 

@@ -14,9 +14,9 @@ from mswin_viz.model.heads import Head, enhanced_features
 from mswin_viz.model.worlds import WorldTokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Int
 
-__all__ = ["head_features", "held_out", "retrieved", "validation_map"]
+__all__ = ["check_trainable", "head_features", "held_out", "retrieved", "validation_map"]
 
 
 def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bool[np.ndarray, " image"]:
@@ -38,6 +38,23 @@ def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bo
             f"{n_held}; choose another fraction, or train without validation"
         )
     return np.isin(pids, np.random.default_rng(seed).choice(known, n_held, replace=False))
+
+
+def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
+    """Refuse images that nothing can be learned from, before they are encoded.
+
+    Raises
+    ------
+    OptionError
+        If fewer than two identities have two images.
+    """
+    _, counts = np.unique(pids[pids >= 0], return_counts=True)
+    if (counts > 1).sum() < 2:
+        raise OptionError(
+            "training needs at least two identities with two images each: got "
+            f"{(counts > 1).sum()} such among {len(counts)} identities of {len(pids)} images; add images, or give their "
+            "pid (a manifest has a column of that name)"
+        )
 
 
 def validation_map(world: WorldTokens, *, joined: bool = True) -> Callable[[Head | None], float]:
