@@ -143,7 +143,12 @@ def ablate_samples(
         f"{f'; {n_out} samples left out' if n_out else ''}.{''.join(f' {note}' for note in notes)}"
     )
     return _summary(
-        model, first, {"test": second}, plan, (words, {"left_out": n_out}, start), progress=progress
+        model,
+        first,
+        {"test": second},
+        plan,
+        (words, {"left_out": n_out, "rule": second.rule}, start),
+        progress=progress,
     )
 
 

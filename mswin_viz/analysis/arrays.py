@@ -46,13 +46,13 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
     """
     found = real_numbers(values, name)
     if found.ndim not in (1, 2) or found.size == 0:
-        raise ShapeError(f"{name} is one vector [D], or one for each image [B, D]: got shape {found.shape}")
+        raise ShapeError(f"{name} is [D] or [B, D], one vector or one for each image: got shape {found.shape}")
     bad = np.flatnonzero(~np.isfinite(np.atleast_2d(found)).all(axis=1))
     if len(bad):
-        where = "it" if found.ndim == 1 else f"{len(bad)} of {len(found)} rows, the first is row {bad[0]}"
+        rows = f" in {len(bad)} of {len(found)} rows, the first is row {bad[0]}" if found.ndim == 2 else ""
         raise ShapeError(
-            f"{name} must be finite, or every score along it is NaN: got NaN or infinite values in {where}; "
-            "leave those images out"
+            f"{name} must be finite, or every score along it is NaN: got {(~np.isfinite(found)).sum()} values that "
+            f"are not{rows}; look where they come from, and leave such vectors out"
         )
     return found
 
