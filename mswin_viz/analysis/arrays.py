@@ -46,7 +46,9 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
     """
     found = real_numbers(values, name)
     if found.ndim not in (1, 2) or found.size == 0:
-        raise ShapeError(f"{name} is [D] or [B, D], one vector or one for each image: got shape {found.shape}")
+        raise ShapeError(
+            f"{name} is [D] or [B, D], one vector or one for each image: got shape {found.shape}"
+        )
     bad = np.flatnonzero(~np.isfinite(np.atleast_2d(found)).all(axis=1))
     if len(bad):
         rows = f" in {len(bad)} of {len(found)} rows, the first is row {bad[0]}" if found.ndim == 2 else ""

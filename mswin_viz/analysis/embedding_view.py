@@ -11,6 +11,7 @@ import numpy as np
 from mswin_viz.analysis.comparison import Comparison, compare
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.matching import RULES
+from mswin_viz.analysis.neighbours import failed_words
 from mswin_viz.analysis.projection import Projection, project
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
@@ -200,17 +201,6 @@ def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
             f"the table has no {show} row: it has {', '.join(table.modalities)}; show one of these"
         )
     return table[rows]
-
-
-def failed_words(table: EmbeddingTable) -> list[str]:
-    """How many images have no row, and the first reason; nothing where all have one."""
-    if not table.failed:
-        return []
-    path, reason = table.failed[0]
-    return [
-        f"{len(table.failed)} images could not be embedded and take no part, so the measures are over fewer queries "
-        f"than there are samples; the first: {path.name} ({reason})."
-    ]
 
 
 def _compared(

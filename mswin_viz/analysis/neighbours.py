@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.matching import RULES, Matching, matching
+from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
 from mswin_viz.analysis.pair_shares import KeptTokens, PairShares, SideShares, pair_window_shares
 from mswin_viz.analysis.ranking import DIGITS, similarities
 from mswin_viz.analysis.retrieval import measured_queries
@@ -25,9 +26,11 @@ __all__ = [
     "Neighbours",
     "PairShares",
     "SideShares",
+    "failed_words",
     "neighbours",
     "pair_window_shares",
     "query_precisions",
+    "ranking_notes",
 ]
 
 MARKS = ("right", "wrong", "unknown")
@@ -192,6 +195,38 @@ def query_precisions(
         if report is not None:
             report(n_done, len(table))
     return found
+
+
+def ranking_notes(table: EmbeddingTable, *, rule: str = "camera") -> list[str]:
+    """What must be known of :func:`query_precisions` besides its numbers, in sentences.
+
+    Over how many of the queries they are, where not over all, and why; what the rule could not do for want of numbers;
+    and how many images have no row.
+    """
+    who, unanswered, n_asked = _matching(table, rule), Counter(), 0
+    for asking, gallery in _rounds(table):
+        unanswered += who.of(gallery).unanswered(asking)
+        n_asked += len(asking)
+    missing = sum(unanswered.values())
+    words = []
+    if missing:
+        queries = "query has" if missing == 1 else "queries have"
+        words.append(
+            f"Over {n_asked - missing} of {n_asked} queries: {missing} {queries} no match "
+            f"({unanswered_words(unanswered, rule)})."
+        )
+    return [*words, *who.notes(), *failed_words(table)]
+
+
+def failed_words(table: EmbeddingTable) -> list[str]:
+    """How many images have no row, and the first reason; nothing where all have one."""
+    if not table.failed:
+        return []
+    (path, reason), n = table.failed[0], len(table.failed)
+    return [
+        f"{n} {'image' if n == 1 else 'images'} could not be embedded and {'takes' if n == 1 else 'take'} no part, so "
+        f"measures are over fewer queries than there are samples; the first: {path.name} ({reason})."
+    ]
 
 
 def _candidates(table: EmbeddingTable, query: int, chosen: Sequence[int] | None) -> Int[np.ndarray, " some"]:

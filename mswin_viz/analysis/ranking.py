@@ -16,7 +16,7 @@ __all__ = ["DIGITS", "METRICS", "METRIC_WORDS", "compared_rows", "similarities"]
 
 METRICS = ("cosine", "euclidean")
 """Cosine; or Euclidean distance of raw features, as hosts rank with FEAT_NORM off."""
-METRIC_WORDS = {"cosine": "cosine", "euclidean": "Euclidean distance of raw features"}
+METRIC_WORDS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
 DIGITS = 12
 """Similarities equal to so many decimals tie: a product's last bits depend on where it is computed."""
 

@@ -9,6 +9,7 @@ import anywidget
 import traitlets
 
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
+from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.heatmap import SCRIPTS, bundled
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
@@ -158,13 +159,14 @@ def who(table: EmbeddingTable, row: int) -> str:
 
 
 def measures_in_words(found: Neighbours) -> str:
-    """Average precision, the first right neighbour, and how many there are."""
+    """Average precision, the first right neighbour, and how many there are; the metric where it is not the cosine."""
+    ranked = "" if found.metric == "cosine" else f", by {METRIC_WORDS[found.metric]}"
     if not found.n_right:
         reason = "no right one is left" if found.known.any() else "identities are not known"
-        return f"{reason} among {found.n_candidates}"
+        return f"{reason} among {found.n_candidates}{ranked}"
     return (
         f"AP {found.average_precision:.3f}, first right at rank {found.first_right}, {found.n_right} right of "
-        f"{found.n_candidates}"
+        f"{found.n_candidates}{ranked}"
     )
 
 
@@ -190,6 +192,7 @@ def _items(table: EmbeddingTable, found: Neighbours, before: Sequence[int] | Non
             "label": who(table, row),
             "name": table.path[row].name,
             "similarity": float(similarity),
+            "measure": "cosine" if found.metric == "cosine" else "distance",
             "mark": mark,
             "was": None if before is None else (before.index(row) + 1 if row in before else 0),
         }
