@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,10 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
     OptionError
         If a value is no whole number.
     """
-    found = np.asarray(_detached(values))
+    try:
+        found = np.asarray(_detached(values))
+    except ValueError:  # rows of different lengths
+        raise _not_whole(name, "a nested list") from None
     if found.dtype.kind == "O":
         found = _without_missing(found, name)
     if found.dtype.kind == "u" and found.size and found.max() > _LARGEST:
@@ -92,13 +96,22 @@ def _without_missing(values: np.ndarray, name: str) -> np.ndarray:
     import pandas as pd  # slow to import, and needed for odd columns only
 
     missing = pd.isna(values)
-    kept = values[~missing]
-    strange = [one for one in kept.tolist() if isinstance(one, (bool, str, bytes)) or not np.isscalar(one)]
+    kept = values[~missing].tolist()
+    strange = [one for one in kept if not _is_whole(one)]
     if strange:
         raise _not_whole(name, f"{strange[0]!r}")
     numbers = np.full(values.shape, -1, dtype=np.int64)
-    numbers[~missing] = known_numbers(np.array(kept.tolist()), name) if len(kept) else -1
+    numbers[~missing] = [int(one) for one in kept]
     return numbers
+
+
+def _is_whole(value: Any) -> bool:
+    return (
+        isinstance(value, Real)
+        and not isinstance(value, (bool, np.bool_))
+        and abs(value) <= _LARGEST
+        and value == int(value)
+    )
 
 
 def _not_whole(name: str, got: str) -> OptionError:
