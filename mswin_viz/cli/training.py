@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from mswin_viz.cli.measuring import ThermalRange, cores, whole_numbers
+from mswin_viz.cli.checks import (
+    at_least,
+    check_seed,
+    existing,
+    has_no_effect,
+    output_file,
+    output_folder,
+    whole_numbers,
+)
+from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
+from mswin_viz.data.deep_images import checked_range
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
-    from mswin_viz.analysis.addon_training import FittedAddon
+    from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
+    from mswin_viz.data.layouts import Sample
     from mswin_viz.model.backbone import Model
     from mswin_viz.model.worlds import WorldTokens
 
@@ -20,7 +32,10 @@ __all__ = ["train", "train_embedded"]
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="File for the add-on: .pth or .safetensors.")],
+    context: typer.Context,
+    out: Annotated[
+        Path, typer.Option(help="File for the add-on: .safetensors, or any other ending for torch.save.")
+    ],
     data: Annotated[Path | None, typer.Option(help="Data set; without it, people drawn for the run.")] = None,
     model: Annotated[
         str, typer.Option(help="As in load_model(): whose tokens it is trained on.")
@@ -41,19 +56,36 @@ def train(
     thermal_range: ThermalRange = None,
 ) -> None:
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
+    has_no_effect(
+        context,
+        ("people",) if data is not None else ("cache", "thermal_range"),
+        f"with{'out' * (data is None)} --data",
+    )
+    at_least(1, steps=steps, patience=patience, people=people)
+    check_seed(seed)
+    checked_range(thermal_range)
+    wanted, kept = whole_numbers(scales, "scales"), state or out.with_name(f"{out.name}.state")
+    existing(data, "data")
+    output_folder(cache, "cache")
+    output_file(out, "out")
+    output_file(kept, "state")
+    if kept == out:
+        raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
-    from mswin_viz.model.addon_files import KEY_LAYOUTS
+    from mswin_viz.model.addon_files import file_words
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
-    wanted = whole_numbers(scales, "scales")
-    if layout not in KEY_LAYOUTS:
-        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
+    named = out if modality == "shared" else out.with_name(f"{out.stem}_MODALITY{out.suffix}")
+    words = file_words(named, layout)
+    samples = _training_samples(data)
+    _check_validation(plan, range(people) if samples is None else [sample.pid for sample in samples])
     encoder = load_model(model, addon=None, thermal_range=thermal_range)
-    kept = state or out.with_name(f"{out.name}.state")
-    world = _training_world(encoder, data, wanted, cache=cache, people=people)
+    check_scales(encoder, wanted)
+    typer.echo(f"will write {words}")
+    world = _training_world(encoder, samples, wanted, cache=cache, people=people)
     typer.echo(
         f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"
     )
@@ -69,23 +101,40 @@ def train(
             state_file(kept, one.name).unlink()
 
 
-def _training_world(
-    model: Model, data: Path | None, scales: tuple[int, ...], *, cache: Path | None, people: int
-) -> WorldTokens:
-    from mswin_viz.analysis.sample_tokens import sample_tokens
-    from mswin_viz.data.crowds import Crowd
+def _training_samples(data: Path | None) -> list[Sample] | None:
+    """The training split of a data set, or all of it where there is none; None for people drawn."""
     from mswin_viz.data.layouts import scan
-    from mswin_viz.model.worlds import world_tokens
 
     if data is None:
-        world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
-        return world.part(np.arange(len(world)) % 8 < 5)
+        return None
     samples = scan(data).samples
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
         typer.echo(f"{data} has no training split: training on all of it ({there})", err=True)
-    world, left_out = sample_tokens(model, training or samples, scales=scales, folder=cache)
+    return training or list(samples)
+
+
+def _check_validation(plan: AddonPlan, pids: Iterable[int]) -> None:
+    """Refuse a fraction that leaves too few identities on either side."""
+    from mswin_viz.analysis.validation import held_out
+
+    known = [pid for pid in pids if pid >= 0]
+    if plan.validation and known:
+        held_out(known, fraction=plan.validation, seed=plan.seed)
+
+
+def _training_world(
+    model: Model, samples: list[Sample] | None, scales: tuple[int, ...], *, cache: Path | None, people: int
+) -> WorldTokens:
+    from mswin_viz.analysis.sample_tokens import sample_tokens
+    from mswin_viz.data.crowds import Crowd
+    from mswin_viz.model.worlds import world_tokens
+
+    if samples is None:
+        world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
+        return world.part(np.arange(len(world)) % 8 < 5)
+    world, left_out = sample_tokens(model, samples, scales=scales, folder=cache)
     for failure in left_out[:10]:
         typer.echo(f"left out: {failure.path}: {failure.reason}", err=True)
     if len(left_out) > 10:
@@ -123,9 +172,13 @@ def train_embedded(
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
 ) -> None:
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
+    at_least(1, steps=1 if steps is None else steps)
+    output_folder(work, "WORK")
     from mswin_viz.model.embedding import train_embedded_model
+    from mswin_viz.model.loading import checked_device
     from mswin_viz.model.recipe import Recipe
 
     recipe = Recipe(precision=precision)
+    checked_device(device)
     folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
     typer.echo(f"finished model: {folder}")

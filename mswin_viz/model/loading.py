@@ -18,7 +18,7 @@ from mswin_viz.model.config import HostConfig, read_config
 from mswin_viz.model.host_checkpoints import host_tower, is_host
 from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
 
-__all__ = ["load_host_model", "load_model"]
+__all__ = ["checked_device", "load_host_model", "load_model"]
 
 
 def load_model(
@@ -67,7 +67,7 @@ def load_model(
     OptionError, DeviceError
         If an option cannot be served.
     """
-    place, deep_range = _checked_device(device), checked_range(thermal_range)
+    place, deep_range = checked_device(device), checked_range(thermal_range)
     with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
         host = config if isinstance(config, HostConfig | None) else read_config(config)
         tower = _tower_of(name, _checked_size(image_size), arch, host)
@@ -162,7 +162,7 @@ def _tower_of(
     )
 
 
-def _checked_device(device: str | torch.device) -> torch.device:
+def checked_device(device: str | torch.device) -> torch.device:
     """The device asked for, if it is there; ``"auto"`` takes the fastest."""
     if device == "auto":
         accelerators = (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))
