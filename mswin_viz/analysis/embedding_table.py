@@ -285,7 +285,7 @@ def embed(
             if report is not None:
                 report(start + len(batch), len(wanted))
     say(model.picture_notes([known for part in parts for known in part.facts]))
-    return _table(samples, parts, getattr(model, "metric", "cosine"))
+    return _table(samples, parts, model.metric)
 
 
 def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: str) -> EmbeddingTable:

@@ -97,7 +97,7 @@ def sample_tokens(
     say(stored["notes"])
     failed = [Failure(known[at].images[name], why) for at, name, why in stored["failed"]]
     world = _world(tokens, [known[at] for at in stored["kept"]])
-    world = dataclasses.replace(world, rule=rule, metric=getattr(model, "metric", "cosine"))
+    world = dataclasses.replace(world, rule=rule, metric=model.metric)
     return SampleTokens(world, (*left_out, *failed))
 
 
