@@ -59,7 +59,7 @@ class Pictures:
         Raises
         ------
         ImageFileError, ImageError
-            If it cannot be read or does not fit the model.
+            If it cannot be read.
         OptionError
             If the weights need a modality or know no such camera.
         """
