@@ -51,7 +51,7 @@ class KeptTokens:
         Raises
         ------
         ImageFileError, ImageError
-            If it cannot be read.
+            If it cannot be read or does not fit the model.
         """
         key = (path, modality, camid)
         with self._lock:

@@ -59,7 +59,7 @@ class Pictures:
         Raises
         ------
         ImageFileError, ImageError
-            If it cannot be read.
+            If it cannot be read or does not fit the model.
         OptionError
             If the weights need a modality or know no such camera.
         """
