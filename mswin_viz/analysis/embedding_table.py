@@ -231,7 +231,7 @@ def embed(
 
     An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row,
     takes no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as
-    host models do; how many that distorts strongly is said in one warning, as is how many images of more than 8 bits
+    host models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that
     keep few grey levels.
 
     Parameters

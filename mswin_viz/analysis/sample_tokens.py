@@ -55,8 +55,8 @@ def sample_tokens(
 ) -> SampleTokens:
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
 
-    How many pictures the resize to the input distorts strongly, and how many of more than 8 bits keep few grey
-    levels, is said in one warning each, also where the tokens were kept from an earlier run.
+    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than
+    8 bits that keep few grey levels; also where the tokens were kept from an earlier run.
 
     Parameters
     ----------
@@ -130,8 +130,7 @@ def _encoded(
     batch_size: int,
     progress: bool,
 ) -> dict[str, Any]:
-    """Fill the shelf; which samples are in it, on which grid; (sample, modality, reason) of those that are not; notes
-    on the pictures."""
+    """Fill the shelf; which samples are in it, on which grid; (sample, modality, reason) of the others; notes."""
     kept, failed, facts, grid = [], [], [], None
     with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not progress) as bar:
         for start in range(0, len(samples), batch_size):
