@@ -77,7 +77,7 @@ def ablate(
     from mswin_viz.analysis import ablation_words
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
-    from mswin_viz.data.layouts import scan
+    from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
@@ -91,7 +91,7 @@ def ablate(
         if data is None:
             found = ablate_people(encoder, plan, People(people, identities, seed), workers=cores())
         else:
-            found = ablate_samples(encoder, scan(data).samples, plan, folder=cache)
+            found = ablate_samples(encoder, read_samples(data), plan, folder=cache)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

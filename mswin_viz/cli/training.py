@@ -72,13 +72,13 @@ def _training_world(
 ) -> WorldTokens:
     from mswin_viz.analysis.sample_tokens import sample_tokens
     from mswin_viz.data.crowds import Crowd
-    from mswin_viz.data.layouts import scan
+    from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.model.worlds import world_tokens
 
     if data is None:
         world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
         return world.part(np.arange(len(world)) % 8 < 5)
-    samples = scan(data).samples
+    samples = read_samples(data)
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))

@@ -250,15 +250,10 @@ def _left_out(below: Contents, found: Found) -> Counter[str]:
 
 def _report(root: Path, name: str, found: Found, left_out: Counter[str]) -> DataReport:
     if not found.samples:
-        first = found.problems[0] if found.problems else None
-        why = (
-            f" ({len(found.problems)} cannot be used: {first.kind}, {first.path}: {first.detail})"
-            if first
-            else ""
-        )
         raise DataError(
-            f"samples need at least one image (.jpg, .png, .tif or another format that Pillow opens) that can be used: "
-            f"found none below {root}{why}; check the path, or generate some with `mswin-viz samples`"
+            "samples need at least one image (.jpg, .png, .tif or another format that Pillow opens) that can be used: "
+            f"found none below {root}{_why(found, left_out)}; check the path, or generate some with "
+            "`mswin-viz samples`"
         )
     return DataReport(
         root,
@@ -268,3 +263,13 @@ def _report(root: Path, name: str, found: Found, left_out: Counter[str]) -> Data
         left_out=dict(left_out.most_common()),
         notes=tuple(found.notes),
     )
+
+
+def _why(found: Found, left_out: Counter[str]) -> str:
+    """The first problem, and what was left out, in brackets."""
+    words = ""
+    if found.problems:
+        first = found.problems[0]
+        words = f" ({len(found.problems)} cannot be used: {first.kind}, {first.path}: {first.detail})"
+    passed = ", ".join(f"{count} x {reason}" for reason, count in left_out.items())
+    return f"{words} (left out: {passed})" if passed else words
