@@ -222,7 +222,7 @@ def _account(below: Contents, found: Found, name: str) -> None:
         if picture.path in done:
             continue
         if picture.path in unclear:
-            by_folder["modality not known", picture.path.parent] += 1
+            by_folder["modality not known", _undecided(picture)] += 1
         elif picture.parts[: len(found.base)] == found.base:
             by_folder["outside the layout", _top(picture, found.base)] += 1
         else:
@@ -230,6 +230,13 @@ def _account(below: Contents, found: Found, name: str) -> None:
     for (kind, folder), count in by_folder.items():
         why = f"{folder.resolve().name} {_UNCLEAR}" if kind == "modality not known" else f"not read as {name}"
         found.problems.append(Problem(kind, folder, f"{count:,} left out; {why}"))
+
+
+def _undecided(picture: Picture) -> Path:
+    """The folder around a picture whose name may mean near or thermal infrared."""
+    at = max(n for n, name in enumerate(picture.parts) if modality_word(name)[0] == AMBIGUOUS)
+    above = picture.path.parents
+    return above[min(len(picture.parts) - 1 - at, len(above) - 1)]
 
 
 def _top(picture: Picture, base: tuple[str, ...]) -> Path:

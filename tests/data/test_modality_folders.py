@@ -116,6 +116,15 @@ def test_an_undecided_folder_is_left_out_and_named(tmp_path: Path) -> None:
     assert places(sample, root) == {"RGB": "RGB/a.jpg"}
 
 
+def test_an_undecided_folder_is_named_once_whatever_lies_in_it(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "RGB/x/a.jpg", "RGB/y/b.jpg", "Infrared/x/a.jpg", "Infrared/y/b.jpg")
+    (problem,) = (one for one in mv.scan(root).problems if one.kind == "modality not known")
+    assert (problem.path, problem.detail.split(":")[0]) == (
+        root / "Infrared",
+        "2 left out; Infrared may be near or thermal infrared",
+    )
+
+
 def test_nothing_but_undecided_pictures_is_refused_with_the_way_out(tmp_path: Path) -> None:
     root = grow(tmp_path / "data", "infrared/a.jpg")
     with pytest.raises(
