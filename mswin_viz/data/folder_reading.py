@@ -127,7 +127,7 @@ def read_picture(path: Path) -> DataReport:
         If it is no picture.
     """
     if path.suffix.lower() not in image_suffixes() and not _opens(path):
-        raise DataError(f"a sample is a picture that Pillow can open: {path} is none; check the path")
+        raise DataError(f"a sample is a picture: Pillow cannot open {path}; check the path")
     folder = path.resolve().parent.name
     word, _ = modality_word(folder)
     found = Found([Sample(-1, -1, {word if word in MODALITIES else "RGB": path})])
