@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data.images": ["Crop"],
         "data.layouts": ["Sample", "query_and_gallery", "samples", "scan"],
         "data.report": ["DataReport"],
+        "data.thermal_range": ["thermal_range"],
         "data.verification": ["verify"],
         "errors": ["MswinVizError"],
         "model.backbone": ["Model"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ClosedError",
     "ConfigError",
     "ConfigNotFoundError",
     "DataError",
@@ -41,7 +42,7 @@ class PromptError(MswinVizError, ValueError):
 
 
 class ImageError(MswinVizError, ValueError):
-    """An image was read but does not fit the model, for example a transposed one."""
+    """What was handed over as an image has a shape or values of no known meaning."""
 
 
 class ImageFileError(MswinVizError, OSError):
@@ -70,6 +71,10 @@ class ConfigNotFoundError(MswinVizError, FileNotFoundError):
 
 class DeviceError(MswinVizError, RuntimeError):
     """The requested device is not available on this machine."""
+
+
+class ClosedError(MswinVizError, RuntimeError):
+    """A view was used after its ``close()``; its threads, caches and widgets are gone."""
 
 
 class StoppedError(MswinVizError, RuntimeError):

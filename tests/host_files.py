@@ -48,6 +48,38 @@ TEST:
   NECK_FEAT: '{neck}'
 OUTPUT_DIR: '../runs'
 """
+DEMO = """
+MODEL:
+  TRANSFORMER_TYPE: 'ViT-B-16'
+  STRIDE_SIZE: [ 16, 16 ]
+  SIE_CAMERA: {sie}
+  DIRECT: 1
+  SIE_COE: {coe}
+  ID_LOSS_WEIGHT: 0.25
+  TRIPLET_LOSS_WEIGHT: 1.0
+{more}
+INPUT:
+  SIZE_TRAIN: {size}
+  SIZE_TEST: {size}
+  PROB: 0.5 # random horizontal flip
+  RE_PROB: 0.5 # random erasing
+  PADDING: 10
+DATASETS:
+  NAMES: ('{dataset}')
+  ROOT_DIR: '..'
+SOLVER:
+  BASE_LR: 0.00035
+TEST:
+  IMS_PER_BATCH: 128
+  RE_RANKING: 'no'
+  WEIGHT: ''
+  NECK_FEAT: 'before'
+  FEAT_NORM: 'yes'
+  MISS: "nothing"
+OUTPUT_DIR: '..'
+"""
+DEMO_ON = "  GLOBAL_LOCAL: True\n  HDM: True\n  ATM: True\n  HEAD: 4\n"
+MDREID_ON = "  GLOBAL_LOCAL: False\n  ADD_SHARE: True\n  ADD_ELOSS: True\n  ADD_CLOSS: True\n"
 MIXTURE_ON = "  USE_CLIP_MULTI_SCALE: True\n  USE_MULTI_SCALE_MOE: True\n  MOE_TEMPERATURE: 0.7\n"
 WINDOWS_ON = "  USE_CLIP_MULTI_SCALE: True\n"
 
@@ -66,6 +98,14 @@ def yml(folder: Path, **changes: object) -> Path:
     }
     path = folder / "MambaPro.yml"
     path.write_text(SHIPPED.format(**(given | changes)))
+    return path
+
+
+def demo_yml(folder: Path, more: str = DEMO_ON, **changes: object) -> Path:
+    """A configuration of DeMo or MDReID as the published ones are written."""
+    given = {"sie": True, "coe": 1.0, "size": [256, 128], "dataset": "RGBNT201", "more": more}
+    path = folder / "run.yml"
+    path.write_text(DEMO.format(**(given | changes)))
     return path
 
 
@@ -124,6 +164,58 @@ def block_state(draw: Draw, prefix: str, width: int) -> None:
     for name in BOTTLENECKS:
         draw.linear(f"{prefix}{name}.0", width // 2, width)
         draw.linear(f"{prefix}{name}.3", width, width // 2)
+
+
+def demo_state(
+    *,
+    width: int = WIDTH,
+    depth: int = DEPTH,
+    dim: int = DIM,
+    n_tokens: int = 128,
+    n_cameras: int = N_CAMERAS,
+    adapter: bool = False,
+) -> dict[str, torch.Tensor]:
+    """A whole checkpoint of DeMo: parts that are off have no keys, the camera table has three axes."""
+    draw = Draw(11)
+    draw.state = {
+        key: value
+        for key, value in tower_state(width=width, depth=depth, dim=dim, n_tokens=n_tokens).items()
+        if ".adapter_" not in key and not key.startswith("BACKBONE.bottleneck.")
+    }
+    draw("BACKBONE.cv_embed", n_cameras, 1, width, std=0.7)
+    for i in range(depth if adapter else 0):
+        block = f"{BASE}transformer.resblocks.{i}.adapter_ffn."
+        draw.linear(f"{block}0", width // 2, width)
+        draw.linear(f"{block}2", width, width // 2)
+    for name in ("rgb", "nir", "tir"):
+        draw.norm(f"{name}_reduce.0", 2 * dim)
+        draw.linear(f"{name}_reduce.1", dim, 2 * dim)
+    draw("generalFusion.r_token", 1, 1, dim)
+    draw("generalFusion.rnt.in_proj_weight", 3 * dim, dim)
+    draw.linear("generalFusion.moe.experts.0.expertHead.0.mlp.0", dim // 4, dim // 4)
+    draw("generalFusion.moe.gating_network.gate.q_.weight", dim, dim)
+    draw("classifier_moe.weight", 7, 7 * dim)
+    draw.norm("bottleneck_moe", 7 * dim)
+    draw("classifier.weight", 7, 3 * dim)
+    draw.norm("bottleneck", 3 * dim)
+    return draw.state
+
+
+def mdreid_state(
+    *, width: int = WIDTH, depth: int = DEPTH, dim: int = DIM, n_tokens: int = 128
+) -> dict[str, torch.Tensor]:
+    """A whole checkpoint of MDReID: a second token, a position more, a classifier for each modality."""
+    draw = Draw(12)
+    draw.state = {
+        key: value
+        for key, value in demo_state(width=width, depth=depth, dim=dim, n_tokens=n_tokens + 1).items()
+        if key.startswith("BACKBONE.")
+    }
+    draw(f"{BASE}add_image_token", width, std=0.5)
+    for name, times in {"r": 1, "n": 1, "t": 1, "s": 3, "rs": 2, "ns": 2, "ts": 2}.items():
+        draw(f"classifier_{name}.weight", 7, times * dim)
+        draw.norm(f"bottleneck_{name}", times * dim)
+    return draw.state
 
 
 def other_heads(dim: int = DIM) -> dict[str, torch.Tensor]:

@@ -1,4 +1,7 @@
-"""Executes every notebook and stores its text outputs only: no images, no widget state. `make notebooks` runs it."""
+"""Executes every notebook and stores its text outputs only: no images, no widget state. `make notebooks` runs it.
+
+Of a view the line of text stays; the picture beside it (``text/html``) goes as every picture does.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 _PICTURES = ("image/png", "image/svg+xml", "image/jpeg")
+_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def refresh(path: Path) -> None:
@@ -21,8 +25,9 @@ def refresh(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
-            for kind in _PICTURES:
-                output.get("data", {}).pop(kind, None)
+            data = output.get("data", {})
+            for kind in (*_PICTURES, *(["text/html"] if _VIEW in data else [])):
+                data.pop(kind, None)
     nbformat.write(notebook, path)
 
 

@@ -61,6 +61,17 @@ def test_our_errors_are_one_line_and_exit_1(tmp_path: Path, monkeypatch, capsys)
     assert capsys.readouterr().err.startswith("OptionError:")
 
 
+def test_an_error_of_several_lines_is_shown_as_one(monkeypatch, capsys) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise mv.MswinVizError("first line\n  second line")
+
+    monkeypatch.setattr("mswin_viz.model.loading.load_model", refuse)
+    monkeypatch.setattr(sys, "argv", ["mswin-viz", "evaluate"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == "MswinVizError: first line second line\n"
+
+
 def test_doctor_says_what_is_installed_and_which_weights_are_here() -> None:
     done = CliRunner().invoke(cli.app, ["doctor"])
     assert done.exit_code == 0, done.output
@@ -104,14 +115,193 @@ def test_train_writes_one_add_on_for_each_modality_and_keeps_a_state_asked_for(t
         assert (tmp_path / f"run_{modality}.state").exists()
 
 
+@pytest.fixture
+def no_work(monkeypatch) -> None:
+    """Whatever loads weights, draws people or encodes images fails the test."""
+
+    def started(*_: object, **__: object) -> None:
+        pytest.fail("work was started before the arguments were checked")
+
+    for place in (
+        "mswin_viz.model.loading.load_model",
+        "mswin_viz.data.sample_files.render",
+        "mswin_viz.data.crowds.render",
+        "mswin_viz.analysis.sample_tokens.sample_tokens",
+        "mswin_viz.model.environment.available_weights",
+        "mswin_viz.model.embedding.train_embedded_model",
+        "subprocess.call",
+    ):
+        monkeypatch.setattr(place, started)
+
+
+def refused(line: str, folder: Path) -> str:
+    """What a command line is refused with, ``{}`` standing for a folder: one of our errors, of one line."""
+    done = CliRunner().invoke(cli.app, line.replace("{}", str(folder)).split())
+    assert isinstance(done.exception, mv.MswinVizError), (done.exception, done.output)
+    assert len(str(done.exception).splitlines()) == 1
+    return str(done.exception)
+
+
+REFUSED = {
+    "train --out {}/a.pth --steps 0": "--steps must be at least 1: got 0",
+    "train --out {}/a.pth --patience 0": "--patience must be at least 1: got 0",
+    "train --out {}/a.pth --people -3": "--people must be at least 1: got -3",
+    "train --out {}/a.pth --seed -1": "--seed must be at least 0 and below 2**32: got -1",
+    "train --out {}/a.pth --seed 4294967296": "below 2**32: got 4294967296",
+    "train --out {}/a.pth --people 3": "at least two identities each: 0.2 of 3 holds out 1",
+    "train --out {}/a.pth --validation 1": "below 1: got 1.0",
+    "train --out {}/a.pth --learning-rate 0": "positive numbers",
+    "train --out {}/a.pth --learning-rate nan": "positive numbers",
+    "train --out {}/a.pth --learning-rate inf": "positive numbers",
+    "train --out {}/a.pth --scales four": "--scales takes different whole numbers",
+    "train --out {}/a.pth --scales 4,,8": "--scales takes different whole numbers",
+    "train --out {}/a.pth --scales 0": "of at least 1, with commas between them: got '0'",
+    "train --out {}/a.pth --scales 4,8,4": "--scales takes different whole numbers",
+    "train --out {}/a.pth --modality both": "one of shared, per: got 'both'",
+    "train --out {}/a.pth --layout onnx": "one of host, host-dropout, bare: got 'onnx'",
+    "train --out {}": "--out is a file to write: {} is a folder",
+    "train --out {}/file/a.pth": "{}/file on the way to {}/file/a.pth is a file",
+    "train --out {}/a.pth --state {}/a.pth": "--state and --out must be two files",
+    "train --out {}/a.pth --state {}": "--state is a file to write",
+    "train --out {}/a.pth --data {}/nosuch": "--data must exist: got {}/nosuch",
+    "train --out {}/a.pth --data {}/empty": "found none below {}/empty",
+    "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache is a folder: {}/file is a file",
+    "train --out {}/a.pth --data {}/RGBNT201 --people 9": "--people would have no effect with --data",
+    "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0",
+    "train --out {}/a.pth --cache {}": "--cache would have no effect without --data",
+    "ablate --rows nosuch": "rows are some of windows_4,",
+    "ablate --rows windows_4,": "got ''; choose from these",
+    "ablate --rows windows_4_8 --scales 4,16": "got 'windows_4_8'",
+    "ablate --steps 0": "--steps must be at least 1: got 0",
+    "ablate --seeds 0": "--seeds must be at least 1: got 0",
+    "ablate --seed -1": "--seed must be at least 0 and below 2**32: got -1",
+    "ablate --scales 8,-4": "--scales takes different whole numbers",
+    "ablate --people 3": "at least 4 people to train on",
+    "ablate --identities 7": "and 8, two groups of look-alikes",
+    "ablate --out {}": "--out is a file to write",
+    "ablate --out {}/table.md": "--out must end in .json: got {}/table.md",
+    "ablate --data {}/nosuch": "--data must exist",
+    "ablate --data {}/RGBNT201 --people 9 --seed 4": "--people, --seed would have no effect with --data; leave them",
+    "ablate --cache {}": "--cache would have no effect without --data",
+    "ablate --markdown {}/nosuch.json": "--markdown must exist",
+    "ablate --markdown {}/file": "{}/file is no JSON",
+    "ablate --markdown {}/list.json": "{}/list.json holds something else",
+    "ablate --markdown {}/other.json": "this one lacks settings",
+    "ablate --markdown {}/list.json --rows windows_4": "--rows would have no effect with --markdown",
+    "controls --seeds 1": "at least two training runs: got 1",
+    "controls --steps 0": "--steps must be at least 1: got 0",
+    "controls --seed -1": "--seed must be at least 0 and below 2**32: got -1",
+    "controls --people 3": "at least 4 people",
+    "controls --identities 7": "8, two groups of look-alikes",
+    "controls --trained-on nobody": "standard, look_alikes or both: got 'nobody'",
+    "evaluate --identities 1": "--identities must be at least 2: got 1",
+    "evaluate --seed -1": "--seed must be at least 0 and below 2**32: got -1",
+    "train-embedded {}/file": "WORK is a folder: {}/file is a file",
+    "train-embedded {}/new --steps 0": "--steps must be at least 1: got 0",
+    "train-embedded {}/new --precision int8": "float32 or bfloat16: got 'int8'",
+    "train-embedded {}/new --device abacus": "must be there: got abacus",
+    "lab {}/nosuch.ipynb": "NOTEBOOK must exist",
+    "samples {}/new --identities 0": "identities must be at least 1: got 0",
+    "samples {}/new --shots -1": "shots must be at least 1: got -1",
+    "samples {}/new --cameras 5": "there are 4 cameras: got cameras=5",
+    "samples {}/new --seed -1": "--seed must be at least 0 and below 2**32: got -1",
+    "samples {}/file": "OUT is a folder: {}/file is a file",
+    "samples {}/new --sheet {}": "--sheet is a file to write",
+    "samples {}/new --sheet {}/sheet.nosuch": "--sheet must end in",
+    "doctor --data {}/nosuch": "--data must exist",
+    "doctor --data {}/empty": "found none below {}/empty",
+    "doctor --data {}/RGBNT201 --workers 0": "--workers must be at least 1: got 0",
+    "doctor --data {}/RGBNT201 --layout nosuch": "got 'nosuch'",
+    "doctor --layout folder": "--layout would have no effect without --data",
+    "doctor --all": "--all would have no effect without --data",
+}  # fmt: skip
+"""A command line -> part of what it is refused with; ``{}`` is a folder."""
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_arguments_are_checked_before_any_work(line: str, refusal_folder: Path, no_work: None) -> None:
+    assert REFUSED[line].replace("{}", str(refusal_folder)) in refused(line, refusal_folder)
+    assert not (refusal_folder / "new").exists()
+    assert not (refusal_folder / "a.pth").exists()
+
+
+@pytest.fixture(scope="module")
+def refusal_folder(tmp_path_factory) -> Path:
+    """A data set of two people in one camera, a text file, an empty folder, and JSON that is no ablation."""
+    folder = tmp_path_factory.mktemp("refused")
+    write_samples(folder, identities=2, cameras=1, shots=1, seed=5)
+    (folder / "file").write_text("a text\n")
+    (folder / "empty").mkdir()
+    (folder / "list.json").write_text("[1]")
+    (folder / "other.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["train --out {}/a.pth", "ablate"])
+def test_a_window_longer_than_the_picture_is_refused_before_anyone_is_drawn(
+    command: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("mswin_viz.data.crowds.render", lambda *_, **__: pytest.fail("somebody was drawn"))
+    assert "1..128 on a 16x8 grid: got 129" in refused(f"{command} --scales 4,129", tmp_path)
+
+
+@pytest.mark.parametrize("line", ["evaluate", "controls", "ablate", "train --out {}/a.pth"])
+@pytest.mark.parametrize("name", ["nosuch", "nosuch.pth", "ViT-B-16/nosuch", "folder/deeper/nosuch"])
+def test_an_unknown_model_is_refused_before_anyone_is_drawn(
+    line: str, name: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("mswin_viz.data.crowds.render", lambda *_, **__: pytest.fail("somebody was drawn"))
+    assert "nosuch" in refused(f"{line} --model {name}", tmp_path)
+
+
+@pytest.mark.parametrize("command", ["train --out {}/locked/a.pth", "ablate --out {}/locked/a.json"])
+def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(
+    command: str, tmp_path: Path, monkeypatch, no_work: None
+) -> None:
+    def locked(**place: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(place["dir"]))
+
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr("tempfile.TemporaryFile", locked)
+    assert f"below {tmp_path}/locked (Permission denied)" in refused(command, tmp_path)
+
+
 @pytest.mark.parametrize(
-    ("option", "message"),
-    [(["--scales", "four"], "whole numbers"), (["--modality", "both"], "shared, per"), (["--layout", "onnx"], "bare")],
+    "line", ["train", "train --out a.pth --steps many", "ablate --nosuch", "nosuch", "evaluate --seed 1.5"]
+)
+def test_what_is_no_command_line_at_all_is_a_usage_error(line: str, no_work: None) -> None:
+    done = CliRunner().invoke(cli.app, line.split())
+    assert done.exit_code == 2
+    assert "Usage:" in done.output
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = CliRunner().invoke(cli.app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"mswin-viz {mv.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("a.xyz", "", "a.xyz: a torch.save file whatever its ending says, a state dict with keys BACKBONE.clip_multi_"),
+        ("a", "", "a: a torch.save file whatever its ending says"),
+        ("a.pth", "--layout bare", "a.pth: a torch.save file, a state dict with keys multi_scale_window.*"),
+        ("a.safetensors", "--modality per", "a_MODALITY.safetensors: safetensors, a state dict with keys BACKBONE."),
+    ],
 )  # fmt: skip
-def test_train_refuses_what_it_cannot_do_before_it_encodes(tmp_path: Path, option, message) -> None:
-    done = CliRunner().invoke(cli.app, ["train", "--out", str(tmp_path / "a.pth"), *option])
-    assert isinstance(done.exception, mv.MswinVizError)
-    assert message in str(done.exception)
+def test_train_names_what_it_will_write_before_it_draws_anyone(
+    name: str, options: str, words: str, tmp_path: Path, monkeypatch
+) -> None:
+    class DrawnError(Exception):
+        pass
+
+    def drawn(*_: object, **__: object) -> None:
+        raise DrawnError
+
+    monkeypatch.setattr("mswin_viz.model.worlds.picture_batches", drawn)
+    done = CliRunner().invoke(cli.app, ["train", "--out", str(tmp_path / name), *options.split()])
+    assert isinstance(done.exception, DrawnError), done.exception
+    assert f"will write {tmp_path}/{words}" in done.output
 
 
 def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) -> None:
@@ -127,3 +317,12 @@ def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) 
     assert "standard split: mAP" in brief.stdout
     as_json = CliRunner().invoke(cli.app, ["ablate", "--markdown", str(stored), "--json"])
     assert json.loads(as_json.stdout) == json.loads(stored.read_text())
+
+
+@pytest.mark.parametrize("command", [["train", "--out", "addon.pth"], ["ablate"]])
+@pytest.mark.parametrize(("ends", "got"), [(("2", "1"), r"(2.0, 1.0)"), (("-5", "nan"), "(-5.0, nan)")])
+def test_a_thermal_range_is_checked_before_any_work(command, ends, got, tmp_path) -> None:
+    done = CliRunner().invoke(cli.app, [*command, "--data", str(tmp_path), "--thermal-range", *ends])
+    assert done.exit_code != 0
+    assert "two finite numbers, the smaller one first, in the units of the files" in str(done.exception)
+    assert got in str(done.exception)

@@ -84,7 +84,10 @@ def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = N
     known = [row.name for row in rows]
     unknown = [name for name in only or () if name not in known]
     if unknown:
-        raise OptionError(f"rows are some of {', '.join(known)}: got {', '.join(unknown)}")
+        raise OptionError(
+            f"rows are some of {', '.join(known)}, beside plain CLS, which is always there: got "
+            f"{', '.join(map(repr, unknown))}; choose from these"
+        )
     return tuple(row for row in rows if only is None or row.name in only)
 
 

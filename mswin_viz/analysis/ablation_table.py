@@ -41,6 +41,11 @@ class AblationPlan:
         How long and how fast each is trained.
     rows
         Names of rows to keep (`ablation_heads.head_rows`); None for all.
+
+    Raises
+    ------
+    OptionError, ScaleError
+        If no head would be trained, a name is none of the rows', or a scale is not a whole number.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)
@@ -53,6 +58,7 @@ class AblationPlan:
             raise OptionError(
                 f"every head is trained at least once: got n_seeds={self.n_seeds}; ask for more"
             )
+        head_rows(1, self.scales, only=self.rows)  # their names are the same at every width
 
     @property
     def needs_whole_tokens(self) -> bool:

@@ -49,7 +49,7 @@ def attention_rollout(
 ) -> Float[torch.Tensor, "batch token"]:
     """How much of the CLS token comes from each patch if every block mixes tokens by its mean attention.
 
-    At least 0; with the CLS' own part a row adds up to one. Follows the plain CLS and knows of no target.
+    At least 0; with the CLS' own part, and that of a second token where the tower has one, a row adds up to one. Follows the plain CLS and knows of no target.
     Abnar and Zuidema (2020), "Quantifying Attention Flow in Transformers": half the identity for the residual
     connection, the mean over heads, the product over blocks.
     """
@@ -61,7 +61,7 @@ def attention_rollout(
             step = (weights + torch.eye(weights.shape[1], device=weights.device)) / 2
             mixed = step if mixed is None else step @ mixed
             report(len(pixels))
-    return mixed[:, 0, 1:]
+    return mixed[:, 0, _patches(model)]
 
 
 def legrad(
@@ -83,7 +83,7 @@ def legrad(
     authors' code pools all tokens), and the map is not rescaled to 0..1.
     """
     states, directions = stages(model, pixels, *given), target.directions(model, len(pixels))
-    total = pixels.new_zeros(len(pixels), states[0].shape[1] - 1)
+    total = pixels.new_zeros(len(pixels), model.grid[0] * model.grid[1])
     for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
         with torch.enable_grad():
             weights = attention_weights(block, x).detach().requires_grad_()
@@ -91,9 +91,14 @@ def legrad(
             enhanced = model.enhance(plain) if target.feature == "enhanced" else plain
             score = target.score(plain, enhanced, directions)
             (gradient,) = torch.autograd.grad(score.sum(), weights)
-        total += gradient.clamp(min=0).mean(dim=(1, 2))[:, 1:]
+        total += gradient.clamp(min=0).mean(dim=(1, 2))[:, _patches(model)]
         report(len(pixels))
     return total / len(model.clip.visual.transformer.resblocks)
+
+
+def _patches(model: Model) -> slice:
+    """Where the patches stand in a state: behind the CLS, before a second token."""
+    return slice(1, 1 + model.grid[0] * model.grid[1])
 
 
 def _heads(

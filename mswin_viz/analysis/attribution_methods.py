@@ -21,6 +21,7 @@ from captum.attr import (
 
 from mswin_viz.analysis.attribution_settings import Settings
 from mswin_viz.analysis.scored_inputs import ScoredInputs, baseline_of
+from mswin_viz.errors import OptionError
 
 __all__ = ["CAPTUM_METHODS", "CaptumMethod", "seeded_captum"]
 
@@ -159,8 +160,14 @@ def _leaf(scored: ScoredInputs) -> torch.Tensor:
 
 
 def _occluder(scored: ScoredInputs, settings: Settings) -> tuple[int, int]:
-    patch = scored.inputs.shape[2] // scored.grid[0]
-    side = settings.occluder or patch
+    """Side of the square and the step it moves by, pixels."""
+    height, width = scored.inputs.shape[2:]
+    side = int(settings.occluder or height // scored.grid[0])
+    if side > min(height, width):
+        raise OptionError(
+            f"an occluder is a square that fits into the input of {height}x{width} (height x width): got a side of "
+            f"{side}; use at most {min(height, width)}, or leave it out for one patch"
+        )
     return side, max(1, side // 2)
 
 

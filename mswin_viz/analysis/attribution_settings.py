@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ class Settings:
     noise
         Standard deviation of SmoothGrad's noise, as a fraction of an image's own range.
     occluder
-        Side of the square that covers pixels in occlusion; None for the patch. It moves by half its side.
+        Side of the square that covers pixels in occlusion, at most the input's shorter side; None for the patch. It
+        moves by half its side.
     norm
         Of cosine targets: ``"frozen"`` at its value at the inputs, ``"recomputed"`` for what is scored, or
         ``"auto"``: frozen for gradients, as in exact shares, recomputed where something is taken away.
@@ -73,9 +76,10 @@ class Settings:
     def __post_init__(self) -> None:
         counts = {name: getattr(self, name) for name in ("n_steps", "n_samples", "occluder", "batch_rows")}
         for name, count in counts.items():
-            if count is not None and (not isinstance(count, int) or count < 1):
+            is_whole = isinstance(count, Integral) and not isinstance(count, bool)
+            if count is not None and (not is_whole or count < 1):
                 raise OptionError(f"{name} is a whole number of at least 1: got {count!r}")
-        if not self.noise > 0:
+        if not isinstance(self.noise, Real) or not 0 < self.noise < math.inf:
             raise OptionError(
                 f"noise is a positive fraction of the input's range: got {self.noise!r}; try 0.1"
             )

@@ -14,6 +14,8 @@ from tqdm.auto import tqdm
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.data.picture_facts import say
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -197,11 +199,14 @@ class EmbeddingTable:
         return replace(self, **about, **joint, modality=kind, files=files, is_equalised=equalised)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Everything but the features, one line for each row; the index is the row's position."""
+        """Everything but the features, one line for each row; the index is the row's position.
+
+        What is no text in a path stands escaped; :attr:`path` has the files themselves.
+        """
         import pandas as pd  # slow to import, and not needed to rank
 
         columns = {name: getattr(self, name) for name in ("sample", "modality", *_KNOWN)}
-        return pd.DataFrame(columns | {"path": [str(path) for path in self.path]})
+        return pd.DataFrame(columns | {"path": [shown_text(path) for path in self.path]})
 
     @cached_property
     def _raw(self) -> dict[str, np.ndarray]:
@@ -224,8 +229,10 @@ def embed(
 ) -> EmbeddingTable:
     """Embed every image of some samples, a batch at a time; patch tokens are not kept.
 
-    An image that cannot be read, does not fit the model, or gets no finite feature has no row, takes no other
-    image with it, and is listed in ``failed``.
+    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row,
+    takes no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as
+    host models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that
+    keep few grey levels.
 
     Parameters
     ----------
@@ -277,7 +284,8 @@ def embed(
             bar.update(len(batch))
             if report is not None:
                 report(start + len(batch), len(wanted))
-    return _table(samples, parts, getattr(model, "metric", "cosine"))
+    say(model.picture_notes([known for part in parts for known in part.facts]))
+    return _table(samples, parts, model.metric)
 
 
 def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: str) -> EmbeddingTable:

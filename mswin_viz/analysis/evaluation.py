@@ -171,7 +171,7 @@ def evaluate_model(
     crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
     prompts = _prompts(crowds["standard"])
     texts = [_encoded(one, prompts) for one in (model, random)] if model.tower.has_text else []
-    found, rgb, metric = {}, [], getattr(model, "metric", "cosine")
+    found, rgb, metric = {}, [], model.metric
     for split, crowd in crowds.items():
         features = _features(model, random, crowd, workers=workers, progress=progress)
         found[split] = {row: _retrieved(by_modality, crowd, metric) for row, by_modality in features.items()}

@@ -1,6 +1,6 @@
 """An add-on as plain float64 arrays, with its fusion (MLP or mixture of experts) open to change slot by slot.
 
-The weights are copied once (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
+The weights are copied once for all that ask (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
 given another scale (:class:`Slot`) at the cost of a few matrix-vector products, with no torch and no module.
 """
 
@@ -15,6 +15,7 @@ import torch
 
 from mswin_viz.analysis.activations import Origin, resampling_matrix, windows_module
 from mswin_viz.analysis.fusion_heads import Fused, MixtureHead, MlpHead, copied, mixture_head
+from mswin_viz.analysis.snapshots import shared_snapshot
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, tiles, windows
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
@@ -210,7 +211,9 @@ class FusionState:
 
 
 def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
-    """A float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
+    """A read-only float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
+
+    There is one copy of each add-on, shared by all that ask; it is made again once a weight has changed.
 
     Raises
     ------
@@ -225,6 +228,10 @@ def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
     module = windows_module(addon)
     if module is None:
         raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
+    return shared_snapshot(addon, lambda: _copied_weights(addon, module))
+
+
+def _copied_weights(addon: torch.nn.Module, module: torch.nn.Module) -> FusionWeights:
     first, last = module.fusion[0], module.fusion[-1]
     head = (
         mixture_head(addon)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.special import ndtr, softmax
 
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -147,6 +147,8 @@ class MixtureHead:
         Its last layer, and what its logits are divided by.
     last
         The closing layer.
+    top_k
+        How the gate's weights are thinned out; None: every expert counts.
     """
 
     experts: tuple[tuple[NormedLayer, ...], ...]
@@ -155,6 +157,7 @@ class MixtureHead:
     logits_bias: Float[np.ndarray, " slot"]
     temperature: float
     last: NormedLayer
+    top_k: TopK | None = None
 
     @property
     def dim(self) -> int:
@@ -206,7 +209,8 @@ class MixtureHead:
         x = np.concatenate(list(pooled), axis=-1)
         for layer in self.gate:
             x, _ = layer(x)
-        return softmax((x @ self.logits.T + self.logits_bias) / self.temperature, axis=-1)
+        weights = softmax((x @ self.logits.T + self.logits_bias) / self.temperature, axis=-1)
+        return weights if self.top_k is None else self.top_k(torch.from_numpy(weights)).numpy()
 
 
 def mixture_head(addon: MixtureOfExpertsAddon) -> MixtureHead:
@@ -220,6 +224,7 @@ def mixture_head(addon: MixtureOfExpertsAddon) -> MixtureHead:
         copied(last.bias),
         addon.temperature,
         _layers(fusion.final_fusion)[0],
+        addon.top_k,
     )
 
 

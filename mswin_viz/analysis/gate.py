@@ -20,14 +20,15 @@ __all__ = ["GateWeights", "gate_weights"]
 
 @dataclass(frozen=True, eq=False)
 class GateWeights:
-    """The gate's softmax of a batch.
+    """The gate's weights of a batch.
 
     Attributes
     ----------
     scales
         Tokens in a window of each expert.
     values
-        Weight of each scale's expert, ``[B, n_scales]``; at least 0, a row adds up to one.
+        Weight of each scale's expert, ``[B, n_scales]``; at least 0, a row adds up to one (with hard top-k routing
+        to less).
     """
 
     scales: tuple[int, ...]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mswin_viz.data.images import Crop, ImageSource
+from mswin_viz.data.picture_facts import PictureFacts
 from mswin_viz.errors import ImageError, ImageFileError, OptionError
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class BatchFeatures(NamedTuple):
         Their CLS before and after the add-on.
     failed
         The other images, and why.
+    facts
+        What is known of each picture that could be read, for :meth:`Model.picture_notes`.
     """
 
     rows: list[tuple[int, str]]
     plain: Float[np.ndarray, "row dim"]
     enhanced: Float[np.ndarray, "row dim"]
     failed: list[Failure]
+    facts: list[PictureFacts]
 
 
 def batch_features(
@@ -55,19 +59,22 @@ def batch_features(
 ) -> BatchFeatures:
     """Features of some images, each given by its sample's position and its modality, in one pass.
 
-    An image that cannot be read, does not fit the model, or gets no finite feature takes no other with it.
+    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature takes no other
+    with it.
     """
-    rows, shown, failed = [], [], []
+    rows, shown, failed, facts = [], [], [], []
     for at, name in batch:
         try:
             model.encode_options(name, samples[at].camid)
-            shown.append(model.displayed(samples[at].images[name]))
+            picture, known = model.displayed_with_facts(samples[at].images[name])
         except UNUSABLE as problem:
             failed.append(Failure(samples[at].images[name], str(problem)))
         else:
             rows.append((at, name))
+            shown.append(picture)
+            facts.append(known)
     if not rows:
-        return BatchFeatures([], np.zeros((0, model.dim)), np.zeros((0, model.dim)), failed)
+        return BatchFeatures([], np.zeros((0, model.dim)), np.zeros((0, model.dim)), failed, facts)
     tokens = tokens_of(model, shown, [(name, samples[at].camid) for at, name in rows])
     plain, enhanced = (some.cls.cpu().numpy() for some in (tokens, model.enhance(tokens)))
     good = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
@@ -77,7 +84,7 @@ def batch_features(
         if not fine
     ]
     kept = [row for row, fine in zip(rows, good, strict=True) if fine]
-    return BatchFeatures(kept, plain[good], enhanced[good], failed)
+    return BatchFeatures(kept, plain[good], enhanced[good], failed, facts)
 
 
 def tokens_of(model: Model, images: Sequence[ImageSource], kinds: Sequence[tuple[str, int]]) -> Tokens:

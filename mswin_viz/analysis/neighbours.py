@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
-from mswin_viz.analysis.pair_shares import KeptTokens, PairShares, SideShares, pair_window_shares
+from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_window_shares
 from mswin_viz.analysis.ranking import DIGITS, similarities
 from mswin_viz.analysis.retrieval import measured_queries
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -269,6 +271,6 @@ def _compared(table: EmbeddingTable, feature: str, rows: np.ndarray) -> Float[np
     if len(bad):
         raise ShapeError(
             f"features must be finite and of some length to be ranked: got {len(bad)} that are not, the first in "
-            f"row {bad[0]} ({table.path[bad[0]].name}); leave those rows out"
+            f"row {bad[0]} ({shown_text(table.path[bad[0]].name)}); leave those rows out"
         )
     return features

@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import tokens_of
+from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
-from mswin_viz.data.images import Crop
 from mswin_viz.errors import OptionError, StoppedError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from mswin_viz.model.backbone import Model
-    from mswin_viz.model.tokens import Tokens
 
-__all__ = ["KeptTokens", "PairShares", "SideShares", "pair_panels", "pair_window_shares"]
-
-
-@dataclass(frozen=True, eq=False)
-class KeptTokens:
-    """Tokens of the images looked at last; each is computed when it is asked for.
-
-    Attributes
-    ----------
-    model
-        What encodes them.
-    most
-        How many images' tokens are kept; at N = 128 and D = 512 each takes a quarter of a MiB.
-    """
-
-    model: Model
-    most: int = 48
-    _kept: OrderedDict[tuple[Path | Crop, str, int], Tokens] = field(default_factory=OrderedDict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def of(self, path: Path | Crop, modality: str, camid: int) -> Tokens:
-        """Tokens of one image, ``B = 1``.
-
-        Raises
-        ------
-        ImageFileError, ImageError
-            If it cannot be read or does not fit the model.
-        """
-        key = (path, modality, camid)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        tokens = tokens_of(self.model, [self.model.displayed(path)], [(modality, camid)])
-        with self._lock:
-            self._kept[key] = tokens
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
-        return tokens
+__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +119,7 @@ def pair_window_shares(
     table, a, b
         The table, and two of its rows: query and gallery, of the same modalities.
     kept
-        Tokens of earlier calls; without it both images are encoded.
+        Where tokens of earlier calls are kept; those of the model's open views if None.
     stop
         Asked before each image; true ends the work.
 

@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.scored_inputs import Images
+from mswin_viz.data.image_lists import listed_images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.shuffled import PARTS, shuffled
@@ -81,7 +82,7 @@ def randomisation_check(
     """
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')
-    target = as_target(target).resolved(model)
+    target, images = as_target(target).resolved(model), listed_images(images)
     if original is None:
         original = {name: attribute(model, images, target, **options) for name, options in maps.items()}
     parts = PARTS if model.addon is not None else ("CLIP",)

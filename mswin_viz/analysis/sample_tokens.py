@@ -23,6 +23,7 @@ from mswin_viz.analysis.image_features import UNUSABLE, Failure, tokens_of
 from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.layouts import Sample, query_and_gallery
+from mswin_viz.data.picture_facts import PictureFacts, say
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import folded
@@ -53,6 +54,9 @@ def sample_tokens(
     progress: bool = True,
 ) -> SampleTokens:
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
+
+    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than
+    8 bits that keep few grey levels; also where the tokens were kept from an earlier run.
 
     Parameters
     ----------
@@ -90,9 +94,10 @@ def sample_tokens(
         tokens = shelf.tokens()
         if folder is not None:
             (folder / _INDEX).write_text(json.dumps(stored), encoding="utf-8")
+    say(stored["notes"])
     failed = [Failure(known[at].images[name], why) for at, name, why in stored["failed"]]
     world = _world(tokens, [known[at] for at in stored["kept"]])
-    world = dataclasses.replace(world, rule=rule, metric=getattr(model, "metric", "cosine"))
+    world = dataclasses.replace(world, rule=rule, metric=model.metric)
     return SampleTokens(world, (*left_out, *failed))
 
 
@@ -125,14 +130,15 @@ def _encoded(
     batch_size: int,
     progress: bool,
 ) -> dict[str, Any]:
-    """Fill the shelf; which samples are in it, on which grid, and (sample, modality, reason) of those that are not."""
-    kept, failed, grid = [], [], None
+    """Fill the shelf; which samples are in it, on which grid; (sample, modality, reason) of the others; notes."""
+    kept, failed, facts, grid = [], [], [], None
     with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not progress) as bar:
         for start in range(0, len(samples), batch_size):
             shown: dict[int, dict[str, Image.Image]] = {}
             for at in range(start, min(start + batch_size, len(samples))):
                 try:
-                    shown[at] = _displayed(model, samples[at])
+                    shown[at], known = _displayed(model, samples[at])
+                    facts += known
                 except _Unusable as problem:
                     failed.append((at, problem.modality, str(problem)))
                 bar.update()
@@ -147,7 +153,7 @@ def _encoded(
         raise DataError(
             f"at least one sample must be usable: all {len(failed)} failed, the first: {failed[0][2]}"
         )
-    return {"kept": kept, "failed": failed, "grid": grid}
+    return {"kept": kept, "failed": failed, "grid": grid, "notes": model.picture_notes(facts)}
 
 
 class _Unusable(Exception):
@@ -158,15 +164,17 @@ class _Unusable(Exception):
         self.modality = modality
 
 
-def _displayed(model: Model, sample: Sample) -> dict[str, Image.Image]:
-    found = {}
+def _displayed(model: Model, sample: Sample) -> tuple[dict[str, Image.Image], list[PictureFacts]]:
+    """A sample's pictures as the model sees them, by modality, and what is known of each."""
+    found, facts = {}, []
     for name, source in sample.images.items():
         try:
             model.encode_options(name, sample.camid)
-            found[name] = model.displayed(source)
+            found[name], known = model.displayed_with_facts(source)
+            facts.append(known)
         except UNUSABLE as problem:
             raise _Unusable(name, problem) from problem
-    return found
+    return found, facts
 
 
 def _world(tokens: dict[str, Tokens], samples: Sequence[Sample]) -> WorldTokens:

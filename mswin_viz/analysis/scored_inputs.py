@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional
 
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.windows import WindowGeometry, windows
+from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -21,13 +22,21 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["BASELINES", "LEVELS", "Images", "ScoredInputs", "baseline_of", "checked_target", "scored_inputs"]
+__all__ = [
+    "BASELINES",
+    "LEVELS",
+    "Images",
+    "ScoredInputs",
+    "baseline_of",
+    "checked_target",
+    "listed_inputs",
+    "scored_inputs",
+]
 
 LEVELS = ("pixels", "tokens", "windows")
 BASELINES = {"pixels": ("zero", "mean", "blur"), "tokens": ("zero", "mean"), "windows": ("zero", "mean")}
 """Level -> what "absent" can mean: zero after normalisation (its mean colour; a token of zeros), the image's own
 mean colour or mean token, or a strongly blurred image."""
-Images = ImageSource | Sequence[ImageSource]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,12 +164,30 @@ def scored_inputs(
     )  # fmt: skip
 
 
+def listed_inputs(inputs: Images | Tokens) -> list[ImageSource] | Tokens:
+    """Inputs that can be read more than once: images as a list, tokens as they are."""
+    return inputs if isinstance(inputs, Tokens) else listed_images(inputs)
+
+
 def checked_target(model: Model, target: Target, level: str, block: int | None) -> None:
     """Refuse a target that is constant in what it is to be attributed to, where the gradient is exactly zero."""
     target = as_target(target)
     if target.kind == "shift" and model.addon is None:
         raise OptionError("a shift needs an add-on: got a model without one; load the model with addon=")
+    readout = model.tower.readout
+    if (
+        level in ("tokens", "windows")
+        and block is None
+        and target.kind != "shift"
+        and readout
+        and readout.reads_patches
+    ):
+        raise OptionError(
+            "with a head for each modality (GLOBAL_LOCAL) the CLS feature depends on the patch tokens at the tower's "
+            f"output, which are held fixed there: attribute at a block (block=0..{n_blocks(model) - 1}) or at the pixels"
+        )
     reads_patches = target.kind == "shift" or (target.feature == "enhanced" and model.addon is not None)
+    reads_patches |= readout is not None and readout.reads_patches
     last = block is None or block == n_blocks(model) - 1
     if level in ("tokens", "windows") and last and not reads_patches:
         place = "at the tower's output" if block is None else "behind the last block"

@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from mswin_viz import __version__
 from mswin_viz.cli import data, measuring, training
+from mswin_viz.cli.checks import existing
 from mswin_viz.errors import MswinVizError
 
 __all__ = ["app", "main"]
@@ -33,9 +35,26 @@ for name, command in {
     app.command(name)(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mswin-viz {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def lab(notebook: Annotated[str, typer.Argument(help="A notebook to open.")] = "") -> None:
     """Open JupyterLab."""
+    existing(Path(notebook) if notebook else None, "NOTEBOOK")
     jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which(
         "jupyter-lab"
     )
@@ -49,5 +68,6 @@ def main() -> None:
     try:
         app()
     except MswinVizError as problem:
-        typer.secho(f"{type(problem).__name__}: {problem}", err=True, fg="red")
+        words = " ".join(line.strip() for line in str(problem).splitlines())
+        typer.secho(f"{type(problem).__name__}: {words}", err=True, fg="red")
         raise SystemExit(1) from None

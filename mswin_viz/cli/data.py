@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from mswin_viz.cli.checks import at_least, check_seed, existing, has_no_effect, output_file, output_folder
+
 __all__ = ["doctor", "samples"]
 
 
 def samples(
-    out: Path,
+    out: Annotated[Path, typer.Argument(help="Folder that is to hold RGBNT201/; made where needed.")],
     identities: Annotated[int, typer.Option(help="How many people.")] = 24,
     cameras: Annotated[int, typer.Option(help="Cameras, at most 4.")] = 4,
     shots: Annotated[int, typer.Option(help="Shots of each person in each camera.")] = 2,
@@ -24,6 +26,9 @@ def samples(
     ] = None,
 ) -> None:
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
+    check_seed(seed)
+    output_folder(out, "OUT")
+    output_file(sheet, "sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
     from mswin_viz.data.contact_sheet import contact_sheet
     from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.data.sample_files import write_samples
@@ -33,12 +38,14 @@ def samples(
     )
     typer.echo(f"{identities * cameras * shots} shots in three modalities: {root}")
     if sheet is not None:
+        sheet.parent.mkdir(parents=True, exist_ok=True)
         each, found = cameras * shots, read_samples(root)
         contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))]).save(sheet)
         typer.echo(f"contact sheet of the first people: {sheet}")
 
 
 def doctor(
+    context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="Open and check every image of this data set.")] = None,
     layout: Annotated[str, typer.Option(help="As in samples(): auto, rgbnt201, and so on.")] = "auto",
     every: Annotated[
@@ -47,6 +54,10 @@ def doctor(
     workers: Annotated[int, typer.Option(help="Threads that open files.")] = 4,
 ) -> None:
     """Say what is installed, what it runs on and which weights are here; check a data set. Exit code 1 on problems."""
+    if data is None:
+        has_no_effect(context, ("layout", "every", "workers"), "without --data")
+    at_least(1, workers=workers)
+    existing(data, "data")
     from rich.console import Console
 
     from mswin_viz.data.layouts import scan
@@ -54,13 +65,14 @@ def doctor(
     from mswin_viz.data.verification import verify
     from mswin_viz.model.environment import available_weights, devices, versions
 
+    names = None if data is None else scan(data, layout)
     console, found = Console(), versions()
     weights = available_weights()
     for title, rows in {"versions": found, "devices": devices(), "weights": weights}.items():
         console.print(_two_columns(title, rows))
     sound = "MISSING" not in " ".join([*found.values(), *weights.values()])
-    if data is not None:
-        report = verify(scan(data, layout), workers=workers)
+    if names is not None:
+        report = verify(names, workers=workers)
         for table in tables(report, most=None if every else MOST_PATHS):
             console.print(table)
         sound = sound and report.sound

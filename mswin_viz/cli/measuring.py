@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from mswin_viz.errors import OptionError
+from mswin_viz.cli.checks import (
+    at_least,
+    check_seed,
+    existing,
+    has_no_effect,
+    output_file,
+    output_folder,
+    whole_numbers,
+)
+from mswin_viz.data.deep_images import checked_range
+from mswin_viz.errors import DataError
 
-__all__ = ["ablate", "controls", "cores", "evaluate", "whole_numbers"]
+if TYPE_CHECKING:
+    from mswin_viz.model.backbone import Model
+
+__all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evaluate"]
+
+_OF_PEOPLE, _OF_DATA = ("people", "identities", "seed"), ("cache", "rule", "thermal_range")
+_OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", *_OF_DATA, *_OF_PEOPLE)
+ThermalRange = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--thermal-range",
+        metavar="LO HI",
+        help="With --data: values of images of more than 8 bits that are black and white; else each by itself.",
+    ),
+]
 
 
 def evaluate(
@@ -21,6 +46,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
+    at_least(2, identities=identities)
+    check_seed(seed)
     from mswin_viz.analysis.evaluation import evaluate_model
     from mswin_viz.analysis.evaluation_table import table
     from mswin_viz.model.loading import load_model
@@ -40,6 +67,8 @@ def controls(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
 ) -> None:
     """Train the windows, and heads of their size without windows, on frozen tokens; say which is better."""
+    at_least(1, steps=steps)
+    check_seed(seed)
     from mswin_viz.analysis.controls import Trial, run_trial
     from mswin_viz.analysis.controls_report import as_json as nested
     from mswin_viz.analysis.controls_report import table
@@ -52,6 +81,7 @@ def controls(
 
 
 def ablate(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help="As in load_model().")] = "embedded",
     data: Annotated[
         Path | None, typer.Option(help="Data set with a training and a test split; else people drawn.")
@@ -78,41 +108,100 @@ def ablate(
         Path | None, typer.Option(help="Run nothing: print the tables of a stored JSON.")
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="One table, modalities together.")] = False,
+    thermal_range: ThermalRange = None,
 ) -> None:
     """Fill the ablation table: single scales, pairs, all, scheme 2, initialisations, controls without windows."""
+    output_file(out, "out", endings=(".json",))
+    if markdown is not None:
+        has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
+        found = _stored(markdown)
+    else:
+        has_no_effect(
+            context,
+            _OF_DATA if data is None else _OF_PEOPLE,
+            f"with{'out' * (data is None)} --data",
+        )
+        at_least(1, seeds=seeds, steps=steps)
+        check_seed(seed)
+        checked_range(thermal_range)
+        existing(data, "data")
+        output_folder(cache, "cache")
+        names = tuple(name.strip() for name in rows.split(",")) if rows else None
+        found = _ablated(
+            model,
+            data or (people, identities, seed),
+            (whole_numbers(scales, "scales"), seeds, steps, names),
+            _DataOptions(cache, rule, thermal_range),
+        )
     from mswin_viz.analysis import ablation_words
+
+    words = ablation_words.brief if brief else ablation_words.full
+    printed = json.dumps(found, indent=1) if as_json else words(found)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    typer.echo(printed)
+
+
+class _DataOptions(NamedTuple):
+    """What `ablate` is told of a data set."""
+
+    cache: Path | None
+    rule: str | None
+    thermal_range: tuple[float, float] | None
+
+
+def _ablated(
+    model: str,
+    on: Path | tuple[int, int, int],
+    plan: tuple[tuple[int, ...], int, int, tuple[str, ...] | None],
+    options: _DataOptions,
+) -> dict[str, Any]:
+    """What `ablate` measures: on a data set, or on so many people of so many and their world."""
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
     from mswin_viz.data.layouts import scan
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
-    if markdown is not None:
-        found = json.loads(markdown.read_text(encoding="utf-8"))
-    else:
-        plan = AblationPlan(
-            whole_numbers(scales, "scales"), seeds, Schedule(steps), tuple(rows.split(",")) if rows else None
-        )
-        encoder = load_model(model, addon=None)
-        if data is None:
-            found = ablate_people(encoder, plan, People(people, identities, seed), workers=cores())
-        else:
-            found = ablate_samples(encoder, scan(data).samples, plan, folder=cache, rule=rule)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    words = ablation_words.brief if brief else ablation_words.full
-    typer.echo(json.dumps(found, indent=1) if as_json else words(found))
+    scales, seeds, steps, rows = plan
+    wanted = AblationPlan(scales, seeds, Schedule(steps), rows)
+    subjects = scan(on).samples if isinstance(on, Path) else People(*on)
+    encoder = load_model(model, addon=None, thermal_range=options.thermal_range)
+    check_scales(encoder, scales)
+    if isinstance(subjects, People):
+        return ablate_people(encoder, wanted, subjects, workers=cores())
+    return ablate_samples(encoder, subjects, wanted, folder=options.cache, rule=options.rule)
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """An ablation that was stored as JSON."""
+    existing(path, "markdown")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DataError(
+            f"--markdown reads what `mswin-viz ablate --out` wrote: {path} is no JSON ({problem})"
+        ) from problem
+    if not isinstance(found, dict):
+        raise DataError(f"--markdown reads what `mswin-viz ablate --out` wrote: {path} holds something else")
+    return found
+
+
+def check_scales(model: Model, scales: Sequence[int]) -> None:
+    """Refuse a window that is longer than the model's picture: nothing would train it.
+
+    Raises
+    ------
+    ScaleError
+        Naming the scale and the grid.
+    """
+    from mswin_viz.analysis.windows import windows
+
+    for scale in scales:
+        windows(model.grid, scale)
 
 
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def whole_numbers(text: str, name: str) -> tuple[int, ...]:
-    """Numbers with commas between them."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise OptionError(f"{name} are whole numbers with commas between them: got {text!r}") from None

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from mswin_viz.cli.measuring import cores, whole_numbers
+from mswin_viz.cli.checks import (
+    at_least,
+    check_seed,
+    existing,
+    has_no_effect,
+    output_file,
+    output_folder,
+    whole_numbers,
+)
+from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
+from mswin_viz.data.deep_images import checked_range
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,7 +31,10 @@ __all__ = ["train", "train_embedded"]
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="File for the add-on: .pth or .safetensors.")],
+    context: typer.Context,
+    out: Annotated[
+        Path, typer.Option(help="File for the add-on: .safetensors, or any other ending for torch.save.")
+    ],
     data: Annotated[Path | None, typer.Option(help="Data set; without it, people drawn for the run.")] = None,
     model: Annotated[
         str, typer.Option(help="As in load_model(): whose tokens it is trained on.")
@@ -45,20 +58,40 @@ def train(
     layout: Annotated[
         str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
     ] = "host",
+    thermal_range: ThermalRange = None,
 ) -> None:
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
+    has_no_effect(
+        context,
+        ("people",) if data is not None else ("cache", "rule", "thermal_range"),
+        f"with{'out' * (data is None)} --data",
+    )
+    at_least(1, steps=steps, patience=patience, people=people)
+    check_seed(seed)
+    checked_range(thermal_range)
+    wanted, kept = whole_numbers(scales, "scales"), state or out.with_name(f"{out.name}.state")
+    existing(data, "data")
+    output_folder(cache, "cache")
+    output_file(out, "out")
+    output_file(kept, "state")
+    if kept == out:
+        raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
-    from mswin_viz.model.addon_files import KEY_LAYOUTS
+    from mswin_viz.analysis.validation import held_out
+    from mswin_viz.model.addon_files import file_words
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
-    wanted = whole_numbers(scales, "scales")
-    if layout not in KEY_LAYOUTS:
-        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
-    samples = None if data is None else _training_samples(data, plan, rule)
-    encoder, kept = load_model(model, addon=None), state or out.with_name(f"{out.name}.state")
+    named = out if modality == "shared" else out.with_name(f"{out.stem}_MODALITY{out.suffix}")
+    words = file_words(named, layout)
+    samples = _training_samples(data, plan, rule)
+    if samples is None and validation:
+        held_out(range(people), fraction=validation, seed=seed)
+    encoder = load_model(model, addon=None, thermal_range=thermal_range)
+    check_scales(encoder, wanted)
+    typer.echo(f"will write {words}")
     world = _training_world(encoder, samples, wanted, cache=cache, people=people, rule=rule)
     typer.echo(
         f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"
@@ -75,11 +108,13 @@ def train(
             state_file(kept, one.name).unlink()
 
 
-def _training_samples(data: Path, plan: AddonPlan, rule: str | None) -> list[Sample]:
-    """The training split, once it is sure that it can be validated with."""
+def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> list[Sample] | None:
+    """The training split of a data set, or all of it where there is none, once it can be validated with; None for people drawn."""
     from mswin_viz.analysis.addon_training import training_notes
     from mswin_viz.data.layouts import scan
 
+    if data is None:
+        return None
     samples = scan(data).samples
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
@@ -144,9 +179,13 @@ def train_embedded(
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
 ) -> None:
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
+    at_least(1, steps=1 if steps is None else steps)
+    output_folder(work, "WORK")
     from mswin_viz.model.embedding import train_embedded_model
+    from mswin_viz.model.loading import checked_device
     from mswin_viz.model.recipe import Recipe
 
     recipe = Recipe(precision=precision)
+    checked_device(device)
     folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
     typer.echo(f"finished model: {folder}")

@@ -1,65 +1,182 @@
-"""Listing image files, and finding the same file in the folders of several modalities."""
+"""What lies below a folder, listed once: pictures in natural order, other files, and what was passed over."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from mswin_viz.data.images import MODALITIES
+from PIL import Image, features
+
 from mswin_viz.data.sample import Problem
 
-__all__ = ["SUFFIXES", "aligned", "image_names", "images_below", "levels", "missing_modalities"]
+__all__ = ["Picture", "Tree", "image_suffixes", "natural_key", "read_tree"]
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-
-
-def levels(folder: Path) -> Iterator[Path]:
-    """The folder, its sub-folders and theirs; a data set's own folder may lie at any of them."""
-    yield folder
-    first = _folders(folder)
-    yield from first
-    for sub in first:
-        yield from _folders(sub)
-
-
-def image_names(folder: Path) -> set[str]:
-    """Names of the image files right in a folder; none where it does not exist."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:
-        return {e.name for e in entries if Path(e.name).suffix.lower() in SUFFIXES and e.is_file()}
+_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}  # documents, films, stubs
+_LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # formats that Pillow may lack
+_PICTURE_ENDINGS = {
+    ".3fr", ".arw", ".avif", ".avifs", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".heic", ".heif", ".j2k", ".jp2",
+    ".jxl", ".jxr", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".svg", ".webp", ".xcf",
+}  # fmt: skip
+_JUNK = {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "#recycle"}
+_DIGITS = re.compile(r"\d+")
+_WIDTH = 24  # digits that numbers are filled up to where names are compared
 
 
-def images_below(folder: Path) -> list[Path]:
-    """Every image file at any depth, ordered by path."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+@dataclass(frozen=True)
+class Picture:
+    """A file whose ending says that it is a picture.
+
+    Attributes
+    ----------
+    path
+        The file.
+    parts
+        Names of the folders from the root of the search, its own name included, down to the file's folder. They
+        begin further up where the search began inside a split or modality folder.
+    """
+
+    path: Path
+    parts: tuple[str, ...]
 
 
-def aligned(folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
-    """File name -> modality -> file, for names found in the folder of at least one modality."""
-    names = {modality: image_names(folder) for modality, folder in folders.items()}
-    return {
-        name: {modality: folders[modality] / name for modality in folders if name in names[modality]}
-        for name in sorted(set().union(*names.values()))
-    }
+@dataclass
+class Tree:
+    """Everything below a folder.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    pictures
+        In natural order (``2`` before ``10``), folder by folder.
+    others
+        Files with other endings.
+    problems
+        Folders that cannot be read, links that lead nowhere, pictures in formats that cannot be read here.
+    left_out
+        What was passed over -> how often: hidden and system files, links to folders that are read already.
+    """
+
+    root: Path
+    pictures: list[Picture] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
-def missing_modalities(found: Mapping[str, Path], folders: Mapping[str, Path], name: str) -> list[Problem]:
-    """One problem for each modality that a shot lacks."""
-    have = ", ".join(found)
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Endings, in lower case with their dot, of the picture formats that the installed Pillow can open."""
+    Image.init()
+    lacking = {name for name, library in _LIBRARIES.items() if not features.check(library)}
+    kinds = set(Image.OPEN) - _NO_PICTURES - lacking
+    return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
+
+
+def natural_key(name: str) -> tuple[str, str]:
+    """A sort key under which ``frame_2`` comes before ``frame_10``."""
+    return _DIGITS.sub(lambda digits: digits[0].zfill(_WIDTH), name.lower()), name
+
+
+def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
+    """List a folder and everything below it; no file is opened.
+
+    Links to folders are followed, each folder once: a link into what is read anyway is passed over and counted,
+    so that neither loops nor second copies arise.
+
+    Parameters
+    ----------
+    names
+        What the parts of every picture begin with; None for the folder's own name.
+    """
+    tree, seen = Tree(root), {_identity(root)}
+    folders, links = [(root, names or (root.resolve().name,))], []
+    while folders or links:
+        if not folders:  # links come last, so that none hides the folder that it leads to
+            folders += _unseen(links, tree, seen)
+            links = []
+            continue
+        path, parts = folders.pop()
+        below = [
+            (Path(entry.path), (*parts, entry.name), entry.is_symlink())
+            for entry in _sorted_in(path, parts, tree)
+        ]
+        links += [(child, names) for child, names, linked in below if linked]
+        folders += _unseen([(child, names) for child, names, linked in below if not linked], tree, seen)
+    tree.pictures = _in_order(tree.pictures)
+    tree.others.sort()
+    tree.problems.sort(key=lambda problem: (problem.kind, problem.path))
+    return tree
+
+
+def _in_order(pictures: list[Picture]) -> list[Picture]:
+    """Folder by folder, in natural order."""
+    folders: dict[tuple[str, ...], list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        folders[picture.parts].append(picture)
+    ordered = sorted(folders, key=lambda parts: [natural_key(name) for name in parts])
     return [
-        Problem("missing modality", folders[modality] / name, f"no {modality}; loaded with {have}")
-        for modality in MODALITIES
-        if modality not in found
+        one for parts in ordered for one in sorted(folders[parts], key=lambda one: natural_key(one.path.name))
     ]
 
 
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
+def _unseen(
+    folders: list[tuple[Path, tuple[str, ...]]], tree: Tree, seen: set[tuple[int, int] | None]
+) -> list[tuple[Path, tuple[str, ...]]]:
+    """Folders met for the first time; the others are counted."""
+    fresh = []
+    for path, parts in folders:
+        identity = _identity(path)
+        if identity in seen:
+            tree.left_out["link to a folder that is read already"] += 1
+            continue
+        seen.add(identity)
+        fresh.append((path, parts))
+    return fresh
+
+
+def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirEntry[str]]:
+    """Sort a folder's files into the tree; the folders in it are returned."""
+    folders = []
     try:
         with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
-    except PermissionError:  # somebody else's folder beside the data set
-        return []
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.lower() in _JUNK:
+                    tree.left_out["hidden or system file or folder"] += 1
+                elif entry.is_dir():
+                    folders.append(entry)
+                else:
+                    _sort_file(entry, parts, tree)
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        tree.problems.append(Problem("folder cannot be read", folder, f"{why}; left out"))
+    return folders
+
+
+def _sort_file(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> None:
+    path, ending = Path(entry.path), os.path.splitext(entry.name)[1].lower()
+    if not entry.is_file():
+        if entry.is_symlink():
+            tree.problems.append(Problem("broken link", path, "leads to no file or folder; left out"))
+        else:
+            tree.left_out["neither file nor folder"] += 1
+    elif ending in image_suffixes():
+        tree.pictures.append(Picture(path, parts))
+    elif ending in _PICTURE_ENDINGS:
+        detail = f"{ending} cannot be read here; convert it to PNG or JPEG; left out"
+        tree.problems.append(Problem("format cannot be read", path, detail))
+    else:
+        tree.others.append(path)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Device and number of a folder; the same for every link to it."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data import manifest, msvr310, plain_folder, rgbnt100, rgbnt201
-from mswin_viz.data.files import SUFFIXES
+from mswin_viz.data import manifest
+from mswin_viz.data.folder_reading import SETS, read_folder, read_picture
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.report import DataReport
-from mswin_viz.data.sample import SPLITS, Problem, PublishedCount, Sample
+from mswin_viz.data.sample import SPLITS, PublishedCount, Sample
 from mswin_viz.errors import DataError, OptionError
 
 __all__ = ["LAYOUTS", "MODALITIES", "Sample", "query_and_gallery", "samples", "scan"]
 
-_SETS = {"rgbnt201": rgbnt201, "rgbnt100": rgbnt100, "msvr310": msvr310}
-LAYOUTS = ("auto", *_SETS, "manifest", "folder")
-_SHAPES = {
-    "rgbnt201": "sub-folders {train_171,test}/{RGB,NI,TI} and names PPPPPP_camC_...",
-    "rgbnt100": "strips of 768x128 (width x height) in {bounding_box_train,query,bounding_box_test}",
-    "msvr310": "sub-folders {bounding_box_train,query3,bounding_box_test}/<id>/{vis,ni,th}",
-    "manifest": f"a table {manifest.NAME}, or is one",
-}
+LAYOUTS = ("auto", *SETS, "manifest", "folder")
 
 
 def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
-    """The shipped samples, or those of a data set, folder or image of one's own, in the order of their names.
+    """The shipped samples, or those of a data set, a folder or an image, in the natural order of their names.
 
     Nothing but names is looked at: a broken file is found by `mswin_viz.data.verification.verify`, or when it is
     opened. What cannot be used is left out with a warning that says how much; `scan` has the list.
@@ -37,9 +31,12 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
         None for the shipped samples; else a data set folder (or one around or inside it), a folder of images,
         a CSV table, or one image file.
     layout
-        ``"rgbnt201"``, ``"rgbnt100"``, ``"msvr310"``: as their authors lay them out; ``"manifest"``: a CSV table
-        (columns ``RGB``, ``NI``, ``TI`` with paths, ``pid``, ``camid``, ``scene``, ``split``, ``caption``);
-        ``"folder"``: every image below ``root``; ``"auto"`` recognises which.
+        ``"rgbnt201"``, ``"rgbnt100"``, ``"msvr310"``, ``"wmveid863"``, ``"market1501_rgbnt"``: three modalities;
+        ``"market1501"``, ``"dukemtmc"``, ``"msmt17"``, ``"veri776"``: visible light only; ``"sysu_mm01"``,
+        ``"regdb"``: visible or infrared; each as its authors lay it out. ``"market_style"``: names
+        ``PID_cCAMERA...`` in split folders. ``"manifest"``: a CSV table (columns ``RGB``, ``NI``, ``TI`` with
+        paths, ``pid``, ``camid``, ``scene``, ``split``, ``caption``). ``"folder"``: every image below ``root``,
+        of unknown identity. ``"auto"`` recognises which.
     split
         Only ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``; the last stands for query and gallery where
         the set has these.
@@ -53,10 +50,11 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     """
     report = scan(root, layout, split)
     if report.problems:
-        said = ", ".join(f"{count} x {kind}" for kind, count in report.counts.items())
+        counted = ", ".join(f"{count} x {kind}" for kind, count in report.counts.items())
+        first = report.problems[0]
         warnings.warn(
-            f"{report.root} has files that cannot be used as they are ({said}): print(mswin_viz.scan(...)) or "
-            f"`mswin-viz doctor --data {report.root}` lists them",
+            f"not everything in {report.root} can be used as it is ({counted}; first: {first.path}: "
+            f"{first.detail}): print(mswin_viz.scan(...)) or `mswin-viz doctor --data {report.root}` lists them",
             stacklevel=2,
         )
     return list(report.samples)
@@ -72,15 +70,18 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     if split not in (*SPLITS, None):
         raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
     folder = _shipped() if root is None else Path(root).expanduser()
-    if not folder.exists():
+    if not (folder.is_dir() or folder.is_file()):
         raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
-    name, found, problems = _scanned(folder, layout)
-    if not found:
+    table = folder / manifest.NAME if folder.is_dir() else folder
+    if layout == "manifest" and not table.is_file():
         raise DataError(
-            f"samples need at least one image ({', '.join(sorted(SUFFIXES))}) that can be used: found none below "
-            f"{folder}{_said(problems)}; check the path, or generate some with `mswin-viz samples`"
+            f"the manifest layout has a table {manifest.NAME}, or is one: found none in {folder}; point to the table"
         )
-    report = DataReport(folder, name, tuple(found), tuple(problems), _published(name, found))
+    if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
+        report = read_picture(folder)
+    else:
+        report = read_folder(folder, layout)
+    report = _with_published(report)
     return report if split is None else _only(report, split)
 
 
@@ -102,55 +103,25 @@ def query_and_gallery(found: Sequence[Sample]) -> tuple[list[int], list[int]]:
     return query, gallery
 
 
-def _scanned(root: Path, layout: str) -> tuple[str, list[Sample], list[Problem]]:
-    """Name of the layout, samples and problems."""
-    table = root if root.suffix.lower() == ".csv" else root / manifest.NAME
-    if table.is_file() and layout in ("auto", "manifest"):
-        return "manifest", *manifest.scan(table)
-    if root.is_file():
-        return "one image", [Sample(-1, -1, {"RGB": root})], []
-    if layout == "folder":
-        return layout, *plain_folder.scan(root)
-    wanted = _SETS if layout == "auto" else {layout: _SETS[layout]} if layout in _SETS else {}
-    known = {name: found for name, kind in wanted.items() if (found := kind.splits(root))}
-    if len(known) > 1:
-        raise DataError(
-            f"{root} must hold one data set: got {' and '.join(known)}; point to one, or choose with layout="
-        )
-    if known:
-        ((name, found),) = known.items()
-        return name, *_SETS[name].scan(found)
-    if layout != "auto":
-        raise DataError(
-            f"the {layout} layout has {_SHAPES[layout]}: found none below {root}; point to the data set's folder, "
-            'or use layout="folder"'
-        )
-    return "folder", *plain_folder.scan(root)
-
-
 def _only(report: DataReport, split: str) -> DataReport:
     wanted = ("test", "query", "gallery") if split == "test" else (split,)
     kept = tuple(sample for sample in report.samples if sample.split in wanted)
     if not kept:
         there = ", ".join(sorted({sample.split or "none" for sample in report.samples}))
         raise DataError(f"{report.root} has no {split} split: it has {there}; choose one, or leave split out")
-    return DataReport(report.root, report.layout, kept, report.problems)
+    return replace(report, samples=kept, published=())
 
 
-def _published(name: str, found: Sequence[Sample]) -> tuple[PublishedCount, ...]:
+def _with_published(report: DataReport) -> DataReport:
     """Published counts beside those found, if all splits of a published set are there."""
-    published = _SETS[name].PUBLISHED if name in _SETS else {}
-    if not published or {sample.split for sample in found} != set(published):
-        return ()
+    published = SETS[report.layout].published() if report.layout in SETS else {}
+    if not published or {sample.split for sample in report.samples} != set(published):
+        return report
     counts = []
     for split, (identities, images) in published.items():
-        own = [sample for sample in found if sample.split == split]
-        counts.append(PublishedCount(split, identities, images, len({s.pid for s in own}), len(own)))
-    return tuple(counts)
-
-
-def _said(problems: Sequence[Problem]) -> str:
-    return f" ({len(problems)} cannot be: {problems[0].kind}, {problems[0].path})" if problems else ""
+        own = [sample for sample in report.samples if sample.split == split]
+        counts.append(PublishedCount(split, identities, images, len({s.pid for s in own} - {-1}), len(own)))
+    return replace(report, published=tuple(counts))
 
 
 def _shipped() -> Path:

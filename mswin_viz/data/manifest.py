@@ -1,99 +1,107 @@
-"""A CSV table of one's own: a column for each modality with paths, and what is known of each sample."""
+"""A CSV table of samples: a column for each modality with paths, and what is known of each sample."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import SPLITS, Problem, Sample
+from mswin_viz.data.tables import COLUMNS, Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "NAME", "scan"]
+__all__ = ["COLUMNS", "NAME", "read"]
 
-COLUMNS = (*MODALITIES, "pid", "camid", "scene", "split", "caption")
-"""Columns that are understood; a modality at least is needed, others are passed over."""
 NAME = "manifest.csv"
 """Name under which the table of a folder is found."""
+_SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}
+_IDENTITY = re.compile(r"id|person|people|vehicle|\bcar\b|ident|label|class|name", re.IGNORECASE)
 
 
-def scan(table: Path) -> tuple[list[Sample], list[Problem]]:
+def read(path: Path) -> Found:
     """Samples of a table; paths are relative to it. Rows that cannot be used are left out and reported.
 
     Raises
     ------
     DataError
-        If the table cannot be read as UTF-8 or has no column of a modality.
+        If the table cannot be read, has no column of a modality, or two columns for one thing.
     """
-    samples, problems, seen = [], [], {}
-    for number, row in enumerate(_rows(table), start=2):  # line 1 is the heading
-        sample, wrong = _sample(row, table, number)
-        problems += wrong
+    table, found = read_table(path), Found(tables=[path])
+    if not set(table.columns) & set(MODALITIES):
+        has = ", ".join(map(repr, (*table.columns, *table.unused))) or "no columns"
+        raise DataError(
+            f"a manifest has a column of paths for at least one of {', '.join(MODALITIES)}: {path} has "
+            f"{has}; rename or add one (understood: {', '.join(COLUMNS)}), or choose another layout with layout="
+        )
+    seen: dict[Path, int] = {}
+    for row in table.rows:
+        sample, wrong = _sample(row, path)
+        found.problems += wrong
         if sample is None:
             continue
-        known = next((path for path in sample.images.values() if path in seen), None)
+        known = next((file for file in sample.images.values() if file in seen), None)
         if known is not None:
-            problems.append(
-                Problem("duplicate", known, f"line {number} repeats line {seen[known]}; left out")
-            )
+            detail = f"line {row.number} repeats line {seen[known]}; left out"
+            found.problems.append(Problem("duplicate", known, detail))
             continue
-        seen |= dict.fromkeys(sample.images.values(), number)
-        samples.append(sample)
-    return samples, problems
+        seen |= dict.fromkeys(sample.images.values(), row.number)
+        found.samples.append(sample)
+    _say_what_was_not_used(found, table, path)
+    return found
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
+def _say_what_was_not_used(found: Found, table: Table, path: Path) -> None:
+    if table.encoding:
+        found.notes.append(f"{path.name} was read as {table.encoding}")
+    if not table.unused:
+        return
+    names = ", ".join(map(repr, table.unused))
+    like = [name for name in table.unused if _IDENTITY.search(name)]
+    if like and "pid" not in table.columns:
+        detail = f"no column pid, so identities are unknown; columns not used: {names}; rename one to pid"
+        found.problems.append(Problem("identities not read", path, detail))
+    else:
+        found.notes.append(f"columns of {path.name} that were not used: {names}")
+
+
+def _sample(row: Row, table: Path) -> tuple[Sample | None, list[Problem]]:
+    line = f"line {row.number}"
     try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            heading, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(
-            f"a manifest is a CSV table in UTF-8: {table} cannot be read ({problem}); save it as such"
-        ) from problem
-    if not set(heading) & set(MODALITIES):
-        raise DataError(
-            f"a manifest has a column of paths for at least one of {', '.join(MODALITIES)}: {table} has "
-            f"{', '.join(heading) or 'no columns'}; rename or add one (understood: {', '.join(COLUMNS)})"
-        )
-    return rows
-
-
-def _sample(row: Mapping[str, str], table: Path, number: int) -> tuple[Sample | None, list[Problem]]:
-    try:
-        numbers = {name: _number(row, name) for name in ("pid", "camid", "scene")}
-        split = _split(row)
+        numbers = {name: whole_number(row.values.get(name, ""), name) for name in ("pid", "camid", "scene")}
+        split = _split(row.values)
     except ValueError as problem:
-        return None, [Problem("row does not parse", table, f"line {number}: {problem}; left out")]
-    named = {name: table.parent / row[name].strip() for name in MODALITIES if (row.get(name) or "").strip()}
-    there = {name: path for name, path in named.items() if path.is_file()}
+        return None, [Problem("row does not parse", table, f"{line}: {problem}; left out")]
+    named = {name: row.values[name] for name in MODALITIES if row.values.get(name)}
+    there = {name: file for name, text in named.items() if (file := _file(text, table)) is not None}
     if not there:
-        where = ", ".join(str(path) for path in named.values()) or "no path at all"
-        return None, [Problem("row does not parse", table, f"line {number}: no file at {where}; left out")]
-    missing = [
-        Problem("missing modality", path, f"line {number}: no such {name} file; loaded with {', '.join(there)}")
-        for name, path in named.items()
+        where = ", ".join(str(table.parent / text) for text in named.values()) or "no path at all"
+        return None, [Problem("row does not parse", table, f"{line}: no file at {where}; left out")]
+    wrong = [
+        Problem("missing modality", table.parent / text, f"{line}: no such {name} file; loaded with {', '.join(there)}")
+        for name, text in named.items()
         if name not in there
     ]  # fmt: skip
+    if row.extra:
+        detail = (
+            f"{line}: {row.extra} values more than headings, which are not used; put texts in double quotes"
+        )
+        wrong.append(Problem("row too long", table, detail))
     pid, camid = (-1 if numbers[name] is None else numbers[name] for name in ("pid", "camid"))
-    return Sample(
-        pid, camid, there, (row.get("caption") or "").strip() or None, numbers["scene"], split
-    ), missing
+    return Sample(pid, camid, there, row.values.get("caption") or None, numbers["scene"], split), wrong
 
 
-def _number(row: Mapping[str, str], name: str) -> int | None:
-    text = (row.get(name) or "").strip()
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{name} is a whole number, got {text!r}") from None
+def _file(text: str, table: Path) -> Path | None:
+    """The file that a path of the table leads to; separators may be those of Windows."""
+    spellings: Sequence[str] = (text, text.replace("\\", "/"))
+    found = (table.parent / Path(spelling).expanduser() for spelling in spellings)
+    return next((path for path in found if path.is_file()), None)
 
 
-def _split(row: Mapping[str, str]) -> str | None:
-    text = (row.get("split") or "").strip() or None
-    if text not in (*SPLITS, None):
+def _split(values: Mapping[str, str]) -> str | None:
+    text = values.get("split", "")
+    split = _SPLITS.get(text.lower(), text.lower()) or None
+    if split not in (*SPLITS, None):
         raise ValueError(f"split is one of {', '.join(SPLITS)}, got {text!r}")
-    return text
+    return split

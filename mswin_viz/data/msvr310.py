@@ -6,52 +6,31 @@ Retrieval leaves out gallery images of the query's identity and *scene*, so the 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from mswin_viz.data.files import aligned, levels, missing_modalities
-from mswin_viz.data.sample import Problem, Sample
+from mswin_viz.data.modalities import Contents, Shot
+from mswin_viz.data.reading import Found, Named, read_shots
+from mswin_viz.data.splits import split_level
 
-__all__ = ["PUBLISHED", "scan", "splits"]
+__all__ = ["PUBLISHED", "SHAPE", "read"]
 
 PUBLISHED = {"train": (155, 1032), "query": (52, 591), "gallery": (155, 1055)}
 """Split -> identities and samples."""
+SHAPE = "sub-folders {bounding_box_train,query3,bounding_box_test}/<id>/{vis,ni,th}"
 _NAME = re.compile(r"(?P<pid>\d{4})..(?P<scene>\d{3})..(?P<cam>\d)")
-_SPLITS = {"bounding_box_train": "train", "query3": "query", "bounding_box_test": "gallery"}
-_FOLDERS = {"RGB": "vis", "NI": "ni", "TI": "th"}
+_SPLITS = {"bounding_box_train", "query3", "bounding_box_test"}
 
 
-def splits(folder: Path) -> list[Path]:
-    """Split folders in which some identity has a folder of visible or infrared images."""
-    return [level for level in levels(folder) if level.name in _SPLITS and _identities(level)]
+def read(contents: Contents) -> Found | None:
+    """Samples; names that say nothing, or another identity than their folder, are left out and reported."""
+    return read_shots(contents.shots, _named, "PPPP_sSSS_vC...")
 
 
-def scan(found: list[Path]) -> tuple[list[Sample], list[Problem]]:
-    """Samples of split folders; files whose names say nothing, or another identity, are left out and reported."""
-    samples, problems = [], []
-    for split in found:
-        for identity in _identities(split):
-            folders = {modality: identity / name for modality, name in _FOLDERS.items()}
-            for name, files in aligned(folders).items():
-                wrong = _what_is_wrong(name, identity.name)
-                if wrong:
-                    problems += [Problem("name does not parse", path, wrong) for path in files.values()]
-                    continue
-                matched = _NAME.match(name)
-                pid, scene, camid = (int(matched[part]) for part in ("pid", "scene", "cam"))
-                samples.append(Sample(pid, camid, files, scene=scene, split=_SPLITS[split.name]))
-                problems += missing_modalities(files, folders, name)
-    return samples, problems
-
-
-def _identities(split: Path) -> list[Path]:
-    folders = sorted(child for child in split.iterdir() if child.is_dir())
-    return [child for child in folders if any((child / name).is_dir() for name in _FOLDERS.values())]
-
-
-def _what_is_wrong(name: str, folder: str) -> str:
-    matched = _NAME.match(name)
-    if matched is None:
-        return "expected PPPP_sSSS_vC...; left out"
-    if folder.isdigit() and int(folder) != int(matched["pid"]):
-        return f"the folder says identity {folder}; left out"
-    return ""
+def _named(shot: Shot, split: str | None) -> Named | str | None:
+    at, _ = split_level(shot.place)
+    matched = _NAME.match(shot.stem)
+    if matched is None or at == len(shot.place) or shot.place[at].lower() not in _SPLITS:
+        return None
+    folder = shot.place[-1]
+    if folder.isdecimal() and int(folder) != int(matched["pid"]):
+        return f"the folder says identity {folder}"
+    return Named(int(matched["pid"]), int(matched["cam"]), int(matched["scene"]))

@@ -1,26 +1,86 @@
-"""A folder of images whose names say nothing: taken as RGB, or as the modalities their folders are named for."""
+"""A folder whose layout is not known: pictures of nobody, in the modalities that their folders are named for."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mswin_viz.data.files import aligned, images_below, missing_modalities
-from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.rgbnt201 import modality_folders
+from mswin_viz.data.files import Picture
+from mswin_viz.data.modalities import Contents, mentions_infrared
+from mswin_viz.data.reading import Found, missing_modalities
 from mswin_viz.data.sample import Problem, Sample
 
-__all__ = ["scan"]
+__all__ = ["read"]
+
+_NAMES = re.compile(
+    r"(-1|\d{2,})[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
+    re.IGNORECASE,
+)
+_FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+", re.IGNORECASE)
+
+_LETTERS = "rnt"  # what RGB, NI and TI are called in some code
+_RENAME = "rename it to RGB, NI or TI"
 
 
-def scan(folder: Path) -> tuple[list[Sample], list[Problem]]:
-    """Samples of unknown identity: files of one name in ``RGB``, ``NI`` and ``TI`` are one, else each is one."""
-    samples, problems = [], []
-    parents = modality_folders(folder)
-    for parent in parents:
-        folders = {name: parent / name for name in MODALITIES}
-        for name, files in aligned(folders).items():
-            samples.append(Sample(-1, -1, files))
-            problems += missing_modalities(files, folders, name)
-    taken = {path for sample in samples for path in sample.images.values()}
-    rest = [file for file in images_below(folder) if file not in taken]
-    return samples + [Sample(-1, -1, {"RGB": file}) for file in rest], problems
+def read(contents: Contents, *, unclear: bool = False) -> Found:
+    """Samples of unknown identity: pictures of one shot are one, each other picture is an RGB sample.
+
+    Parameters
+    ----------
+    unclear
+        Also take pictures in folders that may mean near or thermal infrared, as RGB.
+    """
+    found = Found(base=contents.tree.pictures[0].parts[:1] if contents.tree.pictures else ())
+    for shot in contents.shots:
+        found.samples.append(Sample(-1, -1, shot.files))
+        found.problems += missing_modalities(shot)
+    rest: Sequence[Picture] = [*contents.plain, *(contents.unclear if unclear else ())]
+    found.samples += [Sample(-1, -1, {"RGB": picture.path}) for picture in rest]
+    named = [(shot.place[1:], shot.stem) for shot in contents.shots]
+    named += [(picture.parts[1:], picture.path.stem) for picture in rest]
+    if unclear:
+        found.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
+    found.problems += [*_like_identities(contents.tree.root, named), *_like_modalities(contents.plain)]
+    return found
+
+
+def _like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
+    """A problem for each folder whose name speaks of infrared light though its pictures are taken as RGB."""
+    folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
+    letters = {name.lower() for name in folders.values()} & set(_LETTERS)
+    found = [
+        Problem("modality not used", folder, f"{name} looks like a modality; loaded as RGB: {_RENAME}")
+        for folder, name in folders.items()
+        if mentions_infrared(name) or (len(letters) > 1 and name.lower() in letters)
+    ]
+    named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)]
+    if named:
+        detail = f"{len(named):,} file names speak of infrared light; loaded as RGB: put each modality into a folder RGB, NI or TI"
+        found.append(Problem("modality not used", named[0], detail))
+    return found
+
+
+def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:
+    return [
+        Problem(
+            "modality not known",
+            folder,
+            f"near or thermal infrared? Its pictures are loaded as RGB: {_RENAME}",
+        )
+        for folder in sorted(folders)
+    ]
+
+
+def _like_identities(root: Path, named: Sequence[tuple[tuple[str, ...], str]]) -> list[Problem]:
+    """A problem if most names, or most folders, look like identities, which this reader does not read."""
+    names = [stem for _, stem in named if _NAMES.match(stem)]
+    folders = [place[-1] for place, _ in named if place and _FOLDERS.fullmatch(place[-1])]
+    example = next((like[0] for like in (names, folders) if 2 * len(like) > len(named)), None)
+    if example is None:
+        return []
+    detail = (
+        f"names look like identities ({example}), in a layout that is not known: identities and cameras are unknown; "
+        "list them in a table manifest.csv"
+    )
+    return [Problem("identities not read", root, detail)]

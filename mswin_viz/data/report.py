@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import SPLITS, Problem, PublishedCount, Sample, SplitCount
 
 __all__ = ["MOST_PATHS", "DataReport", "as_text", "tables"]
@@ -37,6 +39,10 @@ class DataReport:
         One entry for each split if the whole of a published set seems to be there, else none.
     opened
         How many image files were opened and read; 0 if only names were looked at.
+    left_out
+        What was passed over though nothing is wrong with it -> how many: other kinds of files, junk by name.
+    notes
+        What was decided on the way, in sentences; nothing in them is a fault.
     """
 
     root: Path
@@ -45,6 +51,8 @@ class DataReport:
     problems: tuple[Problem, ...] = ()
     published: tuple[PublishedCount, ...] = ()
     opened: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -74,6 +82,8 @@ def _counted(name: str | None, found: list[Sample]) -> SplitCount:
         sum(len(s.images) == 3 for s in found),
         len({s.camid for s in found} - {-1}),
         len({s.scene for s in found} - {None}),
+        {modality: count for modality in MODALITIES if (count := sum(modality in s.images for s in found))},
+        sum(s.pid == -1 for s in found),
     )
 
 
@@ -90,6 +100,10 @@ def tables(report: DataReport, *, most: int | None = MOST_PATHS) -> list[Rendera
         found += [_published(report), Text(_published_words(report))]
     if report.problems:
         found.append(_problems(report, most))
+    found += [Text(_escaped(f"Note: {note}.")) for note in report.notes]
+    if report.left_out:
+        said = "; ".join(f"{count:,} x {what}" for what, count in report.left_out.items())
+        found.append(Text(_escaped(f"Left out, not counted as problems: {said}.")))
     found.append(Text(_summary(report)))
     return found
 
@@ -103,12 +117,31 @@ def as_text(report: DataReport, *, width: int = 110) -> str:
 
 
 def _splits(report: DataReport) -> Table:
-    table = Table(title=f"{report.layout}: {report.root}", title_justify="left", title_style="bold")
+    table = Table(
+        title=Text(_escaped(f"{report.layout}: {report.root}")), title_justify="left", title_style="bold"
+    )
     table.add_column("split")
-    for heading in ("identities", "samples", "with all 3", "cameras", "scenes"):
+    for heading in (
+        "identities",
+        "samples",
+        *MODALITIES,
+        "with all 3",
+        "unknown",
+        "cameras",
+        "scenes",
+    ):
         table.add_column(heading, justify="right")
     for row in report.splits:
-        numbers = (row.identities, row.samples, row.complete, row.cameras, row.scenes)
+        modalities = [row.modalities.get(name, 0) for name in MODALITIES]
+        numbers = (
+            row.identities,
+            row.samples,
+            *modalities,
+            row.complete,
+            row.unknown,
+            row.cameras,
+            row.scenes,
+        )
         table.add_row(row.split, *(f"{number:,}" if number else "-" for number in numbers))
     return table
 
@@ -132,7 +165,7 @@ def _published_words(report: DataReport) -> str:
         return f"The counts of {report.layout} match those its authors published."
     return (
         f"The counts differ from those published for {report.layout}: this is a part of the set, a copy that is "
-        "not whole, or a set of one's own in its layout."
+        "not whole, or another set in its layout."
     )
 
 
@@ -161,11 +194,16 @@ def _problems(report: DataReport, most: int | None) -> Table:
 def _place(problem: Problem, report: DataReport) -> Text:
     """The file, relative to the data set where it lies inside."""
     inside = problem.path.is_relative_to(report.root) and problem.path != report.root
-    return Text(str(problem.path.relative_to(report.root) if inside else problem.path))
+    return Text(_escaped(str(problem.path.relative_to(report.root) if inside else problem.path)))
 
 
 def _said(problem: Problem, report: DataReport) -> Text:
-    return Text(problem.detail.replace(f"{report.root}/", ""))
+    return Text(_escaped(problem.detail.replace(f"{report.root}/", "")))
+
+
+def _escaped(words: str) -> str:
+    """Words that can be printed, though a file name in them may not be valid UTF-8."""
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _summary(report: DataReport) -> str:

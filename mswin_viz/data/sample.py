@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mswin_viz.data.images import Crop
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
 __all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount", "at_least_one"]
@@ -42,8 +43,8 @@ class Sample:
 
     @property
     def name(self) -> str:
-        """File name of the first modality, without its ending."""
-        return next(iter(self.images.values())).stem
+        """File name of the first modality, without its ending; what is no text in it stands escaped."""
+        return shown_text(next(iter(self.images.values())).stem)
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,13 @@ class Problem:
     Attributes
     ----------
     kind
-        ``"name does not parse"``, ``"missing modality"``, ``"duplicate"``, ``"corrupt image"``,
-        ``"row does not parse"``.
+        Of a file: ``"name does not parse"``, ``"missing modality"``, ``"missing file"``, ``"duplicate"``,
+        ``"same name twice"``, ``"corrupt image"``, ``"format cannot be read"``, ``"broken link"``. Of a folder:
+        ``"folder cannot be read"``, ``"modality not known"``, ``"modality not used"``, ``"modalities not paired"``,
+        ``"identities not read"``, ``"outside the layout"``. Of a table: ``"row does not parse"``,
+        ``"row too long"``, ``"captions not read"``.
     path
-        The file; for a missing one, where it should be.
+        The file or folder; for a missing file, where it should be.
     detail
         What was found, and what became of it.
     """
@@ -80,6 +84,10 @@ class SplitCount:
         All samples, and those with all three modalities.
     cameras, scenes
         Different known ones.
+    modalities
+        Modality -> samples that have it.
+    unknown
+        Samples of unknown identity.
     """
 
     split: str
@@ -88,6 +96,8 @@ class SplitCount:
     complete: int
     cameras: int
     scenes: int
+    modalities: Mapping[str, int] = field(default_factory=dict)
+    unknown: int = 0
 
 
 @dataclass(frozen=True)

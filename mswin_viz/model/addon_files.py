@@ -8,11 +8,12 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoints import HOST_WINDOWS, write_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 
-__all__ = ["KEY_LAYOUTS", "write_addon"]
+__all__ = ["KEY_LAYOUTS", "file_words", "write_addon"]
 
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
 """As the host model holds it, its last Linear named ``fusion.2``; the same with ``fusion.3`` (a Dropout lies
 between); the add-on's own keys alone."""
+_USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
 def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: str = "host") -> None:
@@ -32,10 +33,29 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
     OptionError
         If there is no such layout.
     """
-    if layout not in KEY_LAYOUTS:
-        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
+    _check_layout(layout)
     state = addon.state_dict()
     if layout != "bare":
         last = "fusion.3." if layout == "host-dropout" else "fusion.2."
         state = {HOST_WINDOWS + key.replace("fusion.2.", last): value for key, value in state.items()}
     write_state(state, path)
+
+
+def file_words(path: Path, layout: str = "host") -> str:
+    """What `write_addon` would write, in words: file, format, and keys.
+
+    Raises
+    ------
+    OptionError
+        If there is no such layout.
+    """
+    _check_layout(layout)
+    kind = "safetensors" if path.suffix == ".safetensors" else "a torch.save file"
+    usual = "" if path.suffix in _USUAL else " whatever its ending says"
+    keys = f"{'' if layout == 'bare' else HOST_WINDOWS}multi_scale_window.*"
+    return f"{path}: {kind}{usual}, a state dict with keys {keys}"
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in KEY_LAYOUTS:
+        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")

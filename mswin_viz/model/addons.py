@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mswin_viz.model.checkpoints import EMBEDDED, load_addon
-from mswin_viz.model.host_checkpoints import addon_keys, host_addon
+from mswin_viz.model.host_addons import addon_keys, host_addon
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.towers import Tower
@@ -41,4 +41,5 @@ def _in_words(module: Addon) -> str:
     scales = f"scales {'/'.join(str(scale) for scale in module.scales)}"
     if not isinstance(module, MixtureOfExpertsAddon):
         return scales
-    return f"mixture of experts, {scales}, temperature {module.temperature:g}"
+    top = "" if module.top_k is None else f", top {module.top_k.k} ({module.top_k.mode})"
+    return f"mixture of experts, {scales}, temperature {module.temperature:g}{top}"

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from mswin_viz.data.images import ImageSource, check_orientation, open_image
-from mswin_viz.errors import ImageError, OptionError
+from mswin_viz.data.deep_images import rule_words
+from mswin_viz.data.image_lists import Images, listed_images
+from mswin_viz.data.images import ImageSource
+from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.errors import OptionError
 from mswin_viz.model.addons import Addon
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
+from mswin_viz.model.preprocessing import fitted, normalised, notes_on, resizing_words
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.towers import Tower
@@ -44,12 +47,15 @@ class Model:
         Where the add-on's weights come from, in words.
     device
         Where ``encode`` runs and tokens lie.
+    precision
+        ``"float32"``, ``"mixed"`` or ``"auto"``, see :meth:`autocast`.
     """
 
     tower: Tower
     addon: Addon | None
     addon_origin: str
     device: torch.device
+    precision: str = "auto"
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _bound: tuple[Any, Any] = field(default=(None, None), repr=False)
 
@@ -74,6 +80,12 @@ class Model:
         return self.clip.visual.proj.shape[1]
 
     @property
+    def metric(self) -> str:
+        """How retrieval compares features: ``"cosine"``, or ``"euclidean"`` of raw features as a host may (FEAT_NORM)."""
+        config = self.tower.config
+        return "cosine" if config is None or config.feat_norm else "euclidean"
+
+    @property
     def provenance_items(self) -> dict[str, str]:
         """Which weights, activation, input and normalisation are in use; name -> words."""
         (height, width), (rows, cols) = self.image_size, self.grid
@@ -81,10 +93,11 @@ class Model:
             "weights": self.tower.weights,
             "add-on": self.addon_origin,
             "activation": self.tower.activation,
-            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {self._resizing}",
+            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {resizing_words(self.tower)}",
             "positions": self.tower.positions,
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
-            "device": f"{self.device}{', mixed precision' if self.device.type == 'cuda' else ''}",
+            "deep images": f"more than 8 bits: {rule_words(self.tower.thermal_range)}",
+            "device": f"{self.device}, {self._precision_in_words}",
         }
         items |= self._host_items
         return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
@@ -102,33 +115,33 @@ class Model:
     def displayed(self, source: ImageSource) -> Image.Image:
         """The picture as the model sees it, before normalisation: RGB at the input's size.
 
+        Pictures of every shape are resized to it, as host models do.
+
         Raises
         ------
         ImageFileError, ImageError
-            If the source cannot be read, or lies where the input stands.
+            If the source cannot be read.
         """
-        image = open_image(source)
-        check_orientation(image, self.image_size)
-        height, width = self.image_size
-        mode = v2.InterpolationMode(self.tower.native_resize or "bilinear")
-        if self.tower.native_resize is None or not self.tower.crops:
-            return v2.functional.resize(image, [height, width], mode)
-        return v2.functional.center_crop(
-            v2.functional.resize(image, min(height, width), mode), [height, width]
-        )
+        return self.displayed_with_facts(source)[0]
 
-    def preprocess(
-        self, images: ImageSource | Sequence[ImageSource]
-    ) -> Float[torch.Tensor, "batch 3 rows cols"]:
+    def displayed_with_facts(self, source: ImageSource) -> tuple[Image.Image, PictureFacts]:
+        """:meth:`displayed`, and what :meth:`picture_notes` needs to know of the picture as it was."""
+        return fitted(self.tower, source)
+
+    def picture_notes(self, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
+        """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels."""
+        return notes_on(self.tower, facts)
+
+    def preprocess(self, images: Images) -> Float[torch.Tensor, "batch 3 rows cols"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
-        pixels = [v2.functional.pil_to_tensor(self.displayed(source)) for source in _listed(images)]
-        batch = torch.stack(pixels).float() / 255
-        mean, std = (torch.tensor(v)[None, :, None, None] for v in (self.tower.mean, self.tower.std))
-        return (batch - mean) / std
+        facts: list[PictureFacts] = []
+        batch = self._pixels(listed_images(images), facts)
+        say(self.picture_notes(facts))
+        return batch
 
     def encode(
         self,
-        images: ImageSource | Sequence[ImageSource],
+        images: Images,
         *,
         batch_size: int = 32,
         camera: Camera | Sequence[Camera] | None = None,
@@ -144,7 +157,9 @@ class Model:
         Parameters
         ----------
         images
-            Paths, PIL images or uint8 arrays.
+            One or several: paths, the content of files, PIL images, arrays or tensors, see
+            :func:`mswin_viz.data.images.open_image`; a list, any iterable, or an array or tensor of four axes.
+            Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
         batch_size
             Images in one pass.
         camera
@@ -152,30 +167,31 @@ class Model:
             number), or ``"mean"`` for images of no known camera; one for all images or one for each. Needed by
             weights with a camera embedding, refused by others.
         modality
-            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts,
-            without effect on others.
+            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts or
+            heads for each modality, without effect on others.
         progress
             Show a bar when there is more than one batch.
 
         Raises
         ------
         ImageFileError, ImageError
-            If an image cannot be read or does not fit; nothing is encoded in its place.
+            If an image cannot be read; nothing is encoded in its place.
         OptionError
             If a camera or modality is missing or does not exist.
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
-        sources = _listed(images)
+        sources, facts = listed_images(images), []
         given = self.conditions(len(sources), camera=camera, modality=modality)
         starts = range(0, len(sources), batch_size)
         parts = [
             self._encode_batch(
-                self.preprocess(sources[start : start + batch_size]),
+                self._pixels(sources[start : start + batch_size], facts),
                 *(tensor[start : start + batch_size] for tensor in given),
             )
             for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
         ]
+        say(self.picture_notes(facts))
         return Tokens.joined(parts)
 
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
@@ -195,7 +211,7 @@ class Model:
             If the weights have no row for that camera.
         """
         parts, options = getattr(self.clip.visual, "parts", HostParts()), {}
-        if parts.has_prompts:
+        if parts.reads_modality:
             options["modality"] = modality
         if parts.n_cameras:
             first = self.tower.first_camera
@@ -250,11 +266,18 @@ class Model:
         return replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
 
     def autocast(self) -> AbstractContextManager:
-        """The precision :meth:`encode` runs the tower in: mixed on CUDA, plain float32 elsewhere."""
+        """The precision :meth:`encode` runs the tower in.
+
+        Mixed on CUDA, unless :attr:`precision` is ``"float32"``: then convolutions do not round to TF32 either.
+        Plain float32 elsewhere.
+        """
         if self.device.type != "cuda":
             return nullcontext()
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.autocast("cuda", torch.bfloat16 if native else torch.float16)
+        if self.precision == "float32":
+            cudnn = torch.backends.cudnn
+            kept = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+            return cudnn.flags(enabled=cudnn.enabled, allow_tf32=False, **kept)
+        return torch.autocast("cuda", _half())
 
     def encode_text(self, prompts: str | Sequence[str]) -> Float[torch.Tensor, "prompt dim"]:
         """Text features of prompts, not normalised, ``[P, D]`` float32.
@@ -296,7 +319,7 @@ class Model:
         readout = self.tower.readout
         if readout is None:
             return Tokens(cls, patches, self.grid)
-        return Tokens(readout(cls, patches), patches, self.grid, readout.neck)
+        return Tokens(readout(cls, patches, *given[1:]), patches, self.grid, readout.neck)
 
     @property
     def _host_items(self) -> dict[str, str]:
@@ -305,22 +328,26 @@ class Model:
         if isinstance(visual, HostTower):
             items["host parts"] = visual.parts.words
         if self.tower.readout is not None:
-            items["neck"] = (
-                "NECK_FEAT after: plain and enhanced CLS and every share are behind the host's BatchNorm; "
-                "activations of windows are before it"
-            )
+            items |= self.tower.readout.words
         if self.tower.config is not None:
             items["configuration"] = self.tower.config.words
+        if self.metric != "cosine":
+            items["ranking"] = "FEAT_NORM no: by the Euclidean distance of features that are not normalised"
         if self.tower.report is not None:
             items["file"] = self.tower.report.summary
         return items
 
     @property
-    def _resizing(self) -> str:
-        if self.tower.native_resize is None:
-            return "resized bilinearly"
-        how = "shorter side resized and centre cropped" if self.tower.crops else "resized"
-        return f"{how}, {self.tower.native_resize}, as open_clip does"
+    def _precision_in_words(self) -> str:
+        if self.device.type != "cuda" or self.precision == "float32":
+            return "float32"
+        return f"mixed precision ({str(_half()).removeprefix('torch.')})"
+
+    def _pixels(self, sources: Sequence[ImageSource], facts: list[PictureFacts]) -> torch.Tensor:
+        """Normalised pixels; what is known of each picture is added to ``facts``."""
+        shown, known = zip(*(fitted(self.tower, source) for source in sources), strict=True)
+        facts += known
+        return normalised(self.tower, shown)
 
     def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> Tokens:
         batch, visual = batch.to(self.device), self.clip.visual
@@ -331,11 +358,10 @@ class Model:
         return self.read_out(cls.float(), patches.float(), *given)
 
 
-def _listed(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
-    sources = list(images) if isinstance(images, (list, tuple)) else [images]
-    if not sources:
-        raise ImageError("there must be at least one image: got an empty list")
-    return sources
+def _half() -> torch.dtype:
+    """The half precision that this GPU computes in."""
+    is_native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if is_native else torch.float16
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from mswin_viz.errors import WeightsError
 
-__all__ = ["LoadReport", "checked_fit"]
+__all__ = ["LoadReport", "checked_fit", "fit_problems"]
 
 _SHOWN = 8
 
@@ -31,12 +31,15 @@ class LoadReport:
     missing
         Keys of the architecture that the file lacks and the model does without: the text side of image towers. A
         key it cannot do without is an error.
+    reading
+        How the keys were found: the entry of the file that was read, prefixes taken off, whose keys they are.
     """
 
     file: str
     used: tuple[str, ...]
     unused: Mapping[str, str]
     missing: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unused", MappingProxyType(dict(self.unused)))
@@ -62,10 +65,10 @@ class LoadReport:
         why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         unused = f"{len(self.unused)} unused ({why})" if self.unused else "none unused"
         missing = f"{len(self.missing)} of the text side missing" if self.missing else "none missing"
-        return f"{len(self.used)} keys used, {unused}, {missing}"
+        return ", ".join([f"{len(self.used)} keys used", unused, missing, *self.reading])
 
     def __str__(self) -> str:
-        lines = [f"{self.file}: {len(self.used)} keys used"]
+        lines = [f"{self.file}: {len(self.used)} keys used", *self.reading]
         for why, keys in self.reasons.items():
             lines += [f"unused, {why}: {len(keys)}", *(f"  {key}" for key in keys)]
         lines += [f"missing: {len(self.missing)}", *(f"  {key}" for key in self.missing)]
@@ -97,14 +100,22 @@ def checked_fit(
     WeightsError
         With every problem named, the first few in full.
     """
+    problems = fit_problems(wanted, state, unexpected=unexpected)
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise WeightsError(f"{rule}: {'; '.join(problems[:_SHOWN])}{more}")
+
+
+def fit_problems(
+    wanted: Mapping[str, Sequence[int]], state: Mapping[str, torch.Tensor], *, unexpected: Iterable[str] = ()
+) -> list[str]:
+    """What :func:`checked_fit` refuses, one sentence for each key."""
     problems = [f"missing {key}" for key in wanted if key not in state]
     problems += [f"unexpected {key}" for key in unexpected]
     for key, shape in wanted.items():
         if key in state:
             problems += _problems(key, state[key], tuple(shape))
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise WeightsError(f"{rule}: {'; '.join(problems[:_SHOWN])}{more}")
+    return problems
 
 
 def _problems(key: str, value: torch.Tensor, shape: tuple[int, ...]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,13 @@ import open_clip
 import torch
 from safetensors.torch import load_file, save_file
 
-from mswin_viz.errors import WeightsError, WeightsNotFoundError
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoint_report import checked_fit
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.mixture_files import mixture_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.state_dicts import StateDict
+from mswin_viz.model.weight_files import read_state_dict, read_weights
 
 __all__ = [
     "EMBEDDED",
@@ -32,7 +34,6 @@ __all__ = [
     "write_state",
 ]
 
-StateDict = dict[str, torch.Tensor]
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of the embedded model: config.json, card.json, clip.safetensors, addon.safetensors."""
 
@@ -41,41 +42,6 @@ HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
 _ROWS = "token_embedding.rows"
 _MIXTURE = "moe_fusion."
-
-
-def read_state_dict(path: str | Path) -> StateDict:
-    """Tensors of a ``.safetensors``, ``torch.save`` or TorchScript file, by key.
-
-    A ``state_dict`` or ``model`` entry is unwrapped, and a ``module.`` prefix (from distributed training)
-    taken off. Pickles are read with ``weights_only=True``.
-
-    Raises
-    ------
-    WeightsNotFoundError
-        If there is no such file.
-    WeightsError
-        If the file is damaged, holds no tensors, or would need to run code to be read.
-    """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise WeightsNotFoundError(f"weights must be an existing file: {file} is none; check the path")
-    try:
-        found = load_file(file) if file.suffix == ".safetensors" else _read_torch(file)
-    except pickle.UnpicklingError as problem:
-        if "global" not in str(problem).lower():
-            raise WeightsError(
-                f"a weight file is a .safetensors, a torch.save file or a TorchScript archive: {file} is "
-                "none of them; check the path"
-            ) from problem
-        raise WeightsError(
-            f"weight files are read without running code from them: {file} needs more than tensors "
-            f"({str(problem).splitlines()[0]}); save its state_dict() alone and load that"
-        ) from problem
-    except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
-        raise WeightsError(
-            f"a weight file must be whole: {file} cannot be read ({problem}); copy it again"
-        ) from problem
-    return _tensors(found, file)
 
 
 def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.nn.Module:
@@ -89,14 +55,17 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.n
     ----------
     temperature
         Of a mixture's gate, which no host checkpoint holds (``MOE_TEMPERATURE`` of the run's configuration);
-        without it 1 is assumed and said aloud. Files of :func:`save_addon` need none.
+        without it 1 is assumed, with a warning. Files of :func:`save_addon` need none.
 
     Raises
     ------
     WeightsError
         If the file holds no add-on, or its keys or shapes are not those of one.
     """
-    state = read_state_dict(path)
+    file = read_weights(path)
+    state = file.state
+    for caution in file.cautions:
+        warnings.warn(f"{path}: {caution}", stacklevel=2)
     addon = addon_in(state, path, temperature=1.0 if temperature is None else temperature)
     if addon is None:
         raise WeightsError(
@@ -141,7 +110,7 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     """Write an add-on's state dict.
 
     A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
-    temperature 1 the gate is the same.
+    temperature 1 the gate is the same. Top-k routing has no key either.
 
     Parameters
     ----------
@@ -149,7 +118,17 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
         Ending in ``.safetensors``, or in anything else for ``torch.save``; missing folders are made.
     dtype
         To store, for example ``torch.float16``; None keeps the module's.
+
+    Raises
+    ------
+    OptionError
+        If it is a mixture with top-k routing, which a file of tensors cannot hold.
     """
+    if getattr(module, "top_k", None) is not None:
+        raise OptionError(
+            "an add-on's file holds its tensors, and top-k routing is none of them: got a mixture with "
+            f"{module.top_k}; set its top_k to None to save the dense mixture, and set it again once it is loaded"
+        )
     write_state(_at_temperature_1(module), path, dtype=dtype)
 
 
@@ -203,37 +182,6 @@ def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, An
     return clip.eval(), config, frozenset(rows.tolist())
 
 
-def _read_torch(file: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates TorchScript; OpenAI's archives are nothing else
-        try:
-            return torch.jit.load(file, map_location="cpu").state_dict()
-        except RuntimeError:
-            return torch.load(file, map_location="cpu", weights_only=True)
-
-
-def _tensors(found: Any, file: Path) -> StateDict:
-    for key in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping):
-        raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(found).__name__}")
-    tensors = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}
-    state = {key.removeprefix("module."): value for key, value in tensors.items()}
-    if not state:
-        raise WeightsError(f"a weight file holds tensors by key: {file} has none")
-    if odd := [k for k, v in state.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]:
-        raise WeightsError(
-            f"weights are dense tensors of numbers: {file} has sparse, quantised or empty ones ({', '.join(odd[:3])})"
-        )
-    if len(state) < len(tensors):
-        twice = sorted(key for key in state if key in tensors and f"module.{key}" in tensors)
-        raise WeightsError(
-            f"a key comes with or without module., not both: {file} has both of {', '.join(twice[:3])}"
-        )
-    return state
-
-
 def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
@@ -272,6 +220,7 @@ def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
 
 
 def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn.Module:
+    state = mixture_state(state, path)
     scales, dim = _scales(state, "multi_scale_extractor.", path)
     experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
     gate = _depth(state, r"moe_fusion\.gating_network\.gate\.(\d+)\.weight")

@@ -1,29 +1,31 @@
 """The host model's configuration: its YAML as it is, with every key accounted for.
 
-Keys, defaults and meanings are those of the published code (MambaPro, AAAI 2025, and its multi-scale fork). A key
-that decides what an image becomes is read into :class:`HostConfig`; keys of training, data and logging are listed
-as idle; anything else is listed as unknown. Nothing is swallowed.
+Keys, defaults and meanings are those of the published code: MambaPro (AAAI 2025) with its multi-scale fork, DeMo
+(AAAI 2025) and MDReID (NeurIPS 2025). A key that decides what an image becomes is read into :class:`HostConfig`;
+keys of what stands behind the image branch are listed as left out; keys that the published code does not read when
+it evaluates are listed as idle; anything else is listed as not read here. Nothing is swallowed.
 """
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
+from mswin_viz.model.config_files import flat_keys, parsed
+from mswin_viz.model.config_keys import listed, sorted_keys
+from mswin_viz.model.config_values import checked_value
+from mswin_viz.model.host_families import DEMO, FAMILIES, MAMBAPRO, MDREID, family_of_keys
 
-__all__ = ["FIRST_CAMERA", "HostConfig", "read_config"]
+__all__ = ["FIRST_CAMERA", "N_CAMERAS", "HostConfig", "read_config"]
 
 FIRST_CAMERA = {"RGBNT201": 1, "RGBNT100": 1, "MSVR310": 0}
 """Data set -> the number, in its file names, of the camera whose embedding comes first."""
+N_CAMERAS = {"RGBNT201": 4, "RGBNT100": 8, "MSVR310": 8}
+"""Data set -> its cameras, which are the first rows of a camera table."""
 _TOWER = "ViT-B-16"
 
 
@@ -40,41 +42,78 @@ class HostConfig:
     ----------
     transformer_type
         ``"ViT-B-16"`` for the CLIP tower, the only one that is read here.
+    family
+        The code base: ``"MambaPro"`` (with its multi-scale fork), ``"DeMo"`` or ``"MDReID"``. None: MDReID where
+        ``add_share`` is on, DeMo where ``global_local``, ``hdm`` or ``atm`` is, otherwise assumed to be MambaPro
+        until the checkpoint's keys say more.
     prompt, adapter
-        Whether every block has prompts (SRP) and a parallel adapter (PFA); no checkpoint says so.
+        Whether every block has prompts (SRP) and a parallel adapter (PFA). None: on in MambaPro, off in DeMo and
+        MDReID, as there. No MambaPro checkpoint says so.
     stride_size
         Of the patch convolution, pixels down and across.
     sie_camera, sie_view, sie_coe
-        Camera embedding; whether its table was built with views too; its factor, which no checkpoint holds.
+        Camera embedding; whether its table was built with views too, whose rows the host never reads; its factor,
+        which no checkpoint holds.
+    n_cameras
+        How many rows of a table built with views are cameras. None: those of the data set, where it is known.
     size_train, size_test
         Input height and width; the first fixes the grid of the positions.
     pixel_mean, pixel_std
         Normalisation for each channel.
     neck_feat
-        ``"before"`` or ``"after"`` the BatchNorm neck: what the host hands to retrieval.
+        ``"before"`` or ``"after"`` the BatchNorm neck: what the host hands to retrieval. DeMo and MDReID have the
+        key and no such neck.
+    feat_norm
+        Whether the host's retrieval brings features to unit length first, which is cosine distance; off, distances
+        are Euclidean. The published evaluator follows a ``'no'`` for MSVR310 only: that of the other data sets takes
+        any word as yes, and so does :func:`read_config`. True and False given in Python count as given.
     flops_test
         The host then reads camera 0 for every image; not followed here.
     mamba
-        Whether the host fuses the modalities with Mamba, which is outside this package.
+        Whether the host fuses the modalities with Mamba, which is outside this package. None: on in MambaPro only.
+    global_local
+        DeMo, MDReID: whether a head for each modality fuses the CLS feature with the mean patch feature.
+    hdm, atm
+        DeMo: attention over modalities and experts over them, behind the image branch; outside this package.
+    add_share
+        MDReID: a second token beside the class token, which carries what the modalities share.
+    token
+        MDReID with ``add_share``: which token's feature is taken, ``"specific"`` (the class token's) or
+        ``"shared"``. The host puts the two side by side.
     use_clip_multi_scale, use_multi_scale_moe
         The multi-scale add-on; both: its mixture of experts. The second alone runs nothing in the host.
     clip_multi_scale_scales, moe_scales, moe_expert_hidden_dim, moe_expert_layers, moe_gate_layers
         Read off the file where None; must agree with it where given.
     moe_temperature
         Of the gate; no checkpoint holds it.
+    moe_use_top_k_routing, moe_top_k, moe_top_k_mode
+        Only the ``moe_top_k`` largest of the gate's weights count, brought back to a sum of one (``"soft"``) or left
+        as they are (``"hard"``).
+    moe_use_fixed_weights, moe_fixed_weights
+        The same weights for every image in place of a gate, brought to a sum of one.
+    use_gate_fusion, use_attention_fusion
+        Modules in front of the experts, of later versions of the fork; a mixture that has one is refused.
     dataset
-        Name of the data set; it says with which number cameras begin.
+        Name of the data set; it says with which number cameras begin, and how many there are.
     source
         The file it was read from, or "given in Python".
+    left_out
+        Keys that act in the host behind the image branch, outside this package.
     idle
-        Keys of training, data and logging: read, and without effect here.
+        Keys that the published code does not read when it evaluates.
     unknown
-        Keys that the published code does not have, or whose effect is not known.
+        Keys that the published code does not have; not read here.
+    repeated
+        Keys given more than once, with the values; the last counts, as for the host.
+    remarks
+        What a reader should know about values that the host reads otherwise than they look.
+    defaulted
+        Fields that were left to the code base's defaults.
     """
 
     transformer_type: str = _key("MODEL.TRANSFORMER_TYPE", _TOWER, "a word")
-    prompt: bool = _key("MODEL.PROMPT", True, "True or False")
-    adapter: bool = _key("MODEL.ADAPTER", True, "True or False")
+    prompt: bool | None = _key("MODEL.PROMPT", None, "True or False")
+    adapter: bool | None = _key("MODEL.ADAPTER", None, "True or False")
     stride_size: tuple[int, int] = _key("MODEL.STRIDE_SIZE", (16, 16), "two whole numbers above 0")
     sie_camera: bool = _key("MODEL.SIE_CAMERA", True, "True or False")
     sie_view: bool = _key("MODEL.SIE_VIEW", False, "True or False")
@@ -85,7 +124,7 @@ class HostConfig:
     pixel_std: tuple[float, ...] = _key("INPUT.PIXEL_STD", (0.5,) * 3, "three numbers above 0")
     neck_feat: str = _key("TEST.NECK_FEAT", "before", "before or after")
     flops_test: bool = _key("MODEL.FLOPS_TEST", False, "True or False")
-    mamba: bool = _key("MODEL.MAMBA", True, "True or False")
+    mamba: bool | None = _key("MODEL.MAMBA", None, "True or False")
     use_clip_multi_scale: bool = _key("MODEL.USE_CLIP_MULTI_SCALE", False, "True or False")
     use_multi_scale_moe: bool = _key("MODEL.USE_MULTI_SCALE_MOE", False, "True or False")
     clip_multi_scale_scales: tuple[int, ...] | None = _key(
@@ -100,17 +139,49 @@ class HostConfig:
     source: str = "given in Python"
     idle: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    family: str | None = None
+    feat_norm: bool = _key("TEST.FEAT_NORM", True, "yes or no")
+    global_local: bool = _key("MODEL.GLOBAL_LOCAL", False, "True or False")
+    hdm: bool = _key("MODEL.HDM", False, "True or False")
+    atm: bool = _key("MODEL.ATM", False, "True or False")
+    add_share: bool = _key("MODEL.ADD_SHARE", False, "True or False")
+    token: str = field(default="specific", metadata={"kind": "specific or shared"})
+    n_cameras: int | None = field(default=None, metadata={"kind": "a whole number above 0"})
+    moe_use_top_k_routing: bool = _key("MODEL.MOE_USE_TOP_K_ROUTING", False, "True or False")
+    moe_top_k: int = _key("MODEL.MOE_TOP_K", 2, "a whole number above 0")
+    moe_top_k_mode: str = _key("MODEL.MOE_TOP_K_MODE", "soft", "soft or hard")
+    moe_use_fixed_weights: bool = _key("MODEL.MOE_USE_FIXED_WEIGHTS", False, "True or False")
+    moe_fixed_weights: tuple[float, ...] = _key(
+        "MODEL.MOE_FIXED_WEIGHTS", (0.33, 0.33, 0.34), "numbers of at least 0, not all 0"
+    )
+    use_gate_fusion: bool = _key("MODEL.USE_GATE_FUSION", False, "True or False")
+    use_attention_fusion: bool = _key("MODEL.USE_ATTENTION_FUSION", False, "True or False")
+    left_out: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    defaulted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, (key, kind) in _fields().items():
-            given = getattr(self, name)
-            if given is None and name in _OPTIONAL:
+        self._settle_family()
+        for f in dataclasses.fields(self):
+            given = getattr(self, f.name)
+            if "kind" not in f.metadata or (given is None and f.name in _OPTIONAL):
                 continue
-            object.__setattr__(self, name, _checked(key, given, kind, self.source))
+            name = f.metadata.get("key", f"{f.name}=")
+            object.__setattr__(self, f.name, checked_value(name, given, f.metadata["kind"], self.source))
         if self.transformer_type != _TOWER:
             raise ConfigError(
                 f"MODEL.TRANSFORMER_TYPE must be {_TOWER!r}, the CLIP tower: {self.source} has "
                 f"{self.transformer_type!r}, another network; only CLIP checkpoints are read here"
+            )
+        if self.add_share and self.global_local:
+            raise ConfigError(
+                "MODEL.ADD_SHARE and MODEL.GLOBAL_LOCAL are not read together: the published code averages the shared "
+                f"token with the patches or not, as modalities are missing; {self.source} has both on"
+            )
+        if self.token == "shared" and not self.add_share:
+            raise ConfigError(
+                'token="shared" needs the second token of MDReID, MODEL.ADD_SHARE: it is off; use token="specific"'
             )
         _grid(self)  # refuses sizes and strides that the host cannot run either
 
@@ -125,6 +196,11 @@ class HostConfig:
         return FIRST_CAMERA.get((self.dataset or "").upper(), 1)
 
     @property
+    def cameras(self) -> int | None:
+        """How many cameras the run had: as given, or the data set's; None where neither says so."""
+        return self.n_cameras or N_CAMERAS.get((self.dataset or "").upper())
+
+    @property
     def addon_kind(self) -> str:
         """``"mixture"``, ``"windows"`` or ``"none"``: what the host runs behind its tower."""
         if not self.use_clip_multi_scale:
@@ -132,41 +208,119 @@ class HostConfig:
         return "mixture" if self.use_multi_scale_moe else "windows"
 
     @property
+    def has_neck(self) -> bool:
+        """Whether the host hands the feature behind a BatchNorm to retrieval; DeMo and MDReID never do."""
+        return self.neck_feat == "after" and self.family == MAMBAPRO
+
+    @property
     def words(self) -> str:
-        """Where it comes from and what was not understood, in one line."""
-        unknown = f"; unknown keys: {', '.join(self.unknown)}" if self.unknown else ""
-        idle = f"; {len(self.idle)} keys of training, data and logging without effect" if self.idle else ""
-        return f"{self.source}{idle}{unknown}"
+        """Where it comes from, what it is, and what was not read, in one line."""
+        assumed = ", assumed" if "family" in self.defaulted else ""
+        lists = {
+            "behind the image branch, left out": self.left_out,
+            "given more than once, the last counts": self.repeated,
+            "not read here": self.unknown,
+        }
+        said = "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
+        idle = ""
+        if self.idle:
+            idle = f"; {len(self.idle)} keys of training, data and logging, which the host does not read in evaluation"
+        return f"{self.source} ({self.family}{assumed}){idle}{said}"
+
+    def as_family(self, family: str) -> HostConfig:
+        """The same configuration read as another code base's: what was left to defaults takes its defaults.
+
+        Raises
+        ------
+        ConfigError
+            If it is no code base that is read here.
+        """
+        open_again = dict.fromkeys(name for name in self.defaulted if name != "family")
+        return dataclasses.replace(self, **open_again, family=family, defaulted=())
+
+    def _settle_family(self) -> None:
+        """Take the code base from what was given, then its defaults for what was left open."""
+        family, assumed = self.family, ()
+        if family is None:
+            in_demo = self.global_local or self.hdm or self.atm
+            family = MDREID if self.add_share else DEMO if in_demo else MAMBAPRO
+            assumed = ("family",) if family == MAMBAPRO else ()
+        family = {name.lower(): name for name in FAMILIES}.get(str(family).lower())
+        if family is None:
+            raise ConfigError(
+                f"a code base is one of {', '.join(FAMILIES)}: {self.source} has {self.family!r}"
+            )
+        if family == MAMBAPRO and (wrong := [n for n in _ELSEWHERE if getattr(self, n)]):
+            raise ConfigError(
+                f"{', '.join(f'MODEL.{name.upper()}' for name in wrong)} is of DeMo or MDReID: {self.source} is of "
+                f"MambaPro; give family={DEMO!r} or {MDREID!r}"
+            )
+        object.__setattr__(self, "family", family)
+        left_open = tuple(name for name in _BY_FAMILY if getattr(self, name) is None)
+        for name in left_open:
+            object.__setattr__(self, name, family == MAMBAPRO)
+        defaulted = tuple(dict.fromkeys((*self.defaulted, *assumed, *left_open)))
+        object.__setattr__(self, "defaulted", defaulted)
 
 
-def read_config(path: str | Path) -> HostConfig:
+def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     """The host model's YAML file as it is.
+
+    Parameters
+    ----------
+    path
+        The file of the run.
+    family
+        The code base, ``"MambaPro"``, ``"DeMo"`` or ``"MDReID"``, where its keys do not say it.
 
     Raises
     ------
     ConfigNotFoundError
         If there is no such file.
     ConfigError
-        If it is no YAML, or a value that is read here is not of its kind; key, value and kind are named.
+        If it is no YAML, has no section MODEL or keys of two code bases, or a value that is read here is not of its
+        kind; key, value and kind are named.
     """
     if not isinstance(path, str | Path):
         raise ConfigError(f"a configuration is a YAML file or a HostConfig: got a {type(path).__name__}")
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ConfigNotFoundError(f"a configuration must be an existing file: {file} is none; check the path")
-    flat = _flat(_parsed(file), file)
-    names = {key: name for name, (key, _) in _fields().items()}
+        raise ConfigNotFoundError(
+            f"a configuration must be an existing file: {file} does not exist; check the path"
+        )
+    found, repeated = parsed(file)
+    flat, names = flat_keys(found, file), _names()
+    family = family or family_of_keys(flat, flat.get("MODEL.NAME"), file.name)
     values = {names[key]: value for key, value in flat.items() if key in names}
     if empty := [key for key, value in flat.items() if key in names and value is None]:
-        kind = _fields()[names[empty[0]]][1]
+        kind = HostConfig.__dataclass_fields__[names[empty[0]]].metadata["kind"]
         raise ConfigError(f"{empty[0]} must be {kind}: {file.name} has nothing there; correct it there")
-    rest = [key for key in flat if key not in names]
+    values["feat_norm"], remarks = _feat_norm(values, file.name)
+    remarks += [
+        f"{key} of {file.name} is given more than once ({words}): the last counts, as for the host"
+        for key, words in repeated.items()
+        if (key in names or key in _SECTIONS) and len(set(words.split(", then "))) > 1
+    ]
     return HostConfig(
         **values,
+        family=family,
         source=file.name,
-        idle=tuple(key for key in rest if _is_idle(key)),
-        unknown=tuple(key for key in rest if not _is_idle(key)),
+        **sorted_keys(flat, names, family),
+        repeated=tuple(f"{key} ({words})" for key, words in repeated.items()),
+        remarks=tuple(remarks),
     )
+
+
+def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
+    """TEST.FEAT_NORM as the evaluator of the data set takes it, with a remark where that is not what it says."""
+    given, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
+    is_off = given is False or given == "no"
+    if not is_off or checked_value("DATASETS.NAMES", dataset, "a word", source).upper() == "MSVR310":
+        return given, []
+    return "yes", [
+        "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are brought to unit "
+        "length all the same"
+    ]
 
 
 def _grid(config: HostConfig) -> tuple[int, int]:
@@ -185,19 +339,11 @@ def _grid(config: HostConfig) -> tuple[int, int]:
     return found[0], found[1]
 
 
-_IDLE_SECTIONS = ("SOLVER", "DATALOADER", "DATASETS")
-_IDLE = {
-    "MODEL": "DEVICE DEVICE_ID NAME PRETRAIN_PATH PRETRAIN_PATH_T PRETRAIN_CHOICE PRETRAIN_HW DIST_TRAIN NECK "
-    "IF_WITH_CENTER IF_LABELSMOOTH ID_LOSS_TYPE ID_LOSS_WEIGHT TRIPLET_LOSS_WEIGHT METRIC_LOSS_TYPE NO_MARGIN COS_LAYER "
-    "LAST_STRIDE FROZEN DIRECT DROP_PATH DROP_OUT ATT_DROP_RATE PREFIX_NUM LAYER MAMBA_BI MOE_EXPERT_THRESHOLD "
-    "MOE_RESIDUAL_WEIGHT",
-    "INPUT": "PROB PADDING RE_PROB",
-    "TEST": "IMS_PER_BATCH RE_RANKING WEIGHT FEAT_NORM DIST_MAT EVAL MISS",
-}
-"""Keys of the published code that change nothing in the features of an image."""
-
-
-_IDLE_NAMES = re.compile(r"MODEL\.MOE_\w+_(DROPOUT|LOSS_WEIGHT)|MODEL\.MOE_DROPOUT|OUTPUT_DIR")
+_BY_FAMILY = ("prompt", "adapter", "mamba")
+"""Fields whose default is the code base's."""
+_ELSEWHERE = ("global_local", "hdm", "atm", "add_share")
+"""Fields that MambaPro does not have."""
+_SECTIONS = ("MODEL", "INPUT", "TEST", "DATASETS")
 _OPTIONAL = {
     "clip_multi_scale_scales",
     "moe_scales",
@@ -205,140 +351,11 @@ _OPTIONAL = {
     "moe_expert_layers",
     "moe_gate_layers",
     "dataset",
+    "n_cameras",
 }
 """Fields that None leaves open."""
 
 
-def _is_idle(key: str) -> bool:
-    section, _, name = key.partition(".")
-    return (
-        bool(_IDLE_NAMES.fullmatch(key))
-        or section in _IDLE_SECTIONS
-        or name in _IDLE.get(section, "").split()
-    )
-
-
-def _fields() -> dict[str, tuple[str, str]]:
-    """Field -> its key in the YAML and what kind of value it takes."""
-    return {
-        f.name: (f.metadata["key"], f.metadata["kind"])
-        for f in dataclasses.fields(HostConfig)
-        if "key" in f.metadata
-    }
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, of which YAML would keep the last in silence."""
-
-
-def _unique_mapping(loader: _UniqueKeys, node: yaml.MappingNode, deep: bool = False) -> dict:
-    loader.flatten_mapping(node)
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-    if twice:
-        raise yaml.constructor.ConstructorError(
-            None, None, f"{', '.join(twice)} given twice", node.start_mark
-        )
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def _parsed(file: Path) -> Mapping[Any, Any]:
-    try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, OSError) as problem:
-        raise ConfigError(
-            f"a configuration is a YAML file of plain values: {file} cannot be read "
-            f"({' '.join(str(problem).split())[:300]}); copy it again from the run"
-        ) from problem
-    if not isinstance(found, Mapping):
-        raise ConfigError(
-            f"a configuration has sections MODEL, INPUT, TEST: {file} holds {_short(found)}; is it another file?"
-        )
-    return found
-
-
-def _flat(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
-    """Dotted key -> value, one level deep as the host writes it; deeper levels go on."""
-    flat: dict[str, Any] = {}
-    levels: list[tuple[str, Mapping[Any, Any]]] = [("", found)]
-    while levels:
-        prefix, level = levels.pop(0)
-        if len(prefix.split(".")) > 8:
-            raise ConfigError(
-                f"a configuration has sections of keys: {file} goes deeper than that at {prefix}"
-            )
-        for name, value in level.items():
-            key = f"{prefix}{name}"
-            if isinstance(value, Mapping) and value:
-                levels.append((f"{key}.", value))
-            else:
-                flat[key] = value
-    sections = {"MODEL", "INPUT", "TEST"}
-    if bare := sorted(sections & set(flat)):
-        raise ConfigError(
-            f"{bare[0]} is a section of keys: {file} has {_short(flat[bare[0]])}; indent the keys below it"
-        )
-    return flat
-
-
-def _checked(key: str, value: Any, kind: str, source: str) -> Any:
-    """The value as its kind, or a refusal that names key, value and kind."""
-    read = _literal(value) if kind != "a word" or str(value)[:1] in "([" else value
-    if kind == "a word" and isinstance(read, list | tuple) and len(read) == 1:
-        read = read[0]  # DATASETS.NAMES: ('RGBNT201')
-    is_right, made = _KINDS[kind]
-    if not is_right(read):
-        raise ConfigError(f"{key} must be {kind}: {source} has {_short(value)}; correct it there")
-    return made(read)
-
-
-def _literal(value: Any) -> Any:
-    """Tuples are text to YAML: ``(256, 128)``."""
-    if not isinstance(value, str) or len(value) > 1000:
-        return value
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return value
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
-
-
-def _all(is_right: Callable[[Any], bool], n: int | None) -> Callable[[Any], bool]:
-    return lambda value: (
-        isinstance(value, list | tuple) and len(value) == (n or len(value)) > 0 and all(map(is_right, value))
-    )
-
-
-_KINDS: Mapping[str, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
-    "a word": (lambda v: isinstance(v, str) and bool(v.strip()), lambda v: v.strip()),
-    "before or after": (lambda v: v in ("before", "after"), str),
-    "True or False": (lambda v: isinstance(v, bool), bool),
-    "a finite number": (_is_number, float),
-    "a number above 0": (lambda v: _is_number(v) and v > 0, float),
-    "a whole number above 0": (_is_count, int),
-    "whole numbers above 0": (_all(_is_count, None), tuple),
-    "two whole numbers above 0": (_all(_is_count, 2), tuple),
-    "three finite numbers": (_all(_is_number, 3), lambda v: tuple(map(float, v))),
-    "three numbers above 0": (_all(lambda v: _is_number(v) and v > 0, 3), lambda v: tuple(map(float, v))),
-}
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = "a value nested in itself"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _names() -> dict[str, str]:
+    """Key in the YAML -> the field that takes it."""
+    return {f.metadata["key"]: f.name for f in dataclasses.fields(HostConfig) if "key" in f.metadata}

@@ -15,11 +15,12 @@ import torch
 
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
-from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS, addon_in
+from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
+from mswin_viz.model.host_families import DEMO, MAMBAPRO, MDREID, family_of_state
+from mswin_viz.model.host_parts import CAMERAS, HEAD_NAMES, camera_table, host_parts, host_readout
+from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.readout import Readout
 from mswin_viz.model.towers import (
     HOST_SIZE,
     POSITIONS,
@@ -32,17 +33,11 @@ from mswin_viz.model.towers import (
     without_text,
 )
 
-__all__ = ["addon_keys", "host_addon", "host_tower", "is_host", "unused_reason"]
+__all__ = ["host_tower", "is_host"]
 
 State = Mapping[str, torch.Tensor]
-_BASE, _CAMERAS, _NECK, _MAMBA = "BACKBONE.base.", "BACKBONE.cv_embed", "BACKBONE.bottleneck.", "AAM."
-_NECK_KEYS = ("weight", "bias", "running_mean", "running_var")
-_STRANGE = "no key of the published model"
-_HOW = (
-    'give the run\'s configuration, config="run.yml", or say it: config=mv.HostConfig(prompt=True, adapter=True, '
-    "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"
-)
-MAMBA_REASON = "Mamba head: needs CUDA-only code, outside"
+_BASE = "BACKBONE.base."
+_SECOND = f"{_BASE}add_image_token"
 
 
 def is_host(full: State) -> bool:
@@ -68,7 +63,8 @@ def host_tower(
     image_size, arch
         Without a configuration only: another input size, open_clip's architecture.
     config
-        None reads the plain tower, if the file leaves no doubt that prompts and adapters were off.
+        None reads the plain tower, if the file leaves no doubt that prompts and adapters were off. In a file of DeMo or
+        MDReID the keys say which parts were on: those are read.
 
     Raises
     ------
@@ -83,69 +79,52 @@ def host_tower(
             "beside a model"
         )
     if config is None:
+        own = _of_the_keys(full, image_size)
+        if own is not None and arch is not None:
+            raise OptionError(
+                f"the keys of a file of {own.family} decide its architecture: got arch={arch!r}; leave it out"
+            )
+        if own is not None:
+            return _configured_tower(full, path, own, is_given=False)
         return _plain_tower(full, path, image_size, arch)
     if image_size is not None or arch is not None:
         raise OptionError(
             "a configuration decides architecture and input size: got image_size or arch beside it; leave them out"
         )
-    return _configured_tower(full, path, config)
+    return _configured_tower(full, path, _of_this_file(config, full, path))
 
 
-def host_addon(tower: Tower) -> torch.nn.Module | None:
-    """The add-on that belongs to a host tower; None where it was trained without one.
+def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
+    """The configuration, read as the code base's that the file's keys speak of where it left that open."""
+    found = family_of_state(full)
+    is_open = "family" in config.defaulted
+    # without the second token a file of MDReID is laid out as one of DeMo
+    if found in (None, config.family) or {found, config.family} == {DEMO, MDREID}:
+        return config
+    if is_open:
+        return config.as_family(found)
+    raise WeightsError(
+        f"configuration and checkpoint must be of one code base: {config.source} is of {config.family}, the keys of "
+        f"{path.name} are those of {found}; give the configuration of the run, or family={found!r} to read_config"
+    )
 
-    Raises
-    ------
-    WeightsError
-        If the configuration asks for one that the file lacks, or one of other scales or sizes.
-    """
-    config, state = tower.config, tower.state or {}
-    kind = None if config is None else config.addon_kind
-    prefix = {"mixture": HOST_MIXTURE, "windows": HOST_WINDOWS}.get(kind)
-    if kind == "none":
+
+def _of_the_keys(full: State, image_size: tuple[int, int] | None) -> HostConfig | None:
+    """What the keys of a file of DeMo or MDReID say was on: there a part that is off has no keys."""
+    family = family_of_state(full)
+    if family in (None, MAMBAPRO):
         return None
-    if prefix is not None and not any(key.startswith(prefix) for key in state):
-        inner = "multi_scale_extractor" if kind == "mixture" else "multi_scale_window"
-        raise WeightsError(
-            f"{config.source} has the multi-scale add-on on: {tower.weights} is a baseline without it, missing "
-            f"{prefix}{inner}.sliding_windows.0.weight and all others of {prefix}*; load the checkpoint of that run, "
-            'or addon="mean" or None for the tower alone'
-        )
-    chosen = {key: value for key, value in state.items() if prefix is None or key.startswith(prefix)}
-    addon = addon_in(chosen, tower.weights, temperature=1.0 if config is None else config.moe_temperature)
-    if config is not None and addon is not None:
-        _check_agreement(addon, config, tower.weights)
-    return addon
-
-
-def addon_keys(tower: Tower, addon: torch.nn.Module) -> tuple[str, ...]:
-    """Keys of a host checkpoint that an add-on from :func:`host_addon` reads."""
-    prefix = HOST_MIXTURE if isinstance(addon, MixtureOfExpertsAddon) else HOST_WINDOWS
-    idle = HOST_MIXTURE + "multi_scale_extractor.fusion."
-    return tuple(key for key in tower.state or {} if key.startswith(prefix) and not key.startswith(idle))
-
-
-def unused_reason(key: str, config: HostConfig | None) -> str:
-    """Why a key of a host checkpoint is not in a tower of this configuration."""
-    given = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
-    said = "in the configuration" if config is not None else "taken as off, no configuration says more"
-    rules = (
-        (r"AAM\.", MAMBA_REASON if given.mamba else "Mamba head: MAMBA is off in the configuration"),
-        (r"BACKBONE\.classifier\.|classifier(_fuse)?\.", "classifier of training identities"),
-        (r"bottleneck(_fuse)?\.", "BatchNorm neck of the outer model: training only"),
-        (r"BACKBONE\.bottleneck\.num_batches_tracked", "a count of training"),
-        (r"BACKBONE\.bottleneck\.", "BatchNorm neck: NECK_FEAT is before"),
-        (r"BACKBONE\.cv_embed", f"camera embedding: SIE_CAMERA is off {said}" if config is not None else
-         "camera embedding: NOT applied, its factor SIE_COE is in no checkpoint; give config="),
-        (r"BACKBONE\.base\..*\.adapter_ffn\.", f"adapter: ADAPTER is off {said}" if not given.adapter else _STRANGE),
-        (r"BACKBONE\.base\..*\.0\.adapter_transfer\.", "prompts: nothing comes into the first block to be transferred"
-         if given.prompt else f"prompts: PROMPT is off {said}"),
-        (r"BACKBONE\.base\..*\.adapter_", f"prompts: PROMPT is off {said}" if not given.prompt else _STRANGE),
-        (re.escape(HOST_MIXTURE) + r"multi_scale_extractor\.fusion\.", "stored by the mixture, never read"),
-        (re.escape(HOST_MIXTURE), "mixture of experts: not in use"),
-        (re.escape(HOST_WINDOWS), "multi-scale windows: not in use"),
-    )  # fmt: skip
-    return next((why for pattern, why in rules if re.match(pattern, key)), _STRANGE)
+    size = image_size or HOST_SIZE
+    parts = {
+        "prompt": any(".adapter_prompt_" in key for key in full),
+        "adapter": any(".adapter_ffn." in key for key in full),
+        "global_local": any(key.startswith(HEAD_NAMES) for key in full),
+        "add_share": _SECOND in full,
+    }
+    source = "the file's keys"
+    return HostConfig(
+        family=family, **parts, sie_camera=False, size_train=size, size_test=size, source=source
+    )
 
 
 def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, arch: str | None) -> Tower:
@@ -158,35 +137,49 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
     size = image_size or HOST_SIZE
     clip, positions = built({**architecture, "quick_gelu": quick}, state, size, source=_own_grid(state, size))
     report = _report(full, path, [_BASE + key for key in own], None, clip)
-    notes = (*assumed, *_notes(report, full, None))
+    notes = (*assumed, *host_notes(report, full, None))
     return Tower(
         clip, f"host-model checkpoint {path.name}", size, (0.5,) * 3, (0.5,) * 3, gelu(quick), positions,
         state=_addon_state(full), has_text=False, notes=notes, report=report,
     )  # fmt: skip
 
 
-def _configured_tower(full: State, path: Path, config: HostConfig) -> Tower:
-    base = _base(full)
-    cameras = (_n_cameras(full, path), config.sie_coe) if config.sie_camera else ()
-    parts = HostParts(config.stride_size, config.prompt, config.adapter, *cameras)
-    clip = _empty_clip(base, config, parts)
-    files = {key: _CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
-    tensors = {own: full[key] for own, key in files.items() if key in full}
-    rule = f"a host checkpoint must fit its configuration, {config.source}, key by key: in {path.name}"
+def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: bool = True) -> Tower:
+    """The tower of a configuration; one that is not ``is_given`` was made up from the file's keys."""
+    table, camera_notes = camera_table(full, path, config)
+    parts = host_parts(full, config, table)
+    clip = _empty_clip(_base(full), config, parts)
+    files = {key: CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
+    stored = {**full, CAMERAS: table} if table is not None else full
+    if parts.leading_token and _SECOND in full and full[_SECOND].ndim == 2:
+        stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
+    if _SECOND in full and not parts.leading_token:
+        raise WeightsError(
+            f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is off in "
+            f"{config.source}; give the configuration of the run, or add_share=True"
+        )
+    assumed = ""
+    if {"family", "prompt"} <= set(config.defaulted):
+        assumed = (
+            ' (PROMPT is not in it: on, as in MambaPro; give family="DeMo" or "MDReID" if it is of those)'
+        )
+    rule = (
+        f"a host checkpoint must fit its configuration, {config.source}{assumed}, key by key: in {path.name}"
+    )
     wanted = {files[own]: value.shape for own, value in clip.visual.state_dict().items()}
-    strange = [_BASE + key for key in base if key not in files and ".adapter_" not in key]
-    checked_fit(wanted, full, rule, unexpected=strange)
-    clip.visual.load_state_dict(tensors)
-    neck = _neck(full, path, clip.visual.proj.shape[1]) if config.neck_feat == "after" else None
+    strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
+    checked_fit(wanted, stored, rule, unexpected=strange)
+    clip.visual.load_state_dict({own: stored[key] for own, key in files.items()})
+    readout, read_out = host_readout(full, path, config, clip.visual.proj.shape[1])
     used = [key for key in files.values() if not re.match(r".*\.0\.adapter_transfer\.", key)]
-    used += [_NECK + name for name in _NECK_KEYS if neck is not None]
-    report = _report(full, path, used, config, clip)
+    given = config if is_given else None
+    report = _report(full, path, [*used, *read_out], given, clip)
     rows, cols = config.grid
     return Tower(
         clip.eval(), f"host-model checkpoint {path.name}", config.size_test, config.pixel_mean, config.pixel_std,
         "QuickGELU", f"{rows}x{cols}, as stored", state=_addon_state(full), has_text=False,
-        notes=_notes(report, full, config), first_camera=config.first_camera, report=report, config=config,
-        readout=None if neck is None else Readout(neck),
+        notes=(*host_notes(report, full, given), *camera_notes), first_camera=config.first_camera, report=report,
+        config=given, readout=readout,
     )  # fmt: skip
 
 
@@ -227,29 +220,6 @@ def _own_grid(state: State, size: tuple[int, int]) -> tuple[int, int] | None:
     return target if target[0] * target[1] == len(state[POSITIONS]) - 1 else None
 
 
-def _n_cameras(full: State, path: Path) -> int:
-    table = full.get(_CAMERAS)
-    if table is None or table.ndim != 2 or len(table) == 0:
-        got = "none" if table is None else f"one of shape {tuple(table.shape)}"
-        raise WeightsError(
-            f"SIE_CAMERA is on, so the file must hold a table {_CAMERAS} [cameras, W]: {path} has {got}; take the "
-            "configuration of the same run"
-        )
-    return len(table)
-
-
-def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
-    neck = torch.nn.BatchNorm1d(dim).eval().requires_grad_(False)
-    rule = f"NECK_FEAT is after, so the file must hold the BatchNorm behind the tower: in {path.name}"
-    checked_fit({_NECK + name: (dim,) for name in _NECK_KEYS}, full, rule)
-    neck.load_state_dict({name: full[_NECK + name] for name in _NECK_KEYS}, strict=False)
-    if bool((neck.running_var < 0).any()):
-        raise WeightsError(
-            f"a variance is at least 0: {_NECK}running_var of {path.name} is not; copy it again"
-        )
-    return neck
-
-
 def _refuse_trained_parts(full: State, path: Path) -> None:
     """Whether prompts and adapters were on is in no file: refuse where training has left its mark on them."""
     marks = {
@@ -266,7 +236,7 @@ def _refuse_trained_parts(full: State, path: Path) -> None:
     if moved:
         raise WeightsError(
             f"a file cannot tell whether {' and '.join(moved)} was on, and these tensors of {path.name} are not zero, "
-            f"as training leaves them: {_HOW}; HostConfig(prompt=False, adapter=False) opens the bare tower"
+            f"as training leaves them: {HOW_TO_SAY_IT}; HostConfig(prompt=False, adapter=False) opens the bare tower"
         )
 
 
@@ -276,64 +246,3 @@ def _report(
     taken = set(used)
     unused = {key: unused_reason(key, config) for key in full if key not in taken}
     return LoadReport(path.name, tuple(key for key in full if key in taken), unused, text_keys(clip))
-
-
-def _notes(report: LoadReport, full: State, config: HostConfig | None) -> tuple[str, ...]:
-    """What is to be said aloud."""
-    reasons, notes = report.reasons, []
-    if MAMBA_REASON in reasons:
-        notes.append(
-            "the checkpoint's Mamba aggregation (AAM.*) is NOT applied: it needs CUDA-only code; features are "
-            "those of each modality, before it"
-        )
-    if config is None:
-        if any(".adapter_" in key for key in full):
-            notes.append(
-                "prompts and adapter biases in the file are all zero, so both are taken as off; if the run had them "
-                f"on, {_HOW}"
-            )
-        if _CAMERAS in full:
-            notes.append(
-                "the checkpoint's camera embedding is NOT applied: its factor is in no checkpoint; give config="
-            )
-        if any(key.startswith(HOST_MIXTURE) for key in full):
-            notes.append("MOE_TEMPERATURE is in no checkpoint: 1 is assumed; give config=")
-    elif config.unknown:
-        notes.append(
-            f"keys of {config.source} that are not known, and have no effect: {', '.join(config.unknown)}"
-        )
-    if config is not None and config.addon_kind == "none" and _addon_state(full):
-        notes.append(
-            "the file holds a multi-scale add-on that USE_CLIP_MULTI_SCALE, off in the configuration, leaves out"
-        )
-    if config is not None and config.flops_test and config.sie_camera:
-        notes.append(
-            "FLOPS_TEST is on: the host reads camera 0 for every image; here the camera given is read"
-        )
-    if strange := reasons.get(_STRANGE):
-        notes.append(f"{len(strange)} keys are of no published model and not used: {', '.join(strange[:4])}")
-    return tuple(notes)
-
-
-def _check_agreement(addon: torch.nn.Module, config: HostConfig, weights: str) -> None:
-    """Sizes that the configuration gives must be those of the file."""
-    is_mixture = isinstance(addon, MixtureOfExpertsAddon)
-    given = {"CLIP_MULTI_SCALE_SCALES": (config.clip_multi_scale_scales, addon.scales)}
-    if is_mixture:
-        fusion = addon.moe_fusion
-        found = (len(fusion.experts[0].expert[0].weight), len(fusion.experts[0].expert) // 4)
-        given = {
-            "MOE_SCALES": (config.moe_scales, addon.scales),
-            "MOE_EXPERT_LAYERS": (config.moe_expert_layers, found[1]),
-            "MOE_GATE_LAYERS": (config.moe_gate_layers, len(fusion.gating_network.gate) // 4 + 1),
-        }
-        if found[1] > 1:  # a single layer has no hidden width
-            given["MOE_EXPERT_HIDDEN_DIM"] = (config.moe_expert_hidden_dim, found[0])
-    wrong = [
-        f"{key} {want} against {have}" for key, (want, have) in given.items() if want not in (None, have)
-    ]
-    if wrong:
-        raise WeightsError(
-            f"{config.source} and {weights} must be of one run: {'; '.join(wrong)} in the file; take the "
-            "configuration of this checkpoint"
-        )

@@ -1,15 +1,17 @@
 """The image tower as re-ID host models change it: camera embedding, prompts, parallel adapters, any stride.
 
 Equations and state-dict keys are those of MambaPro (Wang et al., AAAI 2025, "MambaPro: Multi-Modal Object
-Re-Identification with Mamba Aggregation and Synergistic Prompt", and its published code). Beside CLIP's own
-weights the tower may hold
+Re-Identification with Mamba Aggregation and Synergistic Prompt", and its published code), whose tower DeMo and
+MDReID share. Beside CLIP's own weights the tower may hold
 
 - a table with one row for each camera; its row, times a factor, is added to the CLS embedding (SIE);
 - in every block, an adapter beside the MLP that reads the same tokens without their LayerNorm (PFA);
 - in every block, four prompts for each modality, which are appended to the tokens and taken off again. Those of
-  the image's own modality carry the mean of all prompts from block to block (SRP).
+  the image's own modality carry the mean of all prompts from block to block (SRP);
+- a second token with a position of its own, beside the class token (MDReID: what the modalities share).
 
-Between blocks that have prompts, the state of an image is its tokens followed by that mean: ``[B, 1 + N + 4, W]``.
+Between blocks the state of an image is its tokens, ``[B, 1 + N, W]``, followed by that second token and by that mean
+where they are there: ``[B, 1 + N + 1 + 4, W]`` at most.
 """
 
 from __future__ import annotations
@@ -37,6 +39,11 @@ MEAN_CAMERA = "mean"
 Camera = int | str
 _PROMPTS = ("adapter_prompt_rgb", "adapter_prompt_nir", "adapter_prompt_tir")
 _BOTTLENECKS = ("adapter_r", "adapter_n", "adapter_t")
+_TWO_TOKENS = {
+    "specific": "a second token for what the modalities share, whose own feature is left out",
+    "shared": "the feature of a second token for what the modalities share (the class token's is left out)",
+}
+"""Which of two tokens leads -> words."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,13 @@ class HostParts:
         Rows of the camera table; 0 for none.
     sie_coe
         The factor on a row of the table.
+    adapter_width
+        Inside an adapter; None: twice the tower's, as MambaPro has it.
+    has_heads
+        Whether a head of each modality stands behind the tower, so that the modality must be known.
+    leading_token
+        Where there are two tokens, the one whose feature is taken: ``"specific"``, the class token, or ``"shared"``,
+        the second one. The other stands behind the patches. None: there is no second token.
     """
 
     stride: tuple[int, int] = (16, 16)
@@ -60,6 +74,14 @@ class HostParts:
     has_adapters: bool = False
     n_cameras: int = 0
     sie_coe: float = 1.0
+    adapter_width: int | None = None
+    has_heads: bool = False
+    leading_token: str | None = None
+
+    @property
+    def reads_modality(self) -> bool:
+        """Whether an image's feature depends on what modality it is said to be."""
+        return self.has_prompts or self.has_heads
 
     @property
     def words(self) -> str:
@@ -69,6 +91,8 @@ class HostParts:
             *([cameras] if self.n_cameras else []),
             *(["prompts for each modality"] if self.has_prompts else []),
             *(["adapters beside the MLPs"] if self.has_adapters else []),
+            *([_TWO_TOKENS[self.leading_token]] if self.leading_token else []),
+            *(["a head for each modality"] if self.has_heads else []),
             *([f"stride {self.stride[0]}x{self.stride[1]}"] if self.stride != (16, 16) else []),
         ]
         return ", ".join(found) or "none"
@@ -93,9 +117,8 @@ class HostBlock(nn.Module):
         self.is_first, self.has_prompts, self.has_adapters = is_first, parts.has_prompts, parts.has_adapters
         self.ln_1, self.attn, self.ln_2, self.mlp = block.ln_1, block.attn, block.ln_2, block.mlp
         if parts.has_adapters:
-            self.adapter_ffn = nn.Sequential(
-                nn.Linear(width, 2 * width), QuickGELU(), nn.Linear(2 * width, width)
-            )
+            inner = parts.adapter_width or 2 * width
+            self.adapter_ffn = nn.Sequential(nn.Linear(width, inner), QuickGELU(), nn.Linear(inner, width))
         if parts.has_prompts:
             for name in _PROMPTS:
                 setattr(self, name, nn.Parameter(torch.zeros(N_PROMPTS, width)))
@@ -157,8 +180,11 @@ class HostTower(nn.Module):
         self.class_embedding, self.conv1, self.proj = visual.class_embedding, visual.conv1, visual.proj
         self.ln_pre, self.transformer, self.ln_post = visual.ln_pre, visual.transformer, visual.ln_post
         self.conv1.stride = parts.stride
-        width = len(visual.class_embedding)
-        self.positional_embedding = nn.Parameter(torch.zeros(1 + grid[0] * grid[1], width))
+        width, n_patches = len(visual.class_embedding), grid[0] * grid[1]
+        if parts.leading_token:
+            self.add_image_token = nn.Parameter(torch.zeros(width))
+        n_positions = (2 if parts.leading_token else 1) + n_patches
+        self.positional_embedding = nn.Parameter(torch.zeros(n_positions, width))
         if parts.n_cameras:
             self.cv_embed = nn.Parameter(torch.zeros(parts.n_cameras, width))
         if parts.has_prompts or parts.has_adapters:
@@ -191,12 +217,14 @@ class HostTower(nn.Module):
         """Tokens behind the last block, from the state that enters block ``start``."""
         for block in self.transformer.resblocks[start:]:
             x = block(x, modality) if isinstance(block, HostBlock) else block(x)
-        return x[:, : len(self.positional_embedding)]
+        return x[:, : 1 + self.grid_size[0] * self.grid_size[1]]
 
     def reset_parameters(self) -> None:
-        """Draw the camera table; everything else draws itself or is drawn by who asks."""
+        """Draw the camera table and the second token; everything else draws itself or is drawn by the caller."""
         if self.parts.n_cameras:
             nn.init.normal_(self.cv_embed, std=0.02)
+        if self.parts.leading_token:
+            nn.init.normal_(self.add_image_token, std=len(self.add_image_token) ** -0.5)
 
     def _embedded(self, pixels: torch.Tensor, camera: torch.Tensor | None) -> torch.Tensor:
         patches = self.conv1(pixels)  # [B, W, rows, cols]
@@ -209,7 +237,13 @@ class HostTower(nn.Module):
         if self.parts.n_cameras:
             row = torch.where((camera < 0)[:, None], self.cv_embed.mean(dim=0), self.cv_embed[camera])
             cls = cls + self.parts.sie_coe * row[:, None]
-        return torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1) + self.positional_embedding
+        patches = patches.flatten(2).transpose(1, 2)  # [B, N, W]
+        if not self.parts.leading_token:
+            return torch.cat([cls, patches], dim=1) + self.positional_embedding
+        cls = cls + self.positional_embedding[:1]  # stored: class, second, patches
+        second = (self.add_image_token + self.positional_embedding[1]).expand_as(cls)
+        first, last = (cls, second) if self.parts.leading_token == "specific" else (second, cls)
+        return torch.cat([first, patches + self.positional_embedding[2:], last], dim=1)
 
 
 def conditions(
@@ -250,7 +284,7 @@ def conditions(
     rows, places = [0] * n_images, [0] * n_images
     if parts.n_cameras:
         rows = [_camera_row(each, parts.n_cameras) for each in _one_each(camera, n_images, "camera")]
-    if parts.has_prompts:
+    if parts.reads_modality:
         places = [_place(each) for each in _one_each(modality, n_images, "modality")]
     return torch.tensor(rows), torch.tensor(places)
 
@@ -284,7 +318,7 @@ def _camera_row(camera: object, n_cameras: int) -> int:
 def _place(modality: object) -> int:
     if modality not in MODALITIES:
         raise OptionError(
-            f"these weights have prompts for each modality: modality= is one of {', '.join(MODALITIES)}: "
+            f"these weights have prompts or heads for each modality: modality= is one of {', '.join(MODALITIES)}: "
             f"got {modality!r}"
         )
     return MODALITIES.index(modality)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import open_clip
 import torch
 
+from mswin_viz.data.deep_images import checked_range
 from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.addons import addon_of
+from mswin_viz.model.architectures import near_architectures
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.checkpoints import read_state_dict
 from mswin_viz.model.config import HostConfig, read_config
+from mswin_viz.model.file_towers import file_tower
 from mswin_viz.model.host_checkpoints import host_tower, is_host
-from mswin_viz.model.towers import Tower, embedded_tower, file_tower, tagged_tower
+from mswin_viz.model.hub import HUB, hub_folder
+from mswin_viz.model.tower_options import TowerOptions, checked_options, checked_precision
+from mswin_viz.model.towers import Tower, embedded_tower, tagged_tower
+from mswin_viz.model.weight_files import WeightFile, read_weights
 
-__all__ = ["load_host_model", "load_model"]
+__all__ = ["checked_device", "load_host_model", "load_model"]
 
 
 def load_model(
@@ -28,14 +35,20 @@ def load_model(
     image_size: int | tuple[int, int] | None = None,
     arch: str | None = None,
     config: str | Path | HostConfig | None = None,
+    thermal_range: tuple[float, float] | None = None,
+    activation: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    precision: str = "auto",
 ) -> Model:
     """A CLIP with an add-on, ready to encode.
 
     Parameters
     ----------
     name
-        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; or a path: an OpenAI ``.pt``, an
-        open_clip or host-model checkpoint, a ``.safetensors``.
+        ``"embedded"``; an open_clip pair such as ``"ViT-B-16/openai"``; ``"hf-hub:ORGANISATION/NAME"``; or a path:
+        an OpenAI ``.pt``, an open_clip, Hugging Face or host-model checkpoint (``.pt``, ``.pth``, ``.bin``,
+        ``.ckpt``, ``.safetensors``), or a folder of open_clip or Hugging Face.
     addon
         ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
         ``"mean"``: that, always; None; or a path.
@@ -50,6 +63,18 @@ def load_model(
         The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
         adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
         refused, and its camera embedding is left out.
+    thermal_range
+        Of images of more than 8 bits, whatever their modality: the values that become black and white, in the
+        units of the files, ``(29315, 30815)`` for 20 to 35 degrees in centikelvin. None stretches each image from
+        its own 1st to 99th percentile, so that temperatures of different images do not compare;
+        :func:`mswin_viz.thermal_range` finds the range of a data set.
+    activation
+        ``"gelu"`` or ``"quick_gelu"``, of a plain file, which does not tell; None infers it, and says so.
+    mean, std
+        Pixel normalisation of a plain file, three numbers or one for all channels, of pixels from 0 to 1; None takes
+        OpenAI's, and says so.
+    precision
+        ``"float32"``; ``"mixed"``, on CUDA; ``"auto"`` is mixed on CUDA and float32 elsewhere.
 
     Raises
     ------
@@ -60,10 +85,12 @@ def load_model(
     OptionError, DeviceError
         If an option cannot be served.
     """
-    place = _checked_device(device)
+    place, deep_range = checked_device(device), checked_range(thermal_range)
+    precision = checked_precision(precision, place.type)
+    options = checked_options(image_size, arch, activation, mean, std)
     with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
         host = config if isinstance(config, HostConfig | None) else read_config(config)
-        tower = _tower_of(name, _checked_size(image_size), arch, host)
+        tower = _tower_of(name, options, host)
         width = tower.clip.visual.proj.shape[1]
         module, origin, used = addon_of(addon, name, tower, width)
     if used:
@@ -73,6 +100,7 @@ def load_model(
             f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
             f'{width}; pass another, or addon="mean"'
         )
+    tower = replace(tower, thermal_range=deep_range)
     if tower.readout is not None:
         tower.readout.to(place)
     tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
@@ -80,7 +108,7 @@ def load_model(
         module.to(place).eval().requires_grad_(False)
     for note in tower.notes:
         warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
-    return Model(tower, module, origin, place)
+    return Model(tower, module, origin, place, precision)
 
 
 def load_host_model(
@@ -89,71 +117,100 @@ def load_host_model(
     *,
     addon: str | Path | None = "default",
     device: str | torch.device = "auto",
+    thermal_range: tuple[float, float] | None = None,
+    precision: str = "auto",
 ) -> Model:
     """A re-ID host model's image branch as its configuration and its checkpoint have it.
 
-    Camera embedding, prompts, adapters, stride, normalisation and the multi-scale add-on (windows or mixture of
-    experts) are those of the run; Mamba aggregation is left out and said. ``print(model.load_report)`` lists what
-    became of every key.
+    Camera embedding, prompts, adapters, stride, normalisation, the multi-scale add-on (windows or mixture of experts)
+    and DeMo's heads of the modalities are those of the run; what fuses the modalities (Mamba; DeMo's attention and
+    experts) is left out, by name. ``print(model.load_report)`` lists what became of every key.
 
     Parameters
     ----------
     config
-        The YAML file as it is (``"MambaPro.yml"``), or a :class:`HostConfig`.
+        The YAML file as it is (``"MambaPro.yml"``, ``"DeMo.yml"``, ``"MDReID.yml"``), or a :class:`HostConfig`.
     weights
         The checkpoint of the same run, with or without ``module.`` before its keys.
-    addon, device
+    addon, device, thermal_range, precision
         As in :func:`load_model`.
 
     Raises
     ------
     As :func:`load_model`.
     """
-    return load_model(weights, addon=addon, device=device, config=config)
+    return load_model(
+        weights, addon=addon, device=device, config=config, thermal_range=thermal_range, precision=precision
+    )
 
 
-def _checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """Height and width, from one number or two; None stays None."""
-    if image_size is None:
-        return None
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise OptionError(f"image_size is (height, width) in whole pixels, or one number: got {image_size!r}")
-    return sides
-
-
-def _tower_of(
-    name: str | Path, size: tuple[int, int] | None, arch: str | None, config: HostConfig | None
-) -> Tower:
+def _tower_of(name: str | Path, options: TowerOptions, config: HostConfig | None) -> Tower:
     """The tower of a name or file, as :func:`mswin_viz.load_model` takes them."""
-    path = Path(name).expanduser()
-    if name != "embedded" and path.is_file():
-        state = read_state_dict(path)
-        if is_host(state):
-            return host_tower(state, path, size, arch, config)
+    if not isinstance(name, (str, os.PathLike)):
+        raise OptionError(f'a model is a name, such as "embedded", or a path: got {name!r}')
+    path = hub_folder(str(name)) if str(name).startswith(HUB) else Path(name)
+    path = Path(os.path.expanduser(path))
+    if name != "embedded" and str(name) and os.path.exists(path):
+        file = read_weights(path)
+        if is_host(file.state):
+            return _as_read(_host_tower(file, options, config), file)
         if config is None:
-            return file_tower(state, path, size, arch)
+            return _as_read(file_tower(file, options), file)
     if config is not None:
         raise OptionError(
             f"a configuration belongs to a host-model checkpoint, a file with keys BACKBONE.*: got {str(name)!r}; "
             "check the path, or leave config= out"
         )
-    if arch is not None:
+    if options.arch is not None:
         raise OptionError(
-            f"arch= names the architecture of a local file: got {arch!r} with {str(name)!r}; leave it out"
+            f"arch= names the architecture of a local file: got {options.arch!r} with {str(name)!r}; leave it out"
         )
+    return _named_tower(str(name), options)
+
+
+def _named_tower(name: str, options: TowerOptions) -> Tower:
+    """The embedded model, or an open_clip pair."""
     if name == "embedded":
-        return embedded_tower(size)
-    head, _, tag = str(name).partition("/")
-    if tag and "/" not in tag and head not in (".", "..", "~", "") and not path.suffix:
-        return tagged_tower(str(name), size)
+        return _agreeing(embedded_tower(options.image_size), options)
+    head, _, tag = name.partition("/")
+    if (
+        tag
+        and "/" not in tag
+        and head not in (".", "..", "")
+        and not head.startswith("~")
+        and not Path(name).suffix
+        and ":" not in head
+    ):
+        if open_clip.get_model_config(head) or near_architectures(head):
+            return tagged_tower(name, options)
+        raise WeightsNotFoundError(
+            f"a pair names an architecture of open_clip, such as ViT-B-16/openai: got {name!r}, and {head!r} is near "
+            f'none; a repository of the Hugging Face Hub is written "{HUB}{name}"'
+        )
     raise WeightsNotFoundError(
-        'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", or an existing file: got '
-        f"{str(name)!r}; check the path, or download the file"
+        'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", "hf-hub:ORGANISATION/NAME", or an '
+        f"existing file or folder: got {name!r}; check the path, or download the file"
     )
 
 
-def _checked_device(device: str | torch.device) -> torch.device:
+def _host_tower(file: WeightFile, options: TowerOptions, config: HostConfig | None) -> Tower:
+    return _agreeing(host_tower(file.state, file.path, options.image_size, options.arch, config), options)
+
+
+def _agreeing(tower: Tower, options: TowerOptions) -> Tower:
+    """The tower, if its own activation and normalisation are those asked for."""
+    where = tower.weights if tower.config is None else tower.config.source
+    options.refuse_contradictions(tower.activation, tower.mean, tower.std, where)
+    return tower
+
+
+def _as_read(tower: Tower, file: WeightFile) -> Tower:
+    """The tower with what is to be said of the way its file was read."""
+    report = tower.report and replace(tower.report, reading=tower.report.reading or file.notes)
+    return replace(tower, notes=(*file.cautions, *tower.notes), report=report)
+
+
+def checked_device(device: str | torch.device) -> torch.device:
     """The device asked for, if it is there; ``"auto"`` takes the fastest."""
     if device == "auto":
         accelerators = (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))

@@ -2,13 +2,15 @@
 
 The windows are those of scheme 1 (:mod:`mswin_viz.model.sliding_window`). What each scale pools goes through an
 expert of its own; a softmax over scales, computed from all pooled vectors, mixes the experts' answers, and one
-more layer gives the vector that the caller adds to the CLS token. The gate is dense: every expert always counts.
+more layer gives the vector that the caller adds to the CLS token. The gate is dense, every expert always counts,
+unless the configuration of a run lets only the largest weights through (:class:`TopK`).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,9 +22,43 @@ from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["MixtureOfExpertsAddon"]
+__all__ = ["MixtureOfExpertsAddon", "TopK"]
 
 _DROPOUT = 0.1  # off in evaluation mode; kept for its place in the key numbers
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Only the largest of a gate's weights count, as later versions of the published mixture have it.
+
+    Attributes
+    ----------
+    k
+        How many experts of an image count; the others get exactly zero.
+    mode
+        ``"soft"``: the weights that are left are divided by their sum. ``"hard"``: they stay as they are, so that a
+        row adds up to less than one.
+
+    Raises
+    ------
+    OptionError
+        If there is no such mode, or ``k`` is below 1.
+    """
+
+    k: int
+    mode: str = "soft"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("soft", "hard") or self.k < 1:
+            raise OptionError(
+                f'top-k routing keeps at least one expert, in mode "soft" or "hard": got {self.k} and {self.mode!r}'
+            )
+
+    def __call__(self, weights: Float[torch.Tensor, "*batch scale"]) -> Float[torch.Tensor, "*batch scale"]:
+        """The weights with all but the ``k`` largest of each row set to zero."""
+        places = weights.topk(self.k, dim=-1).indices
+        kept = weights * torch.zeros_like(weights).scatter(-1, places, 1.0)
+        return kept / kept.sum(dim=-1, keepdim=True) if self.mode == "soft" else kept
 
 
 class MixtureOfExpertsAddon(nn.Module):
@@ -43,6 +79,11 @@ class MixtureOfExpertsAddon(nn.Module):
         How many Linears an expert and the gate have.
     temperature
         The gate's logits are divided by it. It is in no state dict: the configuration of a run gives it.
+
+    Attributes
+    ----------
+    top_k
+        How the gate's weights are thinned out, which is in no state dict either; None: every expert counts.
 
     Raises
     ------
@@ -67,6 +108,7 @@ class MixtureOfExpertsAddon(nn.Module):
                 f"{hidden_dim}, expert_layers {expert_layers}, gate_layers {gate_layers}, temperature {temperature}"
             )
         self.temperature = float(temperature)
+        self.top_k: TopK | None = None
         self.multi_scale_extractor = CLIPMultiScaleSlidingWindow(feat_dim, scales)
         width = feat_dim * len(self.scales)
         self.multi_scale_extractor.fusion = nn.Sequential(
@@ -83,7 +125,7 @@ class MixtureOfExpertsAddon(nn.Module):
         return self.moe_fusion.final_fusion(mixed)
 
     def gate(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch scale"]:
-        """The weight of each scale's expert; at least 0, a row adds up to one."""
+        """The weight of each scale's expert; at least 0, a row adds up to one unless ``top_k`` is hard."""
         return self._gate(self.multi_scale_extractor.pooled(patches))
 
     @property
@@ -98,7 +140,8 @@ class MixtureOfExpertsAddon(nn.Module):
 
     def _gate(self, pooled: Sequence[torch.Tensor]) -> torch.Tensor:
         logits = self.moe_fusion.gating_network.gate(torch.cat(list(pooled), dim=1))
-        return (logits / self.temperature).softmax(dim=1)
+        weights = (logits / self.temperature).softmax(dim=1)
+        return weights if self.top_k is None else self.top_k(weights)
 
 
 class _Fusion(nn.Module):

@@ -12,7 +12,10 @@ from mswin_viz.errors import WeightsError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["resized_positions", "source_grid"]
+__all__ = ["grid_doubt", "resized_positions", "source_grid"]
+
+_LONGEST = 3
+"""Longer side over shorter one up to which a grid counts as a possible reading of a number of positions."""
 
 
 def resized_positions(
@@ -28,26 +31,51 @@ def resized_positions(
 
 
 def source_grid(n_tokens: int, target: tuple[int, int]) -> tuple[int, int]:
-    """The grid a file's position embeddings were made for.
+    """The grid a file's position embeddings were made for, as far as their number tells.
 
-    A square if the count is one (a square embedding is CLIP's own); else the target grid if the count
-    fits; else a 2:1 grid of the target's orientation (upright for a square target), as re-ID models have.
-    A count can never be both a square and 2:1.
+    The target grid wherever the count fits; else a square (CLIP's own); else a 2:1 grid of the target's orientation
+    (upright for a square target), as re-ID models have. A count can never be both a square and 2:1.
 
     Raises
     ------
     WeightsError
         If no such grid has that many tokens.
     """
-    side = math.isqrt(n_tokens)
-    if side * side == n_tokens:
-        return side, side
-    if target[0] * target[1] == n_tokens:
+    if target[0] * target[1] == n_tokens > 0:
         return target
+    side = math.isqrt(n_tokens)
+    if side * side == n_tokens > 0:
+        return side, side
     short = math.isqrt(n_tokens // 2)
-    if 2 * short * short == n_tokens:
+    if 2 * short * short == n_tokens > 0:
         return (short, 2 * short) if target[1] > target[0] else (2 * short, short)
+    fitting = ", ".join(f"{rows}x{cols}" for rows, cols in _grids(n_tokens)) or "none of common shape"
+    asked = f"a {target[0]}x{target[1]} grid" if all(target) else "no grid in particular"
     raise WeightsError(
         "position embeddings must lie on a square or 2:1 grid, or on the input's own: got "
-        f"{n_tokens} of them for a {target[0]}x{target[1]} grid; give the image_size they were trained at"
+        f"{n_tokens} of them for {asked} (grids of that count: {fitting}); give the image_size "
+        "they were trained at"
     )
+
+
+def grid_doubt(n_tokens: int, target: tuple[int, int]) -> str:
+    """In brackets, to follow the grid's name: what was assumed where a count alone does not tell the grid.
+
+    Empty where the count makes one grid only, of those at most three times as long as they are wide, or where the
+    target's own grid fits and no square does.
+    """
+    grid = source_grid(n_tokens, target)
+    others = [found for found in _grids(n_tokens) if found != grid]
+    was_asked = grid == tuple(target)
+    if was_asked:
+        others = [found for found in others if found[0] == found[1]]
+    if not others:
+        return ""
+    words = ", ".join(f"{rows}x{cols}" for rows, cols in others)
+    why = "as the input asks for" if was_asked else "assumed; the image_size of the training decides"
+    return f" (of {n_tokens} positions, which make {words} too; {grid[0]}x{grid[1]} is {why})"
+
+
+def _grids(n_tokens: int) -> list[tuple[int, int]]:
+    pairs = [(rows, n_tokens // rows) for rows in range(n_tokens, 0, -1) if n_tokens % rows == 0]
+    return [pair for pair in pairs if max(pair) <= _LONGEST * min(pair)]

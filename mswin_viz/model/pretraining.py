@@ -84,10 +84,8 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     Raises
     ------
     OptionError
-        If the precision does not exist, or ``work`` holds a run of another recipe.
+        If ``work`` holds a run of another recipe.
     """
-    if recipe.precision not in ("float32", "bfloat16"):
-        raise OptionError(f"precision is float32 or bfloat16: got {recipe.precision!r}; choose one")
     work.mkdir(parents=True, exist_ok=True)
     table = TokenTable(recipe.seed, CLIP_CONFIG["text_cfg"]["context_length"])
     pictures, parts = (

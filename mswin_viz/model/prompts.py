@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prompt_ids", "unknown_words"]
 
+_EXAMPLE = "a person wearing a red top"
 _WORD = re.compile(r"[^\W\d_]+|\d")
 _ARTICLES = ("a", "an", "the", "of", "and", "or", "with", "in", "on", "at", "to", "is", "are")
 _FILLERS = frozenset((*_ARTICLES, "person", "photo", "wearing", "someone", "carrying"))
@@ -44,16 +45,21 @@ def prompt_ids(
         If there is no prompt, or one is empty, too long, or says nothing but words the text tower never
         saw. Where only some of its words are such, a warning names them.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts:
-        raise PromptError("there must be at least one prompt: got none")
+    texts = _listed(prompts)
     for text in texts:
         _check(text, context_length, known)
     return _tokenizer(context_length)(texts)
 
 
 def unknown_words(prompt: str, known: frozenset[int] | None) -> list[str]:
-    """Words of a prompt, in order and lower case, with a token the text tower was never trained on."""
+    """Words of a prompt, in order and lower case, with a token the text tower was never trained on.
+
+    Raises
+    ------
+    PromptError
+        If it is not a text.
+    """
+    _check_text(prompt)
     if known is None:
         return []
     encode = _tokenizer(None).encode
@@ -62,11 +68,43 @@ def unknown_words(prompt: str, known: frozenset[int] | None) -> list[str]:
     ]
 
 
-def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> None:
-    if not isinstance(prompt, str) or not prompt.strip():
+def _listed(prompts: object) -> list:
+    """One prompt or several as a list; whether each is a text is checked one by one."""
+    if isinstance(prompts, str):
+        return [prompts]
+    if isinstance(prompts, (bytes, Mapping)) or not isinstance(prompts, Iterable):
         raise PromptError(
-            f"a prompt must say something: got {prompt!r}; write for example 'a person wearing a red top'"
+            f"prompts are a text or a list of texts: got {_short(prompts)}; write for example {_EXAMPLE!r}"
         )
+    try:
+        texts = list(prompts)
+    except Exception as problem:  # an array or tensor without axes is iterable in name only
+        raise PromptError(
+            f"prompts are a text or a list of texts: got {_short(prompts)}; write for example {_EXAMPLE!r}"
+        ) from problem
+    if not texts:
+        raise PromptError(
+            f"there must be at least one prompt: got an empty list; write for example {_EXAMPLE!r}"
+        )
+    return texts
+
+
+def _check_text(prompt: object) -> None:
+    if not isinstance(prompt, str):
+        raise PromptError(
+            f"a prompt must say something, in a text: got {_short(prompt)}; write for example {_EXAMPLE!r}"
+        )
+
+
+def _short(value: object) -> str:
+    words = repr(value)
+    return words if len(words) <= 60 else f"{words[:60]}..."
+
+
+def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> None:
+    _check_text(prompt)
+    if not prompt.strip():
+        raise PromptError(f"a prompt must say something: got {prompt!r}; write for example {_EXAMPLE!r}")
     n_tokens = len(_tokenizer(None).encode(prompt)) + 2
     if n_tokens > context_length:
         shown = prompt if len(prompt) <= 60 else prompt[:60] + "..."

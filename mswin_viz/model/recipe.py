@@ -50,6 +50,11 @@ class Recipe:
     precision
         ``"float32"``, or ``"bfloat16"`` for mixed precision (faster where the processor has bfloat16 units, much
         slower where it has not).
+
+    Raises
+    ------
+    OptionError
+        If there is no such precision.
     """
 
     seed: int = 20_000
@@ -65,6 +70,10 @@ class Recipe:
     warmup_steps: int = 40
     checkpoint_every: int = 100
     precision: str = "bfloat16"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise OptionError(f"precision is float32 or bfloat16: got {self.precision!r}; choose one")
 
     @property
     def steps(self) -> int:

@@ -53,7 +53,7 @@ class Schedule:
     patience: int = 6
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.check_every, self.patience) < 1 or not self.learning_rate > 0:
+        if min(self.steps, self.check_every, self.patience) < 1 or not 0 < self.learning_rate < math.inf:
             raise OptionError(f"a schedule is made of positive numbers: got {self}; correct them")
 
 

@@ -58,13 +58,21 @@ def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -
     if model.addon is None:
         raise OptionError("an untrained add-on takes the form of the model's own: got a model without one")
     if init == "mean":
-        return Model(model.tower, _window_means(model), "untrained window mean, zero shift", model.device)
+        return Model(
+            model.tower,
+            _window_means(model),
+            "untrained window mean, zero shift",
+            model.device,
+            model.precision,
+        )
     addon = copy.deepcopy(model.addon).cpu()
     with seeded(seed), torch.no_grad():
         for module in addon.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
-    return Model(model.tower, addon.to(model.device), f"untrained, seed {seed}", model.device)
+    return Model(
+        model.tower, addon.to(model.device), f"untrained, seed {seed}", model.device, model.precision
+    )
 
 
 def _window_means(model: Model) -> nn.Module:

@@ -98,8 +98,7 @@ def world_tokens(
             tokens = model.encode(images, progress=False, **model.encode_options(modality))
             shelf.add(modality, folded(tokens, scales) if scales else tokens)
     tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
-    metric = getattr(model, "metric", "cosine")
-    return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=metric)
+    return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
 
 
 def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
+from mswin_viz.analysis.kept_tokens import KeptTokens, Picture
 from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shuffling import Shuffle, shuffled
 from mswin_viz.analysis.targets import Prompts, directions, encoded_prompts, prompt_cosines
@@ -19,7 +20,6 @@ from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.host_tower import MEAN_CAMERA
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.view.pictures import Picture, Pictures
 
 __all__ = ["Answers", "Asked", "Look"]
 
@@ -106,12 +106,12 @@ class Answers:
 
     Attributes
     ----------
-    model, pictures
+    model, tokens
         Where tokens come from.
     """
 
     model: Model
-    pictures: Pictures
+    tokens: KeptTokens
     _kept: dict[str, tuple[Hashable, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -138,18 +138,20 @@ class Answers:
         return Look(names, pictures, subject, asked.request, view, *about)
 
     def weights(self) -> FusionWeights | None:
-        """The add-on's float64 snapshot, taken again when a weight has changed.
+        """The add-on's shared float64 copy, taken again when a weight has changed.
 
         Raises
         ------
         OptionError
             For scheme 2, whose shares are not exact.
         """
-        addon = self.model.addon
-        if addon is None:
-            return None
-        versions = tuple((id(p), p._version) for p in addon.parameters())
-        return self._once("weights", versions, lambda: fusion_weights(addon))
+        return None if self.model.addon is None else fusion_weights(self.model.addon)
+
+    def close(self) -> None:
+        """Let go of everything that is kept."""
+        with self._lock:
+            self._kept.clear()
+        self.tokens.close()
 
     def _once(self, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
         """What was made for this key, made now if the last one was for another."""
@@ -174,7 +176,7 @@ class Answers:
         if modality not in sample.images:
             have = ", ".join(sample.images)
             raise DataError(f"{sample.name} has no {modality} image: it has {have}; choose one of these")
-        return self.pictures.of(sample.images[modality], (modality, sample.camid))
+        return self.tokens.picture(sample.images[modality], (modality, sample.camid))
 
     def _has_no_camera(self, sample: Sample) -> bool:
         return self.model.encode_options(None, sample.camid).get("camera") == MEAN_CAMERA
@@ -193,13 +195,13 @@ class Answers:
         weights, shuffle = self.weights(), None
         if asked.shuffle_run:
             slots = slots_of(asked.request, () if weights is None else weights.scales)
-            key = (shown, id(weights), slots)
+            key = (shown, weights, slots)
             shuffle = self._once(
                 "shuffle", key, lambda: shuffled(tokens, weights, asked.shuffle_run, slots=slots)
             )
             tokens = shuffle.tokens
         nowhere = np.zeros(self.model.dim)
-        return Subject(tokens, self.model.addon, weights, nowhere), shuffle, (shown, id(weights))
+        return Subject(tokens, self.model.addon, weights, nowhere), shuffle, (shown, weights)
 
     def _directed(
         self, asked: Asked, subject: Subject, prompts: Prompts, rows_key: Hashable

@@ -13,6 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import FEATURES, Target
@@ -23,7 +24,9 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined
 from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.stored_output import one_line, with_picture
 
 __all__ = ["AttributionExplorer"]
 
@@ -95,10 +98,35 @@ class AttributionExplorer(widgets.VBox):
         self.controls.stop.on_click(lambda _: self.stop())
 
     def __repr__(self) -> str:
-        return f"AttributionExplorer({len(self._samples)} samples)"
+        n_maps, n_samples = len(self.maps), len(self._samples)
+        shows = f"{n_maps} maps" if n_maps else "no maps yet"
+        return one_line(self, f"{shows}, {n_samples} samples", self.model, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        def draw() -> Figure | Image.Image:
+            return self.figure() if self.maps else self.model.displayed(self._request().paths[0])
+
+        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
+
+    def close(self) -> None:
+        """End the work, let go of the maps, and close every widget."""
+        close_view(self)
+
+    def release(self) -> None:
+        """End the work, and let go of the maps."""
+        self.stop()
+        joined([self._thread])
+        self.maps, self._shown = {}, ()
 
     def start(self) -> threading.Thread:
-        """Begin with what the controls say; while work is in hand, only that goes on."""
+        """Begin with what the controls say; while work is in hand, only that goes on.
+
+        Raises
+        ------
+        ClosedError
+            If the explorer was closed.
+        """
+        check_open(self)
         if self._thread is None or not self._thread.is_alive():
             self._stopped.clear()
             self._thread = threading.Thread(target=self._work, args=(self._request(),), daemon=True)
@@ -116,7 +144,10 @@ class AttributionExplorer(widgets.VBox):
         ------
         OptionError
             If nothing has been computed yet.
+        ClosedError
+            If the explorer was closed.
         """
+        check_open(self)
         if not self.maps:
             raise OptionError(
                 "a figure needs maps: none have been computed yet; press attribute, or call start()"

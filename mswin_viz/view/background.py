@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mswin_viz.analysis.kept_tokens import MOST_KEPT, KeptTokens
 from mswin_viz.data.layouts import Sample
-from mswin_viz.view.pictures import MOST_KEPT, Pictures, computed_ahead, thumbnail
+from mswin_viz.view.lifetime import joined
+from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn
 
 __all__ = ["Background"]
@@ -22,25 +24,28 @@ class Background:
 
     Attributes
     ----------
-    pictures
+    kept
         Where tokens are kept.
     strip
         Where thumbnails and progress are shown.
     """
 
-    pictures: Pictures
+    kept: KeptTokens
     strip: ThumbnailStrip
     _stops: list[threading.Event] = field(default_factory=list, repr=False)
+    _threads: list[threading.Thread] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
         """Begin anew with these samples; the work in hand is given up."""
         self.stop()
         stopped = threading.Event()
+        thread = threading.Thread(target=self._work, args=(list(samples), stopped), daemon=True)
         with self._lock:
             self._stops.append(stopped)
-        thread = threading.Thread(target=self._work, args=(list(samples), stopped), daemon=True)
-        thread.start()
+            self._threads[:] = [some for some in self._threads if some.is_alive()]
+            self._threads.append(thread)
+            thread.start()
         return thread
 
     def stop(self) -> None:
@@ -49,6 +54,12 @@ class Background:
             for stopped in self._stops:
                 stopped.set()
             self._stops.clear()
+
+    def close(self) -> None:
+        """End the work, and wait until it has ended."""
+        self.stop()
+        joined(self._threads)
+        self._threads.clear()
 
     def _work(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
         self._draw_thumbnails(samples, stopped)
@@ -60,10 +71,10 @@ class Background:
                 waited[0] = time.monotonic()
                 self._report(n_done / n_all, f"computing tokens: {n_done} of {n_all} images")
 
-        if all(path in self.pictures for path in paths[:MOST_KEPT]):
+        if all(path in self.kept for path in paths[:MOST_KEPT]):
             return
         kinds = {path: (name, sample.camid) for sample in samples for name, path in sample.images.items()}
-        n_bad = computed_ahead(self.pictures, paths, report=report, stopped=stopped, kinds=kinds)
+        n_bad = computed_ahead(self.kept, paths, report=report, stopped=stopped, kinds=kinds)
         words = f"{n_bad} of {len(paths)} images cannot be read" if n_bad else ""
         self._report(1.0, "stopped" if stopped.is_set() else words)
 

@@ -146,14 +146,12 @@ def make_controls(
     return Controls(view, _display_controls(), slots, strip)
 
 
-def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
-    """The display controls, linked to the board in the browser: the kernel has no part in them."""
-    for name in _DISPLAY:
-        control = controls.of_the_display[name]
-        widgets.jsdlink((control, _trait_of(control)), (board, name))
-    return widgets.HBox(
-        list(controls.of_the_display.values()), layout={"flex_flow": "row wrap", "grid_gap": "0 6px"}
-    )
+def linked_display(controls: Controls, board: HeatmapBoard) -> tuple[widgets.Box, list[widgets.Widget]]:
+    """The display controls and their links to the board in the browser: the kernel has no part in them."""
+    linked = [(controls.of_the_display[name], name) for name in _DISPLAY]
+    links = [widgets.jsdlink((control, _trait_of(control)), (board, name)) for control, name in linked]
+    layout = {"flex_flow": "row wrap", "grid_gap": "0 6px"}
+    return widgets.HBox(list(controls.of_the_display.values()), layout=layout), links
 
 
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:

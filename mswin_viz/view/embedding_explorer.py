@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
 
 from mswin_viz.analysis.embedding_export import export
 from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
-from mswin_viz.view.embedding_figures import save_figures
+from mswin_viz.view.embedding_figures import maps_figure, save_figures
+from mswin_viz.view.lifetime import check_open, close_view, is_closed
 from mswin_viz.view.map_colours import Colouring, legend_html
 from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
@@ -27,7 +32,9 @@ from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
 from mswin_viz.view.point_panel import PointPanel
+from mswin_viz.view.row_pictures import first_pictures
 from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.worker import Report, Stop, Worker
 
 __all__ = ["EmbeddingExplorer"]
@@ -103,7 +110,20 @@ class EmbeddingExplorer(widgets.VBox):
             self._show(view)
 
     def __repr__(self) -> str:
-        return f"EmbeddingExplorer({len(self._samples)} samples, {self.view!r})"
+        shows = f"{len(self._samples)} samples, {'no maps yet' if self.view is None else repr(self.view)}"
+        return one_line(self, shows, self.model, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        def draw() -> Figure | Image.Image:
+            if self.view is None:
+                return first_pictures(self._samples)
+            return maps_figure(self.view, by=self.controls.colour.value)
+
+        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
+
+    def close(self) -> None:
+        """End the work, let go of the image that is open, and close every widget; ``table`` and ``view`` stay."""
+        close_view(self)
 
     def start(self) -> threading.Thread:
         """Compute what the settings ask for, as the button does."""
@@ -116,7 +136,10 @@ class EmbeddingExplorer(widgets.VBox):
         ------
         OptionError
             If there are no maps yet, or no such row.
+        ClosedError
+            If the explorer was closed.
         """
+        check_open(self)
         if self.maps is None:
             raise OptionError(
                 "a row is opened on maps: none have been computed yet; press the button, or call start()"
@@ -130,7 +153,10 @@ class EmbeddingExplorer(widgets.VBox):
         ------
         OptionError
             If there is nothing to save yet.
+        ClosedError
+            If the explorer was closed.
         """
+        check_open(self)
         if self.view is None:
             raise OptionError("there is nothing to save yet: press the button, or call start()")
         written = export(self.view, folder, provenance=self.model.provenance)
@@ -242,7 +268,7 @@ class EmbeddingExplorer(widgets.VBox):
         self.maps.observe(lambda _change: self._on_selected(), "selected")
         self._map_box.children = [self.maps, self._html["legend"], self._html["selection"], self.strip]
         if old is not None:
-            old.dispose()
+            old.close()
 
     def _colour(self) -> None:
         with self._lock:
@@ -295,7 +321,7 @@ class EmbeddingExplorer(widgets.VBox):
         self._save.disabled = True  # some seconds
         try:
             written = self.save(self._folder.value.strip() or "embeddings")
-            self._saved.value = f"{len(written)} files in {written[0].parent.resolve()}"
+            self._saved.value = f"{len(written)} files in {escape(shown_text(written[0].parent.resolve()))}"
         except (MswinVizError, OSError) as problem:
             self._saved.value = message_html([str(problem)])
         finally:

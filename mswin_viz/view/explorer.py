@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from threadpoolctl import ThreadpoolController
 
 from mswin_viz.analysis.inspection import inspected_window
+from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.scale_view import ScaleView
 from mswin_viz.data.layouts import samples
 from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
@@ -25,8 +27,9 @@ from mswin_viz.view.background import Background
 from mswin_viz.view.controls import FORMATS, linked_display, make_controls
 from mswin_viz.view.figures import Display, figure_bytes, scales_figure
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
-from mswin_viz.view.pictures import Pictures
+from mswin_viz.view.lifetime import check_open, close_view, is_closed
 from mswin_viz.view.state import apply_state, parsed, state_of
+from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.strip import ThumbnailStrip
 
 __all__ = ["ScaleExplorer"]
@@ -68,8 +71,8 @@ class ScaleExplorer(widgets.VBox):
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
-        self._pictures = Pictures(model)
-        self._answers = Answers(model, self._pictures)
+        self._kept = KeptTokens(model)
+        self._answers = Answers(model, self._kept)
         self._answers.weights()  # refuses scheme 2 before anything is drawn
         self._lock, self._asked, self._is_held = threading.RLock(), 0, False
         # the matrices of a step are small: NumPy's and torch's thread pools would only wait for each other
@@ -82,7 +85,7 @@ class ScaleExplorer(widgets.VBox):
             model.grid, model.dim, scales, self.strip, prompt=prompt, has_text=model.tower.has_text
         )
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
-        self._background = Background(self._pictures, self.strip)
+        self._background = Background(self._kept, self.strip)
         self._html = {name: widgets.HTML() for name in ("message", "scores", "words", "inspection")}
         super().__init__(self._children())
         self.add_class("mswin-explorer")
@@ -98,23 +101,52 @@ class ScaleExplorer(widgets.VBox):
         Parameters
         ----------
         model, samples
-            The same as then; other weights are said aloud in the widget.
+            The same as then, wherever the files lie now: a sample is found by its path relative to the folder of all
+            samples. Other weights, and a file whose content has changed, are named in the widget.
         state
             From the button "copy state", or :attr:`state`.
 
         Raises
         ------
         OptionError
-            If the state is none, or does not fit this model.
+            If the state cannot be read, or does not fit this model.
         DataError
-            If the samples do not hold its images.
+            If the samples do not hold its images, or several of them may be one of these.
         """
         found, explorer = parsed(state), cls(model, samples)
-        with explorer._held():
-            apply_state(found, explorer.controls, explorer.board, explorer._samples)
-        if found.get("weights") != model.provenance:
-            explorer._say([f"This state was made with other weights: {found.get('weights')}"])
+        try:
+            with explorer._held():
+                said = apply_state(found, explorer.controls, explorer.board, explorer._samples)
+        except MswinVizError:
+            explorer.close()
+            raise
+        if found.get("weights") != shown_text(model.provenance):
+            said.append(f"This state was made with other weights: {found.get('weights')}")
+        if said:
+            explorer._say(said)
         return explorer
+
+    def __repr__(self) -> str:
+        return one_line(self, self._shows(), self.model, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        bundle = super()._repr_mimebundle_(**options)
+        return with_picture(bundle, repr(self), lambda: None if self.look is None else self.figure())
+
+    def close(self) -> None:
+        """End the work in the background, let go of all that is kept, and close every widget.
+
+        The controls and :attr:`state` can still be read; what needs an answer raises a ``ClosedError``. Tokens and the
+        copy of the weights are shared by all views of a model, and freed with the last of them, or with the model.
+        """
+        close_view(self)
+
+    def release(self) -> None:
+        """End the work in the background, and let go of all that is kept."""
+        self._background.close()
+        with self._lock:
+            self._answers.close()
+            self.look, self._row_key = None, ()
 
     @property
     def view(self) -> ScaleView | None:
@@ -127,7 +159,20 @@ class ScaleExplorer(widgets.VBox):
         return state_of(self.controls, self.board, self._samples, self.model.provenance)
 
     def figure(self) -> Figure:
-        """The present view as a matplotlib figure, with its provenance."""
+        """The present view as a matplotlib figure, with its provenance.
+
+        Raises
+        ------
+        OptionError
+            If nothing could be shown yet.
+        ClosedError
+            If the explorer was closed.
+        """
+        check_open(self)
+        if self.look is None:
+            raise OptionError(
+                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
+            )
         board = self.board
         display = Display(
             board.opacity, board.threshold, board.cmap, board.outline, board.shared, tuple(board.hidden)
@@ -166,7 +211,7 @@ class ScaleExplorer(widgets.VBox):
         badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
         for name in ("scores", "words", "inspection"):
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
-        display = linked_display(self.controls, self.board)
+        display, self.links = linked_display(self.controls, self.board)
         middle = [
             self._html["message"],
             display,
@@ -229,6 +274,7 @@ class ScaleExplorer(widgets.VBox):
 
     def _refresh(self) -> None:
         """Show what the controls ask for; of several waiting requests only the latest is worked on."""
+        check_open(self)
         self._asked = ticket = self._asked + 1
         with self._lock:
             if ticket != self._asked or self._is_held:
@@ -245,6 +291,10 @@ class ScaleExplorer(widgets.VBox):
                 return  # moved meanwhile: the next answer is on its way, and this one would pass for it
             self.look = look
             self._show(look, asked)
+
+    def _shows(self) -> str:
+        sample = self._samples[self.strip.selected]
+        return f"{sample.name}, {self.strip.modality}, of {len(self._samples)} samples"
 
     def _wanted(self) -> Asked:
         controls, strip = self.controls, self.strip

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from PIL import Image
 
 from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.panels import Panel
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows, slot_name
@@ -28,6 +31,7 @@ __all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "folded", 
 _DPI = 300
 SCREEN_DPI = 110
 """Dots an inch of figures in widgets and notebooks."""
+_TICK = "$\\mathdefault{"  # matplotlib writes the numbers of logarithmic axes so
 _UNITS = {
     "norm": "activation length",
     "share": "share of the cosine",
@@ -41,6 +45,15 @@ class NotebookFigure(Figure):
 
     def __repr__(self) -> str:
         return super().__repr__().replace(type(self).__name__, "Figure", 1)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it with names as they are: what is no text in them stands escaped, and a ``$`` begins no formula."""
+        for text in self.findobj(Text):
+            words = text.get_text()
+            if not words.startswith(_TICK):
+                text.set_parse_math(False)
+                text.set_text(shown_text(words, keep="\n"))
+        super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         return figure_bytes(self, "png", dpi=SCREEN_DPI)

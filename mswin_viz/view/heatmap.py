@@ -20,8 +20,10 @@ from ipywidgets import Widget, widget_serialization
 from matplotlib import colormaps
 from PIL import Image, UnidentifiedImageError
 
+from mswin_viz.analysis.kept_tokens import png_file
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
+from mswin_viz.view.lifetime import check_open, close_view, is_closed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -79,9 +81,7 @@ def picture_bytes(image: Image.Image | UInt8[np.ndarray, "height width 3"] | byt
                 f"got {pixels.dtype} of shape {pixels.shape}; convert it, or pass a PIL image"
             )
         image = Image.fromarray(pixels)
-    file = io.BytesIO()
-    image.convert("RGB").save(file, format="PNG", compress_level=1)
-    return file.getvalue()
+    return png_file(image)
 
 
 def _checked_file(data: bytes) -> bytes:
@@ -230,7 +230,10 @@ class HeatmapBoard(anywidget.AnyWidget):
             If the panels do not fit the rows or the grid.
         ImageFileError
             If image bytes are not a PNG or JPEG file.
+        ClosedError
+            If the board was closed.
         """
+        check_open(self)
         n_rows = len(self.rows if rows is None else rows)
         columns = [_column(panel, n_rows, (self.grid_rows, self.grid_cols)) for panel in panels]
         state: dict[str, Any] = {"columns": columns, "order": [int(token) for token in order]}
@@ -240,6 +243,20 @@ class HeatmapBoard(anywidget.AnyWidget):
         with self.hold_sync(), self.hold_trait_notifications():
             for name, value in state.items():
                 self.set_trait(name, value)
+
+    def __repr__(self) -> str:
+        grid = f"{self.grid_rows}x{self.grid_cols}"
+        if is_closed(self):
+            return "HeatmapBoard(closed)"
+        return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
+
+    def close(self) -> None:
+        """Close it with its layout, and let go of pictures and numbers."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of pictures and numbers."""
+        self.rows, self.columns = [], []
 
     @traitlets.validate("cmap")
     def _checked_cmap(self, proposal: Any) -> str:

@@ -18,9 +18,11 @@ import jscatter
 import numpy as np
 import pandas as pd
 import traitlets
+from jscatter.widget import JupyterScatter
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.theme import ThemeProbe
@@ -120,10 +122,14 @@ class LinkedMaps(widgets.VBox):
         for scatter in self.scatters:
             _colour(scatter, colouring)
 
-    def dispose(self) -> None:
+    def close(self) -> None:
         """Close the maps and everything they are made of; they cannot be shown again."""
-        for widget in (*(scatter.widget for scatter in self.scatters), self._theme, *self._titles, self):
-            widget.close()
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of the pictures, and of jupyter-scatter's hold on its widgets."""
+        self._thumbnail.cache_clear()
+        _forget_scatters()
 
     # ---- parts ------------------------------------------------------------------------------
 
@@ -137,8 +143,7 @@ class LinkedMaps(widgets.VBox):
 
     def _link(self) -> None:
         first, second = (scatter.widget for scatter in self.scatters)
-        for trait in ("selection", "hovering"):
-            widgets.jslink((first, trait), (second, trait))
+        self.links = [widgets.jslink((first, trait), (second, trait)) for trait in ("selection", "hovering")]
         for one in (first, second):
             one.observe(self._on_selection, "selection")
             one.observe(self._on_hover, "hovering")
@@ -266,6 +271,14 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
     _colour(scatter, colouring)
     scatter.show(buttons=_TOOLBAR)
     return scatter
+
+
+def _forget_scatters() -> None:
+    """No longer tell jupyter-scatter's widgets when its script is edited: the list of them would keep each for ever."""
+    for name in ("_esm", "_css"):
+        changed = getattr(getattr(JupyterScatter, name, None), "changed", None)
+        if changed is not None:
+            changed.disconnect()
 
 
 def _colour(scatter: jscatter.Scatter, colouring: Colouring) -> None:

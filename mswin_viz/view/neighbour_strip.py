@@ -9,22 +9,22 @@ import anywidget
 import traitlets
 
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
-from mswin_viz.analysis.ranking import METRIC_WORDS
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
+from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
+from mswin_viz.view.stored_output import one_line, with_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from mswin_viz.analysis.embedding_table import EmbeddingTable
-    from mswin_viz.data.images import Crop
 
 __all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
 
-LISTS = {"plain": "before: plain CLS", "enhanced": "after: with the add-on"}
-"""Feature -> title of its list."""
 _HEIGHT = 112  # pixels of a thumbnail; shown smaller
 
 
@@ -83,6 +83,24 @@ class NeighbourStrip(anywidget.AnyWidget):
         self.observe(lambda _change: self._refresh(), ["row", "k", "rule"])
         self._refresh()
 
+    def __repr__(self) -> str:
+        asked = "no row" if self.row < 0 else f"row {self.row} ({who(self._table, self.row)})"
+        return one_line(self, f"{asked} of {self._table!r}", is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        bundle = super()._repr_mimebundle_(**options)
+        return with_picture(
+            bundle, repr(self), lambda: ranked_figure(self._table, self.results) if self.results else None
+        )
+
+    def close(self) -> None:
+        """Close it with its layout, and let go of results and pictures."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of results and pictures."""
+        self.results, self.lists, self.pictures = {}, [], {}
+
     @property
     def table(self) -> EmbeddingTable:
         """The table that is asked; change it with :meth:`replace`."""
@@ -117,13 +135,14 @@ class NeighbourStrip(anywidget.AnyWidget):
         return proposal["value"]
 
     def _refresh(self) -> None:
+        check_open(self)
         with self._lock, self.hold_sync():
             self.clicked = -1
             try:
                 self.results = {} if self.row < 0 else self._asked()
                 self.message = ""
             except MswinVizError as problem:
-                self.results, self.message = {}, str(problem)
+                self.results, self.message = {}, shown_text(problem)
             self.query = {} if self.row < 0 else self._query()
             self.lists = _lists(self._table, self.results)
             shown = {int(row) for found in self.results.values() for row in found.rows}
@@ -140,34 +159,11 @@ class NeighbourStrip(anywidget.AnyWidget):
             {"name": name, "picture": row_thumbnail({name: file}, self._size), "asks": name in asking}
             for name, file in sample_files(table, self.row).items()
         ]
-        return {"label": who(table, self.row), "name": table.path[self.row].name, "pictures": pictures}
-
-
-def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
-    """Modality -> file of everything the table has of a row's sample."""
-    files: dict[str, Path | Crop] = {}
-    for own in (table.sample == table.sample[row]).nonzero()[0]:
-        files |= table.files[own]
-    return files
-
-
-def who(table: EmbeddingTable, row: int) -> str:
-    """Identity, camera and scene of a row, as far as they are known; else its file name."""
-    known = (("id", table.pid[row]), ("camera", table.camid[row]), ("scene", table.scene[row]))
-    words = [f"{name} {number}" for name, number in known if number >= 0]
-    return ", ".join(words) or table.path[row].name
-
-
-def measures_in_words(found: Neighbours) -> str:
-    """Average precision, the first right neighbour, and how many there are; the metric where it is not the cosine."""
-    ranked = "" if found.metric == "cosine" else f", by {METRIC_WORDS[found.metric]}"
-    if not found.n_right:
-        reason = "no right one is left" if found.known.any() else "identities are not known"
-        return f"{reason} among {found.n_candidates}{ranked}"
-    return (
-        f"AP {found.average_precision:.3f}, first right at rank {found.first_right}, {found.n_right} right of "
-        f"{found.n_candidates}{ranked}"
-    )
+        return {
+            "label": who(table, self.row),
+            "name": shown_text(table.path[self.row].name),
+            "pictures": pictures,
+        }
 
 
 def _lists(table: EmbeddingTable, results: Mapping[str, Neighbours]) -> list[dict[str, Any]]:
@@ -190,7 +186,7 @@ def _items(table: EmbeddingTable, found: Neighbours, before: Sequence[int] | Non
         {
             "row": int(row),
             "label": who(table, row),
-            "name": table.path[row].name,
+            "name": shown_text(table.path[row].name),
             "similarity": float(similarity),
             "measure": "cosine" if found.metric == "cosine" else "distance",
             "mark": mark,

@@ -12,7 +12,8 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard, picture_bytes
-from mswin_viz.view.neighbour_strip import who
+from mswin_viz.view.lifetime import close_view
+from mswin_viz.view.neighbour_words import who
 from mswin_viz.view.share_bars import bar_html, message_html
 
 __all__ = ["PairPanel", "pair_html"]
@@ -58,6 +59,14 @@ class PairPanel(widgets.VBox):
         super().__init__([self._notes, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
         self.modality.observe(lambda _change: self._draw(), "value")
+
+    def close(self) -> None:
+        """Close the panel with its heatmaps."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of the pair."""
+        self.shares, self._pair = None, None
 
     def clear(self) -> None:
         """Show nothing."""

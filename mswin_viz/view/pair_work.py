@@ -8,9 +8,11 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.pair_shares import KeptTokens, pair_window_shares
+from mswin_viz.analysis.kept_tokens import KeptTokens
+from mswin_viz.analysis.pair_shares import pair_window_shares
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.pair_panel import PairPanel
 from mswin_viz.view.worker import Report, Stop, Worker
 
@@ -50,6 +52,15 @@ class PairWork(widgets.VBox):
             self._split, name="window shares of the chosen result", css="mswin-retrieval-pair"
         )
         super().__init__([self.worker, self.panel])
+
+    def close(self) -> None:
+        """End the work, let go of the tokens, and close the widgets."""
+        close_view(self)
+
+    def release(self) -> None:
+        """End the work, and let go of the tokens."""
+        self.worker.release()
+        self.kept.close()
 
     def follow(self) -> None:
         """Begin on what is chosen now; where nothing is, show nothing."""

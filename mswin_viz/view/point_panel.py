@@ -9,13 +9,14 @@ from typing import Any
 import ipywidgets as widgets
 from threadpoolctl import ThreadpoolController
 
+from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.view_request import ViewRequest
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.answers import Answers, Asked, Look
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
-from mswin_viz.view.pictures import Pictures
+from mswin_viz.view.lifetime import check_open, close_view
 from mswin_viz.view.share_bars import message_html, numbers_html
 
 __all__ = ["ROWS", "PointPanel"]
@@ -48,7 +49,7 @@ class PointPanel(widgets.VBox):
     """
 
     def __init__(self, model: Model) -> None:
-        self._answers = Answers(model, Pictures(model))
+        self._answers = Answers(model, KeptTokens(model))
         self._n_slots = 0 if model.addon is None else len(model.addon.scales)
         self._lock, self._asked_for = threading.RLock(), 0
         self._threads = ThreadpoolController()
@@ -66,7 +67,7 @@ class PointPanel(widgets.VBox):
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
             style={"description_width": "50px"},
         )  # fmt: skip
-        widgets.jsdlink((self._opacity, "value"), (self.board, "opacity"))
+        self.links = [widgets.jsdlink((self._opacity, "value"), (self.board, "opacity"))]
         self._title, self._message, self._numbers = (widgets.HTML() for _ in range(3))
         self.rows.add_class("mswin-point-rows")
         self._title.add_class("mswin-point-title")
@@ -83,6 +84,16 @@ class PointPanel(widgets.VBox):
     def __repr__(self) -> str:
         return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self.modality.value})"
 
+    def close(self) -> None:
+        """Let go of all that is kept, and close the widgets."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of all that is kept."""
+        with self._lock:
+            self._answers.close()
+            self.look = self._first = self._second = None
+
     def look_at(
         self, sample: Sample, modality: str, *, rows: str | None = None, joined: Sequence[str] = ()
     ) -> None:
@@ -97,6 +108,7 @@ class PointPanel(widgets.VBox):
         joined
             The modalities that the point stands for together, if it does; a pair is split in one of them at a time.
         """
+        check_open(self)
         with self._lock:
             self._first = None  # nothing is drawn while the controls move
             self.modality.options = list(sample.images)
@@ -117,6 +129,7 @@ class PointPanel(widgets.VBox):
 
     def _refresh(self) -> None:
         """Show what is asked for; of several waiting requests only the latest is worked on."""
+        check_open(self)
         self._asked_for = ticket = self._asked_for + 1
         with self._lock:
             if ticket != self._asked_for or self._first is None:

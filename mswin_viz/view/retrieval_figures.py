@@ -23,7 +23,7 @@ from mswin_viz.analysis.panels import Panel
 from mswin_viz.errors import OptionError
 from mswin_viz.view.figures import NotebookFigure, folded
 from mswin_viz.view.heatmap import CMAPS
-from mswin_viz.view.neighbour_strip import LISTS, measures_in_words, sample_files, who
+from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
 from mswin_viz.view.row_pictures import joined, picture_size, read_or_blank
 
 __all__ = ["MARK_COLOURS", "ranked_figure"]

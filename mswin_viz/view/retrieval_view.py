@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.neighbours import RULES, Neighbours
@@ -19,6 +20,7 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.figures import figure_bytes
+from mswin_viz.view.lifetime import check_open, close_view, is_closed
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pair_work import Pair, PairWork
 from mswin_viz.view.query_choice import jump_order, query_name, summary
@@ -26,7 +28,9 @@ from mswin_viz.view.query_menu import QueryMenu, asking
 from mswin_viz.view.rankings import ALL, ALL_EQUALISED, Rankings, rankable
 from mswin_viz.view.retrieval_controls import MOST_K, retrieval_controls
 from mswin_viz.view.retrieval_figures import ranked_figure
+from mswin_viz.view.row_pictures import first_pictures
 from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.worker import Report, Stop, Worker
 
 __all__ = ["ALL", "ALL_EQUALISED", "RetrievalView", "RetrievalViewError"]
@@ -119,7 +123,20 @@ class RetrievalView(widgets.VBox):
         self._refresh()
 
     def __repr__(self) -> str:
-        return f"RetrievalView({len(self._samples)} samples, {self.table!r})"
+        shows = (
+            f"{len(self._samples)} samples, {'not embedded yet' if self.table is None else repr(self.table)}"
+        )
+        return one_line(self, shows, self.model, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        def draw() -> Figure | Image.Image:
+            return self.figure() if self.results else first_pictures(self._samples)
+
+        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
+
+    def close(self) -> None:
+        """End the work, let go of tokens and pictures, and close every widget; the table stays."""
+        close_view(self)
 
     @property
     def results(self) -> dict[str, Neighbours]:
@@ -135,6 +152,7 @@ class RetrievalView(widgets.VBox):
 
         All queries are ranked first, in the background where there are many.
         """
+        check_open(self)
         with self._lock:
             found = self._rankings.precisions(self.modality, self.rule)
             if found is None:
@@ -167,7 +185,10 @@ class RetrievalView(widgets.VBox):
         ------
         OptionError
             If nothing is ranked yet, or there is no such scale.
+        ClosedError
+            If the view was closed.
         """
+        check_open(self)
         if not self.results:
             raise OptionError(
                 'a figure needs ranked results: there are none yet; press "embed and rank", or start()'
@@ -240,6 +261,7 @@ class RetrievalView(widgets.VBox):
 
     def _refresh(self) -> None:
         """Show what the traits ask for."""
+        check_open(self)
         with self._lock:
             self._menu.show()
             if self.table is None:

@@ -9,15 +9,17 @@ from functools import lru_cache
 from PIL import Image, ImageDraw
 
 from mswin_viz.data.images import ImageSource, open_image
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 
-__all__ = ["MISSING", "joined", "picture_size", "read_or_blank", "row_thumbnail"]
+__all__ = ["MISSING", "first_pictures", "joined", "picture_size", "read_or_blank", "row_thumbnail"]
 
 MISSING = (150, 150, 150)
 """Grey of a picture that cannot be read; a cross is drawn on it."""
 _GAP = 2
 _TRIED = 20  # files that are opened to learn which way they lie
 _QUALITY = 82
+_FIRST, _FIRST_HEIGHT = 12, 128
 
 
 def read_or_blank(source: ImageSource, size: tuple[int, int]) -> Image.Image:
@@ -52,6 +54,13 @@ def picture_size(rows: Sequence[Mapping[str, ImageSource]], *, longer: int) -> t
             continue
         return (longer, longer // 2) if image.width > image.height else (longer // 2, longer)
     return longer // 2, longer
+
+
+def first_pictures(samples: Sequence[Sample]) -> Image.Image:
+    """The first few samples side by side, each in its first modality."""
+    rows = [sample.images for sample in samples[:_FIRST]]
+    size = picture_size(rows, longer=_FIRST_HEIGHT)
+    return joined([read_or_blank(next(iter(row.values())), size) for row in rows])
 
 
 def row_thumbnail(files: Mapping[str, ImageSource], size: tuple[int, int]) -> bytes:

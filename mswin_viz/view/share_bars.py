@@ -9,6 +9,7 @@ import numpy as np
 
 from mswin_viz.analysis.fusion import Slot
 from mswin_viz.analysis.inspection import WindowInspection
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.view.answers import Look
 from mswin_viz.view.gate_bars import gate_html
 
@@ -95,7 +96,7 @@ def badge_html(items: Mapping[str, str]) -> str:
     """Which weights, input, normalisation and device are in use."""
     chip = "display:inline-block;border:1px solid var(--jp-border-color1, #bbb);border-radius:9px;padding:0 8px;margin:2px 2px 2px 0"
     chips = "".join(
-        f'<span style="{chip}"><span style="opacity:.7">{escape(name)}</span> {escape(words)}</span>'
+        f'<span style="{chip}"><span style="opacity:.7">{escape(name)}</span> {escape(shown_text(words))}</span>'
         for name, words in items.items()
     )
     return f'<div class="mswin-badge" style="{_FONT};font-size:12px">{chips}</div>'
@@ -106,7 +107,7 @@ def message_html(messages: Sequence[str]) -> str:
     if not messages:
         return ""
     style = "border-left:3px solid var(--jp-error-color1, #c33);padding:2px 8px;margin:2px 0"
-    lines = "".join(f'<div style="{style}">{escape(message)}</div>' for message in messages)
+    lines = "".join(f'<div style="{style}">{escape(shown_text(message))}</div>' for message in messages)
     return f'<div class="mswin-message" role="alert" style="{_FONT}">{lines}</div>'
 
 

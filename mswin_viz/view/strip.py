@@ -10,8 +10,10 @@ import anywidget
 import traitlets
 
 from mswin_viz.data.layouts import MODALITIES, Sample
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.lifetime import close_view
 
 __all__ = ["StripError", "ThumbnailStrip", "images_in_turn", "second_choice"]
 
@@ -55,6 +57,17 @@ class ThumbnailStrip(anywidget.AnyWidget):
         items = [_item(sample) for sample in samples]
         super().__init__(items=items, second=second_choice(samples), **traits)
 
+    def __repr__(self) -> str:
+        return f"ThumbnailStrip({len(self.items)} samples, {self.modality}, {self.selected} chosen)"
+
+    def close(self) -> None:
+        """Close it with its layout, and let go of the thumbnails."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Let go of the thumbnails."""
+        self.thumbs = []
+
     def replace(self, samples: Sequence[Sample]) -> None:
         """Other samples: the first is chosen, in a modality that it has."""
         with self.hold_sync(), self.hold_trait_notifications():
@@ -86,5 +99,6 @@ def images_in_turn(samples: Sequence[Sample], modality: str) -> list[Path]:
 
 
 def _item(sample: Sample) -> dict[str, Any]:
-    about = {"name": sample.name, "pid": sample.pid, "camid": sample.camid, "caption": sample.caption}
+    caption = None if sample.caption is None else shown_text(sample.caption)
+    about = {"name": sample.name, "pid": sample.pid, "camid": sample.camid, "caption": caption}
     return {**about, "modalities": list(sample.images)}

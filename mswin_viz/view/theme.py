@@ -6,6 +6,7 @@ import anywidget
 import traitlets
 
 from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.lifetime import close_view
 
 __all__ = ["ThemeProbe"]
 
@@ -23,3 +24,7 @@ class ThemeProbe(anywidget.AnyWidget):
     _css = (SCRIPTS / "theme.css").read_text(encoding="utf-8")
 
     is_dark = traitlets.Bool(False).tag(sync=True)
+
+    def close(self) -> None:
+        """Close it with its layout."""
+        close_view(self)

@@ -7,13 +7,19 @@ from typing import Any
 
 import anywidget
 import traitlets
+from matplotlib.figure import Figure
 
+from mswin_viz.errors import OptionError
 from mswin_viz.model.training import Progress
+from mswin_viz.view.figures import NotebookFigure
 from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.lifetime import close_view, is_closed
+from mswin_viz.view.stored_output import one_line, with_picture
 
 __all__ = ["TrainingCurve"]
 
 _EVERY = 0.25  # seconds between two messages to the browser
+_LOSS, _SCORE = "0.45", "#0072b2"
 
 
 class TrainingCurve(anywidget.AnyWidget):
@@ -52,7 +58,40 @@ class TrainingCurve(anywidget.AnyWidget):
         self._sent = 0.0
 
     def __repr__(self) -> str:
-        return f"TrainingCurve({self.status})"
+        return one_line(self, self.status, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        bundle = super()._repr_mimebundle_(**options)
+        return with_picture(bundle, repr(self), lambda: self.figure() if self.losses else None)
+
+    def close(self) -> None:
+        """Close it with its layout; the numbers stay."""
+        close_view(self)
+
+    def figure(self) -> Figure:
+        """Losses above validation scores, over the steps.
+
+        Raises
+        ------
+        OptionError
+            If there was no step yet.
+        """
+        if not self.losses:
+            raise OptionError("a figure of a training needs a step: there was none yet")
+        figure = NotebookFigure(figsize=(6, 3.6), layout="constrained", dpi=100)
+        above, below = figure.subplots(2, 1, sharex=True)
+        above.plot(range(1, len(self.losses) + 1), self.losses, color=_LOSS, lw=0.9)
+        above.set_ylabel("loss", fontsize=8)
+        below.plot(self.checked, self.scores, "o-", color=_SCORE, ms=3, lw=1.2)
+        if self.plain is not None:
+            below.axhline(self.plain, color="0.4", ls="--", lw=1, label=f"plain CLS {self.plain:.1f}")
+            below.legend(fontsize=7)
+        below.set_title(self.score_name, fontsize=8)
+        below.set_xlabel("step", fontsize=8)
+        for axis in (above, below):
+            axis.tick_params(labelsize=7)
+            axis.spines[["top", "right"]].set_visible(False)
+        return figure
 
     def __call__(self, progress: Progress) -> None:
         """Take one step's report; shown at once, or with the next few."""

@@ -10,6 +10,7 @@ from html import escape
 import ipywidgets as widgets
 
 from mswin_viz.errors import MswinVizError, StoppedError
+from mswin_viz.view.lifetime import check_open, close_view, joined
 from mswin_viz.view.share_bars import message_html
 
 __all__ = ["Report", "Stop", "Worker"]
@@ -64,7 +65,14 @@ class Worker(widgets.VBox):
         self.stop_button.on_click(lambda _: self.stop())
 
     def start(self) -> threading.Thread:
-        """Begin; while work is in hand, only that goes on."""
+        """Begin; while work is in hand, only that goes on.
+
+        Raises
+        ------
+        ClosedError
+            If it was closed.
+        """
+        check_open(self)
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._stopped.clear()
@@ -75,6 +83,15 @@ class Worker(widgets.VBox):
     def stop(self) -> None:
         """End the work at its next look."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """End the work, and close the widgets."""
+        close_view(self)
+
+    def release(self) -> None:
+        """End the work, and wait until it has ended."""
+        self.stop()
+        joined([self._thread])
 
     def _report(self, done: float, words: str) -> None:
         if done >= 1 or time.monotonic() - self._last > _EVERY:

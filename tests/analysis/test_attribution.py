@@ -391,6 +391,54 @@ def test_pairs_that_make_no_sense_are_refused_with_the_reason(model, images, tok
         mv.attribute(model, tokens, ALONG, level="windows", scale=13)
 
 
+@pytest.mark.parametrize("occluder", [17, 48, 100_000, np.int64(17)])
+def test_an_occluder_larger_than_the_shorter_side_is_refused(model, images, occluder) -> None:
+    with pytest.raises(
+        OptionError, match=rf"fits into the input of 48x16 .*a side of {occluder}; use at most 16"
+    ):
+        mv.attribute(model, images, ALONG, method="occlusion", occluder=occluder)
+
+
+@pytest.mark.parametrize("occluder", [0, -3, 3.5, (0, 5), True, "8", np.nan])
+def test_an_occluder_that_is_no_whole_number_is_refused(model, images, occluder) -> None:
+    with pytest.raises(OptionError, match="occluder is a whole number of at least 1: got"):
+        mv.attribute(model, images, ALONG, method="occlusion", occluder=occluder)
+
+
+def test_an_occluder_as_large_as_the_shorter_side_and_one_from_numpy_are_taken(model, images) -> None:
+    largest = mv.attribute(model, images[:1], ALONG, method="occlusion", occluder=16)
+    assert np.isfinite(largest.values).all()
+    assert largest.parameters["occluder"] == 16
+    of_numpy, plain = (
+        mv.attribute(model, images[:1], ALONG, method="occlusion", occluder=side)
+        for side in (np.int64(10), 10)
+    )
+    np.testing.assert_array_equal(of_numpy.values, plain.values)
+
+
+@pytest.mark.parametrize("noise", [0.0, -1, np.nan, np.inf, "0.1", None, (1, 2)])
+def test_noise_that_is_no_positive_number_is_refused(model, images, noise) -> None:
+    with pytest.raises(OptionError, match="noise is a positive fraction"):
+        mv.attribute(model, images, ALONG, method="smoothgrad", noise=noise)
+
+
+@pytest.mark.parametrize(
+    "kind", [iter, np.stack, lambda a: torch.from_numpy(np.stack(a)).permute(0, 3, 1, 2)]
+)
+def test_images_of_every_kind_get_the_maps_of_a_list(model, images, kind) -> None:
+    expected = mv.attribute(model, images, ALONG, n_steps=2).values
+    np.testing.assert_array_equal(mv.attribute(model, kind(images), ALONG, n_steps=2).values, expected)
+
+
+def test_methods_are_ranked_over_a_generator_as_over_its_list(model, images) -> None:
+    options = {"methods": ["gradient_x_input", "occlusion"], "randomise": True}
+    tables = [
+        mv.rank_methods(model, given, ALONG, **options).faithfulness.ranked()
+        for given in (images, iter(images))
+    ]
+    assert tables[0] == tables[1]
+
+
 def test_a_target_that_cannot_be_is_refused(model, images) -> None:
     with pytest.raises(ShapeError, match=r"\[D\] or \[B, D\]"):
         mv.attribute(model, images, mv.Target.direction(np.ones(DIM + 1)))

@@ -19,7 +19,7 @@ from .tiny import pictures, tiny_model
 
 @pytest.fixture
 def samples(tmp_path: Path) -> list[Sample]:
-    """Five samples: the second has no TI, the third's NI is cut short, the fourth's RGB lies down."""
+    """Five samples: the second has no TI, the third's NI is cut short, the fourth's RGB is no image."""
     found = []
     for at, picture in enumerate(pictures(15)[::3]):
         files = {}
@@ -30,8 +30,7 @@ def samples(tmp_path: Path) -> list[Sample]:
         found.append(Sample(at // 2, at % 2, files, scene=at if at else None, split="test"))
     del found[1].images["TI"]
     found[2].images["NI"].write_bytes(found[2].images["NI"].read_bytes()[:200])
-    lying = Image.open(found[3].images["RGB"]).transpose(Image.Transpose.ROTATE_90)
-    lying.save(found[3].images["RGB"])
+    found[3].images["RGB"].write_bytes(b"no picture")
     return found
 
 
@@ -71,8 +70,55 @@ def test_images_that_cannot_be_embedded_are_listed_with_their_reasons(
     said = {failure.path: failure.reason for failure in table.failed}
     assert said.keys() == {samples[2].images["NI"], samples[3].images["RGB"]}
     assert "cannot be read" in said[samples[2].images["NI"]]
-    assert "orientation" in said[samples[3].images["RGB"]]
+    assert "no image format" in said[samples[3].images["RGB"]]
     assert "2 images failed" in repr(table)
+
+
+def turned(samples: list[Sample], n_turned: int) -> list[Sample]:
+    """The first so many RGB pictures laid down."""
+    for sample in samples[:n_turned]:
+        with Image.open(sample.images["RGB"]) as image:
+            lying = image.transpose(Image.Transpose.ROTATE_90)
+        lying.save(sample.images["RGB"])
+    return samples
+
+
+def test_pictures_across_the_input_are_resized_to_it_and_counted_in_one_warning(
+    samples: list[Sample],
+) -> None:
+    whole = [sample for at, sample in enumerate(samples) if at in (0, 1, 4)]
+    with pytest.warns(UserWarning, match="strongly distorted") as said:
+        table = embed(tiny_model(), turned(whole, 1), modalities=("RGB", "NI"), batch_size=2, progress=False)
+    assert (len(table), table.failed) == (6, ())
+    (one,) = said
+    assert "1 of 6 images are strongly distorted" in str(one.message)
+    assert "RGB_0.png, 16 high and 48 wide" in str(one.message)
+    assert "transposed" not in str(one.message)
+    assert Path(one.filename) == Path(__file__)
+
+
+def test_a_set_that_mostly_lies_across_the_input_names_the_transposed_size(samples: list[Sample]) -> None:
+    whole = [sample for at, sample in enumerate(samples) if at in (0, 1, 4)]
+    with pytest.warns(UserWarning, match=r"2 of 3 images lie across .*image_size=\(16, 48\)"):
+        embed(tiny_model(), turned(whole, 2), modalities=("RGB",), progress=False)
+
+
+def as_counts(sample: Sample, low: float, width: float) -> None:
+    """Store the TI picture as a radiometric camera does: 16-bit counts in a band."""
+    with Image.open(sample.images["TI"]) as image:
+        grey = np.asarray(image.convert("L"), np.float64)
+    Image.fromarray(np.round(low + grey * (width / 255)).astype(np.uint16)).save(sample.images["TI"])
+
+
+def test_deep_images_with_few_greys_are_counted_in_one_warning(samples: list[Sample]) -> None:
+    whole = [samples[at] for at in (0, 2, 3, 4)]
+    for sample, width in zip(whole, (10, 1500, 12, 1500), strict=True):
+        as_counts(sample, 29_315, width)
+    with pytest.warns(UserWarning, match="grey levels") as said:
+        embed(tiny_model(), whole, modalities=("TI",), batch_size=1, progress=False)
+    (one,) = said
+    assert "2 of 4 keep fewer than 32 grey levels" in str(one.message)
+    assert "29315..29325" in str(one.message)
 
 
 def test_a_feature_that_is_not_finite_takes_no_other_with_it(samples: list[Sample]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -136,3 +139,79 @@ def test_tokens_of_another_width_are_an_error(tokens, addon):
 def test_an_unknown_slot_kernel_is_an_error():
     with pytest.raises(OptionError, match="'on'"):
         Slot(4, "on")
+
+
+def rewritten_in_place(addon: torch.nn.Module) -> None:
+    with torch.no_grad():
+        addon.multi_scale_window.fusion[0].weight.mul_(1.5)
+
+
+def rewritten_behind_the_count(addon: torch.nn.Module) -> None:
+    addon.multi_scale_window.fusion[0].weight.data[0, 0] += 0.25
+
+
+def replaced(addon: torch.nn.Module) -> None:
+    last = addon.multi_scale_window.fusion[-1]
+    last.bias = torch.nn.Parameter(last.bias.detach() + 1)
+
+
+def loaded(addon: torch.nn.Module) -> None:
+    addon.load_state_dict({name: value * 2 for name, value in addon.state_dict().items()})
+
+
+@pytest.mark.parametrize("change", [rewritten_in_place, rewritten_behind_the_count, replaced, loaded])
+def test_weights_are_copied_once_and_again_after_a_change(tokens, addon, change):
+    addon = copy.deepcopy(addon)
+    before = fusion_weights(addon)
+    assert fusion_weights(addon) is before
+    change(addon)
+    after = fusion_weights(addon)
+    assert after is not before
+    assert fusion_weights(addon) is after
+    np.testing.assert_allclose(enhanced_cls(tokens, after), enhanced_by_torch(tokens, addon), rtol=1e-12)
+
+
+def test_a_changed_buffer_is_a_change(addon):
+    addon = copy.deepcopy(addon)
+    addon.register_buffer("gain", torch.ones(3), persistent=False)
+    before = fusion_weights(addon)
+    assert fusion_weights(addon) is before
+    addon.gain.mul_(2)
+    assert fusion_weights(addon) is not before
+
+
+def test_weights_of_inference_mode_are_copied_too(tokens, addon):
+    with torch.inference_mode():
+        frozen = copy.deepcopy(addon).requires_grad_(False)
+        for parameter in frozen.parameters():
+            parameter.data = parameter.data.clone()
+        before = fusion_weights(frozen)
+        assert fusion_weights(frozen) is before
+        frozen.multi_scale_window.fusion[0].weight.data[0, 0] += 1
+        assert fusion_weights(frozen) is not before
+
+
+def test_two_copies_of_an_addon_have_weights_of_their_own(addon):
+    assert fusion_weights(copy.deepcopy(addon)) is not fusion_weights(copy.deepcopy(addon))
+
+
+def test_the_copied_weights_cannot_be_written(addon):
+    weights = fusion_weights(addon)
+    with pytest.raises(ValueError, match="read-only"):
+        weights.kernels[0][0, 0, 0] = 1
+
+
+def test_every_thread_gets_the_one_copy(addon):
+    addon = copy.deepcopy(addon)
+    with ThreadPoolExecutor(8) as pool:
+        copies = list(pool.map(lambda _: fusion_weights(addon), range(32)))
+    assert len({id(some) for some in copies}) == 1
+
+
+def test_the_copy_goes_with_the_addon(addon):
+    addon = copy.deepcopy(addon)
+    weights = weakref.ref(fusion_weights(addon))
+    assert weights() is not None
+    del addon
+    gc.collect()
+    assert weights() is None

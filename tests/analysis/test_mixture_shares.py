@@ -11,7 +11,7 @@ from mswin_viz.analysis.ablation import ablate_window, ablations
 from mswin_viz.analysis.decomposition import decompose_fusion, decompose_pair
 from mswin_viz.analysis.fusion import Slot, enhanced_cls, fusion_weights
 from mswin_viz.errors import OptionError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
 
 from .conftest import DIM, GRID, SCALES
 
@@ -52,6 +52,20 @@ def test_shares_add_up_to_the_score_of_the_module(tokens, direction, scales, siz
     assert np.abs(parts.bias).max() > 0.01
     for scale in scales:
         np.testing.assert_allclose(parts.tokens[scale].sum(axis=1), parts.windows[scale].sum(axis=1))
+
+
+@pytest.mark.parametrize("top_k", [TopK(1), TopK(2), TopK(2, "hard")])
+def test_shares_and_ablations_of_a_routed_mixture_are_those_of_the_module(tokens, direction, mixture, top_k):
+    mixture.top_k = top_k
+    parts = mv.decompose(tokens, mixture, direction)
+    total = parts.cls + parts.bias + sum(shares.sum(axis=1) for shares in parts.windows.values())
+    with torch.no_grad():
+        score = ((tokens.cls + mixture(tokens.patches)).double().numpy() * direction).sum(axis=1)
+    np.testing.assert_allclose(total, score, rtol=1e-5, atol=1e-5)
+    silent = mv.gate_weights(tokens, mixture).values == 0
+    for i, scale in enumerate(SCALES):
+        assert (parts.windows[scale][silent[:, i]] == 0).all()
+    assert silent.any()
 
 
 def frozen_score(addon, state, patches: torch.Tensor) -> torch.Tensor:

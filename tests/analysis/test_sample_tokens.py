@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,32 @@ def test_samples_without_identities_are_refused(model, people) -> None:
         sample.images["RGB"].write_bytes(b"nothing")
     with pytest.raises(DataError, match="all 4 failed"):
         sample_tokens(model, mv.samples(people), progress=False)
+
+
+def test_kept_tokens_are_computed_anew_for_another_thermal_range(people, tmp_path) -> None:
+    samples, folder = mv.samples(people), tmp_path / "kept"
+    for sample in samples:
+        with Image.open(sample.images["TI"]) as image:
+            grey = np.asarray(image.convert("L"), np.float64)
+        sample.images["TI"].unlink()
+        sample.images["TI"] = sample.images["TI"].with_suffix(".png")
+        Image.fromarray(np.round(29_315 + grey * (1500 / 255)).astype(np.uint16)).save(sample.images["TI"])
+    ranges = (None, (29_315, 30_815), (29_315, 30_900), None)
+    models = [mv.load_model(device="cpu", addon=None, thermal_range=given) for given in ranges]
+    found = [
+        sample_tokens(one, samples, folder=folder, progress=False).world.tokens["TI"].cls.clone()
+        for one in models
+    ]
+    assert not any(torch.allclose(a, b, atol=1e-3) for a, b in itertools.pairwise(found))
+    torch.testing.assert_close(found[0], found[3])
+
+
+def test_distorted_pictures_are_counted_also_where_tokens_were_kept(model, people, tmp_path) -> None:
+    samples = mv.samples(people)
+    with Image.open(samples[1].images["NI"]) as image:
+        lying = image.transpose(Image.Transpose.ROTATE_90)
+    lying.save(samples[1].images["NI"])
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"1 of 12 images are strongly distorted") as said:
+            sample_tokens(model, samples, folder=tmp_path / "kept", progress=False)
+        assert len(said) == 1

@@ -468,7 +468,7 @@ def test_a_search_narrows_the_thumbnails_by_identity_camera_and_modality(explore
 
 
 def test_tokens_of_all_samples_were_computed_in_the_background(explorer: Lab) -> None:
-    assert explorer.ask("all(p in explorer._pictures for s in samples for p in s.images.values())") == "True"
+    assert explorer.ask("all(p in explorer._kept for s in samples for p in s.images.values())") == "True"
     assert explorer.page.locator(".mswin-thumb img").count() == explorer.page.locator(".mswin-thumb").count()
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data import layouts, msvr310, rgbnt100
+from mswin_viz.data import msvr310, rgbnt100
+from mswin_viz.data import rgbnt201 as rgbnt201_set
 from mswin_viz.data.images import open_image
 from mswin_viz.errors import DataError, OptionError
 
@@ -121,7 +122,8 @@ def test_rgbnt100_is_recognised_from_any_level(rgbnt100_root: Path, inside: str)
 
 def test_ordinary_pictures_in_folders_of_those_names_are_not_cut(tmp_path: Path) -> None:
     write(tmp_path / "bounding_box_train" / "0002_c1s1_000451_03.jpg", (64, 128))
-    assert mv.scan(tmp_path).layout == "folder"
+    report = mv.scan(tmp_path)
+    assert (report.layout, set(report.samples[0].images)) == ("market1501", {"RGB"})
 
 
 def test_msvr310_has_scenes_cameras_and_three_splits(msvr310_root: Path) -> None:
@@ -168,7 +170,7 @@ def test_two_data_sets_in_one_folder_are_not_mixed(rgbnt201: Path, msvr310_root:
 
 @pytest.mark.parametrize(
     ("kind", "splits"),
-    [(layouts.rgbnt201, {"train", "test"}), (rgbnt100, {"train", "query", "gallery"}), (msvr310, {"train", "query", "gallery"})],
+    [(rgbnt201_set, {"train", "test"}), (rgbnt100, {"train", "query", "gallery"}), (msvr310, {"train", "query", "gallery"})],
 )  # fmt: skip
 def test_every_split_of_a_published_set_has_a_published_count(kind, splits) -> None:
     assert set(kind.PUBLISHED) == splits

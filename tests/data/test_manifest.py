@@ -1,4 +1,4 @@
-"""A CSV table of one's own."""
+"""A CSV table of samples, as people write and save it."""
 
 from __future__ import annotations
 
@@ -70,3 +70,188 @@ def test_a_table_without_modalities_or_in_no_known_encoding_is_refused(folder: P
     (folder / "manifest.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"manifest\.csv"):
         mv.samples(folder)
+
+
+def saved(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "manifest.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "RGB,pid,camid",
+        " RGB , pid ,camid ",
+        "rgb,PID,CamID",
+        "vis,person_id,camera",
+        "visible,identity,cam",
+        "RGB_path,Person ID,cam_id",
+        "colour,vehicle_id,CAMERA_ID",
+        "rgb file,id,camera number",
+    ],
+)
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_headings_are_understood_however_they_are_spelled(folder: Path, heading: str, mark: str) -> None:
+    saved(folder, f"{heading}\na.png,12,3\n".replace(",", mark))
+    (sample,) = mv.samples(folder)
+    assert (sample.pid, sample.camid, list(sample.images)) == (12, 3, ["RGB"])
+
+
+@pytest.mark.parametrize(
+    ("heading", "modality"),
+    [
+        ("ni", "NI"),
+        ("NIR", "NI"),
+        ("near_infrared", "NI"),
+        ("thermal", "TI"),
+        ("TIR path", "TI"),
+        ("th", "TI"),
+    ],
+)
+def test_columns_of_infrared_are_understood_too(folder: Path, heading: str, modality: str) -> None:
+    saved(folder, f"{heading}\na.png\n")
+    assert list(mv.samples(folder)[0].images) == [modality]
+
+
+def test_infrared_alone_is_no_modality_of_a_column(folder: Path) -> None:
+    saved(folder, "IR,pid\na.png,1\n")
+    with pytest.raises(DataError, match=r"at least one of RGB, NI, TI.*has 'pid', 'IR'; rename or add one"):
+        mv.samples(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "pid"),
+    [("1", 1), ("1.0", 1), ("12.000", 12), (" 7 ", 7), ("000012", 12), ("-1", -1), ("-1.0", -1), ("", -1), ("nan", -1),
+     ("NaN", -1), ("None", -1), ("<NA>", -1)],
+)  # fmt: skip
+def test_numbers_are_read_as_tables_hold_them(folder: Path, text: str, pid: int) -> None:
+    saved(folder, f"RGB,pid,camid\na.png,{text},{text}\n")
+    (sample,) = mv.samples(folder)
+    assert (sample.pid, sample.camid) == (pid, pid)
+
+
+@pytest.mark.parametrize("text", ["1.5", "one", "1e3", "P01", "inf", "0x10", "1 2"])
+def test_what_is_no_whole_number_leaves_out_its_row(folder: Path, text: str) -> None:
+    saved(folder, f"RGB,pid\na.png,{text}\nb.png,2\n")
+    report = mv.scan(folder)
+    assert [sample.pid for sample in report.samples] == [2]
+    assert report.problems[0].detail == f"line 2: pid is a whole number, got {text!r}; left out"
+
+
+def test_when_no_row_is_left_the_first_reason_is_quoted(folder: Path) -> None:
+    saved(folder, "RGB,pid\na.png,one\ngone.png,2\n")
+    with pytest.raises(
+        DataError, match=r"2 cannot be used: row does not parse.*line 2: pid is a whole number, got 'one'"
+    ):
+        mv.samples(folder)
+
+
+def test_columns_that_were_not_used_are_listed(folder: Path) -> None:
+    table(folder, "a.png,,1,1,,,,rain")
+    assert "columns of manifest.csv that were not used: 'weather'" in " ".join(str(mv.scan(folder)).split())
+    assert mv.scan(folder).sound
+
+
+@pytest.mark.parametrize("heading", ["personality", "label", "who_id", "name"])
+def test_a_column_that_may_be_the_identity_and_is_not_used_is_a_problem(folder: Path, heading: str) -> None:
+    saved(folder, f"RGB,{heading}\na.png,1\n")
+    with pytest.warns(UserWarning, match=f"no column pid.*not used: '{heading}'; rename one to pid"):
+        assert mv.samples(folder)[0].pid == -1
+
+
+@pytest.mark.parametrize(
+    "heading", ["RGB, pid,PID", "RGB,rgb,pid", "person_id,vehicle_id,RGB", "vis,visible,pid"]
+)
+def test_two_columns_for_one_thing_are_refused(folder: Path, heading: str) -> None:
+    saved(folder, f"{heading}\na.png,1,1\n")
+    with pytest.raises(DataError, match=r"both mean (pid|RGB); rename or remove one"):
+        mv.samples(folder)
+
+
+def test_a_columns_own_name_goes_before_another_word_for_it(folder: Path) -> None:
+    saved(folder, "id,pid,RGB\n1,12,a.png\n")
+    report = mv.scan(folder)
+    assert (report.samples[0].pid, report.notes) == (
+        12,
+        ("columns of manifest.csv that were not used: 'id'",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "caption"),
+    [
+        (name, text)
+        for name in ("utf-8", "utf-8-sig", "utf-16", "utf-32")
+        for text in ("a café", "一个穿红色上衣的人")
+    ]
+    + [("cp1252", "a café in Zürich"), ("gb18030", "一个穿红色上衣的人"), ("gbk", "男人穿白色上衣")],
+)
+def test_captions_are_read_in_the_encodings_that_programs_write(
+    folder: Path, encoding: str, caption: str
+) -> None:
+    saved(folder, f"RGB,pid,caption\na.png,1,{caption}\nb.png,2,plain\n", encoding)
+    assert mv.samples(folder)[0].caption == caption
+
+
+def test_an_encoding_that_is_not_certain_is_refused_with_the_way_out(folder: Path) -> None:
+    saved(folder, "RGB,pid,caption\na.png,1,Müüü\n", "cp1252")
+    with pytest.raises(
+        DataError, match=r"manifest\.csv is in no encoding that is certain; save it as CSV in UTF-8"
+    ):
+        mv.samples(folder)
+
+
+def test_a_table_of_another_encoding_says_how_it_was_read(folder: Path) -> None:
+    saved(folder, "RGB,caption\na.png,ein Mann mit Hütchen\n", "cp1252")
+    assert mv.scan(folder).notes == ("manifest.csv was read as cp1252",)
+
+
+def test_line_numbers_count_the_lines_of_the_file(folder: Path) -> None:
+    saved(folder, 'sep=,\n\nRGB,pid,caption\na.png,1,"two\nlines"\n\nb.png,x,\n')
+    report = mv.scan(folder)
+    assert report.samples[0].caption == "two\nlines"
+    assert report.problems[0].detail.startswith("line 7: ")
+
+
+def test_a_text_that_is_cut_at_its_commas_is_reported(folder: Path) -> None:
+    saved(folder, "RGB,pid,caption\na.png,1,a man, walking\n")
+    with pytest.warns(UserWarning, match="line 2: 1 values more than headings.*double quotes"):
+        assert mv.samples(folder)[0].caption == "a man"
+
+
+@pytest.mark.parametrize(
+    ("text", "split"), [("Train", "train"), (" QUERY ", "query"), ("probe", "query"), ("", None)]
+)
+def test_splits_are_understood_in_any_case(folder: Path, text: str, split: str | None) -> None:
+    saved(folder, f"RGB,subset\na.png,{text}\n")
+    assert mv.samples(folder)[0].split == split
+
+
+def test_paths_of_windows_lead_to_their_files(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    Image.new("RGB", (4, 8)).save(folder / "deep" / "c.png")
+    saved(folder, "RGB\ndeep\\c.png\n")
+    assert mv.samples(folder)[0].images["RGB"] == folder / "deep" / "c.png"
+
+
+def test_pictures_that_the_table_does_not_name_are_counted(folder: Path) -> None:
+    saved(folder, "RGB\n./a.png\n")
+    assert mv.scan(folder).left_out == {"picture that the table does not name": 2}
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.tsv", "mine.CSV"])
+def test_a_table_of_any_name_may_be_pointed_to(folder: Path, name: str) -> None:
+    (folder / name).write_text(
+        "RGB,pid\na.png,4\n".replace(",", "\t" if "tsv" in name else ","), encoding="utf-8"
+    )
+    assert mv.samples(folder / name)[0].pid == 4
+
+
+@pytest.mark.parametrize("layout", ["manifest", "auto"])
+def test_a_folder_without_a_table_has_no_manifest(folder: Path, layout: str) -> None:
+    if layout == "auto":
+        assert mv.scan(folder).layout == "folder"
+    else:
+        with pytest.raises(DataError, match=r"has a table manifest\.csv, or is one: found none"):
+            mv.samples(folder, layout)

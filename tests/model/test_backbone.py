@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
 import threading
 import warnings
 
@@ -183,10 +184,112 @@ def test_a_square_input_is_prepared_by_the_rules_of_open_clip(openai_file, peopl
     torch.testing.assert_close(model.preprocess(people), expected, rtol=0, atol=1e-6)
 
 
-def test_a_transposed_image_is_refused_by_a_rectangular_model_and_taken_by_a_square_one(openai_file, lying):
-    with pytest.raises(ImageError, match="32 high and 96 wide"):
-        load_model(openai_file, image_size=UPRIGHT, device="cpu").encode([lying])
+def test_pictures_of_every_shape_are_resized_to_the_input(openai_file, lying):
+    model = load_model(openai_file, image_size=UPRIGHT, device="cpu")
+    expected = np.asarray(lying.resize((32, 96), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(np.asarray(model.displayed(lying)), expected)
+    assert model.encode([lying]).grid == (6, 2)
     assert load_model(openai_file, device="cpu").encode([lying]).grid == (4, 4)
+
+
+@pytest.mark.parametrize("call", ["encode", "preprocess"])
+def test_strongly_distorted_pictures_of_a_list_are_counted_once(model, people, lying, call):
+    with pytest.warns(UserWarning, match="strongly distorted") as said:
+        getattr(model, call)([*people, lying, *people])
+    (one,) = said
+    assert "1 of 7 images are strongly distorted" in str(one.message)
+    assert "image_size" not in str(one.message)
+    assert one.filename == __file__
+
+
+def test_the_count_is_over_all_batches(model, people, lying):
+    with pytest.warns(UserWarning, match=r"2 of 4 images are strongly distorted") as said:
+        model.encode([lying, people[0], lying, people[1]], batch_size=1, progress=False)
+    assert len(said) == 1
+
+
+def test_a_list_that_mostly_lies_across_names_the_size_to_load(model, people, lying):
+    with pytest.warns(UserWarning, match=r"probably transposed: load the model with image_size=\(32, 96\)"):
+        model.encode([lying, lying, people[0]])
+
+
+def test_a_model_that_crops_the_centre_distorts_nothing(openai_file, lying):
+    assert load_model(openai_file, device="cpu").encode([lying] * 3).grid == (4, 4)  # no warning
+
+
+@pytest.mark.parametrize(
+    "handed_over",
+    [
+        lambda arrays: (array for array in arrays),
+        lambda arrays: map(Image.fromarray, arrays),
+        lambda arrays: [torch.from_numpy(array).permute(2, 0, 1) for array in arrays],
+        lambda arrays: [torch.from_numpy(array).permute(2, 0, 1) / 255 for array in arrays],
+        lambda arrays: dict(enumerate(arrays)).values(),
+        lambda arrays: [png_bytes(array) for array in arrays],
+        lambda arrays: [io.BytesIO(png_bytes(array)) for array in arrays],
+    ],
+    ids=["generator", "map", "tensors", "float-tensors", "values", "bytes", "BytesIO"],
+)
+def test_images_may_be_handed_over_in_any_kind_that_is_unambiguous(model, people, handed_over):
+    given = handed_over(people)
+    assert torch.equal(
+        model.encode(given, batch_size=2, progress=False).cls,
+        model.encode(people, batch_size=2, progress=False).cls,
+    )
+
+
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_a_batch_is_its_images(model, is_tensor):
+    batch = np.random.default_rng(4).integers(0, 256, (3, 96, 32, 3), dtype=np.uint8)
+    given = torch.from_numpy(batch).permute(0, 3, 1, 2) if is_tensor else batch
+    assert torch.equal(model.encode(given).cls, model.encode(list(batch)).cls)
+
+
+def png_bytes(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+# ---- more than 8 bits -----------------------------------------------------------------------
+
+
+def test_a_thermal_range_maps_counts_and_is_in_the_provenance(openai_file):
+    counts = np.linspace(29_000, 31_000, 96 * 32).reshape(96, 32).astype(np.uint16)
+    with_range = load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=(29_315, 30_815))
+    expected = np.round(np.clip((counts - 29_315.0) / 1500, 0, 1) * 255)
+    np.testing.assert_array_equal(np.asarray(with_range.displayed(counts))[..., 1], expected)
+    assert with_range.provenance_items["deep images"] == "more than 8 bits: 29315..30815 -> 0..255"
+    without = load_model(openai_file, image_size=UPRIGHT, device="cpu")
+    assert (
+        without.provenance_items["deep images"]
+        == "more than 8 bits: percentiles 1..99 of each image -> 0..255"
+    )
+    assert not torch.equal(with_range.encode(counts).cls, without.encode(counts).cls)
+
+
+def test_a_thermal_range_leaves_pictures_of_8_bits_as_they_are(openai_file, people):
+    plain, ranged = (
+        load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=given)
+        for given in (None, (10, 90))
+    )
+    assert torch.equal(plain.preprocess(people), ranged.preprocess(people))
+
+
+def test_a_thermal_range_that_is_none_is_refused_before_weights_are_looked_for():
+    with pytest.raises(OptionError, match=r"thermal_range is two finite numbers.*got \(2, 1\)"):
+        load_model("missing.pt", thermal_range=(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("band", "said"), [((0, 65535), "closer to what the files hold"), ((0, 100), "outside the range")]
+)
+def test_a_range_that_leaves_few_greys_is_said_once(openai_file, band, said):
+    model = load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=band)
+    counts = np.linspace(7000, 8500, 96 * 32).reshape(96, 32).astype(np.uint16)
+    with pytest.warns(UserWarning, match=rf"3 of 3 keep fewer than 32 grey levels.*{said}") as caught:
+        model.encode([counts] * 3, batch_size=2, progress=False)
+    assert len(caught) == 1
 
 
 # ---- input size and positions ---------------------------------------------------------------
@@ -233,12 +336,12 @@ def test_an_openai_archive_loads_without_assumptions(openai_file):
     assert items["activation"] == "QuickGELU"
     assert "ViT-tiny.pt" in items["weights"]
     assert "0.481 0.458 0.408" in items["normalisation"]
-    assert items["device"] == "cpu"
+    assert items["device"] == "cpu, float32"
 
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_plain_state_dict_loads_with_the_assumptions_said_aloud(saved, clip, people, half, prefix):
+def test_a_plain_state_dict_loads_with_the_assumptions_in_a_warning(saved, clip, people, half, prefix):
     state = {prefix + k: v.half() if half else v for k, v in clip.state_dict().items()}
     with pytest.warns(UserWarning, match="QuickGELU and OpenAI's normalisation are assumed"):
         model = load_model(saved(state), device="cpu")
@@ -280,7 +383,7 @@ def test_an_architecture_that_does_not_fit_names_the_tensors(openai_file):
         load_model(openai_file, arch="ViT-S-16-alt", device="cpu")
 
 
-def test_a_gelu_architecture_on_openais_archive_is_obeyed_and_said_aloud(openai_file, monkeypatch):
+def test_a_gelu_architecture_on_openais_archive_is_obeyed_with_a_warning(openai_file, monkeypatch):
     monkeypatch.setattr(
         open_clip, "get_model_config", lambda _name: copy.deepcopy(CONFIG) | {"quick_gelu": False}
     )
@@ -297,7 +400,7 @@ def test_an_architecture_beside_anything_but_a_file_is_refused():
 @pytest.mark.filterwarnings(ASSUMED)
 @pytest.mark.parametrize(
     "key",
-    ["visual.proj", "visual.conv1.weight", "visual.ln_post.bias", "positional_embedding", "text_projection"],
+    ["visual.proj", "visual.conv1.weight", "visual.ln_post.bias", "visual.positional_embedding"],
 )
 def test_a_missing_tensor_is_named_never_left_random(saved, clip, key):
     state = {k: v for k, v in clip.state_dict().items() if k != key}
@@ -358,7 +461,7 @@ def test_a_host_checkpoint_has_no_text_tower_and_says_so(saved, host_state):
     assert model.clip.token_embedding.weight.isnan().all()
 
 
-def test_a_camera_embedding_that_is_not_applied_is_said_aloud(saved, host_state):
+def test_a_camera_embedding_that_is_not_applied_gives_a_warning(saved, host_state):
     with pytest.warns(UserWarning, match=r"camera embedding is NOT applied.*config="):
         model = load_model(saved(host_state | {"BACKBONE.cv_embed": torch.zeros(4, 64)}), device="cpu")
     assert "camera embedding" in model.provenance
@@ -401,6 +504,18 @@ def test_unknown_names_are_refused_with_those_on_offer(name, said):
 @pytest.mark.parametrize("name", ["nowhere/ViT-B-16.pt", "./nowhere/weights", "ViT-B-16.pt", "ViT-B-16", ""])
 def test_a_file_that_is_not_there_is_said_to_be_missing(name):
     with pytest.raises(WeightsNotFoundError, match="existing file"):
+        load_model(name, device="cpu")
+
+
+@pytest.mark.parametrize("name", [None, 5, b"ViT-B-16.pt", ["ViT-B-16"]])
+def test_what_is_neither_name_nor_path_is_refused(name):
+    with pytest.raises(OptionError, match='a model is a name, such as "embedded", or a path: got'):
+        load_model(name, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "~nobody/weights.pt", "~nobody/weights"])
+def test_names_that_can_be_no_file_are_missing_files(name):
+    with pytest.raises(WeightsNotFoundError, match="existing file or folder"):
         load_model(name, device="cpu")
 
 
@@ -509,6 +624,31 @@ def test_text_features_are_those_of_open_clip(model, clip):
 def test_empty_prompts_are_refused(model, prompts):
     with pytest.raises(PromptError, match=r"must say something|at least one prompt"):
         model.encode_text(prompts)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [5, None, 2.5, True, b"a bus", {"a bus": 1}, ["a bus", None], [["a bus"]], [5], [b"a bus"], torch.tensor(3.0),
+     np.zeros((2, 3)), np.array(3), object()],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_is_no_text_is_refused_with_an_example(model, prompts):
+    with pytest.raises(PromptError, match=r"got .*write for example 'a person wearing a red top'"):
+        model.encode_text(prompts)
+
+
+@pytest.mark.parametrize(
+    "prompts", [("a bus", "a car"), np.array(["a bus", "a car"]), iter(["a bus", "a car"])]
+)
+def test_any_series_of_texts_is_a_list_of_prompts(model, prompts):
+    expected = model.encode_text(["a bus", "a car"])
+    assert torch.equal(model.encode_text(prompts), expected)
+
+
+@pytest.mark.parametrize("prompt", [5, None, ["a bus"], b"a bus"])
+def test_unknown_words_are_those_of_a_text(model, prompt):
+    with pytest.raises(PromptError, match="a prompt must say something, in a text"):
+        model.unknown_words(prompt)
 
 
 def test_a_prompt_may_fill_the_context_and_not_exceed_it(model):

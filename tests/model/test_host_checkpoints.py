@@ -268,6 +268,73 @@ def test_a_mixture_without_a_configuration_runs_at_temperature_one_and_says_so(s
     }
 
 
+# ---- keys of later versions of the mixture -------------------------------------------------------------
+
+ROUTED = MIXTURE_ON + "  MOE_USE_TOP_K_ROUTING: True\n"
+
+
+@pytest.mark.filterwarnings(MAMBA)
+@pytest.mark.parametrize(
+    ("more", "k", "mode"),
+    [("", 2, "soft"), ("  MOE_TOP_K: 1\n", 1, "soft"), ("  MOE_TOP_K_MODE: hard\n", 2, "hard")],
+)
+def test_top_k_routing_that_is_on_is_applied(load, whole, people, more, k, mode):
+    model = load(whole, more=ROUTED + more)
+    tokens = model.encode(people, camera=1, modality="TI")
+    dense = load_addon_of(whole, MIXTURE, temperature=0.7)
+    weights = dense.gate(tokens.patches)[0]
+    kept = torch.where(weights >= weights.sort().values[-k], weights, 0)
+    expected = kept / kept.sum() if mode == "soft" else kept
+    torch.testing.assert_close(model.addon.gate(tokens.patches)[0], expected)
+    assert not torch.allclose(model.enhance(tokens).cls, tokens.cls + dense(tokens.patches))
+    assert f"top {k} ({mode})" in model.provenance
+    assert model.tower.config.unknown == ()
+
+
+@pytest.mark.filterwarnings(MAMBA)
+def test_more_experts_than_there_are_cannot_be_kept(load, whole):
+    with pytest.raises(WeightsError, match=r"MOE_TOP_K is at most the number of experts, 3 .* has 4"):
+        load(whole, more=ROUTED + "  MOE_TOP_K: 4\n")
+
+
+@pytest.mark.filterwarnings(MAMBA)
+def test_fixed_weights_of_the_configuration_stand_in_for_the_gate(load, whole, people):
+    state = {key: value for key, value in whole.items() if ".gating_network." not in key}
+    fixed = "  MOE_USE_FIXED_WEIGHTS: True\n  MOE_FIXED_WEIGHTS: [1, 1, 2]\n  MOE_GATE_LAYERS: 2\n"
+    model = load(state, more=MIXTURE_ON + fixed)
+    tokens = model.encode(people, camera=1, modality="TI")
+    torch.testing.assert_close(model.addon.gate(tokens.patches)[0], torch.tensor([0.25, 0.25, 0.5]))
+    with pytest.raises(WeightsError, match=r"MOE_USE_FIXED_WEIGHTS.*give the run's configuration"):
+        load(state, more=MIXTURE_ON)
+    with pytest.raises(WeightsError, match="one weight for each expert: got 2 for the 3"):
+        load(state, more=MIXTURE_ON + fixed.replace("[1, 1, 2]", "[1, 1]"))
+
+
+@pytest.mark.filterwarnings(MAMBA)
+@pytest.mark.parametrize("key", ["USE_GATE_FUSION", "USE_ATTENTION_FUSION"])
+def test_modules_in_front_of_the_experts_are_refused_by_name(load, whole, key):
+    with pytest.raises(WeightsError, match=rf"MODEL\.{key} puts a module in front of the experts"):
+        load(whole, more=MIXTURE_ON + f"  {key}: True\n")
+    assert load(whole, addon=None, more=MIXTURE_ON + f"  {key}: True\n").addon is None
+
+
+def test_keys_that_are_not_read_are_said_without_a_claim_about_their_effect(load, tower):
+    with pytest.warns(
+        UserWarning, match=r"not read here: MODEL\.MOE_SHARPEN; where one of them changes features"
+    ):
+        model = load(tower, more="  MOE_SHARPEN: True\n")
+    assert "no effect" not in model.provenance
+    assert "not read here: MODEL.MOE_SHARPEN" in model.provenance
+
+
+def test_a_repeated_key_that_acts_is_said_with_both_values(load, tower):
+    with pytest.warns(
+        UserWarning, match=r"MODEL\.SIE_COE of MambaPro\.yml is given more than once \(1\.0, then 2\.5\)"
+    ):
+        model = load(tower, more="  SIE_COE: 2.5\n")
+    assert model.clip.visual.parts.sie_coe == 2.5
+
+
 # ---- refusals ------------------------------------------------------------------------------------
 
 
@@ -299,7 +366,7 @@ def test_a_baseline_for_a_multi_scale_configuration_names_the_missing_keys(load,
 )
 @pytest.mark.filterwarnings(MAMBA)
 def test_a_configuration_of_another_run_is_refused(load, whole, more, said):
-    with pytest.raises(WeightsError, match=said):
+    with pytest.raises(WeightsError, match=rf"{said}.*If they are .*take them out of a copy"):
         load(whole, more=more)
 
 

@@ -1,114 +1,21 @@
-"""The host's image tower is held against its equations, written out here in plain loops apart from the product."""
+"""The host's image tower is held against its equations, written out in plain loops apart from the product."""
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
 import pytest
 import torch
+from host_equations import tower
 from host_files import BASE, DEPTH, N_CAMERAS, tower_state, yml
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.errors import ImageError, OptionError, ShapeError, WeightsError
+from mswin_viz.errors import OptionError, ShapeError, WeightsError
 from mswin_viz.model.host_tower import HostParts, HostTower
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Mamba aggregation:UserWarning")
-SLOTS = {"RGB": "rgb", "NI": "nir", "TI": "tir"}
-BOTTLENECK_OF = {"rgb": "adapter_r", "nir": "adapter_n", "tir": "adapter_t"}
-
-
-# ---- the equations, float64, one image, one token and one head at a time -------------------------
-
-
-def linear(state: dict, key: str, x: np.ndarray) -> np.ndarray:
-    return x @ state[f"{key}.weight"].T + state[f"{key}.bias"]
-
-
-def quick_gelu(x: np.ndarray) -> np.ndarray:
-    return x / (1 + np.exp(-1.702 * x))
-
-
-def layer_norm(state: dict, key: str, x: np.ndarray) -> np.ndarray:
-    rows = []
-    for row in x:
-        mean = sum(row) / len(row)
-        variance = sum((value - mean) ** 2 for value in row) / len(row)
-        rows.append((row - mean) / math.sqrt(variance + 1e-5))
-    return np.array(rows) * state[f"{key}.weight"] + state[f"{key}.bias"]
-
-
-def attention(state: dict, key: str, z: np.ndarray) -> np.ndarray:
-    width = z.shape[1]
-    mixed = np.zeros_like(z)
-    projected = z @ state[f"{key}.in_proj_weight"].T + state[f"{key}.in_proj_bias"]
-    for head in range(width // 64):
-        q, k, v = (
-            projected[:, part * width + 64 * head : part * width + 64 * (head + 1)] for part in range(3)
-        )
-        for i in range(len(z)):
-            scores = np.array([q[i] @ k[j] for j in range(len(z))]) / 8
-            weights = np.exp(scores - scores.max())
-            mixed[i, 64 * head : 64 * (head + 1)] = weights @ v / weights.sum()
-    return linear(state, f"{key}.out_proj", mixed)
-
-
-def bottleneck(state: dict, key: str, x: np.ndarray) -> np.ndarray:
-    return linear(state, f"{key}.3", quick_gelu(linear(state, f"{key}.0", x)))
-
-
-def prompts(state: dict, block: str, own: str, carry: np.ndarray | None) -> np.ndarray:
-    slots = []
-    for name in ("rgb", "nir", "tir"):
-        table = state[f"{block}.adapter_prompt_{name}"]
-        if name != own:
-            slots.append(table + bottleneck(state, f"{block}.{BOTTLENECK_OF[name]}", table))
-        elif carry is None:
-            slots.append(table)
-        else:
-            slots.append(carry + bottleneck(state, f"{block}.adapter_transfer", carry) + table)
-    return np.concatenate(slots)
-
-
-def tower(
-    files: dict,
-    pixels: np.ndarray,
-    *,
-    camera: int | None = None,
-    coe: float = 1.0,
-    modality: str | None = None,
-    adapter: bool = False,
-    stride: tuple[int, int] = (16, 16),
-) -> np.ndarray:
-    """Every token's projected feature ``[1 + N, D]`` of one image ``[3, H, W]``."""
-    state = {key.removeprefix(BASE): value.double().numpy() for key, value in files.items()}
-    kernel = state["conv1.weight"].reshape(len(state["conv1.weight"]), -1)
-    x = [state["class_embedding"]]
-    for top in range(0, pixels.shape[1] - 15, stride[0]):
-        for left in range(0, pixels.shape[2] - 15, stride[1]):
-            x.append(kernel @ pixels[:, top : top + 16, left : left + 16].ravel())
-    x = np.array(x)
-    if camera is not None:
-        x[0] = x[0] + coe * state["BACKBONE.cv_embed"][camera]
-    x, carry = layer_norm(state, "ln_pre", x + state["positional_embedding"]), None
-    n_blocks = len([key for key in state if key.endswith("in_proj_weight")])
-    for i in range(n_blocks):
-        block = f"transformer.resblocks.{i}"
-        n = len(x)
-        z = x if modality is None else np.concatenate([x, prompts(state, block, SLOTS[modality], carry)])
-        u = z + attention(state, f"{block}.attn", layer_norm(state, f"{block}.ln_1", z))
-        hidden = quick_gelu(linear(state, f"{block}.mlp.c_fc", layer_norm(state, f"{block}.ln_2", u)))
-        v = u + linear(state, f"{block}.mlp.c_proj", hidden)
-        if adapter:
-            v = v + linear(
-                state, f"{block}.adapter_ffn.2", quick_gelu(linear(state, f"{block}.adapter_ffn.0", u))
-            )
-        x = v[:n]
-        if modality is not None:
-            carry = (v[n : n + 4] + v[n + 4 : n + 8] + v[n + 8 : n + 12]) / 3
-    return layer_norm(state, "ln_post", x) @ state["proj"]
 
 
 # ---- fixtures -----------------------------------------------------------------------------------
@@ -185,8 +92,8 @@ def test_other_sizes_and_strides_follow_the_equations(tmp_path, size, stride, gr
     pixels = model.preprocess(image)[0].double().numpy()
     expected = tower(files, pixels, camera=0, modality="NI", adapter=True, stride=tuple(stride))
     assert_same(tokens, 0, expected)
-    with pytest.raises(ImageError, match="wide"):
-        model.encode([Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)], camera=0, modality="NI")
+    across = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
+    assert model.encode([across], camera=0, modality="NI").grid == grid  # resized, as the host does
     with pytest.raises(ShapeError, match="grid"):
         model.clip.visual(torch.zeros(1, 3, size[1], size[0]), *model.conditions(1, camera=0, modality="NI"))
 
@@ -214,6 +121,15 @@ def test_without_any_part_open_clips_own_tower_runs(loaded, files, people):
     model = loaded(sie=False, prompt=False, adapter=False)
     assert not isinstance(model.clip.visual, HostTower)
     assert_same(model.encode(people[:1]), 0, tower(files, model.preprocess(people[0])[0].double().numpy()))
+
+
+def test_images_across_the_input_of_a_run_are_not_told_to_change_its_size(loaded):
+    cars = [np.random.default_rng(i).integers(0, 256, (60, 130, 3), dtype=np.uint8) for i in range(3)]
+    with pytest.warns(
+        UserWarning, match=r"3 of 3 images lie across.*has INPUT\.SIZE_TEST \(128, 256\)"
+    ) as said:
+        loaded().encode(cars, camera=0, modality="RGB")
+    assert not any("image_size=" in str(warning.message) for warning in said)
 
 
 def test_pixels_are_resized_bilinearly_and_normalised_with_a_half(loaded):

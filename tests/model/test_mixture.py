@@ -12,7 +12,8 @@ from torch import nn
 
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.checkpoints import load_addon, save_addon
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
+from mswin_viz.model.mixture_files import mixture_state as first_version
 
 ASSUMED = "ignore:.*temperature:UserWarning"
 CASES = {
@@ -36,8 +37,10 @@ def layer(state: dict, key: str, norm: str, x: list[float]) -> list[float]:
     return [v * 0.5 * (1 + math.erf(v / math.sqrt(2))) for v in n]
 
 
-def mixture(state: dict, tokens: np.ndarray, scales, layers, temperature) -> tuple[np.ndarray, np.ndarray]:
-    """The vector added to the CLS, and the gate's weights, of one image's tokens ``[N, D]``."""
+def mixture(
+    state: dict, tokens: np.ndarray, scales, layers, temperature, given: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The vector added to the CLS, and the gate's weights (or those given), of one image's tokens ``[N, D]``."""
     pooled = []
     for i, scale in enumerate(scales):
         if len(tokens) < scale:
@@ -55,7 +58,7 @@ def mixture(state: dict, tokens: np.ndarray, scales, layers, temperature) -> tup
         g = layer(state, f"{at}{4 * j}", f"{at}{4 * j + 1}", g)
     last = f"{at}{4 * (layers[1] - 1)}"
     logits = (state[f"{last}.weight"] @ np.array(g) + state[f"{last}.bias"]) / temperature
-    weights = np.exp(logits) / np.exp(logits).sum()
+    weights = np.exp(logits) / np.exp(logits).sum() if given is None else given
     mixed = np.zeros(len(pooled[0]))
     for i, f in enumerate(pooled):
         at, h = f"moe_fusion.experts.{i}.expert.", list(f)
@@ -97,6 +100,104 @@ def test_a_colder_gate_is_more_decided(saved, patches):
     path = saved(mixture_state())
     warm, cold = (load_addon(path, temperature=t).gate(patches).max(dim=1).values for t in (2.0, 0.2))
     assert (cold > warm).all()
+
+
+# ---- routing ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("k", "mode", "expected"),
+    [
+        (1, "soft", [0.0, 0.0, 1.0]),
+        (2, "soft", [0.3 / 0.8, 0.0, 0.5 / 0.8]),
+        (3, "soft", [0.3, 0.2, 0.5]),
+        (1, "hard", [0.0, 0.0, 0.5]),
+        (2, "hard", [0.3, 0.0, 0.5]),
+    ],
+)
+def test_only_the_largest_weights_count(k, mode, expected):
+    found = TopK(k, mode)(torch.tensor([[0.3, 0.2, 0.5], [0.2, 0.5, 0.3]], dtype=torch.float64))
+    np.testing.assert_allclose(found[0], expected, atol=1e-12)
+    np.testing.assert_allclose(found[1], np.array(expected)[[1, 2, 0]], atol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "mode"), [(1, "soft"), (2, "soft"), (2, "hard")])
+def test_a_routed_mixture_follows_the_equations(saved, patches, k, mode):
+    state = mixture_state()
+    addon = load_addon(saved(state), temperature=0.7)
+    addon.top_k = TopK(k, mode)
+    own = {key.removeprefix(MIXTURE): value.double().numpy() for key, value in state.items()}
+    for i, tokens in enumerate(patches.double().numpy()):
+        _, weights = mixture(own, tokens, (4, 8, 16), (2, 2), 0.7)
+        kept = np.where(weights >= np.sort(weights)[-k], weights, 0)
+        kept = kept / kept.sum() if mode == "soft" else kept
+        np.testing.assert_allclose(addon.gate(patches)[i].detach(), kept, rtol=1e-4, atol=1e-6)
+        expected, _ = mixture(own, tokens, (4, 8, 16), (2, 2), 0.7, kept)
+        np.testing.assert_allclose(addon(patches)[i].detach(), expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("wrong", [(0, "soft"), (2, "firm")])
+def test_routing_that_is_none_is_refused(wrong):
+    with pytest.raises(OptionError, match="top-k routing keeps at least one expert"):
+        TopK(*wrong)
+
+
+def test_routing_is_not_lost_in_a_file_but_refused(saved, tmp_path):
+    addon = load_addon(saved(mixture_state()), temperature=1.0)
+    addon.top_k = TopK(2)
+    with pytest.raises(OptionError, match=r"top-k routing .* set its top_k to None"):
+        save_addon(addon, tmp_path / "routed.pth")
+
+
+# ---- later versions of the published mixture -------------------------------------------------------------
+
+
+def below(state: dict) -> dict:
+    return {key.removeprefix(MIXTURE): value for key, value in state.items()}
+
+
+@pytest.mark.parametrize("fixed", [(0.2, 0.3, 0.5), (1.0, 0.0, 3.0)])
+def test_fixed_weights_are_a_gate_that_answers_with_them(saved, patches, fixed):
+    state = {key: value for key, value in below(mixture_state()).items() if ".gating_network." not in key}
+    addon = load_addon(saved(first_version(state, "here", fixed=fixed)), temperature=1.0)
+    expected = np.array(fixed) / sum(fixed)
+    np.testing.assert_allclose(addon.gate(patches).detach(), np.tile(expected, (2, 1)), rtol=1e-5, atol=1e-8)
+
+
+def test_a_gate_layer_stored_twice_is_read_once(saved, patches):
+    state = mixture_state()
+    at = f"{MIXTURE}moe_fusion.gating_network."
+    twice = {f"{at}gate_output.{name}": state[f"{at}gate.4.{name}"] for name in ("weight", "bias")}
+    a, b = (load_addon(saved(s), temperature=1.0) for s in (state, state | twice))
+    assert torch.equal(a(patches), b(patches))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda s: {k: v for k, v in s.items() if ".gating_network." not in k},
+            "has none, as a run with fixed weights saves it .MOE_USE_FIXED_WEIGHTS.",
+        ),
+        (
+            lambda s: s | {"moe_fusion.gate_fusion.gate_network.0.weight": torch.zeros(3, 3)},
+            "a gate in front of the experts .USE_GATE_FUSION.*not read here",
+        ),
+        (
+            lambda s: s | {"moe_fusion.attention_fusion.multihead_attn.in_proj_bias": torch.zeros(3)},
+            "attention between the scales .*USE_ATTENTION_FUSION.*not read here",
+        ),
+        (
+            lambda s: {k.replace("expert.4.", "expert.3."): v for k, v in s.items() if ".expert.1." not in k},
+            r"experts without LayerNorms \(moe_fusion\.experts\.0\.expert\.3\.weight and no expert\.1\)",
+        ),
+    ],
+)
+def test_mixtures_of_later_versions_are_refused_by_what_they_have(saved, change, said):
+    for prefix in ("", MIXTURE):
+        state = {prefix + key: value for key, value in change(below(mixture_state())).items()}
+        with pytest.raises(WeightsError, match=said):
+            load_addon(saved(state), temperature=1.0)
 
 
 # ---- files -------------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.positions import resized_positions, source_grid
+from mswin_viz.model.positions import grid_doubt, resized_positions, source_grid
 
 
 def by_hand(positions: torch.Tensor, source: tuple[int, int], target: tuple[int, int]) -> torch.Tensor:
@@ -58,18 +60,63 @@ def test_the_cls_row_is_kept():
     ("n_tokens", "target", "grid"),
     [
         (196, (16, 8), (14, 14)),
-        (196, (28, 7), (14, 14)),
+        (196, (28, 7), (28, 7)),
         (128, (16, 8), (16, 8)),
         (128, (8, 16), (8, 16)),
         (128, (14, 14), (16, 8)),
         (128, (5, 9), (8, 16)),
         (210, (21, 10), (21, 10)),
+        (144, (18, 8), (18, 8)),
+        (144, (8, 18), (8, 18)),
+        (144, (16, 9), (16, 9)),
+        (144, (12, 12), (12, 12)),
+        (144, (16, 8), (12, 12)),
+        (144, (0, 0), (12, 12)),
+        (196, (14, 14), (14, 14)),
+        (196, (0, 0), (14, 14)),
+        (128, (0, 0), (16, 8)),
+        (576, (36, 16), (36, 16)),
+        (576, (24, 24), (24, 24)),
+        (576, (16, 36), (16, 36)),
+        (49, (7, 7), (7, 7)),
+        (49, (16, 8), (7, 7)),
+        (72, (6, 12), (6, 12)),
+        (72, (9, 8), (9, 8)),
+        (72, (10, 20), (6, 12)),
     ],
 )
-def test_the_source_grid_is_square_then_the_targets_then_two_to_one(n_tokens, target, grid):
+def test_the_source_grid_is_the_targets_where_the_count_fits_then_square_then_two_to_one(
+    n_tokens, target, grid
+):
     assert source_grid(n_tokens, target) == grid
 
 
 def test_a_count_that_lies_on_no_known_grid_is_refused():
     with pytest.raises(WeightsError, match="210 of them for a 16x8 grid"):
         source_grid(210, (16, 8))
+
+
+@given(rows=st.integers(1, 40), cols=st.integers(1, 40))
+def test_the_grid_asked_for_is_taken_wherever_its_count_fits(rows, cols):
+    assert source_grid(rows * cols, (rows, cols)) == (rows, cols)
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "target", "said"),
+    [
+        (196, (14, 14), ""),
+        (196, (16, 8), ""),
+        (49, (0, 0), ""),
+        (128, (16, 8), ""),
+        (128, (8, 16), ""),
+        (144, (12, 12), ""),
+        (144, (18, 8), "make 12x12 too; 18x8 is as the input asks for"),
+        (144, (16, 8), "make 18x8, 16x9, 9x16, 8x18 too; 12x12 is assumed; the image_size"),
+        (128, (14, 14), "make 8x16 too; 16x8 is assumed"),
+        (128, (0, 0), "make 8x16 too; 16x8 is assumed"),
+    ],
+)
+def test_a_count_that_makes_several_grids_is_said_to(n_tokens, target, said):
+    doubt = grid_doubt(n_tokens, target)
+    assert said in doubt
+    assert bool(said) is bool(doubt)

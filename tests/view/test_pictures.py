@@ -11,8 +11,9 @@ from PIL import Image
 from traitlets import TraitError
 
 import mswin_viz as mv
+from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.errors import ImageFileError, MswinVizError
-from mswin_viz.view.pictures import Pictures, computed_ahead, thumbnail
+from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn, second_choice
 
 
@@ -29,15 +30,15 @@ def files() -> list[Path]:
 def test_tokens_are_computed_once(model, files, monkeypatch) -> None:
     calls, encode = [], type(model).encode
     monkeypatch.setattr(type(model), "encode", lambda *a, **k: calls.append(1) or encode(*a, **k))
-    pictures = Pictures(model)
-    assert pictures.of(files[0]) is pictures.of(files[0])
+    pictures = KeptTokens(model)
+    assert pictures.picture(files[0]) is pictures.picture(files[0])
     assert len(calls) == 1
 
 
 def test_of_more_pictures_than_are_kept_the_longest_unused_go(model, files) -> None:
-    pictures = Pictures(model, most=2)
+    pictures = KeptTokens(model, most=2)
     for at in (0, 1, 0, 2):
-        pictures.of(files[at])
+        pictures.picture(files[at])
     assert [path in pictures for path in files] == [True, False, True, False]
 
 
@@ -51,16 +52,16 @@ def test_work_ahead_reports_skips_what_cannot_be_read_and_stops_when_told(model,
         if n_done == 3:
             stopped.set()
 
-    pictures = Pictures(model)
+    pictures = KeptTokens(model)
     n_bad = computed_ahead(pictures, [files[0], broken, *files[1:]], report=report, stopped=stopped)
     assert n_bad == 1
     assert seen == [(1, 5, files[0].name), (2, 5, "broken.jpg"), (3, 5, files[1].name)]
     with pytest.raises(ImageFileError):
-        pictures.of(broken)
+        pictures.picture(broken)
 
 
 def test_no_more_are_computed_ahead_than_are_kept(model, files) -> None:
-    pictures, seen = Pictures(model, most=2), []
+    pictures, seen = KeptTokens(model, most=2), []
     computed_ahead(pictures, files, report=lambda *args: seen.append(args[:2]), stopped=threading.Event())
     assert seen == [(1, 2), (2, 2)]
 

@@ -1,0 +1,55 @@
+"""One read-only copy of a module's weights, shared by all that need it, and taken again once a weight has changed."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+__all__ = ["shared_snapshot", "versions"]
+
+Snapshot = TypeVar("Snapshot")
+_KEPT: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Any, Any]] = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def shared_snapshot(module: torch.nn.Module, make: Callable[[], Snapshot]) -> Snapshot:
+    """What was made of a module, made now if a parameter or buffer has changed since, or for the first time.
+
+    It is kept as long as the module lives. ``make`` must not keep the module alive. A change is seen by torch's count
+    of in-place changes, and by the sum of the bits, since ``parameter.data`` and tensors of inference mode are not
+    counted: a few milliseconds for an add-on.
+    """
+    with _LOCK:
+        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in _tensors(module)))
+        found = _KEPT.get(module)
+        if found is None or found[0] != key:
+            found = (key, make())
+            _KEPT[module] = found
+        return found[1]
+
+
+def versions(module: torch.nn.Module) -> tuple[Any, ...]:
+    """Changes when a parameter or buffer is replaced or written to, at no cost; ``parameter.data`` escapes it."""
+    return tuple(
+        (id(tensor), tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        for tensor in _tensors(module)
+    )
+
+
+def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _sum_of_bits(tensor: torch.Tensor) -> int:
+    bits = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    if bits.device.type != "cpu":
+        return int(bits.sum(dtype=torch.int64))
+    array = bits.numpy()
+    whole = len(array) - len(array) % 8
+    return int(np.add.reduce(array[:whole].view(np.int64))) + int(array[whole:].sum(dtype=np.int64))

@@ -1,0 +1,62 @@
+"""Captions in a table ``attributes.csv`` beside the splits: a sentence for each identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mswin_viz.data.reading import Found
+from mswin_viz.data.sample import Problem
+from mswin_viz.data.tables import read_table, whole_number
+from mswin_viz.errors import DataError
+
+__all__ = ["NAME", "add_captions"]
+
+NAME = "attributes.csv"
+"""Name of the table, in any case."""
+_KIND = "captions not read"
+
+
+def add_captions(found: Found, tables: Iterable[Path]) -> None:
+    """Give the samples the captions of their identities.
+
+    A table that cannot be read, or a row of it, is reported; the samples stay without captions.
+    """
+    for path in tables:
+        captions = _captions(path, found.problems)
+        found.tables.append(path)
+        found.samples = [
+            replace(sample, caption=captions[sample.pid]) if sample.pid in captions else sample
+            for sample in found.samples
+        ]
+
+
+def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
+    """Identity -> caption; what cannot be read goes to the problems."""
+    try:
+        table = read_table(path)
+    except (DataError, OSError) as problem:
+        problems.append(Problem(_KIND, path, str(problem)))
+        return {}
+    lacking = [name for name in ("pid", "caption") if name not in table.columns]
+    if lacking:
+        names = ", ".join(map(repr, (*table.columns, *table.unused))) or "nothing"
+        detail = f"no column {' and '.join(lacking)} among {names}; the samples have no captions"
+        problems.append(Problem(_KIND, path, detail))
+        return {}
+    found: dict[int, str] = {}
+    for row in table.rows:
+        try:
+            pid = whole_number(row.values["pid"], "pid")
+        except ValueError as problem:
+            problems.append(Problem(_KIND, path, f"line {row.number}: {problem}; left out"))
+            continue
+        caption = row.values["caption"]
+        if pid is None or pid < 0 or not caption:
+            continue
+        if found.setdefault(pid, caption) != caption:
+            problems.append(
+                Problem(_KIND, path, f"line {row.number}: identity {pid} has a caption already; left out")
+            )
+    return found

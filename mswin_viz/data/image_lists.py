@@ -1,0 +1,60 @@
+"""Images as they are handed over, one or several -> a list, read once and in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from PIL import Image
+
+from mswin_viz.data.image_arrays import is_array
+from mswin_viz.data.images import Crop, ImageSource
+from mswin_viz.errors import ImageError
+
+__all__ = ["Images", "listed_images"]
+
+Images = ImageSource | Iterable[ImageSource]
+"""One image, or several: any iterable, or an array or tensor of four axes."""
+_ONE = (str, os.PathLike, bytes, bytearray, memoryview, Crop, Image.Image)
+
+
+def listed_images(images: Images) -> list[ImageSource]:
+    """The images as a list; what can be read only once, such as a generator, is read here.
+
+    Raises
+    ------
+    ImageError
+        If there is none; or if they come as a dictionary or a set, whose keys are no images and which has no order.
+    """
+    sources = _from_array(images) if is_array(images) else _from_others(images)
+    if not sources:
+        raise ImageError("there must be at least one image: got an empty list")
+    return sources
+
+
+def _from_array(images: Any) -> list[ImageSource]:
+    if images.ndim == 4:
+        return list(images)
+    holds_objects = getattr(images.dtype, "kind", "") in (
+        "O",
+        "U",
+        "T",
+    )  # paths or pictures, also pandas' own
+    if holds_objects and images.ndim < 2:
+        return images.tolist() if images.ndim else [images.item()]
+    return [images]
+
+
+def _from_others(images: Any) -> list[ImageSource]:
+    if isinstance(images, _ONE) or hasattr(images, "read") or not isinstance(images, Iterable):
+        return [images]
+    if isinstance(images, Mapping):
+        raise ImageError(
+            f"images come in order: got a {type(images).__name__}; pass one image, or list(images.values())"
+        )
+    if hasattr(images, "columns"):
+        raise ImageError(f"images come in order: got a {type(images).__name__}; pass one of its columns")
+    if isinstance(images, Set) and not hasattr(images, "mapping"):  # views of dictionaries keep their order
+        raise ImageError(f"images come in order: got a {type(images).__name__}; pass sorted(images)")
+    return list(images)

@@ -1,0 +1,163 @@
+"""What identifies a sample, wherever its data set lies: its path relative to the data set's root."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.errors import DataError
+
+__all__ = ["Found", "content_digest", "found_sample", "relative_names"]
+
+_MOST_NAMED = 5  # candidates in a message
+Parts = tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """A sample that a name stands for.
+
+    Attributes
+    ----------
+    position
+        Among the samples that were searched.
+    note
+        What to tell about it; empty if nothing.
+    """
+
+    position: int
+    note: str = ""
+
+
+def relative_names(samples: Sequence[Sample]) -> list[str]:
+    """The path of each sample's first image, relative to the folder that holds every image of all samples.
+
+    "First" is in the order RGB, NI, TI. Parts are joined by ``/`` on every system; a part of a file keeps its
+    ``#xywh=``; what is no text is escaped as :func:`mswin_viz.data.shown_text.shown_text` does.
+    """
+    every = [[_parts(source) for source in _sources(sample)] for sample in samples]
+    root = len(_common([parts[:-1] for own in every for parts in own]))
+    return ["/".join(own[0][root:]) for own in every]
+
+
+def content_digest(sample: Sample) -> str | None:
+    """Sixteen hexadecimal digits of what the sample's first file holds; None where it cannot be read."""
+    return _digest(_sources(sample)[0])
+
+
+def found_sample(samples: Sequence[Sample], name: object, digest: str | None = None) -> Found:
+    """The one sample that a name from :func:`relative_names` stands for, wherever the data set lies now.
+
+    Parameters
+    ----------
+    samples
+        In any order; more or fewer than the name was made among.
+    name
+        The relative path; or, as old states have it, a file name without folder and ending.
+    digest
+        What the file held then. It decides between files whose paths fit alike, and whether a file of the same name
+        but of no known folder is the same.
+
+    Raises
+    ------
+    DataError
+        If no sample fits, or several do.
+    """
+    fits = _fitting(samples, name)
+    if not fits:
+        raise DataError(
+            f"a view is rebuilt from the samples it was made of: found none named {name!r} among {len(samples)}"
+            f"{_alike(samples, name)}; pass samples that hold it"
+        )
+    same = [at for at, source in fits.items() if digest is not None and _digest(source) == digest]
+    if len(same) == 1:
+        return Found(same[0])
+    if len(fits) > 1:
+        raise DataError(
+            f"a sample is found again by a path that only one has: {name!r} may be {_named(samples, list(fits))}; "
+            "pass the samples of its folder alone, or copy the state again from all of them"
+        )
+    ((at, source),) = fits.items()
+    if digest is None or _digest(source) in (None, digest):
+        return Found(at)
+    if "/" not in str(name).replace("\\", "/"):
+        raise DataError(
+            f"a view is rebuilt from the samples it was made of: {_named(samples, [at])} is named {name!r} like the "
+            "image of then, but its file holds another picture; pass samples that hold it"
+        )
+    return Found(
+        at, f"{name} is no longer the file that this state was copied from: its content has changed."
+    )
+
+
+def _fitting(samples: Sequence[Sample], name: object) -> dict[int, Path | Crop]:
+    """Position and image of the samples whose path ends in a relative path, or whose name is the given one."""
+    if not isinstance(name, str) or not name:
+        return {}
+    for text in dict.fromkeys((name, name.replace("\\", "/"))):
+        wanted = tuple(unicodedata.normalize("NFC", part) for part in text.split("/"))
+        fits = {
+            at: source
+            for at, sample in enumerate(samples)
+            for source in reversed(_sources(sample))
+            if _parts(source)[-len(wanted) :] == wanted
+        }
+        fits = fits or {at: _sources(s)[0] for at, s in enumerate(samples) if s.name == text}
+        if fits:
+            return fits
+    return {}
+
+
+def _alike(samples: Sequence[Sample], name: object) -> str:
+    """The samples whose files have the same name, in other folders."""
+    if not isinstance(name, str):
+        return ""
+    last = name.replace("\\", "/").split("/")[-1]
+    found = [at for at, s in enumerate(samples) if last in [_parts(some)[-1] for some in _sources(s)]]
+    return f" (of the same file name: {_named(samples, found)})" if found else ""
+
+
+def _named(samples: Sequence[Sample], positions: Sequence[int]) -> str:
+    names = relative_names(samples)
+    words = ", ".join(names[at] for at in positions[:_MOST_NAMED])
+    return words if len(positions) <= _MOST_NAMED else f"{words} and {len(positions) - _MOST_NAMED} more"
+
+
+def _sources(sample: Sample) -> list[Path | Crop]:
+    """The sample's images, RGB, NI and TI first, whatever their order."""
+    order = [
+        *(name for name in MODALITIES if name in sample.images),
+        *sorted(set(sample.images) - {*MODALITIES}),
+    ]
+    return [sample.images[name] for name in order]
+
+
+def _parts(source: Path | Crop | str) -> Parts:
+    path = source.path if isinstance(source, Crop) else source
+    fragment = str(source)[len(str(path)) :]
+    path = path if isinstance(path, PurePath) and not isinstance(path, Path) else Path(os.path.abspath(path))
+    *folders, last = (unicodedata.normalize("NFC", shown_text(part)) for part in path.parts)
+    return (*folders, last + fragment)
+
+
+def _common(folders: Sequence[Parts]) -> Parts:
+    shared = folders[0]
+    for other in folders:
+        n_same = next((i for i, (a, b) in enumerate(zip(shared, other, strict=False)) if a != b), None)
+        shared = shared[: min(len(shared), len(other)) if n_same is None else n_same]
+    return shared
+
+
+def _digest(source: Path | Crop) -> str | None:
+    path = source.path if isinstance(source, Crop) else source
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError):
+        return None
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

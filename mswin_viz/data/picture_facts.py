@@ -1,0 +1,143 @@
+"""What is worth saying about a set of pictures: shapes that a resize distorts, and deep images left with few greys."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mswin_viz.data.deep_images import DeepRange, Levels, range_words, rule_words
+
+__all__ = ["PictureFacts", "picture_notes", "say"]
+
+_STRONG = 2.0
+"""An aspect ratio that changes by more than this factor, either way, is a strong distortion."""
+_FEW_LEVELS = 32
+_MOSTLY_OUTSIDE = 0.9
+
+
+class PictureFacts(NamedTuple):
+    """One picture before it is resized.
+
+    Attributes
+    ----------
+    name
+        Its file, or what it is.
+    size
+        Width and height, pixels, upright.
+    levels
+        Of an image of more than 8 bits; None for others.
+    """
+
+    name: str
+    size: tuple[int, int]
+    levels: Levels | None
+
+
+def picture_notes(
+    facts: Sequence[PictureFacts],
+    image_size: tuple[int, int],
+    *,
+    stretches: bool,
+    deep_range: DeepRange | None,
+    is_fixed: bool = False,
+) -> tuple[str, ...]:
+    """Sentences about a set of pictures, with counts; none where all is well. Of one picture, not about its shape.
+
+    Parameters
+    ----------
+    image_size
+        The model's input, ``(height, width)``.
+    stretches
+        Whether every picture is resized to just that size, whatever its shape.
+    deep_range
+        Range of images of more than 8 bits; None for percentiles of each.
+    is_fixed
+        Whether a run's configuration decides the size, so that no other can be asked for.
+    """
+    about_shapes = _shape_note(facts, image_size, is_fixed) if stretches and len(facts) > 1 else ""
+    about_levels = _level_note(facts, deep_range)
+    return tuple(note for note in (about_shapes, about_levels) if note)
+
+
+def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
+    """One warning for each note, as from the caller's caller."""
+    for note in notes:
+        warnings.warn(note, stacklevel=stacklevel)
+
+
+def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_fixed: bool) -> str:
+    (height, width), n_all = image_size, len(facts)
+    factors = [_factor(fact.size, image_size) for fact in facts]
+    n_strong = sum(factor > _STRONG for factor in factors)
+    n_across = sum((height - width) * (fact.size[1] - fact.size[0]) < 0 for fact in facts)
+    is_transposed = 2 * n_across > n_all
+    found = []
+    if n_strong:
+        most = facts[int(np.argmax(factors))]
+        found.append(
+            f"{n_strong} of {n_all} images are strongly distorted: resizing them to the input of {height}x{width} "
+            f"(height x width) changes their aspect ratio more than {_STRONG:g} times (most of all {most.name}, "
+            f"{most.size[1]} high and {most.size[0]} wide)"
+        )
+    if is_transposed:
+        turned, across = f"({width}, {height})", f"{n_across} of {n_all} images lie across the input of"
+        found.append(
+            f"{across} {height}x{width} (height x width), which the configuration of the run has: these are probably "
+            f"images of another kind; give them to a model whose configuration has INPUT.SIZE_TEST {turned}"
+            if is_fixed
+            else f"{across} {height}x{width} (height x width), which is probably transposed: load the model with "
+            f"image_size={turned}"
+        )
+    return "; ".join(found)
+
+
+def _factor(size: tuple[int, int], image_size: tuple[int, int]) -> float:
+    """By how much a resize changes the aspect ratio, at least 1."""
+    ratio = (size[0] / size[1]) * (image_size[0] / image_size[1])
+    return max(ratio, 1 / ratio)
+
+
+def _level_note(facts: Sequence[PictureFacts], deep_range: DeepRange | None) -> str:
+    deep = [fact for fact in facts if fact.levels is not None]
+    few = [fact for fact in deep if fact.levels.count < _FEW_LEVELS]
+    cut_off = [fact for fact in deep if fact.levels.outside > _MOSTLY_OUTSIDE]
+    found = []
+    if few:
+        fewest = min(few, key=lambda fact: fact.levels.count)
+        found.append(
+            f"{len(few)} of {len(deep)} keep fewer than {_FEW_LEVELS} grey levels (fewest: "
+            f"{fewest.levels.count} in {_with_extent(fewest)})"
+        )
+    if cut_off:
+        worst = max(cut_off, key=lambda fact: fact.levels.outside)
+        found.append(
+            f"{len(cut_off)} of {len(deep)} have more than {_MOSTLY_OUTSIDE:.0%} of their pixels outside the range "
+            f"(most: {_with_extent(worst)})"
+        )
+    if not found:
+        return ""
+    of_colour = sum(np.isnan(fact.levels.low) for fact in few)
+    rule = f"images of more than 8 bits ({rule_words(deep_range)})"
+    return f"{rule}: {'; '.join(found)}; {_advice(len(few) - of_colour, of_colour, deep_range)}"
+
+
+def _with_extent(fact: PictureFacts) -> str:
+    levels = fact.levels
+    if np.isnan(levels.low):
+        return f"{fact.name}, a colour file of which the upper 8 bits are read"
+    return f"{fact.name}, which holds {levels.low:.15g}..{levels.high:.15g}"
+
+
+def _advice(n_grey: int, n_colour: int, deep_range: DeepRange | None) -> str:
+    """What to do, by what is at fault."""
+    if deep_range is not None and not n_colour:
+        return (
+            f"choose a thermal_range closer to what the files hold than {range_words(deep_range)}, or leave it out "
+            "to stretch each image by itself"
+        )
+    if n_colour and not n_grey:
+        return "save these colour files as one grey channel of 16 bits, of which every bit is read"
+    return "so few different values are in the files themselves: check how they were written"

@@ -1,0 +1,110 @@
+"""A host model's YAML file as dotted keys and values, read as the host reads it: of a key given twice, the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mswin_viz.errors import ConfigError
+
+__all__ = ["flat_keys", "parsed", "shortened"]
+
+_DEEPEST = 8
+
+
+def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
+    """What the file holds, and dotted key -> words for each key that it gives more than once.
+
+    Raises
+    ------
+    ConfigError
+        If it is no YAML of plain values, or has no section MODEL.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+        repeated = _repeated(yaml.compose(text, Loader=yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, OSError) as problem:
+        raise ConfigError(
+            f"a configuration is a YAML file of plain values: {file} cannot be read "
+            f"({' '.join(str(problem).split())[:300]}); copy it again from the run"
+        ) from problem
+    if not isinstance(found, Mapping):
+        held = "is empty" if found is None else f"holds {shortened(found)}"
+        raise ConfigError(
+            f"a configuration has sections MODEL, INPUT, TEST: {file} {held}; is it another file?"
+        )
+    if found.get("MODEL", {}) == {}:
+        names = shortened(", ".join(map(str, found)), quoted=False)
+        raise ConfigError(
+            f"a configuration has a section MODEL with keys in it, which says what the run built: {file} has "
+            f"{names or 'no key'}; give the run's own file, not one of data or of several runs"
+        )
+    return found, repeated
+
+
+def flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
+    """Dotted key -> value, one level deep as the host writes it; deeper levels go on.
+
+    Raises
+    ------
+    ConfigError
+        If a section is no section, or sections never end.
+    """
+    flat: dict[str, Any] = {}
+    levels: list[tuple[str, Mapping[Any, Any]]] = [("", found)]
+    while levels:
+        prefix, level = levels.pop(0)
+        if len(prefix.split(".")) > _DEEPEST:
+            raise ConfigError(
+                f"a configuration has sections of keys: {file} goes deeper than that at {prefix}"
+            )
+        for name, value in level.items():
+            key = f"{prefix}{name}"
+            if isinstance(value, Mapping) and value:
+                levels.append((f"{key}.", value))
+            else:
+                flat[key] = value
+    sections = {"MODEL", "INPUT", "TEST"}
+    if bare := sorted(key for key in sections & set(flat) if flat[key] != {}):
+        raise ConfigError(
+            f"{bare[0]} is a section of keys: {file} has {shortened(flat[bare[0]])}; indent the keys below it"
+        )
+    return {key: value for key, value in flat.items() if key not in sections}
+
+
+def shortened(value: Any, *, quoted: bool = True) -> str:
+    """A value in at most 80 characters."""
+    try:
+        text = repr(value) if quoted else str(value)
+    except RecursionError:
+        text = "a value nested in itself"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _repeated(root: yaml.Node | None) -> dict[str, str]:
+    """Keys given more than once in one section, with each value as it is written."""
+    found: dict[str, str] = {}
+    levels, seen = [("", root)], set()
+    while levels:
+        prefix, node = levels.pop(0)
+        if not isinstance(node, yaml.MappingNode) or id(node) in seen:
+            continue
+        seen.add(id(node))  # an alias leads to the same node again
+        given: dict[str, list[yaml.Node]] = {}
+        for key, value in node.value:
+            given.setdefault(str(key.value), []).append(value)
+            levels.append((f"{prefix}{key.value}.", value))
+        for name, values in given.items():
+            if len(values) > 1:
+                found[f"{prefix}{name}"] = ", then ".join(map(_written, values))
+    return found
+
+
+def _written(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return shortened(node.value, quoted=False) or "nothing"
+    return "a section" if isinstance(node, yaml.MappingNode) else "a list"

@@ -1,0 +1,89 @@
+"""Which published code base a host model's configuration and checkpoint come from.
+
+Three code bases share one image tower and differ in what a key that is left out means, in the camera table's shape
+and in what stands behind the tower: MambaPro (AAAI 2025, with its multi-scale fork), DeMo (AAAI 2025) and MDReID
+(NeurIPS 2025). A file tells them apart by its keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import torch
+
+from mswin_viz.errors import ConfigError
+
+__all__ = ["DEMO", "FAMILIES", "MAMBAPRO", "MDREID", "family_of_keys", "family_of_state"]
+
+MAMBAPRO, DEMO, MDREID = FAMILIES = ("MambaPro", "DeMo", "MDReID")
+_MULTI_SCALE = (
+    "USE_CLIP_MULTI_SCALE CLIP_MULTI_SCALE_SCALES USE_MULTI_SCALE_MOE USE_GATE_FUSION USE_ATTENTION_FUSION"
+)
+_OWN_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        MAMBAPRO: f"MAMBA MAMBA_BI FLOPS_TEST PREFIX_NUM LAYER {_MULTI_SCALE}",
+        DEMO: "HDM ATM",
+        MDREID: "ADD_SHARE ADD_CLOSS ADD_ELOSS",
+    }
+)
+"""Keys of MODEL that only this code base has."""
+_SHARED_KEYS = "GLOBAL_LOCAL HEAD"
+"""Keys of MODEL that DeMo and MDReID have; without one of MDReID's own they speak for DeMo."""
+_STATE_MARKS: Mapping[str, str] = MappingProxyType(
+    {
+        MDREID: r"BACKBONE\.base\.add_image_token$|(classifier|bottleneck)_(s|rs|ns|ts)\.",
+        DEMO: r"(rgb|nir|tir)_reduce\.|generalFusion\.|(classifier|bottleneck)_(moe|r|n|t)\.",
+        MAMBAPRO: r"AAM\.|BACKBONE\.(bottleneck|classifier)\.|(classifier|bottleneck)_fuse\.|BACKBONE\.clip_multi_scale_",
+    }
+)
+"""Keys of a checkpoint that this code base writes, the most telling first."""
+
+
+def family_of_keys(keys: Iterable[str], name: object, source: str) -> str | None:
+    """The code base that a configuration's keys speak of; None where they are common to all.
+
+    Parameters
+    ----------
+    keys
+        Dotted, as ``MODEL.HDM``.
+    name
+        ``MODEL.NAME``, which decides where it is one of ``FAMILIES``.
+    source
+        The file, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If there are keys of two code bases and no name that decides.
+    """
+    named = {family.lower(): family for family in FAMILIES}.get(str(name).strip().lower())
+    if named is not None:
+        return named
+    own = {key.removeprefix("MODEL.") for key in keys if key.startswith("MODEL.")}
+    found = {family: sorted(own & set(words.split())) for family, words in _OWN_KEYS.items()}
+    if mixture := sorted(key for key in own if key.startswith("MOE_")):
+        found[MAMBAPRO] += mixture
+    if not found[MDREID]:
+        found[DEMO] += sorted(own & set(_SHARED_KEYS.split()))
+    speaking = {family: names for family, names in found.items() if names}
+    if len(speaking) > 1:
+        each = "; ".join(f"{family} has {', '.join(names[:3])}" for family, names in sorted(speaking.items()))
+        raise ConfigError(
+            f"a configuration is of one code base: {source} has keys of {len(speaking)} ({each}); name the one it "
+            f"is with MODEL.NAME, one of {', '.join(FAMILIES)}"
+        )
+    return next(iter(speaking), None)
+
+
+def family_of_state(state: Mapping[str, torch.Tensor]) -> str | None:
+    """The code base that a checkpoint's keys speak of; None where only the tower is in it.
+
+    A camera table of three axes is DeMo's and MDReID's way to store it; MambaPro's has two.
+    """
+    for family, marks in _STATE_MARKS.items():
+        if any(re.match(marks, key) for key in state):
+            return family
+    table = state.get("BACKBONE.cv_embed")
+    return DEMO if table is not None and table.ndim == 3 else None

@@ -1,0 +1,106 @@
+"""What a host checkpoint holds beside its tower: the rows that are cameras, and the layers behind the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from mswin_viz.errors import WeightsError
+from mswin_viz.model.checkpoint_report import checked_fit
+from mswin_viz.model.config import HostConfig
+from mswin_viz.model.host_tower import HostParts
+from mswin_viz.model.readout import Readout, modality_head
+
+__all__ = ["CAMERAS", "HEAD_NAMES", "camera_table", "host_parts", "host_readout"]
+
+State = Mapping[str, torch.Tensor]
+CAMERAS = "BACKBONE.cv_embed"
+"""Key of the camera table."""
+HEAD_NAMES = ("rgb_reduce.", "nir_reduce.", "tir_reduce.")
+"""Heads of the modalities, in the order of ``MODALITIES``."""
+_BASE, _NECK = "BACKBONE.base.", "BACKBONE.bottleneck."
+_NECK_KEYS = ("weight", "bias", "running_mean", "running_var")
+
+
+def host_parts(full: State, config: HostConfig, table: torch.Tensor | None) -> HostParts:
+    """What the tower of a configuration has beside CLIP's own, with the sizes that the file says."""
+    cameras = (0, 1.0) if table is None else (len(table), config.sie_coe)
+    first = full.get(f"{_BASE}transformer.resblocks.0.adapter_ffn.0.weight")
+    inner = len(first) if config.adapter and first is not None and first.ndim == 2 else None
+    leading = config.token if config.add_share else None
+    return HostParts(
+        config.stride_size,
+        config.prompt,
+        config.adapter,
+        *cameras,
+        inner or None,
+        config.global_local,
+        leading,
+    )
+
+
+def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple[Readout | None, list[str]]:
+    """What stands between the tower's tokens and the feature, and its keys."""
+    if config.has_neck:
+        return Readout(_neck(full, path, dim)), [_NECK + name for name in _NECK_KEYS]
+    if not config.global_local:
+        return None, []
+    heads, keys = [], []
+    rule = f"GLOBAL_LOCAL is on, so the file must hold a head for each modality: in {path.name}"
+    for prefix in HEAD_NAMES:
+        head = modality_head(dim).eval().requires_grad_(False)
+        own = {prefix + name: value.shape for name, value in head.state_dict().items()}
+        checked_fit(own, full, rule)
+        head.load_state_dict({key.removeprefix(prefix): full[key] for key in own})
+        heads.append(head)
+        keys += own
+    return Readout(heads=heads), keys
+
+
+def camera_table(full: State, path: Path, config: HostConfig) -> tuple[torch.Tensor | None, tuple[str, ...]]:
+    """The rows of the camera table that are cameras, ``[cameras, W]``, and what is to be said of the others.
+
+    MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One that was built with views has a
+    row for each pair of camera and view; the host reads those of the first ``cameras`` rows only.
+    """
+    if not config.sie_camera:
+        return None, ()
+    table = full.get(CAMERAS)
+    is_table = table is not None and (table.ndim == 2 or (table.ndim == 3 and table.shape[1] == 1))
+    if not is_table or len(table) == 0:
+        got = "none" if table is None else f"one of shape {tuple(table.shape)}"
+        raise WeightsError(
+            f"SIE_CAMERA is on, so the file must hold a table {CAMERAS}, [cameras, W] or [cameras, 1, W]: {path} has "
+            f"{got}; take a configuration in which SIE_CAMERA is as the run had it"
+        )
+    table = table.flatten(0, 1) if table.ndim == 3 else table
+    known, rows = config.cameras, len(table)
+    if (config.n_cameras or 0) > rows:
+        raise WeightsError(
+            f"n_cameras= is at most the rows of the camera table, {rows} in {path.name}: got {config.n_cameras}"
+        )
+    if known == rows or (config.n_cameras is None and not config.sie_view):
+        return table, ()
+    if known is None or known > rows:
+        return table, (
+            f"SIE_VIEW is on: the camera table has {rows} rows, and which of them are cameras cannot be told; all are "
+            "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig",
+        )
+    return table[:known], (
+        f"the first {known} of the {rows} rows of the camera table are cameras; the host never reads the others, "
+        "and they are left out of the mean camera",
+    )
+
+
+def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
+    neck = torch.nn.BatchNorm1d(dim).eval().requires_grad_(False)
+    rule = f"NECK_FEAT is after, so the file must hold the BatchNorm behind the tower: in {path.name}"
+    checked_fit({_NECK + name: (dim,) for name in _NECK_KEYS}, full, rule)
+    neck.load_state_dict({name: full[_NECK + name] for name in _NECK_KEYS}, strict=False)
+    if bool((neck.running_var < 0).any()):
+        raise WeightsError(
+            f"a variance is at least 0: {_NECK}running_var of {path.name} is not; copy it again"
+        )
+    return neck

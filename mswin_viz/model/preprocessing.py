@@ -1,0 +1,65 @@
+"""A picture of any shape -> what a tower sees of it: RGB at the input's size, then normalised pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from mswin_viz.data.images import ImageSource, opened, source_name
+from mswin_viz.data.picture_facts import PictureFacts, picture_notes
+from mswin_viz.model.towers import Tower
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["fitted", "normalised", "notes_on", "resizing_words"]
+
+
+def fitted(tower: Tower, source: ImageSource) -> tuple[Image.Image, PictureFacts]:
+    """The picture at the input's size, and what is known of it as it was.
+
+    Resized bilinearly whatever its shape, as host models do; by open_clip's own rules where the tower has them.
+    """
+    image, levels = opened(source, deep_range=tower.thermal_range)
+    facts = PictureFacts(source_name(source), image.size, levels)
+    height, width = tower.image_size
+    mode = v2.InterpolationMode(tower.native_resize or "bilinear")
+    if _stretches(tower):
+        return v2.functional.resize(image, [height, width], mode), facts
+    resized = v2.functional.resize(image, min(height, width), mode)
+    return v2.functional.center_crop(resized, [height, width]), facts
+
+
+def normalised(tower: Tower, pictures: Sequence[Image.Image]) -> Float[torch.Tensor, "batch 3 rows cols"]:
+    """Pictures of the input's size as the tower reads them, on the CPU."""
+    batch = torch.stack([v2.functional.pil_to_tensor(image) for image in pictures]).float() / 255
+    mean, std = (torch.tensor(v)[None, :, None, None] for v in (tower.mean, tower.std))
+    return (batch - mean) / std
+
+
+def notes_on(tower: Tower, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
+    """What is worth saying about a set of pictures that a tower read, see `picture_notes`."""
+    return picture_notes(
+        facts,
+        tower.image_size,
+        stretches=_stretches(tower),
+        deep_range=tower.thermal_range,
+        is_fixed=tower.config is not None,
+    )
+
+
+def resizing_words(tower: Tower) -> str:
+    """How pictures are brought to the input's size, in words."""
+    if tower.native_resize is None:
+        return "resized bilinearly"
+    how = "shorter side resized and centre cropped" if tower.crops else "resized"
+    return f"{how}, {tower.native_resize}, as open_clip does"
+
+
+def _stretches(tower: Tower) -> bool:
+    """Whether pictures are resized to the input whatever their shape; else their centre is cut out."""
+    return tower.native_resize is None or not tower.crops

@@ -1,0 +1,196 @@
+"""What a file holds -> one state dict: wrappers opened, prefixes of wrapping modules taken off, and both reported."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mswin_viz.errors import WeightsError
+
+__all__ = ["AVERAGED_WEIGHTS", "PLAIN_WEIGHTS", "StateDict", "Unwrapped", "unwrapped"]
+
+StateDict = dict[str, torch.Tensor]
+
+PLAIN_WEIGHTS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "student",
+)  # fmt: skip
+"""Entries under which training code saves a model, in the order in which they are looked for."""
+AVERAGED_WEIGHTS = (
+    "state_dict_ema", "model_ema", "ema_state_dict", "model_state_dict_ema", "ema_model", "ema", "params_ema",
+    "teacher",
+)  # fmt: skip
+"""Entries that hold a moving average of the weights; read only where no plain weights stand beside them."""
+
+_NOT_WEIGHTS = re.compile(
+    r"optim|sched|scaler|\bamp\b|rng|config|\bargs\b|hyper|callback|loop|meta|loss", re.I
+)
+_WITHIN = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_LEADING = ("module.", "model.")
+_ROOTS = (
+    "visual.conv1.weight",
+    "vision_model.embeddings.class_embedding",
+    "BACKBONE.base.conv1.weight",
+)
+"""A tensor of each known layout, whose place tells what stands before all keys of a model."""
+_DEEPEST = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Unwrapped:
+    """A state dict and how it was found in its file.
+
+    Attributes
+    ----------
+    state
+        Tensors by key, without prefixes of wrapping modules.
+    notes
+        Which entry was opened and which prefixes were taken off, in words.
+    cautions
+        Choices between several sets of weights, of which the user should hear.
+    """
+
+    state: StateDict
+    notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+
+def unwrapped(found: Any, file: Path) -> Unwrapped:
+    """The state dict inside whatever a file holds.
+
+    The plain weights are taken, not their moving average; of several plain entries the first of
+    :data:`PLAIN_WEIGHTS`. Prefixes of wrapping modules (``module.``, ``model.``, ``_orig_mod.`` and those of FSDP)
+    come off as often as they stand there, and so does whatever else stands before all of a CLIP's keys.
+
+    Raises
+    ------
+    WeightsError
+        If there is no state dict, several that cannot be told apart, a tensor that is not dense, or a key twice.
+    """
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(found).__name__}")
+    if "param_groups" in found:
+        raise WeightsError(
+            f"a weight file holds a model: {file} holds the state of an optimizer; load the file saved beside it"
+        )
+    found, path, cautions = _opened(found, file)
+    tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        held = ", ".join(map(str, list(found)[:6])) or "nothing at all"
+        raise WeightsError(f"a weight file holds tensors by key: {file} has none ({held})")
+    _refuse_strange(tensors, file)
+    state, notes = _without_prefixes(tensors, file)
+    where = (f"read from its entry {'.'.join(path)}",) if path else ()
+    return Unwrapped(state, (*where, *notes), cautions)
+
+
+def _opened(found: Mapping, file: Path) -> tuple[Mapping, tuple[str, ...], tuple[str, ...]]:
+    """The innermost state dict, the entries that lead there, and the choices made on the way."""
+    path, cautions = (), ()
+    for _ in range(_DEEPEST):
+        inner = {str(key): value for key, value in found.items() if isinstance(value, Mapping)}
+        name = _entry(found, {key: value for key, value in inner.items() if _holds_tensors(value)}, file)
+        if name is None:
+            break
+        others = [key for key in (*PLAIN_WEIGHTS, *AVERAGED_WEIGHTS) if key != name and key in inner]
+        others = [key for key in others if _holds_tensors(inner[key])]
+        path = (*path, name)
+        if others:
+            cautions = (*cautions, _choice(name, others))
+        elif name in AVERAGED_WEIGHTS:
+            cautions = (*cautions, f"the file holds no weights but a moving average, {name}, which is read")
+        found = inner[name]
+    return found, path, cautions
+
+
+def _entry(found: Mapping, inner: Mapping[str, Mapping], file: Path) -> str | None:
+    """The entry to open; None where the tensors are at hand."""
+    for name in (*PLAIN_WEIGHTS, *AVERAGED_WEIGHTS):
+        if name in inner:
+            return name
+    if any(isinstance(value, torch.Tensor) for value in found.values()):
+        return None
+    unnamed = [name for name in inner if not _NOT_WEIGHTS.search(name)]
+    if len(unnamed) > 1:
+        raise WeightsError(
+            f"one entry of a weight file holds the model ({', '.join(PLAIN_WEIGHTS)}): {file} has tensors in "
+            f"{', '.join(unnamed[:6])}, and which are the model's is not known; save that one alone, "
+            "torch.save(model.state_dict(), path)"
+        )
+    return unnamed[0] if unnamed else None
+
+
+def _holds_tensors(value: Mapping, depth: int = _DEEPEST) -> bool:
+    if any(isinstance(each, torch.Tensor) for each in value.values()):
+        return True
+    return depth > 1 and any(
+        isinstance(each, Mapping) and not _NOT_WEIGHTS.search(str(key)) and _holds_tensors(each, depth - 1)
+        for key, each in value.items()
+    )
+
+
+def _choice(name: str, others: list[str]) -> str:
+    averaged = " (a moving average)" if set(others) & set(AVERAGED_WEIGHTS) else ""
+    return (
+        f"the file holds several sets of weights: {name} is read, {', '.join(others)}{averaged} left out; to read "
+        "another, save it alone"
+    )
+
+
+def _refuse_strange(tensors: StateDict, file: Path) -> None:
+    odd = [k for k, v in tensors.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]
+    if odd:
+        raise WeightsError(
+            f"weights are dense tensors of numbers: {file} has sparse, quantised or empty ones ({', '.join(odd[:3])})"
+        )
+
+
+def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[str, ...]]:
+    """Keys as the model itself has them, and what was taken off how many."""
+    taken: Counter[str] = Counter()
+    names = {key: _bare(key, taken) for key in tensors}
+    if root := _root(names.values(), file):
+        taken[root] += sum(name.startswith(root) for name in names.values())
+        names = {key: name.removeprefix(root) for key, name in names.items()}
+    keys: dict[str, str] = {}
+    for key, name in names.items():
+        if name in keys:
+            raise WeightsError(
+                f"a key comes with or without module. or another prefix, not both: {file} has both of "
+                f"{name} ({keys[name]} and {key}); save one model alone"
+            )
+        keys[name] = key
+    notes = tuple(f"{prefix} taken off {count} of {len(tensors)} keys" for prefix, count in taken.items())
+    return {name: tensors[key] for name, key in keys.items()}, notes
+
+
+def _bare(key: str, taken: Counter[str]) -> str:
+    """A key without the names of modules that merely wrap another; `taken` counts each key once for all of them."""
+    name = _WITHIN.sub("", key)
+    while found := next((prefix for prefix in _LEADING if name.startswith(prefix)), None):
+        name = name.removeprefix(found)
+    if name != key:
+        off = key.removesuffix(name)
+        taken[off if off != key else _WITHIN.search(key)[0]] += 1
+    return name
+
+
+def _root(names: Any, file: Path) -> str:
+    """What stands before all keys of the one model in a file; empty where nothing does, or no known model is there."""
+    names = list(names)
+    if any(name in _ROOTS for name in names):
+        return ""
+    found = sorted(
+        {name.removesuffix(root) for name in names for root in _ROOTS if name.endswith(f".{root}")}
+    )
+    if len(found) > 1:
+        raise WeightsError(
+            f"a weight file holds one model: {file} has several, with keys {', '.join(f'{each}*' for each in found[:4])}; "
+            "save one of them alone, torch.save(model.state_dict(), path)"
+        )
+    return found[0] if found else ""

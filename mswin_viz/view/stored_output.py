@@ -1,0 +1,90 @@
+"""What a notebook keeps of a view: a line of text, and a picture for where no kernel runs (GitHub, nbconvert)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.errors import MswinVizError
+from mswin_viz.model.backbone import Model
+from mswin_viz.view.figures import figure_bytes
+
+__all__ = ["MOST_BYTES", "one_line", "small_png", "with_picture"]
+
+MOST_BYTES = 220_000
+"""Of a stored picture's file; as text in a notebook it takes a third more."""
+_DPI = 80
+_MOST_PIXELS = 1200  # of a stored picture's longer side
+_SMALLER = 0.8
+_LIVE = "The live view needs a running kernel: run this cell again."
+
+
+def one_line(view: object, shows: str, model: Model | None = None, *, is_closed: bool = False) -> str:
+    """The text form of a view: its class, what it shows, and with which weights; the same wherever it is run."""
+    weights = "" if model is None else f"; {model.tower.weights}; add-on: {model.addon_origin}"
+    words = "closed" if is_closed else f"{shows}{weights}"
+    return f"{type(view).__name__}({shown_text(words)})"
+
+
+def with_picture(
+    bundle: Any, line: str, draw: Callable[[], Figure | Image.Image | None]
+) -> dict[str, Any] | None:
+    """What ipywidgets shows of a widget, with ``text/plain`` of one line and ``text/html`` of a picture beside it.
+
+    Where the widget can be shown, Jupyter prefers it. A view that cannot be drawn now (a file is broken, nothing is
+    computed yet) is described by the line alone.
+
+    Parameters
+    ----------
+    bundle
+        From the widget's own ``_repr_mimebundle_``: a mapping, or one with its metadata.
+    line
+        From :func:`one_line`.
+    draw
+        Gives a figure or picture of the present view, or None where there is nothing to see.
+    """
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    if data is None:
+        return None
+    return {**data, "text/plain": line, "text/html": _html(line, _picture(draw))}
+
+
+def small_png(picture: Image.Image) -> bytes:
+    """A PNG file of at most ``MOST_BYTES``: 256 colours, and smaller than it was if need be."""
+    picture = picture.convert("RGB")
+    picture.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
+    while True:
+        file = io.BytesIO()
+        picture.quantize(256).save(file, format="PNG", optimize=True)
+        if file.tell() <= MOST_BYTES or min(picture.size) < 2:
+            return file.getvalue()
+        picture = picture.resize([max(1, int(_SMALLER * side)) for side in picture.size])
+
+
+def _picture(draw: Callable[[], Figure | Image.Image | None]) -> bytes | str:
+    """A PNG file, or why there is none."""
+    try:
+        drawn = draw()
+        if isinstance(drawn, Figure):
+            drawn = Image.open(io.BytesIO(figure_bytes(drawn, "png", dpi=_DPI)))
+        return b"" if drawn is None else small_png(drawn)
+    except MswinVizError as problem:
+        return str(problem)
+
+
+def _html(line: str, picture: bytes | str) -> str:
+    words = f"<code>{escape(line)}</code><br>{_LIVE}"
+    if isinstance(picture, str):
+        return f"<div>{words}<br>No picture: {escape(shown_text(picture))}</div>"
+    if not picture:
+        return f"<div>{words}</div>"
+    data = base64.b64encode(picture).decode("ascii")
+    image = f'<img alt="{escape(line)}" style="max-width:100%" src="data:image/png;base64,{data}">'
+    return f"<div>{image}<div>{words}</div></div>"

@@ -1,0 +1,117 @@
+"""What is kept of a model's pictures: computed once, shared by all that are open, and never out of date."""
+
+from __future__ import annotations
+
+import gc
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mswin_viz.analysis.kept_tokens import KeptTokens
+from mswin_viz.data.images import Crop
+from mswin_viz.errors import ClosedError, ImageFileError
+from mswin_viz.model.backbone import Model
+
+from .tiny import SIZE, tiny_model
+
+
+@pytest.fixture
+def model() -> Model:
+    return tiny_model()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path / "one.png", 3)
+
+
+def written(path: Path, seed: int) -> Path:
+    """A picture whose time stamp differs from every earlier one's."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    os.utime(path, ns=(seed * 10**9, seed * 10**9))
+    return path
+
+
+def test_tokens_are_those_of_the_model(model, file) -> None:
+    tokens, wanted = KeptTokens(model).of(file), model.encode(file)
+    torch.testing.assert_close(tokens.cls, wanted.cls)
+    torch.testing.assert_close(tokens.patches, wanted.patches)
+
+
+def test_all_views_of_a_model_share_what_is_kept(model, file) -> None:
+    one, other = KeptTokens(model), KeptTokens(model)
+    assert one.picture(file) is other.picture(file)
+    assert one.of(file) is other.picture(file).tokens
+    assert (file in other, len(other)) == (True, 1)
+
+
+def test_other_models_and_those_with_a_number_of_their_own_share_nothing(model, file) -> None:
+    first = KeptTokens(model).picture(file)
+    for apart in (KeptTokens(tiny_model()), KeptTokens(model, most=2)):
+        assert file not in apart
+        assert apart.picture(file) is not first
+
+
+def test_what_is_kept_goes_with_the_last_that_is_open(model, file) -> None:
+    one, other = KeptTokens(model), KeptTokens(model)
+    picture = weakref.ref(one.picture(file))
+    one.close()
+    one.close()
+    gc.collect()
+    assert other.picture(file) is picture()
+    other.close()
+    gc.collect()
+    assert picture() is None
+    with pytest.raises(ClosedError, match="was closed"):
+        one.picture(file)
+
+
+def test_what_is_kept_does_not_keep_the_model(file) -> None:
+    model = tiny_model()
+    kept, gone = KeptTokens(model), weakref.ref(model)
+    kept.picture(file)
+    del kept, model
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_file_that_was_written_anew_is_read_again(model, file) -> None:
+    kept = KeptTokens(model)
+    before = kept.picture(file)
+    written(file, 8)
+    after = kept.picture(file)
+    assert not torch.equal(before.tokens.cls, after.tokens.cls)
+    torch.testing.assert_close(after.tokens.cls, model.encode(file).cls)
+    assert (kept.picture(file) is after, len(kept)) == (True, 1)
+
+
+def test_a_file_that_is_gone_still_shows_what_was_read_of_it(model, file) -> None:
+    kept = KeptTokens(model)
+    before = kept.picture(file)
+    file.unlink()
+    assert kept.picture(file) is before
+    with pytest.raises(ImageFileError):
+        KeptTokens(model, most=2).picture(file)
+
+
+def test_other_weights_of_the_tower_give_other_tokens(model, file) -> None:
+    kept = KeptTokens(model)
+    before = kept.of(file)
+    with torch.no_grad():
+        model.clip.visual.proj.mul_(2)
+    torch.testing.assert_close(kept.of(file).cls, 2 * before.cls)
+
+
+def test_parts_of_a_file_are_kept_apart(model, tmp_path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (SIZE[0], 2 * SIZE[1], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "two.png")
+    left, right = (Crop(tmp_path / "two.png", (at, 0, at + SIZE[1], SIZE[0])) for at in (0, SIZE[1]))
+    kept = KeptTokens(model)
+    assert kept.picture(left) is not kept.picture(right)
+    assert np.array_equal(np.asarray(kept.picture(right).shown), pixels[:, SIZE[1] :])

@@ -1,0 +1,224 @@
+"""Folders of modalities under whatever name and at whatever level: infrared is never taken for RGB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mswin_viz as mv
+from mswin_viz.data.modalities import AMBIGUOUS, modality_of, modality_word
+from mswin_viz.errors import DataError
+
+from .trees import each, grow, places, said
+
+NAME = "000258_cam3_0_01.jpg"
+TRIOS = [
+    ("RGB", "NI", "TI"),
+    ("rgb", "ni", "ti"),
+    ("RGB", "NIR", "TIR"),
+    ("vis", "ni", "th"),
+    ("VIS", "NIR", "TH"),
+    ("Visible", "Near_Infrared", "Thermal"),
+    ("color", "near", "thermal"),
+    ("colour", "near-infrared", "thermal_infrared"),
+    ("RGB images", "nir_images", "thermal-images"),
+    ("RGBImages", "NearInfrared", "ThermalInfrared"),
+    ("visible", "nearIR", "LWIR"),
+]
+WORDS = {
+    "RGB": ["RGB", "VIS", "visible", "color", "colour"],
+    "NI": ["NI", "NIR", "near", "near_infrared", "near-infrared", "near infrared", "nearinfrared"],
+    "TI": ["TI", "TIR", "TH", "thermal", "thermal_infrared", "LWIR"],
+}
+
+
+@pytest.mark.parametrize("trio", TRIOS, ids="-".join)
+@pytest.mark.parametrize(
+    "pattern", ["test/{m}/", "{m}/test/", "d/e/RGBNT201/test/{m}/", "RGBNT201/test/{m}/images/", "test/000258/{m}/"]
+)  # fmt: skip
+def test_a_shot_has_its_three_modalities_and_its_identity(tmp_path: Path, trio, pattern: str) -> None:
+    root = grow(tmp_path / "data", *each(trio, pattern + NAME))
+    (sample,) = mv.samples(root)
+    assert said(sample) == (258, 3, "test")
+    assert places(sample, root) == dict(zip(WORDS, each(trio, pattern + NAME), strict=True))
+
+
+@pytest.mark.parametrize("trio", TRIOS, ids="-".join)
+@pytest.mark.parametrize(
+    "pattern", ["{m}/a.jpg", "x/{m}/a.jpg", "x/y/{m}/a.jpg", "{m}/x/a.jpg", "0007/{m}/a.jpg"]
+)
+def test_names_that_say_nothing_are_brought_together_all_the_same(tmp_path: Path, trio, pattern: str) -> None:
+    root = grow(tmp_path / "data", *each(trio, pattern))
+    (sample,) = mv.scan(root).samples
+    assert places(sample, root) == dict(zip(WORDS, each(trio, pattern), strict=True))
+
+
+@given(
+    st.sampled_from([(m, w) for m, words in WORDS.items() for w in words]), st.randoms(use_true_random=False)
+)
+def test_case_does_not_matter(pair: tuple[str, str], random) -> None:
+    modality, word = pair
+    spelled = "".join(random.choice((letter.lower(), letter.upper())) for letter in word)
+    assert modality_of(spelled) == modality
+
+
+@pytest.mark.parametrize(
+    "name", ["test", "0001", "query", "RGBNT201", "nice", "titan", "near_door", "th_1", "think"]
+)
+def test_other_names_are_no_modality(name: str) -> None:
+    assert modality_word(name)[0] is None
+
+
+@pytest.mark.parametrize("name", ["IR", "ir", "infrared", "Infra_Red", "IR_images"])
+def test_infrared_alone_is_not_decided(name: str) -> None:
+    assert modality_word(name) == (AMBIGUOUS, "")
+
+
+def test_near_and_thermal_infrared_without_rgb_are_what_they_are(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "NI/a.jpg", "TI/a.jpg", "TI/b.jpg")
+    assert [set(sample.images) for sample in mv.scan(root).samples] == [{"NI", "TI"}, {"TI"}]
+
+
+@pytest.mark.parametrize("folder", ["NIR", "thermal"])
+def test_a_folder_of_one_infrared_modality_is_no_rgb_and_lacks_nothing(tmp_path: Path, folder: str) -> None:
+    root = grow(tmp_path / "data", f"{folder}/a.jpg", f"{folder}/b.jpg")
+    report = mv.scan(root)
+    assert {name for sample in report.samples for name in sample.images} == {modality_of(folder)}
+    assert report.sound
+
+
+@pytest.mark.parametrize(
+    ("inside", "modality"), [("test/nir", "NI"), ("test/Thermal", "TI"), ("test/vis", "RGB")]
+)
+def test_a_modality_folder_pointed_to_is_read_as_that_modality(
+    tmp_path: Path, inside: str, modality: str
+) -> None:
+    root = grow(tmp_path / "RGBNT201", f"{inside}/{NAME}", f"test/other/{NAME}")
+    (sample,) = mv.samples(root / inside)
+    assert (said(sample), set(sample.images)) == ((258, 3, "test"), {modality})
+
+
+def test_one_file_pointed_to_has_the_modality_of_its_folder(tmp_path: Path) -> None:
+    grow(tmp_path / "RGBNT201", f"test/TIR/{NAME}")
+    (sample,) = mv.samples(tmp_path / "RGBNT201" / "test" / "TIR" / NAME)
+    assert set(sample.images) == {"TI"}
+
+
+def test_an_undecided_folder_is_left_out_and_named(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "RGB/a.jpg", "IR/a.jpg", "IR/b.jpg")
+    with pytest.warns(
+        UserWarning, match=r"modality not known.*IR: 2 left out; IR may be near or thermal.*NI or TI"
+    ):
+        (sample,) = mv.samples(root)
+    assert places(sample, root) == {"RGB": "RGB/a.jpg"}
+
+
+def test_nothing_but_undecided_pictures_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "infrared/a.jpg")
+    with pytest.raises(
+        DataError, match="infrared may be near or thermal infrared: rename the folder to NI or TI"
+    ):
+        mv.samples(root)
+    with pytest.warns(UserWarning, match="infrared: near or thermal infrared"):
+        assert set(mv.samples(root, "folder")[0].images) == {"RGB"}
+
+
+def test_near_infrared_inside_an_undecided_folder_is_decided(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "NI/infrared/a.jpg", "infrared/thermal/a.jpg", "RGB/a.jpg")
+    assert places(mv.scan(root).samples[0], root) == {
+        "RGB": "RGB/a.jpg",
+        "NI": "NI/infrared/a.jpg",
+        "TI": "infrared/thermal/a.jpg",
+    }
+
+
+@pytest.mark.parametrize("names", [("rgb_thermal",), ("R", "N", "T"), ("th_1",)])
+def test_a_name_that_looks_like_a_modality_and_is_not_used_is_named(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    root = grow(tmp_path / "data", *(f"{name}/a.jpg" for name in names), "other/b.jpg")
+    with pytest.warns(UserWarning, match=f"modality not used.*{names[0]}"):
+        mv.samples(root)
+    assert [problem.path.name for problem in mv.scan(root).problems] == sorted(names)
+
+
+def test_splits_and_modalities_in_one_name_are_both_read(tmp_path: Path) -> None:
+    names = each(("rgb", "nir", "thermal"), f"train_{{m}}/{NAME}", "test_{m}/000301_cam1_0.jpg")
+    assert [said(s) for s in mv.samples(grow(tmp_path / "data", *names))] == [
+        (301, 1, "test"),
+        (258, 3, "train"),
+    ]
+
+
+def test_two_spellings_of_one_modality_lose_no_file(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path / "data", *each(("RGB", "NI", "ni", "TI"), f"test/{{m}}/{NAME}"), "test/ni/000300_cam1_0.jpg"
+    )
+    report = mv.scan(root)
+    files = [path for sample in report.samples for path in sample.images.values()]
+    assert len(files) == len(set(files)) == 5
+    (twice,) = (problem for problem in report.problems if problem.kind == "same name twice")
+    assert (twice.path, twice.detail) == (
+        root / "test" / "ni" / NAME,
+        f"NI/{NAME} has the same name and modality; loaded as another sample",
+    )
+
+
+@pytest.mark.parametrize(
+    "endings", [(".jpg", ".jpg", ".png"), (".png", ".jpg", ".bmp"), (".JPG", ".jpg", ".jpg")]
+)
+def test_modalities_are_brought_together_whatever_their_endings(tmp_path: Path, endings) -> None:
+    names = [f"test/{folder}/000258_cam3_0_01{ending}" for folder, ending in zip(WORDS, endings, strict=True)]
+    root = grow(tmp_path / "data", *names)
+    (sample,) = mv.samples(root)
+    assert places(sample, root) == dict(zip(WORDS, names, strict=True))
+
+
+def test_files_of_one_name_and_two_endings_are_both_loaded_and_reported(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path / "data", *each(("RGB", "NI", "TI"), f"test/{{m}}/{NAME}"), "test/RGB/000258_cam3_0_01.png"
+    )
+    report = mv.scan(root)
+    assert [set(sample.images) for sample in report.samples] == [{"RGB", "NI", "TI"}, {"RGB"}]
+    assert report.counts == {"same name twice": 1}
+    assert report.problems[0].path.suffix == ".png"
+
+
+def test_whole_shots_in_two_formats_stay_two_whole_shots(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path / "data",
+        *each(("RGB", "NI", "TI"), "test/{m}/000258_cam3_0.jpg", "test/{m}/000258_cam3_0.png"),
+    )
+    shots = [{path.suffix for path in sample.images.values()} for sample in mv.scan(root).samples]
+    assert shots == [{".jpg"}, {".png"}]
+
+
+def test_modalities_whose_names_never_agree_are_reported_once(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "RGB/a_rgb.jpg", "RGB/b_rgb.jpg", "TI/a_ti.jpg", "TI/b_ti.jpg")
+    report = mv.scan(root)
+    assert report.counts == {"modalities not paired": 1}
+    assert [set(sample.images) for sample in report.samples] == [{"RGB"}, {"RGB"}, {"TI"}, {"TI"}]
+
+
+def test_the_place_of_a_missing_file_is_spelled_as_its_folder_is(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path / "data", *each(("vis", "nir"), f"test/{{m}}/{NAME}"), "test/thermal/000300_cam1_0.jpg"
+    )
+    missing = {problem.path.relative_to(root).as_posix() for problem in mv.scan(root).problems}
+    assert missing == {f"test/thermal/{NAME}", "test/vis/000300_cam1_0.jpg", "test/nir/000300_cam1_0.jpg"}
+
+
+@pytest.mark.parametrize("around", ["RGB", "visible", "thermal", "infrared"])
+def test_a_modality_that_names_the_whole_set_does_not_tear_shots_apart(tmp_path: Path, around: str) -> None:
+    root = grow(tmp_path / "data", *each(("RGB", "NI", "TI"), f"{around}/RGBNT201/test/{{m}}/{NAME}"))
+    (sample,) = mv.samples(root)
+    assert (said(sample), set(sample.images)) == ((258, 3, "test"), {"RGB", "NI", "TI"})
+
+
+def test_infrared_in_file_names_of_one_folder_is_named(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "a_rgb.jpg", "a_nir.jpg", "a_tir.jpg")
+    with pytest.warns(UserWarning, match="2 file names speak of infrared light; loaded as RGB"):
+        assert len(mv.samples(root)) == 3
