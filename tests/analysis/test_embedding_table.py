@@ -224,7 +224,7 @@ def test_tables_that_do_not_hold_together_are_errors(table: EmbeddingTable) -> N
 
 def test_a_table_is_ranked_by_the_metric_of_its_model(samples: list[Sample], monkeypatch) -> None:
     assert embed(tiny_model(), samples[:1], progress=False).metric == "cosine"
-    monkeypatch.setattr(Model, "metric", "euclidean", raising=False)
+    monkeypatch.setattr(Model, "metric", "euclidean")
     table = embed(tiny_model(), samples[:1], progress=False)
     assert table.metric == "euclidean"
     np.testing.assert_array_equal(table.compared("plain"), table.plain.astype(np.float64))
