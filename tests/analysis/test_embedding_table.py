@@ -110,15 +110,16 @@ def as_counts(sample: Sample, low: float, width: float) -> None:
     Image.fromarray(np.round(low + grey * (width / 255)).astype(np.uint16)).save(sample.images["TI"])
 
 
-def test_deep_images_with_few_greys_are_counted_in_one_warning(samples: list[Sample]) -> None:
+def test_deep_images_and_those_with_few_greys_are_counted_in_one_warning_each(samples: list[Sample]) -> None:
     whole = [samples[at] for at in (0, 2, 3, 4)]
     for sample, width in zip(whole, (10, 1500, 12, 1500), strict=True):
         as_counts(sample, 29_315, width)
-    with pytest.warns(UserWarning, match="grey levels") as said:
+    with pytest.warns(UserWarning, match="images of more than 8 bits") as said:
         embed(tiny_model(), whole, modalities=("TI",), batch_size=1, progress=False)
-    (one,) = said
-    assert "2 of 4 keep fewer than 32 grey levels" in str(one.message)
-    assert "29315..29325" in str(one.message)
+    few, stretched = (str(one.message) for one in said)
+    assert "2 of 4 keep fewer than 32 grey levels" in few
+    assert "29315..29325" in few
+    assert stretched.startswith("4 images of more than 8 bits are stretched one by one")
 
 
 def test_a_feature_that_is_not_finite_takes_no_other_with_it(samples: list[Sample]) -> None:

@@ -90,6 +90,7 @@ def test_samples_without_identities_are_refused(model, people) -> None:
         sample_tokens(model, mv.samples(people), progress=False)
 
 
+@pytest.mark.filterwarnings("ignore:.*images of more than 8 bits are stretched one by one:UserWarning")
 def test_kept_tokens_are_computed_anew_for_another_thermal_range(people, tmp_path) -> None:
     samples, folder = mv.samples(people), tmp_path / "kept"
     for sample in samples:

@@ -92,7 +92,7 @@ def test_nothing_is_said_of_nothing():
 @pytest.mark.parametrize(("count", "is_few"), [(1, True), (6, True), (31, True), (32, False), (256, False)])
 def test_fewer_than_32_greys_are_said_with_counts_file_and_values(count, is_few):
     note = deep([Levels(200, 0, 65535, 0), Levels(count, 7000, 7012, 0)])
-    assert bool(note) == is_few
+    assert ("grey levels" in note) == is_few
     if is_few:
         assert "percentiles 1..99 of each image" in note
         assert (
@@ -100,6 +100,17 @@ def test_fewer_than_32_greys_are_said_with_counts_file_and_values(count, is_few)
             in note
         )
         assert "check how they were written" in note
+
+
+def test_several_images_stretched_one_by_one_are_counted_with_the_way_to_one_range():
+    counts, colour = [Levels(256, 7000, 8500, 0)], Levels(200, np.nan, np.nan, 0)
+    note = deep(counts * 3 + [colour])
+    assert note.startswith(
+        "3 images of more than 8 bits are stretched one by one (percentiles 1..99 of each image"
+    )
+    assert "mv.thermal_range(samples)" in note
+    assert [deep(some) for some in (counts, [], [colour] * 2)] == [""] * 3
+    assert deep(counts * 3, (7000, 8500)) == ""
 
 
 def test_with_a_range_that_is_too_wide_a_closer_one_is_advised():
