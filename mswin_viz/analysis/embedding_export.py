@@ -110,7 +110,7 @@ def export(
     }
     written = []
     for name, frame in frames.items():
-        whole = _as_text(frame.assign(weights=provenance) if provenance else frame)
+        whole = frame.assign(weights=shown_text(provenance)) if provenance else frame
         for kind in formats:
             path = folder / f"{name}.{kind}"
             if kind == "csv":
@@ -119,16 +119,6 @@ def export(
                 whole.to_parquet(path, index=False)
             written.append(path)
     return written
-
-
-def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with names of files and weights as text that every format takes."""
-    words = frame.select_dtypes(include=["object", "string"])
-    return frame.assign(**{name: words[name].map(_shown) for name in words})
-
-
-def _shown(value: object) -> object:
-    return shown_text(value) if isinstance(value, str) else value
 
 
 def _measures(comparison: Comparison) -> dict[str, float | str]:

@@ -64,7 +64,7 @@ _SHELVES_LOCK = threading.Lock()
 
 
 def _shelf_of(model: Model) -> _Shelf:
-    """The model's one shelf, as long as somebody holds it."""
+    """The model's one shelf, as long as something holds it."""
     with _SHELVES_LOCK:
         found = _SHELVES.get(model)
         shelf = found and found()

@@ -40,6 +40,7 @@ _SIGNS = {
         [_M, _C, _C, _C, _C, _C, _C, _M, _L],
     ),
 }  # fmt: skip
+_LINE, _MOST_LINES = 18, 4  # characters, and lines, below a picture
 _GAP = 4  # pixels between joined modalities
 _PIXELS = 256  # of a picture's longer side
 _OPACITY = 0.6
@@ -140,9 +141,16 @@ def _draw_query(part: SubFigure, table: EmbeddingTable, query: int, size: tuple[
         axis.set_title(name if name in asking else f"{name} (not asked)", fontsize=6.5, pad=2)
         axis.set_axis_off()
     axes[-1].text(
-        0.5, -0.04, who(table, query).replace(", ", "\n"), transform=axes[-1].transAxes,
+        0.5, -0.04, _folded(who(table, query).replace(", ", "\n")), transform=axes[-1].transAxes,
         ha="center", va="top", fontsize=6.5,
     )  # fmt: skip
+
+
+def _folded(words: str) -> str:
+    """In lines that fit below a picture: a file name may be any length."""
+    lines = [part for line in words.split("\n") for part in textwrap.wrap(line, _LINE) or [""]]
+    more = len(lines) > _MOST_LINES
+    return "\n".join(lines[:_MOST_LINES]) + ("…" if more else "")
 
 
 def _draw_list(
@@ -161,7 +169,7 @@ def _draw_list(
         picture = _joined(table, row, size)
         axis.imshow(picture)
         _mark(axis, picture.size, mark)
-        words = f"{rank}: {some.similarity[rank - 1]:.3f}\n{_short(who(table, row))}"
+        words = f"{rank}: {some.similarity[rank - 1]:.3f}\n{_folded(_short(who(table, row)))}"
         axis.text(0.5, -0.04, words, transform=axis.transAxes, ha="center", va="top", fontsize=6.5)
 
 

@@ -435,3 +435,84 @@ def test_scheme_2_is_refused_by_name(tmp_path: Path) -> None:
         mv.ScaleExplorer(
             mv.load_model(addon=tmp_path / "scheme2.safetensors", device="cpu"), mv.samples()[:1]
         )
+
+
+# ---- states and the samples they name -------------------------------------------------------------
+
+
+def frames(root: Path, people: tuple[str, ...] = ("alice", "bob")) -> list[mv.Sample]:
+    """Two frames of each person, with the same file names in each one's folder."""
+    found = []
+    for number, person in enumerate(people):
+        (root / person).mkdir(parents=True)
+        for frame in range(2):
+            path = root / person / f"frame_{frame:04d}.png"
+            seed = ("alice", "bob").index(person) * 2 + frame
+            pixels = np.random.default_rng(seed).integers(0, 256, (256, 128, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+            found.append(mv.Sample(number, frame, {"RGB": path}))
+    return found
+
+
+def chosen(explorer: mv.ScaleExplorer) -> tuple[Path, Path]:
+    strip, samples = explorer.strip, explorer._samples
+    return tuple(samples[at].images["RGB"] for at in (strip.selected, strip.second))
+
+
+def copied(model: Model, samples: list[mv.Sample], first: int, second: int) -> str:
+    explorer = mv.ScaleExplorer(model, samples)
+    explorer.strip.selected, explorer.strip.second = first, second
+    state = json.dumps(explorer.state)
+    explorer.close()
+    return state
+
+
+def test_a_state_names_a_sample_by_its_path_below_the_data_set(model, tmp_path) -> None:
+    state = json.loads(copied(model, frames(tmp_path), 2, 1))
+    assert (state["version"], state["sample"], state["second"]) == (
+        2,
+        "bob/frame_0000.png",
+        "alice/frame_0001.png",
+    )
+    assert str(tmp_path) not in json.dumps(state)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_moved_data_set_in_another_order_shows_the_same_images(model, tmp_path, order) -> None:
+    state = copied(model, frames(tmp_path / "here"), 2, 1)
+    again = mv.ScaleExplorer.from_state(model, frames(tmp_path / "there")[::order], state)
+    there = tmp_path / "there"
+    assert chosen(again) == (there / "bob" / "frame_0000.png", there / "alice" / "frame_0001.png")
+    assert message(again) == ""
+    again.close()
+
+
+def test_another_person_s_frame_of_the_same_name_is_refused(model, tmp_path) -> None:
+    samples = frames(tmp_path)
+    state = copied(model, samples, 2, 3)
+    with pytest.raises(DataError, match=r"none named 'bob/frame_0000\.png' .*frame_0000\.png"):
+        mv.ScaleExplorer.from_state(model, samples[:2], state)
+    state = copied(model, samples[2:], 0, 1)
+    with pytest.raises(DataError, match="another picture"):
+        mv.ScaleExplorer.from_state(model, samples[:2], state)
+
+
+def test_a_file_that_has_changed_since_is_named(model, tmp_path) -> None:
+    samples = frames(tmp_path)
+    state = copied(model, samples, 2, 1)
+    Image.new("RGB", (128, 256)).save(samples[2].images["RGB"])
+    again = mv.ScaleExplorer.from_state(model, samples, state)
+    assert "bob/frame_0000.png is no longer the file" in message(again)
+    again.close()
+
+
+def test_an_old_state_loads_where_its_names_are_unique_and_is_refused_elsewhere(model, tmp_path) -> None:
+    samples = frames(tmp_path)
+    state = json.loads(copied(model, samples, 2, 3))
+    old = {**state, "version": 1, "sample": "frame_0000", "second": "frame_0001"}
+    del old["digests"]
+    again = mv.ScaleExplorer.from_state(model, samples[2:], old)
+    assert chosen(again) == tuple(samples[at].images["RGB"] for at in (2, 3))
+    again.close()
+    with pytest.raises(DataError, match=r"may be alice/frame_0000\.png, bob/frame_0000\.png"):
+        mv.ScaleExplorer.from_state(model, samples, old)
