@@ -36,7 +36,8 @@ def as_json(found: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     -------
     summary
         Fractions; ``scores[split][row][column][measure]`` has ``mean``, ``low``, ``high``, ``per_seed``,
-        ``minus_plain`` and ``windows_minus`` (the row of all windows minus this one).
+        ``minus_plain`` and ``windows_minus`` (the row of all windows minus this one); None in place of a number that
+        could not be measured. ``queries[split]`` has ``asked`` and ``answered``.
     """
     rows = {
         name: {
@@ -52,9 +53,16 @@ def as_json(found: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
         "reference": found.reference,
         "columns": list(found.columns),
         "rows": rows,
+        "queries": {split: _counts(by_row[PLAIN]) for split, by_row in found.scores.items()},
         "scores": {split: _split(found, split) for split in found.scores},
         "rule": RULE,
     }
+
+
+def _counts(plain: QueryScores) -> dict[str, int]:
+    """How many queries were asked, and how many have a match; the same in every column and run."""
+    ap = plain.ap[0, :, 0]
+    return {"asked": len(ap), "answered": int((~np.isnan(ap)).sum())}
 
 
 def _split(found: Ablation, split: str) -> dict[str, Any]:
@@ -103,12 +111,15 @@ def _values(scores: QueryScores, at: tuple[str, int]) -> np.ndarray:
 
 def _mean(values: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     sums, counts = _by_group(values.mean(axis=0), groups)
+    if not len(counts):
+        return {"mean": None, "low": None, "high": None, "per_seed": [None] * len(values)}
     drawn = bootstrap_means(sums[:, None], counts, draws=_DRAWS, seed=0)[:, 0] if len(counts) > 1 else None
     found = interval(float(sums.sum() / counts.sum()), drawn)
+    low, high = (None, None) if drawn is None else (found.low, found.high)
     return {
         "mean": found.value,
-        "low": found.low,
-        "high": found.high,
+        "low": low,
+        "high": high,
         "per_seed": np.nanmean(values, axis=1).tolist(),
     }
 
@@ -119,6 +130,8 @@ def _difference(
     """``one`` minus ``other``; runs of one seed are paired, a single run is paired with each."""
     change = one - other
     sums, counts = _by_group(change.mean(axis=0), groups)
+    if len(counts) < 2:  # one group has no spread
+        return _mean(change, groups) | {"p": None, "verdict": "not measured"}
     test = sign_flip(sums, counts, flips=_FLIPS, seed=0)
     cell = _mean(change, groups) | {"p": test.p}
     signs = np.sign(cell["per_seed"])

@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mswin_viz.analysis.ablation_report import as_json
 from mswin_viz.analysis.ablation_table import STANDARD_PLAN, AblationPlan, run_ablation
+from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
+from mswin_viz.analysis.validation import check_trainable
 from mswin_viz.data.crowds import Crowd
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.worlds import WorldTokens, world_tokens
@@ -93,6 +97,7 @@ def ablate_samples(
     plan: AblationPlan = STANDARD_PLAN,
     *,
     folder: Path | None = None,
+    rule: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train on a data set's training split, measure on its test split (or query and gallery).
@@ -103,11 +108,15 @@ def ablate_samples(
         Of all splits, as `mv.samples(root)` gives them.
     folder
         Where tokens are kept for the next time; see `sample_tokens`.
+    rule
+        What a query leaves out; see `sample_tokens`.
 
     Raises
     ------
     DataError
         If a split is missing, or an identity is in both.
+    OptionError
+        If no query can have a match under the rule; nothing has been encoded then.
     """
     start = time.perf_counter()
     training = [sample for sample in samples if sample.split == "train"]
@@ -119,8 +128,10 @@ def ablate_samples(
             f"{len(training)} training and {len(test)} test samples, {len(shared)} identities in both; check the "
             "layout with `mswin-viz doctor`"
         )
+    check_trainable(np.array([sample.pid for sample in training]))
+    notes = _notes_of(test, rule)
     scales = () if plan.needs_whole_tokens else plan.scales
-    kept = {"scales": scales, "progress": progress}
+    kept = {"scales": scales, "rule": rule, "progress": progress}
     (first, out), (second, out_of_test) = (
         sample_tokens(model, some, folder=None if folder is None else folder / name, **kept)
         for name, some in (("train", training), ("test", test))
@@ -129,11 +140,24 @@ def ablate_samples(
     words = (
         f"Heads trained on the frozen tokens of {len(first)} samples of {len(set(first.pids.tolist()))} identities; "
         f"measured on {len(second)} samples of {len(set(second.pids.tolist()))} others"
-        f"{f'; {n_out} samples left out' if n_out else ''}."
+        f"{f'; {n_out} samples left out' if n_out else ''}.{''.join(f' {note}' for note in notes)}"
     )
     return _summary(
-        model, first, {"test": second}, plan, (words, {"left_out": n_out}, start), progress=progress
+        model,
+        first,
+        {"test": second},
+        plan,
+        (words, {"left_out": n_out, "rule": second.rule}, start),
+        progress=progress,
     )
+
+
+def _notes_of(test: Sequence[Sample], rule: str | None) -> tuple[str, ...]:
+    """What the rule cannot do among the samples measured on; refused where no query can have a match."""
+    who, query, gallery = sample_matching(test, rule), None, None
+    if {"query", "gallery"} <= {sample.split for sample in test}:
+        query, gallery = query_and_gallery(test)
+    return who.checked("an ablation", query, gallery).notes()
 
 
 def _summary(
@@ -148,7 +172,7 @@ def _summary(
     words, extra, start = about
     found = run_ablation(model, [training], tests, plan, progress=progress)
     settings = {
-        "words": f"{words} {plan.schedule.steps} steps, {plan.n_seeds} seeds, raw features, cosine.",
+        "words": f"{words} {plan.schedule.steps} steps, {plan.n_seeds} seeds, raw features, {training.metric}.",
         "model": model.provenance_items,
         "plan": dataclasses.asdict(plan),
         **extra,

@@ -14,7 +14,12 @@ HOPED = 1.0
 """Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
 _COLUMNS = {"three_together": "three together", "together": "all together"}
 _SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "test": "test split"}
-_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "="}
+_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "=", "not measured": "not measured"}
+
+_UNMEASURED = (
+    "Not measured: fewer than two identities (or groups of look-alikes) have a query with a match, so no difference has "
+    "an interval or a test; measure on images of more identities, each in several cameras."
+)
 
 Stored = Mapping[str, Any]
 
@@ -22,8 +27,10 @@ Stored = Mapping[str, Any]
 def sentences(found: Stored) -> list[str]:
     """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
     _check(found)
+    if not any(_measured(cell) for name in found["rows"] for cell in _cells(found, name, "minus_plain")):
+        return [*_queries(found), _UNMEASURED]
     said = [_against_plain(found), _against_controls(found)]
-    return [*said, *_hope(found), _meaning(found)]
+    return [*_queries(found), *said, *_hope(found), _meaning(found)]
 
 
 def full(found: Stored) -> str:
@@ -67,7 +74,7 @@ def one_table(found: Stored) -> str:
             cells += [
                 _interval(cell["mAP"]),
                 _change(minus) if minus else "",
-                f"{100 * cell['rank1']['mean']:.1f}",
+                _percent(cell["rank1"]),
             ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -77,7 +84,7 @@ def _scores(found: Stored, split: str) -> list[str]:
     columns = found["columns"]
     lines = [f"| | {' | '.join(map(_column, columns))} |", "|---|" + "---|" * len(columns)]
     for name, cells in found["scores"][split].items():
-        values = [f"{_interval(cells[c]['mAP'])} / {100 * cells[c]['rank1']['mean']:.1f}" for c in columns]
+        values = [f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in columns]
         lines.append(f"| {row_words(name)} | {' | '.join(values)} |")
     return lines
 
@@ -113,7 +120,7 @@ def _costs(found: Stored) -> list[str]:
 
 def _against_plain(found: Stored) -> str:
     trained = [name for name, row in found["rows"].items() if row["trained"]]
-    told = [_verdict(cell) for name in trained for cell in _cells(found, name, "minus_plain")]
+    told = [_verdict(c) for name in trained for c in _cells(found, name, "minus_plain") if _measured(c)]
     count = {words: told.count(words) for words in _SIGNS}
     return (
         f"Against plain CLS, the {len(trained)} trained heads are better in mAP in {count['better']} of {len(told)} "
@@ -126,6 +133,7 @@ def _against_controls(found: Stored) -> str:
     if not present:
         return "No control was run, so nothing can be said of windows."
     pairs = list(zip(*(_cells(found, name, "windows_minus") for name in present), strict=True))
+    pairs = [cells for cells in pairs if all(map(_measured, cells))]
     won = sum(all(_verdict(c) == "better" for c in cells) for cells in pairs)
     lost = sum(any(_verdict(c) == "worse" for c in cells) for cells in pairs)
     return (
@@ -140,6 +148,9 @@ def _hope(found: Stored) -> list[str]:
     for split, by_row in found["scores"].items():
         cell = by_row[found["reference"]][column]
         gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
+        if not all(map(_measured, gains.values())):
+            said.append(f"{_SPLITS.get(split, split).capitalize()}, {_column(column)}: not measured.")
+            continue
         reached = all(100 * some["mean"] >= HOPED and some["verdict"] == "better" for some in gains.values())
         words = " and ".join(
             f"{100 * some['mean']:+.1f} {name} ({some['verdict']})" for name, some in gains.items()
@@ -154,7 +165,7 @@ def _hope(found: Stored) -> list[str]:
 def _meaning(found: Stored) -> str:
     present = [name for name in CONTROLS if name in found["rows"]]
     cells = [[_verdict(c) for c in _cells(found, name, "windows_minus")] for name in present]
-    pairs = list(zip(*cells, strict=True))
+    pairs = [pair for pair in zip(*cells, strict=True) if "not measured" not in pair]
     won = sum(all(words == "better" for words in pair) for pair in pairs)
     if pairs and won == len(pairs):
         return "What the windows find is not found without them: the order of the patches carries something here."
@@ -171,8 +182,24 @@ def _meaning(found: Stored) -> str:
     )
 
 
+def _queries(found: Stored) -> list[str]:
+    """Over how many queries each split is measured, where not over all."""
+    return [
+        f"{_SPLITS.get(split, split).capitalize()}: measured over {n['answered']} of {n['asked']} queries; the others "
+        "have no match under the rule."
+        for split, n in found.get("queries", {}).items()
+        if n["answered"] < n["asked"]
+    ]
+
+
 def _cells(found: Stored, name: str, kind: str) -> list[Stored]:
-    return [by_row[name][c]["mAP"][kind] for by_row in found["scores"].values() for c in found["columns"]]
+    """Of every split and column; none where the row has no such cells, as plain CLS has no difference to itself."""
+    every = [by_row[name][c]["mAP"] for by_row in found["scores"].values() for c in found["columns"]]
+    return [cell[kind] for cell in every if kind in cell]
+
+
+def _measured(cell: Stored) -> bool:
+    return _verdict(cell) != "not measured"
 
 
 def _verdict(cell: Stored) -> str:
@@ -180,12 +207,21 @@ def _verdict(cell: Stored) -> str:
 
 
 def _interval(cell: Stored) -> str:
-    return f"{100 * cell['mean']:.1f} [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]"
+    if cell["mean"] is None:
+        return "not measured"
+    span = "" if cell["low"] is None else f" [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]"
+    return f"{_percent(cell)}{span}"
+
+
+def _percent(cell: Stored) -> str:
+    return "not measured" if cell["mean"] is None else f"{100 * cell['mean']:.1f}"
 
 
 def _change(cell: Stored) -> str:
-    mean, low, high = (_points(cell[name]) for name in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}] {_SIGNS[cell['verdict']]}"
+    if cell["mean"] is None:
+        return _SIGNS[cell["verdict"]]
+    span = "" if cell["low"] is None else f" [{_points(cell['low'])}, {_points(cell['high'])}]"
+    return f"{_points(cell['mean'])}{span} {_SIGNS[cell['verdict']]}"
 
 
 def _points(fraction: float) -> str:

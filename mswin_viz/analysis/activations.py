@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
@@ -297,7 +298,7 @@ def _cosines(
     shape = None if direction is None else np.shape(direction)
     if shape not in ((dim,), (batch, dim)):
         raise ShapeError(f"a cosine needs a direction of shape ({dim},) or ({batch}, {dim}): got {shape}")
-    along = np.broadcast_to(np.asarray(direction, dtype=values.dtype), (batch, dim))
+    along = np.broadcast_to(finite_vectors(direction, "a direction").astype(values.dtype), (batch, dim))
     length = np.linalg.norm(along, axis=1)
     if not (length > 0).all():
         raise ShapeError("a cosine needs a direction of some length: got a zero vector")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mswin_viz.analysis.validation import head_features, held_out, retrieved, validation_map
+from mswin_viz.analysis.matching import sample_matching
+from mswin_viz.analysis.validation import check_trainable, head_features, held_out, retrieved, validation_map
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head
 from mswin_viz.model.training import STANDARD_SCHEDULE, Progress, Schedule, TrainedAddon, Watch, train_addon
 from mswin_viz.model.worlds import WorldTokens, modality_classes
 
-__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file"]
+__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file", "training_notes"]
 
 ADDONS = ("shared", "per")
 """One add-on for all modalities, as the host model has it, or one for each."""
@@ -73,6 +75,35 @@ class FittedAddon:
     trained: TrainedAddon
     plain_mAP: float  # noqa: N815 (the field's name)
     enhanced_mAP: float  # noqa: N815 (the field's name)
+
+
+def training_notes(
+    samples: Sequence[Sample], plan: AddonPlan = AddonPlan(), *, rule: str | None = None
+) -> tuple[str, ...]:
+    """What is to be said of how the training will be validated; to be asked before anything is encoded.
+
+    Parameters
+    ----------
+    samples
+        That will be trained on and validated with.
+    rule
+        Of validation, as in :func:`mswin_viz.analysis.sample_tokens.sample_tokens`.
+
+    Raises
+    ------
+    OptionError
+        If there are too few identities, or none that is held out can be found again under the rule.
+    """
+    who = sample_matching(samples, rule)
+    held = np.zeros(len(who), bool)
+    if plan.validation:
+        held = held_out(who.pids, fraction=plan.validation, seed=plan.seed)
+    check_trainable(who.pids[~held])
+    if not plan.validation:
+        return ()
+    held = np.flatnonzero(held)
+    who.checked("validation (0 for none)", held, held)
+    return who.notes(held)
 
 
 def fit_addons(

@@ -25,7 +25,7 @@ import torch
 from mswin_viz.analysis.attention import attention_rollout, legrad
 from mswin_viz.analysis.attribution_methods import CAPTUM_METHODS, seeded_captum
 from mswin_viz.analysis.attribution_settings import Progress, Settings, rows_that_fit, settings_of
-from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.scored_inputs import Images, ScoredInputs, baseline_of, scored_inputs
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
@@ -159,11 +159,12 @@ def attribute(
     chosen = settings_of(settings)
     if reason := refusal(method, level):
         raise OptionError(reason)
-    started, target = time.perf_counter(), target.resolved(model)
-    if method in _ATTENTION:
-        found = _of_attention(model, inputs, target, method, chosen)
-    else:
-        found = _of_captum(model, inputs, target, (method, level, scale), chosen)
+    started, target = time.perf_counter(), as_target(target).resolved(model)
+    with torch.inference_mode(False), torch.enable_grad():  # wherever the caller stands
+        if method in _ATTENTION:
+            found = _of_attention(model, inputs, target, method, chosen)
+        else:
+            found = _of_captum(model, inputs, target, (method, level, scale), chosen)
     return replace(found, seconds=time.perf_counter() - started)
 
 
@@ -245,7 +246,7 @@ def _of_attention(
     parts = []
     try:
         for start in range(0, len(scored), rows):
-            chunk, part = scored[start : start + rows], _rows_of(target, start, rows)
+            chunk, part = scored[start : start + rows], target.of_images(slice(start, start + rows))
             given = chunk.context[:-2]  # behind it direction and norm
             parts.append(
                 attention_rollout(model, chunk.inputs, progress, given)
@@ -261,13 +262,6 @@ def _of_attention(
     return _record(
         model, target, (name, "tokens", None), scored, (values, torch.zeros_like(none), none, none), used
     )
-
-
-def _rows_of(target: Target, start: int, rows: int) -> Target:
-    """The target of some of the images."""
-    if target.vector is None or target.vector.ndim == 1:
-        return target
-    return replace(target, vector=target.vector[start : start + rows])
 
 
 def _record(

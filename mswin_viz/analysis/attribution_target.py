@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers
+from mswin_viz.analysis.feature_spaces import unit_rows
+from mswin_viz.errors import OptionError, PromptError, ShapeError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["FEATURES", "Target"]
+__all__ = ["FEATURES", "Target", "as_target"]
 
 FEATURES = ("enhanced", "plain")
 """The CLS with the add-on's vector added, or as CLIP gives it."""
@@ -38,41 +40,72 @@ class Target:
     vector
         v, ``[D]`` or one for each image ``[B, D]``; None where the kind has none or a prompt gives it.
     prompt
-        The text whose feature is v.
+        The text whose feature is v, or one text for each image.
     """
 
     kind: str
     words: str
     feature: str = "enhanced"
     vector: Float[np.ndarray, "*batch dim"] | None = None
-    prompt: str | None = None
+    prompt: str | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.feature not in FEATURES:
             raise OptionError(f"a target's feature is one of {', '.join(FEATURES)}: got {self.feature!r}")
-        if (
-            self.kind == "cosine"
-            and self.vector is not None
-            and not np.linalg.norm(self.vector, axis=-1).all()
-        ):
+        if self.vector is None:
+            return
+        object.__setattr__(self, "vector", finite_vectors(self.vector, "a target's vector"))
+        self.vector.setflags(write=False)
+        if self.kind == "cosine" and not np.linalg.norm(self.vector, axis=-1).all():
             raise OptionError(
                 "a cosine needs vectors of some length: got a zero vector; choose another target"
             )
 
     @staticmethod
     def direction(v: Float[np.ndarray, "*batch dim"] | torch.Tensor, *, feature: str = "enhanced") -> Target:
-        """The score v . f along a fixed direction, ``[D]`` or ``[B, D]``."""
-        return Target("direction", "a fixed direction", feature, _array(v))
+        """The score v . f along a fixed direction, ``[D]`` or ``[B, D]``.
+
+        Raises
+        ------
+        ShapeError
+            If the direction has another shape or is not finite.
+        """
+        return Target("direction", "a fixed direction", feature, v)
 
     @staticmethod
-    def text(prompt: str, *, feature: str = "enhanced") -> Target:
-        """The cosine with a prompt's feature."""
-        return Target("cosine", f"the text “{prompt}”", feature, prompt=prompt)
+    def text(prompt: str | Sequence[str], *, feature: str = "enhanced") -> Target:
+        """The cosine with a prompt's feature; several prompts are one for each image, in the images' order.
+
+        Raises
+        ------
+        PromptError
+            If there is no prompt, or one is not a text or is empty.
+        """
+        if isinstance(prompt, str):
+            _check_prompt(prompt)
+            return Target("cosine", f"the text “{prompt}”", feature, prompt=str(prompt))
+        if prompt is None or isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
+            _check_prompt(prompt)
+        prompts = tuple(prompt)
+        for one in prompts:
+            _check_prompt(one)
+        if not prompts:
+            raise PromptError("a text target needs a prompt, or one for each image: got an empty list")
+        words = "; ".join(f"image {at}: “{one}”" for at, one in enumerate(prompts, 1))
+        return Target("cosine", f"one text for each image ({words})", feature, prompt=prompts)
 
     @staticmethod
     def image(image: Float[np.ndarray, "*batch dim"] | torch.Tensor, *, feature: str = "enhanced") -> Target:
-        """The cosine with another image's feature, ``[D]`` or ``[B, D]``: how similar the two are."""
-        return Target("cosine", "another image's feature", feature, _array(image))
+        """The cosine with another image's feature, ``[D]`` or ``[B, D]``: how similar the two are.
+
+        Raises
+        ------
+        ShapeError
+            If the feature has another shape or is not finite.
+        OptionError
+            If it has no length.
+        """
+        return Target("cosine", "another image's feature", feature, image)
 
     @staticmethod
     def norm(*, feature: str = "enhanced") -> Target:
@@ -113,14 +146,19 @@ class Target:
         Raises
         ------
         ShapeError, OptionError
-            If the gallery is missing, does not fit itself, or does not hold the identity.
+            If the gallery is missing, does not fit itself, does not hold the identity, or holds a feature of it that
+            is not finite or has no length.
         """
         if features is None or pids is None:
             raise OptionError(
                 f"an identity is known by its gallery images: got k={k} alone; give their features [n, D] and pids "
                 "(a model holds no classifier)"
             )
-        known, gallery = np.asarray(pids), _array(features)
+        known, gallery = known_numbers(pids, "pids"), real_numbers(features, "a gallery's features")
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+            raise OptionError(
+                f"an identity is a number of the gallery, 0 or above (below 0 stands for unknown): got {k!r}"
+            )
         if gallery.ndim != 2 or known.shape != gallery.shape[:1]:
             raise ShapeError(
                 f"a gallery has one pid for each feature [n, D]: got features {gallery.shape} and pids {known.shape}"
@@ -128,16 +166,27 @@ class Target:
         own = gallery[known == k]
         if len(own) == 0:
             raise OptionError(
-                f"an identity is one in the gallery ({len(set(known.tolist()))} of them): got {k}"
+                f"an identity is one in the gallery ({len(set(known[known >= 0].tolist()))} of them): got {k}"
             )
-        centre = (own / np.linalg.norm(own, axis=1, keepdims=True)).mean(axis=0)
+        centre = unit_rows(own, f"identity {k}").mean(axis=0)
         return Target("cosine", f"identity {k}, mean of {len(own)} gallery images", feature, centre)
+
+    def of_images(self, rows: slice) -> Target:
+        """The target of some of the images: their own vectors and prompts, where each image has its own."""
+        vector, prompt = self.vector, self.prompt
+        return replace(
+            self,
+            vector=vector[rows] if vector is not None and vector.ndim == 2 else vector,
+            prompt=prompt[rows] if isinstance(prompt, tuple) else prompt,
+        )
 
     def resolved(self, model: Model) -> Target:
         """The same target with a prompt's feature looked up, so that no text tower is needed from here on."""
         if self.prompt is None or self.vector is not None:
             return self
-        vector = model.encode_text(self.prompt)[0].double().cpu().numpy()
+        prompts = [self.prompt] if isinstance(self.prompt, str) else list(self.prompt)
+        features = model.encode_text(prompts)
+        vector = features[0] if isinstance(self.prompt, str) else features
         return Target(self.kind, self.words, self.feature, vector, self.prompt)
 
     def directions(self, model: Model, n_images: int) -> Float[torch.Tensor, "batch dim"]:
@@ -148,6 +197,11 @@ class Target:
         ShapeError
             If the vector does not fit the model or the number of images.
         """
+        if isinstance(self.prompt, tuple) and len(self.prompt) != n_images:
+            raise ShapeError(
+                f"several prompts are one for each image: got {len(self.prompt)} prompts for {n_images} images; give "
+                "one prompt as a text, not a list, to hold all images against it"
+            )
         shape, vector = (n_images, model.dim), self.resolved(model).vector
         if vector is None:
             return torch.zeros(shape, device=model.device)
@@ -179,9 +233,34 @@ class Target:
         return dots / (torch.linalg.vector_norm(feature, dim=1) if norm is None else norm)
 
 
-def _array(values: np.ndarray | torch.Tensor) -> np.ndarray:
-    if isinstance(values, torch.Tensor):
-        values = values.detach().double().cpu().numpy()
-    array = np.array(values, dtype=np.float64)
-    array.setflags(write=False)
-    return array
+def as_target(target: Target) -> Target:
+    """The target, once it is sure that it is one.
+
+    Raises
+    ------
+    OptionError
+        If it is something else, such as a prompt.
+    """
+    if isinstance(target, Target):
+        return target
+    kind = "text" if _is_text(target) else "image" if isinstance(target, (np.ndarray, torch.Tensor)) else ""
+    advice = {
+        "text": "a prompt becomes one by mv.Target.text(prompt)",
+        "image": "a feature becomes one by mv.Target.image(feature), a direction by mv.Target.direction(v)",
+        "": "make one with mv.Target.text(prompt), .image(feature), .direction(v), .norm(), .shift() or .identity(...)",
+    }[kind]
+    shown = f" {target!r:.60}" if kind == "text" else ""
+    raise OptionError(f"a target is a mv.Target: got {type(target).__name__}{shown}; {advice}")
+
+
+def _is_text(target: object) -> bool:
+    return isinstance(target, str) or (
+        isinstance(target, (list, tuple)) and any(isinstance(one, str) for one in target)
+    )
+
+
+def _check_prompt(prompt: object) -> None:
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise PromptError(
+            f"a prompt is a text that says something: got {prompt!r}; write for example 'a person wearing a red top'"
+        )

@@ -9,13 +9,15 @@ import numpy as np
 
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.feature_spaces import (
-    feature_pair,
     first_of_equals,
     linear_cka,
     neighbour_overlap,
+    real_pair,
     silhouettes,
 )
+from mswin_viz.analysis.matching import matching
 from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign_flip
+from mswin_viz.analysis.ranking import compared_rows
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.analysis.watching import Report, Stop, Watch
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
@@ -33,12 +35,13 @@ def compare(
     plain: Float[np.ndarray, "image dim"],
     enhanced: Float[np.ndarray, "image dim"],
     pids: Sequence[int],
-    camids: Sequence[int],
+    camids: Sequence[int] | None = None,
     *,
     query: Sequence[int] | None = None,
     gallery: Sequence[int] | None = None,
     rule: str = "camera",
     scenes: Sequence[int] | None = None,
+    metric: str = "cosine",
     ranks: Sequence[int] = (1, 5, 10),
     k: int = 10,
     draws: int = 2000,
@@ -49,14 +52,16 @@ def compare(
 ) -> Comparison:
     """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
 
-    All measures are those of L2-normalised features in all dimensions; no map plays a part.
+    All measures are those of L2-normalised features (of raw ones with ``metric="euclidean"``) in all dimensions; no
+    map plays a part.
 
     Parameters
     ----------
     plain, enhanced
         CLS of the same images without and with the add-on.
-    pids, camids, query, gallery, rule, scenes, ranks
-        As in `retrieval`. Neighbour overlap, silhouettes and CKA are over all images.
+    pids, camids, query, gallery, rule, scenes, metric, ranks
+        As in `retrieval`. Neighbour overlap, silhouettes and CKA are over all images, by the same metric. An image of
+        unknown identity is like no other: a distractor, and a cluster by itself.
     k
         Neighbours of the overlap; fewer, and said, where there are few images.
     draws
@@ -77,16 +82,24 @@ def compare(
     StoppedError
         If a stop was asked for.
     """
-    a, b = feature_pair(plain, enhanced)
+    plain, enhanced = real_pair(plain, enhanced)
+    a, b = compared_rows(plain, metric, "plain"), compared_rows(enhanced, metric, "enhanced")
     if min(draws, flips, k) < 1:
         raise OptionError(f"draws, flips and k count from 1: got {draws}, {flips} and {k}")
     if len(a) < 2:
         raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
-    watch, near, pids = Watch(_STEPS, report, stop), min(k, len(a) - 1), np.asarray(pids)
-    options = {"query": query, "gallery": gallery, "ranks": ranks, "rule": rule, "scenes": scenes}
+    watch, near = Watch(_STEPS, report, stop), min(k, len(a) - 1)
+    who = matching(pids, camids, rule=rule, scenes=scenes)
+    options = {
+        "query": query,
+        "gallery": gallery,
+        "ranks": ranks,
+        "rule": rule,
+        "scenes": scenes,
+        "metric": metric,
+    }
     before, after = (_step(watch, retrieval(some, pids, camids, **options)) for some in (a, b))
-    asked = np.arange(len(pids)) if query is None else np.asarray(query)
-    identities, sums, counts = _by_identity(before.per_query_ap, after.per_query_ap, pids[asked])
+    identities, sums, counts = _by_identity(before.per_query_ap, after.per_query_ap, before.query_pids)
     drawn = bootstrap_means(sums, counts, draws=draws, seed=seed) if len(counts) > 1 else None
     values = (before.mAP, after.mAP, after.mAP - before.mAP)
     return Comparison(
@@ -100,12 +113,12 @@ def compare(
         _step(watch, sign_flip(sums[:, 2], counts, flips=flips, seed=seed)),
         near,
         _step(watch, neighbour_overlap(a, b, k=near)),
-        silhouettes(a, pids),
-        silhouettes(b, pids),
+        silhouettes(a, who.identities, metric=metric),
+        silhouettes(b, who.identities, metric=metric),
         _step(watch, linear_cka(a, b)),
-        pids,
-        asked,
-        tuple(_notes(plain, enhanced, k, near)),
+        who.pids,
+        np.arange(len(a)) if query is None else np.asarray(query),
+        (*_notes(plain, enhanced, k, near), *before.notes),
     )
 
 

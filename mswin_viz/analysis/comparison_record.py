@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.paired_statistics import Interval, PairedTest
+from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.retrieval import RetrievalReport
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["Comparison"]
+__all__ = ["NOT_MEASURED", "Comparison"]
+
+NOT_MEASURED = "not measured"
+"""How a verdict begins where fewer than two identities have a match."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +45,12 @@ class Comparison:
     overlap
         Of each image: fraction of its ``k`` nearest others that stay the same, ``[n]``, 0..1.
     plain_silhouette, enhanced_silhouette
-        Of each image, by identity, cosine, ``[n]``, -1..1; NaN where an identity has one image.
+        Of each image, by identity and the metric of retrieval, ``[n]``, -1..1; NaN where an identity has one image,
+        or is not known.
     cka
         Linear CKA of both, 0..1: how similar the two spaces are.
     pids
-        Identity of each image, ``[n]``.
+        Identity of each image, ``[n]``; -1 where not known.
     query
         Index of the image of each query, ``[q]``.
     notes
@@ -87,9 +92,22 @@ class Comparison:
         return _mean(self.plain_silhouette), _mean(self.enhanced_silhouette)
 
     @property
+    def unmeasured(self) -> str:
+        """Why no verdict is possible; empty where one is."""
+        if len(self.identities) == 0:
+            return f"no query has a match ({self.plain.cause})"
+        if len(self.identities) == 1:
+            rest = f" ({self.plain.cause})" if self.plain.cause else ""
+            return f"only one identity has a match, and a test needs two{rest}"
+        return ""
+
+    @property
     def verdict(self) -> str:
-        """``"better"`` or ``"worse"`` (enhanced, by mAP) if p < 0.05 and 0 is outside the interval; else
+        """``"better"`` or ``"worse"`` (enhanced, by mAP) if p < 0.05 and 0 is outside the interval;
+        ``"not measured: "`` and the cause where fewer than two identities have a match; else
         ``"cannot be told apart"``."""
+        if self.unmeasured:
+            return f"{NOT_MEASURED}: {self.unmeasured}"
         found = self.difference_interval
         if self.test.p < 0.05 and (found.low > 0 or found.high < 0):
             return "better" if found.value > 0 else "worse"
@@ -134,20 +152,25 @@ class Comparison:
 
 def _retrieval_words(found: Comparison) -> list[str]:
     if len(found.identities) == 0:
-        return ["No query has a match in the gallery: retrieval cannot be measured."]
+        return [f"No query has a match in the gallery: retrieval is not measured ({found.plain.cause})."]
     gap, test = found.difference_interval, found.test
     up, down = int((found.change > 0).sum()), int((found.change < 0).sum())
     kind = "all" if test.exact else "random"
     words = [
-        f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, over {found.n_queries.sum()} queries of "
-        f"{len(found.identities)} identities; change {_points(gap.value)}" + _range(gap) + ".",
+        f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, over {found.plain.queries} "
+        f"({len(found.identities)} identities), ranked by {METRIC_WORDS[found.plain.metric]}; change "
+        f"{_points(gap.value)}{_range(gap)}.",
+        *found.plain.unanswered_sentences(),
         f"Average precision rose for {up} identities and fell for {down}.",
         "Change of "
         + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in found.cmc_change.items())
         + ".",
     ]
-    if np.isnan(gap.low):
-        return [*words, "One identity has no spread: no interval and no test."]
+    if found.unmeasured:
+        return [
+            *words,
+            "One identity has no spread: no interval and no test, so a difference is not measured.",
+        ]
     verdict = {
         "better": "the enhanced features retrieve better than the plain ones",
         "worse": "the enhanced features retrieve worse than the plain ones",

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.activations import Origin
+from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.fusion import (
     FusionState,
     FusionWeights,
     Slot,
     SlotWindows,
     enhanced_cls,
-    float64,
     fusion_state,
     fusion_weights,
     slot_pooled,
@@ -178,7 +178,7 @@ def decompose(
     OptionError
         For scheme 2, whose LayerNorms are not linear.
     ShapeError
-        If the direction does not fit the tokens.
+        If the direction does not fit the tokens, or is not finite.
     """
     return decompose_fusion(tokens, None if addon is None else fusion_weights(addon), direction)
 
@@ -230,8 +230,14 @@ def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | 
 def direction_of_each(
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens
 ) -> Float[np.ndarray, "batch dim"]:
-    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``."""
-    v, shape = float64(direction), tuple(tokens.cls.shape)
+    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``.
+
+    Raises
+    ------
+    ShapeError
+        If it does not fit the tokens, or is not finite.
+    """
+    v, shape = finite_vectors(direction, "a direction"), tuple(tokens.cls.shape)
     if v.shape not in (shape, shape[1:]):
         raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
     return np.broadcast_to(v, shape)

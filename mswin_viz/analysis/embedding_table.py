@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
+from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.picture_facts import say
 from mswin_viz.data.shown_text import shown_text
@@ -63,6 +64,9 @@ class EmbeddingTable:
         Images without a row, and why.
     is_equalised
         Whether each modality was brought to unit length before it was joined to the others.
+    metric
+        By what rows are ranked: ``"cosine"``, or ``"euclidean"`` distance of the features as they are (the way of a
+        host whose configuration sets FEAT_NORM to no).
     """
 
     sample: Int[np.ndarray, " row"]
@@ -76,8 +80,11 @@ class EmbeddingTable:
     enhanced: Float[np.ndarray, "row dim"]
     failed: tuple[Failure, ...] = ()
     is_equalised: bool = False
+    metric: str = "cosine"
 
     def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise OptionError(f"metric is one of {', '.join(METRICS)}: got {self.metric!r}")
         n_rows = len(self.files)
         for name, n_axes in _SHAPES.items():
             shape = np.shape(getattr(self, name))
@@ -103,7 +110,7 @@ class EmbeddingTable:
         at = np.arange(len(self))[rows]
         columns = {name: getattr(self, name)[at] for name in _SHAPES}
         files = tuple(self.files[row] for row in at)
-        return EmbeddingTable(**columns, files=files, failed=self.failed, is_equalised=self.is_equalised)
+        return replace(self, **columns, files=files)
 
     @property
     def path(self) -> tuple[Path | Crop, ...]:
@@ -135,6 +142,18 @@ class EmbeddingTable:
         if feature not in FEATURES:
             raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
         return self._units[feature]
+
+    def compared(self, feature: str) -> Float[np.ndarray, "row dim"]:
+        """Features as :attr:`metric` compares them, float64, kept: of unit length for the cosine, else as they are.
+
+        Raises
+        ------
+        OptionError
+            If ``feature`` is not one of ``FEATURES``.
+        """
+        if feature not in FEATURES:
+            raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
+        return self._units[feature] if self.metric == "cosine" else self._raw[feature]
 
     def concatenated(
         self, modalities: Sequence[str] = MODALITIES, *, equalised: bool = False
@@ -177,9 +196,7 @@ class EmbeddingTable:
         )
         about = {name: getattr(self, name)[at[0]] for name in ("sample", *_KNOWN)}
         kind = np.full(len(shared), "+".join(modalities))
-        return EmbeddingTable(
-            **about, **joint, modality=kind, files=files, failed=self.failed, is_equalised=equalised
-        )
+        return replace(self, **about, **joint, modality=kind, files=files, is_equalised=equalised)
 
     def to_pandas(self) -> pd.DataFrame:
         """Everything but the features, one line for each row; the index is the row's position.
@@ -190,6 +207,10 @@ class EmbeddingTable:
 
         columns = {name: getattr(self, name) for name in ("sample", "modality", *_KNOWN)}
         return pd.DataFrame(columns | {"path": [shown_text(path) for path in self.path]})
+
+    @cached_property
+    def _raw(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(getattr(self, name), np.float64) for name in FEATURES}
 
     @cached_property
     def _units(self) -> dict[str, np.ndarray]:
@@ -210,7 +231,7 @@ def embed(
 
     An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row,
     takes no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as
-    host models do; how many that distorts strongly is said in one warning, as is how many images of more than 8 bits
+    host models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that
     keep few grey levels.
 
     Parameters
@@ -264,10 +285,10 @@ def embed(
             if report is not None:
                 report(start + len(batch), len(wanted))
     say(model.picture_notes([known for part in parts for known in part.facts]))
-    return _table(samples, parts)
+    return _table(samples, parts, model.metric)
 
 
-def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures]) -> EmbeddingTable:
+def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: str) -> EmbeddingTable:
     rows = [row for part in parts for row in part.rows]
     failed = tuple(failure for part in parts for failure in part.failed)
     if not rows:
@@ -287,6 +308,7 @@ def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures]) -> Embeddi
         plain=np.concatenate([part.plain for part in parts])[order].astype(np.float32),
         enhanced=np.concatenate([part.enhanced for part in parts])[order].astype(np.float32),
         failed=failed,
+        metric=metric,
     )
 
 

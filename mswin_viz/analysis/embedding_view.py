@@ -10,14 +10,24 @@ import numpy as np
 
 from mswin_viz.analysis.comparison import Comparison, compare
 from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.matching import RULES
+from mswin_viz.analysis.neighbours import failed_words
 from mswin_viz.analysis.projection import Projection, project
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
-__all__ = ["COUPLING_WORDS", "SHOWN", "EmbeddingView", "ViewSettings", "chosen_rows", "embedding_view"]
+__all__ = [
+    "COUPLING_WORDS",
+    "SHOWN",
+    "EmbeddingView",
+    "ViewSettings",
+    "chosen_rows",
+    "embedding_view",
+    "failed_words",
+]
 
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
@@ -107,7 +117,7 @@ class EmbeddingView:
             for name, comparison in self.comparisons.items()
             for sentence in comparison.sentences()
         ]
-        return [*self.notes, *measured, *self.projection.sentences()]
+        return [*self.notes, *failed_words(self.table), *measured, *self.projection.sentences()]
 
 
 def embedding_view(
@@ -140,6 +150,8 @@ def embedding_view(
         If ``stop`` said so.
     """
     settings = ViewSettings() if settings is None else settings
+    if settings.rule not in RULES:
+        raise OptionError(f"rule is one of {', '.join(RULES)}: got {settings.rule!r}")
     report = report or (lambda _done, _words: None)
     rows = chosen_rows(table, settings.show)
 
@@ -197,24 +209,12 @@ def _compared(
     """Plain against enhanced in one modality; what it says of each row is written into ``measured``."""
     own = rows.rows(modality)
     part = rows[own]
-    pids, groups = _identities(part), _groups(part, settings.rule)
-    found = compare(part.plain, part.enhanced, pids, groups, seed=settings.seed)
+    found = compare(
+        part.plain, part.enhanced, part.pid, part.camid,
+        rule=settings.rule, scenes=part.scene, metric=part.metric, seed=settings.seed,
+    )  # fmt: skip
     measured["plain_ap"][own] = found.plain.per_query_ap
     measured["enhanced_ap"][own] = found.enhanced.per_query_ap
     for name in ("overlap", "plain_silhouette", "enhanced_silhouette"):
         measured[name][own] = getattr(found, name)
     return found
-
-
-def _identities(table: EmbeddingTable) -> Int[np.ndarray, " row"]:
-    """Identities; one that is not known is like no other."""
-    return np.where(table.pid >= 0, table.pid, -1 - np.arange(len(table)))
-
-
-def _groups(table: EmbeddingTable, rule: str) -> Int[np.ndarray, " row"]:
-    """Rows of one identity and one group are not asked of each other; what is not known is a group of its own."""
-    if rule not in ("camera", "scene", "none"):
-        raise OptionError(f"rule must be camera, scene or none: got {rule!r}")
-    alone = -1 - np.arange(len(table))
-    numbers = {"camera": table.camid, "scene": table.scene, "none": alone}[rule]
-    return np.where(numbers >= 0, numbers, alone)

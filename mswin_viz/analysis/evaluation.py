@@ -122,6 +122,8 @@ class Evaluation:
         None where there is no text tower.
     notes
         What was left out, and why.
+    metric
+        By what retrieval ranks: ``"cosine"`` or ``"euclidean"``.
     """
 
     model: Mapping[str, str]
@@ -133,6 +135,7 @@ class Evaluation:
     zero_shot: Mapping[str, NamedAttribute] | None
     text_to_image: CaptionSearch | None
     notes: tuple[str, ...]
+    metric: str = "cosine"
 
     def as_json(self) -> dict[str, Any]:
         """The same as nested dictionaries."""
@@ -144,7 +147,7 @@ def evaluate_model(
 ) -> Evaluation:
     """Every figure of the model card.
 
-    Retrieval is by cosine of raw features, all against all, the query's own identity and camera left out.
+    Retrieval is of raw features by the model's metric, all against all, the query's own identity and camera left out.
 
     Parameters
     ----------
@@ -168,17 +171,26 @@ def evaluate_model(
     crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
     prompts = _prompts(crowds["standard"])
     texts = [_encoded(one, prompts) for one in (model, random)] if model.tower.has_text else []
-    found, rgb = {}, []
+    found, rgb, metric = {}, [], model.metric
     for split, crowd in crowds.items():
         features = _features(model, random, crowd, workers=workers, progress=progress)
-        found[split] = {row: _retrieved(by_modality, crowd) for row, by_modality in features.items()}
+        found[split] = {row: _retrieved(by_modality, crowd, metric) for row, by_modality in features.items()}
         if split == "standard":
             rgb = [features[row]["RGB"] for row in ("plain_cls", "random_network")]
     named = {name: _named(rgb, texts, crowds["standard"], name) for name in PROMPTS} if texts else None
     searched = _searched(rgb, texts, crowds["standard"]) if texts else None
     notes = () if texts else ("no text tower: zero-shot and text to image are left out",)
     return Evaluation(
-        dict(model.provenance_items), identities, seed, len(CAMERAS), SHOTS, found, named, searched, notes
+        dict(model.provenance_items),
+        identities,
+        seed,
+        len(CAMERAS),
+        SHOTS,
+        found,
+        named,
+        searched,
+        notes,
+        metric,
     )
 
 
@@ -188,9 +200,11 @@ def prompt_of(name: str, value: str) -> str:
     return re.sub(r"\ba (?=[aeiou])", "an ", sentence)
 
 
-def measures(features: np.ndarray, pids: Sequence[int], camids: Sequence[int]) -> Measures:
+def measures(
+    features: np.ndarray, pids: Sequence[int], camids: Sequence[int], *, metric: str = "cosine"
+) -> Measures:
     """Retrieval of all against all."""
-    report = retrieval(features, pids, camids, ranks=(1,))
+    report = retrieval(features, pids, camids, ranks=(1,), metric=metric)
     return Measures(report.mAP, report.cmc[1])
 
 
@@ -233,9 +247,10 @@ def _mean_colours(model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([np.asarray(picture, np.float64).ravel() for picture in seen])
 
 
-def _retrieved(features: Features, crowd: Crowd) -> dict[str, Measures]:
+def _retrieved(features: Features, crowd: Crowd, metric: str) -> dict[str, Measures]:
     return {
-        name: measures(some, crowd.pids, crowd.camids) for name, some in with_all_together(features).items()
+        name: measures(some, crowd.pids, crowd.camids, metric=metric)
+        for name, some in with_all_together(features).items()
     }
 
 

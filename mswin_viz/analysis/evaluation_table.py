@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mswin_viz.analysis.evaluation import Evaluation, Measures
+from mswin_viz.analysis.ranking import METRIC_WORDS
 
 __all__ = ["COLUMNS", "SPLIT_WORDS", "percent", "table"]
 
@@ -29,7 +30,7 @@ def table(evaluation: Evaluation) -> str:
     lines = [
         f"Weights: {evaluation.model['weights']}. Add-on: {evaluation.model['add-on']}.",
         f"World {evaluation.seed}: {evaluation.identities} freshly drawn people in each split, "
-        f"{evaluation.cameras} cameras x {evaluation.shots_per_camera} shots. All against all by cosine, raw "
+        f"{evaluation.cameras} cameras x {evaluation.shots_per_camera} shots. All against all by {METRIC_WORDS[evaluation.metric]}, raw "
         "features, the query's own identity and camera left out. mAP / Rank-1 and accuracies in percent.",
         *evaluation.notes,
     ]

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.nearest import nearest
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["feature_pair", "first_of_equals", "linear_cka", "neighbour_overlap", "silhouettes", "unit_rows"]
+__all__ = [
+    "feature_pair",
+    "first_of_equals",
+    "linear_cka",
+    "neighbour_overlap",
+    "real_pair",
+    "silhouettes",
+    "unit_rows",
+]
 
 
 def feature_pair(
@@ -26,12 +35,27 @@ def feature_pair(
     ShapeError
         If their shapes differ or are not ``[n, D]``, or a row is not finite or has no length.
     """
-    if np.ndim(plain) != 2 or np.shape(plain) != np.shape(enhanced) or np.shape(plain)[1] < 2:
+    plain, enhanced = real_pair(plain, enhanced)
+    return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
+
+
+def real_pair(
+    plain: np.ndarray, enhanced: np.ndarray
+) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
+    """Both matrices as they are, float64.
+
+    Raises
+    ------
+    ShapeError
+        If their shapes differ or are not ``[n, D]``.
+    """
+    plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
+    if plain.ndim != 2 or plain.shape != enhanced.shape or plain.shape[1] < 2:
         raise ShapeError(
             "plain and enhanced features must be [n, D >= 2], the same images in the same rows: got "
-            f"{np.shape(plain)} and {np.shape(enhanced)}"
+            f"{plain.shape} and {enhanced.shape}"
         )
-    return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
+    return plain, enhanced
 
 
 def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]:
@@ -42,7 +66,7 @@ def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]
     ShapeError
         If a row is not finite or has no length.
     """
-    features = np.asarray(features, dtype=np.float64)
+    features = real_numbers(features, "features")
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
@@ -79,21 +103,37 @@ def neighbour_overlap(
 
 
 def silhouettes(
-    unit: Float[np.ndarray, "image dim"], pids: Int[np.ndarray, " image"]
+    features: Float[np.ndarray, "image dim"], pids: Int[np.ndarray, " image"], *, metric: str = "cosine"
 ) -> Float[np.ndarray, " image"]:
-    """Silhouette of each image by identity with the cosine distance (Rousseeuw, 1987), -1..1.
+    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1.
 
-    NaN where an identity has one image, or is the only one. Exact, without all pairs: the mean cosine to a group
-    is the product with the group's mean of normalised features.
+    NaN where an identity has one image, or is the only one.
 
     Parameters
     ----------
-    unit
-        L2-normalised features.
+    features
+        L2-normalised for the cosine distance; as they are for the Euclidean one.
+    pids
+        Identities; one of them for each image that is like no other.
+    metric
+        ``"cosine"`` or ``"euclidean"``.
     """
     _, group, sizes = np.unique(pids, return_inverse=True, return_counts=True)
-    if len(sizes) < 2:
-        return np.full(len(unit), np.nan)
+    if not 2 <= len(sizes) < len(features):
+        return np.full(len(features), np.nan)
+    if metric == "cosine":
+        found = _cosine_silhouettes(features, group, sizes)
+    else:
+        from sklearn.metrics import silhouette_samples  # slow to import, and needed for distances only
+
+        found = silhouette_samples(features, group, metric="euclidean")
+    return np.where(sizes[group] > 1, found, np.nan)
+
+
+def _cosine_silhouettes(
+    unit: Float[np.ndarray, "image dim"], group: Int[np.ndarray, " image"], sizes: Int[np.ndarray, " group"]
+) -> Float[np.ndarray, " image"]:
+    """Exact, without all pairs: the mean cosine to a group is the product with its mean of normalised features."""
     sums = np.zeros((len(sizes), unit.shape[1]))
     np.add.at(sums, group, unit)
     to_groups = 1 - unit @ (sums / sizes[:, None]).T
@@ -102,8 +142,7 @@ def silhouettes(
         within = to_groups[rows, group] * own / (own - 1.0)
         to_groups[rows, group] = np.inf
         other = to_groups.min(axis=1)
-        found = (other - within) / np.maximum(other, within)
-    return np.where(own > 1, found, np.nan)
+        return (other - within) / np.maximum(other, within)
 
 
 def linear_cka(a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image dim"]) -> float:

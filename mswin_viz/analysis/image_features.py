@@ -59,7 +59,8 @@ def batch_features(
 ) -> BatchFeatures:
     """Features of some images, each given by its sample's position and its modality, in one pass.
 
-    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature takes no other with it.
+    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature takes no other
+    with it.
     """
     rows, shown, failed, facts = [], [], [], []
     for at, name in batch:

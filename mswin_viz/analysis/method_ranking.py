@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from mswin_viz.analysis.attribution import METHODS, Attribution, attribute, refusal
-from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_interval, faithfulness
 from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
 from mswin_viz.analysis.scored_inputs import LEVELS, Images, listed_inputs
@@ -72,6 +73,7 @@ class Ranking:
         return [*row, f"{own.seconds / len(own.score):.2f}" if own else ""]
 
 
+@torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def rank_methods(
     model: Model,
     inputs: Images | Tokens,
@@ -115,7 +117,7 @@ def rank_methods(
         name: _call(model, name, level, scale) | options.get("settings", {})
         for name in options.get("methods") or _suitable(level)
     }
-    target, inputs = target.resolved(model), listed_inputs(inputs)
+    target, inputs = as_target(target).resolved(model), listed_inputs(inputs)
     found = {name: attribute(model, inputs, target, **call) for name, call in calls.items()}
     units = "patches" if level == "pixels" else level
     maps = {name: a.on_patches() if units == "patches" else a.values for name, a in found.items()}

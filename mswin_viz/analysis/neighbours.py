@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.kept_tokens import KeptTokens
+from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_window_shares
-from mswin_viz.analysis.retrieval import retrieval
+from mswin_viz.analysis.ranking import DIGITS, similarities
+from mswin_viz.analysis.retrieval import measured_queries
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
@@ -25,15 +28,14 @@ __all__ = [
     "Neighbours",
     "PairShares",
     "SideShares",
+    "failed_words",
     "neighbours",
     "pair_window_shares",
     "query_precisions",
+    "ranking_notes",
 ]
 
-RULES = ("camera", "scene", "none")
-"""What is dropped with the query's identity: its own camera, its own scene, or nothing but the query itself."""
 MARKS = ("right", "wrong", "unknown")
-_DIGITS = 12  # as in retrieval: similarities equal to so many decimals tie
 _AT_ONCE = 256  # queries between two looks at the stop
 
 
@@ -48,7 +50,7 @@ class Neighbours:
     rows
         Rows of the table, ``[k]``; fewer where there are fewer candidates.
     similarity
-        Cosines, ``[k]``.
+        Cosines; or, where ``metric`` is ``"euclidean"``, Euclidean distances of the raw features; ``[k]``.
     right
         Whether each has the query's identity, ``[k]``; false where that is not known.
     known
@@ -59,6 +61,8 @@ class Neighbours:
         Of this query over all candidates, 0..1; NaN where there is no right one.
     n_candidates, n_right, n_dropped
         How many were ranked, how many of those are right, and how many the rule left out, the query not counted.
+    metric
+        The table's: ``"cosine"`` (nearest is largest) or ``"euclidean"`` (nearest is smallest).
     """
 
     query: int
@@ -73,6 +77,7 @@ class Neighbours:
     n_candidates: int
     n_right: int
     n_dropped: int
+    metric: str = "cosine"
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -90,10 +95,10 @@ def neighbours(
     rule: str = "camera",
     candidates: Sequence[int] | None = None,
 ) -> Neighbours:
-    """Rank rows of a table by their cosine with one of them, as re-ID evaluation does.
+    """Rank rows of a table by the table's metric with one of them, as re-ID evaluation does.
 
-    The query itself is never its own neighbour. Equal cosines keep the candidates' order, as in
-    :func:`mswin_viz.analysis.retrieval.retrieval`, from which the average precision comes.
+    The query itself is never its own neighbour. Equal similarities keep the candidates' order, as in
+    :func:`mswin_viz.analysis.retrieval.retrieval`, whose average precision it is.
 
     Parameters
     ----------
@@ -120,33 +125,39 @@ def neighbours(
     ranked = _candidates(table, query, candidates)
     if k < 1:
         raise OptionError(f"k counts neighbours, at least 1: got {k}")
-    unit, groups = _checked_units(table, feature, np.append(ranked, query)), _groups(table, rule)
-    same = (table.pid[ranked] == table.pid[query]) & (table.pid[query] >= 0)
-    dropped = same & (groups[ranked] == groups[query])
+    features, who = _compared(table, feature, np.append(ranked, query)), _matching(table, rule)
+    dropped = who.left_out(query, ranked)
     left = ranked[~dropped]
     if not len(left):
         raise ShapeError(
             f"a query needs at least one candidate: the rule {rule!r} drops all {len(ranked)} for row {query}; "
             'use rule="none" or more candidates'
         )
-    similarity = np.round(unit[left] @ unit[query], _DIGITS)
+    similarity = np.round(similarities(features[[query]], features[left], table.metric)[0], DIGITS)
     order = np.argsort(-similarity, kind="stable")
-    hits = same[~dropped][order]
-    first = int(hits.argmax()) + 1 if hits.any() else None
+    hits = who.same(query, left)[order]
+    places = np.flatnonzero(hits) + 1
     top = left[order[:k]]
+    if table.metric == "cosine":
+        values = similarity[order[:k]]
+    else:
+        values = np.linalg.norm(features[top] - features[query], axis=1)
     return Neighbours(
         query=int(query),
         feature=feature,
         rule=rule,
         rows=top,
-        similarity=similarity[order[:k]],
+        similarity=values,
         right=hits[:k],
-        known=(table.pid[top] >= 0) & bool(table.pid[query] >= 0),
-        first_right=first,
-        average_precision=_precision(table, query, left, feature),
+        known=(who.pids[top] >= 0) & bool(who.pids[query] >= 0),
+        first_right=int(places[0]) if len(places) else None,
+        average_precision=float(np.mean(np.arange(1, len(places) + 1) / places))
+        if len(places)
+        else float("nan"),
         n_candidates=len(left),
-        n_right=int(hits.sum()),
+        n_right=len(places),
         n_dropped=int(dropped.sum()),
+        metric=table.metric,
     )
 
 
@@ -176,19 +187,48 @@ def query_precisions(
     StoppedError
         If ``stop`` said so.
     """
-    groups, pids = _groups(table, rule), _identities(table)
-    found, n_done = np.full(len(table), np.nan), 0
+    who, found, n_done = _matching(table, rule), np.full(len(table), np.nan), 0
     for asking, gallery in _rounds(table):
         if stop is not None and stop():
             raise StoppedError(f"ranking was stopped after {n_done} of {len(table)} queries")
-        rows = np.concatenate([gallery, asking])
-        unit, at = _checked_units(table, feature, rows)[rows], np.arange(len(rows))
-        parts = {"query": at[len(gallery) :], "gallery": at[: len(gallery)]}
-        found[asking] = retrieval(unit, pids[rows], groups[rows], **parts).per_query_ap
+        features = _compared(table, feature, np.concatenate([gallery, asking]))
+        found[asking] = measured_queries(features, who, asking, gallery, metric=table.metric)[0]
         n_done += len(asking)
         if report is not None:
             report(n_done, len(table))
     return found
+
+
+def ranking_notes(table: EmbeddingTable, *, rule: str = "camera") -> list[str]:
+    """What must be known of :func:`query_precisions` besides its numbers, in sentences.
+
+    Over how many of the queries they are, where not over all, and why; what the rule could not do for want of numbers;
+    and how many images have no row.
+    """
+    who, unanswered, n_asked = _matching(table, rule), Counter(), 0
+    for asking, gallery in _rounds(table):
+        unanswered += who.of(gallery).unanswered(asking)
+        n_asked += len(asking)
+    missing = sum(unanswered.values())
+    words = []
+    if missing:
+        queries = "query has" if missing == 1 else "queries have"
+        words.append(
+            f"Over {n_asked - missing} of {n_asked} queries: {missing} {queries} no match "
+            f"({unanswered_words(unanswered, rule)})."
+        )
+    return [*words, *who.notes(), *failed_words(table)]
+
+
+def failed_words(table: EmbeddingTable) -> list[str]:
+    """How many images have no row, and the first reason; nothing where all have one."""
+    if not table.failed:
+        return []
+    (path, reason), n = table.failed[0], len(table.failed)
+    return [
+        f"{n} {'image' if n == 1 else 'images'} could not be embedded and {'takes' if n == 1 else 'take'} no part, so "
+        f"measures are over fewer queries than there are samples; the first: {path.name} ({reason})."
+    ]
 
 
 def _candidates(table: EmbeddingTable, query: int, chosen: Sequence[int] | None) -> Int[np.ndarray, " some"]:
@@ -220,36 +260,17 @@ def _rounds(table: EmbeddingTable) -> Iterator[tuple[Int[np.ndarray, " some"], I
                 yield asking[start : start + _AT_ONCE], gallery
 
 
-def _groups(table: EmbeddingTable, rule: str) -> Int[np.ndarray, " row"]:
-    """Rows of one identity and one group are not asked of each other; what is not known is a group of its own."""
-    if rule not in RULES:
-        raise OptionError(f"rule must be one of {', '.join(RULES)}: got {rule!r}")
-    alone = -1 - np.arange(len(table))
-    if rule == "none":
-        return alone
-    numbers = table.camid if rule == "camera" else table.scene
-    return np.where(numbers >= 0, numbers, alone)
+def _matching(table: EmbeddingTable, rule: str) -> Matching:
+    return matching(table.pid, table.camid, rule=rule, scenes=table.scene)
 
 
-def _identities(table: EmbeddingTable) -> Int[np.ndarray, " row"]:
-    """Identities; each unknown one is like no other."""
-    return np.where(table.pid >= 0, table.pid, -1 - np.arange(len(table)))
-
-
-def _precision(table: EmbeddingTable, query: int, left: np.ndarray, feature: str) -> float:
-    """Of one query, over candidates from which the rule has dropped what it drops."""
-    rows = np.append(left, query)
-    features, alone = table.unit(feature)[rows], np.arange(len(rows))
-    report = retrieval(features, _identities(table)[rows], alone, query=[len(left)], gallery=alone[:-1])
-    return float(report.per_query_ap[0])
-
-
-def _checked_units(table: EmbeddingTable, feature: str, rows: np.ndarray) -> Float[np.ndarray, "row dim"]:
-    unit = table.unit(feature)
-    bad = rows[~np.isfinite(unit[rows]).all(axis=1)]
+def _compared(table: EmbeddingTable, feature: str, rows: np.ndarray) -> Float[np.ndarray, "row dim"]:
+    """Features of every row as the table's metric compares them; those of some rows are checked."""
+    features = table.compared(feature)
+    bad = rows[~np.isfinite(features[rows]).all(axis=1)]
     if len(bad):
         raise ShapeError(
             f"features must be finite and of some length to be ranked: got {len(bad)} that are not, the first in "
             f"row {bad[0]} ({shown_text(table.path[bad[0]].name)}); leave those rows out"
         )
-    return unit
+    return features

@@ -57,14 +57,16 @@ class NullComparison:
         """What the trained add-on does that ignorance does not."""
         change = self.trained.difference_interval.value
         if np.isnan(change):
-            return ["No query has a match in the gallery: nothing can be compared."]
+            return [f"Nothing is measured, so nothing can be compared: {self.trained.unmeasured}."]
         changes = np.array([some.difference_interval.value for some in self.nulls.values()])
         as_good = [name for name, some in self.against.items() if some.verdict != "better"]
         words = [
-            f"Change of mAP from plain: trained {100 * change:+.1f} points; {len(changes)} add-ons that learned "
+            f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; {len(changes)} add-ons that learned "
             f"nothing {100 * changes.min():+.1f} to {100 * changes.max():+.1f} points.",
             f"{(changes >= change).sum()} of them change mAP at least as much upwards as the trained one.",
         ]
+        if self.trained.unmeasured:
+            return [*words, f"Whether that is beyond chance is not measured: {self.trained.unmeasured}."]
         if as_good:
             return [
                 *words,

@@ -12,6 +12,7 @@ from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
 from mswin_viz.errors import OptionError, StoppedError
 
@@ -67,6 +68,8 @@ class PairShares:
         The cosine of the table's own rows; it differs where the table was made with another model.
     grid
         Rows and columns of patch tokens.
+    metric
+        By what the table's rows are ranked; the shares split the cosine in either case.
     """
 
     a: Mapping[str, SideShares]
@@ -76,6 +79,17 @@ class PairShares:
     residual: float
     table_similarity: float
     grid: tuple[int, int]
+    metric: str = "cosine"
+
+    @property
+    def note(self) -> str:
+        """That what is split is not what is ranked by, where that is so; else empty."""
+        if self.metric == "cosine":
+            return ""
+        return (
+            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; what is split here is the cosine of the pair, "
+            "which may order images otherwise."
+        )
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -144,6 +158,7 @@ def pair_window_shares(
         residual=max(_residual(side, similarity) for side in sides.values()),
         table_similarity=float(table.unit("enhanced")[a] @ table.unit("enhanced")[b]),
         grid=model.grid,
+        metric=table.metric,
     )
 
 

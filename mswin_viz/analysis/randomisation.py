@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from scipy.stats import rankdata
 
 from mswin_viz.analysis.attribution import Attribution, attribute
-from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.scored_inputs import Images
 from mswin_viz.data.image_lists import listed_images
 from mswin_viz.errors import OptionError
@@ -51,6 +52,7 @@ class Randomisation:
         return tuple(dict.fromkeys(part for _, part in self.correlations))
 
 
+@torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def randomisation_check(
     model: Model,
     images: Images,
@@ -80,7 +82,7 @@ def randomisation_check(
     """
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')
-    target, images = target.resolved(model), listed_images(images)
+    target, images = as_target(target).resolved(model), listed_images(images)
     if original is None:
         original = {name: attribute(model, images, target, **options) for name, options in maps.items()}
     parts = PARTS if model.addon is not None else ("CLIP",)

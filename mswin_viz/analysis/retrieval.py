@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mswin_viz.analysis.feature_spaces import unit_rows
+from mswin_viz.analysis.arrays import real_numbers
+from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
+from mswin_viz.analysis.ranking import DIGITS, METRIC_WORDS, compared_rows, similarities
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["RULES", "RetrievalReport", "retrieval"]
+__all__ = ["RULES", "RetrievalReport", "measured_queries", "retrieval"]
 
-RULES = ("camera", "scene", "none")
-"""What a query's gallery leaves out beside the query itself: its identity in the same camera or scene, or nothing."""
 _CHUNK = 2_000_000  # pairs of query and gallery image ranked at once
-_DIGITS = (
-    12  # similarities equal to so many decimals tie: a product's last bits depend on where it is computed
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,14 @@ class RetrievalReport:
     first_match
         Rank, from 1, of each query's first match, ``[n_queries]``; NaN where there is none.
     query_pids
-        Identity of each query, ``[n_queries]``.
+        Identity of each query, ``[n_queries]``; -1 where not known.
+    metric, rule
+        How the gallery was ranked, and what a query leaves out.
+    unanswered
+        Why queries have no match -> how many: ``"unknown"`` identity, ``"alone"`` with it in the gallery, or all
+        others ``"left out"`` by the rule.
+    notes
+        What the rule could not do for want of numbers, in sentences.
     """
 
     mAP: float  # noqa: N815 (the field's name)
@@ -47,32 +52,76 @@ class RetrievalReport:
     per_query_ap: Float[np.ndarray, " query"]
     first_match: Float[np.ndarray, " query"]
     query_pids: Int[np.ndarray, " query"]
+    metric: str = "cosine"
+    rule: str = "camera"
+    unanswered: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries were asked."""
+        return len(self.per_query_ap)
+
+    @property
+    def n_answered(self) -> int:
+        """How many of them have a match; the measures are over these."""
+        return int((~np.isnan(self.per_query_ap)).sum())
+
+    @property
+    def queries(self) -> str:
+        """Over how many queries the measures are, such as ``"96 of 120 queries"``, or ``"120 queries"``."""
+        of = f" of {self.n_queries}" if self.n_answered < self.n_queries else ""
+        return f"{self.n_answered}{of} {'query' if self.n_queries == 1 else 'queries'}"
 
     @property
     def per_identity_ap(self) -> dict[int, float]:
-        """Identity -> mean average precision of its queries, 0..1; NaN where none of them has a match."""
-        pids, of = np.unique(self.query_pids, return_inverse=True)
-        answered = ~np.isnan(self.per_query_ap)
-        sums = np.bincount(of, weights=np.where(answered, self.per_query_ap, 0))
+        """Identity -> mean average precision of its queries, 0..1; NaN where none of them has a match.
+
+        Queries of unknown identity are left out.
+        """
+        known = self.query_pids >= 0
+        pids, of = np.unique(self.query_pids[known], return_inverse=True)
+        ap = self.per_query_ap[known]
+        answered = ~np.isnan(ap)
+        sums = np.bincount(of, weights=np.where(answered, ap, 0))
         counts = np.bincount(of, weights=answered)
         with np.errstate(invalid="ignore"):
             return dict(zip(pids.tolist(), (sums / counts).tolist(), strict=True))
+
+    def sentences(self) -> list[str]:
+        """What was measured, over how many queries, and why not over all."""
+        if self.n_answered == 0:
+            return [f"Retrieval is not measured: no query has a match; {self.cause}.", *self.notes]
+        ranks = "".join(f", Rank-{rank} {value:.1%}" for rank, value in self.cmc.items())
+        words = [f"mAP {self.mAP:.1%}{ranks} over {self.queries}, ranked by {METRIC_WORDS[self.metric]}."]
+        return [*words, *self.unanswered_sentences(), *self.notes]
+
+    def unanswered_sentences(self) -> list[str]:
+        """How many queries have no match, and why; nothing where all have one."""
+        n = self.n_queries - self.n_answered
+        return [f"{n} {'query has' if n == 1 else 'queries have'} no match: {self.cause}."] if n else []
+
+    @property
+    def cause(self) -> str:
+        """Why queries have no match, with their numbers; empty where all have one."""
+        return unanswered_words(self.unanswered, self.rule)
 
 
 def retrieval(
     features: Float[np.ndarray, "image dim"],
     pids: Sequence[int],
-    camids: Sequence[int],
+    camids: Sequence[int] | None = None,
     *,
     query: Sequence[int] | None = None,
     gallery: Sequence[int] | None = None,
     ranks: Sequence[int] = (1, 5, 10),
     rule: str = "camera",
     scenes: Sequence[int] | None = None,
+    metric: str = "cosine",
 ) -> RetrievalReport:
-    """Rank the gallery for each query by cosine, as re-ID evaluation does.
+    """Rank the gallery for each query, as re-ID evaluation does.
 
-    The ranking is that of the Euclidean distance between L2-normalised features. A gallery image with the
+    By cosine the ranking is that of the Euclidean distance between L2-normalised features. A gallery image with the
     query's identity *and* camera is dropped for that query (the query itself among them). Equal similarities
     keep the gallery's order. mAP and CMC are those of Zheng et al. (2015, Market-1501), over the queries with
     a match. Only the ranks of matches are looked for, a block of queries at a time: memory beside the features
@@ -81,9 +130,11 @@ def retrieval(
     Parameters
     ----------
     features
-        One row for each image; normalised here.
+        One row for each image, raw.
     pids, camids
-        Identity and camera of each image.
+        Identity and camera of each image, whole numbers; below 0, NaN or None where not known. An image of unknown
+        identity matches nobody: as a query it has no match, in the gallery it is a distractor. An unknown camera is
+        like no other, so that only the query itself is dropped; ``notes`` says so. None: no camera is known.
     query, gallery
         Indices of the images that ask and answer; all against all if None.
     ranks
@@ -92,61 +143,74 @@ def retrieval(
         ``"camera"``; ``"scene"``: identity and scene instead (MSVR310's); ``"none"``: only the query itself is
         dropped.
     scenes
-        Scene of each image, for that rule.
+        Scene of each image, for that rule; as cameras where not known.
+    metric
+        ``"cosine"``, or ``"euclidean"``: distance of the features as they are.
 
     Raises
     ------
     ShapeError
-        If the arrays' lengths differ, there is no query or gallery image, or a feature has no direction.
+        If the arrays' lengths differ, there is no query or gallery image, or a feature is not finite or, by cosine,
+        has no direction.
     OptionError
-        If an index or a rank is out of range, or the rule is not on offer or lacks its scenes.
+        If an index or a rank is out of range, a pid, camera or scene is no whole number, the metric or rule is not on
+        offer, or the rule lacks its scenes.
     """
-    features, pids, camids = _checked(features, pids, camids)
-    asked, answering = _indices(query, len(pids), "query"), _indices(gallery, len(pids), "gallery")
+    features, who = _checked(features, pids, camids, rule=rule, scenes=scenes, metric=metric)
+    asked, answering = _indices(query, len(who), "query"), _indices(gallery, len(who), "gallery")
     if any(rank < 1 for rank in ranks):
         raise OptionError(f"ranks are counted from 1: got {tuple(ranks)}")
-    places = _Places.of(pids, _keys(rule, camids, scenes), answering)
-    shown = features if gallery is None else features[answering]
-    ap, first = np.full(len(asked), np.nan), np.full(len(asked), np.nan)
-    step = max(1, _CHUNK // len(answering))
-    for start in range(0, len(asked), step):
-        similarity = features[asked[start : start + step]] @ shown.T
-        for row, (image, similar) in enumerate(
-            zip(asked[start : start + step], similarity, strict=True), start
-        ):
+    ap, first, unanswered = measured_queries(features, who, asked, answering, metric=metric)
+    answered = first[~np.isnan(first)]
+    none = len(answered) == 0
+    cmc = {rank: float("nan") if none else float((answered <= rank).mean()) for rank in ranks}
+    return RetrievalReport(
+        mAP=float("nan") if none else float(np.nanmean(ap)),
+        cmc=cmc,
+        per_query_ap=ap,
+        first_match=first,
+        query_pids=who.pids[asked],
+        metric=metric,
+        rule=rule,
+        unanswered=unanswered,
+        notes=who.notes(np.concatenate([asked, answering])),
+    )
+
+
+def measured_queries(
+    features: Float[np.ndarray, "image dim"],
+    who: Matching,
+    query: Int[np.ndarray, " query"],
+    gallery: Int[np.ndarray, " gallery"],
+    *,
+    metric: str,
+) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, " query"], Counter[str]]:
+    """Average precision and rank of the first match of each query, NaN without one; why queries have none.
+
+    Parameters
+    ----------
+    features
+        As `ranking.compared_rows` gives them for the metric.
+    query, gallery
+        Rows that ask and answer.
+    """
+    places = who.of(gallery)
+    shown = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]
+    ap, first = np.full(len(query), np.nan), np.full(len(query), np.nan)
+    unanswered: Counter[str] = Counter()
+    step = max(1, _CHUNK // len(gallery))
+    for start in range(0, len(query), step):
+        asking = query[start : start + step]
+        similarity = similarities(features[asking], shown, metric)
+        for row, (image, similar) in enumerate(zip(asking, similarity, strict=True), start):
             matches, dropped = places.around(image)
             if len(matches):
                 found = _ranks(similar, matches, dropped)
                 ap[row] = np.mean(np.arange(1, len(found) + 1) / found)
                 first[row] = found[0]
-    answered = first[~np.isnan(first)]
-    none = len(answered) == 0
-    cmc = {rank: float("nan") if none else float((answered <= rank).mean()) for rank in ranks}
-    return RetrievalReport(float("nan") if none else float(np.nanmean(ap)), cmc, ap, first, pids[asked])
-
-
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """Where the gallery holds each identity, in the gallery's order."""
-
-    pids: np.ndarray
-    keys: np.ndarray  # camera or scene of each image, or its index
-    gallery: np.ndarray
-    order: np.ndarray
-    sorted_pids: np.ndarray
-
-    @staticmethod
-    def of(pids: np.ndarray, keys: np.ndarray, gallery: np.ndarray) -> _Places:
-        order = np.argsort(pids[gallery], kind="stable")
-        return _Places(pids, keys, gallery, order, pids[gallery][order])
-
-    def around(self, image: int) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " dropped"]]:
-        """Places in the gallery of an image's matches, and of what is dropped for it."""
-        pid = self.pids[image]
-        start, end = (np.searchsorted(self.sorted_pids, pid, side=side) for side in ("left", "right"))
-        same = self.order[start:end]
-        dropped = self.keys[self.gallery[same]] == self.keys[image]
-        return same[~dropped], same[dropped]
+            else:
+                unanswered[places.cause(image, dropped)] += 1
+    return ap, first, unanswered
 
 
 def _ranks(
@@ -159,7 +223,7 @@ def _ranks(
     Counting is enough where nothing comes near a match; only near ties are put in order.
     """
     similarity[dropped] = -np.inf
-    wanted, near = similarity[matches], 2 * 10.0**-_DIGITS
+    wanted, near = similarity[matches], 2 * 10.0**-DIGITS
     rivals = similarity[similarity >= wanted.min() - near]
     rivals.sort()
     from_above = len(rivals) - np.searchsorted(rivals, wanted + near, side="right")
@@ -167,36 +231,19 @@ def _ranks(
     if (with_ties - from_above == 1).all():
         return np.sort(from_above) + 1
     where = np.flatnonzero(similarity >= wanted.min() - near)
-    order = np.argsort(-np.round(similarity[where], _DIGITS), kind="stable")
+    order = np.argsort(-np.round(similarity[where], DIGITS), kind="stable")
     return np.flatnonzero(np.isin(where[order], matches)) + 1
 
 
-def _keys(
-    rule: str, camids: Int[np.ndarray, " image"], scenes: Sequence[int] | None
-) -> Int[np.ndarray, " image"]:
-    """What must differ, beside the same identity, for a gallery image to count."""
-    if rule not in RULES:
-        raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
-    if rule != "scene":
-        return camids if rule == "camera" else np.arange(len(camids))
-    if scenes is None:
-        raise OptionError("the scene rule needs the scene of each image: got none; pass scenes=")
-    if np.shape(scenes) != camids.shape:
-        raise ShapeError(f"each of the {len(camids)} images has one scene: got {np.shape(scenes)}")
-    return np.asarray(scenes)
-
-
 def _checked(
-    features: np.ndarray, pids: Sequence[int], camids: Sequence[int]
-) -> tuple[Float[np.ndarray, "image dim"], Int[np.ndarray, " image"], Int[np.ndarray, " image"]]:
-    features = np.asarray(features, dtype=np.float64)
-    pids, camids = np.asarray(pids), np.asarray(camids)
-    if features.ndim != 2 or not pids.shape == camids.shape == features.shape[:1]:
+    features: Any, pids: Any, camids: Any, *, rule: str, scenes: Any, metric: str
+) -> tuple[Float[np.ndarray, "image dim"], Matching]:
+    features, who = real_numbers(features, "features"), matching(pids, camids, rule=rule, scenes=scenes)
+    if features.ndim != 2 or len(features) != len(who):
         raise ShapeError(
-            "retrieval needs features [n, D] and n pids and camids: got "
-            f"{features.shape}, {pids.shape} and {camids.shape}"
+            f"retrieval needs features [n, D] and n pids and camids: got {features.shape} and ({len(who)},)"
         )
-    return unit_rows(features, "image"), pids, camids
+    return compared_rows(features, metric, "image"), who
 
 
 def _indices(chosen: Sequence[int] | None, n_images: int, name: str) -> Int[np.ndarray, " chosen"]:

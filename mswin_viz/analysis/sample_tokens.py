@@ -20,6 +20,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mswin_viz.analysis.image_features import UNUSABLE, Failure, tokens_of
+from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.data.picture_facts import PictureFacts, say
@@ -48,30 +49,34 @@ def sample_tokens(
     *,
     scales: Sequence[int] = (),
     folder: Path | None = None,
+    rule: str | None = None,
     batch_size: int = 32,
     progress: bool = True,
 ) -> SampleTokens:
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
 
-    How many pictures the resize to the input distorts strongly, and how many of more than 8 bits keep few grey
-    levels, is said in one warning each, also where the tokens were kept from an earlier run.
+    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than
+    8 bits that keep few grey levels; also where the tokens were kept from an earlier run.
 
     Parameters
     ----------
     samples
-        With known identities. Their query and gallery are kept, if they have both; where they have scenes, these
-        stand in the place of cameras.
+        With known identities. Their query and gallery are kept, if they have both.
     scales
         Keep only what windows of these scales can tell apart (see `folded`); none keeps every patch token.
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. What the folder holds of other images, weights or scales is replaced.
+    rule
+        By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
+        every sample has one, else by camera.
 
     Raises
     ------
     DataError
         If no sample can be used.
     """
+    rule = sample_matching(samples, rule).rule
     known, left_out = _with_one_set_of_modalities(samples)
     key = _key(model, known, scales)
     stored = _stored(folder, key)
@@ -91,7 +96,9 @@ def sample_tokens(
             (folder / _INDEX).write_text(json.dumps(stored), encoding="utf-8")
     say(stored["notes"])
     failed = [Failure(known[at].images[name], why) for at, name, why in stored["failed"]]
-    return SampleTokens(_world(tokens, [known[at] for at in stored["kept"]]), (*left_out, *failed))
+    world = _world(tokens, [known[at] for at in stored["kept"]])
+    world = dataclasses.replace(world, rule=rule, metric=model.metric)
+    return SampleTokens(world, (*left_out, *failed))
 
 
 def _with_one_set_of_modalities(samples: Sequence[Sample]) -> tuple[list[Sample], list[Failure]]:
@@ -123,8 +130,7 @@ def _encoded(
     batch_size: int,
     progress: bool,
 ) -> dict[str, Any]:
-    """Fill the shelf; which samples are in it, on which grid; (sample, modality, reason) of those that are not; notes
-    on the pictures."""
+    """Fill the shelf; which samples are in it, on which grid; (sample, modality, reason) of the others; notes."""
     kept, failed, facts, grid = [], [], [], None
     with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not progress) as bar:
         for start in range(0, len(samples), batch_size):
@@ -173,12 +179,12 @@ def _displayed(model: Model, sample: Sample) -> tuple[dict[str, Image.Image], li
 
 def _world(tokens: dict[str, Tokens], samples: Sequence[Sample]) -> WorldTokens:
     pids = np.array([sample.pid for sample in samples])
-    by_scene = all(sample.scene is not None for sample in samples)
-    places = np.array([sample.scene if by_scene else sample.camid for sample in samples])
+    camids = np.array([sample.camid for sample in samples])
+    scenes = np.array([-1 if sample.scene is None else sample.scene for sample in samples])
     query = gallery = None
     if {"query", "gallery"} <= {sample.split for sample in samples}:
         query, gallery = (np.array(some) for some in query_and_gallery(samples))
-    return WorldTokens(tokens, pids, places, pids, query, gallery)
+    return WorldTokens(tokens, pids, camids, pids, query, gallery, scenes)
 
 
 def _roomy(model: Model, samples: Sequence[Sample], scales: Sequence[int]) -> Path | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torchvision.transforms.v2 import functional
 
-from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.windows import WindowGeometry, windows
 from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
@@ -171,6 +171,7 @@ def listed_inputs(inputs: Images | Tokens) -> list[ImageSource] | Tokens:
 
 def checked_target(model: Model, target: Target, level: str, block: int | None) -> None:
     """Refuse a target that is constant in what it is to be attributed to, where the gradient is exactly zero."""
+    target = as_target(target)
     if target.kind == "shift" and model.addon is None:
         raise OptionError("a shift needs an add-on: got a model without one; load the model with addon=")
     readout = model.tower.readout
@@ -265,6 +266,10 @@ def _entry_at_output(
     tokens: Tokens, model: Model
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], Callable[..., Tokens]]:
     tokens = tokens.to(model.device)
+    if (
+        tokens.patches.is_inference() or tokens.cls.is_inference()
+    ):  # autograd takes no tensor of inference mode
+        tokens = dataclasses.replace(tokens, cls=tokens.cls.clone(), patches=tokens.patches.clone())
     return tokens.patches, (tokens.cls,), lambda x, cls: dataclasses.replace(tokens, cls=cls, patches=x)
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from mswin_viz.analysis.ablation import ablations
 from mswin_viz.analysis.attribution import Attribution, attribute
-from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.decomposition import decompose_fusion
 from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
 from mswin_viz.analysis.windows import WindowGeometry
@@ -92,6 +93,7 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
     )
 
 
+@torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_steps: int = 50) -> ShareGap:
     """Hold exact shares beside integrated gradients and ablation.
 
@@ -140,6 +142,7 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
 
 def _checked(model: Model, target: Target, scale: int) -> tuple[FusionWeights, int]:
     """The add-on's weights, and which of its slots the scale is."""
+    target = as_target(target)
     if target.kind not in ("direction", "cosine") or target.feature != "enhanced":
         raise OptionError(
             f"shares are of a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.errors import OptionError
+from mswin_viz.analysis.matching import Matching, matching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,13 +84,12 @@ def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int =
     OptionError
         If ``rule`` is none of these.
     """
-    if rule not in ("camera", "scene", "none"):
-        raise OptionError(f"rule must be camera, scene or none: got {rule!r}")
+    who = matching(table.pid, table.camid, rule=rule, scenes=table.scene)
     rng, found, drawn = np.random.default_rng(seed), [], False
     for modality in table.modalities:
         rows = table.rows(modality)
         rows = rows[table.pid[rows] >= 0]
-        for pairs in (_same(table, rows, rule), _different(table, rows, rng)):
+        for pairs in (_same(who, rows), _different(table, rows, rng)):
             drawn |= len(pairs) > MOST_PAIRS
             if len(pairs) > MOST_PAIRS:
                 pairs = pairs[np.sort(rng.choice(len(pairs), MOST_PAIRS, replace=False))]
@@ -102,16 +101,14 @@ def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int =
     )
 
 
-def _same(table: EmbeddingTable, rows: np.ndarray, rule: str) -> Int[np.ndarray, "pair 2"]:
+def _same(who: Matching, rows: np.ndarray) -> Int[np.ndarray, "pair 2"]:
     """Every pair of one identity that the rule does not leave out."""
-    groups = {"camera": table.camid, "scene": table.scene, "none": np.full(len(table), -1)}[rule]
     parts = [np.zeros((0, 2), int)]
-    for pid in np.unique(table.pid[rows]):
-        own = rows[table.pid[rows] == pid]
+    for pid in np.unique(who.pids[rows]):
+        own = rows[who.pids[rows] == pid]
         a, b = np.triu_indices(len(own), 1)
         pairs = np.stack([own[a], own[b]], axis=1)
-        left_out = (groups[pairs[:, 0]] == groups[pairs[:, 1]]) & (groups[pairs[:, 0]] >= 0)
-        parts.append(pairs[~left_out])
+        parts.append(pairs[who.groups[pairs[:, 0]] != who.groups[pairs[:, 1]]])
     return np.concatenate(parts)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.fusion import FusionWeights, Slot, enhanced_cls
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
@@ -88,6 +89,8 @@ def directions(
     ------
     OptionError
         If the target does not exist or has no direction.
+    ShapeError
+        If its direction is not finite.
     """
     shape = tuple(tokens.cls.shape)
     if kind == "text":
@@ -105,6 +108,7 @@ def directions(
         found = _cls(tokens)
     else:
         raise OptionError(f"a target is one of {', '.join((*TARGETS, 'pair'))}: got {kind!r}")
+    found = finite_vectors(found, f"the direction of {kind!r}")
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     if not (lengths > 0).all():
         raise OptionError(

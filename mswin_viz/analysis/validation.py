@@ -7,27 +7,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import known_numbers
 from mswin_viz.analysis.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head, enhanced_features
 from mswin_viz.model.worlds import WorldTokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Int
 
-__all__ = ["head_features", "held_out", "retrieved", "validation_map"]
+__all__ = ["check_trainable", "head_features", "held_out", "retrieved", "validation_map"]
 
 
 def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bool[np.ndarray, " image"]:
     """Which images are of identities set aside for validation: whole identities, drawn by the seed.
+
+    Images of unknown identity are not held out.
 
     Raises
     ------
     OptionError
         If ``fraction`` leaves fewer than two identities on either side.
     """
-    pids = np.asarray(pids)
-    known = np.unique(pids)
+    pids = known_numbers(pids, "pids")
+    known = np.unique(pids[pids >= 0])
     n_held = round(fraction * len(known))
     if not 2 <= n_held <= len(known) - 2:
         raise OptionError(
@@ -35,6 +38,23 @@ def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bo
             f"{n_held}; choose another fraction, or train without validation"
         )
     return np.isin(pids, np.random.default_rng(seed).choice(known, n_held, replace=False))
+
+
+def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
+    """Refuse images that nothing can be learned from, before they are encoded.
+
+    Raises
+    ------
+    OptionError
+        If fewer than two identities have two images.
+    """
+    _, counts = np.unique(pids[pids >= 0], return_counts=True)
+    if (counts > 1).sum() < 2:
+        raise OptionError(
+            "training needs at least two identities with two images each: got "
+            f"{(counts > 1).sum()} such among {len(counts)} identities of {len(pids)} images; add images, or give their "
+            "pid (a manifest has a column of that name)"
+        )
 
 
 def validation_map(world: WorldTokens, *, joined: bool = True) -> Callable[[Head | None], float]:
@@ -67,5 +87,8 @@ def head_features(world: WorldTokens, head: Head | None) -> list[np.ndarray]:
 
 
 def retrieved(world: WorldTokens, features: np.ndarray) -> RetrievalReport:
-    """Retrieval by the world's own query, gallery and camera (or scene) rule."""
-    return retrieval(features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,))
+    """Retrieval by the world's own query, gallery, rule and metric."""
+    return retrieval(
+        features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,),
+        rule=world.rule, scenes=world.scenes, metric=world.metric,
+    )  # fmt: skip

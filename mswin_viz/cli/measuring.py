@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evaluate"]
 
-_OF_PEOPLE = ("people", "identities", "seed")
-_OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", "cache", "thermal_range", *_OF_PEOPLE)
+_OF_PEOPLE, _OF_DATA = ("people", "identities", "seed"), ("cache", "rule", "thermal_range")
+_OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", *_OF_DATA, *_OF_PEOPLE)
 ThermalRange = Annotated[
     tuple[float, float] | None,
     typer.Option(
@@ -96,6 +96,12 @@ def ablate(
     seed: Annotated[int, typer.Option(help="Without --data: world number.")] = 1,
     rows: Annotated[str, typer.Option(help="Only these rows, with commas; all if not given.")] = "",
     cache: Annotated[Path | None, typer.Option(help="With --data: folder that keeps tokens.")] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: camera, scene or none, left out of a query's gallery; as the data set has it."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Store everything measured as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
     markdown: Annotated[
@@ -112,7 +118,7 @@ def ablate(
     else:
         has_no_effect(
             context,
-            ("cache", "thermal_range") if data is None else _OF_PEOPLE,
+            _OF_DATA if data is None else _OF_PEOPLE,
             f"with{'out' * (data is None)} --data",
         )
         at_least(1, seeds=seeds, steps=steps)
@@ -125,8 +131,7 @@ def ablate(
             model,
             data or (people, identities, seed),
             (whole_numbers(scales, "scales"), seeds, steps, names),
-            cache,
-            thermal_range,
+            _DataOptions(cache, rule, thermal_range),
         )
     from mswin_viz.analysis import ablation_words
 
@@ -138,12 +143,19 @@ def ablate(
     typer.echo(printed)
 
 
+class _DataOptions(NamedTuple):
+    """What `ablate` is told of a data set."""
+
+    cache: Path | None
+    rule: str | None
+    thermal_range: tuple[float, float] | None
+
+
 def _ablated(
     model: str,
     on: Path | tuple[int, int, int],
     plan: tuple[tuple[int, ...], int, int, tuple[str, ...] | None],
-    cache: Path | None,
-    thermal_range: tuple[float, float] | None,
+    options: _DataOptions,
 ) -> dict[str, Any]:
     """What `ablate` measures: on a data set, or on so many people of so many and their world."""
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
@@ -155,11 +167,11 @@ def _ablated(
     scales, seeds, steps, rows = plan
     wanted = AblationPlan(scales, seeds, Schedule(steps), rows)
     subjects = scan(on).samples if isinstance(on, Path) else People(*on)
-    encoder = load_model(model, addon=None, thermal_range=thermal_range)
+    encoder = load_model(model, addon=None, thermal_range=options.thermal_range)
     check_scales(encoder, scales)
     if isinstance(subjects, People):
         return ablate_people(encoder, wanted, subjects, workers=cores())
-    return ablate_samples(encoder, subjects, wanted, folder=cache)
+    return ablate_samples(encoder, subjects, wanted, folder=options.cache, rule=options.rule)
 
 
 def _stored(path: Path) -> dict[str, Any]:

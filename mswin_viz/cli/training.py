@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +23,7 @@ from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
-    from mswin_viz.data.layouts import Sample
+    from mswin_viz.data.sample import Sample
     from mswin_viz.model.backbone import Model
     from mswin_viz.model.worlds import WorldTokens
 
@@ -50,6 +49,12 @@ def train(
     state: Annotated[Path | None, typer.Option(help="File to resume from; OUT.state if not given.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps tokens for the next run.")] = None,
     people: Annotated[int, typer.Option(help="Without --data: how many are drawn, 5 shots each.")] = 300,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data, of validation: camera, scene or none; scene if all samples have one."
+        ),
+    ] = None,
     layout: Annotated[
         str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
     ] = "host",
@@ -58,7 +63,7 @@ def train(
     """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
     has_no_effect(
         context,
-        ("people",) if data is not None else ("cache", "thermal_range"),
+        ("people",) if data is not None else ("cache", "rule", "thermal_range"),
         f"with{'out' * (data is None)} --data",
     )
     at_least(1, steps=steps, patience=patience, people=people)
@@ -72,6 +77,7 @@ def train(
     if kept == out:
         raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
+    from mswin_viz.analysis.validation import held_out
     from mswin_viz.model.addon_files import file_words
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
@@ -80,12 +86,13 @@ def train(
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
     named = out if modality == "shared" else out.with_name(f"{out.stem}_MODALITY{out.suffix}")
     words = file_words(named, layout)
-    samples = _training_samples(data)
-    _check_validation(plan, range(people) if samples is None else [sample.pid for sample in samples])
+    samples = _training_samples(data, plan, rule)
+    if samples is None and validation:
+        held_out(range(people), fraction=validation, seed=seed)
     encoder = load_model(model, addon=None, thermal_range=thermal_range)
     check_scales(encoder, wanted)
     typer.echo(f"will write {words}")
-    world = _training_world(encoder, samples, wanted, cache=cache, people=people)
+    world = _training_world(encoder, samples, wanted, cache=cache, people=people, rule=rule)
     typer.echo(
         f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"
     )
@@ -101,8 +108,9 @@ def train(
             state_file(kept, one.name).unlink()
 
 
-def _training_samples(data: Path | None) -> list[Sample] | None:
-    """The training split of a data set, or all of it where there is none; None for people drawn."""
+def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> list[Sample] | None:
+    """The training split of a data set, or all of it where there is none, once it can be validated with; None for people drawn."""
+    from mswin_viz.analysis.addon_training import training_notes
     from mswin_viz.data.layouts import scan
 
     if data is None:
@@ -112,20 +120,19 @@ def _training_samples(data: Path | None) -> list[Sample] | None:
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
         typer.echo(f"{data} has no training split: training on all of it ({there})", err=True)
+    for note in training_notes(training or samples, plan, rule=rule):
+        typer.echo(note, err=True)
     return training or list(samples)
 
 
-def _check_validation(plan: AddonPlan, pids: Iterable[int]) -> None:
-    """Refuse a fraction that leaves too few identities on either side."""
-    from mswin_viz.analysis.validation import held_out
-
-    known = [pid for pid in pids if pid >= 0]
-    if plan.validation and known:
-        held_out(known, fraction=plan.validation, seed=plan.seed)
-
-
 def _training_world(
-    model: Model, samples: list[Sample] | None, scales: tuple[int, ...], *, cache: Path | None, people: int
+    model: Model,
+    samples: list[Sample] | None,
+    scales: tuple[int, ...],
+    *,
+    cache: Path | None,
+    people: int,
+    rule: str | None,
 ) -> WorldTokens:
     from mswin_viz.analysis.sample_tokens import sample_tokens
     from mswin_viz.data.crowds import Crowd
@@ -134,7 +141,7 @@ def _training_world(
     if samples is None:
         world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
         return world.part(np.arange(len(world)) % 8 < 5)
-    world, left_out = sample_tokens(model, samples, scales=scales, folder=cache)
+    world, left_out = sample_tokens(model, samples, scales=scales, folder=cache, rule=rule)
     for failure in left_out[:10]:
         typer.echo(f"left out: {failure.path}: {failure.reason}", err=True)
     if len(left_out) > 10:

@@ -42,6 +42,7 @@ def picture_notes(
     *,
     stretches: bool,
     deep_range: DeepRange | None,
+    is_fixed: bool = False,
 ) -> tuple[str, ...]:
     """Sentences about a set of pictures, with counts; none where all is well. Of one picture, not about its shape.
 
@@ -53,8 +54,10 @@ def picture_notes(
         Whether every picture is resized to just that size, whatever its shape.
     deep_range
         Range of images of more than 8 bits; None for percentiles of each.
+    is_fixed
+        Whether a run's configuration decides the size, so that no other can be asked for.
     """
-    about_shapes = _shape_note(facts, image_size) if stretches and len(facts) > 1 else ""
+    about_shapes = _shape_note(facts, image_size, is_fixed) if stretches and len(facts) > 1 else ""
     about_levels = _level_note(facts, deep_range)
     return tuple(note for note in (about_shapes, about_levels) if note)
 
@@ -65,7 +68,7 @@ def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
         warnings.warn(note, stacklevel=stacklevel)
 
 
-def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int]) -> str:
+def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_fixed: bool) -> str:
     (height, width), n_all = image_size, len(facts)
     factors = [_factor(fact.size, image_size) for fact in facts]
     n_strong = sum(factor > _STRONG for factor in factors)
@@ -80,9 +83,13 @@ def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int]) -> s
             f"{most.size[1]} high and {most.size[0]} wide)"
         )
     if is_transposed:
+        turned, across = f"({width}, {height})", f"{n_across} of {n_all} images lie across the input of"
         found.append(
-            f"{n_across} of {n_all} images lie across the input of {height}x{width} (height x width), which is "
-            f"probably transposed: load the model with image_size=({width}, {height})"
+            f"{across} {height}x{width} (height x width), which the configuration of the run has: these are probably "
+            f"images of another kind; give them to a model whose configuration has INPUT.SIZE_TEST {turned}"
+            if is_fixed
+            else f"{across} {height}x{width} (height x width), which is probably transposed: load the model with "
+            f"image_size={turned}"
         )
     return "; ".join(found)
 

@@ -80,6 +80,12 @@ class Model:
         return self.clip.visual.proj.shape[1]
 
     @property
+    def metric(self) -> str:
+        """How retrieval compares features: ``"cosine"``, or ``"euclidean"`` of raw features as a host may (FEAT_NORM)."""
+        config = self.tower.config
+        return "cosine" if config is None or config.feat_norm else "euclidean"
+
+    @property
     def provenance_items(self) -> dict[str, str]:
         """Which weights, activation, input and normalisation are in use; name -> words."""
         (height, width), (rows, cols) = self.image_size, self.grid
@@ -325,6 +331,8 @@ class Model:
             items |= self.tower.readout.words
         if self.tower.config is not None:
             items["configuration"] = self.tower.config.words
+        if self.metric != "cosine":
+            items["ranking"] = "FEAT_NORM no: by the Euclidean distance of features that are not normalised"
         if self.tower.report is not None:
             items["file"] = self.tower.report.summary
         return items

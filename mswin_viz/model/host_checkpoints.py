@@ -158,7 +158,14 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
             f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is off in "
             f"{config.source}; give the configuration of the run, or add_share=True"
         )
-    rule = f"a host checkpoint must fit its configuration, {config.source}, key by key: in {path.name}"
+    assumed = ""
+    if {"family", "prompt"} <= set(config.defaulted):
+        assumed = (
+            ' (PROMPT is not in it: on, as in MambaPro; give family="DeMo" or "MDReID" if it is of those)'
+        )
+    rule = (
+        f"a host checkpoint must fit its configuration, {config.source}{assumed}, key by key: in {path.name}"
+    )
     wanted = {files[own]: value.shape for own, value in clip.visual.state_dict().items()}
     strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
     checked_fit(wanted, stored, rule, unexpected=strange)

@@ -43,7 +43,13 @@ def normalised(tower: Tower, pictures: Sequence[Image.Image]) -> Float[torch.Ten
 
 def notes_on(tower: Tower, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
     """What is worth saying about a set of pictures that a tower read, see `picture_notes`."""
-    return picture_notes(facts, tower.image_size, stretches=_stretches(tower), deep_range=tower.thermal_range)
+    return picture_notes(
+        facts,
+        tower.image_size,
+        stretches=_stretches(tower),
+        deep_range=tower.thermal_range,
+        is_fixed=tower.config is not None,
+    )
 
 
 def resizing_words(tower: Tower) -> str:

@@ -101,7 +101,8 @@ def train_addon(
     tokens
         Cached tokens of all training images.
     pids
-        Identity of each image; at least two identities with two images each. One add-on for all modalities is
+        Identity of each image, images below 0 not known and not trained on; at least two identities with two images
+        each. One add-on for all modalities is
         trained by giving an identity another number in each of them.
     schedule
         In place of ``steps`` and ``learning_rate``, for what they do not say.

@@ -212,12 +212,12 @@ class Run:
 
 
 def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
-    """Indices of up to 16 identities x 4 images; identities with a single image are left out.
+    """Indices of up to 16 identities x 4 images; identities with a single image, and labels of -1, are left out.
 
     pytorch-metric-learning's MPerClassSampler draws from NumPy's global generator and repeats images of
     identities with fewer than 4; here the seed decides, and an image is in a batch once.
     """
-    counts = np.bincount(labels)
+    counts = np.bincount(labels[labels >= 0])
     usable = np.flatnonzero(counts > 1)
     identities = rng.choice(usable, size=min(16, len(usable)), replace=False)
     shots = [
@@ -229,7 +229,9 @@ def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) 
 def _labels(pids: Sequence[int], n_images: int) -> Int[np.ndarray, " image"]:
     if len(pids) != n_images:
         raise ShapeError(f"every image needs one pid: got {len(pids)} pids for {n_images} images")
-    _, labels, counts = np.unique(np.asarray(pids), return_inverse=True, return_counts=True)
+    numbers, labels = np.asarray(pids), np.full(n_images, -1)
+    known = numbers >= 0  # an unknown identity (below 0, or NaN) is nobody's, so it is not trained on
+    _, labels[known], counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
     if (counts > 1).sum() < 2:
         raise OptionError(
             "training needs at least two identities with two images each: got "

@@ -31,11 +31,16 @@ class WorldTokens:
     tokens
         By modality; image ``i`` is the same shot in each.
     pids, camids
-        Person and camera of each image; the scene in place of the camera where retrieval leaves out the scene.
+        Person and camera of each image; -1 where not known.
     groups
         Images with one number are of people drawn together (look-alikes), so not independent.
     query, gallery
         Positions of the images that ask and answer; None for all.
+    scenes
+        Scene of each image, -1 where not known; None where there are none.
+    rule, metric
+        How retrieval among the images is measured: what a query leaves out, and by what is ranked, as
+        :func:`mswin_viz.analysis.retrieval.retrieval` names them.
     """
 
     tokens: Mapping[str, Tokens]
@@ -44,6 +49,9 @@ class WorldTokens:
     groups: Int[np.ndarray, " image"]
     query: Int[np.ndarray, " query"] | None = None
     gallery: Int[np.ndarray, " gallery"] | None = None
+    scenes: Int[np.ndarray, " image"] | None = None
+    rule: str = "camera"
+    metric: str = "cosine"
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -52,7 +60,9 @@ class WorldTokens:
         """Some of the images, which all ask and answer; their tokens are views, not copies."""
         at = np.flatnonzero(chosen)
         tokens = {modality: TokenView([some], at) for modality, some in self.tokens.items()}
-        return WorldTokens(tokens, self.pids[at], self.camids[at], self.groups[at])
+        numbers = {name: getattr(self, name)[at] for name in ("pids", "camids", "groups")}
+        scenes = None if self.scenes is None else self.scenes[at]
+        return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
 
     def folded(self, scales: Sequence[int]) -> WorldTokens:
         """The same with what windows of these scales cannot tell apart averaged; see `heads.folded`."""
@@ -88,11 +98,13 @@ def world_tokens(
             tokens = model.encode(images, progress=False, **model.encode_options(modality))
             shelf.add(modality, folded(tokens, scales) if scales else tokens)
     tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
-    return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups)
+    return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
 
 
 def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:
     """One training set out of all: a person in one modality is one class, so a head serves every modality.
+
+    An image of unknown identity has the label -1, and is not trained on.
 
     Nothing is copied: tokens on disk stay there.
     """
@@ -100,7 +112,7 @@ def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.n
     for world in worlds:
         for some in world.tokens.values():
             tokens.append(some)
-            labels.append(world.pids + n_classes)
+            labels.append(np.where(world.pids >= 0, world.pids + n_classes, -1))
             n_classes += int(world.pids.max()) + 1
     return TokenView(tokens), np.concatenate(labels)
 

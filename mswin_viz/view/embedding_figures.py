@@ -14,10 +14,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from mswin_viz.analysis.comparison_record import Comparison
+from mswin_viz.analysis.comparison_record import NOT_MEASURED, Comparison
 from mswin_viz.analysis.embedding_export import measures_frame, points_frame
 from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.analysis.null_comparison import NullComparison
+from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.similarity_pairs import similarity_pairs
 from mswin_viz.errors import OptionError
 from mswin_viz.view.figures import NotebookFigure, figure_bytes
@@ -81,7 +82,10 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         axis.set_title(f"{name}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
-    _caption(figure, f"Each identity's AP before and after; arrows: \u25b2 rose, \u25bc fell. {provenance}")
+    _caption(
+        figure,
+        f"Each identity's AP before and after; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}",
+    )
     return figure
 
 
@@ -134,7 +138,8 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     axis.legend(fontsize=8, frameon=False, loc="lower right")
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    _caption(figure, f"Cosine, full space; 1: tight and far from other identities. {provenance}")
+    metric = METRIC_WORDS[view.table.metric].capitalize()
+    _caption(figure, f"{metric}, full space; 1: tight and far from other identities. {provenance}")
     return figure
 
 
@@ -172,7 +177,8 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     change.set_ylim(-0.6, len(names) - 0.35)
-    _caption(figure, f"Full space, rule: {view.settings.rule}. {provenance}")
+    metric = METRIC_WORDS[view.table.metric]
+    _caption(figure, f"Full space, {metric}, rule: {view.settings.rule}. {_queries(view)}{provenance}")
     return figure
 
 
@@ -194,7 +200,12 @@ def nulls_figure(found: NullComparison, *, provenance: str = "") -> Figure:
     axis.set_xlabel("change of mAP from plain, points (95 % over identities)", fontsize=8)
     axis.tick_params(axis="x", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    _caption(figure, f"Blue: the trained add-on; grey: its weights shuffled, or never trained. {provenance}")
+    cause = found.trained.unmeasured
+    words = f"{NOT_MEASURED.capitalize()}: {cause}. " if cause else ""
+    words += "Blue: the trained add-on; grey: its weights shuffled, or never trained. "
+    if found.trained.plain.n_answered < found.trained.plain.n_queries:
+        words += f"Over {found.trained.plain.queries}. "
+    _caption(figure, f"{words}{provenance}")
     return figure
 
 
@@ -242,6 +253,13 @@ def _measured(view: EmbeddingView) -> list[str]:
     if not names:
         raise OptionError("identities are compared where a query has a match: none of this table has one")
     return names
+
+
+def _queries(view: EmbeddingView) -> str:
+    """Over how many queries the measures are, modality by modality, where not over all."""
+    some = {name: found.plain for name, found in view.comparisons.items()}
+    words = [f"{name} over {r.queries}" for name, r in some.items() if r.n_answered < r.n_queries]
+    return f"{'; '.join(words)}. " if words else ""
 
 
 def _draw_pairs(axis: Axes, found: Comparison, order: np.ndarray) -> None:

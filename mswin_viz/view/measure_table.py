@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS, EmbeddingView
+from mswin_viz.analysis.neighbours import failed_words
 
 if TYPE_CHECKING:
     pass
@@ -37,7 +38,7 @@ def measures_html(view: EmbeddingView) -> str:
         f'<div class="mswin-measures" style="{_FONT};overflow-x:auto"><table style="{_FONT}"><tr>{head}</tr>{lines}</table>'
         f"<div>{escape(_map_words(view))}</div>"
         f'<div style="border-left:3px solid var(--jp-warn-color1, #e65100);padding-left:8px;margin:3px 0">'
-        f"{escape(COUPLING_WORDS)}</div>{_notes((*view.notes, *view.projection.notes))}</div>"
+        f"{escape(COUPLING_WORDS)}</div>{_notes(_all_notes(view))}</div>"
     )
 
 
@@ -71,7 +72,18 @@ def _line(name: str, found: Comparison) -> str:
         escape(found.verdict),
     )
     rest = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
-    return f'<tr><td style="{_CELL};text-align:left"><b>{escape(name)}</b></td>{rest}</tr>'
+    over = f" ({found.plain.queries})" if found.plain.n_answered < found.plain.n_queries else ""
+    return f'<tr><td style="{_CELL};text-align:left"><b>{escape(name)}</b>{over}</td>{rest}</tr>'
+
+
+def _all_notes(view: EmbeddingView) -> list[str]:
+    """What could not be measured or embedded, and why."""
+    measured = [
+        f"{name}: {note}"
+        for name, found in view.comparisons.items()
+        for note in (*found.plain.unanswered_sentences(), *found.notes)
+    ]
+    return [*view.notes, *failed_words(view.table), *measured, *view.projection.notes]
 
 
 def _map_words(view: EmbeddingView) -> str:

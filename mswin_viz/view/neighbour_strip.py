@@ -188,6 +188,7 @@ def _items(table: EmbeddingTable, found: Neighbours, before: Sequence[int] | Non
             "label": who(table, row),
             "name": shown_text(table.path[row].name),
             "similarity": float(similarity),
+            "measure": "cosine" if found.metric == "cosine" else "distance",
             "mark": mark,
             "was": None if before is None else (before.index(row) + 1 if row in before else 0),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mswin_viz.analysis.neighbours import Neighbours
+from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.data.shown_text import shown_text
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def who(table: EmbeddingTable, row: int) -> str:
 
 
 def measures_in_words(found: Neighbours) -> str:
-    """Average precision, the first right neighbour, and how many there are."""
+    """Average precision, the first right neighbour, how many there are; the metric where it is not the cosine."""
+    ranked = "" if found.metric == "cosine" else f", by {METRIC_WORDS[found.metric]}"
     if not found.n_right:
         reason = "no right one is left" if found.known.any() else "identities are not known"
-        return f"{reason} among {found.n_candidates}"
+        return f"{reason} among {found.n_candidates}{ranked}"
     return (
         f"AP {found.average_precision:.3f}, first right at rank {found.first_right}, {found.n_right} right of "
-        f"{found.n_candidates}"
+        f"{found.n_candidates}{ranked}"
     )

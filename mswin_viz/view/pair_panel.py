@@ -143,7 +143,7 @@ def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str,
 
 def _warnings(shares: PairShares) -> Sequence[str]:
     apart = abs(shares.similarity - shares.table_similarity)
-    notes = []
+    notes = [shares.note] if shares.note else []
     if apart > _OTHER_MODEL:
         notes.append(
             f"the table was made with another model or other files: its cosine is {shares.table_similarity:.4f}, the "

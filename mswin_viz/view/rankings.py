@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import query_precisions
+from mswin_viz.analysis.neighbours import query_precisions, ranking_notes
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.worker import Report, Stop
@@ -69,6 +69,11 @@ class Rankings:
     ) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]] | None:
         """Average precision of every row before and after, NaN in rows of other modalities; None until ranked."""
         return self._precisions.get((choice, rule))
+
+    def notes(self, table: EmbeddingTable, choice: str, rule: str) -> list[str]:
+        """What must be known of :meth:`precisions` besides its numbers, in sentences."""
+        asked = self.table(table, choice)
+        return ranking_notes(asked[asked.rows(self.row_modality(choice))], rule=rule)
 
     def rank(self, table: EmbeddingTable, choice: str, rule: str, report: Report, stop: Stop) -> None:
         """Let every row of a choice ask; :meth:`precisions` has the answers.

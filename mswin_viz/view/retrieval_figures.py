@@ -90,7 +90,7 @@ def ranked_figure(
     cell = _cell_inches(len(table.files[found[0].query]), size)
     n_cols = max(len(some.rows) for some in found)
     heights = [cell[1] + 0.62] * len(found) + ([2 * cell[1] + 1.45] if panels else [])
-    note = _note(provenance, panels)
+    note = _note(provenance, shares)
     side = max(0.95, size[0] / size[1] * 1.1)
     width = side + n_cols * cell[0] + 0.2
     lines = textwrap.wrap(note, int(width * 23))
@@ -116,8 +116,9 @@ def _panel(shares: PairShares, scale: int | None) -> Panel:
     return panels[key]
 
 
-def _note(provenance: str, panels: Sequence[Panel]) -> str:
-    return " ".join(filter(None, (_KEY, _KEY_OF_HEAT if panels else "", provenance)))
+def _note(provenance: str, shares: Sequence[PairShares]) -> str:
+    heat = (_KEY_OF_HEAT, shares[0].note) if shares else ()
+    return " ".join(filter(None, (_KEY, *heat, provenance)))
 
 
 def _cell_inches(n_pictures: int, size: tuple[int, int]) -> tuple[float, float]:

@@ -307,7 +307,9 @@ class RetrievalView(widgets.VBox):
             if found is None
             else summary(*found)
         )
-        self._html["summary"].value = f"<b>{escape(self.modality)}</b>: {escape(words)}"
+        notes = [] if found is None else self._rankings.notes(self.table, self.modality, self.rule)
+        lines = "".join(f"<div>{escape(note)}</div>" for note in notes)
+        self._html["summary"].value = f"<b>{escape(self.modality)}</b>: {escape(words)}{lines}"
 
     def _chosen(self) -> Pair | None:
         """The query and the result that was clicked."""

@@ -222,3 +222,42 @@ def test_the_model_and_the_generator_are_left_alone(model) -> None:
     ablate_people(model, plan, People(4, 8, 11, ("standard",)), progress=False)
     assert torch.equal(model.clip.visual.proj, before)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fewer_answered_queries_than_asked_are_said_beside_the_table() -> None:
+    ablation = made({"windows_2_4": 0.1})
+    assert not any("queries" in line and "of 40" in line for line in sentences(as_json(ablation, {})))
+    for scores in ablation.scores["standard"].values():
+        scores.ap[:, :10], scores.first[:, :10] = np.nan, np.nan
+    found = json.loads(json.dumps(as_json(ablation, {}), allow_nan=False))
+    assert found["queries"] == {"standard": {"asked": 40, "answered": 30}}
+    assert "measured over 30 of 40 queries" in sentences(found)[0]
+    assert "measured over 30 of 40 queries" in brief(found)
+
+
+@pytest.mark.parametrize("n_answered", [0, 2])
+def test_where_nothing_was_measured_no_sentence_says_that_nothing_differs(n_answered) -> None:
+    ablation = made({"windows_2_4": 0.1})
+    for scores in ablation.scores["standard"].values():
+        scores.ap[:, n_answered:], scores.first[:, n_answered:] = np.nan, np.nan  # one identity, or nobody
+    found = json.loads(json.dumps(as_json(ablation, {"words": "Made."}), allow_nan=False))
+    assert cell(found, "windows_2_4")["minus_plain"]["verdict"] == "not measured"
+    words = sentences(found)
+    assert words[-1].startswith("Not measured: fewer than two identities")
+    for text in (full(found), brief(found)):
+        assert "not measured" in text
+        assert "not told apart in" not in text
+        assert "nan" not in text.lower().replace("nance", "")
+
+
+@pytest.mark.parametrize(("camera", "said"), [(1, "no image from another camera.*manifest"), (None, None)])
+def test_an_ablation_that_cannot_be_measured_is_refused_before_anything_is_encoded(
+    model, monkeypatch, camera, said
+) -> None:
+    samples = [
+        Sample(s.pid, s.camid if camera is None else camera, s.images, split="train" if s.pid % 2 else "test")
+        for s in mv.samples()
+    ]
+    monkeypatch.setattr("mswin_viz.analysis.ablation_run.sample_tokens", lambda *_, **__: 1 / 0)
+    with pytest.raises(*((OptionError,) if said else (ZeroDivisionError,)), match=said):
+        ablate_samples(model, samples, progress=False)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy.stats import kstest
 
 import mswin_viz as mv
@@ -116,7 +118,7 @@ def test_one_identity_has_no_interval_and_no_test():
     plain, _, camids = noisy(2.0, 1)
     found = mv.compare(plain, plain + 1, np.zeros(120, int), camids)
     assert np.isnan(found.difference_interval.low)
-    assert found.verdict == "cannot be told apart"
+    assert found.verdict == "not measured: only one identity has a match, and a test needs two"
     assert any("One identity has no spread" in line for line in found.sentences())
     assert any("Silhouettes need two identities" in line for line in found.sentences())
     assert not any(re.search(r"\bnan", line) for line in found.sentences())
@@ -126,7 +128,11 @@ def test_without_a_match_that_is_all_that_is_said_about_retrieval():
     plain, _, camids = noisy(2.0, 1)
     found = mv.compare(plain, plain + 1, np.arange(120), camids)
     assert np.isnan(found.plain.mAP)
-    assert found.sentences()[0] == "No query has a match in the gallery: retrieval cannot be measured."
+    cause = "120 whose identity has no other image in the gallery"
+    assert found.verdict == f"not measured: no query has a match ({cause})"
+    assert (
+        found.sentences()[0] == f"No query has a match in the gallery: retrieval is not measured ({cause})."
+    )
     assert len(found.to_pandas()[0]) == 0
 
 
@@ -234,3 +240,82 @@ def test_what_a_map_says_of_itself_ends_in_what_it_cannot_say():
     for words in (found.sentences(), sweep.sentences()):
         assert "says nothing about which features are better" in words[-1]
     assert "no measure of improvement" in " ".join(found.sentences())
+
+
+def test_images_of_unknown_identity_are_no_person():
+    """Every measure is as if each of them were somebody else."""
+    plain, pids, camids = noisy(2.0, 1)
+    enhanced = noisy(1.2, 2)[0]
+    gone = pids >= 6
+    pids[gone] = -1
+    found = mv.compare(plain, enhanced, pids.astype(float), camids)
+    nobody = np.where(pids < 0, 1000 + np.arange(120), pids)
+    expected = mv.compare(plain, enhanced, nobody, camids)
+    assert found.plain.mAP == expected.plain.mAP
+    assert found.identities.tolist() == list(range(6))
+    np.testing.assert_array_equal(found.plain_silhouette, expected.plain_silhouette)
+    assert np.isnan(found.enhanced_silhouette[gone]).all()
+    assert found.difference_interval == expected.difference_interval
+    assert set(found.to_pandas()[1]["pid"][gone]) == {-1}
+    assert -1 not in found.plain.per_identity_ap
+    assert any(f"over {(~gone).sum()} of 120 queries" in line for line in found.sentences())
+    assert f"{gone.sum()} queries have no match: {gone.sum()} of unknown identity." in found.sentences()
+
+
+@pytest.mark.parametrize(
+    ("pids", "camids", "said"),
+    [
+        (np.arange(12), np.arange(12), "12 whose identity has no other image in the gallery"),
+        (np.arange(12) // 4, np.zeros(12, int), "12 whose identity has no image from another camera"),
+        (np.full(12, -1), np.arange(12), "12 of unknown identity"),
+    ],
+)
+def test_where_nothing_was_measured_the_verdict_says_so_with_the_cause(pids, camids, said):
+    plain, _, _ = noisy(2.0, 1)
+    found = mv.compare(plain[:12], plain[12:24], pids, camids)
+    assert found.verdict == f"not measured: no query has a match ({said})"
+    assert not any("cannot be told apart" in line or re.search(r"\bnan", line) for line in found.sentences())
+    nulls = mv.compare_with_nulls(plain[:12], plain[12:24], {"other": plain[24:36]}, pids, camids)
+    assert nulls.sentences() == [
+        f"Nothing is measured, so nothing can be compared: no query has a match ({said})."
+    ]
+
+
+def test_one_identity_beside_nulls_is_not_measured_either():
+    plain, _, _ = noisy(2.0, 1)
+    nulls = mv.compare_with_nulls(plain[:12], plain[12:24], {"other": plain[24:36]}, np.zeros(12), range(12))
+    assert "not measured: only one identity has a match" in nulls.sentences()[-1]
+    assert not any("beyond chance, than" in line for line in nulls.sentences())
+
+
+def test_by_distance_every_measure_is_of_raw_features():
+    plain, pids, camids = noisy(2.0, 1)
+    lengths = np.random.default_rng(3).uniform(0.2, 5, size=(120, 1))
+    enhanced = noisy(1.2, 2)[0] * lengths
+    found = mv.compare(plain, enhanced, pids, camids, metric="euclidean")
+    assert found.enhanced.mAP == mv.retrieval(enhanced, pids, camids, metric="euclidean").mAP
+    assert found.enhanced.mAP < mv.compare(plain, enhanced, pids, camids).enhanced.mAP - 0.05
+    distances = np.linalg.norm(enhanced[:, None] - enhanced[None], axis=2)
+    own, at = pids == pids[7], np.arange(120)
+    within = distances[7, own & (at != 7)].mean()
+    other = min(distances[7, pids == pid].mean() for pid in set(pids.tolist()) - {pids[7]})
+    assert found.enhanced_silhouette[7] == pytest.approx((other - within) / max(other, within))
+    np.fill_diagonal(distances, np.inf)
+    before = np.linalg.norm(plain[:, None] - plain[None], axis=2) + np.diag(np.full(120, np.inf))
+    kept = np.isin(np.argsort(distances[7])[:10], np.argsort(before[7])[:10]).mean()
+    assert found.overlap[7] == pytest.approx(kept)
+    assert any("ranked by Euclidean distance" in line for line in found.sentences())
+
+
+def test_without_camera_numbers_a_comparison_says_so_once():
+    plain, pids, _ = noisy(2.0, 1)
+    found = mv.compare(plain, noisy(1.2, 2)[0], pids)
+    assert sum("No camera numbers" in line for line in found.sentences()) == 1
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor, lambda some: torch.tensor(some).half(), pd.DataFrame])
+def test_features_are_taken_from_lists_frames_and_tensors(kind):
+    plain, pids, camids = noisy(2.0, 1)
+    plain = plain.astype(np.float16).astype(float)
+    found = mv.compare(kind(plain), kind(plain[::-1].copy()), pids.tolist(), torch.tensor(camids), draws=5)
+    assert found.plain.mAP == mv.retrieval(plain, pids, camids).mAP

@@ -13,6 +13,7 @@ from mswin_viz.analysis.comparison import compare
 from mswin_viz.analysis.embedding_export import export, measures_frame, points_frame
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import ViewSettings, chosen_rows, embedding_view
+from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.similarity_pairs import MOST_PAIRS, similarity_pairs
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 
@@ -201,3 +202,47 @@ def test_many_pairs_are_a_seeded_sample_and_said_to_be_one() -> None:
     assert first.is_sample
     assert (~first.same).sum() == MOST_PAIRS
     np.testing.assert_array_equal(first.plain, again.plain)
+
+
+def test_a_view_says_over_how_many_queries_and_which_images_have_no_row(table: EmbeddingTable) -> None:
+    pids = np.array([0, 0, 0, 1, 1, 1, -1, -1, 2])
+    some = dataclasses.replace(
+        made_table(pids=pids, modalities=("RGB",)), failed=(Failure(Path("broken.jpg"), "cut short"),)
+    )
+    words = embedding_view(some).sentences()
+    assert any("over 6 of 9 queries" in line for line in words)
+    assert any(
+        "3 queries have no match: 2 of unknown identity, 1 whose identity has no other image" in line
+        for line in words
+    )
+    assert any("1 image could not be embedded" in line and "broken.jpg" in line for line in words)
+    assert not any("queries have no match" in line for line in embedding_view(table).sentences())
+    assert "verdict" in measures_frame(embedding_view(some))
+
+
+def test_a_view_without_camera_numbers_says_so_and_one_camera_is_not_measured(table: EmbeddingTable) -> None:
+    rgb = table[table.rows("RGB")]
+    unknown = embedding_view(dataclasses.replace(rgb, camid=np.full(12, -1)))
+    assert unknown.comparisons["RGB"].plain.mAP == compare(
+        rgb.plain, rgb.enhanced, rgb.pid, rgb.camid, rule="none"
+    ).plain.mAP  # fmt: skip
+    assert any("No camera numbers" in line for line in unknown.sentences())
+    one = embedding_view(dataclasses.replace(rgb, camid=np.ones(12, int)))
+    assert measures_frame(one).verdict[0].startswith("not measured: no query has a match")
+
+
+def test_a_view_of_a_table_ranked_by_distance_measures_by_distance(table: EmbeddingTable) -> None:
+    rgb = dataclasses.replace(table[table.rows("RGB")], metric="euclidean")
+    view = embedding_view(rgb)
+    expected = compare(rgb.plain, rgb.enhanced, rgb.pid, rgb.camid, metric="euclidean")
+    assert view.comparisons["RGB"].enhanced.mAP == expected.enhanced.mAP
+    np.testing.assert_array_equal(view.plain_silhouette, expected.plain_silhouette)
+    assert any("ranked by Euclidean distance" in line for line in view.sentences())
+
+
+def test_pairs_of_unknown_cameras_are_all_kept(table: EmbeddingTable) -> None:
+    rgb = table[table.rows("RGB")]
+    unknown = dataclasses.replace(rgb, camid=np.full(12, -1))
+    assert similarity_pairs(unknown).same.sum() == similarity_pairs(rgb, rule="none").same.sum()
+    with pytest.raises(OptionError, match="rule is one of camera, scene, none: got 'time'"):
+        similarity_pairs(rgb, rule="time")

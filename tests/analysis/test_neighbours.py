@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import neighbours, query_precisions
+from mswin_viz.analysis.image_features import Failure
+from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranking_notes
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
@@ -167,3 +168,45 @@ def test_input_that_does_not_fit_is_an_error(changes, options, error, said) -> N
 def test_one_image_alone_has_no_neighbours() -> None:
     with pytest.raises(ShapeError, match="at least one candidate"):
         neighbours(made_table([[1, 0]], [0]), 0)
+
+
+def test_a_table_that_is_ranked_by_distance_is_so_everywhere() -> None:
+    rng = np.random.default_rng(3)
+    features = np.round(rng.normal(size=(31, 3)) * rng.uniform(0.5, 4, size=(31, 1)))  # with ties
+    pids = np.where(rng.random(31) < 0.2, -1, rng.integers(0, 5, 31))
+    table = replace(made_table(features, pids, rng.integers(-1, 3, 31)), metric="euclidean")
+    found = query_precisions(table)
+    each = [neighbours(table, row) for row in range(31)]
+    np.testing.assert_allclose(found, [one.average_precision for one in each])
+    report = retrieval(table.plain, table.pid, table.camid, metric="euclidean")
+    np.testing.assert_allclose(found, report.per_query_ap)
+    distances = np.linalg.norm(features[each[4].rows] - features[4], axis=1)
+    np.testing.assert_allclose(each[4].similarity, distances)
+    assert (np.diff(distances) >= -1e-9).all()
+    assert each[4].metric == "euclidean"
+    by_cosine = query_precisions(made_table(features + 5, pids, table.camid))
+    assert not np.allclose(found, by_cosine, equal_nan=True)
+
+
+def test_a_part_of_a_table_and_joined_modalities_keep_its_metric() -> None:
+    table = made_table(at_angles(0, 1, 2, 3), [0, 0, 1, 1], modality=["RGB", "RGB", "NI", "NI"])
+    table = replace(table, metric="euclidean", sample=np.array([0, 1, 0, 1]))
+    assert table[[0, 1]].metric == "euclidean"
+    assert table.concatenated(("RGB", "NI")).metric == "euclidean"
+    with pytest.raises(OptionError, match="'manhattan'"):
+        replace(table, metric="manhattan")
+
+
+def test_what_must_be_known_of_a_ranking_is_said() -> None:
+    table = made_table(at_angles(*range(6)), [0, 0, 1, 1, 2, -1], [0, 1, 0, 0, 0, 0])
+    assert ranking_notes(table) == [
+        "Over 2 of 6 queries: 4 queries have no match (1 of unknown identity, 1 whose identity has no other image in the "
+        "gallery, 2 whose identity has no image from another camera)."
+    ]
+    assert np.isfinite(query_precisions(table)).sum() == 2
+    assert ranking_notes(made_table(at_angles(0, 1), [0, 0])) == []
+    unknown = made_table(at_angles(0, 1), [0, 0], [-1, -1])
+    assert "No camera numbers" in ranking_notes(unknown)[0]
+    failed = replace(unknown, failed=(Failure(Path("broken.jpg"), "cut short"),))
+    assert "1 image could not be embedded" in ranking_notes(failed, rule="none")[0]
+    assert "broken.jpg (cut short)" in ranking_notes(failed, rule="none")[0]

@@ -73,7 +73,9 @@ def test_query_gallery_and_scenes_are_kept(model, people) -> None:
         for at, (s, split) in enumerate(zip(found, splits, strict=True))
     ]
     world = sample_tokens(model, samples, progress=False).world
-    assert world.camids.tolist() == [10, 11, 12, 13]
+    assert world.scenes.tolist() == [10, 11, 12, 13]
+    assert (world.camids.tolist(), world.rule) == ([1, 2, 1, 2], "scene")
+    assert sample_tokens(model, samples, rule="none", progress=False).world.rule == "none"
     np.testing.assert_array_equal(world.query, [0, 2])
     np.testing.assert_array_equal(world.gallery, [1, 3])
 

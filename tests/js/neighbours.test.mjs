@@ -29,7 +29,7 @@ test("a neighbour says where it stood before", () => {
 
 test("marks are signs and words, not colours alone", () => {
   assert.equal(new Set(Object.values(SIGNS)).size, 3);
-  const item = { label: "id 3, camera 2", similarity: 0.91234, mark: "wrong", was: 4 };
+  const item = { label: "id 3, camera 2", similarity: 0.91234, measure: "cosine", mark: "wrong", was: 4 };
   assert.equal(neighbourLabel(item, 2, "after"), "rank 2, after: id 3, camera 2, cosine 0.912, wrong, rank 4 before");
   assert.equal(neighbourLabel({ ...item, was: null }, 2, "x"), "rank 2, x: id 3, camera 2, cosine 0.912, wrong");
 });

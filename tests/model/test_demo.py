@@ -288,6 +288,20 @@ def test_the_architecture_of_a_file_of_demo_is_in_its_keys(saved, demo):
         mv.load_model(saved(demo), arch="ViT-B-16", device="cpu")
 
 
+def test_where_neither_keys_nor_file_say_the_code_base_the_way_to_say_it_is_named(
+    tmp_path, saved, demo, people
+):
+    bare = {key: value for key, value in demo.items() if key.startswith(BASE)}
+    flags = {"sie_camera": False}
+    with pytest.raises(
+        WeightsError, match=r'PROMPT is not in it: on, as in MambaPro; give family="DeMo".*missing'
+    ):
+        mv.load_model(saved(bare), config=mv.HostConfig(**flags), device="cpu")
+    model = mv.load_model(saved(bare), config=mv.HostConfig(**flags, family="DeMo"), addon=None, device="cpu")
+    expected = tower(bare, model.preprocess(people[0])[0].double().numpy())
+    assert_near(model.encode(people[:1]).cls[0], expected[0])
+
+
 def test_a_configuration_of_another_code_base_is_refused(tmp_path, saved, demo):
     with pytest.raises(
         WeightsError, match=r"of one code base: MambaPro\.yml is of MambaPro, the keys of .* DeMo"

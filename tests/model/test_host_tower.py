@@ -123,6 +123,15 @@ def test_without_any_part_open_clips_own_tower_runs(loaded, files, people):
     assert_same(model.encode(people[:1]), 0, tower(files, model.preprocess(people[0])[0].double().numpy()))
 
 
+def test_images_across_the_input_of_a_run_are_not_told_to_change_its_size(loaded):
+    cars = [np.random.default_rng(i).integers(0, 256, (60, 130, 3), dtype=np.uint8) for i in range(3)]
+    with pytest.warns(
+        UserWarning, match=r"3 of 3 images lie across.*has INPUT\.SIZE_TEST \(128, 256\)"
+    ) as said:
+        loaded().encode(cars, camera=0, modality="RGB")
+    assert not any("image_size=" in str(warning.message) for warning in said)
+
+
 def test_pixels_are_resized_bilinearly_and_normalised_with_a_half(loaded):
     image = np.random.default_rng(4).integers(0, 256, (150, 60, 3), dtype=np.uint8)
     resized = np.asarray(Image.fromarray(image).resize((128, 256), Image.Resampling.BILINEAR), np.float32)

@@ -25,7 +25,7 @@ export function movedWords(was, rank, k) {
 
 export function neighbourLabel(item, rank, title) {
   const moved = item.was > 0 && item.was !== rank ? `, rank ${item.was} before` : "";
-  return `rank ${rank}, ${title}: ${item.label}, cosine ${item.similarity.toFixed(3)}, ${item.mark}${moved}`;
+  return `rank ${rank}, ${title}: ${item.label}, ${item.measure} ${item.similarity.toFixed(3)}, ${item.mark}${moved}`;
 }
 
 function node(parent, tag, name, text = "") {
@@ -61,7 +61,7 @@ function itemNode(parent, item, about, urls) {
   option.setAttribute("role", "option");
   option.setAttribute("aria-label", neighbourLabel(item, rank, list.title));
   Object.assign(option.dataset, { row: item.row, mark: item.mark, lmSuppressShortcuts: "true" });
-  option.title = `${item.name}\ncosine ${formatNumber(item.similarity)}`;
+  option.title = `${item.name}\n${item.measure} ${formatNumber(item.similarity)}`;
   const frame = node(option, "div", "mswin-neighbour-frame");
   pictureNode(frame, picture, urls);
   node(frame, "span", "mswin-neighbour-sign", SIGNS[item.mark]);

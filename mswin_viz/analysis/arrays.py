@@ -1,0 +1,136 @@
+"""Numbers as people hand them over (lists, NumPy arrays, pandas columns, torch tensors) as NumPy arrays."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mswin_viz.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["finite_vectors", "known_numbers", "real_numbers"]
+
+_LARGEST = np.iinfo(np.int64).max
+
+
+def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
+    """The values as float64; a tensor may be on any device, of any width, and have a gradient.
+
+    Raises
+    ------
+    ShapeError
+        If they are not real numbers, or rows differ in length.
+    """
+    try:
+        found = np.asarray(_detached(values))
+        if found.dtype.kind not in "cUSM":
+            return found.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ShapeError(
+        f"{name} must be an array of real numbers, every row of the same length: got {_kind(values)}"
+    )
+
+
+def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
+    """One vector ``[D]``, or one for each image ``[B, D]``; float64.
+
+    Raises
+    ------
+    ShapeError
+        If the values are not numbers, have no or more than two axes, or are not finite.
+    """
+    found = real_numbers(values, name)
+    if found.ndim not in (1, 2) or found.size == 0:
+        raise ShapeError(
+            f"{name} is [D] or [B, D], one vector or one for each image: got shape {found.shape}"
+        )
+    bad = np.flatnonzero(~np.isfinite(np.atleast_2d(found)).all(axis=1))
+    if len(bad):
+        rows = f" in {len(bad)} of {len(found)} rows, the first is row {bad[0]}" if found.ndim == 2 else ""
+        raise ShapeError(
+            f"{name} must be finite, or every score along it is NaN: got {(~np.isfinite(found)).sum()} values that "
+            f"are not{rows}; look where they come from, and leave such vectors out"
+        )
+    return found
+
+
+def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
+    """Identity, camera or scene numbers as int64; -1 where a number is not known.
+
+    Not known are numbers below 0, NaN, None and pandas' NA. Whole floats count as integers, as pandas writes a
+    column in which one number is missing.
+
+    Raises
+    ------
+    OptionError
+        If a value is no whole number.
+    """
+    try:
+        found = np.asarray(_detached(values))
+    except ValueError:  # rows of different lengths
+        raise _not_whole(name, "a nested list") from None
+    if found.dtype.kind == "O":
+        found = _without_missing(found, name)
+    if found.dtype.kind == "u" and found.size and found.max() > _LARGEST:
+        raise _not_whole(name, f"{found.max()}, beyond 2^63 - 1")
+    if found.dtype.kind == "f" or found.size == 0:
+        found = found.astype(np.float64)
+        known = ~np.isnan(found)
+        bad = found[known & ~((found == np.floor(found)) & (np.abs(found) < 2.0**63))]
+        if len(bad):
+            raise _not_whole(name, f"{bad[0]}")
+        found = np.where(known, found, -1)
+    elif found.dtype.kind not in "iu":
+        raise _not_whole(name, f"{found.dtype} such as {found.flat[0]!r}")
+    return np.maximum(found.astype(np.int64), -1)
+
+
+def _without_missing(values: np.ndarray, name: str) -> np.ndarray:
+    """Numbers out of an array of objects, NaN where one is missing."""
+    import pandas as pd  # slow to import, and needed for odd columns only
+
+    missing = pd.isna(values)
+    kept = values[~missing].tolist()
+    strange = [one for one in kept if not _is_whole(one)]
+    if strange:
+        raise _not_whole(name, f"{strange[0]!r}")
+    numbers = np.full(values.shape, -1, dtype=np.int64)
+    numbers[~missing] = [int(one) for one in kept]
+    return numbers
+
+
+def _is_whole(value: Any) -> bool:
+    return (
+        isinstance(value, Real)
+        and not isinstance(value, (bool, np.bool_))
+        and abs(value) <= _LARGEST
+        and value == int(value)
+    )
+
+
+def _not_whole(name: str, got: str) -> OptionError:
+    return OptionError(
+        f"{name} are whole numbers, -1 or NaN where not known: got {got}; number names first, for example with "
+        "np.unique(names, return_inverse=True)[1]"
+    )
+
+
+def _detached(values: Any) -> Any:
+    """A tensor as an array; anything else as it is."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return (values.double() if values.is_floating_point() else values).numpy()
+    if isinstance(values, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in values):
+        return [_detached(one) for one in values]
+    return values
+
+
+def _kind(values: Any) -> str:
+    shape = np.shape(values) if hasattr(values, "shape") else None
+    return f"{type(values).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")

@@ -1,0 +1,218 @@
+"""Which gallery images are a query's matches, and which are left out: the one home of the camera and scene rules.
+
+What is not known is like nothing else: an image of unknown identity is nobody's match and has none, and an image of
+unknown camera (or scene) shares it with no other, so that the rule leaves out the query itself only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mswin_viz.analysis.arrays import known_numbers
+from mswin_viz.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
+    from mswin_viz.data.sample import Sample
+
+__all__ = ["RULES", "Galleries", "Matching", "matching", "sample_matching", "sample_rule", "unanswered_words"]
+
+RULES = ("camera", "scene", "none")
+"""What a query's gallery leaves out beside the query itself: its identity in the same camera or scene, or nothing."""
+CAUSES = ("unknown", "alone", "left out")
+"""Why a query has no match: its identity is not known; nobody else in the gallery has it; the rule leaves them out."""
+_WAY_OUT = {
+    "camera": 'give camid (a manifest has a column of that name), or choose rule="none", which does the same knowingly',
+    "scene": 'give scene (a manifest has a column of that name), or choose rule="camera" or "none"',
+}
+
+_CURES = {
+    "camera": "add images of the same identities from other cameras, give their camid (a manifest has a column of that "
+    'name), or choose rule="none"',
+    "scene": "add images of the same identities from other scenes, give their scene (a manifest has a column of that "
+    'name), or choose rule="camera" or "none"',
+    "none": "add a second image of an identity, or give pid (a manifest has a column of that name)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """Who matches whom among ``n`` images, under one rule.
+
+    Attributes
+    ----------
+    pids
+        Identity of each image, ``[n]``; -1 where not known.
+    groups
+        Camera or scene of each image, ``[n]``; where not known, and under the rule ``"none"``, a number below 0 that
+        no other image has.
+    rule
+        One of ``RULES``.
+    """
+
+    pids: Int[np.ndarray, " image"]
+    groups: Int[np.ndarray, " image"]
+    rule: str
+
+    def __len__(self) -> int:
+        return len(self.pids)
+
+    @property
+    def identities(self) -> Int[np.ndarray, " image"]:
+        """Identities, each unknown one a number below 0 that no other image has, ``[n]``."""
+        return _each_alone(self.pids)
+
+    def same(self, query: int, rows: Int[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
+        """Whether images are known to have the query's identity, ``[r]``."""
+        return (self.pids[rows] == self.pids[query]) & (self.pids[query] >= 0)
+
+    def left_out(self, query: int, rows: Int[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
+        """Whether images are left out for a query: itself, and its identity in its own camera or scene, ``[r]``."""
+        same_group = self.groups[rows] == self.groups[query]
+        return (self.same(query, rows) & same_group) | (rows == query)
+
+    def of(self, gallery: Int[np.ndarray, " gallery"]) -> Galleries:
+        """The same, ready to be asked for the places of matches in a gallery."""
+        order = np.argsort(self.pids[gallery], kind="stable")
+        return Galleries(self, gallery, order, self.pids[gallery][order])
+
+    def notes(self, rows: Int[np.ndarray, " row"] | None = None) -> tuple[str, ...]:
+        """What the rule could not do among some of the images for want of numbers, in sentences."""
+        rows = np.arange(len(self)) if rows is None else np.unique(rows)
+        rows = rows[self.pids[rows] >= 0]
+        n_unknown = int((self.groups[rows] < 0).sum())
+        if self.rule == "none" or n_unknown == 0:
+            return ()
+        some = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
+        return (
+            f"{some} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. Near-duplicates of "
+            f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
+            f"{_WAY_OUT[self.rule]}.",
+        )
+
+    def checked(
+        self, purpose: str, query: np.ndarray | None = None, gallery: np.ndarray | None = None
+    ) -> Matching:
+        """The same, once it is sure that some query can be answered; to be asked before work that ends in a measure.
+
+        Raises
+        ------
+        OptionError
+            If no query has a match in the gallery.
+        """
+        every = np.arange(len(self))
+        query, gallery = (every if some is None else np.asarray(some) for some in (query, gallery))
+        unanswered = self.of(gallery).unanswered(query)
+        if sum(unanswered.values()) == len(query):
+            why = unanswered_words(unanswered, self.rule) or "there is no query"
+            raise OptionError(
+                f"{purpose} is measured by retrieval, which needs a query with a match under the rule {self.rule!r}: got "
+                f"none in {len(query)} ({why}); {_CURES[self.rule]}"
+            )
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Galleries:
+    """Where one gallery holds each identity, in the gallery's order."""
+
+    matching: Matching
+    gallery: Int[np.ndarray, " gallery"]
+    order: Int[np.ndarray, " gallery"]
+    sorted_pids: Int[np.ndarray, " gallery"]
+
+    def around(self, query: int) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " dropped"]]:
+        """Places in the gallery of a query's matches, and of the images of its identity that are left out."""
+        pid = self.matching.pids[query]
+        if pid < 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        start, end = (np.searchsorted(self.sorted_pids, pid, side=side) for side in ("left", "right"))
+        same = self.order[start:end]
+        dropped = self.matching.groups[self.gallery[same]] == self.matching.groups[query]
+        return same[~dropped], same[dropped]
+
+    def cause(self, query: int, dropped: Int[np.ndarray, " dropped"]) -> str:
+        """Which of ``CAUSES`` leaves a query without a match, given the places left out for it."""
+        if self.matching.pids[query] < 0:
+            return "unknown"
+        return "left out" if (self.gallery[dropped] != query).any() else "alone"
+
+    def unanswered(self, queries: Iterable[int]) -> Counter[str]:
+        """Cause -> how many of the queries have no match for it."""
+        found: Counter[str] = Counter()
+        for query in queries:
+            matches, dropped = self.around(query)
+            if not len(matches):
+                found[self.cause(query, dropped)] += 1
+        return found
+
+
+def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any = None) -> Matching:
+    """Who matches whom, from identities, cameras and scenes as `known_numbers` reads them; None: none is known.
+
+    Raises
+    ------
+    OptionError
+        If the rule is not on offer, the scene rule lacks its scenes, or a number is not whole.
+    ShapeError
+        If there is not one number for each image.
+    """
+    if rule not in RULES:
+        raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
+    if rule == "scene" and scenes is None:
+        raise OptionError("the scene rule needs the scene of each image: got none; pass scenes=")
+    pids = known_numbers(pids, "pids")
+    unknown = np.full(pids.shape, -1)
+    cameras = unknown if camids is None else known_numbers(camids, "camids")
+    groups = {"camera": cameras, "scene": scenes, "none": unknown}[rule]
+    groups = known_numbers(groups, "scenes") if rule == "scene" else groups
+    for name, numbers in (("pids", pids), ("camids", cameras), ("scenes", groups)):
+        if pids.ndim != 1 or numbers.shape != pids.shape:
+            raise ShapeError(
+                f"each image has one of the {name}: got {numbers.shape} for pids of shape {pids.shape}"
+            )
+    return Matching(pids, _each_alone(groups), rule)
+
+
+def sample_rule(samples: Sequence[Sample]) -> str:
+    """The rule a data set is measured by: that of scenes where every sample has one (as MSVR310), else of cameras."""
+    return "scene" if samples and all(sample.scene is not None for sample in samples) else "camera"
+
+
+def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Matching:
+    """Who matches whom among samples; by `sample_rule` if the rule is None.
+
+    Raises
+    ------
+    OptionError
+        If the rule is not on offer.
+    """
+    scenes = [-1 if sample.scene is None else sample.scene for sample in samples]
+    return matching(
+        [sample.pid for sample in samples],
+        [sample.camid for sample in samples],
+        rule=sample_rule(samples) if rule is None else rule,
+        scenes=scenes,
+    )
+
+
+def unanswered_words(unanswered: Mapping[str, int], rule: str) -> str:
+    """Why queries have no match, such as ``"20 are the only image of their identity in the gallery"``; empty if all have."""
+    place = "another scene" if rule == "scene" else "another camera"
+    phrases = {
+        "unknown": "{n} of unknown identity",
+        "alone": "{n} whose identity has no other image in the gallery",
+        "left out": "{n} whose identity has no image from " + place,
+    }
+    return ", ".join(phrases[cause].format(n=unanswered[cause]) for cause in CAUSES if unanswered.get(cause))
+
+
+def _each_alone(numbers: Int[np.ndarray, " image"]) -> Int[np.ndarray, " image"]:
+    """The numbers; each unknown one becomes a number below 0 that no other image has."""
+    return np.where(numbers >= 0, numbers, -1 - np.arange(len(numbers)))

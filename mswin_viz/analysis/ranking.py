@@ -1,0 +1,68 @@
+"""How similar a query is to a gallery image: by cosine, or by the Euclidean distance of raw features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.feature_spaces import unit_rows
+from mswin_viz.errors import OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["DIGITS", "METRICS", "METRIC_WORDS", "compared_rows", "similarities"]
+
+METRICS = ("cosine", "euclidean")
+"""Cosine; or Euclidean distance of raw features, as hosts rank with FEAT_NORM off."""
+METRIC_WORDS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
+DIGITS = 12
+"""Similarities equal to so many decimals tie: a product's last bits depend on where it is computed."""
+
+
+def compared_rows(
+    features: Float[np.ndarray, "image dim"], metric: str, name: str
+) -> Float[np.ndarray, "image dim"]:
+    """Features as `similarities` takes them: of length 1 for the cosine, else as they are; float64.
+
+    Raises
+    ------
+    OptionError
+        If the metric is not on offer.
+    ShapeError
+        If a row is not finite, or, for the cosine, has no length.
+    """
+    if metric not in METRICS:
+        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+    if metric == "cosine":
+        return unit_rows(features, name)
+    features = np.asarray(features, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(bad):
+        raise ShapeError(
+            f"features must be finite to be ranked by distance: got {len(bad)} {name} row(s) that are not, the first "
+            f"is row {bad[0]}; leave those images out"
+        )
+    return features
+
+
+def similarities(
+    queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray, "gallery dim"], metric: str
+) -> Float[np.ndarray, "query gallery"]:
+    """Cosines; or minus the squared Euclidean distances, in units of about the features' own squared length.
+
+    That unit is a power of two for each query, so that the division is exact and ``DIGITS`` decimals of the result
+    are above the rounding of the products. The order is that of the distance.
+    """
+    found = queries @ gallery.T
+    if metric == "cosine":
+        return found
+    of_queries, of_gallery = (np.einsum("ij,ij->i", some, some) for some in (queries, gallery))
+    size = of_queries + np.median(of_gallery)
+    unit = np.exp2(np.round(np.log2(np.where(size > 0, size, 1))))[:, None]
+    found *= 2
+    found -= of_gallery
+    found -= of_queries[:, None]
+    found /= unit
+    return np.minimum(found, 0, out=found)
