@@ -58,8 +58,8 @@ def picture_notes(
         Whether a run's configuration decides the size, so that no other can be asked for.
     """
     about_shapes = _shape_note(facts, image_size, is_fixed) if stretches and len(facts) > 1 else ""
-    about_levels = _level_note(facts, deep_range)
-    return tuple(note for note in (about_shapes, about_levels) if note)
+    notes = (about_shapes, _level_note(facts, deep_range), "" if deep_range else _stretch_note(facts))
+    return tuple(note for note in notes if note)
 
 
 def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
@@ -122,6 +122,18 @@ def _level_note(facts: Sequence[PictureFacts], deep_range: DeepRange | None) -> 
     of_colour = sum(np.isnan(fact.levels.low) for fact in few)
     rule = f"images of more than 8 bits ({rule_words(deep_range)})"
     return f"{rule}: {'; '.join(found)}; {_advice(len(few) - of_colour, of_colour, deep_range)}"
+
+
+def _stretch_note(facts: Sequence[PictureFacts]) -> str:
+    """Of several images that were stretched one by one: what that takes from them."""
+    n_stretched = sum(fact.levels is not None and not np.isnan(fact.levels.low) for fact in facts)
+    if n_stretched < 2:
+        return ""
+    return (
+        f"{n_stretched} images of more than 8 bits are stretched one by one ({rule_words(None)}), so the same temperature "
+        "is another grey in each, and retrieval suffers; load the model with thermal_range=(lo, hi) in the units of "
+        "the files (mv.thermal_range(samples) finds it)"
+    )
 
 
 def _with_extent(fact: PictureFacts) -> str:
