@@ -87,7 +87,7 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
             raise _not_whole(name, f"{bad[0]}")
         found = np.where(known, found, -1)
     elif found.dtype.kind not in "iu":
-        raise _not_whole(name, f"{found.dtype} such as {found.flat[0]!r}")
+        raise _not_whole(name, f"{found.dtype} such as {found.ravel().tolist()[0]!r}")
     return np.maximum(found.astype(np.int64), -1)
 
 

@@ -158,7 +158,7 @@ def _retrieval_words(found: Comparison) -> list[str]:
     kind = "all" if test.exact else "random"
     words = [
         f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, over {found.plain.queries} "
-        f"({len(found.identities)} identities), ranked by {METRIC_WORDS[found.plain.metric]}; change "
+        f"({len(found.identities)} {'identity' if found.unmeasured else 'identities'}), ranked by {METRIC_WORDS[found.plain.metric]}; change "
         f"{_points(gap.value)}{_range(gap)}.",
         *found.plain.unanswered_sentences(),
         f"Average precision rose for {up} identities and fell for {down}.",

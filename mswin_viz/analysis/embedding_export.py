@@ -51,7 +51,7 @@ def identities_frame(view: EmbeddingView) -> pd.DataFrame:
 def measures_frame(view: EmbeddingView) -> pd.DataFrame:
     """One line for each modality: every measure of the full space; and the quality of the maps, which is of all rows.
 
-    mAP, Rank-1 and overlap are fractions; ``low`` and ``high`` end the 95 % interval of the change of mAP; a
+    mAP, Rank-1 and overlap are fractions, over ``n_queries`` of ``n_asked`` queries; ``low`` and ``high`` end the 95 % interval of the change of mAP; a
     ``map_`` column says how faithful a map is to its own full space.
     """
     import pandas as pd
@@ -142,7 +142,9 @@ def _measures(comparison: Comparison) -> dict[str, float | str]:
         "p": comparison.test.p,
         "verdict": comparison.verdict,
         "n_identities": len(comparison.identities),
-        "n_queries": int(comparison.n_queries.sum()),
+        "n_queries": comparison.plain.n_answered,
+        "n_asked": comparison.plain.n_queries,
+        "metric": comparison.plain.metric,
         "overlap": float(comparison.overlap.mean()),
         "overlap_k": comparison.k,
         "cka": comparison.cka,

@@ -79,7 +79,8 @@ def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]
 
 def first_of_equals(plain: np.ndarray, enhanced: np.ndarray) -> Int[np.ndarray, " image"]:
     """For each row, the first row whose plain *and* enhanced features are equal to its own, as float32."""
-    both = np.concatenate([np.asarray(plain, np.float32), np.asarray(enhanced, np.float32)], axis=1)
+    both = np.concatenate([real_numbers(plain, "plain"), real_numbers(enhanced, "enhanced")], axis=1)
+    both = both.astype(np.float32)
     rows = np.ascontiguousarray(both + np.float32(0))  # -0 becomes 0
     seen: dict[bytes, int] = {}
     digests = (hashlib.blake2b(row, digest_size=16).digest() for row in rows)

@@ -172,10 +172,12 @@ def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any
     cameras = unknown if camids is None else known_numbers(camids, "camids")
     groups = {"camera": cameras, "scene": scenes, "none": unknown}[rule]
     groups = known_numbers(groups, "scenes") if rule == "scene" else groups
-    for name, numbers in (("pids", pids), ("camids", cameras), ("scenes", groups)):
-        if pids.ndim != 1 or numbers.shape != pids.shape:
+    if pids.ndim != 1:
+        raise ShapeError(f"pids are one number for each image, [n]: got shape {pids.shape}")
+    for name, numbers in (("camids", cameras), ("scenes", groups)):
+        if numbers.shape != pids.shape:
             raise ShapeError(
-                f"each image has one of the {name}: got {numbers.shape} for pids of shape {pids.shape}"
+                f"{name} are one number for each image: got {numbers.shape} for pids of shape {pids.shape}"
             )
     return Matching(pids, _each_alone(groups), rule)
 

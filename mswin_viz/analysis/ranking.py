@@ -20,6 +20,8 @@ METRIC_WORDS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
 DIGITS = 12
 """Similarities equal to so many decimals tie: a product's last bits depend on where it is computed."""
 
+_LONGEST = 1e120  # beyond it a squared distance may overflow
+
 
 def compared_rows(
     features: Float[np.ndarray, "image dim"], metric: str, name: str
@@ -38,11 +40,11 @@ def compared_rows(
     if metric == "cosine":
         return unit_rows(features, name)
     features = np.asarray(features, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    bad = np.flatnonzero(~(np.abs(features).max(axis=1, initial=0) < _LONGEST))
     if len(bad):
         raise ShapeError(
-            f"features must be finite to be ranked by distance: got {len(bad)} {name} row(s) that are not, the first "
-            f"is row {bad[0]}; leave those images out"
+            f"features must be finite, and below {_LONGEST:g}, to be ranked by distance: got {len(bad)} {name} row(s) that "
+            f"are not, the first is row {bad[0]}; leave those images out"
         )
     return features
 

@@ -160,13 +160,13 @@ def _ablated(
     """What `ablate` measures: on a data set, or on so many people of so many and their world."""
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
-    from mswin_viz.data.layouts import scan
+    from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
     scales, seeds, steps, rows = plan
     wanted = AblationPlan(scales, seeds, Schedule(steps), rows)
-    subjects = scan(on).samples if isinstance(on, Path) else People(*on)
+    subjects = read_samples(on) if isinstance(on, Path) else People(*on)
     if not isinstance(subjects, People):
         checked_samples(subjects, options.rule)
     encoder = load_model(model, addon=None, thermal_range=options.thermal_range)

@@ -111,11 +111,11 @@ def train(
 def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> list[Sample] | None:
     """The training split of a data set, or all of it where there is none, once it can be validated with; None for people drawn."""
     from mswin_viz.analysis.addon_training import training_notes
-    from mswin_viz.data.layouts import scan
+    from mswin_viz.data.layouts import samples as read_samples
 
     if data is None:
         return None
-    samples = scan(data).samples
+    samples = read_samples(data)
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))

@@ -127,7 +127,7 @@ def read_picture(path: Path) -> DataReport:
         If it is no picture.
     """
     if path.suffix.lower() not in image_suffixes() and not _opens(path):
-        raise DataError(f"a sample is a picture that Pillow can open: {path} is none; check the path")
+        raise DataError(f"a sample is a picture: Pillow cannot open {path}; check the path")
     folder = path.resolve().parent.name
     word, _ = modality_word(folder)
     found = Found([Sample(-1, -1, {word if word in MODALITIES else "RGB": path})])
@@ -222,7 +222,7 @@ def _account(below: Contents, found: Found, name: str) -> None:
         if picture.path in done:
             continue
         if picture.path in unclear:
-            by_folder["modality not known", picture.path.parent] += 1
+            by_folder["modality not known", _undecided(picture)] += 1
         elif picture.parts[: len(found.base)] == found.base:
             by_folder["outside the layout", _top(picture, found.base)] += 1
         else:
@@ -230,6 +230,13 @@ def _account(below: Contents, found: Found, name: str) -> None:
     for (kind, folder), count in by_folder.items():
         why = f"{folder.resolve().name} {_UNCLEAR}" if kind == "modality not known" else f"not read as {name}"
         found.problems.append(Problem(kind, folder, f"{count:,} left out; {why}"))
+
+
+def _undecided(picture: Picture) -> Path:
+    """The folder around a picture whose name may mean near or thermal infrared."""
+    at = max(n for n, name in enumerate(picture.parts) if modality_word(name)[0] == AMBIGUOUS)
+    above = picture.path.parents
+    return above[min(len(picture.parts) - 1 - at, len(above) - 1)]
 
 
 def _top(picture: Picture, base: tuple[str, ...]) -> Path:
@@ -250,15 +257,10 @@ def _left_out(below: Contents, found: Found) -> Counter[str]:
 
 def _report(root: Path, name: str, found: Found, left_out: Counter[str]) -> DataReport:
     if not found.samples:
-        first = found.problems[0] if found.problems else None
-        why = (
-            f" ({len(found.problems)} cannot be used: {first.kind}, {first.path}: {first.detail})"
-            if first
-            else ""
-        )
         raise DataError(
-            f"samples need at least one image (.jpg, .png, .tif or another format that Pillow opens) that can be used: "
-            f"found none below {root}{why}; check the path, or generate some with `mswin-viz samples`"
+            "samples need at least one image (.jpg, .png, .tif or another format that Pillow opens) that can be used: "
+            f"found none below {root}{_why(found, left_out)}; check the path, or generate some with "
+            "`mswin-viz samples`"
         )
     return DataReport(
         root,
@@ -268,3 +270,13 @@ def _report(root: Path, name: str, found: Found, left_out: Counter[str]) -> Data
         left_out=dict(left_out.most_common()),
         notes=tuple(found.notes),
     )
+
+
+def _why(found: Found, left_out: Counter[str]) -> str:
+    """The first problem, and what was left out, in brackets."""
+    words = ""
+    if found.problems:
+        first = found.problems[0]
+        words = f" ({len(found.problems)} cannot be used: {first.kind}, {first.path}: {first.detail})"
+    passed = ", ".join(f"{count} x {reason}" for reason, count in left_out.items())
+    return f"{words} (left out: {passed})" if passed else words

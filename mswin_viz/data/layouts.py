@@ -46,7 +46,7 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     DataError
         If ``root`` does not exist, holds no image, is not in the layout asked for, or has no such split.
     OptionError
-        If ``layout`` or ``split`` is none of those.
+        If ``layout`` or ``split`` is not one of those.
     """
     report = scan(root, layout, split)
     if report.problems:
@@ -91,7 +91,7 @@ def query_and_gallery(found: Sequence[Sample]) -> tuple[list[int], list[int]]:
     Raises
     ------
     DataError
-        If there is nobody to ask or to answer.
+        If there is no query or no gallery sample.
     """
     both = ("test", None)
     query = [at for at, sample in enumerate(found) if sample.split in ("query", *both)]

@@ -85,7 +85,7 @@ def _sample(row: Row, table: Path) -> tuple[Sample | None, list[Problem]]:
     ]  # fmt: skip
     if row.extra:
         detail = (
-            f"{line}: {row.extra} values more than headings, which are not used; put texts in double quotes"
+            f"{line}: {row.extra} more values than headings, which are not used; put texts in double quotes"
         )
         wrong.append(Problem("row too long", table, detail))
     pid, camid = (-1 if numbers[name] is None else numbers[name] for name in ("pid", "camid"))

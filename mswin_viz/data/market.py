@@ -34,7 +34,7 @@ class Style:
     background
         Whether identity 0 is background.
     modalities
-        Whether each split has folders of modalities.
+        Whether each split has folders of modalities; None where either will do.
     published
         Split -> identities and samples.
     """
@@ -42,7 +42,7 @@ class Style:
     shape: str
     pattern: str
     background: bool = False
-    modalities: bool = False
+    modalities: bool | None = False
     published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def read(self, contents: Contents) -> Found | None:
@@ -50,10 +50,11 @@ class Style:
         pattern = re.compile(self.pattern, re.IGNORECASE)
         companions = [one for one in contents.plain if one.parts[-1].lower() in _COMPANIONS]
         own = [one for one in contents.plain if one.parts[-1].lower() not in _COMPANIONS]
-        shots = contents.shots if self.modalities else alone(own)
+        shots = [] if self.modalities is False else contents.shots
+        single = [] if self.modalities else alone(own)
         found = read_shots(
-            shots,
-            lambda shot, split: self._named(shot, split, pattern),
+            [*shots, *single],
+            lambda shot, split: self._named(shot, pattern),
             self.shape.rpartition(" names ")[2],
             junk="junk (identity -1 in the name)",
         )
@@ -69,10 +70,10 @@ class Style:
             )
         return found
 
-    def _named(self, shot: Shot, split: str | None, pattern: re.Pattern[str]) -> Named | str | None:
+    def _named(self, shot: Shot, pattern: re.Pattern[str]) -> Named | str | None:
         matched = pattern.match(shot.stem)
-        at, _ = split_level(shot.place)
-        if matched is None or (at == len(shot.place) and not self.modalities) or len(shot.place) > at + 2:
+        at, split = split_level(shot.place)
+        if matched is None or (split is None and not self.modalities) or len(shot.place) > at + 2:
             return None
         if matched["pid"].endswith("-1"):
             return JUNK
@@ -88,7 +89,7 @@ MARKET1501 = Style(
 )
 MARKET1501_RGBNT = Style(
     "sub-folders {train,query,gallery}/{RGB,NI,TI} and names PPPP_cCsS_...",
-    r"(?P<pid>-1|\d+)_c(?P<cam>\d+)",
+    _MARKET,
     background=True,
     modalities=True,
 )
@@ -104,4 +105,5 @@ VERI776 = Style(
 MARKET_STYLE = Style(
     "sub-folders for train, query and gallery or test, and names PID_cCAMERA...",
     r"(?P<pid>(00)?-1|\d+)(_c(am)?|c(?=\dT\d+F\d))(?P<cam>\d+)",  # the second form is that of tracklets
+    modalities=None,
 )

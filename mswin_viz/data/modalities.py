@@ -43,6 +43,7 @@ _FILLERS = {
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "frame", "frames",
     "file", "files", "filename", "path", "paths", "modality", "modal", "data", "folder", "dir", "crop", "crops",
 }  # fmt: skip
+_SEPARATORS = re.compile(r"([_\-. ]+)")
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 
 
@@ -194,7 +195,7 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
     folded = {one.place: tuple(name.casefold() for name in one.place) for one in placed}
     for one in placed:
         place = folded[one.place]
-        groups[place, one.picture.path.stem].append(one)
+        groups[place, _bare(one.picture.path.stem, one.modality)].append(one)
         folders[place].setdefault(one.modality, one.picture.path.parent)
     present = {one.modality for one in placed}
     paired = any(len({one.modality for one in group}) > 1 for group in groups.values())
@@ -211,6 +212,15 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
     if len(present) > 1 and not paired:
         problems.append(_unpaired(placed))
     return shots, problems
+
+
+def _bare(stem: str, modality: str) -> str:
+    """A name without the word for its own modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
+    pieces = _SEPARATORS.split(stem)  # words at even positions, what separates them at odd ones
+    own = [at for at in range(0, len(pieces), 2) if _MEANING.get(pieces[at].lower()) == modality]
+    for at in reversed(own):
+        del pieces[max(at - 1, 0) : at + 1 if at else 2]
+    return "".join(pieces) or stem
 
 
 def _without_clashes(group: list[_Placed]) -> list[tuple[dict[str, _Placed], list[Problem]]]:

@@ -1,4 +1,4 @@
-"""A folder whose layout is not known: pictures of nobody, in the modalities that their folders are named for."""
+"""A folder whose layout is not known: pictures of unknown identity, in the modalities that their folders are named for."""
 
 from __future__ import annotations
 

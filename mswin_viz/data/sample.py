@@ -117,12 +117,12 @@ class PublishedCount:
 
 
 def at_least_one(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples as a list of one's own.
+    """The samples as a new list.
 
     Raises
     ------
     DataError
-        If there is none.
+        If there is no sample.
     """
     if not samples:
         raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")

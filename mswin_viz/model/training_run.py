@@ -230,7 +230,11 @@ def _labels(pids: Sequence[int], n_images: int) -> Int[np.ndarray, " image"]:
     if len(pids) != n_images:
         raise ShapeError(f"every image needs one pid: got {len(pids)} pids for {n_images} images")
     numbers, labels = np.asarray(pids), np.full(n_images, -1)
-    known = numbers >= 0  # an unknown identity (below 0, or NaN) is nobody's, so it is not trained on
+    if numbers.dtype.kind == "O" and not any(isinstance(pid, str) for pid in numbers.tolist()):
+        numbers = numbers.astype(float)  # None becomes NaN
+    known = (
+        numbers >= 0 if numbers.dtype.kind in "iuf" else np.full(n_images, True)
+    )  # unknown: nobody's, so left out
     _, labels[known], counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
     if (counts > 1).sum() < 2:
         raise OptionError(

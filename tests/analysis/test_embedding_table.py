@@ -12,6 +12,7 @@ from PIL import Image
 from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
+from mswin_viz.model.backbone import Model
 
 from .tiny import pictures, tiny_model
 
@@ -219,3 +220,13 @@ def test_tables_that_do_not_hold_together_are_errors(table: EmbeddingTable) -> N
             plain=np.zeros((4, 10)),
             enhanced=np.zeros((3, 10)),
         )
+
+
+def test_a_table_is_ranked_by_the_metric_of_its_model(samples: list[Sample], monkeypatch) -> None:
+    assert embed(tiny_model(), samples[:1], progress=False).metric == "cosine"
+    monkeypatch.setattr(Model, "metric", "euclidean")
+    table = embed(tiny_model(), samples[:1], progress=False)
+    assert table.metric == "euclidean"
+    np.testing.assert_array_equal(table.compared("plain"), table.plain.astype(np.float64))
+    with pytest.raises(OptionError, match="'both'"):
+        table.compared("both")

@@ -129,3 +129,11 @@ def test_a_training_that_cannot_be_validated_is_refused_before_any_file_is_opene
 def test_a_training_without_validation_needs_no_camera() -> None:
     assert training_notes(data_set(camids=(1, 1)), AddonPlan(validation=0)) == ()
     assert len(training_notes(data_set(camids=(1, 1)), rule="none")) == 0
+
+
+@pytest.mark.parametrize(
+    "pids", [list("aabbccddeeff"), [0, 0, 0, 1, 1, 1] + [None] * 6, [0.0, 0, 0, 1, 1, 1] + [np.nan] * 6]
+)
+def test_names_and_missing_numbers_can_be_trained_with(world, pids) -> None:
+    trained = mv.train_addon(world.tokens["RGB"], pids, scales=(2,), steps=1, progress=False)
+    assert np.isfinite(trained.log.losses).all()

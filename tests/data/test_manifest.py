@@ -216,7 +216,7 @@ def test_line_numbers_count_the_lines_of_the_file(folder: Path) -> None:
 
 def test_a_text_that_is_cut_at_its_commas_is_reported(folder: Path) -> None:
     saved(folder, "RGB,pid,caption\na.png,1,a man, walking\n")
-    with pytest.warns(UserWarning, match="line 2: 1 values more than headings.*double quotes"):
+    with pytest.warns(UserWarning, match="line 2: 1 more values than headings.*double quotes"):
         assert mv.samples(folder)[0].caption == "a man"
 
 

@@ -116,6 +116,15 @@ def test_an_undecided_folder_is_left_out_and_named(tmp_path: Path) -> None:
     assert places(sample, root) == {"RGB": "RGB/a.jpg"}
 
 
+def test_an_undecided_folder_is_named_once_whatever_lies_in_it(tmp_path: Path) -> None:
+    root = grow(tmp_path / "data", "RGB/x/a.jpg", "RGB/y/b.jpg", "Infrared/x/a.jpg", "Infrared/y/b.jpg")
+    (problem,) = (one for one in mv.scan(root).problems if one.kind == "modality not known")
+    assert (problem.path, problem.detail.split(":")[0]) == (
+        root / "Infrared",
+        "2 left out; Infrared may be near or thermal infrared",
+    )
+
+
 def test_nothing_but_undecided_pictures_is_refused_with_the_way_out(tmp_path: Path) -> None:
     root = grow(tmp_path / "data", "infrared/a.jpg")
     with pytest.raises(
@@ -197,7 +206,7 @@ def test_whole_shots_in_two_formats_stay_two_whole_shots(tmp_path: Path) -> None
 
 
 def test_modalities_whose_names_never_agree_are_reported_once(tmp_path: Path) -> None:
-    root = grow(tmp_path / "data", "RGB/a_rgb.jpg", "RGB/b_rgb.jpg", "TI/a_ti.jpg", "TI/b_ti.jpg")
+    root = grow(tmp_path / "data", "RGB/a_v_1.jpg", "RGB/b_v_1.jpg", "TI/a_t_1.jpg", "TI/b_t_1.jpg")
     report = mv.scan(root)
     assert report.counts == {"modalities not paired": 1}
     assert [set(sample.images) for sample in report.samples] == [{"RGB"}, {"RGB"}, {"TI"}, {"TI"}]
@@ -222,3 +231,27 @@ def test_infrared_in_file_names_of_one_folder_is_named(tmp_path: Path) -> None:
     root = grow(tmp_path / "data", "a_rgb.jpg", "a_nir.jpg", "a_tir.jpg")
     with pytest.warns(UserWarning, match="2 file names speak of infrared light; loaded as RGB"):
         assert len(mv.samples(root)) == 3
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("RGB/000258_cam3_0_rgb.jpg", "NI/000258_cam3_0_nir.jpg", "TI/000258_cam3_0_thermal.jpg"),
+        ("vis/vis_000258_cam3_0.jpg", "ni/ni_000258_cam3_0.jpg", "th/th_000258_cam3_0.png"),
+        ("RGB/000258_cam3_0.jpg", "NI/000258_cam3_NIR_0.jpg", "TI/000258_cam3_0-TIR.jpg"),
+    ],
+)
+def test_the_modality_in_a_file_name_does_not_tear_shots_apart(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    root = grow(tmp_path / "data", *(f"test/{name}" for name in names))
+    (sample,) = mv.samples(root)
+    assert said(sample) == (258, 3, "test")
+    assert places(sample, root) == dict(zip(WORDS, (f"test/{name}" for name in names), strict=True))
+
+
+@pytest.mark.parametrize("split", ["train", "query", "gallery"])
+def test_vehicles_with_folders_of_modalities_and_market_names_are_read(tmp_path: Path, split: str) -> None:
+    root = grow(tmp_path / "data", *each(("rgb", "nir", "thermal"), f"{{m}}/{split}/0007_c8_0100.jpg"))
+    report = mv.scan(root)
+    assert (report.layout, [said(sample) for sample in report.samples]) == ("market_style", [(7, 8, split)])

@@ -160,6 +160,7 @@ def test_an_image_size_of_the_configuration_that_positions_do_not_fit_gives_way_
 
 
 @pytest.mark.parametrize("resize", ["shortest", "squash"])
+@pytest.mark.filterwarnings("ignore:.*strongly distorted:UserWarning")
 def test_a_folder_of_open_clip_brings_its_whole_architecture(tmp_path, people, resize):
     vision = {
         "image_size": 64,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.model.untrained import untrained
+from mswin_viz.model.untrained import untrained, with_untrained_addon
 
 
 @pytest.fixture
@@ -40,3 +41,9 @@ def test_it_sees_pictures_and_reads_prompts_as_the_model_does_and_says_that_it_i
     assert (random.grid, random.tower.mean, random.addon) == (model.grid, model.tower.mean, None)
     assert torch.isfinite(random.encode_text("a person wearing a red top")).all()
     assert "untrained" in random.provenance
+
+
+def test_it_runs_in_the_models_precision(model: mv.Model) -> None:
+    exact = replace(model, precision="float32")
+    assert untrained(exact).precision == "float32"
+    assert {with_untrained_addon(exact, init).precision for init in ("mean", "random")} == {"float32"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from traitlets import TraitError
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
-from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions
+from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranking_notes
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.pair_panel import pair_html
@@ -132,6 +133,9 @@ def test_the_summary_is_that_of_the_retrieval_measures(view, table) -> None:
     rgb = table[table.rows("RGB")]
     for feature in ("plain", "enhanced"):
         assert f"{np.nanmean(query_precisions(rgb, feature=feature)):.3f}" in text(view, "summary")
+    (note,) = ranking_notes(rgb)
+    assert note.startswith("1 image could not be embedded")
+    assert escape(note) in text(view, "summary")
 
 
 def test_a_chosen_result_shows_its_shares_and_the_latest_choice_wins(view, table) -> None:
