@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -183,6 +184,16 @@ REFUSED = {
     "ablate --data {}/nosuch": "--data must exist",
     "ablate --data {}/RGBNT201 --people 9 --seed 4": "--people, --seed would have no effect with --data; leave them",
     "ablate --cache {}": "--cache would have no effect without --data",
+    "ablate --rule none": "--rule would have no effect without --data",
+    "ablate --data {}/RGBNT201": "got 0 training and 2 test samples",
+    "ablate --data {}/RGBNT201 --rule nosuch": "got 0 training and 2 test samples",
+    "ablate --data {}/splits": "training needs at least two identities with two images each",
+    "ablate --data {}/RGBNT201 --thermal-range 5 5": "the smaller one first",
+    "ablate --thermal-range 5 9": "--thermal-range would have no effect without --data",
+    "train --out {}/a.pth --data {}/RGBNT201 --thermal-range 9 5": "the smaller one first",
+    "train --out {}/a.pth --rule none": "--rule would have no effect without --data",
+    "train --out {}/a.pth --data {}/RGBNT201 --rule nosuch": "rule is one of camera, scene, none: got 'nosuch'",
+    "train --out {}/a.pth --data {}/RGBNT201 --validation 0": "two identities with two images each",
     "ablate --markdown {}/nosuch.json": "--markdown must exist",
     "ablate --markdown {}/file": "{}/file is no JSON",
     "ablate --markdown {}/list.json": "{}/list.json holds something else",
@@ -232,6 +243,12 @@ def refusal_folder(tmp_path_factory) -> Path:
     write_samples(folder, identities=2, cameras=1, shots=1, seed=5)
     (folder / "file").write_text("a text\n")
     (folder / "empty").mkdir()
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train").symlink_to(folder / "RGBNT201" / "test")
+    for modality in ("RGB", "NI", "TI"):
+        (folder / "splits" / "test" / modality).mkdir(parents=True)
+        picture = folder / "RGBNT201" / "test" / modality / "000001_cam1_0_00.jpg"
+        shutil.copy(picture, folder / "splits" / "test" / modality / "000009_cam1_0_00.jpg")
     (folder / "list.json").write_text("[1]")
     (folder / "other.json").write_text("{}")
     return folder

@@ -22,7 +22,7 @@ from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.worlds import WorldTokens, world_tokens
 
-__all__ = ["People", "ablate_people", "ablate_samples"]
+__all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +119,7 @@ def ablate_samples(
         If no query can have a match under the rule; nothing has been encoded then.
     """
     start = time.perf_counter()
-    training = [sample for sample in samples if sample.split == "train"]
-    test = [sample for sample in samples if sample.split in ("test", "query", "gallery")]
-    shared = {sample.pid for sample in training} & {sample.pid for sample in test} - {-1}
-    if not training or not test or shared:
-        raise DataError(
-            "an ablation trains on a training split and measures on other identities: got "
-            f"{len(training)} training and {len(test)} test samples, {len(shared)} identities in both; check the "
-            "layout with `mswin-viz doctor`"
-        )
-    check_trainable(np.array([sample.pid for sample in training]))
-    notes = _notes_of(test, rule)
+    training, test, notes = checked_samples(samples, rule)
     scales = () if plan.needs_whole_tokens else plan.scales
     kept = {"scales": scales, "rule": rule, "progress": progress}
     (first, out), (second, out_of_test) = (
@@ -150,6 +140,29 @@ def ablate_samples(
         (words, {"left_out": n_out, "rule": second.rule}, start),
         progress=progress,
     )
+
+
+def checked_samples(
+    samples: Sequence[Sample], rule: str | None = None
+) -> tuple[list[Sample], list[Sample], tuple[str, ...]]:
+    """The samples to train on, those to measure on, and what is to be said of the rule; nothing is opened.
+
+    Raises
+    ------
+    DataError, OptionError
+        As `ablate_samples`.
+    """
+    training = [sample for sample in samples if sample.split == "train"]
+    test = [sample for sample in samples if sample.split in ("test", "query", "gallery")]
+    shared = {sample.pid for sample in training} & {sample.pid for sample in test} - {-1}
+    if not training or not test or shared:
+        raise DataError(
+            "an ablation trains on a training split and measures on other identities: got "
+            f"{len(training)} training and {len(test)} test samples, {len(shared)} identities in both; check the "
+            "layout with `mswin-viz doctor`"
+        )
+    check_trainable(np.array([sample.pid for sample in training]))
+    return training, test, _notes_of(test, rule)
 
 
 def _notes_of(test: Sequence[Sample], rule: str | None) -> tuple[str, ...]:

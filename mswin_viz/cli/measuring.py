@@ -158,7 +158,7 @@ def _ablated(
     options: _DataOptions,
 ) -> dict[str, Any]:
     """What `ablate` measures: on a data set, or on so many people of so many and their world."""
-    from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
+    from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
     from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
@@ -167,6 +167,8 @@ def _ablated(
     scales, seeds, steps, rows = plan
     wanted = AblationPlan(scales, seeds, Schedule(steps), rows)
     subjects = read_samples(on) if isinstance(on, Path) else People(*on)
+    if not isinstance(subjects, People):
+        checked_samples(subjects, options.rule)
     encoder = load_model(model, addon=None, thermal_range=options.thermal_range)
     check_scales(encoder, scales)
     if isinstance(subjects, People):
