@@ -42,7 +42,7 @@ class PromptError(MswinVizError, ValueError):
 
 
 class ImageError(MswinVizError, ValueError):
-    """What was handed over as an image has a shape or values of no known meaning."""
+    """An image's shape or values cannot be interpreted."""
 
 
 class ImageFileError(MswinVizError, OSError):

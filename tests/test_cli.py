@@ -195,7 +195,7 @@ REFUSED = {
     "train --out {}/a.pth --data {}/RGBNT201 --rule nosuch": "rule is one of camera, scene, none: got 'nosuch'",
     "train --out {}/a.pth --data {}/RGBNT201 --validation 0": "two identities with two images each",
     "ablate --markdown {}/nosuch.json": "--markdown must exist",
-    "ablate --markdown {}/file": "{}/file is no JSON",
+    "ablate --markdown {}/file": "{}/file is not JSON",
     "ablate --markdown {}/list.json": "{}/list.json holds something else",
     "ablate --markdown {}/other.json": "this one lacks settings",
     "ablate --markdown {}/list.json --rows windows_4": "--rows would have no effect with --markdown",

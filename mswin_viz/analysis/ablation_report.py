@@ -60,7 +60,7 @@ def as_json(found: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(plain: QueryScores) -> dict[str, int]:
-    """How many queries were asked, and how many have a match; the same in every column and run."""
+    """How many queries there are, and how many have a match; the same in every column and run."""
     ap = plain.ap[0, :, 0]
     return {"asked": len(ap), "answered": int((~np.isnan(ap)).sum())}
 

@@ -145,7 +145,7 @@ def ablate_samples(
 def checked_samples(
     samples: Sequence[Sample], rule: str | None = None
 ) -> tuple[list[Sample], list[Sample], tuple[str, ...]]:
-    """The samples to train on, those to measure on, and what is to be said of the rule; nothing is opened.
+    """The samples to train on, those to measure on, and notes on the rule; nothing is opened.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def checked_samples(
 
 
 def _notes_of(test: Sequence[Sample], rule: str | None) -> tuple[str, ...]:
-    """What the rule cannot do among the samples measured on; refused where no query can have a match."""
+    """What the rule cannot do for these samples; refused where no query can have a match."""
     who, query, gallery = sample_matching(test, rule), None, None
     if {"query", "gallery"} <= {sample.split for sample in test}:
         query, gallery = query_and_gallery(test)

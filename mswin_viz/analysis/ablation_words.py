@@ -17,7 +17,8 @@ _SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "tes
 _SIGNS = {"better": "▲", "worse": "▼", "not told apart": "=", "not measured": "not measured"}
 
 _UNMEASURED = (
-    "Not measured: fewer than two identities (or groups of look-alikes) have a query with a match, so no difference has "
+    "Not measured: fewer than two identities (or groups of look-alikes) have a query with a match, so no difference "
+    "has "
     "an interval or a test; measure on images of more identities, each in several cameras."
 )
 
@@ -156,7 +157,8 @@ def _hope(found: Stored) -> list[str]:
             f"{100 * some['mean']:+.1f} {name} ({some['verdict']})" for name, some in gains.items()
         )
         said.append(
-            f"{_SPLITS.get(split, split).capitalize()}, {_column(column)}: {row_words(found['reference'])} change plain "
+            f"{_SPLITS.get(split, split).capitalize()}, {_column(column)}: {row_words(found['reference'])} change "
+            "plain "
             f"CLS by {words}; the gain of 1 to 2 points in both that was hoped for is {'reached' if reached else 'not reached'}."
         )
     return said
@@ -173,11 +175,11 @@ def _meaning(found: Stored) -> str:
         return f"Windows find something that heads without them do not in {won} of {len(pairs)} comparisons only."
     if pairs and all("worse" in pair for pair in pairs):
         return (
-            "What a trained head gains here is no merit of windows: everywhere a head of their size that sees none "
+            "What a trained head gains here is not due to the windows: everywhere a head of their size that sees none "
             "does better."
         )
     return (
-        "Nothing here speaks for windows: in no comparison do they do better than every control. Where no "
+        "No evidence here that the windows help: in no comparison are they better than every control. Where no "
         "difference is told, a small one may still be there."
     )
 

@@ -301,7 +301,7 @@ def _cosines(
     along = np.broadcast_to(finite_vectors(direction, "a direction").astype(values.dtype), (batch, dim))
     length = np.linalg.norm(along, axis=1)
     if not (length > 0).all():
-        raise ShapeError("a cosine needs a direction of some length: got a zero vector")
+        raise ShapeError("a cosine needs a direction of non-zero length: got a zero vector")
     lengths = np.linalg.norm(values, axis=2) * length[:, None]
     dots = np.einsum("bnd,bd->bn", values, along)
     return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1, 1)

@@ -80,7 +80,7 @@ class FittedAddon:
 def training_notes(
     samples: Sequence[Sample], plan: AddonPlan = AddonPlan(), *, rule: str | None = None
 ) -> tuple[str, ...]:
-    """What is to be said of how the training will be validated; to be asked before anything is encoded.
+    """Notes on how the training will be validated; call it before anything is encoded.
 
     Parameters
     ----------

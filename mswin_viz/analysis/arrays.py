@@ -1,4 +1,4 @@
-"""Numbers as people hand them over (lists, NumPy arrays, pandas columns, torch tensors) as NumPy arrays."""
+"""Numbers in any form (lists, NumPy arrays, pandas columns, torch tensors) as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
         rows = f" in {len(bad)} of {len(found)} rows, the first is row {bad[0]}" if found.ndim == 2 else ""
         raise ShapeError(
             f"{name} must be finite, or every score along it is NaN: got {(~np.isfinite(found)).sum()} values that "
-            f"are not{rows}; look where they come from, and leave such vectors out"
+            f"are not{rows}; check where they come from, and leave such vectors out"
         )
     return found
 

@@ -58,7 +58,7 @@ class Target:
         self.vector.setflags(write=False)
         if self.kind == "cosine" and not np.linalg.norm(self.vector, axis=-1).all():
             raise OptionError(
-                "a cosine needs vectors of some length: got a zero vector; choose another target"
+                "a cosine needs vectors of non-zero length: got a zero vector; choose another target"
             )
 
     @staticmethod
@@ -199,8 +199,9 @@ class Target:
         """
         if isinstance(self.prompt, tuple) and len(self.prompt) != n_images:
             raise ShapeError(
-                f"several prompts are one for each image: got {len(self.prompt)} prompts for {n_images} images; give "
-                "one prompt as a text, not a list, to hold all images against it"
+                f"a list of prompts needs one for each image: got {len(self.prompt)} prompts for {n_images} images; "
+                "give "
+                "one prompt as a text, not a list, to score all images with it"
             )
         shape, vector = (n_images, model.dim), self.resolved(model).vector
         if vector is None:
@@ -234,7 +235,7 @@ class Target:
 
 
 def as_target(target: Target) -> Target:
-    """The target, once it is sure that it is one.
+    """The target, checked to be one.
 
     Raises
     ------
@@ -245,12 +246,12 @@ def as_target(target: Target) -> Target:
         return target
     kind = "text" if _is_text(target) else "image" if isinstance(target, (np.ndarray, torch.Tensor)) else ""
     advice = {
-        "text": "a prompt becomes one by mv.Target.text(prompt)",
-        "image": "a feature becomes one by mv.Target.image(feature), a direction by mv.Target.direction(v)",
+        "text": "make one of a prompt with mv.Target.text(prompt)",
+        "image": "make one of a feature with mv.Target.image(feature), of a direction with mv.Target.direction(v)",
         "": "make one with mv.Target.text(prompt), .image(feature), .direction(v), .norm(), .shift() or .identity(...)",
     }[kind]
     shown = f" {target!r:.60}" if kind == "text" else ""
-    raise OptionError(f"a target is a mv.Target: got {type(target).__name__}{shown}; {advice}")
+    raise OptionError(f"a target must be a mv.Target: got {type(target).__name__}{shown}; {advice}")
 
 
 def _is_text(target: object) -> bool:
@@ -262,5 +263,5 @@ def _is_text(target: object) -> bool:
 def _check_prompt(prompt: object) -> None:
     if not isinstance(prompt, str) or not prompt.strip():
         raise PromptError(
-            f"a prompt is a text that says something: got {prompt!r}; write for example 'a person wearing a red top'"
+            f"a prompt must be a non-empty text: got {prompt!r}; write for example 'a person wearing a red top'"
         )

@@ -53,7 +53,7 @@ def compare(
     """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
 
     All measures are those of L2-normalised features (of raw ones with ``metric="euclidean"``) in all dimensions; no
-    map plays a part.
+    map is involved.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class Comparison:
         return "cannot be told apart"
 
     def sentences(self) -> list[str]:
-        """What each number says; the maps play no part in any of them."""
+        """What each number says; no map is involved in any of them."""
         return [*self.notes, *_retrieval_words(self), *_space_words(self)]
 
     def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -158,7 +158,8 @@ def _retrieval_words(found: Comparison) -> list[str]:
     kind = "all" if test.exact else "random"
     words = [
         f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, over {found.plain.queries} "
-        f"({len(found.identities)} {'identity' if found.unmeasured else 'identities'}), ranked by {METRIC_WORDS[found.plain.metric]}; change "
+        f"({len(found.identities)} {'identity' if found.unmeasured else 'identities'}), ranked by "
+        f"{METRIC_WORDS[found.plain.metric]}; change "
         f"{_points(gap.value)}{_range(gap)}.",
         *found.plain.unanswered_sentences(),
         f"Average precision rose for {up} identities and fell for {down}.",
@@ -169,7 +170,7 @@ def _retrieval_words(found: Comparison) -> list[str]:
     if found.unmeasured:
         return [
             *words,
-            "One identity has no spread: no interval and no test, so a difference is not measured.",
+            "One identity has no spread, so there is no interval and no test, and a difference is not measured.",
         ]
     verdict = {
         "better": "the enhanced features retrieve better than the plain ones",
@@ -188,7 +189,8 @@ def _space_words(found: Comparison) -> list[str]:
         "further apart; cameras are not told apart here)."
     )
     return [
-        f"Of an image's {found.k} nearest others, {found.overlap.mean():.0%} stay the same (mean over images): how much "
+        f"Of an image's {found.k} nearest others, {found.overlap.mean():.0%} stay the same (mean over images): how "
+        "much "
         "moved, not whether for the better.",
         "Silhouettes need two identities, and two images of one: not measured."
         if np.isnan(before)

@@ -201,7 +201,7 @@ class EmbeddingTable:
     def to_pandas(self) -> pd.DataFrame:
         """Everything but the features, one line for each row; the index is the row's position.
 
-        What is no text in a path stands escaped; :attr:`path` has the files themselves.
+        Whatever is not valid text in a path is escaped; :attr:`path` has the files themselves.
         """
         import pandas as pd  # slow to import, and not needed to rank
 

@@ -32,7 +32,8 @@ __all__ = [
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
 COUPLING_WORDS = (
-    "How much alike the two maps lie is made by the coupling of the projection, in which each image's two places attract "
+    "How much alike the two maps lie is made by the coupling of the projection, in which each image's two places "
+    "attract "
     "each other. It says nothing about the add-on: whether that helps is read from the measures only."
 )
 _PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
@@ -163,13 +164,13 @@ def embedding_view(
         seed=settings.seed, report=projecting, stop=stop,
     )  # fmt: skip
     if projection.stopped:
-        raise StoppedError("the projection was stopped before its end; there is no map")
+        raise StoppedError("the projection was stopped before it finished; there is no map")
     measured = {name: np.full(len(rows), np.nan) for name in _PER_ROW}
     comparisons, notes = {}, []
     for at, modality in enumerate(rows.modalities):
         report(_PROJECTING + (1 - _PROJECTING) * at / len(rows.modalities), f"comparing {modality}")
         if stop is not None and stop():
-            raise StoppedError("the comparison was stopped before its end; there are no measures")
+            raise StoppedError("the comparison was stopped before it finished; there are no measures")
         try:
             comparisons[modality] = _compared(rows, modality, settings, measured)
         except MswinVizError as problem:

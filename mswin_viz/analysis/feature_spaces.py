@@ -71,7 +71,7 @@ def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
         raise ShapeError(
-            f"features must be finite and of some length, or they have no direction: got {len(bad)} {name} "
+            f"features must be finite and of non-zero length, or they have no direction: got {len(bad)} {name} "
             f"row(s) that are not, the first is row {bad[0]}; leave those images out"
         )
     return features / lengths

@@ -1,6 +1,6 @@
 """An add-on as plain float64 arrays, with its fusion (MLP or mixture of experts) open to change slot by slot.
 
-The weights are copied once for all that ask (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
+The weights are copied once and shared (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
 given another scale (:class:`Slot`) at the cost of a few matrix-vector products, with no torch and no module.
 """
 
@@ -213,7 +213,7 @@ class FusionState:
 def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
     """A read-only float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
 
-    There is one copy of each add-on, shared by all that ask; it is made again once a weight has changed.
+    There is one shared copy for each add-on; it is made again once a weight has changed.
 
     Raises
     ------
@@ -222,7 +222,8 @@ def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
     """
     if isinstance(addon, CLIPWithProjectionMultiScale):
         raise OptionError(
-            "shares are exact for scheme 1 and the mixture of experts: got a CLIPWithProjectionMultiScale (scheme 2), whose "
+            "shares are exact for scheme 1 and the mixture of experts: got a CLIPWithProjectionMultiScale (scheme "
+            "2), whose "
             "LayerNorms are not linear in the tokens; use a CLIPMultiScaleFeatureExtractor"
         )
     module = windows_module(addon)

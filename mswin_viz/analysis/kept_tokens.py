@@ -1,4 +1,4 @@
-"""Pictures and their tokens, each computed once for a model, however many views ask."""
+"""Pictures and their tokens, each computed once for a model, however many views use them."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class KeptTokens:
         return MOST_KEPT if self.most is None else self.most
 
     def close(self) -> None:
-        """Let go of what is kept; it is freed once no other view of the model is open."""
+        """Release what is kept; it is freed once no other view of the model is open."""
         self._held.clear()
 
     def of(self, source: Path | Crop, modality: str | None = None, camid: int = -1) -> Tokens:
@@ -151,9 +151,7 @@ class KeptTokens:
     def _shelf(self) -> _Shelf:
         held = self._held[:1]
         if not held:
-            raise ClosedError(
-                "the tokens are kept by a view that is open: this one was closed; make a new one"
-            )
+            raise ClosedError("tokens are kept while a view is open: this one was closed; make a new one")
         return held[0]
 
     def _forget_after_a_change(self, shelf: _Shelf) -> None:

@@ -78,7 +78,7 @@ class Matching:
         return (self.same(query, rows) & same_group) | (rows == query)
 
     def of(self, gallery: Int[np.ndarray, " gallery"]) -> Galleries:
-        """The same, ready to be asked for the places of matches in a gallery."""
+        """The same, prepared to look up the places of matches in a gallery."""
         order = np.argsort(self.pids[gallery], kind="stable")
         return Galleries(self, gallery, order, self.pids[gallery][order])
 
@@ -91,15 +91,17 @@ class Matching:
             return ()
         some = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
         return (
-            f"{some} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. Near-duplicates of "
-            f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
+            f"{some} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. "
+            "Near-duplicates of "
+            f"the same shot count as matches, so values are higher than those of a protocol that knows the "
+            f"{self.rule}s; "
             f"{_WAY_OUT[self.rule]}.",
         )
 
     def checked(
         self, purpose: str, query: np.ndarray | None = None, gallery: np.ndarray | None = None
     ) -> Matching:
-        """The same, once it is sure that some query can be answered; to be asked before work that ends in a measure.
+        """The same, checked to have a query with a match; call it before work that ends in a measure.
 
         Raises
         ------
@@ -112,7 +114,8 @@ class Matching:
         if sum(unanswered.values()) == len(query):
             why = unanswered_words(unanswered, self.rule) or "there is no query"
             raise OptionError(
-                f"{purpose} is measured by retrieval, which needs a query with a match under the rule {self.rule!r}: got "
+                f"{purpose} is measured by retrieval, which needs a query with a match under the rule "
+                f"{self.rule!r}: got "
                 f"none in {len(query)} ({why}); {_CURES[self.rule]}"
             )
         return self
@@ -173,7 +176,7 @@ def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any
     groups = {"camera": cameras, "scene": scenes, "none": unknown}[rule]
     groups = known_numbers(groups, "scenes") if rule == "scene" else groups
     if pids.ndim != 1:
-        raise ShapeError(f"pids are one number for each image, [n]: got shape {pids.shape}")
+        raise ShapeError(f"pids must be one number for each image, [n]: got shape {pids.shape}")
     for name, numbers in (("camids", cameras), ("scenes", groups)):
         if numbers.shape != pids.shape:
             raise ShapeError(

@@ -200,7 +200,7 @@ def query_precisions(
 
 
 def ranking_notes(table: EmbeddingTable, *, rule: str = "camera") -> list[str]:
-    """What must be known of :func:`query_precisions` besides its numbers, in sentences.
+    """What to know about :func:`query_precisions` besides its numbers, in sentences.
 
     Over how many of the queries they are, where not over all, and why; what the rule could not do for want of numbers;
     and how many images have no row.
@@ -226,7 +226,7 @@ def failed_words(table: EmbeddingTable) -> list[str]:
         return []
     (path, reason), n = table.failed[0], len(table.failed)
     return [
-        f"{n} {'image' if n == 1 else 'images'} could not be embedded and {'takes' if n == 1 else 'take'} no part, so "
+        f"{n} {'image' if n == 1 else 'images'} could not be embedded and {'is' if n == 1 else 'are'} left out, so "
         f"measures are over fewer queries than there are samples; the first: {path.name} ({reason})."
     ]
 
@@ -251,7 +251,7 @@ def _answering(table: EmbeddingTable, modality: str, split: str) -> Int[np.ndarr
 
 
 def _rounds(table: EmbeddingTable) -> Iterator[tuple[Int[np.ndarray, " some"], Int[np.ndarray, " other"]]]:
-    """Rows that ask, some at a time, and the rows that answer them; rows that nobody answers are left out."""
+    """Query rows, some at a time, and their candidates; queries without candidates are left out."""
     for modality in table.modalities:
         rows = table.rows(modality)
         for split in np.unique(table.split[rows]):
@@ -270,7 +270,7 @@ def _compared(table: EmbeddingTable, feature: str, rows: np.ndarray) -> Float[np
     bad = rows[~np.isfinite(features[rows]).all(axis=1)]
     if len(bad):
         raise ShapeError(
-            f"features must be finite and of some length to be ranked: got {len(bad)} that are not, the first in "
+            f"features must be finite and of non-zero length to be ranked: got {len(bad)} that are not, the first in "
             f"row {bad[0]} ({shown_text(table.path[bad[0]].name)}); leave those rows out"
         )
     return features

@@ -57,11 +57,12 @@ class NullComparison:
         """What the trained add-on does that ignorance does not."""
         change = self.trained.difference_interval.value
         if np.isnan(change):
-            return [f"Nothing is measured, so nothing can be compared: {self.trained.unmeasured}."]
+            return [f"Nothing was measured, so nothing can be compared: {self.trained.unmeasured}."]
         changes = np.array([some.difference_interval.value for some in self.nulls.values()])
         as_good = [name for name, some in self.against.items() if some.verdict != "better"]
         words = [
-            f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; {len(changes)} add-ons that learned "
+            f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; "
+            f"{len(changes)} add-ons that learned "
             f"nothing {100 * changes.min():+.1f} to {100 * changes.max():+.1f} points.",
             f"{(changes >= change).sum()} of them change mAP at least as much upwards as the trained one.",
         ]

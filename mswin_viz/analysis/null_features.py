@@ -36,7 +36,7 @@ def null_features(
     Parameters
     ----------
     tokens
-        Of all images, or batch after batch (each is used once and let go).
+        Of all images, or batch after batch (each is used once and released).
     seeds
         Add-ons of each random kind; they are all held in memory.
     seed

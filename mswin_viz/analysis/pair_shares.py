@@ -83,12 +83,13 @@ class PairShares:
 
     @property
     def note(self) -> str:
-        """That what is split is not what is ranked by, where that is so; else empty."""
+        """A note where the ranking is not by the cosine that is split; else empty."""
         if self.metric == "cosine":
             return ""
         return (
-            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; what is split here is the cosine of the pair, "
-            "which may order images otherwise."
+            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; what is split here is the cosine of "
+            "the pair, "
+            "which may order images differently."
         )
 
     @property

@@ -1,6 +1,6 @@
 """What a paired difference is worth: bootstrap and sign flips over identities, not over images.
 
-Images of one identity are no independent witnesses: a person who is easy to find is easy in every picture. So an
+Images of one identity are not independent: a person who is easy to find is easy in every picture. So an
 identity is drawn, or its sign flipped, as a whole.
 """
 

@@ -87,7 +87,7 @@ def disparity(plain: Float[np.ndarray, "image 2"], enhanced: Float[np.ndarray, "
     """What is left between two maps after the best shift, rotation, mirroring and scaling (Procrustes), 0..1.
 
     It tells how well two maps can be laid over each other. Coupling lowers it by construction, whatever the
-    features are: it is no measure of improvement.
+    features are: it does not measure improvement.
     """
     return float(procrustes(plain, enhanced)[2])
 

@@ -121,6 +121,6 @@ class Projection:
             self.duplicates,
             *self.notes,
             *quality,
-            f"Procrustes disparity of the two halves: {self.disparity:.3f}; it is no measure of improvement.",
+            f"Procrustes disparity of the two halves: {self.disparity:.3f}; it does not measure improvement.",
             NOT_A_MEASURE,
         ]

@@ -76,7 +76,7 @@ class MapSpace:
         """
         if np.ndim(features) != 2 or np.shape(features)[1] != len(self.centre):
             raise ShapeError(
-                f"the map was made of features of width {len(self.centre)}: got shape {np.shape(features)}"
+                f"the map was made from features of width {len(self.centre)}: got shape {np.shape(features)}"
             )
         centred = unit_rows(features, "new") - self.centre
         return centred if self.components is None else centred @ self.components.T

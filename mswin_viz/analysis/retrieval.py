@@ -59,7 +59,7 @@ class RetrievalReport:
 
     @property
     def n_queries(self) -> int:
-        """How many queries were asked."""
+        """How many queries there are."""
         return len(self.per_query_ap)
 
     @property
@@ -136,7 +136,7 @@ def retrieval(
         identity matches nobody: as a query it has no match, in the gallery it is a distractor. An unknown camera is
         like no other, so that only the query itself is dropped; ``notes`` says so. None: no camera is known.
     query, gallery
-        Indices of the images that ask and answer; all against all if None.
+        Indices of the query and gallery images; all against all if None.
     ranks
         For which the CMC is reported, from 1.
     rule
@@ -192,7 +192,7 @@ def measured_queries(
     features
         As `ranking.compared_rows` gives them for the metric.
     query, gallery
-        Rows that ask and answer.
+        Query and gallery rows.
     """
     places = who.of(gallery)
     shown = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]

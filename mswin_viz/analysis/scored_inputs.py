@@ -184,7 +184,8 @@ def checked_target(model: Model, target: Target, level: str, block: int | None) 
     ):
         raise OptionError(
             "with a head for each modality (GLOBAL_LOCAL) the CLS feature depends on the patch tokens at the tower's "
-            f"output, which are held fixed there: attribute at a block (block=0..{n_blocks(model) - 1}) or at the pixels"
+            f"output, which are held fixed there: attribute at a block (block=0..{n_blocks(model) - 1}) or at the "
+            "pixels"
         )
     reads_patches = target.kind == "shift" or (target.feature == "enhanced" and model.addon is not None)
     reads_patches |= readout is not None and readout.reads_patches
@@ -297,7 +298,7 @@ def _at_inputs(
         )
     if target.kind == "cosine" and not (norm > 0).all():
         raise OptionError(
-            "a cosine needs a feature of some length: got one of length 0; use Target.direction"
+            "a cosine needs a feature of non-zero length: got one of length 0; use Target.direction"
         )
     return norm, value
 

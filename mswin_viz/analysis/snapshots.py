@@ -1,4 +1,4 @@
-"""One read-only copy of a module's weights, shared by all that need it, and taken again once a weight has changed."""
+"""One read-only copy of a module's weights, shared by all that need it and renewed once a weight has changed."""
 
 from __future__ import annotations
 

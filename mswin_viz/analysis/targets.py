@@ -26,7 +26,7 @@ TARGETS = ("text", "image", "shift", "channel", "own")
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Prompts that could be encoded, and what is to be said about the others.
+    """Prompts that could be encoded, and notes on the others.
 
     Attributes
     ----------

@@ -35,13 +35,13 @@ def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bo
     if not 2 <= n_held <= len(known) - 2:
         raise OptionError(
             f"validation and training need at least two identities each: {fraction:g} of {len(known)} holds out "
-            f"{n_held}; choose another fraction, or train without validation"
+            f"{n_held}; choose another fraction, or 0 for no validation"
         )
     return np.isin(pids, np.random.default_rng(seed).choice(known, n_held, replace=False))
 
 
 def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
-    """Refuse images that nothing can be learned from, before they are encoded.
+    """Refuse images that cannot be trained on, before they are encoded.
 
     Raises
     ------
@@ -52,7 +52,8 @@ def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
     if (counts > 1).sum() < 2:
         raise OptionError(
             "training needs at least two identities with two images each: got "
-            f"{(counts > 1).sum()} such among {len(counts)} identities of {len(pids)} images; add images, or give their "
+            f"{(counts > 1).sum()} such among {len(counts)} identities of {len(pids)} images; add images, or give "
+            "their "
             "pid (a manifest has a column of that name)"
         )
 

@@ -139,5 +139,7 @@ def _normalised(features: Float[np.ndarray, "row dim"], name: str) -> Float[np.n
         raise ShapeError(f"{name} features are [n >= 1, D]: got shape {features.shape}")
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
-        raise ShapeError(f"{name} features must be finite and of some length: got one that has no direction")
+        raise ShapeError(
+            f"{name} features must be finite and of non-zero length: got one that has no direction"
+        )
     return features / lengths

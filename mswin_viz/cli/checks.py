@@ -100,7 +100,7 @@ def output_file(path: Path | None, name: str, *, endings: Sequence[str] = ()) ->
             f"{_option(name)} must end in {' or '.join(endings)}: got {path}; change the ending"
         )
     if path.exists() and not os.access(path, os.W_OK):
-        raise OptionError(f"{_option(name)} must be writable: {path} is there and is not; choose another")
+        raise OptionError(f"{_option(name)} must be writable: {path} exists and is read-only; choose another")
     _writable(path.parent, path, name)
 
 

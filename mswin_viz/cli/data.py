@@ -13,7 +13,7 @@ __all__ = ["doctor", "samples"]
 
 
 def samples(
-    out: Annotated[Path, typer.Argument(help="Folder that is to hold RGBNT201/; made where needed.")],
+    out: Annotated[Path, typer.Argument(help="Folder in which to create RGBNT201/; made if missing.")],
     identities: Annotated[int, typer.Option(help="How many people.")] = 24,
     cameras: Annotated[int, typer.Option(help="Cameras, at most 4.")] = 4,
     shots: Annotated[int, typer.Option(help="Shots of each person in each camera.")] = 2,

@@ -34,7 +34,7 @@ ThermalRange = Annotated[
     typer.Option(
         "--thermal-range",
         metavar="LO HI",
-        help="With --data: values of images of more than 8 bits that are black and white; else each by itself.",
+        help="With --data: values shown as black and white in images of more than 8 bits; without it each image is stretched by itself.",
     ),
 ]
 
@@ -99,7 +99,7 @@ def ablate(
     rule: Annotated[
         str | None,
         typer.Option(
-            help="With --data: camera, scene or none, left out of a query's gallery; as the data set has it."
+            help="With --data: what a query leaves out: camera, scene or none; the data set's own rule if not given."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Store everything measured as JSON.")] = None,
@@ -157,7 +157,7 @@ def _ablated(
     plan: tuple[tuple[int, ...], int, int, tuple[str, ...] | None],
     options: _DataOptions,
 ) -> dict[str, Any]:
-    """What `ablate` measures: on a data set, or on so many people of so many and their world."""
+    """What `ablate` measures: a data set, or people drawn for the run (how many, and of which world)."""
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
     from mswin_viz.data.layouts import samples as read_samples
@@ -183,7 +183,7 @@ def _stored(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise DataError(
-            f"--markdown reads what `mswin-viz ablate --out` wrote: {path} is no JSON ({problem})"
+            f"--markdown reads what `mswin-viz ablate --out` wrote: {path} is not JSON ({problem})"
         ) from problem
     if not isinstance(found, dict):
         raise DataError(f"--markdown reads what `mswin-viz ablate --out` wrote: {path} holds something else")

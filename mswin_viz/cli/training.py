@@ -52,7 +52,7 @@ def train(
     rule: Annotated[
         str | None,
         typer.Option(
-            help="With --data, of validation: camera, scene or none; scene if all samples have one."
+            help="With --data: what a validation query leaves out: camera, scene or none; scene if all samples have one, else camera."
         ),
     ] = None,
     layout: Annotated[

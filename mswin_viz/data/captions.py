@@ -76,7 +76,7 @@ def caption_of(identity: Identity, keys: Sequence[str], *, rng: np.random.Genera
     Parameters
     ----------
     keys
-        Names from `ATTRIBUTES`. A colour without its garment speaks of a top, bottoms, a hat or a bag.
+        Names from `ATTRIBUTES`. A colour without its garment may be that of a top, bottoms, a hat or a bag.
         Stripe width, strap, second colour, skin and materials have no wording and are passed over.
     rng
         Chooses the wording.

@@ -103,7 +103,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
         If there is no worker.
     """
     if workers < 1:
-        raise OptionError(f"somebody must draw: got workers={workers}; 1 draws in this process")
+        raise OptionError(f"workers must be at least 1, got {workers}; use 1 to draw in this process")
     if workers == 1:
         yield from (_picture(crowd, image) for image in range(len(crowd)))
         return

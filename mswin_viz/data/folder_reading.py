@@ -63,10 +63,10 @@ def _styled(style: market.Style, *, general: bool = False) -> Layout:
 
 
 SETS = {
+    "wmveid863": Layout(wmveid863.read, wmveid863.SHAPE),  # before RGBNT201, which reads its names too
     "rgbnt201": Layout(rgbnt201.read, rgbnt201.SHAPE, lambda: rgbnt201.PUBLISHED),
     "rgbnt100": Layout(rgbnt100.read, rgbnt100.SHAPE, lambda: rgbnt100.PUBLISHED),
     "msvr310": Layout(msvr310.read, msvr310.SHAPE, lambda: msvr310.PUBLISHED),
-    "wmveid863": Layout(wmveid863.read, wmveid863.SHAPE),
     "market1501_rgbnt": _styled(market.MARKET1501_RGBNT),
     "market1501": _styled(market.MARKET1501),
     "dukemtmc": _styled(market.DUKEMTMC),

@@ -1,4 +1,4 @@
-"""Images as they are handed over, one or several -> a list, read once and in order."""
+"""One image or several, in any form -> a list, read once and in order."""
 
 from __future__ import annotations
 
@@ -51,10 +51,15 @@ def _from_others(images: Any) -> list[ImageSource]:
         return [images]
     if isinstance(images, Mapping):
         raise ImageError(
-            f"images come in order: got a {type(images).__name__}; pass one image, or list(images.values())"
+            f"images must come in a definite order: got a {type(images).__name__}; pass one image, or "
+            "list(images.values())"
         )
     if hasattr(images, "columns"):
-        raise ImageError(f"images come in order: got a {type(images).__name__}; pass one of its columns")
+        raise ImageError(
+            f"images must come in a definite order: got a {type(images).__name__}; pass one of its columns"
+        )
     if isinstance(images, Set) and not hasattr(images, "mapping"):  # views of dictionaries keep their order
-        raise ImageError(f"images come in order: got a {type(images).__name__}; pass sorted(images)")
+        raise ImageError(
+            f"images must come in a definite order: got a {type(images).__name__}; pass sorted(images)"
+        )
     return list(images)

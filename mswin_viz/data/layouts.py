@@ -86,7 +86,7 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
 
 
 def query_and_gallery(found: Sequence[Sample]) -> tuple[list[int], list[int]]:
-    """Positions of the samples that ask and of those that answer; all of ``"test"``, or of no split, do both.
+    """Positions of the query samples and of the gallery samples; all of ``"test"``, or of no split, do both.
 
     Raises
     ------

@@ -40,7 +40,7 @@ def lookalike_difference(pid: int, *, seed: int = 0) -> str:
 def sample_lookalike(pid: int, *, seed: int = 0) -> Identity:
     """Person ``pid`` of the look-alike split of a world: four in a row differ in one small thing.
 
-    People ``4 k .. 4 k + 3`` share build, clothes and materials with somebody of the world, and differ from each
+    People ``4 k .. 4 k + 3`` share build, clothes and materials with one person of the world, and differ from each
     other in one of `LOOKALIKES`: the place of a logo, the colour of the shoes or of a bag's strap, or the width of
     stripes. Shots differ as they do for anybody.
 

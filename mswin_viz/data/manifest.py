@@ -84,9 +84,7 @@ def _sample(row: Row, table: Path) -> tuple[Sample | None, list[Problem]]:
         if name not in there
     ]  # fmt: skip
     if row.extra:
-        detail = (
-            f"{line}: {row.extra} more values than headings, which are not used; put texts in double quotes"
-        )
+        detail = f"{line}: {row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
         wrong.append(Problem("row too long", table, detail))
     pid, camid = (-1 if numbers[name] is None else numbers[name] for name in ("pid", "camid"))
     return Sample(pid, camid, there, row.values.get("caption") or None, numbers["scene"], split), wrong

@@ -1,4 +1,4 @@
-"""Which modality a folder's name speaks of, and the pictures of one shot in the folders of several modalities."""
+"""Which modality a folder's name stands for, and the pictures of one shot across modality folders."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def modality_of(name: str) -> str | None:
 
 
 def mentions_infrared(name: str, *, certain: bool = False) -> bool:
-    """Whether a part of a name could stand for infrared light; with ``certain``, for nothing else."""
+    """Whether a part of a name could stand for infrared light; with ``certain``, whether it can mean nothing else."""
     tokens = {token.lower() for token in _TOKENS.findall(name)}
     words = {token for token in tokens if _MEANING.get(token) not in (None, "RGB")} - {"near"}
     return bool(words - _PLAIN_IN_PAIRS if certain else words)

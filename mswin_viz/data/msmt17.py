@@ -37,8 +37,8 @@ _FOLDERS = {
     "gallery": ("test", "mask_test_v2"),
 }
 _AGAIN = (
-    "identities are numbered from 0 in the training part and again in the test part: the same number there is "
-    "another person"
+    "identities are numbered from 0 in the training part and again in the test part: the same number means another "
+    "person there"
 )
 
 

@@ -39,7 +39,7 @@ def relative_names(samples: Sequence[Sample]) -> list[str]:
     """The path of each sample's first image, relative to the folder that holds every image of all samples.
 
     "First" is in the order RGB, NI, TI. Parts are joined by ``/`` on every system; a part of a file keeps its
-    ``#xywh=``; what is no text is escaped as :func:`mswin_viz.data.shown_text.shown_text` does.
+    ``#xywh=``; whatever is not valid text is escaped as :func:`mswin_viz.data.shown_text.shown_text` does.
     """
     every = [[_parts(source) for source in _sources(sample)] for sample in samples]
     root = len(_common([parts[:-1] for own in every for parts in own]))
@@ -72,7 +72,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
     fits = _fitting(samples, name)
     if not fits:
         raise DataError(
-            f"a view is rebuilt from the samples it was made of: found none named {name!r} among {len(samples)}"
+            f"a view is rebuilt from the samples it was made from: found none named {name!r} among {len(samples)}"
             f"{_alike(samples, name)}; pass samples that hold it"
         )
     same = [at for at, source in fits.items() if digest is not None and _digest(source) == digest]
@@ -88,7 +88,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
         return Found(at)
     if "/" not in str(name).replace("\\", "/"):
         raise DataError(
-            f"a view is rebuilt from the samples it was made of: {_named(samples, [at])} is named {name!r} like the "
+            f"a view is rebuilt from the samples it was made from: {_named(samples, [at])} is named {name!r} like the "
             "image of then, but its file holds another picture; pass samples that hold it"
         )
     return Found(

@@ -85,8 +85,8 @@ def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_f
     if is_transposed:
         turned, across = f"({width}, {height})", f"{n_across} of {n_all} images lie across the input of"
         found.append(
-            f"{across} {height}x{width} (height x width), which the configuration of the run has: these are probably "
-            f"images of another kind; give them to a model whose configuration has INPUT.SIZE_TEST {turned}"
+            f"{across} {height}x{width} (height x width), which the run's configuration sets: these images are "
+            f"probably not of the kind it was trained on; use a model whose configuration has INPUT.SIZE_TEST {turned}"
             if is_fixed
             else f"{across} {height}x{width} (height x width), which is probably transposed: load the model with "
             f"image_size={turned}"
@@ -130,8 +130,10 @@ def _stretch_note(facts: Sequence[PictureFacts]) -> str:
     if n_stretched < 2:
         return ""
     return (
-        f"{n_stretched} images of more than 8 bits are stretched one by one ({rule_words(None)}), so the same temperature "
-        "is another grey in each, and retrieval suffers; load the model with thermal_range=(lo, hi) in the units of "
+        f"{n_stretched} images of more than 8 bits are stretched one by one ({rule_words(None)}), so the same "
+        "temperature "
+        "is a different grey in each, and retrieval suffers; load the model with thermal_range=(lo, hi) in the "
+        "units of "
         "the files (mv.thermal_range(samples) finds it)"
     )
 
@@ -152,4 +154,4 @@ def _advice(n_grey: int, n_colour: int, deep_range: DeepRange | None) -> str:
         )
     if n_colour and not n_grey:
         return "save these colour files as one grey channel of 16 bits, of which every bit is read"
-    return "so few different values are in the files themselves: check how they were written"
+    return "the files themselves hold so few different values: check how they were written"

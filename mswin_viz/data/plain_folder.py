@@ -46,7 +46,7 @@ def read(contents: Contents, *, unclear: bool = False) -> Found:
 
 
 def _like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
-    """A problem for each folder whose name speaks of infrared light though its pictures are taken as RGB."""
+    """A problem for each folder whose name mentions infrared light although its pictures are read as RGB."""
     folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
     letters = {name.lower() for name in folders.values()} & set(_LETTERS)
     found = [
@@ -56,7 +56,7 @@ def _like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
     ]
     named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)]
     if named:
-        detail = f"{len(named):,} file names speak of infrared light; loaded as RGB: put each modality into a folder RGB, NI or TI"
+        detail = f"{len(named):,} file names mention infrared light; loaded as RGB: put each modality into a folder RGB, NI or TI"
         found.append(Problem("modality not used", named[0], detail))
     return found
 

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 JUNK = "junk"
-"""What a name's reader returns for pictures that the authors of a set leave out."""
+"""Returned by a name's reader for pictures that the authors of a set leave out."""
 _Home = tuple[tuple[str, ...], str | None]  # names of the folders down to a data set, and a split of it
 DISTRACTOR = -1
 """Identity of background pictures: it matches nobody."""

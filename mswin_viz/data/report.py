@@ -213,4 +213,6 @@ def _summary(report: DataReport) -> str:
         else "only names were looked at; `mswin-viz doctor --data` opens every file"
     )
     wrong = f"{len(report.problems):,} problems" if report.problems else "no problem found"
+    if not all(row.matches for row in report.published):
+        wrong += ", but counts differ from those published"
     return f"{len(report.samples):,} samples can be used; {wrong}; {looked}."

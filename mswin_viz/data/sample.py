@@ -43,7 +43,7 @@ class Sample:
 
     @property
     def name(self) -> str:
-        """File name of the first modality, without its ending; what is no text in it stands escaped."""
+        """File name of the first modality, without its ending; whatever is not valid text is escaped."""
         return shown_text(next(iter(self.images.values())).stem)
 
 

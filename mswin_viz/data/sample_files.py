@@ -79,7 +79,7 @@ def write_samples(
     Parameters
     ----------
     out
-        Folder that is to hold ``RGBNT201/``; made where needed.
+        Folder in which to create ``RGBNT201/``; made if missing.
     identities, cameras, shots
         How many people, cameras (at most 4) and shots of each person in each camera and modality.
     seed

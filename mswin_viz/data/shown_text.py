@@ -7,11 +7,11 @@ import unicodedata
 __all__ = ["shown_text"]
 
 _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
-"""Unicode categories: control characters, surrogates, what is no character, line and paragraph separators."""
+"""Unicode categories: control characters, surrogates, unassigned characters, line and paragraph separators."""
 
 
 def shown_text(value: object, *, keep: str = "") -> str:
-    r"""A path, name or message as it is shown and written: what is no text in it stands escaped, as in ``caf\udce9``.
+    r"""A path, name or message as it is shown and written: whatever is not valid text is escaped, as in ``caf\udce9``.
 
     A file name need not be valid UTF-8 (Python then has surrogates in it), and may hold line breaks; CSV, Parquet, JSON,
     SVG and the browser refuse the first and are broken by the second.

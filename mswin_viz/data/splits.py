@@ -1,4 +1,4 @@
-"""Which split a folder's name speaks of, and the folder of the data set around it."""
+"""Which split a folder's name stands for, and the data set folder around it."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def _decoded(path: Path) -> tuple[str, str]:
     encoding = marked or ("utf-8" if _fits(content, "utf-8") else _guessed(content))
     if encoding is None or (marked is None and b"\0" in content) or not _fits(content, encoding):
         raise DataError(
-            f"a table of samples is text in UTF-8: {path} is in no encoding that is certain; {_SAVE}"
+            f"a table of samples is text in UTF-8: {path} has an encoding that cannot be told for certain; {_SAVE}"
         )
     return content.decode(encoding), "" if encoding.startswith("utf-8") else encoding
 

@@ -62,7 +62,7 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
         )
     if not parts:
         raise DataError(
-            f"a range is for images of more than 8 bits: got none among {len(sources)} {modality} images; load the "
+            f"a range needs images of more than 8 bits: got none among {len(sources)} {modality} images; load the "
             "model without thermal_range="
         )
     low, high = (float(value) for value in np.percentile(np.concatenate(parts), _PERCENTILES))

@@ -28,7 +28,7 @@ _INFRARED = (3, 6)
 _IDS = {"train_id.txt": "train", "val_id.txt": "train", "test_id.txt": "test"}
 _INDEX = re.compile(r"(?P<part>train|test)_(?P<kind>visible|thermal)_(?P<trial>\d+)\.txt", re.IGNORECASE)
 _SYSU_NOTE = (
-    "the infrared images of test identities are the queries, all visible ones the gallery; the published protocol "
+    "the infrared images of test identities are the queries, all visible ones are the gallery; the published protocol "
     "draws one visible image for each identity and camera, ten times, and leaves out camera 2 for queries of camera 3"
 )
 _NO_IDS = (

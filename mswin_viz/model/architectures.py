@@ -56,12 +56,12 @@ def activation(
 
 
 def gelu_note(asked: str) -> str:
-    """What is to be said of GELU in a file that was trained with QuickGELU."""
+    """A note on GELU for a file that was trained with QuickGELU."""
     return f"GELU, as {asked} says, but files of this layout were trained with QuickGELU"
 
 
 def named_architecture(arch: str) -> dict[str, Any]:
-    """open_clip's own entry for an architecture; names with a colon would be looked up on a hub, and are none."""
+    """open_clip's own entry for an architecture; names with a colon would be looked up on a hub, and are refused."""
     found = None if ":" in arch else open_clip.get_model_config(arch)
     if found is None:
         near = near_architectures(arch)
@@ -115,7 +115,7 @@ def text_stem_problem(state: StateDict, *, heads: int | None = None) -> str:
     if not _depth(state, "transformer.resblocks."):
         return "missing transformer.resblocks.*"
     if heads is None and width > 64 and width % (width // 64):
-        return f"heads are 64 wide, and its width {width} has no whole number of them"
+        return f"heads are 64 wide, and its width of {width} is not a multiple of 64"
     if heads is not None and width % heads:
         return f"its width {width} has no whole number of channels for each of {heads} heads"
     return ""

@@ -104,7 +104,7 @@ class Model:
 
     @property
     def load_report(self) -> LoadReport | None:
-        """What became of every key of the weight file; None for weights that come from no file of one's own."""
+        """What became of every key of the weight file; None for weights that were not read from a user's file."""
         return self.tower.report
 
     @property

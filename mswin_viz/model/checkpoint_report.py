@@ -71,7 +71,8 @@ class LoadReport:
         lines = [f"{self.file}: {len(self.used)} keys used", *self.reading]
         for why, keys in self.reasons.items():
             lines += [f"unused, {why}: {len(keys)}", *(f"  {key}" for key in keys)]
-        lines += [f"missing: {len(self.missing)}", *(f"  {key}" for key in self.missing)]
+        text_side = " (of the text side; images do not need them)" if self.missing else ""
+        lines += [f"missing: {len(self.missing)}{text_side}", *(f"  {key}" for key in self.missing)]
         return "\n".join([*lines, f"used: {len(self.used)}", *(f"  {key}" for key in self.used)])
 
 

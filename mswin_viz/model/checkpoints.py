@@ -83,7 +83,7 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.n
 def addon_in(
     state: Mapping[str, torch.Tensor], path: str | Path, *, temperature: float = 1.0
 ) -> torch.nn.Module | None:
-    """The add-on among the tensors of a file, or None if none of their keys speaks of one."""
+    """The add-on among the tensors of a file, or None if no key belongs to one."""
     own = (
         _below(HOST_MIXTURE, state)
         or _below(HOST_WINDOWS, state)
@@ -126,7 +126,7 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     """
     if getattr(module, "top_k", None) is not None:
         raise OptionError(
-            "an add-on's file holds its tensors, and top-k routing is none of them: got a mixture with "
+            "an add-on's file holds only tensors, so top-k routing cannot be saved: got a mixture with "
             f"{module.top_k}; set its top_k to None to save the dense mixture, and set it again once it is loaded"
         )
     write_state(_at_temperature_1(module), path, dtype=dtype)

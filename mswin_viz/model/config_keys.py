@@ -60,7 +60,7 @@ def sorted_keys(
 
 
 def listed(keys: Sequence[str]) -> str:
-    """Keys in a row, the first few by name and the others by their number."""
+    """Keys in a row: the first few by name, then how many more."""
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return ", ".join(keys[:_SHOWN]) + more
 

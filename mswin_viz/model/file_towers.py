@@ -44,7 +44,7 @@ _SCALE = "logit_scale"
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """A file's tensors by what becomes of them: those of the model, and file keys that are not, with the reason."""
+    """A file's tensors, sorted: those of the model, and the keys that are not used, with the reason."""
 
     own: StateDict
     unused: Mapping[str, str]
@@ -113,8 +113,8 @@ def _settled(
     if assumed:
         verb = "are" if len(assumed) > 1 else "is"
         notes += (
-            f"{' and '.join(assumed)} {verb} assumed, the file cannot tell; activation=, mean=, std= or arch= say "
-            "otherwise",
+            f"{' and '.join(assumed)} {verb} assumed, since the file does not say; set activation=, mean=, std= or "
+            "arch= if that is wrong",
         )
     given = [name for name in ("activation", "mean", "std") if getattr(options, name) is not None]
     origin = f", settings of {stored.source}" if stored.source else ""
@@ -175,7 +175,7 @@ def _reason(key: str, text_problem: str) -> str:
         return "a number of the training loss"
     if key.startswith((*_TEXT, *_OTHER_TEXT)):
         return f"text side: {text_problem or 'of another layout than open_clip reads'}"
-    return "no part of a CLIP: a classifier or the like"
+    return "not part of a CLIP (a classifier, for example)"
 
 
 def _image_side(state: StateDict) -> StateDict:

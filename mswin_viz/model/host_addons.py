@@ -89,7 +89,7 @@ def _refuse_fusion(config: HostConfig) -> None:
     if on:
         raise WeightsError(
             f"MODEL.{on[0].upper()} puts a module in front of the experts that is not read here: {config.source} has "
-            'it on, so the mixture would be another; load the tower alone, addon="mean" or None'
+            'it on, so the mixture would differ; load the tower alone, addon="mean" or None'
         )
 
 
@@ -112,7 +112,7 @@ def _check_agreement(addon: torch.nn.Module, config: HostConfig, weights: str) -
     ]
     if wrong:
         raise WeightsError(
-            f"{config.source} and {weights} must be of one run: {'; '.join(wrong)} in the file. If they are (early "
+            f"{config.source} and {weights} must come from one run: {'; '.join(wrong)} in the file. If they are (early "
             "versions of the host code did not read these keys), take them out of a copy of the configuration: sizes "
             "are then read off the file"
         )

@@ -14,6 +14,7 @@ import open_clip
 import torch
 
 from mswin_viz.errors import OptionError, WeightsError
+from mswin_viz.model.architectures import POSITIONS, activation, architecture_of, gelu
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
@@ -21,17 +22,7 @@ from mswin_viz.model.host_families import DEMO, MAMBAPRO, MDREID, family_of_stat
 from mswin_viz.model.host_parts import CAMERAS, HEAD_NAMES, camera_table, host_parts, host_readout
 from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.towers import (
-    HOST_SIZE,
-    POSITIONS,
-    Tower,
-    activation,
-    architecture_of,
-    built,
-    gelu,
-    text_keys,
-    without_text,
-)
+from mswin_viz.model.towers import HOST_SIZE, Tower, built, text_keys, without_text
 
 __all__ = ["host_tower", "is_host"]
 
@@ -95,7 +86,7 @@ def host_tower(
 
 
 def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
-    """The configuration, read as the code base's that the file's keys speak of where it left that open."""
+    """The configuration; where it leaves the code base open, the file's keys decide."""
     found = family_of_state(full)
     is_open = "family" in config.defaulted
     # without the second token a file of MDReID is laid out as one of DeMo
@@ -104,7 +95,8 @@ def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
     if is_open:
         return config.as_family(found)
     raise WeightsError(
-        f"configuration and checkpoint must be of one code base: {config.source} is of {config.family}, the keys of "
+        f"configuration and checkpoint must come from one code base: {config.source} is of {config.family}, the "
+        "keys of "
         f"{path.name} are those of {found}; give the configuration of the run, or family={found!r} to read_config"
     )
 
@@ -155,7 +147,8 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
         stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
     if _SECOND in full and not parts.leading_token:
         raise WeightsError(
-            f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is off in "
+            f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is "
+            "off in "
             f"{config.source}; give the configuration of the run, or add_share=True"
         )
     assumed = ""

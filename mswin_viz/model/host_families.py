@@ -30,7 +30,7 @@ _OWN_KEYS: Mapping[str, str] = MappingProxyType(
 )
 """Keys of MODEL that only this code base has."""
 _SHARED_KEYS = "GLOBAL_LOCAL HEAD"
-"""Keys of MODEL that DeMo and MDReID have; without one of MDReID's own they speak for DeMo."""
+"""Keys of MODEL that DeMo and MDReID have; without one of MDReID's own they mean DeMo."""
 _STATE_MARKS: Mapping[str, str] = MappingProxyType(
     {
         MDREID: r"BACKBONE\.base\.add_image_token$|(classifier|bottleneck)_(s|rs|ns|ts)\.",
@@ -42,7 +42,7 @@ _STATE_MARKS: Mapping[str, str] = MappingProxyType(
 
 
 def family_of_keys(keys: Iterable[str], name: object, source: str) -> str | None:
-    """The code base that a configuration's keys speak of; None where they are common to all.
+    """The code base that a configuration's keys belong to; None where all code bases have them.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def family_of_keys(keys: Iterable[str], name: object, source: str) -> str | None
     if len(speaking) > 1:
         each = "; ".join(f"{family} has {', '.join(names[:3])}" for family, names in sorted(speaking.items()))
         raise ConfigError(
-            f"a configuration is of one code base: {source} has keys of {len(speaking)} ({each}); name the one it "
+            f"a configuration belongs to one code base: {source} has keys of {len(speaking)} ({each}); name the one it "
             f"is with MODEL.NAME, one of {', '.join(FAMILIES)}"
         )
     return next(iter(speaking), None)
 
 
 def family_of_state(state: Mapping[str, torch.Tensor]) -> str | None:
-    """The code base that a checkpoint's keys speak of; None where only the tower is in it.
+    """The code base that a checkpoint's keys belong to; None where it holds only the tower.
 
     A camera table of three axes is DeMo's and MDReID's way to store it; MambaPro's has two.
     """

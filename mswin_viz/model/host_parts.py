@@ -60,7 +60,7 @@ def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple
 
 
 def camera_table(full: State, path: Path, config: HostConfig) -> tuple[torch.Tensor | None, tuple[str, ...]]:
-    """The rows of the camera table that are cameras, ``[cameras, W]``, and what is to be said of the others.
+    """The rows of the camera table that are cameras, ``[cameras, W]``, and a note on the others.
 
     MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One that was built with views has a
     row for each pair of camera and view; the host reads those of the first ``cameras`` rows only.

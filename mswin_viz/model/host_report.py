@@ -20,7 +20,7 @@ HOW_TO_SAY_IT = (
     "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"
 )
 MAMBA_REASON = "Mamba head: needs CUDA-only code, outside"
-_STRANGE = "no key of the published model"
+_STRANGE = "not a key of the published model"
 _EXPERTS, _ATTENTION = (
     "ATM: experts over the modalities, outside",
     "HDM: attention over the modalities, outside",
@@ -32,7 +32,11 @@ _BLANKED = "TEST.MISS"
 def unused_reason(key: str, config: HostConfig | None) -> str:
     """Why a key of a host checkpoint is not in a tower of this configuration."""
     given = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
-    said = "in the configuration" if config is not None else "taken as off, no configuration says more"
+    said = (
+        "in the configuration"
+        if config is not None
+        else "taken as off: there is no configuration to say otherwise"
+    )
     rules = (
         (r"AAM\.", MAMBA_REASON if given.mamba else "Mamba head: MAMBA is off in the configuration"),
         (r"generalFusion\.moe\.", _EXPERTS),
@@ -40,13 +44,13 @@ def unused_reason(key: str, config: HostConfig | None) -> str:
         (r"BACKBONE\.classifier\.|classifier(_fuse|_moe|_rs|_ns|_ts|_[rnts])?\.", "classifier of training identities"),
         (r"bottleneck(_fuse|_moe|_rs|_ns|_ts|_[rnts])?\.", "BatchNorm neck of the outer model: training only"),
         (_HEADS, f"heads of the modalities: GLOBAL_LOCAL is off {said}"),
-        (r"BACKBONE\.bottleneck\.num_batches_tracked", "a count of training"),
+        (r"BACKBONE\.bottleneck\.num_batches_tracked", "a training counter"),
         (r"BACKBONE\.bottleneck\.", "BatchNorm neck: NECK_FEAT is before" if given.neck_feat == "before"
          else f"BatchNorm neck: the published {given.family} has none"),
         (r"BACKBONE\.cv_embed", f"camera embedding: SIE_CAMERA is off {said}" if config is not None else
          "camera embedding: NOT applied, its factor SIE_COE is in no checkpoint; give config="),
         (r"BACKBONE\.base\..*\.adapter_ffn\.", f"adapter: ADAPTER is off {said}" if not given.adapter else _STRANGE),
-        (r"BACKBONE\.base\..*\.0\.adapter_transfer\.", "prompts: nothing comes into the first block to be transferred"
+        (r"BACKBONE\.base\..*\.0\.adapter_transfer\.", "prompts: the first block has no incoming prompts to transfer"
          if given.prompt else f"prompts: PROMPT is off {said}"),
         (r"BACKBONE\.base\..*\.adapter_", f"prompts: PROMPT is off {said}" if not given.prompt else _STRANGE),
         (re.escape(HOST_MIXTURE) + r"multi_scale_extractor\.fusion\.", "stored by the mixture, never read"),
@@ -65,7 +69,9 @@ def host_notes(
     notes = [*_left_out(report.reasons)]
     notes += _without_configuration(report) if config is None else _of_configuration(full, config)
     if strange := report.reasons.get(_STRANGE):
-        notes.append(f"{len(strange)} keys are of no published model and not used: {', '.join(strange[:4])}")
+        notes.append(
+            f"{len(strange)} keys belong to no published model and are not used: {', '.join(strange[:4])}"
+        )
     return tuple(notes)
 
 
@@ -110,7 +116,7 @@ def _without_configuration(report: LoadReport) -> list[str]:
 def _two_features(token: str) -> str:
     other = "shared" if token == "specific" else "specific"
     return (
-        "the host puts two features side by side, of the class token and of a second one (ADD_SHARE): this is the "
+        "the host joins two features, of the class token and of a second token (ADD_SHARE): this is the "
         f'{token} one; token="{other}" of HostConfig gives the other'
     )
 
@@ -123,7 +129,8 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
         "features in the host, these differ": bool(config.unknown),
         "the file holds a multi-scale add-on that USE_CLIP_MULTI_SCALE, off in the configuration, leaves out":
         config.addon_kind == "none" and holds_addon,
-        "the file holds heads of the modalities, as a run with GLOBAL_LOCAL on saves them; it is off in the configuration, "
+        "the file holds heads of the modalities, as a run with GLOBAL_LOCAL on saves them; it is off in the "
+        "configuration, "
         "so they are left out":
         holds_heads and not config.global_local,
         "FLOPS_TEST is on: the host reads camera 0 for every image; here the camera given is read":

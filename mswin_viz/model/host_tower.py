@@ -80,7 +80,7 @@ class HostParts:
 
     @property
     def reads_modality(self) -> bool:
-        """Whether an image's feature depends on what modality it is said to be."""
+        """Whether an image's feature depends on the modality that is given for it."""
         return self.has_prompts or self.has_heads
 
     @property
@@ -231,7 +231,8 @@ class HostTower(nn.Module):
         if tuple(patches.shape[2:]) != self.grid_size:
             raise ShapeError(
                 f"this tower's positions lie on a {self.grid_size[0]}x{self.grid_size[1]} grid: got images of "
-                f"{pixels.shape[2]}x{pixels.shape[3]} (height x width), which give {patches.shape[2]}x{patches.shape[3]}"
+                f"{pixels.shape[2]}x{pixels.shape[3]} (height x width), which give "
+                f"{patches.shape[2]}x{patches.shape[3]}"
             )
         cls = self.class_embedding.expand(len(pixels), 1, -1)
         if self.parts.n_cameras:

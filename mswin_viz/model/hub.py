@@ -41,7 +41,7 @@ def hub_folder(name: str) -> Path:
 
 @contextmanager
 def connected_or_offline(place: str) -> Iterator[None]:
-    """Keep the hub's client from trying again and again, for half a minute and more, where there is no network.
+    """Keep the hub's client from retrying for half a minute or more where there is no network.
 
     Parameters
     ----------

@@ -205,7 +205,7 @@ def _agreeing(tower: Tower, options: TowerOptions) -> Tower:
 
 
 def _as_read(tower: Tower, file: WeightFile) -> Tower:
-    """The tower with what is to be said of the way its file was read."""
+    """The tower, with notes on how its file was read."""
     report = tower.report and replace(tower.report, reading=tower.report.reading or file.notes)
     return replace(tower, notes=(*file.cautions, *tower.notes), report=report)
 

@@ -135,7 +135,7 @@ class TokenTable:
 
 
 def _prompt(example: Identity, key: str, word: str, rng: np.random.Generator) -> str:
-    """A text that says of somebody this one thing and nothing else."""
+    """A text that says this one thing about a person and nothing else."""
     change = {"bag": "none" if word == "no" else "handbag"} if key == "any_bag" else {key: word}
     return caption_of(replace(example, **change), [key], rng=rng)
 

@@ -91,9 +91,7 @@ def _listed(prompts: object) -> list:
 
 def _check_text(prompt: object) -> None:
     if not isinstance(prompt, str):
-        raise PromptError(
-            f"a prompt must say something, in a text: got {_short(prompt)}; write for example {_EXAMPLE!r}"
-        )
+        raise PromptError(f"a prompt must be a text: got {_short(prompt)}; write for example {_EXAMPLE!r}")
 
 
 def _short(value: object) -> str:

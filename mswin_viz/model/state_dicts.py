@@ -37,7 +37,7 @@ _ROOTS = (
     "vision_model.embeddings.class_embedding",
     "BACKBONE.base.conv1.weight",
 )
-"""A tensor of each known layout, whose place tells what stands before all keys of a model."""
+"""A tensor of each known layout; its key shows which prefix all keys of a model have."""
 _DEEPEST = 4
 
 
@@ -52,7 +52,7 @@ class Unwrapped:
     notes
         Which entry was opened and which prefixes were taken off, in words.
     cautions
-        Choices between several sets of weights, of which the user should hear.
+        Choices between several sets of weights, which the user should know about.
     """
 
     state: StateDict

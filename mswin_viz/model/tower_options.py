@@ -102,7 +102,7 @@ def checked_precision(precision: str, device: str) -> str:
         raise OptionError(f"precision is one of {', '.join(PRECISIONS)}: got {precision!r}")
     if precision == "mixed" and device != "cuda":
         raise OptionError(
-            f'mixed precision is that of CUDA: got precision="mixed" on {device}; leave it at "auto", or take '
+            f'mixed precision needs CUDA: got precision="mixed" on {device}; leave it at "auto", or take '
             'device="cuda"'
         )
     return precision
@@ -132,7 +132,7 @@ def _channels(name: str, value: float | Sequence[float] | None) -> tuple[float, 
         raise OptionError(f"std divides, so it is above 0: got {_listed(numbers)}")
     if max(map(abs, numbers)) > 2:
         raise OptionError(
-            f"{name} is that of pixels from 0 to 1: got {_listed(numbers)}; divide numbers of 0 to 255 by 255"
+            f"{name} is for pixels from 0 to 1: got {_listed(numbers)}; divide numbers of 0 to 255 by 255"
         )
     return numbers
 

@@ -15,8 +15,6 @@ from mswin_viz.errors import OptionError, WeightsNotFoundError
 from mswin_viz.model.architectures import (
     POSITIONS,
     VOCABULARY,
-    activation,
-    architecture_of,
     check_architecture,
     gelu,
     named_architecture,
@@ -35,13 +33,9 @@ __all__ = [
     "HOST_SIZE",
     "NO_WEIGHTS",
     "OPENAI_NUMBERS",
-    "POSITIONS",
     "Tower",
-    "activation",
-    "architecture_of",
     "built",
     "embedded_tower",
-    "gelu",
     "tagged_tower",
     "text_keys",
     "without_text",
@@ -228,7 +222,7 @@ def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
 
 
 def without_text(clip: open_clip.CLIP) -> None:
-    """Mark a text side that has no weights: a text feature nobody trained is no number."""
+    """Mark a text side that has no weights: the feature of an untrained text side is NaN."""
     torch.nn.init.constant_(clip.token_embedding.weight, float("nan"))
 
 

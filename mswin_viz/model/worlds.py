@@ -35,7 +35,7 @@ class WorldTokens:
     groups
         Images with one number are of people drawn together (look-alikes), so not independent.
     query, gallery
-        Positions of the images that ask and answer; None for all.
+        Positions of the query and gallery images; None for all.
     scenes
         Scene of each image, -1 where not known; None where there are none.
     rule, metric

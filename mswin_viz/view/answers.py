@@ -79,7 +79,7 @@ class Look:
     shuffle
         What a shuffle moved; None where nothing is shuffled.
     notes
-        What is to be said aloud.
+        Warnings to show.
     """
 
     names: tuple[str, ...]
@@ -148,7 +148,7 @@ class Answers:
         return None if self.model.addon is None else fusion_weights(self.model.addon)
 
     def close(self) -> None:
-        """Let go of everything that is kept."""
+        """Release everything that is kept."""
         with self._lock:
             self._kept.clear()
         self.tokens.close()

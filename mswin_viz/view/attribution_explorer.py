@@ -109,17 +109,17 @@ class AttributionExplorer(widgets.VBox):
         return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
 
     def close(self) -> None:
-        """End the work, let go of the maps, and close every widget."""
+        """End the work, release the maps, and close every widget."""
         close_view(self)
 
     def release(self) -> None:
-        """End the work, and let go of the maps."""
+        """End the work, and release the maps."""
         self.stop()
         joined([self._thread])
         self.maps, self._shown = {}, ()
 
     def start(self) -> threading.Thread:
-        """Begin with what the controls say; while work is in hand, only that goes on.
+        """Start the work that the controls describe; while work is running, do nothing.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class AttributionExplorer(widgets.VBox):
         return self._thread
 
     def stop(self) -> None:
-        """End the work after the pass in hand."""
+        """Stop the work after the current pass."""
         self._stopped.set()
 
     def figure(self) -> Figure:
@@ -260,7 +260,7 @@ def _tried(
     maps: dict[str, Attribution],
     messages: list[str],
 ) -> None:
-    """Add a method's maps, or what is to be said about it; being stopped needs no words."""
+    """Add a method's maps, or the note that explains why there are none; a stop needs no note."""
     try:
         maps |= made()
     except StoppedError:

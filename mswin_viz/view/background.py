@@ -37,7 +37,7 @@ class Background:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
-        """Begin anew with these samples; the work in hand is given up."""
+        """Start again with these samples; work in progress is abandoned."""
         self.stop()
         stopped = threading.Event()
         thread = threading.Thread(target=self._work, args=(list(samples), stopped), daemon=True)
@@ -49,7 +49,7 @@ class Background:
         return thread
 
     def stop(self) -> None:
-        """End the work after the file in hand."""
+        """Stop the work after the current file."""
         with self._lock:
             for stopped in self._stops:
                 stopped.set()

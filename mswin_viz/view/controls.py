@@ -147,7 +147,7 @@ def make_controls(
 
 
 def linked_display(controls: Controls, board: HeatmapBoard) -> tuple[widgets.Box, list[widgets.Widget]]:
-    """The display controls and their links to the board in the browser: the kernel has no part in them."""
+    """The display controls and their links to the board, which work in the browser without the kernel."""
     linked = [(controls.of_the_display[name], name) for name in _DISPLAY]
     links = [widgets.jsdlink((control, _trait_of(control)), (board, name)) for control, name in linked]
     layout = {"flex_flow": "row wrap", "grid_gap": "0 6px"}

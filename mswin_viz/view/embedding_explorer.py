@@ -78,7 +78,7 @@ class EmbeddingExplorer(widgets.VBox):
     DataError
         If there is no sample.
     OptionError
-        If the table was made of other samples.
+        If the table was made from other samples.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class EmbeddingExplorer(widgets.VBox):
         return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
 
     def close(self) -> None:
-        """End the work, let go of the image that is open, and close every widget; ``table`` and ``view`` stay."""
+        """End the work, release the image that is open, and close every widget; ``table`` and ``view`` stay."""
         close_view(self)
 
     def start(self) -> threading.Thread:
@@ -167,7 +167,7 @@ class EmbeddingExplorer(widgets.VBox):
     def _check(self, table: EmbeddingTable | None) -> None:
         if table is not None and len(table) and int(table.sample.max()) >= len(self._samples):
             raise OptionError(
-                f"a table is shown with the samples it was made of: it names sample {int(table.sample.max())}, got "
+                f"a table is shown with the samples it was made from: it names sample {int(table.sample.max())}, got "
                 f"{len(self._samples)} samples"
             )
 

@@ -134,7 +134,7 @@ class ScaleExplorer(widgets.VBox):
         return with_picture(bundle, repr(self), lambda: None if self.look is None else self.figure())
 
     def close(self) -> None:
-        """End the work in the background, let go of all that is kept, and close every widget.
+        """End the work in the background, release everything that is kept, and close every widget.
 
         The controls and :attr:`state` can still be read; what needs an answer raises a ``ClosedError``. Tokens and the
         copy of the weights are shared by all views of a model, and freed with the last of them, or with the model.
@@ -142,7 +142,7 @@ class ScaleExplorer(widgets.VBox):
         close_view(self)
 
     def release(self) -> None:
-        """End the work in the background, and let go of all that is kept."""
+        """End the work in the background, and release everything that is kept."""
         self._background.close()
         with self._lock:
             self._answers.close()

@@ -47,7 +47,7 @@ class NotebookFigure(Figure):
         return super().__repr__().replace(type(self).__name__, "Figure", 1)
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw it with names as they are: what is no text in them stands escaped, and a ``$`` begins no formula."""
+        """Draw it with names as they are: whatever is not valid text is escaped, and a ``$`` does not begin a formula."""
         for text in self.findobj(Text):
             words = text.get_text()
             if not words.startswith(_TICK):

@@ -251,11 +251,11 @@ class HeatmapBoard(anywidget.AnyWidget):
         return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
 
     def close(self) -> None:
-        """Close it with its layout, and let go of pictures and numbers."""
+        """Close it with its layout, and release pictures and numbers."""
         close_view(self)
 
     def release(self) -> None:
-        """Let go of pictures and numbers."""
+        """Release pictures and numbers."""
         self.rows, self.columns = [], []
 
     @traitlets.validate("cmap")

@@ -30,7 +30,7 @@ def check_open(view: widgets.Widget) -> None:
     """
     if is_closed(view):
         name = type(view).__name__
-        raise ClosedError(f"a {name} works until its close(): this one was closed; make a new {name}")
+        raise ClosedError(f"a {name} can be used until close(): this one was closed; make a new {name}")
 
 
 def close_view(view: widgets.Widget) -> None:

@@ -1,6 +1,6 @@
 """Two linked maps of the same images, plain and enhanced: jupyter-scatter behind our own adapter.
 
-What jupyter-scatter would do silently is done here aloud: every colouring is by category with its own list of colours
+What jupyter-scatter would do silently is done explicitly here: every colouring is by category with its own list of colours
 (so that identity numbers are no scale, and there may be more than 256), rows are numbered from 0 (its links need
 that), and a missing coordinate is refused (it would be put at 0). Selection, hover and view are linked in the browser.
 """
@@ -127,7 +127,7 @@ class LinkedMaps(widgets.VBox):
         close_view(self)
 
     def release(self) -> None:
-        """Let go of the pictures, and of jupyter-scatter's hold on its widgets."""
+        """Release the pictures, and the widgets that jupyter-scatter holds."""
         self._thumbnail.cache_clear()
         _forget_scatters()
 
@@ -274,7 +274,7 @@ def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.S
 
 
 def _forget_scatters() -> None:
-    """No longer tell jupyter-scatter's widgets when its script is edited: the list of them would keep each for ever."""
+    """Stop jupyter-scatter from watching its script for these widgets: its list would keep each of them for ever."""
     for name in ("_esm", "_css"):
         changed = getattr(getattr(JupyterScatter, name, None), "changed", None)
         if changed is not None:

@@ -94,11 +94,11 @@ class NeighbourStrip(anywidget.AnyWidget):
         )
 
     def close(self) -> None:
-        """Close it with its layout, and let go of results and pictures."""
+        """Close it with its layout, and release results and pictures."""
         close_view(self)
 
     def release(self) -> None:
-        """Let go of results and pictures."""
+        """Release results and pictures."""
         self.results, self.lists, self.pictures = {}, [], {}
 
     @property

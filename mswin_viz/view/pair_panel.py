@@ -65,7 +65,7 @@ class PairPanel(widgets.VBox):
         close_view(self)
 
     def release(self) -> None:
-        """Let go of the pair."""
+        """Release the pair."""
         self.shares, self._pair = None, None
 
     def clear(self) -> None:

@@ -54,11 +54,11 @@ class PairWork(widgets.VBox):
         super().__init__([self.worker, self.panel])
 
     def close(self) -> None:
-        """End the work, let go of the tokens, and close the widgets."""
+        """End the work, release the tokens, and close the widgets."""
         close_view(self)
 
     def release(self) -> None:
-        """End the work, and let go of the tokens."""
+        """End the work, and release the tokens."""
         self.worker.release()
         self.kept.close()
 

@@ -1,4 +1,4 @@
-"""Work ahead of time: tokens that will be asked for, and thumbnails."""
+"""Work ahead of time: tokens that will be needed, and thumbnails."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def computed_ahead(
     report
         Called after each with how many are done, of how many, and the file.
     stopped
-        Ends the work after the file in hand.
+        Ends the work after the current file.
     kinds
         Modality and camera number of each file, where known.
     """

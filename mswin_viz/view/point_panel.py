@@ -85,11 +85,11 @@ class PointPanel(widgets.VBox):
         return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self.modality.value})"
 
     def close(self) -> None:
-        """Let go of all that is kept, and close the widgets."""
+        """Release everything that is kept, and close the widgets."""
         close_view(self)
 
     def release(self) -> None:
-        """Let go of all that is kept."""
+        """Release everything that is kept."""
         with self._lock:
             self._answers.close()
             self.look = self._first = self._second = None

@@ -85,5 +85,5 @@ class QueryMenu:
 
 
 def asking(samples: Sequence[Sample], search: str = "") -> list[int]:
-    """Positions of the samples that a search finds and that ask: all but the gallery."""
+    """Positions of the samples that a search finds and that may be queries: all but the gallery."""
     return [at for at in matching(samples, search) if samples[at].split != "gallery"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "ALL_EQUALISED", "Rankings", "rankable"]
 
 ALL = "all, raw"
-"""All modalities joined as they are: the longer feature has more say (the way of MambaPro and its kin)."""
+"""All modalities joined as they are: the longer feature has more say (as MambaPro and related models do)."""
 ALL_EQUALISED = "all, equalised"
 """All modalities joined, each of unit length first."""
 
@@ -61,7 +61,7 @@ class Rankings:
         return self._tables[choice]
 
     def row_modality(self, choice: str) -> str:
-        """The modality of that table's rows that ask."""
+        """The modality of that table's query rows."""
         return "+".join(self.modalities) if choice in (ALL, ALL_EQUALISED) else choice
 
     def precisions(
@@ -71,7 +71,7 @@ class Rankings:
         return self._precisions.get((choice, rule))
 
     def notes(self, table: EmbeddingTable, choice: str, rule: str) -> list[str]:
-        """What must be known of :meth:`precisions` besides its numbers, in sentences."""
+        """What to know about :meth:`precisions` besides its numbers, in sentences."""
         asked = self.table(table, choice)
         return ranking_notes(asked[asked.rows(self.row_modality(choice))], rule=rule)
 

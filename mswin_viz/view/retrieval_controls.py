@@ -1,4 +1,4 @@
-"""The controls of the retrieval view: who asks, by which modality, under which rule."""
+"""The controls of the retrieval view: which query, by which modality, under which rule."""
 
 from __future__ import annotations
 

@@ -112,7 +112,8 @@ def _panel(shares: PairShares, scale: int | None) -> Panel:
     key = "fused" if scale is None else f"scale-{scale}"
     if key not in panels:
         raise OptionError(
-            f"window shares are shown at one of the scales {', '.join(map(str, shares.scales)) or '(none)'}: got {scale}"
+            f"window shares are shown at one of the scales {', '.join(map(str, shares.scales)) or '(none)'}: got "
+            f"{scale}"
         )
     return panels[key]
 
@@ -131,7 +132,7 @@ def _cell_inches(n_pictures: int, size: tuple[int, int]) -> tuple[float, float]:
 
 
 def _draw_query(part: SubFigure, table: EmbeddingTable, query: int, size: tuple[int, int]) -> None:
-    """The query in every modality there is; those that ask are framed."""
+    """The query in every modality there is; those that are ranked by are framed."""
     files, asking = sample_files(table, query), table.files[query]
     part.suptitle("query", fontsize=8, fontweight="bold", x=0.05, ha="left")
     axes = part.subplots(len(files), 1, squeeze=False)[:, 0]

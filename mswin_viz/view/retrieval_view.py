@@ -55,7 +55,7 @@ class RetrievalView(widgets.VBox):
     model
         From :func:`mswin_viz.load_model`. Window shares need a scheme-1 add-on or none; ranking does not.
     samples
-        Those that ask and answer; where they have splits, queries ask the gallery.
+        Queries and gallery; where they have splits, queries are ranked against the gallery.
     table
         Their embeddings, if at hand; with one, no image is encoded until a pair is looked at.
     modalities
@@ -135,7 +135,7 @@ class RetrievalView(widgets.VBox):
         return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
 
     def close(self) -> None:
-        """End the work, let go of tokens and pictures, and close every widget; the table stays."""
+        """End the work, release tokens and pictures, and close every widget; the table stays."""
         close_view(self)
 
     @property

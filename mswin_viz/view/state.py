@@ -59,7 +59,8 @@ def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
         ) from problem
     if found.get("version") not in _READ or not isinstance(found.get("controls"), dict):
         raise OptionError(
-            f"a state has version {' or '.join(map(str, _READ))} and controls: got version {found.get('version')!r} with "
+            f"a state has version {' or '.join(map(str, _READ))} and controls: got version {found.get('version')!r} "
+            "with "
             f"{', '.join(found)}; copy it again from an explorer of this package's version"
         )
     return found
@@ -68,7 +69,7 @@ def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
 def apply_state(
     state: Mapping[str, Any], controls: Controls, board: HeatmapBoard, samples: Sequence[Sample]
 ) -> list[str]:
-    """Set every control as the state has it; what is to be said about it.
+    """Set every control as the state has it; notes for the user.
 
     Raises
     ------

@@ -61,11 +61,11 @@ class ThumbnailStrip(anywidget.AnyWidget):
         return f"ThumbnailStrip({len(self.items)} samples, {self.modality}, {self.selected} chosen)"
 
     def close(self) -> None:
-        """Close it with its layout, and let go of the thumbnails."""
+        """Close it with its layout, and release the thumbnails."""
         close_view(self)
 
     def release(self) -> None:
-        """Let go of the thumbnails."""
+        """Release the thumbnails."""
         self.thumbs = []
 
     def replace(self, samples: Sequence[Sample]) -> None:

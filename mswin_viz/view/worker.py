@@ -65,7 +65,7 @@ class Worker(widgets.VBox):
         self.stop_button.on_click(lambda _: self.stop())
 
     def start(self) -> threading.Thread:
-        """Begin; while work is in hand, only that goes on.
+        """Start; while work is running, do nothing.
 
         Raises
         ------

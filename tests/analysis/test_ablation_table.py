@@ -125,7 +125,7 @@ def test_the_sentences_say_plainly_that_windows_do_not_beat_the_controls() -> No
         "Against plain CLS, the 3 trained heads are better in mAP in 3 of 3 comparisons"
     )
     assert "the windows are better in mAP in 0 of 1 comparisons; a control is better in 1" in said[1]
-    assert said[-1].startswith("What a trained head gains here is no merit of windows")
+    assert said[-1].startswith("What a trained head gains here is not due to the windows")
 
 
 def test_the_sentences_say_so_where_windows_do_beat_both_and_the_hope_is_reached() -> None:
@@ -139,7 +139,7 @@ def test_the_sentences_say_so_where_windows_do_beat_both_and_the_hope_is_reached
 
 def test_a_tie_with_the_controls_is_said_to_be_one() -> None:
     said = sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.03, "mlp_on_mean_patch": 0.03}))
-    assert said[-1].startswith("Nothing here speaks for windows")
+    assert said[-1].startswith("No evidence here that the windows help")
     assert "a small one may still be there" in said[-1]
 
 

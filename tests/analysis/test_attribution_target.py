@@ -61,7 +61,7 @@ def test_as_many_prompts_as_images_are_wanted(model, tokens, n) -> None:
     "prompt", [None, "", "  ", 5, 2.5, b"a red coat", {"a": 1}, ["a red coat", None], ["a red coat", ""], [5]]
 )
 def test_a_prompt_that_says_nothing_is_refused_where_the_target_is_made(prompt) -> None:
-    with pytest.raises(PromptError, match="a prompt is a text that says something: got"):
+    with pytest.raises(PromptError, match="a prompt must be a non-empty text: got"):
         mv.Target.text(prompt)
 
 
@@ -73,10 +73,10 @@ def test_no_prompt_is_refused() -> None:
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("a red coat", r"got str 'a red coat'; a prompt becomes one by mv.Target.text\(prompt\)"),
+        ("a red coat", r"got str 'a red coat'; make one of a prompt with mv.Target.text\(prompt\)"),
         (["a red coat", "a hat"], r"mv.Target.text\(prompt\)"),
         (np.ones(DIM), r"got ndarray; .* mv.Target.direction\(v\)"),
-        (torch.ones(DIM), r"got Tensor; a feature becomes one by mv.Target.image\(feature\)"),
+        (torch.ones(DIM), r"got Tensor; make one of a feature with mv.Target.image\(feature\)"),
         (None, "got NoneType; make one with"),
         (7, "got int; make one with"),
     ],

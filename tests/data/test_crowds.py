@@ -69,5 +69,5 @@ def test_a_crowd_that_cannot_be_drawn_is_refused(wrong, message) -> None:
 
 
 def test_no_worker_is_refused() -> None:
-    with pytest.raises(OptionError, match="workers=0"):
+    with pytest.raises(OptionError, match="workers must be at least 1, got 0"):
         next(pictures(Crowd(1, 0), workers=0))

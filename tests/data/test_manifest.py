@@ -197,7 +197,8 @@ def test_captions_are_read_in_the_encodings_that_programs_write(
 def test_an_encoding_that_is_not_certain_is_refused_with_the_way_out(folder: Path) -> None:
     saved(folder, "RGB,pid,caption\na.png,1,Müüü\n", "cp1252")
     with pytest.raises(
-        DataError, match=r"manifest\.csv is in no encoding that is certain; save it as CSV in UTF-8"
+        DataError,
+        match=r"manifest\.csv has an encoding that cannot be told for certain; save it as CSV in UTF-8",
     ):
         mv.samples(folder)
 

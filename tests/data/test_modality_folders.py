@@ -229,7 +229,7 @@ def test_a_modality_that_names_the_whole_set_does_not_tear_shots_apart(tmp_path:
 
 def test_infrared_in_file_names_of_one_folder_is_named(tmp_path: Path) -> None:
     root = grow(tmp_path / "data", "a_rgb.jpg", "a_nir.jpg", "a_tir.jpg")
-    with pytest.warns(UserWarning, match="2 file names speak of infrared light; loaded as RGB"):
+    with pytest.warns(UserWarning, match="2 file names mention infrared light; loaded as RGB"):
         assert len(mv.samples(root)) == 3
 
 

@@ -220,6 +220,7 @@ def test_wmveid863_without_identity_folders_has_them_in_its_names(tmp_path: Path
     expected = [(2, 2, "query"), (2, 3, "gallery"), (1, 1, "train")]
     assert [said(sample) for sample in mv.samples(root, "wmveid863")] == expected
     assert [said(sample) for sample in mv.samples(root)] == expected
+    assert mv.scan(root).layout == "wmveid863"
 
 
 def test_a_vehicle_name_without_a_camera_is_reported(tmp_path: Path) -> None:

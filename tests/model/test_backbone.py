@@ -622,7 +622,7 @@ def test_text_features_are_those_of_open_clip(model, clip):
 
 @pytest.mark.parametrize("prompts", ["", "  \n", [], ["a bus", ""], [None]])
 def test_empty_prompts_are_refused(model, prompts):
-    with pytest.raises(PromptError, match=r"must say something|at least one prompt"):
+    with pytest.raises(PromptError, match=r"must say something|must be a text|at least one prompt"):
         model.encode_text(prompts)
 
 
@@ -647,7 +647,7 @@ def test_any_series_of_texts_is_a_list_of_prompts(model, prompts):
 
 @pytest.mark.parametrize("prompt", [5, None, ["a bus"], b"a bus"])
 def test_unknown_words_are_those_of_a_text(model, prompt):
-    with pytest.raises(PromptError, match="a prompt must say something, in a text"):
+    with pytest.raises(PromptError, match="a prompt must be a text"):
         model.unknown_words(prompt)
 
 

@@ -28,7 +28,7 @@ from mswin_viz.model.host_tower import HostTower
 from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixels
 
 BEHIND = "ignore:.*generalFusion.*NOT applied:UserWarning"
-TWO = "ignore:.*the host puts two features side by side:UserWarning"
+TWO = "ignore:.*the host joins two features:UserWarning"
 MODALITIES = ("RGB", "NI", "TI")
 pytestmark = pytest.mark.filterwarnings(BEHIND, TWO)
 
@@ -304,7 +304,7 @@ def test_where_neither_keys_nor_file_say_the_code_base_the_way_to_say_it_is_name
 
 def test_a_configuration_of_another_code_base_is_refused(tmp_path, saved, demo):
     with pytest.raises(
-        WeightsError, match=r"of one code base: MambaPro\.yml is of MambaPro, the keys of .* DeMo"
+        WeightsError, match=r"from one code base: MambaPro\.yml is of MambaPro, the keys of .* DeMo"
     ):
         mv.load_host_model(yml(tmp_path), saved(demo), device="cpu")
     whole = tower_state(width=64, depth=2)

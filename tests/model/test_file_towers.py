@@ -32,12 +32,12 @@ def features(model, people) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("classifier.weight", "no part of a CLIP"),
-        ("head.bias", "no part of a CLIP"),
-        ("image_projection.0.weight", "no part of a CLIP"),
+        ("classifier.weight", "not part of a CLIP"),
+        ("head.bias", "not part of a CLIP"),
+        ("image_projection.0.weight", "not part of a CLIP"),
         ("logit_bias", "a number of the training loss"),
         ("text_model.embeddings.word_embeddings.weight", "text side: of another layout"),
-        ("n_averaged", "no part of a CLIP"),
+        ("n_averaged", "not part of a CLIP"),
     ],
 )
 def test_keys_beside_a_whole_model_are_reported_and_stop_nothing(saved, clip, people, key, reason):
@@ -243,7 +243,7 @@ def test_a_normalisation_may_be_an_array_or_one_number(saved, clip, value):
         ({"arch": 16}, "arch is a name of open_clip"),
         ({"precision": "half"}, "precision is one of auto, float32, mixed: got 'half'"),
         ({"precision": None}, "precision is one of"),
-        ({"precision": "mixed"}, r"mixed precision is that of CUDA: got precision=\"mixed\" on cpu"),
+        ({"precision": "mixed"}, r"mixed precision needs CUDA: got precision=\"mixed\" on cpu"),
     ],
 )  # fmt: skip
 def test_options_that_are_none_of_their_kind_are_refused_before_any_file_is_read(given, said):

@@ -168,7 +168,7 @@ def test_reasons_are_the_right_ones(load, whole):
         "BACKBONE.bottleneck.weight": "BatchNorm neck: NECK_FEAT is before",
         f"{MIXTURE}multi_scale_extractor.fusion.3.bias": "stored by the mixture, never read",
         f"{WINDOWS}multi_scale_window.fusion.0.weight": "multi-scale windows: not in use",
-        f"{BASE}transformer.resblocks.0.adapter_transfer.0.weight": "prompts: nothing comes into the first block to be transferred",
+        f"{BASE}transformer.resblocks.0.adapter_transfer.0.weight": "prompts: the first block has no incoming prompts to transfer",
     }
     assert {key: reasons[key] for key in expected} == expected
     assert f"{BASE}transformer.resblocks.1.adapter_transfer.0.weight" not in reasons
@@ -209,7 +209,7 @@ def test_files_of_plain_clip_have_a_report_too(openai_file, clip):
 # ---- Mamba ---------------------------------------------------------------------------------------
 
 
-def test_mamba_keys_are_said_aloud_and_the_rest_goes_on(load, tower, people):
+def test_mamba_keys_are_reported_and_the_rest_is_loaded(load, tower, people):
     with pytest.warns(UserWarning, match=r"Mamba aggregation \(AAM.*NOT applied.*CUDA-only"):
         model = load(tower | other_heads())
     assert model.encode(people, camera=0, modality="NI").cls.shape == (1, DIM)
@@ -396,9 +396,11 @@ def test_a_neck_that_is_used_must_be_in_the_file(load, tower):
 def test_a_strange_key_in_the_tower_is_refused_and_elsewhere_said(load, tower):
     with pytest.raises(WeightsError, match=r"unexpected BACKBONE\.base\.conv2\.weight"):
         load(tower | {f"{BASE}conv2.weight": torch.zeros(3)})
-    with pytest.warns(UserWarning, match=r"1 keys are of no published model and not used: BACKBONE\.extra"):
+    with pytest.warns(
+        UserWarning, match=r"1 keys belong to no published model and are not used: BACKBONE\.extra"
+    ):
         report = load(tower | {"BACKBONE.extra": torch.zeros(3)}).load_report
-    assert report.unused["BACKBONE.extra"] == "no key of the published model"
+    assert report.unused["BACKBONE.extra"] == "not a key of the published model"
 
 
 def test_an_add_on_alone_is_no_host_model(load):

@@ -383,7 +383,7 @@ def test_text_that_is_no_state_is_refused(model) -> None:
         mv.ScaleExplorer.from_state(model, mv.samples()[:1], "{scale")
 
 
-def test_other_weights_than_the_state_s_are_said_aloud(model, explorer) -> None:
+def test_other_weights_than_the_state_s_are_named(model, explorer) -> None:
     state = {**explorer.state, "weights": "weights: another CLIP"}
     assert "another CLIP" in message(mv.ScaleExplorer.from_state(model, mv.samples()[:3], state))
 

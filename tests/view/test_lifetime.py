@@ -152,7 +152,7 @@ def move_a_control(view: Widget) -> None:
 def test_a_closed_view_says_so_when_it_is_used(make: Make, use: Callable, given: dict) -> None:
     view = make(**given)
     view.close()
-    with pytest.raises(ClosedError, match=r"works until its close\(\): this one was closed; make a new"):
+    with pytest.raises(ClosedError, match=r"can be used until close\(\): this one was closed; make a new"):
         use(view)
 
 
