@@ -21,6 +21,7 @@ from mswin_viz.data.reading import Found
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import split_level
+from mswin_viz.data.taken_as_rgb import like_modalities, same_names
 from mswin_viz.errors import DataError
 
 __all__ = ["SETS", "Layout", "read_folder", "read_picture"]
@@ -216,7 +217,13 @@ def _account(below: Contents, found: Found, name: str) -> None:
         rest = [one.path for one in below.tree.pictures if Path(os.path.normpath(one.path)) not in done]
         found.passed["picture that the table does not name"] += rest
         return
+    as_rgb = _read_as_rgb(below, found)
+    signs = like_modalities(as_rgb)
+    if not signs and name in SETS and SETS[name].paired:
+        signs = same_names(as_rgb)
+    found.problems += signs
     unclear = {one.path for one in below.unclear}
+    holding = {folder for path in used for folder in path.parents}
     by_folder: dict[tuple[str, Path], int] = Counter()
     for picture in below.tree.pictures:
         if picture.path in done:
@@ -224,12 +231,18 @@ def _account(below: Contents, found: Found, name: str) -> None:
         if picture.path in unclear:
             by_folder["modality not known", _undecided(picture)] += 1
         elif picture.parts[: len(found.base)] == found.base:
-            by_folder["outside the layout", _top(picture, found.base)] += 1
+            by_folder["outside the layout", _top(picture, found.base, holding)] += 1
         else:
             found.passed["picture outside the data set's folder"].append(picture.path)
     for (kind, folder), count in by_folder.items():
         why = f"{folder.resolve().name} {_UNCLEAR}" if kind == "modality not known" else f"not read as {name}"
         found.problems.append(Problem(kind, folder, f"{count:,} left out; {why}"))
+
+
+def _read_as_rgb(below: Contents, found: Found) -> list[Picture]:
+    """Pictures in folders that name no modality, each of which became a sample of visible light."""
+    paths = {source for sample in found.samples for name, source in sample.images.items() if name == "RGB"}
+    return [picture for picture in below.plain if picture.path in paths]
 
 
 def _undecided(picture: Picture) -> Path:
@@ -239,10 +252,11 @@ def _undecided(picture: Picture) -> Path:
     return above[min(len(picture.parts) - 1 - at, len(above) - 1)]
 
 
-def _top(picture: Picture, base: tuple[str, ...]) -> Path:
-    """The folder right below the data set's own that a picture lies in."""
+def _top(picture: Picture, base: tuple[str, ...], holding: set[Path]) -> Path:
+    """The outermost folder around a picture, below the data set's own, in which nothing was read."""
     below = len(picture.parts) - len(base)
-    return picture.path.parents[max(below - 1, 0)]
+    folders = picture.path.parents[: max(below, 1)]
+    return next((folder for folder in reversed(folders) if folder not in holding), folders[0])
 
 
 def _left_out(below: Contents, found: Found) -> Counter[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mswin_viz.data.files import Picture
-from mswin_viz.data.modalities import Contents, mentions_infrared
+from mswin_viz.data.modalities import Contents
 from mswin_viz.data.reading import Found, missing_modalities
 from mswin_viz.data.sample import Problem, Sample
 
@@ -18,8 +18,6 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+", re.IGNORECASE)
-
-_LETTERS = "rnt"  # what RGB, NI and TI are called in some code
 _RENAME = "rename it to RGB, NI or TI"
 
 
@@ -41,23 +39,7 @@ def read(contents: Contents, *, unclear: bool = False) -> Found:
     named += [(picture.parts[1:], picture.path.stem) for picture in rest]
     if unclear:
         found.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
-    found.problems += [*_like_identities(contents.tree.root, named), *_like_modalities(contents.plain)]
-    return found
-
-
-def _like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
-    """A problem for each folder whose name speaks of infrared light though its pictures are taken as RGB."""
-    folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
-    letters = {name.lower() for name in folders.values()} & set(_LETTERS)
-    found = [
-        Problem("modality not used", folder, f"{name} looks like a modality; loaded as RGB: {_RENAME}")
-        for folder, name in folders.items()
-        if mentions_infrared(name) or (len(letters) > 1 and name.lower() in letters)
-    ]
-    named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)]
-    if named:
-        detail = f"{len(named):,} file names speak of infrared light; loaded as RGB: put each modality into a folder RGB, NI or TI"
-        found.append(Problem("modality not used", named[0], detail))
+    found.problems += _like_identities(contents.tree.root, named)
     return found
 
 
