@@ -17,6 +17,7 @@ from mswin_viz.data.caption_table import add_captions
 from mswin_viz.data.files import Picture, image_suffixes, read_tree
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.modalities import AMBIGUOUS, Contents, contents, modality_word
+from mswin_viz.data.plain_folder import like_an_identity
 from mswin_viz.data.reading import Found
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
@@ -93,13 +94,16 @@ def read_folder(root: Path, layout: str) -> DataReport:
     """
     if root.is_file() and layout not in ("auto", "manifest"):
         raise DataError(f"the {layout} layout is one of folders: got the table {root}; point to a folder")
-    table = root if root.is_file() else root / manifest.NAME
-    folder = root if root.is_dir() else root.parent
-    below = contents(read_tree(folder, _names(folder)))
-    if table.is_file() and layout in ("auto", "manifest"):
+    if root.is_file():
+        return _report(root, "manifest", manifest.read(root), Counter())
+    below = contents(read_tree(root, _names(root)))
+    table = manifest.table_in(root, below.tree.others, deeper=layout == "manifest")
+    if table is not None and layout in ("auto", "manifest"):
         name, found = "manifest", manifest.read(table)
-        if root.is_file():
-            return _report(root, name, found, Counter())
+    elif layout == "manifest":
+        raise DataError(
+            f"the manifest layout has a table {manifest.NAME}, or is one: found none in {root}; point to the table"
+        )
     else:
         name, found = _recognised(below, layout)
     _account(below, found, name)
@@ -108,13 +112,14 @@ def read_folder(root: Path, layout: str) -> DataReport:
 
 def _names(folder: Path) -> tuple[str, ...]:
     """The folder's name, after those above it where these are a split, a modality or an identity of one data set."""
-    above = folder.resolve().parts[-3:]
+    above = folder.resolve().parts[-4:]
     first = len(above) - 1
     for at in range(len(above) - 1, -1, -1):
-        says = modality_word(above[at])[0] or split_level((above[at],))[1]
-        if says:
+        if modality_word(above[at])[0] or split_level((above[at],))[1]:
             first = at
-        elif not above[at].isdecimal():
+        elif both.is_camera_of_sysu(above[: at + 1]):
+            return above[at - 1 :]
+        elif not like_an_identity(above[at]):
             break
     return above[first:]
 
@@ -129,8 +134,11 @@ def read_picture(path: Path) -> DataReport:
     """
     if path.suffix.lower() not in image_suffixes() and not _opens(path):
         raise DataError(f"a sample is a picture: Pillow cannot open {path}; check the path")
-    folder = path.resolve().parent.name
-    word, _ = modality_word(folder)
+    names = _names(path.parent)
+    words = {name: word for name in names if (word := modality_word(name)[0])}
+    if both.is_infrared_of_sysu(names):
+        words = {names[-1]: "NI"}
+    folder, word = next(reversed(words.items()), (names[-1], None))
     found = Found([Sample(-1, -1, {word if word in MODALITIES else "RGB": path})])
     if word == AMBIGUOUS:
         found.problems.append(Problem("modality not known", path, f"loaded as RGB; {folder} {_UNCLEAR}"))
@@ -170,7 +178,8 @@ def _recognised(below: Contents, layout: str) -> tuple[str, Found]:
             )
         for name, found in known.items():
             return name, _captioned(below, found)
-    return "folder", plain_folder.read(below)
+    table = manifest.table_in(below.tree.root, below.tree.others, deeper=True)
+    return ("folder", plain_folder.read(below)) if table is None else ("manifest", manifest.read(table))
 
 
 def _apart(known: dict[str, Found]) -> dict[str, Found]:

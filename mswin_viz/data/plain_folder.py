@@ -11,10 +11,10 @@ from mswin_viz.data.modalities import Contents
 from mswin_viz.data.reading import Found, missing_modalities
 from mswin_viz.data.sample import Problem, Sample
 
-__all__ = ["read"]
+__all__ = ["like_an_identity", "read"]
 
 _NAMES = re.compile(
-    r"(-1|\d{2,})[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
+    r"(-1|\d{2,})([_-]\d+)?[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
     re.IGNORECASE,
 )
 _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+", re.IGNORECASE)
@@ -39,8 +39,14 @@ def read(contents: Contents, *, unclear: bool = False) -> Found:
     named += [(picture.parts[1:], picture.path.stem) for picture in rest]
     if unclear:
         found.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
+    found.notes.append("the layout is not known, so identities and cameras are not either")
     found.problems += _like_identities(contents.tree.root, named)
     return found
+
+
+def like_an_identity(name: str) -> bool:
+    """Whether a folder's name is a number, or a word for a person or vehicle with one."""
+    return name.isdecimal() or _FOLDERS.fullmatch(name) is not None
 
 
 def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:
