@@ -73,7 +73,7 @@ def image_suffixes() -> frozenset[str]:
     """Endings, in lower case with their dot, of the picture formats that the installed Pillow can open."""
     Image.init()
     lacking = {name for name, library in _LIBRARIES.items() if not features.check(library)}
-    kinds = set(Image.OPEN) - _NO_PICTURES - lacking
+    kinds = (set(Image.OPEN) | {"MPO"}) - _NO_PICTURES - lacking  # what opens JPEG opens MPO
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
 
 

@@ -17,10 +17,12 @@ from mswin_viz.data.caption_table import add_captions
 from mswin_viz.data.files import Picture, image_suffixes, read_tree
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.modalities import AMBIGUOUS, Contents, contents, modality_word
+from mswin_viz.data.plain_folder import like_an_identity
 from mswin_viz.data.reading import Found
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import split_level
+from mswin_viz.data.taken_as_rgb import like_modalities, same_names
 from mswin_viz.errors import DataError
 
 __all__ = ["SETS", "Layout", "read_folder", "read_picture"]
@@ -92,13 +94,16 @@ def read_folder(root: Path, layout: str) -> DataReport:
     """
     if root.is_file() and layout not in ("auto", "manifest"):
         raise DataError(f"the {layout} layout is one of folders: got the table {root}; point to a folder")
-    table = root if root.is_file() else root / manifest.NAME
-    folder = root if root.is_dir() else root.parent
-    below = contents(read_tree(folder, _names(folder)))
-    if table.is_file() and layout in ("auto", "manifest"):
+    if root.is_file():
+        return _report(root, "manifest", manifest.read(root), Counter())
+    below = contents(read_tree(root, _names(root)))
+    table = manifest.table_in(root, below.tree.others, deeper=layout == "manifest")
+    if table is not None and layout in ("auto", "manifest"):
         name, found = "manifest", manifest.read(table)
-        if root.is_file():
-            return _report(root, name, found, Counter())
+    elif layout == "manifest":
+        raise DataError(
+            f"the manifest layout has a table {manifest.NAME}, or is one: found none in {root}; point to the table"
+        )
     else:
         name, found = _recognised(below, layout)
     _account(below, found, name)
@@ -107,13 +112,14 @@ def read_folder(root: Path, layout: str) -> DataReport:
 
 def _names(folder: Path) -> tuple[str, ...]:
     """The folder's name, after those above it where these are a split, a modality or an identity of one data set."""
-    above = folder.resolve().parts[-3:]
+    above = folder.resolve().parts[-4:]
     first = len(above) - 1
     for at in range(len(above) - 1, -1, -1):
-        says = modality_word(above[at])[0] or split_level((above[at],))[1]
-        if says:
+        if modality_word(above[at])[0] or split_level((above[at],))[1]:
             first = at
-        elif not above[at].isdecimal():
+        elif both.is_camera_of_sysu(above[: at + 1]):
+            return above[at - 1 :]
+        elif not like_an_identity(above[at]):
             break
     return above[first:]
 
@@ -128,8 +134,11 @@ def read_picture(path: Path) -> DataReport:
     """
     if path.suffix.lower() not in image_suffixes() and not _opens(path):
         raise DataError(f"a sample is a picture: Pillow cannot open {path}; check the path")
-    folder = path.resolve().parent.name
-    word, _ = modality_word(folder)
+    names = _names(path.parent)
+    words = {name: word for name in names if (word := modality_word(name)[0])}
+    if both.is_infrared_of_sysu(names):
+        words = {names[-1]: "NI"}
+    folder, word = next(reversed(words.items()), (names[-1], None))
     found = Found([Sample(-1, -1, {word if word in MODALITIES else "RGB": path})])
     if word == AMBIGUOUS:
         found.problems.append(Problem("modality not known", path, f"loaded as RGB; {folder} {_UNCLEAR}"))
@@ -169,7 +178,8 @@ def _recognised(below: Contents, layout: str) -> tuple[str, Found]:
             )
         for name, found in known.items():
             return name, _captioned(below, found)
-    return "folder", plain_folder.read(below)
+    table = manifest.table_in(below.tree.root, below.tree.others, deeper=True)
+    return ("folder", plain_folder.read(below)) if table is None else ("manifest", manifest.read(table))
 
 
 def _apart(known: dict[str, Found]) -> dict[str, Found]:
@@ -216,7 +226,13 @@ def _account(below: Contents, found: Found, name: str) -> None:
         rest = [one.path for one in below.tree.pictures if Path(os.path.normpath(one.path)) not in done]
         found.passed["picture that the table does not name"] += rest
         return
+    as_rgb = _read_as_rgb(below, found)
+    signs = like_modalities(as_rgb)
+    if not signs and name in SETS and SETS[name].paired:
+        signs = same_names(as_rgb)
+    found.problems += signs
     unclear = {one.path for one in below.unclear}
+    holding = {folder for path in used for folder in path.parents}
     by_folder: dict[tuple[str, Path], int] = Counter()
     for picture in below.tree.pictures:
         if picture.path in done:
@@ -224,12 +240,18 @@ def _account(below: Contents, found: Found, name: str) -> None:
         if picture.path in unclear:
             by_folder["modality not known", _undecided(picture)] += 1
         elif picture.parts[: len(found.base)] == found.base:
-            by_folder["outside the layout", _top(picture, found.base)] += 1
+            by_folder["outside the layout", _top(picture, found.base, holding)] += 1
         else:
             found.passed["picture outside the data set's folder"].append(picture.path)
     for (kind, folder), count in by_folder.items():
         why = f"{folder.resolve().name} {_UNCLEAR}" if kind == "modality not known" else f"not read as {name}"
         found.problems.append(Problem(kind, folder, f"{count:,} left out; {why}"))
+
+
+def _read_as_rgb(below: Contents, found: Found) -> list[Picture]:
+    """Pictures in folders that name no modality, each of which became a sample of visible light."""
+    paths = {source for sample in found.samples for name, source in sample.images.items() if name == "RGB"}
+    return [picture for picture in below.plain if picture.path in paths]
 
 
 def _undecided(picture: Picture) -> Path:
@@ -239,10 +261,11 @@ def _undecided(picture: Picture) -> Path:
     return above[min(len(picture.parts) - 1 - at, len(above) - 1)]
 
 
-def _top(picture: Picture, base: tuple[str, ...]) -> Path:
-    """The folder right below the data set's own that a picture lies in."""
+def _top(picture: Picture, base: tuple[str, ...], holding: set[Path]) -> Path:
+    """The outermost folder around a picture, below the data set's own, in which nothing was read."""
     below = len(picture.parts) - len(base)
-    return picture.path.parents[max(below - 1, 0)]
+    folders = picture.path.parents[: max(below, 1)]
+    return next((folder for folder in reversed(folders) if folder not in holding), folders[0])
 
 
 def _left_out(below: Contents, found: Found) -> Counter[str]:

@@ -235,7 +235,12 @@ def _to_open(source: Any) -> Any:
     if not hasattr(source, "read"):
         raise ImageError(
             "an image is a path, a file's content, a PIL image, an array or a tensor: got "
-            f"{type(source).__name__}; convert it to one of them"
+            f"{type(source).__name__}; "
+            + (
+                "pass sample.images[...] of one modality"
+                if hasattr(source, "images")
+                else "convert it to one of them"
+            )
         )
     is_closed = getattr(source, "closed", False)
     if is_closed or isinstance(source.read(0), str):

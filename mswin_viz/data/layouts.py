@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data import manifest
 from mswin_viz.data.folder_reading import SETS, read_folder, read_picture
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.report import DataReport
@@ -72,11 +71,6 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     folder = _shipped() if root is None else Path(root).expanduser()
     if not (folder.is_dir() or folder.is_file()):
         raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
-    table = folder / manifest.NAME if folder.is_dir() else folder
-    if layout == "manifest" and not table.is_file():
-        raise DataError(
-            f"the manifest layout has a table {manifest.NAME}, or is one: found none in {folder}; point to the table"
-        )
     if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
         report = read_picture(folder)
     else:

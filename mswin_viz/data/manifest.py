@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import SPLITS, Problem, Sample
 from mswin_viz.data.tables import COLUMNS, Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "NAME", "read"]
+__all__ = ["COLUMNS", "NAME", "read", "table_in"]
 
 NAME = "manifest.csv"
 """Name under which the table of a folder is found."""
 _SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}
 _IDENTITY = re.compile(r"id|person|people|vehicle|\bcar\b|ident|label|class|name", re.IGNORECASE)
+
+
+def table_in(root: Path, others: Sequence[Path], *, deeper: bool = False) -> Path | None:
+    """The table of samples of a folder: its ``manifest.csv`` in any case, or ``manifest.tsv``.
+
+    Parameters
+    ----------
+    others
+        Files below the folder.
+    deeper
+        Also take the only such table in a folder below.
+    """
+    named = [path for path in others if path.name.lower() in (NAME, "manifest.tsv")]
+    own = sorted((path for path in named if path.parent == root), key=lambda path: path.name != NAME)
+    if own:
+        return own[0]
+    return named[0] if deeper and len(named) == 1 else None
 
 
 def read(path: Path) -> Found:
@@ -41,12 +60,13 @@ def read(path: Path) -> Found:
         found.problems += wrong
         if sample is None:
             continue
-        known = next((file for file in sample.images.values() if file in seen), None)
+        files = {Path(os.path.normpath(file)): file for file in sample.images.values()}
+        known = next((file for file in files if file in seen), None)
         if known is not None:
             detail = f"line {row.number} repeats line {seen[known]}; left out"
-            found.problems.append(Problem("duplicate", known, detail))
+            found.problems.append(Problem("duplicate", files[known], detail))
             continue
-        seen |= dict.fromkeys(sample.images.values(), row.number)
+        seen |= dict.fromkeys(files, row.number)
         found.samples.append(sample)
     _say_what_was_not_used(found, table, path)
     return found
@@ -58,6 +78,10 @@ def _say_what_was_not_used(found: Found, table: Table, path: Path) -> None:
     if not table.unused:
         return
     names = ", ".join(map(repr, table.unused))
+    unclear = [name for name in table.unused if modality_word(name)[0] == AMBIGUOUS]
+    if unclear:
+        detail = f"column {', '.join(map(repr, unclear))} may be near or thermal infrared and is not used; rename it to NI or TI"
+        found.problems.append(Problem("modality not used", path, detail))
     like = [name for name in table.unused if _IDENTITY.search(name)]
     if like and "pid" not in table.columns:
         detail = f"no column pid, so identities are unknown; columns not used: {names}; rename one to pid"
@@ -86,7 +110,7 @@ def _sample(row: Row, table: Path) -> tuple[Sample | None, list[Problem]]:
     if row.extra:
         detail = f"{line}: {row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
         wrong.append(Problem("row too long", table, detail))
-    pid, camid = (-1 if numbers[name] is None else numbers[name] for name in ("pid", "camid"))
+    pid, camid = (-1 if numbers[name] is None else max(numbers[name], -1) for name in ("pid", "camid"))
     return Sample(pid, camid, there, row.values.get("caption") or None, numbers["scene"], split), wrong
 
 

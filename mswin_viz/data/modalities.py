@@ -43,6 +43,7 @@ _FILLERS = {
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "frame", "frames",
     "file", "files", "filename", "path", "paths", "modality", "modal", "data", "folder", "dir", "crop", "crops",
 }  # fmt: skip
+_NUMBERED = re.compile(r"^\d{1,2}[_\-. ]+(?=\D)")  # a place in a list: 2_NI
 _SEPARATORS = re.compile(r"([_\-. ]+)")
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 
@@ -98,7 +99,7 @@ class Contents:
 def modality_word(name: str) -> tuple[str | None, str]:
     """What a name says of a modality, and the rest of it.
 
-    Case, separators and words such as "images" do not matter: ``near-infrared``, ``NIR_images`` and ``Ni`` are
+    Case, separators, a plural, a number before the name and words such as "images" do not matter: ``near-infrared``, ``NIR_images`` and ``Ni`` are
     one. Short words that have other meanings too (``th``, ``near``) count only where they stand alone.
 
     Returns
@@ -108,9 +109,10 @@ def modality_word(name: str) -> tuple[str | None, str]:
     rest
         The other words, for example ``"train"`` of ``train_nir``.
     """
-    tokens = [token.lower() for token in _TOKENS.findall(name)]
+    tokens = [token.lower() for token in _TOKENS.findall(_NUMBERED.sub("", name))]
     core = [token for token in tokens if token not in _FILLERS]
-    whole = _MEANING.get("".join(core))
+    joined = "".join(core)
+    whole = _MEANING.get(joined) or _MEANING.get(joined.removesuffix("s"))
     if whole is not None:
         return whole, ""
     words, rest, at = set(), [], 0

@@ -22,13 +22,15 @@ _SPLITS = {"bounding_box_train", "query3", "bounding_box_test"}
 
 def read(contents: Contents) -> Found | None:
     """Samples; names that say nothing, or another identity than their folder, are left out and reported."""
-    return read_shots(contents.shots, _named, "PPPP_sSSS_vC...")
+    folders = {name.lower() for shot in contents.shots for name in shot.place}
+    splits = _SPLITS | ({"query"} if folders & {"bounding_box_train", "bounding_box_test"} else set())
+    return read_shots(contents.shots, lambda shot, split: _named(shot, splits), "PPPP_sSSS_vC...")
 
 
-def _named(shot: Shot, split: str | None) -> Named | str | None:
+def _named(shot: Shot, splits: set[str]) -> Named | str | None:
     at, _ = split_level(shot.place)
     matched = _NAME.match(shot.stem)
-    if matched is None or at == len(shot.place) or shot.place[at].lower() not in _SPLITS:
+    if matched is None or at == len(shot.place) or shot.place[at].lower() not in splits:
         return None
     folder = shot.place[-1]
     if folder.isdecimal() and int(folder) != int(matched["pid"]):

@@ -147,11 +147,14 @@ def _with_extent(fact: PictureFacts) -> str:
 
 def _advice(n_grey: int, n_colour: int, deep_range: DeepRange | None) -> str:
     """What to do, by what is at fault."""
-    if deep_range is not None and not n_colour:
-        return (
+    found = []
+    if deep_range is not None and (n_grey or not n_colour):
+        found.append(
             f"choose a thermal_range closer to what the files hold than {range_words(deep_range)}, or leave it out "
             "to stretch each image by itself"
         )
-    if n_colour and not n_grey:
-        return "save these colour files as one grey channel of 16 bits, of which every bit is read"
-    return "the files themselves hold so few different values: check how they were written"
+    elif n_grey:
+        found.append("the files themselves hold so few different values: check how they were written")
+    if n_colour:
+        found.append("save these colour files as one grey channel of 16 bits, of which every bit is read")
+    return "; ".join(found)

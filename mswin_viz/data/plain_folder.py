@@ -7,19 +7,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mswin_viz.data.files import Picture
-from mswin_viz.data.modalities import Contents, mentions_infrared
+from mswin_viz.data.modalities import Contents
 from mswin_viz.data.reading import Found, missing_modalities
 from mswin_viz.data.sample import Problem, Sample
 
-__all__ = ["read"]
+__all__ = ["like_an_identity", "read"]
 
 _NAMES = re.compile(
-    r"(-1|\d{2,})[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
+    r"(-1|\d{2,})([_-]\d+)?[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
     re.IGNORECASE,
 )
 _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+", re.IGNORECASE)
-
-_LETTERS = "rnt"  # what RGB, NI and TI are called in some code
 _RENAME = "rename it to RGB, NI or TI"
 
 
@@ -41,24 +39,14 @@ def read(contents: Contents, *, unclear: bool = False) -> Found:
     named += [(picture.parts[1:], picture.path.stem) for picture in rest]
     if unclear:
         found.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
-    found.problems += [*_like_identities(contents.tree.root, named), *_like_modalities(contents.plain)]
+    found.notes.append("the layout is not known, so identities and cameras are not either")
+    found.problems += _like_identities(contents.tree.root, named)
     return found
 
 
-def _like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
-    """A problem for each folder whose name mentions infrared light although its pictures are read as RGB."""
-    folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
-    letters = {name.lower() for name in folders.values()} & set(_LETTERS)
-    found = [
-        Problem("modality not used", folder, f"{name} looks like a modality; loaded as RGB: {_RENAME}")
-        for folder, name in folders.items()
-        if mentions_infrared(name) or (len(letters) > 1 and name.lower() in letters)
-    ]
-    named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)]
-    if named:
-        detail = f"{len(named):,} file names mention infrared light; loaded as RGB: put each modality into a folder RGB, NI or TI"
-        found.append(Problem("modality not used", named[0], detail))
-    return found
+def like_an_identity(name: str) -> bool:
+    """Whether a folder's name is a number, or a word for a person or vehicle with one."""
+    return name.isdecimal() or _FOLDERS.fullmatch(name) is not None
 
 
 def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:

@@ -77,13 +77,13 @@ class DataReport:
 def _counted(name: str | None, found: list[Sample]) -> SplitCount:
     return SplitCount(
         name or "-",
-        len({s.pid for s in found} - {-1}),
+        len({s.pid for s in found if s.pid >= 0}),
         len(found),
         sum(len(s.images) == 3 for s in found),
         len({s.camid for s in found} - {-1}),
         len({s.scene for s in found} - {None}),
         {modality: count for modality in MODALITIES if (count := sum(modality in s.images for s in found))},
-        sum(s.pid == -1 for s in found),
+        sum(s.pid < 0 for s in found),
     )
 
 

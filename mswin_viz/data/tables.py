@@ -105,7 +105,7 @@ def read_table(path: Path) -> Table:
 
 
 def whole_number(text: str, name: str) -> int | None:
-    """A number as tables hold it, ``12`` or ``12.0``; None where nothing is known.
+    """A number as tables hold it, ``12``, ``12.0`` or ``12,0``; None where nothing is known.
 
     Raises
     ------
@@ -114,9 +114,12 @@ def whole_number(text: str, name: str) -> int | None:
     """
     if text.lower() in _UNKNOWN:
         return None
-    if not re.fullmatch(r"[+-]?\d+(\.0*)?", text):
+    if not re.fullmatch(r"[+-]?\d+([.,]0*)?", text):
         raise ValueError(f"{name} is a whole number, got {text!r}")
-    return int(text.partition(".")[0])
+    number = int(re.split("[.,]", text)[0])
+    if abs(number) >= 2**63:
+        raise ValueError(f"{name} has at most 18 digits, got {text!r}")
+    return number
 
 
 def _row(values: Sequence[str], names: Sequence[str], columns: Mapping[int, str], number: int) -> Row:

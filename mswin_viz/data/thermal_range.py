@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mswin_viz.data.deep_images import DeepRange
-from mswin_viz.data.images import MODALITIES, deep_values
+from mswin_viz.data.images import MODALITIES, deep_values, source_name
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
 
@@ -38,12 +38,17 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
     Raises
     ------
     OptionError
-        If there is no such modality.
+        If there is no such modality, or something else than samples is passed.
     DataError
         If no image has more than 8 bits, or all hold one and the same value.
     """
     if modality not in MODALITIES:
         raise OptionError(f"a modality is one of {', '.join(MODALITIES)}: got {modality!r}")
+    if not all(isinstance(sample, Sample) for sample in samples):
+        raise OptionError(
+            "a range is found from samples: got something else; pass what mv.samples(FOLDER) returns, or "
+            "[mv.Sample(-1, -1, {'TI': path}), ...]"
+        )
     sources = [sample.images[modality] for sample in samples if modality in sample.images]
     parts, problems = [], []
     for source in tqdm(sources, desc="reading", unit="image", disable=not progress):
@@ -52,7 +57,9 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
         except (ImageFileError, ImageError) as problem:
             problems.append(str(problem))
             continue
-        if values is not None:
+        if values is not None and not np.isfinite(values).all():
+            problems.append(f"an image holds finite values: {source_name(source)} holds NaN or infinity")
+        elif values is not None:
             at = np.linspace(0, values.size - 1, min(values.size, _PIXELS)).astype(int)
             parts.append(values.ravel()[at])
     if problems:

@@ -16,7 +16,16 @@ from mswin_viz.data.modalities import Contents
 from mswin_viz.data.reading import Found, common, refuse_two
 from mswin_viz.data.sample import Problem, Sample
 
-__all__ = ["REGDB_SHAPE", "SYSU_PUBLISHED", "SYSU_SHAPE", "is_surely_sysu", "read_regdb", "read_sysu"]
+__all__ = [
+    "REGDB_SHAPE",
+    "SYSU_PUBLISHED",
+    "SYSU_SHAPE",
+    "is_camera_of_sysu",
+    "is_infrared_of_sysu",
+    "is_surely_sysu",
+    "read_regdb",
+    "read_sysu",
+]
 
 SYSU_SHAPE = "sub-folders {cam1,...,cam6}/<id>"
 SYSU_PUBLISHED = {"train": (395, 34167), "query": (96, 3803), "gallery": (96, 6775)}
@@ -67,6 +76,17 @@ def is_surely_sysu(contents: Contents) -> bool:
     above = {picture.parts[:-1] for picture in contents.tree.pictures if len(picture.parts) > 1}
     cameras = {parts[-1].lower() for parts in above if parts[-1].lower().startswith("cam")}
     return any("sysu" in name.lower() for parts in above for name in parts) or cameras == set(_CAMERAS)
+
+
+def is_camera_of_sysu(names: tuple[str, ...]) -> bool:
+    """Whether the last of these folders is a camera of a data set that is called so."""
+    return len(names) > 1 and "sysu" in names[-2].lower() and _CAMERA.fullmatch(names[-1]) is not None
+
+
+def is_infrared_of_sysu(names: tuple[str, ...]) -> bool:
+    """Whether one of these folders is an infrared camera of a data set that is called so."""
+    cameras = [names[at] for at in range(len(names)) if is_camera_of_sysu(names[: at + 1])]
+    return any(int(_CAMERA.fullmatch(name)[1]) in _INFRARED for name in cameras)
 
 
 def _is_sysu(picture: Picture) -> bool:

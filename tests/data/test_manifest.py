@@ -256,3 +256,48 @@ def test_a_folder_without_a_table_has_no_manifest(folder: Path, layout: str) -> 
     else:
         with pytest.raises(DataError, match=r"has a table manifest\.csv, or is one: found none"):
             mv.samples(folder, layout)
+
+
+@pytest.mark.parametrize("name", ["Manifest.csv", "MANIFEST.CSV", "manifest.tsv", "wrapper/manifest.csv"])
+@pytest.mark.parametrize("layout", ["auto", "manifest"])
+def test_the_table_is_found_in_any_case_and_in_a_wrapper(folder: Path, name: str, layout: str) -> None:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (4, 8)).save(path.parent / "a.png")
+    path.write_text("RGB\tpid\na.png\t7\n", encoding="utf-8")
+    report = mv.scan(folder, layout)
+    assert (report.layout, [sample.pid for sample in report.samples]) == ("manifest", [7])
+
+
+def test_a_column_that_may_be_near_or_thermal_infrared_is_a_problem(folder: Path) -> None:
+    (folder / "manifest.csv").write_text("RGB,IR,pid\na.png,a_thermal.png,1\n", encoding="utf-8")
+    (problem,) = mv.scan(folder).problems
+    assert problem.kind == "modality not used"
+    assert (
+        problem.detail == "column 'IR' may be near or thermal infrared and is not used; rename it to NI or TI"
+    )
+
+
+def test_one_file_under_two_spellings_is_one_sample(folder: Path) -> None:
+    (folder / "manifest.csv").write_text("RGB,pid\na.png,1\n./x/../a.png,1\n./a.png,1\n", encoding="utf-8")
+    (folder / "x").mkdir()
+    report = mv.scan(folder)
+    assert len(report.samples) == 1
+    assert [problem.detail for problem in report.problems] == [
+        "line 3 repeats line 2; left out",
+        "line 4 repeats line 2; left out",
+    ]
+
+
+@pytest.mark.parametrize(("text", "pid"), [("12,0", 12), ("12.", 12), ("-5", -1), ("-1.0", -1)])
+def test_numbers_are_read_as_spreadsheets_write_them(folder: Path, text: str, pid: int) -> None:
+    (folder / "manifest.csv").write_text(f"RGB;pid\na.png;{text}\n", encoding="utf-8")
+    report = mv.scan(folder)
+    assert [sample.pid for sample in report.samples] == [pid]
+    assert report.splits[0].unknown == (pid < 0)
+
+
+def test_a_number_that_no_array_can_hold_is_refused(folder: Path) -> None:
+    (folder / "manifest.csv").write_text(f"RGB,pid\na.png,1\nb.png,{'9' * 20}\n", encoding="utf-8")
+    (problem,) = mv.scan(folder).problems
+    assert problem.detail == f"line 3: pid has at most 18 digits, got '{'9' * 20}'; left out"

@@ -255,3 +255,54 @@ def test_vehicles_with_folders_of_modalities_and_market_names_are_read(tmp_path:
     root = grow(tmp_path / "data", *each(("rgb", "nir", "thermal"), f"{{m}}/{split}/0007_c8_0100.jpg"))
     report = mv.scan(root)
     assert (report.layout, [said(sample) for sample in report.samples]) == ("market_style", [(7, 8, split)])
+
+
+SHOTS = ("000001_cam1_0_00.jpg", "000001_cam2_0_01.jpg", "000002_cam1_0_00.jpg")
+
+
+@pytest.mark.parametrize(
+    "folders", [("RGBs", "NIs", "TIs"), ("1_RGB", "2_NI", "3_TI"), ("01-vis", "02-ni", "03-th")]
+)
+def test_plurals_and_numbers_before_the_name_do_not_hide_a_modality(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
+    report = mv.scan(grow(tmp_path, *each(folders, *(f"test/{{m}}/{name}" for name in SHOTS))))
+    assert (report.layout, len(report.samples), report.sound) == ("rgbnt201", 3, True)
+    assert [set(sample.images) for sample in report.samples] == 3 * [{"RGB", "NI", "TI"}]
+
+
+@pytest.mark.parametrize(
+    ("folders", "detail"),
+    [
+        (("R", "N", "T"), "N looks like a modality; loaded as RGB: rename it to RGB, NI or TI"),
+        (("v", "i"), "i looks like a modality; loaded as RGB: rename it to RGB, NI or TI"),
+        (("A", "B", "C"), "3 names occur in more than one of the folders A, B, C; each file is loaded as an RGB sample"),
+        (("flir", "webcam"), "3 names occur in more than one of the folders flir, webcam; each file is loaded as"),
+    ],
+)  # fmt: skip
+def test_identities_in_names_do_not_hide_that_modality_folders_are_unknown(
+    tmp_path: Path, folders: tuple[str, ...], detail: str
+) -> None:
+    report = mv.scan(grow(tmp_path, *each(folders, *(f"test/{{m}}/{name}" for name in SHOTS))))
+    problem = report.problems[0]
+    assert (report.layout, problem.kind) == ("market_style", "modality not used")
+    assert problem.detail.startswith(detail)
+
+
+def test_modalities_at_the_end_of_file_names_are_named(tmp_path: Path) -> None:
+    names = [f"test/{name[:-4]}_{word}.jpg" for name in SHOTS for word in ("rgb", "ni", "ti")]
+    (problem,) = mv.scan(grow(tmp_path, *names)).problems
+    assert problem.kind == "modality not used"
+    assert problem.detail.startswith("6 file names mention infrared light; loaded as RGB")
+
+
+@pytest.mark.parametrize("splits", [("query", "gallery"), ("train", "test")])
+def test_the_same_names_in_two_splits_are_no_modalities(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    assert mv.scan(grow(tmp_path, *each(splits, *(f"{{m}}/{name}" for name in SHOTS)))).sound
+
+
+def test_a_mistyped_folder_is_named_itself_and_not_the_split_around_it(tmp_path: Path) -> None:
+    grow(tmp_path, *each(("RGB", "NI", "TI2"), *(f"test/{{m}}/{name}" for name in SHOTS)))
+    (problem,) = (one for one in mv.scan(tmp_path).problems if one.kind == "outside the layout")
+    assert problem.path == tmp_path / "test" / "TI2"
+    assert problem.detail == "3 left out; not read as rgbnt201"

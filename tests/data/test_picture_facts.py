@@ -131,3 +131,11 @@ def test_of_a_colour_file_it_is_said_that_its_lower_bits_are_not_read():
     note = deep([Levels(7, np.nan, np.nan, 0)])
     assert "7 in 0.png, a colour file of which the upper 8 bits are read" in note
     assert "save these colour files as one grey channel" in note
+
+
+def test_grey_and_colour_files_with_a_range_get_the_advice_of_both():
+    words = deep([Levels(7, 7000, 8500, 0.0), Levels(7, np.nan, np.nan, 0.0)], (0, 65535))
+    assert "choose a thermal_range closer to what the files hold than 0..65535" in words
+    assert words.endswith(
+        "save these colour files as one grey channel of 16 bits, of which every bit is read"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.errors import DataError
@@ -423,3 +424,62 @@ def test_market1501_beside_another_set_is_refused_by_name(tmp_path: Path) -> Non
     names = [*(f"a/{name}" for name in MARKET), *(f"b/{name}" for name in SETS["rgbnt201"][0])]
     with pytest.raises(DataError, match="must hold one data set: got rgbnt201 and market1501; point to one"):
         mv.samples(grow(tmp_path / "set", *names))
+
+
+@pytest.mark.parametrize(("camera", "modality"), [(1, "RGB"), (3, "NI"), (6, "NI")])
+@pytest.mark.parametrize("inside", ["", "0001", "0001/0001.jpg"])
+def test_a_part_of_sysu_mm01_pointed_to_keeps_its_modality(
+    tmp_path: Path, camera: int, modality: str, inside: str
+) -> None:
+    grow(tmp_path / "SYSU-MM01", *(f"cam{number}/0001/0001.jpg" for number in range(1, 7)))
+    (sample,) = mv.samples(tmp_path / "SYSU-MM01" / f"cam{camera}" / inside)
+    assert list(sample.images) == [modality]
+
+
+@pytest.mark.parametrize("inside", ["person_001", "person_001/a.jpg"])
+@pytest.mark.parametrize("folder", ["thermal", "test/TI", "TIR/test"])
+def test_an_identity_folder_below_a_modality_has_that_modality(
+    tmp_path: Path, folder: str, inside: str
+) -> None:
+    grow(tmp_path, f"{folder}/person_001/a.jpg")
+    (sample,) = mv.scan(tmp_path / folder / inside).samples
+    assert list(sample.images) == ["TI"]
+
+
+def test_msvr310_may_call_its_queries_query(tmp_path: Path) -> None:
+    splits = ("bounding_box_train", "query", "bounding_box_test")
+    names = [f"{split}/0040/{{m}}/0040_s00{scene}_v1_1.jpg" for split in splits for scene in (4, 5)]
+    report = mv.scan(grow(tmp_path, *each(("vis", "ni", "th"), *names)))
+    assert (report.layout, report.problems, len(report.samples)) == ("msvr310", (), 6)
+    assert {sample.split for sample in report.samples} == {"train", "query", "gallery"}
+
+
+@pytest.mark.parametrize(
+    "splits", [("train", "query", "test"), ("bounding_box_train", "query", "bounding_box_test")]
+)
+@pytest.mark.parametrize("between", ["", "0001/"])
+@pytest.mark.parametrize("size", [(768, 128), (384, 64), (1536, 256)])
+def test_strips_of_three_modalities_are_cut_whatever_their_size_and_split_folders(
+    tmp_path: Path, splits: tuple[str, ...], between: str, size: tuple[int, int]
+) -> None:
+    for split in splits:
+        path = tmp_path / "rgbir" / split / between / "0001_c3_0001.jpg"
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", size).save(path)
+    report = mv.scan(tmp_path)
+    assert (report.layout, report.problems) == ("rgbnt100", ())
+    assert {said(sample) for sample in report.samples} == {
+        (1, 3, "train"),
+        (1, 3, "query"),
+        (1, 3, "gallery"),
+    }
+    wide, high = size[0] // 3, size[1]
+    assert [crop.box for crop in report.samples[0].images.values()] == [
+        (0, 0, wide, high), (wide, 0, 2 * wide, high), (2 * wide, 0, 3 * wide, high),
+    ]  # fmt: skip
+
+
+def test_of_a_folder_in_no_known_layout_it_is_said_that_identities_are_unknown(tmp_path: Path) -> None:
+    report = mv.scan(grow(tmp_path, "a.jpg", "b/c.jpg"))
+    assert report.notes == ("the layout is not known, so identities and cameras are not either",)
+    assert report.sound

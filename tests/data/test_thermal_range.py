@@ -67,3 +67,23 @@ def test_a_range_that_cannot_be_is_refused(tmp_path):
         mv.thermal_range([], modality="TIR")
     with pytest.raises(DataError, match="none among 0"):
         mv.thermal_range([])
+
+
+def test_an_image_with_nan_is_left_out_by_name(tmp_path):
+    samples = stored(tmp_path, [np.linspace(290, 310, 12, dtype=np.float32).reshape(4, 3)] * 2, "tif")
+    broken = np.full((4, 3), np.nan, np.float32)
+    path = tmp_path / "broken.tif"
+    Image.fromarray(broken).save(path)
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 TI images were left out.*broken\.tif holds NaN or infinity"
+    ):
+        low, high = mv.thermal_range([*samples, mv.Sample(-1, -1, {"TI": path})])
+    assert 290 <= low < high <= 310
+
+
+@pytest.mark.parametrize("given", ["folder", [Path("a.tif")]])
+def test_something_else_than_samples_is_refused(given):
+    with pytest.raises(
+        OptionError, match=r"a range is found from samples: .* pass what mv\.samples\(FOLDER\)"
+    ):
+        mv.thermal_range(given)
