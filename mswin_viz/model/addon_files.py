@@ -50,8 +50,8 @@ def file_words(path: Path, layout: str = "host") -> str:
         If there is no such layout.
     """
     _check_layout(layout)
-    kind = "safetensors" if path.suffix == ".safetensors" else "a torch.save file"
-    usual = "" if path.suffix in _USUAL else " whatever its ending says"
+    kind = "safetensors" if path.suffix.lower() == ".safetensors" else "a torch.save file"
+    usual = "" if path.suffix.lower() in _USUAL else " whatever its ending says"
     keys = f"{'' if layout == 'bare' else HOST_WINDOWS}multi_scale_window.*"
     return f"{path}: {kind}{usual}, a state dict with keys {keys}"
 

@@ -140,7 +140,7 @@ def write_state(
     state = {
         key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()
     }
-    if Path(path).suffix == ".safetensors":
+    if Path(path).suffix.lower() == ".safetensors":
         save_file(state, path)
     else:
         torch.save(state, path)
