@@ -31,9 +31,13 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
     Raises
     ------
     OptionError
-        If there is no such layout.
+        If there is no such layout, or it is another add-on.
     """
     _check_layout(layout)
+    if not isinstance(addon, CLIPMultiScaleFeatureExtractor):
+        raise OptionError(
+            f"the host's keys of windows are those of scheme 1: got a {type(addon).__name__}; save_addon writes any add-on"
+        )
     state = addon.state_dict()
     if layout != "bare":
         last = "fusion.3." if layout == "host-dropout" else "fusion.2."
