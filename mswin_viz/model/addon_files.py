@@ -31,9 +31,13 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
     Raises
     ------
     OptionError
-        If there is no such layout.
+        If there is no such layout, or it is another add-on.
     """
     _check_layout(layout)
+    if not isinstance(addon, CLIPMultiScaleFeatureExtractor):
+        raise OptionError(
+            f"the host's keys of windows are those of scheme 1: got a {type(addon).__name__}; save_addon writes any add-on"
+        )
     state = addon.state_dict()
     if layout != "bare":
         last = "fusion.3." if layout == "host-dropout" else "fusion.2."
@@ -50,8 +54,8 @@ def file_words(path: Path, layout: str = "host") -> str:
         If there is no such layout.
     """
     _check_layout(layout)
-    kind = "safetensors" if path.suffix == ".safetensors" else "a torch.save file"
-    usual = "" if path.suffix in _USUAL else " whatever its ending says"
+    kind = "safetensors" if path.suffix.lower() == ".safetensors" else "a torch.save file"
+    usual = "" if path.suffix.lower() in _USUAL else " whatever its ending says"
     keys = f"{'' if layout == 'bare' else HOST_WINDOWS}multi_scale_window.*"
     return f"{path}: {kind}{usual}, a state dict with keys {keys}"
 

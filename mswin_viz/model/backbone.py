@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import open_clip
 import torch
 from PIL import Image
@@ -215,6 +216,10 @@ class Model:
             options["modality"] = modality
         if parts.n_cameras:
             first = self.tower.first_camera
+            if not isinstance(camid, int | np.integer) or isinstance(camid, bool):
+                raise OptionError(
+                    f"a camera's number is whole, as Sample.camid: got {camid!r}; give -1 where it is not known"
+                )
             options["camera"] = MEAN_CAMERA if camid < 0 else camid - first
             if camid >= 0 and not first <= camid < first + parts.n_cameras:
                 raise OptionError(

@@ -42,6 +42,7 @@ HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
 _ROWS = "token_embedding.rows"
 _MIXTURE = "moe_fusion."
+_ADDONS = (CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale, MixtureOfExpertsAddon)
 
 
 def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.nn.Module:
@@ -72,9 +73,11 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.n
             f"an add-on file holds sliding_windows.* and fusion.* keys: {path} has none; is it a baseline "
             'checkpoint? Load it as the model, with addon="mean"'
         )
-    if temperature is None and any(key.startswith(HOST_MIXTURE) for key in state):
+    is_ours = any(key.startswith("multi_scale_extractor.") for key in state)
+    if temperature is None and isinstance(addon, MixtureOfExpertsAddon) and not is_ours:
         warnings.warn(
-            f"{path}: a host checkpoint does not hold its gate's temperature: 1 is assumed; give temperature=",
+            f"{path}: a host checkpoint does not hold its gate's temperature: 1 is assumed; load_addon(path, temperature=...) "
+            "takes another, and save_addon keeps it",
             stacklevel=2,
         )
     return addon
@@ -84,6 +87,7 @@ def addon_in(
     state: Mapping[str, torch.Tensor], path: str | Path, *, temperature: float = 1.0
 ) -> torch.nn.Module | None:
     """The add-on among the tensors of a file, or None if no key belongs to one."""
+    state = _at_the_root(state)
     own = (
         _below(HOST_MIXTURE, state)
         or _below(HOST_WINDOWS, state)
@@ -122,8 +126,12 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     Raises
     ------
     OptionError
-        If it is a mixture with top-k routing, which a file of tensors cannot hold.
+        If it is no add-on, or a mixture with top-k routing, which a file of tensors cannot hold.
     """
+    if not isinstance(module, _ADDONS):
+        raise OptionError(
+            f"an add-on is a module of windows or a mixture of experts, as model.addon: got a {type(module).__name__}"
+        )
     if getattr(module, "top_k", None) is not None:
         raise OptionError(
             "an add-on's file holds only tensors, so top-k routing cannot be saved: got a mixture with "
@@ -140,7 +148,7 @@ def write_state(
     state = {
         key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()
     }
-    if Path(path).suffix == ".safetensors":
+    if Path(path).suffix.lower() == ".safetensors":
         save_file(state, path)
     else:
         torch.save(state, path)
@@ -180,6 +188,18 @@ def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, An
     if problems:
         raise WeightsError(f"the embedded weights must fit their configuration: {problems} do not; reinstall")
     return clip.eval(), config, frozenset(rows.tolist())
+
+
+def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Without what stands before all of an add-on's keys, where it is not a host's: the name of a module around it."""
+    known = re.compile(
+        r"(?<![^.])(multi_scale_extractor\.)?(multi_scale_window\.)?sliding_windows\.0\.weight"
+    )
+    found = [key for key in state if "sliding_windows.0.weight" in key]
+    if len(found) != 1 or known.fullmatch(found[0]) or found[0].startswith((HOST_WINDOWS, HOST_MIXTURE)):
+        return state
+    root = found[0].removesuffix(known.search(found[0])[0])
+    return {key.removeprefix(root): value for key, value in state.items() if key.startswith(root)}
 
 
 def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:

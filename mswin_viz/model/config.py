@@ -224,7 +224,8 @@ class HostConfig:
         said = "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
         idle = ""
         if self.idle:
-            idle = f"; {len(self.idle)} keys of training, data and logging, which the host does not read in evaluation"
+            keys = "key" if len(self.idle) == 1 else "keys"
+            idle = f"; {len(self.idle)} {keys} of training, data and logging, which the host does not read in evaluation"
         return f"{self.source} ({self.family}{assumed}){idle}{said}"
 
     def as_family(self, family: str) -> HostConfig:
@@ -282,12 +283,11 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
         kind; key, value and kind are named.
     """
     if not isinstance(path, str | Path):
-        raise ConfigError(f"a configuration is a YAML file or a HostConfig: got a {type(path).__name__}")
+        raise ConfigError(f"a configuration is a YAML file or a HostConfig: got {path!r}")
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ConfigNotFoundError(
-            f"a configuration must be an existing file: {file} does not exist; check the path"
-        )
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise ConfigNotFoundError(f"a configuration must be an existing file: {file} {what}; check the path")
     found, repeated = parsed(file)
     flat, names = flat_keys(found, file), _names()
     family = family or family_of_keys(flat, flat.get("MODEL.NAME"), file.name)
@@ -299,7 +299,7 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     remarks += [
         f"{key} of {file.name} is given more than once ({words}): the last counts, as for the host"
         for key, words in repeated.items()
-        if (key in names or key in _SECTIONS) and len(set(words.split(", then "))) > 1
+        if key in _SECTIONS or (key in names and len(set(words.split(", then "))) > 1)
     ]
     return HostConfig(
         **values,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,13 @@ def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
         If it is no YAML of plain values, or has no section MODEL.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = _text(file)
         found = yaml.safe_load(text)
         repeated = _repeated(yaml.compose(text, Loader=yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, OSError) as problem:
         raise ConfigError(
             f"a configuration is a YAML file of plain values: {file} cannot be read "
-            f"({' '.join(str(problem).split())[:300]}); copy it again from the run"
+            f"({' '.join(str(problem).split())[:300]}); correct that place, or copy it again from the run"
         ) from problem
     if not isinstance(found, Mapping):
         held = "is empty" if found is None else f"holds {shortened(found)}"
@@ -85,6 +86,17 @@ def shortened(value: Any, *, quoted: bool = True) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def _text(file: Path) -> str:
+    """The file's text; bytes that are not UTF-8, as in comments of another encoding, become a replacement character."""
+    content = file.read_bytes()
+    if content.startswith((b"PK\x03\x04", b"\x80\x02")):
+        raise ConfigError(
+            f"a configuration is a YAML file: {file} is a weight file; the configuration comes first, then the weights"
+        )
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16") if is_utf_16 else content.decode("utf-8-sig", errors="replace")
+
+
 def _repeated(root: yaml.Node | None) -> dict[str, str]:
     """Keys given more than once in one section, with each value as it is written."""
     found: dict[str, str] = {}
@@ -107,4 +119,6 @@ def _repeated(root: yaml.Node | None) -> dict[str, str]:
 def _written(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
         return shortened(node.value, quoted=False) or "nothing"
-    return "a section" if isinstance(node, yaml.MappingNode) else "a list"
+    if isinstance(node, yaml.MappingNode):
+        return "a section"
+    return shortened(f"[{', '.join(map(_written, node.value))}]", quoted=False)

@@ -24,7 +24,7 @@ def host_addon(tower: Tower) -> torch.nn.Module | None:
     Raises
     ------
     WeightsError
-        If the configuration asks for one that the file lacks, or one of other scales or sizes.
+        If the configuration asks for one that the file lacks or left untrained, or one of other scales or sizes.
     """
     config, state = tower.config, tower.state or {}
     kind = None if config is None else config.addon_kind
@@ -37,6 +37,12 @@ def host_addon(tower: Tower) -> torch.nn.Module | None:
             f"{config.source} has the multi-scale add-on on: {tower.weights} is a baseline without it, missing "
             f"{prefix}{inner}.sliding_windows.0.weight and all others of {prefix}*; load the checkpoint of that run, "
             'or addon="mean" or None for the tower alone'
+        )
+    if kind == "windows" and (mixture := next((key for key in state if key.startswith(HOST_MIXTURE)), None)):
+        raise WeightsError(
+            f"windows beside a mixture of experts were never trained: USE_MULTI_SCALE_MOE is off in {config.source}, and "
+            f'{tower.weights} has a mixture, {mixture} and more; give the configuration of that run, or addon="mean" or '
+            "None for the tower alone"
         )
     chosen = {key: value for key, value in state.items() if prefix is None or key.startswith(prefix)}
     if config is None:

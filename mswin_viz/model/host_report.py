@@ -133,6 +133,8 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
         "configuration, "
         "so they are left out":
         holds_heads and not config.global_local,
+        "the file holds a camera table that SIE_CAMERA, off in the configuration, leaves out":
+        "BACKBONE.cv_embed" in full and not config.sie_camera and not config.sie_view,
         "FLOPS_TEST is on: the host reads camera 0 for every image; here the camera given is read":
         config.flops_test and config.sie_camera,
         f"NECK_FEAT is after, and the published {config.family} has no such neck: features are before any":

@@ -9,6 +9,7 @@ unless the configuration of a run lets only the largest weights through (:class:
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ class MixtureOfExpertsAddon(nn.Module):
         temperature: float = 1.0,
     ) -> None:
         super().__init__()
-        if min(hidden_dim, expert_layers, gate_layers) < 1 or not 0 < temperature < float("inf"):
+        if min(hidden_dim, expert_layers, gate_layers) < 1 or not _is_temperature(temperature):
             raise OptionError(
                 "experts and gate have at least one layer and a temperature above 0: got hidden_dim "
                 f"{hidden_dim}, expert_layers {expert_layers}, gate_layers {gate_layers}, temperature {temperature}"
@@ -178,3 +179,7 @@ def _layers(widths: Sequence[int]) -> nn.Sequential:
 
 def _layer(width: int, to: int) -> list[nn.Module]:
     return [nn.Linear(width, to), nn.LayerNorm(to), nn.GELU(), nn.Dropout(_DROPOUT)]
+
+
+def _is_temperature(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mswin_viz.errors import WeightsError
@@ -80,6 +81,11 @@ def unwrapped(found: Any, file: Path) -> Unwrapped:
         )
     found, path, cautions = _opened(found, file)
     tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+    if not tensors and any(isinstance(value, np.ndarray) for value in found.values()):
+        raise WeightsError(
+            f"a weight file holds tensors by key: {file} holds arrays of NumPy; save "
+            "{key: torch.from_numpy(value) for key, value in state.items()} with torch.save"
+        )
     if not tensors:
         held = ", ".join(map(str, list(found)[:6])) or "nothing at all"
         raise WeightsError(f"a weight file holds tensors by key: {file} has none ({held})")

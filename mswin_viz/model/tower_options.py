@@ -77,6 +77,8 @@ def checked_options(
     OptionError
         If one is not of its kind.
     """
+    if isinstance(activation, str):  # QuickGELU, as the provenance writes it
+        activation = activation.lower().replace("quickgelu", "quick_gelu")
     if activation is not None and (not isinstance(activation, str) or activation not in ACTIVATIONS):
         raise OptionError(f"activation is one of {', '.join(ACTIVATIONS)}: got {activation!r}")
     if arch is not None and not isinstance(arch, str):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
+import tarfile
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from mswin_viz.errors import WeightsError, WeightsNotFoundError
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.state_dicts import StateDict, unwrapped
 
 __all__ = ["FOLDER_WEIGHTS", "SETTINGS", "WeightFile", "first_words", "read_state_dict", "read_weights"]
@@ -37,6 +40,21 @@ SETTINGS = ("open_clip_config.json", "config.json", "preprocessor_config.json", 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _GLOBAL = re.compile(r"GLOBAL ([\w.<>]+)")
+_FORMATS = "a weight file is a safetensors file, a torch.save file or a TorchScript archive"
+_AGAIN = "download it again"
+_BEGINNINGS = (
+    (rb"version https://git-lfs", "is a pointer of Git LFS; fetch the file itself with git lfs pull"),
+    (rb"\s*(<!doctype|<html|<\?xml|<head)", f"is a web page, perhaps an error or a login; {_AGAIN}"),
+    (rb"\s*[{\[]", "is JSON; give the weights that lie beside it"),
+    (
+        rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!",
+        "is a compressed archive; unpack it and give the file inside",
+    ),
+    (rb"\x89HDF", "is an HDF5 file, as Keras writes them; convert it to PyTorch"),
+    (rb"\x93NUMPY", "is an array of NumPy; save tensors by key, torch.save(state_dict, path)"),
+    (rb"\xff\xd8\xff|\x89PNG|GIF8|%PDF", "is a picture or document; check the path"),
+)
+"""What a file begins with that holds no weights, and what it then is."""
 _REMEDY = "save its state_dict() alone, torch.save(model.state_dict(), path), and load that"
 
 
@@ -72,16 +90,21 @@ def read_weights(path: str | Path) -> WeightFile:
     """Tensors of a ``.safetensors``, ``torch.save`` or TorchScript file, or of a folder as open_clip and
     Hugging Face lay them out, sharded or whole.
 
-    Wrappers are opened and prefixes taken off as :func:`mswin_viz.model.state_dicts.unwrapped` says. Pickles are read
-    with ``weights_only=True``; beside tensors they may hold NumPy's numbers and arrays.
+    A file's content decides its format, not its ending. Wrappers are opened and prefixes taken off as
+    :func:`mswin_viz.model.state_dicts.unwrapped` says. Pickles are read with ``weights_only=True``; beside tensors they
+    may hold NumPy's numbers and arrays.
 
     Raises
     ------
     WeightsNotFoundError
         If there is no such file, or the folder holds none of the known names.
     WeightsError
-        If the file is damaged, holds no tensors, or would need to run code to be read.
+        If the file is damaged, of another kind, holds no tensors, or would need to run code to be read.
+    OptionError
+        If it is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(f"weights are the path of a file or folder: got {path!r}")
     given = Path(path).expanduser()
     file = _file_in(given) if given.is_dir() else given
     if not file.is_file():
@@ -112,7 +135,13 @@ def _file_in(folder: Path) -> Path:
 
 def _content(file: Path) -> Any:
     try:
-        return load_file(file) if file.suffix.lower() == ".safetensors" else _read_torch(file)
+        is_safetensors, problem = _kind(file)
+    except OSError as error:
+        raise WeightsError(f"a weight file must be readable: {file} is not ({error.strerror})") from error
+    if problem:
+        raise WeightsError(f"{_FORMATS}: {file} {problem}")
+    try:
+        return load_file(file) if is_safetensors else _read_torch(file)
     except pickle.UnpicklingError as problem:
         raise _refusal(file, problem) from problem
     except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
@@ -121,14 +150,48 @@ def _content(file: Path) -> Any:
         ) from problem
 
 
+def _kind(file: Path) -> tuple[bool, str]:
+    """Whether a file is a safetensors file, whatever its ending, and what it is where it holds no weights."""
+    with file.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        return False, f"is empty; {_AGAIN}"
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and length <= file.stat().st_size:
+        return True, ""
+    if found := next((words for begin, words in _BEGINNINGS if re.match(begin, start, re.I)), None):
+        return False, found
+    if start.startswith(b"PK"):
+        return False, _foreign_archive(file)
+    if start.startswith(b"\x80"):  # a pickle
+        return False, ""
+    if tarfile.is_tarfile(file):
+        return False, "is a tar archive; unpack it and give the file inside"
+    return file.suffix.lower() == ".safetensors", ""
+
+
+def _foreign_archive(file: Path) -> str:
+    """What a zip archive is that torch did not write; empty for torch's own."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return ""  # damaged: torch says how
+    if any(name.rpartition("/")[2] in ("data.pkl", "constants.pkl") for name in names):
+        return ""
+    if names and all(name.endswith(".npy") for name in names):
+        return "holds arrays of NumPy (.npz); save tensors by key, torch.save(state_dict, path)"
+    return f"is a zip archive of {', '.join(names[:3]) or 'nothing'}; unpack it and give the file inside"
+
+
 def _read_torch(file: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates TorchScript; OpenAI's archives are nothing else
         try:
             return torch.jit.load(file, map_location="cpu").state_dict()
         except RuntimeError:
-            with _numpy_allowed():
-                return torch.load(file, map_location="cpu", weights_only=True)
+            with _numpy_allowed(), file.open("rb") as stream:  # of a path torch believes the ending
+                return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _numpy_allowed() -> AbstractContextManager:
@@ -165,12 +228,10 @@ def _refusal(file: Path, problem: pickle.UnpicklingError) -> WeightsError:
     """What an unpickling error means, with the name of what stands in the way."""
     text = _COLOUR.sub("", str(problem))
     if "global" not in text.lower() and "unsupported" not in text.lower():
-        return WeightsError(
-            f"a weight file is a .safetensors, a torch.save file or a TorchScript archive: {file} is "
-            "none of them; check the path"
-        )
+        return WeightsError(f"{_FORMATS}: {file} is none of them; check the path")
     needed = sorted({*_GLOBAL.findall(text), *_needed_globals(file)})
-    more = f"needs {', '.join(needed)}" if needed else "needs more than tensors and numbers"
+    others = f" and {len(needed) - 5} more" if len(needed) > 5 else ""
+    more = f"needs {', '.join(needed[:5])}{others}" if needed else "needs more than tensors and numbers"
     return WeightsError(
         f"weight files are read without running code from them: {file} {more}; where it was written, {_REMEDY}"
     )

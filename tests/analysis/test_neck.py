@@ -23,7 +23,9 @@ from mswin_viz.model.heads import Head, enhanced_features, folded
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.shuffled import shuffled
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Mamba aggregation:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
+)
 ADDONS = {"windows": (WINDOWS_ON, window_state()), "mixture": (MIXTURE_ON, mixture_state())}
 PACKAGE = Path(mv.__file__).parent
 

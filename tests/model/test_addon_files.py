@@ -11,6 +11,8 @@ import mswin_viz as mv
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon_files import write_addon
 from mswin_viz.model.heads import window_head
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
 
 
 class Host(torch.nn.Module):
@@ -57,3 +59,48 @@ def test_every_layout_is_read_back(tmp_path: Path, layout, ending) -> None:
 def test_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="onnx"):
         write_addon(window_head(6, (2,)).body, tmp_path / "a.pth", layout="onnx")
+
+
+PATCHES = torch.randn(2, 12, 6, generator=torch.Generator().manual_seed(3))
+KINDS = {
+    "windows": lambda: window_head(6, (2, 3), seed=3).body.eval(),
+    "scheme 2": lambda: CLIPWithProjectionMultiScale(6, 8, (2, 3)).eval(),
+    "mixture": lambda: MixtureOfExpertsAddon(6, (2, 3), hidden_dim=5).eval(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("before", ["head.", "net.multi_scale.", "clip_multi_scale_extractor.", "a.b.c."])
+@pytest.mark.filterwarnings("ignore:.*its gate's temperature. 1 is assumed:UserWarning")
+def test_an_addon_is_found_below_the_name_of_a_module_around_it(tmp_path: Path, kind, before) -> None:
+    addon = KINDS[kind]()
+    torch.save({before + key: value for key, value in addon.state_dict().items()}, tmp_path / "addon.pth")
+    assert torch.equal(mv.load_addon(tmp_path / "addon.pth")(PATCHES), addon(PATCHES))
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".SAFETENSORS", ".pth", ".tar", ""])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_saved_is_loaded_whatever_the_ending(tmp_path: Path, kind, ending) -> None:
+    addon = KINDS[kind]()
+    mv.save_addon(addon, tmp_path / f"addon{ending}")
+    assert torch.equal(mv.load_addon(tmp_path / f"addon{ending}")(PATCHES), addon(PATCHES))
+
+
+@pytest.mark.parametrize("kind", ["scheme 2", "mixture"])
+def test_the_hosts_keys_of_windows_are_refused_to_other_addons(tmp_path: Path, kind) -> None:
+    with pytest.raises(OptionError, match=r"those of scheme 1: got a \w+; save_addon writes any"):
+        write_addon(KINDS[kind](), tmp_path / "addon.pth")
+
+
+@pytest.mark.parametrize("module", [None, torch.nn.Linear(2, 2), "addon.pth"])
+def test_what_is_no_addon_is_not_saved_as_one(tmp_path: Path, module) -> None:
+    with pytest.raises(OptionError, match="an add-on is a module of windows or a mixture"):
+        mv.save_addon(module, tmp_path / "addon.pth")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("temperature", ["1", True, float("nan"), 0])
+def test_a_temperature_of_no_use_is_refused(tmp_path: Path, temperature) -> None:
+    mv.save_addon(KINDS["mixture"](), tmp_path / "addon.pth")
+    with pytest.raises(OptionError, match="a temperature above 0"):
+        mv.load_addon(tmp_path / "addon.pth", temperature=temperature)

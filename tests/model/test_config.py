@@ -201,7 +201,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_what_is_neither_a_path_nor_a_configuration_is_refused():
-    with pytest.raises(ConfigError, match="YAML file or a HostConfig: got a dict"):
+    with pytest.raises(ConfigError, match=r"YAML file or a HostConfig: got \{'MODEL': \{\}\}"):
         mv.load_host_model({"MODEL": {}}, "host.pth")
 
 
@@ -240,7 +240,7 @@ def test_flags_in_python_are_checked_alike():
             "MODEL:\n  STRIDE_SIZE: [12, 12]\n  STRIDE_SIZE: [16, 16]\n  STRIDE_SIZE:\n  - 14\n  - 14\n",
             "stride_size",
             (14, 14),
-            ("MODEL.STRIDE_SIZE (a list, then a list, then a list)",),
+            ("MODEL.STRIDE_SIZE ([12, 12], then [16, 16], then [14, 14])",),
         ),
         ("MODEL:\n  A: &a\n    B: 1\n    B: 2\n  C: *a\n", "prompt", True, ("MODEL.A.B (1, then 2)",)),
     ],
@@ -264,6 +264,38 @@ def test_only_a_repeated_key_that_acts_is_a_remark(tmp_path):
     assert acting.remarks == (
         "MODEL.SIE_COE of run.yml is given more than once (2, then 1): the last counts, as for the host",
     )
+
+
+def test_a_list_or_section_that_replaces_another_is_a_remark(tmp_path):
+    lists = "MODEL:\n  STRIDE_SIZE: [12, 12]\n  STRIDE_SIZE: [16, 16]\n"
+    assert (
+        "STRIDE_SIZE of run.yml is given more than once ([12, 12], then [16, 16])"
+        in (mv.read_config(written(tmp_path, lists)).remarks[0])
+    )
+    sections = "MODEL:\n  PROMPT: False\nTEST:\n  NECK_FEAT: after\nMODEL:\n  ADAPTER: False\n"
+    config = mv.read_config(written(tmp_path, sections))
+    assert config.prompt
+    assert config.remarks == (
+        "MODEL of run.yml is given more than once (a section, then a section): the last counts, as for the host",
+    )
+
+
+# ---- encodings -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gbk"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_comment_in_any_encoding_changes_nothing(tmp_path, encoding, end):
+    text = "# \u8bad\u7ec3\nMODEL:\n  SIE_COE: 1.5  # \u76f8\u673a\n  PROMPT: False\n"
+    (tmp_path / "run.yml").write_bytes(text.replace("\n", end).encode(encoding))
+    config = mv.read_config(tmp_path / "run.yml")
+    assert (config.sie_coe, config.prompt) == (1.5, False)
+
+
+def test_weights_in_the_place_of_the_configuration_are_named(tmp_path):
+    (tmp_path / "run.pth").write_bytes(b"PK\x03\x04" + bytes(40))
+    with pytest.raises(ConfigError, match="the configuration comes first, then the weights"):
+        mv.read_config(tmp_path / "run.pth")
 
 
 # ---- code bases ------------------------------------------------------------------------------------------

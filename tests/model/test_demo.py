@@ -30,7 +30,8 @@ from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixe
 BEHIND = "ignore:.*generalFusion.*NOT applied:UserWarning"
 TWO = "ignore:.*the host joins two features:UserWarning"
 MODALITIES = ("RGB", "NI", "TI")
-pytestmark = pytest.mark.filterwarnings(BEHIND, TWO)
+NO_CAMERAS = "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
+pytestmark = pytest.mark.filterwarnings(BEHIND, TWO, NO_CAMERAS)
 
 
 @pytest.fixture(scope="module")

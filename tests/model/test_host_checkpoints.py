@@ -143,7 +143,7 @@ def test_another_add_on_may_be_put_behind_a_host_tower(load, whole, saved, tmp_p
     "changes",
     [
         {"more": MIXTURE_ON},
-        {"more": WINDOWS_ON, "neck": "after"},
+        {"more": MIXTURE_ON, "neck": "after"},
         {"sie": False, "prompt": False},
         {"adapter": False},
         {"sie": False, "prompt": False, "adapter": False},
@@ -241,6 +241,7 @@ def test_flags_given_in_python_open_the_same_model(saved, load, tower, people):
     assert torch.equal(a.cls, b.cls)
 
 
+@pytest.mark.filterwarnings(LEFT_OUT)
 def test_flags_that_say_no_open_the_bare_tower(saved, tower, people):
     flags = mv.HostConfig(prompt=False, adapter=False, sie_camera=False)
     model = mv.load_model(saved(tower), config=flags, device="cpu")
@@ -248,6 +249,7 @@ def test_flags_that_say_no_open_the_bare_tower(saved, tower, people):
     assert model.encode(people).cls.shape == (1, DIM)
 
 
+@pytest.mark.filterwarnings(LEFT_OUT)
 def test_untrained_prompts_and_adapters_are_taken_as_off_and_said(saved, tower, people):
     state = {key: v for key, v in untouched(tower).items() if key != "BACKBONE.cv_embed"}
     with pytest.warns(UserWarning, match=r"all zero, so both are taken as off.*config="):
@@ -354,10 +356,6 @@ def test_a_baseline_for_a_multi_scale_configuration_names_the_missing_keys(load,
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (
-            WINDOWS_ON + "  CLIP_MULTI_SCALE_SCALES: [4, 8]\n",
-            r"CLIP_MULTI_SCALE_SCALES \(4, 8\) against \(4, 8, 16\)",
-        ),
         (MIXTURE_ON + "  MOE_SCALES: [4, 16]\n", r"MOE_SCALES \(4, 16\) against"),
         (MIXTURE_ON + "  MOE_EXPERT_HIDDEN_DIM: 1024\n", "MOE_EXPERT_HIDDEN_DIM 1024 against 40"),
         (MIXTURE_ON + "  MOE_EXPERT_LAYERS: 3\n", "MOE_EXPERT_LAYERS 3 against 2"),
@@ -368,6 +366,13 @@ def test_a_baseline_for_a_multi_scale_configuration_names_the_missing_keys(load,
 def test_a_configuration_of_another_run_is_refused(load, whole, more, said):
     with pytest.raises(WeightsError, match=rf"{said}.*If they are .*take them out of a copy"):
         load(whole, more=more)
+
+
+@pytest.mark.filterwarnings(MAMBA)
+def test_a_configuration_of_other_windows_is_refused(load, tower):
+    more = WINDOWS_ON + "  CLIP_MULTI_SCALE_SCALES: [4, 8]\n"
+    with pytest.raises(WeightsError, match=r"CLIP_MULTI_SCALE_SCALES \(4, 8\) against \(4, 8, 16\)"):
+        load(tower | other_heads() | window_state(), more=more)
 
 
 def test_positions_of_another_grid_are_refused(load, tower):
@@ -482,6 +487,7 @@ def test_attributions_see_the_camera_and_the_modality(load, tower, people, metho
         )
 
 
+@pytest.mark.filterwarnings(LEFT_OUT)
 def test_attributions_of_overlapping_patches_add_up_too(tmp_path, saved):
     state = tower_state(width=64, depth=1, n_tokens=210)
     model = mv.load_host_model(
@@ -507,3 +513,19 @@ def test_attention_methods_refuse_blocks_with_prompts_and_run_without(load, towe
         assert found.values.min() >= 0
     found = mv.attribute(model, people, target, level="tokens", block=0, n_steps=8)
     assert found.values.shape == (1, 128)
+
+
+# ---- what the file shows was on, and the configuration says was off ---------------------------------------
+
+
+@pytest.mark.filterwarnings(MAMBA)
+def test_windows_beside_a_mixture_are_refused_as_untrained(load, whole):
+    with pytest.raises(WeightsError, match=r"never trained: USE_MULTI_SCALE_MOE is off in .*has a mixture"):
+        load(whole, more=WINDOWS_ON)
+    assert load(whole, None, more=WINDOWS_ON).addon is None
+
+
+@pytest.mark.filterwarnings(MAMBA, LEFT_OUT)
+def test_a_camera_table_that_the_configuration_leaves_out_is_a_warning(load, whole):
+    with pytest.warns(UserWarning, match=r"holds a camera table that SIE_CAMERA, off in the"):
+        load(whole, sie=False)

@@ -15,7 +15,9 @@ import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
 from mswin_viz.model.host_tower import HostParts, HostTower
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Mamba aggregation:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
+)
 
 
 # ---- fixtures -----------------------------------------------------------------------------------
@@ -184,6 +186,12 @@ def test_encode_options_map_a_cameras_number_to_its_row(loaded, tmp_path):
     (tmp_path / "cars.yml").write_text(text)
     cars = mv.load_host_model(tmp_path / "cars.yml", tmp_path / "host.pth", addon=None, device="cpu")
     assert cars.encode_options("TI", 0) == {"modality": "TI", "camera": 0}
+
+
+@pytest.mark.parametrize("camid", [None, "1", 1.0, True])
+def test_a_cameras_number_that_is_no_number_is_refused(loaded, camid):
+    with pytest.raises(OptionError, match=r"a camera's number is whole, as Sample\.camid"):
+        loaded().encode_options("NI", camid)
 
 
 def test_a_bound_model_needs_no_camera_and_modality_again(loaded, people):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from host_files import MIXTURE_ON, WINDOWS_ON, mixture_state, other_heads, tower_state, window_state, yml
+from host_files import MIXTURE_ON, mixture_state, other_heads, tower_state, window_state, yml
 from safetensors.torch import save_file
 
 import mswin_viz as mv
@@ -30,7 +30,7 @@ def ways_to_load(path: Path, folder: Path) -> list:
     return [
         lambda: mv.load_model(path, device="cpu"),
         lambda: mv.load_host_model(yml(folder, more=MIXTURE_ON), path, device="cpu"),
-        lambda: mv.load_host_model(yml(folder, more=WINDOWS_ON, neck="after", sie=False), path, device="cpu"),
+        lambda: mv.load_host_model(yml(folder, more=MIXTURE_ON, neck="after", sie=False), path, device="cpu"),
         lambda: mv.load_addon(path),
     ]
 

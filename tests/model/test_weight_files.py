@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import collections
+import gzip
+import io
 import json
 import pathlib
 import re
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
-from mswin_viz.errors import WeightsError, WeightsNotFoundError
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.weight_files import read_state_dict, read_weights
 
 STATE = {"visual.a": torch.ones(2, 3), "visual.b": torch.zeros(1)}
@@ -97,6 +101,77 @@ def test_damage_is_said_in_one_line(tmp_path, cut):
         read_state_dict(tmp_path / "run.pt")
     assert "\n" not in str(refusal.value)
     assert "\x1b" not in str(refusal.value)
+
+
+# ---- formats, whatever the ending ------------------------------------------------------------
+
+
+def torch_file(**options) -> bytes:
+    stream = io.BytesIO()
+    torch.save(STATE, stream, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [save(STATE), torch_file(), torch_file(_use_new_zipfile_serialization=False)],
+    ids=["safetensors", "zip", "pickle"],
+)
+@pytest.mark.parametrize("name", ["a.pth", "a.bin", "a.safetensors", "a.SAFETENSORS", "a.pth.tar", "a"])
+def test_the_content_of_a_file_decides_its_format(tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    found = read_state_dict(tmp_path / name)
+    assert all(torch.equal(found[key], value) for key, value in STATE.items())
+
+
+def archive(kind: str) -> bytes:
+    stream = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(stream, "w") as packed:
+            packed.writestr("readme.txt", "hello")
+    elif kind == "tar":
+        with tarfile.open(fileobj=stream, mode="w") as packed:
+            content = torch_file()
+            entry = tarfile.TarInfo("model.pt")
+            entry.size = len(content)
+            packed.addfile(entry, io.BytesIO(content))
+    else:
+        np.savez(stream, a=np.ones(2))
+    return stream.getvalue()
+
+
+OTHERS = {
+    "is empty; download it again": b"",
+    "is a web page": b"\n<!DOCTYPE html><html><title>404</title>",
+    "is a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n",
+    "is JSON; give the weights": b'{"error": "Repository not found"}',
+    "is a compressed archive": gzip.compress(torch_file()),
+    "is a zip archive of readme.txt; unpack it": archive("zip"),
+    "is a tar archive; unpack it": archive("tar"),
+    "holds arrays of NumPy (.npz)": archive("npz"),
+    "is an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    "is a picture": b"\xff\xd8\xff\xe0" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_a_file_of_another_kind_is_named_as_what_it_is(tmp_path, words, name):
+    (tmp_path / name).write_bytes(OTHERS[words])
+    with pytest.raises(WeightsError, match=re.escape(words)):
+        read_weights(tmp_path / name)
+
+
+def test_arrays_of_numpy_by_key_are_named(tmp_path):
+    torch.save({key: value.numpy() for key, value in STATE.items()}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"holds arrays of NumPy.*torch\.from_numpy"):
+        read_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("path", [None, 3, True, {}])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(OptionError, match="weights are the path of a file or folder"):
+        read_weights(path)
 
 
 # ---- folders --------------------------------------------------------------------------------
