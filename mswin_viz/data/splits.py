@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 __all__ = ["split_level", "splits_of"]
 
@@ -16,6 +17,7 @@ _WORDS = {
 _PATTERNS = {split: re.compile(words) for split, words in _WORDS.items()}
 
 
+@lru_cache(maxsize=65536)
 def split_level(place: tuple[str, ...]) -> tuple[int, str | None]:
     """Position of the deepest folder that names a split, and what it says; the end and None where none does."""
     for at in range(len(place) - 1, -1, -1):

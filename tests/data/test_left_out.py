@@ -341,3 +341,8 @@ def test_a_picture_without_an_ending_can_be_pointed_to(tmp_path: Path) -> None:
     root = grow(tmp_path / "set", "a.jpg")
     (root / "a.jpg").rename(root / "upload")
     assert len(mv.samples(root / "upload")) == 1
+
+
+def test_pictures_of_phones_in_mpo_are_read(tmp_path: Path) -> None:
+    grow(tmp_path, "a.mpo", "b.jpg")
+    assert len(mv.samples(tmp_path)) == 2
