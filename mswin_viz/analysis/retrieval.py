@@ -88,6 +88,9 @@ class RetrievalReport:
         with np.errstate(invalid="ignore"):
             return dict(zip(pids.tolist(), (sums / counts).tolist(), strict=True))
 
+    def __str__(self) -> str:
+        return "\n".join(self.sentences())
+
     def sentences(self) -> list[str]:
         """What was measured, over how many queries, and why not over all."""
         if self.n_answered == 0:

@@ -219,6 +219,7 @@ def _account(below: Contents, found: Found, name: str) -> None:
     found.problems[:0] = below.tree.problems
     if name not in SETS or SETS[name].paired:
         found.problems += [problem for problem in below.problems if problem.path in used]
+        found.problems += _without_modality(found, below.tree.root)
     done = used | {problem.path for problem in found.problems}
     done |= {path for paths in found.passed.values() for path in paths}
     if name == "manifest":
@@ -246,6 +247,19 @@ def _account(below: Contents, found: Found, name: str) -> None:
     for (kind, folder), count in by_folder.items():
         why = f"{folder.resolve().name} {_UNCLEAR}" if kind == "modality not known" else f"not read as {name}"
         found.problems.append(Problem(kind, folder, f"{count:,} left out; {why}"))
+
+
+def _without_modality(found: Found, root: Path) -> list[Problem]:
+    """One problem for each modality that no shot of a set of several has, rather than one for each shot."""
+    there = {name for sample in found.samples for name in sample.images}
+    if all(len(sample.images) == 1 for sample in found.samples):
+        return []
+    have = ", ".join(name for name in MODALITIES if name in there)
+    return [
+        Problem("missing modality", root, f"no {name} image in the whole set; loaded with {have}")
+        for name in MODALITIES
+        if name not in there
+    ]
 
 
 def _read_as_rgb(below: Contents, found: Found) -> list[Picture]:

@@ -201,7 +201,7 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
         folders[place].setdefault(one.modality, one.picture.path.parent)
     present = {one.modality for one in placed}
     paired = any(len({one.modality for one in group}) > 1 for group in groups.values())
-    expected = MODALITIES if paired else ()
+    expected = [name for name in MODALITIES if name in present] if paired else []
     shots, problems = [], []
     for (place, stem), group in groups.items():
         for files, clashes in _without_clashes(group):

@@ -204,7 +204,7 @@ def test_modality_folders_with_names_of_ones_own_are_aligned_without_identities(
     report = mv.scan(tmp_path)
     assert [(s.pid, set(s.images)) for s in report.samples] == [(-1, {"RGB", "TI"}), (-1, {"RGB"})]
     assert report.layout == "folder"
-    assert [p.path for p in report.problems] == [tmp_path / "NI" / "mine.png"]
+    assert [p.detail for p in report.problems] == ["no NI image in the whole set; loaded with RGB, TI"]
 
 
 def test_one_file_is_one_sample(tmp_path: Path) -> None:

@@ -306,3 +306,14 @@ def test_a_mistyped_folder_is_named_itself_and_not_the_split_around_it(tmp_path:
     (problem,) = (one for one in mv.scan(tmp_path).problems if one.kind == "outside the layout")
     assert problem.path == tmp_path / "test" / "TI2"
     assert problem.detail == "3 left out; not read as rgbnt201"
+
+
+@pytest.mark.parametrize("there", [("NI", "TI"), ("RGB", "TI"), ("nir", "rgb")])
+def test_a_modality_that_the_whole_set_lacks_is_one_problem(tmp_path: Path, there: tuple[str, ...]) -> None:
+    grow(tmp_path, *each(there, *(f"test/{{m}}/000001_cam{camera}_0_00.jpg" for camera in (1, 2, 3))))
+    report = mv.scan(tmp_path)
+    (problem,) = report.problems
+    lacking = ({"RGB", "NI", "TI"} - {"NI" if name == "nir" else name.upper() for name in there}).pop()
+    assert (problem.kind, problem.path) == ("missing modality", tmp_path)
+    assert problem.detail.startswith(f"no {lacking} image in the whole set; loaded with ")
+    assert [len(sample.images) for sample in report.samples] == [2, 2, 2]
