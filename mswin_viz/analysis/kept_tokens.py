@@ -17,6 +17,7 @@ from PIL import Image
 from mswin_viz.analysis.image_features import tokens_of
 from mswin_viz.analysis.snapshots import versions
 from mswin_viz.data.images import Crop
+from mswin_viz.data.picture_facts import PictureFacts
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.tokens import Tokens
@@ -39,10 +40,11 @@ def png_file(image: Image.Image) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image as the model saw it, and its tokens (``B = 1``)."""
+    """One image as the model saw it, its tokens (``B = 1``), and what it was before it was resized."""
 
     shown: Image.Image
     tokens: Tokens
+    facts: PictureFacts
 
     @cached_property
     def png(self) -> bytes:
@@ -138,8 +140,8 @@ class KeptTokens:
             if picture is not None and state in (None, kept_state):
                 shelf.kept.move_to_end(key)
                 return picture
-        shown = self.model.displayed(source)
-        picture = Picture(shown, tokens_of(self.model, [shown], [kind]))
+        shown, facts = self.model.displayed_with_facts(source)
+        picture = Picture(shown, tokens_of(self.model, [shown], [kind]), facts)
         with shelf.lock:
             shelf.kept[key] = (state, picture)
             shelf.kept.move_to_end(key)

@@ -43,8 +43,9 @@ def picture_notes(
     stretches: bool,
     deep_range: DeepRange | None,
     is_fixed: bool = False,
+    even_of_one: bool = False,
 ) -> tuple[str, ...]:
-    """Sentences about a set of pictures, with counts; none where all is well. Of one picture, not about its shape.
+    """Sentences about a set of pictures, with counts; none where all is well.
 
     Parameters
     ----------
@@ -56,8 +57,11 @@ def picture_notes(
         Range of images of more than 8 bits; None for percentiles of each.
     is_fixed
         Whether a run's configuration decides the size, so that no other can be asked for.
+    even_of_one
+        Whether to speak of the shape of a single picture, too.
     """
-    about_shapes = _shape_note(facts, image_size, is_fixed) if stretches and len(facts) > 1 else ""
+    is_told = stretches and len(facts) > (0 if even_of_one else 1)
+    about_shapes = _shape_note(facts, image_size, is_fixed) if is_told else ""
     notes = (about_shapes, _level_note(facts, deep_range), "" if deep_range else _stretch_note(facts))
     return tuple(note for note in notes if note)
 
@@ -73,9 +77,14 @@ def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_f
     factors = [_factor(fact.size, image_size) for fact in facts]
     n_strong = sum(factor > _STRONG for factor in factors)
     n_across = sum((height - width) * (fact.size[1] - fact.size[0]) < 0 for fact in facts)
-    is_transposed = 2 * n_across > n_all
+    is_transposed = 2 * n_across > n_all > 1
     found = []
-    if n_strong:
+    if n_strong == n_all == 1:
+        found.append(
+            f"{facts[0].name} is strongly distorted: resizing it from {facts[0].size[1]}x{facts[0].size[0]} to the input "
+            f"of {height}x{width} (height x width) changes its aspect ratio {factors[0]:.1f} times"
+        )
+    elif n_strong:
         most = facts[int(np.argmax(factors))]
         found.append(
             f"{n_strong} of {n_all} images are strongly distorted: resizing them to the input of {height}x{width} "

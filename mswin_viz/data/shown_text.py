@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["shown_text"]
+__all__ = ["short_text", "shown_text"]
 
 _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories: control characters, surrogates, unassigned characters, line and paragraph separators."""
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They reverse the order in which the text after them is shown."""
 
 
 def shown_text(value: object, *, keep: str = "") -> str:
@@ -29,7 +31,16 @@ def shown_text(value: object, *, keep: str = "") -> str:
     return "".join(_shown(character) if character not in keep else character for character in text)
 
 
+def short_text(value: object, most: int) -> str:
+    """:func:`shown_text` with its middle left out where it is longer than ``most`` characters: a file name may be any length."""
+    text = shown_text(value)
+    if len(text) <= most:
+        return text
+    n_last = most // 2
+    return f"{text[: most - 1 - n_last]}…{text[-n_last:]}"
+
+
 def _shown(character: str) -> str:
-    if unicodedata.category(character) not in _ESCAPED:
+    if unicodedata.category(character) not in _ESCAPED and character not in _TURNING:
         return character
     return character.encode("unicode_escape").decode("ascii")

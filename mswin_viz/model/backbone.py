@@ -97,7 +97,7 @@ class Model:
             "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {resizing_words(self.tower)}",
             "positions": self.tower.positions,
             "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
-            "deep images": f"more than 8 bits: {rule_words(self.tower.thermal_range)}",
+            "above 8 bits": rule_words(self.tower.thermal_range),
             "device": f"{self.device}, {self._precision_in_words}",
         }
         items |= self._host_items
@@ -129,9 +129,12 @@ class Model:
         """:meth:`displayed`, and what :meth:`picture_notes` needs to know of the picture as it was."""
         return fitted(self.tower, source)
 
-    def picture_notes(self, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
-        """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels."""
-        return notes_on(self.tower, facts)
+    def picture_notes(self, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
+        """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels.
+
+        Of a single picture, the distortion is left out unless ``even_of_one``.
+        """
+        return notes_on(self.tower, facts, even_of_one=even_of_one)
 
     def preprocess(self, images: Images) -> Float[torch.Tensor, "batch 3 rows cols"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""

@@ -41,7 +41,7 @@ def normalised(tower: Tower, pictures: Sequence[Image.Image]) -> Float[torch.Ten
     return (batch - mean) / std
 
 
-def notes_on(tower: Tower, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
+def notes_on(tower: Tower, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
     """What is worth saying about a set of pictures that a tower read, see `picture_notes`."""
     return picture_notes(
         facts,
@@ -49,6 +49,7 @@ def notes_on(tower: Tower, facts: Sequence[PictureFacts]) -> tuple[str, ...]:
         stretches=_stretches(tower),
         deep_range=tower.thermal_range,
         is_fixed=tower.config is not None,
+        even_of_one=even_of_one,
     )
 
 

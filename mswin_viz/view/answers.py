@@ -79,7 +79,7 @@ class Look:
     shuffle
         What a shuffle moved; None where nothing is shuffled.
     notes
-        Warnings to show.
+        What the reader should know: words or a camera that the model does not know, strong distortion.
     """
 
     names: tuple[str, ...]
@@ -134,6 +134,7 @@ class Answers:
         plain, enhanced = self._scores(prompts, subject, view)
         notes = (*prompts.notes, *([_NO_PROMPT] if asked.target == "text" and not prompts.texts else []))
         notes = (*notes, *([_NO_CAMERA] if self._has_no_camera(asked.sample) else []))
+        notes = (*notes, *self.model.picture_notes([picture.facts for picture in pictures], even_of_one=True))
         about = (target, prompts, plain, enhanced, shuffle, notes)
         return Look(names, pictures, subject, asked.request, view, *about)
 

@@ -18,7 +18,7 @@ from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.scale_view import ScaleView
 from mswin_viz.data.layouts import samples
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
@@ -29,7 +29,7 @@ from mswin_viz.view.figures import Display, figure_bytes, scales_figure
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.lifetime import check_open, close_view, is_closed
 from mswin_viz.view.state import apply_state, parsed, state_of
-from mswin_viz.view.stored_output import one_line, with_picture
+from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.strip import ThumbnailStrip
 
 __all__ = ["ScaleExplorer"]
@@ -294,7 +294,7 @@ class ScaleExplorer(widgets.VBox):
 
     def _shows(self) -> str:
         sample = self._samples[self.strip.selected]
-        return f"{sample.name}, {self.strip.modality}, of {len(self._samples)} samples"
+        return f"{short_text(sample.name, MOST_OF_A_NAME)}, {self.strip.modality}, of {len(self._samples)} samples"
 
     def _wanted(self) -> Asked:
         controls, strip = self.controls, self.strip

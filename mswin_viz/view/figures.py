@@ -21,7 +21,7 @@ from PIL import Image
 
 from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.panels import Panel
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows, slot_name
@@ -31,6 +31,7 @@ __all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "folded", 
 _DPI = 300
 SCREEN_DPI = 110
 """Dots an inch of figures in widgets and notebooks."""
+_MOST_OF_A_NAME = 36  # two lines above a picture
 _TICK = "$\\mathdefault{"  # matplotlib writes the numbers of logarithmic axes so
 _UNITS = {
     "norm": "activation length",
@@ -93,7 +94,7 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
     for row, name in enumerate(look.names):
         shown = _moved(look.pictures[row].shown, look)
         axes[row, 0].imshow(shown)
-        axes[row, 0].set_title(textwrap.fill(name, 18), fontsize=8)
+        axes[row, 0].set_title(textwrap.fill(short_text(name, _MOST_OF_A_NAME), 18), fontsize=8)
         for axis, panel in zip(axes[row, 1:-1], panels, strict=True):
             _draw_panel(axis, panel, row, shown, ranges[panel.key], display)
         _draw_shares(axes[row, -1], look, row)

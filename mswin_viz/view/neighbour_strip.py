@@ -9,14 +9,14 @@ import anywidget
 import traitlets
 
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.heatmap import SCRIPTS, bundled
 from mswin_viz.view.lifetime import check_open, close_view, is_closed
 from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
 from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
-from mswin_viz.view.stored_output import one_line, with_picture
+from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,11 @@ class NeighbourStrip(anywidget.AnyWidget):
         self._refresh()
 
     def __repr__(self) -> str:
-        asked = "no row" if self.row < 0 else f"row {self.row} ({who(self._table, self.row)})"
+        asked = (
+            "no row"
+            if self.row < 0
+            else f"row {self.row} ({short_text(who(self._table, self.row), MOST_OF_A_NAME)})"
+        )
         return one_line(self, f"{asked} of {self._table!r}", is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:

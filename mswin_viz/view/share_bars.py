@@ -27,6 +27,11 @@ __all__ = [
 
 _FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
 _CELL = "padding:1px 10px 1px 0;text-align:right;font-variant-numeric:tabular-nums"
+_CHIP = (
+    "display:inline-block;box-sizing:border-box;max-width:min(34em,100%);overflow:hidden;text-overflow:ellipsis;"
+    "white-space:nowrap;vertical-align:top;border:1px solid var(--jp-border-color1, #bbb);border-radius:9px;"
+    "padding:0 8px;margin:2px 2px 2px 0"
+)
 _POSITIVE, _NEGATIVE = "#b2182b", "#2166ac"
 
 
@@ -93,10 +98,10 @@ def shuffle_words(look: Look) -> str:
 
 
 def badge_html(items: Mapping[str, str]) -> str:
-    """Which weights, input, normalisation and device are in use."""
-    chip = "display:inline-block;border:1px solid var(--jp-border-color1, #bbb);border-radius:9px;padding:0 8px;margin:2px 2px 2px 0"
+    """Which weights, input, normalisation and device are in use; long words are cut off, and whole under the mouse."""
     chips = "".join(
-        f'<span style="{chip}"><span style="opacity:.7">{escape(name)}</span> {escape(shown_text(words))}</span>'
+        f'<span style="{_CHIP}" title="{escape(shown_text(words))}"><span style="opacity:.7">{escape(name)}</span> '
+        f"{escape(shown_text(words))}</span>"
         for name, words in items.items()
     )
     return f'<div class="mswin-badge" style="{_FONT};font-size:12px">{chips}</div>'

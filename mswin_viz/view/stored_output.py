@@ -14,14 +14,15 @@ from PIL import Image
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.backbone import Model
-from mswin_viz.view.figures import figure_bytes
+from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 
-__all__ = ["MOST_BYTES", "one_line", "small_png", "with_picture"]
+__all__ = ["MOST_BYTES", "MOST_OF_A_NAME", "one_line", "small_png", "with_picture"]
 
 MOST_BYTES = 220_000
 """Of a stored picture's file; as text in a notebook it takes a third more."""
-_DPI = 80
-_MOST_PIXELS = 1200  # of a stored picture's longer side
+MOST_OF_A_NAME = 60
+"""Characters of a file name in a line."""
+_MOST_PIXELS = 1600  # of a stored picture's longer side
 _SMALLER = 0.8
 _LIVE = "The live view needs a running kernel: run this cell again."
 
@@ -36,9 +37,9 @@ def one_line(view: object, shows: str, model: Model | None = None, *, is_closed:
 def with_picture(
     bundle: Any, line: str, draw: Callable[[], Figure | Image.Image | None]
 ) -> dict[str, Any] | None:
-    """What ipywidgets shows of a widget, with ``text/plain`` of one line and ``text/html`` of a picture beside it.
+    """What ipywidgets shows of a widget, and beside it a line (``text/plain``), a picture, and both (``text/html``).
 
-    Where the widget can be shown, Jupyter prefers it. A view that cannot be drawn now (a file is broken, nothing is
+    Where the widget can be shown, Jupyter prefers it; pages prefer ``text/html``, and PDF ``image/png``. A view that cannot be drawn now (a file is broken, nothing is
     computed yet) is described by the line alone.
 
     Parameters
@@ -53,7 +54,11 @@ def with_picture(
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     if data is None:
         return None
-    return {**data, "text/plain": line, "text/html": _html(line, _picture(draw))}
+    picture = _picture(draw)
+    shown = {**data, "text/plain": line, "text/html": _html(line, picture)}
+    if isinstance(picture, str) or not picture:
+        return shown
+    return {**shown, "image/png": base64.b64encode(picture).decode("ascii")}
 
 
 def small_png(picture: Image.Image) -> bytes:
@@ -73,14 +78,14 @@ def _picture(draw: Callable[[], Figure | Image.Image | None]) -> bytes | str:
     try:
         drawn = draw()
         if isinstance(drawn, Figure):
-            drawn = Image.open(io.BytesIO(figure_bytes(drawn, "png", dpi=_DPI)))
+            drawn = Image.open(io.BytesIO(figure_bytes(drawn, "png", dpi=SCREEN_DPI)))
         return b"" if drawn is None else small_png(drawn)
     except MswinVizError as problem:
         return str(problem)
 
 
 def _html(line: str, picture: bytes | str) -> str:
-    words = f"<code>{escape(line)}</code><br>{_LIVE}"
+    words = f'<code style="overflow-wrap:anywhere">{escape(line)}</code><br>{_LIVE}'
     if isinstance(picture, str):
         return f"<div>{words}<br>No picture: {escape(shown_text(picture))}</div>"
     if not picture:

@@ -55,6 +55,18 @@ def test_distorted_pictures_are_counted_among_all_with_the_worst_by_name(n_acros
     assert "transposed" not in note
 
 
+def test_of_one_picture_the_shape_is_told_only_if_asked():
+    facts = [PictureFacts("wide.jpg", (400, 60), None)]
+    assert picture_notes(facts, UPRIGHT, stretches=True, deep_range=None) == ()
+    (note,) = picture_notes(facts, UPRIGHT, stretches=True, deep_range=None, even_of_one=True)
+    assert note == (
+        "wide.jpg is strongly distorted: resizing it from 60x400 to the input of 256x128 (height x width) changes its "
+        "aspect ratio 13.3 times"
+    )
+    ordinary = [PictureFacts("square.jpg", (128, 128), None)]
+    assert picture_notes(ordinary, UPRIGHT, stretches=True, deep_range=None, even_of_one=True) == ()
+
+
 @pytest.mark.parametrize(("image_size", "size"), [(UPRIGHT, (256, 128)), (LYING, (128, 256))])
 def test_where_most_lie_across_the_input_the_transposed_size_is_named_once(image_size, size):
     (note,) = notes([size] * 3 + [size[::-1]] * 2, image_size)

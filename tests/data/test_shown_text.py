@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mswin_viz.data.images import Crop
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,8 @@ from mswin_viz.data.shown_text import shown_text
         ("bell\x07tab\t\x00.jpg", "bell\\x07tab\\t\\x00.jpg"),
         ("separators\u2028\u2029\x85", "separators\\u2028\\u2029\\x85"),
         ("no character \ufffe", "no character \\ufffe"),
+        ("turned \u202egnp.a\u2066", "turned \\u202egnp.a\\u2066"),
+        ("joined 👩\u200d🔬.jpg", "joined 👩\u200d🔬.jpg"),
     ],
 )
 def test_what_is_no_text_stands_escaped(name: str, shown: str) -> None:
@@ -39,6 +41,15 @@ def test_every_name_becomes_one_line_that_every_file_format_takes(name: str) -> 
     assert shown.encode("utf-8").decode("utf-8") == shown
     assert len(shown.splitlines()) <= 1
     assert json.loads(json.dumps(shown)) == shown
+
+
+@given(st.text(st.characters(codec=None)), st.integers(4, 40))
+def test_a_short_text_begins_and_ends_as_the_whole_does(name: str, most: int) -> None:
+    whole, short = shown_text(name), short_text(name, most)
+    assert len(short) == min(len(whole), most)
+    first, _, last = (whole, "", "") if short == whole else short.rpartition("…")
+    assert whole.startswith(first)
+    assert whole.endswith(last)
 
 
 def test_line_breaks_can_be_kept() -> None:

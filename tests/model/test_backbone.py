@@ -259,12 +259,9 @@ def test_a_thermal_range_maps_counts_and_is_in_the_provenance(openai_file):
     with_range = load_model(openai_file, image_size=UPRIGHT, device="cpu", thermal_range=(29_315, 30_815))
     expected = np.round(np.clip((counts - 29_315.0) / 1500, 0, 1) * 255)
     np.testing.assert_array_equal(np.asarray(with_range.displayed(counts))[..., 1], expected)
-    assert with_range.provenance_items["deep images"] == "more than 8 bits: 29315..30815 -> 0..255"
+    assert with_range.provenance_items["above 8 bits"] == "29315..30815 -> 0..255"
     without = load_model(openai_file, image_size=UPRIGHT, device="cpu")
-    assert (
-        without.provenance_items["deep images"]
-        == "more than 8 bits: percentiles 1..99 of each image -> 0..255"
-    )
+    assert without.provenance_items["above 8 bits"] == "percentiles 1..99 of each image -> 0..255"
     assert not torch.equal(with_range.encode(counts).cls, without.encode(counts).cls)
 
 

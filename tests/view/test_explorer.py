@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,35 @@ def test_a_modality_that_an_image_lacks_is_said(explorer, tmp_path: Path) -> Non
     assert_still_works(explorer)
 
 
+def test_a_picture_that_is_strongly_distorted_is_said_and_the_next_one_is_not(
+    explorer, tmp_path: Path
+) -> None:
+    Image.new("RGB", (400, 60), "gray").save(tmp_path / "1.png")
+    Image.new("RGB", (64, 128), "gray").save(tmp_path / "2.png")
+    explorer._path.value = str(tmp_path)
+    assert "1.png is strongly distorted: resizing it from 60x400" in message(explorer)
+    explorer.strip.selected = 1
+    assert message(explorer) == ""
+    explorer.controls.rows.value = "pair"
+    explorer.strip.second = 0
+    assert "1 of 2 images are strongly distorted" in message(explorer)
+
+
+def test_a_thermal_file_of_few_grey_levels_is_said(explorer, tmp_path: Path) -> None:
+    counts = (7000 + np.arange(128 * 64) % 3).astype(np.uint16).reshape(128, 64)
+    Image.fromarray(counts).save(tmp_path / "1.png")
+    explorer._path.value = str(tmp_path)
+    assert "keep fewer than 32 grey levels" in message(explorer)
+
+
+def test_the_badge_says_everything_and_cuts_off_what_is_long(explorer) -> None:
+    badge = explorer.children[0].value
+    for name, words in explorer.model.provenance_items.items():
+        assert name in badge
+        assert badge.count(escape(words)) == 2  # on the chip, and whole under the mouse
+    assert "text-overflow:ellipsis" in badge
+
+
 def broken_file(folder: Path) -> Path:
     whole = folder / "whole.jpg"
     Image.effect_noise((80, 160), 40).save(whole)
@@ -157,7 +187,7 @@ def test_bad_images_are_said_and_the_explorer_goes_on(explorer, tmp_path, make, 
 def test_a_picture_that_lies_across_the_input_is_resized_to_it(explorer, tmp_path) -> None:
     Image.new("RGB", (256, 128)).save(tmp_path / "lying.png")
     explorer._path.value = str(tmp_path / "lying.png")
-    assert message(explorer) == ""
+    assert "lying.png is strongly distorted" in message(explorer)
     assert_still_works(explorer)
 
 

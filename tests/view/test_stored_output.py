@@ -128,6 +128,44 @@ def test_beside_the_live_view_stand_a_picture_and_a_line(make: Make, line: str, 
         assert len(np.unique(np.asarray(picture.convert("L")))) > 10
 
 
+@pytest.mark.parametrize(("make", "line"), LINES)
+def test_the_picture_stands_by_itself_for_pdf(make: Make, line: str, given: dict) -> None:
+    bundle = make(**given)._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]) == stored_picture(bundle["text/html"])
+
+
+def test_a_figure_is_stored_as_sharp_as_figures_in_notebooks(given) -> None:
+    explorer = scales(**given)
+    shown = Image.open(io.BytesIO(explorer.figure()._repr_png_()))
+    stored = Image.open(io.BytesIO(stored_picture(explorer._repr_mimebundle_()["text/html"])))
+    assert stored.size == shown.size
+
+
+@pytest.mark.parametrize("make", [scales, neighbours])
+def test_a_very_long_name_makes_no_long_line_and_no_small_maps(make: Make, tmp_path) -> None:
+    short = people(tmp_path)
+    long = [
+        Sample(-1, -1, {"RGB": s.images["RGB"].rename(tmp_path / f"{i}{'x' * 200}.png")})
+        for i, s in enumerate(short)
+    ]
+    view = make(samples=long, table=embed(MODEL, long, progress=False))
+    assert len(repr(view)) < 180
+    assert "…" in repr(view)
+
+
+def test_a_very_long_name_takes_no_room_from_the_heatmaps(tmp_path) -> None:
+    heights = []
+    for name in ("a", "x" * 200):
+        sample = people(tmp_path)[0]
+        named = Sample(-1, -1, {"RGB": sample.images["RGB"].rename(tmp_path / f"{name}.png")})
+        explorer = scales([named])
+        explorer.controls.rows.value = "pair"
+        figure = explorer.figure()
+        figure.canvas.draw()
+        heights.append(figure.axes[1].get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]
+
+
 def test_the_picture_is_of_the_present_view(given) -> None:
     explorer = scales(**given)
     before = stored_picture(explorer._repr_mimebundle_()["text/html"])
@@ -172,6 +210,7 @@ def test_a_curve_without_a_step_and_a_strip_without_a_row_have_no_picture(given)
     for view in (mv.TrainingCurve(), mv.NeighbourStrip(given["table"])):
         html = view._repr_mimebundle_()["text/html"]
         assert "<img" not in html
+        assert "image/png" not in view._repr_mimebundle_()
         assert repr(view) in html
 
 
