@@ -80,8 +80,19 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
         clip, f"{'folder' if file.path.is_dir() else 'file'} {file.path.name}{settled.origin}", size,
         settled.mean, settled.std, settled.activation, positions + doubt,
         native_resize=stored.resize if size[0] == size[1] else None, crops=stored.crops, has_text=has_text,
-        notes=(*settled.notes, *left_out), report=_report(file, keys, parts, clip),
+        notes=(*settled.notes, *left_out, *_camera_note(file)), report=_report(file, keys, parts, clip),
     )  # fmt: skip
+
+
+def _camera_note(file: WeightFile) -> tuple[str, ...]:
+    """Re-ID code beside the known hosts (CLIP-ReID) adds a camera embedding to its tower."""
+    tables = [key for key in file.state if key.rpartition(".")[2] == "cv_embed"]
+    if not tables:
+        return ()
+    return (
+        f"the file's camera embedding ({tables[0]}) is NOT applied, since only host checkpoints (BACKBONE.*) with their "
+        "configuration say how; features differ from those of the code that trained it",
+    )
 
 
 @dataclass(frozen=True)

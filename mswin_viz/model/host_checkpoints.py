@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -23,8 +24,9 @@ from mswin_viz.model.host_parts import CAMERAS, HEAD_NAMES, camera_table, host_p
 from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
 from mswin_viz.model.towers import HOST_SIZE, Tower, built, text_keys, without_text
+from mswin_viz.model.weight_files import WeightFile
 
-__all__ = ["host_tower", "is_host"]
+__all__ = ["as_host_file", "host_tower", "is_host"]
 
 State = Mapping[str, torch.Tensor]
 _BASE = "BACKBONE.base."
@@ -34,6 +36,16 @@ _SECOND = f"{_BASE}add_image_token"
 def is_host(full: State) -> bool:
     """Whether a file's keys are those of a host model."""
     return any(key.startswith("BACKBONE.") for key in full)
+
+
+def as_host_file(file: WeightFile) -> WeightFile:
+    """The file; the state dict of ``model.BACKBONE`` alone gets that prefix back."""
+    if is_host(file.state) or not {"base.class_embedding", "base.conv1.weight"} <= file.state.keys():
+        return file
+    state = {f"BACKBONE.{key}": value for key, value in file.state.items()}
+    return replace(
+        file, state=state, notes=(*file.notes, "keys of the host's BACKBONE alone, its prefix put back")
+    )
 
 
 def host_tower(

@@ -18,7 +18,7 @@ from mswin_viz.model.architectures import near_architectures
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.config import HostConfig, read_config
 from mswin_viz.model.file_towers import file_tower
-from mswin_viz.model.host_checkpoints import host_tower, is_host
+from mswin_viz.model.host_checkpoints import as_host_file, host_tower, is_host
 from mswin_viz.model.hub import HUB, hub_folder
 from mswin_viz.model.tower_options import TowerOptions, checked_options, checked_precision
 from mswin_viz.model.towers import Tower, embedded_tower, tagged_tower
@@ -151,7 +151,7 @@ def _tower_of(name: str | Path, options: TowerOptions, config: HostConfig | None
     path = hub_folder(str(name)) if str(name).startswith(HUB) else Path(name)
     path = Path(os.path.expanduser(path))
     if name != "embedded" and str(name) and os.path.exists(path):
-        file = read_weights(path)
+        file = as_host_file(read_weights(path))
         if is_host(file.state):
             return _as_read(_host_tower(file, options, config), file)
         if config is None:

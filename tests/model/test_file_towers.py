@@ -143,6 +143,13 @@ def test_a_bare_image_tower_is_a_tower_whatever_stands_before_it(saved, clip, pe
         assert torch.equal(features(model, people), clip.encode_image(model.preprocess(people)))
 
 
+def test_a_camera_embedding_that_is_not_applied_is_named(saved, clip):
+    state = {f"image_encoder.{key}": value for key, value in clip.visual.state_dict().items()}
+    file = saved(state | {"cv_embed": torch.ones(4, 128)})
+    with pytest.warns(UserWarning, match=r"camera embedding \(cv_embed\) is NOT applied"):
+        load_model(file, device="cpu", **PLAIN)
+
+
 @pytest.mark.parametrize("ratio", [2.0, 3.0, 4.3637, 4.9231])
 def test_the_width_of_the_mlps_is_read_off_the_file(saved, people, ratio):
     vision = {"image_size": [64, 64], "layers": 2, "width": 64, "head_width": 64, "patch_size": 16}

@@ -529,3 +529,13 @@ def test_windows_beside_a_mixture_are_refused_as_untrained(load, whole):
 def test_a_camera_table_that_the_configuration_leaves_out_is_a_warning(load, whole):
     with pytest.warns(UserWarning, match=r"holds a camera table that SIE_CAMERA, off in the"):
         load(whole, sie=False)
+
+
+def test_the_state_dict_of_the_backbone_alone_is_read_as_the_hosts(load, tower, people):
+    alone = {
+        key.removeprefix("BACKBONE."): value for key, value in tower.items() if key.startswith("BACKBONE.")
+    }
+    model, whole = load(alone, neck="after"), load(tower, neck="after")
+    options = {"camera": 0, "modality": "NI"}
+    torch.testing.assert_close(model.encode(people, **options).cls, whole.encode(people, **options).cls)
+    assert "BACKBONE alone" in str(model.load_report)
