@@ -161,6 +161,8 @@ REFUSED = {
     "train --out {}/a.pth --modality both": "one of shared, per: got 'both'",
     "train --out {}/a.pth --layout onnx": "one of host, host-dropout, bare: got 'onnx'",
     "train --out {}": "--out is a file to write: {} is a folder",
+    "train --out .": "--out is a file to write: . is a folder; add a file name",
+    "train --out /": "--out is a file to write: / is a folder; add a file name",
     "train --out {}/file/a.pth": "{}/file on the way to {}/file/a.pth is a file",
     "train --out {}/a.pth --state {}/a.pth": "--state and --out must be two files",
     "train --out {}/a.pth --state {}": "--state is a file to write",
@@ -168,7 +170,7 @@ REFUSED = {
     "train --out {}/a.pth --data {}/empty": "found none below {}/empty",
     "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache is a folder: {}/file is a file",
     "train --out {}/a.pth --data {}/RGBNT201 --people 9": "--people would have no effect with --data",
-    "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0",
+    "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0; add identities, or train without validation",
     "train --out {}/a.pth --cache {}": "--cache would have no effect without --data",
     "ablate --rows nosuch": "rows are some of windows_4,",
     "ablate --rows windows_4,": "got ''; choose from these",
@@ -198,6 +200,7 @@ REFUSED = {
     "ablate --markdown {}/file": "{}/file is not JSON",
     "ablate --markdown {}/list.json": "{}/list.json holds something else",
     "ablate --markdown {}/other.json": "this one lacks settings",
+    "ablate --markdown {}/changed.json": "{}/changed.json was changed or is of another origin",
     "ablate --markdown {}/list.json --rows windows_4": "--rows would have no effect with --markdown",
     "controls --seeds 1": "at least two training runs: got 1",
     "controls --steps 0": "--steps must be at least 1: got 0",
@@ -251,6 +254,8 @@ def refusal_folder(tmp_path_factory) -> Path:
         shutil.copy(picture, folder / "splits" / "test" / modality / "000009_cam1_0_00.jpg")
     (folder / "list.json").write_text("[1]")
     (folder / "other.json").write_text("{}")
+    keys = ("settings", "reference", "columns", "rows", "scores", "rule")
+    (folder / "changed.json").write_text(json.dumps(dict.fromkeys(keys, 3)))
     return folder
 
 

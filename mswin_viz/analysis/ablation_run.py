@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mswin_viz.analysis.ablation_report import as_json
+from mswin_viz.analysis.ablation_report import ALPHA, as_json
 from mswin_viz.analysis.ablation_table import STANDARD_PLAN, AblationPlan, run_ablation
-from mswin_viz.analysis.matching import sample_matching
+from mswin_viz.analysis.matching import Matching, sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.validation import check_trainable
 from mswin_viz.data.crowds import Crowd
@@ -170,7 +170,21 @@ def _notes_of(test: Sequence[Sample], rule: str | None) -> tuple[str, ...]:
     who, query, gallery = sample_matching(test, rule), None, None
     if {"query", "gallery"} <= {sample.split for sample in test}:
         query, gallery = query_and_gallery(test)
-    return who.checked("an ablation", query, gallery).notes()
+    who.checked("an ablation", query, gallery)
+    return (*who.notes(), *_few_words(who, query, gallery))
+
+
+def _few_words(who: Matching, query: Sequence[int] | None, gallery: Sequence[int] | None) -> Iterator[str]:
+    """A sentence where a sign-flip test over identities could not give p < 0.05 whatever the difference."""
+    every = np.arange(len(who))
+    places = who.of(every if gallery is None else np.asarray(gallery))
+    asked = every if query is None else query
+    n = len({int(who.pids[one]) for one in asked if len(places.around(one)[0])})
+    if 2.0 ** (1 - n) >= ALPHA:
+        yield (
+            f"Only {n} {'identity has' if n == 1 else 'identities have'} a query with a match: too few to tell any "
+            "difference by a test over identities, which needs six for p < 0.05; measure on more."
+        )
 
 
 def _summary(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["finite_vectors", "known_numbers", "real_numbers"]
+__all__ = ["check_counts", "chosen_rows", "finite_vectors", "known_numbers", "real_numbers"]
 
 _LARGEST = np.iinfo(np.int64).max
 
@@ -89,6 +89,49 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
     elif found.dtype.kind not in "iu":
         raise _not_whole(name, f"{found.dtype} such as {found.ravel().tolist()[0]!r}")
     return np.maximum(found.astype(np.int64), -1)
+
+
+def check_counts(least: int, /, **counts: Any) -> None:
+    """Refuse what is no whole number of at least ``least``.
+
+    Raises
+    ------
+    OptionError
+        Naming the first that is not.
+    """
+    for name, count in counts.items():
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
+            raise OptionError(f"{name} is a whole number of at least {least}: got {count!r:.80}")
+
+
+def chosen_rows(chosen: Any, n_images: int, name: str) -> Int[np.ndarray, " chosen"]:
+    """Indices of the images that are chosen, by index or by a boolean for each image; all if None.
+
+    Raises
+    ------
+    ShapeError
+        If none is chosen, or they are not one row of numbers.
+    OptionError
+        If an index is no whole number or out of range.
+    """
+    try:
+        found = np.arange(n_images) if chosen is None else np.asarray(_detached(chosen))
+    except ValueError:  # rows of different lengths
+        found = np.zeros((0, 0))
+    if found.dtype.kind == "b" and found.shape == (n_images,):
+        found = np.flatnonzero(found)
+    if found.ndim != 1 or len(found) == 0:
+        raise ShapeError(
+            f"{name} chooses at least one image, by a list of indices or a boolean for each of the {n_images} images: got "
+            f"{chosen!r:.80}"
+        )
+    if found.dtype.kind == "O" and all(_is_whole(one) for one in found.tolist()):
+        found = found.astype(np.int64)
+    if found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= n_images:
+        raise OptionError(
+            f"{name} holds indices of the {n_images} images, 0..{n_images - 1}: got {chosen!r:.80}"
+        )
+    return found.astype(np.int64)
 
 
 def _without_missing(values: np.ndarray, name: str) -> np.ndarray:

@@ -7,13 +7,14 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.scored_inputs import ScoredInputs
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
@@ -75,10 +76,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         counts = {name: getattr(self, name) for name in ("n_steps", "n_samples", "occluder", "batch_rows")}
-        for name, count in counts.items():
-            is_whole = isinstance(count, Integral) and not isinstance(count, bool)
-            if count is not None and (not is_whole or count < 1):
-                raise OptionError(f"{name} is a whole number of at least 1: got {count!r}")
+        check_counts(1, **{name: count for name, count in counts.items() if count is not None})
         if not isinstance(self.noise, Real) or not 0 < self.noise < math.inf:
             raise OptionError(
                 f"noise is a positive fraction of the input's range: got {self.noise!r}; try 0.1"

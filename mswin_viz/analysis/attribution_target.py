@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ __all__ = ["FEATURES", "Target", "as_target"]
 
 FEATURES = ("enhanced", "plain")
 """The CLS with the add-on's vector added, or as CLIP gives it."""
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,18 @@ class Target:
         if self.feature not in FEATURES:
             raise OptionError(f"a target's feature is one of {', '.join(FEATURES)}: got {self.feature!r}")
         if self.vector is None:
+            if self.kind in ("direction", "cosine") and self.prompt is None:
+                raise OptionError(
+                    f"a target of kind {self.kind!r} needs a vector: got None; pass the feature or direction, [D] or [B, D]"
+                )
             return
         object.__setattr__(self, "vector", finite_vectors(self.vector, "a target's vector"))
         self.vector.setflags(write=False)
+        if np.abs(self.vector).max() > _LARGEST:
+            raise ShapeError(
+                f"a target's vector must be at most {_LARGEST:g} in size, or scores overflow in float32: got "
+                f"{np.abs(self.vector).max():g}; divide the vector by its length"
+            )
         if self.kind == "cosine" and not np.linalg.norm(self.vector, axis=-1).all():
             raise OptionError(
                 "a cosine needs vectors of non-zero length: got a zero vector; choose another target"
@@ -81,12 +91,19 @@ class Target:
         PromptError
             If there is no prompt, or one is not a text or is empty.
         """
+        if isinstance(prompt, Set):
+            raise PromptError(
+                f"several prompts are one for each image, in order, and a set has none: got {prompt!r:.80}; pass a list"
+            )
         if isinstance(prompt, str):
             _check_prompt(prompt)
             return Target("cosine", f"the text “{prompt}”", feature, prompt=str(prompt))
         if prompt is None or isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
             _check_prompt(prompt)
-        prompts = tuple(prompt)
+        try:
+            prompts = tuple(prompt)
+        except TypeError:  # an array or tensor without axes is iterable in name only
+            prompts = (prompt,)
         for one in prompts:
             _check_prompt(one)
         if not prompts:
@@ -255,9 +272,8 @@ def as_target(target: Target) -> Target:
 
 
 def _is_text(target: object) -> bool:
-    return isinstance(target, str) or (
-        isinstance(target, (list, tuple)) and any(isinstance(one, str) for one in target)
-    )
+    several = isinstance(target, (list, tuple)) or (isinstance(target, np.ndarray) and target.ndim == 1)
+    return isinstance(target, str) or (several and any(isinstance(one, str) for one in target))
 
 
 def _check_prompt(prompt: object) -> None:

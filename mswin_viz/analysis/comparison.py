@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import check_counts, chosen_rows
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.feature_spaces import (
     first_of_equals,
@@ -20,7 +21,7 @@ from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign
 from mswin_viz.analysis.ranking import compared_rows
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.analysis.watching import Report, Stop, Watch
-from mswin_viz.errors import OptionError, ShapeError, StoppedError
+from mswin_viz.errors import ShapeError, StoppedError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -84,8 +85,8 @@ def compare(
     """
     plain, enhanced = real_pair(plain, enhanced)
     a, b = compared_rows(plain, metric, "plain"), compared_rows(enhanced, metric, "enhanced")
-    if min(draws, flips, k) < 1:
-        raise OptionError(f"draws, flips and k count from 1: got {draws}, {flips} and {k}")
+    check_counts(1, k=k, draws=draws, flips=flips)
+    check_counts(0, seed=seed)
     if len(a) < 2:
         raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
     watch, near = Watch(_STEPS, report, stop), min(k, len(a) - 1)
@@ -117,7 +118,7 @@ def compare(
         silhouettes(b, who.identities, metric=metric),
         _step(watch, linear_cka(a, b)),
         who.pids,
-        np.arange(len(a)) if query is None else np.asarray(query),
+        chosen_rows(query, len(a), "query"),
         (*_notes(plain, enhanced, k, near), *before.notes),
     )
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["NOT_MEASURED", "Comparison"]
+__all__ = ["ALPHA", "NOT_MEASURED", "Comparison"]
 
 NOT_MEASURED = "not measured"
+ALPHA = 0.05
+"""Below it a p is taken for a difference."""
 """How a verdict begins where fewer than two identities have a match."""
 
 
@@ -109,7 +111,7 @@ class Comparison:
         if self.unmeasured:
             return f"{NOT_MEASURED}: {self.unmeasured}"
         found = self.difference_interval
-        if self.test.p < 0.05 and (found.low > 0 or found.high < 0):
+        if self.test.p < ALPHA and (found.low > 0 or found.high < 0):
             return "better" if found.value > 0 else "worse"
         return "cannot be told apart"
 
@@ -162,7 +164,7 @@ def _retrieval_words(found: Comparison) -> list[str]:
         f"{METRIC_WORDS[found.plain.metric]}; change "
         f"{_points(gap.value)}{_range(gap)}.",
         *found.plain.unanswered_sentences(),
-        f"Average precision rose for {up} identities and fell for {down}.",
+        f"Average precision rose for {up} {'identity' if up == 1 else 'identities'} and fell for {down}.",
         "Change of "
         + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in found.cmc_change.items())
         + ".",
@@ -175,11 +177,19 @@ def _retrieval_words(found: Comparison) -> list[str]:
     verdict = {
         "better": "the enhanced features retrieve better than the plain ones",
         "worse": "the enhanced features retrieve worse than the plain ones",
-    }.get(found.verdict, "with these identities the two cannot be told apart")
+    }.get(found.verdict, _undecided(test))
     return [
         *words,
         f"Paired sign-flip test over identities ({kind} sign patterns, {test.patterns}): p = {test.p:.3g}; {verdict}.",
     ]
+
+
+def _undecided(test: PairedTest) -> str:
+    """Why nothing is told apart: the test could have, and did not, or there are too few identities for any answer."""
+    least = 2 / test.patterns  # all signs alike, either way
+    if test.exact and least >= ALPHA:
+        return f"so few identities cannot tell the two apart, whatever the change (p is at least {least:.3g})"
+    return "with these identities the two cannot be told apart"
 
 
 def _space_words(found: Comparison) -> list[str]:

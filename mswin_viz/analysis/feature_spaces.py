@@ -67,7 +67,8 @@ def unit_rows(features: np.ndarray, name: str) -> Float[np.ndarray, "image dim"]
         If a row is not finite or has no length.
     """
     features = real_numbers(features, "features")
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # such a length is not finite, and refused
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
         raise ShapeError(

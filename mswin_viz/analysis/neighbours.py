@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import check_counts, chosen_rows
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
@@ -123,8 +124,7 @@ def neighbours(
         If no candidate is left, or a feature has no direction.
     """
     ranked = _candidates(table, query, candidates)
-    if k < 1:
-        raise OptionError(f"k counts neighbours, at least 1: got {k}")
+    check_counts(1, k=k)
     features, who = _compared(table, feature, np.append(ranked, query)), _matching(table, rule)
     dropped = who.left_out(query, ranked)
     left = ranked[~dropped]
@@ -233,13 +233,12 @@ def failed_words(table: EmbeddingTable) -> list[str]:
 
 def _candidates(table: EmbeddingTable, query: int, chosen: Sequence[int] | None) -> Int[np.ndarray, " some"]:
     """The rows that may answer, without the query."""
-    if not 0 <= query < len(table):
-        raise OptionError(f"a query is one of the table's rows 0..{len(table) - 1}: got {query}")
-    rows = (
-        _answering(table, table.modality[query], table.split[query]) if chosen is None else np.asarray(chosen)
-    )
-    if rows.ndim != 1 or rows.dtype.kind not in "iu" or ((rows < 0) | (rows >= len(table))).any():
-        raise OptionError(f"candidates are rows of the table, 0..{len(table) - 1}: got {chosen!r:.80}")
+    if not isinstance(query, (int, np.integer)) or not 0 <= query < len(table):
+        raise OptionError(f"a query is one of the table's rows 0..{len(table) - 1}: got {query!r:.80}")
+    if chosen is None:
+        rows = _answering(table, table.modality[query], table.split[query])
+    else:
+        rows = chosen_rows(chosen, len(table), "candidates")
     return rows[rows != query]
 
 

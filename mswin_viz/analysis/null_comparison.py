@@ -59,12 +59,13 @@ class NullComparison:
         if np.isnan(change):
             return [f"Nothing was measured, so nothing can be compared: {self.trained.unmeasured}."]
         changes = np.array([some.difference_interval.value for some in self.nulls.values()])
+        n_as_much = int((changes >= change).sum())
         as_good = [name for name, some in self.against.items() if some.verdict != "better"]
         words = [
             f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; "
             f"{len(changes)} add-ons that learned "
             f"nothing {100 * changes.min():+.1f} to {100 * changes.max():+.1f} points.",
-            f"{(changes >= change).sum()} of them change mAP at least as much upwards as the trained one.",
+            f"{n_as_much} of them {'changes' if n_as_much == 1 else 'change'} mAP at least as much upwards as the trained one.",
         ]
         if self.trained.unmeasured:
             return [*words, f"Whether that is beyond chance is not measured: {self.trained.unmeasured}."]
@@ -81,7 +82,7 @@ def compare_with_nulls(
     enhanced: Float[np.ndarray, "image dim"],
     nulls: Mapping[str, Float[np.ndarray, "image dim"]],
     pids: Sequence[int],
-    camids: Sequence[int],
+    camids: Sequence[int] | None = None,
     *,
     report: Report | None = None,
     stop: Stop | None = None,
@@ -101,12 +102,16 @@ def compare_with_nulls(
     Raises
     ------
     OptionError
-        If there is no null.
+        If there is no null, or nulls have no names.
     StoppedError
         If a stop was asked for.
     """
     if not nulls:
         raise OptionError("there must be at least one null to compare with: got none")
+    if not isinstance(nulls, Mapping):
+        raise OptionError(
+            f"nulls are a dictionary, name -> features, as mv.null_features gives it: got {type(nulls).__name__}"
+        )
     watch = Watch(1 + 2 * len(nulls), report, stop)
 
     def compared(one: np.ndarray, other: np.ndarray) -> Comparison:

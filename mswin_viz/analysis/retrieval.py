@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mswin_viz.analysis.arrays import real_numbers
+from mswin_viz.analysis.arrays import chosen_rows, real_numbers
 from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
 from mswin_viz.analysis.ranking import DIGITS, METRIC_WORDS, compared_rows, similarities
 from mswin_viz.errors import OptionError, ShapeError
@@ -139,7 +139,7 @@ def retrieval(
         identity matches nobody: as a query it has no match, in the gallery it is a distractor. An unknown camera is
         like no other, so that only the query itself is dropped; ``notes`` says so. None: no camera is known.
     query, gallery
-        Indices of the query and gallery images; all against all if None.
+        Query and gallery images: their indices, or a boolean for each image; all against all if None.
     ranks
         For which the CMC is reported, from 1.
     rule
@@ -160,9 +160,8 @@ def retrieval(
         offer, or the rule lacks its scenes.
     """
     features, who = _checked(features, pids, camids, rule=rule, scenes=scenes, metric=metric)
-    asked, answering = _indices(query, len(who), "query"), _indices(gallery, len(who), "gallery")
-    if any(rank < 1 for rank in ranks):
-        raise OptionError(f"ranks are counted from 1: got {tuple(ranks)}")
+    asked, answering = chosen_rows(query, len(who), "query"), chosen_rows(gallery, len(who), "gallery")
+    ranks = _checked_ranks(ranks)
     ap, first, unanswered = measured_queries(features, who, asked, answering, metric=metric)
     answered = first[~np.isnan(first)]
     none = len(answered) == 0
@@ -216,6 +215,13 @@ def measured_queries(
     return ap, first, unanswered
 
 
+def _checked_ranks(ranks: Any) -> tuple[int, ...]:
+    found = tuple(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, str) else (ranks,)
+    if not all(isinstance(rank, (int, np.integer)) and rank >= 1 for rank in found):
+        raise OptionError(f"ranks are whole numbers, counted from 1: got {ranks!r:.80}")
+    return tuple(int(rank) for rank in found)
+
+
 def _ranks(
     similarity: Float[np.ndarray, " gallery"],
     matches: Int[np.ndarray, " match"],
@@ -247,15 +253,3 @@ def _checked(
             f"retrieval needs features [n, D] and n pids and camids: got {features.shape} and ({len(who)},)"
         )
     return compared_rows(features, metric, "image"), who
-
-
-def _indices(chosen: Sequence[int] | None, n_images: int, name: str) -> Int[np.ndarray, " chosen"]:
-    indices = np.arange(n_images) if chosen is None else np.asarray(chosen)
-    if indices.ndim != 1 or len(indices) == 0:
-        raise ShapeError(f"retrieval needs at least one {name} image: got indices of shape {indices.shape}")
-    if indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= n_images:
-        raise OptionError(
-            f"{name} holds indices of the {n_images} images, 0..{n_images - 1}: got {indices.dtype} "
-            f"from {indices.min()} to {indices.max()}"
-        )
-    return indices

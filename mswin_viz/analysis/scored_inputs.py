@@ -267,10 +267,13 @@ def _entry_at_output(
     tokens: Tokens, model: Model
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], Callable[..., Tokens]]:
     tokens = tokens.to(model.device)
-    if (
-        tokens.patches.is_inference() or tokens.cls.is_inference()
-    ):  # autograd takes no tensor of inference mode
-        tokens = dataclasses.replace(tokens, cls=tokens.cls.clone(), patches=tokens.patches.clone())
+    neck = tokens.neck
+    tensors = (tokens.cls, tokens.patches, *((neck.scale, neck.offset) if neck else ()))
+    if any(tensor.is_inference() for tensor in tensors):  # autograd takes no tensor of inference mode
+        neck = neck and dataclasses.replace(neck, scale=neck.scale.clone(), offset=neck.offset.clone())
+        tokens = dataclasses.replace(
+            tokens, cls=tokens.cls.clone(), patches=tokens.patches.clone(), neck=neck
+        )
     return tokens.patches, (tokens.cls,), lambda x, cls: dataclasses.replace(tokens, cls=cls, patches=x)
 
 

@@ -33,9 +33,14 @@ def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bo
     known = np.unique(pids[pids >= 0])
     n_held = round(fraction * len(known))
     if not 2 <= n_held <= len(known) - 2:
+        unknown = int((pids < 0).sum())
+        got = f"{fraction:g} of {len(known)} holds out {n_held}"
+        if unknown:
+            got += f" ({unknown} of {len(pids)} images are of unknown identity)"
+        advice = "choose another fraction" if len(known) >= 4 else "add identities"
         raise OptionError(
-            f"validation and training need at least two identities each: {fraction:g} of {len(known)} holds out "
-            f"{n_held}; choose another fraction, or 0 for no validation"
+            f"validation and training need at least two identities each: {got}; {advice}, or 0 for no "
+            "validation"
         )
     return np.isin(pids, np.random.default_rng(seed).choice(known, n_held, replace=False))
 

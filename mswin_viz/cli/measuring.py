@@ -136,7 +136,15 @@ def ablate(
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
-    printed = json.dumps(found, indent=1) if as_json else words(found)
+    try:
+        printed = json.dumps(found, indent=1) if as_json else words(found)
+    except (AttributeError, IndexError, KeyError, TypeError) as problem:
+        if markdown is None:
+            raise
+        raise DataError(
+            f"--markdown reads what `mswin-viz ablate --out` wrote: {markdown} was changed or is of another origin "
+            f"({type(problem).__name__}: {problem})"
+        ) from problem
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -168,7 +176,8 @@ def _ablated(
     wanted = AblationPlan(scales, seeds, Schedule(steps), rows)
     subjects = read_samples(on) if isinstance(on, Path) else People(*on)
     if not isinstance(subjects, People):
-        checked_samples(subjects, options.rule)
+        for note in checked_samples(subjects, options.rule)[2]:
+            typer.echo(note, err=True)
     encoder = load_model(model, addon=None, thermal_range=options.thermal_range)
     check_scales(encoder, scales)
     if isinstance(subjects, People):
@@ -182,8 +191,9 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else problem
         raise DataError(
-            f"--markdown reads what `mswin-viz ablate --out` wrote: {path} is not JSON ({problem})"
+            f"--markdown reads what `mswin-viz ablate --out` wrote: {path} is not JSON ({why})"
         ) from problem
     if not isinstance(found, dict):
         raise DataError(f"--markdown reads what `mswin-viz ablate --out` wrote: {path} holds something else")

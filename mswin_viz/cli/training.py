@@ -69,12 +69,13 @@ def train(
     at_least(1, steps=steps, patience=patience, people=people)
     check_seed(seed)
     checked_range(thermal_range)
-    wanted, kept = whole_numbers(scales, "scales"), state or out.with_name(f"{out.name}.state")
+    wanted = whole_numbers(scales, "scales")
     existing(data, "data")
     output_folder(cache, "cache")
     output_file(out, "out")
+    kept = state or out.with_name(f"{out.name}.state")
     output_file(kept, "state")
-    if kept == out:
+    if kept.absolute() == out.absolute():
         raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.validation import held_out

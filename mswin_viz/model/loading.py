@@ -88,11 +88,17 @@ def load_model(
     place, deep_range = checked_device(device), checked_range(thermal_range)
     precision = checked_precision(precision, place.type)
     options = checked_options(image_size, arch, activation, mean, std)
-    with torch.random.fork_rng(devices=[]):  # modules draw initial weights, which are overwritten
+    # modules draw initial weights, which are overwritten; weights of inference mode would have no gradients
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         host = config if isinstance(config, HostConfig | None) else read_config(config)
         tower = _tower_of(name, options, host)
         width = tower.clip.visual.proj.shape[1]
         module, origin, used = addon_of(addon, name, tower, width)
+        for part in (tower.readout, tower.clip, module):
+            if part is not None:
+                part.to(
+                    place
+                )  # the CLIP not frozen: attention rounds otherwise when its weights need no gradient
     if used:
         tower = replace(tower, report=tower.report.taken(used))
     if module is not None and module.feat_dim != width:
@@ -101,11 +107,8 @@ def load_model(
             f'{width}; pass another, or addon="mean"'
         )
     tower = replace(tower, thermal_range=deep_range)
-    if tower.readout is not None:
-        tower.readout.to(place)
-    tower.clip.to(place)  # not frozen: attention rounds otherwise when its weights need no gradient
     if module is not None:
-        module.to(place).eval().requires_grad_(False)
+        module.eval().requires_grad_(False)
     for note in tower.notes:
         warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
     return Model(tower, module, origin, place, precision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ def _listed(prompts: object) -> list:
     """One prompt or several as a list; whether each is a text is checked one by one."""
     if isinstance(prompts, str):
         return [prompts]
-    if isinstance(prompts, (bytes, Mapping)) or not isinstance(prompts, Iterable):
+    if isinstance(prompts, (bytes, Mapping, Set)) or not isinstance(prompts, Iterable):
         raise PromptError(
             f"prompts are a text or a list of texts: got {_short(prompts)}; write for example {_EXAMPLE!r}"
         )

@@ -66,7 +66,15 @@ class Tokens:
         return self.cls.shape[0]
 
     def __getitem__(self, index: int | slice | list[int]) -> Tokens:
-        """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``)."""
+        """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``).
+
+        Raises
+        ------
+        IndexError
+            If an ``int`` is beyond the batch; without it a loop over the tokens would never end.
+        """
+        if isinstance(index, int) and not -len(self) <= index < len(self):
+            raise IndexError(f"tokens of {len(self)} images are numbered 0..{len(self) - 1}: got {index}")
         chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
         return replace(self, cls=self.cls[chosen], patches=self.patches[chosen])
 

@@ -11,7 +11,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, head_rows
 from mswin_viz.analysis.ablation_report import as_json
-from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples
+from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
 from mswin_viz.analysis.ablation_table import Ablation, AblationPlan, QueryScores
 from mswin_viz.analysis.ablation_words import brief, full, sentences
 from mswin_viz.analysis.head_costs import HeadCost
@@ -261,3 +261,13 @@ def test_an_ablation_that_cannot_be_measured_is_refused_before_anything_is_encod
     monkeypatch.setattr("mswin_viz.analysis.ablation_run.sample_tokens", lambda *_, **__: 1 / 0)
     with pytest.raises(*((OptionError,) if said else (ZeroDivisionError,)), match=said):
         ablate_samples(model, samples, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(1, "Only 1 identity has a query"), (5, "Only 5 identities have a query"), (6, None)]
+)
+def test_too_few_identities_for_any_verdict_are_said_before_anything_is_encoded(n, said) -> None:
+    """A sign-flip test over five identities gives p = 0.0625 at least."""
+    samples = [Sample(s.pid, s.camid, s.images, split="train" if s.pid > n else "test") for s in mv.samples()]
+    notes = checked_samples(samples)[2]
+    assert [note.split(" with")[0].startswith(str(said)) for note in notes] == [True] * (said is not None)

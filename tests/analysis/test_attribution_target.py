@@ -58,11 +58,46 @@ def test_as_many_prompts_as_images_are_wanted(model, tokens, n) -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", [None, "", "  ", 5, 2.5, b"a red coat", {"a": 1}, ["a red coat", None], ["a red coat", ""], [5]]
+    "prompt",
+    [
+        None,
+        "",
+        "  ",
+        5,
+        2.5,
+        b"a red coat",
+        {"a": 1},
+        ["a red coat", None],
+        ["a red coat", ""],
+        [5],
+        np.array("a red coat"),
+        torch.tensor(1.0),
+    ],
 )
 def test_a_prompt_that_says_nothing_is_refused_where_the_target_is_made(prompt) -> None:
     with pytest.raises(PromptError, match="a prompt must be a non-empty text: got"):
         mv.Target.text(prompt)
+
+
+@pytest.mark.parametrize("prompts", [{"a red coat", "a hat"}, frozenset(PROMPTS), {"a hat": 1}.keys()])
+def test_prompts_without_an_order_are_refused(model, prompts) -> None:
+    with pytest.raises(PromptError, match="in order, and a set has none"):
+        mv.Target.text(prompts)
+    with pytest.raises(PromptError, match="a text or a list of texts"):
+        model.encode_text(prompts)
+
+
+@pytest.mark.parametrize("make", [mv.Target.direction, mv.Target.image])
+def test_a_target_without_its_vector_is_refused(make) -> None:
+    with pytest.raises(OptionError, match="needs a vector: got None"):
+        make(None)
+
+
+@pytest.mark.parametrize("make", [mv.Target.direction, mv.Target.image])
+@pytest.mark.parametrize("size", [1e31, 1e39, 1e300])
+def test_a_vector_whose_score_would_overflow_is_refused(make, size) -> None:
+    with pytest.raises(ShapeError, match=r"at most 1e\+30 in size.*divide the vector by its length"):
+        make(size * np.eye(DIM)[2])
 
 
 def test_no_prompt_is_refused() -> None:
@@ -75,6 +110,7 @@ def test_no_prompt_is_refused() -> None:
     [
         ("a red coat", r"got str 'a red coat'; make one of a prompt with mv.Target.text\(prompt\)"),
         (["a red coat", "a hat"], r"mv.Target.text\(prompt\)"),
+        (np.array(["a red coat", "a hat"]), r"mv.Target.text\(prompt\)"),
         (np.ones(DIM), r"got ndarray; .* mv.Target.direction\(v\)"),
         (torch.ones(DIM), r"got Tensor; make one of a feature with mv.Target.image\(feature\)"),
         (None, "got NoneType; make one with"),
@@ -194,6 +230,22 @@ def test_tokens_of_inference_mode_serve_everything_else_too(model, tokens) -> No
     np.testing.assert_allclose(
         nulls["shuffled, seed 0"], mv.null_features(model, tokens, seeds=1)["shuffled, seed 0"]
     )
+
+
+def test_a_text_given_as_a_direction_is_answered_with_the_way_to_its_feature(model, tokens) -> None:
+    with pytest.raises(
+        ShapeError, match=r"got the text 'a red coat'; pass the text's feature, model.encode_text"
+    ):
+        mv.decompose(tokens, model.addon, "a red coat")
+
+
+def test_a_model_loaded_in_inference_mode_is_attributed_as_others_are() -> None:
+    with torch.inference_mode():
+        loaded = mv.load_model(device="cpu")
+    images = [sample.images["RGB"] for sample in mv.samples()[:1]]
+    found = mv.attribute(loaded, images, mv.Target.norm(), level="tokens", **QUICK)
+    expected = mv.attribute(mv.load_model(device="cpu"), images, mv.Target.norm(), level="tokens", **QUICK)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])

@@ -150,7 +150,7 @@ def test_few_images_have_fewer_neighbours_and_it_is_said():
         ({"pids": [1, 2]}, ShapeError, r"\(2,\)"),
         ({"plain": np.full((120, 24), np.nan)}, ShapeError, "plain row"),
         ({"draws": 0}, OptionError, "got 0"),
-        ({"k": 0}, OptionError, "and 0"),
+        ({"k": 0}, OptionError, "k is a whole number of at least 1: got 0"),
     ],
 )
 def test_input_that_does_not_fit_is_an_error(change, error, said):
@@ -319,3 +319,51 @@ def test_features_are_taken_from_lists_frames_and_tensors(kind):
     plain = plain.astype(np.float16).astype(float)
     found = mv.compare(kind(plain), kind(plain[::-1].copy()), pids.tolist(), torch.tensor(camids), draws=5)
     assert found.plain.mAP == mv.retrieval(plain, pids, camids).mAP
+
+
+@pytest.mark.parametrize(("n", "least"), [(2, "0.5"), (5, "0.0625")])
+def test_so_few_identities_that_no_change_could_be_told_are_called_that(n, least):
+    """With five identities and all of them better, p is still 2 of 32."""
+    plain, pids, camids = noisy(2.0, 1)
+    enhanced = np.eye(plain.shape[1])[pids]  # everybody is found
+    rows = np.isin(pids, range(n))
+    found = mv.compare(plain[rows], enhanced[rows], pids[rows], camids[rows])
+    assert found.enhanced.mAP == 1 > found.plain.mAP
+    assert found.verdict == "cannot be told apart"
+    said = f"so few identities cannot tell the two apart, whatever the change (p is at least {least})."
+    assert any(line.endswith(said) for line in found.sentences())
+
+
+def test_six_identities_can_be_told_apart():
+    plain, pids, camids = noisy(2.0, 1)
+    rows = pids < 6
+    found = mv.compare(plain[rows], np.eye(plain.shape[1])[pids[rows]], pids[rows], camids[rows])
+    assert found.verdict == "better"
+
+
+def test_one_identity_is_counted_in_the_singular():
+    plain = np.array([[1.0, 0], [0.9, 0.5], [0.6, 0.8], [0, 1]])
+    enhanced = np.array([[1.0, 0], [1, 0], [0.5, 1], [0, 1]])
+    said = " ".join(mv.compare(plain, enhanced, [0, 0, 1, 1], [0, 1, 0, 1]).sentences())
+    assert re.search(r"rose for \d (identity|identities) and fell", said)
+    assert "1 identities" not in said
+
+
+@pytest.mark.parametrize("option", [{"k": 2.5}, {"k": "5"}, {"k": 0}, {"draws": 1e3}, {"flips": None}])
+def test_counts_are_whole_numbers_of_at_least_one(option):
+    plain, pids, camids = noisy(2.0, 1)
+    (name,) = option
+    with pytest.raises(OptionError, match=f"{name} is a whole number of at least 1: got"):
+        mv.compare(plain, plain, pids, camids, **option)
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 0.5])
+def test_a_seed_is_a_whole_number(seed):
+    plain, pids, camids = noisy(2.0, 1)
+    with pytest.raises(OptionError, match="seed is a whole number of at least 0: got"):
+        mv.compare(plain, plain, pids, camids, seed=seed)
+
+
+def test_features_too_long_to_be_normalised_are_refused_without_a_warning():
+    with pytest.raises(ShapeError, match="finite and of some length"):
+        mv.compare(1e200 * np.eye(3), np.eye(3), [0, 0, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,15 @@ def test_tokens_are_made_where_a_tower_or_a_file_gives_them_and_elsewhere_copied
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Tokens"
     }
     assert found == makers
+
+
+def test_a_neck_of_inference_mode_is_attributed_as_others_are(load, people):
+    model = load("after")
+    tokens = model.encode(people)
+    with torch.inference_mode():
+        neck = Neck(tokens.neck.scale.clone(), tokens.neck.offset.clone())
+    options = {"method": "gradient_x_input", "level": "tokens", "progress": False}
+    found = mv.attribute(model, dataclasses.replace(tokens, neck=neck), mv.Target.norm(), **options)
+    np.testing.assert_allclose(
+        found.values, mv.attribute(model, tokens, mv.Target.norm(), **options).values, atol=1e-6
+    )

@@ -140,3 +140,13 @@ def test_progress_and_stop_between_comparisons():
     assert seen == [(1, 7), (2, 7), (3, 7)]
     with pytest.raises(OptionError, match="at least one null"):
         mv.compare_with_nulls(PLAIN, PLAIN, {}, PIDS, CAMIDS)
+
+
+def test_nulls_need_names():
+    with pytest.raises(OptionError, match=r"nulls are a dictionary, name -> features.*got list"):
+        mv.compare_with_nulls(PLAIN, PLAIN, list(NULLS.values()), PIDS, CAMIDS)
+
+
+def test_nulls_are_compared_without_camera_numbers_too():
+    found = mv.compare_with_nulls(PLAIN, PLAIN + 0.1, NULLS, PIDS)
+    assert "No camera numbers" in " ".join(found.trained.notes)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mswin_viz as mv
 from mswin_viz.analysis import retrieval as module
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError
@@ -185,10 +186,20 @@ def test_lengths_of_features_do_not_matter():
         ({"features": np.array([[1.0, 0], [1, 1], [1, np.nan]])}, ShapeError, "row 2"),
         ({"query": []}, ShapeError, "query"),
         ({"gallery": []}, ShapeError, "gallery"),
-        ({"gallery": [0, 3]}, OptionError, "0 to 3"),
+        ({"gallery": [0, 3]}, OptionError, r"0..2: got \[0, 3\]"),
         ({"query": [-1]}, OptionError, "-1"),
-        ({"query": [True, False, True]}, OptionError, "bool"),
+        ({"query": [True, False]}, OptionError, r"got \[True, False\]"),
+        ({"query": [False] * 3}, ShapeError, "query chooses at least one image"),
+        ({"query": ["a"]}, OptionError, r"got \['a'\]"),
+        ({"query": [[0], [1, 2]]}, ShapeError, "a list of indices or a boolean for each of the 3 images"),
+        ({"gallery": {0, 1}}, ShapeError, r"gallery chooses .* got \{0, 1\}"),
+        ({"gallery": [0.0, 1.0]}, OptionError, "got"),
+        ({"gallery": [None]}, OptionError, "got"),
         ({"ranks": (0, 1)}, OptionError, r"\(0, 1\)"),
+        ({"ranks": "1"}, OptionError, "ranks are whole numbers, counted from 1: got '1'"),
+        ({"ranks": [1.5]}, OptionError, "counted from 1"),
+        ({"ranks": None}, OptionError, "counted from 1: got None"),
+        ({"features": mv.Tokens(torch.ones(3, 2), torch.ones(3, 2, 2), (1, 2))}, ShapeError, "got Tokens"),
         ({"rule": "time"}, OptionError, "time"),
         ({"rule": "scene"}, OptionError, "scenes="),
         ({"rule": "scene", "scenes": [1, 2]}, ShapeError, r"\(2,\)"),
@@ -227,6 +238,33 @@ def test_images_of_unknown_identity_are_no_person_but_stay_in_the_gallery():
     assert list(report.per_identity_ap) == [0, 1, 2, 3]
     assert "over 16 of 24 queries, ranked by cosine." in report.sentences()[0]
     assert report.sentences()[1] == "8 queries have no match: 8 of unknown identity."
+
+
+CHOSEN = {
+    "booleans": lambda rows, n: np.isin(np.arange(n), rows),
+    "list of booleans": lambda rows, n: np.isin(np.arange(n), rows).tolist(),
+    "boolean column": lambda rows, n: pd.Series(np.isin(np.arange(n), rows), index=range(100, 100 + n)),
+    "boolean tensor": lambda rows, n: torch.from_numpy(np.isin(np.arange(n), rows)),
+    "objects": lambda rows, n: np.array(rows, object),
+    "range": lambda rows, n: range(rows[0], rows[-1] + 1),
+    "tensor": lambda rows, n: torch.tensor(rows),
+}
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+def test_queries_and_gallery_are_chosen_by_index_or_by_booleans(kind):
+    features, pids, camids = planted()
+    expected = retrieval(features, pids, camids, query=[3, 4, 5], gallery=list(range(2, 20)))
+    query, gallery = (CHOSEN[kind](rows, len(pids)) for rows in ([3, 4, 5], list(range(2, 20))))
+    found = retrieval(features, pids, camids, query=query, gallery=gallery)
+    np.testing.assert_array_equal(found.per_query_ap, expected.per_query_ap)
+    compared = mv.compare(features, features, pids, camids, query=query, gallery=gallery)
+    np.testing.assert_array_equal(compared.plain.per_query_ap, expected.per_query_ap)
+    assert compared.to_pandas()[1]["plain_ap"].notna().tolist() == [3 <= row <= 5 for row in range(len(pids))]
+
+
+def test_one_rank_may_be_asked_for_alone():
+    assert list(retrieval(*planted(), ranks=5).cmc) == [5]
 
 
 NUMBERS = {

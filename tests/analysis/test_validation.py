@@ -137,3 +137,16 @@ def test_a_training_without_validation_needs_no_camera() -> None:
 def test_names_and_missing_numbers_can_be_trained_with(world, pids) -> None:
     trained = mv.train_addon(world.tokens["RGB"], pids, scales=(2,), steps=1, progress=False)
     assert np.isfinite(trained.log.losses).all()
+
+
+@pytest.mark.parametrize(
+    ("pids", "said"),
+    [
+        ([0, 1, 2] * 3, "0.2 of 3 holds out 1; add identities, or train without validation"),
+        ([-1] * 9, r"0.2 of 0 holds out 0 \(9 of 9 images are of unknown identity\); add identities"),
+        (range(6), "0.2 of 6 holds out 1; choose another fraction, or train without validation"),
+    ],
+)
+def test_the_advice_fits_the_identities_there_are(pids, said) -> None:
+    with pytest.raises(OptionError, match=said):
+        held_out(pids)
