@@ -341,6 +341,26 @@ def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) 
     assert json.loads(as_json.stdout) == json.loads(stored.read_text())
 
 
+@pytest.mark.parametrize("row", ["windows_4", "untrained_mean", "mlp_on_cls"])
+def test_one_row_alone_can_be_asked_for(row: str, tmp_path: Path) -> None:
+    small = ["--people", "4", "--identities", "8", "--steps", "1", "--seeds", "1", "--scales", "4,8"]
+    done = CliRunner().invoke(cli.app, ["ablate", *small, "--rows", row, "--out", str(tmp_path / "one.json")])
+    assert done.exit_code == 0, done.output
+    assert "The row of all scales (windows 4 + 8) was not run" in done.stdout
+    assert row in json.loads((tmp_path / "one.json").read_text())["rows"]
+
+
+def test_what_was_measured_is_stored_even_if_it_cannot_be_printed(tmp_path: Path, monkeypatch) -> None:
+    def broken(_found: object) -> str:
+        raise KeyError("words")
+
+    monkeypatch.setattr("mswin_viz.cli.measuring._ablated", lambda *_: {"measured": 1})
+    monkeypatch.setattr("mswin_viz.analysis.ablation_words.full", broken)
+    done = CliRunner().invoke(cli.app, ["ablate", "--out", str(tmp_path / "one.json")])
+    assert isinstance(done.exception, KeyError)
+    assert json.loads((tmp_path / "one.json").read_text()) == {"measured": 1}
+
+
 @pytest.mark.parametrize("command", [["train", "--out", "addon.pth"], ["ablate"]])
 @pytest.mark.parametrize(("ends", "got"), [(("2", "1"), r"(2.0, 1.0)"), (("-5", "nan"), "(-5.0, nan)")])
 def test_a_thermal_range_is_checked_before_any_work(command, ends, got, tmp_path) -> None:

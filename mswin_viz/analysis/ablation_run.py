@@ -199,7 +199,7 @@ def _summary(
     words, extra, start = about
     found = run_ablation(model, [training], tests, plan, progress=progress)
     settings = {
-        "words": f"{words} {plan.schedule.steps} steps, {plan.n_seeds} seeds, raw features, {training.metric}.",
+        "words": f"{words} {plan.schedule.steps} steps, {plan.n_seeds} {'seed' if plan.n_seeds == 1 else 'seeds'}, raw features, {training.metric}.",
         "model": model.provenance_items,
         "plan": dataclasses.asdict(plan),
         **extra,

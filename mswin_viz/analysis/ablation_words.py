@@ -30,6 +30,12 @@ def sentences(found: Stored) -> list[str]:
     _check(found)
     if not any(_measured(cell) for name in found["rows"] for cell in _cells(found, name, "minus_plain")):
         return [*_queries(found), _UNMEASURED]
+    if found["reference"] not in found["rows"]:
+        missing = (
+            f"The row of all scales ({row_words(found['reference'])}) was not run, so nothing is said of windows against "
+            "controls, nor of the gain that was hoped for."
+        )
+        return [*_queries(found), _against_plain(found), missing]
     said = [_against_plain(found), _against_controls(found)]
     return [*_queries(found), *said, *_hope(found), _meaning(found)]
 
@@ -61,7 +67,7 @@ def one_table(found: Stored) -> str:
     column, splits = found["columns"][-1], list(found["scores"])
     heads = [f"{_SPLITS.get(s, s)}: mAP | to plain | Rank-1" for s in splits]
     lines = [
-        f"{found['settings'].get('words', '')} {_column(column).capitalize()}; mAP and Rank-1 in percent, mAP with "
+        f"{found['settings'].get('words', '')} {_column(column)[0].upper()}{_column(column)[1:]}; mAP and Rank-1 in percent, mAP with "
         "its 95 % interval.",
         "",
         f"| | parameters | MMACs | {' | '.join(heads)} |",
@@ -121,10 +127,12 @@ def _costs(found: Stored) -> list[str]:
 
 def _against_plain(found: Stored) -> str:
     trained = [name for name, row in found["rows"].items() if row["trained"]]
+    if not trained:
+        return "No head was trained, so none is compared with plain CLS."
     told = [_verdict(c) for name in trained for c in _cells(found, name, "minus_plain") if _measured(c)]
     count = {words: told.count(words) for words in _SIGNS}
     return (
-        f"Against plain CLS, the {len(trained)} trained heads are better in mAP in {count['better']} of {len(told)} "
+        f"Against plain CLS, the {f'{len(trained)} trained heads are' if len(trained) > 1 else 'trained head is'} better in mAP in {count['better']} of {len(told)} "
         f"comparisons, worse in {count['worse']}, and not told apart in {count['not told apart']}."
     )
 
@@ -238,8 +246,8 @@ def _column(name: str) -> str:
 def _check(found: Stored) -> None:
     keys: Sequence[str] = ("settings", "reference", "columns", "rows", "scores", "rule")
     missing = [key for key in keys if key not in found]
-    if missing or PLAIN not in found["rows"] or found["reference"] not in found["rows"]:
+    if missing or PLAIN not in found["rows"]:
         raise DataError(
-            f"a stored ablation has {', '.join(keys)}, and rows for plain CLS and all windows: this one lacks "
-            f"{', '.join(missing) or 'such a row'}; write one with `mswin-viz ablate --out FILE.json`"
+            f"a stored ablation has {', '.join(keys)}, and a row for plain CLS: this one lacks "
+            f"{', '.join(missing) or 'that row'}; write one with `mswin-viz ablate --out FILE.json`"
         )

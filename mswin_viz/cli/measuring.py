@@ -133,6 +133,9 @@ def ablate(
             (whole_numbers(scales, "scales"), seeds, steps, names),
             _DataOptions(cache, rule, thermal_range),
         )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
@@ -145,9 +148,6 @@ def ablate(
             f"--markdown reads what `mswin-viz ablate --out` wrote: {markdown} was changed or is of another origin "
             f"({type(problem).__name__}: {problem})"
         ) from problem
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     typer.echo(printed)
 
 

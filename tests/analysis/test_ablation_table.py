@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -271,3 +272,26 @@ def test_too_few_identities_for_any_verdict_are_said_before_anything_is_encoded(
     samples = [Sample(s.pid, s.camid, s.images, split="train" if s.pid > n else "test") for s in mv.samples()]
     notes = checked_samples(samples)[2]
     assert [note.split(" with")[0].startswith(str(said)) for note in notes] == [True] * (said is not None)
+
+
+def test_a_table_without_the_row_of_all_scales_says_what_it_cannot_say() -> None:
+    ablation = made({"windows_2_4": 0.1})
+    kept = {
+        split: {name: scores for name, scores in by_row.items() if name != "windows_2_4"}
+        for split, by_row in ablation.scores.items()
+    }
+    found = json.loads(json.dumps(as_json(dataclasses.replace(ablation, scores=kept), {})))
+    words = sentences(found)
+    assert words[-1].startswith("The row of all scales (windows 2 + 4) was not run")
+    assert not any("Against the control" in line or "Against both" in line for line in words)
+    for text in (full(found), brief(found)):
+        assert text.endswith(words[-1])
+
+
+def test_one_modality_keeps_its_capitals_in_the_heading() -> None:
+    found = summary({"windows_2_4": 0.03})
+    only = {
+        split: {name: {"RGB": cells["RGB"]} for name, cells in by_row.items()}
+        for split, by_row in found["scores"].items()
+    }
+    assert "RGB; mAP and Rank-1 in percent" in brief({**found, "columns": ["RGB"], "scores": only})
