@@ -365,5 +365,5 @@ def test_a_seed_is_a_whole_number(seed):
 
 
 def test_features_too_long_to_be_normalised_are_refused_without_a_warning():
-    with pytest.raises(ShapeError, match="finite and of some length"):
+    with pytest.raises(ShapeError, match="finite and of non-zero length"):
         mv.compare(1e200 * np.eye(3), np.eye(3), [0, 0, 1])
