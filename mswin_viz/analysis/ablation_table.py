@@ -45,7 +45,7 @@ class AblationPlan:
     Raises
     ------
     OptionError, ScaleError
-        If no head would be trained, a name is none of the rows', or a scale is not a whole number.
+        If no head would be trained, a row has no such name, or a scale is not a whole number.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)

@@ -139,9 +139,7 @@ class EmbeddingTable:
         OptionError
             If ``feature`` is not one of ``FEATURES``.
         """
-        if feature not in FEATURES:
-            raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
-        return self._units[feature]
+        return self._units[_checked_feature(feature)]
 
     def compared(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features as :attr:`metric` compares them, float64, kept: of unit length for the cosine, else as they are.
@@ -151,9 +149,7 @@ class EmbeddingTable:
         OptionError
             If ``feature`` is not one of ``FEATURES``.
         """
-        if feature not in FEATURES:
-            raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
-        return self._units[feature] if self.metric == "cosine" else self._raw[feature]
+        return (self._units if self.metric == "cosine" else self._raw)[_checked_feature(feature)]
 
     def concatenated(
         self, modalities: Sequence[str] = MODALITIES, *, equalised: bool = False
@@ -310,6 +306,12 @@ def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: st
         failed=failed,
         metric=metric,
     )
+
+
+def _checked_feature(feature: str) -> str:
+    if feature not in FEATURES:
+        raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
+    return feature
 
 
 def _normalised(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:

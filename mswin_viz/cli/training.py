@@ -110,7 +110,7 @@ def train(
 
 
 def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> list[Sample] | None:
-    """The training split of a data set, or all of it where there is none, once it can be validated with; None for people drawn."""
+    """The training split of a data set (all of it where it has no such split), checked for validation; None for drawn people."""
     from mswin_viz.analysis.addon_training import training_notes
     from mswin_viz.data.layouts import samples as read_samples
 

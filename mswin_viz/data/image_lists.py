@@ -25,7 +25,7 @@ def listed_images(images: Images) -> list[ImageSource]:
     Raises
     ------
     ImageError
-        If there is none; or if they come as a dictionary or a set, whose keys are no images and which has no order.
+        If there are no images, or they come as a dictionary (keys are not images) or a set (which has no order).
     """
     sources = _from_array(images) if is_array(images) else _from_others(images)
     if not sources:
