@@ -88,8 +88,10 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
     panels = [panel for panel in look.view.panels if panel.key not in display.hidden]
     ranges = _ranges(panels, shared=display.shared)
     n_rows, n_cols = len(look.names), len(panels) + 2
-    height = 2.5 * n_rows + 1.1
-    figure = NotebookFigure(figsize=(1.35 * (n_cols - 1) + 2.6, height), layout="constrained")
+    width = 1.35 * (n_cols - 1) + 2.6
+    caption = textwrap.wrap(provenance, int(width * 21))
+    height = 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2)
+    figure = NotebookFigure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
     for row, name in enumerate(look.names):
         shown = _moved(look.pictures[row].shown, look)
@@ -110,8 +112,8 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
         )
         bar.ax.tick_params(labelsize=6)
         bar.set_label(_UNITS[panel.unit], fontsize=6)
-    if provenance:
-        figure.supxlabel(textwrap.fill(provenance, int(figure.get_figwidth() * 21)), fontsize=6)
+    if caption:
+        figure.supxlabel("\n".join(caption), fontsize=6)
     return figure
 
 

@@ -21,6 +21,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.embedding_table import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.model.training import Progress
+from mswin_viz.view.figures import scales_figure
 from mswin_viz.view.stored_output import MOST_BYTES, small_png
 
 MODEL = tiny_model()
@@ -164,6 +165,15 @@ def test_a_very_long_name_takes_no_room_from_the_heatmaps(tmp_path) -> None:
         figure.canvas.draw()
         heights.append(figure.axes[1].get_window_extent().height)
     assert heights[1] > 0.8 * heights[0]
+
+
+def test_a_long_caption_takes_no_room_from_the_heatmaps(given) -> None:
+    look, heights = scales(**given).look, []
+    for caption in ("short", "a part of the weights; " * 40):
+        figure = scales_figure(look, provenance=caption)
+        figure.canvas.draw()
+        heights.append(figure.axes[1].get_window_extent().height)
+    assert heights[1] == pytest.approx(heights[0], rel=0.1)
 
 
 def test_the_picture_is_of_the_present_view(given) -> None:
