@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
@@ -26,7 +27,15 @@ from mswin_viz.view.answers import Look
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows, slot_name
 
-__all__ = ["SCREEN_DPI", "Display", "NotebookFigure", "figure_bytes", "folded", "scales_figure"]
+__all__ = [
+    "SCREEN_DPI",
+    "Display",
+    "NotebookFigure",
+    "figure_bytes",
+    "figure_picture",
+    "folded",
+    "scales_figure",
+]
 
 _DPI = 300
 SCREEN_DPI = 110
@@ -122,6 +131,14 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = _DPI) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format=kind, dpi=dpi)
     return file.getvalue()
+
+
+def figure_picture(figure: Figure) -> Image.Image:
+    """A figure's pixels as on the screen, drawn once: a file takes two rounds, of which one is for its layout."""
+    figure.set_dpi(SCREEN_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def _ranges(panels: Sequence[Panel], *, shared: bool) -> Mapping[str, tuple[float, float]]:
