@@ -190,6 +190,9 @@ def test_the_plain_map_morphs_into_the_enhanced_one_and_back(maps: Lab) -> None:
             "int(abs(explorer.view.projection.plain - explorer.view.projection.enhanced).sum(1).argmax())"
         )
     )
+    maps.page.locator(
+        ".mswin-map-morph"
+    ).scroll_into_view_if_needed()  # as the click does, which would move the map
     before = np.array(maps.page.evaluate(PLACE, [PLAIN, row]))
     picture = maps.screenshot(css=f"{PLAIN} canvas")
     maps.page.locator(".mswin-map-morph").click()
