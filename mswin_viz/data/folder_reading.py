@@ -219,7 +219,7 @@ def _account(below: Contents, found: Found, name: str) -> None:
     found.problems[:0] = below.tree.problems
     if name not in SETS or SETS[name].paired:
         found.problems += [problem for problem in below.problems if problem.path in used]
-        found.problems += _without_modality(found, below.tree.root)
+        found.problems += [] if name == "manifest" else _without_modality(found, below.tree.root)
     done = used | {problem.path for problem in found.problems}
     done |= {path for paths in found.passed.values() for path in paths}
     if name == "manifest":
