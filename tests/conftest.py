@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def device(request: pytest.FixtureRequest) -> str:
-    """Each device a test is run on; CUDA is skipped, visibly, where there is none."""
+    """Each device a test is run on; CUDA is skipped, visibly, on machines without it."""
     import torch
 
     if request.param == "cuda" and not torch.cuda.is_available():

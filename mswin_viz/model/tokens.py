@@ -34,7 +34,7 @@ class Tokens:
     grid
         ``(rows, cols)`` with ``rows * cols == N``.
     neck
-        The BatchNorm between the tower and ``cls``; None where there is none. An add-on reads the patches before it,
+        The BatchNorm between the tower and ``cls``; None without one. An add-on reads the patches before it,
         and what it adds goes through it: see :meth:`plus`.
     """
 

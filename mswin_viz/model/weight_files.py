@@ -228,7 +228,7 @@ def _refusal(file: Path, problem: pickle.UnpicklingError) -> WeightsError:
     """What an unpickling error means, with the name of what stands in the way."""
     text = _COLOUR.sub("", str(problem))
     if "global" not in text.lower() and "unsupported" not in text.lower():
-        return WeightsError(f"{_FORMATS}: {file} is none of them; check the path")
+        return WeightsError(f"{_FORMATS}: {file} has another format; check the path")
     needed = sorted({*_GLOBAL.findall(text), *_needed_globals(file)})
     others = f" and {len(needed) - 5} more" if len(needed) > 5 else ""
     more = f"needs {', '.join(needed[:5])}{others}" if needed else "needs more than tensors and numbers"

@@ -74,7 +74,7 @@ def small_png(picture: Image.Image) -> bytes:
 
 
 def _picture(draw: Callable[[], Figure | Image.Image | None]) -> bytes | str:
-    """A PNG file, or why there is none."""
+    """A PNG file, or why it could not be drawn."""
     try:
         drawn = draw()
         if isinstance(drawn, Figure):

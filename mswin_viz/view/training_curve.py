@@ -77,7 +77,7 @@ class TrainingCurve(anywidget.AnyWidget):
             If there was no step yet.
         """
         if not self.losses:
-            raise OptionError("a training figure needs at least one step: there is none yet")
+            raise OptionError("a training figure needs at least one step: none has been reported yet")
         figure = NotebookFigure(figsize=(6, 3.6), layout="constrained", dpi=100)
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(range(1, len(self.losses) + 1), self.losses, color=_LOSS, lw=0.9)

@@ -225,7 +225,7 @@ def test_a_curve_without_a_step_and_a_strip_without_a_row_have_no_picture(given)
 
 
 def test_a_figure_of_a_curve_without_a_step_is_refused() -> None:
-    with pytest.raises(mv.MswinVizError, match="there is none yet"):
+    with pytest.raises(mv.MswinVizError, match="none has been reported yet"):
         mv.TrainingCurve().figure()
 
 
