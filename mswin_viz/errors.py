@@ -12,6 +12,7 @@ __all__ = [
     "ImageFileError",
     "MswinVizError",
     "OptionError",
+    "OutputError",
     "PromptError",
     "ScaleError",
     "ShapeError",
@@ -35,6 +36,10 @@ class ScaleError(MswinVizError, ValueError):
 
 class OptionError(MswinVizError, ValueError):
     """An option is not one of those on offer, or two options exclude each other."""
+
+
+class OutputError(MswinVizError, OSError):
+    """A file or folder cannot be written: no permission, no space, another program at work on it."""
 
 
 class PromptError(MswinVizError, ValueError):

@@ -1,0 +1,336 @@
+"""The one place that writes files: whole or not at all, whatever ends the program in between."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import json
+import math
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from mswin_viz.errors import MswinVizError, OutputError
+
+__all__ = [
+    "is_unfinished",
+    "locked",
+    "made_folder",
+    "mapped_array",
+    "new_folder",
+    "replacing",
+    "temporary_folder",
+    "write_bytes",
+    "write_json",
+]
+
+_UNFINISHED = ".unfinished"
+_STALE = 24 * 3600.0  # seconds after which what a killed program left may go
+_LONGEST_NAME = 200  # bytes of a name that is kept in the name of its unfinished file; file systems allow 255
+_POLL = 0.2  # seconds between two looks at a lock
+
+
+def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Path:
+    """Write a file whole or not at all: beside it first, flushed to the disk, then renamed.
+
+    A file of that name is replaced at once, and stays as it was if anything goes wrong. A link stays a link; a device or pipe
+    is written to directly. Missing folders are made.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    final = _final(path)
+    if _is_special(final):
+        with _as_output_error(path), final.open("wb") as stream:
+            stream.write(content)
+        return Path(path)
+    with replacing(path) as unfinished, unfinished.open("wb") as stream:
+        stream.write(content)
+    return Path(path)
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write a value as JSON, UTF-8, one blank of indentation; see :func:`write_bytes`."""
+    return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it takes the place of ``path`` at the end, and goes where there is an error.
+
+    For what is too large to be held in memory; else :func:`write_bytes`.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    final = _final(path)
+    if os.path.isdir(final):
+        raise OutputError(f"a file cannot replace a folder: {path} is a folder; give the path of a file")
+    made_folder(final.parent)
+    _remove_stale(final)
+    unfinished = _beside(final)
+    try:
+        with _as_output_error(path):
+            yield unfinished
+            _keep_mode(final, unfinished)
+            _flush(unfinished)
+            os.replace(unfinished, final)
+            _flush(final.parent)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder beside ``path`` to fill; at the end all of it is flushed and takes the place of ``path`` by one rename.
+
+    A folder that is there already is moved aside first and deleted afterwards; files that are mapped from it stay readable
+    where the system allows it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    final = _final(path)
+    made_folder(final.parent)
+    _remove_stale(final)
+    unfinished, old = _beside(final), None
+    try:
+        with _as_output_error(path):
+            unfinished.mkdir()
+            yield unfinished
+            for part in (*unfinished.rglob("*"), unfinished):
+                _flush(part)
+            if os.path.lexists(final):
+                old = _beside(final)
+                final.rename(old)
+            unfinished.rename(final)
+            _flush(final.parent)
+    except BaseException:
+        if old is not None and not os.path.lexists(final):
+            old.rename(final)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    if old is not None:
+        _removed(old)
+
+
+def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.memmap:
+    """A new ``.npy`` file mapped into memory for writing; its space is reserved first.
+
+    On a full disk a mapped file without reserved space ends the program with SIGBUS. Used inside :func:`new_folder` or
+    :func:`replacing`, which flush it to the disk.
+
+    Raises
+    ------
+    OutputError
+        If the space is not there; with its bytes.
+    """
+    file = Path(file)
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    with _as_output_error(file, f"{n_bytes:,} bytes are needed for an array"):
+        array = np.lib.format.open_memmap(file, "w+", np.dtype(dtype), shape)  # a header and a hole
+        with file.open("r+b") as stream:
+            _reserve(stream.fileno(), file.stat().st_size)
+    return array
+
+
+def temporary_folder(prefix: str, *, n_bytes: int = 0) -> Path:
+    """A folder that is deleted when the program ends.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made, or fewer than ``n_bytes`` are free there.
+    """
+    where = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(where).free
+    if free < n_bytes:
+        raise OutputError(
+            f"temporary files need {n_bytes:,} bytes: {where} has {free:,} free; set TMPDIR to a folder with more"
+        )
+    with _as_output_error(where):
+        folder = tempfile.mkdtemp(prefix=prefix)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def made_folder(path: str | Path) -> Path:
+    """The folder itself, made with those above it where it is missing.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    folder = _final(path)
+    with _as_output_error(path):
+        folder.mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, *, busy: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Be the only writer of a file or folder, of all programs that ask.
+
+    Parameters
+    ----------
+    path
+        What is written; the lock is a hidden file beside it, and ends with the program that holds it.
+    busy
+        The message where another program holds it.
+    waiting
+        Called once before waiting for that program; if None, nothing is waited for.
+
+    Raises
+    ------
+    OutputError
+        With ``busy``, or if no lock can be made there.
+    """
+    final = _final(path)
+    made_folder(final.parent)
+    file = final.with_name(f".{_short_name(final)}.lock")
+    lock = _lock_at(file, path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as problem:
+        if waiting is None:
+            raise OutputError(busy) from problem
+        waiting()
+        lock.acquire(poll_interval=_POLL)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_at(file: Path, path: str | Path) -> BaseFileLock:
+    """The system's lock, or a file that is one where the file system has no locks; tried once."""
+    lock = FileLock(file)
+    with _as_output_error(path):
+        try:
+            lock.acquire(timeout=0)
+            lock.release()
+        except Timeout:
+            pass
+        except NotImplementedError:
+            return SoftFileLock(file)
+    return lock
+
+
+def is_unfinished(path: str | Path) -> bool:
+    """Whether a file or folder is a lock, or what a program that was ended left half written."""
+    name = Path(path).name
+    return name.startswith(".") and name.endswith((_UNFINISHED, ".lock"))
+
+
+def _final(path: str | Path) -> Path:
+    """Where a path leads: a link stays, and what it points to is replaced."""
+    try:
+        return Path(os.path.realpath(os.path.expanduser(path)))
+    except (ValueError, OSError) as problem:  # a NUL, a loop of links
+        raise OutputError(
+            f"output needs a path that the system takes: got {os.fspath(path)!r} ({problem}); correct it"
+        ) from problem
+
+
+def _short_name(path: Path) -> str:
+    return os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
+
+
+def _beside(final: Path) -> Path:
+    return final.with_name(f".{_short_name(final)}.{secrets.token_hex(4)}{_UNFINISHED}")
+
+
+def _remove_stale(final: Path) -> None:
+    """What earlier programs left of this file or folder when they were ended."""
+    start = f".{_short_name(final)}."
+    with contextlib.suppress(OSError):
+        for left in os.scandir(final.parent):
+            if left.name.startswith(start) and left.name.endswith(_UNFINISHED):
+                with contextlib.suppress(OSError):
+                    if time.time() - left.stat(follow_symlinks=False).st_mtime > _STALE:
+                        _removed(Path(left.path))
+
+
+def _removed(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is there and neither file nor folder: a device, a pipe."""
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
+
+
+def _keep_mode(final: Path, unfinished: Path) -> None:
+    """The permissions of the file that is replaced."""
+    with contextlib.suppress(OSError):
+        os.chmod(unfinished, stat.S_IMODE(final.stat().st_mode))
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk; some file systems cannot say."""
+    with contextlib.suppress(PermissionError, IsADirectoryError):  # folders on Windows
+        handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(handle)
+
+
+def _reserve(handle: int, n_bytes: int) -> None:
+    """Make a file that long, and the space its own."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, n_bytes)
+            return
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
+    free = os.fstatvfs(handle) if hasattr(os, "fstatvfs") else None
+    if free is not None and free.f_bavail * free.f_frsize < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextlib.contextmanager
+def _as_output_error(path: str | Path, needs: str = "") -> Iterator[None]:
+    try:
+        yield
+    except MswinVizError:
+        raise
+    except OSError as problem:
+        why = f"{problem.strerror or problem}{f': {needs}' if needs else ''}"
+        hint = (
+            "free some space, or choose another place"
+            if problem.errno in (errno.ENOSPC, errno.EDQUOT)
+            else "choose another place"
+        )
+        raise OutputError(
+            f"output needs a place that can be written to: {path} cannot be ({why}); {hint}"
+        ) from problem

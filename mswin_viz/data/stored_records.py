@@ -1,0 +1,133 @@
+"""What the program reads back of its own (states, indices, results): one check for every kind of file, one message."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.errors import MswinVizError, OptionError
+
+__all__ = ["STRICT", "checked", "json_value", "read_json"]
+
+STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
+"""The configuration of such models: no text for a number, no NaN, no infinity; keys of later versions are left alone."""
+MOST_BYTES = 8 * 2**20
+"""Of a JSON file or text that is read."""
+_MOST_DEEP = 64  # lists and objects in one another
+_MOST_NAMED = 3
+
+_T = TypeVar("_T")
+_Error = Callable[[str], MswinVizError]
+
+
+def checked(
+    kind: type[_T] | TypeAdapter[_T], value: Any, *, what: str, remedy: str, error: _Error = OptionError
+) -> _T:
+    """The value as the kind describes it.
+
+    Parameters
+    ----------
+    kind
+        A ``pydantic.BaseModel`` with ``model_config = STRICT``, or an adapter of another type.
+    what
+        Names the file and what it is: ``"the training state run.pt"``.
+    remedy
+        How to go on without it: ``"delete it to begin anew"``.
+    error
+        The class of the error.
+
+    Raises
+    ------
+    MswinVizError
+        Of that class, naming the first values that are wrong.
+    """
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as problem:
+        raise error(f"{what} is damaged or not one: {_reasons(problem)}; {remedy}") from problem
+    except RecursionError as problem:
+        raise error(f"{what} is damaged or not one: it is nested too deeply; {remedy}") from problem
+
+
+def json_value(
+    text: str | bytes,
+    *,
+    what: str,
+    remedy: str,
+    error: _Error = OptionError,
+    most_bytes: int = MOST_BYTES,
+) -> Any:
+    """The value of a JSON text; refused early where it is too long, nested too deeply, or holds NaN or infinity.
+
+    Raises
+    ------
+    MswinVizError
+        Of the class ``error``.
+    """
+    if len(text) > most_bytes:
+        raise error(f"{what} may have {most_bytes:,} bytes: it has {len(text):,}; {remedy}")
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+        if _is_deeper(value, _MOST_DEEP):
+            raise RecursionError(f"more than {_MOST_DEEP} lists and objects in one another")
+    except (ValueError, RecursionError) as problem:
+        why = short_text(str(problem), 120)
+        raise error(f"{what} must be JSON: {why}; {remedy}") from problem
+    return value
+
+
+def read_json(
+    file: Path, *, what: str, remedy: str, error: _Error = OptionError, most_bytes: int = MOST_BYTES
+) -> Any:
+    """:func:`json_value` of a file; ``what`` without its name.
+
+    Raises
+    ------
+    MswinVizError
+        Of the class ``error``; also if the file cannot be read.
+    """
+    named = f"{what} {shown_text(file)}"
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(most_bytes + 1)
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise error(f"{named} must be a file that can be read ({why}); {remedy}") from problem
+    return json_value(text, what=named, remedy=remedy, error=error, most_bytes=most_bytes)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _reasons(problem: ValidationError) -> str:
+    """The first wrong values: where, what is expected, what is there."""
+    errors = problem.errors(include_url=False, include_context=False)
+    named = []
+    for each in errors[:_MOST_NAMED]:
+        where = ".".join(short_text(part, 60) for part in each["loc"]) or "the whole"
+        got = "" if each["type"] == "missing" else f", got {shown_text(reprlib.repr(each['input']))}"
+        named.append(f"{where}: {each['msg'][:1].lower()}{each['msg'][1:]}{got}")
+    more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
+    return "; ".join(named) + more
