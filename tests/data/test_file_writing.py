@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import attempts, needs_fork
 
 from mswin_viz.data import file_writing
 from mswin_viz.data.file_writing import (
@@ -24,7 +25,6 @@ from mswin_viz.data.file_writing import (
     write_json,
 )
 from mswin_viz.errors import OutputError
-from tests.killing import attempts, needs_fork
 
 
 def names_in(folder: Path) -> list[str]:
