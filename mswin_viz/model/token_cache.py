@@ -14,11 +14,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from mswin_viz.data.file_writing import check_space, locked, new_folder, write_json
+from mswin_viz.data.file_writing import check_space, locked, new_folder
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_arrays import ArrayRecord, array_record, stored_array
-from mswin_viz.data.stored_records import STRICT, checked, read_json
+from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
+from mswin_viz.data.stored_records import STRICT, read_json
 from mswin_viz.errors import CacheError, OutputError
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, tokens_of_arrays
@@ -30,7 +30,6 @@ INDEX = "index.json"
 _ENTRY = re.compile(r"tokens-[0-9a-f]{32}")
 _UNFINISHED_ENTRY = re.compile(r"\.tokens-[0-9a-f]{32}\.[0-9a-f]+\.unfinished")
 _ARRAYS = tuple(f"{name}_{part}.npy" for name in MODALITIES for part in ("cls", "patches"))
-_MOST_BYTES = 2**30  # of an index: it names every image
 
 
 class FailedImage(BaseModel):
@@ -162,15 +161,7 @@ def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> _Kept | 
     entry = _entry(folder, wanted.key)
     if not entry.is_dir():
         return None
-    index = checked(
-        _Index,
-        read_json(
-            entry / INDEX, what="the index", remedy="delete it", error=CacheError, most_bytes=_MOST_BYTES
-        ),
-        what=f"the index {INDEX}",
-        remedy="delete it",
-        error=CacheError,
-    )
+    index = read_index(entry / INDEX, _Index)
     _check_index(index, wanted, images)
     with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
         files = [entry / f"{name}.npy" for name in index.arrays]
@@ -224,7 +215,7 @@ def _written(
             if wanted.images() != images:
                 raise _ChangedError(_Kept(shelf.tokens(), filling))
             del shelf  # Windows renames no folder with mapped files
-            write_json(unfinished / INDEX, _index(unfinished, wanted, images, filling).model_dump())
+            write_index(unfinished / INDEX, _index(unfinished, wanted, images, filling))
     except _ChangedError as changed:
         _warn(
             f"files changed while they were encoded: their tokens are used now, and not kept in {shown_text(folder)}"
@@ -305,9 +296,7 @@ def _older_layout(folder: Path) -> str:
 
 def _is_version_1(folder: Path) -> bool:
     try:
-        index = read_json(
-            folder / INDEX, what="the index", remedy="delete it", error=CacheError, most_bytes=_MOST_BYTES
-        )
+        index = read_json(folder / INDEX, what="the index", remedy="delete it", error=CacheError)
     except CacheError:
         return False
     return isinstance(index, dict) and set(index) == {"key", "kept", "failed", "grid", "notes"}
