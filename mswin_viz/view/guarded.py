@@ -21,8 +21,9 @@ from mswin_viz.view.lifetime import is_closed
 
 __all__ = ["OUT_OF_DATE", "Guard", "problem_words", "show_as_out_of_date"]
 
-OUT_OF_DATE = "What is shown below is from before: it does not answer what was asked last."
+OUT_OF_DATE = "Anything shown below is from before: it does not answer what was asked last."
 """Said where an older picture stays on screen because the new one failed."""
+_WAS_SAID = "_mswin_was_said"
 _OLD = "mswin-out-of-date"
 _LOG = logging.getLogger(__name__)
 _MOST = 600  # characters of a foreign error's text
@@ -70,6 +71,8 @@ class Guard:
         except BaseException as problem:
             if isinstance(problem, ClosedError) and is_closed(self.view):
                 raise
+            if getattr(problem, _WAS_SAID, False):
+                raise  # on its way up through the guards around
             _log(what, problem)
             with self._own_faults_logged(what):
                 self._say(what, problem_words(problem))
@@ -77,16 +80,17 @@ class Guard:
                 with self._own_faults_logged(what):
                     failed()
             if not isinstance(problem, Exception):
+                setattr(problem, _WAS_SAID, True)
                 raise
         else:
             with self._own_faults_logged(what):
                 self._say(what, None)
 
     @property
-    def said(self) -> tuple[str, ...]:
-        """Every failure that holds, in words."""
+    def said(self) -> dict[str, str]:
+        """What failed -> why, of every failure that holds."""
         with self._lock:
-            return tuple(self._said.values())
+            return dict(self._said)
 
     def forget(self) -> None:
         """No failure holds any longer; the caller shows what comes instead."""
@@ -108,7 +112,7 @@ class Guard:
             if words is not None:
                 self._said[what] = words
         if words is not None or before is not None:
-            self.show(self.said)
+            self.show(list(self.said.values()))
 
     @contextmanager
     def _own_faults_logged(self, what: str) -> Iterator[None]:
@@ -141,7 +145,9 @@ def show_as_out_of_date(part: widgets.DOMWidget, is_old: bool) -> None:
 
 def _is_of_memory(problem: BaseException, text: str) -> bool:
     """Also torch's, known by its name since what draws does not import torch; and CUDA's libraries', by their text."""
-    if isinstance(problem, MemoryError) or any("OutOfMemory" in kind.__name__ for kind in type(problem).__mro__):
+    if isinstance(problem, MemoryError) or any(
+        "OutOfMemory" in kind.__name__ for kind in type(problem).__mro__
+    ):
         return True
     return isinstance(problem, RuntimeError | OSError) and _NO_MEMORY.search(text) is not None
 
