@@ -83,6 +83,8 @@ class Crop:
 ImageSource = str | os.PathLike | Crop | Image.Image | np.ndarray | bytes | bytearray | memoryview | BinaryIO
 """Whatever holds one picture; torch tensors too, which this layer does not import."""
 _LONGEST_REMARK = 300
+_BAND = 2**22  # pixels
+_Pixels = tuple[Image.Image | np.ndarray, bool, tuple[str, ...]]
 
 
 class Opened(NamedTuple):
@@ -135,11 +137,10 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
     """:func:`open_image`, with what became of values of more than 8 bits."""
     pixels, is_deep_colour, remarks = _pixels(source, has_range=deep_range is not None)
-    if pixels.dtype != np.uint8:
+    if isinstance(pixels, np.ndarray):
         shown, levels = eight_bit(pixels, source_name(source), deep_range)
         return Opened(Image.fromarray(shown).convert("RGB"), levels, remarks)
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    return Opened(image, levels_of_colour(pixels) if is_deep_colour else None, remarks)
+    return Opened(pixels, levels_of_colour(np.asarray(pixels)) if is_deep_colour else None, remarks)
 
 
 def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] | None:
@@ -151,7 +152,7 @@ def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] |
         As :func:`open_image`.
     """
     pixels, _, _ = _pixels(source, has_range=True)
-    return pixels if pixels.dtype != np.uint8 else None
+    return pixels if isinstance(pixels, np.ndarray) else None
 
 
 def readable(sources: Iterable[ImageSource]) -> tuple[list[ImageSource], list[str]]:
@@ -181,8 +182,8 @@ def source_name(source: ImageSource) -> str:
     return shown_text(name) if isinstance(name, str) and name else f"the {type(source).__name__} given"
 
 
-def _pixels(source: ImageSource, *, has_range: bool) -> tuple[np.ndarray, bool, tuple[str, ...]]:
-    """RGB of 8 bits, or the values of a picture of more; whether Pillow dropped the lower bits of its colours; remarks."""
+def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
+    """RGB, or the values of a picture of more than 8 bits; whether Pillow dropped the lower bits of its colours; remarks."""
     if is_array(source):
         pixels = pixels_of(source, has_range=has_range)
         is_8_bit = pixels.dtype == np.uint8
@@ -218,9 +219,10 @@ def _part(source: object) -> Crop | None:
     return Crop(Path(found["file"]), (x, y, x + width, y + height), size)
 
 
-def _cut(pixels: np.ndarray, part: Crop) -> np.ndarray:
+def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarray:
     left, top, right, bottom = part.box
-    (height, width), name = pixels.shape[:2], source_name(part.path)
+    is_image, name = isinstance(pixels, Image.Image), source_name(part.path)
+    width, height = pixels.size if is_image else pixels.shape[1::-1]
     if part.size not in (None, (width, height)):
         raise ImageFileError(
             f"{name} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
@@ -231,10 +233,12 @@ def _cut(pixels: np.ndarray, part: Crop) -> np.ndarray:
             f"a part must lie inside its file: {name} is {width} wide and {height} high, the part "
             f"is {part.box} (left, top, right, bottom); correct it"
         )
+    if is_image:  # exactly what crop() gives, without Pillow's own limit of pixels
+        return pixels.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=part.box)
     return pixels[top:bottom, left:right]
 
 
-def _decoded(image: Image.Image, *, is_ours: bool) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+def _decoded(image: Image.Image, *, is_ours: bool) -> _Pixels:
     """Every pixel, upright: RGB, or more than 8 bits; whether Pillow dropped lower bits; what is wrong with the file."""
     stored = [_storage(tile) for tile in getattr(image, "tile", ())]
     complaints = loaded(image)
@@ -265,11 +269,15 @@ def _counts_of_pgm(image: Image.Image, largest: int) -> np.ndarray:
     return np.round(np.asarray(image) * (largest / 65535)).astype(np.int32)
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # PIL goes from premultiplied grey to nothing else
         image = image.convert("LA")
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    shown = Image.new("RGB", image.size)
+    n_rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, n_rows):  # a large picture need not be held five times
+        layered = image.crop((0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
-        image = Image.alpha_composite(white, layered)
-    return np.asarray(image.convert("RGB"))
+        shown.paste(Image.alpha_composite(white, layered).convert("RGB"), (0, top))
+    return shown
