@@ -162,8 +162,6 @@ class _Machine:
 
     def call(self, _: Any) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        if not isinstance(arguments, tuple):
-            raise PickleAbuseError("its pickle calls a function without a tuple of arguments")
         self.count(arguments)
         self.push(Made(function if isinstance(function, Global) else _UNNAMED, arguments))
 

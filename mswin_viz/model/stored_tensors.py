@@ -74,6 +74,8 @@ def check_claims(tree: PickleTree, n_bytes: int) -> None:
         if is_tensor:
             place = tensor_place(made)
             stored[place.key] = max(stored.get(place.key, 0), place.n_stored * place.dtype.itemsize)
+        elif not isinstance(made.arguments, tuple | list):
+            raise PickleAbuseError(f"{made.by.name[:60]} is called without arguments")
         elif _reserved(made) > _MOST_RESERVED:
             raise PickleAbuseError(
                 f"{made.by.name[:60]} would reserve memory for {_reserved(made):,} elements"
@@ -152,21 +154,13 @@ def _is_count(value: Any) -> bool:
 
 def _reserved(made: Made) -> int:
     """How many elements a function reserves that is called with numbers, or with a shape, alone."""
-    if (
-        made.by.name == _SIZE
-        or made.by.name.startswith("torch._utils.")
-        or not isinstance(made.arguments, tuple)
-    ):
+    if made.by.name == _SIZE or made.by.name.startswith("torch._utils."):
         return 0
     shapes = [made.arguments, *(_unpacked(each) for each in made.arguments)]
-    return max(
-        (
-            math.prod(each)
-            for each in shapes
-            if isinstance(each, tuple) and each and all(map(_is_count, each))
-        ),
-        default=0,
-    )
+    shapes = [
+        each for each in shapes if isinstance(each, tuple | list) and each and all(map(_is_count, each))
+    ]
+    return max(map(math.prod, shapes), default=0)
 
 
 def _unpacked(value: Any) -> Any:

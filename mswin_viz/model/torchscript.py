@@ -103,7 +103,8 @@ def torchscript_state(members: Members) -> StateDict:
     if not places and any(name.startswith("constants/") for name in members.sizes):
         raise _refused(
             members,
-            f"is a frozen module (torch.jit.freeze): its parameters became constants without names; {_SAVE}",
+            "holds its tensors as constants without names, as torch.jit.freeze and the trace of a function leave them; "
+            f"before that, {_SAVE}",
         )
     return _tensors(members, places)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import WeightsError
@@ -22,7 +23,16 @@ _MOST_DIRECTORY = 8 * 2**20  # bytes; 1,000 members need 0.1 MiB
 _MOST_INFLATED = 64 * 2**20  # bytes, beyond what the whole file has eight times
 _MOST_TIMES = 8
 _PIECE = 2**20
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_NAME_LENGTHS = 26  # bytes before them in a member's own header
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +51,7 @@ class Members:
     sizes: MappingProxyType[str, int]
     _folder: str
     _archive: zipfile.ZipFile
+    _file: io.FileIO
 
     def content(self, name: str, *, most: int) -> bytes:
         """The bytes of a small member.
@@ -60,25 +71,44 @@ class Members:
         return bytes(content)
 
     def read_into(self, name: str, room: memoryview) -> None:
-        """Fill ``room``, which has the size of the member, piece by piece, and check the member's checksum.
+        """Fill ``room``, which has the size of the member, and check the member's checksum.
 
         Raises
         ------
         WeightsError
             If the member is damaged.
         """
-        at = 0
+        info = self._archive.getinfo(self._folder + name)
         try:
-            with self._archive.open(self._folder + name) as stream:
-                while piece := stream.read(_PIECE):
-                    room[at : at + len(piece)] = piece
-                    at += len(piece)
+            with self._archive.open(info) as stream:  # checks the member's own header
+                is_plain = info.compress_type == zipfile.ZIP_STORED
+                n_read = self._read_plain(info, room) if is_plain else _inflate(stream, room)
         except _DAMAGE as problem:
             raise _damaged(
                 self.path, f"its {short_text(name, 60)} has other bytes than were written"
             ) from problem
-        if at != len(room):
+        if n_read != len(room):
             raise _damaged(self.path, f"its {short_text(name, 60)} ends early")
+
+    def _read_plain(self, info: zipfile.ZipInfo, room: memoryview) -> int:
+        """Read a member that is not compressed straight to its place: half the time of zipfile's pieces."""
+        file, n_read = self._file, 0
+        file.seek(info.header_offset + _NAME_LENGTHS)
+        name_length, extra_length = struct.unpack("<HH", file.read(4))
+        file.seek(name_length + extra_length, io.SEEK_CUR)
+        while n_read < len(room) and (n_more := file.readinto(room[n_read:])):
+            n_read += n_more
+        if zlib.crc32(room) != info.CRC:
+            raise zipfile.BadZipFile("wrong checksum")
+        return n_read
+
+
+def _inflate(stream: IO[bytes], room: memoryview) -> int:
+    n_read = 0
+    while piece := stream.read(_PIECE):
+        room[n_read : n_read + len(piece)] = piece
+        n_read += len(piece)
+    return n_read
 
 
 @contextmanager
@@ -101,7 +131,7 @@ def opened_members(path: Path) -> Iterator[Members]:
             _check(path, infos)
             folder = _folder([info.filename for info in infos])
             sizes = {info.filename.removeprefix(folder): info.file_size for info in infos}
-            yield Members(path, MappingProxyType(sizes), folder, archive)
+            yield Members(path, MappingProxyType(sizes), folder, archive, stream)
 
 
 class _ShortReads(io.FileIO):
