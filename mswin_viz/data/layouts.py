@@ -76,7 +76,7 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
         report = read_picture(folder)
     else:
         report = read_folder(folder, layout)
-    report = _with_published(report)
+    report = _with_published(_with_root(report))
     return report if split is None else _only(report, split)
 
 
@@ -105,6 +105,12 @@ def _only(report: DataReport, split: str) -> DataReport:
         there = ", ".join(sorted({sample.split or "none" for sample in report.samples}))
         raise DataError(f"{report.root} has no {split} split: it has {there}; choose one, or leave split out")
     return replace(report, samples=kept, published=())
+
+
+def _with_root(report: DataReport) -> DataReport:
+    """Every sample with the folder of the data set."""
+    root = report.root if report.root.is_dir() else report.root.parent
+    return replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
 
 
 def _with_published(report: DataReport) -> DataReport:
