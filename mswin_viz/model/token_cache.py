@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import warnings
@@ -105,14 +106,6 @@ class _Kept(NamedTuple):
     filling: Filling
 
 
-class _ChangedError(Exception):
-    """Carries tokens of files that changed while they were encoded; never leaves this module."""
-
-    def __init__(self, kept: _Kept) -> None:
-        super().__init__()
-        self.kept = kept
-
-
 def kept_tokens(
     folder: Path, wanted: WantedTokens, fill: Callable[[TokenShelf], Filling]
 ) -> tuple[dict[str, Tokens], Filling]:
@@ -131,9 +124,10 @@ def kept_tokens(
     Raises
     ------
     OutputError
-        If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then.
+        If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then. Where
+        they cannot be finished after that, they are used and not kept, with a warning.
     """
-    folder = folder.expanduser()
+    folder = Path(os.path.expanduser(folder))
     images = wanted.images()
     with contextlib.suppress(CacheError):
         if found := _read(folder, wanted, images):
@@ -159,7 +153,7 @@ def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> _Kept | 
         If it is not exactly what was written, with the reason.
     """
     entry = _entry(folder, wanted.key)
-    if not entry.is_dir():
+    if not os.path.isdir(entry):
         return None
     index = read_index(entry / INDEX, _Index)
     _check_index(index, wanted, images)
@@ -208,19 +202,23 @@ def _written(
         f"tokens of {wanted.layout.n_images:,} samples",
         "free some space, delete the tokens of other runs there, or choose another folder",
     )
+    made: _Kept | None = None
     try:
         with new_folder(_entry(folder, wanted.key)) as unfinished:
             shelf = TokenShelf(wanted.layout, unfinished, stays=True)
             filling = fill(shelf)
+            made = _Kept(shelf.tokens(), filling)
             if wanted.images() != images:
-                raise _ChangedError(_Kept(shelf.tokens(), filling))
-            del shelf  # Windows renames no folder with mapped files
+                raise CacheError("files changed while they were encoded")
             write_index(unfinished / INDEX, _index(unfinished, wanted, images, filling))
-    except _ChangedError as changed:
-        _warn(
-            f"files changed while they were encoded: their tokens are used now, and not kept in {shown_text(folder)}"
-        )
-        return changed.kept
+            if os.name == "nt":  # which renames no folder with mapped files
+                del shelf, made
+                made = None
+    except (CacheError, OutputError) as problem:
+        if made is None:
+            raise
+        _warn(f"tokens are used now, and not kept in {shown_text(folder)}: {problem}")
+        return made
     _remove_others(folder, wanted.key)
     found = _read(folder, wanted, images)
     if found is None:
@@ -251,16 +249,23 @@ def _entry(folder: Path, key: str) -> Path:
     return folder / f"tokens-{key}"
 
 
+def _content(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing if it may not be listed."""
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
+
+
 def _remove_unfinished(folder: Path) -> None:
     """What ended programs left; no other is at work here, since the lock is ours."""
-    for path in folder.iterdir():
+    for path in _content(folder):
         if _UNFINISHED_ENTRY.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_others(folder: Path, key: str) -> None:
     """Entries of other keys, and the files of version 1 where its index says that they are."""
-    for path in folder.iterdir():
+    for path in _content(folder):
         if _ENTRY.fullmatch(path.name) and path != _entry(folder, key) and not path.is_symlink():
             _removed_entry(path)
     if _is_version_1(folder):
@@ -272,7 +277,7 @@ def _removed_entry(entry: Path) -> list[str]:
     if not entry.is_dir():
         return []
     _remove_files(entry)
-    strangers = sorted(path.name for path in entry.iterdir() if path.name not in (*_ARRAYS, INDEX))
+    strangers = sorted(path.name for path in _content(entry) if path.name not in (*_ARRAYS, INDEX))
     with contextlib.suppress(OSError):  # not empty, a link, or on Windows with files that are mapped
         entry.rmdir()
     return strangers

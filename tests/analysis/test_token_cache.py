@@ -308,7 +308,7 @@ def test_files_that_change_while_they_are_encoded_are_used_and_not_kept(
         return filling
 
     monkeypatch.setattr(module, "_encoded", slow)
-    with pytest.warns(UserWarning, match="files changed while they were encoded"):
+    with pytest.warns(UserWarning, match=r"not kept in .*kept: files changed while they were encoded"):
         found = tokens_of(model, samples, tmp_path / "kept")
     assert len(found) == 3
     assert found.tokens["NI"].patches.abs().sum(dim=(1, 2)).min() > 0
@@ -480,6 +480,18 @@ def test_space_that_cannot_be_reserved_is_refused_with_its_bytes(kept, model, sa
     assert names_in(kept) == before
 
 
+def test_tokens_that_cannot_be_finished_are_used_and_not_lost(kept, model, samples, monkeypatch) -> None:
+    def full(file: Path, index: object) -> None:
+        raise OutputError(f"{file} cannot be written (No space left on device)")
+
+    monkeypatch.setattr(token_cache, "write_index", full)
+    before = names_in(kept)
+    with pytest.warns(UserWarning, match=r"used now, and not kept in .*kept: .*No space left"):
+        found = tokens_of(model, samples[:2], kept)
+    check_right(found, model, samples[:2])
+    assert names_in(kept) == before
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB."""
@@ -583,10 +595,16 @@ def together(*which):
 """
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Attempts]:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """The folder of images and of kept tokens."""
+    return tmp_path_factory.mktemp("place")
+
+
+@pytest.fixture(scope="module")
+def program(place: Path) -> Iterator[Attempts]:
     """A program with ``use(which)``: tokens from one folder for one of three sets, compared with fresh ones."""
-    with attempts(SETUP.format(tests=str(Path(__file__).parents[1])), cwd=tmp_path) as program:
+    with attempts(SETUP.format(tests=str(Path(__file__).parents[1])), cwd=place) as program:
         yield program
 
 
@@ -610,8 +628,8 @@ def renewed(program: Attempts, folder: Path, **moment: float) -> bool:
 
 
 @needs_fork
-def test_a_program_killed_while_it_renews_tokens_never_leaves_wrong_ones(program, tmp_path) -> None:
-    killed = [renewed(program, tmp_path, events=events) for events in (0, 5, 15, 25, 40, 50, 60, 70)]
+def test_a_program_killed_while_it_renews_tokens_never_leaves_wrong_ones(program, place) -> None:
+    killed = [renewed(program, place, events=events) for events in (0, 5, 15, 25, 40, 50, 60, 70)]
     assert sum(killed) >= 6, "there are moments between the first operation and the last"
 
 
@@ -625,9 +643,9 @@ def test_two_programs_with_one_folder_each_get_their_tokens(program) -> None:
 
 @pytest.mark.torture
 @needs_fork
-def test_a_program_killed_at_every_operation_never_leaves_wrong_tokens(program, tmp_path) -> None:
+def test_a_program_killed_at_every_operation_never_leaves_wrong_tokens(program, place) -> None:
     n_tried = 0
-    while renewed(program, tmp_path, events=n_tried):
+    while renewed(program, place, events=n_tried):
         n_tried += 1
     assert n_tried >= 40
     print(f"tried {n_tried}, right {n_tried}")
@@ -635,8 +653,8 @@ def test_a_program_killed_at_every_operation_never_leaves_wrong_tokens(program, 
 
 @pytest.mark.torture
 @needs_fork
-def test_a_program_killed_after_forty_times_never_leaves_wrong_tokens(program, tmp_path) -> None:
-    killed = [renewed(program, tmp_path, seconds=0.012 * at) for at in range(40)]
+def test_a_program_killed_after_forty_times_never_leaves_wrong_tokens(program, place) -> None:
+    killed = [renewed(program, place, seconds=0.012 * at) for at in range(40)]
     assert sum(killed) >= 20
     print(f"tried {len(killed)}, killed {sum(killed)}, right {len(killed)}")
 
@@ -644,9 +662,9 @@ def test_a_program_killed_after_forty_times_never_leaves_wrong_tokens(program, t
 @pytest.mark.torture
 @needs_fork
 @pytest.mark.parametrize("which", [(0, 0), (0, 1), (0, 2), (1, 2, 0)], ids=str)
-def test_programs_with_one_folder_get_their_tokens_ten_times(program, tmp_path, which) -> None:
+def test_programs_with_one_folder_get_their_tokens_ten_times(program, place, which) -> None:
     for _ in range(10):
-        shutil.rmtree(tmp_path / "kept", ignore_errors=True)
+        shutil.rmtree(place / "kept", ignore_errors=True)
         assert not program.run(f"together{which}")
         for one in which:
             assert not program.run(f"use({one})")
