@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
@@ -88,6 +89,11 @@ class EmbeddingTable:
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise OptionError(f"metric is one of {', '.join(METRICS)}: got {self.metric!r}")
+        for name in FEATURES:
+            given = getattr(self, name)
+            if not (type(given) is np.ndarray and given.dtype in (np.float32, np.float64)):
+                found = real_numbers(given, f"the {name} features of a table").astype(np.float32)
+                object.__setattr__(self, name, found)
         n_rows = len(self.files)
         for name, n_axes in _SHAPES.items():
             shape = np.shape(getattr(self, name))

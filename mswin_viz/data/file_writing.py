@@ -24,6 +24,7 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OutputError
 
 __all__ = [
+    "check_space",
     "destination",
     "is_unfinished",
     "locked",
@@ -183,15 +184,25 @@ def temporary_folder(prefix: str, *, n_bytes: int = 0) -> Path:
         If it cannot be made, or fewer than ``n_bytes`` are free there.
     """
     where = Path(tempfile.gettempdir())
-    free = shutil.disk_usage(where).free
-    if free < n_bytes:
-        raise OutputError(
-            f"temporary files need {n_bytes:,} bytes: {where} has {free:,} free; set TMPDIR to a folder with more"
-        )
+    check_space(where, n_bytes, "temporary files", "set TMPDIR to a folder with more")
     with _as_output_error(where):
         folder = tempfile.mkdtemp(prefix=prefix)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
+
+
+def check_space(folder: Path, n_bytes: int, what: str, remedy: str) -> None:
+    """Refuse before the work starts what a folder's disk has no room for.
+
+    Raises
+    ------
+    OutputError
+        If fewer than ``n_bytes`` are free; with both numbers.
+    """
+    with _as_output_error(folder):
+        free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OutputError(f"{what} need {n_bytes:,} bytes: {folder} has {free:,} free; {remedy}")
 
 
 def made_folder(path: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -70,7 +71,7 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     if split not in (*SPLITS, None):
         raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
     folder = shipped_samples() if root is None else Path(root).expanduser()
-    if not (folder.is_dir() or folder.is_file()):
+    if not (os.path.isdir(folder) or os.path.isfile(folder)):  # pathlib raises where it may not look
         raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
     if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
         report = read_picture(folder)
