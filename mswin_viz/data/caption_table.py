@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import Problem
+from mswin_viz.data.spreadsheet_cells import unguarded
 from mswin_viz.data.tables import read_table, whole_number
 from mswin_viz.errors import DataError
 
@@ -52,7 +53,7 @@ def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
         except ValueError as problem:
             problems.append(Problem(_KIND, path, f"line {row.number}: {problem}; left out"))
             continue
-        caption = row.values["caption"]
+        caption = unguarded(row.values["caption"])
         if pid is None or pid < 0 or not caption:
             continue
         if found.setdefault(pid, caption) != caption:

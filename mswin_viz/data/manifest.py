@@ -11,6 +11,7 @@ from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import SPLITS, Problem, Sample
+from mswin_viz.data.spreadsheet_cells import unguarded
 from mswin_viz.data.tables import COLUMNS, Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
 
@@ -111,12 +112,14 @@ def _sample(row: Row, table: Path) -> tuple[Sample | None, list[Problem]]:
         detail = f"{line}: {row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
         wrong.append(Problem("row too long", table, detail))
     pid, camid = (-1 if numbers[name] is None else max(numbers[name], -1) for name in ("pid", "camid"))
-    return Sample(pid, camid, there, row.values.get("caption") or None, numbers["scene"], split), wrong
+    caption = unguarded(row.values.get("caption", "")) or None
+    return Sample(pid, camid, there, caption, numbers["scene"], split), wrong
 
 
 def _file(text: str, table: Path) -> Path | None:
-    """The file that a path of the table leads to; separators may be those of Windows."""
-    spellings: Sequence[str] = (text, text.replace("\\", "/"))
+    """The file that a path of the table leads to; separators may be those of Windows, formulas marked as text."""
+    plain = unguarded(text)
+    spellings: Sequence[str] = (text, text.replace("\\", "/"), plain, plain.replace("\\", "/"))
     found = (table.parent / Path(spelling).expanduser() for spelling in spellings)
     return next((path for path in found if path.is_file()), None)
 
