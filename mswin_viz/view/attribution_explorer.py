@@ -100,8 +100,8 @@ class AttributionExplorer(widgets.VBox):
             [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
         )  # fmt: skip
         c = self.controls
-        starting = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
-        c.run.on_click(starting(lambda _: self.start()))
+        guarded = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
+        c.run.on_click(guarded(lambda _: self.start()))
         c.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
 
     def __repr__(self) -> str:

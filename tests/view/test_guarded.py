@@ -285,6 +285,17 @@ def rankings_of(samples, table) -> Iterator[mv.RetrievalView]:
     made.close()
 
 
+@pytest.fixture
+def _quick(monkeypatch) -> None:
+    """What takes seconds and is tested elsewhere: files of figures and tables."""
+    monkeypatch.setattr(
+        embedding_explorer, "export", lambda _view, folder, **_: [Path(folder) / "points.csv"]
+    )
+    monkeypatch.setattr(embedding_explorer, "save_figures", lambda *_, **__: [])
+    monkeypatch.setattr(explorer, "figure_bytes", lambda *_, **__: b"a figure")
+    monkeypatch.setattr(retrieval_view, "figure_bytes", lambda *_, **__: b"a figure")
+
+
 def said(view: widgets.Widget) -> str:
     """Every text on the screen of a view."""
     texts = (getattr(part, name, "") for part in parts_of(view) for name in ("value", "message", "status"))
@@ -464,6 +475,7 @@ def usable(kind: str, view) -> None:
         act(view)
 
 
+@pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [(fault, problem) for at, fault in enumerate(FAULTS) for problem in FIRST.get(fault, [ERRORS[at % 2]])],
