@@ -16,7 +16,9 @@ from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.inspection import inspected_window
 from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.scale_view import ScaleView
+from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.layouts import samples
+from mswin_viz.data.output_checks import output_file
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
@@ -187,13 +189,11 @@ class ScaleExplorer(widgets.VBox):
         ------
         OptionError
             If the ending is none of these.
+        OutputError
+            If the file cannot be written; checked before anything is drawn.
         """
-        path = Path(path)
-        kind = path.suffix.lower().removeprefix(".")
-        if kind not in FORMATS:
-            raise OptionError(f"a figure's file ends in .{', .'.join(FORMATS)}: got {path.name!r}")
-        path.write_bytes(figure_bytes(self.figure(), kind))
-        return path
+        path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
+        return write_bytes(path, figure_bytes(self.figure(), path.suffix.lower().removeprefix(".")))
 
     # ---- parts ------------------------------------------------------------------------------
 
