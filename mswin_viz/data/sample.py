@@ -58,7 +58,7 @@ class Problem:
         ``"same name twice"``, ``"corrupt image"``, ``"format cannot be read"``, ``"broken link"``. Of a folder:
         ``"folder cannot be read"``, ``"modality not known"``, ``"modality not used"``, ``"modalities not paired"``,
         ``"identities not read"``, ``"outside the layout"``. Of a table: ``"row does not parse"``,
-        ``"row too long"``, ``"captions not read"``.
+        ``"row too long"``, ``"row too short"``, ``"captions not read"``.
     path
         The file or folder; for a missing file, where it should be.
     detail
