@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from mswin_viz.data import jpeg_headers
 from mswin_viz.data.decoder_messages import caught_messages
 from mswin_viz.data.file_kinds import kind_in_words
 from mswin_viz.data.shown_text import short_text
@@ -44,6 +45,7 @@ _MAGIC = 16  # bytes that Pillow's formats are told by
 _UNMARKED = {"TGA": (".tga", ".icb", ".vda", ".vst")}
 """Formats that begin with no mark, so that nearly any file could be one -> endings of those that are."""
 _LONGEST_REASON = 300
+_LARGEST_JPEG = 2**29  # bytes
 
 
 def picture_formats() -> list[str]:
@@ -252,14 +254,25 @@ def _identified(file: BinaryIO, name: str) -> Image.Image:
         try:
             is_of_kind = accepts is None or accepts(start[:_MAGIC])
             if is_of_kind is True:
-                file.seek(0)
-                return opens(file, "")
+                return _opened_as(opens, file, start)
             if isinstance(is_of_kind, str):  # the library that would read it is missing
                 problems.append(is_of_kind)
         except Exception as problem:
             if accepts is not None:
                 problems.append(f"damaged {kind} header: {problem or type(problem).__name__}")
     raise unreadable(name, problems[0] if problems else kind_in_words(start))
+
+
+def _opened_as(opens: Callable[..., Image.Image], file: BinaryIO, start: bytes) -> Image.Image:
+    """The picture by one of Pillow's formats; of a JPEG file, apart from its headers."""
+    if not start.startswith(jpeg_headers.MARK) or file.seek(0, os.SEEK_END) > _LARGEST_JPEG:
+        file.seek(0)
+        return opens(file, "")
+    file.seek(0)
+    content, headers = jpeg_headers.apart(file.read())
+    image = opens(io.BytesIO(content), "")
+    image.info |= headers
+    return image
 
 
 def _kinds(name: str) -> list[str]:
