@@ -68,6 +68,8 @@ class EmbeddingTable:
     metric
         By what rows are ranked: ``"cosine"``, or ``"euclidean"`` distance of the features as they are (the way of a
         host whose configuration sets FEAT_NORM to no).
+    root
+        Folder of the data set that every sample came from; None if there is no one such folder.
     """
 
     sample: Int[np.ndarray, " row"]
@@ -82,6 +84,7 @@ class EmbeddingTable:
     failed: tuple[Failure, ...] = ()
     is_equalised: bool = False
     metric: str = "cosine"
+    root: Path | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -311,7 +314,13 @@ def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: st
         enhanced=np.concatenate([part.enhanced for part in parts])[order].astype(np.float32),
         failed=failed,
         metric=metric,
+        root=_root_of(samples),
     )
+
+
+def _root_of(samples: Sequence[Sample]) -> Path | None:
+    roots = {sample.root for sample in samples}
+    return roots.pop() if len(roots) == 1 else None
 
 
 def _checked_feature(feature: str) -> str:

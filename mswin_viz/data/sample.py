@@ -32,6 +32,8 @@ class Sample:
         Scene number, where the layout has scenes (MSVR310, whose retrieval leaves out the query's own scene).
     split
         One of `SPLITS`; None where the layout knows none.
+    root
+        Folder of the data set that it was found in, for names that hold nobody's home folder; None if it was made otherwise.
     """
 
     pid: int
@@ -40,6 +42,7 @@ class Sample:
     caption: str | None = None
     scene: int | None = None
     split: str | None = None
+    root: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:

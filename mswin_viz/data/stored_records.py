@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import reprlib
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,8 +73,7 @@ def json_value(
     MswinVizError
         Of the class ``error``.
     """
-    if len(text) > most_bytes:
-        raise error(f"{what} may have {most_bytes:,} bytes: it has {len(text):,}; {remedy}")
+    _check_length(len(text), most_bytes, what, remedy, error)
     try:
         value = json.loads(text, parse_constant=_no_constant)
         if _is_deeper(value, _MOST_DEEP):
@@ -95,12 +96,21 @@ def read_json(
     """
     named = f"{what} {shown_text(file)}"
     try:
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise OSError("no regular file")
         with file.open("rb") as stream:
-            text = stream.read(most_bytes + 1)
+            n_bytes = os.fstat(stream.fileno()).st_size
+            text = stream.read(most_bytes + 1) if n_bytes <= most_bytes else b""
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
         raise error(f"{named} must be a file that can be read ({why}); {remedy}") from problem
+    _check_length(max(n_bytes, len(text)), most_bytes, named, remedy, error)
     return json_value(text, what=named, remedy=remedy, error=error, most_bytes=most_bytes)
+
+
+def _check_length(n_bytes: int, most_bytes: int, what: str, remedy: str, error: _Error) -> None:
+    if n_bytes > most_bytes:
+        raise error(f"{what} may have {most_bytes:,} bytes: it has {n_bytes:,}; {remedy}")
 
 
 def _no_constant(name: str) -> Any:
@@ -127,7 +137,15 @@ def _reasons(problem: ValidationError) -> str:
     named = []
     for each in errors[:_MOST_NAMED]:
         where = ".".join(short_text(part, 60) for part in each["loc"]) or "the whole"
-        got = "" if each["type"] == "missing" else f", got {shown_text(reprlib.repr(each['input']))}"
+        got = "" if each["type"] == "missing" else f", got {_got(each['input'])}"
         named.append(f"{where}: {each['msg'][:1].lower()}{each['msg'][1:]}{got}")
     more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
     return "; ".join(named) + more
+
+
+def _got(value: Any) -> str:
+    """A value in a few words; a number of thousands of digits, or an object of a foreign kind, may have none."""
+    try:
+        return shown_text(reprlib.repr(value))
+    except Exception:
+        return f"a value of type {type(value).__name__}"

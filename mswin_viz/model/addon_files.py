@@ -16,8 +16,8 @@ between); the add-on's own keys alone."""
 _USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
-def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: str = "host") -> None:
-    """Write an add-on; `load_addon` reads all layouts.
+def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: str | Path, *, layout: str = "host") -> None:
+    """Write an add-on, whole or not at all; `load_addon` reads all layouts.
 
     In the host model, ``model.load_state_dict(torch.load(path), strict=False)`` puts it in its place.
 
@@ -32,6 +32,8 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
     ------
     OptionError
         If there is no such layout, or it is another add-on.
+    OutputError
+        If the file cannot be written.
     """
     _check_layout(layout)
     if not isinstance(addon, CLIPMultiScaleFeatureExtractor):

@@ -23,7 +23,7 @@ from mswin_viz.analysis.kept_tokens import png_file
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.data.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
-from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -190,6 +190,7 @@ class HeatmapBoard(anywidget.AnyWidget):
     cmaps = traitlets.List(traitlets.Unicode(), CMAPS, read_only=True).tag(sync=True)
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
+    @made_whole()
     def __init__(
         self,
         grid: tuple[int, int] = (16, 8),
