@@ -16,7 +16,7 @@ from mswin_viz.data import jpeg_headers
 from mswin_viz.data.decoder_messages import caught_messages
 from mswin_viz.data.file_kinds import kind_in_words
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.errors import ImageError, ImageFileError, OptionError
+from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
 
 __all__ = [
     "BYTES",
@@ -32,10 +32,10 @@ __all__ = [
 
 FORMATS = (
     "JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "PSD", "QOI", "SGI", "SUN",
-    "PCX", "ICO", "TGA",
+    "PCX", "TGA",
 )  # fmt: skip
-"""Pillow's names of the formats that are read: pictures in pixels. Not what is run by another program (EPS) or drawn
-from commands (PDF, WMF)."""
+"""Pillow's names of the formats that are read: pictures in pixels. Not what is run by another program (EPS), drawn from
+commands (PDF, WMF), or decoded before its size is known (icons)."""
 BYTES = (bytes, bytearray, memoryview)
 LIMIT = "MSWIN_VIZ_MAX_PIXELS"
 """Environment variable: the most pixels that are decoded of one file."""
@@ -99,7 +99,9 @@ def opened_file(source: Any, name: str) -> Iterator[Image.Image]:
         with image:
             try:
                 check_size(image, name)
-            except (AttributeError, TypeError, ValueError, SyntaxError) as problem:  # tags of other types
+            except MswinVizError:
+                raise
+            except Exception as problem:  # tags of other types
                 raise unreadable(name, problem) from problem
             yield image
 
@@ -127,22 +129,21 @@ def loaded(image: Image.Image) -> list[str]:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Refuse a picture of no pixels, or of more than :func:`most_pixels`.
+    """Refuse a picture of no pixels, or one still to be decoded of more than :func:`most_pixels`.
 
     Raises
     ------
     ImageFileError
         If it is one.
     """
-    most = most_pixels()
-    sizes = {"picture": image.size}
+    if min(image.size) < 1:
+        raise unreadable(name, f"it is {image.width} wide and {image.height} high")
+    if not getattr(image, "tile", ()):  # in memory already
+        return
+    most, sizes = most_pixels(), {"picture": image.size}
     if image.format == "TIFF":
         tags = image.tag_v2
         sizes["tile"] = (int(tags.get(322, 0)), int(tags.get(323, 0)))
-    elif image.format == "ICO":
-        sizes["picture"] = image.ico.getimage(image.size).size
-    if min(image.size) < 1:
-        raise unreadable(name, f"it is {image.width} wide and {image.height} high")
     for what, (width, height) in sizes.items():
         if width * height > most:
             raise ImageFileError(
@@ -259,7 +260,7 @@ def _identified(file: BinaryIO, name: str) -> Image.Image:
                 problems.append(is_of_kind)
         except Exception as problem:
             if accepts is not None:
-                problems.append(f"damaged {kind} header: {problem or type(problem).__name__}")
+                problems.append(f"damaged {kind} header: {str(problem) or type(problem).__name__}")
     raise unreadable(name, problems[0] if problems else kind_in_words(start))
 
 

@@ -43,7 +43,6 @@ def files() -> dict[str, bytes]:
         "ppm": saved(image, "PPM"),
         "pcx": saved(image, "PCX"),
         "sgi": saved(image, "SGI"),
-        "ico": saved(image, "ICO"),
         "tiff, fax": saved(image.convert("1"), "TIFF", compression="group4"),
     }
     for codec in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):

