@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 
-__all__ = ["short_text", "shown_text"]
+__all__ = ["short_text", "shown_text", "without_home"]
 
 _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories: control characters, surrogates, unassigned characters, line and paragraph separators."""
@@ -38,6 +40,14 @@ def short_text(value: object, most: int) -> str:
         return text
     n_last = most // 2
     return f"{text[: most - 1 - n_last]}…{text[-n_last:]}"
+
+
+def without_home(text: str) -> str:
+    """A text to pass on, with ``~`` for the user's home folder wherever it names a path in it."""
+    home = os.path.expanduser("~")
+    for folder in {home, os.path.realpath(home)} - {"~", os.sep}:
+        text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}(?![\w.-])", "~", text)
+    return text
 
 
 def _shown(character: str) -> str:

@@ -137,7 +137,15 @@ def _reasons(problem: ValidationError) -> str:
     named = []
     for each in errors[:_MOST_NAMED]:
         where = ".".join(short_text(part, 60) for part in each["loc"]) or "the whole"
-        got = "" if each["type"] == "missing" else f", got {shown_text(reprlib.repr(each['input']))}"
+        got = "" if each["type"] == "missing" else f", got {_got(each['input'])}"
         named.append(f"{where}: {each['msg'][:1].lower()}{each['msg'][1:]}{got}")
     more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
     return "; ".join(named) + more
+
+
+def _got(value: Any) -> str:
+    """A value in a few words; a number of thousands of digits, or an object of a foreign kind, may have none."""
+    try:
+        return shown_text(reprlib.repr(value))
+    except Exception:
+        return f"a value of type {type(value).__name__}"

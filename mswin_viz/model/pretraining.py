@@ -15,20 +15,24 @@ A step sees a few people, each twice in every modality. Six things are asked of 
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import open_clip
 import torch
+from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from mswin_viz.errors import OptionError
+from mswin_viz.data.file_writing import made_folder
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.local_supervision import (
     PART_OF,
     PARTS,
@@ -48,6 +52,18 @@ from mswin_viz.model.pretraining_batches import (
 )
 from mswin_viz.model.pretraining_losses import contrast, identity_loss, normalised, pair_contrast
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
+from mswin_viz.model.training_state import (
+    REMEDY,
+    PlainTensor,
+    TrainingState,
+    check_optimiser,
+    check_tensors,
+    n_bytes,
+    only_training,
+    read_state,
+    resume_optimiser,
+    write_state,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -84,23 +100,31 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     Raises
     ------
     OptionError
-        If ``work`` holds a run of another recipe.
+        If ``work`` holds a run of another recipe, or the loss is no number.
+    WeightsError
+        If its state is damaged.
+    OutputError
+        If another program is training there.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    table = TokenTable(recipe.seed, CLIP_CONFIG["text_cfg"]["context_length"])
-    pictures, parts = (
-        training_pictures(recipe, work / "pictures.npy"),
-        training_parts(recipe, work / "parts.npy"),
-    )
-    batches = Batches(recipe, pictures, parts, table)
+    state_file = made_folder(work) / "state.pt"
+    with only_training(state_file):
+        table = TokenTable(recipe.seed, CLIP_CONFIG["text_cfg"]["context_length"])
+        pictures, parts = (
+            training_pictures(recipe, work / "pictures.npy"),
+            training_parts(recipe, work / "parts.npy"),
+        )
+        trainee = _trained(Batches(recipe, pictures, parts, table), recipe, state_file, device=device)
+    return trainee.full_clip(table), table.ids
+
+
+def _trained(batches: Batches, recipe: Recipe, state_file: Path, *, device: str) -> _Trainee:
+    """All steps that the state file does not have yet."""
     torch.manual_seed(recipe.seed)
     trainee = _Trainee(batches, recipe).to(device)
     optimiser = torch.optim.AdamW(
         _parameter_groups(trainee, recipe.weight_decay), lr=recipe.rate_at(0), betas=(0.9, 0.98)
     )
-    state_file, history = work / "state.pt", []
-    if state_file.exists():
-        history = _resume(state_file, recipe, trainee, optimiser)
+    history = _resume(state_file, recipe, trainee, optimiser) if state_file.exists() else []
     steps = range(len(history), recipe.steps)
     loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=3)
     progress = tqdm(loader, initial=len(history), total=recipe.steps, desc="training", smoothing=0.02)
@@ -110,7 +134,7 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
             progress.set_postfix({name: f"{value:.2f}" for name, value in history[-1].items()})
         if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
             _save_state(state_file, recipe, trainee, optimiser, history)
-    return trainee.full_clip(table), table.ids
+    return trainee
 
 
 class _Trainee(nn.Module):
@@ -181,6 +205,12 @@ def _train_step(trainee: _Trainee, optimiser, batch: Batch, step: int) -> dict[s
     parts = _losses(trainee, batch, (cls, trainee.projected(tokens.mean(dim=1))), (texts, prompts))
     local = trainee.recipe.cycle_at(step)[0].local
     near = _local_losses(trainee, batch, tokens, prompts) if local else {}
+    found = {name: float(value.detach()) for name, value in (parts | near).items()}
+    if wrong := [name for name, value in found.items() if not math.isfinite(value)]:
+        raise OptionError(
+            f"a training needs finite losses: got {wrong[0]} {found[wrong[0]]} at step {step + 1}; lower the recipe's "
+            "learning rates, or train in float32"
+        )
     optimiser.zero_grad(set_to_none=True)
     total = sum(_WEIGHTS[name] * value for name, value in parts.items())
     (total + local * sum(_WEIGHTS[name] * value for name, value in near.items())).backward()
@@ -188,7 +218,7 @@ def _train_step(trainee: _Trainee, optimiser, batch: Batch, step: int) -> dict[s
     optimiser.step()
     with torch.no_grad():
         trainee.clip.logit_scale.clamp_(0, math.log(60))
-    return {name: float(value.detach()) for name, value in (parts | near).items()}
+    return found
 
 
 # ---- losses ---------------------------------------------------------------------------------
@@ -267,29 +297,42 @@ def _parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
+class _State(TrainingState):
+    """All that decides how a run goes on; the recipe as JSON."""
+
+    recipe: str
+    losses: Annotated[list[dict[Literal[*_WEIGHTS], float]], Field(min_length=1)]
+    trainee: dict[str, PlainTensor]
+
+
 def _save_state(
     file: Path, recipe: Recipe, trainee: _Trainee, optimiser, history: list[dict[str, float]]
 ) -> None:
-    """Written beside and renamed, so that an interrupted save leaves the last good state."""
-    partial = file.with_suffix(".part")
     state = {
-        "recipe": asdict(recipe),
+        "recipe": json.dumps(asdict(recipe)),
         "losses": history,
         "trainee": trainee.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
-    torch.save(state, partial)
-    partial.replace(file)
+    write_state(file, state)
 
 
 def _resume(file: Path, recipe: Recipe, trainee: _Trainee, optimiser) -> list[dict[str, float]]:
-    """Load a state; returns the losses of the steps it has behind it."""
-    state = torch.load(file, weights_only=True)
-    if state["recipe"] != asdict(recipe):
+    """Load a state, once all of it is known to fit; returns the losses of the steps it has behind it."""
+    most = 2 * len(_WEIGHTS) * recipe.steps
+    state = read_state(file, _State, most_bytes=4 * n_bytes(trainee), most_numbers=most)
+    if state.recipe != (ours := json.dumps(asdict(recipe))):
         raise OptionError(
-            f"a run is resumed with the recipe it began with: {file} holds {state['recipe']}, "
-            f"got {asdict(recipe)}; give its recipe, or another folder"
+            f"a run is resumed with the recipe it began with: {file} holds {short_text(state.recipe, 1000)}, "
+            f"got {ours}; give its recipe, or another folder"
         )
-    trainee.load_state_dict(state["trainee"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["losses"]
+    if len(state.losses) > recipe.steps:
+        raise WeightsError(
+            f"the training state {file} is damaged or not one: it has {len(state.losses)} of {recipe.steps} steps; "
+            f"{REMEDY}"
+        )
+    check_tensors(file, state.trainee, trainee.state_dict(), "trainee")
+    check_optimiser(file, state.optimiser, optimiser, steps=len(state.losses))
+    trainee.load_state_dict(state.trainee)
+    resume_optimiser(optimiser, state.optimiser)
+    return state.losses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training_run import Progress, Run, Schedule, TrainingLog
+from mswin_viz.model.training_state import only_training
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -152,11 +154,23 @@ def train_head(
     Raises
     ------
     ShapeError, OptionError
-        As `train_addon`.
+        As `train_addon`; OptionError also if the loss is no number.
+    WeightsError
+        If the state file is damaged.
+    OutputError
+        If another program is training with the state file.
     """
     run = Run(tokens, pids, head, seed=seed, schedule=schedule)
-    if watch.state is not None and watch.state.exists():
-        run.restore(watch.state)
+    with nullcontext() if watch.state is None else only_training(watch.state):
+        if watch.state is not None and watch.state.exists():
+            run.restore(watch.state)
+        _train(run, watch, progress=progress)
+    return run.finish()
+
+
+def _train(run: Run, watch: Watch, *, progress: bool) -> None:
+    """Steps, validations and saves until the schedule or the patience ends."""
+    schedule = run.schedule
     with tqdm(
         total=schedule.steps, initial=run.step, desc="training the head", unit="step", disable=not progress
     ) as bar:
@@ -169,7 +183,6 @@ def train_head(
             if watch.report is not None:
                 watch.report(Progress(run.step, schedule.steps, loss, score))
             bar.update()
-    return run.finish()
 
 
 def _checked(run: Run, watch: Watch) -> float | None:

@@ -6,21 +6,33 @@ import copy
 import hashlib
 import json
 import math
-import os
-import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field
 
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.stored_records import STRICT, checked, json_value
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
 from mswin_viz.model.heads import Head, seeded
 from mswin_viz.model.losses import ReidLoss
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.training_state import (
+    REMEDY,
+    PlainTensor,
+    TrainingState,
+    check_optimiser,
+    check_tensors,
+    n_bytes,
+    read_state,
+    resume_optimiser,
+    write_state,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -28,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Run", "Schedule", "TrainingLog", "identity_batch"]
 
 _CLASSIFIER_STREAM = 1_000_003  # so that the classifier is not drawn from the numbers the head was drawn from
-_DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError)
 
 
 @dataclass(frozen=True)
@@ -142,10 +153,16 @@ class Run:
         batch = self.tokens[chosen.tolist()].to(self._device)
         target = torch.from_numpy(self.labels[chosen]).to(self._device)
         loss = self._loss(batch.plus(self.head(batch)), target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise OptionError(
+                f"a training needs a finite loss: got {value} at step {self.step + 1}; lower the learning rate, or look "
+                "for values in the tokens that are no numbers"
+            )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
-        self.losses.append(float(loss.detach()))
+        self.losses.append(value)
         return self.losses[-1]
 
     def note(self, score: float) -> None:
@@ -170,18 +187,15 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write everything that decides how it goes on; a file is replaced only by a whole one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "training": self._identity, "head": self.head.state_dict(), "loss": self._loss.state_dict(),
             "optimiser": self._optimiser.state_dict(), "rng": json.dumps(self._rng.bit_generator.state),
             "losses": self.losses, "checks": self.checks, "best": self._best,
         }  # fmt: skip
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        torch.save(state, unfinished)
-        os.replace(unfinished, path)
+        write_state(path, state)
 
     def restore(self, path: Path) -> None:
-        """Go on from a saved state.
+        """Go on from a saved state; nothing is changed unless all of it fits.
 
         Raises
         ------
@@ -190,25 +204,84 @@ class Run:
         WeightsError
             If the file is damaged.
         """
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
-            theirs = state["training"]
-        except _DAMAGED as problem:
-            raise WeightsError(
-                f"a training state must be whole: {path} cannot be read ({problem}); delete it to begin anew"
-            ) from problem
-        differing = [name for name, value in self._identity.items() if theirs.get(name) != value]
+        most = 6 * n_bytes(self.head, self._loss)  # weights, the best ones, two moments
+        state = read_state(path, _RunState, most_bytes=most, most_numbers=4 * self.schedule.steps)
+        theirs = state.training.model_dump()
+        differing = [name for name, value in self._identity.items() if theirs[name] != value]
         if differing:
             raise OptionError(
                 f"a state belongs to one training: {path} is of another ({', '.join(differing)} differ); delete it, "
                 "or choose another file"
             )
-        self.head.load_state_dict(state["head"])
-        self._loss.load_state_dict(state["loss"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._rng.bit_generator.state = json.loads(state["rng"])
-        self.losses, self._best = list(state["losses"]), state["best"]
-        self.checks = [(int(step), float(score)) for step, score in state["checks"]]
+        generator = self._fitting(state, path)
+        self.head.load_state_dict(state.head)
+        self._loss.load_state_dict(state.loss)
+        resume_optimiser(self._optimiser, state.optimiser)
+        self._rng.bit_generator.state = generator
+        self.losses, self.checks, self._best = state.losses, state.checks, state.best
+
+    def _fitting(self, state: _RunState, path: Path) -> dict[str, Any]:
+        """Compare a state with what is to take it; the state of its generator of random numbers."""
+        what, error = f"the training state {shown_text(path)}", WeightsError
+        generator = checked(_Generator, json_value(state.rng, what=f"rng of {what}", remedy=REMEDY, error=error),
+                            what=f"rng of {what}", remedy=REMEDY, error=error)  # fmt: skip
+        steps = [step for step, _ in state.checks]
+        if (
+            len(state.losses) > self.schedule.steps
+            or steps != sorted({*steps})
+            or not {*steps} <= {*range(1, len(state.losses) + 1)}
+            or (state.best is None) != (not steps)
+        ):
+            raise WeightsError(
+                f"{what} is damaged or not one: its validations are not those of {len(state.losses)} of "
+                f"{self.schedule.steps} steps; {REMEDY}"
+            )
+        for name, own in (("head", self.head), ("loss", self._loss), ("best", self.head)):
+            if getattr(state, name) is not None:
+                check_tensors(path, getattr(state, name), own.state_dict(), name)
+        check_optimiser(path, state.optimiser, self._optimiser, steps=len(state.losses))
+        return generator.model_dump()
+
+
+class _Identity(BaseModel):
+    """What makes a training this one and no other: digests, and settings as JSON."""
+
+    model_config = STRICT
+    tokens: str
+    identities: str
+    head: str
+    seed: int
+    schedule: str
+
+
+class _Numbers(BaseModel):
+    """Of the generator PCG64."""
+
+    model_config = STRICT
+    state: Annotated[int, Field(ge=0, lt=2**128)]
+    inc: Annotated[int, Field(ge=1, lt=2**128)]
+
+
+class _Generator(BaseModel):
+    """State of NumPy's default generator."""
+
+    model_config = STRICT
+    bit_generator: Literal["PCG64"]
+    state: _Numbers
+    has_uint32: Annotated[int, Field(ge=0, le=1)]
+    uinteger: Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _RunState(TrainingState):
+    """All that decides how a training goes on."""
+
+    training: _Identity
+    head: dict[str, PlainTensor]
+    loss: dict[str, PlainTensor]
+    rng: Annotated[str, Field(max_length=1000)]
+    losses: Annotated[list[float], Field(min_length=1)]
+    checks: list[tuple[int, float]]
+    best: dict[str, PlainTensor] | None
 
 
 def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:

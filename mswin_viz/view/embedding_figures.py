@@ -20,7 +20,11 @@ from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.analysis.null_comparison import NullComparison
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.similarity_pairs import similarity_pairs
+from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.data.output_checks import output_file, output_folder
+from mswin_viz.data.shown_text import without_home
 from mswin_viz.errors import OptionError
+from mswin_viz.view.controls import FORMATS
 from mswin_viz.view.figures import NotebookFigure, figure_bytes
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_points import COLOURED, map_colouring
@@ -225,27 +229,37 @@ def save_figures(
     -------
     paths
         What was written; a figure with nothing to show is left out.
+
+    Raises
+    ------
+    OptionError
+        If a kind is none of these.
+    OutputError
+        If a file cannot be written; checked before anything is drawn.
     """
-    folder, written = Path(folder), []
-    folder.mkdir(parents=True, exist_ok=True)
-    made = {f"maps_by_{by}": maps_figure(view, by=by, provenance=provenance) for by in COLOURED}
+    strange = [kind for kind in kinds if kind not in FORMATS]
+    if strange or not kinds:
+        raise OptionError(f"kinds are some of {', '.join(FORMATS)}: got {tuple(kinds)}")
+    folder = output_folder(folder)
     draw = {
         "measures": measures_figure,
         "change": change_figure,
         "similarities": similarity_figure,
         "silhouettes": silhouette_figure,
     }
+    names = (*(f"maps_by_{by}" for by in COLOURED), *draw)
+    paths = {name: [output_file(folder / f"{name}.{kind}") for kind in kinds] for name in names}
+    about = without_home(provenance)
+    made = {f"maps_by_{by}": maps_figure(view, by=by, provenance=about) for by in COLOURED}
     for name, function in draw.items():
         try:
-            made[name] = function(view, provenance=provenance)
+            made[name] = function(view, provenance=about)
         except OptionError as nothing:
             warnings.warn(f"{name} is left out: {nothing}", stacklevel=2)
     for name, figure in made.items():
-        for kind in kinds:
-            path = folder / f"{name}.{kind}"
-            path.write_bytes(figure_bytes(figure, kind))
-            written.append(path)
-    return written
+        for path, kind in zip(paths[name], kinds, strict=True):
+            write_bytes(path, figure_bytes(figure, kind))
+    return [path for name in made for path in paths[name]]
 
 
 def _measured(view: EmbeddingView) -> list[str]:

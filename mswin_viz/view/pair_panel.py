@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
 from mswin_viz.model.backbone import Model
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard, picture_bytes
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.neighbour_words import who
@@ -58,7 +59,9 @@ class PairPanel(widgets.VBox):
         body = widgets.HBox([maps, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
         super().__init__([self._notes, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
-        self.modality.observe(lambda _change: self._draw(), "value")
+        self._guarded = Guard(self, self._say)
+        guarded = self._guarded("choosing a modality", failed=lambda: show_as_out_of_date(self.board, True))
+        self.modality.observe(guarded(lambda _change: self._draw()), "value")
 
     def close(self) -> None:
         """Close the panel with its heatmaps."""
@@ -73,13 +76,20 @@ class PairPanel(widgets.VBox):
         self.shares, self._pair, self.layout.display = None, None, "none"
 
     def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
-        """Show the shares of two rows of a table, query first.
+        """Show the shares of two rows of a table, query first; where that fails, nothing is shown.
 
         Raises
         ------
         ImageFileError, ImageError
             If a picture can no longer be read.
         """
+        try:
+            self._show(table, pair, shares)
+        except BaseException:
+            self.clear()
+            raise
+
+    def _show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
         with self._lock:
             self.shares, self._pair = shares, None
             if tuple(self.modality.options) != tuple(shares.a):
@@ -88,8 +98,15 @@ class PairPanel(widgets.VBox):
             self._pair = table, *pair
             self._draw()
         self._bars.value = pair_html(shares, (who(table, pair[0]), who(table, pair[1])))
-        self._notes.value = message_html(_warnings(shares))
+        self._guarded.forget()
+        self._say(())
         self.layout.display = None
+
+    def _say(self, problems: Sequence[str]) -> None:
+        warnings = () if self.shares is None else _warnings(self.shares)
+        self._notes.value = message_html(
+            [*problems, OUT_OF_DATE, *warnings] if problems else [*problems, *warnings]
+        )
 
     def _draw(self) -> None:
         with self._lock:
@@ -102,6 +119,7 @@ class PairPanel(widgets.VBox):
                 for role, row in zip(("query", "result"), pair, strict=True)
             ]
             self.board.show(pair_panels(self.shares, (name,)), rows=rows)
+            show_as_out_of_date(self.board, False)
 
 
 def pair_html(shares: PairShares, names: tuple[str, str]) -> str:

@@ -1,0 +1,280 @@
+"""The file that a training is taken up from: read without running code, and checked whole before any of it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import stat
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from mswin_viz.data.file_writing import locked, write_bytes
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.stored_records import STRICT, checked
+from mswin_viz.errors import WeightsError
+
+__all__ = [
+    "REMEDY",
+    "PlainTensor",
+    "StoredOptimiser",
+    "TrainingState",
+    "check_optimiser",
+    "check_tensors",
+    "content_digest",
+    "n_bytes",
+    "only_training",
+    "read_state",
+    "resume_optimiser",
+    "write_state",
+]
+
+REMEDY = "delete it to begin anew, or choose another file"
+_SLACK, _FEW = 2**19, 2**16  # bytes and numbers that a state may have beside its tensors and the losses
+_MOST_DEEP = 16  # dictionaries and lists in one another
+_ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps of a parameter
+_SETTINGS = ("betas", "eps", "weight_decay", "amsgrad", "maximize")  # of AdamW, besides its learning rate
+
+
+def _plain(value: torch.Tensor) -> torch.Tensor:
+    is_plain = not (value.is_nested or value.is_quantized) and value.layout == torch.strided
+    if not is_plain or value.device.type != "cpu" or value.nbytes > value.untyped_storage().nbytes():
+        raise ValueError("must be a plain tensor")
+    return value
+
+
+PlainTensor = Annotated[torch.Tensor, AfterValidator(_plain)]
+"""One with all its numbers in memory: neither sparse, nested, quantised, repeated by strides, nor of the meta device."""
+
+
+class StoredOptimiser(BaseModel):
+    """What AdamW hands out as its state: moments by a parameter's number, and settings of groups of parameters."""
+
+    model_config = STRICT
+    state: dict[int, dict[str, PlainTensor]]
+    param_groups: list[dict[str, bool | float | str | list[int] | tuple[float, float] | None]]
+
+
+class TrainingState(BaseModel):
+    """What every such file holds.
+
+    Attributes
+    ----------
+    digest
+        Of everything else in the file.
+    """
+
+    model_config = ConfigDict(STRICT, extra="forbid")
+    optimiser: StoredOptimiser
+    digest: str
+
+
+_State = TypeVar("_State", bound=TrainingState)
+
+
+def only_training(path: Path) -> AbstractContextManager[None]:
+    """Be the only training that uses a state file.
+
+    Raises
+    ------
+    OutputError
+        If another program is training with it.
+    """
+    busy = f"a training state belongs to one training at a time: another program is training with {path}; wait until it ends, or choose another file"
+    return locked(path, busy=busy)
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state with a digest of its content; the old file stays until the new one is whole."""
+    buffer = io.BytesIO()
+    torch.save({**state, "digest": content_digest(state)}, buffer)
+    write_bytes(path, buffer.getbuffer())
+
+
+def read_state(path: Path, kind: type[_State], *, most_bytes: int, most_numbers: int) -> _State:
+    """A state of :func:`write_state`.
+
+    Parameters
+    ----------
+    kind
+        What it holds, besides the digest.
+    most_bytes
+        That its tensors may have together.
+    most_numbers
+        That it may have besides: losses and their names.
+
+    Raises
+    ------
+    WeightsError
+        If it is no such file, too large, or its content is not what was written.
+    """
+    found = _loaded(path, most_bytes, _SLACK + 16 * most_numbers)
+    if not isinstance(found, dict) or _is_endless(found, _FEW + most_numbers):
+        raise _refusal(path, "it is no dictionary of tensors and numbers")
+    state = checked(kind, found, what=_named(path), remedy=REMEDY, error=WeightsError)
+    written = {name: value for name, value in found.items() if name != "digest"}
+    if state.digest != content_digest(written):
+        raise _refusal(path, "its content is not what was written")
+    return state
+
+
+def check_tensors(
+    path: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], name: str
+) -> None:
+    """Compare every key, shape and dtype with those of the module that is to take them; values are finite.
+
+    Raises
+    ------
+    WeightsError
+        Naming the first that differs.
+    """
+    if strange := sorted(set(found) ^ set(wanted)):
+        what = "lacks" if strange[0] in wanted else "has a strange"
+        raise _refusal(path, f"{name} {what} {short_text(strange[0], 80)}")
+    for key, value in found.items():
+        own = wanted[key]
+        if (value.shape, value.dtype) != (own.shape, own.dtype):
+            raise _refusal(path, f"{name}.{key} is {_kind(value)} in place of {_kind(own)}")
+        if not torch.isfinite(value).all():
+            raise _refusal(path, f"{name}.{key} holds values that are no finite numbers")
+
+
+def check_optimiser(
+    path: Path, found: StoredOptimiser, optimiser: torch.optim.Optimizer, *, steps: int
+) -> None:
+    """Compare a stored AdamW with the one that is to go on; its learning rates are the schedule's and do not count.
+
+    Parameters
+    ----------
+    steps
+        Done so far: no parameter has more.
+
+    Raises
+    ------
+    WeightsError
+        Naming what does not fit.
+    """
+    own = optimiser.state_dict()["param_groups"]
+    same = len(own) == len(found.param_groups) and all(
+        theirs.get("params") == ours["params"]
+        and all(theirs.get(key, value) == value for key, value in ours.items() if key in _SETTINGS)
+        for ours, theirs in zip(own, found.param_groups, strict=True)
+    )
+    if not same:
+        raise _refusal(path, "optimiser.param_groups is of another optimiser")
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for number, kept in found.state.items():
+        name = f"optimiser.state.{number}"
+        if not 0 <= number < len(parameters):
+            raise _refusal(path, f"{name} is of no parameter: there are {len(parameters)}")
+        moments = dict.fromkeys(_ADAM - {"step"}, parameters[number])
+        check_tensors(path, kept, moments | {"step": torch.tensor(0.0)}, name)
+        step = float(kept["step"])
+        if not 1 <= step <= steps or step != int(step) or (kept["exp_avg_sq"] < 0).any():
+            raise _refusal(path, f"{name} is not of {steps} steps")
+
+
+def resume_optimiser(optimiser: torch.optim.Optimizer, found: StoredOptimiser) -> None:
+    """Take over the moments; the settings stay."""
+    optimiser.load_state_dict({"state": found.state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def n_bytes(*modules: torch.nn.Module) -> int:
+    """Of everything in the state dicts of modules."""
+    return sum(value.nbytes for module in modules for value in module.state_dict().values())
+
+
+def content_digest(value: Any) -> str:
+    """Of tensors, numbers and text in dictionaries and lists, with their types."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in _parts(value):
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def _parts(value: Any) -> Iterable[bytes]:
+    if isinstance(value, dict):
+        yield f"dictionary of {len(value)}\n".encode()
+        for key, inner in value.items():
+            yield from _parts(key)
+            yield from _parts(inner)
+    elif isinstance(value, list | tuple):
+        yield f"{type(value).__name__} of {len(value)}\n".encode()
+        for inner in value:
+            yield from _parts(inner)
+    elif isinstance(value, torch.Tensor):
+        yield f"{_kind(value)}\n".encode()
+        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    else:  # whole numbers may be of any length
+        text = f"{value:#x}" if type(value) is int else repr(value)
+        yield f"{type(value).__name__} {text}\n".encode(errors="backslashreplace")
+
+
+def _loaded(path: Path, most_bytes: int, most_beside: int) -> Any:
+    """What :func:`torch.load` makes of the file, if that can be read at all, and is no larger than it may be."""
+    try:
+        content = _content(path, most_bytes + 2 * most_beside)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+        if any(each.compress_type for each in entries) or sum(e.file_size for e in entries) > len(content):
+            raise _refusal(path, "torch.save writes no compressed archive")
+        if sum(e.file_size for e in entries if e.filename.endswith(".pkl")) > most_beside:
+            raise _refusal(path, "it holds more than tensors and numbers")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about the inside of a foreign file
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
+    except pickle.UnpicklingError as problem:
+        raise _refusal(path, "it holds more than tensors and numbers") from problem
+    except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
+        why = next(iter(str(problem).splitlines()), type(problem).__name__)
+        raise _refusal(path, f"it cannot be read ({short_text(why, 120)})") from problem
+
+
+def _content(path: Path, most_bytes: int) -> bytes:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise _refusal(path, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
+    if found.st_size > most_bytes:
+        raise _refusal(
+            path, f"it has {found.st_size:,} bytes, where this training's has at most {most_bytes:,}"
+        )
+    return path.read_bytes()
+
+
+def _is_endless(value: Any, most: int) -> bool:
+    """Whether values are nested more deeply, or are more, than in any state; what is in it several times counts as often."""
+    level, n_values = [value], 0
+    for _ in range(_MOST_DEEP):
+        inner = []
+        for outer in level:
+            if isinstance(outer, dict):
+                inner += [*outer.keys(), *outer.values()]
+            elif isinstance(outer, list | tuple | set | frozenset):
+                inner += outer
+            if n_values + len(inner) > most:
+                return True
+        if not inner:
+            return False
+        level, n_values = inner, n_values + len(inner)
+    return True
+
+
+def _kind(value: torch.Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+
+
+def _named(path: Path) -> str:
+    return f"the training state {shown_text(path)}"
+
+
+def _refusal(path: Path, why: str) -> WeightsError:
+    return WeightsError(f"{_named(path)} is damaged or not one: {why}; {REMEDY}")
