@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined
+from mswin_viz.view.markup import Html
 from mswin_viz.view.share_bars import badge_html, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 
@@ -88,11 +88,11 @@ class AttributionExplorer(widgets.VBox):
             [sample.name for sample in self._samples], prompt=prompt,
             has_text=model.tower.has_text, has_addon=model.addon is not None,
         )  # fmt: skip
-        self._messages = widgets.HTML()
+        self._messages = Html()
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
         super().__init__(
-            [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
+            [Html(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
         )  # fmt: skip
         self.controls.run.on_click(lambda _: self.start())
         self.controls.stop.on_click(lambda _: self.stop())
@@ -176,7 +176,7 @@ class AttributionExplorer(widgets.VBox):
             for title, made in self._jobs(request):
                 if self._stopped.is_set():
                     break
-                c.status.value = escape(f"{title} …")
+                c.status.value = f"{title} …"
                 _tried(title, made, maps, messages)
             self._show(request, shown, maps)
         except MswinVizError as problem:

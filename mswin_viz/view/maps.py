@@ -25,6 +25,7 @@ from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
+from mswin_viz.view.markup import Html, tag
 from mswin_viz.view.theme import ThemeProbe
 
 __all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "SelectionError"]
@@ -87,7 +88,7 @@ class LinkedMaps(widgets.VBox):
     ) -> None:
         self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
         self._points = points
-        self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
+        self._titles = [Html().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
         # jupyter-scatter's script is 2 MB: small widgets go first, since anywidget gives each two seconds to load
         self._theme = ThemeProbe()
         self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
@@ -156,7 +157,7 @@ class LinkedMaps(widgets.VBox):
             scatter.xy(*places.T, animate=animate)
         words = "plain, moved to its enhanced places" if self.is_morphed else "plain CLS"
         for title, text in zip(self._titles, (words, "enhanced CLS (with the add-on)"), strict=True):
-            title.value = f"<b>{text}</b>"
+            title.value = tag("b", text)
 
     # ---- reactions --------------------------------------------------------------------------
 
