@@ -103,7 +103,7 @@ class Guard:
         """A guarded thread, not started yet, that does not keep the program from ending."""
 
         def run() -> None:
-            with suppress(ClosedError, SystemExit, KeyboardInterrupt), self(what):
+            with suppress(BaseException), self(what):  # it was said, and nothing above a thread takes it
                 work(*args)
 
         return threading.Thread(target=run, name=f"mswin-viz {what}", daemon=True)
