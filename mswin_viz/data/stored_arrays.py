@@ -108,11 +108,11 @@ def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, ...]:
         if _hash(file) != record.blake2b:
             raise CacheError(f"{name} does not hold what was written to it")
         array = np.lib.format.open_memmap(file, mode="c")
+    except CacheError:
+        raise
     except FileNotFoundError as problem:
         raise CacheError(f"{name} is missing") from problem
     except (OSError, ValueError) as problem:
-        if isinstance(problem, CacheError):
-            raise
         raise CacheError(f"{name} cannot be read ({problem})") from problem
     if array.dtype.str != record.dtype or list(array.shape) != record.shape or not array.flags.c_contiguous:
         raise CacheError(

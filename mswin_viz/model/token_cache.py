@@ -193,7 +193,7 @@ def _written(
     _remove_unfinished(folder)
     if strangers := _removed_entry(_entry(folder, wanted.key)):
         raise OutputError(
-            f"a folder of tokens may hold nothing else: {shown_text(_entry(folder, wanted.key))} holds "
+            f"kept tokens need a place of their own: {shown_text(_entry(folder, wanted.key))} is taken by "
             f"{short_text(', '.join(strangers), 200)}; move that elsewhere"
         )
     check_space(
@@ -273,9 +273,9 @@ def _remove_others(folder: Path, key: str) -> None:
 
 
 def _removed_entry(entry: Path) -> list[str]:
-    """Names of what else lies in an entry, which stays, when its own files are gone."""
+    """Names of what is not the cache's in an entry or in its place, and stays, when its own files are gone."""
     if not entry.is_dir():
-        return []
+        return [entry.name] if os.path.lexists(entry) else []
     _remove_files(entry)
     strangers = sorted(path.name for path in _content(entry) if path.name not in (*_ARRAYS, INDEX))
     with contextlib.suppress(OSError):  # not empty, a link, or on Windows with files that are mapped
@@ -292,11 +292,11 @@ def _remove_files(folder: Path) -> None:
 
 def _older_layout(folder: Path) -> str:
     """Why files that lie in the folder itself are not read; empty if there are none."""
-    there = [name for name in (INDEX, *_ARRAYS) if (folder / name).is_file()]
+    there = [name for name in _ARRAYS if (folder / name).is_file()]
     if not there:
         return ""
-    after = "they are replaced" if _is_version_1(folder) else "delete them"
-    return f"{', '.join(there)} lie as an earlier version left them, unchecked; {after}"
+    after = "they are replaced" if _is_version_1(folder) else "they can be deleted"
+    return f"it holds {', '.join(there)} of an earlier version, which are not read; {after}"
 
 
 def _is_version_1(folder: Path) -> bool:

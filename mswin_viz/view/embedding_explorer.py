@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -30,6 +28,7 @@ from mswin_viz.view.map_colours import Colouring, legend_html
 from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
 from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
+from mswin_viz.view.markup import Html
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
@@ -177,7 +176,7 @@ class EmbeddingExplorer(widgets.VBox):
 
     def _children(self) -> list[widgets.Widget]:
         names = ("measures", "legend", "selection", "message")
-        self._html = {name: widgets.HTML().add_class(f"mswin-embedding-{name}") for name in names}
+        self._html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
         self._folder = widgets.Text(
             "embeddings",
             description="folder",
@@ -186,7 +185,7 @@ class EmbeddingExplorer(widgets.VBox):
         )
         self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
         self._save.add_class("mswin-embedding-save")
-        self._saved = widgets.HTML()
+        self._saved = Html()
         self._map_box = widgets.VBox(
             [self._html["legend"], self._html["selection"]],
             layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"},
@@ -205,7 +204,7 @@ class EmbeddingExplorer(widgets.VBox):
             layout={"display": "none"},
         )
         return [
-            widgets.HTML(badge_html(self.model.provenance_items)),
+            Html(badge_html(self.model.provenance_items)),
             self.settings.layout(),
             self.worker,
             self._html["message"],
@@ -365,9 +364,7 @@ class EmbeddingExplorer(widgets.VBox):
                 self._saving.forget()
                 folder = self._folder.value
                 written = self.save(typed_path(folder) if folder.strip() else "embeddings")
-                self._saved.value = (
-                    f"{len(written)} files in {escape(shown_text(written[0].parent.resolve()))}"
-                )
+                self._saved.value = f"{len(written)} files in {written[0].parent.resolve()}"
         finally:
             self._save.disabled = False
 

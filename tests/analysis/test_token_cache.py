@@ -351,10 +351,17 @@ def test_a_file_that_is_gone_leaves_its_sample_out(tmp_path, model, samples) -> 
 @pytest.mark.skipif(os.name == "nt", reason="names that are not Unicode")
 def test_names_that_are_not_unicode_are_kept_too(tmp_path, model) -> None:
     samples = people(tmp_path / "caf\udce9 ä\n")
-    tokens_of(model, samples, tmp_path / "kept")
-    with nothing_encoded():
-        check = tokens_of(model, samples, tmp_path / "kept")
-    check_right(check, model, samples)
+    broken, lying = (tmp_path / f"{name}\udce9.png" for name in ("broken", "lying"))
+    broken.write_bytes(b"nothing")
+    Image.new("RGB", (90, 20)).save(lying)
+    samples[0].images["NI"], samples[1].images["NI"] = broken, lying
+    said = r"strongly distorted.*lying\\udce9\.png"
+    with pytest.warns(UserWarning, match=said):
+        first, left_out = sample_tokens(model, samples, folder=tmp_path / "kept", progress=False)
+    with nothing_encoded(), pytest.warns(UserWarning, match=said):
+        again = sample_tokens(model, samples, folder=tmp_path / "kept", progress=False)
+    assert again.left_out == left_out
+    assert torch.equal(again.world.tokens["NI"].patches, first.tokens["NI"].patches)
 
 
 # ---- the folder -----------------------------------------------------------------------------
@@ -373,7 +380,7 @@ def version_1(folder: Path) -> None:
 def test_files_of_the_first_version_are_replaced(tmp_path, model, samples) -> None:
     version_1(tmp_path / "kept")
     check_rebuilt(
-        model, samples, tmp_path / "kept", "index.json, RGB_cls.npy.* lie as an earlier version left them"
+        model, samples, tmp_path / "kept", "it holds RGB_cls.npy, .* of an earlier version.* replaced"
     )
     assert names_in(tmp_path / "kept") == [entry(tmp_path / "kept").name]
 
@@ -384,7 +391,7 @@ def test_files_that_only_look_like_the_first_version_are_named_and_left_alone(
     version_1(tmp_path / "kept")
     (tmp_path / "kept" / "index.json").write_text('{"mine": 1}')
     before = names_in(tmp_path / "kept")
-    check_rebuilt(model, samples, tmp_path / "kept", "delete them")
+    check_rebuilt(model, samples, tmp_path / "kept", "they can be deleted")
     assert set(before) < set(names_in(tmp_path / "kept"))
 
 
@@ -409,10 +416,26 @@ def test_a_damaged_entry_with_other_files_in_it_is_not_replaced(kept, model, sam
     (entry(kept) / "RGB_cls.npy").unlink()
     with (
         pytest.warns(UserWarning, match="missing"),
-        pytest.raises(OutputError, match=r"holds thesis\.txt; move"),
+        pytest.raises(OutputError, match=r"is taken by thesis\.txt; move"),
     ):
         tokens_of(model, samples, kept)
     assert (entry(kept) / "thesis.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_an_entry_is_not_replaced(kept, model, samples) -> None:
+    place = entry(kept)
+    shutil.rmtree(place)
+    place.write_text("mine")
+    with nothing_encoded(), pytest.raises(OutputError, match="kept tokens need a place of their own"):
+        tokens_of(model, samples, kept)
+    assert place.read_text() == "mine"
+
+
+def test_an_index_of_the_users_own_in_the_folder_is_no_fault(tmp_path, model, samples) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "index.json").write_text("{}")
+    tokens_of(model, samples, tmp_path / "kept")
+    assert (tmp_path / "kept" / "index.json").read_text() == "{}"
 
 
 def test_what_a_killed_program_left_goes_when_tokens_are_next_written(kept, model, samples) -> None:
