@@ -154,6 +154,6 @@ def _is_of_memory(problem: BaseException, text: str) -> bool:
 
 
 def _log(what: str, problem: BaseException) -> None:
-    """The traceback: of an error that this package raises on purpose only where somebody asked for such records."""
+    """The traceback: at level INFO for an error that this package raises on purpose, else ERROR."""
     level = logging.INFO if isinstance(problem, MswinVizError) else logging.ERROR
     _LOG.log(level, "%s failed: %s", what, type(problem).__name__, exc_info=problem)
