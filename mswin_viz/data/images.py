@@ -232,9 +232,13 @@ def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarr
             f"a part must lie inside its file: {name} is {width} wide and {height} high, the part "
             f"is {part.box} (left, top, right, bottom); correct it"
         )
-    if is_image:  # exactly what crop() gives, without Pillow's own limit of pixels
-        return pixels.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=part.box)
-    return pixels[top:bottom, left:right]
+    return _area(pixels, part.box) if is_image else pixels[top:bottom, left:right]
+
+
+def _area(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Exactly what ``crop`` gives, without its check of Pillow's own limit of pixels."""
+    left, top, right, bottom = box
+    return image.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=box)
 
 
 def _decoded(image: Image.Image, *, is_ours: bool) -> _Pixels:
@@ -269,6 +273,13 @@ def _counts_of_pgm(image: Image.Image, largest: int) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    """On white where it is transparent; without the notes of its file, or it would be turned again when it is read again."""
+    shown = _on_white(image)
+    shown.info.clear()
+    return shown
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # PIL goes from premultiplied grey to nothing else
         image = image.convert("LA")
     if not image.has_transparency_data:
@@ -276,7 +287,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     shown = Image.new("RGB", image.size)
     n_rows = max(1, _BAND // image.width)
     for top in range(0, image.height, n_rows):  # a large picture need not be held five times
-        layered = image.crop((0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
+        layered = _area(image, (0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
         shown.paste(Image.alpha_composite(white, layered).convert("RGB"), (0, top))
     return shown
