@@ -37,6 +37,7 @@ __all__ = [
     "why_not_writable",
     "write_bytes",
     "write_json",
+    "write_kept_json",
 ]
 
 _UNFINISHED = ".unfinished"
@@ -69,6 +70,22 @@ def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Pa
 def write_json(path: str | Path, value: Any) -> Path:
     """Write a value as JSON, UTF-8, one blank of indentation; see :func:`write_bytes`."""
     return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_kept_json(name: str, value: Any) -> Path:
+    """Write a value where it outlives the program: into a new folder among the temporary ones; where that is.
+
+    For a result whose own place can no longer be written to.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written there either.
+    """
+    where = Path(tempfile.gettempdir())
+    with _as_output_error(where):
+        folder = tempfile.mkdtemp(prefix="mswin_viz_kept_")
+    return write_json(Path(folder) / name, value)
 
 
 @contextlib.contextmanager

@@ -179,9 +179,9 @@ def _weight_file(state: StateDict, *, is_safetensors: bool) -> bytes:
     """The content of a file of tensors; made in memory, since torch may end the program where a disk is full."""
     if is_safetensors:
         return safetensors.torch.save(state)
-    file = io.BytesIO()
-    torch.save(state, file)
-    return file.getvalue()
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def save_embedded(
@@ -190,7 +190,9 @@ def save_embedded(
     """Write a CLIP in half precision with only the token embeddings its training used."""
     state = {key: value.detach().cpu() for key, value in clip.state_dict().items()}
     state["token_embedding.weight"] = state["token_embedding.weight"][list(token_ids)]
-    halves = {key: value.half().contiguous() for key, value in state.items() if value.is_floating_point()}
+    halves = {
+        key: _stored(key, value, torch.float16) for key, value in state.items() if value.is_floating_point()
+    }
     halves[_ROWS] = torch.tensor(token_ids, dtype=torch.int32)
     write_bytes(folder / "clip.safetensors", _weight_file(halves, is_safetensors=True))
     write_json(folder / "config.json", config)

@@ -99,8 +99,10 @@ class AttributionExplorer(widgets.VBox):
         super().__init__(
             [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
         )  # fmt: skip
-        self.controls.run.on_click(self._guarded("starting")(lambda _: self.start()))
-        self.controls.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
+        c = self.controls
+        guarded = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
+        c.run.on_click(guarded(lambda _: self.start()))
+        c.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)

@@ -19,6 +19,7 @@ from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embed
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
@@ -359,7 +360,8 @@ class EmbeddingExplorer(widgets.VBox):
         try:
             with self._saving("saving"):
                 self._saving.forget()
-                written = self.save(self._folder.value.strip() or "embeddings")
+                folder = self._folder.value
+                written = self.save(typed_path(folder) if folder.strip() else "embeddings")
                 self._saved.value = (
                     f"{len(written)} files in {escape(shown_text(written[0].parent.resolve()))}"
                 )

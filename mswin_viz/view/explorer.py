@@ -21,6 +21,7 @@ from mswin_viz.data.layouts import samples
 from mswin_viz.data.output_checks import output_file
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
@@ -253,7 +254,7 @@ class ScaleExplorer(widgets.VBox):
     def _on_path(self, path: str) -> None:
         if not path.strip():
             return
-        found = samples(path.strip())
+        found = samples(typed_path(path))
         with self._held():
             self.strip.replace(found)
             self._samples = found

@@ -63,7 +63,8 @@ class Worker(widgets.VBox):
             [self.run, self.stop_button, self.progress, self.status], layout={"flex_flow": "row wrap"}
         )
         super().__init__([row, self._message])
-        self.run.on_click(self._guarded("starting the work")(lambda _: self.start()))
+        guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))
+        self.run.on_click(guarded(lambda _: self.start()))
         self.stop_button.on_click(self._guarded("stopping the work")(lambda _: self.stop()))
 
     def start(self) -> threading.Thread:
