@@ -126,7 +126,8 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
     Raises
     ------
     ImageFileError
-        If a file is missing, truncated or not an image, or a part lies outside of it.
+        If a file is missing, truncated, not an image, or of more pixels than are decoded (100 million, or what the
+        environment variable MSWIN_VIZ_MAX_PIXELS says), or a part lies outside of it.
     ImageError
         If an array's shape or values can be read in two ways or in none, or an image holds floating-point or
         32-bit values and there is no range.
@@ -135,7 +136,10 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
 
 
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
-    """:func:`open_image`, with what became of values of more than 8 bits."""
+    """:func:`open_image`, with what became of values of more than 8 bits and what is wrong with the file.
+
+    The one judge of what is usable: whatever reads pictures goes through it.
+    """
     pixels, is_deep_colour, remarks = _pixels(source, has_range=deep_range is not None)
     if isinstance(pixels, np.ndarray):
         shown, levels = eight_bit(pixels, source_name(source), deep_range)

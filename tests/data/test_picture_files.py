@@ -20,7 +20,7 @@ from PIL import Image, ImageFile
 
 from mswin_viz.data.files import image_suffixes
 from mswin_viz.data.images import Crop, open_image, opened
-from mswin_viz.data.picture_files import LIMIT
+from mswin_viz.data.picture_files import LIMIT, picture_formats
 from mswin_viz.errors import ImageError, ImageFileError, OptionError
 
 from .picture_kinds import HIGH, WIDE, damaged, files, picture, saved
@@ -325,6 +325,27 @@ def test_the_limit_is_exact_and_can_be_set(monkeypatch, tmp_path):
         lazy.load()
         assert open_image(lazy).size == (30, 20), "what is in memory already is no danger"
     assert open_image(np.zeros((20, 30), np.uint8)).size == (30, 20)
+
+
+@pytest.mark.parametrize("kind", [*files(), "avif", "jpeg 2000"])
+@pytest.mark.parametrize("given", ["bytes", "lazy"])
+def test_the_limit_holds_for_each_format(kind, given, monkeypatch):
+    missing = {"avif": "AVIF", "jpeg 2000": "JPEG2000"}
+    if kind in missing:
+        if missing[kind] not in Image.SAVE and missing[kind] not in picture_formats():
+            pytest.skip(f"needs a Pillow that writes {missing[kind]}")
+        content = saved(picture(), missing[kind])
+    else:
+        content = files()[kind]
+    n_pixels = WIDE * HIGH
+    monkeypatch.setenv(LIMIT, str(n_pixels))
+    assert open_image(content).size in ((WIDE, HIGH), (HIGH, WIDE))
+    monkeypatch.setenv(LIMIT, str(n_pixels - 1))
+    if given == "bytes":
+        assert "pixels" in reason(content)
+    else:
+        with Image.open(io.BytesIO(content)) as lazy:
+            assert "pixels" in reason(lazy)
 
 
 def test_a_limit_above_pillows_own_is_kept_to_without_its_warning(monkeypatch):
