@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -212,6 +213,11 @@ def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
 def _part(source: object) -> Crop | None:
     """The rectangle a source names, as a record or in its text form; None for a whole file."""
     if isinstance(source, Crop):
+        if len(source.box) != 4 or not all(isinstance(edge, Integral) for edge in source.box):
+            raise ImageError(
+                f"a part is four whole numbers of pixels, left, top, right, bottom: got {source.box!r:.80} of "
+                f"{source_name(source.path)}"
+            )
         return source
     text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
     found = _PART.fullmatch(text)
