@@ -24,7 +24,7 @@ __all__ = ["is_torchscript", "torchscript_state"]
 
 _PICKLE, _CONSTANTS, _CODE = "data.pkl", "constants.pkl", "code/"
 _MOST_CODE = 16 * 2**20  # bytes of one file
-_MOST_STEPS, _DEEPEST, _LONGEST = 2_000_000, 100, 1_000
+_MOST_STEPS, _DEEPEST, _LONGEST = 300_000, 100, 1_000
 _CLASSES = "__torch__"
 _CUSTOM = "__torch__.torch.classes."
 _KNOWN = re.compile(
