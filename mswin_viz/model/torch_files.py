@@ -86,8 +86,8 @@ def _check(file: Path, data: bytes, n_bytes: int) -> PickleTree:
         check_claims(tree, n_bytes)
     except PickleAbuseError as problem:
         raise WeightsError(
-            f"a weight file holds tensors and little else: {shown_text(file)} cannot be read: {problem}; copy it again, or where it was "
-            f"written, {_REMEDY}"
+            f"a weight file holds tensors and little else: {shown_text(file)} cannot be read: {problem}; copy it again, "
+            f"or where it was written, {_REMEDY}"
         ) from problem
     return tree
 
@@ -96,9 +96,7 @@ def _loaded(file: Path) -> Any:
     try:
         with warnings.catch_warnings(), _numpy_allowed(), file.open("rb") as stream:
             warnings.simplefilter("ignore")
-            return torch.load(
-                stream, map_location="cpu", weights_only=True
-            )  # of a path torch believes the ending
+            return torch.load(stream, map_location="cpu", weights_only=True)  # it believes a path's ending
     except pickle.UnpicklingError as problem:
         raise _refusal(file, problem) from problem
 

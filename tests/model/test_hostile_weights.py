@@ -16,6 +16,7 @@ from mswin_viz.errors import WeightsError
 from mswin_viz.model.weight_files import read_state_dict, read_weights
 
 from .archive_writing import (
+    CODE,
     FLOATS,
     GOOD,
     PROTOCOL,
@@ -176,6 +177,16 @@ def test_deep_modules_are_refused(tmp_path):
     for _ in range(300):
         value = module({"inner": value})
     assert "too deep in each other" in refusal(tmp_path / "m.pt", archive(members(pickled(value))))
+
+
+def test_two_tensors_with_one_name_are_refused(tmp_path):
+    code = CODE.replace("  inner :", '  __annotations__["inner.w"] = Tensor\n  inner :').replace(
+        '"w", ]', '"w", "inner.w", ]'
+    )
+    value = pickled(module({"inner.w": tensor(), "inner": module({"w": tensor()})}))
+    assert "two of its tensors have the same name" in refusal(
+        tmp_path / "m.pt", archive(members(value, code=code))
+    )
 
 
 PLACES = {
