@@ -120,8 +120,8 @@ class ScaleExplorer(widgets.VBox):
         except MswinVizError:
             explorer.close()
             raise
-        if found.get("weights") != shown_text(model.provenance):
-            said.append(f"This state was made with other weights: {found.get('weights')}")
+        if found["weights"] != shown_text(model.provenance):
+            said.append(f"This state was made with other weights: {found['weights']}")
         if said:
             explorer._say(said)
         return explorer
