@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test smoke lint format notebooks benchmarks clean
+.PHONY: lab test smoke torture lint format notebooks benchmarks clean
 
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
@@ -16,6 +16,9 @@ test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
 
 smoke: $(INSTALLED)  ## the recipe of the embedded model learns something in a minute or two
 	$(BIN)/python -m pytest -m smoke
+
+torture: $(INSTALLED)  ## programs are killed at many moments, and share folders: nothing is lost, nothing is wrong
+	$(BIN)/python -m pytest -m torture
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

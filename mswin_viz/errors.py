@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CacheError",
     "ClosedError",
     "ConfigError",
     "ConfigNotFoundError",
@@ -40,6 +41,10 @@ class OptionError(MswinVizError, ValueError):
 
 class OutputError(MswinVizError, OSError):
     """A file or folder cannot be written: no permission, no space, another program at work on it."""
+
+
+class CacheError(MswinVizError, ValueError):
+    """What a cache holds is damaged, or not what is asked for; it is made anew."""
 
 
 class PromptError(MswinVizError, ValueError):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,12 @@ from mswin_viz.analysis.matching import Matching, sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.validation import check_trainable
 from mswin_viz.data.crowds import Crowd
+from mswin_viz.data.file_writing import temporary_folder
+from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.worlds import WorldTokens, world_tokens
+from mswin_viz.model.worlds import WorldTokens, token_layout, world_tokens
 
 __all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
 
@@ -71,24 +72,35 @@ def ablate_people(
     ----------
     workers
         Processes that draw; see `mswin_viz.data.crowds.pictures`.
+
+    Raises
+    ------
+    OutputError
+        If whole tokens are needed and the temporary folder has no room for them; nothing has been encoded then.
     """
-    start, drawn = time.perf_counter(), {"workers": workers, "progress": progress}
-    with tempfile.TemporaryDirectory(prefix="mswin_viz_tokens_") as folder:
-        kept = {"scales": () if plan.needs_whole_tokens else plan.scales, **drawn}
-        crowds = {name: Crowd(people.measured, people.seed, name) for name in people.splits}
-        crowds["training"] = Crowd(people.trained, people.seed + 1, shots=1)
-        worlds = {
-            name: world_tokens(
-                model, crowd, folder=Path(folder) / name if plan.needs_whole_tokens else None, **kept
-            )
-            for name, crowd in crowds.items()
-        }
-        words = (
-            f"Heads trained on the frozen tokens of {people.trained} people of world {people.seed + 1}; measured on "
-            f"{people.measured} others of world {people.seed} in each split."
+    start = time.perf_counter()
+    crowds = {name: Crowd(people.measured, people.seed, name) for name in people.splits}
+    crowds["training"] = Crowd(people.trained, people.seed + 1, shots=1)
+    scales = () if plan.needs_whole_tokens else plan.scales
+    folder = _roomy(model, crowds.values()) if plan.needs_whole_tokens else None
+    worlds = {
+        name: world_tokens(
+            model, crowd, folder=folder and folder / name, scales=scales, workers=workers, progress=progress
         )
-        about = {"people": dataclasses.asdict(people)}
-        return _summary(model, worlds.pop("training"), worlds, plan, (words, about, start), progress=progress)
+        for name, crowd in crowds.items()
+    }
+    words = (
+        f"Heads trained on the frozen tokens of {people.trained} people of world {people.seed + 1}; measured on "
+        f"{people.measured} others of world {people.seed} in each split."
+    )
+    about = {"people": dataclasses.asdict(people)}
+    return _summary(model, worlds.pop("training"), worlds, plan, (words, about, start), progress=progress)
+
+
+def _roomy(model: Model, crowds: Iterable[Crowd]) -> Path:
+    """A temporary folder with space for all tokens of the crowds."""
+    n_bytes = sum(token_layout(model, len(crowd), MODALITIES).n_bytes for crowd in crowds)
+    return temporary_folder("mswin_viz_tokens_", n_bytes=n_bytes)
 
 
 def ablate_samples(

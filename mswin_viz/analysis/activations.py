@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.arrays import finite_vectors
+from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
@@ -96,7 +97,7 @@ def window_activations(
     OptionError
         If the kernel asked for does not exist.
     ShapeError
-        If the tokens are not as wide as the add-on's.
+        If the tokens are not as wide as the add-on's, are none, or hold NaN or infinity.
     """
     if kernel not in _KERNELS:
         raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")
@@ -277,6 +278,7 @@ def _convolved(
 
 def _seen_patches(tokens: Tokens, addon: torch.nn.Module | None) -> Float[torch.Tensor, "batch token wide"]:
     """The tokens that the windows see: the patches, projected in scheme 2, where the add-on's weights are."""
+    tokens = checked_tokens(tokens, addon)
     if addon is None:
         return tokens.patches
     module = addon.projection if _is_scheme_2(addon) else windows_module(addon)

@@ -28,9 +28,9 @@ def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
     """
     try:
         found = np.asarray(_detached(values))
-        if found.dtype.kind not in "cUSM":
+        if found.dtype.kind not in "cUSM" and not np.ma.is_masked(values):
             return found.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor that is sparse or holds no data
         pass
     raise ShapeError(
         f"{name} must be an array of real numbers, every row of the same length: got {_kind(values)}"

@@ -34,7 +34,7 @@ from mswin_viz.analysis.fusion import (
 from mswin_viz.analysis.fusion_heads import MlpHead
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import ShapeError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -195,7 +195,8 @@ def decompose_fusion(
 
     ``slots`` and ``pooled`` as in :func:`mswin_viz.analysis.fusion.fusion_state`.
     """
-    weights = _no_weights(tokens.cls.shape[1]) if weights is None else weights
+    width = are_tokens(tokens).cls.shape[1]
+    weights = _no_weights(width) if weights is None else weights
     v = direction_of_each(direction, tokens)
     state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
     back, constant = weights.head.pulled_back(v * state.gain, state.fused)  # [B, slots * D]: r_s
@@ -216,7 +217,7 @@ def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | 
     ShapeError
         If there are not as many ``a`` as ``b``.
     """
-    if a_tokens.cls.shape != b_tokens.cls.shape:
+    if are_tokens(a_tokens).cls.shape != are_tokens(b_tokens).cls.shape:
         raise ShapeError(
             f"pairs need as many images on either side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
             f"{tuple(b_tokens.cls.shape)}; repeat the query's tokens, for example tokens[[0, 0, 0]]"

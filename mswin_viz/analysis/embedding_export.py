@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mswin_viz.analysis.comparison_record import Comparison
+from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.data.images import Crop
+from mswin_viz.data.output_checks import output_file, output_folder
+from mswin_viz.data.shown_text import shown_text, without_home
+from mswin_viz.data.spreadsheet_cells import csv_file
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -17,11 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "export", "identities_frame", "measures_frame", "points_frame"]
 
 FORMATS = ("csv", "parquet")
+_TABLES = ("points", "identities", "measures")
 
 
 def points_frame(view: EmbeddingView) -> pd.DataFrame:
-    """One line for each row of the maps: who and which file, both places, and what is measured of it."""
-    frame = view.table.to_pandas()
+    """One line for each row of the maps: who and which file, both places, and what is measured of it.
+
+    Paths are relative to the folder of the data set; of a file outside it, the name alone. Where the samples came from no
+    single data set, they are relative to the folder around all files.
+    """
+    frame = view.table.to_pandas().assign(path=_names_below(view.table))
     for name, places in (("plain", view.projection.plain), ("enhanced", view.projection.enhanced)):
         frame[f"{name}_x"], frame[f"{name}_y"] = places.T
     for name in (
@@ -84,9 +96,9 @@ def export(
     folder
         Made if it is not there; files of the same names are replaced.
     formats
-        Some of ``FORMATS``.
+        Some of ``FORMATS``. In CSV, text that a spreadsheet would take for a formula has a ``'`` in front.
     provenance
-        Which weights: written into a column, so that it stays with the numbers.
+        Which weights: written into a column, so that it stays with the numbers, with ``~`` for the home folder.
 
     Returns
     -------
@@ -97,28 +109,37 @@ def export(
     ------
     OptionError
         If a format is none of these.
+    OutputError
+        If a file cannot be written.
     """
     strange = [name for name in formats if name not in FORMATS]
     if strange or not formats:
         raise OptionError(f"formats are some of {', '.join(FORMATS)}: got {tuple(formats)}")
-    folder, settings = Path(folder), view.settings
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(folder)
+    paths = {(name, kind): output_file(folder / f"{name}.{kind}") for name in _TABLES for kind in formats}
     frames = {
         "points": points_frame(view),
         "identities": identities_frame(view),
-        "measures": measures_frame(view).assign(**vars(settings)),
+        "measures": measures_frame(view).assign(**vars(view.settings)),
     }
-    written = []
-    for name, frame in frames.items():
-        whole = frame.assign(weights=shown_text(provenance)) if provenance else frame
-        for kind in formats:
-            path = folder / f"{name}.{kind}"
-            if kind == "csv":
-                whole.to_csv(path, index=False)
-            else:
-                whole.to_parquet(path, index=False)
-            written.append(path)
-    return written
+    about = {"weights": without_home(shown_text(provenance))} if provenance else {}
+    for (name, kind), path in paths.items():
+        whole = frames[name].assign(**about)
+        write_bytes(path, csv_file(whole) if kind == "csv" else whole.to_parquet(index=False))
+    return list(paths.values())
+
+
+def _names_below(table: EmbeddingTable) -> list[str]:
+    """Each row's file without the folders above the data set."""
+    files = [os.path.abspath(one.path if isinstance(one, Crop) else one) for one in table.path]
+    root = os.path.abspath(table.root) if table.root else os.path.commonpath(map(os.path.dirname, files))
+    return [shown_text(_below(one, file, root)) for one, file in zip(table.path, files, strict=True)]
+
+
+def _below(source: Path | Crop, file: str, root: str) -> Path | Crop:
+    path = Path(file)
+    name = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
+    return replace(source, path=name) if isinstance(source, Crop) else name
 
 
 def _measures(comparison: Comparison) -> dict[str, float | str]:

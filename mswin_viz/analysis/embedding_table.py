@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
@@ -67,6 +68,8 @@ class EmbeddingTable:
     metric
         By what rows are ranked: ``"cosine"``, or ``"euclidean"`` distance of the features as they are (the way of a
         host whose configuration sets FEAT_NORM to no).
+    root
+        Folder of the data set that every sample came from; None if there is no one such folder.
     """
 
     sample: Int[np.ndarray, " row"]
@@ -81,10 +84,16 @@ class EmbeddingTable:
     failed: tuple[Failure, ...] = ()
     is_equalised: bool = False
     metric: str = "cosine"
+    root: Path | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise OptionError(f"metric is one of {', '.join(METRICS)}: got {self.metric!r}")
+        for name in FEATURES:
+            given = getattr(self, name)
+            if not (type(given) is np.ndarray and given.dtype in (np.float32, np.float64)):
+                found = real_numbers(given, f"the {name} features of a table").astype(np.float32)
+                object.__setattr__(self, name, found)
         n_rows = len(self.files)
         for name, n_axes in _SHAPES.items():
             shape = np.shape(getattr(self, name))
@@ -305,7 +314,13 @@ def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: st
         enhanced=np.concatenate([part.enhanced for part in parts])[order].astype(np.float32),
         failed=failed,
         metric=metric,
+        root=_root_of(samples),
     )
+
+
+def _root_of(samples: Sequence[Sample]) -> Path | None:
+    roots = {sample.root for sample in samples}
+    return roots.pop() if len(roots) == 1 else None
 
 
 def _checked_feature(feature: str) -> str:

@@ -16,6 +16,7 @@ import torch
 from mswin_viz.analysis.activations import Origin, resampling_matrix, windows_module
 from mswin_viz.analysis.fusion_heads import Fused, MixtureHead, MlpHead, copied, mixture_head
 from mswin_viz.analysis.snapshots import shared_snapshot
+from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, tiles, windows
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
@@ -272,7 +273,8 @@ def fusion_state(
     ScaleError
         If a slot's scale is outside 1..N, unless it is the slot's own.
     ShapeError
-        If there are not as many slots as scales, or the tokens are not as wide as the weights.
+        If there are not as many slots as scales, or the tokens are not as wide as the weights, are none, or hold NaN
+        or infinity.
     """
     slots = weights.trained_slots if slots is None else tuple(slots)
     pooled = [None] * len(slots) if pooled is None else list(pooled)
@@ -281,6 +283,7 @@ def fusion_state(
             f"a fusion of scales {weights.scales} has {len(weights.scales)} slots: got {len(slots)} slots "
             f"and {len(pooled)} pooled vectors"
         )
+    tokens = checked_tokens(tokens)
     cls, patches = float64(tokens.cls), _checked_patches(tokens, weights)
     seen = tuple(_slot_windows(patches, tokens.grid, weights, i, slot) for i, slot in enumerate(slots))
     given = [view.pooled(weights) if p is None else p for view, p in zip(seen, pooled, strict=True)]
@@ -301,6 +304,7 @@ def slot_pooled(
 ) -> Float[np.ndarray, "batch dim"]:
     """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
     slot = weights.trained_slots[index] if slot is None else slot
+    tokens = checked_tokens(tokens)
     return _slot_windows(_checked_patches(tokens, weights), tokens.grid, weights, index, slot).pooled(weights)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.errors import OptionError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -42,11 +43,14 @@ def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
     ------
     OptionError
         If the add-on has no gate.
+    ShapeError
+        If the tokens are not as wide as the add-on's, are none, or hold NaN or infinity.
     """
     if not isinstance(addon, MixtureOfExpertsAddon):
         raise OptionError(
             f"only a MixtureOfExpertsAddon has a gate: got {'none' if addon is None else type(addon).__name__}"
         )
     with torch.no_grad():
-        values = addon.gate(tokens.patches.to(next(addon.parameters())))
+        patches = are_tokens(checked_tokens(tokens, addon), width=addon.feat_dim).patches
+        values = addon.gate(patches.to(next(addon.parameters())))
     return GateWeights(addon.scales, values.double().cpu().numpy())

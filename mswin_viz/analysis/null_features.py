@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.shuffled import shuffled
@@ -54,7 +55,7 @@ def null_features(
     OptionError
         If a kind is not on offer, nothing is asked for, or the model has no add-on.
     ShapeError
-        If there are no tokens.
+        If there are no tokens, or they hold NaN or infinity.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds or seeds < 1:
@@ -64,9 +65,10 @@ def null_features(
     models = _models(model, range(seed, seed + seeds), kinds)
     found: dict[str, list[np.ndarray]] = {name: [] for name in models}
     with torch.no_grad():
-        for batch in [tokens] if isinstance(tokens, Tokens) else tokens:
+        for batch in tokens if isinstance(tokens, Iterable) else [tokens]:
+            checked = checked_tokens(batch)
             for name, null in models.items():
-                found[name].append(null.enhance(batch).cls.cpu().numpy())
+                found[name].append(null.enhance(checked).cls.cpu().numpy())
     if not next(iter(found.values())):
         raise ShapeError("nulls need the tokens of at least one image: got none")
     return {name: np.concatenate(parts) for name, parts in found.items()}

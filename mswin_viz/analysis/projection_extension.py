@@ -13,6 +13,7 @@ from openTSNE.tsne import OptimizationInterrupt, PartialTSNEEmbedding
 from scipy import sparse
 
 from mswin_viz.analysis.affinities import affinities_to_new
+from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.projection_record import Projection
 from mswin_viz.analysis.watching import Report, Stop, Watch
 from mswin_viz.errors import ShapeError
@@ -71,10 +72,10 @@ def extend(
     ShapeError
         If the features do not fit each other or the map, or a row has no direction.
     """
-    if np.shape(plain) != np.shape(enhanced) or np.ndim(plain) != 2 or len(plain) == 0:
+    plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
+    if plain.shape != enhanced.shape or plain.ndim != 2 or len(plain) == 0:
         raise ShapeError(
-            "new images need plain and enhanced features [new >= 1, D] alike: got "
-            f"{np.shape(plain)} and {np.shape(enhanced)}"
+            f"new images need plain and enhanced features [new >= 1, D] alike: got {plain.shape} and {enhanced.shape}"
         )
     halves = (projection.plain, projection.enhanced)
     scores = (projection.space.plain, projection.space.enhanced)

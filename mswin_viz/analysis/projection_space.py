@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.decomposition import PCA
 
+from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.feature_spaces import feature_pair, first_of_equals, unit_rows
 from mswin_viz.errors import OptionError, ShapeError
 
@@ -74,9 +75,10 @@ class MapSpace:
         ShapeError
             If the width is another one, or a row has no direction.
         """
-        if np.ndim(features) != 2 or np.shape(features)[1] != len(self.centre):
+        features = real_numbers(features, "features")
+        if features.ndim != 2 or features.shape[1] != len(self.centre):
             raise ShapeError(
-                f"the map was made from features of width {len(self.centre)}: got shape {np.shape(features)}"
+                f"the map was made from features of width {len(self.centre)}: got shape {features.shape}"
             )
         centred = unit_rows(features, "new") - self.centre
         return centred if self.components is None else centred @ self.components.T

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
 import hashlib
 import json
-import math
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,19 +17,20 @@ from tqdm.auto import tqdm
 
 from mswin_viz.analysis.image_features import UNUSABLE, Failure, tokens_of
 from mswin_viz.analysis.matching import sample_matching
+from mswin_viz.data.file_writing import temporary_folder
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import folded
-from mswin_viz.model.token_shelf import IN_MEMORY, TokenShelf, read_shelf
+from mswin_viz.model.token_cache import FailedImage, Filling, WantedTokens, kept_tokens
+from mswin_viz.model.token_shelf import IN_MEMORY, TokenLayout, TokenShelf
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import WorldTokens
+from mswin_viz.model.worlds import WorldTokens, token_layout
 
 __all__ = ["SampleTokens", "sample_tokens"]
-
-_INDEX = "index.json"
 
 
 class SampleTokens(NamedTuple):
@@ -66,7 +63,8 @@ def sample_tokens(
         Keep only what windows of these scales can tell apart (see `folded`); none keeps every patch token.
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
-        they would take more than 2 GiB. What the folder holds of other images, weights or scales is replaced.
+        they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are
+        replaced; those that are damaged are computed anew, with a warning. See `mswin_viz.model.token_cache`.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.
@@ -75,28 +73,25 @@ def sample_tokens(
     ------
     DataError
         If no sample can be used.
+    OutputError
+        If the folder cannot be written, or its disk has no room for the tokens; nothing has been encoded then.
     """
     rule = sample_matching(samples, rule).rule
     known, left_out = _with_one_set_of_modalities(samples)
-    key = _key(model, known, scales)
-    stored = _stored(folder, key)
-    if stored is not None:
-        readout = model.tower.readout
-        neck = None if readout is None else readout.neck.to(torch.device("cpu"))
-        tokens = read_shelf(folder, len(stored["kept"]), tuple(stored["grid"]), neck)
-    else:
-        where = folder or _roomy(model, known, scales)
-        shelf = TokenShelf(len(known), where)
-        stored = {
-            "key": key,
-            **_encoded(model, known, scales, shelf, batch_size=batch_size, progress=progress),
-        }
+    layout = token_layout(model, len(known), tuple(known[0].images), scales)
+
+    def fill(shelf: TokenShelf) -> Filling:
+        return _encoded(model, known, scales, shelf, batch_size=batch_size, progress=progress)
+
+    if folder is None:
+        shelf = TokenShelf(layout, _roomy(layout))
+        filling = fill(shelf)
         tokens = shelf.tokens()
-        if folder is not None:
-            (folder / _INDEX).write_text(json.dumps(stored), encoding="utf-8")
-    say(stored["notes"])
-    failed = [Failure(known[at].images[name], why) for at, name, why in stored["failed"]]
-    world = _world(tokens, [known[at] for at in stored["kept"]])
+    else:
+        tokens, filling = kept_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
+    say(filling.notes)
+    failed = [Failure(known[one.sample].images[one.modality], one.reason) for one in filling.failed]
+    world = _world(tokens, [known[at] for at in filling.kept])
     world = dataclasses.replace(world, rule=rule, metric=model.metric)
     return SampleTokens(world, (*left_out, *failed))
 
@@ -129,9 +124,9 @@ def _encoded(
     *,
     batch_size: int,
     progress: bool,
-) -> dict[str, Any]:
-    """Fill the shelf; which samples are in it, on which grid; (sample, modality, reason) of the others; notes."""
-    kept, failed, facts, grid = [], [], [], None
+) -> Filling:
+    """Fill the shelf; which samples are in it, why the others are not, and notes on the pictures."""
+    kept, failed, facts = [], [], []
     with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not progress) as bar:
         for start in range(0, len(samples), batch_size):
             shown: dict[int, dict[str, Image.Image]] = {}
@@ -140,20 +135,50 @@ def _encoded(
                     shown[at], known = _displayed(model, samples[at])
                     facts += known
                 except _Unusable as problem:
-                    failed.append((at, problem.modality, str(problem)))
+                    failed.append(
+                        FailedImage(sample=at, modality=problem.modality, reason=shown_text(problem))
+                    )
                 bar.update()
-            for name in samples[0].images if shown else ():
-                kinds = [(name, samples[at].camid) for at in shown]
-                tokens = tokens_of(model, [pictures[name] for pictures in shown.values()], kinds)
-                tokens = folded(tokens, scales) if scales else tokens
-                grid = tokens.grid
-                shelf.add(name, tokens)
-            kept += list(shown)
+            tokens = {
+                name: _batch_tokens(model, name, shown, [samples[at].camid for at in shown], scales)
+                for name in (samples[0].images if shown else ())
+            }
+            good, bad = _finite(list(shown), tokens)
+            failed += bad
+            for name, some in tokens.items():
+                shelf.add(name, some[[list(shown).index(at) for at in good]])
+            kept += good
     if not kept:
         raise DataError(
-            f"at least one sample must be usable: all {len(failed)} failed, the first: {failed[0][2]}"
+            f"at least one sample must be usable: all {len(failed)} failed, the first: {failed[0].reason}"
         )
-    return {"kept": kept, "failed": failed, "grid": grid, "notes": model.picture_notes(facts)}
+    return Filling(kept=kept, failed=failed, notes=[shown_text(note) for note in model.picture_notes(facts)])
+
+
+def _batch_tokens(
+    model: Model,
+    modality: str,
+    shown: Mapping[int, Mapping[str, Image.Image]],
+    camids: Sequence[int],
+    scales: Sequence[int],
+) -> Tokens:
+    """Tokens of a batch in one modality."""
+    kinds = [(modality, camid) for camid in camids]
+    tokens = tokens_of(model, [pictures[modality] for pictures in shown.values()], kinds)
+    return folded(tokens, scales) if scales else tokens
+
+
+def _finite(samples: Sequence[int], tokens: Mapping[str, Tokens]) -> tuple[list[int], list[FailedImage]]:
+    """Samples of a batch whose tokens are numbers in every modality; the first modality of each of the others."""
+    good, bad = list(samples), []
+    for name, some in tokens.items():
+        fine = some.cls.isfinite().all(dim=1) & some.patches.isfinite().all(dim=2).all(dim=1)
+        for at, is_fine in zip(samples, fine.tolist(), strict=True):
+            if not is_fine and at in good:
+                good.remove(at)
+                reason = "the model gives it tokens that are not finite"
+                bad.append(FailedImage(sample=at, modality=name, reason=reason))
+    return good, bad
 
 
 class _Unusable(Exception):
@@ -187,40 +212,48 @@ def _world(tokens: dict[str, Tokens], samples: Sequence[Sample]) -> WorldTokens:
     return WorldTokens(tokens, pids, camids, pids, query, gallery, scenes)
 
 
-def _roomy(model: Model, samples: Sequence[Sample], scales: Sequence[int]) -> Path | None:
-    """A temporary folder, deleted at exit, for tokens that would fill the memory."""
-    n_tokens = math.prod(model.grid)
-    period = math.lcm(*scales) if scales else n_tokens
-    kept = period if n_tokens % period == 0 else n_tokens
-    if 4 * kept * model.dim * len(samples) * len(samples[0].images) <= IN_MEMORY:
+def _roomy(layout: TokenLayout) -> Path | None:
+    """A temporary folder for tokens that would fill the memory."""
+    if layout.n_bytes <= IN_MEMORY:
         return None
-    folder = tempfile.mkdtemp(prefix="mswin_viz_tokens_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return temporary_folder("mswin_viz_tokens_", n_bytes=layout.n_bytes)
 
 
-def _key(model: Model, samples: Sequence[Sample], scales: Sequence[int]) -> str:
-    """Changes with any weight of the tower, any file, and the scales."""
+def _wanted(
+    model: Model, samples: Sequence[Sample], scales: Sequence[int], layout: TokenLayout
+) -> WantedTokens:
+    readout = model.tower.readout
+    neck = None if readout is None or readout.neck is None else readout.neck.to(torch.device("cpu"))
+    return WantedTokens(
+        _key(model, _image_states(samples), scales), lambda: _image_states(samples), layout, neck
+    )
+
+
+def _image_states(samples: Sequence[Sample]) -> list[str]:
+    """A line for each image: modality, camera, name, and the size and time of its file; ASCII, and never two alike."""
+    return [
+        f"{name} {sample.camid} {str(source)!a} {_state(source)}"
+        for sample in samples
+        for name, source in sample.images.items()
+    ]
+
+
+def _state(source: Path | Crop) -> str:
+    try:
+        state = (source.path if isinstance(source, Crop) else source).stat()
+    except (OSError, ValueError):  # found out, and said, when it is opened
+        return "cannot be looked at"
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
+def _key(model: Model, images: Sequence[str], scales: Sequence[int]) -> str:
+    """Changes with any weight of the tower, how it is run, any image, and the scales."""
     content = hashlib.blake2b(digest_size=16)
     parts = (model.clip.visual, *([model.tower.readout] if model.tower.readout is not None else []))
     for name, value in (item for part in parts for item in part.state_dict().items()):
-        content.update(name.encode())
-        content.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    about = {key: words for key, words in model.provenance_items.items() if key not in ("add-on", "device")}
-    content.update(json.dumps([about, list(scales)]).encode())
-    for sample in samples:
-        for source in sample.images.values():
-            state = (source.path if isinstance(source, Crop) else source).stat()
-            content.update(f"{source} {state.st_size} {state.st_mtime_ns} {sample.camid}\n".encode())
+        content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    about = {key: words for key, words in model.provenance_items.items() if key != "add-on"}
+    about["device"] = about["device"].partition(", ")[2]  # of it, the precision
+    content.update(json.dumps([about, list(scales), list(images)]).encode())
     return content.hexdigest()
-
-
-def _stored(folder: Path | None, key: str) -> dict[str, Any] | None:
-    """The index of a folder that holds just these tokens."""
-    if folder is None or not (folder / _INDEX).is_file():
-        return None
-    try:
-        found = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    except ValueError:
-        return None
-    return found if found.get("key") == key else None

@@ -11,13 +11,14 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from mswin_viz.analysis.attribution_target import Target, as_target
+from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, windows
 from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixels
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -266,7 +267,7 @@ def _entry(
 def _entry_at_output(
     tokens: Tokens, model: Model
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], Callable[..., Tokens]]:
-    tokens = tokens.to(model.device)
+    tokens = are_tokens(checked_tokens(tokens).to(model.device), width=model.dim)
     neck = tokens.neck
     tensors = (tokens.cls, tokens.patches, *((neck.scale, neck.offset) if neck else ()))
     if any(tensor.is_inference() for tensor in tensors):  # autograd takes no tensor of inference mode

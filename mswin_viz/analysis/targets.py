@@ -132,4 +132,4 @@ def _enhanced(
 
 
 def _cls(tokens: Tokens) -> Float[np.ndarray, "batch dim"]:
-    return tokens.cls.double().cpu().numpy()
+    return tokens.cls.detach().double().cpu().numpy()

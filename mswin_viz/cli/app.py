@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
 import subprocess
 import sys
@@ -12,7 +14,8 @@ import typer
 
 from mswin_viz import __version__
 from mswin_viz.cli import data, measuring, training
-from mswin_viz.cli.checks import existing
+from mswin_viz.cli.checks import existing, read_path
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError
 
 __all__ = ["app", "main"]
@@ -52,22 +55,35 @@ def _options(
 
 
 @app.command()
-def lab(notebook: Annotated[str, typer.Argument(help="A notebook to open.")] = "") -> None:
+def lab(
+    notebook: Annotated[
+        Path | None, typer.Argument(parser=read_path, metavar="[NOTEBOOK]", help="A notebook to open.")
+    ] = None,
+) -> None:
     """Open JupyterLab."""
-    existing(Path(notebook) if notebook else None, "NOTEBOOK")
+    notebook = existing(notebook, "NOTEBOOK")
     jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which(
         "jupyter-lab"
     )
     if jupyter is None:
         raise typer.BadParameter("JupyterLab is not installed beside this Python; pip install jupyterlab")
-    raise typer.Exit(subprocess.call([jupyter, *([notebook] if notebook else [])]))
+    raise typer.Exit(subprocess.call([jupyter, *([str(notebook)] if notebook else [])]))
 
 
 def main() -> None:
-    """Run the command line; our own errors are one line, not a traceback."""
+    """Run the command line; our own errors, and those of the file system, are one line, not a traceback."""
+    _show_any_character()
     try:
         app()
-    except MswinVizError as problem:
-        words = " ".join(line.strip() for line in str(problem).splitlines())
-        typer.secho(f"{type(problem).__name__}: {words}", err=True, fg="red")
+    except (MswinVizError, OSError) as problem:
+        words = " ".join(line.strip() for line in shown_text(problem, keep="\n").splitlines())
+        with contextlib.suppress(OSError):  # nobody is left to read it
+            typer.secho(f"{type(problem).__name__}: {words}", err=True, fg="red")
         raise SystemExit(1) from None
+
+
+def _show_any_character() -> None:
+    """Escape what the terminal's encoding lacks, as in ``\\u2013``, where Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

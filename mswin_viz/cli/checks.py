@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
-from mswin_viz.errors import DataError, OptionError
+from mswin_viz.data import output_checks
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import DataError, OptionError, OutputError
 
 __all__ = [
     "at_least",
@@ -18,7 +19,9 @@ __all__ = [
     "has_no_effect",
     "output_file",
     "output_folder",
+    "read_path",
     "whole_numbers",
+    "written_path",
 ]
 
 
@@ -66,57 +69,79 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
     return found
 
 
-def existing(path: Path | None, name: str) -> None:
-    """Refuse a path that is given and not there.
+def existing(path: Path | None, name: str) -> Path | None:
+    """Refuse a path that is given and not there; with the home folder for ``~``.
 
     Raises
     ------
     DataError
-        If nothing is there.
+        If nothing is there, or the system takes no such path.
     """
-    if path is not None and not path.expanduser().exists():
-        raise DataError(f"{_option(name)} must exist: got {path}; check the path")
+    if path is None:
+        return None
+    try:
+        found = Path(os.path.expanduser(path))
+        found.stat()
+    except (OSError, ValueError) as problem:  # a name of 300 bytes, a NUL, no permission, a loop of links
+        missing = isinstance(problem, FileNotFoundError)
+        why = "" if missing else f" ({getattr(problem, 'strerror', None) or problem})"
+        raise DataError(
+            f"{_option(name)} must exist: got {short_text(path, 160)}{why}; check the path"
+        ) from problem
+    return found
 
 
-def output_file(path: Path | None, name: str, *, endings: Sequence[str] = ()) -> None:
-    """Refuse a file that could not be written in the end; folders that are missing will be made.
+def output_file(
+    path: Path | None,
+    name: str,
+    *,
+    endings: Sequence[str] = (),
+    inputs: Sequence[Path | str | None] = (),
+    n_bytes: int = 0,
+) -> Path | None:
+    """:func:`mswin_viz.data.output_checks.output_file` of an option that may be left out; inputs too."""
+    if path is None:
+        return None
+    given = [some for some in inputs if some is not None]
+    return output_checks.output_file(path, _option(name), endings=endings, inputs=given, n_bytes=n_bytes)
 
-    Parameters
-    ----------
-    endings
-        Those that can be written, in lower case; none for any.
+
+def output_folder(path: Path | None, name: str, *, inputs: Sequence[Path | str | None] = ()) -> Path | None:
+    """:func:`mswin_viz.data.output_checks.output_folder` of an option that may be left out; inputs too."""
+    if path is None:
+        return None
+    given = [some for some in inputs if some is not None]
+    return output_checks.output_folder(path, _option(name), inputs=given)
+
+
+def read_path(text: str) -> Path:
+    """The path of something to read, as it is given on a command line.
 
     Raises
     ------
-    OptionError
-        If it is a folder, has another ending, or lies where nothing can be written.
+    DataError
+        If it is empty: a path would be the present folder.
     """
-    if path is None:
-        return
-    if path.is_dir():
-        raise OptionError(f"{_option(name)} is a file to write: {path} is a folder; add a file name")
-    if endings and path.suffix.lower() not in endings:
-        raise OptionError(
-            f"{_option(name)} must end in {' or '.join(endings)}: got {path}; change the ending"
+    if not text.strip():
+        raise DataError(
+            f"a path to read is not empty: got {text!r}; name a file or folder, or leave the option out"
         )
-    if path.exists() and not os.access(path, os.W_OK):
-        raise OptionError(f"{_option(name)} must be writable: {path} exists and is read-only; choose another")
-    _writable(path.parent, path, name)
+    return Path(text)
 
 
-def output_folder(path: Path | None, name: str) -> None:
-    """Refuse a folder that could not be written to; it is made where it is missing.
+def written_path(text: str) -> Path:
+    """The path of something to write, as it is given on a command line.
 
     Raises
     ------
-    OptionError
-        If it is a file, or lies where nothing can be written.
+    OutputError
+        If it is empty: a path would be the present folder.
     """
-    if path is None:
-        return
-    if path.exists() and not path.is_dir():
-        raise OptionError(f"{_option(name)} is a folder: {path} is a file; choose another")
-    _writable(path, path, name)
+    if not text.strip():
+        raise OutputError(
+            f"a path to write to is not empty: got {text!r}; name a file or folder, or leave the option out"
+        )
+    return Path(text)
 
 
 def has_no_effect(context: typer.Context, names: Sequence[str], why: str) -> None:
@@ -136,23 +161,6 @@ def has_no_effect(context: typer.Context, names: Sequence[str], why: str) -> Non
         raise OptionError(
             f"{', '.join(given)} would have no effect {why}; leave {'it' if len(given) == 1 else 'them'} out"
         )
-
-
-def _writable(folder: Path, path: Path, name: str) -> None:
-    """The nearest folder that exists must take new entries."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not there.is_dir():
-        raise OptionError(f"{_option(name)} lies in folders: {there} on the way to {path} is a file")
-    try:
-        with tempfile.TemporaryFile(
-            dir=there
-        ):  # what permissions say does not hold for every user and file system
-            pass
-    except OSError as problem:
-        raise OptionError(
-            f"{_option(name)} needs a folder that can be written to: got {path} below {there} "
-            f"({problem.strerror or problem}); choose another"
-        ) from problem
 
 
 def _option(name: str) -> str:

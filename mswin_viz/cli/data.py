@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mswin_viz.cli.checks import at_least, check_seed, existing, has_no_effect, output_file, output_folder
+from mswin_viz.cli.checks import (
+    at_least,
+    check_seed,
+    existing,
+    has_no_effect,
+    output_file,
+    output_folder,
+    read_path,
+    written_path,
+)
+from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.errors import OutputError
 
 __all__ = ["doctor", "samples"]
 
 
 def samples(
-    out: Annotated[Path, typer.Argument(help="Folder in which to create RGBNT201/; made if missing.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            parser=written_path, metavar="OUT", help="Folder in which to create RGBNT201/; made if missing."
+        ),
+    ],
     identities: Annotated[int, typer.Option(help="How many people.")] = 24,
     cameras: Annotated[int, typer.Option(help="Cameras, at most 4.")] = 4,
     shots: Annotated[int, typer.Option(help="Shots of each person in each camera.")] = 2,
@@ -22,13 +39,24 @@ def samples(
         bool, typer.Option("--look-alikes", help="Groups of four who differ in one small thing.")
     ] = False,
     sheet: Annotated[
-        Path | None, typer.Option(help="Also draw a contact sheet of the first 32 people into this file.")
+        Path | None,
+        typer.Option(
+            parser=written_path,
+            metavar="FILE",
+            help="Also draw a contact sheet of the first 32 people into this file.",
+        ),
     ] = None,
 ) -> None:
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
     check_seed(seed)
-    output_folder(out, "OUT")
-    output_file(sheet, "sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
+    out = output_folder(out, "OUT")
+    sheet = output_file(sheet, "sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
+    if sheet is not None and (out / "RGBNT201").resolve() in sheet.resolve().parents:
+        raise OutputError(
+            f"--sheet must lie outside the samples: {sheet} is in {out / 'RGBNT201'}; choose another folder"
+        )
+    from PIL import Image
+
     from mswin_viz.data.contact_sheet import contact_sheet
     from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.data.sample_files import write_samples
@@ -38,15 +66,19 @@ def samples(
     )
     typer.echo(f"{identities * cameras * shots} shots in three modalities: {root}")
     if sheet is not None:
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        each, found = cameras * shots, read_samples(root)
-        contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))]).save(sheet)
+        each, found, file = cameras * shots, read_samples(root), io.BytesIO()
+        picture = contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))])
+        picture.save(file, format=Image.registered_extensions()[sheet.suffix.lower()])
+        write_bytes(sheet, file.getvalue())
         typer.echo(f"contact sheet of the first people: {sheet}")
 
 
 def doctor(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Open and check every image of this data set.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(parser=read_path, metavar="PATH", help="Open and check every image of this data set."),
+    ] = None,
     layout: Annotated[str, typer.Option(help="As in samples(): auto, rgbnt201, and so on.")] = "auto",
     every: Annotated[
         bool, typer.Option("--all", help="List every file with a problem, not ten of each kind.")
@@ -57,7 +89,7 @@ def doctor(
     if data is None:
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
-    existing(data, "data")
+    data = existing(data, "data")
     from rich.console import Console
 
     from mswin_viz.data.layouts import scan

@@ -17,9 +17,13 @@ from mswin_viz.cli.checks import (
     has_no_effect,
     output_file,
     output_folder,
+    read_path,
     whole_numbers,
+    written_path,
 )
 from mswin_viz.data.deep_images import checked_range
+from mswin_viz.data.file_writing import write_json, write_kept_json
+from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
     from mswin_viz.model.backbone import Model
@@ -83,7 +87,12 @@ def ablate(
     context: typer.Context,
     model: Annotated[str, typer.Option(help="As in load_model().")] = "embedded",
     data: Annotated[
-        Path | None, typer.Option(help="Data set with a training and a test split; else people drawn.")
+        Path | None,
+        typer.Option(
+            parser=read_path,
+            metavar="PATH",
+            help="Data set with a training and a test split; else people drawn.",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Training runs of each head.")] = 3,
     steps: Annotated[int, typer.Option(help="Training steps of each head.")] = 200,
@@ -94,29 +103,37 @@ def ablate(
     ] = 150,
     seed: Annotated[int, typer.Option(help="Without --data: world number.")] = 1,
     rows: Annotated[str, typer.Option(help="Only these rows, with commas; all if not given.")] = "",
-    cache: Annotated[Path | None, typer.Option(help="With --data: folder that keeps tokens.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(parser=written_path, metavar="FOLDER", help="With --data: folder that keeps tokens."),
+    ] = None,
     rule: Annotated[
         str | None,
         typer.Option(
             help="With --data: what a query leaves out: camera, scene or none; the data set's own rule if not given."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Store everything measured as JSON.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=written_path, metavar="FILE", help="Store everything measured as JSON."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
     markdown: Annotated[
-        Path | None, typer.Option(help="Run nothing: print the tables of a stored JSON.")
+        Path | None,
+        typer.Option(
+            parser=read_path, metavar="FILE", help="Run nothing: print the tables of a stored JSON."
+        ),
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="One table, modalities together.")] = False,
     thermal_range: ThermalRange = None,
 ) -> None:
     """Fill the ablation table: single scales, pairs, all, scheme 2, initialisations, controls without windows."""
-    output_file(out, "out", endings=(".json",))
+    out = output_file(out, "out", endings=(".json",), inputs=(data, markdown, model))
     if markdown is not None:
         has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
-        existing(markdown, "markdown")
         from mswin_viz.analysis.stored_results import stored_ablation
 
-        found = stored_ablation(markdown)
+        found = stored_ablation(existing(markdown, "markdown"))
     else:
         has_no_effect(
             context,
@@ -126,8 +143,8 @@ def ablate(
         at_least(1, seeds=seeds, steps=steps)
         check_seed(seed)
         checked_range(thermal_range)
-        existing(data, "data")
-        output_folder(cache, "cache")
+        data = existing(data, "data")
+        cache = output_folder(cache, "cache", inputs=(data, model))
         names = tuple(name.strip() for name in rows.split(",")) if rows else None
         found = _ablated(
             model,
@@ -135,13 +152,27 @@ def ablate(
             (whole_numbers(scales, "scales"), seeds, steps, names),
             _DataOptions(cache, rule, thermal_range),
         )
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    not_stored = None if out is None else _not_stored(found, out)
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
     typer.echo(json.dumps(found, indent=1) if as_json else words(found))
+    if not_stored is not None:
+        raise not_stored
+
+
+def _not_stored(found: dict[str, Any], out: Path) -> OutputError | None:
+    """Store a result that took hours; where that has become impossible, keep it elsewhere, and the error that says so."""
+    try:
+        write_json(out, found)
+    except OutputError as problem:
+        try:
+            kept = f"the result is kept in {write_kept_json(out.name, found)}"
+        except OutputError:
+            typer.echo(json.dumps(found))
+            kept = "the result is the JSON on standard output"
+        return OutputError(f"{problem}; {kept}")
+    return None
 
 
 class _DataOptions(NamedTuple):

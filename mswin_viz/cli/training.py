@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +16,15 @@ from mswin_viz.cli.checks import (
     has_no_effect,
     output_file,
     output_folder,
+    read_path,
     whole_numbers,
+    written_path,
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
 from mswin_viz.data.deep_images import checked_range
-from mswin_viz.errors import OptionError
+from mswin_viz.data.file_writing import locked, remove_file
+from mswin_viz.data.images import MODALITIES
+from mswin_viz.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
@@ -29,13 +34,25 @@ if TYPE_CHECKING:
 
 __all__ = ["train", "train_embedded"]
 
+_BUSY = "one training writes {} at a time: another program is at work on it; wait until it ends, or choose another"
+
 
 def train(
     context: typer.Context,
     out: Annotated[
-        Path, typer.Option(help="File for the add-on: .safetensors, or any other ending for torch.save.")
+        Path,
+        typer.Option(
+            parser=written_path,
+            metavar="FILE",
+            help="File for the add-on: .safetensors, or any other ending for torch.save.",
+        ),
     ],
-    data: Annotated[Path | None, typer.Option(help="Data set; without it, people drawn for the run.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            parser=read_path, metavar="PATH", help="Data set; without it, people drawn for the run."
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="As in load_model(): whose tokens it is trained on.")
     ] = "embedded",
@@ -46,8 +63,18 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Of AdamW; falls along a cosine.")] = 3.5e-4,
     validation: Annotated[float, typer.Option(help="Fraction of identities held out; 0 for none.")] = 0.2,
     patience: Annotated[int, typer.Option(help="Validations without a new best before it stops.")] = 6,
-    state: Annotated[Path | None, typer.Option(help="File to resume from; OUT.state if not given.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder that keeps tokens for the next run.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            parser=written_path, metavar="FILE", help="File to resume from; OUT.state if not given."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            parser=written_path, metavar="FOLDER", help="Folder that keeps tokens for the next run."
+        ),
+    ] = None,
     people: Annotated[int, typer.Option(help="Without --data: how many are drawn, 5 shots each.")] = 300,
     rule: Annotated[
         str | None,
@@ -70,13 +97,9 @@ def train(
     check_seed(seed)
     checked_range(thermal_range)
     wanted = whole_numbers(scales, "scales")
-    existing(data, "data")
-    output_folder(cache, "cache")
-    output_file(out, "out")
-    kept = state or out.with_name(f"{out.name}.state")
-    output_file(kept, "state")
-    if kept.absolute() == out.absolute():
-        raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
+    data = existing(data, "data")
+    out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
+    context.with_resource(locked(out, busy=_BUSY.format(out)))  # until the command ends
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.validation import held_out
     from mswin_viz.model.addon_files import file_words
@@ -85,13 +108,13 @@ def train(
 
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
-    named = out if modality == "shared" else out.with_name(f"{out.stem}_MODALITY{out.suffix}")
-    words = file_words(named, layout)
+    words = file_words(_file_of(out, "shared" if modality == "shared" else "MODALITY"), layout)
     samples = _training_samples(data, plan, rule)
     if samples is None and validation:
         held_out(range(people), fraction=validation, seed=seed)
     encoder = load_model(model, addon=None, thermal_range=thermal_range)
     check_scales(encoder, wanted)
+    _check_space(encoder, plan, out, kept)
     typer.echo(f"will write {words}")
     world = _training_world(encoder, samples, wanted, cache=cache, people=people, rule=rule)
     typer.echo(
@@ -103,10 +126,43 @@ def train(
         typer.echo(f"interrupted; the same command goes on from {kept}", err=True)
         raise typer.Exit(130) from None
     for one in fitted:
-        own = out if one.name == "shared" else out.with_name(f"{out.stem}_{one.name}{out.suffix}")
-        _written(one, own, layout)
+        own = _file_of(out, one.name)
+        try:
+            _written(one, own, layout)
+        except OutputError as problem:
+            raise OutputError(
+                f"{problem}; nothing is lost: the same command with another --out, --state {kept}, goes on from its end"
+            ) from problem
         if state is None:
-            state_file(kept, one.name).unlink()
+            remove_file(state_file(kept, one.name))
+
+
+def _file_of(out: Path, name: str) -> Path:
+    """Where one add-on goes: with one for each modality, its name is put into the file's."""
+    return out if name == "shared" else out.with_name(f"{out.stem}_{name}{out.suffix}")
+
+
+def _outputs(
+    out: Path, state: Path | None, cache: Path | None, *, inputs: tuple[Path | str | None, ...]
+) -> tuple[Path, Path, Path | None]:
+    """Where the add-on, the state and the tokens go, all of them checked."""
+    out = output_file(out, "out", inputs=inputs)
+    kept = output_file(state or out.with_name(f"{out.name}.state"), "state", inputs=inputs)
+    if os.path.realpath(kept) == os.path.realpath(out):
+        raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
+    return out, kept, output_folder(cache, "cache", inputs=inputs)
+
+
+def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
+    """Room for every file of weights and its state, which holds four times as much: weights, the best, and two moments."""
+    from mswin_viz.analysis.addon_training import state_file
+    from mswin_viz.model.addon_files import addon_bytes
+
+    names = ("shared",) if plan.modality == "shared" else MODALITIES
+    n_bytes = len(names) * addon_bytes(model.dim, plan.scales)
+    for name in names:
+        output_file(_file_of(out, name), "out", n_bytes=n_bytes)
+        output_file(state_file(state, name), "state", n_bytes=4 * n_bytes)
 
 
 def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> list[Sample] | None:
@@ -165,8 +221,14 @@ def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
 
 
 def train_embedded(
+    context: typer.Context,
     work: Annotated[
-        Path, typer.Argument(help="Folder for pictures, resumable state and the finished model.")
+        Path,
+        typer.Argument(
+            parser=written_path,
+            metavar="WORK",
+            help="Folder for pictures, resumable state and the finished model.",
+        ),
     ],
     steps: Annotated[
         int | None,
@@ -181,12 +243,14 @@ def train_embedded(
 ) -> None:
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
     at_least(1, steps=1 if steps is None else steps)
-    output_folder(work, "WORK")
-    from mswin_viz.model.embedding import train_embedded_model
+    work = output_folder(work, "WORK")
+    context.with_resource(locked(work / "embedded", busy=_BUSY.format(work)))  # until the command ends
+    from mswin_viz.model.embedding import finished_folder, train_embedded_model
     from mswin_viz.model.loading import checked_device
     from mswin_viz.model.recipe import Recipe
 
     recipe = Recipe(precision=precision)
     checked_device(device)
+    finished_folder(work)
     folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
     typer.echo(f"finished model: {folder}")

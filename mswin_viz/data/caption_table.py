@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import Problem
+from mswin_viz.data.spreadsheet_cells import unguarded
 from mswin_viz.data.tables import Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
 
@@ -60,7 +61,8 @@ def _add(row: Row, table: Table, found: dict[int, str]) -> str:
     try:
         if row.fault:
             return row.fault
-        pid, caption = whole_number(row.values["pid"], table.columns["pid"]), row.values["caption"]
+        pid = whole_number(row.values["pid"], table.columns["pid"])
+        caption = unguarded(row.values["caption"])
     except ValueError as problem:
         return str(problem)
     if pid is None or pid < 0 or not caption:

@@ -20,18 +20,24 @@ from typing import Any
 import numpy as np
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OutputError
 
 __all__ = [
+    "check_space",
+    "destination",
     "is_unfinished",
     "locked",
     "made_folder",
     "mapped_array",
     "new_folder",
+    "remove_file",
     "replacing",
     "temporary_folder",
+    "why_not_writable",
     "write_bytes",
     "write_json",
+    "write_kept_json",
 ]
 
 _UNFINISHED = ".unfinished"
@@ -51,7 +57,7 @@ def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Pa
     OutputError
         If it cannot be written.
     """
-    final = _final(path)
+    final = destination(path)
     if _is_special(final):
         with _as_output_error(path), final.open("wb") as stream:
             stream.write(content)
@@ -66,6 +72,22 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
+def write_kept_json(name: str, value: Any) -> Path:
+    """Write a value where it outlives the program: into a new folder among the temporary ones; where that is.
+
+    For a result whose own place can no longer be written to.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written there either.
+    """
+    where = Path(tempfile.gettempdir())
+    with _as_output_error(where):
+        folder = tempfile.mkdtemp(prefix="mswin_viz_kept_")
+    return write_json(Path(folder) / name, value)
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` at the end, and goes where there is an error.
@@ -77,9 +99,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     OutputError
         If it cannot be written.
     """
-    final = _final(path)
+    final = destination(path)
     if os.path.isdir(final):
-        raise OutputError(f"a file cannot replace a folder: {path} is a folder; give the path of a file")
+        raise OutputError(
+            f"a file cannot replace a folder: {shown_text(path)} is a folder; give the path of a file"
+        )
     made_folder(final.parent)
     _remove_stale(final)
     unfinished = _beside(final)
@@ -107,7 +131,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     OutputError
         If it cannot be written.
     """
-    final = _final(path)
+    final = destination(path)
     made_folder(final.parent)
     _remove_stale(final)
     unfinished, old = _beside(final), None
@@ -160,15 +184,25 @@ def temporary_folder(prefix: str, *, n_bytes: int = 0) -> Path:
         If it cannot be made, or fewer than ``n_bytes`` are free there.
     """
     where = Path(tempfile.gettempdir())
-    free = shutil.disk_usage(where).free
-    if free < n_bytes:
-        raise OutputError(
-            f"temporary files need {n_bytes:,} bytes: {where} has {free:,} free; set TMPDIR to a folder with more"
-        )
+    check_space(where, n_bytes, "temporary files", "set TMPDIR to a folder with more")
     with _as_output_error(where):
         folder = tempfile.mkdtemp(prefix=prefix)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
+
+
+def check_space(folder: Path, n_bytes: int, what: str, remedy: str) -> None:
+    """Refuse before the work starts what a folder's disk has no room for.
+
+    Raises
+    ------
+    OutputError
+        If fewer than ``n_bytes`` are free; with both numbers.
+    """
+    with _as_output_error(folder):
+        free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OutputError(f"{what} need {n_bytes:,} bytes: {folder} has {free:,} free; {remedy}")
 
 
 def made_folder(path: str | Path) -> Path:
@@ -179,7 +213,7 @@ def made_folder(path: str | Path) -> Path:
     OutputError
         If it cannot be made.
     """
-    folder = _final(path)
+    folder = destination(path)
     with _as_output_error(path):
         folder.mkdir(parents=True, exist_ok=True)
     return Path(path)
@@ -203,7 +237,7 @@ def locked(path: str | Path, *, busy: str, waiting: Callable[[], None] | None = 
     OutputError
         With ``busy``, or if no lock can be made there.
     """
-    final = _final(path)
+    final = destination(path)
     made_folder(final.parent)
     file = final.with_name(f".{_short_name(final)}.lock")
     lock = _lock_at(file, path)
@@ -240,14 +274,53 @@ def is_unfinished(path: str | Path) -> bool:
     return name.startswith(".") and name.endswith((_UNFINISHED, ".lock"))
 
 
-def _final(path: str | Path) -> Path:
-    """Where a path leads: a link stays, and what it points to is replaced."""
+def destination(path: str | Path) -> Path:
+    """Where a path leads: a link stays, and what it points to is written; ``~`` is a home folder.
+
+    Raises
+    ------
+    OutputError
+        If it leads nowhere: empty, a NUL in it, a home folder that is not known, links that lead to one another.
+    """
+    why = ""
     try:
-        return Path(os.path.realpath(os.path.expanduser(path)))
-    except (ValueError, OSError) as problem:  # a NUL, a loop of links
+        expanded = os.path.expanduser(os.fspath(path))
+        final = os.path.realpath(expanded)
+        home = os.fspath(path).split(os.sep)[0]
+        if not expanded:
+            why = "it is empty"
+        elif home.startswith("~") and not os.path.isdir(os.path.expanduser(home)):
+            why = f"there is no home folder {shown_text(home)}; for a name that begins so write ./{shown_text(home)}"
+        elif os.path.islink(final):
+            why = "its links lead to one another"
+    except (TypeError, ValueError, OSError) as problem:  # no path, a NUL, a loop of links
+        why = str(problem)
+    if why:
         raise OutputError(
-            f"output needs a path that the system takes: got {os.fspath(path)!r} ({problem}); correct it"
-        ) from problem
+            f"output needs a path that the system takes: got '{shown_text(path)}' ({why}); correct it"
+        )
+    return Path(final)
+
+
+def why_not_writable(folder: Path) -> str:
+    """Why no file can be made in a folder that is there, tried with one that has no name; empty where one can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # permissions do not hold for every user and file system
+            return ""
+    except OSError as problem:
+        return problem.strerror or str(problem)
+
+
+def remove_file(path: str | Path) -> None:
+    """Delete a file that is no longer needed, if it is there.
+
+    Raises
+    ------
+    OutputError
+        If it is there and cannot be deleted.
+    """
+    with _as_output_error(path):
+        destination(path).unlink(missing_ok=True)
 
 
 def _short_name(path: Path) -> str:
@@ -332,5 +405,5 @@ def _as_output_error(path: str | Path, needs: str = "") -> Iterator[None]:
             else "choose another place"
         )
         raise OutputError(
-            f"output needs a place that can be written to: {path} cannot be ({why}); {hint}"
+            f"output needs a place that can be written to: {shown_text(path)} cannot be ({why}); {hint}"
         ) from problem

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image, features
 
+from mswin_viz.data.picture_files import picture_formats
 from mswin_viz.data.sample import Problem
 
 __all__ = ["Picture", "Tree", "image_suffixes", "natural_key", "read_tree"]
 
-_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}  # documents, films, stubs
 _LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # formats that Pillow may lack
 _PICTURE_ENDINGS = {
     ".3fr", ".arw", ".avif", ".avifs", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".heic", ".heif", ".j2k", ".jp2",
@@ -23,6 +23,8 @@ _PICTURE_ENDINGS = {
 }  # fmt: skip
 _JUNK = {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "#recycle"}
 _DIGITS = re.compile(r"\d+")
+_Place = tuple[Path, tuple[str, ...]]  # a folder, and the names of those down to it
+_Identity = tuple[int, int]
 _WIDTH = 24  # digits that numbers are filled up to where names are compared
 
 
@@ -56,9 +58,11 @@ class Tree:
     others
         Files with other endings.
     problems
-        Folders that cannot be read, links that lead nowhere, pictures in formats that cannot be read here.
+        Folders and files that cannot be read, links that lead nowhere, pipes named as pictures, pictures in formats
+        that cannot be read here.
     left_out
-        What was passed over -> how often: hidden and system files, links to folders that are read already.
+        What was passed over -> how often: hidden and system files, links to folders that are read already or lie around
+        the root.
     """
 
     root: Path
@@ -70,10 +74,9 @@ class Tree:
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Endings, in lower case with their dot, of the picture formats that the installed Pillow can open."""
-    Image.init()
+    """Endings, in lower case with their dot, of the picture formats that are read and the installed Pillow can open."""
     lacking = {name for name, library in _LIBRARIES.items() if not features.check(library)}
-    kinds = (set(Image.OPEN) | {"MPO"}) - _NO_PICTURES - lacking  # what opens JPEG opens MPO
+    kinds = {*picture_formats(), "MPO"} - lacking  # what opens JPEG opens MPO
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
 
 
@@ -86,7 +89,7 @@ def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
     """List a folder and everything below it; no file is opened.
 
     Links to folders are followed, each folder once: a link into what is read anyway is passed over and counted,
-    so that neither loops nor second copies arise.
+    so that neither loops nor second copies arise; and so is one to a folder that the root lies in.
 
     Parameters
     ----------
@@ -94,10 +97,11 @@ def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
         What the parts of every picture begin with; None for the folder's own name.
     """
     tree, seen = Tree(root), {_identity(root)}
+    above = {_identity(folder) for folder in root.resolve().parents} - {None}
     folders, links = [(root, names or (root.resolve().name,))], []
     while folders or links:
         if not folders:  # links come last, so that none hides the folder that it leads to
-            folders += _unseen(links, tree, seen)
+            folders += _unseen(_leading_down(links, above, tree), tree, seen)
             links = []
             continue
         path, parts = folders.pop()
@@ -124,14 +128,20 @@ def _in_order(pictures: list[Picture]) -> list[Picture]:
     ]
 
 
-def _unseen(
-    folders: list[tuple[Path, tuple[str, ...]]], tree: Tree, seen: set[tuple[int, int] | None]
-) -> list[tuple[Path, tuple[str, ...]]]:
+def _leading_down(links: list[_Place], above: set[_Identity], tree: Tree) -> list[_Place]:
+    """Links without those to a folder around the root, which would bring in everything beside it."""
+    kept = [(path, parts) for path, parts in links if _identity(path) not in above]
+    if len(kept) < len(links):
+        tree.left_out["link to a folder around this one"] += len(links) - len(kept)
+    return kept
+
+
+def _unseen(folders: list[_Place], tree: Tree, seen: set[_Identity | None]) -> list[_Place]:
     """Folders met for the first time; the others are counted."""
     fresh = []
     for path, parts in folders:
         identity = _identity(path)
-        if identity in seen:
+        if identity is not None and identity in seen:
             tree.left_out["link to a folder that is read already"] += 1
             continue
         seen.add(identity)
@@ -147,23 +157,31 @@ def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirE
             for entry in entries:
                 if entry.name.startswith(".") or entry.name.lower() in _JUNK:
                     tree.left_out["hidden or system file or folder"] += 1
-                elif entry.is_dir():
+                elif _sort_entry(entry, parts, tree):
                     folders.append(entry)
-                else:
-                    _sort_file(entry, parts, tree)
     except OSError as problem:
         why = problem.strerror or str(problem)
         tree.problems.append(Problem("folder cannot be read", folder, f"{why}; left out"))
     return folders
 
 
+def _sort_entry(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> bool:
+    """Sort a file into the tree; whether it is a folder. What cannot be looked at is left out alone."""
+    try:
+        if entry.is_dir():
+            return True
+        _sort_file(entry, parts, tree)
+    except OSError as problem:  # a link to itself, or into a folder without permission
+        kind = "broken link" if entry.is_symlink() else "file cannot be read"
+        why = problem.strerror or str(problem)
+        tree.problems.append(Problem(kind, Path(entry.path), f"{why}; left out"))
+    return False
+
+
 def _sort_file(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> None:
     path, ending = Path(entry.path), os.path.splitext(entry.name)[1].lower()
     if not entry.is_file():
-        if entry.is_symlink():
-            tree.problems.append(Problem("broken link", path, "leads to no file or folder; left out"))
-        else:
-            tree.left_out["neither file nor folder"] += 1
+        _sort_special(entry, path, tree, is_named_as_picture=ending in image_suffixes())
     elif ending in image_suffixes():
         tree.pictures.append(Picture(path, parts))
     elif ending in _PICTURE_ENDINGS:
@@ -173,7 +191,17 @@ def _sort_file(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> N
         tree.others.append(path)
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def _sort_special(entry: os.DirEntry[str], path: Path, tree: Tree, *, is_named_as_picture: bool) -> None:
+    """A link that leads nowhere, a pipe, a socket, a device."""
+    if entry.is_symlink() and not os.path.exists(path):
+        tree.problems.append(Problem("broken link", path, "leads to no file or folder; left out"))
+    elif is_named_as_picture:
+        tree.problems.append(Problem("no regular file", path, "a pipe, a socket or a device; left out"))
+    else:
+        tree.left_out["neither file nor folder"] += 1
+
+
+def _identity(folder: Path) -> _Identity | None:
     """Device and number of a folder; the same for every link to it."""
     try:
         status = folder.stat()

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from mswin_viz.data import manifest, market, msmt17, msvr310, plain_folder, rgbnt100, rgbnt201, wmveid863
 from mswin_viz.data import visible_infrared as both
 from mswin_viz.data.caption_table import NAME as CAPTIONS
@@ -17,13 +15,14 @@ from mswin_viz.data.caption_table import add_captions
 from mswin_viz.data.files import Picture, image_suffixes, read_tree
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.modalities import AMBIGUOUS, Contents, contents, modality_word
+from mswin_viz.data.picture_files import opened_file
 from mswin_viz.data.plain_folder import like_an_identity
 from mswin_viz.data.reading import Found
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import split_level
 from mswin_viz.data.taken_as_rgb import like_modalities, same_names
-from mswin_viz.errors import DataError
+from mswin_viz.errors import DataError, ImageFileError
 
 __all__ = ["SETS", "Layout", "read_folder", "read_picture"]
 
@@ -147,9 +146,9 @@ def read_picture(path: Path) -> DataReport:
 
 def _opens(path: Path) -> bool:
     try:
-        with Image.open(path):
+        with opened_file(path, str(path)):
             return True
-    except (OSError, SyntaxError, ValueError):
+    except ImageFileError:
         return False
 
 
@@ -200,7 +199,7 @@ def _captioned(below: Contents, found: Found) -> Found:
     tables = [path for path in below.tree.others if path.name.lower() == CAPTIONS]
     if not found.base:  # the search began inside the data set
         above = below.tree.root.resolve().parents[:2]
-        tables += [table for folder in above if (table := folder / CAPTIONS).is_file()][:1]
+        tables += [table for folder in above if os.path.isfile(table := folder / CAPTIONS)][:1]
     add_captions(found, tables)
     return found
 

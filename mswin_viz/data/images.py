@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from mswin_viz.data.deep_images import DeepRange, Levels, eight_bit, levels_of_colour
 from mswin_viz.data.image_arrays import is_array, pixels_of
-from mswin_viz.errors import ImageError, ImageFileError
+from mswin_viz.data.orientation import HeaderError, turned
+from mswin_viz.data.picture_files import BYTES, check_size, loaded, opened_file, unreadable
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.errors import ImageError, ImageFileError, MswinVizError
 
 if TYPE_CHECKING:
     from jaxtyping import Num
@@ -36,7 +37,10 @@ __all__ = [
 MODALITIES = ("RGB", "NI", "TI")
 """Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
 
-_PART = re.compile(r"(?P<file>.+)#xywh=(?P<box>\d+,\d+,\d+,\d+)(?:&of=(?P<size>\d+,\d+))?")
+_PART = re.compile(
+    r"(?P<file>.+)#xywh=(?P<box>[0-9]{1,9}(?:,[0-9]{1,9}){3})(?:&of=(?P<size>[0-9]{1,9},[0-9]{1,9}))?",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ class Crop:
 
 ImageSource = str | os.PathLike | Crop | Image.Image | np.ndarray | bytes | bytearray | memoryview | BinaryIO
 """Whatever holds one picture; torch tensors too, which this layer does not import."""
-_BYTES = (bytes, bytearray, memoryview)
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+_LONGEST_REMARK = 300
+_BAND = 2**22  # pixels
+_Pixels = tuple[Image.Image | np.ndarray, bool, tuple[str, ...]]
 
 
 class Opened(NamedTuple):
@@ -91,10 +96,13 @@ class Opened(NamedTuple):
         Upright, mode RGB.
     levels
         None where the source has 8 bits.
+    remarks
+        What is wrong with a file whose picture could be read all the same.
     """
 
     image: Image.Image
     levels: Levels | None
+    remarks: tuple[str, ...] = ()
 
 
 def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> Image.Image:
@@ -128,12 +136,11 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
 
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
     """:func:`open_image`, with what became of values of more than 8 bits."""
-    raw, is_deep_colour = _raw(source, has_range=deep_range is not None)
-    if isinstance(raw, np.ndarray):
-        shown, levels = eight_bit(raw, source_name(source), deep_range)
-        return Opened(Image.fromarray(shown).convert("RGB"), levels)
-    image = _as_rgb(raw)
-    return Opened(image, levels_of_colour(np.asarray(image)) if is_deep_colour else None)
+    pixels, is_deep_colour, remarks = _pixels(source, has_range=deep_range is not None)
+    if isinstance(pixels, np.ndarray):
+        shown, levels = eight_bit(pixels, source_name(source), deep_range)
+        return Opened(Image.fromarray(shown).convert("RGB"), levels, remarks)
+    return Opened(pixels, levels_of_colour(np.asarray(pixels)) if is_deep_colour else None, remarks)
 
 
 def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] | None:
@@ -144,8 +151,8 @@ def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] |
     ImageFileError, ImageError
         As :func:`open_image`.
     """
-    raw, _ = _raw(source, has_range=True)
-    return raw if isinstance(raw, np.ndarray) else None
+    pixels, _, _ = _pixels(source, has_range=True)
+    return pixels if isinstance(pixels, np.ndarray) else None
 
 
 def readable(sources: Iterable[ImageSource]) -> tuple[list[ImageSource], list[str]]:
@@ -164,27 +171,38 @@ def readable(sources: Iterable[ImageSource]) -> tuple[list[ImageSource], list[st
 def source_name(source: ImageSource) -> str:
     """What messages call a source: its file, or what it is."""
     if isinstance(source, Crop):
-        return str(source)
+        return shown_text(source)
     if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
-    if isinstance(source, _BYTES):
+        return shown_text(os.fsdecode(source))
+    if isinstance(source, BYTES):
         return "the bytes given"
     if isinstance(source, Image.Image):
-        return str(getattr(source, "filename", "") or "the PIL image")
+        return shown_text(getattr(source, "filename", "") or "the PIL image")
     name = getattr(source, "name", "")
-    return name if isinstance(name, str) and name else f"the {type(source).__name__} given"
+    return shown_text(name) if isinstance(name, str) and name else f"the {type(source).__name__} given"
 
 
-def _raw(source: ImageSource, *, has_range: bool) -> tuple[Image.Image | np.ndarray, bool]:
-    """A picture of 8 bits, or the values of one of more; and whether Pillow dropped the lower bits of its colours."""
+def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
+    """RGB, or the values of a picture of more than 8 bits; whether Pillow dropped the lower bits of its colours; remarks."""
     if is_array(source):
         pixels = pixels_of(source, has_range=has_range)
         is_8_bit = pixels.dtype == np.uint8
-        return (Image.fromarray(np.ascontiguousarray(pixels)) if is_8_bit else pixels), False
+        return (_rgb(Image.fromarray(np.ascontiguousarray(pixels))) if is_8_bit else pixels), False, ()
     part = _part(source)
-    upright, is_deep_colour = _upright(part.path if part else source)
-    image = _cut(upright, part) if part else upright
-    return (np.asarray(image) if image.mode[0] in "FI" else image), is_deep_colour
+    whole = part.path if part else source
+    name = source_name(whole)
+    try:
+        if isinstance(whole, Image.Image):
+            check_size(whole, name)
+            pixels, is_deep_colour, remarks = _decoded(whole, is_ours=False)
+        else:
+            with opened_file(whole, name) as image:
+                pixels, is_deep_colour, remarks = _decoded(image, is_ours=True)
+    except MswinVizError:
+        raise
+    except Exception as problem:  # Pillow's readers raise errors of any kind
+        raise unreadable(name, problem) from problem
+    return (_cut(pixels, part) if part else pixels), is_deep_colour, remarks
 
 
 def _part(source: object) -> Crop | None:
@@ -193,77 +211,48 @@ def _part(source: object) -> Crop | None:
         return source
     text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
     found = _PART.fullmatch(text)
-    if found is None or Path(text).exists():
+    if found is None or os.path.exists(text):
         return None
     x, y, width, height = map(int, found["box"].split(","))
     size = tuple(map(int, found["size"].split(","))) if found["size"] else None
     return Crop(Path(found["file"]), (x, y, x + width, y + height), size)
 
 
-def _cut(image: Image.Image, part: Crop) -> Image.Image:
+def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarray:
     left, top, right, bottom = part.box
-    if part.size not in (None, image.size):
+    is_image, name = isinstance(pixels, Image.Image), source_name(part.path)
+    width, height = pixels.size if is_image else pixels.shape[1::-1]
+    if part.size not in (None, (width, height)):
         raise ImageFileError(
-            f"{part.path} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
-            f"{image.width} wide and {image.height} high; replace it or leave it out"
+            f"{name} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
+            f"{width} wide and {height} high; replace it or leave it out"
         )
-    if not (0 <= left < right <= image.width and 0 <= top < bottom <= image.height):
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise ImageFileError(
-            f"a part must lie inside its file: {part.path} is {image.width} wide and {image.height} high, the part "
+            f"a part must lie inside its file: {name} is {width} wide and {height} high, the part "
             f"is {part.box} (left, top, right, bottom); correct it"
         )
-    return image.crop(part.box)
+    if is_image:  # exactly what crop() gives, without Pillow's own limit of pixels
+        return pixels.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=part.box)
+    return pixels[top:bottom, left:right]
 
 
-def _upright(source: Any) -> tuple[Image.Image, bool]:
-    """Every pixel read (PIL opens lazily), the EXIF rotation applied; and whether Pillow dropped lower bits of it."""
-    if isinstance(source, Image.Image):
-        return _loaded(source, source_name(source))
+def _decoded(image: Image.Image, *, is_ours: bool) -> _Pixels:
+    """Every pixel, upright: RGB, or more than 8 bits; whether Pillow dropped lower bits; what is wrong with the file."""
+    stored = [_storage(tile) for tile in getattr(image, "tile", ())]
+    complaints = loaded(image)
+    remarks = [f"its decoder complains ({'; '.join(complaints)}): look at it"] if complaints else []
     try:
-        with Image.open(_to_open(source)) as image:
-            return _loaded(image, source_name(source))
-    except _UNREADABLE as problem:
-        raise _file_error(source_name(source), problem) from problem
-
-
-def _to_open(source: Any) -> Any:
-    """What PIL can open: a path or a binary file object."""
-    if isinstance(source, _BYTES):
-        return io.BytesIO(source)
-    if isinstance(source, str | os.PathLike):
-        return source
-    if not hasattr(source, "read"):
-        raise ImageError(
-            "an image is a path, a file's content, a PIL image, an array or a tensor: got "
-            f"{type(source).__name__}; "
-            + (
-                "pass sample.images[...] of one modality"
-                if hasattr(source, "images")
-                else "convert it to one of them"
-            )
-        )
-    is_closed = getattr(source, "closed", False)
-    if is_closed or isinstance(source.read(0), str):
-        state = "a closed one" if is_closed else "one of text"
-        raise ImageError(
-            f"a file object must be open and binary: got {state} ({source_name(source)}); pass its path, or "
-            'open(path, "rb")'
-        )
-    return source
-
-
-def _loaded(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
-    try:
-        stored = [_storage(tile) for tile in getattr(image, "tile", ())]
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-    except _UNREADABLE as problem:
-        raise _file_error(name, problem) from problem
-    if upright.mode == "I" and stored and stored[0][0].startswith("ppm"):
-        return _counts_of_pgm(upright, stored[0][2]), False
-    return upright, upright.mode[0] not in "FI" and any(
-        ";16" in mode and not mode.startswith("BGR;") for _, mode, _ in stored
-    )
+        image = turned(image, is_ours=is_ours)
+    except HeaderError as problem:
+        remarks.append(f"{problem}: it is shown as it is stored, which may not be upright")
+    found = tuple(short_text(remark, _LONGEST_REMARK) for remark in remarks)
+    if image.mode == "I" and stored and stored[0][0].startswith("ppm"):
+        return _counts_of_pgm(image, stored[0][2]), False, found
+    if image.mode[0] in "FI":
+        return np.asarray(image), False, found
+    dropped = any(";16" in mode and not mode.startswith("BGR;") for _, mode, _ in stored)
+    return _rgb(image), dropped, found
 
 
 def _storage(tile: tuple[Any, ...]) -> tuple[str, str, Any]:
@@ -274,26 +263,20 @@ def _storage(tile: tuple[Any, ...]) -> tuple[str, str, Any]:
     return codec, mode if isinstance(mode, str) else "", following
 
 
-def _counts_of_pgm(image: Image.Image, largest: int) -> Image.Image:
+def _counts_of_pgm(image: Image.Image, largest: int) -> np.ndarray:
     """The counts in a PGM file, which PIL stretches so that the largest count its header allows is 65535."""
-    return Image.fromarray(np.round(np.asarray(image) * (largest / 65535)).astype(np.int32))
+    return np.round(np.asarray(image) * (largest / 65535)).astype(np.int32)
 
 
-def _file_error(name: str, problem: Exception) -> Exception:
-    if isinstance(problem, ImageFileError | ImageError):
-        return problem
-    unknown = isinstance(problem, UnidentifiedImageError)
-    reason = "it is in no image format that Pillow knows" if unknown else problem
-    return ImageFileError(
-        f"an image file must exist and be whole: {name} cannot be read ({reason}); replace it or leave it out"
-    )
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # PIL goes from premultiplied grey to nothing else
         image = image.convert("LA")
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    shown = Image.new("RGB", image.size)
+    n_rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, n_rows):  # a large picture need not be held five times
+        layered = image.crop((0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+        shown.paste(Image.alpha_composite(white, layered).convert("RGB"), (0, top))
+    return shown

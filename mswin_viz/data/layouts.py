@@ -11,6 +11,8 @@ from mswin_viz.data.folder_reading import SETS, read_folder, read_picture
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import SPLITS, PublishedCount, Sample
+from mswin_viz.data.shipped_samples import shipped_samples
+from mswin_viz.data.typed_paths import existing_path
 from mswin_viz.errors import DataError, OptionError
 
 __all__ = ["LAYOUTS", "MODALITIES", "Sample", "query_and_gallery", "samples", "scan"]
@@ -68,14 +70,12 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
         raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}; choose one")
     if split not in (*SPLITS, None):
         raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
-    folder = _shipped() if root is None else Path(root).expanduser()
-    if not (folder.is_dir() or folder.is_file()):
-        raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
+    folder = shipped_samples() if root is None else existing_path(root)
     if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
         report = read_picture(folder)
     else:
         report = read_folder(folder, layout)
-    report = _with_published(report)
+    report = _with_published(_with_root(report))
     return report if split is None else _only(report, split)
 
 
@@ -106,6 +106,12 @@ def _only(report: DataReport, split: str) -> DataReport:
     return replace(report, samples=kept, published=())
 
 
+def _with_root(report: DataReport) -> DataReport:
+    """Every sample with the folder of the data set."""
+    root = report.root if report.root.is_dir() else report.root.parent
+    return replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
+
+
 def _with_published(report: DataReport) -> DataReport:
     """Published counts beside those found, if all splits of a published set are there."""
     published = SETS[report.layout].published() if report.layout in SETS else {}
@@ -116,21 +122,3 @@ def _with_published(report: DataReport) -> DataReport:
         own = [sample for sample in report.samples if sample.split == split]
         counts.append(PublishedCount(split, identities, images, len({s.pid for s in own} - {-1}), len(own)))
     return replace(report, published=tuple(counts))
-
-
-def _shipped() -> Path:
-    """``data_samples/`` of a checkout; from an installed wheel, a cache that is generated once."""
-    checkout = Path(__file__).resolve().parents[2] / "data_samples"
-    if (checkout / "RGBNT201").is_dir():
-        return checkout
-    from mswin_viz.data.sample_files import (  # drawing is needed only here
-        SHIPPED,
-        WORLD_VERSION,
-        write_samples,
-    )
-
-    cache = Path.home() / ".cache" / "mswin_viz" / f"data_samples-{WORLD_VERSION}"
-    if not (cache / "complete").exists():
-        write_samples(cache, **SHIPPED)
-        (cache / "complete").touch()
-    return cache

@@ -12,6 +12,7 @@ from mswin_viz.data.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import SPLITS, Problem, Sample
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.spreadsheet_cells import unguarded
 from mswin_viz.data.tables import COLUMNS, Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
 
@@ -19,7 +20,6 @@ __all__ = ["COLUMNS", "NAME", "read", "table_in"]
 
 NAME = "manifest.csv"
 """Name under which the table of a folder is found."""
-_AS_TEXT = re.compile(r"'[=+\-@\t\r]")
 _SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}
 _IDENTITY = re.compile(r"id|person|people|vehicle|\bcar\b|ident|label|class|name", re.IGNORECASE)
 
@@ -121,7 +121,7 @@ def _sample(row: Row, table: Table, folder: str) -> tuple[Sample | None, list[Pr
     if row.extra:
         wrong.append(_ragged(row, path))
     pid, camid = (-1 if number is None else number for number in (pid, camid))
-    return Sample(pid, camid, there, values.get("caption") or None, scene, split), wrong
+    return Sample(pid, camid, there, unguarded(values.get("caption", "")) or None, scene, split), wrong
 
 
 def _ragged(row: Row, path: Path) -> Problem:
@@ -138,7 +138,8 @@ def _file(text: str, folder: str) -> Path | None:
 
     Separators may be those of Windows, and an apostrophe may stand before a name that a spreadsheet takes for a formula.
     """
-    for spelling in (text, text.replace("\\", "/"), *([text[1:]] if _AS_TEXT.match(text) else [])):
+    plain = unguarded(text)
+    for spelling in dict.fromkeys((text, text.replace("\\", "/"), plain, plain.replace("\\", "/"))):
         file = os.path.join(folder, os.path.expanduser(spelling))
         if os.path.isfile(file):
             return Path(file)

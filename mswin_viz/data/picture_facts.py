@@ -1,4 +1,4 @@
-"""What is worth saying about a set of pictures: shapes that a resize distorts, and deep images left with few greys."""
+"""What is worth saying about a set of pictures: damaged files, shapes that a resize distorts, deep images of few greys."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ class PictureFacts(NamedTuple):
         Width and height, pixels, upright.
     levels
         Of an image of more than 8 bits; None for others.
+    remarks
+        What is wrong with its file, though the picture could be read.
     """
 
     name: str
     size: tuple[int, int]
     levels: Levels | None
+    remarks: tuple[str, ...] = ()
 
 
 def picture_notes(
@@ -62,7 +65,8 @@ def picture_notes(
     """
     is_told = stretches and len(facts) > (0 if even_of_one else 1)
     about_shapes = _shape_note(facts, image_size, is_fixed) if is_told else ""
-    notes = (about_shapes, _level_note(facts, deep_range), "" if deep_range else _stretch_note(facts))
+    about_levels = (_level_note(facts, deep_range), "" if deep_range else _stretch_note(facts))
+    notes = (_damage_note(facts), about_shapes, *about_levels)
     return tuple(note for note in notes if note)
 
 
@@ -70,6 +74,17 @@ def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
     """One warning for each note, as from the caller's caller."""
     for note in notes:
         warnings.warn(note, stacklevel=stacklevel)
+
+
+def _damage_note(facts: Sequence[PictureFacts]) -> str:
+    damaged = [fact for fact in facts if fact.remarks]
+    if not damaged:
+        return ""
+    first = damaged[0]
+    return (
+        f"{len(damaged)} of {len(facts)} image files are damaged though their pictures could be read (first: "
+        f"{first.name}: {first.remarks[0]}); `mswin-viz doctor --data FOLDER` lists them"
+    )
 
 
 def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_fixed: bool) -> str:

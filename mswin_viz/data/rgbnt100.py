@@ -9,14 +9,14 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 
-from PIL import Image
-
 from mswin_viz.data.files import Picture
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.modalities import Contents, Shot
+from mswin_viz.data.picture_files import opened_file
 from mswin_viz.data.reading import Found, Named, alone, read_shots
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.splits import split_level
+from mswin_viz.errors import ImageFileError
 
 __all__ = ["PUBLISHED", "SHAPE", "STRIP", "read"]
 
@@ -68,8 +68,8 @@ def _strip_size(pictures: list[Picture]) -> tuple[int, int] | None:
     named = [picture.path for picture in pictures if _NAME.match(picture.path.name)]
     for path in named[:_TRIED]:
         try:
-            with Image.open(path) as image:
+            with opened_file(path, str(path)) as image:
                 return image.size if image.width * STRIP[1] == image.height * STRIP[0] else None
-        except (OSError, SyntaxError, ValueError):
+        except ImageFileError:
             continue  # a broken file, which is reported later
     return None

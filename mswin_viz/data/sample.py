@@ -32,6 +32,8 @@ class Sample:
         Scene number, where the layout has scenes (MSVR310, whose retrieval leaves out the query's own scene).
     split
         One of `SPLITS`; None where the layout knows none.
+    root
+        Folder of the data set that it was found in, for names that hold nobody's home folder; None if it was made otherwise.
     """
 
     pid: int
@@ -40,6 +42,7 @@ class Sample:
     caption: str | None = None
     scene: int | None = None
     split: str | None = None
+    root: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -55,7 +58,8 @@ class Problem:
     ----------
     kind
         Of a file: ``"name does not parse"``, ``"missing modality"``, ``"missing file"``, ``"duplicate"``,
-        ``"same name twice"``, ``"corrupt image"``, ``"format cannot be read"``, ``"broken link"``. Of a folder:
+        ``"same name twice"``, ``"corrupt image"``, ``"damaged image"`` (kept), ``"format cannot be read"``,
+        ``"file cannot be read"``, ``"broken link"``, ``"no regular file"``. Of a folder:
         ``"folder cannot be read"``, ``"modality not known"``, ``"modality not used"``, ``"modalities not paired"``,
         ``"identities not read"``, ``"outside the layout"``. Of a table: ``"row does not parse"``,
         ``"row too long"``, ``"row too short"``, ``"captions not read"``.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import warnings
 from collections.abc import Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -12,14 +14,26 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mswin_viz.data.captions import caption_of
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.file_writing import is_unfinished, locked, made_folder, write_bytes
+from mswin_viz.data.images import MODALITIES, open_image
 from mswin_viz.data.lookalikes import GROUP, sample_lookalike
+from mswin_viz.data.output_checks import output_folder
 from mswin_viz.data.scenery import CAMERAS
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.spreadsheet_cells import guarded
 from mswin_viz.data.synthetic import render
 from mswin_viz.data.wardrobe import ATTRIBUTES, Identity, attributes, sample_identity
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import ImageFileError, OptionError
 
-__all__ = ["CAPTIONED", "SHIPPED", "WORLD_VERSION", "sample_caption", "write_samples"]
+__all__ = [
+    "CAPTIONED",
+    "SHIPPED",
+    "SMALLEST_PICTURE",
+    "TABLE",
+    "WORLD_VERSION",
+    "sample_caption",
+    "write_samples",
+]
 
 SHIPPED = {"identities": 24, "cameras": 2, "shots": 2, "seed": 7}
 """Arguments of ``write_samples`` that make the shipped samples; training drew from other worlds."""
@@ -27,6 +41,12 @@ WORLD_VERSION = 2
 """Goes up whenever the same numbers draw another picture than before."""
 CAPTIONED = ("upper_colour", "pattern", "upper_type", "lower_colour", "lower_type", "bag", "bag_colour")
 """What the captions of sample sets name."""
+TABLE = "attributes.csv"
+"""Name of the table of attributes and captions."""
+_SAME = 1.0
+"""Grey levels, of 256, by which one picture written by two JPEG libraries differs at most in the mean."""
+SMALLEST_PICTURE = 3000
+"""Bytes; the mean is 8,500."""
 
 
 def _counts_checked(counts: dict[str, int], cameras: int) -> None:
@@ -59,14 +79,14 @@ def _table(people: Sequence[Identity]) -> bytes:
     writer = csv.DictWriter(text, ["pid", *ATTRIBUTES, "caption"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        attributes(person) | {"pid": f"{person.pid:06d}", "caption": sample_caption(person)}
+        attributes(person) | {"pid": f"{person.pid:06d}", "caption": guarded(sample_caption(person))}
         for person in people
     )
     return text.getvalue().encode()
 
 
 def write_samples(
-    out: Path,
+    out: str | Path,
     *,
     identities: int = 24,
     cameras: int = 4,
@@ -75,6 +95,8 @@ def write_samples(
     lookalikes: bool = False,
 ) -> Path:
     """Write a sample data set in the layout of RGBNT201, with a table of the true attributes.
+
+    What an interrupted run of the same samples left is finished, half-written files too; no other picture is replaced.
 
     Parameters
     ----------
@@ -97,6 +119,8 @@ def write_samples(
     ------
     OptionError
         If a count is not positive, more than 4 cameras are asked for, or the folder holds other files.
+    OutputError
+        If nothing can be written there, or too little.
     """
     _counts_checked({"identities": identities, "cameras": cameras, "shots": shots}, cameras)
     first, sample = (GROUP, sample_lookalike) if lookalikes else (1, sample_identity)
@@ -104,42 +128,76 @@ def write_samples(
     names = [
         (person, camera, shot) for person in people for camera in range(cameras) for shot in range(shots)
     ]
-    root = Path(out) / "RGBNT201"
-    table = _table(people)
-    pictures = {f"test/{m}/{_file_name(*which)}" for which in names for m in MODALITIES}
-    _refuse_other_files(root, pictures | {"attributes.csv"}, table)
-    for modality in MODALITIES:
-        (root / "test" / modality).mkdir(parents=True, exist_ok=True)
-    (root / "attributes.csv").write_bytes(table)
-    for person, camera, shot in names:
-        for modality, picture in render(person, camera=camera, shot=shot, seed=seed).items():
-            path = root / "test" / modality / _file_name(person, camera, shot)
-            _write_unless_different(path, _jpeg(picture))
+    root = output_folder(out, "the folder of samples") / "RGBNT201"
+    pictures = {
+        f"test/{modality}/{_file_name(*which)}": (which, modality)
+        for which in names
+        for modality in MODALITIES
+    }
+    with locked(root, busy="", waiting=lambda: _say_waiting(root)):
+        _refuse_other_files(root, {*pictures, TABLE}, _table(people))
+        missing = sum(not (root / name).exists() for name in pictures)
+        output_folder(root, "the folder of samples", n_bytes=missing * SMALLEST_PICTURE)
+        write_bytes(root / TABLE, _table(people))
+        for modality in MODALITIES:
+            made_folder(root / "test" / modality)
+        for which in names:
+            for modality, picture in render(which[0], camera=which[1], shot=which[2], seed=seed).items():
+                _write_unless_different(root / "test" / modality / _file_name(*which), _jpeg(picture))
     return root
 
 
+def _say_waiting(root: Path) -> None:
+    warnings.warn(f"another program is writing samples to {root}: waiting until it is done", stacklevel=2)
+
+
 def _write_unless_different(path: Path, content: bytes) -> None:
-    """Write a file; one that is there already must hold these very bytes."""
-    if path.exists() and path.read_bytes() != content:
+    """Write a file; one that is there already must be this picture, or what an interrupted program wrote of it."""
+    if not os.path.lexists(path):
+        write_bytes(path, content)
+        return
+    there = _start_of(path, 2 * len(content))
+    if there == content or (there is not None and _is_same_picture(there, content)):
+        return
+    if there is None or not _is_half(there, content):
         raise OptionError(
             f"samples never replace a different picture: {path} is one; choose or empty a folder"
         )
-    path.write_bytes(content)
+    write_bytes(path, content)
+
+
+def _start_of(path: Path, n_bytes: int) -> bytes | None:
+    """The first bytes of a regular file; None if it is something else, such as a pipe that would be waited for."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return stream.read(n_bytes)
+
+
+def _is_half(there: bytes, content: bytes) -> bool:
+    """Whether a file holds what a program that was ended wrote of it: its beginning, with zeros after it or without."""
+    return content.startswith(there.rstrip(b"\0"))
+
+
+def _is_same_picture(there: bytes, content: bytes) -> bool:
+    """Whether two JPEG files differ only by the library that wrote them."""
+    try:
+        one, other = (np.asarray(open_image(file), int) for file in (there, content))
+    except ImageFileError:
+        return False
+    return one.shape == other.shape and bool(np.abs(one - other).mean() < _SAME)
 
 
 def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
-    """Only an empty folder, or one that holds this very sample set, may be written to."""
-    if root.exists() and not root.is_dir():
-        raise OptionError(
-            f"samples are written to a folder: {root} is a file; choose another folder or move it away"
-        )
-    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    """Only an empty folder, or one that holds this very sample set, whole or in part, may be written to."""
+    files = [path for path in root.rglob("*") if path.is_file() and not is_unfinished(path)]
+    found = {path.relative_to(root).as_posix() for path in files}
     other = sorted(found - wanted)
-    same_people = "attributes.csv" in found and (root / "attributes.csv").read_bytes() == table
+    same_people = TABLE in found and _is_half((root / TABLE).read_bytes(), table)
     if found and not other and not same_people:
         other = sorted(found)[:1]
     if other:
         raise OptionError(
             f"samples go to an empty folder or over the same samples: {root} holds {len(other)} other "
-            f"file(s), such as {other[0]}; choose another folder or empty this one"
+            f"file(s), such as {shown_text(other[0])}; choose another folder or empty this one"
         )

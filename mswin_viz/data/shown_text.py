@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 
-__all__ = ["short_text", "shown_text"]
+__all__ = ["short_text", "shown_text", "without_home"]
 
 _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories: control characters, surrogates, unassigned characters, line and paragraph separators."""
@@ -31,13 +33,21 @@ def shown_text(value: object, *, keep: str = "") -> str:
     return "".join(_shown(character) if character not in keep else character for character in text)
 
 
-def short_text(value: object, most: int) -> str:
+def short_text(value: object, most: int, *, keep: str = "") -> str:
     """:func:`shown_text` with its middle left out where it is longer than ``most`` characters: a file name may be any length."""
-    text = shown_text(value)
+    text = shown_text(value, keep=keep)
     if len(text) <= most:
         return text
     n_last = most // 2
     return f"{text[: most - 1 - n_last]}…{text[-n_last:]}"
+
+
+def without_home(text: str) -> str:
+    """A text to pass on, with ``~`` for the user's home folder wherever it names a path in it."""
+    home = os.path.expanduser("~")
+    for folder in {home, os.path.realpath(home)} - {"~", os.sep}:
+        text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}(?![\w.-])", "~", text)
+    return text
 
 
 def _shown(character: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from mswin_viz.data.images import Crop, open_image
+from mswin_viz.data.images import Crop, opened
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.errors import ImageError, ImageFileError
@@ -21,10 +21,24 @@ __all__ = ["verify"]
 
 @dataclass(frozen=True)
 class _Opened:
+    """A file, and what opening the pictures in it found.
+
+    Attributes
+    ----------
+    digest
+        Of its content; empty if no picture in it can be used.
+    broken
+        Those of its pictures that cannot be used.
+    reasons, remarks
+        Why not; what is wrong with the others. Each once.
+    """
+
     path: Path
     split: str | None
     digest: str
-    problem: str
+    broken: tuple[Path | Crop, ...]
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> DataReport:
@@ -45,24 +59,31 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
     files = _files(report.samples)
     with ThreadPoolExecutor(workers) as pool:
         done = pool.map(lambda item: _opened(*item), files.items())
-        opened = list(tqdm(done, total=len(files), desc="opening", unit="file", disable=not progress))
-    broken = {one.path: one.problem for one in opened if one.problem}
-    found = [Problem("corrupt image", path, f"{why}; left out") for path, why in broken.items()]
+        files_opened = list(tqdm(done, total=len(files), desc="opening", unit="file", disable=not progress))
+    found = [
+        Problem("corrupt image", one.path, f"left out: {why}") for one in files_opened for why in one.reasons
+    ]
+    found += [
+        Problem("damaged image", one.path, f"kept: {why}") for one in files_opened for why in one.remarks
+    ]
+    broken = frozenset(source for one in files_opened for source in one.broken)
     kept = [_without(sample, broken) for sample in report.samples]
     return replace(
         report,
         samples=tuple(sample for sample in kept if sample.images),
-        problems=(*report.problems, *found, *_duplicates(opened)),
+        problems=(*report.problems, *found, *_duplicates(files_opened)),
         opened=len(files),
     )
 
 
-def _files(samples: Iterable[Sample]) -> dict[Path, tuple[Path | Crop, str | None]]:
-    """File -> an image in it, and the split it belongs to; a strip of three pictures is one file."""
-    files: dict[Path, tuple[Path | Crop, str | None]] = {}
+def _files(samples: Iterable[Sample]) -> dict[Path, tuple[list[Path | Crop], str | None]]:
+    """File -> the pictures in it that are used, and the split it belongs to; a strip of three is one file."""
+    files: dict[Path, tuple[list[Path | Crop], str | None]] = {}
     for sample in samples:
         for source in sample.images.values():
-            files.setdefault(_file(source), (source, sample.split))
+            used, _ = files.setdefault(_file(source), ([], sample.split))
+            if source not in used:
+                used.append(source)
     return files
 
 
@@ -70,18 +91,29 @@ def _file(source: Path | Crop) -> Path:
     return source.path if isinstance(source, Crop) else source
 
 
-def _opened(path: Path, image: tuple[Path | Crop, str | None]) -> _Opened:
-    source, split = image
-    try:
-        open_image(source)
-        return _Opened(path, split, hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(), "")
-    except (ImageFileError, ImageError, OSError) as problem:
-        cause = problem.__cause__ or problem
-        return _Opened(path, split, "", str(cause).replace(str(path), path.name))
+def _opened(path: Path, used: tuple[list[Path | Crop], str | None]) -> _Opened:
+    sources, split = used
+    broken, reasons, remarks = [], [], []
+    for source in sources:
+        try:
+            remarks += [one.replace(str(path), path.name) for one in opened(source).remarks]
+        except (ImageFileError, ImageError) as problem:
+            broken.append(source)
+            reasons.append(str(problem).replace(str(path), path.name))
+    digest = ""
+    if len(broken) < len(sources):
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except OSError as problem:  # it went away meanwhile
+            broken, reasons = list(sources), [problem.strerror or str(problem)]
+    return _Opened(
+        path, split, digest, tuple(broken), *(tuple(dict.fromkeys(one)) for one in (reasons, remarks))
+    )
 
 
-def _without(sample: Sample, broken: Mapping[Path, str]) -> Sample:
-    images = {name: source for name, source in sample.images.items() if _file(source) not in broken}
+def _without(sample: Sample, broken: Collection[Path | Crop]) -> Sample:
+    images = {name: source for name, source in sample.images.items() if source not in broken}
     return sample if len(images) == len(sample.images) else replace(sample, images=images)
 
 
@@ -90,7 +122,7 @@ def _duplicates(opened: Iterable[_Opened]) -> list[Problem]:
     by_content: dict[str, list[_Opened]] = defaultdict(list)
     found = []
     for one in opened:
-        if one.problem:
+        if not one.digest:
             continue
         twin = next((other for other in by_content[one.digest] if not _by_design(one, other)), None)
         if twin is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoints import HOST_WINDOWS, write_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 
-__all__ = ["KEY_LAYOUTS", "file_words", "write_addon"]
+__all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "write_addon"]
 
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
 """As the host model holds it, its last Linear named ``fusion.2``; the same with ``fusion.3`` (a Dropout lies
@@ -16,8 +19,8 @@ between); the add-on's own keys alone."""
 _USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
-def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: str = "host") -> None:
-    """Write an add-on; `load_addon` reads all layouts.
+def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: str | Path, *, layout: str = "host") -> None:
+    """Write an add-on, whole or not at all; `load_addon` reads all layouts.
 
     In the host model, ``model.load_state_dict(torch.load(path), strict=False)`` puts it in its place.
 
@@ -32,6 +35,8 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
     ------
     OptionError
         If there is no such layout, or it is another add-on.
+    OutputError
+        If the file cannot be written.
     """
     _check_layout(layout)
     if not isinstance(addon, CLIPMultiScaleFeatureExtractor):
@@ -43,6 +48,13 @@ def write_addon(addon: CLIPMultiScaleFeatureExtractor, path: Path, *, layout: st
         last = "fusion.3." if layout == "host-dropout" else "fusion.2."
         state = {HOST_WINDOWS + key.replace("fusion.2.", last): value for key, value in state.items()}
     write_state(state, path)
+
+
+def addon_bytes(dim: int, scales: Sequence[int]) -> int:
+    """Bytes of the weights of an add-on that `write_addon` writes, in float32; none is made."""
+    with torch.device("meta"):
+        addon = CLIPMultiScaleFeatureExtractor(dim, scales)
+    return sum(weight.nbytes for weight in addon.parameters())
 
 
 def file_words(path: Path, layout: str = "host") -> str:

@@ -18,14 +18,14 @@ from mswin_viz.data.deep_images import rule_words
 from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.data.picture_facts import PictureFacts, say
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import ImageError, ImageFileError, OptionError
 from mswin_viz.model.addons import Addon
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
 from mswin_viz.model.preprocessing import fitted, normalised, notes_on, resizing_words
 from mswin_viz.model.prompts import prompt_ids, unknown_words
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens import Tokens, are_tokens
 from mswin_viz.model.towers import Tower
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Model:
         Raises
         ------
         ImageFileError, ImageError
-            If an image cannot be read; nothing is encoded in its place.
+            If an image cannot be read, with its place in the list; nothing is encoded in its place.
         OptionError
             If a camera or modality is missing or does not exist.
         """
@@ -267,8 +267,14 @@ class Model:
         """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
 
         Where the tokens have a neck the sum is taken before it, as the host does, and ``cls`` is what comes out behind.
-        Differentiable in the tokens; the add-on's own parameters are frozen.
+        Differentiable in the tokens; the add-on's own parameters are frozen. The result lies where the model does.
+
+        Raises
+        ------
+        ShapeError
+            If it is given something other than tokens, or they are not as wide as the model's.
         """
+        tokens = are_tokens(tokens, width=self.dim).to(self.device)
         if self.addon is None:
             return tokens
         return replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
@@ -353,8 +359,16 @@ class Model:
 
     def _pixels(self, sources: Sequence[ImageSource], facts: list[PictureFacts]) -> torch.Tensor:
         """Normalised pixels; what is known of each picture is added to ``facts``."""
-        shown, known = zip(*(fitted(self.tower, source) for source in sources), strict=True)
-        facts += known
+        shown = []
+        for at, source in enumerate(sources, start=len(facts)):
+            try:
+                picture, known = fitted(self.tower, source)
+            except (ImageFileError, ImageError) as problem:
+                if at == 0 and len(sources) == 1:
+                    raise
+                raise type(problem)(f"image {at}, counted from 0: {problem}") from problem
+            shown.append(picture)
+            facts.append(known)
         return normalised(self.tower, shown)
 
     def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> Tokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import warnings
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from mswin_viz.data.file_writing import write_bytes, write_json
+from mswin_viz.data.output_checks import output_file
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoint_report import checked_fit
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
@@ -23,6 +27,7 @@ from mswin_viz.model.weight_files import read_state_dict, read_weights
 
 __all__ = [
     "EMBEDDED",
+    "EMBEDDED_FILES",
     "HOST_MIXTURE",
     "HOST_WINDOWS",
     "addon_in",
@@ -35,13 +40,17 @@ __all__ = [
 ]
 
 EMBEDDED = Path(__file__).parent / "embedded"
-"""Folder of the embedded model: config.json, card.json, clip.safetensors, addon.safetensors."""
+"""Folder of the embedded model."""
+EMBEDDED_FILES = ("config.json", "clip.safetensors", "addon.safetensors", "card.json")
+"""Its files."""
 
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
 _ROWS = "token_embedding.rows"
 _MIXTURE = "moe_fusion."
+_STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that weights are written in."""
 _ADDONS = (CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale, MixtureOfExpertsAddon)
 
 
@@ -111,7 +120,7 @@ def addon_in(
 
 
 def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write an add-on's state dict.
+    """Write an add-on's state dict, whole or not at all: a file of that name is replaced at once, or stays as it was.
 
     A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
     temperature 1 the gate is the same. Top-k routing has no key either.
@@ -126,7 +135,10 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
     Raises
     ------
     OptionError
-        If it is no add-on, or a mixture with top-k routing, which a file of tensors cannot hold.
+        If it is no add-on, a mixture with top-k routing, which a file of tensors cannot hold, or the type is no
+        floating-point type of torch or too narrow for a weight.
+    OutputError
+        If the file cannot be written.
     """
     if not isinstance(module, _ADDONS):
         raise OptionError(
@@ -143,15 +155,33 @@ def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype 
 def write_state(
     tensors: Mapping[str, torch.Tensor], path: str | Path, *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write tensors under their keys; `path` and `dtype` as for :func:`save_addon`."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()
-    }
-    if Path(path).suffix.lower() == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save(state, path)
+    """Write tensors under their keys; `path`, `dtype` and errors as for :func:`save_addon`."""
+    if dtype is not None and dtype not in _STORED:
+        types = ", ".join(map(str, _STORED))
+        raise OptionError(f"dtype is one of {types}, or None for the module's own: got {dtype!r}")
+    state = {key: _stored(key, value, dtype) for key, value in tensors.items()}
+    path = output_file(path, n_bytes=sum(value.nbytes for value in state.values()))
+    write_bytes(path, _weight_file(state, is_safetensors=path.suffix.lower() == ".safetensors"))
+
+
+def _stored(key: str, value: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    value = value.detach().cpu()
+    cast = value.to(dtype or value.dtype).contiguous()
+    if dtype is not None and not torch.equal(cast.isfinite(), value.isfinite()):
+        raise OptionError(
+            f"dtype must hold every weight: {key} has values up to {value.abs().max():.3g}, too large for {dtype}; "
+            "choose a wider one"
+        )
+    return cast
+
+
+def _weight_file(state: StateDict, *, is_safetensors: bool) -> bytes:
+    """The content of a file of tensors; made in memory, since torch may end the program where a disk is full."""
+    if is_safetensors:
+        return safetensors.torch.save(state)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def save_embedded(
@@ -160,10 +190,12 @@ def save_embedded(
     """Write a CLIP in half precision with only the token embeddings its training used."""
     state = {key: value.detach().cpu() for key, value in clip.state_dict().items()}
     state["token_embedding.weight"] = state["token_embedding.weight"][list(token_ids)]
-    halves = {key: value.half().contiguous() for key, value in state.items() if value.is_floating_point()}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(halves | {_ROWS: torch.tensor(token_ids, dtype=torch.int32)}, folder / "clip.safetensors")
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    halves = {
+        key: _stored(key, value, torch.float16) for key, value in state.items() if value.is_floating_point()
+    }
+    halves[_ROWS] = torch.tensor(token_ids, dtype=torch.int32)
+    write_bytes(folder / "clip.safetensors", _weight_file(halves, is_safetensors=True))
+    write_json(folder / "config.json", config)
 
 
 def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, Any], frozenset[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,15 +9,18 @@ import open_clip
 import torch
 
 from mswin_viz.data.crowds import Crowd
+from mswin_viz.data.file_writing import is_unfinished, new_folder, write_json
+from mswin_viz.data.output_checks import output_folder
+from mswin_viz.errors import OutputError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.checkpoints import save_addon, save_embedded
+from mswin_viz.model.checkpoints import EMBEDDED_FILES, save_addon, save_embedded
 from mswin_viz.model.pretraining import pretrain
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 from mswin_viz.model.towers import embedded_tower
 from mswin_viz.model.training import train_addon
 from mswin_viz.model.worlds import modality_classes, world_tokens
 
-__all__ = ["ADDON_PEOPLE", "fit_addon", "train_embedded_model", "write_embedded"]
+__all__ = ["ADDON_PEOPLE", "finished_folder", "fit_addon", "train_embedded_model", "write_embedded"]
 
 SCALES = (4, 8, 16)
 ADDON_PEOPLE = 300
@@ -26,21 +28,50 @@ ADDON_PEOPLE = 300
 
 
 def train_embedded_model(recipe: Recipe, work: Path, *, device: str = "cpu") -> Path:
-    """Run the whole recipe; resumable while the CLIP trains. Returns the finished folder, ``work/embedded``."""
-    clip, token_ids = pretrain(recipe, work, device=device)
-    return write_embedded(clip, token_ids, recipe, work / "embedded")
+    """Run the whole recipe; resumable while the CLIP trains. Returns the finished folder, ``work/embedded``.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there, or the finished folder holds other files; nothing has been trained then.
+    """
+    folder = finished_folder(output_folder(work, "work"))
+    clip, token_ids = pretrain(recipe, folder.parent, device=device)
+    return write_embedded(clip, token_ids, recipe, folder)
+
+
+def finished_folder(work: Path) -> Path:
+    """Where the finished model goes; it is replaced as a whole.
+
+    Raises
+    ------
+    OutputError
+        If other files lie there.
+    """
+    folder = output_folder(work / "embedded", "the folder of the finished model")
+    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else ()
+    other = [name for name in there if name not in EMBEDDED_FILES and not is_unfinished(name)]
+    if other:
+        raise OutputError(
+            f"the finished model replaces its folder: {folder} also holds {other[0]}; move other files away"
+        )
+    return folder
 
 
 def write_embedded(clip: torch.nn.Module, token_ids: list[int], recipe: Recipe, folder: Path) -> Path:
-    """Store a trained CLIP, fit the add-on on the stored (half-precision) weights, store it and the recipe."""
+    """Store a trained CLIP, fit the add-on on the stored (half-precision) weights, store it and the recipe.
+
+    The folder appears when all of it is there, in place of an earlier one.
+    """
     config = {**CLIP_CONFIG, "mean": [0.5] * 3, "std": [0.5] * 3}
-    save_embedded(clip, config, token_ids, folder)
-    model = Model(embedded_tower(None, folder), None, "none yet", torch.device("cpu"))
-    save_addon(fit_addon(model, recipe), folder / "addon.safetensors", dtype=torch.float16)
     decoder = open_clip.SimpleTokenizer().decoder
     words = sorted({word for token in token_ids if (word := decoder[token].removesuffix("</w>")).isalpha()})
     card = {"recipe": asdict(recipe), "addon_people": ADDON_PEOPLE, "words_with_meaning": words}
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    with new_folder(folder) as unfinished:
+        save_embedded(clip, config, token_ids, unfinished)
+        model = Model(embedded_tower(None, unfinished), None, "none yet", torch.device("cpu"))
+        save_addon(fit_addon(model, recipe), unfinished / "addon.safetensors", dtype=torch.float16)
+        write_json(unfinished / "card.json", card)
     return folder
 
 

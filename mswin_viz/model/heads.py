@@ -25,6 +25,7 @@ __all__ = [
     "cls_control",
     "enhanced_features",
     "folded",
+    "folded_grid",
     "matched_mlp",
     "mean_patch_control",
     "n_parameters",
@@ -118,11 +119,18 @@ def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
     tokens
         ``L`` patches for each image; the tokens as they are where ``L`` does not divide their number.
     """
-    period, (batch, n_tokens, dim) = math.lcm(*scales), tokens.patches.shape
-    if n_tokens % period:
+    grid = folded_grid(tokens.grid, scales)
+    if grid == tokens.grid:
         return tokens
-    patches = tokens.patches.reshape(batch, n_tokens // period, period, dim).mean(dim=1)
-    return replace(tokens, patches=patches, grid=(1, period))
+    batch, _, dim = tokens.patches.shape
+    patches = tokens.patches.reshape(batch, -1, math.prod(grid), dim).mean(dim=1)
+    return replace(tokens, patches=patches, grid=grid)
+
+
+def folded_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
+    """The grid of :func:`folded` tokens; as it is where the scales' least common multiple does not divide their number."""
+    period = math.lcm(*scales)
+    return grid if math.prod(grid) % period else (1, period)
 
 
 def enhanced_features(

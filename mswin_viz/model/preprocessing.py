@@ -24,8 +24,8 @@ def fitted(tower: Tower, source: ImageSource) -> tuple[Image.Image, PictureFacts
 
     Resized bilinearly whatever its shape, as host models do; by open_clip's own rules where the tower has them.
     """
-    image, levels = opened(source, deep_range=tower.thermal_range)
-    facts = PictureFacts(source_name(source), image.size, levels)
+    image, levels, remarks = opened(source, deep_range=tower.thermal_range)
+    facts = PictureFacts(source_name(source), image.size, levels, remarks)
     height, width = tower.image_size
     mode = v2.InterpolationMode(tower.native_resize or "bilinear")
     if _stretches(tower):

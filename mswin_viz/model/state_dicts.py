@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import WeightsError
 
 __all__ = ["AVERAGED_WEIGHTS", "PLAIN_WEIGHTS", "StateDict", "Unwrapped", "unwrapped"]
@@ -40,6 +41,30 @@ _ROOTS = (
 )
 """A tensor of each known layout; its key shows which prefix all keys of a model have."""
 _DEEPEST = 4
+_MOST_REPEATED = 64 * 2**20  # bytes of all expanded views, once copied
+_NUMBERS = frozenset(
+    {
+        torch.float64,
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+        torch.complex128,
+        torch.complex64,
+        torch.complex32,
+    }
+    | {
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint64,
+        torch.uint32,
+        torch.uint16,
+        torch.uint8,
+    }
+    | {torch.bool}
+)
+"""Formats a file may have tensors in. Weights are real floating-point numbers; the others are counters, masks and ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +174,45 @@ def _choice(name: str, others: list[str]) -> str:
 
 
 def _refuse_strange(tensors: StateDict, file: Path) -> None:
-    odd = [k for k, v in tensors.items() if v.layout != torch.strided or v.is_quantized or v.is_meta]
+    """Refuse tensors that cannot be weights, and those that are small in the file and huge once copied."""
+    odd = {key: kind for key, value in tensors.items() if (kind := _strange_kind(value))}
     if odd:
+        named = ", ".join(f"{short_text(key, 80)} is {kind}" for key, kind in list(odd.items())[:3])
         raise WeightsError(
-            f"weights are dense tensors of numbers: {file} has sparse, quantised or empty ones ({', '.join(odd[:3])})"
+            f"weights are dense tensors of numbers of 16, 32 or 64 bits: {shown_text(file)} has {len(odd)} others ({named}); "
+            "save the model's weights as float16 or float32"
         )
+    repeated = {
+        key: value.numel() * value.element_size() for key, value in tensors.items() if _repeats(value)
+    }
+    if sum(repeated.values()) > _MOST_REPEATED:
+        key, n_bytes = max(repeated.items(), key=lambda item: item[1])
+        raise WeightsError(
+            f"a tensor is as large as what the file holds of it: {shown_text(file)} has {short_text(key, 80)} of shape "
+            f"{tuple(tensors[key].shape)}, {n_bytes:,} bytes that repeat {tensors[key].untyped_storage().nbytes():,}; "
+            "save the tensor itself, not an expanded view of it"
+        )
+
+
+def _strange_kind(value: torch.Tensor) -> str:
+    """What a tensor is that cannot hold weights; empty for dense ones of a known number format."""
+    if value.is_quantized:
+        return "quantised"
+    if value.is_meta:
+        return "without data (on the meta device)"
+    if value.is_nested:
+        return "nested"
+    if value.layout != torch.strided:
+        return f"sparse ({str(value.layout).removeprefix('torch.')})"
+    if value.dtype not in _NUMBERS:
+        return f"of {str(value.dtype).removeprefix('torch.')}"
+    return ""
+
+
+def _repeats(value: torch.Tensor) -> bool:
+    """Whether some elements of a tensor are the same bytes, as in a view of ``expand``."""
+    reached = 1 + sum((n - 1) * step for n, step in zip(value.shape, value.stride(), strict=True))
+    return value.numel() > max(reached, 1)
 
 
 def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[str, ...]]:

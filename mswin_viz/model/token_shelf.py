@@ -1,74 +1,124 @@
-"""Room for the tokens of many images: in memory, or memory-mapped on disk where they would fill it."""
+"""Room for the tokens of many images: in memory, or mapped from files where they would fill it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from mswin_viz.data.file_writing import made_folder, mapped_array
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["IN_MEMORY", "TokenShelf", "TokenView", "read_shelf"]
+__all__ = ["IN_MEMORY", "TokenLayout", "TokenShelf", "TokenView", "tokens_of_arrays"]
 
 IN_MEMORY = 2 * 2**30
-"""Bytes of patch tokens that are kept in memory; more go to disk."""
+"""Bytes of tokens that are kept in memory; more go to disk."""
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """How much room tokens take, known before the first image is encoded.
+
+    Attributes
+    ----------
+    n_images
+        Of each modality, at most.
+    modalities
+        In their order.
+    grid
+        Of the tokens that are kept.
+    dim
+        Width of the tokens.
+    """
+
+    n_images: int
+    modalities: tuple[str, ...]
+    grid: tuple[int, int]
+    dim: int
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each array, by the name of its file without ``.npy``: CLS, then patch tokens, of each modality."""
+        each = {"cls": (self.n_images, self.dim), "patches": (self.n_images, math.prod(self.grid), self.dim)}
+        return {f"{name}_{part}": shape for name in self.modalities for part, shape in each.items()}
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all tokens, float32."""
+        return sum(4 * math.prod(shape) for shape in self.shapes.values())
 
 
 class TokenShelf:
-    """Tokens of up to ``n_images`` shots by modality, filled in portions; its arrays are made by the first.
+    """Tokens of up to ``n_images`` shots by modality, filled in portions; the room for all of them is taken at once.
 
     Parameters
     ----------
-    n_images
-        Shots at most.
+    layout
+        What is put.
     folder
-        Where arrays lie as ``.npy`` files that are mapped into memory; None for memory.
+        On whose disk the arrays lie, mapped into memory; None for memory.
+    stays
+        Whether their files stay there, as ``.npy``. Else they are removed at once where the system allows it: the
+        arrays can be used until the program ends, however it ends, and then take no more space.
+
+    Raises
+    ------
+    OutputError
+        If the space is not there.
     """
 
-    def __init__(self, n_images: int, folder: Path | None = None) -> None:
-        self._n_images, self._folder = n_images, folder
-        self._arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._filled: dict[str, int] = {}
-        self._grid: tuple[int, int] = (0, 0)
+    def __init__(self, layout: TokenLayout, folder: Path | None = None, *, stays: bool = False) -> None:
+        self._layout, self._folder, self._stays = layout, folder, stays
+        if folder is not None:
+            made_folder(folder)
+        self._arrays = {name: self._array(name, shape) for name, shape in layout.shapes.items()}
+        self._filled = dict.fromkeys(layout.modalities, 0)
         self._neck: Neck | None = None
 
     def add(self, modality: str, tokens: Tokens) -> None:
         """Put a portion behind those that are there."""
-        if modality not in self._arrays:
-            self._grid, self._neck = tokens.grid, tokens.neck and tokens.neck.to(torch.device("cpu"))
-            self._arrays[modality] = (
-                self._array(f"{modality}_cls", tuple(tokens.cls.shape[1:])),
-                self._array(f"{modality}_patches", tuple(tokens.patches.shape[1:])),
-            )
-        start = self._filled.get(modality, 0)
+        self._neck = tokens.neck and tokens.neck.to(torch.device("cpu"))
+        start = self._filled[modality]
         end = self._filled[modality] = start + len(tokens)
-        for array, values in zip(self._arrays[modality], (tokens.cls, tokens.patches), strict=True):
-            array[start:end] = values.cpu().numpy()
+        for part in ("cls", "patches"):
+            self._arrays[f"{modality}_{part}"][start:end] = getattr(tokens, part).cpu().numpy()
 
     def tokens(self) -> dict[str, Tokens]:
         """What was put, by modality; on the CPU, without a copy."""
-        found = {}
-        for modality, arrays in self._arrays.items():
-            cls, patches = (torch.from_numpy(array[: self._filled[modality]]) for array in arrays)
-            found[modality] = Tokens(cls, patches, self._grid, self._neck)
-        return found
+        return tokens_of_arrays(self._layout, self._arrays, self._filled, self._neck)
 
     def _array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if self._folder is None:
-            return np.empty((self._n_images, *shape), np.float32)
-        self._folder.mkdir(parents=True, exist_ok=True)
+            return np.empty(shape, np.float32)
         file = self._folder / f"{name}.npy"
-        file.unlink(
-            missing_ok=True
-        )  # tokens mapped from an older file keep it; written over, they would change
-        return np.lib.format.open_memmap(file, "w+", np.float32, (self._n_images, *shape))
+        array = mapped_array(file, shape, np.float32)
+        if not self._stays:
+            with contextlib.suppress(OSError):  # Windows keeps the files of mapped arrays
+                file.unlink()
+        return array
+
+
+def tokens_of_arrays(
+    layout: TokenLayout, arrays: Mapping[str, np.ndarray], n_filled: Mapping[str, int], neck: Neck | None
+) -> dict[str, Tokens]:
+    """The tokens in arrays named as a layout names them, by modality, of a model with that neck."""
+    found = {}
+    for name in layout.modalities:
+        cls, patches = (
+            torch.from_numpy(arrays[f"{name}_{part}"][: n_filled[name]]) for part in ("cls", "patches")
+        )
+        found[name] = Tokens(cls, patches, layout.grid, neck)
+    return found
 
 
 class TokenView:
@@ -105,18 +155,3 @@ class TokenView:
         ]
         back = np.argsort(np.concatenate([places for places, _ in found])).tolist()
         return Tokens.joined([some for _, some in found])[back]
-
-
-def read_shelf(
-    folder: Path, n_images: int, grid: tuple[int, int], neck: Neck | None = None
-) -> dict[str, Tokens]:
-    """Tokens a shelf left in its folder, of a model with that neck; changes to them never reach the files."""
-    found = {}
-    for file in sorted(folder.glob("*_cls.npy"), key=lambda file: file.stat().st_mtime_ns):
-        modality = file.stem.removesuffix("_cls")
-        cls, patches = (
-            torch.from_numpy(np.load(folder / f"{modality}_{part}.npy", mmap_mode="c")[:n_images])
-            for part in ("cls", "patches")
-        )
-        found[modality] = Tokens(cls, patches, grid, neck)
-    return found

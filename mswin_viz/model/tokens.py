@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mswin_viz.errors import ShapeError
+from mswin_viz.model.tensors import float_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.readout import Neck
 
-__all__ = ["Tokens"]
+__all__ = ["Tokens", "are_tokens"]
 
 
 @dataclass(frozen=True)
 class Tokens:
     """CLS and patch tokens of a batch of images, both in the joint CLIP space.
+
+    Any real numbers are taken: tensors of other types, NumPy arrays, nested lists. They become float32 tensors on the
+    device of the patches; a gradient stays with them, and what is float32 already is not copied.
 
     Attributes
     ----------
@@ -44,6 +49,11 @@ class Tokens:
     neck: Neck | None = None
 
     def __post_init__(self) -> None:
+        patches = float_tensor(self.patches, "patches")
+        cls = float_tensor(self.cls, "cls").to(patches.device)
+        for name, value in {"cls": cls, "patches": patches, "grid": _checked_grid(self.grid)}.items():
+            if value is not getattr(self, name):
+                object.__setattr__(self, name, value)
         rows, cols = self.grid
         if self.cls.ndim != 2 or self.patches.ndim != 3:
             raise ShapeError(
@@ -92,3 +102,33 @@ class Tokens:
         """The tokens on a device; without a copy where they are there."""
         neck = None if self.neck is None else self.neck.to(device)
         return replace(self, cls=self.cls.to(device), patches=self.patches.to(device), neck=neck)
+
+
+def are_tokens(tokens: Any, *, width: int | None = None) -> Tokens:
+    """The tokens, if they are some, and as wide as asked.
+
+    Raises
+    ------
+    ShapeError
+        If not.
+    """
+    if not isinstance(tokens, Tokens):
+        raise ShapeError(
+            f"tokens are those of model.encode(images), or Tokens(cls, patches, grid): got {type(tokens).__name__}"
+        )
+    if width is not None and tokens.patches.shape[2] != width:
+        raise ShapeError(
+            f"tokens must be as wide as the model's, {width}: got patches {tuple(tokens.patches.shape)}; encode the "
+            "images with this model"
+        )
+    return tokens
+
+
+def _checked_grid(grid: Any) -> tuple[int, int]:
+    try:
+        rows, cols = (operator.index(side) for side in grid)
+    except (TypeError, ValueError, RuntimeError):
+        rows = cols = 0
+    if min(rows, cols) < 1:
+        raise ShapeError(f"a grid is two whole numbers of at least 1, rows and columns: got {grid!r:.60}")
+    return rows, cols

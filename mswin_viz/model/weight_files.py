@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import re
 import tarfile
-import warnings
-import zipfile
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors.torch import load_file
 
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.stored_records import read_json
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.state_dicts import StateDict, unwrapped
+from mswin_viz.model.torch_files import FORMATS, first_words, read_archive, read_pickle
 
 __all__ = ["FOLDER_WEIGHTS", "SETTINGS", "WeightFile", "first_words", "read_state_dict", "read_weights"]
 
@@ -38,9 +34,6 @@ FOLDER_WEIGHTS = (*_OPEN_CLIP, *_TRANSFORMERS)
 SETTINGS = ("open_clip_config.json", "config.json", "preprocessor_config.json", "processor_config.json")
 """Files beside them that say how the model is built and what it is fed."""
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_GLOBAL = re.compile(r"GLOBAL ([\w.<>]+)")
-_FORMATS = "a weight file is a safetensors file, a torch.save file or a TorchScript archive"
 _AGAIN = "download it again"
 _BEGINNINGS = (
     (rb"version https://git-lfs", "is a pointer of Git LFS; fetch the file itself with git lfs pull"),
@@ -52,10 +45,15 @@ _BEGINNINGS = (
     ),
     (rb"\x89HDF", "is an HDF5 file, as Keras writes them; convert it to PyTorch"),
     (rb"\x93NUMPY", "is an array of NumPy; save tensors by key, torch.save(state_dict, path)"),
+    (
+        rb".{4}PTMF",
+        "is a TorchScript module for mobile devices (.ptl); where it was made, torch.save(module.state_dict(), path)",
+    ),
     (rb"\xff\xd8\xff|\x89PNG|GIF8|%PDF", "is a picture or document; check the path"),
 )
 """What a file begins with that holds no weights, and what it then is."""
-_REMEDY = "save its state_dict() alone, torch.save(model.state_dict(), path), and load that"
+_SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)", re.A)
+_COPY = "copy the folder again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,18 +106,15 @@ def read_weights(path: str | Path) -> WeightFile:
     given = Path(path).expanduser()
     file = _file_in(given) if given.is_dir() else given
     if not file.is_file():
-        raise WeightsNotFoundError(f"weights must be an existing file: {file} does not exist; check the path")
+        raise WeightsNotFoundError(
+            f"weights must be an existing file: {shown_text(file)} does not exist; check the path"
+        )
+    _refuse_shard(file)
     found = _sharded(file) if file.name.endswith(".index.json") else _content(file)
     taken = unwrapped(found, file)
     settings = _settings(file.parent) if given.is_dir() or file.name in FOLDER_WEIGHTS else {}
     where = (f"read from {file.name}",) if given.is_dir() else ()
     return WeightFile(given, taken.state, MappingProxyType(settings), (*where, *taken.notes), taken.cautions)
-
-
-def first_words(problem: BaseException) -> str:
-    """The first line of an error's message, without colour codes."""
-    lines = [line.strip() for line in _COLOUR.sub("", str(problem)).splitlines() if line.strip()]
-    return (lines or [type(problem).__name__])[0][:200]
 
 
 def _file_in(folder: Path) -> Path:
@@ -133,116 +128,56 @@ def _file_in(folder: Path) -> Path:
     )
 
 
-def _content(file: Path) -> Any:
-    try:
-        is_safetensors, problem = _kind(file)
-    except OSError as error:
-        raise WeightsError(f"a weight file must be readable: {file} is not ({error.strerror})") from error
-    if problem:
-        raise WeightsError(f"{_FORMATS}: {file} {problem}")
-    try:
-        return load_file(file) if is_safetensors else _read_torch(file)
-    except pickle.UnpicklingError as problem:
-        raise _refusal(file, problem) from problem
-    except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
-        raise WeightsError(
-            f"a weight file must be whole: {file} cannot be read ({first_words(problem)}); copy it again"
-        ) from problem
-
-
-def _kind(file: Path) -> tuple[bool, str]:
-    """Whether a file is a safetensors file, whatever its ending, and what it is where it holds no weights."""
-    with file.open("rb") as stream:
-        start = stream.read(64)
-    if not start:
-        return False, f"is empty; {_AGAIN}"
-    length = int.from_bytes(start[:8], "little")
-    if start[8:9] == b"{" and length <= file.stat().st_size:
-        return True, ""
-    if found := next((words for begin, words in _BEGINNINGS if re.match(begin, start, re.I)), None):
-        return False, found
-    if start.startswith(b"PK"):
-        return False, _foreign_archive(file)
-    if start.startswith(b"\x80"):  # a pickle
-        return False, ""
-    if tarfile.is_tarfile(file):
-        return False, "is a tar archive; unpack it and give the file inside"
-    return file.suffix.lower() == ".safetensors", ""
-
-
-def _foreign_archive(file: Path) -> str:
-    """What a zip archive is that torch did not write; empty for torch's own."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        return ""  # damaged: torch says how
-    if any(name.rpartition("/")[2] in ("data.pkl", "constants.pkl") for name in names):
-        return ""
-    if names and all(name.endswith(".npy") for name in names):
-        return "holds arrays of NumPy (.npz); save tensors by key, torch.save(state_dict, path)"
-    return f"is a zip archive of {', '.join(names[:3]) or 'nothing'}; unpack it and give the file inside"
-
-
-def _read_torch(file: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates TorchScript; OpenAI's archives are nothing else
-        try:
-            return torch.jit.load(file, map_location="cpu").state_dict()
-        except RuntimeError:
-            with _numpy_allowed(), file.open("rb") as stream:  # of a path torch believes the ending
-                return torch.load(stream, map_location="cpu", weights_only=True)
-
-
-def _numpy_allowed() -> AbstractContextManager:
-    """Allow :func:`_numpy_globals` for a while, beside what the user allows anyway."""
-    allowed = torch.serialization.get_safe_globals()
-    return torch.serialization.safe_globals([each for each in _numpy_globals() if each not in allowed])
-
-
-def _numpy_globals() -> list[Callable]:
-    """What NumPy's numbers and arrays are made of, under the names that NumPy 1 and NumPy 2 write; no objects."""
-    scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
-    makers = [
-        _under_the_name(function, module, name)
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for function, name in ((scalar, "scalar"), (array, "_reconstruct"))
-    ]
-    kinds = [
-        kind
-        for name, kind in vars(np.dtypes).items()
-        if name.endswith("DType") and name not in ("ObjectDType", "VoidDType")
-    ]
-    return [np.dtype, np.ndarray, bytes, *kinds, *makers]
-
-
-def _under_the_name(function: Callable, module: str, name: str) -> Callable:
-    def stand_in(*args: Any) -> Any:
-        return function(*args)
-
-    stand_in.__module__, stand_in.__name__, stand_in.__qualname__ = module, name, name
-    return stand_in
-
-
-def _refusal(file: Path, problem: pickle.UnpicklingError) -> WeightsError:
-    """What an unpickling error means, with the name of what stands in the way."""
-    text = _COLOUR.sub("", str(problem))
-    if "global" not in text.lower() and "unsupported" not in text.lower():
-        return WeightsError(f"{_FORMATS}: {file} has another format; check the path")
-    needed = sorted({*_GLOBAL.findall(text), *_needed_globals(file)})
-    others = f" and {len(needed) - 5} more" if len(needed) > 5 else ""
-    more = f"needs {', '.join(needed[:5])}{others}" if needed else "needs more than tensors and numbers"
-    return WeightsError(
-        f"weight files are read without running code from them: {file} {more}; where it was written, {_REMEDY}"
+def _refuse_shard(file: Path) -> None:
+    """Refuse one of several files that a checkpoint was split into."""
+    parts = _SHARD.fullmatch(file.name)
+    if parts is None or int(parts[3]) < 2:
+        return
+    index = f"{parts[1]}{parts[4]}.index.json"
+    where = file.with_name(index) if file.with_name(index).is_file() else f"{index}, which belongs beside it"
+    raise WeightsError(
+        f"a checkpoint in several files is read as a whole: {shown_text(file)} is number {int(parts[2])} of "
+        f"{int(parts[3])}; give the folder, or {shown_text(where)}"
     )
 
 
-def _needed_globals(file: Path) -> list[str]:
+def _content(file: Path) -> Any:
     try:
-        with _numpy_allowed():
-            return torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    except Exception:  # files of torch before 1.6 cannot be asked
-        return []
+        read, problem = _reader(file)
+    except OSError as error:
+        raise WeightsError(
+            f"a weight file must be readable: {shown_text(file)} is not ({error.strerror})"
+        ) from error
+    if problem:
+        raise WeightsError(f"{FORMATS}: {shown_text(file)} {problem}")
+    try:
+        return read(file)
+    except WeightsError:
+        raise
+    except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
+        raise WeightsError(
+            f"a weight file must be whole: {shown_text(file)} cannot be read ({first_words(problem)}); copy it again"
+        ) from problem
+
+
+def _reader(file: Path) -> tuple[Callable[[Path], Any], str]:
+    """What reads a file, whatever its ending, and what the file is where it holds no weights."""
+    with file.open("rb") as stream:
+        start = stream.read(64)
+    if not start:
+        return read_pickle, f"is empty; {_AGAIN}"
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and length <= file.stat().st_size:
+        return load_file, ""
+    if found := next((words for begin, words in _BEGINNINGS if re.match(begin, start, re.I | re.S)), None):
+        return read_pickle, found
+    if start.startswith(b"PK"):
+        return read_archive, ""
+    if start.startswith(b"\x80"):
+        return read_pickle, ""
+    if tarfile.is_tarfile(file):
+        return read_pickle, "is a tar archive; unpack it and give the file inside"
+    return load_file if file.suffix.lower() == ".safetensors" else read_pickle, ""
 
 
 def _sharded(index: Path) -> StateDict:
@@ -266,11 +201,16 @@ def _sharded(index: Path) -> StateDict:
         )
     found: StateDict = {}
     for name in names:
-        found |= _content(index.parent / name)
+        held = _content(index.parent / name)
+        if not isinstance(held, Mapping):
+            raise WeightsError(
+                f"the files of an index hold tensors by key: {shown_text(index.parent / name)} holds a "
+                f"{type(held).__name__}; {_COPY}"
+            )
+        found |= {key: value for key, value in held.items() if places.get(key, name) == name}
     if missing := [key for key in places if key not in found]:
         raise WeightsError(
-            f"the files of an index hold every key it names: {index.parent} lacks {', '.join(missing[:4])}; copy "
-            "the folder again"
+            f"the files of an index hold every key it names: {index.parent} lacks {', '.join(missing[:4])}; {_COPY}"
         )
     return found
 
@@ -280,14 +220,9 @@ def _settings(folder: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _json(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as problem:
-        raise WeightsError(
-            f"{file.name} beside weights is JSON: {file} cannot be read ({first_words(problem)}); copy it again"
-        ) from problem
+    content = read_json(file, what="the file beside weights", remedy="copy it again", error=WeightsError)
     if not isinstance(content, dict):
         raise WeightsError(
-            f"{file.name} beside weights is a JSON object: {file} is a {type(content).__name__}"
+            f"{file.name} beside weights is a JSON object: {shown_text(file)} is a {type(content).__name__}; copy it again"
         )
     return content

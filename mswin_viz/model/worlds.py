@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from mswin_viz.data.crowds import Crowd, picture_batches
+from mswin_viz.data.images import MODALITIES
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.heads import folded
-from mswin_viz.model.token_shelf import TokenShelf, TokenView
+from mswin_viz.model.heads import folded, folded_grid
+from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, TokenView
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["WorldTokens", "modality_classes", "world_tokens"]
+__all__ = ["WorldTokens", "modality_classes", "token_layout", "world_tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +89,31 @@ def world_tokens(
         Keep only what windows of these scales can tell apart (see `folded`), a fraction of the memory;
         none keeps every patch token.
     folder
-        Where tokens are kept on disk, mapped into memory; None for memory.
+        On whose disk the tokens lie, mapped into memory; None for memory. Its space is taken before anything is
+        encoded, and is free again when the tokens are no longer used.
     workers
         Processes that draw; see `mswin_viz.data.crowds.pictures`.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or has no room for the tokens.
     """
-    shelf = TokenShelf(len(crowd), folder)
+    shelf = TokenShelf(token_layout(model, len(crowd), MODALITIES, scales), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
             tokens = model.encode(images, progress=False, **model.encode_options(modality))
             shelf.add(modality, folded(tokens, scales) if scales else tokens)
     tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
     return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
+
+
+def token_layout(
+    model: Model, n_images: int, modalities: Sequence[str], scales: Sequence[int] = ()
+) -> TokenLayout:
+    """The room that a model's tokens of so many images of each modality take, folded to the scales if there are any."""
+    grid = folded_grid(model.grid, scales) if scales else model.grid
+    return TokenLayout(n_images, tuple(modalities), grid, model.dim)
 
 
 def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:

@@ -6,8 +6,8 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import FEATURES, Target
 from mswin_viz.analysis.share_gap import exact_shares
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.errors import MswinVizError, OptionError, StoppedError
+from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
-from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined, made_whole
+from mswin_viz.view.markup import Html
 from mswin_viz.view.share_bars import badge_html, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 
@@ -52,7 +54,8 @@ class AttributionExplorer(widgets.VBox):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
     The work starts with a button, in a thread of its own, with a progress bar and a way to stop it; what was
-    finished by then is shown. What cannot be done is said in the widget.
+    finished by then is shown. What cannot be done is said in the widget; a method that fails leaves the others, and
+    where all do, the last maps stay and are said to be out of date.
 
     Parameters
     ----------
@@ -76,6 +79,7 @@ class AttributionExplorer(widgets.VBox):
         If there is no sample.
     """
 
+    @made_whole()
     def __init__(
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
@@ -83,19 +87,22 @@ class AttributionExplorer(widgets.VBox):
         self.maps: Mapping[str, Attribution] = {}
         self._shown: tuple = ()
         self._thread: threading.Thread | None = None
-        self._stopped = threading.Event()
+        self._stopped, self._is_old = threading.Event(), False
+        self._guarded = Guard(self, lambda _problems: self._say())
         self.controls = make_attribution_controls(
             [sample.name for sample in self._samples], prompt=prompt,
             has_text=model.tower.has_text, has_addon=model.addon is not None,
         )  # fmt: skip
-        self._messages = widgets.HTML()
+        self._messages = Html()
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
         super().__init__(
-            [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
+            [Html(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
         )  # fmt: skip
-        self.controls.run.on_click(lambda _: self.start())
-        self.controls.stop.on_click(lambda _: self.stop())
+        c = self.controls
+        guarded = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
+        c.run.on_click(guarded(lambda _: self.start()))
+        c.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
@@ -129,7 +136,8 @@ class AttributionExplorer(widgets.VBox):
         check_open(self)
         if self._thread is None or not self._thread.is_alive():
             self._stopped.clear()
-            self._thread = threading.Thread(target=self._work, args=(self._request(),), daemon=True)
+            self._is_old = bool(self.maps)
+            self._thread = self._guarded.thread("attributing", self._work, self._request())
             self._thread.start()
         return self._thread
 
@@ -168,23 +176,40 @@ class AttributionExplorer(widgets.VBox):
         return (modality if modality in sample.images else next(iter(sample.images))), sample.camid
 
     def _work(self, request: _Request) -> None:
-        c, messages, maps = self.controls, [], {}
+        c, maps, words = self.controls, {}, "failed"
         c.run.disabled, c.stop.disabled, c.progress.value = True, False, 0.0
         started = time.monotonic()
+        self._guarded.forget()
         try:
             shown = tuple(self.model.displayed(path) for path in request.paths)
-            for title, made in self._jobs(request):
+            jobs = self._jobs(request)
+            if not jobs:
+                raise OptionError("maps need a method: none is chosen; choose at least one in the list")
+            for title, made in jobs:
                 if self._stopped.is_set():
                     break
-                c.status.value = escape(f"{title} …")
-                _tried(title, made, maps, messages)
+                c.status.value = f"{title} …"
+                with self._guarded(title), suppress(StoppedError):
+                    maps |= made()
             self._show(request, shown, maps)
-        except MswinVizError as problem:
-            messages.append(str(problem))
+            words = self._outcome(time.monotonic() - started)
         finally:
-            words = "stopped" if self._stopped.is_set() else f"done in {time.monotonic() - started:.0f} s"
-            self._messages.value = message_html(messages)
+            self._say()
             c.status.value, c.run.disabled, c.stop.disabled = words, False, True
+
+    def _outcome(self, seconds: float) -> str:
+        """How the work ended, in a few words: never as done where nothing was."""
+        failed = ", ".join(self._guarded.said)
+        if self._stopped.is_set():
+            return "stopped"
+        if self._is_old or not self.maps:
+            return f"failed after {seconds:.0f} s"
+        return f"done in {seconds:.0f} s" + (f", without {failed}" if failed else "")
+
+    def _say(self) -> None:
+        """Why there are maps missing, and whether those on screen are of an earlier request."""
+        problems = [f"{what}: {why}" for what, why in self._guarded.said.items()]
+        self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
 
     def _jobs(self, request: _Request) -> Sequence[tuple[str, Callable[[], Mapping[str, Attribution]]]]:
         """Titles and what computes their maps, the exact shares first."""
@@ -247,23 +272,8 @@ class AttributionExplorer(widgets.VBox):
     def _show(self, request: _Request, shown: tuple, maps: Mapping[str, Attribution]) -> None:
         if not maps:
             return
-        self.maps, self._shown = maps, shown
         provenance = f"cosine with {request.words}; {self.model.provenance}"
         figure = maps_figure(shown, maps, provenance=provenance)
         self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
+        self.maps, self._shown, self._is_old = maps, shown, False
         self._picture.layout.display = None
-
-
-def _tried(
-    title: str,
-    made: Callable[[], Mapping[str, Attribution]],
-    maps: dict[str, Attribution],
-    messages: list[str],
-) -> None:
-    """Add a method's maps, or the note that explains why there are none; a stop needs no note."""
-    try:
-        maps |= made()
-    except StoppedError:
-        pass
-    except MswinVizError as problem:
-        messages.append(f"{title}: {problem}")

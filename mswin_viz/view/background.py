@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from mswin_viz.analysis.kept_tokens import MOST_KEPT, KeptTokens
 from mswin_viz.data.layouts import Sample
+from mswin_viz.view.guarded import Guard
 from mswin_viz.view.lifetime import joined
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn
@@ -28,10 +29,13 @@ class Background:
         Where tokens are kept.
     strip
         Where thumbnails and progress are shown.
+    guarded
+        Says what goes wrong.
     """
 
     kept: KeptTokens
     strip: ThumbnailStrip
+    guarded: Guard
     _stops: list[threading.Event] = field(default_factory=list, repr=False)
     _threads: list[threading.Thread] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -40,12 +44,12 @@ class Background:
         """Start again with these samples; work in progress is abandoned."""
         self.stop()
         stopped = threading.Event()
-        thread = threading.Thread(target=self._work, args=(list(samples), stopped), daemon=True)
+        thread = self.guarded.thread("work in the background", self._work, list(samples), stopped)
         with self._lock:
             self._stops.append(stopped)
             self._threads[:] = [some for some in self._threads if some.is_alive()]
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
         return thread
 
     def stop(self) -> None:
@@ -62,7 +66,12 @@ class Background:
         self._threads.clear()
 
     def _work(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
-        self._draw_thumbnails(samples, stopped)
+        with self.guarded("drawing thumbnails", failed=self._report_failure):
+            self._draw_thumbnails(samples, stopped)
+        with self.guarded("computing tokens in the background", failed=self._report_failure):
+            self._compute_tokens(samples, stopped)
+
+    def _compute_tokens(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
         paths = images_in_turn(samples, self.strip.modality)
         waited = [time.monotonic()]
 
@@ -91,6 +100,9 @@ class Background:
                 if len(found) >= due:
                     due, self.strip.thumbs = 3 * len(found), list(found)
         self.strip.thumbs = found
+
+    def _report_failure(self) -> None:
+        self._report(1.0, "failed: the message says why; images are computed when they are chosen")
 
     def _report(self, done: float, words: str) -> None:
         with self.strip.hold_sync():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,18 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.data.shown_text import shown_text
-from mswin_viz.errors import MswinVizError, OptionError
+from mswin_viz.data.typed_paths import typed_path
+from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
 from mswin_viz.view.embedding_figures import maps_figure, save_figures
-from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.guarded import Guard, show_as_out_of_date
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.map_colours import Colouring, legend_html
 from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
 from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
+from mswin_viz.view.markup import Html
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
@@ -81,6 +82,7 @@ class EmbeddingExplorer(widgets.VBox):
         If the table was made from other samples.
     """
 
+    @made_whole()
     def __init__(
         self,
         model: Model,
@@ -95,7 +97,8 @@ class EmbeddingExplorer(widgets.VBox):
         self.table, self.view = table, None
         for some in (table, None if view is None else view.table):
             self._check(some)
-        self._lock = threading.RLock()
+        self._lock, self._guarded = threading.RLock(), Guard(self, self._say)
+        self._saving = Guard(self, self._say_beside_the_button)
         first = settings or (ViewSettings() if view is None else view.settings)
         has_scenes = any(sample.scene is not None for sample in self._samples)
         self.settings, self.controls = setting_controls(first, has_scenes=has_scenes), map_controls()
@@ -173,7 +176,7 @@ class EmbeddingExplorer(widgets.VBox):
 
     def _children(self) -> list[widgets.Widget]:
         names = ("measures", "legend", "selection", "message")
-        self._html = {name: widgets.HTML().add_class(f"mswin-embedding-{name}") for name in names}
+        self._html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
         self._folder = widgets.Text(
             "embeddings",
             description="folder",
@@ -182,7 +185,7 @@ class EmbeddingExplorer(widgets.VBox):
         )
         self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
         self._save.add_class("mswin-embedding-save")
-        self._saved = widgets.HTML()
+        self._saved = Html()
         self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
         beside = widgets.HBox(
@@ -198,7 +201,7 @@ class EmbeddingExplorer(widgets.VBox):
             layout={"display": "none"},
         )
         return [
-            widgets.HTML(badge_html(self.model.provenance_items)),
+            Html(badge_html(self.model.provenance_items)),
             self.settings.layout(),
             self.worker,
             self._html["message"],
@@ -206,16 +209,28 @@ class EmbeddingExplorer(widgets.VBox):
         ]
 
     def _observe(self) -> None:
-        c = self.controls
-        c.colour.observe(lambda _change: self._colour(), "value")
-        c.search.observe(lambda change: self._search(change["new"]), "value")
-        c.morph.observe(lambda change: self._set_on_maps("is_morphed", change["new"]), "value")
-        c.arrows.observe(lambda change: self._set_on_maps("has_arrows", change["new"]), "value")
-        self._save.on_click(lambda _button: self._on_save())
+        c, guarded = self.controls, self._guarded
+        c.colour.observe(
+            guarded("colouring", failed=self._mark_colours_as_old)(lambda _change: self._colour()), "value"
+        )
+        c.search.observe(guarded("searching")(lambda change: self._search(change["new"])), "value")
+        c.morph.observe(
+            guarded("the morph")(lambda change: self._set_on_maps("is_morphed", change["new"])), "value"
+        )
+        c.arrows.observe(
+            guarded("the arrows")(lambda change: self._set_on_maps("has_arrows", change["new"])), "value"
+        )
+        self._save.on_click(guarded("saving")(lambda _button: self._on_save()))
 
     # ---- computing --------------------------------------------------------------------------
 
     def _compute(self, report: Report, stop: Stop) -> None:
+        """Compute and show; maps of an earlier request that stay on screen are marked."""
+        show_as_out_of_date(self._below, self.view is not None)
+        self._compute_view(report, stop)
+        show_as_out_of_date(self._below, False)
+
+    def _compute_view(self, report: Report, stop: Stop) -> None:
         begun = 0.0
         settings = self.settings.settings
         if self.table is None:
@@ -236,39 +251,50 @@ class EmbeddingExplorer(widgets.VBox):
         def viewing(done: float, words: str) -> None:
             report(begun + (1 - begun) * done, words)
 
-        self._show(embedding_view(self.table, settings, report=viewing, stop=stop))
+        found = embedding_view(self.table, settings, report=viewing, stop=stop)
+        check_open(self)  # it may have been closed while this was computed
+        self._show(found)
 
     # ---- display ----------------------------------------------------------------------------
 
     def _show(self, view: EmbeddingView) -> None:
         with self._lock:
-            self.view = view
             points, colouring = map_points(view), map_colouring(view, self.controls.colour.value)
-            self.controls.morph.value = False
-            self.controls.search.options = [identity_name(pid) for pid in np.unique(view.table.pid)]
+            measures, identities = (
+                measures_html(view),
+                [identity_name(pid) for pid in np.unique(view.table.pid)],
+            )
             self._make(view, points, colouring)
-            self._html["measures"].value = measures_html(view)
-            failed = () if self.table is None else self.table.failed
-            lines = [f"{failure.path}: {failure.reason}" for failure in failed]
-            self._html["message"].value = message_html(lines)
+            self.controls.morph.value = False
+            self.controls.search.options = identities
+            self._html["measures"].value = measures
+            self._guarded.forget()
+            self._say(())
             self._say_colours(colouring)
             self._on_selected()
             self._below.layout.display = None
 
     def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
         """New maps for each view; the strip before them, being smaller, so that it need not wait for their script."""
-        if self.strip is None:
-            self.strip = NeighbourStrip(view.table, has_addon=self.model.addon is not None, k=_NEIGHBOURS)
-            self.strip.observe(lambda change: self._on_neighbour(change["new"]), "clicked")
-        else:
-            self.strip.replace(view.table)
-        self.strip.rule = view.settings.rule
-        old, self.maps = self.maps, LinkedMaps(points, colouring, thumbnail=self._thumbnail)
-        self.maps.has_arrows = self.controls.arrows.value
-        self.maps.observe(lambda _change: self._on_selected(), "selected")
+        with made_whole():
+            strip = self.strip or self._new_strip(view.table)
+            maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail)
+        guarded = self._guarded("opening a point", failed=lambda: show_as_out_of_date(self.panel.board, True))
+        maps.has_arrows = self.controls.arrows.value
+        maps.observe(guarded(lambda _change: self._on_selected()), "selected")
+        if strip is self.strip:
+            strip.replace(view.table)
+        strip.rule = view.settings.rule
+        old, self.view, self.strip, self.maps = self.maps, view, strip, maps
         self._map_box.children = [self.maps, self._html["legend"], self._html["selection"], self.strip]
         if old is not None:
             old.close()
+
+    def _new_strip(self, table: EmbeddingTable) -> NeighbourStrip:
+        strip = NeighbourStrip(table, has_addon=self.model.addon is not None, k=_NEIGHBOURS)
+        guarded = self._guarded("opening a neighbour")
+        strip.observe(guarded(lambda change: self._on_neighbour(change["new"])), "clicked")
+        return strip
 
     def _colour(self) -> None:
         with self._lock:
@@ -277,6 +303,17 @@ class EmbeddingExplorer(widgets.VBox):
             colouring = map_colouring(self.view, self.controls.colour.value)
             self.maps.colour(colouring)
             self._say_colours(colouring)
+            show_as_out_of_date(self.maps, False)
+
+    def _mark_colours_as_old(self) -> None:
+        if self.maps is not None:
+            show_as_out_of_date(self.maps, True)
+
+    def _say(self, problems: Sequence[str]) -> None:
+        failed = () if self.table is None else self.table.failed
+        self._html["message"].value = message_html(
+            [*problems, *(f"{failure.path}: {failure.reason}" for failure in failed)]
+        )
 
     def _say_colours(self, colouring: Colouring) -> None:
         words = next(words for words, name in COLOURS.items() if name == self.controls.colour.value)
@@ -320,12 +357,16 @@ class EmbeddingExplorer(widgets.VBox):
     def _on_save(self) -> None:
         self._save.disabled = True  # some seconds
         try:
-            written = self.save(self._folder.value.strip() or "embeddings")
-            self._saved.value = f"{len(written)} files in {escape(shown_text(written[0].parent.resolve()))}"
-        except (MswinVizError, OSError) as problem:
-            self._saved.value = message_html([str(problem)])
+            with self._saving("saving"):
+                self._saving.forget()
+                folder = self._folder.value
+                written = self.save(typed_path(folder) if folder.strip() else "embeddings")
+                self._saved.value = f"{len(written)} files in {written[0].parent.resolve()}"
         finally:
             self._save.disabled = False
+
+    def _say_beside_the_button(self, problems: Sequence[str]) -> None:
+        self._saved.value = message_html(problems)
 
     def _image(self, row: int) -> tuple[Sample, str]:
         """The sample of a row, and the modality to look at: its own, or the first of those joined."""

@@ -11,14 +11,17 @@ from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
-from threadpoolctl import ThreadpoolController
 
+from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.inspection import inspected_window
 from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.scale_view import ScaleView
+from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.layouts import samples
+from mswin_viz.data.output_checks import output_file
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
@@ -26,8 +29,10 @@ from mswin_viz.view.answers import Answers, Asked, Look
 from mswin_viz.view.background import Background
 from mswin_viz.view.controls import FORMATS, linked_display, make_controls
 from mswin_viz.view.figures import Display, figure_bytes, scales_figure
+from mswin_viz.view.guarded import Guard, problem_words
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
-from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.markup import Html, Markup, fragment
 from mswin_viz.view.state import apply_state, parsed, state_of
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.strip import ThumbnailStrip
@@ -41,7 +46,7 @@ class ScaleExplorer(widgets.VBox):
     Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
     the kernel. Colour map, opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer
     fits the controls is marked until the new one is there. What cannot be done (an unreadable file, a prompt that is
-    too long) is said in the widget, and the last good view stays.
+    too long, a full memory) is said in the widget, and the last good view stays, marked as out of date.
 
     Parameters
     ----------
@@ -67,6 +72,7 @@ class ScaleExplorer(widgets.VBox):
         If the add-on is of scheme 2, whose shares are not exact.
     """
 
+    @made_whole()
     def __init__(
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
@@ -75,8 +81,7 @@ class ScaleExplorer(widgets.VBox):
         self._answers = Answers(model, self._kept)
         self._answers.weights()  # refuses scheme 2 before anything is drawn
         self._lock, self._asked, self._is_held = threading.RLock(), 0, False
-        # the matrices of a step are small: NumPy's and torch's thread pools would only wait for each other
-        self._threads = ThreadpoolController()
+        self._guarded = Guard(self, self._say)
         self.look: Look | None = None
         self._row_key: tuple[Any, ...] = ()
         self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
@@ -85,11 +90,11 @@ class ScaleExplorer(widgets.VBox):
             model.grid, model.dim, scales, self.strip, prompt=prompt, has_text=model.tower.has_text
         )
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
-        self._background = Background(self._kept, self.strip)
-        self._html = {name: widgets.HTML() for name in ("message", "scores", "words", "inspection")}
+        self._background = Background(self._kept, self.strip, self._guarded)
+        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
         super().__init__(self._children())
         self.add_class("mswin-explorer")
-        self._refresh()
+        self._update()
         self._observe()
 
     @classmethod
@@ -117,7 +122,7 @@ class ScaleExplorer(widgets.VBox):
         try:
             with explorer._held():
                 said = apply_state(found, explorer.controls, explorer.board, explorer._samples)
-        except MswinVizError:
+        except BaseException:
             explorer.close()
             raise
         if found["weights"] != shown_text(model.provenance):
@@ -186,13 +191,11 @@ class ScaleExplorer(widgets.VBox):
         ------
         OptionError
             If the ending is none of these.
+        OutputError
+            If the file cannot be written; checked before anything is drawn.
         """
-        path = Path(path)
-        kind = path.suffix.lower().removeprefix(".")
-        if kind not in FORMATS:
-            raise OptionError(f"a figure's file ends in .{', .'.join(FORMATS)}: got {path.name!r}")
-        path.write_bytes(figure_bytes(self.figure(), kind))
-        return path
+        path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
+        return write_bytes(path, figure_bytes(self.figure(), path.suffix.lower().removeprefix(".")))
 
     # ---- parts ------------------------------------------------------------------------------
 
@@ -208,7 +211,7 @@ class ScaleExplorer(widgets.VBox):
         self._copy.add_class("mswin-copy")
         take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
         take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
-        badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
+        badge = Html(share_bars.badge_html(self.model.provenance_items))
         for name in ("scores", "words", "inspection"):
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
         display, self.links = linked_display(self.controls, self.board)
@@ -221,13 +224,14 @@ class ScaleExplorer(widgets.VBox):
         return [badge, take_away, self.strip, self.controls.layout(), *middle]
 
     def _observe(self) -> None:
+        guarded = self._guarded
         for control, trait in self.controls.watched.values():
-            control.observe(lambda _change: self._refresh(), trait)
-        self.board.observe(lambda _change: self._inspect(), "pinned")
-        self._path.observe(lambda change: self._on_path(change["new"]), "value")
-        self._save.on_click(lambda _button: self._on_save())
-        self._copy.on_click(lambda _button: self._on_copy())
-        self.strip.on_msg(lambda _strip, content, _buffers: self._on_strip(content))
+            control.observe(guarded("following a control")(lambda _change: self._update()), trait)
+        self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
+        self._path.observe(guarded("opening a path")(lambda change: self._on_path(change["new"])), "value")
+        self._save.on_click(guarded("saving the figure")(lambda _button: self._on_save()))
+        self._copy.on_click(guarded("copying the state")(lambda _button: self._on_copy()))
+        self.strip.on_msg(guarded("the strip")(lambda _strip, content, _buffers: self._on_strip(content)))
 
     # ---- reactions --------------------------------------------------------------------------
 
@@ -251,14 +255,10 @@ class ScaleExplorer(widgets.VBox):
     def _on_path(self, path: str) -> None:
         if not path.strip():
             return
-        try:
-            found = samples(path.strip())
-        except MswinVizError as problem:
-            self._say([str(problem)])
-            return
+        found = samples(typed_path(path))
         with self._held():
-            self._samples = found
             self.strip.replace(found)
+            self._samples = found
         self._background.start(found)
 
     @contextmanager
@@ -270,27 +270,25 @@ class ScaleExplorer(widgets.VBox):
                 yield
             finally:
                 self._is_held = False
-        self._refresh()
+        self._update()
 
-    def _refresh(self) -> None:
-        """Show what the controls ask for; of several waiting requests only the latest is worked on."""
+    def _update(self) -> None:
+        """Show what the controls ask for, or why that cannot be; of several waiting requests only the latest counts."""
         check_open(self)
         self._asked = ticket = self._asked + 1
         with self._lock:
             if ticket != self._asked or self._is_held:
                 return
             asked = self.controls.asked
-            try:
-                with self._threads.limit(limits=1, user_api="blas"):
+            with self._guarded(
+                "showing what is asked for", failed=lambda: self.board.set_trait("failed", asked)
+            ):
+                with one_blas_thread():
                     look = self._answers.look(self._wanted())
-            except MswinVizError as problem:
-                self._say([str(problem)])
-                self.board.failed = asked
-                return
-            if asked != self.controls.asked:
-                return  # moved meanwhile: the next answer is on its way, and this one would pass for it
-            self.look = look
-            self._show(look, asked)
+                if (
+                    asked == self.controls.asked
+                ):  # else the next answer is on its way: this one would pass for it
+                    self._show(look, asked)
 
     def _shows(self) -> str:
         sample = self._samples[self.strip.selected]
@@ -311,19 +309,22 @@ class ScaleExplorer(widgets.VBox):
 
     def _inspect(self) -> None:
         """Put the pinned window's share next to its ablation."""
-        with self._lock:
+        with self._lock, self._guarded("inspecting a window", failed=self._forget_inspection):
             self._html["inspection"].value = self._inspection()
 
-    def _inspection(self) -> str:
+    def _forget_inspection(self) -> None:
+        self._html["inspection"].value = ""
+
+    def _inspection(self) -> Markup:
         pinned, look = self.board.pinned, self.look
         if not pinned or look is None:
-            return ""
+            return fragment()
         key, row, window = (pinned.get(name) for name in ("key", "row", "window"))
         try:
             found = inspected_window(look.subject, look.view, key, row, window)
             where = f"Window {window} of {look.view.panel(key).title}, {look.names[row]}"
         except MswinVizError as problem:
-            return share_bars.message_html([str(problem)])
+            return share_bars.message_html([problem_words(problem)])
         return share_bars.inspection_html(found, where)
 
     # ---- display ----------------------------------------------------------------------------
@@ -332,7 +333,7 @@ class ScaleExplorer(widgets.VBox):
         key = (look.pictures, look.names, look.request.is_mean and look.subject, look.shuffle)
         order = () if look.shuffle is None else look.shuffle.order
         rows = None if key == self._row_key else _board_rows(look)
-        self._row_key = key
+        numbers, words = share_bars.numbers_html(look), share_bars.words_html(look)
         self.board.show(
             look.view.panels,
             rows=rows,
@@ -340,10 +341,11 @@ class ScaleExplorer(widgets.VBox):
             answered=asked,
             free_is_fused="free" in look.request.slots,
         )
-        self._html["scores"].value = share_bars.numbers_html(look)
-        self._html["words"].value = share_bars.words_html(look)
-        self._html["inspection"].value = self._inspection()
+        self.look, self._row_key = look, key
+        self._html["scores"].value, self._html["words"].value = numbers, words
+        self._guarded.forget()
         self._say(())
+        self._inspect()
 
     def _say(self, messages: Sequence[str]) -> None:
         notes = () if self.look is None else self.look.notes

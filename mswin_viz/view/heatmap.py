@@ -6,7 +6,6 @@ the browser's (``js/``) and never wait for the kernel.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ import numpy as np
 import traitlets
 from ipywidgets import Widget, widget_serialization
 from matplotlib import colormaps
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mswin_viz.analysis.kept_tokens import png_file
 from mswin_viz.analysis.panels import Panel
+from mswin_viz.data.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
-from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -86,9 +86,9 @@ def picture_bytes(image: Image.Image | UInt8[np.ndarray, "height width 3"] | byt
 
 def _checked_file(data: bytes) -> bytes:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with opened_file(data, "the picture") as image:
             kind = image.format
-    except UnidentifiedImageError:
+    except ImageFileError:
         kind = None
     if kind not in ("PNG", "JPEG"):
         raise ImageFileError(
@@ -190,6 +190,7 @@ class HeatmapBoard(anywidget.AnyWidget):
     cmaps = traitlets.List(traitlets.Unicode(), CMAPS, read_only=True).tag(sync=True)
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
+    @made_whole()
     def __init__(
         self,
         grid: tuple[int, int] = (16, 8),

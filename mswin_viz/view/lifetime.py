@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ipywidgets as widgets
 
 from mswin_viz.errors import ClosedError
 
-__all__ = ["check_open", "close_view", "is_closed", "joined", "parts_of"]
+__all__ = ["check_open", "close_view", "is_closed", "joined", "made_whole", "parts_of"]
 
+_LOG = logging.getLogger(__name__)
+_MAKING = threading.RLock()
 _PATIENCE = 30.0  # seconds that a thread gets to come to its next look
 
 
@@ -36,18 +40,53 @@ def check_open(view: widgets.Widget) -> None:
 def close_view(view: widgets.Widget) -> None:
     """Close a view with everything it is made of: parts, their layouts and styles, and the links between them.
 
-    A part with a method ``release`` is asked to end its threads and empty its caches first. Of a view that is closed
-    already, nothing is left to do.
+    A part with a method ``release`` is asked to end its threads and empty its caches first; what a thread still made
+    until it had ended is closed with the rest, and a part that fails to release does not keep the others from it. Of a
+    view that is closed already, nothing is left to do.
     """
     if is_closed(view):
         return
-    parts = parts_of(view)
-    for part in parts:
-        release = getattr(part, "release", None)
-        if release is not None:
-            release()
-    for part in parts:
+    released: set[int] = set()
+    while waiting := [part for part in parts_of(view) if id(part) not in released]:
+        for part in waiting:
+            released.add(id(part))
+            try:
+                getattr(part, "release", lambda: None)()
+            except Exception:
+                _LOG.exception("a %s could not release what it holds", type(part).__name__)
+    for part in parts_of(view):
         widgets.Widget.close(part)
+
+
+@contextmanager
+def made_whole() -> Iterator[None]:
+    """Where something fails inside, close every widget that this thread has made inside.
+
+    ipywidgets would keep the parts of a view whose constructor raises, and nothing else would know of them. Meant as
+    the decorator of a constructor.
+    """
+    made: list[widgets.Widget] = []
+    maker = threading.get_ident()
+    with _MAKING:
+        before = widgets.Widget._widget_construction_callback
+
+        def note(widget: widgets.Widget) -> None:
+            if threading.get_ident() == maker:
+                made.append(widget)
+            if before is not None:
+                before(widget)
+
+        widgets.Widget.on_widget_constructed(note)
+        try:
+            yield
+        except BaseException:
+            for widget in reversed(made):
+                with suppress(Exception):  # it may be half made, and what failed is on its way
+                    getattr(widget, "release", lambda: None)()
+                widgets.Widget.close(widget)
+            raise
+        finally:
+            widgets.Widget.on_widget_constructed(before)
 
 
 def parts_of(view: widgets.Widget) -> list[widgets.Widget]:
@@ -66,7 +105,7 @@ def parts_of(view: widgets.Widget) -> list[widgets.Widget]:
 def joined(threads: Iterable[threading.Thread | None]) -> None:
     """Wait for threads that were told to stop; one that calls this itself is not waited for."""
     for thread in threads:
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(_PATIENCE)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -22,9 +22,12 @@ from jscatter.widget import JupyterScatter
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.view.lifetime import close_view
+from mswin_viz.view.guarded import Guard, show_as_out_of_date
+from mswin_viz.view.lifetime import close_view, made_whole
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
+from mswin_viz.view.markup import Html, tag
+from mswin_viz.view.share_bars import message_html
 from mswin_viz.view.theme import ThemeProbe
 
 __all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "SelectionError"]
@@ -77,6 +80,7 @@ class LinkedMaps(widgets.VBox):
     is_morphed = traitlets.Bool(False)
     has_arrows = traitlets.Bool(True)
 
+    @made_whole()
     def __init__(
         self,
         points: MapPoints,
@@ -86,8 +90,8 @@ class LinkedMaps(widgets.VBox):
         height: int = 340,
     ) -> None:
         self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
-        self._points = points
-        self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
+        self._points, self._guarded, self._message = points, Guard(self, self._say), Html()
+        self._titles = [Html().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
         # jupyter-scatter's script is 2 MB: small widgets go first, since anywidget gives each two seconds to load
         self._theme = ThemeProbe()
         self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
@@ -97,11 +101,12 @@ class LinkedMaps(widgets.VBox):
             scatter.widget.view_sync = view
             # jupyter-scatter overrides ipywidgets' dispatch, so on_msg never hears of a tooltip; and its own answer
             # would need every picture in memory, while here a picture is read when its point is hovered
-            scatter.widget._handle_custom_msg = partial(self._on_message, scatter.widget)
+            react = partial(self._on_message, scatter.widget)
+            scatter.widget._handle_custom_msg = self._guarded("showing a picture under the mouse")(react)
             scatter.widget.add_class(f"mswin-map-{name}")
-        super().__init__([self._row(), self._theme], layout={"overflow": "visible"})
+        super().__init__([self._row(), self._theme, self._message], layout={"overflow": "visible"})
         self.add_class("mswin-maps")
-        self._theme.observe(self._on_theme, "is_dark")
+        self._theme.observe(self._guarded("following the theme")(self._on_theme), "is_dark")
         self._link()
 
     def __repr__(self) -> str:
@@ -145,8 +150,8 @@ class LinkedMaps(widgets.VBox):
         first, second = (scatter.widget for scatter in self.scatters)
         self.links = [widgets.jslink((first, trait), (second, trait)) for trait in ("selection", "hovering")]
         for one in (first, second):
-            one.observe(self._on_selection, "selection")
-            one.observe(self._on_hover, "hovering")
+            one.observe(self._guarded("selecting")(self._on_selection), "selection")
+            one.observe(self._guarded("hovering")(self._on_hover), "hovering")
 
     def _place(self, *, animate: bool = True) -> None:
         """Put the points where they belong, and say which map is which."""
@@ -156,7 +161,7 @@ class LinkedMaps(widgets.VBox):
             scatter.xy(*places.T, animate=animate)
         words = "plain, moved to its enhanced places" if self.is_morphed else "plain CLS"
         for title, text in zip(self._titles, (words, "enhanced CLS (with the add-on)"), strict=True):
-            title.value = f"<b>{text}</b>"
+            title.value = tag("b", text)
 
     # ---- reactions --------------------------------------------------------------------------
 
@@ -198,20 +203,27 @@ class LinkedMaps(widgets.VBox):
 
     @traitlets.observe("selected")
     def _selected_changed(self, _change: object) -> None:
-        rows = np.array(self.selected, dtype=np.uint32)
-        for scatter in self.scatters:
-            now = scatter.widget.selection
-            if now is None or not np.array_equal(np.sort(now), rows):
-                scatter.widget.selection = rows
-        self._draw_arrows()
+        with self._guarded("showing what is selected"):
+            rows = np.array(self.selected, dtype=np.uint32)
+            for scatter in self.scatters:
+                now = scatter.widget.selection
+                if now is None or not np.array_equal(np.sort(now), rows):
+                    scatter.widget.selection = rows
+            self._draw_arrows()
 
     @traitlets.observe("is_morphed")
     def _morph_changed(self, _change: object) -> None:
-        self._place()
+        with self._guarded("moving the points", failed=lambda: show_as_out_of_date(self, True)):
+            self._place()
+            show_as_out_of_date(self, False)
 
     @traitlets.observe("has_arrows")
     def _arrows_changed(self, _change: object) -> None:
-        self._draw_arrows()
+        with self._guarded("drawing arrows"):
+            self._draw_arrows()
+
+    def _say(self, problems: Sequence[str]) -> None:
+        self._message.value = message_html(problems)
 
     def _draw_arrows(self) -> None:
         rows = self.selected[:MOST_ARROWS] if self.has_arrows else []

@@ -10,9 +10,10 @@ import traitlets
 
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.errors import MswinVizError, OptionError
+from mswin_viz.errors import OptionError
+from mswin_viz.view.guarded import Guard
 from mswin_viz.view.heatmap import SCRIPTS, bundled
-from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
 from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
@@ -75,12 +76,15 @@ class NeighbourStrip(anywidget.AnyWidget):
     pictures = traitlets.Dict().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
 
+    @made_whole()
     def __init__(self, table: EmbeddingTable, *, has_addon: bool | None = None, **traits: Any) -> None:
         self._lock, self._has_addon = threading.RLock(), has_addon
+        self._guarded = Guard(self, lambda problems: self.set_trait("message", " ".join(problems)))
         self.results: Mapping[str, Neighbours] = {}
         self._use(table)
         super().__init__(**traits)
-        self.observe(lambda _change: self._refresh(), ["row", "k", "rule"])
+        guarded = self._guarded("following a control")
+        self.observe(guarded(lambda _change: self._refresh()), ["row", "k", "rule"])
         self._refresh()
 
     def __repr__(self) -> str:
@@ -103,7 +107,7 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     def release(self) -> None:
         """Release results and pictures."""
-        self.results, self.lists, self.pictures = {}, [], {}
+        self._clear()
 
     @property
     def table(self) -> EmbeddingTable:
@@ -142,15 +146,17 @@ class NeighbourStrip(anywidget.AnyWidget):
         check_open(self)
         with self._lock, self.hold_sync():
             self.clicked = -1
-            try:
-                self.results = {} if self.row < 0 else self._asked()
-                self.message = ""
-            except MswinVizError as problem:
-                self.results, self.message = {}, shown_text(problem)
-            self.query = {} if self.row < 0 else self._query()
-            self.lists = _lists(self._table, self.results)
-            shown = {int(row) for found in self.results.values() for row in found.rows}
-            self.pictures = {str(row): row_thumbnail(self._table.files[row], self._size) for row in shown}
+            with self._guarded("showing a query", failed=lambda: self.set_trait("query", {})):
+                self.query = {} if self.row < 0 else self._query()
+            with self._guarded("ranking", failed=self._clear):
+                results = {} if self.row < 0 else self._asked()
+                lists = _lists(self._table, results)
+                shown = {int(row) for found in results.values() for row in found.rows}
+                self.pictures = {str(row): row_thumbnail(self._table.files[row], self._size) for row in shown}
+                self.results, self.lists = results, lists
+
+    def _clear(self) -> None:
+        self.results, self.lists, self.pictures = {}, [], {}
 
     def _asked(self) -> dict[str, Neighbours]:
         options = {"k": self.k, "rule": self.rule}

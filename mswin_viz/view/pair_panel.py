@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
 from mswin_viz.model.backbone import Model
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard, picture_bytes
 from mswin_viz.view.lifetime import close_view
+from mswin_viz.view.markup import FONT, Html, Markup, tag
 from mswin_viz.view.neighbour_words import who
 from mswin_viz.view.share_bars import bar_html, message_html
 
@@ -20,7 +21,6 @@ __all__ = ["PairPanel", "pair_html"]
 
 _WIDTH = 100  # of a picture, CSS pixels
 _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
-_FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
 
 
 class PairPanel(widgets.VBox):
@@ -51,14 +51,16 @@ class PairPanel(widgets.VBox):
         self.modality = widgets.ToggleButtons(
             options=[""], description="heatmaps of", style={"button_width": "auto"}
         )
-        self._bars, self._notes = widgets.HTML(layout={"flex": "1 1 420px"}), widgets.HTML()
+        self._bars, self._notes = Html(layout={"flex": "1 1 420px"}), Html()
         self._bars.add_class("mswin-pair-bars")
         self.modality.add_class("mswin-pair-modality")
         maps = widgets.VBox([self.modality, self.board], layout={"flex": "0 1 auto"})
         body = widgets.HBox([maps, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
         super().__init__([self._notes, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
-        self.modality.observe(lambda _change: self._draw(), "value")
+        self._guarded = Guard(self, self._say)
+        guarded = self._guarded("choosing a modality", failed=lambda: show_as_out_of_date(self.board, True))
+        self.modality.observe(guarded(lambda _change: self._draw()), "value")
 
     def close(self) -> None:
         """Close the panel with its heatmaps."""
@@ -73,13 +75,20 @@ class PairPanel(widgets.VBox):
         self.shares, self._pair, self.layout.display = None, None, "none"
 
     def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
-        """Show the shares of two rows of a table, query first.
+        """Show the shares of two rows of a table, query first; where that fails, nothing is shown.
 
         Raises
         ------
         ImageFileError, ImageError
             If a picture can no longer be read.
         """
+        try:
+            self._show(table, pair, shares)
+        except BaseException:
+            self.clear()
+            raise
+
+    def _show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
         with self._lock:
             self.shares, self._pair = shares, None
             if tuple(self.modality.options) != tuple(shares.a):
@@ -88,8 +97,15 @@ class PairPanel(widgets.VBox):
             self._pair = table, *pair
             self._draw()
         self._bars.value = pair_html(shares, (who(table, pair[0]), who(table, pair[1])))
-        self._notes.value = message_html(_warnings(shares))
+        self._guarded.forget()
+        self._say(())
         self.layout.display = None
+
+    def _say(self, problems: Sequence[str]) -> None:
+        warnings = () if self.shares is None else _warnings(self.shares)
+        self._notes.value = message_html(
+            [*problems, OUT_OF_DATE, *warnings] if problems else [*problems, *warnings]
+        )
 
     def _draw(self) -> None:
         with self._lock:
@@ -102,29 +118,36 @@ class PairPanel(widgets.VBox):
                 for role, row in zip(("query", "result"), pair, strict=True)
             ]
             self.board.show(pair_panels(self.shares, (name,)), rows=rows)
+            show_as_out_of_date(self.board, False)
 
 
-def pair_html(shares: PairShares, names: tuple[str, str]) -> str:
+def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
     """Both ways of splitting the similarity, as signed bars: CLS, windows by scale, and biases of every modality."""
     lines = {"query": _rows(shares.a, shares.similarity), "result": _rows(shares.b, shares.similarity)}
     reach = max(abs(value) for rows in lines.values() for _, value in rows) or 1.0
-    blocks = "".join(
-        f'<div class="mswin-shares" style="flex:1 1 260px;max-width:400px"><div><b>split over the {role}</b>, '
-        f"{escape(name)}</div>{_bars(rows, reach)}</div>"
+    blocks = (
+        tag(
+            "div",
+            tag("div", tag("b", f"split over the {role}"), f", {name}"),
+            *(bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows),
+            css="mswin-shares",
+            style={"flex": "1 1 260px", "max-width": "400px"},
+        )
         for (role, rows), name in zip(lines.items(), names, strict=True)
     )
-    return (
-        f'<div style="{_FONT}"><div class="mswin-pair">Cosine of the two: enhanced <b>{shares.similarity:.4f}</b>, plain '
-        f'{shares.plain_similarity:.4f}.</div><div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}</div>'
-        f'<div style="opacity:.8;font-size:12px;max-width:760px">Either column adds up to the enhanced cosine '
-        f"(residual {shares.residual:.0e}). Norms are frozen, so the CLS share is not the plain cosine. A share is not "
-        "what is lost when a window is removed: that can flip gates of the fusion.</div></div>"
+    similarity = tag("b", f"{shares.similarity:.4f}")
+    plain = f", plain {shares.plain_similarity:.4f}."
+    note = (
+        f"Either column adds up to the enhanced cosine (residual {shares.residual:.0e}). Norms are frozen, so the CLS "
+        "share is not the plain cosine. A share is not what is lost when a window is removed: that can flip gates of "
+        "the fusion."
     )
-
-
-def _bars(rows: Sequence[tuple[str, float]], reach: float) -> str:
-    return "".join(
-        bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows
+    return tag(
+        "div",
+        tag("div", "Cosine of the two: enhanced ", similarity, plain, css="mswin-pair"),
+        tag("div", *blocks, style={"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}),
+        tag("div", note, style={"opacity": ".8", "font-size": "12px", "max-width": "760px"}),
+        style=FONT,
     )
 
 

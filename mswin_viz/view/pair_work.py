@@ -12,6 +12,7 @@ from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.pair_shares import pair_window_shares
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.view.guarded import show_as_out_of_date
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.pair_panel import PairPanel
 from mswin_viz.view.worker import Report, Stop, Worker
@@ -72,9 +73,13 @@ class PairWork(widgets.VBox):
             self._wanted = wanted
             is_idle, self._is_idle = self._is_idle, False
         if is_idle:
-            if self.thread is not None:
-                self.thread.join()  # on its way out
-            self.thread = self.worker.start()
+            try:
+                if self.thread is not None:
+                    self.thread.join()  # on its way out
+                self.thread = self.worker.start()
+            except BaseException:
+                self._rest()
+                raise
 
     def _next_pair(self) -> Pair | None:
         with self._lock:
@@ -83,16 +88,22 @@ class PairWork(widgets.VBox):
             return wanted
 
     def _split(self, report: Report, stop: Stop) -> None:
-        if self._wanted is None:
-            self._wanted = self._chosen()  # the button was pressed
-        if self._wanted is None:
-            raise OptionError("window shares need a chosen result: click one in the lists above")
         try:
+            if self._wanted is None:
+                self._wanted = self._chosen()  # the button was pressed
+            if self._wanted is None:
+                raise OptionError("window shares need a chosen result: click one in the lists above")
             while (wanted := self._next_pair()) is not None:
                 self._split_one(wanted, report, stop)
+        except BaseException:
+            show_as_out_of_date(self.panel.board, True)
+            raise
         finally:
-            with self._lock:
-                self._is_idle = True
+            self._rest()
+
+    def _rest(self) -> None:
+        with self._lock:
+            self._is_idle = True
 
     def _split_one(self, wanted: Pair, report: Report, stop: Stop) -> None:
         table, a, b = wanted

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
-from threadpoolctl import ThreadpoolController
 
+from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.view_request import ViewRequest
 from mswin_viz.data.layouts import Sample
-from mswin_viz.errors import MswinVizError
+from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.answers import Answers, Asked, Look
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.lifetime import check_open, close_view
+from mswin_viz.view.markup import Html, fragment, tag
 from mswin_viz.view.share_bars import message_html, numbers_html
 
 __all__ = ["ROWS", "PointPanel"]
@@ -31,7 +33,8 @@ class PointPanel(widgets.VBox):
     """Heatmaps of one sample, from the same parts as the scale explorer's.
 
     With a neighbour the heatmaps show each window's exact share of the similarity of the two enhanced features; alone,
-    of the similarity to the image's own plain CLS.
+    of the similarity to the image's own plain CLS. Where an image cannot be shown, the panel says why, and what it shows
+    is marked as out of date.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ class PointPanel(widgets.VBox):
         self._answers = Answers(model, KeptTokens(model))
         self._n_slots = 0 if model.addon is None else len(model.addon.scales)
         self._lock, self._asked_for = threading.RLock(), 0
-        self._threads = ThreadpoolController()
+        self._guarded = Guard(self, self._say)
         self._first: Sample | None = None
         self._second: Sample | None = None
         self._joined: tuple[str, ...] = ()
@@ -68,7 +71,7 @@ class PointPanel(widgets.VBox):
             style={"description_width": "50px"},
         )  # fmt: skip
         self.links = [widgets.jsdlink((self._opacity, "value"), (self.board, "opacity"))]
-        self._title, self._message, self._numbers = (widgets.HTML() for _ in range(3))
+        self._title, self._message, self._numbers = (Html() for _ in range(3))
         self.rows.add_class("mswin-point-rows")
         self._title.add_class("mswin-point-title")
         self._numbers.add_class("mswin-numbers")
@@ -77,9 +80,9 @@ class PointPanel(widgets.VBox):
         )
         super().__init__([self._title, self._message, controls, self.board, self._numbers])
         self.add_class("mswin-point")
-        self._title.value = "<b>No image yet.</b> Click a point of a map, or select one."
+        self._title.value = fragment(tag("b", "No image yet."), " Click a point of a map, or select one.")
         for control in (self.rows, self.modality, self.value):
-            control.observe(lambda _change: self._refresh(), "value")
+            control.observe(self._guarded("following a control")(lambda _change: self._refresh()), "value")
 
     def __repr__(self) -> str:
         return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self.modality.value})"
@@ -134,16 +137,12 @@ class PointPanel(widgets.VBox):
         with self._lock:
             if ticket != self._asked_for or self._first is None:
                 return
-            if self.rows.value == "pair" and self._second is None:
-                self._message.value = message_html(["Choose a neighbour first: click one of its pictures."])
-                return
-            try:
-                with self._threads.limit(limits=1, user_api="blas"):
+            with self._guarded("showing an image", failed=lambda: show_as_out_of_date(self.board, True)):
+                if self.rows.value == "pair" and self._second is None:
+                    raise OptionError("Choose a neighbour first: click one of its pictures.")
+                with one_blas_thread():
                     look = self._answers.look(self._asked(self._first))
-            except MswinVizError as problem:
-                self._message.value = message_html([str(problem)])
-                return
-            self._show(look)
+                self._show(look)
 
     def _asked(self, sample: Sample) -> Asked:
         request = ViewRequest(4, value=self.value.value, slots=("on",) * self._n_slots)
@@ -151,15 +150,23 @@ class PointPanel(widgets.VBox):
         return Asked(sample, second, self.modality.value, self.rows.value, request, "own", ())
 
     def _show(self, look: Look) -> None:
-        self.look = look
         pictures = [
             BoardRow(name, picture.png) for name, picture in zip(look.names, look.pictures, strict=True)
         ]
+        who, numbers = self._first, numbers_html(look)
         self.board.show(look.view.panels, rows=pictures)
-        who = self._first
-        self._title.value = f"<b>{_who(who)}</b>, {self.modality.value}, target: {look.target}"
-        self._numbers.value = numbers_html(look)
-        self._message.value = message_html([*look.notes, *self._notes()])
+        self.look = look
+        words = f", {self.modality.value}, target: {look.target}"
+        self._title.value = fragment(tag("b", _who(who)), words)
+        self._numbers.value = numbers
+        show_as_out_of_date(self.board, False)
+        self._guarded.forget()
+        self._say(())
+
+    def _say(self, problems: Sequence[str]) -> None:
+        notes = () if self.look is None else (*self.look.notes, *self._notes())
+        said = [*problems, OUT_OF_DATE] if problems and self.look is not None else problems
+        self._message.value = message_html([*said, *notes])
 
     def _notes(self) -> list[str]:
         if self.rows.value != "pair" or len(self._joined) < 2:

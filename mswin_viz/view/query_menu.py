@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import traitlets
 
 from mswin_viz.data.layouts import Sample
+from mswin_viz.view.guarded import Guard
 from mswin_viz.view.query_choice import matching, query_name
 from mswin_viz.view.retrieval_controls import RetrievalControls
 
@@ -29,20 +30,23 @@ class QueryMenu:
         Search, menu, count, and the buttons before and after.
     samples
         All of them, those of the gallery too.
+    guarded
+        The owner's: says what goes wrong.
     """
 
     owner: traitlets.HasTraits
     controls: RetrievalControls
     samples: Sequence[Sample]
+    guarded: Guard
     _is_filling: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def observe(self) -> None:
         """From now on, follow the controls."""
-        c = self.controls
-        c.search.observe(lambda change: self.find(change["new"]), "value")
-        c.query.observe(lambda change: self._on_listed(change["new"]), "value")
-        c.previous.on_click(lambda _: self._step(-1))
-        c.following.on_click(lambda _: self._step(1))
+        c, guarded = self.controls, self.guarded
+        c.search.observe(guarded("searching")(lambda change: self.find(change["new"])), "value")
+        c.query.observe(guarded("choosing a query")(lambda change: self._on_listed(change["new"])), "value")
+        c.previous.on_click(guarded("going to the query before")(lambda _: self._step(-1)))
+        c.following.on_click(guarded("going to the next query")(lambda _: self._step(1)))
 
     def find(self, search: str) -> None:
         """List the queries that a search finds; the first of them asks if the present one is not found."""

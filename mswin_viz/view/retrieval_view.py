@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -20,7 +19,9 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.figures import figure_bytes
-from mswin_viz.view.lifetime import check_open, close_view, is_closed
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.markup import Html, fragment, tag
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pair_work import Pair, PairWork
 from mswin_viz.view.query_choice import jump_order, query_name, summary
@@ -89,6 +90,7 @@ class RetrievalView(widgets.VBox):
     rule = traitlets.Enum(RULES, RULES[0])
     k = traitlets.Int(8)
 
+    @made_whole()
     def __init__(
         self,
         model: Model,
@@ -106,14 +108,15 @@ class RetrievalView(widgets.VBox):
                 f"the retrieval view needs a sample that asks: all {len(samples)} are of the gallery"
             )
         self.table, self._lock = table, threading.RLock()
-        self._pending, self._last_jump = "", ("", -1)
+        self._pending, self._last_jump, self._missing = "", ("", -1), []
         has_scenes = any(sample.scene is not None for sample in self._samples)
         self.controls = retrieval_controls(choices, has_scenes=has_scenes)
-        self._menu = QueryMenu(self, self.controls, self._samples)
+        self._guarded = Guard(self, self._say)
+        self._menu = QueryMenu(self, self.controls, self._samples, self._guarded)
         self.worker = Worker(self._work, name="embed and rank", css="mswin-retrieval-work")
         self._pairs, self.strip = PairWork(model, self._chosen), None
         self.pair_worker, self.pair = self._pairs.worker, self._pairs.panel
-        self._html = {name: widgets.HTML() for name in ("message", "summary", "jump")}
+        self._html = {name: Html() for name in ("message", "summary", "jump")}
         self._strip_box = widgets.VBox()
         super().__init__(self._children(), query=found[0], modality=choices[0], k=k)
         for name in ("mswin-explorer", "mswin-retrieval"):
@@ -206,7 +209,7 @@ class RetrievalView(widgets.VBox):
         for name, html in self._html.items():
             html.add_class(f"mswin-retrieval-{name}")
         return [
-            widgets.HTML(badge_html(self.model.provenance_items)),
+            Html(badge_html(self.model.provenance_items)),
             self.controls.layout(),
             self.worker,
             *self._html.values(),
@@ -220,9 +223,10 @@ class RetrievalView(widgets.VBox):
         for name in ("modality", "rule", "k"):
             traitlets.link((self, name), (getattr(c, name), "value"))
         for name, button in c.jumps.items():
-            button.on_click(lambda _, name=name: self.jump(name))
-        c.save.on_click(lambda _: self._on_save())
-        self.observe(lambda _change: self._refresh(), ["query", "modality", "rule", "k"])
+            button.on_click(self._guarded(f"going to the {name} query")(lambda _, name=name: self.jump(name)))
+        c.save.on_click(self._guarded("saving the figure")(lambda _: self._on_save()))
+        guarded = self._guarded("following a control")
+        self.observe(guarded(lambda _change: self._refresh()), ["query", "modality", "rule", "k"])
 
     @traitlets.validate("query", "modality", "k")
     def _checked(self, proposal: Any) -> Any:
@@ -260,9 +264,9 @@ class RetrievalView(widgets.VBox):
             self.jump(pending)
 
     def _refresh(self) -> None:
-        """Show what the traits ask for."""
+        """Show what the traits ask for, or why that cannot be shown; older lists are then marked."""
         check_open(self)
-        with self._lock:
+        with self._lock, self._guarded("ranking", failed=self._mark_as_old):
             self._menu.show()
             if self.table is None:
                 n = sum(len(sample.images) for sample in self._samples)
@@ -274,20 +278,19 @@ class RetrievalView(widgets.VBox):
                 return
             self._show_ranked()
 
+    def _mark_as_old(self) -> None:
+        show_as_out_of_date(self._strip_box, self.strip is not None)
+
     def _show_ranked(self) -> None:
-        try:
-            table = self._rankings.table(self.table, self.modality)
-        except DataError as problem:
-            self._say([str(problem)])
-            return
+        table = self._rankings.table(self.table, self.modality)
         row = table.row_of(self.query, self._rankings.row_modality(self.modality))
         missing = f"{query_name(self._samples[self.query])} has no {self.modality} row: it lacks an image, or one failed"
-        self._say([missing] if row < 0 else [])
         if self.strip is None:
             self.strip = NeighbourStrip(
                 table, has_addon=self.model.addon is not None, row=row, k=self.k, rule=self.rule
             )
-            self.strip.observe(lambda _change: self._pairs.follow(), "clicked")
+            guarded = self._guarded("splitting a similarity")
+            self.strip.observe(guarded(lambda _change: self._pairs.follow()), "clicked")
             self._strip_box.children = [self.strip]
         else:
             self.strip.k, self.strip.rule = self.k, self.rule
@@ -299,6 +302,10 @@ class RetrievalView(widgets.VBox):
         if self._rankings.precisions(*asked) is None and len(self._samples) <= _QUICK:
             self._rankings.rank(self.table, *asked, lambda *_: None, lambda: False)
         self._summarise()
+        show_as_out_of_date(self._strip_box, False)
+        self._guarded.forget()
+        self._missing = [missing] if row < 0 else []
+        self._say(())
 
     def _summarise(self) -> None:
         found = self._rankings.precisions(self.modality, self.rule)
@@ -308,8 +315,8 @@ class RetrievalView(widgets.VBox):
             else summary(*found)
         )
         notes = [] if found is None else self._rankings.notes(self.table, self.modality, self.rule)
-        lines = "".join(f"<div>{escape(note)}</div>" for note in notes)
-        self._html["summary"].value = f"<b>{escape(self.modality)}</b>: {escape(words)}{lines}"
+        lines = (tag("div", note) for note in notes)
+        self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
 
     def _chosen(self) -> Pair | None:
         """The query and the result that was clicked."""
@@ -328,8 +335,6 @@ class RetrievalView(widgets.VBox):
             data = figure_bytes(self.figure(), kind)
             name = f"{self._samples[self.query].name}_ranked.{kind}"
             self.pair.board.send({"kind": "download", "name": name}, [data])
-        except OptionError as problem:
-            self._say([str(problem)])
         finally:
             button.disabled = False
 
@@ -340,4 +345,5 @@ class RetrievalView(widgets.VBox):
             said.append(
                 f"and {len(failed) - _MOST_SAID} more images have no row; table.failed lists them all"
             )
-        self._html["message"].value = message_html([*messages, *said])
+        old = [OUT_OF_DATE] if "ranking" in self._guarded.said and self.strip is not None else []
+        self._html["message"].value = message_html([*messages, *old, *self._missing, *said])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from html import escape
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
-from mswin_viz.errors import MswinVizError, StoppedError
+from mswin_viz.errors import StoppedError
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.lifetime import check_open, close_view, joined
+from mswin_viz.view.markup import Html
 from mswin_viz.view.share_bars import message_html
 
 __all__ = ["Report", "Stop", "Worker"]
@@ -28,8 +29,8 @@ class Worker(widgets.VBox):
     Parameters
     ----------
     job
-        What is done at each press; it gets ``report`` and ``stop``, and may raise any error of this package: that is
-        then said here.
+        What is done at each press; it gets ``report`` and ``stop``. Whatever it raises is said here, and what it shows
+        is then said to be out of date.
     name
         What stands on the button.
 
@@ -44,10 +45,11 @@ class Worker(widgets.VBox):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._last = 0.0
+        self._guarded = Guard(self, self._say)
         self.run = widgets.Button(description=name, button_style="primary", layout={"width": "auto"})
         self.stop_button = widgets.Button(description="stop", disabled=True, layout={"width": "60px"})
         self.progress = widgets.FloatProgress(0.0, min=0, max=1, layout={"width": "180px"})
-        self.status, self._message = widgets.HTML(), widgets.HTML()
+        self.status, self._message = Html(), Html()
         parts = {
             "run": self.run,
             "stop": self.stop_button,
@@ -61,8 +63,9 @@ class Worker(widgets.VBox):
             [self.run, self.stop_button, self.progress, self.status], layout={"flex_flow": "row wrap"}
         )
         super().__init__([row, self._message])
-        self.run.on_click(lambda _: self.start())
-        self.stop_button.on_click(lambda _: self.stop())
+        guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))
+        self.run.on_click(guarded(lambda _: self.start()))
+        self.stop_button.on_click(self._guarded("stopping the work")(lambda _: self.stop()))
 
     def start(self) -> threading.Thread:
         """Start; while work is running, do nothing.
@@ -76,7 +79,7 @@ class Worker(widgets.VBox):
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._stopped.clear()
-                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread = self._guarded.thread("the work", self._work)
                 self._thread.start()
             return self._thread
 
@@ -96,19 +99,22 @@ class Worker(widgets.VBox):
     def _report(self, done: float, words: str) -> None:
         if done >= 1 or time.monotonic() - self._last > _EVERY:
             self._last = time.monotonic()
-            self.progress.value, self.status.value = done, escape(words)
+            self.progress.value, self.status.value = done, words
+
+    def _say(self, problems: Sequence[str]) -> None:
+        self._message.value = message_html([*problems, OUT_OF_DATE] if problems else ())
 
     def _work(self) -> None:
         self.run.disabled, self.stop_button.disabled = True, False
-        self.progress.value, self._message.value = 0.0, ""
+        self.progress.value = 0.0
+        self._guarded.forget()
+        self._say(())
         started, words = time.monotonic(), "failed"
         try:
             self._job(self._report, self._stopped.is_set)
             words = f"done in {time.monotonic() - started:.1f} s"
         except StoppedError as stopped:
             words = f"stopped: {stopped}"
-        except MswinVizError as problem:
-            self._message.value = message_html([str(problem)])
         finally:
-            self.status.value = escape(words)
+            self.status.value = words
             self.run.disabled, self.stop_button.disabled = False, True

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
 
-from mswin_viz.model.token_shelf import TokenShelf, TokenView, read_shelf
+from mswin_viz.errors import OutputError
+from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, TokenView
 from mswin_viz.model.tokens import Tokens
 
 
@@ -19,19 +23,54 @@ def some(n_images: int, seed: int) -> Tokens:
     )
 
 
+LAYOUT = TokenLayout(9, ("TI", "RGB"), (3, 2), 3)
+
+
+@pytest.mark.parametrize("stays", [False, True])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_what_is_put_in_portions_comes_out_whole(tmp_path, on_disk) -> None:
-    shelf, first, second = TokenShelf(9, tmp_path / "kept" if on_disk else None), some(4, 1), some(3, 2)
+def test_what_is_put_in_portions_comes_out_whole(tmp_path, on_disk, stays) -> None:
+    shelf = TokenShelf(LAYOUT, tmp_path / "kept" if on_disk else None, stays=stays)
+    first, second = some(4, 1), some(3, 2)
     for portion in (first, second):
         shelf.add("TI", portion)
         shelf.add("RGB", portion)
     found = shelf.tokens()
     assert list(found) == ["TI", "RGB"]
     assert torch.equal(found["RGB"].patches, torch.cat([first.patches, second.patches]))
-    if on_disk:
-        again = read_shelf(tmp_path / "kept", 7, (3, 2))
-        assert list(again) == ["TI", "RGB"]
-        assert torch.equal(again["TI"].cls, torch.cat([first.cls, second.cls]))
+    assert torch.equal(found["TI"].cls, torch.cat([first.cls, second.cls]))
+
+
+def test_the_room_of_tokens_is_known_before_there_are_any() -> None:
+    assert LAYOUT.n_bytes == 2 * 9 * (1 + 6) * 3 * 4
+    assert LAYOUT.shapes["RGB_patches"] == (9, 6, 3)
+
+
+def test_files_that_stay_hold_the_tokens(tmp_path) -> None:
+    shelf, tokens = TokenShelf(LAYOUT, tmp_path, stays=True), some(9, 1)
+    shelf.add("RGB", tokens)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("RGB_cls.npy", "RGB_patches.npy", "TI_cls.npy", "TI_patches.npy")
+    ]
+    np.testing.assert_array_equal(np.load(tmp_path / "RGB_patches.npy"), tokens.patches)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the files of mapped arrays")
+def test_files_that_need_not_stay_leave_nothing_even_if_the_program_is_killed(tmp_path) -> None:
+    shelf, tokens = TokenShelf(LAYOUT, tmp_path), some(9, 1)
+    assert list(tmp_path.iterdir()) == []
+    shelf.add("RGB", tokens)
+    assert torch.equal(shelf.tokens()["RGB"].patches, tokens.patches)
+
+
+def test_room_that_is_not_there_is_refused_with_its_bytes(tmp_path, monkeypatch) -> None:
+    def full(handle: int, start: int, n_bytes: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(
+        OutputError, match=r"TI_cls.npy cannot be \(No space left on device: 108 bytes are needed"
+    ):
+        TokenShelf(LAYOUT, tmp_path)
 
 
 @pytest.mark.parametrize("chosen", [[6, 0, 3, 3], slice(2, 6), np.array([5])])

@@ -1,0 +1,40 @@
+"""What every function of this layer that reads tokens asks of them, and the form in which it gets them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mswin_viz.errors import ShapeError
+from mswin_viz.model.tokens import Tokens, are_tokens
+
+__all__ = ["checked_tokens"]
+
+
+def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
+    """The tokens of at least one image, finite, without a gradient, on the add-on's device.
+
+    Raises
+    ------
+    ShapeError
+        If it is something else, holds no image, or a value is not finite.
+    """
+    if len(are_tokens(tokens)) == 0:
+        raise ShapeError("there must be the tokens of at least one image: got none")
+    found = tokens.to(_device(tokens, addon))
+    parts = {name: getattr(found, name).detach().contiguous() for name in ("cls", "patches")}
+    for name, values in parts.items():
+        if not torch.isfinite(values).all():
+            bad = torch.nonzero(~torch.isfinite(values).flatten(1).all(dim=1)).flatten().tolist()
+            raise ShapeError(
+                f"tokens must be finite: got NaN or infinity in the {name} of {len(bad)} of {len(tokens)} images, the "
+                f"first is image {bad[0]}, counted from 0; leave those images out"
+            )
+    return replace(found, **parts)
+
+
+def _device(tokens: Tokens, addon: torch.nn.Module | None) -> torch.device:
+    weight = next(addon.parameters(), None) if addon is not None else None
+    return tokens.patches.device if weight is None else weight.device

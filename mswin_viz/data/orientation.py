@@ -1,0 +1,96 @@
+"""How a stored picture is to be turned to stand upright, from its EXIF header or its XMP text."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from PIL import Image
+
+__all__ = ["HeaderError", "turned"]
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Value of the EXIF tag -> what shows the picture upright."""
+_TAG = 0x0112
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_WHOLE_NUMBERS = {1: "B", 3: "H", 4: "L"}  # TIFF's types BYTE, SHORT, LONG
+_ENTRY = 12  # bytes
+_IN_XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([^\"'<]{0,20})")
+_LINES_BEFORE_HEX = 3  # in the text that ImageMagick keeps an EXIF header in
+
+
+class HeaderError(ValueError):
+    """An EXIF header cannot be read; it never leaves the modules that open pictures."""
+
+
+def turned(image: Image.Image, *, is_ours: bool) -> Image.Image:
+    """The picture upright.
+
+    Pillow's own ``exif_transpose`` writes the whole header anew, and so fails where any tag in it is damaged; only the
+    one tag is needed here.
+
+    Parameters
+    ----------
+    image
+        Loaded. Of TIFF, Pillow turns it while it loads.
+    is_ours
+        Whether it was opened in this package. Others may have set its tag in memory.
+
+    Raises
+    ------
+    HeaderError
+        If the header is damaged, or holds another value than 0 (not known) to 8.
+    """
+    if is_ours and image.format == "TIFF":
+        return image
+    try:
+        found = _stored(image) if is_ours else image.getexif().get(_TAG, 1)
+    except Exception as problem:
+        raise HeaderError(f"its EXIF header is damaged ({type(problem).__name__}: {problem})") from problem
+    if found in (0, 1):
+        return image
+    if not isinstance(found, int) or found not in _TURNS:
+        raise HeaderError(f"its EXIF header asks for the rotation {found!r:.20}, which is not one of 1..8")
+    return image.transpose(_TURNS[found])
+
+
+def _stored(image: Image.Image) -> int:
+    exif = image.info.get("exif", b"")
+    if not exif and "Raw profile type exif" in image.info:
+        exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[_LINES_BEFORE_HEX:]))
+    found = _in_exif(exif) if exif else None
+    return _in_xmp(image.info) if found is None else found
+
+
+def _in_exif(exif: bytes) -> int | None:
+    """The tag in a header's first directory; None where there is none."""
+    while exif.startswith(b"Exif\0\0"):
+        exif = exif[6:]
+    if not exif:
+        return None
+    if exif[:4] not in _BYTE_ORDERS:
+        raise ValueError(f"it begins with {exif[:4]!r}, not with the mark of a TIFF header")
+    order = _BYTE_ORDERS[exif[:4]]
+    (start,) = struct.unpack_from(f"{order}L", exif, 4)
+    (n_entries,) = struct.unpack_from(f"{order}H", exif, start)
+    for at in range(start + 2, start + 2 + _ENTRY * n_entries, _ENTRY):
+        tag, kind, count = struct.unpack_from(f"{order}HHL", exif, at)
+        if tag == _TAG:
+            if count != 1 or kind not in _WHOLE_NUMBERS:
+                raise ValueError(f"its rotation is {count} values of type {kind}")
+            return struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, at + 8)[0]
+    return None
+
+
+def _in_xmp(info: dict) -> int:
+    text = info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
+    found = _IN_XMP.search(text.encode() if isinstance(text, str) else bytes(text))
+    return int(found[1]) if found else 1

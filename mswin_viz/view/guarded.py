@@ -1,0 +1,159 @@
+"""The one road of what goes wrong in a thread or a callback: its words to the view, its traceback to the log.
+
+ipywidgets and threading drop an exception that reaches them: the browser would show the old picture, or "done". So
+every callback and every thread of a view runs under its :class:`Guard`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import ipywidgets as widgets
+
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import ClosedError, MswinVizError
+from mswin_viz.view.lifetime import is_closed
+
+__all__ = ["OUT_OF_DATE", "Guard", "problem_words", "show_as_out_of_date"]
+
+OUT_OF_DATE = "Anything shown below is from before: it does not answer what was asked last."
+"""Said where an older picture stays on screen because the new one failed."""
+_WAS_SAID = "_mswin_was_said"
+_OLD = "mswin-out-of-date"
+_LOG = logging.getLogger(__name__)
+_MOST = 600  # characters of a foreign error's text
+_NO_MEMORY = re.compile(
+    r"out of memory|can(?:'t|not) allocate memory|not enough memory|alloc_failed|unable to allocate",
+    re.IGNORECASE,
+)
+_ADVICE = (
+    "The memory is full: close other views, notebooks and programs, choose fewer images, methods or steps, or load the "
+    'model on another device (load_model(device="cpu")); then try again.'
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """Runs the callbacks and threads of one view, and says what goes wrong in them.
+
+    A guard is called with the name of what it guards and gives what works both as a context and as a decorator::
+
+        button.on_click(guarded("saving")(lambda _button: self._on_save()))
+
+    A failure stays on screen until the same thing succeeds, or :meth:`forget`. Errors of this package and others are
+    treated alike: their type and text are shown, the traceback goes to the log, once, and the view goes on. Only what
+    ends a program (KeyboardInterrupt, SystemExit) is raised again after it was said, and a ``ClosedError`` of a view
+    that was closed, which has nowhere to say it.
+
+    Attributes
+    ----------
+    view
+        Whose callbacks these are.
+    show
+        Called with every failure that holds, in words; with none of them when the last one is over.
+    """
+
+    view: widgets.Widget
+    show: Callable[[Sequence[str]], None]
+    _said: dict[str, str] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def __call__(self, what: str, *, failed: Callable[[], None] | None = None) -> Iterator[None]:
+        """Guard something; ``failed`` is called after its failure was said, to mark what is out of date."""
+        before = self.said.get(what)
+        try:
+            yield
+        except BaseException as problem:
+            if isinstance(problem, ClosedError) and is_closed(self.view):
+                raise
+            if getattr(problem, _WAS_SAID, False):
+                raise  # on its way up through the guards around
+            _log(what, problem)
+            with self._own_faults_logged(what):
+                self._say(what, problem_words(problem))
+            if failed is not None:
+                with self._own_faults_logged(what):
+                    failed()
+            if not isinstance(problem, Exception):
+                setattr(problem, _WAS_SAID, True)
+                raise
+        else:
+            if before is not None and self.said.get(what) is before:
+                with self._own_faults_logged(what):
+                    self._say(what, None)
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What failed -> why, of every failure that holds."""
+        with self._lock:
+            return dict(self._said)
+
+    def forget(self) -> None:
+        """No failure holds any longer; the caller shows what comes instead."""
+        with self._lock:
+            self._said.clear()
+
+    def thread(self, what: str, work: Callable[..., None], *args: object) -> threading.Thread:
+        """A guarded thread, not started yet, that does not keep the program from ending."""
+
+        def run() -> None:
+            with suppress(ClosedError, SystemExit, KeyboardInterrupt), self(what):
+                work(*args)
+
+        return threading.Thread(target=run, name=f"mswin-viz {what}", daemon=True)
+
+    def _say(self, what: str, words: str | None) -> None:
+        with self._lock:
+            self._said.pop(what, None)
+            if words is not None:
+                self._said[what] = words
+        self.show(list(self.said.values()))
+
+    @contextmanager
+    def _own_faults_logged(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            _LOG.exception("what went wrong in %s of a %s could not be shown", what, type(self.view).__name__)
+
+
+def problem_words(problem: BaseException) -> str:
+    """An exception as one line: its type and text, and for a full memory what to do."""
+    name = type(problem).__name__
+    try:
+        text = str(problem).strip()
+    except Exception:
+        text = "(its text cannot be shown)"
+    if not isinstance(problem, MswinVizError):
+        text = short_text(re.sub(r"\s*\n\s*", " ", text), _MOST)
+    words = f"{name}: {text}" if text else f"{name} (without any text)"
+    return f"{words} {_ADVICE}" if _is_of_memory(problem, text) else words
+
+
+def show_as_out_of_date(part: widgets.DOMWidget, is_old: bool) -> None:
+    """Mark a picture that does not answer what was asked last, or take the mark away."""
+    if is_old:
+        part.add_class(_OLD)
+    else:
+        part.remove_class(_OLD)
+
+
+def _is_of_memory(problem: BaseException, text: str) -> bool:
+    """Also torch's, known by its name since what draws does not import torch; and CUDA's libraries', by their text."""
+    if isinstance(problem, MemoryError) or any(
+        "OutOfMemory" in kind.__name__ for kind in type(problem).__mro__
+    ):
+        return True
+    return isinstance(problem, RuntimeError | OSError) and _NO_MEMORY.search(text) is not None
+
+
+def _log(what: str, problem: BaseException) -> None:
+    """The traceback: of an error that this package raises on purpose only where somebody asked for such records."""
+    level = logging.INFO if isinstance(problem, MswinVizError) else logging.ERROR
+    _LOG.log(level, "%s failed: %s", what, type(problem).__name__, exc_info=problem)
