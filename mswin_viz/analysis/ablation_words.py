@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, row_words
-from mswin_viz.errors import DataError
+from mswin_viz.analysis.ablation_heads import CONTROLS, row_words
+from mswin_viz.analysis.stored_results import check_ablation
 
 __all__ = ["HOPED", "brief", "full", "one_table", "sentences"]
 
@@ -27,7 +27,7 @@ Stored = Mapping[str, Any]
 
 def sentences(found: Stored) -> list[str]:
     """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
-    _check(found)
+    check_ablation(found)
     if not any(_measured(cell) for name in found["rows"] for cell in _cells(found, name, "minus_plain")):
         return [*_queries(found), _UNMEASURED]
     if found["reference"] not in found["rows"]:
@@ -42,7 +42,7 @@ def sentences(found: Stored) -> list[str]:
 
 def full(found: Stored) -> str:
     """Every split, row and column with intervals, then differences, costs, rule and sentences."""
-    _check(found)
+    check_ablation(found)
     lines = [f"{found['settings'].get('words', '')} mAP [95 % interval] / Rank-1, percent.".strip()]
     for split in found["scores"]:
         heading = _SPLITS.get(split, split)
@@ -63,7 +63,7 @@ def brief(found: Stored) -> str:
 
 def one_table(found: Stored) -> str:
     """One line for each row: cost, and the modalities together in every split."""
-    _check(found)
+    check_ablation(found)
     column, splits = found["columns"][-1], list(found["scores"])
     heads = [f"{_SPLITS.get(s, s)}: mAP | to plain | Rank-1" for s in splits]
     lines = [
@@ -241,13 +241,3 @@ def _points(fraction: float) -> str:
 
 def _column(name: str) -> str:
     return _COLUMNS.get(name, name)
-
-
-def _check(found: Stored) -> None:
-    keys: Sequence[str] = ("settings", "reference", "columns", "rows", "scores", "rule")
-    missing = [key for key in keys if key not in found]
-    if missing or PLAIN not in found["rows"]:
-        raise DataError(
-            f"a stored ablation has {', '.join(keys)}, and a row for plain CLS: this one lacks "
-            f"{', '.join(missing) or 'that row'}; write one with `mswin-viz ablate --out FILE.json`"
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.controls import CONTROLS, HeadComparison, Scores, Trial
 from mswin_viz.analysis.evaluation_table import COLUMNS, SPLIT_WORDS
+from mswin_viz.analysis.stored_results import stored_comparison
 from mswin_viz.model.checkpoints import EMBEDDED
 
 __all__ = ["RULE", "as_json", "compact", "embedded_controls", "head_words", "table", "verdict"]
@@ -89,7 +89,7 @@ def as_json(comparison: HeadComparison, trial: Trial) -> dict[str, Any]:
 
 def embedded_controls() -> dict[str, Any]:
     """What the model card reports of the embedded model: `as_json` of the trial that was run when it was made."""
-    return json.loads((EMBEDDED / "controls.json").read_text(encoding="utf-8"))
+    return stored_comparison(EMBEDDED / "controls.json")
 
 
 def compact(found: Mapping[str, Any]) -> str:

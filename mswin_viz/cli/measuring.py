@@ -23,7 +23,7 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.data.deep_images import checked_range
 from mswin_viz.data.file_writing import write_json, write_kept_json
-from mswin_viz.errors import DataError, OutputError
+from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
     from mswin_viz.model.backbone import Model
@@ -131,7 +131,9 @@ def ablate(
     out = output_file(out, "out", endings=(".json",), inputs=(data, markdown, model))
     if markdown is not None:
         has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
-        found = _stored(markdown)
+        from mswin_viz.analysis.stored_results import stored_ablation
+
+        found = stored_ablation(existing(markdown, "markdown"))
     else:
         has_no_effect(
             context,
@@ -154,16 +156,7 @@ def ablate(
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
-    try:
-        printed = json.dumps(found, indent=1) if as_json else words(found)
-    except (AttributeError, IndexError, KeyError, TypeError) as problem:
-        if markdown is None:
-            raise
-        raise DataError(
-            f"--markdown reads what `mswin-viz ablate --out` wrote: {markdown} was changed or is of another origin "
-            f"({type(problem).__name__}: {problem})"
-        ) from problem
-    typer.echo(printed)
+    typer.echo(json.dumps(found, indent=1) if as_json else words(found))
     if not_stored is not None:
         raise not_stored
 
@@ -214,21 +207,6 @@ def _ablated(
     if isinstance(subjects, People):
         return ablate_people(encoder, wanted, subjects, workers=cores())
     return ablate_samples(encoder, subjects, wanted, folder=options.cache, rule=options.rule)
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    """An ablation that was stored as JSON."""
-    path = existing(path, "markdown")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else problem
-        raise DataError(
-            f"--markdown reads what `mswin-viz ablate --out` wrote: {path} is not JSON ({why})"
-        ) from problem
-    if not isinstance(found, dict):
-        raise DataError(f"--markdown reads what `mswin-viz ablate --out` wrote: {path} holds something else")
-    return found
 
 
 def check_scales(model: Model, scales: Sequence[int]) -> None:

@@ -22,7 +22,7 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
 from mswin_viz.data.deep_images import checked_range
-from mswin_viz.data.file_writing import remove_file
+from mswin_viz.data.file_writing import locked, remove_file
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.errors import OptionError, OutputError
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mswin_viz.model.worlds import WorldTokens
 
 __all__ = ["train", "train_embedded"]
+
+_BUSY = "one training writes {} at a time: another program is at work on it; wait until it ends, or choose another"
 
 
 def train(
@@ -97,6 +99,7 @@ def train(
     wanted = whole_numbers(scales, "scales")
     data = existing(data, "data")
     out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
+    context.with_resource(locked(out, busy=_BUSY.format(out)))  # until the command ends
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.validation import held_out
     from mswin_viz.model.addon_files import file_words
@@ -218,6 +221,7 @@ def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
 
 
 def train_embedded(
+    context: typer.Context,
     work: Annotated[
         Path,
         typer.Argument(
@@ -240,6 +244,7 @@ def train_embedded(
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
     at_least(1, steps=1 if steps is None else steps)
     work = output_folder(work, "WORK")
+    context.with_resource(locked(work / "embedded", busy=_BUSY.format(work)))  # until the command ends
     from mswin_viz.model.embedding import finished_folder, train_embedded_model
     from mswin_viz.model.loading import checked_device
     from mswin_viz.model.recipe import Recipe

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 
-__all__ = ["STRICT", "checked", "json_value", "read_json"]
+__all__ = ["STRICT", "checked", "json_value", "read_json", "value_words"]
 
 STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
 """The configuration of such models: no text for a number, no NaN, no infinity; keys of later versions are left alone."""
@@ -23,6 +23,7 @@ MOST_BYTES = 8 * 2**20
 """Of a JSON file or text that is read."""
 _MOST_DEEP = 64  # lists and objects in one another
 _MOST_NAMED = 3
+_MOST_OF_A_VALUE = 80  # characters
 
 _T = TypeVar("_T")
 _Error = Callable[[str], MswinVizError]
@@ -137,15 +138,17 @@ def _reasons(problem: ValidationError) -> str:
     named = []
     for each in errors[:_MOST_NAMED]:
         where = ".".join(short_text(part, 60) for part in each["loc"]) or "the whole"
-        got = "" if each["type"] == "missing" else f", got {_got(each['input'])}"
-        named.append(f"{where}: {each['msg'][:1].lower()}{each['msg'][1:]}{got}")
+        said = each["msg"].removeprefix("Value error, ")
+        is_plain = each["type"] in ("missing", "value_error", "extra_forbidden")  # says all by itself
+        got = "" if is_plain else f", got {value_words(each['input'])}"
+        named.append(f"{where}: {said[:1].lower()}{said[1:]}{got}")
     more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
     return "; ".join(named) + more
 
 
-def _got(value: Any) -> str:
-    """A value in a few words; a number of thousands of digits, or an object of a foreign kind, may have none."""
+def value_words(value: Any) -> str:
+    """A value as messages show it, in at most 80 characters; a number of thousands of digits, or an object of a foreign kind, may have none."""
     try:
-        return shown_text(reprlib.repr(value))
+        return short_text(reprlib.repr(value), _MOST_OF_A_VALUE)
     except Exception:
         return f"a value of type {type(value).__name__}"

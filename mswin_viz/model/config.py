@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
 from mswin_viz.model.config_files import flat_keys, parsed
 from mswin_viz.model.config_keys import listed, sorted_keys
@@ -284,10 +285,11 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     """
     if not isinstance(path, str | Path):
         raise ConfigError(f"a configuration is a YAML file or a HostConfig: got {path!r}")
-    file = Path(path).expanduser()
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise ConfigNotFoundError(f"a configuration must be an existing file: {file} {what}; check the path")
+    file, problem = _looked_up(path)
+    if problem:
+        raise ConfigNotFoundError(
+            f"a configuration must be an existing file: {short_text(path, 300)} {problem}; check the path"
+        )
     found, repeated = parsed(file)
     flat, names = flat_keys(found, file), _names()
     family = family or family_of_keys(flat, flat.get("MODEL.NAME"), file.name)
@@ -309,6 +311,24 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
         repeated=tuple(f"{key} ({words})" for key, words in repeated.items()),
         remarks=tuple(remarks),
     )
+
+
+def _looked_up(path: str | Path) -> tuple[Path, str]:
+    """The file of a path, and what it is where it is none."""
+    try:
+        file = Path(path).expanduser()
+        if file.is_file():
+            return file, ""
+        return (
+            file,
+            "is a folder" if file.is_dir() else "is no regular file" if file.exists() else "does not exist",
+        )
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as problem:  # a name that is too long, a user that is unknown, a NUL
+        return Path(), f"cannot be looked up ({getattr(problem, 'strerror', None) or problem})"
 
 
 def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:

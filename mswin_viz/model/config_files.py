@@ -14,6 +14,19 @@ from mswin_viz.errors import ConfigError
 __all__ = ["flat_keys", "parsed", "shortened"]
 
 _DEEPEST = 8
+MOST_BYTES, _MOST_VALUES, _MOST_DEEP = 2**18, 5000, 32
+_MOST_TEXT, _MOST_DIGITS = 10_000, 64  # characters of one value, and of one number
+_DAMAGED = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    OSError,
+    LookupError,
+    AttributeError,
+)
+"""What PyYAML raises: its own errors, and those of Python where a value does not fit its tag."""
 
 
 def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
@@ -26,9 +39,12 @@ def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     """
     try:
         text = _text(file)
+        _check_size(yaml.SafeLoader(text))
         found = yaml.safe_load(text)
         repeated = _repeated(yaml.compose(text, Loader=yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, OSError) as problem:
+    except ConfigError:
+        raise
+    except _DAMAGED as problem:
         raise ConfigError(
             f"a configuration is a YAML file of plain values: {file} cannot be read "
             f"({' '.join(str(problem).split())[:300]}); correct that place, or copy it again from the run"
@@ -56,6 +72,7 @@ def flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
         If a section is no section, or sections never end.
     """
     flat: dict[str, Any] = {}
+    seen: set[str] = set()
     levels: list[tuple[str, Mapping[Any, Any]]] = [("", found)]
     while levels:
         prefix, level = levels.pop(0)
@@ -65,6 +82,12 @@ def flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
             )
         for name, value in level.items():
             key = f"{prefix}{name}"
+            if key in seen:
+                raise ConfigError(
+                    f"a key has one spelling: {file} gives {shortened(key)} in two, as with a dot and in a section, or as "
+                    "a number and as text; remove one"
+                )
+            seen.add(key)
             if isinstance(value, Mapping) and value:
                 levels.append((f"{key}.", value))
             else:
@@ -83,18 +106,65 @@ def shortened(value: Any, *, quoted: bool = True) -> str:
         text = repr(value) if quoted else str(value)
     except RecursionError:
         text = "a value nested in itself"
+    except ValueError:
+        text = "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _text(file: Path) -> str:
     """The file's text; bytes that are not UTF-8, as in comments of another encoding, become a replacement character."""
-    content = file.read_bytes()
+    with file.open("rb") as stream:
+        content = stream.read(MOST_BYTES + 1)
     if content.startswith((b"PK\x03\x04", b"\x80\x02")):
         raise ConfigError(
             f"a configuration is a YAML file: {file} is a weight file; the configuration comes first, then the weights"
         )
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
     is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16") if is_utf_16 else content.decode("utf-8-sig", errors="replace")
+
+
+def _check_size(loader: yaml.SafeLoader) -> None:
+    """Go through a file without building anything; what an alias stands for counts each time.
+
+    Raises
+    ------
+    ValueError
+        If it holds more than any configuration, or is nested without end.
+    """
+    total, sizes = 0, {}
+    around: list[
+        tuple[str | None, int]
+    ] = []  # anchors of the sections and lists around, and the count before each
+    while loader.check_event():
+        event = loader.get_event()
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in [anchor for anchor, _ in around]:
+                raise ValueError(f"*{shortened(event.anchor, quoted=False)} is nested in itself")
+            total += sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.ScalarEvent):
+            _check_scalar(loader, event)
+            total, sizes[event.anchor] = total + 1, 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            around.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = around.pop()
+            sizes[anchor] = total - before
+        if total > _MOST_VALUES or len(around) > _MOST_DEEP:
+            raise ValueError(f"it has more than {_MOST_VALUES:,} values, or {_MOST_DEEP} in one another")
+
+
+def _check_scalar(loader: yaml.SafeLoader, event: yaml.ScalarEvent) -> None:
+    """Refuse a text, and a number, that is longer than any."""
+    tag = event.tag or loader.resolve(yaml.ScalarNode, event.value[:_MOST_TEXT], event.implicit)
+    most = _MOST_DIGITS if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") else _MOST_TEXT
+    if len(event.value) > most:
+        line = event.start_mark.line + 1
+        raise ValueError(
+            f"a value in line {line} has {len(event.value):,} characters; at most {most:,} are read"
+        )
 
 
 def _repeated(root: yaml.Node | None) -> dict[str, str]:

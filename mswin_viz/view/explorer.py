@@ -125,8 +125,8 @@ class ScaleExplorer(widgets.VBox):
         except BaseException:
             explorer.close()
             raise
-        if found.get("weights") != shown_text(model.provenance):
-            said.append(f"This state was made with other weights: {found.get('weights')}")
+        if found["weights"] != shown_text(model.provenance):
+            said.append(f"This state was made with other weights: {found['weights']}")
         if said:
             explorer._say(said)
         return explorer

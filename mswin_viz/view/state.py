@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, WrapValidator
 
 from mswin_viz.data.names import content_digest, found_sample, relative_names
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.stored_records import STRICT, checked, json_value, value_words
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.controls import Controls
 from mswin_viz.view.heatmap import HeatmapBoard
@@ -20,6 +22,11 @@ VERSION = 2
 _READ = (1, VERSION)
 _ROLES = {"sample": "selected", "second": "second"}
 _BOARD = ("hidden", "pinned")
+MOST_BYTES = 2**20
+"""Of the JSON of a state."""
+_REMEDY = "copy it again with 'copy state', or create the explorer without one"
+_Text = Annotated[str, Field(max_length=10_000)]
+_Number = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def state_of(
@@ -43,6 +50,35 @@ def state_of(
     }
 
 
+class _Pinned(BaseModel):
+    """A window that is pinned."""
+
+    model_config = STRICT
+    key: _Text
+    row: _Number
+    window: _Number
+
+
+def _empty_is_none(value: Any, check: Callable[[Any], Any]) -> Any:
+    """A board without a pin has an empty one."""
+    return value if value == {} and isinstance(value, dict) else check(value)
+
+
+class _State(BaseModel):
+    """What `state_of` gives; version 1 has no digests."""
+
+    model_config = STRICT
+    version: Annotated[int, Field(ge=_READ[0], le=VERSION)]
+    weights: _Text
+    sample: _Text
+    second: _Text
+    digests: dict[str, _Text | None] = {}
+    modality: _Text
+    controls: dict[str, Any]
+    hidden: Annotated[list[_Text], Field(max_length=1000)] = []
+    pinned: Annotated[_Pinned | None, WrapValidator(_empty_is_none)] = None
+
+
 def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
     """A state from its JSON, or as it is.
 
@@ -51,19 +87,16 @@ def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
     OptionError
         If it cannot be read as one, or is of a version that is not known.
     """
-    try:
-        found = dict(json.loads(state) if isinstance(state, str) else state)
-    except (ValueError, TypeError) as problem:
+    if isinstance(state, str):
+        found = json_value(state, what="a state", remedy=_REMEDY, most_bytes=MOST_BYTES)
+    else:
+        found = dict(state) if isinstance(state, Mapping) else state
+    if isinstance(found, dict) and type(found.get("version")) is int and found["version"] not in _READ:
         raise OptionError(
-            f"a state is the JSON of 'copy state': got {str(state)[:60]!r}, which cannot be read ({problem})"
-        ) from problem
-    if found.get("version") not in _READ or not isinstance(found.get("controls"), dict):
-        raise OptionError(
-            f"a state has version {' or '.join(map(str, _READ))} and controls: got version {found.get('version')!r} "
-            "with "
-            f"{', '.join(found)}; copy it again from an explorer of this package's version"
+            f"a state has version {' or '.join(map(str, _READ))}: got version {value_words(found['version'])}; "
+            "copy it again from an explorer of this package's version"
         )
-    return found
+    return checked(_State, found, what="the state", remedy=_REMEDY).model_dump(warnings=False)
 
 
 def apply_state(
@@ -79,23 +112,25 @@ def apply_state(
         If it names a control that is not here, or a value that a control does not take.
     """
     strip = controls.strip
-    digests = state.get("digests")
-    digests = digests if isinstance(digests, Mapping) else {}
-    found = {role: found_sample(samples, state.get(role), digests.get(role)) for role in _ROLES}
+    digests = state["digests"]
+    found = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
     every = {**controls.of_the_view, **controls.of_the_display}
     unknown = sorted(set(state["controls"]) - set(every))
     if unknown:
         raise OptionError(
-            f"a state for this model has the controls {', '.join(every)}: got also {', '.join(unknown)}; load the "
+            f"a state for this model has the controls {', '.join(every)}: got also {short_text(', '.join(map(shown_text, unknown)), 200)}; load the "
             "model it was copied from"
         )
-    _set(strip, "modality", state.get("modality"))
+    _set(strip, "modality", state["modality"])
     for role, trait in _ROLES.items():
         setattr(strip, trait, found[role].position)
     for name, value in state["controls"].items():
         _set(every[name], "value", value, name)
+    for name, value in state["controls"].items():  # once all are set: what one takes may depend on another
+        if not _is_same(every[name].value, value):
+            raise _refusal(every[name], name, value)
     for name in _BOARD:
-        _set(board, name, state.get(name) if name == "pinned" else state.get(name) or [])
+        _set(board, name, state[name])
     return list(dict.fromkeys(some.note for some in found.values() if some.note))
 
 
@@ -105,4 +140,21 @@ def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:
     except MswinVizError:
         raise
     except Exception as problem:  # traitlets' and ipywidgets' own, of several kinds
-        raise OptionError(f"{name or trait} cannot be {value!r}: {problem}") from problem
+        raise _refusal(widget, name or trait, value) from problem
+
+
+def _is_same(own: Any, value: Any) -> bool:
+    """Whether a control took a value as it is, neither rounded, clipped nor converted."""
+    is_number = isinstance(own, float) and type(value) is int
+    return value is not None and own == value and (type(own) is type(value) or is_number)
+
+
+def _refusal(widget: Any, name: str, value: Any) -> OptionError:
+    """A value that a control does not take, and what it takes."""
+    if hasattr(widget, "options"):
+        takes = f"one of {', '.join(repr(each[1]) if isinstance(each, tuple) else repr(each) for each in widget.options)}"
+    elif hasattr(widget, "max"):
+        takes = f"a {'whole ' * isinstance(widget.value, int)}number from {widget.min} to {widget.max}"
+    else:
+        takes = {bool: "True or False", str: "text"}.get(type(getattr(widget, "value", None)), "another")
+    return OptionError(f"{name} of a state must be {takes}: got {value_words(value)}; {_REMEDY}")

@@ -166,7 +166,7 @@ def test_tables_hold_every_row_and_end_with_the_sentences() -> None:
 
 
 def test_what_is_no_stored_ablation_is_refused() -> None:
-    with pytest.raises(DataError, match="lacks scores"):
+    with pytest.raises(DataError, match="scores: field required"):
         full({key: {} for key in ("settings", "reference", "columns", "rows", "rule")})
 
 

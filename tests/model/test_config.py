@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from host_files import MIXTURE_ON, yml
 
 import mswin_viz as mv
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
+from mswin_viz.model.config import read_config
 
 DEFAULTS = {
     "prompt": True,
@@ -187,6 +190,83 @@ def test_strides_that_the_host_can_run_are_taken(stride):
 def test_files_that_are_no_configuration_are_refused(tmp_path, text, said):
     with pytest.raises(ConfigError, match=said):
         mv.read_config(written(tmp_path, text))
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+MERGED = "a0: &a0 {x: 1, y: 2}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "more than 5,000 values"),
+        (MERGED, "more than 5,000 values"),
+        ("".join(f"k{n}: {n}\n" for n in range(20_000)), "more than 5,000 values|more than 262,144 bytes"),
+        ("".join(f"k{n}: {n}\n" for n in range(100_000)), "more than 262,144 bytes"),
+        ("x" * 10**6, "more than 262,144 bytes"),
+        ("MODEL: {A: " + "9" * 5000 + "}\n", "line 1 has 5,000 characters; at most 64"),
+        ("MODEL:\n  A: 0x" + "f" * 9000 + "\n", "line 2 has 9,002 characters; at most 64"),
+        ("MODEL:\n  A: 1." + "0" * 9000 + "\n", "at most 64"),
+        ("MODEL:\n  A: " + ":".join(["1"] * 3000) + "\n", "at most 64"),
+        ("MODEL:\n  A: !!int '" + "9" * 5000 + "'\n", "at most 64"),
+        ("MODEL:\n  A: '" + "9" * 20_000 + "'\n", "20,000 characters; at most 10,000"),
+        ("MODEL: " + "[" * 40 + "]" * 40, "32 in one another"),
+        ("MODEL: " + "{a: " * 40 + "1" + "}" * 40, "32 in one another"),
+        ("? " * 3000, "32 in one another"),
+        ("MODEL: &a [*a]\n", "nested in itself"),
+        ("MODEL: &a {<<: *a}\n", "nested in itself"),
+        ("MODEL: *b\n", "undefined alias"),
+        ("MODEL: {A: !!int ''}\n", "cannot be read"),
+        ("MODEL: {A: !!float abc}\n", "cannot be read"),
+        ("MODEL: {A: !!bool maybe}\n", "cannot be read"),
+        ("MODEL: {A: !!timestamp abc}\n", "cannot be read"),
+        ("MODEL: {A: !custom 3}\n", "cannot be read"),
+        ("MODEL: {? [1, 2] : 3}\n", "cannot be read"),
+        ("MODEL: {A: 1}\n---\nMODEL: {A: 2}\n", "cannot be read"),
+        ("MODEL: {A: \0}\n", "cannot be read"),
+        ("MODEL: {PROMPT: True}\nMODEL.PROMPT: False\n", "'MODEL.PROMPT' in two"),
+        ("MODEL: {1: True, '1': False}\n", "'MODEL.1' in two"),
+        ("MODEL: {PROMPT: 2001-02-03}\n", "MODEL.PROMPT must be True or False"),
+    ],
+)  # fmt: skip
+def test_files_without_end_are_refused_early_and_in_our_words(tmp_path, text, said):
+    (tmp_path / "a.yml").write_text(text)
+    begin = time.process_time()
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_config(tmp_path / "a.yml")
+    assert time.process_time() - begin < 5
+    assert len(str(caught.value)) < 700
+    assert "sys.set_int_max" not in str(caught.value)
+
+
+def test_a_file_of_any_size_is_refused_without_reading_it(tmp_path):
+    with (tmp_path / "a.yml").open("wb") as stream:
+        stream.truncate(2**36)  # a hole
+    with pytest.raises(ConfigError, match="more than 262,144 bytes"):
+        read_config(tmp_path / "a.yml")
+
+
+def test_aliases_and_merged_sections_within_reason_are_read(tmp_path):
+    (tmp_path / "a.yml").write_text("MODEL: &m\n  PROMPT: False\nOTHER:\n  <<: *m\n  A: 1\n1: x\nnull: y\n")
+    config = read_config(tmp_path / "a.yml")
+    assert config.prompt is False
+    assert {"OTHER.PROMPT", "OTHER.A", "1", "None"} <= set(config.unknown)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-at-all/a.yml", "a\0b", "a/" * 3000])
+def test_a_path_that_no_system_takes_is_refused(name):
+    with pytest.raises(ConfigNotFoundError, match="must be an existing file"):
+        read_config(name)
+
+
+def test_a_pipe_is_no_configuration(tmp_path):
+    os.mkfifo(tmp_path / "a.yml")
+    with pytest.raises(ConfigNotFoundError, match="is no regular file"):
+        read_config(tmp_path / "a.yml")
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):

@@ -16,6 +16,7 @@ import mswin_viz as mv
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.state import apply_state, parsed
 
 
 @pytest.fixture(scope="module")
@@ -409,8 +410,92 @@ def test_a_state_that_does_not_fit_is_refused(model, explorer, change, error, sa
 
 
 def test_text_that_is_no_state_is_refused(model) -> None:
-    with pytest.raises(OptionError, match="cannot be read"):
+    with pytest.raises(OptionError, match=r"a state must be JSON: .*; copy it again with 'copy state'"):
         mv.ScaleExplorer.from_state(model, mv.samples()[:1], "{scale")
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "said"),
+    [
+        ("scale", 3.7, "scale of a state must be a whole number from 1 to 128: got 3.7"),
+        ("scale", 9999, "from 1 to 128: got 9999"), ("scale", True, "got True"), ("scale", "21", "got '21'"),
+        ("scale", 10**4000, "got 1000"), ("scale", None, "got None"), ("scale", [], r"got \[\]"),
+        ("stride", -1, "from 0 to 128: got -1"), ("opacity", 1.5, "a number from 0.0 to 1.0: got 1.5"),
+        ("opacity", float("nan"), "got nan"), ("opacity", False, "got False"), ("value", "size", "one of 'norm', "),
+        ("value", None, "got None"), ("shuffle", 5, "one of 0, 4, 8, 16"), ("cmap", "jet", "one of 'auto', "),
+        ("outline", 1, "True or False: got 1"), ("outline", "no", "True or False: got 'no'"), ("prompt", 3, "must be text: got 3"),
+        ("slot_8", {"a": 1}, "one of "), ("kernel", "a" * 10**6, "one of 'auto', 'mean': got "),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_control_does_not_take_as_it_is_is_refused(explorer, control, value, said) -> None:
+    state = explorer.state | {"controls": explorer.state["controls"] | {control: value}}
+    with explorer._held(), pytest.raises(OptionError, match=said) as caught:
+        apply_state(parsed(state), explorer.controls, explorer.board, explorer._samples)
+    assert len(str(caught.value)) < 400
+
+
+WRONG = (
+    None,
+    float("nan"),
+    "abc",
+    True,
+    [],
+    [[[]]],
+    {},
+    {1: 2},
+    -1,
+    10**5000,
+    2.5,
+    b"",
+    "x" * 20_000,
+    [3],
+    {"key": 5},
+)
+
+
+@pytest.mark.parametrize(
+    "field", ["version", "weights", "sample", "second", "digests", "modality", "controls", "hidden", "pinned"]
+)
+def test_a_field_of_another_kind_is_refused_by_name(explorer, field: str) -> None:
+    state = explorer.state | {"pinned": {"key": "free", "row": 1, "window": 2}}
+    right = {"weights": ("abc",), "sample": ("abc",), "second": ("abc",), "modality": ("abc",)}
+    right |= {"digests": ({},), "controls": ({}, {"key": 5}), "hidden": ([],), "pinned": (None, {})}
+    for wrong in (value for value in WRONG if value not in right.get(field, ())):
+        with pytest.raises(OptionError, match=field) as caught:
+            parsed(state | {field: wrong})
+        assert "copy it again" in str(caught.value)
+        assert len(str(caught.value)) < 400
+    if field not in ("digests", "hidden", "pinned"):  # states of version 1 lack the first
+        with pytest.raises(OptionError, match=f"{field}: field required"):
+            parsed({name: value for name, value in state.items() if name != field})
+
+
+@pytest.mark.parametrize(
+    "pinned", [{"key": "free"}, {"key": "free", "row": -1, "window": 2}, {"key": "free", "row": True, "window": 2},
+               {"key": 1, "row": 1, "window": 2}, {"key": "free", "row": 1, "window": 2**31}, "free", [1, 2], 7],
+)  # fmt: skip
+def test_a_malformed_pin_is_refused_in_our_words(explorer, pinned) -> None:
+    with pytest.raises(OptionError, match=r"the state is damaged or not one: pinned.*; copy it again"):
+        parsed(explorer.state | {"pinned": pinned})
+
+
+@pytest.mark.parametrize(
+    "state", ["", "{", "null", "[]", "7", '"text"', "NaN", '{"version": NaN}', "[" * 10**5, '{"a":' * 10**5, " " * (2 * 2**20),
+              '{"version": ' + "9" * 5000 + "}", None, 7, [], [("version", 2)], b"{}", {1, 2}, object(), "\0", "\ud800"],
+    ids=lambda state: repr(state)[:20],
+)  # fmt: skip
+def test_what_is_no_state_is_refused_in_one_line(state) -> None:
+    with pytest.raises(OptionError, match=r"copy it again") as caught:
+        parsed(state)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_state_cut_off_anywhere_is_refused(explorer) -> None:
+    whole = json.dumps(explorer.state)
+    for length in range(0, len(whole), 7):
+        with pytest.raises(OptionError, match="a state must be JSON"):
+            parsed(whole[:length])
 
 
 def test_other_weights_than_the_state_s_are_named(model, explorer) -> None:

@@ -1,0 +1,184 @@
+"""A stored ablation or comparison that was changed is refused in one line, or read as what it says."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mswin_viz.analysis import ablation_words
+from mswin_viz.analysis.controls_report import compact
+from mswin_viz.analysis.stored_results import stored_ablation, stored_comparison
+from mswin_viz.errors import DataError
+from mswin_viz.model.checkpoints import EMBEDDED
+
+WRONG = [
+    None,
+    float("nan"),
+    float("inf"),
+    "abc",
+    True,
+    [],
+    [[[]]],
+    {},
+    {"a": {}},
+    -1,
+    -0.5,
+    2,
+    1e9,
+    10**400,
+    10**4000,
+    ["x"] * 3,
+]
+
+
+def reduced(name: str) -> dict[str, Any]:
+    """The embedded model's results with three rows and two columns."""
+    found = json.loads((EMBEDDED / name).read_text(encoding="utf-8"))
+    rows = ("plain_cls", "windows_4", "windows_4_8_16", "mlp_on_cls")
+    for key in ("scores", "windows_minus"):
+        for split, by_row in found.get(key, {}).items():
+            found[key][split] = {
+                row: {column: cells[column] for column in ("RGB", "TI")}
+                for row, cells in by_row.items()
+                if row in rows
+            }
+    if "rows" in found:
+        found["rows"] = {row: found["rows"][row] for row in rows}
+        found["columns"] = ["RGB", "TI"]
+    return found
+
+
+READ: dict[str, tuple[Callable, list[Callable]]] = {
+    "ablation.json": (stored_ablation, [ablation_words.full, ablation_words.brief]),
+    "controls.json": (stored_comparison, [compact]),
+}
+IGNORED = {"settings", "parameters", "windows_minus", "standard_error_seeds"}
+"""Below these only some values are read."""
+
+
+def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
+    if path:
+        yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*path, key))
+
+
+def changed(value: Any, path: tuple, new: Any) -> Any:
+    """A copy with another value at a place; ``places`` itself in place of a value takes the place away."""
+    found = copy.deepcopy(value)
+    inner = found
+    for key in path[:-1]:
+        inner = inner[key]
+    if new is places:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = new
+    return found
+
+
+def is_refused(file: Path, name: str) -> bool:
+    """Whether it is; if not, it is shown without an error."""
+    read, shown = READ[name]
+    try:
+        found = read(file)
+    except DataError as problem:
+        said = str(problem)
+        assert str(file) in said
+        assert "\n" not in said
+        assert len(said) < 700
+        return True
+    assert all(show(found) for show in shown)
+    return False
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_results_of_the_package_are_read(name: str) -> None:
+    assert not is_refused(EMBEDDED / name, name)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_wrong_value_anywhere_is_refused_or_changes_nothing_that_is_read(name: str, tmp_path: Path) -> None:
+    good, file, taken = reduced(name), tmp_path / name, set()
+    every = list(places(good))
+    for at in np.random.default_rng(0).choice(len(every), 40, replace=False):
+        for wrong in WRONG:
+            file.write_text(json.dumps(changed(good, every[at], wrong)), encoding="utf-8")
+            if not is_refused(file, name):
+                taken.add((every[at], repr(wrong)[:20]))
+    numbers = {
+        (path, wrong)
+        for path, wrong in taken
+        if wrong in ("nan", "inf", "'abc'", "True", "[[[]]]", "10000000000000000000")
+    }
+    assert not {
+        (p, w)
+        for p, w in numbers
+        if not {*p} & (IGNORED | {"words", "rule", "verdict", "reference", "trained"})
+    }
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_missing_place_is_refused_or_changes_nothing_that_is_read(name: str, tmp_path: Path) -> None:
+    good, file = reduced(name), tmp_path / name
+    refused = 0
+    every = list(places(good))
+    for at in np.random.default_rng(1).choice(len(every), 120, replace=False):
+        file.write_text(json.dumps(changed(good, every[at], places)), encoding="utf-8")
+        refused += is_refused(file, name)
+    assert refused > 30
+
+
+@pytest.mark.parametrize("name", READ)
+def test_results_cut_off_anywhere_or_of_another_kind_are_refused(name: str, tmp_path: Path) -> None:
+    file, whole = tmp_path / name, json.dumps(reduced(name)).encode()
+    contents = [whole[:length] for length in range(0, len(whole) - 1, len(whole) // 40)]
+    contents += [
+        b"",
+        b"[1]",
+        b"null",
+        b"\0" * 99,
+        b"\xff\xfe",
+        b"[" * 10**5,
+        b'{"a":' * 10**5,
+        b"9" * 10**5,
+        b"NaN",
+        b" " * (9 * 2**20),
+    ]
+    contents += [b'{"a": ' + b"[" * 70 + b"]" * 70 + b"}", os.urandom(500)]
+    for content in contents:
+        file.write_bytes(content)
+        assert is_refused(file, name)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_folder_and_a_missing_file_are_refused(name: str, tmp_path: Path) -> None:
+    assert is_refused(tmp_path, name)
+    assert is_refused(tmp_path / "gone", name)
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "said"),
+    [
+        (("scores", "standard", "windows_4", "RGB", "mAP", "mean"), "0.9", "mean: input should be a valid number, got '0.9'"),
+        (("scores", "standard", "windows_4", "RGB", "mAP", "mean"), 96.4, "less than or equal to 1, got 96.4"),
+        (("scores", "standard", "windows_4", "RGB", "mAP", "minus_plain", "verdict"), "best", "'better', 'worse'"),
+        (("scores", "standard", "windows_4", "RGB", "mAP", "minus_plain", "mean"), None, "an interval has two ends and a mean"),
+        (("scores", "standard", "windows_4", "RGB", "mAP", "low"), None, "an interval has two ends"),
+        (("columns",), ["RGB"], "has other columns than columns"),
+        (("rows", "windows_4", "macs"), places, "rows.windows_4 lacks its costs"),
+        (("rows", "plain_cls"), places, "lacks the row for plain CLS"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_place_and_the_rule(tmp_path: Path, path: tuple, new: Any, said: str) -> None:
+    file = tmp_path / "ablation.json"
+    file.write_text(json.dumps(changed(reduced("ablation.json"), path, new)), encoding="utf-8")
+    with pytest.raises(DataError, match=r"write one with `mswin-viz ablate --out FILE.json`") as caught:
+        stored_ablation(file)
+    assert said in str(caught.value)
