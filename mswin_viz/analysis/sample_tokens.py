@@ -152,7 +152,7 @@ def _encoded(
         raise DataError(
             f"at least one sample must be usable: all {len(failed)} failed, the first: {failed[0].reason}"
         )
-    return Filling(kept=kept, failed=failed, notes=list(model.picture_notes(facts)))
+    return Filling(kept=kept, failed=failed, notes=[shown_text(note) for note in model.picture_notes(facts)])
 
 
 def _batch_tokens(

@@ -9,7 +9,7 @@ from pathlib import Path
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.spreadsheet_cells import unguarded
-from mswin_viz.data.tables import read_table, whole_number
+from mswin_viz.data.tables import Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
 
 __all__ = ["NAME", "add_captions"]
@@ -37,7 +37,7 @@ def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
     """Identity -> caption; what cannot be read goes to the problems."""
     try:
         table = read_table(path)
-    except (DataError, OSError) as problem:
+    except DataError as problem:
         problems.append(Problem(_KIND, path, str(problem)))
         return {}
     lacking = [name for name in ("pid", "caption") if name not in table.columns]
@@ -47,17 +47,24 @@ def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
         problems.append(Problem(_KIND, path, detail))
         return {}
     found: dict[int, str] = {}
-    for row in table.rows:
-        try:
-            pid = whole_number(row.values["pid"], "pid")
-        except ValueError as problem:
-            problems.append(Problem(_KIND, path, f"line {row.number}: {problem}; left out"))
-            continue
-        caption = unguarded(row.values["caption"])
-        if pid is None or pid < 0 or not caption:
-            continue
-        if found.setdefault(pid, caption) != caption:
-            problems.append(
-                Problem(_KIND, path, f"line {row.number}: identity {pid} has a caption already; left out")
-            )
+    try:
+        for row in table.rows:
+            if problem := _add(row, table, found):
+                problems.append(Problem(_KIND, path, f"line {row.number}: {problem}; left out"))
+    except DataError as problem:  # the rest cannot be read
+        problems.append(Problem(_KIND, path, str(problem)))
     return found
+
+
+def _add(row: Row, table: Table, found: dict[int, str]) -> str:
+    """Take over a row's caption; what is wrong with it, if anything."""
+    try:
+        if row.fault:
+            return row.fault
+        pid = whole_number(row.values["pid"], table.columns["pid"])
+        caption = unguarded(row.values["caption"])
+    except ValueError as problem:
+        return str(problem)
+    if pid is None or pid < 0 or not caption:
+        return ""
+    return "" if found.setdefault(pid, caption) == caption else f"identity {pid} has a caption already"

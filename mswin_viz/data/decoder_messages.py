@@ -16,10 +16,8 @@ _STDERR = 2
 _MOST = 5
 """Different messages that are kept of one file; a damaged one can give thousands."""
 _MOST_BYTES = 2**20
-_OF_LIBTIFF = re.compile(
-    rb"(?:_?TIFF\w*|(?:LZW|ZIP|ZSTD|LZMA|Fax\d?|CCITT|O?JPEG|PackBits|LogL\w*|PixarLog|NeXT|Thunder|W[Ee][Bb]P|LERC)\w*"
-    rb"|tempfile\.tif|filename): .*"
-)
+_OF_LIBTIFF = re.compile(rb"(?:\w+|tempfile\.tif): .*\.")
+"""The name of its function or of the file, as Pillow calls it, and a sentence."""
 _LOCK = threading.RLock()
 
 

@@ -25,6 +25,8 @@ _MARKS = (
     (b"\x1aE\xdf\xa3", "a film (Matroska)"),
     (b"\0\0\x01\xba", "a film (MPEG)"),
     (b"\0\0\x01\xb3", "a film (MPEG)"),
+    (b"\0\0\1\0", "an icon (ICO), of several sizes: save the one you mean as PNG"),
+    (b"icns", "an icon (ICNS), of several sizes: save the one you mean as PNG"),
     (b"{\\rtf", "an RTF document"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc")

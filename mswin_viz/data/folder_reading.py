@@ -222,8 +222,8 @@ def _account(below: Contents, found: Found, name: str) -> None:
     done = used | {problem.path for problem in found.problems}
     done |= {path for paths in found.passed.values() for path in paths}
     if name == "manifest":
-        done = {Path(os.path.normpath(path)) for path in done}
-        rest = [one.path for one in below.tree.pictures if Path(os.path.normpath(one.path)) not in done]
+        done = {os.path.normpath(path) for path in done}
+        rest = [one.path for one in below.tree.pictures if os.path.normpath(one.path) not in done]
         found.passed["picture that the table does not name"] += rest
         return
     as_rgb = _read_as_rgb(below, found)

@@ -193,8 +193,7 @@ def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
     name = source_name(whole)
     try:
         if isinstance(whole, Image.Image):
-            if getattr(whole, "tile", ()):
-                check_size(whole, name)
+            check_size(whole, name)
             pixels, is_deep_colour, remarks = _decoded(whole, is_ours=False)
         else:
             with opened_file(whole, name) as image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import SPLITS, PublishedCount, Sample
 from mswin_viz.data.shipped_samples import shipped_samples
+from mswin_viz.data.typed_paths import existing_path
 from mswin_viz.errors import DataError, OptionError
 
 __all__ = ["LAYOUTS", "MODALITIES", "Sample", "query_and_gallery", "samples", "scan"]
@@ -70,9 +70,7 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
         raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}; choose one")
     if split not in (*SPLITS, None):
         raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
-    folder = shipped_samples() if root is None else Path(root).expanduser()
-    if not (os.path.isdir(folder) or os.path.isfile(folder)):  # pathlib raises where it may not look
-        raise DataError(f"samples need an existing folder or image: got {folder}; check the path")
+    folder = shipped_samples() if root is None else existing_path(root)
     if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
         report = read_picture(folder)
     else:

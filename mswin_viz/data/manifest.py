@@ -11,6 +11,7 @@ from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import SPLITS, Problem, Sample
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.spreadsheet_cells import unguarded
 from mswin_viz.data.tables import COLUMNS, Row, Table, read_table, whole_number
 from mswin_viz.errors import DataError
@@ -55,19 +56,21 @@ def read(path: Path) -> Found:
             f"a manifest has a column of paths for at least one of {', '.join(MODALITIES)}: {path} has "
             f"{has}; rename or add one (understood: {', '.join(COLUMNS)}), or choose another layout with layout="
         )
-    seen: dict[Path, int] = {}
+    seen: dict[str, int] = {}
+    folder = str(path.parent)
     for row in table.rows:
-        sample, wrong = _sample(row, path)
+        sample, wrong = _sample(row, table, folder)
         found.problems += wrong
         if sample is None:
             continue
-        files = {Path(os.path.normpath(file)): file for file in sample.images.values()}
+        files = {os.path.normpath(str(file)): file for file in sample.images.values()}
         known = next((file for file in files if file in seen), None)
         if known is not None:
             detail = f"line {row.number} repeats line {seen[known]}; left out"
             found.problems.append(Problem("duplicate", files[known], detail))
             continue
-        seen |= dict.fromkeys(files, row.number)
+        for file in files:
+            seen[file] = row.number
         found.samples.append(sample)
     _say_what_was_not_used(found, table, path)
     return found
@@ -91,42 +94,63 @@ def _say_what_was_not_used(found: Found, table: Table, path: Path) -> None:
         found.notes.append(f"columns of {path.name} that were not used: {names}")
 
 
-def _sample(row: Row, table: Path) -> tuple[Sample | None, list[Problem]]:
-    line = f"line {row.number}"
+def _sample(row: Row, table: Table, folder: str) -> tuple[Sample | None, list[Problem]]:
+    path, line, values = table.path, f"line {row.number}", row.values
     try:
-        numbers = {name: whole_number(row.values.get(name, ""), name) for name in ("pid", "camid", "scene")}
-        split = _split(row.values)
+        if row.fault:
+            raise ValueError(row.fault)
+        pid, camid, scene = (
+            whole_number(text, table.columns[name]) if (text := values.get(name)) else None
+            for name in ("pid", "camid", "scene")
+        )
+        if scene == -1:
+            scene = None
+        split = _split(values, table)
     except ValueError as problem:
-        return None, [Problem("row does not parse", table, f"{line}: {problem}; left out")]
-    named = {name: row.values[name] for name in MODALITIES if row.values.get(name)}
-    there = {name: file for name, text in named.items() if (file := _file(text, table)) is not None}
+        return None, [Problem("row does not parse", path, f"{line}: {problem}; left out")]
+    named = {name: text for name in MODALITIES if (text := values.get(name))}
+    there = {name: file for name, text in named.items() if (file := _file(text, folder)) is not None}
     if not there:
-        where = ", ".join(str(table.parent / text) for text in named.values()) or "no path at all"
-        return None, [Problem("row does not parse", table, f"{line}: no file at {where}; left out")]
+        where = ", ".join(short_text(path.parent / text, 300) for text in named.values()) or "no path at all"
+        return None, [Problem("row does not parse", path, f"{line}: no file at {where}; left out")]
     wrong = [
-        Problem("missing modality", table.parent / text, f"{line}: no such {name} file; loaded with {', '.join(there)}")
+        Problem("missing modality", path.parent / text, f"{line}: no such {name} file; loaded with {', '.join(there)}")
         for name, text in named.items()
         if name not in there
     ]  # fmt: skip
     if row.extra:
-        detail = f"{line}: {row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
-        wrong.append(Problem("row too long", table, detail))
-    pid, camid = (-1 if numbers[name] is None else max(numbers[name], -1) for name in ("pid", "camid"))
-    caption = unguarded(row.values.get("caption", "")) or None
-    return Sample(pid, camid, there, caption, numbers["scene"], split), wrong
+        wrong.append(_ragged(row, path))
+    pid, camid = (-1 if number is None else number for number in (pid, camid))
+    return Sample(pid, camid, there, unguarded(values.get("caption", "")) or None, scene, split), wrong
 
 
-def _file(text: str, table: Path) -> Path | None:
-    """The file that a path of the table leads to; separators may be those of Windows, formulas marked as text."""
+def _ragged(row: Row, path: Path) -> Problem:
+    """A row that has more values than there are headings, or fewer."""
+    if row.extra > 0:
+        detail = f"{row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
+        return Problem("row too long", path, f"line {row.number}: {detail}")
+    detail = f"{-row.extra} fewer values than headings, which count as empty; separate empty values, too"
+    return Problem("row too short", path, f"line {row.number}: {detail}")
+
+
+def _file(text: str, folder: str) -> Path | None:
+    """The file that a path of a table in this folder leads to.
+
+    Separators may be those of Windows, and an apostrophe may stand before a name that a spreadsheet takes for a formula.
+    """
     plain = unguarded(text)
-    spellings: Sequence[str] = (text, text.replace("\\", "/"), plain, plain.replace("\\", "/"))
-    found = (table.parent / Path(spelling).expanduser() for spelling in spellings)
-    return next((path for path in found if path.is_file()), None)
+    for spelling in dict.fromkeys((text, text.replace("\\", "/"), plain, plain.replace("\\", "/"))):
+        file = os.path.join(folder, os.path.expanduser(spelling))
+        if os.path.isfile(file):
+            return Path(file)
+    return None
 
 
-def _split(values: Mapping[str, str]) -> str | None:
+def _split(values: Mapping[str, str], table: Table) -> str | None:
     text = values.get("split", "")
     split = _SPLITS.get(text.lower(), text.lower()) or None
     if split not in (*SPLITS, None):
-        raise ValueError(f"split is one of {', '.join(SPLITS)}, got {text!r}")
+        raise ValueError(
+            f"{table.columns['split']} is one of {', '.join(SPLITS)}, got {short_text(text, 60)!r}"
+        )
     return split

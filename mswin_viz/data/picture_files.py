@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from mswin_viz.data import jpeg_headers
 from mswin_viz.data.decoder_messages import caught_messages
 from mswin_viz.data.file_kinds import kind_in_words
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.errors import ImageError, ImageFileError, OptionError
+from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
 
 __all__ = [
     "BYTES",
@@ -31,10 +32,10 @@ __all__ = [
 
 FORMATS = (
     "JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "PSD", "QOI", "SGI", "SUN",
-    "PCX", "ICO", "TGA",
+    "PCX", "TGA",
 )  # fmt: skip
-"""Pillow's names of the formats that are read: pictures in pixels. Not what is run by another program (EPS) or drawn
-from commands (PDF, WMF)."""
+"""Pillow's names of the formats that are read: pictures in pixels. Not what is run by another program (EPS), drawn from
+commands (PDF, WMF), or decoded before its size is known (icons)."""
 BYTES = (bytes, bytearray, memoryview)
 LIMIT = "MSWIN_VIZ_MAX_PIXELS"
 """Environment variable: the most pixels that are decoded of one file."""
@@ -44,6 +45,7 @@ _MAGIC = 16  # bytes that Pillow's formats are told by
 _UNMARKED = {"TGA": (".tga", ".icb", ".vda", ".vst")}
 """Formats that begin with no mark, so that nearly any file could be one -> endings of those that are."""
 _LONGEST_REASON = 300
+_LARGEST_JPEG = 2**29  # bytes
 
 
 def picture_formats() -> list[str]:
@@ -97,7 +99,9 @@ def opened_file(source: Any, name: str) -> Iterator[Image.Image]:
         with image:
             try:
                 check_size(image, name)
-            except (AttributeError, TypeError, ValueError, SyntaxError) as problem:  # tags of other types
+            except MswinVizError:
+                raise
+            except Exception as problem:  # tags of other types
                 raise unreadable(name, problem) from problem
             yield image
 
@@ -125,22 +129,21 @@ def loaded(image: Image.Image) -> list[str]:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Refuse a picture of no pixels, or of more than :func:`most_pixels`.
+    """Refuse a picture of no pixels, or one still to be decoded of more than :func:`most_pixels`.
 
     Raises
     ------
     ImageFileError
         If it is one.
     """
-    most = most_pixels()
-    sizes = {"picture": image.size}
+    if min(image.size) < 1:
+        raise unreadable(name, f"it is {image.width} wide and {image.height} high")
+    if not getattr(image, "tile", ()):  # in memory already
+        return
+    most, sizes = most_pixels(), {"picture": image.size}
     if image.format == "TIFF":
         tags = image.tag_v2
         sizes["tile"] = (int(tags.get(322, 0)), int(tags.get(323, 0)))
-    elif image.format == "ICO":
-        sizes["picture"] = image.ico.getimage(image.size).size
-    if min(image.size) < 1:
-        raise unreadable(name, f"it is {image.width} wide and {image.height} high")
     for what, (width, height) in sizes.items():
         if width * height > most:
             raise ImageFileError(
@@ -252,14 +255,25 @@ def _identified(file: BinaryIO, name: str) -> Image.Image:
         try:
             is_of_kind = accepts is None or accepts(start[:_MAGIC])
             if is_of_kind is True:
-                file.seek(0)
-                return opens(file, "")
+                return _opened_as(opens, file, start)
             if isinstance(is_of_kind, str):  # the library that would read it is missing
                 problems.append(is_of_kind)
         except Exception as problem:
             if accepts is not None:
-                problems.append(f"damaged {kind} header: {problem or type(problem).__name__}")
+                problems.append(f"damaged {kind} header: {str(problem) or type(problem).__name__}")
     raise unreadable(name, problems[0] if problems else kind_in_words(start))
+
+
+def _opened_as(opens: Callable[..., Image.Image], file: BinaryIO, start: bytes) -> Image.Image:
+    """The picture by one of Pillow's formats; of a JPEG file, apart from its headers."""
+    if not start.startswith(jpeg_headers.MARK) or file.seek(0, os.SEEK_END) > _LARGEST_JPEG:
+        file.seek(0)
+        return opens(file, "")
+    file.seek(0)
+    content, headers = jpeg_headers.apart(file.read())
+    image = opens(io.BytesIO(content), "")
+    image.info |= headers
+    return image
 
 
 def _kinds(name: str) -> list[str]:

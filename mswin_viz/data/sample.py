@@ -62,7 +62,7 @@ class Problem:
         ``"file cannot be read"``, ``"broken link"``, ``"no regular file"``. Of a folder:
         ``"folder cannot be read"``, ``"modality not known"``, ``"modality not used"``, ``"modalities not paired"``,
         ``"identities not read"``, ``"outside the layout"``. Of a table: ``"row does not parse"``,
-        ``"row too long"``, ``"captions not read"``.
+        ``"row too long"``, ``"row too short"``, ``"captions not read"``.
     path
         The file or folder; for a missing file, where it should be.
     detail

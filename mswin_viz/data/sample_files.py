@@ -15,7 +15,7 @@ from PIL import Image
 
 from mswin_viz.data.captions import caption_of
 from mswin_viz.data.file_writing import is_unfinished, locked, made_folder, write_bytes
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images import MODALITIES, open_image
 from mswin_viz.data.lookalikes import GROUP, sample_lookalike
 from mswin_viz.data.output_checks import output_folder
 from mswin_viz.data.scenery import CAMERAS
@@ -23,7 +23,7 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.spreadsheet_cells import guarded
 from mswin_viz.data.synthetic import render
 from mswin_viz.data.wardrobe import ATTRIBUTES, Identity, attributes, sample_identity
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import ImageFileError, OptionError
 
 __all__ = [
     "CAPTIONED",
@@ -183,10 +183,8 @@ def _is_half(there: bytes, content: bytes) -> bool:
 def _is_same_picture(there: bytes, content: bytes) -> bool:
     """Whether two JPEG files differ only by the library that wrote them."""
     try:
-        one, other = (
-            np.asarray(Image.open(BytesIO(file), formats=["JPEG"]), int) for file in (there, content)
-        )
-    except (OSError, ValueError, SyntaxError):
+        one, other = (np.asarray(open_image(file), int) for file in (there, content))
+    except ImageFileError:
         return False
     return one.shape == other.shape and bool(np.abs(one - other).mean() < _SAME)
 

@@ -33,9 +33,9 @@ def shown_text(value: object, *, keep: str = "") -> str:
     return "".join(_shown(character) if character not in keep else character for character in text)
 
 
-def short_text(value: object, most: int) -> str:
+def short_text(value: object, most: int, *, keep: str = "") -> str:
     """:func:`shown_text` with its middle left out where it is longer than ``most`` characters: a file name may be any length."""
-    text = shown_text(value)
+    text = shown_text(value, keep=keep)
     if len(text) <= most:
         return text
     n_last = most // 2

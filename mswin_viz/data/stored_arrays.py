@@ -1,26 +1,32 @@
-"""Arrays that are kept in ``.npy`` files for the next run: what each must be is written down, and compared on reading."""
+"""Arrays that are kept in ``.npy`` files for the next run: an index beside them says what each must be."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
 
+from mswin_viz.data.file_writing import write_json
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.stored_records import STRICT
+from mswin_viz.data.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import CacheError
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
 
-__all__ = ["ArrayRecord", "array_record", "stored_array"]
+__all__ = ["ArrayRecord", "array_record", "read_index", "stored_array", "write_index"]
 
 _PORTION = 2**24  # values or bytes looked at at once
+_MOST_BYTES = 2**30  # of an index: it may name every image of a data set
+_HASH = "blake2b"
+
+_Index = TypeVar("_Index", bound=BaseModel)
 
 
 class ArrayRecord(BaseModel):
@@ -42,6 +48,35 @@ class ArrayRecord(BaseModel):
     dtype: str
     n_bytes: int
     blake2b: str
+
+
+def write_index(file: Path, index: BaseModel) -> None:
+    """Write an index as JSON, with a hash of itself; written last, it says that the arrays are there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    value = index.model_dump()
+    write_json(file, {_HASH: _hash_of_value(value), **value})
+
+
+def read_index(file: Path, kind: type[_Index]) -> _Index:
+    """An index that :func:`write_index` wrote.
+
+    Raises
+    ------
+    CacheError
+        If it is missing, damaged, or of another kind or version.
+    """
+    about = {"remedy": "delete it", "error": CacheError}
+    value = read_json(file, what="the index", most_bytes=_MOST_BYTES, **about)
+    index = checked(kind, value, what=f"the index {shown_text(file.name)}", **about)
+    content: dict[str, Any] = dict(value)
+    if content.pop(_HASH, None) != _hash_of_value(content):
+        raise CacheError(f"the index {shown_text(file.name)} does not hold what was written to it")
+    return index
 
 
 def array_record(file: Path) -> ArrayRecord:
@@ -73,11 +108,11 @@ def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, ...]:
         if _hash(file) != record.blake2b:
             raise CacheError(f"{name} does not hold what was written to it")
         array = np.lib.format.open_memmap(file, mode="c")
+    except CacheError:
+        raise
     except FileNotFoundError as problem:
         raise CacheError(f"{name} is missing") from problem
     except (OSError, ValueError) as problem:
-        if isinstance(problem, CacheError):
-            raise
         raise CacheError(f"{name} cannot be read ({problem})") from problem
     if array.dtype.str != record.dtype or list(array.shape) != record.shape or not array.flags.c_contiguous:
         raise CacheError(
@@ -86,6 +121,10 @@ def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, ...]:
     if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in _portions(array.reshape(-1))):
         raise CacheError(f"{name} holds numbers that are not finite")
     return array
+
+
+def _hash_of_value(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _hash(file: Path) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.modalities import AMBIGUOUS, modality_word
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DataError
 
 __all__ = ["COLUMNS", "Row", "Table", "read_table", "whole_number"]
@@ -33,35 +35,59 @@ _BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 _HIGH = re.compile(rb"[\x80-\xff]+")
+_HINT = re.compile(r"\Asep=.[ \t]*(?=[\r\n]|\Z)")
+"""Of the separator, for spreadsheets; a line of its own."""
+_FIRST = re.compile(r"[^\r\n]*\S[^\r\n]*")
+_DIGITS = 18
+MOST_BYTES = 2**30
+"""Of a table."""
 _SAVE = "save it as CSV in UTF-8"
 _UNKNOWN = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of a table.
 
     Attributes
     ----------
     number
-        Of the line in the file, the first being 1.
+        Of the line in the file, the first being 1; of a row over several lines, the last of them.
     values
         Known column -> text without the blanks around it.
     extra
-        How many values it has beyond the headings.
+        How many values it has beyond the headings; below 0, how many it lacks.
+    fault
+        Why it cannot be split into values; empty if it can.
     """
 
     number: int
     values: Mapping[str, str]
     extra: int
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table's rows, the headings that were not understood, and how its bytes were read if not as UTF-8."""
+    """A table while it is read.
 
-    rows: tuple[Row, ...]
-    columns: tuple[str, ...]
+    Attributes
+    ----------
+    rows
+        To be gone through once; it raises a ``DataError`` where the rest cannot be read.
+    path
+        Of the file.
+    columns
+        Known column -> how messages name it: with its heading, where that is another word.
+    unused
+        Headings that were not understood.
+    encoding
+        How its bytes are read, if not as UTF-8.
+    """
+
+    path: Path
+    rows: Iterator[Row]
+    columns: Mapping[str, str]
     unused: tuple[str, ...]
     encoding: str
 
@@ -78,57 +104,102 @@ def read_table(path: Path) -> Table:
         If the file cannot be read as a table, or two headings mean the same.
     """
     text, encoding = _decoded(path)
-    lines = text.splitlines(keepends=True)
-    if lines and re.fullmatch(r"sep=.\s*", lines[0]):  # a hint for spreadsheets
-        lines[0] = "\n"
-    heading = next((line for line in lines if line.strip()), "")
-    try:
-        separator = max(",;\t", key=lambda mark: (len(_known(_split(heading, mark))), heading.count(mark)))
-        reader = csv.reader(StringIO("".join(lines), newline=""), delimiter=separator, skipinitialspace=True)
-        names, rows = None, []
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if names is None:
-                names = [value.strip() for value in values]
-                columns = _columns(names, path)
-            else:
-                rows.append(_row(values, names, columns, reader.line_num))
-    except csv.Error as problem:
-        raise DataError(
-            f"a table of samples is a CSV file: {path} cannot be read ({problem}); {_SAVE}"
-        ) from problem
-    if names is None:
-        return Table((), (), (), encoding)
+    text = _HINT.sub("", text)
+    heading = _FIRST.search(text)
+    separator = max(
+        ",;\t",
+        key=lambda mark: (
+            (len(_known(_split(heading[0], mark, path))), heading[0].count(mark)) if heading else ()
+        ),
+    )
+    records = _records(text, separator, path)
+    names = next(
+        ([value.strip() for value in values] for _, values, _ in records if any(map(str.strip, values))), []
+    )
+    columns = _columns(names, path)
     unused = tuple(name for at, name in enumerate(names) if at not in columns and name)
-    return Table(tuple(rows), tuple(columns.values()), unused, encoding)
+    words = {column: _words(column, names[at]) for at, column in columns.items()}
+    return Table(path, _rows(records, names, columns), words, unused, encoding)
 
 
 def whole_number(text: str, name: str) -> int | None:
-    """A number as tables hold it, ``12``, ``12.0`` or ``12,0``; None where nothing is known.
+    """An identity, camera or scene as tables hold it: ``12``, ``0012``, ``12.0`` or ``12,0``; -1 and None are unknown.
+
+    Numbers are of ASCII digits, from 0 to below 10^18. ``12,000`` may be twelve or twelve thousand, so it is refused.
 
     Raises
     ------
     ValueError
         If it is something else.
     """
+    if text.isdigit() and text.isascii() and len(text) <= _DIGITS:
+        return int(text)
     if text.lower() in _UNKNOWN:
         return None
-    if not re.fullmatch(r"[+-]?\d+([.,]0*)?", text):
-        raise ValueError(f"{name} is a whole number, got {text!r}")
-    number = int(re.split("[.,]", text)[0])
-    if abs(number) >= 2**63:
-        raise ValueError(f"{name} has at most 18 digits, got {text!r}")
-    return number
+    found = re.fullmatch(r"(-1|0*(?P<digits>\d+))(\.0*|,0{0,2}|,0{4,})?", text, re.ASCII)
+    if not found:
+        rule = "at least 0, or -1 for unknown" if re.fullmatch(r"-\d+", text, re.ASCII) else "a whole number"
+        raise ValueError(f"{name} is {rule}, got {short_text(text, 60)!r}")
+    digits = found["digits"] or "-1"
+    if len(digits) > _DIGITS:
+        raise ValueError(f"{name} has at most {_DIGITS} digits, got {short_text(text, 60)!r}")
+    return int(digits)
 
 
-def _row(values: Sequence[str], names: Sequence[str], columns: Mapping[int, str], number: int) -> Row:
-    found = {column: values[at].strip() if at < len(values) else "" for at, column in columns.items()}
-    return Row(number, found, sum(bool(value.strip()) for value in values[len(names) :]))
+def _words(column: str, heading: str) -> str:
+    """A column, with its heading where that is another word."""
+    return column if heading.lower() == column.lower() else f"{column} (column {short_text(heading, 60)!r})"
 
 
-def _split(line: str, mark: str) -> list[str]:
-    return next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+def _records(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str], str]]:
+    """Last line, values and fault of each record.
+
+    Raises
+    ------
+    DataError
+        If a quote is never closed, or a value is longer than any text.
+    """
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    while True:
+        begin = reader.line_num + 1
+        try:
+            values = next(reader)
+            yield reader.line_num, values, ""
+        except StopIteration:
+            return
+        except csv.Error as problem:
+            if "field larger" not in str(problem) and "end of data" not in str(problem):
+                yield reader.line_num, [], f"a quote that is opened in line {begin} is closed within a value"
+                continue
+            raise DataError(
+                f"a table of samples is a CSV file: {path} cannot be read, as a quote in line {begin} is never closed, or "
+                f"a value has more than {csv.field_size_limit():,} characters; close it, or write a quote in a text twice"
+            ) from problem
+
+
+def _rows(
+    records: Iterator[tuple[int, list[str], str]], names: Sequence[str], columns: Mapping[int, str]
+) -> Iterator[Row]:
+    n_names = len(names)
+    for number, values, fault in records:
+        if fault:
+            yield Row(number, {}, 0, fault)
+        elif any(value.strip() for value in values):
+            n_values = len(values)
+            found = {column: values[at].strip() if at < n_values else "" for at, column in columns.items()}
+            extra = sum(bool(value.strip()) for value in values[n_names:]) or min(n_values - n_names, 0)
+            yield Row(number, found, extra)
+
+
+def _split(line: str, mark: str, path: Path) -> list[str]:
+    """The values of one line by itself, whatever its quotes."""
+    try:
+        return next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+    except csv.Error as problem:
+        raise DataError(
+            f"a table of samples begins with its headings: {path} has more than {csv.field_size_limit():,} characters "
+            f"there; {_SAVE}"
+        ) from problem
 
 
 def _known(names: Sequence[str]) -> set[str]:
@@ -164,7 +235,7 @@ def _columns(names: Sequence[str], path: Path) -> dict[int, str]:
 
 def _decoded(path: Path) -> tuple[str, str]:
     """The text of a file, and its encoding unless that is UTF-8."""
-    content = path.read_bytes()
+    content = _content(path)
     marked = next((encoding for mark, encoding in _BOMS if content.startswith(mark)), None)
     encoding = marked or ("utf-8" if _fits(content, "utf-8") else _guessed(content))
     if encoding is None or (marked is None and b"\0" in content) or not _fits(content, encoding):
@@ -172,6 +243,23 @@ def _decoded(path: Path) -> tuple[str, str]:
             f"a table of samples is text in UTF-8: {path} has an encoding that cannot be told for certain; {_SAVE}"
         )
     return content.decode(encoding), "" if encoding.startswith("utf-8") else encoding
+
+
+def _content(path: Path) -> bytes:
+    """Of a regular file that is no larger than a table may be."""
+    try:
+        found = path.stat()
+        is_file, n_bytes = stat.S_ISREG(found.st_mode), found.st_size
+        if is_file and n_bytes <= MOST_BYTES:
+            return path.read_bytes()
+    except OSError as problem:
+        why = problem.strerror or problem
+        raise DataError(f"a table of samples is a file that can be read: {path} is not ({why})") from problem
+    if not is_file:
+        raise DataError(f"a table of samples is a file: {path} is a folder or a pipe; check the path")
+    raise DataError(
+        f"a table of samples may have {MOST_BYTES:,} bytes: {path} has {n_bytes:,}; split it into several"
+    )
 
 
 def _guessed(content: bytes) -> str | None:

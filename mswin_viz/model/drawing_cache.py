@@ -14,18 +14,17 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm.auto import tqdm
 
-from mswin_viz.data.file_writing import locked, mapped_array, replacing, write_json
+from mswin_viz.data.file_writing import locked, mapped_array, replacing
 from mswin_viz.data.sample_files import WORLD_VERSION
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.stored_arrays import ArrayRecord, array_record, stored_array
-from mswin_viz.data.stored_records import STRICT, checked, read_json
+from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
+from mswin_viz.data.stored_records import STRICT
 from mswin_viz.errors import CacheError
 from mswin_viz.model.recipe import Recipe
 
 __all__ = ["drawn_once"]
 
 _Draw = Callable[[tuple[int, int, int]], np.ndarray]
-_REMEDY = "delete both"
 
 
 class _Index(BaseModel):
@@ -75,7 +74,7 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
         with replacing(file) as unfinished:
             _filled(jobs, draw, what, lambda shape, dtype: mapped_array(unfinished, shape, dtype))
             index = _Index(format=1, drawn=about, array=array_record(unfinished))
-        write_json(_index_of(file), index.model_dump())
+        write_index(_index_of(file), index)
         return _read(file, about)
 
 
@@ -87,10 +86,7 @@ def _about(recipe: Recipe, what: str) -> dict[str, int | str]:
 
 def _read(file: Path, about: dict[str, int | str]) -> np.ndarray:
     """The drawings in a file; CacheError if it does not hold just these."""
-    value = read_json(_index_of(file), what="their index", remedy=_REMEDY, error=CacheError)
-    index = checked(
-        _Index, value, what=f"their index {shown_text(_index_of(file))}", remedy=_REMEDY, error=CacheError
-    )
+    index = read_index(_index_of(file), _Index)
     for name, wanted in about.items():
         if index.drawn.get(name) != wanted:
             raise CacheError(f"they are of {name} {index.drawn.get(name)!r}, not {wanted!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import warnings
@@ -14,11 +15,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from mswin_viz.data.file_writing import check_space, locked, new_folder, write_json
+from mswin_viz.data.file_writing import check_space, locked, new_folder
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_arrays import ArrayRecord, array_record, stored_array
-from mswin_viz.data.stored_records import STRICT, checked, read_json
+from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
+from mswin_viz.data.stored_records import STRICT, read_json
 from mswin_viz.errors import CacheError, OutputError
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, tokens_of_arrays
@@ -30,7 +31,6 @@ INDEX = "index.json"
 _ENTRY = re.compile(r"tokens-[0-9a-f]{32}")
 _UNFINISHED_ENTRY = re.compile(r"\.tokens-[0-9a-f]{32}\.[0-9a-f]+\.unfinished")
 _ARRAYS = tuple(f"{name}_{part}.npy" for name in MODALITIES for part in ("cls", "patches"))
-_MOST_BYTES = 2**30  # of an index: it names every image
 
 
 class FailedImage(BaseModel):
@@ -106,14 +106,6 @@ class _Kept(NamedTuple):
     filling: Filling
 
 
-class _ChangedError(Exception):
-    """Carries tokens of files that changed while they were encoded; never leaves this module."""
-
-    def __init__(self, kept: _Kept) -> None:
-        super().__init__()
-        self.kept = kept
-
-
 def kept_tokens(
     folder: Path, wanted: WantedTokens, fill: Callable[[TokenShelf], Filling]
 ) -> tuple[dict[str, Tokens], Filling]:
@@ -132,9 +124,10 @@ def kept_tokens(
     Raises
     ------
     OutputError
-        If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then.
+        If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then. Where
+        they cannot be finished after that, they are used and not kept, with a warning.
     """
-    folder = folder.expanduser()
+    folder = Path(os.path.expanduser(folder))
     images = wanted.images()
     with contextlib.suppress(CacheError):
         if found := _read(folder, wanted, images):
@@ -160,17 +153,9 @@ def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> _Kept | 
         If it is not exactly what was written, with the reason.
     """
     entry = _entry(folder, wanted.key)
-    if not entry.is_dir():
+    if not os.path.isdir(entry):
         return None
-    index = checked(
-        _Index,
-        read_json(
-            entry / INDEX, what="the index", remedy="delete it", error=CacheError, most_bytes=_MOST_BYTES
-        ),
-        what=f"the index {INDEX}",
-        remedy="delete it",
-        error=CacheError,
-    )
+    index = read_index(entry / INDEX, _Index)
     _check_index(index, wanted, images)
     with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
         files = [entry / f"{name}.npy" for name in index.arrays]
@@ -208,7 +193,7 @@ def _written(
     _remove_unfinished(folder)
     if strangers := _removed_entry(_entry(folder, wanted.key)):
         raise OutputError(
-            f"a folder of tokens may hold nothing else: {shown_text(_entry(folder, wanted.key))} holds "
+            f"kept tokens need a place of their own: {shown_text(_entry(folder, wanted.key))} is taken by "
             f"{short_text(', '.join(strangers), 200)}; move that elsewhere"
         )
     check_space(
@@ -217,19 +202,23 @@ def _written(
         f"tokens of {wanted.layout.n_images:,} samples",
         "free some space, delete the tokens of other runs there, or choose another folder",
     )
+    made: _Kept | None = None
     try:
         with new_folder(_entry(folder, wanted.key)) as unfinished:
             shelf = TokenShelf(wanted.layout, unfinished, stays=True)
             filling = fill(shelf)
+            made = _Kept(shelf.tokens(), filling)
             if wanted.images() != images:
-                raise _ChangedError(_Kept(shelf.tokens(), filling))
-            del shelf  # Windows renames no folder with mapped files
-            write_json(unfinished / INDEX, _index(unfinished, wanted, images, filling).model_dump())
-    except _ChangedError as changed:
-        _warn(
-            f"files changed while they were encoded: their tokens are used now, and not kept in {shown_text(folder)}"
-        )
-        return changed.kept
+                raise CacheError("files changed while they were encoded")
+            write_index(unfinished / INDEX, _index(unfinished, wanted, images, filling))
+            if os.name == "nt":  # which renames no folder with mapped files
+                del shelf, made
+                made = None
+    except (CacheError, OutputError) as problem:
+        if made is None:
+            raise
+        _warn(f"tokens are used now, and not kept in {shown_text(folder)}: {problem}")
+        return made
     _remove_others(folder, wanted.key)
     found = _read(folder, wanted, images)
     if found is None:
@@ -260,16 +249,23 @@ def _entry(folder: Path, key: str) -> Path:
     return folder / f"tokens-{key}"
 
 
+def _content(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing if it may not be listed."""
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
+
+
 def _remove_unfinished(folder: Path) -> None:
     """What ended programs left; no other is at work here, since the lock is ours."""
-    for path in folder.iterdir():
+    for path in _content(folder):
         if _UNFINISHED_ENTRY.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_others(folder: Path, key: str) -> None:
     """Entries of other keys, and the files of version 1 where its index says that they are."""
-    for path in folder.iterdir():
+    for path in _content(folder):
         if _ENTRY.fullmatch(path.name) and path != _entry(folder, key) and not path.is_symlink():
             _removed_entry(path)
     if _is_version_1(folder):
@@ -277,11 +273,11 @@ def _remove_others(folder: Path, key: str) -> None:
 
 
 def _removed_entry(entry: Path) -> list[str]:
-    """Names of what else lies in an entry, which stays, when its own files are gone."""
+    """Names of what is not the cache's in an entry or in its place, and stays, when its own files are gone."""
     if not entry.is_dir():
-        return []
+        return [entry.name] if os.path.lexists(entry) else []
     _remove_files(entry)
-    strangers = sorted(path.name for path in entry.iterdir() if path.name not in (*_ARRAYS, INDEX))
+    strangers = sorted(path.name for path in _content(entry) if path.name not in (*_ARRAYS, INDEX))
     with contextlib.suppress(OSError):  # not empty, a link, or on Windows with files that are mapped
         entry.rmdir()
     return strangers
@@ -296,18 +292,16 @@ def _remove_files(folder: Path) -> None:
 
 def _older_layout(folder: Path) -> str:
     """Why files that lie in the folder itself are not read; empty if there are none."""
-    there = [name for name in (INDEX, *_ARRAYS) if (folder / name).is_file()]
+    there = [name for name in _ARRAYS if (folder / name).is_file()]
     if not there:
         return ""
-    after = "they are replaced" if _is_version_1(folder) else "delete them"
-    return f"{', '.join(there)} lie as an earlier version left them, unchecked; {after}"
+    after = "they are replaced" if _is_version_1(folder) else "they can be deleted"
+    return f"it holds {', '.join(there)} of an earlier version, which are not read; {after}"
 
 
 def _is_version_1(folder: Path) -> bool:
     try:
-        index = read_json(
-            folder / INDEX, what="the index", remedy="delete it", error=CacheError, most_bytes=_MOST_BYTES
-        )
+        index = read_json(folder / INDEX, what="the index", remedy="delete it", error=CacheError)
     except CacheError:
         return False
     return isinstance(index, dict) and set(index) == {"key", "kept", "failed", "grid", "notes"}

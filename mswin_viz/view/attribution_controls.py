@@ -13,6 +13,7 @@ from mswin_viz.analysis.attribution_target import FEATURES
 from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
+from mswin_viz.view.markup import Html
 
 __all__ = ["AttributionControls", "make_attribution_controls"]
 
@@ -35,7 +36,7 @@ class AttributionControls:
     run: widgets.Button
     stop: widgets.Button
     progress: widgets.FloatProgress
-    status: widgets.HTML
+    status: Html
 
     def calls(self, model: Model) -> dict[str, dict[str, Any]]:
         """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
@@ -75,7 +76,7 @@ def make_attribution_controls(
         run=widgets.Button(description="attribute", button_style="primary", icon="play"),
         stop=widgets.Button(description="stop", icon="stop", disabled=True),
         progress=widgets.FloatProgress(0, min=0, max=1, layout={"width": "220px"}),
-        status=widgets.HTML(),
+        status=Html(),
     )  # fmt: skip
     for name in ("run", "stop", "progress", "status", "methods", "sample"):
         getattr(made, name).add_class(f"mswin-attribution-{name}")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined, made_whole
+from mswin_viz.view.markup import Html
 from mswin_viz.view.share_bars import badge_html, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 
@@ -93,14 +93,16 @@ class AttributionExplorer(widgets.VBox):
             [sample.name for sample in self._samples], prompt=prompt,
             has_text=model.tower.has_text, has_addon=model.addon is not None,
         )  # fmt: skip
-        self._messages = widgets.HTML()
+        self._messages = Html()
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
         super().__init__(
-            [widgets.HTML(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
+            [Html(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
         )  # fmt: skip
-        self.controls.run.on_click(self._guarded("starting")(lambda _: self.start()))
-        self.controls.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
+        c = self.controls
+        guarded = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
+        c.run.on_click(guarded(lambda _: self.start()))
+        c.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
@@ -186,7 +188,7 @@ class AttributionExplorer(widgets.VBox):
             for title, made in jobs:
                 if self._stopped.is_set():
                     break
-                c.status.value = escape(f"{title} …")
+                c.status.value = f"{title} …"
                 with self._guarded(title), suppress(StoppedError):
                     maps |= made()
             self._show(request, shown, maps)
@@ -202,7 +204,7 @@ class AttributionExplorer(widgets.VBox):
             return "stopped"
         if self._is_old or not self.maps:
             return f"failed after {seconds:.0f} s"
-        return f"done in {seconds:.0f} s" + (f", without {escape(failed)}" if failed else "")
+        return f"done in {seconds:.0f} s" + (f", without {failed}" if failed else "")
 
     def _say(self) -> None:
         """Why there are maps missing, and whether those on screen are of an earlier request."""

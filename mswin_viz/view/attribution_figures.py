@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from mswin_viz.analysis.attribution import Attribution
 from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
 from mswin_viz.analysis.randomisation import Randomisation
 from mswin_viz.analysis.share_gap import ShareGap
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend
 from mswin_viz.view.figures import NotebookFigure
 from mswin_viz.view.heatmap import CMAPS
 
@@ -72,13 +73,13 @@ def randomisation_figure(
     axes = figure.subplots(len(check.original), len(parts) + 2, squeeze=False)
     for line, (name, original) in enumerate(check.original.items()):
         axes[line, 0].imshow(image)
-        axes[line, 0].set_title(textwrap.fill(_words(name), 22), fontsize=8)
+        axes[line, 0].set_title(folded_name(_words(name), 22), fontsize=8)
         _draw_map(axes[line, 1], image, original, row)
         axes[line, 1].set_title("trained", fontsize=8)
         for axis, part in zip(axes[line, 2:], parts, strict=True):
             _draw_map(axis, image, check.shuffled[name, part], row)
             rho = check.correlations[name, part][row]
-            axis.set_title(f"{part} shuffled\nrank corr. {rho:+.2f}", fontsize=8)
+            axis.set_title(f"{short_text(part, MOST_OF_A_NAME)} shuffled\nrank corr. {rho:+.2f}", fontsize=8)
     _finish(figure, axes, provenance)
     return figure
 
@@ -107,9 +108,16 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
         axes[1, column].set_xlabel(f"fraction of {checks.units}", fontsize=8)
     for axis, better in zip(axes[:, 0], ("lower is better", "higher is better"), strict=True):
         axis.set_ylabel(f"mean score\n({better})", fontsize=8)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
-    _caption(figure, provenance)
+    lines = axes[0, 0].lines
+    named_legend(
+        figure,
+        lines,
+        [line.get_label() for line in lines],
+        loc="outside right upper",
+        fontsize=8,
+        frameon=False,
+    )
+    caption(figure, provenance)
     return figure
 
 
@@ -136,7 +144,7 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
         if n_flipped:
             right.annotate(str(n_flipped), (window, top[window]), ha="center", va="bottom", fontsize=6)
     right.margins(y=0.12)
-    _caption(figure, provenance)
+    caption(figure, provenance)
     return figure
 
 
@@ -164,7 +172,7 @@ def _reach(attribution: Attribution, row: int) -> float:
 
 
 def _map_title(title: str, attribution: Attribution, row: int) -> str:
-    lines = [textwrap.fill(_words(title), 22)] if title else []
+    lines = [folded_name(_words(title), 22)] if title else []
     lines.append(f"{attribution.level}, ±{_reach(attribution, row):.1e}")
     delta = attribution.delta[row]
     if attribution.method in ("integrated_gradients", "shapley"):
@@ -225,9 +233,4 @@ def _finish(figure: Figure, axes: np.ndarray, provenance: str) -> None:
     bar.set_ticks([-1, 0, 1], labels=["lowers the score", "0", "raises the score"])
     bar.ax.tick_params(labelsize=7)
     bar.set_label("value / reach of its map (±, above each)", fontsize=7)
-    _caption(figure, provenance)
-
-
-def _caption(figure: Figure, provenance: str) -> None:
-    if provenance:
-        figure.supxlabel(textwrap.fill(provenance, int(figure.get_figwidth() * 19)), fontsize=6)
+    caption(figure, provenance)

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from mswin_viz.analysis.shuffling import common_run
 from mswin_viz.analysis.view_request import SLOT_STATES, ViewRequest
 from mswin_viz.view.heatmap import CMAPS, HeatmapBoard
+from mswin_viz.view.markup import Html, tag
 from mswin_viz.view.strip import ThumbnailStrip
 
 __all__ = ["FORMATS", "ROWS", "Controls", "linked_display", "make_controls"]
@@ -239,7 +240,7 @@ def _line(*parts: widgets.Widget) -> widgets.Box:
 
 
 def _group(title: str, parts: Sequence[widgets.Widget]) -> widgets.Box:
-    heading = widgets.HTML(f'<span class="mswin-heading">{title}</span>')
+    heading = Html(tag("span", title, css="mswin-heading"))
     return widgets.VBox([heading, *parts]).add_class("mswin-group")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
@@ -29,6 +28,7 @@ from mswin_viz.view.map_colours import Colouring, legend_html
 from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
 from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
+from mswin_viz.view.markup import Html
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
@@ -176,7 +176,7 @@ class EmbeddingExplorer(widgets.VBox):
 
     def _children(self) -> list[widgets.Widget]:
         names = ("measures", "legend", "selection", "message")
-        self._html = {name: widgets.HTML().add_class(f"mswin-embedding-{name}") for name in names}
+        self._html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
         self._folder = widgets.Text(
             "embeddings",
             description="folder",
@@ -185,7 +185,7 @@ class EmbeddingExplorer(widgets.VBox):
         )
         self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
         self._save.add_class("mswin-embedding-save")
-        self._saved = widgets.HTML()
+        self._saved = Html()
         self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
         beside = widgets.HBox(
@@ -201,7 +201,7 @@ class EmbeddingExplorer(widgets.VBox):
             layout={"display": "none"},
         )
         return [
-            widgets.HTML(badge_html(self.model.provenance_items)),
+            Html(badge_html(self.model.provenance_items)),
             self.settings.layout(),
             self.worker,
             self._html["message"],
@@ -359,10 +359,9 @@ class EmbeddingExplorer(widgets.VBox):
         try:
             with self._saving("saving"):
                 self._saving.forget()
-                written = self.save(self._folder.value.strip() or "embeddings")
-                self._saved.value = (
-                    f"{len(written)} files in {escape(shown_text(written[0].parent.resolve()))}"
-                )
+                folder = self._folder.value
+                written = self.save(typed_path(folder) if folder.strip() else "embeddings")
+                self._saved.value = f"{len(written)} files in {written[0].parent.resolve()}"
         finally:
             self._save.disabled = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from mswin_viz.data.output_checks import output_file, output_folder
 from mswin_viz.data.shown_text import without_home
 from mswin_viz.errors import OptionError
 from mswin_viz.view.controls import FORMATS
+from mswin_viz.view.figure_text import caption, folded_name, named_legend
 from mswin_viz.view.figures import NotebookFigure, figure_bytes
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_points import COLOURED, map_colouring
@@ -42,6 +42,7 @@ __all__ = [
 _PAIR = {"plain": "#8a8f98", "enhanced": "#0072b2"}
 _UP, _DOWN, _EVEN = "#1b7837", "#b35806", "0.6"
 _MOST_LINES = 60
+_WIDE = 40  # characters above a panel
 
 
 def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = "") -> Figure:
@@ -64,7 +65,7 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
         f"{view.projection.settings.perplexity:g}, seed {settings.seed}. Likeness of the maps is made by the coupling: no "
         f"measure of improvement. {provenance}"
     )
-    _caption(figure, words)
+    caption(figure, words)
     return figure
 
 
@@ -83,10 +84,10 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         (_draw_changes if many else _draw_pairs)(axis, found, order)
         gap = found.difference_interval
         span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
-        axis.set_title(f"{name}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
+        axis.set_title(f"{folded_name(name, _WIDE)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
-    _caption(
+    caption(
         figure,
         f"Each identity's AP before and after; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}",
     )
@@ -110,13 +111,13 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
                 part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
                 element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,
             )  # fmt: skip
-            axis.set_title(f"{name}, {feature}: gap of means {gap:.3f}", fontsize=8)
+            axis.set_title(f"{folded_name(name, _WIDE)}, {feature}: gap of means {gap:.3f}", fontsize=8)
             axis.tick_params(labelsize=7)
             axis.set_ylabel("density" if column == 0 else "", fontsize=8)
             axis.set_xlabel("cosine of a pair", fontsize=8)
             axis.spines[["top", "right"]].set_visible(False)
     drawn = "a random sample of pairs. " if pairs.is_sample else ""
-    _caption(figure, f"Pairs within a modality; query rule: {view.settings.rule}. {drawn}{provenance}")
+    caption(figure, f"Pairs within a modality; query rule: {view.settings.rule}. {drawn}{provenance}")
     return figure
 
 
@@ -143,7 +144,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     metric = METRIC_WORDS[view.table.metric].capitalize()
-    _caption(figure, f"{metric}, full space; 1: tight and far from other identities. {provenance}")
+    caption(figure, f"{metric}, full space; 1: tight and far from other identities. {provenance}")
     return figure
 
 
@@ -182,7 +183,7 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         axis.spines[["top", "right"]].set_visible(False)
     change.set_ylim(-0.6, len(names) - 0.35)
     metric = METRIC_WORDS[view.table.metric]
-    _caption(figure, f"Full space, {metric}, rule: {view.settings.rule}. {_queries(view)}{provenance}")
+    caption(figure, f"Full space, {metric}, rule: {view.settings.rule}. {_queries(view)}{provenance}")
     return figure
 
 
@@ -209,7 +210,7 @@ def nulls_figure(found: NullComparison, *, provenance: str = "") -> Figure:
     words += "Blue: the trained add-on; grey: its weights shuffled, or never trained. "
     if found.trained.plain.n_answered < found.trained.plain.n_queries:
         words += f"Over {found.trained.plain.queries}. "
-    _caption(figure, f"{words}{provenance}")
+    caption(figure, f"{words}{provenance}")
     return figure
 
 
@@ -313,17 +314,14 @@ def _explain_colours(figure: Figure, axes: np.ndarray, colouring: Colouring, tit
     if len(colouring.names) > 30:
         figure.suptitle(f"coloured by {title}: {len(colouring.names)} colours", fontsize=9)
         return
-    for name, colour in zip(colouring.names, colouring.colours, strict=True):
-        axes[-1].plot([], [], "o", color=colour, label=name, ms=4)
-    figure.legend(
-        *axes[-1].get_legend_handles_labels(),
+    dots = [axes[-1].plot([], [], "o", color=colour, ms=4)[0] for colour in colouring.colours]
+    named_legend(
+        figure,
+        dots,
+        colouring.names,
         loc="outside right center",
         fontsize=6,
         frameon=False,
         title=title,
         title_fontsize=7,
     )
-
-
-def _caption(figure: Figure, words: str) -> None:
-    figure.supxlabel(textwrap.fill(words, int(figure.get_figwidth() * 19)), fontsize=6)

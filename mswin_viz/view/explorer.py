@@ -21,6 +21,7 @@ from mswin_viz.data.layouts import samples
 from mswin_viz.data.output_checks import output_file
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view import share_bars
@@ -31,6 +32,7 @@ from mswin_viz.view.figures import Display, figure_bytes, scales_figure
 from mswin_viz.view.guarded import Guard, problem_words
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.markup import Html, Markup, fragment
 from mswin_viz.view.state import apply_state, parsed, state_of
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.strip import ThumbnailStrip
@@ -89,7 +91,7 @@ class ScaleExplorer(widgets.VBox):
         )
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
-        self._html = {name: widgets.HTML() for name in ("message", "scores", "words", "inspection")}
+        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
         super().__init__(self._children())
         self.add_class("mswin-explorer")
         self._update()
@@ -209,7 +211,7 @@ class ScaleExplorer(widgets.VBox):
         self._copy.add_class("mswin-copy")
         take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
         take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
-        badge = widgets.HTML(share_bars.badge_html(self.model.provenance_items))
+        badge = Html(share_bars.badge_html(self.model.provenance_items))
         for name in ("scores", "words", "inspection"):
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
         display, self.links = linked_display(self.controls, self.board)
@@ -253,7 +255,7 @@ class ScaleExplorer(widgets.VBox):
     def _on_path(self, path: str) -> None:
         if not path.strip():
             return
-        found = samples(path.strip())
+        found = samples(typed_path(path))
         with self._held():
             self.strip.replace(found)
             self._samples = found
@@ -313,10 +315,10 @@ class ScaleExplorer(widgets.VBox):
     def _forget_inspection(self) -> None:
         self._html["inspection"].value = ""
 
-    def _inspection(self) -> str:
+    def _inspection(self) -> Markup:
         pinned, look = self.board.pinned, self.look
         if not pinned or look is None:
-            return ""
+            return fragment()
         key, row, window = (pinned.get(name) for name in ("key", "row", "window"))
         try:
             found = inspected_window(look.subject, look.view, key, row, window)

@@ -17,13 +17,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 from PIL import Image
 
 from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.panels import Panel
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.answers import Look
+from mswin_viz.view.figure_text import caption_lines, draw_plainly, folded_name
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows, slot_name
 
@@ -41,7 +41,7 @@ _DPI = 300
 SCREEN_DPI = 110
 """Dots an inch of figures in widgets and notebooks."""
 _MOST_OF_A_NAME = 36  # two lines above a picture
-_TICK = "$\\mathdefault{"  # matplotlib writes the numbers of logarithmic axes so
+_MOST_OF_A_TARGET = 180
 _UNITS = {
     "norm": "activation length",
     "share": "share of the cosine",
@@ -57,12 +57,8 @@ class NotebookFigure(Figure):
         return super().__repr__().replace(type(self).__name__, "Figure", 1)
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw it with names as they are: whatever is not valid text is escaped, and a ``$`` does not begin a formula."""
-        for text in self.findobj(Text):
-            words = text.get_text()
-            if not words.startswith(_TICK):
-                text.set_parse_math(False)
-                text.set_text(shown_text(words, keep="\n"))
+        """Draw it with names as they are: see :func:`mswin_viz.view.figure_text.draw_plainly`."""
+        draw_plainly(self)
         super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
@@ -98,14 +94,14 @@ def scales_figure(look: Look, *, provenance: str = "", display: Display | None =
     ranges = _ranges(panels, shared=display.shared)
     n_rows, n_cols = len(look.names), len(panels) + 2
     width = 1.35 * (n_cols - 1) + 2.6
-    caption = textwrap.wrap(provenance, int(width * 21))
+    caption = caption_lines(provenance, int(width * 21))
     height = 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2)
     figure = NotebookFigure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
     for row, name in enumerate(look.names):
         shown = _moved(look.pictures[row].shown, look)
         axes[row, 0].imshow(shown)
-        axes[row, 0].set_title(textwrap.fill(short_text(name, _MOST_OF_A_NAME), 18), fontsize=8)
+        axes[row, 0].set_title(folded_name(name, 18, most=_MOST_OF_A_NAME), fontsize=8)
         for axis, panel in zip(axes[row, 1:-1], panels, strict=True):
             _draw_panel(axis, panel, row, shown, ranges[panel.key], display)
         _draw_shares(axes[row, -1], look, row)
@@ -239,5 +235,5 @@ def _draw_shares(axis: Axes, look: Look, image: int) -> None:
         sums += "\ngate " + ", ".join(
             f"{slot_name(slot).removeprefix('scale ')}: {g:.2f}" for slot, g in weights
         )
-    words = textwrap.fill(f"cosine with “{look.target}”", 30)
+    words = textwrap.fill(f"cosine with “{short_text(look.target, _MOST_OF_A_TARGET)}”", 30)
     axis.set_title(f"{words}\n{sums}", fontsize=7)

@@ -66,6 +66,7 @@ class Guard:
     @contextmanager
     def __call__(self, what: str, *, failed: Callable[[], None] | None = None) -> Iterator[None]:
         """Guard something; ``failed`` is called after its failure was said, to mark what is out of date."""
+        before = self.said.get(what)
         try:
             yield
         except BaseException as problem:
@@ -83,8 +84,9 @@ class Guard:
                 setattr(problem, _WAS_SAID, True)
                 raise
         else:
-            with self._own_faults_logged(what):
-                self._say(what, None)
+            if before is not None and self.said.get(what) is before:
+                with self._own_faults_logged(what):
+                    self._say(what, None)
 
     @property
     def said(self) -> dict[str, str]:
@@ -108,11 +110,10 @@ class Guard:
 
     def _say(self, what: str, words: str | None) -> None:
         with self._lock:
-            before = self._said.pop(what, None)
+            self._said.pop(what, None)
             if words is not None:
                 self._said[what] = words
-        if words is not None or before is not None:
-            self.show(list(self.said.values()))
+        self.show(list(self.said.values()))
 
     @contextmanager
     def _own_faults_logged(self, what: str) -> Iterator[None]:

@@ -6,7 +6,6 @@ the browser's (``js/``) and never wait for the kernel.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ import numpy as np
 import traitlets
 from ipywidgets import Widget, widget_serialization
 from matplotlib import colormaps
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mswin_viz.analysis.kept_tokens import png_file
 from mswin_viz.analysis.panels import Panel
+from mswin_viz.data.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 
@@ -86,9 +86,9 @@ def picture_bytes(image: Image.Image | UInt8[np.ndarray, "height width 3"] | byt
 
 def _checked_file(data: bytes) -> bytes:
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with opened_file(data, "the picture") as image:
             kind = image.format
-    except UnidentifiedImageError:
+    except ImageFileError:
         kind = None
     if kind not in ("PNG", "JPEG"):
         raise ImageFileError(

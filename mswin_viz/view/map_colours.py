@@ -5,7 +5,6 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.view.markup import INK, Markup, fragment, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -26,6 +26,14 @@ _GOLDEN = 0.6180339887498949
 _TONES = ((0.47, 0.75), (0.66, 0.85), (0.38, 0.95), (0.57, 0.45), (0.74, 0.6))
 _BINS = 256
 _MOST_NAMED = 24
+_SCALE = {
+    "display": "inline-block",
+    "width": "140px",
+    "height": "10px",
+    "margin": "0 6px",
+    "vertical-align": "middle",
+}
+_DOT = {"display": "inline-block", "width": "10px", "height": "10px", "border-radius": "5px"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,30 +144,26 @@ def by_value(values: Float[np.ndarray, " point"], *, signed: bool = False) -> Co
     return Colouring(codes, colours, ends=(low, high), n_missing=int((~good).sum()))
 
 
-def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> str:
+def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> Markup:
     """The colours in words: a chip for each category while they are few, or the scale with its ends."""
     if colouring.ends is None:
         body = _chips(dict(zip(colouring.names, colouring.colours, strict=True)))
     else:
         stops = ",".join(colouring.colours[1::17])
         low, high = (f"{end:+.2f}" if colouring.ends[0] < 0 else f"{end:.0f}" for end in colouring.ends)
-        bar = (
-            f'<span style="display:inline-block;width:140px;height:10px;margin:0 6px;vertical-align:middle;'
-            f'background:linear-gradient(90deg,{stops})"></span>'
-        )
+        bar = tag("span", style=_SCALE | {"background": f"linear-gradient(90deg,{stops})"})
         grey = _chips({f"{missing} ({colouring.n_missing})": MISSING}) if colouring.n_missing else ""
-        body = f"{low}{bar}{high} {grey}"
-    return (
-        '<div style="font:12px/1.6 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)">'
-        f"<b>{escape(title)}</b> {body}</div>"
-    )
+        body = fragment(low, bar, high, " ", grey)
+    font = {"font": "12px/1.6 var(--jp-ui-font-family, sans-serif)", **INK}
+    return tag("div", tag("b", title), " ", body, style=font)
 
 
-def _chips(colours: Mapping[str, str]) -> str:
+def _chips(colours: Mapping[str, str]) -> Markup:
     if len(colours) > _MOST_NAMED:
-        return f"{len(colours)} colours; hover names the point"
-    return " ".join(
-        f'<span style="white-space:nowrap;margin-left:8px"><span style="display:inline-block;width:10px;height:10px;'
-        f'border-radius:5px;background:{colour}"></span> {escape(name)}</span>'
+        return fragment(f"{len(colours)} colours; hover names the point")
+    chip = {"white-space": "nowrap", "margin-left": "8px"}
+    made = (
+        tag("span", tag("span", style=_DOT | {"background": colour}), " ", name, style=chip)
         for name, colour in colours.items()
     )
+    return fragment(" ").join(made)

@@ -26,6 +26,7 @@ from mswin_viz.view.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.lifetime import close_view, made_whole
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
+from mswin_viz.view.markup import Html, tag
 from mswin_viz.view.share_bars import message_html
 from mswin_viz.view.theme import ThemeProbe
 
@@ -89,8 +90,8 @@ class LinkedMaps(widgets.VBox):
         height: int = 340,
     ) -> None:
         self._thumbnail = lru_cache(maxsize=2048)(thumbnail or (lambda _row: b""))
-        self._points, self._guarded, self._message = points, Guard(self, self._say), widgets.HTML()
-        self._titles = [widgets.HTML().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
+        self._points, self._guarded, self._message = points, Guard(self, self._say), Html()
+        self._titles = [Html().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
         # jupyter-scatter's script is 2 MB: small widgets go first, since anywidget gives each two seconds to load
         self._theme = ThemeProbe()
         self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
@@ -160,7 +161,7 @@ class LinkedMaps(widgets.VBox):
             scatter.xy(*places.T, animate=animate)
         words = "plain, moved to its enhanced places" if self.is_morphed else "plain CLS"
         for title, text in zip(self._titles, (words, "enhanced CLS (with the add-on)"), strict=True):
-            title.value = f"<b>{text}</b>"
+            title.value = tag("b", text)
 
     # ---- reactions --------------------------------------------------------------------------
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.analysis.neighbours import failed_words
-
-if TYPE_CHECKING:
-    pass
+from mswin_viz.view.markup import CELL, INK, Markup, fragment, tag
 
 __all__ = ["measures_html", "selection_html"]
 
-_FONT = "font:13px/1.5 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
-_CELL = "padding:1px 14px 1px 0;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"
+_FONT = {"font": "13px/1.5 var(--jp-ui-font-family, sans-serif)", **INK}
+_CELL = CELL | {"padding": "1px 14px 1px 0", "white-space": "nowrap"}
+_CAUTION = {
+    "border-left": "3px solid var(--jp-warn-color1, #e65100)",
+    "padding-left": "8px",
+    "margin": "3px 0",
+}
 _HEADINGS = (
     "",
     "mAP plain → enhanced",
@@ -30,22 +31,26 @@ _HEADINGS = (
 )
 
 
-def measures_html(view: EmbeddingView) -> str:
+def measures_html(view: EmbeddingView) -> Markup:
     """The table of measures, and what the maps are not."""
-    head = "".join(f'<th style="{_CELL}">{escape(name)}</th>' for name in _HEADINGS)
-    lines = "".join(_line(name, found) for name, found in view.comparisons.items())
-    return (
-        f'<div class="mswin-measures" style="{_FONT};overflow-x:auto"><table style="{_FONT}"><tr>{head}</tr>{lines}</table>'
-        f"<div>{escape(_map_words(view))}</div>"
-        f'<div style="border-left:3px solid var(--jp-warn-color1, #e65100);padding-left:8px;margin:3px 0">'
-        f"{escape(COUPLING_WORDS)}</div>{_notes(_all_notes(view))}</div>"
+    head = tag("tr", *(tag("th", name, style=_CELL) for name in _HEADINGS))
+    lines = (_line(name, found) for name, found in view.comparisons.items())
+    return tag(
+        "div",
+        tag("table", head, *lines, style=_FONT),
+        tag("div", _map_words(view)),
+        tag("div", COUPLING_WORDS, style=_CAUTION),
+        *(tag("div", note) for note in _all_notes(view)),
+        css="mswin-measures",
+        style=_FONT | {"overflow-x": "auto"},
     )
 
 
-def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> str:
+def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> Markup:
     """What is selected, in words."""
     if not rows:
-        return f'<div style="{_FONT}">Nothing selected: click a point, draw a lasso, or search for an identity.</div>'
+        words = "Nothing selected: click a point, draw a lasso, or search for an identity."
+        return tag("div", words, style=_FONT)
     at = np.asarray(rows)
     identities = np.unique(view.table.pid[at])
     change = view.ap_change[at]
@@ -56,24 +61,25 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> s
         ("row" if len(at) == 1 else "rows"),
         ("identity" if len(identities) == 1 else "identities"),
     )
-    return f'<div style="{_FONT}"><b>{len(at)}</b> {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}.</div>'
+    words = f" {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}."
+    return tag("div", tag("b", len(at)), words, style=_FONT)
 
 
-def _line(name: str, found: Comparison) -> str:
+def _line(name: str, found: Comparison) -> Markup:
     gap = found.difference_interval
     span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
     first = min(found.plain.cmc)
     cells = (
-        f"{_percent(found.plain.mAP)} → <b>{_percent(found.enhanced.mAP)}</b>",
+        fragment(f"{_percent(found.plain.mAP)} → ", tag("b", _percent(found.enhanced.mAP))),
         f"{100 * gap.value:+.1f}{span}" if np.isfinite(gap.value) else "not measured",
         f"{found.test.p:.2g}" if np.isfinite(found.test.p) else "-",
         f"{_percent(found.plain.cmc[first])} → {_percent(found.enhanced.cmc[first])}",
         f"{_percent(float(found.overlap.mean()))} of {found.k}",
-        escape(found.verdict),
+        found.verdict,
     )
-    rest = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
+    rest = (tag("td", cell, style=_CELL) for cell in cells)
     over = f" ({found.plain.queries})" if found.plain.n_answered < found.plain.n_queries else ""
-    return f'<tr><td style="{_CELL};text-align:left"><b>{escape(name)}</b>{over}</td>{rest}</tr>'
+    return tag("tr", tag("td", tag("b", name), over, style=_CELL | {"text-align": "left"}), *rest)
 
 
 def _all_notes(view: EmbeddingView) -> list[str]:
@@ -93,10 +99,6 @@ def _map_words(view: EmbeddingView) -> str:
         f"enhanced; neighbours kept on the map {before.knn_recall:.0%} and {after.knn_recall:.0%} (of {before.k}); disparity of "
         f"the two maps {view.projection.disparity:.2f} (0: they lie on each other)."
     )
-
-
-def _notes(notes: Sequence[str]) -> str:
-    return "".join(f"<div>{escape(note)}</div>" for note in notes)
 
 
 def _percent(fraction: float) -> str:

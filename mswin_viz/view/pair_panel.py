@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import ipywidgets as widgets
 
@@ -14,6 +13,7 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard, picture_bytes
 from mswin_viz.view.lifetime import close_view
+from mswin_viz.view.markup import FONT, Html, Markup, tag
 from mswin_viz.view.neighbour_words import who
 from mswin_viz.view.share_bars import bar_html, message_html
 
@@ -21,7 +21,6 @@ __all__ = ["PairPanel", "pair_html"]
 
 _WIDTH = 100  # of a picture, CSS pixels
 _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
-_FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
 
 
 class PairPanel(widgets.VBox):
@@ -52,7 +51,7 @@ class PairPanel(widgets.VBox):
         self.modality = widgets.ToggleButtons(
             options=[""], description="heatmaps of", style={"button_width": "auto"}
         )
-        self._bars, self._notes = widgets.HTML(layout={"flex": "1 1 420px"}), widgets.HTML()
+        self._bars, self._notes = Html(layout={"flex": "1 1 420px"}), Html()
         self._bars.add_class("mswin-pair-bars")
         self.modality.add_class("mswin-pair-modality")
         maps = widgets.VBox([self.modality, self.board], layout={"flex": "0 1 auto"})
@@ -122,27 +121,33 @@ class PairPanel(widgets.VBox):
             show_as_out_of_date(self.board, False)
 
 
-def pair_html(shares: PairShares, names: tuple[str, str]) -> str:
+def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
     """Both ways of splitting the similarity, as signed bars: CLS, windows by scale, and biases of every modality."""
     lines = {"query": _rows(shares.a, shares.similarity), "result": _rows(shares.b, shares.similarity)}
     reach = max(abs(value) for rows in lines.values() for _, value in rows) or 1.0
-    blocks = "".join(
-        f'<div class="mswin-shares" style="flex:1 1 260px;max-width:400px"><div><b>split over the {role}</b>, '
-        f"{escape(name)}</div>{_bars(rows, reach)}</div>"
+    blocks = (
+        tag(
+            "div",
+            tag("div", tag("b", f"split over the {role}"), f", {name}"),
+            *(bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows),
+            css="mswin-shares",
+            style={"flex": "1 1 260px", "max-width": "400px"},
+        )
         for (role, rows), name in zip(lines.items(), names, strict=True)
     )
-    return (
-        f'<div style="{_FONT}"><div class="mswin-pair">Cosine of the two: enhanced <b>{shares.similarity:.4f}</b>, plain '
-        f'{shares.plain_similarity:.4f}.</div><div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}</div>'
-        f'<div style="opacity:.8;font-size:12px;max-width:760px">Either column adds up to the enhanced cosine '
-        f"(residual {shares.residual:.0e}). Norms are frozen, so the CLS share is not the plain cosine. A share is not "
-        "what is lost when a window is removed: that can flip gates of the fusion.</div></div>"
+    similarity = tag("b", f"{shares.similarity:.4f}")
+    plain = f", plain {shares.plain_similarity:.4f}."
+    note = (
+        f"Either column adds up to the enhanced cosine (residual {shares.residual:.0e}). Norms are frozen, so the CLS "
+        "share is not the plain cosine. A share is not what is lost when a window is removed: that can flip gates of "
+        "the fusion."
     )
-
-
-def _bars(rows: Sequence[tuple[str, float]], reach: float) -> str:
-    return "".join(
-        bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows
+    return tag(
+        "div",
+        tag("div", "Cosine of the two: enhanced ", similarity, plain, css="mswin-pair"),
+        tag("div", *blocks, style={"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}),
+        tag("div", note, style={"opacity": ".8", "font-size": "12px", "max-width": "760px"}),
+        style=FONT,
     )
 
 

@@ -18,6 +18,7 @@ from mswin_viz.view.answers import Answers, Asked, Look
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.lifetime import check_open, close_view
+from mswin_viz.view.markup import Html, fragment, tag
 from mswin_viz.view.share_bars import message_html, numbers_html
 
 __all__ = ["ROWS", "PointPanel"]
@@ -70,7 +71,7 @@ class PointPanel(widgets.VBox):
             style={"description_width": "50px"},
         )  # fmt: skip
         self.links = [widgets.jsdlink((self._opacity, "value"), (self.board, "opacity"))]
-        self._title, self._message, self._numbers = (widgets.HTML() for _ in range(3))
+        self._title, self._message, self._numbers = (Html() for _ in range(3))
         self.rows.add_class("mswin-point-rows")
         self._title.add_class("mswin-point-title")
         self._numbers.add_class("mswin-numbers")
@@ -79,7 +80,7 @@ class PointPanel(widgets.VBox):
         )
         super().__init__([self._title, self._message, controls, self.board, self._numbers])
         self.add_class("mswin-point")
-        self._title.value = "<b>No image yet.</b> Click a point of a map, or select one."
+        self._title.value = fragment(tag("b", "No image yet."), " Click a point of a map, or select one.")
         for control in (self.rows, self.modality, self.value):
             control.observe(self._guarded("following a control")(lambda _change: self._refresh()), "value")
 
@@ -155,7 +156,8 @@ class PointPanel(widgets.VBox):
         who, numbers = self._first, numbers_html(look)
         self.board.show(look.view.panels, rows=pictures)
         self.look = look
-        self._title.value = f"<b>{_who(who)}</b>, {self.modality.value}, target: {look.target}"
+        words = f", {self.modality.value}, target: {look.target}"
+        self._title.value = fragment(tag("b", _who(who)), words)
         self._numbers.value = numbers
         show_as_out_of_date(self.board, False)
         self._guarded.forget()

@@ -9,6 +9,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.neighbours import RULES
 from mswin_viz.view.controls import FORMATS
+from mswin_viz.view.markup import Html
 from mswin_viz.view.query_choice import JUMPS
 
 __all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
@@ -24,7 +25,7 @@ class RetrievalControls:
 
     search: widgets.Text
     query: widgets.Dropdown
-    count: widgets.HTML
+    count: Html
     previous: widgets.Button
     following: widgets.Button
     jumps: dict[str, widgets.Button]
@@ -51,7 +52,7 @@ def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> Retrie
             placeholder="id 12, camera 2, a colour", description="find query", layout={"width": "260px"}
         ),
         query=widgets.Dropdown(description="query", layout={"width": "340px"}, style={"description_width": "44px"}),
-        count=widgets.HTML(),
+        count=Html(),
         previous=_button("previous", "86px"),
         following=_button("next", "64px"),
         jumps={name: _button(name, "auto") for name in JUMPS},

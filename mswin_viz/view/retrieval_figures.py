@@ -20,7 +20,9 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import Neighbours
 from mswin_viz.analysis.pair_shares import PairShares, pair_panels
 from mswin_viz.analysis.panels import Panel
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
+from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption_lines
 from mswin_viz.view.figures import NotebookFigure, folded
 from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
@@ -94,7 +96,7 @@ def ranked_figure(
     note = _note(provenance, shares)
     side = max(0.95, size[0] / size[1] * 1.1)
     width = side + n_cols * cell[0] + 0.2
-    lines = textwrap.wrap(note, int(width * 23))
+    lines = caption_lines(note, int(width * 23))
     figure = NotebookFigure(figsize=(width, sum(heights) + 0.11 * len(lines)), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[side, width - side])
     _draw_query(left, table, found[0].query, size)
@@ -139,7 +141,8 @@ def _draw_query(part: SubFigure, table: EmbeddingTable, query: int, size: tuple[
     for axis, (name, file) in zip(axes, files.items(), strict=True):
         axis.imshow(read_or_blank(file, size))
         _frame(axis, size, "black" if name in asking else "none", "solid")
-        axis.set_title(name if name in asking else f"{name} (not asked)", fontsize=6.5, pad=2)
+        shown = short_text(name, MOST_OF_A_NAME)
+        axis.set_title(shown if name in asking else f"{shown} (not asked)", fontsize=6.5, pad=2)
         axis.set_axis_off()
     axes[-1].text(
         0.5, -0.04, _folded(who(table, query).replace(", ", "\n")), transform=axes[-1].transAxes,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -22,6 +21,7 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.view.figures import figure_bytes
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.markup import Html, fragment, tag
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pair_work import Pair, PairWork
 from mswin_viz.view.query_choice import jump_order, query_name, summary
@@ -116,7 +116,7 @@ class RetrievalView(widgets.VBox):
         self.worker = Worker(self._work, name="embed and rank", css="mswin-retrieval-work")
         self._pairs, self.strip = PairWork(model, self._chosen), None
         self.pair_worker, self.pair = self._pairs.worker, self._pairs.panel
-        self._html = {name: widgets.HTML() for name in ("message", "summary", "jump")}
+        self._html = {name: Html() for name in ("message", "summary", "jump")}
         self._strip_box = widgets.VBox()
         super().__init__(self._children(), query=found[0], modality=choices[0], k=k)
         for name in ("mswin-explorer", "mswin-retrieval"):
@@ -209,7 +209,7 @@ class RetrievalView(widgets.VBox):
         for name, html in self._html.items():
             html.add_class(f"mswin-retrieval-{name}")
         return [
-            widgets.HTML(badge_html(self.model.provenance_items)),
+            Html(badge_html(self.model.provenance_items)),
             self.controls.layout(),
             self.worker,
             *self._html.values(),
@@ -315,8 +315,8 @@ class RetrievalView(widgets.VBox):
             else summary(*found)
         )
         notes = [] if found is None else self._rankings.notes(self.table, self.modality, self.rule)
-        lines = "".join(f"<div>{escape(note)}</div>" for note in notes)
-        self._html["summary"].value = f"<b>{escape(self.modality)}</b>: {escape(words)}{lines}"
+        lines = (tag("div", note) for note in notes)
+        self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
 
     def _chosen(self) -> Pair | None:
         """The query and the result that was clicked."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
 from mswin_viz.analysis.fusion import Slot
 from mswin_viz.analysis.inspection import WindowInspection
-from mswin_viz.data.shown_text import shown_text
 from mswin_viz.view.answers import Look
 from mswin_viz.view.gate_bars import gate_html
+from mswin_viz.view.markup import CELL, FONT, TRACK, Markup, fragment, tag
 
 __all__ = [
     "badge_html",
@@ -25,13 +24,26 @@ __all__ = [
     "words_html",
 ]
 
-_FONT = "font:13px/1.45 var(--jp-ui-font-family, sans-serif);color:var(--jp-ui-font-color1, #222)"
-_CELL = "padding:1px 10px 1px 0;text-align:right;font-variant-numeric:tabular-nums"
-_CHIP = (
-    "display:inline-block;box-sizing:border-box;max-width:min(34em,100%);overflow:hidden;text-overflow:ellipsis;"
-    "white-space:nowrap;vertical-align:top;border:1px solid var(--jp-border-color1, #bbb);border-radius:9px;"
-    "padding:0 8px;margin:2px 2px 2px 0"
-)
+_NUMBER = {"text-align": "right", "font-variant-numeric": "tabular-nums"}
+_NAME = {"text-align": "left", "padding-right": "10px"}
+_CHIP = {
+    "display": "inline-block",
+    "box-sizing": "border-box",
+    "max-width": "min(34em,100%)",
+    "overflow": "hidden",
+    "text-overflow": "ellipsis",
+    "white-space": "nowrap",
+    "vertical-align": "top",
+    "border": "1px solid var(--jp-border-color1, #bbb)",
+    "border-radius": "9px",
+    "padding": "0 8px",
+    "margin": "2px 2px 2px 0",
+}
+_WRONG = {
+    "border-left": "3px solid var(--jp-error-color1, #c33)",
+    "padding": "2px 8px",
+    "margin": "2px 0",
+}
 _POSITIVE, _NEGATIVE = "#b2182b", "#2166ac"
 
 
@@ -45,27 +57,22 @@ def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
     return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
 
 
-def numbers_html(look: Look) -> str:
+def numbers_html(look: Look) -> Markup:
     """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
-    blocks = "".join(_shares_html(look, image) for image in range(len(look.names)))
+    blocks = (_shares_html(look, image) for image in range(len(look.names)))
     gate = gate_html(look.names, [slot_name(slot) for slot in look.view.slots], look.view.cosine.gate)
-    parts = [
-        f'<div style="display:flex;flex-wrap:wrap;gap:8px 28px">{blocks}{gate}{_prompts_html(look)}</div>',
-        _pair_html(look),
-        _shuffle_html(look),
-    ]
-    return f'<div style="{_FONT}">{"".join(parts)}</div>'
+    columns = {"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}
+    beside = tag("div", *blocks, gate, _prompts_html(look), style=columns)
+    return tag("div", beside, _pair_html(look), _shuffle_html(look), style=FONT)
 
 
-def words_html(look: Look) -> str:
+def words_html(look: Look) -> Markup:
     """Every panel's windows in words."""
-    lines = "".join(
-        f"<li><b>{escape(panel.title)}</b>: {escape(panel.words)}</li>" for panel in look.view.panels
-    )
-    return f'<ul class="mswin-words" style="{_FONT};margin:4px 0;padding-left:18px">{lines}</ul>'
+    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in look.view.panels)
+    return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
 
 
-def inspection_html(inspection: WindowInspection, where: str) -> str:
+def inspection_html(inspection: WindowInspection, where: str) -> Markup:
     """A window's exact share next to its true ablation."""
     i = inspection
     if not i.n_gates:
@@ -97,98 +104,97 @@ def shuffle_words(look: Look) -> str:
     return f"Shuffled windows. {slots}Enhanced CLS {_change(shuffle.enhanced_change)}."
 
 
-def badge_html(items: Mapping[str, str]) -> str:
+def badge_html(items: Mapping[str, str]) -> Markup:
     """Which weights, input, normalisation and device are in use; long words are cut off, and whole under the mouse."""
-    chips = "".join(
-        f'<span style="{_CHIP}" title="{escape(shown_text(words))}"><span style="opacity:.7">{escape(name)}</span> '
-        f"{escape(shown_text(words))}</span>"
+    chips = (
+        tag("span", tag("span", name, style={"opacity": ".7"}), " ", words, style=_CHIP, title=words)
         for name, words in items.items()
     )
-    return f'<div class="mswin-badge" style="{_FONT};font-size:12px">{chips}</div>'
+    return tag("div", *chips, css="mswin-badge", style=FONT | {"font-size": "12px"})
 
 
-def message_html(messages: Sequence[str]) -> str:
+def message_html(messages: Sequence[str]) -> Markup:
     """What went wrong, or nothing."""
     if not messages:
-        return ""
-    style = "border-left:3px solid var(--jp-error-color1, #c33);padding:2px 8px;margin:2px 0"
-    lines = "".join(f'<div style="{style}">{escape(shown_text(message))}</div>' for message in messages)
-    return f'<div class="mswin-message" role="alert" style="{_FONT}">{lines}</div>'
+        return fragment()
+    lines = (tag("div", message, style=_WRONG) for message in messages)
+    return tag("div", *lines, css="mswin-message", style=FONT, role="alert")
 
 
-def _inspection_table(i: WindowInspection, where: str, words: str) -> str:
+def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
     rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
-    lines = "".join(
-        f'<tr><td style="text-align:left;padding-right:10px">{name}</td><td style="{_CELL}">{share:+.5f}</td>'
-        f'<td style="{_CELL}">{change:+.5f}</td></tr>'
-        for name, share, change in rows
+    lines = (
+        tag("tr", tag("td", name, style=_NAME), *(tag("td", f"{some:+.5f}", style=CELL) for some in numbers))
+        for name, *numbers in rows
     )
-    return (
-        f'<div style="{_FONT}"><b>{escape(where)}</b>'
-        f'<table style="{_FONT}"><tr><th></th><th style="{_CELL}">exact share</th>'
-        f'<th style="{_CELL}">change when it is removed</th></tr>{lines}</table>'
-        f"<div>{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}</div></div>"
-    )
+    headings = (tag("th", name, style=CELL) for name in ("exact share", "change when it is removed"))
+    table = tag("table", tag("tr", tag("th"), *headings), *lines, style=FONT)
+    norms = f"{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}"
+    return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
 
 
-def _shares_html(look: Look, image: int) -> str:
+def _shares_html(look: Look, image: int) -> Markup:
     """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
     cosine = look.view.cosine
     enhanced = float(cosine.score[image])
     rows = [*share_rows(look, image), ("= cosine", enhanced)]
     reach = max(abs(value) for _, value in rows) or 1.0
-    bars = "".join(bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
+    bars = (bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
     note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
-    return (
-        f'<div class="mswin-shares" style="flex:1 1 260px;max-width:400px"><div class="mswin-score">'
-        f"<b>{escape(look.names[image])}</b>: cosine with <b>{escape(look.target)}</b>: "
-        f"{_scores_in_words(look, image)}</div>{bars}"
-        f'<div style="opacity:.75;font-size:12px">{note}</div></div>'
+    names = tag("b", look.names[image]), ": cosine with ", tag("b", look.target), ": "
+    return tag(
+        "div",
+        tag("div", *names, _scores_in_words(look, image), css="mswin-score"),
+        *bars,
+        tag("div", note, style={"opacity": ".75", "font-size": "12px"}),
+        css="mswin-shares",
+        style={"flex": "1 1 260px", "max-width": "400px"},
     )
 
 
-def _scores_in_words(look: Look, image: int) -> str:
+def _scores_in_words(look: Look, image: int) -> Markup:
     enhanced, plain = float(look.view.cosine.score[image]), float(look.view.plain_cosine[image])
+    score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
     if look.is_pair:  # the other image's CLS is enhanced here; plain with plain is said for both together
-        return f"enhanced CLS <b>{enhanced:.3f}</b>"
-    return f"plain CLS {plain:.3f}, enhanced CLS <b>{enhanced:.3f}</b> ({enhanced - plain:+.3f})"
+        return score
+    return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
 
 
-def _prompts_html(look: Look) -> str:
+def _prompts_html(look: Look) -> Markup:
     """Cosine of every prompt with plain and enhanced CLS, side by side, for each row."""
     if not look.prompts.texts:
-        return ""
-    names = "".join(f'<th colspan="2" style="{_CELL}">{escape(name)}</th>' for name in look.names)
-    kinds = f'<th style="{_CELL}">plain</th><th style="{_CELL}">enhanced</th>' * len(look.names)
+        return fragment()
+    names = (tag("th", name, style=CELL, colspan=2) for name in look.names)
+    kinds = [tag("th", kind, style=CELL) for kind in ("plain", "enhanced")] * len(look.names)
     lines = []
     for p, text in enumerate(look.prompts.texts):
         pairs = zip(look.plain_scores[p], look.enhanced_scores[p], strict=True)
-        cells = "".join(
-            f'<td style="{_CELL}">{a:.3f}</td><td style="{_CELL};font-weight:600">{b:.3f}</td>'
-            for a, b in pairs
+        cells = (
+            tag("td", f"{score:.3f}", style=CELL | weight)
+            for pair in pairs
+            for score, weight in zip(pair, ({}, {"font-weight": "600"}), strict=True)
         )
-        lines.append(f'<tr><td style="text-align:left;padding-right:10px">{escape(text)}</td>{cells}</tr>')
-    return (
-        f'<div><table class="mswin-prompts" style="{_FONT}"><tr><th></th>{names}</tr>'
-        f'<tr><th style="text-align:left">prompt</th>{kinds}</tr>{"".join(lines)}</table></div>'
-    )
+        lines.append(tag("tr", tag("td", text, style=_NAME), *cells))
+    head = tag("tr", tag("th"), *names), tag("tr", tag("th", "prompt", style={"text-align": "left"}), *kinds)
+    return tag("div", tag("table", *head, *lines, css="mswin-prompts", style=FONT))
 
 
-def _pair_html(look: Look) -> str:
+def _pair_html(look: Look) -> Markup:
     if not look.is_pair:
-        return ""
+        return fragment()
     a, b = look.subject.tokens.cls.double().cpu().numpy()
     plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-    return (
-        f'<div class="mswin-pair">Similarity of the two: enhanced <b>{look.view.cosine.score[0]:.4f}</b>, plain '
-        f"{plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; both add "
-        "up to it.</div>"
+    words = (
+        f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
+        "both add up to it."
     )
+    score = tag("b", f"{look.view.cosine.score[0]:.4f}")
+    return tag("div", "Similarity of the two: enhanced ", score, words, css="mswin-pair")
 
 
-def _shuffle_html(look: Look) -> str:
+def _shuffle_html(look: Look) -> Markup:
     words = shuffle_words(look)
-    return f'<div class="mswin-shuffle-words">{escape(words)}</div>' if words else ""
+    return tag("div", words, css="mswin-shuffle-words") if words else fragment()
 
 
 def slot_name(slot: Slot) -> str:
@@ -207,16 +213,23 @@ def _change(changes: np.ndarray) -> str:
     return f"moved by {largest:.2%} of its length"
 
 
-def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> str:
+def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> Markup:
     """One signed bar about zero, as long as ``value`` is of ``reach``; sums are grey and bold."""
     width = 50 * abs(value) / reach
     left = 50 - width if value < 0 else 50
     colour = "var(--jp-ui-font-color2, #555)" if is_sum else (_POSITIVE if value >= 0 else _NEGATIVE)
-    weight = "font-weight:600;" if is_sum else ""
-    return (
-        f'<div style="display:flex;gap:8px;align-items:center;{weight}"><span style="width:{label_width}px">{escape(label)}</span>'
-        '<span style="position:relative;flex:1;height:11px;background:var(--jp-layout-color2, #eee)">'
-        f'<span style="position:absolute;left:{left:.2f}%;width:{width:.2f}%;height:100%;background:{colour}"></span>'
-        '<span style="position:absolute;left:50%;width:1px;height:100%;background:var(--jp-ui-font-color2, #777)"></span>'
-        f'</span><span style="width:54px;text-align:right;font-variant-numeric:tabular-nums">{value:+.3f}</span></div>'
+    place = {"position": "absolute", "left": f"{left:.2f}%", "width": f"{width:.2f}%", "height": "100%"}
+    zero = {"position": "absolute", "left": "50%", "width": "1px", "height": "100%"}
+    line = {"display": "flex", "gap": "8px", "align-items": "center"}
+    return tag(
+        "div",
+        tag("span", label, style={"width": f"{label_width}px"}),
+        tag(
+            "span",
+            tag("span", style=place | {"background": colour}),
+            tag("span", style=zero | {"background": "var(--jp-ui-font-color2, #777)"}),
+            style=TRACK,
+        ),
+        tag("span", f"{value:+.3f}", style={"width": "54px"} | _NUMBER),
+        style=line | ({"font-weight": "600"} if is_sum else {}),
     )

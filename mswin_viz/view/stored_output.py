@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.figures import figure_picture
+from mswin_viz.view.markup import Markup, fragment, tag
 
 __all__ = ["MOST_BYTES", "MOST_OF_A_NAME", "one_line", "small_png", "with_picture"]
 
@@ -55,7 +55,7 @@ def with_picture(
     if data is None:
         return None
     picture = _picture(draw)
-    shown = {**data, "text/plain": line, "text/html": _html(line, picture)}
+    shown = {**data, "text/plain": line, "text/html": str(_html(line, picture))}
     if isinstance(picture, str) or not picture:
         return shown
     return {**shown, "image/png": base64.b64encode(picture).decode("ascii")}
@@ -84,12 +84,11 @@ def _picture(draw: Callable[[], Figure | Image.Image | None]) -> bytes | str:
         return str(problem)
 
 
-def _html(line: str, picture: bytes | str) -> str:
-    words = f'<code style="overflow-wrap:anywhere">{escape(line)}</code><br>{_LIVE}'
+def _html(line: str, picture: bytes | str) -> Markup:
+    words = fragment(tag("code", line, style={"overflow-wrap": "anywhere"}), tag("br"), _LIVE)
     if isinstance(picture, str):
-        return f"<div>{words}<br>No picture: {escape(shown_text(picture))}</div>"
+        return tag("div", words, tag("br"), f"No picture: {picture}")
     if not picture:
-        return f"<div>{words}</div>"
-    data = base64.b64encode(picture).decode("ascii")
-    image = f'<img alt="{escape(line)}" style="max-width:100%" src="data:image/png;base64,{data}">'
-    return f"<div>{image}<div>{words}</div></div>"
+        return tag("div", words)
+    data = f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
+    return tag("div", tag("img", alt=line, style={"max-width": "100%"}, src=data), tag("div", words))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training import Progress
+from mswin_viz.view.figure_text import folded_name
 from mswin_viz.view.figures import NotebookFigure
 from mswin_viz.view.heatmap import SCRIPTS, bundled
 from mswin_viz.view.lifetime import close_view, is_closed
@@ -86,7 +87,7 @@ class TrainingCurve(anywidget.AnyWidget):
         if self.plain is not None:
             below.axhline(self.plain, color="0.4", ls="--", lw=1, label=f"plain CLS {self.plain:.1f}")
             below.legend(fontsize=7)
-        below.set_title(self.score_name, fontsize=8)
+        below.set_title(folded_name(self.score_name, 90, most=180), fontsize=8)
         below.set_xlabel("step", fontsize=8)
         for axis in (above, below):
             axis.tick_params(labelsize=7)

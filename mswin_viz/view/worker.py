@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from html import escape
 
 import ipywidgets as widgets
 
 from mswin_viz.errors import StoppedError
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.lifetime import check_open, close_view, joined
+from mswin_viz.view.markup import Html
 from mswin_viz.view.share_bars import message_html
 
 __all__ = ["Report", "Stop", "Worker"]
@@ -49,7 +49,7 @@ class Worker(widgets.VBox):
         self.run = widgets.Button(description=name, button_style="primary", layout={"width": "auto"})
         self.stop_button = widgets.Button(description="stop", disabled=True, layout={"width": "60px"})
         self.progress = widgets.FloatProgress(0.0, min=0, max=1, layout={"width": "180px"})
-        self.status, self._message = widgets.HTML(), widgets.HTML()
+        self.status, self._message = Html(), Html()
         parts = {
             "run": self.run,
             "stop": self.stop_button,
@@ -63,7 +63,8 @@ class Worker(widgets.VBox):
             [self.run, self.stop_button, self.progress, self.status], layout={"flex_flow": "row wrap"}
         )
         super().__init__([row, self._message])
-        self.run.on_click(self._guarded("starting the work")(lambda _: self.start()))
+        guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))
+        self.run.on_click(guarded(lambda _: self.start()))
         self.stop_button.on_click(self._guarded("stopping the work")(lambda _: self.stop()))
 
     def start(self) -> threading.Thread:
@@ -98,7 +99,7 @@ class Worker(widgets.VBox):
     def _report(self, done: float, words: str) -> None:
         if done >= 1 or time.monotonic() - self._last > _EVERY:
             self._last = time.monotonic()
-            self.progress.value, self.status.value = done, escape(words)
+            self.progress.value, self.status.value = done, words
 
     def _say(self, problems: Sequence[str]) -> None:
         self._message.value = message_html([*problems, OUT_OF_DATE] if problems else ())
@@ -115,5 +116,5 @@ class Worker(widgets.VBox):
         except StoppedError as stopped:
             words = f"stopped: {stopped}"
         finally:
-            self.status.value = escape(words)
+            self.status.value = words
             self.run.disabled, self.stop_button.disabled = False, True

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import namedtuple
 
 import numpy as np
 import pytest
 import torch
 
 import mswin_viz as mv
+from mswin_viz.analysis import ablation_run
 from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, head_rows
 from mswin_viz.analysis.ablation_report import as_json
 from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
 from mswin_viz.analysis.ablation_table import Ablation, AblationPlan, QueryScores
 from mswin_viz.analysis.ablation_words import brief, full, sentences
 from mswin_viz.analysis.head_costs import HeadCost
+from mswin_viz.data import file_writing
 from mswin_viz.data.layouts import Sample
-from mswin_viz.errors import DataError, OptionError
+from mswin_viz.errors import DataError, OptionError, OutputError
 from mswin_viz.model.heads import n_parameters
 from mswin_viz.model.training import Schedule
 
@@ -295,3 +298,17 @@ def test_one_modality_keeps_its_capitals_in_the_heading() -> None:
         for split, by_row in found["scores"].items()
     }
     assert "RGB; mAP and Rank-1 in percent" in brief({**found, "columns": ["RGB"], "scores": only})
+
+
+def test_an_ablation_without_room_for_its_tokens_is_refused_before_anything_is_drawn(
+    model, monkeypatch
+) -> None:
+    def refused(*_, **__):
+        raise AssertionError("nothing is to be drawn")
+
+    usage = namedtuple("usage", "total used free")(10**6, 10**6 - 999, 999)
+    monkeypatch.setattr(file_writing.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(ablation_run, "world_tokens", refused)
+    n_bytes = 3 * (4 * 8 * 2 + 4 * 8 * 2 + 4 * 4) * (1 + 12) * DIM * 4  # four cameras, two shots or one
+    with pytest.raises(OutputError, match=f"need {n_bytes:,} bytes: .* has 999 free; set TMPDIR"):
+        ablate_people(model, AblationPlan((2, 4), n_seeds=1), People(4, 8, 11), progress=False)

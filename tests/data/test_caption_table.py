@@ -51,6 +51,16 @@ def test_captions_are_found_from_every_level(root: Path, inside: str) -> None:
         ("", "no column pid and caption among nothing"),
         ("pid,PID,caption\n1,1,a\n", "both mean pid"),
         ("pid,caption\none,a person\n", "line 2: pid is a whole number, got 'one'; left out"),
+        ("pid,caption\n-7,a\n", "line 2: pid is at least 0, or -1 for unknown, got '-7'; left out"),
+        (
+            "person_id,text\n1_0,a\n",
+            "line 2: pid (column 'person_id') is a whole number, got '1_0'; left out",
+        ),
+        ('pid,caption\n1,"a\n2,b\n', "a quote in line 2 is never closed"),
+        (
+            'pid,caption\n1,"a" b\n',
+            "line 2: a quote that is opened in line 2 is closed within a value; left out",
+        ),
         ("pid,caption\n1,a person\n1,another\n", "line 3: identity 1 has a caption already; left out"),
     ],
 )

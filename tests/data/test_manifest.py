@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import mswin_viz as mv
+from mswin_viz.data import tables
 from mswin_viz.errors import DataError
 
 
@@ -131,12 +133,118 @@ def test_numbers_are_read_as_tables_hold_them(folder: Path, text: str, pid: int)
     assert (sample.pid, sample.camid) == (pid, pid)
 
 
-@pytest.mark.parametrize("text", ["1.5", "one", "1e3", "P01", "inf", "0x10", "1 2"])
+@pytest.mark.parametrize(
+    "text",
+    ["1.5", "one", "1e3", "P01", "inf", "0x10", "1 2", "1_000", "+7", "\uff17", "\u0663", "\u00b9", "True", "--1", "1-2", "0b1", "1'000",
+     "-", ".", "1.0.0"],
+)  # fmt: skip
 def test_what_is_no_whole_number_leaves_out_its_row(folder: Path, text: str) -> None:
     saved(folder, f"RGB,pid\na.png,{text}\nb.png,2\n")
     report = mv.scan(folder)
     assert [sample.pid for sample in report.samples] == [2]
     assert report.problems[0].detail == f"line 2: pid is a whole number, got {text!r}; left out"
+
+
+@pytest.mark.parametrize("column", ["pid", "camid", "scene"])
+@pytest.mark.parametrize("text", ["-7", "-0", "-2", "-1000000000000000000000"])
+def test_a_negative_number_leaves_out_its_row_and_the_column_is_named(folder, column: str, text: str) -> None:
+    saved(folder, f"RGB,{column}\na.png,{text}\nb.png,2\n")
+    report = mv.scan(folder)
+    assert [sample.images["RGB"].name for sample in report.samples] == ["b.png"]
+    assert (
+        report.problems[0].detail
+        == f"line 2: {column} is at least 0, or -1 for unknown, got {text!r}; left out"
+    )
+
+
+def test_a_scene_of_minus_one_is_unknown(folder: Path) -> None:
+    saved(folder, "RGB,scene\na.png,-1\n")
+    assert mv.samples(folder)[0].scene is None
+
+
+@pytest.mark.parametrize("text", ['"1,000"', '"12,000"'])
+def test_a_comma_before_three_zeros_may_be_a_thousand_and_is_refused(folder: Path, text: str) -> None:
+    saved(folder, f"RGB,pid\na.png,{text}\nb.png,2\n")
+    assert [sample.pid for sample in mv.scan(folder).samples] == [2]
+
+
+def test_a_column_under_another_heading_is_named_with_it(folder: Path) -> None:
+    saved(folder, "RGB,Person ID,subset\na.png,x,\nb.png,1,later\n")
+    with pytest.raises(DataError, match=r"line 2: pid \(column 'Person ID'\) is a whole number, got 'x'"):
+        mv.samples(folder)
+
+
+@pytest.mark.parametrize("digits", [19, 30, 5000])
+def test_a_number_of_many_digits_is_refused_in_our_words(folder: Path, digits: int) -> None:
+    saved(folder, f"RGB,pid\na.png,{'7' * digits}\nb.png,{'0' * digits}5\n")
+    report = mv.scan(folder)
+    assert [sample.pid for sample in report.samples] == [5]
+    assert "line 2: pid has at most 18 digits, got '777" in report.problems[0].detail
+    assert len(report.problems[0].detail) < 150
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['RGB,pid,caption\na.png,1,"a man\nb.png,2,"\n"c.png,3\n', 'RGB,pid,caption\na.png,1,\nb.png,2,"never closed\n',
+     'RGB,"pid\na.png,1\n', 'RGB,caption\na.png,"' + "x" * 200_000 + "\n"],
+)  # fmt: skip
+def test_a_quote_that_is_never_closed_is_refused_with_its_line(folder: Path, text: str) -> None:
+    saved(folder, text)
+    with pytest.raises(
+        DataError, match=r"manifest\.csv cannot be read, as a quote in line \d is never closed"
+    ):
+        mv.samples(folder)
+
+
+def test_a_quote_closed_within_a_value_leaves_out_its_lines_and_says_so(folder: Path) -> None:
+    saved(folder, 'RGB,pid,caption\na.png,1,"open\nb.png,2,"a man"\na_thermal.png,3,plain\n')
+    report = mv.scan(folder)
+    assert [sample.pid for sample in report.samples] == [3]
+    assert (
+        report.problems[0].detail
+        == "line 3: a quote that is opened in line 2 is closed within a value; left out"
+    )
+
+
+def test_a_row_that_is_too_short_is_reported(folder: Path) -> None:
+    saved(folder, "RGB,pid,camid\na.png,1\nb.png,2,3\n")
+    with pytest.warns(UserWarning, match="line 2: 1 fewer values than headings"):
+        assert [(s.pid, s.camid) for s in mv.samples(folder)] == [(1, -1), (2, 3)]
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_lines_may_end_as_on_any_system(folder: Path, end: str) -> None:
+    (folder / "manifest.csv").write_bytes(f"RGB,pid{end}a.png,4{end}b.png,x{end}".encode())
+    report = mv.scan(folder)
+    assert [sample.pid for sample in report.samples] == [4]
+    assert report.problems[0].detail.startswith("line 3: ")
+
+
+def test_an_apostrophe_before_a_formula_is_not_part_of_a_path(folder: Path) -> None:
+    Image.new("RGB", (4, 8)).save(folder / "=1.png")
+    saved(folder, "RGB\n'=1.png\n")
+    assert mv.samples(folder)[0].images["RGB"].name == "=1.png"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "binary", "nul", "huge"])
+def test_a_table_that_is_no_text_file_is_refused(folder: Path, monkeypatch, kind: str) -> None:
+    path = folder / "mine.csv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes({"binary": os.urandom(4000), "nul": b"RGB\na\0.png\n", "huge": b"RGB\n"}[kind])
+    if kind == "huge":
+        monkeypatch.setattr(tables, "MOST_BYTES", 3)
+    with pytest.raises(DataError, match=r"mine\.csv"):
+        mv.samples(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["~nobody-at-all/a.png", "x" * 5000 + ".png", "a" * 300 + "/b.png", "bad\\name"]
+)
+def test_a_path_that_no_system_takes_leaves_out_its_row(folder: Path, text: str) -> None:
+    saved(folder, f"RGB,pid\n{text},1\nb.png,2\n")
+    assert [sample.pid for sample in mv.scan(folder).samples] == [2]
 
 
 def test_when_no_row_is_left_the_first_reason_is_quoted(folder: Path) -> None:
@@ -289,7 +397,9 @@ def test_one_file_under_two_spellings_is_one_sample(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "pid"), [("12,0", 12), ("12.", 12), ("-5", -1), ("-1.0", -1)])
+@pytest.mark.parametrize(
+    ("text", "pid"), [("12,0", 12), ("12.", 12), ("12,00", 12), ("-1.0", -1), ("-1,0", -1)]
+)
 def test_numbers_are_read_as_spreadsheets_write_them(folder: Path, text: str, pid: int) -> None:
     (folder / "manifest.csv").write_text(f"RGB;pid\na.png;{text}\n", encoding="utf-8")
     report = mv.scan(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from mswin_viz.data import crowds, synthetic
 from mswin_viz.data.crowds import Crowd
 from mswin_viz.model.heads import folded
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import WorldTokens, modality_classes, world_tokens
+from mswin_viz.model.worlds import WorldTokens, modality_classes, token_layout, world_tokens
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,25 @@ def test_the_tokens_are_those_of_the_pictures(model: mv.Model) -> None:
     assert world.pids.tolist() == [0] * 4 + [1] * 4
     assert world.camids.tolist() == [0, 1, 2, 3] * 2
     assert world.groups.tolist() == [0] * 8
+
+
+def test_tokens_on_disk_are_those_in_memory_and_leave_no_file(model: mv.Model, tmp_path: Path) -> None:
+    crowd = Crowd(1, 6, shots=1)
+    for scales in ((), (2, 3)):
+        near, far = (
+            world_tokens(model, crowd, scales=scales, folder=folder, progress=False).tokens["TI"]
+            for folder in (None, tmp_path / "tokens")
+        )
+        assert (torch.equal(near.patches, far.patches), near.grid) == (True, far.grid)
+    assert os.name == "nt" or list((tmp_path / "tokens").iterdir()) == []
+
+
+@pytest.mark.parametrize("scales", [(), (2, 3), (5,)])
+def test_the_room_of_tokens_is_what_they_take(model: mv.Model, scales: tuple[int, ...]) -> None:
+    layout = token_layout(model, 4, ("RGB", "NI", "TI"), scales)
+    tokens = world_tokens(model, Crowd(1, 6, shots=1), scales=scales, progress=False).tokens
+    assert layout.grid == tokens["NI"].grid
+    assert layout.n_bytes == sum(4 * (some.cls.numel() + some.patches.numel()) for some in tokens.values())
 
 
 def test_with_scales_only_what_their_windows_can_tell_apart_is_kept(model: mv.Model) -> None:

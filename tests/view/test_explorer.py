@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from html import escape
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +152,7 @@ def test_the_badge_says_everything_and_cuts_off_what_is_long(explorer) -> None:
     badge = explorer.children[0].value
     for name, words in explorer.model.provenance_items.items():
         assert name in badge
-        assert badge.count(escape(words)) == 2  # on the chip, and whole under the mouse
+        assert unescape(badge).count(words) == 2  # on the chip, and whole under the mouse
     assert "text-overflow:ellipsis" in badge
 
 
@@ -253,7 +253,7 @@ def test_shares_add_up_for_every_target(explorer, target) -> None:
     assert message(explorer) == ""
     total = sum(share for _, share in share_rows(explorer.look))
     assert total == pytest.approx(explorer.view.cosine.score[0], rel=1e-6)
-    assert explorer.look.target in explorer._html["scores"].value.replace("&#x27;", "'")
+    assert explorer.look.target in unescape(explorer._html["scores"].value)
 
 
 def test_the_shift_is_what_the_enhanced_cls_adds(explorer) -> None:

@@ -18,7 +18,6 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.view.figures import figure_bytes
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Glyph .* missing from font"),
     pytest.mark.filterwarnings("ignore:.* is left out:UserWarning"),  # measures of unknown identities
 ]
 MODEL = tiny_model()

@@ -166,7 +166,7 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     choose(next);
-    list.querySelector(`[data-at="${next}"]`)?.focus({ preventScroll: true });
+    list.children[pages.shown.indexOf(next)]?.focus({ preventScroll: true });
   });
   search.addEventListener("input", fill);
   camera.addEventListener("change", fill);

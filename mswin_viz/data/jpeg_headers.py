@@ -1,0 +1,42 @@
+"""A JPEG file apart from what is written about it: so that a damaged header never stops its picture from being read."""
+
+from __future__ import annotations
+
+__all__ = ["MARK", "apart"]
+
+MARK = b"\xff\xd8\xff"
+"""What a JPEG file begins with."""
+_START_OF_SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2
+_ALONE = frozenset((0x01, *range(0xD0, 0xDA)))  # markers without a length
+_KINDS = {"exif": b"Exif\0\0", "xmp": b"http://ns.adobe.com/xap/1.0/\0"}
+"""Pillow's name -> how such a segment begins."""
+
+
+def apart(content: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """The file without its segments APP1 and APP2, and the EXIF header and XMP text that they held.
+
+    Pillow reads these segments (EXIF, XMP; colour profile, index of further pictures) while it opens a file, and warns
+    of damage or raises in the middle of it. None of them is needed for the pixels.
+
+    Parameters
+    ----------
+    content
+        A file that begins with `MARK`. From a marker on that cannot be followed, it stays as it is.
+    """
+    kept, found, at = [content[:2]], {}, 2
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker in (_START_OF_SCAN, 0):
+            break
+        if marker == 0xFF or marker in _ALONE:  # 0xFF: one of several that fill up
+            length = 1 if marker == 0xFF else 2
+        else:
+            length = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        segment = content[at : at + length]
+        if marker not in (_APP1, _APP2):
+            kept.append(segment)
+        for name, start in _KINDS.items():
+            if marker == _APP1 and segment[4:].startswith(start):
+                found[name] = found.get(name, b"") + segment[4 + len(start) :]
+        at += length
+    return b"".join([*kept, content[at:]]), found

@@ -1,0 +1,104 @@
+"""Paths as people type and paste them, and in words why one cannot be opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import DataError
+
+__all__ = ["existing_path", "typed_path"]
+
+_MOST_SHOWN = 200  # characters of a path in a message
+_UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # come along when text is copied from a page
+_QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|image/)")
+_REASONS = {
+    errno.ENOENT: "there is none of this name",
+    errno.ENOTDIR: "part of it is a file, not a folder",
+    errno.EACCES: "you may not read it",
+    errno.EPERM: "you may not read it",
+    errno.ELOOP: "its links lead round in a circle",
+    errno.ENAMETOOLONG: "it is longer than the file system allows",
+}
+
+
+def typed_path(text: str) -> Path:
+    """The path that somebody typed or pasted: without quotes around it, and from a ``file:`` address.
+
+    What is there under exactly this name is taken first, whatever its characters.
+
+    Raises
+    ------
+    DataError
+        If there is nothing between the quotes, or the address is of another computer.
+    """
+    bare = text.strip().strip(_UNSEEN).strip()
+    if os.path.lexists(text) or os.path.lexists(bare):
+        return Path(text if os.path.lexists(text) else bare)
+    while len(bare) > 1 and bare[0] + bare[-1] in _QUOTES:
+        bare = bare[1:-1].strip()
+    if bare.lower().startswith("file:"):
+        bare = _path_of_address(bare)
+    if not bare:
+        raise DataError(f"a path names a folder or file: got {short_text(text, _MOST_SHOWN)!r}; type one")
+    unescaped = re.sub(r"\\(.)", r"\1", bare)  # as a terminal writes it: a\ b.png
+    return Path(unescaped if os.sep == "/" and os.path.lexists(unescaped) else bare)
+
+
+def existing_path(path: str | os.PathLike) -> Path:
+    """A folder or regular file that is there, with ``~`` as the home folder.
+
+    Raises
+    ------
+    DataError
+        If there is none, it may not be looked at, or it is something else, such as a pipe or a device.
+    """
+    expanded = os.path.expanduser(path)
+    try:
+        mode = os.stat(expanded).st_mode
+        if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+            return Path(expanded)
+        reason = "it is a pipe, a device or a socket"
+    except OSError as problem:
+        reason = _REASONS.get(problem.errno, problem.strerror or type(problem).__name__)
+    except ValueError:  # a NUL, or half of a surrogate pair
+        reason = "it holds a character that no file name can have"
+    raise DataError(
+        f"samples need an existing folder or image: got {short_text(os.fspath(path), _MOST_SHOWN)}; "
+        f"{_better_reason(os.fspath(path), expanded) or reason}; check the path"
+    )
+
+
+def _path_of_address(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError as problem:
+        raise DataError(
+            f"{short_text(address, _MOST_SHOWN)} is no address of a file ({problem})"
+        ) from problem
+    if parts.netloc not in ("", "localhost"):
+        raise DataError(
+            f"only files of this computer can be opened: got the address {short_text(address, _MOST_SHOWN)}, which is "
+            f"of {short_text(parts.netloc, _MOST_SHOWN)}; copy the file here"
+        )
+    literal = re.sub(r"^//(localhost)?(?=/|$)", "", address[len("file:") :])
+    return literal if os.path.lexists(literal) else unquote(parts.path, errors="surrogateescape")
+
+
+def _better_reason(given: str, expanded: str) -> str:
+    """What is behind a path that looks like none of this computer; empty for any other."""
+    if given.startswith("~") and expanded == given:
+        user = re.split(r"[/\\]", given)[0]
+        return f"the home folder of {short_text(user, 40)} is not known here"
+    if os.name != "nt" and _WINDOWS.match(given):
+        return "it is a path of a Windows computer"
+    if _ADDRESS.match(given):
+        return "addresses are not opened: save the file on this computer first"
+    return ""

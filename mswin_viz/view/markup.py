@@ -1,0 +1,135 @@
+"""HTML: the one module that makes it and that escapes what comes from files, folders, prompts and weights.
+
+Everything else hands over words. ``tag`` puts them into elements, ``Html`` shows them: a plain string set on it is text,
+whatever is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as widgets
+import traitlets
+from markupsafe import Markup, escape
+
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.errors import OptionError
+
+__all__ = ["ATTRIBUTES", "CELL", "FONT", "INK", "TAGS", "TRACK", "Html", "Markup", "fragment", "tag"]
+
+TAGS = frozenset({"b", "br", "code", "div", "img", "li", "span", "table", "td", "th", "tr", "ul"})
+"""The elements that are made here: none that runs, loads or sends anything by itself."""
+ATTRIBUTES = frozenset({"alt", "class", "colspan", "role", "src", "style", "title"})
+"""Their attributes; ``src`` takes a picture's own bytes and no address."""
+INK = {"color": "var(--jp-ui-font-color1, #222)"}
+FONT = {"font": "13px/1.45 var(--jp-ui-font-family, sans-serif)", **INK}
+"""How words beside the pictures are set, in the page's own letters."""
+CELL = {"padding": "1px 10px 1px 0", "text-align": "right", "font-variant-numeric": "tabular-nums"}
+"""A number in a table."""
+TRACK = {
+    "position": "relative",
+    "flex": "1",
+    "height": "11px",
+    "background": "var(--jp-layout-color2, #eee)",
+}
+"""What a bar is drawn on."""
+_VOID = frozenset({"br", "img"})
+_DECLARED = re.compile(r"(?!.*url)[\w\s#%.,()/+-]+", re.IGNORECASE)
+_PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]*={0,2}")
+
+
+def tag(
+    name: str,
+    *children: object,
+    css: str = "",
+    style: Mapping[str, object] | None = None,
+    **attributes: object,
+) -> Markup:
+    """One element.
+
+    Parameters
+    ----------
+    name
+        One of ``TAGS``.
+    children
+        What stands in it, in order. ``Markup`` stays as it is; everything else is text: escaped, and control characters
+        shown as :func:`mswin_viz.data.shown_text.shown_text` does.
+    css
+        Its classes.
+    style
+        Property -> value.
+    attributes
+        Among ``ATTRIBUTES``; their values are text.
+
+    Raises
+    ------
+    OptionError
+        If an element, attribute or value is none of those that may stand in a page.
+    """
+    if name not in TAGS:
+        raise OptionError(f"an element is one of {', '.join(sorted(TAGS))}: got {name!r}")
+    if name in _VOID and children:
+        raise OptionError(f"nothing stands in an element {name!r}: got {len(children)} children")
+    given = {
+        **({"class": css} if css else {}),
+        **({"style": _declared(style)} if style else {}),
+        **attributes,
+    }
+    opened = f"<{name}{''.join(_attribute(key, value) for key, value in given.items())}>"
+    return Markup(opened if name in _VOID else f"{opened}{fragment(*children)}</{name}>")
+
+
+def fragment(*children: object) -> Markup:
+    """Several things one after the other, as children of :func:`tag` are."""
+    return Markup("").join(_text(child) for child in children)
+
+
+class _Words(traitlets.TraitType[Markup, Any]):
+    """A trait that holds ``Markup``; whatever else is set becomes text."""
+
+    default_value = Markup("")
+    info_text = "Markup, or text that is then escaped"
+
+    def validate(self, _owner: object, value: object) -> Markup:
+        return _text(value)
+
+
+class Html(widgets.HTML):
+    """ipywidgets' HTML widget, which shows as text what was not made by :func:`tag`.
+
+    Attributes
+    ----------
+    value
+        ``Markup``, or text that is escaped when it is set.
+    """
+
+    value = _Words(help="What is shown").tag(sync=True, to_json=lambda value, _widget: str(value))
+
+
+def _text(value: object) -> Markup:
+    return value if isinstance(value, Markup) else escape(_plain(value))
+
+
+def _plain(value: object) -> str:
+    """A string and no more: one of a class of its own may call itself HTML."""
+    return str.__str__(shown_text(value))
+
+
+def _attribute(name: str, value: object) -> str:
+    if name not in ATTRIBUTES:
+        raise OptionError(f"an attribute is one of {', '.join(sorted(ATTRIBUTES))}: got {name!r}")
+    if name == "src" and not _PICTURE.fullmatch(str(value)):
+        raise OptionError(f"a picture is given as data:image/png;base64,...: got {str(value)[:40]!r}")
+    return f' {name}="{escape(_plain(value))}"'
+
+
+def _declared(style: Mapping[str, object]) -> str:
+    for name, value in style.items():
+        if not (re.fullmatch(r"[a-z-]+", name) and _DECLARED.fullmatch(str(value))):
+            raise OptionError(
+                f"a style has names such as 'max-width' and values such as '3px' or 'var(--x, #eee)', without an "
+                f"address: got {name!r}: {value!r}"
+            )
+    return ";".join(f"{name}:{value}" for name, value in style.items())

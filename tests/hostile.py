@@ -1,0 +1,59 @@
+"""Names that a page, a formula or a style sheet would run, and a data set and a model that bear them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from analysis.tiny import pictures, tiny_model
+from PIL import Image
+
+from mswin_viz.data.layouts import Sample
+from mswin_viz.model.backbone import Model
+
+HIT = "window.__hit=1"
+NAMES = (
+    f"<img src=x onerror={HIT}>",
+    f'"><svg onload={HIT}>',
+    f"'-{HIT}-'",
+    f'" onmouseover="{HIT}" autofocus onfocus="{HIT}" x="',
+    "&lt;b&gt;&amp;&quot;",
+    f"javascript:{HIT}",
+    "".join(["$", "\\href{javascript:", HIT, "}{x}$"]),
+    f"`${{{HIT}}}` {{{{{HIT}}}}}",
+    "<!-- <b>bold",
+    "_under $ \\frac{ $x_$",
+)
+"""As file names: without a slash."""
+WORDS = (
+    *NAMES,
+    f"</style><script>{HIT}</script>",
+    f"</textarea></option></select></td></table><img src=x onerror={HIT}>",
+    f"\\({HIT}\\) \\[x\\]",
+)
+"""As prompts, captions, and names of weights."""
+
+
+def hostile_samples(folder: Path) -> list[Sample]:
+    """A sample for each name, in RGB and NI, in a folder whose path holds a closing tag; half of unknown identity."""
+    folder = folder / "set<" / f"style><script>{HIT}<" / "script>"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for at, (name, picture) in enumerate(zip(NAMES, pictures(len(NAMES)), strict=True)):
+        files = {}
+        for turn, kind in enumerate(("RGB", "NI")):
+            (folder / kind).mkdir(exist_ok=True)
+            files[kind] = folder / kind / f"{name}.png"
+            Image.fromarray(np.roll(picture, turn, axis=2)).save(files[kind], format="PNG")
+        known = at < len(NAMES) // 2
+        caption = WORDS[-1 - at % len(WORDS)]
+        found.append(Sample(at % 2 if known else -1, at if known else -1, files, caption=caption))
+    return found
+
+
+def hostile_model() -> Model:
+    """The tiny model with hostile names of weights, add-on and notes."""
+    model = tiny_model()
+    tower = replace(model.tower, weights=WORDS[-3], notes=(WORDS[0], WORDS[-2]))
+    return replace(model, tower=tower, addon_origin=WORDS[-2])
