@@ -84,7 +84,7 @@ def bench(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(
         person["RGB"].parents[2], shipped, ignore=lambda _, names: [n for n in names if "000013" <= n < "1"]
     )
-    monkeypatch.setattr("mswin_viz.data.layouts._shipped", lambda: shipped.parent)
+    monkeypatch.setattr("mswin_viz.data.layouts.shipped_samples", lambda: shipped.parent)
     shutil.copy(person["RGB"], tmp_path / "person.jpg")
     counts = np.linspace(29315, 30815, 96 * 48).reshape(96, 48)
     Image.fromarray(counts.astype(np.uint16)).save(tmp_path / "thermal.png")
