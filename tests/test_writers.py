@@ -10,12 +10,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mswin_viz"
 WRITER = "data/file_writing.py"
-PENDING = {
-    "analysis/ablation_run.py", "analysis/sample_tokens.py", "model/drawing_cache.py", "model/pretraining.py",
-    "model/token_shelf.py", "model/training_run.py",
-}  # fmt: skip
-"""Modules that still write by themselves. To be emptied."""
-OURS = {"run.save", "self.save", "self.strip.replace"}
+PENDING = {"model/token_cache.py", "model/token_shelf.py"}
+"""Modules that still delete by themselves. To be emptied."""
+ALLOWED = {
+    "data/decoder_messages.py": {
+        "os.fdopen",
+        "os.write",
+        "tempfile",
+        "tempfile.TemporaryFile",
+    },  # memory, and the terminal
+    "data/picture_files.py": {"os.open"},  # reads, without waiting for a pipe
+    "model/zip_members.py": {"io.FileIO", "self._archive.open"},  # reads
+}
+"""Module -> what it may use all the same."""
+OURS = {"run.save", "self.save", "self.strip.replace", "strip.replace"}
 """Methods of this package that are called as those of a library are."""
 
 _OS = (
@@ -25,7 +33,7 @@ _OS = (
 _SHUTIL = "copy copy2 copyfile copyfileobj copytree move rmtree make_archive unpack_archive"
 FORBIDDEN = {
     *(f"os.{name}" for name in _OS.split()), *(f"shutil.{name}" for name in _SHUTIL.split()),
-    "numpy.save", "numpy.savez", "numpy.savez_compressed", "numpy.savetxt", "numpy.memmap", "numpy.lib.format.open_memmap",
+    "numpy.save", "numpy.savez", "numpy.savez_compressed", "numpy.savetxt",
     "safetensors.torch.save_file", "safetensors.torch.save_model", "safetensors.numpy.save_file", "io.FileIO",
     "logging.FileHandler", "shelve.open", "sqlite3.connect", "mmap.mmap", "matplotlib.image.imsave",
     "torchvision.utils.save_image", "torch.jit.save", "atexit.register", "filelock.FileLock", "filelock.SoftFileLock",
@@ -53,6 +61,8 @@ TO_A_PATH = {
 """Methods of tables that give their text, unless they are given a place."""
 TO_A_STREAM = {"save", "savefig", "dump", "print_figure", "savetxt", "extract", "extractall"}
 """Functions and methods that write to what they are given: allowed into memory."""
+MAPPERS = {"memmap": 2, "open_memmap": 1}
+"""Functions that map a file, for writing unless they are told otherwise; the place of the mode among their arguments."""
 OPENERS = {"open", "ZipFile", "TarFile", "GzipFile", "BZ2File", "LZMAFile", "fromfile", "load"}
 
 
@@ -128,6 +138,14 @@ def opens_for_writing(call: ast.Call, name: str) -> bool:
     )
 
 
+def _maps_for_reading(call: ast.Call, place: int) -> bool:
+    modes = [word.value for word in call.keywords if word.arg == "mode"] or call.args[place : place + 1]
+    return any(
+        isinstance(mode, ast.Constant) and mode.value in ("r", "c", "readonly", "copyonwrite")
+        for mode in modes
+    )
+
+
 def goes_to_memory(call: ast.Call, memory: set[str]) -> bool:
     places = [ast.unparse(arg) for arg in call.args] + [ast.unparse(word.value) for word in call.keywords]
     return any(place in memory for place in places)
@@ -161,6 +179,8 @@ def _call_writes(call: ast.Call, aliases: dict[str, str], memory: set[str]) -> b
     is_method = isinstance(call.func, ast.Attribute)
     if method in OPENERS:
         return opens_for_writing(call, name or written_as)
+    if method in MAPPERS:
+        return not _maps_for_reading(call, MAPPERS[method])
     if method in METHODS:
         return is_method
     if method in TO_A_PATH:
@@ -185,7 +205,10 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_only_one_module_writes_renames_makes_or_deletes_files(name: str) -> None:
-    found = writes((ROOT / name).read_text(encoding="utf-8"))
+    allowed = ALLOWED.get(name, set())
+    found = [
+        use for use in writes((ROOT / name).read_text(encoding="utf-8")) if use.split(": ")[1] not in allowed
+    ]
     assert not found, f"{name}: go through mswin_viz.data.file_writing instead of {found}"
 
 
@@ -194,6 +217,11 @@ def test_a_module_that_no_longer_writes_is_taken_off_the_list(name: str) -> None
     assert not (ROOT / name).exists() or writes((ROOT / name).read_text(encoding="utf-8")), (
         f"{name} writes no more"
     )
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_a_module_may_use_it_does_use(name: str) -> None:
+    assert {use.split(": ")[1] for use in writes((ROOT / name).read_text(encoding="utf-8"))} == ALLOWED[name]
 
 
 def test_the_module_that_writes_is_seen_to_write() -> None:
@@ -266,6 +294,9 @@ import numpy as np; np.savez('a', x=array)
 import numpy; numpy.savez_compressed('a', x=array)
 from numpy import savetxt; savetxt('a', array)
 import numpy as np; np.memmap('a', mode='w+')
+import numpy as np; np.memmap('a')
+import numpy as np; np.memmap('a', np.uint8, mode)
+from numpy.lib.format import open_memmap; open_memmap('a')
 import numpy as np; np.lib.format.open_memmap('a', 'w+')
 from numpy.lib.format import open_memmap; open_memmap('a', mode='w+')
 import numpy as np; np.load('a', mmap_mode='r+')
@@ -339,6 +370,8 @@ from io import BytesIO; buffer = BytesIO(); picture.save(buffer, 'JPEG')
 import io; found, file = 3, io.BytesIO(); picture.save(file, format='PNG')
 import io, torch; file = io.BytesIO(); torch.save(state, file)
 import numpy as np; np.load('a', mmap_mode='r')
+import numpy as np; np.memmap('a', np.uint8, 'r')
+import numpy as np; np.lib.format.open_memmap('a', mode='c')
 import os; os.path.exists('a')
 import os; os.scandir('a')
 import shutil; shutil.which('a')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import typer
 from mswin_viz import __version__
 from mswin_viz.cli import data, measuring, training
 from mswin_viz.cli.checks import existing, read_path
+from mswin_viz.cli.terminal import echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError
 
@@ -40,7 +40,7 @@ for name, command in {
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mswin-viz {__version__}")
+        echo(f"mswin-viz {__version__}")
         raise typer.Exit
 
 
@@ -72,18 +72,12 @@ def lab(
 
 def main() -> None:
     """Run the command line; our own errors, and those of the file system, are one line, not a traceback."""
-    _show_any_character()
+    take_any_character()
     try:
         app()
     except (MswinVizError, OSError) as problem:
         words = " ".join(line.strip() for line in shown_text(problem, keep="\n").splitlines())
+        words = f"{type(problem).__name__}: {words}"
         with contextlib.suppress(OSError):  # nobody is left to read it
-            typer.secho(f"{type(problem).__name__}: {words}", err=True, fg="red")
+            echo(typer.style(words, fg="red") if sys.stderr and sys.stderr.isatty() else words, err=True)
         raise SystemExit(1) from None
-
-
-def _show_any_character() -> None:
-    """Escape what the terminal's encoding lacks, as in ``\\u2013``, where Python would raise an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -18,6 +18,7 @@ from mswin_viz.cli.checks import (
     read_path,
     written_path,
 )
+from mswin_viz.cli.terminal import echo
 from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.errors import OutputError
 
@@ -64,13 +65,13 @@ def samples(
     root = write_samples(
         out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
     )
-    typer.echo(f"{identities * cameras * shots} shots in three modalities: {root}")
+    echo(f"{identities * cameras * shots} shots in three modalities: {root}")
     if sheet is not None:
         each, found, file = cameras * shots, read_samples(root), io.BytesIO()
         picture = contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))])
         picture.save(file, format=Image.registered_extensions()[sheet.suffix.lower()])
         write_bytes(sheet, file.getvalue())
-        typer.echo(f"contact sheet of the first people: {sheet}")
+        echo(f"contact sheet of the first people: {sheet}")
 
 
 def doctor(
@@ -90,14 +91,15 @@ def doctor(
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
     data = existing(data, "data")
+    from mswin_viz.data.layouts import scan
+
+    names = None if data is None else scan(data, layout)
     from rich.console import Console
 
-    from mswin_viz.data.layouts import scan
     from mswin_viz.data.report import MOST_PATHS, tables
     from mswin_viz.data.verification import verify
     from mswin_viz.model.environment import available_weights, devices, versions
 
-    names = None if data is None else scan(data, layout)
     console, found = Console(), versions()
     weights = available_weights()
     for title, rows in {"versions": found, "devices": devices(), "weights": weights}.items():

@@ -21,6 +21,7 @@ from mswin_viz.cli.checks import (
     whole_numbers,
     written_path,
 )
+from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
 from mswin_viz.data.file_writing import write_json, write_kept_json
 from mswin_viz.errors import OutputError
@@ -56,7 +57,7 @@ def evaluate(
     from mswin_viz.model.loading import load_model
 
     found = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
-    typer.echo(json.dumps(found.as_json(), indent=1) if as_json else table(found))
+    echo(json.dumps(found.as_json(), indent=1) if as_json else table(found))
 
 
 def controls(
@@ -80,7 +81,7 @@ def controls(
 
     trial = Trial(people, identities, seed, seeds, trained_on, Schedule(steps))
     found = run_trial(load_model(model, addon=None), trial, workers=cores())
-    typer.echo(json.dumps(nested(found, trial), indent=1) if as_json else table(found, trial))
+    echo(json.dumps(nested(found, trial), indent=1) if as_json else table(found, trial))
 
 
 def ablate(
@@ -156,7 +157,7 @@ def ablate(
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
-    typer.echo(json.dumps(found, indent=1) if as_json else words(found))
+    echo(json.dumps(found, indent=1) if as_json else words(found))
     if not_stored is not None:
         raise not_stored
 
@@ -169,7 +170,7 @@ def _not_stored(found: dict[str, Any], out: Path) -> OutputError | None:
         try:
             kept = f"the result is kept in {write_kept_json(out.name, found)}"
         except OutputError:
-            typer.echo(json.dumps(found))
+            echo(json.dumps(found))
             kept = "the result is the JSON on standard output"
         return OutputError(f"{problem}; {kept}")
     return None
@@ -201,7 +202,7 @@ def _ablated(
     subjects = read_samples(on) if isinstance(on, Path) else People(*on)
     if not isinstance(subjects, People):
         for note in checked_samples(subjects, options.rule)[2]:
-            typer.echo(note, err=True)
+            echo(note, err=True)
     encoder = load_model(model, addon=None, thermal_range=options.thermal_range)
     check_scales(encoder, scales)
     if isinstance(subjects, People):

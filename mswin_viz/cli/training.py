@@ -21,6 +21,7 @@ from mswin_viz.cli.checks import (
     written_path,
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
+from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
 from mswin_viz.data.file_writing import locked, remove_file
 from mswin_viz.data.images import MODALITIES
@@ -115,15 +116,13 @@ def train(
     encoder = load_model(model, addon=None, thermal_range=thermal_range)
     check_scales(encoder, wanted)
     _check_space(encoder, plan, out, kept)
-    typer.echo(f"will write {words}")
+    echo(f"will write {words}")
     world = _training_world(encoder, samples, wanted, cache=cache, people=people, rule=rule)
-    typer.echo(
-        f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}"
-    )
+    echo(f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}")
     try:
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command goes on from {kept}", err=True)
+        echo(f"interrupted; the same command goes on from {kept}", err=True)
         raise typer.Exit(130) from None
     for one in fitted:
         own = _file_of(out, one.name)
@@ -176,9 +175,9 @@ def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> l
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
-        typer.echo(f"{data} has no training split: training on all of it ({there})", err=True)
+        echo(f"{data} has no training split: training on all of it ({there})", err=True)
     for note in training_notes(training or samples, plan, rule=rule):
-        typer.echo(note, err=True)
+        echo(note, err=True)
     return training or list(samples)
 
 
@@ -200,9 +199,9 @@ def _training_world(
         return world.part(np.arange(len(world)) % 8 < 5)
     world, left_out = sample_tokens(model, samples, scales=scales, folder=cache, rule=rule)
     for failure in left_out[:10]:
-        typer.echo(f"left out: {failure.path}: {failure.reason}", err=True)
+        echo(f"left out: {failure.path}: {failure.reason}", err=True)
     if len(left_out) > 10:
-        typer.echo(f"left out: {len(left_out) - 10} more", err=True)
+        echo(f"left out: {len(left_out) - 10} more", err=True)
     return world
 
 
@@ -217,7 +216,7 @@ def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
             f"; mAP of held-out identities {100 * fitted.plain_mAP:.1f} with plain CLS, "
             f"{100 * fitted.enhanced_mAP:.1f} with the add-on"
         )
-    typer.echo(f"{path} ({fitted.name}): {words}")
+    echo(f"{path} ({fitted.name}): {words}")
 
 
 def train_embedded(
@@ -253,4 +252,4 @@ def train_embedded(
     checked_device(device)
     finished_folder(work)
     folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
-    typer.echo(f"finished model: {folder}")
+    echo(f"finished model: {folder}")

@@ -32,11 +32,10 @@ def caught_messages() -> Iterator[list[str]]:
     """
     messages: list[str] = []
     with _LOCK:
-        try:
-            kept = os.dup(_STDERR)
-        except OSError:  # no terminal, so that nothing is printed
+        if not _has_stderr():
             yield messages
             return
+        kept = os.dup(_STDERR)
         try:
             with _place() as place:
                 os.dup2(place.fileno(), _STDERR)
@@ -48,6 +47,14 @@ def caught_messages() -> Iterator[list[str]]:
                         _sort(os.pread(place.fileno(), _MOST_BYTES, 0), messages)
         finally:
             os.close(kept)
+
+
+def _has_stderr() -> bool:
+    """Whether the descriptor is a program's own; where it was closed, the next file that is opened gets its number."""
+    try:
+        return os.get_inheritable(_STDERR)
+    except OSError:
+        return False
 
 
 def _place() -> BinaryIO:

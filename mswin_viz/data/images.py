@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -126,7 +127,8 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
     Raises
     ------
     ImageFileError
-        If a file is missing, truncated or not an image, or a part lies outside of it.
+        If a file is missing, truncated, not an image, or of more pixels than are decoded (100 million, or what the
+        environment variable MSWIN_VIZ_MAX_PIXELS says), or a part lies outside of it.
     ImageError
         If an array's shape or values can be read in two ways or in none, or an image holds floating-point or
         32-bit values and there is no range.
@@ -135,7 +137,10 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
 
 
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
-    """:func:`open_image`, with what became of values of more than 8 bits."""
+    """:func:`open_image`, with what became of values of more than 8 bits and what is wrong with the file.
+
+    The one judge of what is usable: whatever reads pictures goes through it.
+    """
     pixels, is_deep_colour, remarks = _pixels(source, has_range=deep_range is not None)
     if isinstance(pixels, np.ndarray):
         shown, levels = eight_bit(pixels, source_name(source), deep_range)
@@ -208,6 +213,11 @@ def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
 def _part(source: object) -> Crop | None:
     """The rectangle a source names, as a record or in its text form; None for a whole file."""
     if isinstance(source, Crop):
+        if len(source.box) != 4 or not all(isinstance(edge, Integral) for edge in source.box):
+            raise ImageError(
+                f"a part is four whole numbers of pixels, left, top, right, bottom: got {source.box!r:.80} of "
+                f"{source_name(source.path)}"
+            )
         return source
     text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
     found = _PART.fullmatch(text)
@@ -232,9 +242,13 @@ def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarr
             f"a part must lie inside its file: {name} is {width} wide and {height} high, the part "
             f"is {part.box} (left, top, right, bottom); correct it"
         )
-    if is_image:  # exactly what crop() gives, without Pillow's own limit of pixels
-        return pixels.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=part.box)
-    return pixels[top:bottom, left:right]
+    return _area(pixels, part.box) if is_image else pixels[top:bottom, left:right]
+
+
+def _area(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Exactly what ``crop`` gives, without its check of Pillow's own limit of pixels."""
+    left, top, right, bottom = box
+    return image.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=box)
 
 
 def _decoded(image: Image.Image, *, is_ours: bool) -> _Pixels:
@@ -269,6 +283,13 @@ def _counts_of_pgm(image: Image.Image, largest: int) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    """On white where it is transparent; without the notes of its file, or it would be turned again when it is read again."""
+    shown = _on_white(image)
+    shown.info.clear()
+    return shown
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # PIL goes from premultiplied grey to nothing else
         image = image.convert("LA")
     if not image.has_transparency_data:
@@ -276,7 +297,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     shown = Image.new("RGB", image.size)
     n_rows = max(1, _BAND // image.width)
     for top in range(0, image.height, n_rows):  # a large picture need not be held five times
-        layered = image.crop((0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
+        layered = _area(image, (0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
         shown.paste(Image.alpha_composite(white, layered).convert("RGB"), (0, top))
     return shown

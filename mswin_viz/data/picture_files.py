@@ -44,6 +44,7 @@ _START = 512  # bytes from which an unknown file is named
 _MAGIC = 16  # bytes that Pillow's formats are told by
 _UNMARKED = {"TGA": (".tga", ".icb", ".vda", ".vst")}
 """Formats that begin with no mark, so that nearly any file could be one -> endings of those that are."""
+_WITHOUT_TILES = ("WEBP", "AVIF")  # Pillow decodes these in one go, and says nowhere that it has yet to
 _LONGEST_REASON = 300
 _LARGEST_JPEG = 2**29  # bytes
 
@@ -138,7 +139,7 @@ def check_size(image: Image.Image, name: str) -> None:
     """
     if min(image.size) < 1:
         raise unreadable(name, f"it is {image.width} wide and {image.height} high")
-    if not getattr(image, "tile", ()):  # in memory already
+    if not (getattr(image, "tile", ()) or image.format in _WITHOUT_TILES):  # in memory already
         return
     most, sizes = most_pixels(), {"picture": image.size}
     if image.format == "TIFF":

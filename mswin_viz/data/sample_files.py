@@ -157,13 +157,14 @@ def _write_unless_different(path: Path, content: bytes) -> None:
         write_bytes(path, content)
         return
     there = _start_of(path, 2 * len(content))
-    if there == content or (there is not None and _is_same_picture(there, content)):
+    if there == content:
         return
-    if there is None or not _is_half(there, content):
+    if there is not None and _is_half(there, content):
+        write_bytes(path, content)
+    elif there is None or not _is_same_picture(there, content):
         raise OptionError(
-            f"samples never replace a different picture: {path} is one; choose or empty a folder"
+            f"samples never replace a different picture: {shown_text(path)} is one; choose or empty a folder"
         )
-    write_bytes(path, content)
 
 
 def _start_of(path: Path, n_bytes: int) -> bytes | None:

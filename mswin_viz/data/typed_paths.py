@@ -30,7 +30,7 @@ _REASONS = {
 
 
 def typed_path(text: str) -> Path:
-    """The path that somebody typed or pasted: without quotes around it, and from a ``file:`` address.
+    """The path that a user typed or pasted: without quotes around it, and from a ``file:`` address.
 
     What is there under exactly this name is taken first, whatever its characters.
 

@@ -90,7 +90,18 @@ class Tokens:
 
     @staticmethod
     def joined(parts: Sequence[Tokens]) -> Tokens:
-        """Several batches of one model's tokens as one batch."""
+        """Several batches of one model's tokens as one batch.
+
+        Raises
+        ------
+        ShapeError
+            If there is none, or their widths, grids or necks differ.
+        """
+        if len({(part.grid, part.patches.shape[2], part.neck is None) for part in parts}) != 1:
+            raise ShapeError(
+                "batches to join are one or more, of one model: got tokens of the grids and widths "
+                f"{[(part.grid, part.patches.shape[2]) for part in parts]!r:.80}"
+            )
         cls, patches = (torch.cat([getattr(part, name) for part in parts]) for name in ("cls", "patches"))
         return replace(parts[0], cls=cls, patches=patches)
 

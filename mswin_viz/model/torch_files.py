@@ -15,7 +15,7 @@ import torch
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.pickle_tree import MOST_BYTES, PickleAbuseError, pickle_tree
+from mswin_viz.model.pickle_tree import MOST_BYTES, PickleAbuseError, PickleTree, pickle_tree
 from mswin_viz.model.stored_tensors import check_claims
 from mswin_viz.model.torchscript import is_torchscript, torchscript_state
 from mswin_viz.model.zip_members import Members, opened_members
@@ -27,6 +27,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _GLOBAL = re.compile(r"GLOBAL ([\w.<>]+)")
 _REMEDY = "save its state_dict() alone, torch.save(model.state_dict(), path), and load that"
 _PICKLE = "data.pkl"
+_MAGIC = 0x1950A86A20F9469CFC6C
+"""The first pickle in a file that ``torch.save`` wrote without a zip archive."""
 _LEADING_PICKLES = 5  # of torch before 1.6: number, version, system, content, keys
 _EXPORTED = ("archive_format", "serialized_exported_program.json")
 _PACKAGED = (".data/extern_modules", ".data/python_version")
@@ -52,6 +54,8 @@ def read_archive(file: Path) -> Any:
         if _PICKLE not in members.sizes:
             raise WeightsError(f"{FORMATS}: {shown_text(file)} {_foreign(members)}")
         _check(file, members.content(_PICKLE, most=MOST_BYTES), sum(members.sizes.values()))
+        for name in members.sizes:  # torch does not compare checksums
+            members.check(name)
     return _loaded(file)
 
 
@@ -65,34 +69,34 @@ def read_pickle(file: Path) -> Any:
     """
     with file.open("rb") as stream:
         data = stream.read(MOST_BYTES)
+    if _check(file, data, 0).value != _MAGIC:
+        raise WeightsError(
+            f"{FORMATS}: {shown_text(file)} is a pickle that torch.save did not write; where it was made, "
+            "torch.save(state_dict, path), and load that"
+        )
     for _ in range(_LEADING_PICKLES):
-        end = _check(file, data, file.stat().st_size)
-        data = data[end:]
-        if not end or not data.startswith(b"\x80"):
-            break
+        data = data[_check(file, data, file.stat().st_size).end :]
     return _loaded(file)
 
 
-def _check(file: Path, data: bytes, n_bytes: int) -> int:
-    """Refuse a pickle that claims more than there is; the number of its bytes, 0 where torch itself refuses it."""
+def _check(file: Path, data: bytes, n_bytes: int) -> PickleTree:
+    """The tree of a pickle that claims no more than ``n_bytes``."""
     try:
         tree = pickle_tree(data)
         check_claims(tree, n_bytes)
     except PickleAbuseError as problem:
         raise WeightsError(
-            f"a weight file holds tensors and little else: {shown_text(file)} cannot be read: {problem}; copy it again, or where it was "
-            f"written, {_REMEDY}"
+            f"a weight file holds tensors and little else: {shown_text(file)} cannot be read: {problem}; copy it again, "
+            f"or where it was written, {_REMEDY}"
         ) from problem
-    return tree.end
+    return tree
 
 
 def _loaded(file: Path) -> Any:
     try:
         with warnings.catch_warnings(), _numpy_allowed(), file.open("rb") as stream:
             warnings.simplefilter("ignore")
-            return torch.load(
-                stream, map_location="cpu", weights_only=True
-            )  # of a path torch believes the ending
+            return torch.load(stream, map_location="cpu", weights_only=True)  # it believes a path's ending
     except pickle.UnpicklingError as problem:
         raise _refusal(file, problem) from problem
 

@@ -24,7 +24,7 @@ __all__ = ["is_torchscript", "torchscript_state"]
 
 _PICKLE, _CONSTANTS, _CODE = "data.pkl", "constants.pkl", "code/"
 _MOST_CODE = 16 * 2**20  # bytes of one file
-_MOST_STEPS, _DEEPEST, _LONGEST = 2_000_000, 100, 1_000
+_MOST_STEPS, _DEEPEST, _LONGEST = 300_000, 100, 1_000
 _CLASSES = "__torch__"
 _CUSTOM = "__torch__.torch.classes."
 _KNOWN = re.compile(
@@ -42,7 +42,7 @@ _RESTORES = re.compile(r"^  def __setstate__\(", re.M)
 _SAVE = "where it was made, save the tensors alone, torch.save(module.state_dict(), path), and load that"
 _NOT_MODULES = (
     ("bytecode.pkl", "is made for mobile devices (the lite interpreter)"),
-    ("model.json", "is a TorchScript archive of torch before 1.4"),
+    ("model.json", "is a TorchScript archive of an early torch (model.json)"),
 )
 
 
@@ -97,7 +97,10 @@ def torchscript_state(members: Members) -> StateDict:
         tree = pickle_tree(members.content(_PICKLE, most=MOST_BYTES))
         _check_globals(members, tree.globals)
         classes = _classes(members, {made.by.name for made in tree.made if made.by.name.startswith(_CLASSES)})
-        places = dict(_places(members, tree.value, classes))
+        found = list(_places(members, tree.value, classes))
+        places = dict(found)
+        if len(places) < len(found):
+            raise PickleAbuseError("two of its tensors have the same name")
     except PickleAbuseError as problem:
         raise _refused(members, f"cannot be read: {problem}; copy it again, or {_SAVE}") from problem
     if not places and any(name.startswith("constants/") for name in members.sizes):

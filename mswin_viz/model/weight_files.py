@@ -52,7 +52,8 @@ _BEGINNINGS = (
     (rb"\xff\xd8\xff|\x89PNG|GIF8|%PDF", "is a picture or document; check the path"),
 )
 """What a file begins with that holds no weights, and what it then is."""
-_SHARD = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)", re.A)
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)", re.A)
+_MOST_HEADER = 16 * 2**20  # bytes: more than 100,000 tensors
 _COPY = "copy the folder again"
 
 
@@ -168,7 +169,7 @@ def _reader(file: Path) -> tuple[Callable[[Path], Any], str]:
         return read_pickle, f"is empty; {_AGAIN}"
     length = int.from_bytes(start[:8], "little")
     if start[8:9] == b"{" and length <= file.stat().st_size:
-        return load_file, ""
+        return load_file, f"has a header of {length:,} bytes; {_AGAIN}" if length > _MOST_HEADER else ""
     if found := next((words for begin, words in _BEGINNINGS if re.match(begin, start, re.I | re.S)), None):
         return read_pickle, found
     if start.startswith(b"PK"):

@@ -186,7 +186,10 @@ class EmbeddingExplorer(widgets.VBox):
         self._save = widgets.Button(description="save figures and tables", layout={"width": "auto"})
         self._save.add_class("mswin-embedding-save")
         self._saved = Html()
-        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
+        self._map_box = widgets.VBox(
+            [self._html["legend"], self._html["selection"]],
+            layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"},
+        )
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
         beside = widgets.HBox(
             [self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"}

@@ -103,7 +103,7 @@ class Guard:
         """A guarded thread, not started yet, that does not keep the program from ending."""
 
         def run() -> None:
-            with suppress(ClosedError, SystemExit, KeyboardInterrupt), self(what):
+            with suppress(BaseException), self(what):  # it was said, and nothing above a thread takes it
                 work(*args)
 
         return threading.Thread(target=run, name=f"mswin-viz {what}", daemon=True)
@@ -154,6 +154,6 @@ def _is_of_memory(problem: BaseException, text: str) -> bool:
 
 
 def _log(what: str, problem: BaseException) -> None:
-    """The traceback: of an error that this package raises on purpose only where somebody asked for such records."""
+    """The traceback: at level INFO for an error that this package raises on purpose, else ERROR."""
     level = logging.INFO if isinstance(problem, MswinVizError) else logging.ERROR
     _LOG.log(level, "%s failed: %s", what, type(problem).__name__, exc_info=problem)

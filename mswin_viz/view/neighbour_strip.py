@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mswin_viz.analysis.embedding_table import EmbeddingTable
+    from mswin_viz.data.images import ImageSource
 
 __all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
 
 _HEIGHT = 112  # pixels of a thumbnail; shown smaller
+_KEPT = 600  # thumbnails, until the strip is closed or asks another table
 
 
 class NeighbourStripError(OptionError, traitlets.TraitError):
@@ -81,6 +84,7 @@ class NeighbourStrip(anywidget.AnyWidget):
         self._lock, self._has_addon = threading.RLock(), has_addon
         self._guarded = Guard(self, lambda problems: self.set_trait("message", " ".join(problems)))
         self.results: Mapping[str, Neighbours] = {}
+        self._thumbnail = lru_cache(maxsize=_KEPT)(lambda files: row_thumbnail(dict(files), self._size))
         self._use(table)
         super().__init__(**traits)
         guarded = self._guarded("following a control")
@@ -108,6 +112,7 @@ class NeighbourStrip(anywidget.AnyWidget):
     def release(self) -> None:
         """Release results and pictures."""
         self._clear()
+        self._thumbnail.cache_clear()
 
     @property
     def table(self) -> EmbeddingTable:
@@ -125,6 +130,7 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     def _use(self, table: EmbeddingTable) -> None:
         self._table = table
+        self._thumbnail.cache_clear()
         differs = self._has_addon
         if differs is None:
             differs = not (
@@ -152,8 +158,11 @@ class NeighbourStrip(anywidget.AnyWidget):
                 results = {} if self.row < 0 else self._asked()
                 lists = _lists(self._table, results)
                 shown = {int(row) for found in results.values() for row in found.rows}
-                self.pictures = {str(row): row_thumbnail(self._table.files[row], self._size) for row in shown}
+                self.pictures = {str(row): self._picture(self._table.files[row]) for row in shown}
                 self.results, self.lists = results, lists
+
+    def _picture(self, files: Mapping[str, ImageSource]) -> bytes:
+        return self._thumbnail(tuple(files.items()))
 
     def _clear(self) -> None:
         self.results, self.lists, self.pictures = {}, [], {}
@@ -166,7 +175,7 @@ class NeighbourStrip(anywidget.AnyWidget):
         """The query's row: its pictures in every modality of the table, and which of them ask."""
         table, asking = self._table, self._table.files[self.row]
         pictures = [
-            {"name": name, "picture": row_thumbnail({name: file}, self._size), "asks": name in asking}
+            {"name": name, "picture": self._picture({name: file}), "asks": name in asking}
             for name, file in sample_files(table, self.row).items()
         ]
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
@@ -64,12 +63,7 @@ def first_pictures(samples: Sequence[Sample]) -> Image.Image:
 
 
 def row_thumbnail(files: Mapping[str, ImageSource], size: tuple[int, int]) -> bytes:
-    """A JPEG file of a row's pictures, each of ``(width, height)``; the last few hundred are kept."""
-    return _thumbnail(tuple(files.values()), size)
-
-
-@lru_cache(maxsize=600)
-def _thumbnail(sources: tuple[ImageSource, ...], size: tuple[int, int]) -> bytes:
+    """A JPEG file of a row's pictures, each of ``(width, height)``."""
     file = io.BytesIO()
-    joined([read_or_blank(source, size) for source in sources]).save(file, "JPEG", quality=_QUALITY)
+    joined([read_or_blank(source, size) for source in files.values()]).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()

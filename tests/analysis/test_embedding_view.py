@@ -15,7 +15,7 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import ViewSettings, chosen_rows, embedding_view
 from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.similarity_pairs import MOST_PAIRS, similarity_pairs
-from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
+from mswin_viz.errors import DataError, OptionError, OutputError, ShapeError, StoppedError
 
 N_IDS, CAMERAS, DIM = 4, 3, 6
 
@@ -246,3 +246,44 @@ def test_pairs_of_unknown_cameras_are_all_kept(table: EmbeddingTable) -> None:
     assert similarity_pairs(unknown).same.sum() == similarity_pairs(rgb, rule="none").same.sum()
     with pytest.raises(OptionError, match="rule is one of camera, scene, none: got 'time'"):
         similarity_pairs(rgb, rule="time")
+
+
+def located(table: EmbeddingTable, folder: Path, names: list[str], root: Path | None) -> EmbeddingTable:
+    """The table as if of these files, again and again."""
+    files = tuple({"RGB": folder / names[row % len(names)]} for row in range(len(table)))
+    return dataclasses.replace(table, files=files, root=root)
+
+
+@pytest.mark.parametrize(
+    ("names", "root", "expected"),
+    [
+        (["set/test/a.jpg", "set/b.jpg"], "set", ["test/a.jpg", "b.jpg"]),
+        (["set/a.jpg", "other/b.jpg"], "set", ["a.jpg", "b.jpg"]),
+        (["set/../set/a.jpg", "settled/b.jpg"], "set", ["a.jpg", "b.jpg"]),
+        (["set/RGB/a.jpg", "set/NI/b.jpg"], None, ["RGB/a.jpg", "NI/b.jpg"]),
+        (["set/=a.jpg", "set/-b/c.jpg"], "set", ["'=a.jpg", "'-b/c.jpg"]),
+    ],
+)
+def test_exported_tables_name_files_below_the_data_set_and_no_folder_above(
+    table: EmbeddingTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names, root, expected
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    some = located(table, tmp_path, names, None if root is None else tmp_path / root)
+    export(embedding_view(some), tmp_path / "out", provenance=f"=weights {tmp_path}/w.pth; -{tmp_path}x")
+    points = pd.read_csv(tmp_path / "out" / "points.csv")
+    assert points.path.tolist()[: len(names)] == expected
+    assert set(points.weights) == {f"'=weights ~/w.pth; -{tmp_path}x"}
+    assert pd.read_parquet(tmp_path / "out" / "points.parquet").path.tolist()[: len(names)] == [
+        text.removeprefix("'") for text in expected
+    ]
+    for file in (tmp_path / "out").iterdir():
+        assert f"{tmp_path}/".encode() not in file.read_bytes()
+
+
+def test_every_table_that_cannot_be_written_is_named_before_any_is(
+    table: EmbeddingTable, tmp_path: Path
+) -> None:
+    (tmp_path / "measures.csv").mkdir()
+    with pytest.raises(OutputError, match=r"measures\.csv is a folder"):
+        export(embedding_view(table), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["measures.csv"]

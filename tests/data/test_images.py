@@ -279,6 +279,12 @@ def test_a_part_outside_of_its_file_or_of_a_file_of_another_size_is_refused(pixe
         open_image(Crop(path, box, size))
 
 
+@pytest.mark.parametrize("box", [(0.5, 0, 2, 2), ("0", 0, 2, 2), (0, 0, 2), (0, 0, 2, None), "0022"])
+def test_a_part_of_no_whole_numbers_is_refused(box, tmp_path):
+    with pytest.raises(ImageError, match=r"four whole numbers of pixels.*a\.png"):
+        open_image(Crop(tmp_path / "a.png", box))
+
+
 def test_what_opens_files_without_knowing_of_parts_fails(tmp_path):
     with pytest.raises(TypeError):
         Path(Crop(tmp_path / "a.png", (0, 0, 1, 1)))

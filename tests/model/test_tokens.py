@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import mswin_viz as mv
+from mswin_viz.errors import ShapeError
+from mswin_viz.model.tokens import Tokens
 
 TOKENS = mv.Tokens(torch.arange(6.0).view(3, 2), torch.ones(3, 4, 2), (2, 2))
 
@@ -23,3 +25,11 @@ def test_an_image_beyond_the_batch_is_an_index_error(index):
 @pytest.mark.parametrize(("index", "row"), [(0, 0), (2, 2), (-1, 2), (-3, 0)])
 def test_one_image_keeps_the_batch_axis(index, row):
     assert TOKENS[index].cls.tolist() == [[2 * row, 2 * row + 1]]
+
+
+def test_batches_of_different_models_and_no_batches_are_not_joined():
+    one = Tokens(torch.ones(2, 3), torch.ones(2, 6, 3), (3, 2))
+    for parts in ([], [one, Tokens(torch.ones(2, 3), torch.ones(2, 6, 3), (2, 3))]):
+        with pytest.raises(ShapeError, match="of one model"):
+            Tokens.joined(parts)
+    assert len(Tokens.joined([one, one])) == 4

@@ -8,9 +8,10 @@ import zipfile
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple  # noqa: UP035 - TorchScript reads these
 
+import numpy as np
 import pytest
 import torch
-from host_files import yml
+from host_files import WINDOWS_ON, other_heads, tower_state, window_state, yml
 from torch import nn
 
 import mswin_viz
@@ -286,31 +287,65 @@ def test_a_scripted_model_of_open_clip_is_read_bit_by_bit(clip, tmp_path):
     assert_as_jit_reads_it(path)
 
 
-class AddonHolder(nn.Module):
-    """Tensors under the names of an add-on's file."""
+class Holder(nn.Module):
+    """Tensors under dotted names, each in the module that its name says."""
 
-    def __init__(self, addon: nn.Module) -> None:
+    def __init__(self, state: dict[str, torch.Tensor]) -> None:
         super().__init__()
-        for name, part in addon.named_children():
-            setattr(self, name, copy.deepcopy(part))
+        inner: dict[str, dict[str, torch.Tensor]] = {}
+        for key, value in state.items():
+            first, _, rest = key.partition(".")
+            if rest:
+                inner.setdefault(first, {})[rest] = value
+            elif value.is_floating_point():
+                self.register_parameter(first, nn.Parameter(value.clone()))
+            else:
+                self.register_buffer(first, value.clone())
+        for name, part in inner.items():
+            self.add_module(name, Holder(part))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
+
+
+def held_in_archive(state: dict[str, torch.Tensor], path: Path) -> Path:
+    torch.jit.script(Holder(state)).save(str(path))
+    assert set(torch.jit.load(path).state_dict()) == set(state)
+    return path
 
 
 @pytest.fixture
 def addon_archive(tmp_path) -> Path:
     torch.manual_seed(3)
     addon = mv.CLIPMultiScaleFeatureExtractor(feat_dim=24, scales=(2, 4))
-    torch.jit.trace(AddonHolder(addon).eval(), torch.zeros(1)).save(str(tmp_path / "addon.pt"))
-    return tmp_path / "addon.pt"
+    return held_in_archive(addon.state_dict(), tmp_path / "addon.pt")
 
 
 def test_an_addon_in_an_archive_is_read(addon_archive):
     wanted = torch.jit.load(addon_archive).state_dict()
     found = mv.load_addon(addon_archive).state_dict()
-    assert wanted
     assert all(torch.equal(found[key], value) for key, value in wanted.items())
+
+
+def test_an_addon_in_an_archive_is_taken_by_a_model(clip, addon_archive, tmp_path):
+    torch.save(clip.state_dict(), tmp_path / "clip.pth")
+    model = mv.load_model(tmp_path / "clip.pth", addon=addon_archive, device="cpu")
+    wanted = torch.jit.load(addon_archive).state_dict()
+    assert all(torch.equal(model.addon.state_dict()[key], value) for key, value in wanted.items())
+
+
+def test_a_host_checkpoint_in_an_archive_loads_as_its_state_dict_does(tmp_path):
+    state = tower_state(width=64, depth=1, dim=8) | other_heads(8) | window_state(8, (2, 4))
+    torch.save(state, tmp_path / "host.pth")
+    held_in_archive(state, tmp_path / "host.pt")
+    models = [
+        mv.load_host_model(yml(tmp_path, more=WINDOWS_ON), tmp_path / name, device="cpu")
+        for name in ("host.pt", "host.pth")
+    ]
+    used = [set(model.load_report.used) for model in models]
+    assert used[0] == used[1]
+    picture = np.random.default_rng(2).integers(0, 256, (256, 128, 3), dtype=np.uint8)
+    assert torch.equal(*(model.encode([picture], camera="mean").cls for model in models))
 
 
 # ---- what is refused, and as what -----------------------------------------------------------
@@ -360,7 +395,7 @@ OTHERS = {
     "is an exported program (torch.export, .pt2)": exported,
     "is a package of code (torch.package)": packaged,
     "as quantised modules do": quantised,
-    "is a TorchScript archive of torch before 1.4": lambda s: s.write(
+    "is a TorchScript archive of an early torch (model.json)": lambda s: s.write(
         archive({"a/model.json": b"{}", "a/tensors/0": bytes(8), "a/code/m.py": b"", "a/version": b"1"})
     ),
 }

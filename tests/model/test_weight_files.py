@@ -227,3 +227,55 @@ def test_a_folder_without_weights_says_what_it_holds(tmp_path):
     (tmp_path / "epoch_3.pth").write_bytes(b"")
     with pytest.raises(WeightsNotFoundError, match=r"holds one of open_clip_model.*holds epoch_3\.pth"):
         read_weights(tmp_path)
+
+
+# ---- one of several files -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "pytorch_model-00001-of-00002.bin"])
+def test_one_shard_alone_is_named_with_the_index_to_give(tmp_path, name):
+    torch.save(STATE, tmp_path / name) if name.endswith("bin") else save_file(STATE, tmp_path / name)
+    index = name.replace("-00001-of-00002", "") + ".index.json"
+    with pytest.raises(
+        WeightsError, match=f"is number 1 of 2; give the folder, or {re.escape(index)}, which"
+    ):
+        read_weights(tmp_path / name)
+    (tmp_path / index).write_text(json.dumps({"weight_map": dict.fromkeys(STATE, name)}))
+    with pytest.raises(WeightsError, match=f"give the folder, or .*{re.escape(index)}"):
+        read_weights(tmp_path / name)
+    assert sorted(read_weights(tmp_path / index).state) == sorted(STATE)
+
+
+@pytest.mark.parametrize(
+    "name", ["model-00001-of-00001.safetensors", "epoch-3-of-10.safetensors", "a-1-of.bin"]
+)
+def test_a_whole_file_with_such_a_name_is_read(tmp_path, name):
+    save_file(STATE, tmp_path / name)
+    assert sorted(read_weights(tmp_path / name).state) == sorted(STATE)
+
+
+def test_a_key_in_two_shards_is_read_from_the_one_that_the_index_names(tmp_path):
+    sharded(tmp_path)
+    save_file(
+        {"visual.b": STATE["visual.b"], "visual.a": torch.zeros(2, 3)}, tmp_path / "model-2.safetensors"
+    )
+    assert torch.equal(read_weights(tmp_path).state["visual.a"], STATE["visual.a"])
+
+
+def test_a_shard_without_tensors_by_key_is_refused(tmp_path):
+    places = {"visual.a": "pytorch_model-1.bin"}
+    torch.save([torch.ones(2, 3)], tmp_path / "pytorch_model-1.bin")
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(WeightsError, match=r"pytorch_model-1\.bin holds a list"):
+        read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a": NaN}', " " * (9 * 2**20), "[1]", '"x"', ""])
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "config.json"])
+def test_json_beside_weights_that_is_damaged_or_too_large_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    if name == "config.json":
+        save_file(STATE, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=re.escape(name)) as refusal:
+        read_weights(tmp_path)
+    assert len(str(refusal.value)) < 600

@@ -434,7 +434,7 @@ FAULTS = [
     Fault("embeddings", Answers, "look", point(3)),
     Fault("embeddings", HeatmapBoard, "show", point(4)),
     Fault("embeddings", neighbour_strip, "neighbours", point(5)),
-    Fault("embeddings", neighbour_strip, "row_thumbnail", point(6)),
+    Fault("embeddings", neighbour_strip, "row_thumbnail", lambda view: (view.strip._thumbnail.cache_clear(), point(6)(view))),
     Fault("embeddings", neighbour_strip, "who", point(7)),
     Fault("embeddings", embedding_explorer.PointPanel, "compare_with", neighbour),
     Fault("embeddings", embedding_explorer, "thumbnail", hover),

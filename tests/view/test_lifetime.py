@@ -24,7 +24,7 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.training import Progress
 from mswin_viz.view.heatmap import HeatmapBoard
-from mswin_viz.view.lifetime import parts_of
+from mswin_viz.view.lifetime import is_closed, parts_of
 
 MODEL = tiny_model()
 
@@ -260,3 +260,270 @@ def test_ten_explorers_of_the_shipped_model_take_little_more_than_one() -> None:
     for explorer in kept:
         explorer.close()
     assert grown < 60  # one float64 copy of the add-on takes 67 MiB
+
+
+# ---- what fails or is at work while a view is made or closed ----------------------------------------
+
+
+def constructed(
+    make: Callable[[], Widget], monkeypatch, fails_at: int | None = None
+) -> tuple[int, Widget | None]:
+    """How many widgets a constructor opens, and what it makes; at the one given, ipywidgets fails."""
+    opened, open_comm = [0], Widget.open
+
+    def counted(widget: Widget) -> None:
+        if opened[0] == fails_at:
+            raise ConnectionError("the browser is gone")
+        opened[0] += 1
+        open_comm(widget)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Widget, "open", counted)
+        try:
+            made = make()
+        except ConnectionError:
+            made = None
+    return opened[0], made
+
+
+MADE: dict[str, Callable[..., Widget]] = {
+    "ScaleExplorer": lambda samples, **_: mv.ScaleExplorer(MODEL, samples, prompt="a person"),
+    "AttributionExplorer": lambda samples, **_: mv.AttributionExplorer(MODEL, samples, prompt="a person"),
+    "EmbeddingExplorer": lambda samples, table, view: mv.EmbeddingExplorer(
+        MODEL, samples, table=table, view=view
+    ),
+    "RetrievalView": lambda samples, table, **_: mv.RetrievalView(MODEL, samples, table=table, k=3),
+    "NeighbourStrip": lambda table, **_: mv.NeighbourStrip(table, row=1),
+    "TrainingCurve": lambda **_: mv.TrainingCurve(plain=40.0),
+    "HeatmapBoard": lambda **_: HeatmapBoard((6, 2)),
+}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda samples, **_: mv.EmbeddingExplorer(MODEL, samples),
+        lambda samples, **_: mv.RetrievalView(MODEL, samples),
+        lambda samples, **_: mv.AttributionExplorer(MODEL, samples),
+        lambda samples, **_: mv.ScaleExplorer(MODEL, samples),
+        lambda table, **_: mv.NeighbourStrip(table),
+        lambda **_: mv.TrainingCurve(plain=40.0),
+    ],
+)
+def test_a_view_that_nothing_was_done_with_leaves_no_widget(make: Make, given: dict) -> None:
+    widgets = set(_instances)
+    make(**given).close()
+    assert set(_instances) == widgets
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_constructor_that_fails_anywhere_leaves_nothing(name: str, given: dict, monkeypatch) -> None:
+    def make() -> Widget:
+        return MADE[name](**given)
+
+    n_opened, whole = constructed(make, monkeypatch)
+    whole.close()
+    before, threads = set(_instances), set(threading.enumerate())
+    for fails_at in {*range(0, n_opened, max(1, n_opened // 7)), n_opened - 1}:
+        _, made = constructed(make, monkeypatch, fails_at)
+        if made is not None:  # what failed is said in it
+            assert "ConnectionError: the browser is gone" in made._html["message"].value
+            made.close()
+        assert set(_instances) == before, f"the {fails_at}-th of {n_opened} widgets failed"
+    assert set(threading.enumerate()) <= threads
+    make().close()
+    assert set(_instances) == before
+
+
+REFUSED: dict[str, Callable[..., Widget]] = {
+    "no sample": lambda **_: mv.ScaleExplorer(MODEL, []),
+    "no sample to attribute": lambda **_: mv.AttributionExplorer(MODEL, []),
+    "a row beyond the table": lambda table, **_: mv.NeighbourStrip(table, row=999),
+    "a rule that is none": lambda table, **_: mv.NeighbourStrip(table, rule="sometimes"),
+    "too few results": lambda samples, table, **_: mv.RetrievalView(MODEL, samples, table=table, k=0),
+    "too many results": lambda samples, table, **_: mv.RetrievalView(MODEL, samples, table=table, k=10_000),
+    "a modality of no sample": lambda samples, **_: mv.RetrievalView(MODEL, samples, modalities=("TI",)),
+    "a table of other samples": lambda samples, table, **_: mv.EmbeddingExplorer(
+        MODEL, samples[:2], table=table
+    ),
+    "a view that is none": lambda samples, table, **_: mv.EmbeddingExplorer(
+        MODEL, samples, table=table, view=table
+    ),
+    "settings that are none": lambda samples, **_: mv.EmbeddingExplorer(MODEL, samples, settings="fast"),
+    "a colour map that is none": lambda **_: HeatmapBoard((6, 2), cmap="rainbows"),
+    "a grid without rows": lambda **_: HeatmapBoard((0, 2)),
+    "a model that is none": lambda samples, **_: mv.ScaleExplorer(None, samples),
+    "samples that are none": lambda **_: mv.ScaleExplorer(MODEL, [1, 2]),
+    "a state that is none": lambda samples, **_: mv.ScaleExplorer.from_state(MODEL, samples, "{}"),
+}
+
+
+@pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
+def test_a_view_that_is_refused_leaves_nothing(make: Make, given: dict) -> None:
+    before = set(_instances)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - of many kinds; what counts is what is left
+        make(**given)
+    assert set(_instances) == before
+    assert Widget._widget_construction_callback is None
+
+
+def test_others_that_watch_widgets_being_made_still_do(samples) -> None:
+    seen: list[Widget] = []
+    Widget.on_widget_constructed(seen.append)
+    try:
+        explorer = mv.ScaleExplorer(MODEL, samples)
+        assert Widget._widget_construction_callback == seen.append
+    finally:
+        Widget.on_widget_constructed(None)
+    assert explorer in seen
+    explorer.close()
+
+
+def test_widgets_that_another_thread_makes_meanwhile_stay(samples, monkeypatch) -> None:
+    made: list[Widget] = []
+
+    def beside(*_: object, **__: object) -> None:
+        thread = threading.Thread(target=lambda: made.append(HeatmapBoard.__mro__[1]()))
+        thread.start()
+        thread.join()
+        raise RuntimeError("and then it failed")
+
+    monkeypatch.setattr("mswin_viz.view.explorer.make_controls", beside)
+    with pytest.raises(RuntimeError, match="and then"):
+        mv.ScaleExplorer(MODEL, samples)
+    assert not is_closed(made[0])
+    made[0].close()
+
+
+def test_what_the_work_still_made_while_its_view_was_closed_is_closed_too(given) -> None:
+    widgets = set(_instances)
+    explorer = mv.EmbeddingExplorer(MODEL, given["samples"], table=given["table"])
+    at_work = threading.Event()
+    show = explorer._show
+
+    def late(view: mv.EmbeddingView) -> None:
+        at_work.set()
+        time.sleep(0.3)
+        show(view)
+
+    explorer._show = late
+    explorer.start()
+    assert at_work.wait(30)
+    explorer.close()
+    assert set(_instances) == widgets
+
+
+def test_work_that_outlasts_the_patience_of_closing_makes_nothing_afterwards(given, monkeypatch) -> None:
+    monkeypatch.setattr("mswin_viz.view.lifetime._PATIENCE", 0.05)
+    widgets, go_on = set(_instances), threading.Event()
+
+    def deaf(table, settings, **_: object) -> mv.EmbeddingView:
+        go_on.wait(10)
+        return given["view"]
+
+    monkeypatch.setattr("mswin_viz.view.embedding_explorer.embedding_view", deaf)
+    explorer = mv.EmbeddingExplorer(MODEL, given["samples"], table=given["table"])
+    thread = explorer.start()
+    explorer.close()
+    go_on.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert set(_instances) == widgets
+    assert explorer.maps is None
+
+
+def test_a_part_that_fails_to_release_does_not_keep_the_others(samples, monkeypatch, caplog) -> None:
+    widgets = set(_instances)
+    explorer = mv.ScaleExplorer(MODEL, samples)
+
+    def broken(_board: HeatmapBoard) -> None:
+        raise RuntimeError("it is stuck")
+
+    monkeypatch.setattr(HeatmapBoard, "release", broken)
+    explorer.close()
+    assert set(_instances) == widgets
+    assert "a HeatmapBoard could not release" in caplog.text
+
+
+def test_a_view_is_closed_from_its_own_worker(given) -> None:
+    widgets = set(_instances)
+    explorer = mv.EmbeddingExplorer(MODEL, given["samples"], table=given["table"])
+    explorer._show = lambda _view: explorer.close()
+    thread = explorer.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert set(_instances) == widgets
+
+
+def test_two_threads_may_close_a_view_at_once(samples) -> None:
+    widgets = set(_instances)
+    explorer = scales(samples)
+    threads = [threading.Thread(target=explorer.close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(_instances) == widgets
+
+
+def test_five_explorers_that_encode_in_the_background_are_quiet_at_once_when_closed(
+    samples, monkeypatch
+) -> None:
+    encode = type(MODEL).encode
+
+    def slow(*args, **options):
+        time.sleep(0.02)
+        return encode(*args, **options)
+
+    monkeypatch.setattr(type(MODEL), "encode", slow)
+    threads = set(threading.enumerate())
+    explorers = [mv.ScaleExplorer(MODEL.bound(), samples * 30) for _ in range(5)]
+    for explorer in explorers:
+        explorer._on_strip({"kind": "shown"})
+    assert len(set(threading.enumerate()) - threads) == 5
+    started = time.monotonic()
+    for explorer in explorers:
+        explorer.close()
+    assert time.monotonic() - started < 10
+    assert set(threading.enumerate()) <= threads
+    used = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - used < 0.25
+
+
+@pytest.mark.parametrize(
+    "name", ["ScaleExplorer", "EmbeddingExplorer", "RetrievalView", "AttributionExplorer"]
+)
+def test_twenty_views_made_and_closed_leave_no_widget_and_hardly_any_memory(name: str, given: dict) -> None:
+    import psutil
+
+    process = psutil.Process()
+
+    def make_and_close(n_times: int) -> None:
+        for _ in range(n_times):
+            view = MADE[name](**given)
+            freed.append(weakref.ref(view))
+            view.close()
+
+    freed: list[weakref.ref] = []
+    widgets = set(_instances)
+    make_and_close(3)  # caches of libraries are filled
+    gc.collect()
+    before = process.memory_info().rss
+    make_and_close(20)
+    gc.collect()
+    grown = (process.memory_info().rss - before) / 2**20
+    assert set(_instances) == widgets
+    assert [ref() for ref in freed if ref() is not None] == []
+    assert grown < 40  # 20 that leaked took 1.3 GiB
+
+
+def test_pictures_and_thumbnails_are_freed_with_their_view(given) -> None:
+    strip = neighbours(**given)
+    assert strip._thumbnail.cache_info().currsize > 0
+    shown = embeddings(**given)
+    shown.maps._thumbnail(3)
+    maps = shown.maps
+    strip.close()
+    shown.close()
+    assert strip._thumbnail.cache_info().currsize == maps._thumbnail.cache_info().currsize == 0
