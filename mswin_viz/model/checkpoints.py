@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,11 +18,12 @@ from mswin_viz.data.file_writing import write_bytes, write_json
 from mswin_viz.data.output_checks import output_file
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoint_report import checked_fit
+from mswin_viz.model.embedded_config import REMEDY, ROWS, check_embedded_weights, embedded_config
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.mixture_files import mixture_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.state_dicts import StateDict
-from mswin_viz.model.weight_files import read_state_dict, read_weights
+from mswin_viz.model.weight_files import first_words, read_state_dict, read_weights
 
 __all__ = [
     "EMBEDDED",
@@ -47,7 +47,6 @@ EMBEDDED_FILES = ("config.json", "clip.safetensors", "addon.safetensors", "card.
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
-_ROWS = "token_embedding.rows"
 _MIXTURE = "moe_fusion."
 _STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights are written in."""
@@ -193,7 +192,7 @@ def save_embedded(
     halves = {
         key: _stored(key, value, torch.float16) for key, value in state.items() if value.is_floating_point()
     }
-    halves[_ROWS] = torch.tensor(token_ids, dtype=torch.int32)
+    halves[ROWS] = torch.tensor(token_ids, dtype=torch.int32)
     write_bytes(folder / "clip.safetensors", _weight_file(halves, is_safetensors=True))
     write_json(folder / "config.json", config)
 
@@ -203,23 +202,32 @@ def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, An
     missing = [name for name in ("config.json", "clip.safetensors") if not (folder / name).is_file()]
     if missing:
         raise WeightsNotFoundError(
-            f"the embedded model has config.json and clip.safetensors: {folder} lacks {', '.join(missing)}; "
-            "reinstall the package, or train it with `mswin-viz train-embedded`"
+            f"the embedded model has config.json and clip.safetensors: {folder} lacks {', '.join(missing)}; {REMEDY}"
         )
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    state = {key: value.float() for key, value in load_file(folder / "clip.safetensors").items()}
-    rows = state.pop(_ROWS).long()
+    config, file = embedded_config(folder / "config.json"), folder / "clip.safetensors"
+    stored = _read_safetensors(file)
+    check_embedded_weights(stored, config, file)
+    state = {key: value.float() for key, value in stored.items()}
+    rows = state.pop(ROWS).long()
     table = torch.zeros(config["text_cfg"]["vocab_size"], state["token_embedding.weight"].shape[1])
     table[rows] = state["token_embedding.weight"]
     architecture = {key: dict(config[key]) for key in ("vision_cfg", "text_cfg")}
     clip = open_clip.CLIP(embed_dim=config["embed_dim"], **architecture)
-    missing_keys = clip.load_state_dict(state | {"token_embedding.weight": table}, strict=False)
-    problems = [key for key in missing_keys.missing_keys if key != "attn_mask"] + list(
-        missing_keys.unexpected_keys
-    )
-    if problems:
-        raise WeightsError(f"the embedded weights must fit their configuration: {problems} do not; reinstall")
+    wanted = {key: tuple(value.shape) for key, value in clip.state_dict().items() if key != "attn_mask"}
+    state |= {"token_embedding.weight": table}
+    rule = f"the embedded weights must fit their configuration: in {file}"
+    checked_fit(wanted, state, rule, unexpected=[key for key in state if key not in wanted])
+    clip.load_state_dict(state, strict=False)  # without the text's mask, which is no weight
     return clip.eval(), config, frozenset(rows.tolist())
+
+
+def _read_safetensors(file: Path) -> StateDict:
+    try:
+        return load_file(file)
+    except Exception as problem:  # a damaged file fails in any way
+        raise WeightsError(
+            f"a weight file must be whole: {file} cannot be read ({first_words(problem)}); {REMEDY}"
+        ) from problem
 
 
 def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

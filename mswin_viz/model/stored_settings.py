@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import open_clip
 
+from mswin_viz.data.stored_records import value_words
 from mswin_viz.errors import WeightsError
 
 __all__ = ["StoredSettings", "stored_settings"]
@@ -23,6 +23,7 @@ _CLIP_TYPES = (
 _VISION, _TEXT = {"heads": 12, "image_size": 224}, {"heads": 8}
 """What transformers assumes where a configuration leaves it out."""
 _EPSILON = 1e-5
+_LARGEST = 2**16
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,13 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
         raise WeightsError(
             f"{name} has a model_cfg with vision_cfg and text_cfg: got none; copy the folder again"
         )
+    is_quick = _truth(architecture.get("quick_gelu"), f"quick_gelu in {name}")
     architecture = _known_fields(architecture, name)
     images = images if isinstance(images, dict) else {}
     size = architecture["vision_cfg"].get("image_size", 224)
     return StoredSettings(
         name,
-        _ACTIVATIONS["quick_gelu" if architecture.get("quick_gelu") else "gelu"],
+        _ACTIVATIONS["quick_gelu" if is_quick else "gelu"],
         _numbers(images.get("mean", open_clip.OPENAI_DATASET_MEAN), f"mean in {name}"),
         _numbers(images.get("std", open_clip.OPENAI_DATASET_STD), f"std in {name}"),
         _size(size, f"image_size in {name}"),
@@ -140,7 +142,7 @@ def _of_transformers(config: Mapping[str, Any], image: Mapping[str, Any]) -> Sto
         activation = vision.get("hidden_act", "quick_gelu")
         if not isinstance(activation, str) or activation not in _ACTIVATIONS:
             raise WeightsError(
-                f"a CLIP's activation is {' or '.join(_ACTIVATIONS)}: got hidden_act {activation!r} {where}, which "
+                f"a CLIP's activation is {' or '.join(_ACTIVATIONS)}: got hidden_act {value_words(activation)} {where}, which "
                 "open_clip does not have"
             )
         stored |= {
@@ -156,10 +158,13 @@ def _of_transformers(config: Mapping[str, Any], image: Mapping[str, Any]) -> Sto
             "text": _norm(text),
             "text_refusal": _text_refusal(activation, text) if "text_config" in config else "",
         }
-    if image.get("do_normalize", True) and "image_mean" in image and "image_std" in image:
+    normalises = _truth(image.get("do_normalize", True), "do_normalize in preprocessor_config.json")
+    if normalises and "image_mean" in image and "image_std" in image:
         stored |= {name: _numbers(image[f"image_{name}"], f"image_{name}") for name in ("mean", "std")}
-    resize, crops = _RESAMPLING.get(image.get("resample", 3), "bicubic"), image.get("do_center_crop", True)
-    return StoredSettings(**stored, resize=resize, crops=bool(crops))
+    resample, crops = image.get("resample", 3), image.get("do_center_crop", True)
+    resize = _RESAMPLING.get(resample, "bicubic") if _is_number(resample) else "bicubic"
+    crops = _truth(crops, "do_center_crop in preprocessor_config.json")
+    return StoredSettings(**stored, resize=resize, crops=crops)
 
 
 def _side(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -171,22 +176,39 @@ def _side(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _norm(side: Mapping[str, Any]) -> dict[str, Any]:
     epsilon = side.get("layer_norm_eps", _EPSILON)
     if not isinstance(epsilon, float) or not 0 < epsilon < 1:
-        raise WeightsError(f"layer_norm_eps in config.json is a small number above 0: got {epsilon!r}")
+        raise WeightsError(
+            f"layer_norm_eps in config.json is a small number above 0: got {value_words(epsilon)}"
+        )
     return {} if epsilon == _EPSILON else {"norm_kwargs": {"eps": epsilon}}
 
 
 def _text_refusal(activation: str, text: Mapping[str, Any]) -> str:
     kind, own = text.get("model_type", "clip_text_model"), text.get("hidden_act", "quick_gelu")
     if kind not in ("clip_text_model", "clip"):
-        return f"a text side of another kind ({kind})"
-    return "" if own == activation else f"its activation, {own}, is not the image tower's"
+        return f"a text side of another kind ({value_words(kind)})"
+    return "" if own == activation else f"its activation, {value_words(own)}, is not the image tower's"
 
 
 def _numbers(value: Any, name: str) -> tuple[float, ...]:
+    least = 0 if "std" in name else -_LARGEST
     is_three = isinstance(value, (list, tuple)) and len(value) == 3
-    if not is_three or not all(isinstance(n, (int, float)) and math.isfinite(n) for n in value):
-        raise WeightsError(f"{name} is three numbers: got {value!r}")
+    if not is_three or not all(_is_number(n) and least < n < _LARGEST for n in value):
+        above = " above 0" if least == 0 else ""
+        raise WeightsError(f"{name} is three numbers{above}: got {value_words(value)}")
     return tuple(map(float, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _truth(value: Any, name: str) -> bool:
+    """Null counts as false, as it does for both libraries."""
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise WeightsError(f"{name} is true or false: got {value_words(value)}")
+    return value
 
 
 def _size(value: Any, name: str) -> tuple[int, int]:
@@ -197,6 +219,8 @@ def _size(value: Any, name: str) -> tuple[int, int]:
 
 
 def _count(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise WeightsError(f"{name} is a whole number above 0: got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _LARGEST:
+        raise WeightsError(
+            f"{name} is a whole number above 0 and below {_LARGEST:,}: got {value_words(value)}"
+        )
     return value

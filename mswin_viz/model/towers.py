@@ -11,7 +11,7 @@ from typing import Any
 import open_clip
 import torch
 
-from mswin_viz.errors import OptionError, WeightsNotFoundError
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.architectures import (
     POSITIONS,
     VOCABULARY,
@@ -114,6 +114,10 @@ class Tower:
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
     """The small CLIP inside the package, trained on synthetic pedestrians."""
     clip, config, token_ids = load_embedded(folder)
+    if config["quick_gelu"]:
+        raise WeightsError(
+            f"an embedded model's activation is GELU: {folder} says quick_gelu; train it again"
+        )
     size = image_size or tuple(config["vision_cfg"]["image_size"])
     architecture = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     source = tuple(n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])

@@ -32,7 +32,7 @@ def trained(state, out):
     train_head(tokens, np.repeat(np.arange(6), 3), head, seed=1, schedule=Schedule(12, check_every=2), watch=watch, progress=False)
     write_state(head.state_dict(), out)
 """
-MOMENTS = {"a few": range(0, 60, 10), "many": range(0, 400, 3)}
+MOMENTS = {"a few": range(0, 70, 10), "many": range(96)}
 
 
 @pytest.fixture(scope="module")
