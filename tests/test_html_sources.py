@@ -50,8 +50,8 @@ NAMES = {
     "publish_display_data", "quoteattr", "export_html",
 }  # fmt: skip
 """Of classes and functions that show a string as HTML, as Markdown or as a formula (MathJax), or make such a string."""
-READ_NOT_MADE = {rb"\s*(<!doctype|<html|<\?xml|<head)"}
-"""What recognises a web page that was saved in place of weights."""
+READ_NOT_MADE = {rb"\s*(<!doctype|<html|<\?xml|<head)", b"<!doctype html", b"<html", b"<svg"}
+"""What recognises a web page or a drawing that was saved in place of weights or of a picture."""
 
 
 def docstrings(tree: ast.AST) -> set[ast.AST]:
