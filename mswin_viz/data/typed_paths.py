@@ -18,7 +18,7 @@ _MOST_SHOWN = 200  # characters of a path in a message
 _UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # come along when text is copied from a page
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|image/)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(/|image/)")  # of "//" a Path keeps one slash
 _REASONS = {
     errno.ENOENT: "there is none of this name",
     errno.ENOTDIR: "part of it is a file, not a folder",
