@@ -13,7 +13,11 @@ import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.sliding_window import (
+    CLIPMultiScaleFeatureExtractor,
+    CLIPWithProjectionMultiScale,
+    checked_scales,
+)
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 
@@ -129,7 +133,7 @@ def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
 
 def folded_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
     """The grid of :func:`folded` tokens; as it is where the scales' least common multiple does not divide their number."""
-    period = math.lcm(*scales)
+    period = math.lcm(*checked_scales(scales, 1))
     return grid if math.prod(grid) % period else (1, period)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "CLIPWithProjectionMultiScale",
     "FeatureProjectionAdapter",
     "MultiScaleFeatureExtractor",
+    "checked_scales",
 ]
 
 _MOST_WEIGHTS, _MOST_SCALES = 2**30, 256  # 4 GiB in float32
@@ -57,7 +58,7 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
     ) -> None:
         super().__init__()
         self.feat_dim = feat_dim
-        self.scales = _checked_scales(scales, feat_dim)
+        self.scales = checked_scales(scales, feat_dim)
         self.sliding_windows = nn.ModuleList(
             nn.Conv1d(feat_dim, feat_dim, kernel_size=s, stride=s, padding=0) for s in self.scales
         )
@@ -250,8 +251,14 @@ def _initialise(module: CLIPMultiScaleSlidingWindow, init: str) -> None:
             parameter.zero_()
 
 
-def _checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
-    """Scales as whole numbers, if their kernels are of a size that can be meant."""
+def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
+    """Scales as whole numbers, if they are window lengths whose kernels of ``dim`` channels can be held.
+
+    Raises
+    ------
+    ScaleError
+        If one is no whole number of at least 1, or all need more than 256 kernels or 4 GiB.
+    """
     try:
         checked = tuple(int(s) for s in scales)
     except (TypeError, ValueError, OverflowError):

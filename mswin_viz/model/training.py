@@ -13,9 +13,9 @@ import torch
 from tqdm.auto import tqdm
 
 from mswin_viz.data.file_writing import destination
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.heads import Head, folded, window_head
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training_run import Progress, Run, Schedule, TrainingLog
@@ -116,9 +116,12 @@ def train_addon(
     ------
     ShapeError
         If ``pids`` does not match ``tokens``.
+    ScaleError
+        If a window is longer than an image has tokens.
     OptionError
         If there are too few identities with two images, or the state file is of another training.
     """
+    _refuse_idle_scales(tokens, scales)
     head = window_head(tokens.cls.shape[1], scales, seed=seed)
     seen = folded(tokens, scales) if isinstance(tokens, Tokens) else tokens
     log = train_head(
@@ -127,6 +130,15 @@ def train_addon(
         progress=progress,
     )  # fmt: skip
     return TrainedAddon(head.body, log)
+
+
+def _refuse_idle_scales(tokens: Tokens | TokenView, scales: Sequence[int]) -> None:
+    """Refuse kernels that no image would train, whose windows are longer than it."""
+    n_tokens = tokens[:1].patches.shape[1]
+    if idle := [scale for scale in checked_scales(scales, 1) if scale > n_tokens]:
+        raise ScaleError(
+            f"a scale to train is a whole number of tokens in 1..{n_tokens}: got {idle[0]}; give shorter windows"
+        )
 
 
 def train_head(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import pytest
@@ -16,6 +17,7 @@ from mswin_viz.model.checkpoints import (
     save_addon,
     save_embedded,
 )
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow,
@@ -23,6 +25,7 @@ from mswin_viz.model.sliding_window import (
 )
 
 from .conftest import CONFIG
+from .refusals import said_by
 
 DIM, SCALES = 6, (2, 5)
 HOST = "BACKBONE.clip_multi_scale_extractor."
@@ -124,6 +127,39 @@ def test_kernels_that_are_not_square_in_the_width_are_refused(saved, addon):
         load_addon(saved(state))
 
 
+def expert(layer: int) -> str:
+    return f"moe_fusion.experts.0.expert.{layer}.weight"
+
+
+def mixture() -> dict[str, torch.Tensor]:
+    return MixtureOfExpertsAddon(256, (2, 3), hidden_dim=512).state_dict()
+
+
+WINDOWS = "multi_scale_window.sliding_windows."
+CLAIMS = {
+    "experts and gate have at most 64 layers": lambda: mixture()
+    | {expert(n): torch.zeros(1, 1) for n in range(8, 5000)},
+    "(4194304, 1), not (4194304, 256)": lambda: mixture() | {expert(0): torch.zeros(2**22, 1)},
+    "(1, 4194304), not (6, 4194304)": lambda: CLIPWithProjectionMultiScale(4, 6, (2,)).state_dict()
+    | {"projection.projection.0.weight": torch.zeros(1, 2**22)},
+    "an add-on has at most 256 scales": lambda: {f"{WINDOWS}{n}.weight": torch.zeros(1, 1, 1) for n in range(300)},
+    "unexpected multi_scale_window.sliding_windows.9": lambda: CLIPMultiScaleFeatureExtractor(4, (2,)).state_dict()
+    | {f"{WINDOWS}{'9' * 5000}.weight": torch.zeros(4, 4, 2)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", CLAIMS)
+def test_an_add_on_that_claims_more_than_it_holds_is_refused_before_it_is_built(saved, words):
+    path = saved(CLAIMS[words]())
+    assert words in said_by(lambda: load_addon(path))
+
+
+def test_loading_an_add_on_leaves_the_global_random_state_alone(saved, addon):
+    path, before = saved(addon.state_dict()), torch.get_rng_state()
+    load_addon(path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_an_unknown_tensor_beside_the_add_on_is_named(saved, addon):
     state = addon.multi_scale_window.state_dict() | {"fusion.6.weight": torch.zeros(DIM, DIM)}
     with pytest.raises(WeightsError, match=r"unexpected multi_scale_window\.fusion\.6\.weight"):
@@ -200,6 +236,18 @@ def test_a_plain_pickle_is_refused(tmp_path):
     (tmp_path / "plain.pkl").write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(WeightsError, match=r"plain\.pkl"):
         read_state_dict(tmp_path / "plain.pkl")
+
+
+@pytest.mark.parametrize("read", [read_state_dict, load_addon])
+@pytest.mark.parametrize("path", ["x" * 300, "a/" * 3000, "a\0b", "~nobody-of-this-name/a.pth"])
+def test_a_path_that_no_system_takes_is_refused(read, path):
+    assert "weights must be an existing file" in said_by(lambda: read(path), error=WeightsNotFoundError)
+
+
+def test_a_pipe_is_no_weight_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    said = said_by(lambda: read_state_dict(tmp_path / "pipe"), error=WeightsNotFoundError)
+    assert "is no regular file" in said
 
 
 def test_a_missing_file_is_refused(tmp_path):

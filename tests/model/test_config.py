@@ -153,6 +153,10 @@ def test_another_network_is_refused(tmp_path):
         ("MODEL:\n  STRIDE_SIZE: [16, 9]\n", "14 against 13 across"),
         ("INPUT:\n  SIZE_TEST: [128, 256]\n", "16 against 8 down"),
         ("INPUT:\n  SIZE_TRAIN: [8, 8]\n  SIZE_TEST: [8, 8]\n", "0 against 0 down"),
+        (
+            "INPUT:\n  SIZE_TRAIN: [1000000, 1000000]\n  SIZE_TEST: [1000000, 1000000]\n",
+            "65,536 patches: .* has 62500 down and 62500 across",
+        ),
     ],
 )
 def test_grids_that_the_host_cannot_run_are_refused(tmp_path, text, said):

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow,
     CLIPWithProjectionMultiScale,
 )
+
+from .refusals import said_by
 
 
 def module_and_patches(dim: int = 6, scales: tuple[int, ...] = (2, 3, 5), shape: tuple[int, int] = (3, 17)):
@@ -131,10 +134,24 @@ def test_mean_initialised_windows_are_window_means() -> None:
     torch.testing.assert_close(answers, patches.reshape(2, 3, 3, 4).mean(dim=2))
 
 
-@pytest.mark.parametrize("scales", [(), (0, 4), (2.5,)])
+@pytest.mark.parametrize("scales", [(), (0, 4), (2.5,), ("4",), (float("nan"),), (None,), (float("inf"),)])
 def test_scales_that_are_no_window_lengths_are_refused(scales) -> None:
     with pytest.raises(ScaleError, match="whole numbers"):
         CLIPMultiScaleSlidingWindow(4, scales)
+
+
+@pytest.mark.parametrize(
+    "made", [CLIPMultiScaleSlidingWindow, CLIPMultiScaleFeatureExtractor, MixtureOfExpertsAddon]
+)
+@pytest.mark.parametrize("scales", [(9999,), (10**6,), (2**63,), (10**30,), (4,) * 10_000, (2, 4095)])
+def test_kernels_of_more_than_4_gib_are_refused_before_memory_is_taken(made, scales) -> None:
+    said = said_by(lambda: made(512, scales), error=ScaleError)
+    assert "an add-on has at most 256 scales and 1,073,741,824 weights" in said
+
+
+def test_the_longest_window_of_a_large_picture_is_taken() -> None:
+    with torch.device("meta"):  # ViT-L/14 at 336 pixels
+        assert CLIPMultiScaleSlidingWindow(768, (4, 576)).scales == (4, 576)
 
 
 def test_tokens_of_another_width_are_refused() -> None:

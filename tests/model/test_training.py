@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.errors import OptionError, ShapeError, WeightsError
+from mswin_viz.errors import OptionError, ScaleError, ShapeError, WeightsError
 from mswin_viz.model.heads import mean_patch_control, window_head
 from mswin_viz.model.training import Progress, Schedule, Watch, train_head
 
@@ -71,12 +71,18 @@ def test_any_head_is_trained_in_place_and_left_in_evaluation_mode(planted) -> No
 
 def test_pids_that_do_not_match_the_tokens_are_refused(planted) -> None:
     with pytest.raises(ShapeError, match="59 pids for 60 images"):
-        mv.train_addon(planted[0], planted[1][:-1])
+        mv.train_addon(planted[0], planted[1][:-1], scales=(3,))
 
 
 def test_identities_with_one_image_each_are_refused(planted) -> None:
     with pytest.raises(OptionError, match="two identities"):
-        mv.train_addon(planted[0], np.arange(60))
+        mv.train_addon(planted[0], np.arange(60), scales=(3,))
+
+
+@pytest.mark.parametrize("scales", [(9999,), (2, 13), (10**30,)])
+def test_windows_longer_than_an_image_are_refused_before_training(planted, scales) -> None:
+    with pytest.raises(ScaleError, match=r"in 1\.\.12: got|at most 256 scales"):
+        mv.train_addon(*planted, scales=scales)
 
 
 def validated(planted, scores: list[float], **schedule) -> tuple:

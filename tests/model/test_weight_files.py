@@ -20,6 +20,8 @@ from safetensors.torch import save, save_file
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.weight_files import read_state_dict, read_weights
 
+from .refusals import said_by
+
 STATE = {"visual.a": torch.ones(2, 3), "visual.b": torch.zeros(1)}
 NUMBERS = [
     np.float64(0.71), np.float32(0.5), np.float16(1), np.int64(7), np.int32(-1), np.uint8(3), np.bool_(True),
@@ -212,6 +214,13 @@ def test_a_key_that_no_shard_holds_is_named(tmp_path):
     save_file({"other": torch.ones(1)}, tmp_path / "model-2.safetensors")
     with pytest.raises(WeightsError, match=r"lacks visual\.b"):
         read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\nb", "a\0b", "\ud800", "..", ""])
+def test_an_index_that_names_what_cannot_be_a_file_is_refused_in_one_line(tmp_path, name):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    said = said_by(lambda: read_weights(tmp_path), error=WeightsNotFoundError)
+    assert "the files of an index lie beside it" in said
 
 
 @pytest.mark.parametrize(
