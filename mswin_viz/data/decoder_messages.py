@@ -120,7 +120,7 @@ def _sort(place: int, messages: list[str]) -> None:
             elif len(messages) < _MOST:
                 text = line.decode("utf-8", "replace").strip()
                 messages += [] if text in messages else [text]
-    os.truncate(place, 0)
+    os.ftruncate(place, 0)
     os.lseek(place, 0, os.SEEK_SET)
 
 

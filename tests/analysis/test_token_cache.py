@@ -764,3 +764,74 @@ def test_a_picture_in_memory_that_cannot_be_read_leaves_its_sample_out(tmp_path,
         found = sample_tokens(model, broken, folder=tmp_path / "kept", progress=False)
         assert found.world.pids.tolist() == [one.pid for one in samples]
         assert [failure.path for failure in found.left_out] == [b"no picture"]
+
+
+# ---- what goes wrong after or beside the work ---------------------------------------------------
+
+
+def test_tokens_whose_folder_is_deleted_when_they_are_done_are_used_and_not_lost(
+    tmp_path, model, samples, monkeypatch
+) -> None:
+    monkeypatch.setattr(token_cache, "_remove_others", lambda folder, key: shutil.rmtree(folder))
+    with pytest.warns(UserWarning, match=r"tokens are used now, and not kept in .*: they are gone again"):
+        found = tokens_of(model, samples, tmp_path / "kept")
+    check_right(found, model, samples)
+
+
+def test_tokens_whose_folder_is_deleted_while_they_are_encoded_are_used_and_not_lost(
+    tmp_path, model, samples, monkeypatch
+) -> None:
+    real = module.tokens_of
+
+    def deleting(*given):
+        shutil.rmtree(tmp_path / "kept", ignore_errors=True)
+        return real(*given)
+
+    monkeypatch.setattr(module, "tokens_of", deleting)
+    with pytest.warns(UserWarning, match="tokens are used now, and not kept"):
+        found = tokens_of(model, samples, tmp_path / "kept")
+    monkeypatch.undo()
+    check_right(found, model, samples)
+
+
+def test_an_error_while_encoding_is_not_taken_for_one_of_the_folder(
+    tmp_path, model, samples, monkeypatch
+) -> None:
+    problem = BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    def broken(*_):
+        raise problem
+
+    monkeypatch.setattr(module, "tokens_of", broken)
+    with pytest.raises(BrokenPipeError) as caught:
+        tokens_of(model, samples, tmp_path / "kept")
+    assert caught.value is problem
+    assert names_in(tmp_path / "kept") == []
+
+
+def test_a_copy_a_move_and_a_link_of_the_folder_are_read(kept, model, samples, tmp_path) -> None:
+    shutil.copytree(kept, tmp_path / "copy", copy_function=shutil.copyfile)  # with other times
+    kept.rename(tmp_path / "moved")
+    (tmp_path / "link").symlink_to(tmp_path / "moved")
+    with nothing_encoded():
+        for name in ("copy", "moved", "link"):
+            assert list(tokens_of(model, samples, tmp_path / name).tokens) == list(ALL)
+
+
+def test_images_that_were_moved_are_encoded_again(kept, model, samples, tmp_path) -> None:
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    moved = in_form(samples, lambda file: tmp_path / "elsewhere" / file.name)
+    check_right(tokens_of(model, moved, kept), model, moved)
+
+
+def test_tokens_are_read_where_the_working_folder_is_gone(
+    kept, model, samples, tmp_path, monkeypatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with nothing_encoded():
+        tokens_of(model, samples, kept)
+    with pytest.raises(OutputError, match="needs a path that the system takes"):
+        tokens_of(model, samples, Path("kept"))
