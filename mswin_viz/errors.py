@@ -45,7 +45,7 @@ class OutputError(MswinVizError, OSError):
 
 
 class CacheError(MswinVizError, ValueError):
-    """What a cache holds is damaged, or not what is asked for; it is made anew."""
+    """What a cache holds is damaged, or not what is asked for; it is made again."""
 
 
 class PromptError(MswinVizError, ValueError):

@@ -104,6 +104,9 @@ def main() -> None:
 def _run() -> None:
     try:
         app()
+    except KeyboardInterrupt:  # before a command runs
+        echo("interrupted", err=True)
+        raise SystemExit(130) from None
     except (MswinVizError, OSError) as problem:
         words = " ".join(line.strip() for line in shown_text(problem, keep="\n").splitlines())
         words = f"{type(problem).__name__}: {words}"

@@ -173,7 +173,7 @@ def read_path(text: str) -> Path:
     """
     if not text.strip():
         raise DataError(
-            f"a path to read is not empty: got {text!r}; name a file or folder, or leave the option out"
+            f"a path to read must not be empty: got {text!r}; name a file or folder, or leave the option out"
         )
     return Path(text)
 
@@ -188,7 +188,7 @@ def written_path(text: str) -> Path:
     """
     if not text.strip():
         raise OutputError(
-            f"a path to write to is not empty: got {text!r}; name a file or folder, or leave the option out"
+            f"a path to write to must not be empty: got {text!r}; name a file or folder, or leave the option out"
         )
     return Path(text)
 

@@ -28,7 +28,7 @@ class Notices(io.TextIOBase):
         return len(text)
 
     def isatty(self) -> bool:
-        """Whether somebody watches, so that bars and colours make sense."""
+        """Whether it is a terminal, so that bars and colours make sense."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
@@ -39,7 +39,7 @@ class Notices(io.TextIOBase):
 
     @property
     def encoding(self) -> str:
-        """Of the stream, for those who draw lines and blocks with characters."""
+        """Of the stream; what draws with characters asks for it."""
         return getattr(self._stream, "encoding", None) or "ascii"
 
 
@@ -60,7 +60,7 @@ def echo(text: str, *, err: bool = False) -> None:
         if err or problem.errno == errno.EPIPE:  # nobody reads on
             raise
         raise OutputError(
-            f"standard output must take what is printed: it does not ({problem.strerror}); print to another place"
+            f"standard output must be writable: it is not ({problem.strerror}); print to another place"
         ) from problem
 
 

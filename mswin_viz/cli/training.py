@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train", "train_embedded"]
 
-_BUSY = "one training writes {} at a time: another program is at work on it; wait until it ends, or choose another"
+_BUSY = "only one training may write {} at a time: another program is writing it; wait until it ends, or choose another"
 
 
 def train(
@@ -133,7 +133,7 @@ def train(
             _written(one, own, layout)
         except OutputError as problem:
             raise OutputError(
-                f"{problem}; nothing is lost: the same command with another --out, --state {kept}, goes on from its end"
+                f"{problem}; nothing is lost: run the same command with another --out and --state {kept} to write it"
             ) from problem
         if state is None:
             remove_file(state_file(kept, one.name))

@@ -199,7 +199,7 @@ def _sort_special(entry: os.DirEntry[str], path: Path, tree: Tree, *, is_named_a
     if entry.is_symlink() and not os.path.exists(path):
         tree.problems.append(Problem("broken link", path, "leads to no file or folder; left out"))
     elif is_named_as_picture:
-        tree.problems.append(Problem("no regular file", path, "a pipe, a socket or a device; left out"))
+        tree.problems.append(Problem("not a regular file", path, "a pipe, a socket or a device; left out"))
     else:
         tree.left_out["neither file nor folder"] += 1
 

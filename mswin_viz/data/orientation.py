@@ -34,7 +34,7 @@ class HeaderError(ValueError):
 def turned(image: Image.Image, *, is_ours: bool) -> Image.Image:
     """The picture upright.
 
-    Pillow's own ``exif_transpose`` writes the whole header anew, and so fails where any tag in it is damaged; only the
+    Pillow's own ``exif_transpose`` writes the whole header again, and so fails where any tag in it is damaged; only the
     one tag is needed here.
 
     Parameters

@@ -53,13 +53,13 @@ def output_file(
     """
     final, shown = _final(path, name), _shown(path)
     if final.is_dir():
-        raise OutputError(f"{name} is a file to write: {shown} is a folder; add a file name")
+        raise OutputError(f"{name} must be a file: {shown} is a folder; add a file name")
     if endings and Path(path).suffix.lower() not in endings:
         raise OptionError(f"{name} must end in {' or '.join(endings)}: got {shown}; change the ending")
     if os.path.normpath(path) == os.devnull:
         return Path(path)
     if final.exists() and not final.is_file():
-        raise OutputError(f"{name} is a file to write: {shown} is a device or pipe; choose another")
+        raise OutputError(f"{name} must be a file: {shown} is a device or pipe; choose another")
     if final.exists() and not os.access(final, os.W_OK):
         raise OutputError(f"{name} must be writable: {shown} exists and is read-only; choose another")
     _check_no_input(final, inputs, name, shown)
@@ -76,7 +76,7 @@ def output_folder(
     """
     final, shown = _final(path, name), _shown(path)
     if final.exists() and not final.is_dir():
-        raise OutputError(f"{name} is a folder: {shown} is a file; choose another")
+        raise OutputError(f"{name} must be a folder: {shown} is a file; choose another")
     _check_no_input(final, inputs, name, shown)
     _check_place(final, shown, name, n_bytes)
     return Path(os.path.expanduser(path))
@@ -93,7 +93,7 @@ def _final(path: str | Path, name: str) -> Path:
         raise OutputError(f"{name}: {problem}") from problem
     except OSError as problem:  # a name of 300 bytes
         raise OutputError(
-            f"{name} needs a path that the system takes: got {_shown(path)} ({problem.strerror or problem}); choose another"
+            f"{name} needs a valid path: got {_shown(path)} ({problem.strerror or problem}); choose another"
         ) from problem
     return final
 
@@ -119,15 +119,15 @@ def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
             break
         missing.append(there.name)
     if not there.is_dir():
-        raise OutputError(f"{name} lies in folders: {there} on the way to {shown} is a file; choose another")
-    if any(len(os.fsencode(part)) > _longest_name(there) for part in missing):
         raise OutputError(
-            f"{name} needs a path that the system takes: got {shown}, with a name too long; choose another"
+            f"{name} must lie in a folder: {there}, on the way to {shown}, is a file; choose another"
         )
+    if any(len(os.fsencode(part)) > _longest_name(there) for part in missing):
+        raise OutputError(f"{name} needs a valid path: got {shown}, with a name too long; choose another")
     why = why_not_writable(there)
     if why:
         raise OutputError(
-            f"{name} needs a folder that can be written to: got {shown} below {there} ({why}); choose another"
+            f"{name} must lie in a writable folder: got {shown}, but {there} is not writable ({why}); choose another"
         )
     check_space(there, n_bytes, f"{name} needs", "free some, or choose another place")
 

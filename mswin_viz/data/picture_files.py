@@ -149,7 +149,7 @@ def check_size(image: Image.Image, name: str) -> None:
     for what, (width, height) in sizes.items():
         if width * height > most:
             raise ImageFileError(
-                f"an image file is decoded if it has at most {most:,} pixels: {name} has a {what} {width:,} wide and "
+                f"an image file may have at most {most:,} pixels: {name} has a {what} {width:,} wide and "
                 f"{height:,} high; make it smaller, leave it out, or set the environment variable {LIMIT}"
             )
 

@@ -53,10 +53,10 @@ SMALLEST_PICTURE = 3000
 
 def _counts_checked(counts: dict[str, int], cameras: int) -> None:
     for name, count in counts.items():
-        if not 1 <= count <= MOST_PEOPLE:
-            raise OptionError(
-                f"{name} must be at least 1 and at most {MOST_PEOPLE:,}: got {count}; choose a number between them"
-            )
+        if count < 1:
+            raise OptionError(f"{name} must be at least 1: got {count}; ask for one or more")
+        if count > MOST_PEOPLE:
+            raise OptionError(f"{name} must be at most {MOST_PEOPLE:,}: got {count:,}; ask for fewer")
     n_shots = math.prod(counts.values())
     if n_shots > _MOST_SHOTS:
         raise OptionError(

@@ -321,7 +321,11 @@ def _looked_up(path: str | Path) -> tuple[Path, str]:
             return file, ""
         return (
             file,
-            "is a folder" if file.is_dir() else "is no regular file" if file.exists() else "does not exist",
+            "is a folder"
+            if file.is_dir()
+            else "is not a regular file"
+            if file.exists()
+            else "does not exist",
         )
     except (
         OSError,

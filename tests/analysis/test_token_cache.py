@@ -112,7 +112,7 @@ def nothing_encoded() -> Iterator[None]:
 
 def check_rebuilt(model: Model, samples: Sequence[Sample], folder: Path, reason: str) -> None:
     """Right tokens, one warning with the reason; then they are read in silence."""
-    with pytest.warns(UserWarning, match=f"cannot be used and are computed anew: .*{reason}") as said:
+    with pytest.warns(UserWarning, match=f"cannot be used and are computed again: .*{reason}") as said:
         found = tokens_of(model, samples, folder)
     assert len(said) == 1
     check_right(found, model, samples)
@@ -174,7 +174,7 @@ def test_a_pipe_instead_of_an_array_is_not_waited_for(kept, model, samples) -> N
     file = entry(kept) / "TI_cls.npy"
     file.unlink()
     os.mkfifo(file)
-    check_rebuilt(model, samples, kept, "TI_cls.npy is no regular file")
+    check_rebuilt(model, samples, kept, "TI_cls.npy is not a regular file")
 
 
 def test_arrays_of_another_modality_are_not_read(kept, model, samples) -> None:
@@ -773,7 +773,7 @@ def test_tokens_whose_folder_is_deleted_when_they_are_done_are_used_and_not_lost
     tmp_path, model, samples, monkeypatch
 ) -> None:
     monkeypatch.setattr(token_cache, "_remove_others", lambda folder, key: shutil.rmtree(folder))
-    with pytest.warns(UserWarning, match=r"tokens are used now, and not kept in .*: they are gone again"):
+    with pytest.warns(UserWarning, match=r"the tokens are used but not kept in .*: they are gone again"):
         found = tokens_of(model, samples, tmp_path / "kept")
     check_right(found, model, samples)
 
@@ -833,5 +833,5 @@ def test_tokens_are_read_where_the_working_folder_is_gone(
     gone.rmdir()
     with nothing_encoded():
         tokens_of(model, samples, kept)
-    with pytest.raises(OutputError, match="needs a path that the system takes"):
+    with pytest.raises(OutputError, match="needs a valid path"):
         tokens_of(model, samples, Path("kept"))

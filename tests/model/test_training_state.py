@@ -364,7 +364,7 @@ def test_a_folder_and_a_pipe_are_refused(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("link")
     assert "it is a folder" in refusal(tmp_path / "folder")
-    assert "no regular file" in refusal(tmp_path / "pipe")
+    assert "not a regular file" in refusal(tmp_path / "pipe")
     assert "cannot be read" in refusal(tmp_path / "link")
 
 
