@@ -32,6 +32,7 @@ __all__ = [
     "open_image",
     "opened",
     "readable",
+    "source_file",
     "source_name",
 ]
 
@@ -185,6 +186,14 @@ def source_name(source: ImageSource) -> str:
         return shown_text(getattr(source, "filename", "") or "the PIL image")
     name = getattr(source, "name", "")
     return shown_text(name) if isinstance(name, str) and name else f"the {type(source).__name__} given"
+
+
+def source_file(source: ImageSource) -> Path | None:
+    """The file that a source is, or is a part of; None for a picture in memory."""
+    part = _part(source)
+    if part is not None:
+        return Path(part.path)
+    return Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else None
 
 
 def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:

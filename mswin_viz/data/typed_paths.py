@@ -18,7 +18,8 @@ _MOST_SHOWN = 200  # characters of a path in a message
 _UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # come along when text is copied from a page
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|image/)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(/|image/)")  # of "//" a Path keeps one slash
+_NO_ADDRESSES = "addresses are not opened: use a file or folder of this computer"
 _REASONS = {
     errno.ENOENT: "there is none of this name",
     errno.ENOTDIR: "part of it is a file, not a folder",
@@ -37,7 +38,7 @@ def typed_path(text: str) -> Path:
     Raises
     ------
     DataError
-        If there is nothing between the quotes, or the address is of another computer.
+        If there is nothing between the quotes, or it is an address, unless of a file of this computer.
     """
     bare = text.strip().strip(_UNSEEN).strip()
     if os.path.lexists(text) or os.path.lexists(bare):
@@ -48,6 +49,10 @@ def typed_path(text: str) -> Path:
         bare = _path_of_address(bare)
     if not bare:
         raise DataError(f"a path names a folder or file: got {short_text(text, _MOST_SHOWN)!r}; type one")
+    if _ADDRESS.match(bare) and not os.path.lexists(bare):
+        raise DataError(
+            f"a path names a folder or file: got {short_text(bare, _MOST_SHOWN)}; {_NO_ADDRESSES}"
+        )
     unescaped = re.sub(r"\\(.)", r"\1", bare)  # as a terminal writes it: a\ b.png
     return Path(unescaped if os.sep == "/" and os.path.lexists(unescaped) else bare)
 
@@ -100,5 +105,5 @@ def _better_reason(given: str, expanded: str) -> str:
     if os.name != "nt" and _WINDOWS.match(given):
         return "it is a path of a Windows computer"
     if _ADDRESS.match(given):
-        return "addresses are not opened: save the file on this computer first"
+        return _NO_ADDRESSES
     return ""

@@ -24,9 +24,10 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
-from mswin_viz.view.guarded import OUT_OF_DATE, Guard
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined, made_whole
-from mswin_viz.view.markup import Html
+from mswin_viz.view.marks import MarkStyle
+from mswin_viz.view.markup import Html, fragment
 from mswin_viz.view.share_bars import badge_html, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 
@@ -97,7 +98,7 @@ class AttributionExplorer(widgets.VBox):
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
         super().__init__(
-            [Html(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture]
+            [Html(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture, MarkStyle()]
         )  # fmt: skip
         c = self.controls
         guarded = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
@@ -180,6 +181,7 @@ class AttributionExplorer(widgets.VBox):
         c.run.disabled, c.stop.disabled, c.progress.value = True, False, 0.0
         started = time.monotonic()
         self._guarded.forget()
+        show_as_out_of_date(self._picture, self._is_old)
         try:
             shown = tuple(self.model.displayed(path) for path in request.paths)
             jobs = self._jobs(request)
@@ -208,7 +210,8 @@ class AttributionExplorer(widgets.VBox):
 
     def _say(self) -> None:
         """Why there are maps missing, and whether those on screen are of an earlier request."""
-        problems = [f"{what}: {why}" for what, why in self._guarded.said.items()]
+        problems = [fragment(what, ": ", why) for what, why in self._guarded.said.items()]
+        show_as_out_of_date(self._picture, self._is_old)
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
 
     def _jobs(self, request: _Request) -> Sequence[tuple[str, Callable[[], Mapping[str, Attribution]]]]:

@@ -34,7 +34,7 @@ from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
 from mswin_viz.view.point_panel import PointPanel
 from mswin_viz.view.row_pictures import first_pictures
-from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.worker import Report, Stop, Worker
 
@@ -198,6 +198,7 @@ class EmbeddingExplorer(widgets.VBox):
             [
                 self._html["measures"],
                 self.controls.layout(),
+                self._html["message"],
                 beside,
                 widgets.HBox([self._folder, self._save, self._saved], layout={"flex_flow": "row wrap"}),
             ],
@@ -207,7 +208,6 @@ class EmbeddingExplorer(widgets.VBox):
             Html(badge_html(self.model.provenance_items)),
             self.settings.layout(),
             self.worker,
-            self._html["message"],
             self._below,
         ]
 
@@ -313,10 +313,8 @@ class EmbeddingExplorer(widgets.VBox):
             show_as_out_of_date(self.maps, True)
 
     def _say(self, problems: Sequence[str]) -> None:
-        failed = () if self.table is None else self.table.failed
-        self._html["message"].value = message_html(
-            [*problems, *(f"{failure.path}: {failure.reason}" for failure in failed)]
-        )
+        failed = () if self.table is None else failure_words(self.table.failed)
+        self._html["message"].value = message_html([*problems, *failed])
 
     def _say_colours(self, colouring: Colouring) -> None:
         words = next(words for words, name in COLOURS.items() if name == self.controls.colour.value)

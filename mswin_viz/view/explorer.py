@@ -212,6 +212,7 @@ class ScaleExplorer(widgets.VBox):
         take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
         take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
         badge = Html(share_bars.badge_html(self.model.provenance_items))
+        self._html["message"].add_class("mswin-explorer-message")
         for name in ("scores", "words", "inspection"):
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
         display, self.links = linked_display(self.controls, self.board)

@@ -17,7 +17,8 @@ import ipywidgets as widgets
 
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import ClosedError, MswinVizError
-from mswin_viz.view.lifetime import is_closed
+from mswin_viz.view.lifetime import ended_at_exit, is_closed
+from mswin_viz.view.markup import fragment, tag
 
 __all__ = ["OUT_OF_DATE", "Guard", "problem_words", "show_as_out_of_date"]
 
@@ -27,6 +28,7 @@ _WAS_SAID = "_mswin_was_said"
 _OLD = "mswin-out-of-date"
 _LOG = logging.getLogger(__name__)
 _MOST = 600  # characters of a foreign error's text
+_SMALL = {"font-size": "11px", "opacity": ".7"}
 _NO_MEMORY = re.compile(
     r"out of memory|can(?:'t|not) allocate memory|not enough memory|alloc_failed|unable to allocate",
     re.IGNORECASE,
@@ -100,13 +102,15 @@ class Guard:
             self._said.clear()
 
     def thread(self, what: str, work: Callable[..., None], *args: object) -> threading.Thread:
-        """A guarded thread, not started yet, that does not keep the program from ending."""
+        """A guarded thread, not started yet; where the program ends first, the view is asked to end it."""
 
         def run() -> None:
             with suppress(BaseException), self(what):  # it was said, and nothing above a thread takes it
                 work(*args)
 
-        return threading.Thread(target=run, name=f"mswin-viz {what}", daemon=True)
+        thread = threading.Thread(target=run, name=f"mswin-viz {what}", daemon=True)
+        ended_at_exit(thread, self.view)
+        return thread
 
     def _say(self, what: str, words: str | None) -> None:
         with self._lock:
@@ -124,7 +128,11 @@ class Guard:
 
 
 def problem_words(problem: BaseException) -> str:
-    """An exception as one line: its type and text, and for a full memory what to do."""
+    """An exception as one line: its type and text, and for a full memory what to do.
+
+    Errors of this package say by themselves what is wrong, so that their type comes last, in small print. Of others it
+    comes first.
+    """
     name = type(problem).__name__
     try:
         text = str(problem).strip()
@@ -132,8 +140,10 @@ def problem_words(problem: BaseException) -> str:
         text = "(its text cannot be shown)"
     if not isinstance(problem, MswinVizError):
         text = short_text(re.sub(r"\s*\n\s*", " ", text), _MOST)
-    words = f"{name}: {text}" if text else f"{name} (without any text)"
-    return f"{words} {_ADVICE}" if _is_of_memory(problem, text) else words
+    advice = f" {_ADVICE}" if _is_of_memory(problem, text) else ""
+    if text and isinstance(problem, MswinVizError):
+        return fragment(text, advice, " ", tag("span", name, style=_SMALL))
+    return (f"{name}: {text}" if text else f"{name} (without any text)") + advice
 
 
 def show_as_out_of_date(part: widgets.DOMWidget, is_old: bool) -> None:
@@ -154,6 +164,6 @@ def _is_of_memory(problem: BaseException, text: str) -> bool:
 
 
 def _log(what: str, problem: BaseException) -> None:
-    """The traceback: at level INFO for an error that this package raises on purpose, else ERROR."""
-    level = logging.INFO if isinstance(problem, MswinVizError) else logging.ERROR
+    """The traceback: at level INFO for an error that this package raises on purpose, and an interrupt, else ERROR."""
+    level = logging.INFO if isinstance(problem, MswinVizError | KeyboardInterrupt) else logging.ERROR
     _LOG.log(level, "%s failed: %s", what, type(problem).__name__, exc_info=problem)

@@ -168,7 +168,7 @@ class HeatmapBoard(anywidget.AnyWidget):
     """
 
     _esm = bundled("numbers", "windows", "paint", "panels", "board")
-    _css = (SCRIPTS / "board.css").read_text(encoding="utf-8")
+    _css = "\n".join((SCRIPTS / f"{name}.css").read_text(encoding="utf-8") for name in ("marks", "board"))
 
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)

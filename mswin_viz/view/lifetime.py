@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,11 +14,14 @@ import ipywidgets as widgets
 
 from mswin_viz.errors import ClosedError
 
-__all__ = ["check_open", "close_view", "is_closed", "joined", "made_whole", "parts_of"]
+__all__ = ["check_open", "close_view", "ended_at_exit", "is_closed", "joined", "made_whole", "parts_of"]
 
 _LOG = logging.getLogger(__name__)
 _MAKING = threading.RLock()
 _PATIENCE = 30.0  # seconds that a thread gets to come to its next look
+_AT_WORK: weakref.WeakKeyDictionary[threading.Thread, weakref.ref[widgets.Widget]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def is_closed(view: widgets.Widget) -> bool:
@@ -46,16 +51,17 @@ def close_view(view: widgets.Widget) -> None:
     """
     if is_closed(view):
         return
-    released: set[int] = set()
-    while waiting := [part for part in parts_of(view) if id(part) not in released]:
-        for part in waiting:
-            released.add(id(part))
-            try:
-                getattr(part, "release", lambda: None)()
-            except Exception:
-                _LOG.exception("a %s could not release what it holds", type(part).__name__)
+    _release(view)
     for part in parts_of(view):
         widgets.Widget.close(part)
+
+
+def ended_at_exit(thread: threading.Thread, view: widgets.Widget) -> None:
+    """Where the program ends while a thread of a view is at work, let the view end it first.
+
+    Python stops threads that are still in native code at its end so that the whole process aborts.
+    """
+    _AT_WORK[thread] = weakref.ref(view)
 
 
 @contextmanager
@@ -107,6 +113,24 @@ def joined(threads: Iterable[threading.Thread | None]) -> None:
     for thread in threads:
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(_PATIENCE)
+
+
+def _release(view: widgets.Widget) -> None:
+    """Ask every part of a view to end its threads and empty its caches, those too that are made meanwhile."""
+    released: set[int] = set()
+    while waiting := [part for part in parts_of(view) if id(part) not in released]:
+        for part in waiting:
+            released.add(id(part))
+            try:
+                getattr(part, "release", lambda: None)()
+            except Exception:
+                _LOG.exception("a %s could not release what it holds", type(part).__name__)
+
+
+@atexit.register
+def _end_all_work() -> None:
+    for view in {view() for thread, view in list(_AT_WORK.items()) if thread.is_alive()} - {None}:
+        _release(view)
 
 
 def _widgets_in(values: Iterable[Any]) -> Iterator[widgets.Widget]:

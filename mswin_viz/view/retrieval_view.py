@@ -30,14 +30,13 @@ from mswin_viz.view.rankings import ALL, ALL_EQUALISED, Rankings, rankable
 from mswin_viz.view.retrieval_controls import MOST_K, retrieval_controls
 from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import first_pictures
-from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.worker import Report, Stop, Worker
 
 __all__ = ["ALL", "ALL_EQUALISED", "RetrievalView", "RetrievalViewError"]
 
 _QUICK = 700  # samples whose ranking against each other needs no button
-_MOST_SAID = 3  # images that failed, by name
 
 
 class RetrievalViewError(OptionError, traitlets.TraitError):
@@ -192,9 +191,14 @@ class RetrievalView(widgets.VBox):
             If the view was closed.
         """
         check_open(self)
-        if not self.results:
+        if self.table is None:
             raise OptionError(
                 'a figure needs ranked results: there are none yet; press "embed and rank", or start()'
+            )
+        if not self.results:
+            raise OptionError(
+                f"a figure needs a query with ranked results: {query_name(self._samples[self.query])} has none by "
+                f"{self.modality}; choose another query"
             )
         table, found = self.strip.table, self.results
         rows = found["enhanced"].rows[:n_shares].tolist() if "enhanced" in found else []
@@ -339,11 +343,6 @@ class RetrievalView(widgets.VBox):
             button.disabled = False
 
     def _say(self, messages: Sequence[str]) -> None:
-        failed = () if self.table is None else self.table.failed
-        said = [f"{some.path}: {some.reason}" for some in failed[:_MOST_SAID]]
-        if len(failed) > _MOST_SAID:
-            said.append(
-                f"and {len(failed) - _MOST_SAID} more images have no row; table.failed lists them all"
-            )
+        said = () if self.table is None else failure_words(self.table.failed)
         old = [OUT_OF_DATE] if "ranking" in self._guarded.said and self.strip is not None else []
         self._html["message"].value = message_html([*messages, *old, *self._missing, *said])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mswin_viz.analysis.fusion import Slot
+from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.inspection import WindowInspection
 from mswin_viz.view.answers import Look
 from mswin_viz.view.gate_bars import gate_html
@@ -15,6 +16,7 @@ from mswin_viz.view.markup import CELL, FONT, TRACK, Markup, fragment, tag
 __all__ = [
     "badge_html",
     "bar_html",
+    "failure_words",
     "inspection_html",
     "message_html",
     "numbers_html",
@@ -44,6 +46,7 @@ _WRONG = {
     "padding": "2px 8px",
     "margin": "2px 0",
 }
+_MOST_SAID = 3  # images that failed, by name
 _POSITIVE, _NEGATIVE = "#b2182b", "#2166ac"
 
 
@@ -119,6 +122,13 @@ def message_html(messages: Sequence[str]) -> Markup:
         return fragment()
     lines = (tag("div", message, style=_WRONG) for message in messages)
     return tag("div", *lines, css="mswin-message", style=FONT, role="alert")
+
+
+def failure_words(failed: Sequence[Failure]) -> list[str]:
+    """The first images that got no row, with the reason, and how many more there are."""
+    said = [f"{some.path}: {some.reason}" for some in failed[:_MOST_SAID]]
+    n_more = len(failed) - len(said)
+    return said + [f"and {n_more} more images have no row; table.failed lists them all"] * (n_more > 0)
 
 
 def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:

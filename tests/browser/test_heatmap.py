@@ -136,11 +136,11 @@ def test_a_picture_that_no_longer_fits_its_control_is_marked_until_an_answer_com
     assert "mswin-heatmap-stale" not in element.get_attribute("class")
     heatmap.move_slider(".scale", keys=1)
     assert "mswin-heatmap-stale" in element.get_attribute("class")
-    assert heatmap.page.locator(".mswin-heatmap-status").inner_text() == "working …"
+    assert heatmap.page.locator(".mswin-heatmap .mswin-heatmap-status").inner_text() == "working …"
     assert element.get_attribute("aria-busy") == "true"
     heatmap.execute("board.failed = {'scale': 6}")
     heatmap.wait_idle()
-    assert heatmap.page.locator(".mswin-heatmap-status").inner_text() == "out of date"
+    assert heatmap.page.locator(".mswin-heatmap .mswin-heatmap-status").inner_text() == "out of date"
     heatmap.execute("board.show([panel], answered={'scale': 6})")
     heatmap.wait_idle()
     assert "mswin-heatmap-stale" not in element.get_attribute("class")

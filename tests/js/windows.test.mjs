@@ -263,3 +263,17 @@ test("whole rows are told as a rectangle, overlaps by their mean", () => {
   const state = { geometry, values, cells: windows.foldWindows(values, geometry.cover) };
   assert.deepEqual(windows.describe(1, state), ["Windows 0, 1", "token 1: row 0, column 1", "mean 1.5"]);
 });
+
+test("a picture is out of date where another one was asked for, and not where the panels alone are", () => {
+  const answered = { selected: 1, second: 2, modality: 0, rows: 0, shuffle: 0, scale: 4, value: 0, target: 0, prompt: "a" };
+  const of = (moved, failed = null) => panels.pictureStatus({ ...answered, ...moved }, { answered, failed });
+  assert.equal(of({}), "");
+  assert.equal(of({ scale: 9, value: 2, target: 1, prompt: "b", second: 5 }), "");
+  for (const moved of [{ selected: 3 }, { modality: 1 }, { rows: 1 }, { shuffle: 1 }, { rows: 2, second: 5 }]) {
+    assert.equal(of(moved), "busy");
+    assert.equal(of(moved, { ...answered, ...moved }), "stale");
+    assert.equal(of(moved, answered), "busy");
+  }
+  const pair = { ...answered, rows: 2 };
+  assert.equal(panels.pictureStatus({ ...pair, second: 5 }, { answered: pair, failed: null }), "busy");
+});

@@ -67,6 +67,7 @@ def test_stopping_ends_the_work_and_what_was_there_stays(explorer) -> None:
     explorer.controls.stop.click()
     thread.join(timeout=60)
     assert not thread.is_alive()
+    assert "mswin-out-of-date" in explorer._picture._dom_classes
     assert explorer.controls.status.value == "stopped"
     assert explorer.maps is before
     assert not explorer.controls.run.disabled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 import mswin_viz as mv
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS
+from mswin_viz.analysis.image_features import Failure
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
@@ -103,6 +105,14 @@ def test_an_unreadable_image_is_listed_and_the_others_are_shown(model, samples, 
     explorer.start().join()
     assert len(explorer.view) == N
     assert broken.name in html(explorer, "message")
+
+
+def test_of_many_unreadable_images_the_first_are_named_and_the_others_counted(explorer, monkeypatch) -> None:
+    failed = tuple(Failure(Path(f"gone {at}.png"), "no such file") for at in range(500))
+    monkeypatch.setattr(explorer, "table", replace(explorer.table, failed=failed))
+    explorer._say(())
+    assert html(explorer, "message").striptags().count("no such file") == 3
+    assert "and 497 more images have no row; table.failed lists them all" in html(explorer, "message")
 
 
 def test_one_image_alone_has_no_map_and_that_is_said(model, samples) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -527,3 +529,42 @@ def test_pictures_and_thumbnails_are_freed_with_their_view(given) -> None:
     strip.close()
     shown.close()
     assert strip._thumbnail.cache_info().currsize == maps._thumbnail.cache_info().currsize == 0
+
+
+AT_WORK = """
+import threading, time
+import mswin_viz as mv
+from mswin_viz.view import attribution_explorer, background
+from mswin_viz.view.worker import Worker
+
+begun = []
+
+def until(stopped, name):
+    begun.append(name)
+    while not stopped():
+        time.sleep(0.01)
+    print(name, "has ended", flush=True)
+
+model, samples = mv.load_model(), mv.samples()[:1]
+attribution_explorer.attribute = lambda *_, stopped, **__: until(stopped.is_set, "attributing")
+background.computed_ahead = lambda *_, stopped, **__: until(stopped.is_set, "the background") or 0
+made = [mv.AttributionExplorer(model, samples), mv.ScaleExplorer(model, samples)]
+made.append(Worker(lambda report, stop: until(stop, "a worker"), name="work"))
+made[0].controls.features.value = "plain"
+made[0].start()
+made[1]._on_strip({"kind": "shown"})
+made[2].start()
+while len(begun) < 3:
+    time.sleep(0.01)
+"""
+
+
+def test_a_program_that_ends_while_views_work_ends_them_first() -> None:
+    """Python would stop such threads inside native code, and the process with them (SIGABRT)."""
+    ended = subprocess.run([sys.executable, "-c", AT_WORK], capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sorted(ended.stdout.splitlines()) == [
+        "a worker has ended",
+        "attributing has ended",
+        "the background has ended",
+    ]

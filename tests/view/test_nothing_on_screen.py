@@ -64,7 +64,7 @@ def said(view: widgets.Widget) -> str:
 
 
 def test_the_first_image_that_is_broken_is_named_with_the_type_of_the_error(explorer) -> None:
-    assert "ImageFileError: " in said(explorer)
+    assert ">ImageFileError<" in said(explorer)
     assert "0.png cannot be read" in said(explorer)
     assert (explorer.look, explorer.view) == (None, None)
 
@@ -80,7 +80,8 @@ def test_every_button_answers_with_nothing_on_screen(explorer, caplog) -> None:
     sent: list[dict] = []
     explorer.board.send = lambda content, _buffers=None: sent.append(content)
     explorer._save.click()
-    assert "OptionError: a figure shows what is on screen" in said(explorer)
+    assert "a figure shows what is on screen" in said(explorer)
+    assert ">OptionError<" in said(explorer)
     assert not explorer._save.disabled
     explorer._copy.click()
     explorer.board.pinned = {"key": "free", "row": 0, "window": 1}
@@ -143,7 +144,7 @@ def test_every_part_of_an_embedding_explorer_answers_before_there_are_maps(
     monkeypatch.chdir(tmp_path)
     made = mv.EmbeddingExplorer(MODEL, samples)
     made._save.click()
-    assert "OptionError: there is nothing to save yet" in said(made)
+    assert "there is nothing to save yet" in said(made)
     assert not made._save.disabled
     made.controls.colour.value = "camera"
     made.controls.search.value = "1"
@@ -161,10 +162,10 @@ def test_every_part_of_an_embedding_explorer_answers_before_there_are_maps(
 def test_every_part_of_a_retrieval_view_answers_before_there_is_a_table(samples) -> None:
     made = mv.RetrievalView(MODEL, samples)
     made.controls.save.click()
-    assert "OptionError: a figure needs ranked results" in said(made)
+    assert "a figure needs ranked results" in said(made)
     made.pair_worker.run.click()
     made.pair_worker._thread.join(20)
-    assert "OptionError: window shares need a chosen result" in said(made)
+    assert "window shares need a chosen result" in said(made)
     for control, value in (
         ("search", "id 1"),
         ("search", "nothing"),
@@ -189,7 +190,8 @@ def test_every_part_of_an_attribution_explorer_answers_before_there_are_maps(sam
     made.controls.run.click()
     made._thread.join(30)
     assert made.controls.status.value.startswith("failed")
-    assert "OptionError: maps need a method: none is chosen" in said(made)
+    assert "maps need a method: none is chosen" in said(made)
+    assert ">OptionError<" in said(made)
     assert OUT_OF_DATE not in said(made)
     made.close()
 
@@ -198,7 +200,7 @@ def test_an_attribution_of_a_broken_image_is_no_work_that_is_done(first_broken) 
     made = mv.AttributionExplorer(MODEL, first_broken, prompt="a person")
     made.start().join(30)
     assert made.controls.status.value.startswith("failed")
-    assert "ImageFileError: " in said(made)
+    assert ">ImageFileError<" in said(made)
     assert not made.controls.run.disabled
     made.close()
 

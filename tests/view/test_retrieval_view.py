@@ -215,6 +215,12 @@ def test_the_figure_is_of_what_is_ranked(view, samples, table) -> None:
         RetrievalView(MODEL, samples).figure()
 
 
+def test_a_figure_of_a_query_without_a_row_names_the_query_and_not_the_button(view) -> None:
+    view.query = 7
+    with pytest.raises(OptionError, match=r"id 1, camera 7.* has none by RGB; choose another query"):
+        view.figure()
+
+
 def test_the_gallery_does_not_ask(samples, table) -> None:
     splits = ["gallery" if at % 2 else "query" for at in range(len(samples))]
     split = [replace(sample, split=name) for sample, name in zip(samples, splits, strict=True)]

@@ -1,7 +1,7 @@
 // The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
 // controls it watches are the whole state; whatever only changes the display is done here and now.
 import { bytesOf, readFloats } from "./numbers.mjs";
-import { captionOf, labelOf, liveColumn, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
+import { captionOf, labelOf, liveColumn, pictureStatus, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
 import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
@@ -88,7 +88,8 @@ function buildRows(parent, names, columns) {
     const image = node(picture, "canvas", "mswin-picture-canvas");
     image.setAttribute("role", "img");
     image.setAttribute("aria-label", `picture: ${name}`);
-    return { image, backdrop: document.createElement("canvas"), cells: new Map(columns.map(({ key }) => [key, heatmapNode(row, key)])) };
+    const status = node(picture, "div", "mswin-heatmap-status");
+    return { picture, image, status, backdrop: document.createElement("canvas"), cells: new Map(columns.map(({ key }) => [key, heatmapNode(row, key)])) };
   });
 }
 
@@ -118,6 +119,11 @@ function writeWords(cell, column, status, label) {
   cell.el.setAttribute("aria-busy", String(status === "busy"));
   cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
   cell.canvas.setAttribute("aria-label", label);
+}
+
+function writeStatus({ picture, status }, now) {
+  status.textContent = STATUS[now] ?? "";
+  picture.classList.toggle("mswin-heatmap-stale", now in STATUS);
 }
 
 // Shown in the top layer (where the browser has popovers), so that no cell of the notebook clips it.
@@ -188,6 +194,7 @@ function render({ model, el }) {
       hasTokens: now.tokens.length > 0 && now.tokens.length === nRows,
     };
     now.statuses = Object.fromEntries(now.sent.map((column) => [column.key, statusOf(column, now.asked, about)]));
+    now.picture = pictureStatus(now.asked, about);
     const hidden = model.get("hidden");
     const columns = now.sent.map((column) => (now.statuses[column.key] === "live" ? live(column) : column));
     now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
@@ -202,10 +209,11 @@ function render({ model, el }) {
       buildChips(chips, now.sent, model.get("hidden"), toggleColumn);
       now.words = "";
     }
-    const words = now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat();
+    const words = [now.picture, ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
     if (now.words && now.words.every((word, at) => word === words[at])) return;
     now.words = words;
-    pale(Object.values(now.statuses).some((status) => status in STATUS));
+    pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
+    now.rows.forEach((row) => writeStatus(row, now.picture));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
       writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, names[at], at))));
   };

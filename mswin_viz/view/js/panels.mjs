@@ -7,7 +7,8 @@ const VALUES = ["norm", "share", "cosine", "channel"]; // in the order of the me
 const UNITS = { norm: "length", share: "share of cosine", cosine: "cosine", channel: "channel" };
 const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
 const LIVE = [...GEOMETRY, "value", "channel", "kernel"];
-const [RUNS_OF_MEANS, TILES] = [1, 1]; // positions in the menus of kernels and of windows
+const PICTURES = ["selected", "modality", "rows", "shuffle"];
+const [RUNS_OF_MEANS, TILES, PAIR] = [1, 1, 2]; // positions in the menus of kernels, of windows and of rows
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -24,6 +25,13 @@ export function statusOf(column, asked, { answered, failed, fused, hasTokens }) 
   const isMean = asked.kernel === RUNS_OF_MEANS || asked.windows === TILES;
   const known = changed.every((name) => LIVE.includes(name)) && VALUES[asked.value] !== "share";
   if (isFree && hasTokens && isMean && known) return "live";
+  return failed && !changedNames(asked, failed).length ? "stale" : "busy";
+}
+
+// The same of the picture beside the panels, which other windows and values leave as it is.
+export function pictureStatus(asked, { answered, failed }) {
+  const names = asked.rows === PAIR ? [...PICTURES, "second"] : PICTURES;
+  if (!changedNames(asked, answered).some((name) => names.includes(name))) return "";
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }
 

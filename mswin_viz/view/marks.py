@@ -1,0 +1,21 @@
+"""The style that marks what is out of date, for a view without a board of heatmaps, which brings it along."""
+
+from __future__ import annotations
+
+import anywidget
+
+from mswin_viz.view.heatmap import SCRIPTS
+from mswin_viz.view.lifetime import close_view
+
+__all__ = ["MarkStyle"]
+
+
+class MarkStyle(anywidget.AnyWidget):
+    """Put anywhere in a view; nothing is drawn."""
+
+    _esm = "export default { render() {} };"
+    _css = (SCRIPTS / "marks.css").read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        """Close it with its layout."""
+        close_view(self)
