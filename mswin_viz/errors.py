@@ -20,6 +20,7 @@ __all__ = [
     "StoppedError",
     "WeightsError",
     "WeightsNotFoundError",
+    "WorkerError",
 ]
 
 
@@ -89,3 +90,7 @@ class ClosedError(MswinVizError, RuntimeError):
 
 class StoppedError(MswinVizError, RuntimeError):
     """Work was stopped on request before it was done; there is no result."""
+
+
+class WorkerError(MswinVizError, RuntimeError):
+    """A process at work was ended from outside, by the system for example because memory ran out."""

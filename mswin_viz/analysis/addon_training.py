@@ -157,6 +157,6 @@ def _joint_map(world: WorldTokens, head: Head | None) -> float:
 
 def state_file(state: Path | None, name: str) -> Path | None:
     """Where the training of one add-on keeps its state."""
-    return (
-        state if state is None or name == "shared" else state.with_name(f"{state.stem}_{name}{state.suffix}")
-    )
+    if state is None or name == "shared":
+        return state
+    return Path(state).with_name(f"{Path(state).stem}_{name}{Path(state).suffix}")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.tensors import real_array
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["check_counts", "chosen_rows", "finite_vectors", "known_numbers", "real_numbers"]
 
 _LARGEST = np.iinfo(np.int64).max
+_NO_ARRAY = "a tensor that is sparse, nested, quantised or without data"
 
 
 def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
@@ -27,14 +29,12 @@ def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
         If they are not real numbers, or rows differ in length.
     """
     try:
-        found = np.asarray(_detached(values))
-        if found.dtype.kind not in "cUSM" and not np.ma.is_masked(values):
-            return found.astype(np.float64)
-    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor that is sparse or holds no data
-        pass
-    raise ShapeError(
-        f"{name} must be an array of real numbers, every row of the same length: got {_kind(values)}"
-    )
+        found = _detached(values)
+    except (TypeError, RuntimeError):
+        raise ShapeError(
+            f"{name} must be real numbers in a dense tensor, an array or a list: got {_NO_ARRAY}"
+        ) from None
+    return real_array(found, name).astype(np.float64)
 
 
 def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
@@ -63,7 +63,7 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
 def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
     """Identity, camera or scene numbers as int64; -1 where a number is not known.
 
-    Not known are numbers below 0, NaN, None and pandas' NA. Whole floats count as integers, as pandas writes a
+    Not known are numbers below 0, NaN, None, pandas' NA and masked ones. Whole floats count as integers, as pandas writes a
     column in which one number is missing.
 
     Raises
@@ -72,9 +72,12 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
         If a value is no whole number.
     """
     try:
-        found = np.asarray(_detached(values))
-    except ValueError:  # rows of different lengths
-        raise _not_whole(name, "a nested list") from None
+        found = _array(values)
+    except ValueError as problem:
+        raise _not_whole(name, str(problem)) from None
+    if np.ma.is_masked(found):
+        found = np.where(np.ma.getmaskarray(found), None, np.ma.getdata(found).astype(object))
+    found = np.asarray(found)
     if found.dtype.kind == "O":
         found = _without_missing(found, name)
     if found.dtype.kind == "u" and found.size and found.max() > _LARGEST:
@@ -115,8 +118,9 @@ def chosen_rows(chosen: Any, n_images: int, name: str) -> Int[np.ndarray, " chos
         If an index is no whole number or out of range.
     """
     try:
-        found = np.arange(n_images) if chosen is None else np.asarray(_detached(chosen))
-    except ValueError:  # rows of different lengths
+        found = np.arange(n_images) if chosen is None else _array(chosen)
+        found = np.zeros((0, 0)) if np.ma.is_masked(found) else np.asarray(found)
+    except ValueError:
         found = np.zeros((0, 0))
     if found.dtype.kind == "b" and found.shape == (n_images,):
         found = np.flatnonzero(found)
@@ -151,7 +155,7 @@ def _without_missing(values: np.ndarray, name: str) -> np.ndarray:
 def _is_whole(value: Any) -> bool:
     return (
         isinstance(value, Real)
-        and not isinstance(value, (bool, np.bool_))
+        and not isinstance(value, (bool, np.bool_, np.timedelta64))
         and abs(value) <= _LARGEST
         and value == int(value)
     )
@@ -164,6 +168,24 @@ def _not_whole(name: str, got: str) -> OptionError:
     )
 
 
+def _array(values: Any) -> np.ndarray:
+    """The values as NumPy reads them, with their mask if they have one.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    try:
+        given = _detached(values)
+    except (TypeError, RuntimeError):
+        raise ValueError(_NO_ARRAY) from None
+    try:
+        return np.ma.asarray(given) if isinstance(given, (list, tuple)) else np.asanyarray(given)
+    except Exception:  # rows of different lengths; arrays of other libraries raise errors of any kind
+        raise ValueError(f"{type(values).__name__} of something else, or of rows that differ") from None
+
+
 def _detached(values: Any) -> Any:
     """A tensor as an array; anything else as it is."""
     if isinstance(values, torch.Tensor):
@@ -172,8 +194,3 @@ def _detached(values: Any) -> Any:
     if isinstance(values, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in values):
         return [_detached(one) for one in values]
     return values
-
-
-def _kind(values: Any) -> str:
-    shape = np.shape(values) if hasattr(values, "shape") else None
-    return f"{type(values).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.picture_facts import say
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
+from mswin_viz.model.tensors import float_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class EmbeddingTable:
         for name in FEATURES:
             given = getattr(self, name)
             if not (type(given) is np.ndarray and given.dtype in (np.float32, np.float64)):
-                found = real_numbers(given, f"the {name} features of a table").astype(np.float32)
+                found = float_tensor(given, f"the {name} features of a table").detach().cpu().numpy()
                 object.__setattr__(self, name, found)
         n_rows = len(self.files)
         for name, n_axes in _SHAPES.items():

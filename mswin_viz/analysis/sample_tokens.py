@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from tqdm.auto import tqdm
 from mswin_viz.analysis.image_features import UNUSABLE, Failure, tokens_of
 from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.data.file_writing import temporary_folder
-from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.data.images import MODALITIES, Crop, ImageSource, source_file, source_name
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.data.picture_facts import PictureFacts, say
 from mswin_viz.data.shown_text import shown_text
@@ -224,26 +225,32 @@ def _wanted(
 ) -> WantedTokens:
     readout = model.tower.readout
     neck = None if readout is None or readout.neck is None else readout.neck.to(torch.device("cpu"))
-    return WantedTokens(
-        _key(model, _image_states(samples), scales), lambda: _image_states(samples), layout, neck
-    )
+    key = _key(model, _image_states(model, samples), scales)
+    return WantedTokens(key, lambda: _image_states(model, samples), layout, neck)
 
 
-def _image_states(samples: Sequence[Sample]) -> list[str]:
-    """A line for each image: modality, camera, name, and the size and time of its file; ASCII, and never two alike."""
+def _image_states(model: Model, samples: Sequence[Sample]) -> list[str]:
+    """A line for each image: modality, camera, name, and its state; ASCII, and never two alike."""
     return [
-        f"{name} {sample.camid} {str(source)!a} {_state(source)}"
+        f"{name} {sample.camid} {_state(model, source)}"
         for sample in samples
         for name, source in sample.images.items()
     ]
 
 
-def _state(source: Path | Crop) -> str:
+def _state(model: Model, source: ImageSource) -> str:
+    """Of a file its name, size and times; of a picture in memory a hash of what the model sees of it."""
     try:
-        state = (source.path if isinstance(source, Crop) else source).stat()
-    except (OSError, ValueError):  # found out, and said, when it is opened
-        return "cannot be looked at"
-    return f"{state.st_size} {state.st_mtime_ns}"
+        file = source_file(source)
+        if file is None:
+            seen = np.asarray(model.displayed(source)).tobytes()
+            return f"{source_name(source)!a} {hashlib.blake2b(seen, digest_size=16).hexdigest()}"
+        state = file.stat()
+    except (OSError, ValueError) as problem:  # found out, and said, when it is opened
+        return f"{source_name(source)!a} cannot be looked at: {type(problem).__name__}"
+    # A copy can have the old time of change; the time of the inode's last change cannot be set.
+    name = str(source) if isinstance(source, Crop) else os.fsdecode(source)
+    return f"{name!a} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
 
 
 def _key(model: Model, images: Sequence[str], scales: Sequence[int]) -> str:

@@ -100,7 +100,6 @@ def train(
     wanted = whole_numbers(scales, "scales")
     data = existing(data, "data")
     out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
-    context.with_resource(locked(out, busy=_BUSY.format(out)))  # until the command ends
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.validation import held_out
     from mswin_viz.model.addon_files import file_words
@@ -113,6 +112,7 @@ def train(
     samples = _training_samples(data, plan, rule)
     if samples is None and validation:
         held_out(range(people), fraction=validation, seed=seed)
+    context.with_resource(locked(out, busy=_BUSY.format(out)))  # until the command ends
     encoder = load_model(model, addon=None, thermal_range=thermal_range)
     check_scales(encoder, wanted)
     _check_space(encoder, plan, out, kept)
@@ -243,7 +243,6 @@ def train_embedded(
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
     at_least(1, steps=1 if steps is None else steps)
     work = output_folder(work, "WORK")
-    context.with_resource(locked(work / "embedded", busy=_BUSY.format(work)))  # until the command ends
     from mswin_viz.model.embedding import finished_folder, train_embedded_model
     from mswin_viz.model.loading import checked_device
     from mswin_viz.model.recipe import Recipe
@@ -251,5 +250,6 @@ def train_embedded(
     recipe = Recipe(precision=precision)
     checked_device(device)
     finished_folder(work)
+    context.with_resource(locked(work / "embedded", busy=_BUSY.format(work)))  # until the command ends
     folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
     echo(f"finished model: {folder}")

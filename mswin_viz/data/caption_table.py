@@ -9,7 +9,7 @@ from pathlib import Path
 from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.spreadsheet_cells import unguarded
-from mswin_viz.data.tables import Row, Table, read_table, whole_number
+from mswin_viz.data.tables import Row, Table, heading_words, read_table, whole_number
 from mswin_viz.errors import DataError
 
 __all__ = ["NAME", "add_captions"]
@@ -42,7 +42,7 @@ def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
         return {}
     lacking = [name for name in ("pid", "caption") if name not in table.columns]
     if lacking:
-        names = ", ".join(map(repr, (*table.columns, *table.unused))) or "nothing"
+        names = heading_words((*table.columns, *table.unused)) or "nothing"
         detail = f"no column {' and '.join(lacking)} among {names}; the samples have no captions"
         problems.append(Problem(_KIND, path, detail))
         return {}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import CAMERAS, Identity, render, sample_identity, sample_lookalike
+from mswin_viz.data.worker_processes import by_processes
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -101,20 +101,18 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
     ------
     OptionError
         If there is no worker.
+    WorkerError
+        If a worker was ended from outside.
     """
     if workers < 1:
         raise OptionError(f"workers must be at least 1, got {workers}; use 1 to draw in this process")
     if workers == 1:
         yield from (_picture(crowd, image) for image in range(len(crowd)))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        drawn = deque()
-        for block in _batched(range(len(crowd)), _BLOCK):
-            drawn.append(pool.submit(_block, crowd, block))
-            if len(drawn) > 3 * workers:  # so many ahead and no more, or all pictures would lie in memory
-                yield from drawn.popleft().result()
-        while drawn:
-            yield from drawn.popleft().result()
+    blocks = _batched(range(len(crowd)), _BLOCK)
+    with contextlib.closing(by_processes(partial(_block, crowd), blocks, workers=workers)) as drawn:
+        for block in drawn:
+            yield from block
 
 
 def picture_batches(

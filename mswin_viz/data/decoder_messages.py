@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 
 __all__ = ["caught_messages"]
 
 _STDERR = 2
 _MOST = 5
 """Different messages that are kept of one file; a damaged one can give thousands."""
-_MOST_BYTES = 2**20
-_OF_LIBTIFF = re.compile(rb"(?:\w+|tempfile\.tif): .*\.")
+_OF_LIBTIFF = re.compile(
+    rb"(?:tempfile\.tif|_?TIFF\w*|(?:Fax[34]|LZW|ZIP|O?JPEG|LogL|PixarLog|ZSTD|LZMA|LERC|WebP|Thunder|NeXT|DumpMode|PackBits"
+    rb"|InitCCITT|Predictor[A-Z]|ChopUp|TryChopUp|allocChopped|EstimateStrip|EvaluateIFD|MissingReq|setExtra|setByte)\w*|"
+    rb"(?=: \w+ compression support)): .*\."
+)
 """The name of its function or of the file, as Pillow calls it, and a sentence."""
 _LOCK = threading.RLock()
 
@@ -25,28 +30,20 @@ _LOCK = threading.RLock()
 def caught_messages() -> Iterator[list[str]]:
     """What libtiff prints while the block runs, filled in at its end: different messages, at most five.
 
-    libtiff writes to file descriptor 2, which no stream of Python's sees; Pillow gives no way to hand it another
-    place. So the descriptor leads elsewhere for as long as one file is decoded, by one thread at a time. Whatever
-    else was written there meanwhile is written again afterwards. A process that another thread starts at just that
-    moment keeps that place as its standard error.
+    Pillow gives no way to hand libtiff another place to print to. So C's own standard error leads elsewhere for as long
+    as one file is decoded, by one thread at a time; what else was written there meanwhile is written again afterwards.
     """
     messages: list[str] = []
     with _LOCK:
         if not _has_stderr():
             yield messages
             return
-        kept = os.dup(_STDERR)
+        place = _place(os.getpid())
         try:
-            with _place() as place:
-                os.dup2(place.fileno(), _STDERR)
-                try:
-                    yield messages
-                finally:
-                    os.dup2(kept, _STDERR)
-                    if os.fstat(place.fileno()).st_size:
-                        _sort(os.pread(place.fileno(), _MOST_BYTES, 0), messages)
+            with _diverted(place):
+                yield messages
         finally:
-            os.close(kept)
+            _sort(place, messages)
 
 
 def _has_stderr() -> bool:
@@ -57,23 +54,74 @@ def _has_stderr() -> bool:
         return False
 
 
-def _place() -> BinaryIO:
-    """A file in memory, where the system has such files."""
+@cache
+def _place(process: int) -> int:
+    """Descriptor of a file that a process keeps for this; in memory, where the system has such files."""
     if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("decoder_messages"), "w+b", buffering=0)
-    return tempfile.TemporaryFile(buffering=0)
+        return os.memfd_create("decoder_messages")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
-def _sort(printed: bytes, messages: list[str]) -> None:
-    """The decoder's lines are kept, all others printed."""
-    for line in printed.splitlines(keepends=True):
-        if _OF_LIBTIFF.fullmatch(line.rstrip(b"\r\n")):
-            text = line.decode("utf-8", "replace").strip()
-            if text not in messages and len(messages) < _MOST:
-                messages.append(text)
-        else:
-            with suppress(OSError):
-                os.write(_STDERR, line)
+def _diverted(place: int) -> AbstractContextManager[None]:
+    return _stream_diverted(place) if platform.libc_ver()[0] == "glibc" else _descriptor_diverted(place)
+
+
+@contextmanager
+def _stream_diverted(place: int) -> Iterator[None]:
+    """C's variable ``stderr`` leads to the place; glibc lets programs set it.
+
+    What Python's own streams, other programs and new processes write goes to the terminal as ever.
+    """
+    stream = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr")
+    kept = stream.value
+    stream.value = _c_file(place) or kept
+    try:
+        yield
+    finally:
+        stream.value = kept
+
+
+@cache
+def _c_file(place: int) -> int | None:
+    """C's file of the place, without a buffer. It is never closed: some other thread may still be about to print to it."""
+    c = ctypes.CDLL(None)
+    c.fdopen.restype = ctypes.c_void_p
+    file = c.fdopen(place, b"a")
+    c.setbuf(ctypes.c_void_p(file), None)
+    return file
+
+
+@contextmanager
+def _descriptor_diverted(place: int) -> Iterator[None]:
+    """The descriptor itself leads to the place, for whatever writes to it.
+
+    A process that another thread starts at just that moment keeps the place as its standard error.
+    """
+    kept = os.dup(_STDERR)
+    try:
+        os.dup2(place, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+
+
+def _sort(place: int, messages: list[str]) -> None:
+    """The decoder's lines are kept, all others printed; the place is empty then."""
+    if not os.fstat(place).st_size:
+        return
+    with os.fdopen(os.dup(place), "rb") as printed:
+        printed.seek(0)
+        for line in printed:
+            if not _OF_LIBTIFF.fullmatch(line.rstrip(b"\r\n")):
+                with suppress(OSError):
+                    os.write(_STDERR, line)
+            elif len(messages) < _MOST:
+                text = line.decode("utf-8", "replace").strip()
+                messages += [] if text in messages else [text]
+    os.ftruncate(place, 0)
+    os.lseek(place, 0, os.SEEK_SET)
 
 
 if hasattr(os, "register_at_fork"):  # a fork in between would keep the other place for good

@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ from mswin_viz.errors import MswinVizError, OutputError
 __all__ = [
     "check_space",
     "destination",
+    "discard",
     "is_unfinished",
     "locked",
     "made_folder",
     "mapped_array",
     "new_folder",
     "remove_file",
+    "remove_named",
     "replacing",
     "temporary_folder",
     "why_not_writable",
@@ -43,6 +45,9 @@ __all__ = [
 _UNFINISHED = ".unfinished"
 _STALE = 24 * 3600.0  # seconds after which what a killed program left may go
 _LONGEST_NAME = 200  # bytes of a name that is kept in the name of its unfinished file; file systems allow 255
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer."""
 _POLL = 0.2  # seconds between two looks at a lock
 
 
@@ -62,7 +67,7 @@ def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Pa
         with _as_output_error(path), final.open("wb") as stream:
             stream.write(content)
         return Path(path)
-    with replacing(path) as unfinished, unfinished.open("wb") as stream:
+    with replacing(path) as unfinished, _as_output_error(path), unfinished.open("wb") as stream:
         stream.write(content)
     return Path(path)
 
@@ -82,7 +87,7 @@ def write_kept_json(name: str, value: Any) -> Path:
     OutputError
         If it cannot be written there either.
     """
-    where = Path(tempfile.gettempdir())
+    where = _temporary_place()
     with _as_output_error(where):
         folder = tempfile.mkdtemp(prefix="mswin_viz_kept_")
     return write_json(Path(folder) / name, value)
@@ -97,7 +102,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If there is no place for it. Other errors of the block come out as they are: they may be of its work.
     """
     final = destination(path)
     if os.path.isdir(final):
@@ -108,8 +113,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _remove_stale(final)
     unfinished = _beside(final)
     try:
-        with _as_output_error(path):
+        with _as_output_error(path, only=_FULL):
             yield unfinished
+        with _as_output_error(path):
             _keep_mode(final, unfinished)
             _flush(unfinished)
             os.replace(unfinished, final)
@@ -129,7 +135,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If there is no place for it. Other errors of the block come out as they are.
     """
     final = destination(path)
     made_folder(final.parent)
@@ -138,7 +144,9 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     try:
         with _as_output_error(path):
             unfinished.mkdir()
+        with _as_output_error(path, only=_FULL):
             yield unfinished
+        with _as_output_error(path):
             for part in (*unfinished.rglob("*"), unfinished):
                 _flush(part)
             if os.path.lexists(final):
@@ -152,7 +160,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     if old is not None:
-        _removed(old)
+        discard(old)
 
 
 def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.memmap:
@@ -183,16 +191,33 @@ def temporary_folder(prefix: str, *, n_bytes: int = 0) -> Path:
     OutputError
         If it cannot be made, or fewer than ``n_bytes`` are free there.
     """
-    where = Path(tempfile.gettempdir())
-    check_space(where, n_bytes, "temporary files", "set TMPDIR to a folder with more")
+    where = _temporary_place()
+    check_space(where, n_bytes, "temporary files need", "set TMPDIR to a folder with more")
     with _as_output_error(where):
         folder = tempfile.mkdtemp(prefix=prefix)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
-def check_space(folder: Path, n_bytes: int, what: str, remedy: str) -> None:
+def _temporary_place() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as problem:  # all of them are full, read-only or missing
+        raise OutputError(
+            f"temporary files need a folder that can be written to: there is none ({problem.strerror or problem}); set "
+            "TMPDIR to one"
+        ) from problem
+
+
+def check_space(folder: Path, n_bytes: int, needs: str, remedy: str) -> None:
     """Refuse before the work starts what a folder's disk has no room for.
+
+    Parameters
+    ----------
+    needs
+        Begins the message: ``"temporary files need"``.
+    remedy
+        Ends it.
 
     Raises
     ------
@@ -202,7 +227,7 @@ def check_space(folder: Path, n_bytes: int, what: str, remedy: str) -> None:
     with _as_output_error(folder):
         free = shutil.disk_usage(folder).free
     if free < n_bytes:
-        raise OutputError(f"{what} need {n_bytes:,} bytes: {folder} has {free:,} free; {remedy}")
+        raise OutputError(f"{needs} {n_bytes:,} bytes: {shown_text(folder)} has {free:,} free; {remedy}")
 
 
 def made_folder(path: str | Path) -> Path:
@@ -263,8 +288,12 @@ def _lock_at(file: Path, path: str | Path) -> BaseFileLock:
             lock.release()
         except Timeout:
             pass
-        except NotImplementedError:
-            return SoftFileLock(file)
+        except (NotImplementedError, OSError) as problem:
+            if isinstance(problem, OSError) and problem.errno not in _NO_LOCKS:
+                raise
+            return SoftFileLock(
+                file.with_suffix(".held.lock")
+            )  # the file itself is there, and held by nobody
     return lock
 
 
@@ -323,8 +352,35 @@ def remove_file(path: str | Path) -> None:
         destination(path).unlink(missing_ok=True)
 
 
+def remove_named(folder: Path, names: Sequence[str]) -> list[str]:
+    """Delete files from a folder, in their order, then the folder itself unless something else is in it.
+
+    Returns
+    -------
+    others
+        Names of what else is there, sorted. Nothing that cannot be deleted is an error.
+    """
+    others: list[str] = []
+    with contextlib.suppress(OSError):
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a link, or on Windows with files that are mapped
+        others = sorted(path.name for path in folder.iterdir() if path.name not in names)
+        folder.rmdir()
+    return others
+
+
+def discard(path: Path) -> None:
+    """Delete a file, a link, or a folder with all that is in it, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _short_name(path: Path) -> str:
-    return os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
+    return os.fsencode(path.name)[:_LONGEST_NAME].decode(errors="ignore") or "_"
 
 
 def _beside(final: Path) -> Path:
@@ -339,15 +395,7 @@ def _remove_stale(final: Path) -> None:
             if left.name.startswith(start) and left.name.endswith(_UNFINISHED):
                 with contextlib.suppress(OSError):
                     if time.time() - left.stat(follow_symlinks=False).st_mtime > _STALE:
-                        _removed(Path(left.path))
-
-
-def _removed(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+                        discard(Path(left.path))
 
 
 def _is_special(path: Path) -> bool:
@@ -392,17 +440,17 @@ def _reserve(handle: int, n_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def _as_output_error(path: str | Path, needs: str = "") -> Iterator[None]:
+def _as_output_error(path: str | Path, needs: str = "", *, only: Sequence[int] = ()) -> Iterator[None]:
     try:
         yield
     except MswinVizError:
         raise
     except OSError as problem:
+        if only and problem.errno not in only:
+            raise
         why = f"{problem.strerror or problem}{f': {needs}' if needs else ''}"
         hint = (
-            "free some space, or choose another place"
-            if problem.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "choose another place"
+            "free some space, or choose another place" if problem.errno in _FULL else "choose another place"
         )
         raise OutputError(
             f"output needs a place that can be written to: {shown_text(path)} cannot be ({why}); {hint}"

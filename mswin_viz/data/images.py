@@ -32,6 +32,7 @@ __all__ = [
     "open_image",
     "opened",
     "readable",
+    "source_file",
     "source_name",
 ]
 
@@ -187,6 +188,14 @@ def source_name(source: ImageSource) -> str:
     return shown_text(name) if isinstance(name, str) and name else f"the {type(source).__name__} given"
 
 
+def source_file(source: ImageSource) -> Path | None:
+    """The file that a source is, or is a part of; None for a picture in memory."""
+    part = _part(source)
+    if part is not None:
+        return Path(part.path)
+    return Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else None
+
+
 def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
     """RGB, or the values of a picture of more than 8 bits; whether Pillow dropped the lower bits of its colours; remarks."""
     if is_array(source):
@@ -213,7 +222,8 @@ def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
 def _part(source: object) -> Crop | None:
     """The rectangle a source names, as a record or in its text form; None for a whole file."""
     if isinstance(source, Crop):
-        if len(source.box) != 4 or not all(isinstance(edge, Integral) for edge in source.box):
+        box = source.box if isinstance(source.box, tuple | list | np.ndarray) else ()
+        if len(box) != 4 or not all(isinstance(edge, Integral) for edge in box):
             raise ImageError(
                 f"a part is four whole numbers of pixels, left, top, right, bottom: got {source.box!r:.80} of "
                 f"{source_name(source.path)}"
@@ -232,7 +242,7 @@ def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarr
     left, top, right, bottom = part.box
     is_image, name = isinstance(pixels, Image.Image), source_name(part.path)
     width, height = pixels.size if is_image else pixels.shape[1::-1]
-    if part.size not in (None, (width, height)):
+    if part.size is not None and tuple(part.size) != (width, height):
         raise ImageFileError(
             f"{name} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
             f"{width} wide and {height} high; replace it or leave it out"

@@ -13,7 +13,7 @@ from mswin_viz.data.reading import Found
 from mswin_viz.data.sample import SPLITS, Problem, Sample
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.spreadsheet_cells import unguarded
-from mswin_viz.data.tables import COLUMNS, Row, Table, read_table, whole_number
+from mswin_viz.data.tables import COLUMNS, Row, Table, heading_words, read_table, whole_number
 from mswin_viz.errors import DataError
 
 __all__ = ["COLUMNS", "NAME", "read", "table_in"]
@@ -51,7 +51,7 @@ def read(path: Path) -> Found:
     """
     table, found = read_table(path), Found(tables=[path])
     if not set(table.columns) & set(MODALITIES):
-        has = ", ".join(map(repr, (*table.columns, *table.unused))) or "no columns"
+        has = heading_words((*table.columns, *table.unused)) or "no columns"
         raise DataError(
             f"a manifest has a column of paths for at least one of {', '.join(MODALITIES)}: {path} has "
             f"{has}; rename or add one (understood: {', '.join(COLUMNS)}), or choose another layout with layout="
@@ -81,10 +81,10 @@ def _say_what_was_not_used(found: Found, table: Table, path: Path) -> None:
         found.notes.append(f"{path.name} was read as {table.encoding}")
     if not table.unused:
         return
-    names = ", ".join(map(repr, table.unused))
+    names = heading_words(table.unused)
     unclear = [name for name in table.unused if modality_word(name)[0] == AMBIGUOUS]
     if unclear:
-        detail = f"column {', '.join(map(repr, unclear))} may be near or thermal infrared and is not used; rename it to NI or TI"
+        detail = f"column {heading_words(unclear)} may be near or thermal infrared and is not used; rename it to NI or TI"
         found.problems.append(Problem("modality not used", path, detail))
     like = [name for name in table.unused if _IDENTITY.search(name)]
     if like and "pid" not in table.columns:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.data.picture_files import regular_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
@@ -157,7 +158,7 @@ def _common(folders: Sequence[Parts]) -> Parts:
 def _digest(source: Path | Crop) -> str | None:
     path = source.path if isinstance(source, Crop) else source
     try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError):
+        with regular_file(path, str(path)) as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+    except OSError:
         return None
-    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from mswin_viz.data.file_writing import destination, why_not_writable
+from mswin_viz.data.file_writing import check_space, destination, why_not_writable
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, OutputError
 
@@ -125,11 +124,7 @@ def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
         raise OutputError(
             f"{name} needs a folder that can be written to: got {shown} below {there} ({why}); choose another"
         )
-    free = shutil.disk_usage(there).free
-    if free < n_bytes:
-        raise OutputError(
-            f"{name} needs {n_bytes:,} bytes of space: {there} has {free:,} free; free some, or choose another place"
-        )
+    check_space(there, n_bytes, f"{name} needs", "free some, or choose another place")
 
 
 def _longest_name(folder: Path) -> int:

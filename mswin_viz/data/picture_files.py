@@ -27,6 +27,7 @@ __all__ = [
     "most_pixels",
     "opened_file",
     "picture_formats",
+    "regular_file",
     "unreadable",
 ]
 
@@ -173,14 +174,20 @@ def _binary(source: Any, name: str) -> Iterator[BinaryIO]:
     if isinstance(source, BYTES):
         yield io.BytesIO(source)
     elif isinstance(source, str | os.PathLike):
-        with _regular(source, name) as file:
+        with regular_file(source, name) as file:
             yield file
     else:
         yield _from_its_start(source, name)
 
 
-def _regular(path: str | os.PathLike, name: str) -> BinaryIO:
-    """A regular file, opened without waiting for another program to write to it."""
+def regular_file(path: str | os.PathLike, name: str) -> BinaryIO:
+    """A regular file, opened without waiting for another program to write to it.
+
+    Raises
+    ------
+    ImageFileError
+        If it cannot be opened, is something else, such as a pipe or a device, or is empty.
+    """
     try:
         _check_regular(os.stat(path), name)
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115

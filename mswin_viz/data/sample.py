@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images import Crop, source_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
@@ -47,7 +47,8 @@ class Sample:
     @property
     def name(self) -> str:
         """File name of the first modality, without its ending; whatever is not valid text is escaped."""
-        return shown_text(next(iter(self.images.values())).stem)
+        first = next(iter(self.images.values()))
+        return shown_text(first.stem) if isinstance(first, Path | Crop) else source_name(first)
 
 
 @dataclass(frozen=True)

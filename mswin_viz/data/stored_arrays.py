@@ -80,11 +80,22 @@ def read_index(file: Path, kind: type[_Index]) -> _Index:
 
 
 def array_record(file: Path) -> ArrayRecord:
-    """The record of an array that has been written."""
-    array = np.load(file, mmap_mode="r")
-    return ArrayRecord(
-        shape=list(array.shape), dtype=array.dtype.str, n_bytes=file.stat().st_size, blake2b=_hash(file)
-    )
+    """The record of an array that has been written.
+
+    Raises
+    ------
+    CacheError
+        If it is there no more, because somebody deleted it for example.
+    """
+    try:
+        array = np.load(file, mmap_mode="r")
+        return ArrayRecord(
+            shape=list(array.shape), dtype=array.dtype.str, n_bytes=file.stat().st_size, blake2b=_hash(file)
+        )
+    except OSError as problem:
+        raise CacheError(
+            f"{shown_text(file.name)} cannot be read ({problem.strerror or problem})"
+        ) from problem
 
 
 def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, ...]:

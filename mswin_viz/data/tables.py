@@ -15,7 +15,7 @@ from mswin_viz.data.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "Row", "Table", "read_table", "whole_number"]
+__all__ = ["COLUMNS", "Row", "Table", "heading_words", "read_table", "whole_number"]
 
 COLUMNS = (*MODALITIES, "pid", "camid", "scene", "split", "caption")
 """Columns that are understood."""
@@ -42,6 +42,8 @@ _DIGITS = 18
 MOST_BYTES = 2**30
 """Of a table."""
 _SAVE = "save it as CSV in UTF-8"
+_MOST_HEADINGS = 20
+"""Named in a message; a file that is no table of samples can have thousands."""
 _UNKNOWN = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
@@ -146,6 +148,12 @@ def whole_number(text: str, name: str) -> int | None:
     return int(digits)
 
 
+def heading_words(names: Sequence[str]) -> str:
+    """Headings for a message: the first of them, and how many more there are."""
+    words = ", ".join(repr(short_text(name, 60)) for name in names[:_MOST_HEADINGS])
+    return words if len(names) <= _MOST_HEADINGS else f"{words} and {len(names) - _MOST_HEADINGS:,} more"
+
+
 def _words(column: str, heading: str) -> str:
     """A column, with its heading where that is another word."""
     return column if heading.lower() == column.lower() else f"{column} (column {short_text(heading, 60)!r})"
@@ -224,10 +232,10 @@ def _columns(names: Sequence[str], path: Path) -> dict[int, str]:
     own = {column for column, exact in meant.values() if exact}
     found = {at: column for at, (column, exact) in meant.items() if column and (exact or column not in own)}
     for column in found.values():
-        same = [names[at] for at, other in found.items() if other == column]
+        same = [repr(short_text(names[at], 60)) for at, other in found.items() if other == column]
         if len(same) > 1:
             raise DataError(
-                f"a table has one column for each thing: in {path}, {' and '.join(map(repr, same))} both mean "
+                f"a table has one column for each thing: in {path}, {' and '.join(same[:2])} both mean "
                 f"{column}; rename or remove one"
             )
     return found
@@ -264,10 +272,12 @@ def _content(path: Path) -> bytes:
 
 def _guessed(content: bytes) -> str | None:
     """Western European or Chinese, where the lengths of the runs of high bytes leave no doubt."""
-    runs = [len(run) for run in _HIGH.findall(content)]
+    high = _HIGH.findall(content)
+    runs = [len(run) for run in high]
     mean = sum(runs) / len(runs)
     chinese = all(length % 2 == 0 for length in runs) and mean >= 4 and _fits(content, "gb18030")
-    western = max(runs) <= 3 and mean < 2 and _fits(content, "cp1252")
+    is_mixed = any(len(run) > 1 and _fits(run, "utf-8") for run in high)
+    western = max(runs) <= 3 and mean < 2 and not is_mixed and _fits(content, "cp1252")
     if chinese == western:
         return None
     return "gb18030" if chinese else "cp1252"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,11 +13,12 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm.auto import tqdm
 
-from mswin_viz.data.file_writing import locked, mapped_array, replacing
+from mswin_viz.data.file_writing import destination, locked, mapped_array, replacing
 from mswin_viz.data.sample_files import WORLD_VERSION
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
 from mswin_viz.data.stored_records import STRICT
+from mswin_viz.data.worker_processes import by_processes
 from mswin_viz.errors import CacheError
 from mswin_viz.model.recipe import Recipe
 
@@ -55,11 +55,13 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
     ------
     OutputError
         If the file cannot be written, or its disk has no room; one person has been drawn then.
+    WorkerError
+        If a process that draws was ended from outside.
     """
     jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
     if cache is None:
         return _filled(jobs, draw, what, np.empty)
-    file = Path(os.path.realpath(cache.expanduser()))
+    file = destination(cache)
     about = _about(recipe, what)
     with contextlib.suppress(CacheError):
         return _read(file, about)
@@ -114,8 +116,8 @@ def _filled(
 
 def _drawn(jobs: list[tuple[int, int, int]], draw: _Draw, what: str) -> Iterator[np.ndarray]:
     """In the order of the jobs, by all processors."""
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        yield from tqdm(pool.imap(draw, jobs, chunksize=4), total=len(jobs), desc=f"drawing {what}")
+    with contextlib.closing(by_processes(draw, jobs, workers=os.cpu_count() or 1)) as drawn:
+        yield from tqdm(drawn, total=len(jobs), desc=f"drawing {what}")
 
 
 def _warn(words: str) -> None:

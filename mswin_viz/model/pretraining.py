@@ -30,7 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from mswin_viz.data.file_writing import made_folder
+from mswin_viz.data.file_writing import destination
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.local_supervision import (
@@ -56,6 +56,7 @@ from mswin_viz.model.training_state import (
     REMEDY,
     PlainTensor,
     TrainingState,
+    check_finite,
     check_optimiser,
     check_tensors,
     n_bytes,
@@ -106,7 +107,8 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     OutputError
         If another program is training there.
     """
-    state_file = made_folder(work) / "state.pt"
+    work = destination(work)
+    state_file = work / "state.pt"
     with only_training(state_file):
         table = TokenTable(recipe.seed, CLIP_CONFIG["text_cfg"]["context_length"])
         pictures, parts = (
@@ -314,6 +316,7 @@ def _save_state(
         "trainee": trainee.state_dict(),
         "optimiser": optimiser.state_dict(),
     }
+    check_finite(state, step=len(history))
     write_state(file, state)
 
 

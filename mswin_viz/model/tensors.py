@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +12,9 @@ import torch
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Num
 
-__all__ = ["float_tensor"]
+__all__ = ["float_tensor", "real_array"]
 
 
 def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
@@ -24,17 +26,62 @@ def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
     Raises
     ------
     ShapeError
-        If they are not real numbers, rows differ in length, or a tensor is sparse, quantised or holds no data.
+        If they are not real numbers, rows differ in length, a tensor is sparse, nested, quantised or holds no data, or a
+        number is too large for float32.
     """
     if isinstance(values, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in values):
         values = _stacked(values, name)
-    tensor = values if isinstance(values, torch.Tensor) else _from_array(values, name)
+    tensor = values if isinstance(values, torch.Tensor) else _from_array(real_array(values, name))
     is_real = not (tensor.is_complex() or tensor.is_quantized or tensor.dtype == torch.bool)
-    if not is_real or tensor.layout != torch.strided or tensor.device.type == "meta":
-        raise _refused(name, f"a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}")
+    is_dense = tensor.layout == torch.strided and not tensor.is_nested
+    if not (is_real and is_dense) or tensor.device.type == "meta":
+        kind = "nested tensor" if tensor.is_nested else "tensor"
+        raise _refused(name, f"a {kind} of {tensor.dtype}, {tensor.layout}, on {tensor.device}")
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
         tensor = tensor.clone()
-    return tensor.float()
+    found = tensor.float()
+    if tensor.dtype == torch.float64 and bool((found.isinf() & ~tensor.isinf()).any()):
+        raise ShapeError(
+            f"{name} must fit float32, whose numbers end at {torch.finfo(torch.float32).max:.2g}: got "
+            f"{tensor[found.isinf() & ~tensor.isinf()][0].item():.2g}; scale them down"
+        )
+    return found
+
+
+def real_array(values: Any, name: str) -> Num[np.ndarray, "*axes"]:
+    """Integers or floats as an array; objects such as Python's own numbers and fractions become float64.
+
+    Parameters
+    ----------
+    values
+        Anything that NumPy reads but a tensor.
+
+    Raises
+    ------
+    ShapeError
+        If they are something else, such as truths, text, dates or None, some are masked, or rows differ in length.
+    """
+    try:
+        given = np.ma.asarray(values) if isinstance(values, (list, tuple)) else values
+        if np.ma.is_masked(given):
+            raise _refused(name, "a masked array, in which values are missing")
+        array = np.asarray(given)
+        numbers = _of_objects(array) if array.dtype.kind == "O" else array
+    except ShapeError:
+        raise
+    except Exception:  # arrays of other libraries raise errors of any kind
+        raise _refused(name, f"{type(values).__name__} of something else, or of rows that differ") from None
+    if numbers.dtype.kind not in "iuf":
+        raise _refused(name, f"{type(values).__name__} of {array.dtype}")
+    return numbers
+
+
+def _of_objects(array: np.ndarray) -> np.ndarray:
+    """Numbers out of an array of objects; NumPy itself would take text, dates and None for numbers, too."""
+    kinds = {type(one) for one in array.flat}
+    if any(not issubclass(kind, Real | Decimal) or issubclass(kind, bool | np.timedelta64) for kind in kinds):
+        raise TypeError
+    return array.astype(np.float64)
 
 
 def _stacked(values: list | tuple, name: str) -> torch.Tensor:
@@ -44,17 +91,9 @@ def _stacked(values: list | tuple, name: str) -> torch.Tensor:
         raise _refused(name, "a list of tensors of different shapes or kinds") from None
 
 
-def _from_array(values: Any, name: str) -> torch.Tensor:
-    if np.ma.is_masked(values):
-        raise _refused(name, "a masked array, in which values are missing")
-    try:
-        array = np.asarray(values)
-        numbers = array.astype(np.float32) if array.dtype.kind == "O" else array
-    except (TypeError, ValueError, RuntimeError):
-        raise _refused(name, f"{type(values).__name__} of something else, or of rows that differ") from None
-    if numbers.dtype.kind not in "iuf":
-        raise _refused(name, f"{type(values).__name__} of {array.dtype}")
-    shared = np.ascontiguousarray(numbers, dtype=np.float32).reshape(array.shape)
+def _from_array(array: np.ndarray) -> torch.Tensor:
+    is_wide = array.dtype.kind == "f" and array.dtype.itemsize > 4
+    shared = np.ascontiguousarray(array, np.float64 if is_wide else np.float32).reshape(array.shape)
     return torch.from_numpy(shared if shared.flags.writeable else shared.copy())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from mswin_viz.data.file_writing import check_space, locked, new_folder
+from mswin_viz.data.file_writing import check_space, destination, discard, locked, new_folder, remove_named
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
@@ -31,6 +30,7 @@ INDEX = "index.json"
 _ENTRY = re.compile(r"tokens-[0-9a-f]{32}")
 _UNFINISHED_ENTRY = re.compile(r"\.tokens-[0-9a-f]{32}\.[0-9a-f]+\.unfinished")
 _ARRAYS = tuple(f"{name}_{part}.npy" for name in MODALITIES for part in ("cls", "patches"))
+_FILES = (*_ARRAYS, INDEX)  # the index last, so that a removal that was interrupted is taken up again
 
 
 class FailedImage(BaseModel):
@@ -127,7 +127,7 @@ def kept_tokens(
         If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then. Where
         they cannot be finished after that, they are used and not kept, with a warning.
     """
-    folder = Path(os.path.expanduser(folder))
+    folder = destination(folder)
     images = wanted.images()
     with contextlib.suppress(CacheError):
         if found := _read(folder, wanted, images):
@@ -199,7 +199,7 @@ def _written(
     check_space(
         folder,
         wanted.layout.n_bytes,
-        f"tokens of {wanted.layout.n_images:,} samples",
+        f"tokens of {wanted.layout.n_images:,} samples need",
         "free some space, delete the tokens of other runs there, or choose another folder",
     )
     made: _Kept | None = None
@@ -214,18 +214,21 @@ def _written(
             if os.name == "nt":  # which renames no folder with mapped files
                 del shelf, made
                 made = None
-    except (CacheError, OutputError) as problem:
+    except (CacheError, OSError) as problem:
         if made is None:
             raise
         _warn(f"tokens are used now, and not kept in {shown_text(folder)}: {problem}")
         return made
     _remove_others(folder, wanted.key)
-    found = _read(folder, wanted, images)
-    if found is None:
-        raise CacheError(
-            f"tokens that were just written must be there: {shown_text(folder)} lost them; choose another folder"
-        )
-    return found
+    try:
+        if found := _read(folder, wanted, images):
+            return found
+        raise CacheError("they are gone again")
+    except CacheError as problem:
+        if made is None:
+            raise
+        _warn(f"tokens are used now, and not kept in {shown_text(folder)}: {problem}")
+        return made
 
 
 def _index(folder: Path, wanted: WantedTokens, images: list[str], filling: Filling) -> _Index:
@@ -260,7 +263,7 @@ def _remove_unfinished(folder: Path) -> None:
     """What ended programs left; no other is at work here, since the lock is ours."""
     for path in _content(folder):
         if _UNFINISHED_ENTRY.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            discard(path)
 
 
 def _remove_others(folder: Path, key: str) -> None:
@@ -269,25 +272,14 @@ def _remove_others(folder: Path, key: str) -> None:
         if _ENTRY.fullmatch(path.name) and path != _entry(folder, key) and not path.is_symlink():
             _removed_entry(path)
     if _is_version_1(folder):
-        _remove_files(folder)
+        remove_named(folder, _FILES)
 
 
 def _removed_entry(entry: Path) -> list[str]:
     """Names of what is not the cache's in an entry or in its place, and stays, when its own files are gone."""
     if not entry.is_dir():
         return [entry.name] if os.path.lexists(entry) else []
-    _remove_files(entry)
-    strangers = sorted(path.name for path in _content(entry) if path.name not in (*_ARRAYS, INDEX))
-    with contextlib.suppress(OSError):  # not empty, a link, or on Windows with files that are mapped
-        entry.rmdir()
-    return strangers
-
-
-def _remove_files(folder: Path) -> None:
-    """The files of an entry and no other; the index last, so that an interrupted removal is taken up again."""
-    with contextlib.suppress(OSError):
-        for name in (*_ARRAYS, INDEX):
-            (folder / name).unlink(missing_ok=True)
+    return remove_named(entry, _FILES)
 
 
 def _older_layout(folder: Path) -> str:

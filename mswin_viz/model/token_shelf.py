@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.data.file_writing import made_folder, mapped_array
+from mswin_viz.data.file_writing import discard, made_folder, mapped_array
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.tokens import Tokens
 
@@ -103,8 +102,7 @@ class TokenShelf:
         file = self._folder / f"{name}.npy"
         array = mapped_array(file, shape, np.float32)
         if not self._stays:
-            with contextlib.suppress(OSError):  # Windows keeps the files of mapped arrays
-                file.unlink()
+            discard(file)  # Windows keeps the files of mapped arrays
         return array
 
 

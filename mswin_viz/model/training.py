@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from mswin_viz.data.file_writing import destination
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head, folded, window_head
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
@@ -154,13 +155,15 @@ def train_head(
     Raises
     ------
     ShapeError, OptionError
-        As `train_addon`; OptionError also if the loss is no number.
+        As `train_addon`; OptionError also if the loss, or at a validation a weight, is no finite number.
     WeightsError
         If the state file is damaged.
     OutputError
         If another program is training with the state file.
     """
     run = Run(tokens, pids, head, seed=seed, schedule=schedule)
+    if watch.state is not None:
+        watch = replace(watch, state=destination(watch.state))
     with nullcontext() if watch.state is None else only_training(watch.state):
         if watch.state is not None and watch.state.exists():
             run.restore(watch.state)
@@ -186,7 +189,8 @@ def _train(run: Run, watch: Watch, *, progress: bool) -> None:
 
 
 def _checked(run: Run, watch: Watch) -> float | None:
-    """Validate and save where that was asked for; the score."""
+    """Validate and save where that was asked for, if the training has not diverged; the score."""
+    run.check_finite()
     score = None
     if watch.validate is not None:
         run.head.eval()

@@ -26,6 +26,7 @@ from mswin_viz.model.training_state import (
     REMEDY,
     PlainTensor,
     TrainingState,
+    check_finite,
     check_optimiser,
     check_tensors,
     n_bytes,
@@ -171,6 +172,21 @@ class Run:
             self._best = copy.deepcopy(self.head.state_dict())
         self.checks.append((self.step, score))
 
+    def check_finite(self) -> None:
+        """Refuse a training whose last step left numbers that are not finite; its loss shows that one step later.
+
+        Raises
+        ------
+        OptionError
+            Naming the weight or moment.
+        """
+        check_finite(self._trained(), step=self.step)
+
+    def _trained(self) -> dict[str, Any]:
+        """All that steps change."""
+        parts = {"head": self.head, "loss": self._loss, "optimiser": self._optimiser}
+        return {name: part.state_dict() for name, part in parts.items()}
+
     def finish(self) -> TrainingLog:
         """Put the best weights in place; how it went."""
         if self._best is not None:
@@ -188,8 +204,7 @@ class Run:
     def save(self, path: Path) -> None:
         """Write everything that decides how it goes on; a file is replaced only by a whole one."""
         state = {
-            "training": self._identity, "head": self.head.state_dict(), "loss": self._loss.state_dict(),
-            "optimiser": self._optimiser.state_dict(), "rng": json.dumps(self._rng.bit_generator.state),
+            "training": self._identity, **self._trained(), "rng": json.dumps(self._rng.bit_generator.state),
             "losses": self.losses, "checks": self.checks, "best": self._best,
         }  # fmt: skip
         write_state(path, state)

@@ -19,13 +19,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from mswin_viz.data.file_writing import locked, write_bytes
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_records import STRICT, checked
-from mswin_viz.errors import WeightsError
+from mswin_viz.errors import OptionError, WeightsError
 
 __all__ = [
     "REMEDY",
     "PlainTensor",
     "StoredOptimiser",
     "TrainingState",
+    "check_finite",
     "check_optimiser",
     "check_tensors",
     "content_digest",
@@ -184,6 +185,37 @@ def check_optimiser(
 def resume_optimiser(optimiser: torch.optim.Optimizer, found: StoredOptimiser) -> None:
     """Take over the moments; the settings stay."""
     optimiser.load_state_dict({"state": found.state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def check_finite(state: Mapping[str, Any], *, step: int) -> None:
+    """Refuse what a diverged training leaves: it must not replace a good state, and cannot be gone on from.
+
+    Parameters
+    ----------
+    state
+        Tensors in dictionaries, by name; whatever else is in it does not count.
+    step
+        Of the training.
+
+    Raises
+    ------
+    OptionError
+        Naming the first tensor with a number that is not finite.
+    """
+    for name, value in _named_tensors(state, ""):
+        if not torch.isfinite(value).all():
+            raise OptionError(
+                f"a training needs finite numbers: {name} holds NaN or infinity after step {step}; lower the learning rate, or look "
+                "for values in the tokens that are no numbers"
+            )
+
+
+def _named_tensors(value: Any, name: str) -> Iterable[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _named_tensors(inner, f"{name}.{key}" if name else str(key))
 
 
 def n_bytes(*modules: torch.nn.Module) -> int:

@@ -194,7 +194,7 @@ def test_a_direction_is_taken_from_any_array_of_numbers(model, tokens, kind) -> 
 
 
 def test_text_is_no_vector() -> None:
-    with pytest.raises(ShapeError, match="array of real numbers"):
+    with pytest.raises(ShapeError, match="must be real numbers"):
         mv.Target.direction("a red coat")
 
 

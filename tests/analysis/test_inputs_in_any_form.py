@@ -77,6 +77,30 @@ TAKEN: dict[str, Callable[[torch.Tensor], Any]] = {
     "tensor with gaps": strided,
     "tensor expanded": lambda x: x[:1].expand_as(x),
 }
+
+
+def with_object(thing: Any) -> Callable[[torch.Tensor], np.ndarray]:
+    def made(values: torch.Tensor) -> np.ndarray:
+        found = values.numpy().astype(object)
+        found.flat[1] = thing
+        return found
+
+    return made
+
+
+def nested(values: torch.Tensor) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that nested tensors may change
+        return torch.nested.as_nested_tensor(list(values))
+
+
+class Unreadable:
+    """An array of a library that is broken."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise KeyError("no data")
+
+
 REFUSED: dict[str, Callable[[torch.Tensor], Any]] = {
     "NaN": lambda x: x.clone().index_fill_(0, torch.tensor([1]), torch.nan),
     "infinity": lambda x: x.clone().index_fill_(0, torch.tensor([1]), torch.inf),
@@ -92,7 +116,18 @@ REFUSED: dict[str, Callable[[torch.Tensor], Any]] = {
     "rows of different lengths": lambda x: [x[0].flatten()[:2].tolist(), x[1].flatten()[:3].tolist()],
     "dictionary": lambda x: {"tokens": x},
     "array with a masked value": lambda x: np.ma.masked_less(x.numpy(), 0),
+    "list of arrays with a masked value": lambda x: list(np.ma.masked_less(x.numpy(), 0)),
     "array of objects that are no numbers": lambda x: np.full(x.shape, "x", dtype=object),
+    "array of objects with a number in text": with_object("1.5"),
+    "array of objects with None": with_object(None),
+    "array of objects with a truth": with_object(True),
+    "array of objects with a date": with_object(np.datetime64("2020-01-01")),
+    "array of objects with a duration": with_object(np.timedelta64(3, "s")),
+    "array of objects with a number beyond any float": with_object(10**400),
+    "truths": lambda x: x > 0,
+    "array of truths": lambda x: x.numpy() > 0,
+    "nested tensor": nested,
+    "an array that cannot be read": lambda x: Unreadable(),
 }
 
 
@@ -207,6 +242,30 @@ def test_tokens_of_another_width_are_refused_with_both_widths(name, model):
     narrow = Tokens(torch.ones(2, DIM - 3), torch.ones(2, N, DIM - 3), GRID)
     with pytest.raises(ShapeError, match=rf"({DIM}|{DIM - 3})"):
         of_tokens(name, model, narrow)
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "read-only array", "list", "long doubles"])
+@pytest.mark.parametrize("which", ["cls", "patches"])
+def test_a_number_too_large_for_float32_is_refused_and_not_made_infinite(kind, which, cls, patches):
+    given = {"cls": cls, "patches": patches}
+    large = given[which].double() + 1e39
+    given[which] = {
+        "tensor": lambda: large.requires_grad_(),
+        "array": large.numpy,
+        "read-only array": lambda: read_only(large),
+        "list": large.tolist,
+        "long doubles": lambda: large.numpy().astype(np.longdouble),
+    }[kind]()
+    with pytest.raises(
+        ShapeError, match=rf"{which} must fit float32, whose numbers end at 3.4e\+38: got 1e\+39"
+    ):
+        Tokens(**given, grid=GRID)
+
+
+def test_infinity_itself_stays_what_it_is(cls, patches):
+    bad = cls.double()
+    bad[1, 2] = -torch.inf
+    assert Tokens(bad, patches, GRID).cls[1, 2] == -torch.inf
 
 
 def test_a_gradient_goes_through_enhance_to_tokens_that_ask_for_one(model, cls, patches):
@@ -351,3 +410,37 @@ def test_features_that_make_no_sense_are_refused(name, kind, features, others):
         pytest.skip("a table keeps such a row, and ranks it nowhere")
     with pytest.raises(MswinVizError):
         of_features(name, REFUSED[kind](features), others)
+
+
+# ---- identities ------------------------------------------------------------------------------
+
+
+UNREADABLE: dict[str, Callable[[], Any]] = {
+    "sparse": lambda: torch.tensor([1, 0] * (N_IMAGES // 2)).to_sparse(),
+    "without data": lambda: torch.ones(N_IMAGES).to("meta"),
+    "nested tensor": lambda: nested(torch.ones(N_IMAGES, 2)),
+    "durations": lambda: np.array([np.timedelta64(3, "s")] * N_IMAGES, dtype=object),
+    "rows of different lengths": lambda: [[1], [1, 2]] * (N_IMAGES // 2),
+    "an array that cannot be read": Unreadable,
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("name", ["pids", "camids", "query"])
+def test_identities_and_choices_that_make_no_sense_are_refused(name, kind, features):
+    given = {"pids": PIDS, "camids": CAMIDS, "query": None, name: UNREADABLE[kind]()}
+    with pytest.raises(MswinVizError, match=name):
+        mv.retrieval(features, **given)
+
+
+def test_a_masked_identity_is_one_that_is_not_known(features):
+    hidden = np.arange(N_IMAGES) % 5 == 0
+    found = mv.retrieval(features, np.ma.masked_array(PIDS, hidden), CAMIDS)
+    expected = mv.retrieval(features, np.where(hidden, -1, PIDS), CAMIDS)
+    np.testing.assert_array_equal(found.per_query_ap, expected.per_query_ap)
+    assert found.mAP == expected.mAP
+
+
+def test_masked_choices_are_refused(features):
+    with pytest.raises(ShapeError, match="query chooses at least one image"):
+        mv.retrieval(features, PIDS, CAMIDS, query=np.ma.masked_array([0, 1, 2], [0, 1, 0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -26,6 +27,7 @@ from mswin_viz.analysis import sample_tokens as module
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.data import file_writing
 from mswin_viz.data.file_writing import locked
+from mswin_viz.data.images import Crop
 from mswin_viz.data.layouts import Sample
 from mswin_viz.data.stored_arrays import _hash_of_value
 from mswin_viz.errors import OutputError
@@ -582,6 +584,7 @@ import torch
 from pathlib import Path
 from analysis.test_token_cache import check_right, people, tokens_of
 from analysis.tiny import tiny_model
+from mswin_viz.data.images import Crop
 from mswin_viz.data.layouts import Sample
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
@@ -691,3 +694,144 @@ def test_programs_with_one_folder_get_their_tokens_ten_times(program, place, whi
         assert not program.run(f"together{which}")
         for one in which:
             assert not program.run(f"use({one})")
+
+
+# ---- sources --------------------------------------------------------------------------------
+
+
+def whole_of(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+IN_ANY_FORM: dict[str, Callable[[Path], object]] = {
+    "a PIL image": lambda file: Image.open(file).copy(),
+    "a PIL image of a file": Image.open,
+    "an array": lambda file: np.asarray(Image.open(file)),
+    "bytes": whole_of,
+    "a stream": lambda file: BytesIO(whole_of(file)),
+    "text": str,
+    "a crop": lambda file: Crop(file, (2, 3, 12, 40)),
+    "the text of a crop": lambda file: str(Crop(file, (2, 3, 12, 40))),
+}
+
+
+def in_form(samples: Sequence[Sample], form: Callable[[Path], object]) -> list[Sample]:
+    return [
+        dataclasses.replace(one, images={name: form(file) for name, file in one.images.items()})
+        for one in samples
+    ]
+
+
+@pytest.mark.parametrize("form", IN_ANY_FORM)
+def test_pictures_in_any_form_are_kept_and_read_again(tmp_path, model, samples, form) -> None:
+    check_right(tokens_of(model, in_form(samples, IN_ANY_FORM[form]), tmp_path / "kept"), model,
+                in_form(samples, IN_ANY_FORM[form]))  # fmt: skip
+    with nothing_encoded():
+        found = tokens_of(model, in_form(samples, IN_ANY_FORM[form]), tmp_path / "kept")
+    check_right(found, model, in_form(samples, IN_ANY_FORM[form]))
+
+
+@pytest.mark.parametrize("form", IN_ANY_FORM)
+def test_another_picture_in_the_same_place_is_encoded_again(tmp_path, model, samples, form) -> None:
+    tokens_of(model, in_form(samples, IN_ANY_FORM[form]), tmp_path / "kept")
+    picture(samples[1].images["NI"], 500)
+    others = in_form(samples, IN_ANY_FORM[form])
+    check_right(tokens_of(model, others, tmp_path / "kept"), model, in_form(samples, IN_ANY_FORM[form]))
+
+
+def test_another_part_of_a_file_is_encoded_again(tmp_path, model, samples) -> None:
+    for left in (1, 4):
+        parts = in_form(samples, lambda file, left=left: Crop(file, (left, 3, left + 9, 40)))
+        check_right(tokens_of(model, parts, tmp_path / "kept"), model, parts)
+
+
+def test_a_file_replaced_by_another_of_its_size_and_time_is_encoded_again(tmp_path, model) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    samples = [Sample(1, at, {"RGB": picture(folder / f"{at}.bmp", at)}) for at in range(2)]  # BMP: one size
+    tokens_of(model, samples, tmp_path / "kept")
+    file = samples[1].images["RGB"]
+    before = file.stat()
+    picture(file, 500)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    check_right(tokens_of(model, samples, tmp_path / "kept"), model, samples)
+
+
+def test_a_picture_in_memory_that_cannot_be_read_leaves_its_sample_out(tmp_path, model, samples) -> None:
+    broken = [*samples, Sample(9, 1, {**samples[0].images, "TI": b"no picture"})]
+    for _ in range(2):
+        found = sample_tokens(model, broken, folder=tmp_path / "kept", progress=False)
+        assert found.world.pids.tolist() == [one.pid for one in samples]
+        assert [failure.path for failure in found.left_out] == [b"no picture"]
+
+
+# ---- what goes wrong after or beside the work ---------------------------------------------------
+
+
+def test_tokens_whose_folder_is_deleted_when_they_are_done_are_used_and_not_lost(
+    tmp_path, model, samples, monkeypatch
+) -> None:
+    monkeypatch.setattr(token_cache, "_remove_others", lambda folder, key: shutil.rmtree(folder))
+    with pytest.warns(UserWarning, match=r"tokens are used now, and not kept in .*: they are gone again"):
+        found = tokens_of(model, samples, tmp_path / "kept")
+    check_right(found, model, samples)
+
+
+def test_tokens_whose_folder_is_deleted_while_they_are_encoded_are_used_and_not_lost(
+    tmp_path, model, samples, monkeypatch
+) -> None:
+    real = module.tokens_of
+
+    def deleting(*given):
+        shutil.rmtree(tmp_path / "kept", ignore_errors=True)
+        return real(*given)
+
+    monkeypatch.setattr(module, "tokens_of", deleting)
+    with pytest.warns(UserWarning, match="tokens are used now, and not kept"):
+        found = tokens_of(model, samples, tmp_path / "kept")
+    monkeypatch.undo()
+    check_right(found, model, samples)
+
+
+def test_an_error_while_encoding_is_not_taken_for_one_of_the_folder(
+    tmp_path, model, samples, monkeypatch
+) -> None:
+    problem = BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    def broken(*_):
+        raise problem
+
+    monkeypatch.setattr(module, "tokens_of", broken)
+    with pytest.raises(BrokenPipeError) as caught:
+        tokens_of(model, samples, tmp_path / "kept")
+    assert caught.value is problem
+    assert names_in(tmp_path / "kept") == []
+
+
+def test_a_copy_a_move_and_a_link_of_the_folder_are_read(kept, model, samples, tmp_path) -> None:
+    shutil.copytree(kept, tmp_path / "copy", copy_function=shutil.copyfile)  # with other times
+    kept.rename(tmp_path / "moved")
+    (tmp_path / "link").symlink_to(tmp_path / "moved")
+    with nothing_encoded():
+        for name in ("copy", "moved", "link"):
+            assert list(tokens_of(model, samples, tmp_path / name).tokens) == list(ALL)
+
+
+def test_images_that_were_moved_are_encoded_again(kept, model, samples, tmp_path) -> None:
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    moved = in_form(samples, lambda file: tmp_path / "elsewhere" / file.name)
+    check_right(tokens_of(model, moved, kept), model, moved)
+
+
+def test_tokens_are_read_where_the_working_folder_is_gone(
+    kept, model, samples, tmp_path, monkeypatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with nothing_encoded():
+        tokens_of(model, samples, kept)
+    with pytest.raises(OutputError, match="needs a path that the system takes"):
+        tokens_of(model, samples, Path("kept"))

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -313,3 +314,96 @@ def test_the_names_of_unfinished_files_fit_where_the_name_itself_fits(tmp_path: 
     name = "ä" * 127
     assert write_bytes(tmp_path / name, b"x").read_bytes() == b"x"
     assert len(os.fsencode(file_writing._beside(tmp_path / name).name)) <= 255
+
+
+# ---- errors of other things, locks without locks, temporary places ------------------------------
+
+OTHERS = [
+    BrokenPipeError(32, "Broken pipe"),
+    OSError(12, "Cannot allocate memory"),
+    FileNotFoundError(2, "a.jpg"),
+]
+
+
+@pytest.mark.parametrize("problem", OTHERS)
+@pytest.mark.parametrize("write", [write_half, fill_half])
+def test_an_error_of_the_work_is_not_taken_for_one_of_the_place(
+    tmp_path: Path, write, problem: OSError
+) -> None:
+    with pytest.raises(type(problem)) as caught:
+        write(tmp_path / "made", problem)
+    assert caught.value is problem
+    assert names_in(tmp_path) == []
+
+
+HOLD_WITHOUT_LOCKS = """
+import errno, fcntl, time, warnings
+def refused(*_):
+    raise OSError(errno.{name}, "no locks here")
+fcntl.flock = refused
+warnings.simplefilter("ignore")
+from mswin_viz.data.file_writing import locked
+"""
+
+
+@needs_fork
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS", "EOPNOTSUPP", "EINVAL"])
+def test_where_the_file_system_has_no_locks_a_file_is_one_and_a_dead_holder_no_matter(
+    tmp_path: Path, name: str
+) -> None:
+    setup = HOLD_WITHOUT_LOCKS.format(name=name)
+    hold = (
+        "with locked('state.pt', busy='held'):\n    open('{mark}', 'w').close()\n    time.sleep({seconds})\n"
+    )
+    refused = (
+        "import os\n"
+        "child = os.fork()\n"
+        "if not child:\n    " + hold.format(mark="held", seconds=60).replace("\n", "\n    ") + "\n"
+        "while not os.path.exists('held'): time.sleep(0.01)\n"
+        "try:\n    with locked('state.pt', busy='taken'): pass\n"
+        "except OSError as problem:\n    open('said', 'w').write(str(problem))\n"
+        "os.kill(child, 9), os.waitpid(child, 0)\n"
+    )
+    with attempts(setup, cwd=tmp_path) as program:
+        assert not program.run(refused)
+        assert (tmp_path / "said").read_text() == "taken"
+        assert not program.run(hold.format(mark="again", seconds=0)), "the holder is dead"
+    assert (tmp_path / "again").exists()
+
+
+def no_place(*_) -> str:
+    raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+
+def test_without_any_place_for_temporary_files_that_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", no_place)
+    for write in (lambda: temporary_folder("x_"), lambda: file_writing.write_kept_json("a.json", 1)):
+        with pytest.raises(OutputError, match=r"there is none \(No usable temporary.*; set TMPDIR to one"):
+            write()
+
+
+def test_files_go_by_name_and_the_folder_only_when_it_is_empty(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / "set" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    assert file_writing.remove_named(tmp_path / "set", ["a", "missing"]) == ["b", "c"]
+    assert names_in(tmp_path / "set") == ["b", "c"]
+    assert file_writing.remove_named(tmp_path / "set", ["b", "c"]) == []
+    assert names_in(tmp_path) == []
+    assert file_writing.remove_named(tmp_path / "set", ["a"]) == []
+
+
+def test_a_link_is_removed_and_what_it_points_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    file_writing.discard(tmp_path / "link")
+    assert names_in(tmp_path) == ["folder"]
+    assert names_in(tmp_path / "folder") == ["file"]
+
+
+@pytest.mark.parametrize("name", ["ä" * 127, "€" * 85, "a" + "ä" * 120, "𝄞" * 60])
+def test_the_name_of_an_unfinished_file_is_text_where_the_name_itself_is(tmp_path: Path, name: str) -> None:
+    beside = file_writing._beside(tmp_path / name).name
+    assert beside.encode().decode() == beside
+    assert len(beside.encode()) <= 255

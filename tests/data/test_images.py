@@ -263,6 +263,12 @@ def test_a_part_of_a_file_is_cut_out_and_so_is_its_text_form(pixels, tmp_path):
     assert (part.name, part.stem) == ("two.png", "two")
 
 
+@pytest.mark.parametrize("size", [[WIDE, HIGH], np.array([WIDE, HIGH])])
+def test_the_size_of_the_whole_file_may_come_in_any_sequence(pixels, size, tmp_path):
+    Image.fromarray(pixels).save(tmp_path / "two.png")
+    assert open_image(Crop(tmp_path / "two.png", (1, 2, 4, 8), size)).size == (3, 6)
+
+
 def test_a_file_whose_own_name_looks_like_a_part_is_opened_whole(pixels, tmp_path):
     path = tmp_path / "odd#xywh=0,0,1,1"
     Image.fromarray(pixels).save(path, format="PNG")
@@ -279,7 +285,9 @@ def test_a_part_outside_of_its_file_or_of_a_file_of_another_size_is_refused(pixe
         open_image(Crop(path, box, size))
 
 
-@pytest.mark.parametrize("box", [(0.5, 0, 2, 2), ("0", 0, 2, 2), (0, 0, 2), (0, 0, 2, None), "0022"])
+@pytest.mark.parametrize(
+    "box", [(0.5, 0, 2, 2), ("0", 0, 2, 2), (0, 0, 2), (0, 0, 2, None), "0022", None, 3, {1, 2, 3, 4}]
+)
 def test_a_part_of_no_whole_numbers_is_refused(box, tmp_path):
     with pytest.raises(ImageError, match=r"four whole numbers of pixels.*a\.png"):
         open_image(Crop(tmp_path / "a.png", box))

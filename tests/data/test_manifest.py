@@ -311,6 +311,24 @@ def test_an_encoding_that_is_not_certain_is_refused_with_the_way_out(folder: Pat
         mv.samples(folder)
 
 
+def test_a_table_of_two_encodings_is_refused(folder: Path) -> None:
+    (folder / "manifest.csv").write_bytes(
+        "RGB,caption\na.png,café\n".encode() + "b.png,café\n".encode("cp1252")
+    )
+    with pytest.raises(DataError, match="has an encoding that cannot be told for certain"):
+        mv.samples(folder)
+
+
+def test_of_thousands_of_headings_the_first_are_named_and_the_rest_counted(folder: Path) -> None:
+    headings = ",".join(f"c{at}" for at in range(3000))
+    saved(folder, f"RGB,pid,{headings}\na.png,1{',' * 3000}\n")
+    (note,) = mv.scan(folder).notes
+    assert note.endswith("'c18', 'c19' and 2,980 more")
+    saved(folder, f"{headings}\n{',' * 2999}\n")
+    with pytest.raises(DataError, match=r"'c19' and 2,980 more; rename or add one"):
+        mv.samples(folder)
+
+
 def test_a_table_of_another_encoding_says_how_it_was_read(folder: Path) -> None:
     saved(folder, "RGB,caption\na.png,ein Mann mit Hütchen\n", "cp1252")
     assert mv.scan(folder).notes == ("manifest.csv was read as cp1252",)

@@ -175,3 +175,16 @@ def test_an_old_name_without_folder_and_ending_is_taken_where_only_one_has_it(tm
     with pytest.raises(DataError, match=r"'frame_0000' may be alice/RGB/frame_0000\.jpg, bob/RGB"):
         found_sample(samples, "frame_0000")
     assert found_sample(samples[2:], "frame_0001").position == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_has_become_a_pipe_or_a_device_is_never_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    sample = Sample(-1, -1, {"RGB": path})
+    assert content_digest(sample) is None
+    assert found_sample([sample], "a.png", "0" * 16).position == 0

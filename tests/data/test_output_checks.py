@@ -121,7 +121,7 @@ def test_too_little_space_is_told_with_both_numbers(place: Path, monkeypatch: py
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage(10_000, 8_800, 1_200))
     assert output_file("x", n_bytes=1_200)
     for check in (output_file, output_folder):
-        with pytest.raises(OutputError, match=r"needs 1,201 bytes of space: .* has 1,200 free; free some"):
+        with pytest.raises(OutputError, match=r"needs 1,201 bytes: .* has 1,200 free; free some"):
             check("new/x", n_bytes=1_201)
 
 

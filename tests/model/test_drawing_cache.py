@@ -34,18 +34,9 @@ def drawn(recipe: Recipe = RECIPE) -> np.ndarray:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of drawings; other processes would take seconds to start."""
-
-    class Here:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_) -> None:
-            pass
-
-        def imap(self, draw, jobs, chunksize):
-            return map(draw, jobs)
-
-    monkeypatch.setattr(drawing_cache.multiprocessing.get_context("spawn"), "Pool", Here)
+    monkeypatch.setattr(
+        drawing_cache, "by_processes", lambda draw, jobs, workers: (draw(job) for job in jobs)
+    )
     np.testing.assert_array_equal(drawn_once(RECIPE, draw, tmp_path / "pictures.npy", "people"), drawn())
     return tmp_path / "pictures.npy"
 

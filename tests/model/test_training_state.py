@@ -19,9 +19,10 @@ import pytest
 import torch
 
 import mswin_viz as mv
+from mswin_viz.analysis.addon_training import state_file
 from mswin_viz.errors import MswinVizError, OptionError, OutputError, WeightsError
 from mswin_viz.model.heads import window_head
-from mswin_viz.model.training import Schedule, Watch, train_head
+from mswin_viz.model.training import Progress, Schedule, Watch, train_head
 from mswin_viz.model.training_run import Run
 from mswin_viz.model.training_state import content_digest, only_training, write_state
 
@@ -402,3 +403,96 @@ def test_the_digest_tells_types_shapes_and_order_apart() -> None:
               {"a": 1, "b": 2}, {"b": 2, "a": 1}, ["a", "b"], ["ab"]]  # fmt: skip
     assert len({content_digest(value) for value in values}) == len(values)
     assert content_digest(copy.deepcopy(values)) == content_digest(values)
+
+
+# ---- trainings that diverge, and names of states ----------------------------------------------
+
+
+class Ended(Exception):
+    """In place of a kill."""
+
+
+def ended_after(steps: int) -> Callable[[Progress], None]:
+    def report(now: Progress) -> None:
+        if now.step == steps:
+            raise Ended
+
+    return report
+
+
+def trained(
+    state: Path | str | None, *, rate: float = 3.5e-4, report: Callable[[Progress], None] | None = None
+) -> dict[str, torch.Tensor]:
+    """Weights after six steps, saved at each."""
+    head, own = window_head(4, (2,), seed=1), run()
+    schedule = Schedule(6, rate, check_every=1)
+    train_head(own.tokens, np.repeat(np.arange(6), 3), head, seed=1, schedule=schedule,
+               watch=Watch(report=report, state=state), progress=False)  # fmt: skip
+    return head.state_dict()
+
+
+@pytest.mark.parametrize("rate", [1e10, 1e20, 1e38, 1e300])
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_training_that_diverges_says_so_and_leaves_nothing_that_is_no_number(
+    tmp_path, rate: float, has_state: bool
+) -> None:
+    file = tmp_path / "run.state" if has_state else None
+    for _ in range(2):  # the second goes on from what the first left
+        with pytest.raises(OptionError, match=r"a training needs .*finite.*; lower the learning rate"):
+            trained(file, rate=rate)
+        if has_state and file.exists():
+            kept = torch.load(file, weights_only=True)
+            assert all(value.isfinite().all() for value in kept["head"].values())
+
+
+def test_a_state_is_not_replaced_by_one_with_moments_that_are_no_numbers(tmp_path) -> None:
+    own, file = run(), tmp_path / "run.state"
+    own.advance()
+    own.check_finite()
+    own.save(file)
+    next(iter(own._optimiser.state.values()))["exp_avg_sq"].fill_(torch.inf)
+    with pytest.raises(
+        OptionError, match=r"optimiser\.state\.0\.exp_avg_sq holds NaN or infinity after step 1;"
+    ):
+        own.check_finite()
+
+
+def names_of_one_file(folder: Path) -> dict[str, Path | str]:
+    """As a user may give it, from the folder, which is also the home."""
+    (folder / "linked").symlink_to(folder / "run.state")
+    (folder / "sub").mkdir()
+    return {
+        "text": str(folder / "run.state"), "relative": Path("run.state"), "relative text": "sub/../run.state",
+        "home": Path("~/run.state"), "home text": "~/run.state", "link": folder / "linked",
+    }  # fmt: skip
+
+
+def test_a_training_goes_on_from_its_state_however_the_file_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    whole = trained(None)
+    names = names_of_one_file(tmp_path)
+    for first, second in zip(names, [*names][1:] + [*names][:1], strict=True):
+        (tmp_path / "run.state").unlink(missing_ok=True)
+        with pytest.raises(Ended):
+            trained(names[first], report=ended_after(4))
+        steps: list[int] = []
+        found = trained(names[second], report=lambda now, steps=steps: steps.append(now.step))
+        assert steps == [5, 6], (first, second)
+        assert all(torch.equal(found[key], whole[key]) for key in whole)
+
+
+def test_two_hard_links_of_a_state_go_their_own_ways(tmp_path) -> None:
+    with pytest.raises(Ended):
+        trained(tmp_path / "a.state", report=ended_after(4))
+    (tmp_path / "b.state").hardlink_to(tmp_path / "a.state")
+    before = (tmp_path / "b.state").read_bytes()
+    found, whole = trained(tmp_path / "a.state"), trained(None)
+    assert (tmp_path / "b.state").read_bytes() == before
+    assert all(torch.equal(found[key], whole[key]) for key in whole)
+
+
+def test_a_state_of_a_module_for_each_modality_may_be_text() -> None:
+    assert state_file("runs/a.state", "NI") == Path("runs/a_NI.state")
+    assert state_file("a.state", "shared") == "a.state"
+    assert state_file(None, "NI") is None

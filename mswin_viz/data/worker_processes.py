@@ -1,0 +1,97 @@
+"""Work by several processes that all end with this one, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from mswin_viz.errors import WorkerError
+
+__all__ = ["by_processes"]
+
+_AHEAD = 3  # results a process may be ahead of their use, or all of them would lie in memory
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
+
+
+def by_processes(
+    function: Callable[[_Job], _Result], jobs: Iterable[_Job], *, workers: int
+) -> Iterator[_Result]:
+    """The function of every job, in their order.
+
+    Parameters
+    ----------
+    function
+        Of a module, so that other processes find it.
+    workers
+        How many processes, started afresh ("spawn").
+
+    Raises
+    ------
+    WorkerError
+        If a process was ended from outside, by the system for example because memory ran out.
+    """
+    context = _Recorded()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+    try:
+        drawn = deque()
+        for job in jobs:
+            drawn.append(pool.submit(function, job))
+            if len(drawn) > _AHEAD * workers:
+                yield drawn.popleft().result()
+        while drawn:
+            yield drawn.popleft().result()
+    except BrokenProcessPool as problem:
+        raise WorkerError(
+            f"one of {workers} processes at work was ended from outside, by the system if memory ran out; use fewer "
+            "workers, or free some memory"
+        ) from problem
+    except (
+        BaseException
+    ):  # an interrupt may reach the pool between two of its steps: waiting could last for ever
+        context.end()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Recorded(SpawnContext):
+    """Knows the processes it made, those too whose start was interrupted before their pool knew them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: list[BaseProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> BaseProcess:  # noqa: N802 (the library's name)
+        made = SpawnContext.Process(*args, **options)
+        self._made.append(made)
+        return made
+
+    def end(self) -> None:
+        """End all of them now."""
+        for process in self._made:
+            if process.pid is not None:
+                process.kill()
+
+
+def _prepare() -> None:
+    """In a process at work: an interrupt from the keyboard is the business of the one that began it, and its end is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
