@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, features
 
+from mswin_viz.data.file_writing import is_unfinished
 from mswin_viz.data.picture_files import picture_formats
 from mswin_viz.data.sample import Problem
 
@@ -155,6 +156,8 @@ def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirE
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
+                if is_unfinished(entry.name):  # ours, not the user's
+                    continue
                 if entry.name.startswith(".") or entry.name.lower() in _JUNK:
                     tree.left_out["hidden or system file or folder"] += 1
                 elif _sort_entry(entry, parts, tree):

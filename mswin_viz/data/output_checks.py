@@ -34,7 +34,8 @@ def output_file(
     endings
         Those that can be written, in lower case; none for any.
     inputs
-        Files that will be read, and must not be replaced; those that do not exist are no matter.
+        Files that will be read, and folders of such files, none of which may be replaced; what does not exist is no
+        matter.
     n_bytes
         How much will be written, at least.
 
@@ -100,10 +101,14 @@ def _final(path: str | Path, name: str) -> Path:
 def _check_no_input(final: Path, inputs: Sequence[str | Path], name: str, shown: str) -> None:
     for given in inputs:
         path = Path(os.path.expanduser(given))
-        if os.path.realpath(path) == str(final) or (
-            os.path.exists(path) and os.path.exists(final) and os.path.samefile(path, final)
-        ):
+        is_there = os.path.exists(path) and os.path.exists(final)
+        if os.path.realpath(path) == str(final) or (is_there and os.path.samefile(path, final)):
             raise OutputError(f"{name} must not replace what is read: {shown} is an input; choose another")
+        if is_there and final.is_file() and Path(os.path.realpath(path)) in final.parents:
+            raise OutputError(
+                f"{name} must not replace what is read: {shown} is there already, in the input {_shown(given)}; "
+                "choose another name or folder"
+            )
 
 
 def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
