@@ -291,9 +291,7 @@ def _lock_at(file: Path, path: str | Path) -> BaseFileLock:
         except (NotImplementedError, OSError) as problem:
             if isinstance(problem, OSError) and problem.errno not in _NO_LOCKS:
                 raise
-            return SoftFileLock(
-                file.with_suffix(".held.lock")
-            )  # the file itself is there, and held by nobody
+            return SoftFileLock(file.with_suffix(".held.lock"))  # the file is there, held by nobody
     return lock
 
 
@@ -378,7 +376,8 @@ def discard(path: Path) -> None:
 
 
 def _short_name(path: Path) -> str:
-    return os.fsencode(path.name)[:_LONGEST_NAME].decode(errors="ignore") or "_"
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME].decode(errors="ignore") or "_"
 
 
 def _beside(final: Path) -> Path:

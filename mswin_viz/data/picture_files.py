@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,10 +54,13 @@ _LARGEST_JPEG = 2**29  # bytes
 def picture_formats() -> list[str]:
     """Those of `FORMATS` that the installed Pillow knows, and those that the user has added to Pillow."""
     Image.init()
-    known = [kind for kind in FORMATS if kind in Image.OPEN]
-    return known + [
-        kind for kind, (opens, _) in Image.OPEN.items() if not opens.__module__.startswith("PIL.")
-    ]
+    return list(_formats(tuple(Image.OPEN)))
+
+
+@cache
+def _formats(registered: tuple[str, ...]) -> tuple[str, ...]:
+    own = (kind for kind, (opens, _) in Image.OPEN.items() if not opens.__module__.startswith("PIL."))
+    return (*(kind for kind in FORMATS if kind in registered), *own)
 
 
 def most_pixels() -> int:

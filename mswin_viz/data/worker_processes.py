@@ -54,12 +54,10 @@ def by_processes(
             yield drawn.popleft().result()
     except BrokenProcessPool as problem:
         raise WorkerError(
-            f"one of {workers} worker processes was killed, perhaps because memory ran out; use fewer "
-            "workers, or free some memory"
+            f"one of {workers} worker processes was killed, perhaps because memory ran out, or could not start; use "
+            "fewer workers, free some memory, or in a script put the call below if __name__ == '__main__':"
         ) from problem
-    except (
-        BaseException
-    ):  # an interrupt may reach the pool between two of its steps: waiting could last for ever
+    except BaseException:  # an interrupt between two steps of the pool could leave it waiting for ever
         context.end()
         raise
     finally:

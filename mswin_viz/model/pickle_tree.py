@@ -13,6 +13,8 @@ MOST_BYTES = 32 * 2**20
 """Of one pickle. Tensors lie beside it; that of the largest CLIP has less than 1 MiB."""
 _MOST_STEPS = 2_000_000
 _MOST_WRITTEN_OUT = 4_000_000
+_PER_VALUE = 16  # characters or bytes of a text that count as one value
+_NEWEST_PROTOCOL = 3
 _DICT, _SET = "builtins.dict", "builtins.set"
 
 
@@ -95,7 +97,8 @@ def pickle_tree(data: bytes) -> PickleTree:
     ------
     PickleAbuseError
         If an operation is not one of those, lacks what it works on, or there are too many; or if what is used as keys
-        and arguments would be millions of values when written out (a list within itself, tuples that double).
+        and arguments would be millions of values when written out (a list within itself, tuples that double, a long
+        text that is copied again and again).
     """
     machine = _Machine()
     try:
@@ -138,7 +141,9 @@ class _Machine:
             self.memo[argument] = self.stack[-1]
         elif name in _STEPS:
             _STEPS[name](self, argument)
-        elif name != "PROTO":
+        elif name == "PROTO":
+            _check_protocol(argument)
+        else:
             raise PickleAbuseError(f"its pickle has an operation that weights do not need ({name})")
 
     def since_mark(self) -> list[Any]:
@@ -193,17 +198,27 @@ class _Machine:
             target.pairs.append((key, value))
 
     def count(self, value: Any) -> None:
-        """Count the values that hashing this one would touch."""
+        """Count the values that hashing this one, or copying it, would touch."""
         waiting = [value]
         while waiting:
             self.written_out += 1
-            if self.written_out > _MOST_WRITTEN_OUT:
-                raise PickleAbuseError("its pickle holds values within values, millions when written out")
             each = waiting.pop()
             if isinstance(each, tuple | list):
                 waiting.extend(each)
-            elif isinstance(each, Made) and not each.is_dict:
-                waiting.append(each.arguments)
+            elif isinstance(each, Made):
+                waiting += [each.arguments, *each.states, *each.pairs]
+            elif isinstance(each, str | bytes):
+                self.written_out += len(each) // _PER_VALUE
+            if self.written_out + len(waiting) > _MOST_WRITTEN_OUT:
+                raise PickleAbuseError("its pickle holds values within values, millions when written out")
+
+
+def _check_protocol(version: int) -> None:
+    if version > _NEWEST_PROTOCOL:
+        raise PickleAbuseError(
+            f"it was saved with pickle protocol {version}, and torch reads no code-free pickle beyond "
+            f"{_NEWEST_PROTOCOL}; leave pickle_protocol= out"
+        )
 
 
 def _one(machine: _Machine) -> list[Any]:

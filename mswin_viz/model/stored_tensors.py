@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,12 @@ DENSE = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _TYPED = "torch._utils._rebuild_tensor_v3"
 _OF_STORAGES = (*DENSE, _TYPED, "torch._utils._rebuild_qtensor")
 _MOST_AXES = 64
-_MOST_RESERVED = (
-    2**24
-)  # elements that a call without data takes memory for: bytes(n), FloatTensor(rows, cols)
+_SUBCLASS = "torch._tensor._rebuild_from_type_v2"
 _SIZE = "torch.Size"
+_MAKES_NUMBERS = re.compile(r"(torch\.(\w+\.)*\w*(Tensor|Storage)|numpy\.ndarray)")
+_MAKES_BYTES = re.compile(r"(builtins|__builtin__)\.(bytes|bytearray|str)")
+_ENCODES = "_codecs.encode"
+_MOST_TEXT = 10_000  # characters of a text that a call takes, but to encode it
 _NAMES = {
     "Double": "float64", "Float": "float32", "Half": "float16", "Long": "int64", "Int": "int32", "Short": "int16",
     "Char": "int8", "Byte": "uint8", "ComplexDouble": "complex128", "ComplexFloat": "complex64",
@@ -66,25 +69,48 @@ def check_claims(tree: PickleTree, n_bytes: int) -> None:
     Raises
     ------
     PickleAbuseError
-        If a tensor reaches outside its storage, or the storages are larger than the file.
+        If a tensor reaches outside its storage, the storages are larger than the file, or a call would make numbers
+        of nothing: ``torch.FloatTensor(2**30)``.
     """
     stored: dict[str, int] = {}
     for made in tree.made:
-        is_tensor = made.by.name in _OF_STORAGES
-        if is_tensor:
-            place = tensor_place(made)
+        name, arguments = _call(made)
+        if name in _OF_STORAGES:
+            place = tensor_place(Made(Global(name), arguments))
             stored[place.key] = max(stored.get(place.key, 0), place.n_stored * place.dtype.itemsize)
-        elif not isinstance(made.arguments, tuple | list):
-            raise PickleAbuseError(f"{made.by.name[:60]} is called without arguments")
-        elif _reserved(made) > _MOST_RESERVED:
-            raise PickleAbuseError(
-                f"{made.by.name[:60]} would reserve memory for {_reserved(made):,} elements"
-            )
+        else:
+            _check_call(name, arguments)
         for state in made.states:
             if isinstance(state, tuple) and state and isinstance(state[0], Stored):
                 _place(state, None)
     if sum(stored.values()) > n_bytes:
         raise PickleAbuseError(f"its tensors claim {sum(stored.values()):,} bytes of {n_bytes:,}")
+
+
+def _call(made: Made) -> tuple[str, tuple[Any, ...]]:
+    """What is called in the end, with which arguments: a tensor of a subclass is made by another function first."""
+    name, arguments = made.by.name, made.arguments
+    while name == _SUBCLASS and isinstance(arguments, tuple) and len(arguments) > 2:
+        function, arguments = arguments[0], arguments[2]
+        name = function.name if isinstance(function, Global) else "a value"
+    if not isinstance(arguments, tuple):
+        raise PickleAbuseError(f"{name[:60]} is called without arguments")
+    return name, arguments
+
+
+def _check_call(name: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse a call that takes memory for numbers that the file does not hold, or long over a text."""
+    is_sized = bool(arguments) and isinstance(arguments[0], int)
+    is_shaped = name.endswith("._reconstruct") and (len(arguments) < 2 or 0 not in _shape(arguments[1]))
+    if (
+        (arguments and _MAKES_NUMBERS.fullmatch(name))
+        or (is_sized and _MAKES_BYTES.fullmatch(name))
+        or is_shaped
+    ):
+        raise PickleAbuseError(f"{name[:60]} is called for numbers that the file does not hold")
+    longest = max((len(each) for each in arguments if isinstance(each, str | bytes)), default=0)
+    if longest > _MOST_TEXT and name != _ENCODES:
+        raise PickleAbuseError(f"{name[:60]} is called with a text of {longest:,} characters")
 
 
 def tensor_place(made: Made) -> TensorPlace:
@@ -143,24 +169,13 @@ def _dtype(kind: Any, begins: str, ends: str) -> torch.dtype:
 
 def _shape(value: Any) -> tuple[int, ...]:
     value = _unpacked(value)
-    if not isinstance(value, tuple | list) or not all(_is_count(n) for n in value):
+    if not isinstance(value, tuple) or not all(_is_count(n) for n in value):
         raise PickleAbuseError("a tensor in it has no valid shape")
-    return tuple(value)
+    return value
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _reserved(made: Made) -> int:
-    """How many elements a function reserves that is called with numbers, or with a shape, alone."""
-    if made.by.name == _SIZE or made.by.name.startswith("torch._utils."):
-        return 0
-    shapes = [made.arguments, *(_unpacked(each) for each in made.arguments)]
-    shapes = [
-        each for each in shapes if isinstance(each, tuple | list) and each and all(map(_is_count, each))
-    ]
-    return max(map(math.prod, shapes), default=0)
 
 
 def _unpacked(value: Any) -> Any:

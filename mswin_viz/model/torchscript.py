@@ -27,6 +27,7 @@ _MOST_CODE = 16 * 2**20  # bytes of one file
 _MOST_STEPS, _DEEPEST, _LONGEST = 300_000, 100, 1_000
 _CLASSES = "__torch__"
 _CUSTOM = "__torch__.torch.classes."
+_TAGGED = "torch.jit._pickle.restore_type_tag"
 _KNOWN = re.compile(
     r"__torch__\..+|torch\._utils\._rebuild_\w+|torch\._tensor\._rebuild_from_type_v2|collections\.OrderedDict"
     r"|torch\.jit\._pickle\.\w+|torch\.\w+Storage|torch\.device|torch\.Size|torch\.per_(tensor|channel)_\w+"
@@ -224,14 +225,19 @@ def _place_of(members: Members, value: object, key: str) -> TensorPlace | None:
         return None
     if not isinstance(value, Made) or value.by.name not in DENSE:
         raise _refused(members, f"has a {short_text(key, 80)} that is not a dense tensor of numbers; {_SAVE}")
-    if len(value.arguments) > 6 and not (
-        isinstance(value.arguments[6], Made) and not value.arguments[6].pairs
-    ):
+    if len(value.arguments) > 6 and not _is_empty_dict(value.arguments[6]):
         raise _refused(members, f"has a {short_text(key, 80)} that is conjugate or negated lazily; {_SAVE}")
     try:
         return tensor_place(value)
     except PickleAbuseError as problem:
         raise PickleAbuseError(f"{short_text(key, 80)}: {problem}") from problem
+
+
+def _is_empty_dict(value: object) -> bool:
+    """Also of the dicts that TorchScript wraps in a note of their type."""
+    if isinstance(value, Made) and value.by.name == _TAGGED and isinstance(value.arguments, tuple):
+        value = value.arguments[0] if value.arguments else None
+    return isinstance(value, Made) and value.is_dict and not value.pairs
 
 
 def _tensors(members: Members, places: Mapping[str, TensorPlace]) -> StateDict:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import WeightsError
+from mswin_viz.model.zip_directories import ambiguity
 
 __all__ = ["Members", "opened_members"]
 
@@ -132,8 +133,8 @@ def opened_members(path: Path) -> Iterator[Members]:
     Raises
     ------
     WeightsError
-        If the directory is damaged or too large, names a member twice or a path outside, or claims more bytes than
-        the file can hold.
+        If the directory is damaged or too large, can be read in two ways, names a member twice or a path outside, or
+        claims more bytes than the file can hold.
     """
     with _ShortReads(path) as stream:
         try:
@@ -143,6 +144,8 @@ def opened_members(path: Path) -> Iterator[Members]:
         with archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             _check(path, infos)
+            if other := ambiguity(stream, archive.infolist()):
+                raise _strange(path, other)
             folder = _folder([info.filename for info in infos])
             sizes = {info.filename.removeprefix(folder): info.file_size for info in infos}
             yield Members(path, MappingProxyType(sizes), folder, archive, stream)

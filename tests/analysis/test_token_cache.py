@@ -635,7 +635,7 @@ def program(place: Path) -> Iterator[Attempts]:
 
 
 def renewed(program: Attempts, folder: Path, **moment: float) -> bool:
-    """Kill a program that renews the folder for a changed file, bring the old file back, and use it for both.
+    """Kill a program that renews the folder for a changed file, renew it again, and bring the old file back.
 
     ``use`` fails in the program where a value is wrong.
     """
@@ -644,12 +644,9 @@ def renewed(program: Attempts, folder: Path, **moment: float) -> bool:
     shutil.copy2(file, old)
     picture(file, 1000)
     was_killed = program.run("use(0)", **moment)
-    new = file.rename(folder / "new.png")
-    shutil.copy2(old, file)
+    assert not program.run("use(0)"), "tokens of the file that they were renewed for"
+    old.replace(file)
     assert not program.run("use(0)"), "tokens of the old file"
-    new.rename(file)
-    assert not program.run("use(0)"), "tokens of the new file"
-    old.rename(file)
     return was_killed
 
 

@@ -407,3 +407,9 @@ def test_the_name_of_an_unfinished_file_is_text_where_the_name_itself_is(tmp_pat
     beside = file_writing._beside(tmp_path / name).name
     assert beside.encode().decode() == beside
     assert len(beside.encode()) <= 255
+
+
+def test_names_that_differ_in_bytes_that_are_no_text_have_locks_of_their_own(tmp_path: Path) -> None:
+    one, other = (tmp_path / os.fsdecode(name) for name in (b"a", b"a\xff"))
+    with locked(one, busy="taken"), locked(other, busy="taken"):
+        assert len(names_in(tmp_path)) == 2

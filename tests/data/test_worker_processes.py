@@ -138,3 +138,17 @@ def test_a_program_that_is_ended_ends_and_leaves_no_process(tmp_path: Path, name
         has_ended, left = ended_program(tmp_path, SIGNALS[name], 1 + at % 2, delay, group=name == "interrupt")
         assert has_ended, (name, delay)
         assert not left, (name, delay)
+
+
+def test_a_script_that_would_start_itself_again_is_told_how_to_begin(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(
+        f"import sys\nsys.path[:0] = [{str(Path(__file__).resolve().parents[2])!r}]\n"
+        "from mswin_viz.data.worker_processes import by_processes\n"
+        "list(by_processes(abs, [1], workers=1))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+    ).stderr
+    assert "WorkerError: one of 1 processes" in said
+    assert "put the call below if __name__ == '__main__':" in said
