@@ -93,4 +93,4 @@ class StoppedError(MswinVizError, RuntimeError):
 
 
 class WorkerError(MswinVizError, RuntimeError):
-    """A process at work was ended from outside, by the system for example because memory ran out."""
+    """A worker process was killed, for example because memory ran out."""

@@ -163,12 +163,12 @@ REFUSED = {
     "train --out {}": "--out must be a file: {} is a folder",
     "train --out .": "--out must be a file: . is a folder; add a file name",
     "train --out /": "--out must be a file: / is a folder; add a file name",
-    "train --out {}/file/a.pth": "{}/file on the way to {}/file/a.pth is a file",
+    "train --out {}/file/a.pth": "{}/file, on the way to {}/file/a.pth, is a file",
     "train --out {}/a.pth --state {}/a.pth": "--out and --state must be two places",
-    "train --out {}/a.pth --state {}": "--state is a file to write",
+    "train --out {}/a.pth --state {}": "--state must be a file",
     "train --out {}/a.pth --data {}/nosuch": "--data must exist: got {}/nosuch",
     "train --out {}/a.pth --data {}/empty": "found none below {}/empty",
-    "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache is a folder: {}/file is a file",
+    "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache must be a folder: {}/file is a file",
     "train --out {}/a.pth --data {}/RGBNT201 --people 9": "--people would have no effect with --data",
     "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0; add identities, or 0 for no validation",
     "train --out {}/a.pth --cache {}": "--cache would have no effect without --data",
@@ -181,7 +181,7 @@ REFUSED = {
     "ablate --scales 8,-4": "--scales takes different whole numbers",
     "ablate --people 3": "at least 4 people to train on",
     "ablate --identities 7": "and 8, two groups of look-alikes",
-    "ablate --out {}": "--out is a file to write",
+    "ablate --out {}": "--out must be a file",
     "ablate --out {}/table.md": "--out must end in .json: got {}/table.md",
     "ablate --data {}/nosuch": "--data must exist",
     "ablate --data {}/RGBNT201 --people 9 --seed 4": "--people, --seed would have no effect with --data; leave them",
@@ -210,7 +210,7 @@ REFUSED = {
     "controls --trained-on nobody": "standard, look_alikes or both: got 'nobody'",
     "evaluate --identities 1": "--identities must be at least 2: got 1",
     "evaluate --seed -1": "--seed must be at least 0 and below 2**32: got -1",
-    "train-embedded {}/file": "WORK is a folder: {}/file is a file",
+    "train-embedded {}/file": "WORK must be a folder: {}/file is a file",
     "train-embedded {}/new --steps 0": "--steps must be at least 1: got 0",
     "train-embedded {}/new --precision int8": "float32 or bfloat16: got 'int8'",
     "train-embedded {}/new --device abacus": "must be there: got abacus",
@@ -219,8 +219,8 @@ REFUSED = {
     "samples {}/new --shots -1": "shots must be at least 1: got -1",
     "samples {}/new --cameras 5": "there are 4 cameras: got cameras=5",
     "samples {}/new --seed -1": "--seed must be at least 0 and below 2**32: got -1",
-    "samples {}/file": "OUT is a folder: {}/file is a file",
-    "samples {}/new --sheet {}": "--sheet is a file to write",
+    "samples {}/file": "OUT must be a folder: {}/file is a file",
+    "samples {}/new --sheet {}": "--sheet must be a file",
     "samples {}/new --sheet {}/sheet.nosuch": "--sheet must end in",
     "doctor --data {}/nosuch": "--data must exist",
     "doctor --data {}/empty": "found none below {}/empty",
@@ -285,7 +285,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(
 
     (tmp_path / "locked").mkdir()
     monkeypatch.setattr("tempfile.TemporaryFile", locked)
-    assert f"below {tmp_path}/locked (Permission denied)" in refused(command, tmp_path)
+    assert f"{tmp_path}/locked is not writable (Permission denied)" in refused(command, tmp_path)
 
 
 @pytest.mark.parametrize(

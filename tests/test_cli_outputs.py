@@ -14,9 +14,11 @@ import time
 from pathlib import Path
 
 import pytest
+import tqdm
 from typer.testing import CliRunner
 
 from mswin_viz import cli
+from mswin_viz.cli.terminal import Notices
 from mswin_viz.data.sample_files import write_samples
 from mswin_viz.errors import OutputError
 
@@ -244,7 +246,6 @@ CLOSED = ("| true", ">&-", "2>&-", ">&- 2>&-", "> /dev/full")
     [
         *itertools.product(("--help", "samples new2 --identities 1"), CLOSED),
         ("doctor", "| true"),
-        ("doctor", ">&-"),
     ],
 )
 def test_an_output_that_nobody_reads_is_no_traceback(place: Path, line: str, closed: str) -> None:
@@ -256,15 +257,13 @@ def test_an_output_that_nobody_reads_is_no_traceback(place: Path, line: str, clo
     assert "Exception ignored" not in ended.stderr
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "2> /dev/full", "2>&1 >&-"])
-def test_progress_that_nobody_reads_ends_no_work(place: Path, closed: str) -> None:
-    command = f"set -o pipefail; ({sys.executable} -m mswin_viz.cli doctor --data RGBNT201 {closed})"
+def test_progress_that_nobody_reads_ends_no_work(place: Path) -> None:
+    command = f"{sys.executable} -m mswin_viz.cli doctor --data RGBNT201 2>&-"
     ended = subprocess.run(
         ["bash", "-c", command], cwd=place, env=ENVIRONMENT, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended
-    if "&1" not in closed:
-        assert "2 samples can be used; no problem found; 6 image files" in ended.stdout.replace("\n", " ")
+    assert "2 samples can be used; no problem found; 6 image files" in ended.stdout.replace("\n", " ")
 
 
 class Full(io.StringIO):
@@ -272,6 +271,22 @@ class Full(io.StringIO):
 
     def write(self, text: str) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("stream", [None, Full(), io.StringIO()], ids=["none", "full", "closed"])
+def test_a_bar_goes_on_where_its_stream_takes_nothing(stream: io.StringIO | None) -> None:
+    if stream is not None and not isinstance(stream, Full):
+        stream.close()
+    notices = Notices(stream)
+    assert list(tqdm.tqdm(range(3), file=notices)) == [0, 1, 2]
+    print("a note", file=notices, flush=True)
+    assert not notices.isatty()
+
+
+def test_notices_pass_on_what_their_stream_takes() -> None:
+    stream = io.StringIO()
+    print("a note", file=Notices(stream))
+    assert stream.getvalue() == "a note\n"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "controls", "ablate"])

@@ -29,7 +29,10 @@ class Notices(io.TextIOBase):
 
     def isatty(self) -> bool:
         """Whether it is a terminal, so that bars and colours make sense."""
-        return self._stream is not None and self._stream.isatty()
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # closed
+            return False
 
     def fileno(self) -> int:
         """The system's number of the stream."""

@@ -104,7 +104,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
     OptionError
         If there is no worker.
     WorkerError
-        If a worker was ended from outside.
+        If a worker process was killed.
     """
     if workers < 1:
         raise OptionError(f"workers must be at least 1, got {workers}; use 1 to draw in this process")

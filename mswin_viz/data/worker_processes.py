@@ -40,7 +40,7 @@ def by_processes(
     Raises
     ------
     WorkerError
-        If a process was ended from outside, by the system for example because memory ran out.
+        If a process was killed, for example because memory ran out.
     """
     context = _Recorded()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)

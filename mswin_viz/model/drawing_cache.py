@@ -56,7 +56,7 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
     OutputError
         If the file cannot be written, or its disk has no room; one person has been drawn then.
     WorkerError
-        If a process that draws was ended from outside.
+        If a process that draws was killed.
     """
     jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
     if cache is None:

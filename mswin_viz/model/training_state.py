@@ -224,7 +224,7 @@ def n_bytes(*modules: torch.nn.Module) -> int:
 
 
 def content_digest(value: Any) -> str:
-    """Of tensors, numbers and text in dictionaries and lists, with their types."""
+    """A hash of tensors, numbers and text in dictionaries and lists, with their types."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in _parts(value):
         hasher.update(part)

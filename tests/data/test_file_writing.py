@@ -93,10 +93,10 @@ def fill_half(path: Path, problem: BaseException) -> None:
 
 UNWRITABLE = {
     "folder": "is a folder",
-    "file/below": "cannot be",
-    "dangling/../file/below": "cannot be",
+    "file/below": "output must be writable",
+    "dangling/../file/below": "output must be writable",
     "x" * 300: "too long",
-    "a\0b": "that the system takes",
+    "a\0b": "needs a valid path",
 }
 
 
@@ -155,7 +155,7 @@ def test_a_file_larger_than_there_is_room_for_is_an_error_and_no_signal(tmp_path
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.getcwd()},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "OutputError: output needs a place" in ended.stderr
+    assert "OutputError: output must be writable: file is not (File too large)" in ended.stderr
     assert names_in(tmp_path) == []
 
 

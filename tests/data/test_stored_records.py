@@ -64,7 +64,7 @@ REFUSED = {
     "cut off": ('{"a": [1', "must be JSON"),
     "empty": ("", "must be JSON"),
     "bytes of another encoding": (b"\xff\xfe\xfd", "must be JSON"),
-    "long": ("x" * 9_000_000, "may have 8,388,608 bytes: it has 9,000,000"),
+    "long": ("x" * 9_000_000, "must have at most 8,388,608 bytes: it has 9,000,000"),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_large_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None
         stream.truncate(2**31)
     tracemalloc.start()
     with pytest.raises(
-        OptionError, match=r"the index .*large.json may have 8,388,608 bytes: it has 2,147,483,648"
+        OptionError, match=r"the index .*large.json must have at most 8,388,608 bytes: it has 2,147,483,648"
     ):
         read_json(file, what="the index", remedy="delete it")
     peak = tracemalloc.get_traced_memory()[1]

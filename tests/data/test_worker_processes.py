@@ -51,9 +51,7 @@ def test_no_more_jobs_are_taken_than_a_few_ahead_of_the_results() -> None:
 
 
 def test_a_process_that_is_killed_is_an_error_and_not_waited_for() -> None:
-    with pytest.raises(
-        WorkerError, match=r"one of 2 processes at work was ended from outside.*use fewer workers"
-    ):
+    with pytest.raises(WorkerError, match=r"one of 2 worker processes was killed.*use fewer workers"):
         list(by_processes(ended, range(10), workers=2))
 
 
@@ -150,5 +148,5 @@ def test_a_script_that_would_start_itself_again_is_told_how_to_begin(tmp_path: P
     said = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
     ).stderr
-    assert "WorkerError: one of 1 processes" in said
+    assert "WorkerError: one of 1 worker processes" in said
     assert "put the call below if __name__ == '__main__':" in said
