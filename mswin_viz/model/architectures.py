@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import open_clip
@@ -12,11 +13,13 @@ from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.state_dicts import StateDict
 
 __all__ = [
+    "NO_TEXT",
     "POSITIONS",
     "VOCABULARY",
     "activation",
     "architecture_of",
     "check_architecture",
+    "check_sizes",
     "gelu",
     "gelu_note",
     "named_architecture",
@@ -28,6 +31,10 @@ POSITIONS = "visual.positional_embedding"
 """Key of the image tower's position embeddings in open_clip's and OpenAI's layout."""
 VOCABULARY = "token_embedding.weight"
 """Key of the text side's token embeddings."""
+NO_TEXT: Mapping[str, int] = MappingProxyType(
+    {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
+)
+"""A text side that takes the place of one without weights, and is never run."""
 _CLIPS_WORDS = 49408
 
 
@@ -97,6 +104,45 @@ def check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
         )
 
 
+def check_sizes(architecture: Mapping[str, Any], state: StateDict) -> None:
+    """Compare what an architecture claims with the tensors that decide its size, before anything is built.
+
+    Raises
+    ------
+    WeightsError
+        Naming what does not fit.
+    """
+    vision, text = architecture["vision_cfg"], architecture["text_cfg"]
+    width, patch, dim = vision["width"], vision["patch_size"], architecture["embed_dim"]
+    wanted = {"visual.conv1.weight": (width, 3, patch, patch), "visual.proj": (width, dim)}
+    wanted |= _sizes_of_blocks("visual.transformer.resblocks.", vision)
+    if VOCABULARY in state:
+        wanted |= {
+            VOCABULARY: (text["vocab_size"], text["width"]),
+            "positional_embedding": (text["context_length"], text["width"]),
+        } | _sizes_of_blocks("transformer.resblocks.", text)
+    wrong = [
+        f"{key} is {tuple(state[key].shape) if key in state else 'not there'}, not {shape}"
+        for key, shape in wanted.items()
+        if key not in state or tuple(state[key].shape) != shape
+    ]
+    if wrong:
+        raise WeightsError(
+            "weights must fit the architecture key by key; give the right arch= if they are whole: "
+            f"{'; '.join(wrong)}"
+        )
+
+
+def _sizes_of_blocks(prefix: str, side: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Of the first layer, and of the last."""
+    width = side["width"]
+    inner = int(width * side.get("mlp_ratio", 4.0))
+    return {
+        f"{prefix}0.mlp.c_fc.weight": (inner, width),
+        f"{prefix}{side['layers'] - 1}.ln_1.weight": (width,),
+    }
+
+
 def gelu(quick: bool) -> str:
     """The activation's name."""
     return "QuickGELU" if quick else "GELU"
@@ -154,7 +200,7 @@ def _inferred(state: StateDict, heads: int | None) -> dict[str, Any]:
         "head_width": _head_width(width, layers, heads),
     }
     vision |= _mlp_ratio(state, "visual.transformer.resblocks.0.mlp.c_fc.weight", width)
-    text = {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
+    text: dict[str, Any] = dict(NO_TEXT)
     if VOCABULARY in state:
         vocabulary, text_width = state[VOCABULARY].shape
         text = {

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import torch
 
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import WeightsError
 
 __all__ = ["LoadReport", "checked_fit", "fit_problems"]
@@ -112,7 +113,7 @@ def fit_problems(
 ) -> list[str]:
     """What :func:`checked_fit` refuses, one sentence for each key."""
     problems = [f"missing {key}" for key in wanted if key not in state]
-    problems += [f"unexpected {key}" for key in unexpected]
+    problems += [f"unexpected {short_text(key, 120)}" for key in unexpected]
     for key, shape in wanted.items():
         if key in state:
             problems += _problems(key, state[key], tuple(shape))

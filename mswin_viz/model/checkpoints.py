@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from mswin_viz.data.file_writing import write_bytes, write_json
 from mswin_viz.data.output_checks import output_file
-from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
+from mswin_viz.errors import OptionError, ScaleError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.checkpoint_report import checked_fit
 from mswin_viz.model.embedded_config import REMEDY, ROWS, check_embedded_weights, embedded_config
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
@@ -48,6 +48,7 @@ HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
 _MIXTURE = "moe_fusion."
+_MOST_LAYERS = 64
 _STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights are written in."""
 _ADDONS = (CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale, MixtureOfExpertsAddon)
@@ -115,7 +116,7 @@ def addon_in(
         "multi_scale_window." + key.removeprefix("multi_scale_window."): value for key, value in own.items()
     }
     scales, dim = _scales(own, "multi_scale_window.", path)
-    return _filled(CLIPMultiScaleFeatureExtractor(dim, scales), own, path)
+    return _filled(lambda: CLIPMultiScaleFeatureExtractor(dim, scales), own, path)
 
 
 def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -256,7 +257,7 @@ def _at_temperature_1(module: torch.nn.Module) -> StateDict:
 
 def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int], int]:
     """Scales, in slot order, and width, off the kernels ``[D, D, s]``."""
-    pattern = re.compile(re.escape(prefix) + r"sliding_windows\.(\d+)\.weight")
+    pattern = re.compile(re.escape(prefix) + r"sliding_windows\.(\d{1,4})\.weight", re.A)
     kernels = {int(found[1]): value for key, value in state.items() if (found := pattern.fullmatch(key))}
     shapes = {slot: tuple(kernel.shape) for slot, kernel in sorted(kernels.items())}
     if not shapes or list(shapes) != list(range(len(shapes))):
@@ -276,7 +277,7 @@ def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
     first = state.get("projection.projection.0.weight")
     if first is None or first.ndim != 2:
         raise WeightsError(f"a scheme-2 add-on has projection.projection.0.weight: {path} lacks it")
-    return _filled(CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
+    return _filled(lambda: CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
 
 
 def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn.Module:
@@ -289,15 +290,13 @@ def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn
         raise WeightsError(
             f"a mixture of experts has moe_fusion.experts.0.expert.0.weight and a gate: {path} lacks them"
         )
-    addon = MixtureOfExpertsAddon(
-        dim,
-        scales,
-        hidden_dim=len(first),
-        expert_layers=experts,
-        gate_layers=gate,
-        temperature=temperature,
-    )
-    return _filled(addon, state, path)
+    if max(experts, gate) > _MOST_LAYERS:
+        raise WeightsError(
+            f"experts and gate have at most {_MOST_LAYERS} layers: those of {path} have {experts} and {gate}; "
+            "check the file"
+        )
+    sizes = {"hidden_dim": len(first), "expert_layers": experts, "gate_layers": gate}
+    return _filled(lambda: MixtureOfExpertsAddon(dim, scales, **sizes, temperature=temperature), state, path)
 
 
 def _depth(state: StateDict, pattern: str) -> int:
@@ -305,10 +304,15 @@ def _depth(state: StateDict, pattern: str) -> int:
     return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
 
 
-def _filled(module: torch.nn.Module, state: StateDict, path: str | Path) -> torch.nn.Module:
-    """Load after comparing every key and shape; nothing is left at its initial value."""
+def _filled(made: Callable[[], torch.nn.Module], state: StateDict, path: str | Path) -> torch.nn.Module:
+    """Load after comparing every key and shape, before memory is taken; nothing is left at its initial value."""
+    try:
+        with torch.device("meta"):
+            module = made()
+    except ScaleError as problem:
+        raise WeightsError(f"{path} cannot be used: {problem}") from problem
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     rule = f"an add-on file must fit its kernels' scales and width: in {path}"
     checked_fit(wanted, state, rule, unexpected=[key for key in state if key not in wanted])
-    module.load_state_dict(state)
+    module.to_empty(device="cpu").load_state_dict(state)
     return module.float().eval()

@@ -21,12 +21,14 @@ from mswin_viz.model.config_keys import listed, sorted_keys
 from mswin_viz.model.config_values import checked_value
 from mswin_viz.model.host_families import DEMO, FAMILIES, MAMBAPRO, MDREID, family_of_keys
 
-__all__ = ["FIRST_CAMERA", "N_CAMERAS", "HostConfig", "read_config"]
+__all__ = ["FIRST_CAMERA", "MOST_PATCHES", "N_CAMERAS", "HostConfig", "read_config"]
 
 FIRST_CAMERA = {"RGBNT201": 1, "RGBNT100": 1, "MSVR310": 0}
 """Data set -> the number, in its file names, of the camera whose embedding comes first."""
 N_CAMERAS = {"RGBNT201": 4, "RGBNT100": 8, "MSVR310": 8}
 """Data set -> its cameras, which are the first rows of a camera table."""
+MOST_PATCHES = 2**16
+"""Patch tokens of an image: a grid of 256x256."""
 _TOWER = "ViT-B-16"
 
 
@@ -360,6 +362,11 @@ def _grid(config: HostConfig) -> tuple[int, int]:
                 f"stride {stride}); the host model cannot run it either. For 256 and 128, strides 10 and 12 to 16 fit"
             )
         found.append(patches)
+    if found[0] * found[1] > MOST_PATCHES:
+        raise ConfigError(
+            f"an image may have {MOST_PATCHES:,} patches: {config.source} has {found[0]} down and {found[1]} across "
+            "(INPUT.SIZE_TEST, MODEL.STRIDE_SIZE); correct the sizes"
+        )
     return found[0], found[1]
 
 

@@ -16,6 +16,7 @@ from mswin_viz.model.architectures import (
     activation,
     architecture_of,
     check_architecture,
+    check_sizes,
     gelu,
     gelu_note,
     text_stem_problem,
@@ -44,11 +45,12 @@ _SCALE = "logit_scale"
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """A file's tensors, sorted: those of the model, and the keys that are not used, with the reason."""
+    """A file's tensors, sorted: those of the model, the keys that are not used, with the reason, and those of a text side."""
 
     own: StateDict
     unused: Mapping[str, str]
     text_problem: str
+    text_keys: tuple[str, ...]
 
 
 def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
@@ -80,7 +82,7 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
         clip, f"{'folder' if file.path.is_dir() else 'file'} {file.path.name}{settled.origin}", size,
         settled.mean, settled.std, settled.activation, positions + doubt,
         native_resize=stored.resize if size[0] == size[1] else None, crops=stored.crops, has_text=has_text,
-        notes=(*settled.notes, *left_out, *_camera_note(file)), report=_report(file, keys, parts, clip),
+        notes=(*settled.notes, *left_out, *_camera_note(file)), report=_report(file, keys, parts),
     )  # fmt: skip
 
 
@@ -158,25 +160,27 @@ def _architecture(
         architecture = {**stored.architecture}
         check_architecture(stored.source, architecture)
         architecture_of(state, None)  # for the checks of the tensors that sizes are read off
-    text = {} if problem else _wanted_text(architecture)
+        check_sizes(architecture, _image_side(state))
+    text = _wanted_text(architecture)
     if has_any_text and not problem:
         wanted = {key: shape for key, shape in text.items() if key != _SCALE}
         more = [key for key in state if key.startswith(_TEXT) and key not in text]
         problem = _shortened(fit_problems(wanted, state, unexpected=more))
-    return architecture, _sorted(keys, state, {} if problem or not has_any_text else text, problem)
+    return architecture, _sorted(keys, state, tuple(text), problem)
 
 
-def _sorted(keys: ClipKeys, state: StateDict, text: Mapping[str, tuple[int, ...]], problem: str) -> _Parts:
+def _sorted(keys: ClipKeys, state: StateDict, text: tuple[str, ...], problem: str) -> _Parts:
     """Tensors of the image tower and of a whole text side; the reason for each of the others."""
     own, unused = {}, {}
+    taken = () if problem else text
     for key, value in state.items():
         is_fit = key != _SCALE or (value.shape == () and value.is_floating_point())
-        if key.startswith("visual.") or (key in text and is_fit) or key.startswith("vision_model."):
+        if key.startswith("visual.") or (key in taken and is_fit) or key.startswith("vision_model."):
             own[key] = value
         else:
             unused |= {source: _reason(key, problem) for source in keys.sources[key]}
     idle = {key: "a number beside the weights" for key in list(own) if key in _IDLE}
-    return _Parts({key: value for key, value in own.items() if key not in idle}, unused | idle, problem)
+    return _Parts({key: value for key, value in own.items() if key not in idle}, unused | idle, problem, text)
 
 
 def _reason(key: str, text_problem: str) -> str:
@@ -245,8 +249,8 @@ def _known_size(state: StateDict, stored: StoredSettings) -> tuple[int, int] | N
     return stored.image_size
 
 
-def _report(file: WeightFile, keys: ClipKeys, parts: _Parts, clip: open_clip.CLIP) -> LoadReport:
+def _report(file: WeightFile, keys: ClipKeys, parts: _Parts) -> LoadReport:
     used = tuple(source for key in parts.own for source in keys.sources[key])
-    missing = tuple(key for key in text_keys(clip) if key not in parts.own)
+    missing = tuple(key for key in parts.text_keys if key not in parts.own)
     layout = () if keys.layout == "open_clip" else (f"keys of {keys.layout}",)
     return LoadReport(file.path.name, used, parts.unused, missing, (*file.notes, *layout))

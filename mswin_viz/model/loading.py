@@ -12,6 +12,7 @@ import open_clip
 import torch
 
 from mswin_viz.data.deep_images import checked_range
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.addons import addon_of
 from mswin_viz.model.architectures import near_architectures
@@ -192,7 +193,7 @@ def _named_tower(name: str, options: TowerOptions) -> Tower:
         )
     raise WeightsNotFoundError(
         'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", "hf-hub:ORGANISATION/NAME", or an '
-        f"existing file or folder: got {name!r}; check the path, or download the file"
+        f"existing file or folder: got {short_text(name, 300)!r}; check the path, or download the file"
     )
 
 

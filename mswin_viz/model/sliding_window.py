@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "MultiScaleFeatureExtractor",
 ]
 
+_MOST_WEIGHTS, _MOST_SCALES = 2**30, 256  # 4 GiB in float32
 Initialisation = Literal["random", "mean"]
 
 
@@ -55,7 +57,7 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
     ) -> None:
         super().__init__()
         self.feat_dim = feat_dim
-        self.scales = _checked_scales(scales)
+        self.scales = _checked_scales(scales, feat_dim)
         self.sliding_windows = nn.ModuleList(
             nn.Conv1d(feat_dim, feat_dim, kernel_size=s, stride=s, padding=0) for s in self.scales
         )
@@ -248,10 +250,22 @@ def _initialise(module: CLIPMultiScaleSlidingWindow, init: str) -> None:
             parameter.zero_()
 
 
-def _checked_scales(scales: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(int(s) for s in scales)
+def _checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
+    """Scales as whole numbers, if their kernels are of a size that can be meant."""
+    try:
+        checked = tuple(int(s) for s in scales)
+    except (TypeError, ValueError, OverflowError):
+        checked = ()
     if not checked or any(s < 1 for s in checked) or list(checked) != list(scales):
-        raise ScaleError(f"scales must be one or more whole numbers of at least 1: got {list(scales)}")
+        raise ScaleError(
+            f"scales must be one or more whole numbers of at least 1: got {short_text(list(scales), 200)}"
+        )
+    n_weights = dim * dim * (sum(checked) + len(checked) + 1)
+    if n_weights > _MOST_WEIGHTS or len(checked) > _MOST_SCALES:
+        raise ScaleError(
+            f"an add-on has at most {_MOST_SCALES} scales and {_MOST_WEIGHTS:,} weights: scales "
+            f"{short_text(list(checked), 60)} of {dim} channels are {len(checked)} and {n_weights:,}; give fewer or shorter ones"
+        )
     return checked
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import open_clip
 
 from mswin_viz.data.stored_records import value_words
 from mswin_viz.errors import WeightsError
+from mswin_viz.model.open_clip_settings import checked_architecture, checked_preprocessing
 
 __all__ = ["StoredSettings", "stored_settings"]
 
@@ -23,7 +24,7 @@ _CLIP_TYPES = (
 _VISION, _TEXT = {"heads": 12, "image_size": 224}, {"heads": 8}
 """What transformers assumes where a configuration leaves it out."""
 _EPSILON = 1e-5
-_LARGEST = 2**16
+_LARGEST, _SMALLEST_SPREAD = 2**16, 1e-6
 
 
 @dataclass(frozen=True)
@@ -91,46 +92,30 @@ def stored_settings(files: Mapping[str, Mapping[str, Any]], *, is_hugging_face: 
 
 def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
     name = "open_clip_config.json"
-    architecture, images = content.get("model_cfg", content), content.get("preprocess_cfg", {})
-    sides = ("vision_cfg", "text_cfg")
+    architecture, images = content.get("model_cfg", content), content.get("preprocess_cfg") or {}
     if not isinstance(architecture, dict) or not all(
-        isinstance(architecture.get(key), dict) for key in sides
+        isinstance(architecture.get(side), dict) for side in ("vision_cfg", "text_cfg")
     ):
         raise WeightsError(
             f"{name} has a model_cfg with vision_cfg and text_cfg: got none; copy the folder again"
         )
     is_quick = _truth(architecture.get("quick_gelu"), f"quick_gelu in {name}")
-    architecture = _known_fields(architecture, name)
-    images = images if isinstance(images, dict) else {}
-    size = architecture["vision_cfg"].get("image_size", 224)
+    sides = checked_architecture(architecture)
+    size = _size(sides["vision_cfg"].get("image_size", 224), f"image_size in {name}")
+    known = {"embed_dim": _count(architecture.get("embed_dim"), f"embed_dim in {name}")}
+    known |= {key: architecture[key] for key in ("quick_gelu", "custom_text") if architecture.get(key)}
+    known |= sides
+    resize, crops = checked_preprocessing(images)
     return StoredSettings(
         name,
         _ACTIVATIONS["quick_gelu" if is_quick else "gelu"],
         _numbers(images.get("mean", open_clip.OPENAI_DATASET_MEAN), f"mean in {name}"),
         _numbers(images.get("std", open_clip.OPENAI_DATASET_STD), f"std in {name}"),
-        _size(size, f"image_size in {name}"),
-        architecture,
-        resize=str(images.get("interpolation", "bicubic")),
-        crops=images.get("resize_mode", "shortest") == "shortest",
+        size,
+        known,
+        resize=resize,
+        crops=crops,
     )
-
-
-def _known_fields(architecture: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The parts of an architecture that decide features, if the installed open_clip knows every entry."""
-    kinds = {"vision_cfg": open_clip.CLIPVisionCfg, "text_cfg": open_clip.CLIPTextCfg}
-    strange = [key for side, kind in kinds.items() for key in architecture[side] if key not in _fields(kind)]
-    if strange:
-        raise WeightsError(
-            f"{name} describes a model of open_clip: its installed version, {open_clip.__version__}, does not know "
-            f"{', '.join(strange[:4])}; update it"
-        )
-    parts = {"embed_dim": _count(architecture.get("embed_dim"), f"embed_dim in {name}")}
-    parts |= {key: architecture[key] for key in ("quick_gelu", "custom_text") if architecture.get(key)}
-    return parts | {side: dict(architecture[side]) for side in kinds}
-
-
-def _fields(kind: type) -> set[str]:
-    return {each.name for each in fields(kind)}
 
 
 def _of_transformers(config: Mapping[str, Any], image: Mapping[str, Any]) -> StoredSettings:
@@ -190,10 +175,10 @@ def _text_refusal(activation: str, text: Mapping[str, Any]) -> str:
 
 
 def _numbers(value: Any, name: str) -> tuple[float, ...]:
-    least = 0 if "std" in name else -_LARGEST
+    least = _SMALLEST_SPREAD if "std" in name else -_LARGEST
     is_three = isinstance(value, (list, tuple)) and len(value) == 3
     if not is_three or not all(_is_number(n) and least < n < _LARGEST for n in value):
-        above = " above 0" if least == 0 else ""
+        above = " above 0" if least > 0 else ""
         raise WeightsError(f"{name} is three numbers{above}: got {value_words(value)}")
     return tuple(map(float, value))
 

@@ -13,15 +13,17 @@ import torch
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.architectures import (
+    NO_TEXT,
     POSITIONS,
     VOCABULARY,
     check_architecture,
+    check_sizes,
     gelu,
     named_architecture,
 )
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import EMBEDDED, load_embedded
-from mswin_viz.model.config import HostConfig
+from mswin_viz.model.config import MOST_PATCHES, HostConfig
 from mswin_viz.model.hub import connected_or_offline
 from mswin_viz.model.positions import grid_doubt, resized_positions, source_grid
 from mswin_viz.model.readout import Readout
@@ -196,9 +198,17 @@ def built(
             f"an input side must be a multiple of the {patch}-pixel patch: got {size[0]}x{size[1]} (height x "
             f"width); {max(1, size[0] // patch) * patch}x{max(1, size[1] // patch) * patch} would do"
         )
-    config["vision_cfg"]["image_size"] = list(size)
-    clip = open_clip.CLIP(**config)
     target = tuple(n // patch for n in size)
+    if target[0] * target[1] > MOST_PATCHES:
+        raise OptionError(
+            f"an input may have {MOST_PATCHES:,} patches: {size[0]}x{size[1]} has {target[0] * target[1]:,} of {patch} "
+            "pixels; give a smaller image_size"
+        )
+    check_sizes(config, state)
+    config["vision_cfg"]["image_size"] = list(size)
+    if VOCABULARY not in state:
+        config["text_cfg"] = dict(NO_TEXT)
+    clip = _made(config)
     stored = state[POSITIONS]
     doubt = "" if source else grid_doubt(len(stored) - 1, target)
     source = source or source_grid(len(stored) - 1, target)
@@ -207,6 +217,16 @@ def built(
     grids = [f"{rows}x{cols}" for rows, cols in (source, target)]
     words = f"{grids[1]}, as stored" if source == target else f"resized {grids[0]} -> {grids[1]}, bilinear"
     return clip.eval(), words + doubt
+
+
+def _made(config: Mapping[str, Any]) -> open_clip.CLIP:
+    try:
+        return open_clip.CLIP(**config)
+    except Exception as problem:  # open_clip and torch state what cannot be combined by errors of many kinds
+        raise WeightsError(
+            f"open_clip must be able to build the architecture of the weights: it cannot ({type(problem).__name__}: "
+            f"{first_words(problem)}); copy the settings beside the weights again, or give arch="
+        ) from problem
 
 
 def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:

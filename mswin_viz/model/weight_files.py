@@ -13,9 +13,9 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_records import read_json
-from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
+from mswin_viz.errors import MswinVizError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.state_dicts import StateDict, unwrapped
 from mswin_viz.model.torch_files import FORMATS, first_words, read_archive, read_pickle
 
@@ -55,6 +55,7 @@ _BEGINNINGS = (
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)", re.A)
 _MOST_HEADER = 16 * 2**20  # bytes: more than 100,000 tensors
 _COPY = "copy the folder again"
+_MOST_SHOWN = 300  # characters of a path
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,18 +105,31 @@ def read_weights(path: str | Path) -> WeightFile:
     """
     if not isinstance(path, str | os.PathLike):
         raise OptionError(f"weights are the path of a file or folder: got {path!r}")
-    given = Path(path).expanduser()
-    file = _file_in(given) if given.is_dir() else given
-    if not file.is_file():
-        raise WeightsNotFoundError(
-            f"weights must be an existing file: {shown_text(file)} does not exist; check the path"
-        )
+    given, file = _looked_up(path)
     _refuse_shard(file)
     found = _sharded(file) if file.name.endswith(".index.json") else _content(file)
     taken = unwrapped(found, file)
     settings = _settings(file.parent) if given.is_dir() or file.name in FOLDER_WEIGHTS else {}
     where = (f"read from {file.name}",) if given.is_dir() else ()
     return WeightFile(given, taken.state, MappingProxyType(settings), (*where, *taken.notes), taken.cautions)
+
+
+def _looked_up(path: str | Path) -> tuple[Path, Path]:
+    """The path, and the file that it leads to."""
+    try:
+        given = Path(path).expanduser()
+        file = _file_in(given) if given.is_dir() else given
+        problem = "" if file.is_file() else "is no regular file" if file.exists() else "does not exist"
+    except MswinVizError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a NUL
+        given = file = Path()
+        problem = f"cannot be looked up ({getattr(error, 'strerror', None) or error})"
+    if problem:
+        raise WeightsNotFoundError(
+            f"weights must be an existing file: {short_text(str(path), _MOST_SHOWN)} {problem}; check the path"
+        )
+    return given, file
 
 
 def _file_in(folder: Path) -> Path:
@@ -194,10 +208,11 @@ def _sharded(index: Path) -> StateDict:
         )
     names = sorted(set(places.values()))
     outside = [name for name in names if Path(name).name != name]
-    absent = [name for name in names if name not in outside and not (index.parent / name).is_file()]
+    absent = [] if outside else [name for name in names if not _is_file(index.parent / name)]
     if outside or absent:
+        named = ", ".join(short_text(name, 60) for name in (outside or absent)[:4])
         raise WeightsNotFoundError(
-            f"the files of an index lie beside it: {index} names {', '.join((outside or absent)[:4])}, which "
+            f"the files of an index lie beside it: {index} names {named}, which "
             f"{'lies elsewhere' if outside else 'is not there'}; copy the whole folder"
         )
     found: StateDict = {}
@@ -211,9 +226,17 @@ def _sharded(index: Path) -> StateDict:
         found |= {key: value for key, value in held.items() if places.get(key, name) == name}
     if missing := [key for key in places if key not in found]:
         raise WeightsError(
-            f"the files of an index hold every key it names: {index.parent} lacks {', '.join(missing[:4])}; {_COPY}"
+            f"the files of an index hold every key it names: {index.parent} lacks "
+            f"{', '.join(short_text(key, 80) for key in missing[:4])}; {_COPY}"
         )
     return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long
+        return False
 
 
 def _settings(folder: Path) -> dict[str, Mapping[str, Any]]:

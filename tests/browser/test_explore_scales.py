@@ -201,12 +201,12 @@ def test_what_fails_is_in_sight_and_the_picture_is_marked(explorer: Lab, size: t
     page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     thumb.first.scroll_into_view_if_needed()
     explorer.execute(
-        "def fail(asked): raise KeyError('gone <b>')\nobject.__setattr__(explorer._answers, 'look', fail)"
+        "def fail(asked): raise mv.MswinVizError('gone <b>')\nobject.__setattr__(explorer._answers, 'look', fail)"
     )
     thumb.nth(3).click()
     explorer.wait_idle()
     message = page.locator(".mswin-explorer-message .mswin-message")
-    assert message.inner_text() == "KeyError: 'gone <b>'"
+    assert message.inner_text() == "gone <b> MswinVizError"
     place = message.bounding_box()
     assert 0 <= place["y"] < place["y"] + place["height"] <= size[1]
     assert text(explorer, ".mswin-picture .mswin-heatmap-status") == "out of date"

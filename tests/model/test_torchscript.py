@@ -345,7 +345,7 @@ def test_a_host_checkpoint_in_an_archive_loads_as_its_state_dict_does(tmp_path):
     used = [set(model.load_report.used) for model in models]
     assert used[0] == used[1]
     picture = np.random.default_rng(2).integers(0, 256, (256, 128, 3), dtype=np.uint8)
-    assert torch.equal(*(model.encode([picture], camera="mean").cls for model in models))
+    assert torch.equal(*(model.encode([picture], camera="mean", modality="NI").cls for model in models))
 
 
 # ---- what is refused, and as what -----------------------------------------------------------
