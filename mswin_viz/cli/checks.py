@@ -106,7 +106,7 @@ def existing(path: Path | None, name: str) -> Path | None:
     Raises
     ------
     DataError
-        If nothing is there, or the system takes no such path.
+        If nothing is there, or the path is not valid.
     """
     if path is None:
         return None

@@ -96,7 +96,7 @@ def opened_file(source: Any, name: str) -> Iterator[Image.Image]:
     Raises
     ------
     ImageFileError
-        If it is missing, no regular file, no picture, in a format that is not read, or has too many pixels.
+        If it is missing, not a regular file or a picture, in a format that is not read, or has too many pixels.
     ImageError
         If the source is something else.
     """

@@ -476,7 +476,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_encoded(
     tmp_path, model, samples, place
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    with nothing_encoded(), pytest.raises(OutputError, match="output (must be writable|needs a valid path)"):
+    with nothing_encoded(), pytest.raises(OutputError, match=r"output (must be writable|needs a valid path)"):
         tokens_of(model, samples, Path(f"{tmp_path}/{place}" if place[0] != "/" else place))
     assert (tmp_path / "file").read_text() == "mine"
 
