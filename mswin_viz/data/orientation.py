@@ -71,7 +71,7 @@ def _stored(image: Image.Image) -> int:
 
 
 def _in_exif(exif: bytes) -> int | None:
-    """The tag in a header's first directory; None where there is none."""
+    """The tag in a header's first directory; None if it has no such tag."""
     while exif.startswith(b"Exif\0\0"):
         exif = exif[6:]
     if not exif:

@@ -63,7 +63,7 @@ def existing_path(path: str | os.PathLike) -> Path:
     Raises
     ------
     DataError
-        If there is none, it may not be looked at, or it is something else, such as a pipe or a device.
+        If nothing is there, permission is missing, or it is something else, such as a pipe or a device.
     """
     expanded = os.path.expanduser(path)
     try:

@@ -145,7 +145,7 @@ def kept_tokens(
 
 
 def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> _Kept | None:
-    """The entry that is asked for; None where there is none.
+    """The entry that is asked for; None if the folder does not hold it.
 
     Raises
     ------
