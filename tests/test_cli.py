@@ -326,7 +326,27 @@ def test_train_names_what_it_will_write_before_it_draws_anyone(
     assert f"will write {tmp_path}/{words}" in done.output
 
 
-def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) -> None:
+@pytest.fixture
+def drawn_once(monkeypatch: pytest.MonkeyPatch, worlds: dict) -> None:
+    """The same people need not be drawn and encoded for every test."""
+    from mswin_viz.analysis import ablation_run
+
+    draw = ablation_run.world_tokens
+
+    def once(model: object, crowd: object, **options: object) -> object:
+        if crowd not in worlds:
+            worlds[crowd] = draw(model, crowd, **options | {"workers": 1, "folder": None})
+        return worlds[crowd]
+
+    monkeypatch.setattr(ablation_run, "world_tokens", once)
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict:
+    return {}
+
+
+def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path, drawn_once: None) -> None:
     stored = tmp_path / "deeper" / "ablation.json"
     small = ["--people", "4", "--identities", "8", "--steps", "1", "--seeds", "1", "--scales", "4,8"]
     rows = ["--rows", "windows_4_8,mlp_on_cls"]
@@ -342,7 +362,7 @@ def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("row", ["windows_4", "untrained_mean", "mlp_on_cls"])
-def test_one_row_alone_can_be_asked_for(row: str, tmp_path: Path) -> None:
+def test_one_row_alone_can_be_asked_for(row: str, tmp_path: Path, drawn_once: None) -> None:
     small = ["--people", "4", "--identities", "8", "--steps", "1", "--seeds", "1", "--scales", "4,8"]
     done = CliRunner().invoke(cli.app, ["ablate", *small, "--rows", row, "--out", str(tmp_path / "one.json")])
     assert done.exit_code == 0, done.output

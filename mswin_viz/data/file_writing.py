@@ -317,7 +317,9 @@ def destination(path: str | Path) -> Path:
         if not expanded:
             why = "it is empty"
         elif home.startswith("~") and not os.path.isdir(os.path.expanduser(home)):
-            why = f"there is no home folder {shown_text(home)}; to name a file that begins so, write ./{shown_text(home)}"
+            why = f"there is no home folder {shown_text(home)}"
+            if home != "~":
+                why += f"; to name a file that begins so, write ./{shown_text(home)}"
         elif os.path.islink(final):
             why = "its links lead in a circle"
     except (TypeError, ValueError, OSError) as problem:  # no path, a NUL, a loop of links

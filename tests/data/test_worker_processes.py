@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,12 @@ def test_a_program_that_is_ended_ends_and_leaves_no_process(tmp_path: Path, name
         has_ended, left = ended_program(tmp_path, SIGNALS[name], 1 + at % 2, delay, group=name == "interrupt")
         assert has_ended, (name, delay)
         assert not left, (name, delay)
+
+
+def test_an_interrupt_does_not_reach_a_process_that_is_still_importing() -> None:
+    blocked = partial(signal.pthread_sigmask, signal.SIG_BLOCK)
+    assert signal.SIGINT in next(by_processes(blocked, [[]], workers=1))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_script_that_would_start_itself_again_is_told_how_to_begin(tmp_path: Path) -> None:
