@@ -410,6 +410,28 @@ def test_an_archive_of_another_kind_is_named_with_what_to_do(tmp_path, words):
     assert "torch.save(" in str(refusal.value)
 
 
+class Lazily(nn.Module):
+    """A buffer whose bytes are not its values."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+        self.register_buffer("lazy", value)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.weight
+
+
+@pytest.mark.parametrize("trace", [True, False])
+@pytest.mark.parametrize("value", [torch.tensor([1 + 2j]).conj(), torch.tensor([1 + 2j]).conj().imag])
+def test_a_lazily_conjugate_or_negated_tensor_is_refused_by_its_key(tmp_path, value, trace):
+    module = Lazily(value)
+    scripted = torch.jit.trace(module, torch.ones(2)) if trace else torch.jit.script(module)
+    scripted.save(str(tmp_path / "m.pt"))
+    with pytest.raises(WeightsError, match="a lazy that is conjugate or negated lazily"):
+        read_weights(tmp_path / "m.pt")
+
+
 # ---- nothing runs -------------------------------------------------------------------------------
 
 
