@@ -45,7 +45,7 @@ class OutputError(MswinVizError, OSError):
 
 
 class CacheError(MswinVizError, ValueError):
-    """What a cache holds is damaged, or not what is asked for; it is made anew."""
+    """What a cache holds is damaged, or not what is asked for; it is made again."""
 
 
 class PromptError(MswinVizError, ValueError):
@@ -93,4 +93,4 @@ class StoppedError(MswinVizError, RuntimeError):
 
 
 class WorkerError(MswinVizError, RuntimeError):
-    """A process at work was ended from outside, by the system for example because memory ran out."""
+    """A worker process was killed, for example because memory ran out."""

@@ -21,6 +21,9 @@ _PROGRAM = """
 import json, os, signal, sys, time
 names = {"__name__": "__main__"}
 exec(json.loads(sys.stdin.readline()), names)
+if "tqdm" in sys.modules:  # its lock is shared with every process forked from here: one that is killed would keep it
+    import threading, tqdm
+    tqdm.tqdm.set_lock(threading.RLock())
 print("ready", flush=True)
 for line in sys.stdin:
     asked = json.loads(line)

@@ -160,15 +160,15 @@ REFUSED = {
     "train --out {}/a.pth --scales 4,8,4": "--scales takes different whole numbers",
     "train --out {}/a.pth --modality both": "one of shared, per: got 'both'",
     "train --out {}/a.pth --layout onnx": "one of host, host-dropout, bare: got 'onnx'",
-    "train --out {}": "--out is a file to write: {} is a folder",
-    "train --out .": "--out is a file to write: . is a folder; add a file name",
-    "train --out /": "--out is a file to write: / is a folder; add a file name",
-    "train --out {}/file/a.pth": "{}/file on the way to {}/file/a.pth is a file",
-    "train --out {}/a.pth --state {}/a.pth": "--state and --out must be two files",
-    "train --out {}/a.pth --state {}": "--state is a file to write",
+    "train --out {}": "--out must be a file: {} is a folder",
+    "train --out .": "--out must be a file: . is a folder; add a file name",
+    "train --out /": "--out must be a file: / is a folder; add a file name",
+    "train --out {}/file/a.pth": "{}/file, on the way to {}/file/a.pth, is a file",
+    "train --out {}/a.pth --state {}/a.pth": "--out and --state must be two places",
+    "train --out {}/a.pth --state {}": "--state must be a file",
     "train --out {}/a.pth --data {}/nosuch": "--data must exist: got {}/nosuch",
     "train --out {}/a.pth --data {}/empty": "found none below {}/empty",
-    "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache is a folder: {}/file is a file",
+    "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache must be a folder: {}/file is a file",
     "train --out {}/a.pth --data {}/RGBNT201 --people 9": "--people would have no effect with --data",
     "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0; add identities, or 0 for no validation",
     "train --out {}/a.pth --cache {}": "--cache would have no effect without --data",
@@ -181,7 +181,7 @@ REFUSED = {
     "ablate --scales 8,-4": "--scales takes different whole numbers",
     "ablate --people 3": "at least 4 people to train on",
     "ablate --identities 7": "and 8, two groups of look-alikes",
-    "ablate --out {}": "--out is a file to write",
+    "ablate --out {}": "--out must be a file",
     "ablate --out {}/table.md": "--out must end in .json: got {}/table.md",
     "ablate --data {}/nosuch": "--data must exist",
     "ablate --data {}/RGBNT201 --people 9 --seed 4": "--people, --seed would have no effect with --data; leave them",
@@ -198,9 +198,9 @@ REFUSED = {
     "train --out {}/a.pth --data {}/RGBNT201 --validation 0": "two identities with two images each",
     "ablate --markdown {}/nosuch.json": "--markdown must exist",
     "ablate --markdown {}/file": "the stored ablation {}/file must be JSON",
-    "ablate --markdown {}/list.json": "the stored ablation {}/list.json is damaged or not one: the whole",
-    "ablate --markdown {}/other.json": "{}/other.json is damaged or not one: settings: field required",
-    "ablate --markdown {}/changed.json": "{}/changed.json is damaged or not one: settings: input should be",
+    "ablate --markdown {}/list.json": "the stored ablation {}/list.json cannot be used: the whole",
+    "ablate --markdown {}/other.json": "{}/other.json cannot be used: settings: field required",
+    "ablate --markdown {}/changed.json": "{}/changed.json cannot be used: settings: input should be",
     "ablate --markdown {}/list.json --rows windows_4": "--rows would have no effect with --markdown",
     "controls --seeds 1": "at least two training runs: got 1",
     "controls --steps 0": "--steps must be at least 1: got 0",
@@ -210,7 +210,7 @@ REFUSED = {
     "controls --trained-on nobody": "standard, look_alikes or both: got 'nobody'",
     "evaluate --identities 1": "--identities must be at least 2: got 1",
     "evaluate --seed -1": "--seed must be at least 0 and below 2**32: got -1",
-    "train-embedded {}/file": "WORK is a folder: {}/file is a file",
+    "train-embedded {}/file": "WORK must be a folder: {}/file is a file",
     "train-embedded {}/new --steps 0": "--steps must be at least 1: got 0",
     "train-embedded {}/new --precision int8": "float32 or bfloat16: got 'int8'",
     "train-embedded {}/new --device abacus": "must be there: got abacus",
@@ -219,8 +219,8 @@ REFUSED = {
     "samples {}/new --shots -1": "shots must be at least 1: got -1",
     "samples {}/new --cameras 5": "there are 4 cameras: got cameras=5",
     "samples {}/new --seed -1": "--seed must be at least 0 and below 2**32: got -1",
-    "samples {}/file": "OUT is a folder: {}/file is a file",
-    "samples {}/new --sheet {}": "--sheet is a file to write",
+    "samples {}/file": "OUT must be a folder: {}/file is a file",
+    "samples {}/new --sheet {}": "--sheet must be a file",
     "samples {}/new --sheet {}/sheet.nosuch": "--sheet must end in",
     "doctor --data {}/nosuch": "--data must exist",
     "doctor --data {}/empty": "found none below {}/empty",
@@ -285,7 +285,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(
 
     (tmp_path / "locked").mkdir()
     monkeypatch.setattr("tempfile.TemporaryFile", locked)
-    assert f"below {tmp_path}/locked (Permission denied)" in refused(command, tmp_path)
+    assert f"{tmp_path}/locked is not writable (Permission denied)" in refused(command, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,27 @@ def test_train_names_what_it_will_write_before_it_draws_anyone(
     assert f"will write {tmp_path}/{words}" in done.output
 
 
-def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) -> None:
+@pytest.fixture
+def drawn_once(monkeypatch: pytest.MonkeyPatch, worlds: dict) -> None:
+    """The same people need not be drawn and encoded for every test."""
+    from mswin_viz.analysis import ablation_run
+
+    draw = ablation_run.world_tokens
+
+    def once(model: object, crowd: object, **options: object) -> object:
+        if crowd not in worlds:
+            worlds[crowd] = draw(model, crowd, **options | {"workers": 1, "folder": None})
+        return worlds[crowd]
+
+    monkeypatch.setattr(ablation_run, "world_tokens", once)
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict:
+    return {}
+
+
+def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path, drawn_once: None) -> None:
     stored = tmp_path / "deeper" / "ablation.json"
     small = ["--people", "4", "--identities", "8", "--steps", "1", "--seeds", "1", "--scales", "4,8"]
     rows = ["--rows", "windows_4_8,mlp_on_cls"]
@@ -342,7 +362,7 @@ def test_ablate_stores_what_it_prints_and_prints_what_is_stored(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("row", ["windows_4", "untrained_mean", "mlp_on_cls"])
-def test_one_row_alone_can_be_asked_for(row: str, tmp_path: Path) -> None:
+def test_one_row_alone_can_be_asked_for(row: str, tmp_path: Path, drawn_once: None) -> None:
     small = ["--people", "4", "--identities", "8", "--steps", "1", "--seeds", "1", "--scales", "4,8"]
     done = CliRunner().invoke(cli.app, ["ablate", *small, "--rows", row, "--out", str(tmp_path / "one.json")])
     assert done.exit_code == 0, done.output

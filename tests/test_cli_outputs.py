@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import itertools
 import json
 import os
@@ -12,9 +14,11 @@ import time
 from pathlib import Path
 
 import pytest
+import tqdm
 from typer.testing import CliRunner
 
 from mswin_viz import cli
+from mswin_viz.cli.terminal import Notices
 from mswin_viz.data.sample_files import write_samples
 from mswin_viz.errors import OutputError
 
@@ -29,6 +33,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_samples(folder, identities=2, cameras=1, shots=1, seed=5)
     (folder / "file").write_text("mine")
     (folder / "table.csv").write_text("RGB,pid\n")
+    (folder / "pictures.csv").write_text(f"RGB,pid\n{PICTURE},1\n{PICTURE.replace('000001', '000002')},2\n")
+    (folder / "weights").mkdir()
+    (folder / "weights" / "model.safetensors").write_text("weights")
+    (folder / "weights" / "config.json").write_text("{}")
     (folder / "folder.json").mkdir()
     (folder / "loop.json").symlink_to("loop.json")
     (folder / "astray.json").symlink_to("file/x.json")
@@ -38,10 +46,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 LONG = "x" * 300
+PICTURE = "RGBNT201/test/RGB/000001_cam1_0_00.jpg"
 UNWRITABLE = {
-    "folder.json": "is a folder", "file/x.json": "is a file", "loop.json": "links lead to one another",
-    "astray.json": "is a file", f"{LONG}.json": "too long", f"new/{LONG}/x.json": "too long", "": "not empty",
-    "~no_such_user/x.json": "no home folder", "/proc/x.json": "below /proc",
+    "folder.json": "is a folder", "file/x.json": "is a file", "loop.json": "links lead in a circle",
+    "astray.json": "is a file", f"{LONG}.json": "too long", f"new/{LONG}/x.json": "too long", "": "must not be empty",
+    "~no_such_user/x.json": "no home folder", "/proc/x.json": "/proc is not writable",
 }  # fmt: skip
 OUTPUTS = (
     "ablate --out", "train --out", "train --out a.pth --state", "samples new --sheet", "samples", "train-embedded",
@@ -58,7 +67,7 @@ INPUTS = [
     (line, path, words)
     for line in ("doctor --data", "train --out a.pth --data", "ablate --data", "ablate --markdown", "lab")
     for path, words in {
-        "nosuch": "must exist", "": "not empty", LONG: "File name too long", "loop.json": "must exist", "file/x": "must exist",
+        "nosuch": "must exist", "": "must not be empty", LONG: "File name too long", "loop.json": "must exist", "file/x": "must exist",
     }.items()
 ]  # fmt: skip
 SAME = [
@@ -70,6 +79,23 @@ SAME = [
     ("samples . --sheet", "RGBNT201/sheet.png", "--sheet must lie outside the samples"),
     ("train-embedded", "work", "also holds notes.txt"),
     ("train --out", "/dev/full", "a device or pipe"),
+    ("train --data RGBNT201 --out", PICTURE, "is there already, in the input RGBNT201"),
+    ("train --data . --out", "RGBNT201/attributes.csv", "is there already, in the input ."),
+    ("train --model weights --out", "weights/model.safetensors", "is there already, in the input weights"),
+    ("ablate --model weights --out", "weights/config.json", "is there already, in the input weights"),
+    ("train --data pictures.csv --validation 0 --out", PICTURE, "is a picture of the data set"),
+    ("train --data RGBNT201 --out x --cache", "x", "--out and --cache must be two places"),
+    ("train --data RGBNT201 --out x --cache", "x/tokens", "--out and --cache must be two places"),
+    ("train --out x/a.pth --state", "x", "--state and --out must be two places"),
+    ("train --data RGBNT201 --out a.pth --cache", "a.pth.state", "--state and --cache must be two places"),
+    ("ablate --data RGBNT201 --out x.json --cache", "x.json", "--out and --cache must be two places"),
+    ("samples x.png --sheet", "./x.png", "OUT and --sheet must be two places"),
+    ("train --out a.pth --people", "100001", "--people must be at most 100,000: got 100,001"),
+    ("evaluate --identities", "99999999", "--identities must be at most 100,000"),
+    ("controls --people", "99999999", "--people must be at most 100,000"),
+    ("ablate --identities", "99999999", "--identities must be at most 100,000"),
+    ("samples new --identities", "999999999", "identities must be at most 100,000: got 999,999,999"),
+    ("samples new --identities 99999 --shots", "99", "at most 1,000,000 shots: got 39,599,604"),
 ]
 
 
@@ -220,7 +246,6 @@ CLOSED = ("| true", ">&-", "2>&-", ">&- 2>&-", "> /dev/full")
     [
         *itertools.product(("--help", "samples new2 --identities 1"), CLOSED),
         ("doctor", "| true"),
-        ("doctor", ">&-"),
     ],
 )
 def test_an_output_that_nobody_reads_is_no_traceback(place: Path, line: str, closed: str) -> None:
@@ -230,3 +255,67 @@ def test_an_output_that_nobody_reads_is_no_traceback(place: Path, line: str, clo
     )
     assert "Traceback" not in ended.stderr
     assert "Exception ignored" not in ended.stderr
+
+
+def test_progress_that_nobody_reads_ends_no_work(place: Path) -> None:
+    command = f"{sys.executable} -m mswin_viz.cli doctor --data RGBNT201 2>&-"
+    ended = subprocess.run(
+        ["bash", "-c", command], cwd=place, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended
+    assert "2 samples can be used; no problem found; 6 image files" in ended.stdout.replace("\n", " ")
+
+
+class Full(io.StringIO):
+    """A stream to a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("stream", [None, Full(), io.StringIO()], ids=["none", "full", "closed"])
+def test_a_bar_goes_on_where_its_stream_takes_nothing(stream: io.StringIO | None) -> None:
+    if stream is not None and not isinstance(stream, Full):
+        stream.close()
+    notices = Notices(stream)
+    assert list(tqdm.tqdm(range(3), file=notices)) == [0, 1, 2]
+    print("a note", file=notices, flush=True)
+    assert not notices.isatty()
+
+
+def test_notices_pass_on_what_their_stream_takes() -> None:
+    stream = io.StringIO()
+    print("a note", file=Notices(stream))
+    assert stream.getvalue() == "a note\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "controls", "ablate"])
+def test_a_result_that_standard_output_has_no_room_for_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    class Found:
+        def as_json(self) -> dict:
+            return MEASURED
+
+    for function in ("evaluation.evaluate_model", "controls.run_trial"):
+        monkeypatch.setattr(f"mswin_viz.analysis.{function}", lambda *_, **__: Found())
+    monkeypatch.setattr("mswin_viz.analysis.controls_report.as_json", lambda *_: MEASURED)
+    monkeypatch.setattr("mswin_viz.cli.measuring._ablated", lambda *_: MEASURED)
+    monkeypatch.setattr("mswin_viz.model.loading.load_model", lambda *_, **__: None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["mswin-viz", command, "--json"])
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(OutputError, match="No space left on device") as problem:
+        cli.app(standalone_mode=False)
+    kept = next(tmp_path.glob("mswin_viz_kept_*/*.json"))
+    assert json.loads(kept.read_text()) == MEASURED
+    assert f"the result is kept in {kept}" in str(problem.value)
+
+
+def test_a_folder_that_is_gone_is_said_in_a_line(tmp_path: Path) -> None:
+    command = f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m mswin_viz.cli doctor"
+    ended = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("DataError: commands run in a folder that exists")

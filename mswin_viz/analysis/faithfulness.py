@@ -293,7 +293,7 @@ def _scores(
 def _random_curves(
     scored: ScoredInputs, base: Float[torch.Tensor, "batch ..."], options: Mapping[str, int], rows: int
 ) -> Curves:
-    """The mean over random orders, each drawn anew for each image."""
+    """The mean over random orders, each drawn again for each image."""
     rng = np.random.default_rng(options["seed"])
     drawn = [
         _curves(scored, base, rng.random((len(scored), scored.n_groups)), options["n_steps"], rows)

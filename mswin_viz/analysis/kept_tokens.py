@@ -81,7 +81,7 @@ class KeptTokens:
     """Access to the pictures and tokens that are kept for a model; each is computed at its first use.
 
     All of a model's views share what is kept, for as long as one of them is open: a picture that one has computed, the
-    others have too. A file that was written anew is read again, and all are computed again once the tower's weights
+    others have too. A file that was written again is read again, and all are computed again once the tower's weights
     have changed.
 
     Attributes
@@ -165,7 +165,7 @@ class KeptTokens:
 
 
 def _file_state(source: Path | Crop) -> tuple[int, int] | None:
-    """Changes when the file is written anew; None where it is gone, so that what was read of it still shows."""
+    """Changes when the file is written again; None where it is gone, so that what was read of it still shows."""
     try:
         state = os.stat(source.path if isinstance(source, Crop) else source)
     except (OSError, TypeError, ValueError):

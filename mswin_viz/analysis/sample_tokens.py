@@ -65,7 +65,7 @@ def sample_tokens(
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are
-        replaced; those that are damaged are computed anew, with a warning. See `mswin_viz.model.token_cache`.
+        replaced; those that are damaged are computed again, with a warning. See `mswin_viz.model.token_cache`.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.

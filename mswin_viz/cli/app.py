@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -10,21 +11,35 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from mswin_viz import __version__
 from mswin_viz.cli import data, measuring, training
 from mswin_viz.cli.checks import existing, read_path
-from mswin_viz.cli.terminal import echo, take_any_character
+from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.errors import MswinVizError
+from mswin_viz.errors import DataError, MswinVizError
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run a command; one that is interrupted says so in a line, and how to go on where it knows."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            echo(str(interrupt) or "interrupted", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="See what a CLIP image encoder, and a sliding-window module on top of it, look at.",
+    epilog="Exit codes: 0, done; 1, an error in one line, or problems that doctor found; 2, a wrong command line; 130, interrupted.",
 )
 for name, command in {
     "doctor": data.doctor,
@@ -51,7 +66,12 @@ def _options(
         typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    try:
+        os.getcwd()
+    except OSError as problem:
+        raise DataError(
+            "commands run in a folder that exists: the current one is gone; change to another folder"
+        ) from problem
 
 
 @app.command()
@@ -67,17 +87,28 @@ def lab(
     )
     if jupyter is None:
         raise typer.BadParameter("JupyterLab is not installed beside this Python; pip install jupyterlab")
-    raise typer.Exit(subprocess.call([jupyter, *([str(notebook)] if notebook else [])]))
+    server = subprocess.Popen([jupyter, *([str(notebook)] if notebook else [])])
+    while server.poll() is None:
+        with contextlib.suppress(KeyboardInterrupt):  # JupyterLab gets it too, asks, and ends its kernels
+            server.wait()
+    raise typer.Exit(server.returncode if server.returncode >= 0 else 128 - server.returncode)
 
 
 def main() -> None:
     """Run the command line; our own errors, and those of the file system, are one line, not a traceback."""
     take_any_character()
+    with contextlib.redirect_stderr(Notices(sys.stderr)):
+        _run()
+
+
+def _run() -> None:
     try:
         app()
+    except KeyboardInterrupt:  # before a command runs
+        echo("interrupted", err=True)
+        raise SystemExit(130) from None
     except (MswinVizError, OSError) as problem:
         words = " ".join(line.strip() for line in shown_text(problem, keep="\n").splitlines())
         words = f"{type(problem).__name__}: {words}"
-        with contextlib.suppress(OSError):  # nobody is left to read it
-            echo(typer.style(words, fg="red") if sys.stderr and sys.stderr.isatty() else words, err=True)
+        echo(typer.style(words, fg="red") if sys.stderr.isatty() else words, err=True)
         raise SystemExit(1) from None

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from mswin_viz.data import output_checks
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import DataError, OptionError, OutputError
+
+if TYPE_CHECKING:
+    from mswin_viz.data.sample import Sample
 
 __all__ = [
     "at_least",
+    "check_apart",
+    "check_not_read",
     "check_seed",
     "existing",
     "has_no_effect",
@@ -24,18 +31,42 @@ __all__ = [
     "written_path",
 ]
 
+_FOLDERS = ("OUT", "cache")
 
-def at_least(least: int, /, **counts: int) -> None:
-    """Refuse counts below ``least``; named as the options are, with ``_`` for ``-``.
+
+def at_least(least: int, /, most: int | None = None, **counts: int) -> None:
+    """Refuse counts below ``least`` or above ``most``; named as the options are, with ``_`` for ``-``.
 
     Raises
     ------
     OptionError
-        Naming the first that is too small.
+        Naming the first that is too small or too large.
     """
     for name, count in counts.items():
         if count < least:
             raise OptionError(f"{_option(name)} must be at least {least}: got {count}")
+        if most is not None and count > most:
+            raise OptionError(f"{_option(name)} must be at most {most:,}: got {count:,}")
+
+
+def check_apart(**outputs: Path | None) -> None:
+    """Refuse outputs of which one would take the place of another: the same path, or a file where another needs a folder.
+
+    Only ``OUT`` and ``cache`` are folders.
+
+    Raises
+    ------
+    OptionError
+        Naming both.
+    """
+    places = {name: os.path.realpath(path) for name, path in outputs.items() if path is not None}
+    for name, other in itertools.permutations(places, 2):
+        is_inside = places[other].startswith(os.path.join(places[name], "")) and name not in _FOLDERS
+        if places[name] == places[other] or is_inside:
+            raise OptionError(
+                f"{_option(name)} and {_option(other)} must be two places: got {shown_text(outputs[name])} and "
+                f"{shown_text(outputs[other])}; choose another for one of them"
+            )
 
 
 def check_seed(seed: int) -> None:
@@ -75,7 +106,7 @@ def existing(path: Path | None, name: str) -> Path | None:
     Raises
     ------
     DataError
-        If nothing is there, or the system takes no such path.
+        If nothing is there, or the path is not valid.
     """
     if path is None:
         return None
@@ -114,6 +145,24 @@ def output_folder(path: Path | None, name: str, *, inputs: Sequence[Path | str |
     return output_checks.output_folder(path, _option(name), inputs=given)
 
 
+def check_not_read(path: Path, name: str, samples: Iterable[Sample]) -> None:
+    """Refuse an output that is a picture of the data set, wherever that lies.
+
+    Raises
+    ------
+    OutputError
+        Naming it.
+    """
+    for sample in samples:
+        for image in sample.images.values():
+            picture = getattr(image, "path", image)
+            if picture.name == path.name and path.exists() and path.samefile(picture):
+                raise OutputError(
+                    f"{_option(name)} must not replace what is read: {short_text(path, 160)} is a picture of the data "
+                    "set; choose another"
+                )
+
+
 def read_path(text: str) -> Path:
     """The path of something to read, as it is given on a command line.
 
@@ -124,7 +173,7 @@ def read_path(text: str) -> Path:
     """
     if not text.strip():
         raise DataError(
-            f"a path to read is not empty: got {text!r}; name a file or folder, or leave the option out"
+            f"a path to read must not be empty: got {text!r}; name a file or folder, or leave the option out"
         )
     return Path(text)
 
@@ -139,7 +188,7 @@ def written_path(text: str) -> Path:
     """
     if not text.strip():
         raise OutputError(
-            f"a path to write to is not empty: got {text!r}; name a file or folder, or leave the option out"
+            f"a path to write to must not be empty: got {text!r}; name a file or folder, or leave the option out"
         )
     return Path(text)
 

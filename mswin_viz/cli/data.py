@@ -10,6 +10,7 @@ import typer
 
 from mswin_viz.cli.checks import (
     at_least,
+    check_apart,
     check_seed,
     existing,
     has_no_effect,
@@ -52,6 +53,7 @@ def samples(
     check_seed(seed)
     out = output_folder(out, "OUT")
     sheet = output_file(sheet, "sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
+    check_apart(OUT=out, sheet=sheet)
     if sheet is not None and (out / "RGBNT201").resolve() in sheet.resolve().parents:
         raise OutputError(
             f"--sheet must lie outside the samples: {sheet} is in {out / 'RGBNT201'}; choose another folder"

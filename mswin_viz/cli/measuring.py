@@ -12,6 +12,7 @@ import typer
 
 from mswin_viz.cli.checks import (
     at_least,
+    check_apart,
     check_seed,
     existing,
     has_no_effect,
@@ -24,6 +25,7 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
 from mswin_viz.data.file_writing import write_json, write_kept_json
+from mswin_viz.data.wardrobe import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
@@ -50,14 +52,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
-    at_least(2, identities=identities)
+    at_least(2, most=MOST_PEOPLE, identities=identities)
     check_seed(seed)
     from mswin_viz.analysis.evaluation import evaluate_model
     from mswin_viz.analysis.evaluation_table import table
     from mswin_viz.model.loading import load_model
 
     found = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
-    echo(json.dumps(found.as_json(), indent=1) if as_json else table(found))
+    stored = found.as_json()
+    _show(json.dumps(stored, indent=1) if as_json else table(found), stored, "evaluation.json")
 
 
 def controls(
@@ -72,6 +75,7 @@ def controls(
 ) -> None:
     """Train the windows, and heads of their size without windows, on frozen tokens; say which is better."""
     at_least(1, steps=steps)
+    at_least(1, most=MOST_PEOPLE, people=people, identities=identities)
     check_seed(seed)
     from mswin_viz.analysis.controls import Trial, run_trial
     from mswin_viz.analysis.controls_report import as_json as nested
@@ -81,7 +85,8 @@ def controls(
 
     trial = Trial(people, identities, seed, seeds, trained_on, Schedule(steps))
     found = run_trial(load_model(model, addon=None), trial, workers=cores())
-    echo(json.dumps(nested(found, trial), indent=1) if as_json else table(found, trial))
+    stored = nested(found, trial)
+    _show(json.dumps(stored, indent=1) if as_json else table(found, trial), stored, "controls.json")
 
 
 def ablate(
@@ -142,10 +147,12 @@ def ablate(
             f"with{'out' * (data is None)} --data",
         )
         at_least(1, seeds=seeds, steps=steps)
+        at_least(1, most=MOST_PEOPLE, people=people, identities=identities)
         check_seed(seed)
         checked_range(thermal_range)
         data = existing(data, "data")
         cache = output_folder(cache, "cache", inputs=(data, model))
+        check_apart(out=out, cache=cache)
         names = tuple(name.strip() for name in rows.split(",")) if rows else None
         found = _ablated(
             model,
@@ -157,9 +164,17 @@ def ablate(
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
-    echo(json.dumps(found, indent=1) if as_json else words(found))
+    _show(json.dumps(found, indent=1) if as_json else words(found), found, "ablation.json")
     if not_stored is not None:
         raise not_stored
+
+
+def _show(words: str, found: dict[str, Any], name: str) -> None:
+    """Print a result; where its place is full, keep it elsewhere, and say so."""
+    try:
+        echo(words)
+    except OutputError as problem:
+        raise OutputError(f"{problem}; the result is kept in {write_kept_json(name, found)}") from problem
 
 
 def _not_stored(found: dict[str, Any], out: Path) -> OutputError | None:

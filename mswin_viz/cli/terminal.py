@@ -2,17 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import sys
+from typing import TextIO
 
-__all__ = ["echo", "take_any_character"]
+from mswin_viz.errors import OutputError
+
+__all__ = ["Notices", "echo", "take_any_character"]
+
+
+class Notices(io.TextIOBase):
+    """Standard error for progress bars and notes: what it cannot take is dropped, and the work goes on."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written; the length of all of it."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # a full disk, a pipe that nobody reads; closed
+                self._stream.write(text)
+                self._stream.flush()
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal, so that bars and colours make sense."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # closed
+            return False
+
+    def fileno(self) -> int:
+        """The system's number of the stream."""
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        """Of the stream; what draws with characters asks for it."""
+        return getattr(self._stream, "encoding", None) or "ascii"
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line on standard output, or on standard error; nothing where that is closed."""
+    """Print a line on standard output, or on standard error; nothing where that is closed.
+
+    Raises
+    ------
+    OutputError
+        If standard output is a file that cannot be written, as on a full disk.
+    """
     stream = sys.stderr if err else sys.stdout
-    if stream is not None:
+    if stream is None:
+        return
+    try:
         print(text, file=stream, flush=True)
+    except OSError as problem:
+        if err or problem.errno == errno.EPIPE:  # nobody reads on
+            raise
+        raise OutputError(
+            f"standard output must be writable: it is not ({problem.strerror}); print to another place"
+        ) from problem
 
 
 def take_any_character() -> None:

@@ -11,6 +11,8 @@ import typer
 
 from mswin_viz.cli.checks import (
     at_least,
+    check_apart,
+    check_not_read,
     check_seed,
     existing,
     has_no_effect,
@@ -25,7 +27,8 @@ from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
 from mswin_viz.data.file_writing import locked, remove_file
 from mswin_viz.data.images import MODALITIES
-from mswin_viz.errors import OptionError, OutputError
+from mswin_viz.data.wardrobe import MOST_PEOPLE
+from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
     from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train", "train_embedded"]
 
-_BUSY = "one training writes {} at a time: another program is at work on it; wait until it ends, or choose another"
+_BUSY = "only one training may write {} at a time: another program is writing it; wait until it ends, or choose another"
 
 
 def train(
@@ -94,7 +97,8 @@ def train(
         ("people",) if data is not None else ("cache", "rule", "thermal_range"),
         f"with{'out' * (data is None)} --data",
     )
-    at_least(1, steps=steps, patience=patience, people=people)
+    at_least(1, steps=steps, patience=patience)
+    at_least(1, most=MOST_PEOPLE, people=people)
     check_seed(seed)
     checked_range(thermal_range)
     wanted = whole_numbers(scales, "scales")
@@ -109,7 +113,7 @@ def train(
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(wanted, modality, seed, validation, schedule)
     words = file_words(_file_of(out, "shared" if modality == "shared" else "MODALITY"), layout)
-    samples = _training_samples(data, plan, rule)
+    samples = _training_samples(data, plan, rule, out=out)
     if samples is None and validation:
         held_out(range(people), fraction=validation, seed=seed)
     context.with_resource(locked(out, busy=_BUSY.format(out)))  # until the command ends
@@ -122,15 +126,14 @@ def train(
     try:
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:
-        echo(f"interrupted; the same command goes on from {kept}", err=True)
-        raise typer.Exit(130) from None
+        raise KeyboardInterrupt(f"interrupted; the same command goes on from {kept}") from None
     for one in fitted:
         own = _file_of(out, one.name)
         try:
             _written(one, own, layout)
         except OutputError as problem:
             raise OutputError(
-                f"{problem}; nothing is lost: the same command with another --out, --state {kept}, goes on from its end"
+                f"{problem}; nothing is lost: run the same command with another --out and --state {kept} to write it"
             ) from problem
         if state is None:
             remove_file(state_file(kept, one.name))
@@ -146,10 +149,12 @@ def _outputs(
 ) -> tuple[Path, Path, Path | None]:
     """Where the add-on, the state and the tokens go, all of them checked."""
     out = output_file(out, "out", inputs=inputs)
-    kept = output_file(state or out.with_name(f"{out.name}.state"), "state", inputs=inputs)
-    if os.path.realpath(kept) == os.path.realpath(out):
-        raise OptionError(f"--state and --out must be two files: got {out} for both; name another")
-    return out, kept, output_folder(cache, "cache", inputs=inputs)
+    # a state may lie beside what is read: one of another kind is refused when it is read
+    files = [path for path in inputs if path is not None and not os.path.isdir(path)]
+    kept = output_file(state or out.with_name(f"{out.name}.state"), "state", inputs=files)
+    cache = output_folder(cache, "cache", inputs=inputs)
+    check_apart(out=out, state=kept, cache=cache)
+    return out, kept, cache
 
 
 def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
@@ -164,7 +169,9 @@ def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
         output_file(state_file(state, name), "state", n_bytes=4 * n_bytes)
 
 
-def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> list[Sample] | None:
+def _training_samples(
+    data: Path | None, plan: AddonPlan, rule: str | None, *, out: Path
+) -> list[Sample] | None:
     """The training split of a data set (all of it where it has no such split), checked for validation; None for drawn people."""
     from mswin_viz.analysis.addon_training import training_notes
     from mswin_viz.data.layouts import samples as read_samples
@@ -172,6 +179,7 @@ def _training_samples(data: Path | None, plan: AddonPlan, rule: str | None) -> l
     if data is None:
         return None
     samples = read_samples(data)
+    check_not_read(out, "out", samples)
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mswin_viz.data.synthetic import CAMERAS, Identity, render, sample_identity, sample_lookalike
+from mswin_viz.data.wardrobe import MOST_PEOPLE
 from mswin_viz.data.worker_processes import by_processes
 from mswin_viz.errors import OptionError
 
@@ -49,7 +50,7 @@ class Crowd:
     Raises
     ------
     OptionError
-        If there is no such split, or nobody is photographed.
+        If there is no such split, nobody is photographed, or too many are.
     """
 
     people: int
@@ -60,9 +61,10 @@ class Crowd:
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise OptionError(f"a split is one of {', '.join(SPLITS)}: got {self.split!r}; choose one")
-        if self.people < 1 or self.shots < 1:
+        if not 1 <= self.people <= MOST_PEOPLE or self.shots < 1:
             raise OptionError(
-                f"a crowd has at least one person and one shot: got people={self.people}, shots={self.shots}"
+                f"a crowd has 1 to {MOST_PEOPLE:,} people and at least one shot of each: got people={self.people}, "
+                f"shots={self.shots}; choose other numbers"
             )
 
     def __len__(self) -> int:
@@ -102,7 +104,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
     OptionError
         If there is no worker.
     WorkerError
-        If a worker was ended from outside.
+        If a worker process was killed.
     """
     if workers < 1:
         raise OptionError(f"workers must be at least 1, got {workers}; use 1 to draw in this process")

@@ -1,4 +1,4 @@
-"""What a file holds that is no picture, in words, told by how it begins."""
+"""What a file is that is not a picture, in words, told by how it begins."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ def kind_in_words(start: bytes) -> str:
         if text.startswith(mark):
             return f"it is {words}"
     if start and not _CONTROLS & set(start):
-        return "it is text, in no image format that is read here"
-    return "it is in no image format that is read here"
+        return "it is text, not a supported image format"
+    return "it is not in a supported image format"

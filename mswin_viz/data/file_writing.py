@@ -73,12 +73,12 @@ def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Pa
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Write a value as JSON, UTF-8, one blank of indentation; see :func:`write_bytes`."""
+    """Write a value as JSON, UTF-8, indented by one space; see :func:`write_bytes`."""
     return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def write_kept_json(name: str, value: Any) -> Path:
-    """Write a value where it outlives the program: into a new folder among the temporary ones; where that is.
+    """Write a value into a new temporary folder that is not deleted; its path.
 
     For a result whose own place can no longer be written to.
 
@@ -204,7 +204,7 @@ def _temporary_place() -> Path:
         return Path(tempfile.gettempdir())
     except OSError as problem:  # all of them are full, read-only or missing
         raise OutputError(
-            f"temporary files need a folder that can be written to: there is none ({problem.strerror or problem}); set "
+            f"temporary files need a writable folder: there is none ({problem.strerror or problem}); set "
             "TMPDIR to one"
         ) from problem
 
@@ -246,7 +246,7 @@ def made_folder(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def locked(path: str | Path, *, busy: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Be the only writer of a file or folder, of all programs that ask.
+    """Hold a lock, so that no other program writes the file or folder.
 
     Parameters
     ----------
@@ -291,9 +291,7 @@ def _lock_at(file: Path, path: str | Path) -> BaseFileLock:
         except (NotImplementedError, OSError) as problem:
             if isinstance(problem, OSError) and problem.errno not in _NO_LOCKS:
                 raise
-            return SoftFileLock(
-                file.with_suffix(".held.lock")
-            )  # the file itself is there, and held by nobody
+            return SoftFileLock(file.with_suffix(".held.lock"))  # the file is there, held by nobody
     return lock
 
 
@@ -319,15 +317,15 @@ def destination(path: str | Path) -> Path:
         if not expanded:
             why = "it is empty"
         elif home.startswith("~") and not os.path.isdir(os.path.expanduser(home)):
-            why = f"there is no home folder {shown_text(home)}; for a name that begins so write ./{shown_text(home)}"
+            why = f"there is no home folder {shown_text(home)}"
+            if home != "~":
+                why += f"; to name a file that begins so, write ./{shown_text(home)}"
         elif os.path.islink(final):
-            why = "its links lead to one another"
+            why = "its links lead in a circle"
     except (TypeError, ValueError, OSError) as problem:  # no path, a NUL, a loop of links
         why = str(problem)
     if why:
-        raise OutputError(
-            f"output needs a path that the system takes: got '{shown_text(path)}' ({why}); correct it"
-        )
+        raise OutputError(f"output needs a valid path: got '{shown_text(path)}' ({why}); correct it")
     return Path(final)
 
 
@@ -380,7 +378,8 @@ def discard(path: Path) -> None:
 
 
 def _short_name(path: Path) -> str:
-    return os.fsencode(path.name)[:_LONGEST_NAME].decode(errors="ignore") or "_"
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME].decode(errors="ignore") or "_"
 
 
 def _beside(final: Path) -> Path:
@@ -426,7 +425,7 @@ def _flush(path: Path) -> None:
 
 
 def _reserve(handle: int, n_bytes: int) -> None:
-    """Make a file that long, and the space its own."""
+    """Set a file's length and reserve its space."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(handle, 0, n_bytes)
@@ -452,6 +451,4 @@ def _as_output_error(path: str | Path, needs: str = "", *, only: Sequence[int] =
         hint = (
             "free some space, or choose another place" if problem.errno in _FULL else "choose another place"
         )
-        raise OutputError(
-            f"output needs a place that can be written to: {shown_text(path)} cannot be ({why}); {hint}"
-        ) from problem
+        raise OutputError(f"output must be writable: {shown_text(path)} is not ({why}); {hint}") from problem

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, features
 
+from mswin_viz.data.file_writing import is_unfinished
 from mswin_viz.data.picture_files import picture_formats
 from mswin_viz.data.sample import Problem
 
@@ -155,6 +156,8 @@ def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirE
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
+                if is_unfinished(entry.name):  # ours, not the user's
+                    continue
                 if entry.name.startswith(".") or entry.name.lower() in _JUNK:
                     tree.left_out["hidden or system file or folder"] += 1
                 elif _sort_entry(entry, parts, tree):
@@ -196,7 +199,7 @@ def _sort_special(entry: os.DirEntry[str], path: Path, tree: Tree, *, is_named_a
     if entry.is_symlink() and not os.path.exists(path):
         tree.problems.append(Problem("broken link", path, "leads to no file or folder; left out"))
     elif is_named_as_picture:
-        tree.problems.append(Problem("no regular file", path, "a pipe, a socket or a device; left out"))
+        tree.problems.append(Problem("not a regular file", path, "a pipe, a socket or a device; left out"))
     else:
         tree.left_out["neither file nor folder"] += 1
 

@@ -34,7 +34,7 @@ class HeaderError(ValueError):
 def turned(image: Image.Image, *, is_ours: bool) -> Image.Image:
     """The picture upright.
 
-    Pillow's own ``exif_transpose`` writes the whole header anew, and so fails where any tag in it is damaged; only the
+    Pillow's own ``exif_transpose`` writes the whole header again, and so fails where any tag in it is damaged; only the
     one tag is needed here.
 
     Parameters
@@ -71,7 +71,7 @@ def _stored(image: Image.Image) -> int:
 
 
 def _in_exif(exif: bytes) -> int | None:
-    """The tag in a header's first directory; None where there is none."""
+    """The tag in a header's first directory; None if it has no such tag."""
     while exif.startswith(b"Exif\0\0"):
         exif = exif[6:]
     if not exif:

@@ -34,7 +34,8 @@ def output_file(
     endings
         Those that can be written, in lower case; none for any.
     inputs
-        Files that will be read, and must not be replaced; those that do not exist are no matter.
+        Files that will be read, and folders of such files, none of which may be replaced; what does not exist is no
+        matter.
     n_bytes
         How much will be written, at least.
 
@@ -52,13 +53,13 @@ def output_file(
     """
     final, shown = _final(path, name), _shown(path)
     if final.is_dir():
-        raise OutputError(f"{name} is a file to write: {shown} is a folder; add a file name")
+        raise OutputError(f"{name} must be a file: {shown} is a folder; add a file name")
     if endings and Path(path).suffix.lower() not in endings:
         raise OptionError(f"{name} must end in {' or '.join(endings)}: got {shown}; change the ending")
     if os.path.normpath(path) == os.devnull:
         return Path(path)
     if final.exists() and not final.is_file():
-        raise OutputError(f"{name} is a file to write: {shown} is a device or pipe; choose another")
+        raise OutputError(f"{name} must be a file: {shown} is a device or pipe; choose another")
     if final.exists() and not os.access(final, os.W_OK):
         raise OutputError(f"{name} must be writable: {shown} exists and is read-only; choose another")
     _check_no_input(final, inputs, name, shown)
@@ -75,7 +76,7 @@ def output_folder(
     """
     final, shown = _final(path, name), _shown(path)
     if final.exists() and not final.is_dir():
-        raise OutputError(f"{name} is a folder: {shown} is a file; choose another")
+        raise OutputError(f"{name} must be a folder: {shown} is a file; choose another")
     _check_no_input(final, inputs, name, shown)
     _check_place(final, shown, name, n_bytes)
     return Path(os.path.expanduser(path))
@@ -92,7 +93,7 @@ def _final(path: str | Path, name: str) -> Path:
         raise OutputError(f"{name}: {problem}") from problem
     except OSError as problem:  # a name of 300 bytes
         raise OutputError(
-            f"{name} needs a path that the system takes: got {_shown(path)} ({problem.strerror or problem}); choose another"
+            f"{name} needs a valid path: got {_shown(path)} ({problem.strerror or problem}); choose another"
         ) from problem
     return final
 
@@ -100,10 +101,14 @@ def _final(path: str | Path, name: str) -> Path:
 def _check_no_input(final: Path, inputs: Sequence[str | Path], name: str, shown: str) -> None:
     for given in inputs:
         path = Path(os.path.expanduser(given))
-        if os.path.realpath(path) == str(final) or (
-            os.path.exists(path) and os.path.exists(final) and os.path.samefile(path, final)
-        ):
+        is_there = os.path.exists(path) and os.path.exists(final)
+        if os.path.realpath(path) == str(final) or (is_there and os.path.samefile(path, final)):
             raise OutputError(f"{name} must not replace what is read: {shown} is an input; choose another")
+        if is_there and final.is_file() and Path(os.path.realpath(path)) in final.parents:
+            raise OutputError(
+                f"{name} must not replace what is read: {shown} is there already, in the input {_shown(given)}; "
+                "choose another name or folder"
+            )
 
 
 def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
@@ -114,15 +119,15 @@ def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
             break
         missing.append(there.name)
     if not there.is_dir():
-        raise OutputError(f"{name} lies in folders: {there} on the way to {shown} is a file; choose another")
-    if any(len(os.fsencode(part)) > _longest_name(there) for part in missing):
         raise OutputError(
-            f"{name} needs a path that the system takes: got {shown}, with a name too long; choose another"
+            f"{name} must lie in a folder: {there}, on the way to {shown}, is a file; choose another"
         )
+    if any(len(os.fsencode(part)) > _longest_name(there) for part in missing):
+        raise OutputError(f"{name} needs a valid path: got {shown}, with a name too long; choose another")
     why = why_not_writable(there)
     if why:
         raise OutputError(
-            f"{name} needs a folder that can be written to: got {shown} below {there} ({why}); choose another"
+            f"{name} must lie in a writable folder: got {shown}, but {there} is not writable ({why}); choose another"
         )
     check_space(there, n_bytes, f"{name} needs", "free some, or choose another place")
 

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,10 +54,13 @@ _LARGEST_JPEG = 2**29  # bytes
 def picture_formats() -> list[str]:
     """Those of `FORMATS` that the installed Pillow knows, and those that the user has added to Pillow."""
     Image.init()
-    known = [kind for kind in FORMATS if kind in Image.OPEN]
-    return known + [
-        kind for kind, (opens, _) in Image.OPEN.items() if not opens.__module__.startswith("PIL.")
-    ]
+    return list(_formats(tuple(Image.OPEN)))
+
+
+@cache
+def _formats(registered: tuple[str, ...]) -> tuple[str, ...]:
+    own = (kind for kind, (opens, _) in Image.OPEN.items() if not opens.__module__.startswith("PIL."))
+    return (*(kind for kind in FORMATS if kind in registered), *own)
 
 
 def most_pixels() -> int:
@@ -92,7 +96,7 @@ def opened_file(source: Any, name: str) -> Iterator[Image.Image]:
     Raises
     ------
     ImageFileError
-        If it is missing, no regular file, no picture, in a format that is not read, or has too many pixels.
+        If it is missing, not a regular file or a picture, in a format that is not read, or has too many pixels.
     ImageError
         If the source is something else.
     """
@@ -149,7 +153,7 @@ def check_size(image: Image.Image, name: str) -> None:
     for what, (width, height) in sizes.items():
         if width * height > most:
             raise ImageFileError(
-                f"an image file is decoded if it has at most {most:,} pixels: {name} has a {what} {width:,} wide and "
+                f"an image file may have at most {most:,} pixels: {name} has a {what} {width:,} wide and "
                 f"{height:,} high; make it smaller, leave it out, or set the environment variable {LIMIT}"
             )
 

@@ -117,33 +117,31 @@ def as_text(report: DataReport, *, width: int = 110) -> str:
 
 
 def _splits(report: DataReport) -> Table:
+    """One column for each split, so that nothing is cut on a narrow terminal."""
     table = Table(
         title=Text(_escaped(f"{report.layout}: {report.root}")), title_justify="left", title_style="bold"
     )
     table.add_column("split")
-    for heading in (
-        "identities",
-        "samples",
-        *MODALITIES,
-        "with all 3",
-        "unknown",
-        "cameras",
-        "scenes",
-    ):
-        table.add_column(heading, justify="right")
-    for row in report.splits:
-        modalities = [row.modalities.get(name, 0) for name in MODALITIES]
-        numbers = (
-            row.identities,
-            row.samples,
-            *modalities,
-            row.complete,
-            row.unknown,
-            row.cameras,
-            row.scenes,
-        )
-        table.add_row(row.split, *(f"{number:,}" if number else "-" for number in numbers))
+    rows: dict[str, list[int]] = {}
+    for split in report.splits:
+        table.add_column(split.split, justify="right", overflow="fold")
+        for name, number in _counts(split).items():
+            rows.setdefault(name, []).append(number)
+    for name, numbers in rows.items():
+        table.add_row(name, *(f"{number:,}" if number else "-" for number in numbers))
     return table
+
+
+def _counts(split: SplitCount) -> dict[str, int]:
+    return {
+        "identities": split.identities,
+        "samples": split.samples,
+        **{name: split.modalities.get(name, 0) for name in MODALITIES},
+        "with all 3": split.complete,
+        "unknown identity": split.unknown,
+        "cameras": split.cameras,
+        "scenes": split.scenes,
+    }
 
 
 def _published(report: DataReport) -> Table:
@@ -212,7 +210,8 @@ def _summary(report: DataReport) -> str:
         if report.opened
         else "only names were looked at; `mswin-viz doctor --data` opens every file"
     )
-    wrong = f"{len(report.problems):,} problems" if report.problems else "no problem found"
+    n_problems = len(report.problems)
+    wrong = f"{n_problems:,} problem{'s' * (n_problems > 1)}" if n_problems else "no problem found"
     if not all(row.matches for row in report.published):
         wrong += ", but counts differ from those published"
     return f"{len(report.samples):,} samples can be used; {wrong}; {looked}."

@@ -60,7 +60,7 @@ class Problem:
     kind
         Of a file: ``"name does not parse"``, ``"missing modality"``, ``"missing file"``, ``"duplicate"``,
         ``"same name twice"``, ``"corrupt image"``, ``"damaged image"`` (kept), ``"format cannot be read"``,
-        ``"file cannot be read"``, ``"broken link"``, ``"no regular file"``. Of a folder:
+        ``"file cannot be read"``, ``"broken link"``, ``"not a regular file"``. Of a folder:
         ``"folder cannot be read"``, ``"modality not known"``, ``"modality not used"``, ``"modalities not paired"``,
         ``"identities not read"``, ``"outside the layout"``. Of a table: ``"row does not parse"``,
         ``"row too long"``, ``"row too short"``, ``"captions not read"``.

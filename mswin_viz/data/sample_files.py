@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from mswin_viz.data.scenery import CAMERAS
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.spreadsheet_cells import guarded
 from mswin_viz.data.synthetic import render
-from mswin_viz.data.wardrobe import ATTRIBUTES, Identity, attributes, sample_identity
+from mswin_viz.data.wardrobe import ATTRIBUTES, MOST_PEOPLE, Identity, attributes, sample_identity
 from mswin_viz.errors import ImageFileError, OptionError
 
 __all__ = [
@@ -45,6 +46,7 @@ TABLE = "attributes.csv"
 """Name of the table of attributes and captions."""
 _SAME = 1.0
 """Grey levels, of 256, by which one picture written by two JPEG libraries differs at most in the mean."""
+_MOST_SHOTS = 1_000_000
 SMALLEST_PICTURE = 3000
 """Bytes; the mean is 8,500."""
 
@@ -53,6 +55,13 @@ def _counts_checked(counts: dict[str, int], cameras: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise OptionError(f"{name} must be at least 1: got {count}; ask for one or more")
+        if count > MOST_PEOPLE:
+            raise OptionError(f"{name} must be at most {MOST_PEOPLE:,}: got {count:,}; ask for fewer")
+    n_shots = math.prod(counts.values())
+    if n_shots > _MOST_SHOTS:
+        raise OptionError(
+            f"a set of samples has at most {_MOST_SHOTS:,} shots: got {n_shots:,}; ask for fewer people or shots"
+        )
     if cameras > len(CAMERAS):
         raise OptionError(
             f"there are {len(CAMERAS)} cameras: got cameras={cameras}; ask for 1 to {len(CAMERAS)}"
@@ -200,5 +209,5 @@ def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
     if other:
         raise OptionError(
             f"samples go to an empty folder or over the same samples: {root} holds {len(other)} other "
-            f"file(s), such as {shown_text(other[0])}; choose another folder or empty this one"
+            f"files, such as {shown_text(other[0])}; choose another folder or empty this one"
         )

@@ -52,7 +52,7 @@ def _cached() -> Path:
 def _is_whole(cache: Path) -> bool:
     """Whether every file that was written is there, and as long as it was."""
     try:
-        record = read_json(cache / _RECORD, what="the record of drawn samples", remedy="it is written anew")
+        record = read_json(cache / _RECORD, what="the record of drawn samples", remedy="it is written again")
         return bool(record) and all((cache / name).stat().st_size == size for name, size in record.items())
     except (MswinVizError, OSError, AttributeError, TypeError, ValueError):  # an earlier version's is empty
         return False

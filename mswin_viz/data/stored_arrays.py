@@ -112,7 +112,7 @@ def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, ...]:
     name = shown_text(file.name)
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-            raise CacheError(f"{name} is no regular file")
+            raise CacheError(f"{name} is not a regular file")
         n_bytes = file.stat().st_size
         if n_bytes != record.n_bytes:
             raise CacheError(f"{name} has {n_bytes:,} bytes, not {record.n_bytes:,}")

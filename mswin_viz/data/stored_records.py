@@ -41,7 +41,7 @@ def checked(
     what
         Names the file and what it is: ``"the training state run.pt"``.
     remedy
-        How to go on without it: ``"delete it to begin anew"``.
+        How to go on without it: ``"delete it to start again"``.
     error
         The class of the error.
 
@@ -54,9 +54,9 @@ def checked(
     try:
         return adapter.validate_python(value)
     except ValidationError as problem:
-        raise error(f"{what} is damaged or not one: {_reasons(problem)}; {remedy}") from problem
+        raise error(f"{what} cannot be used: {_reasons(problem)}; {remedy}") from problem
     except RecursionError as problem:
-        raise error(f"{what} is damaged or not one: it is nested too deeply; {remedy}") from problem
+        raise error(f"{what} cannot be used: it is nested too deeply; {remedy}") from problem
 
 
 def json_value(
@@ -98,24 +98,24 @@ def read_json(
     named = f"{what} {shown_text(file)}"
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-            raise OSError("no regular file")
+            raise OSError("not a regular file")
         with file.open("rb") as stream:
             n_bytes = os.fstat(stream.fileno()).st_size
             text = stream.read(most_bytes + 1) if n_bytes <= most_bytes else b""
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
-        raise error(f"{named} must be a file that can be read ({why}); {remedy}") from problem
+        raise error(f"{named} must be a readable file ({why}); {remedy}") from problem
     _check_length(max(n_bytes, len(text)), most_bytes, named, remedy, error)
     return json_value(text, what=named, remedy=remedy, error=error, most_bytes=most_bytes)
 
 
 def _check_length(n_bytes: int, most_bytes: int, what: str, remedy: str, error: _Error) -> None:
     if n_bytes > most_bytes:
-        raise error(f"{what} may have {most_bytes:,} bytes: it has {n_bytes:,}; {remedy}")
+        raise error(f"{what} must have at most {most_bytes:,} bytes: it has {n_bytes:,}; {remedy}")
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -262,11 +262,11 @@ def _content(path: Path) -> bytes:
             return path.read_bytes()
     except OSError as problem:
         why = problem.strerror or problem
-        raise DataError(f"a table of samples is a file that can be read: {path} is not ({why})") from problem
+        raise DataError(f"a table of samples must be a readable file: {path} is not ({why})") from problem
     if not is_file:
         raise DataError(f"a table of samples is a file: {path} is a folder or a pipe; check the path")
     raise DataError(
-        f"a table of samples may have {MOST_BYTES:,} bytes: {path} has {n_bytes:,}; split it into several"
+        f"a table of samples has at most {MOST_BYTES:,} bytes: {path} has {n_bytes:,}; split it into several"
     )
 
 

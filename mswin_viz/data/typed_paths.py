@@ -21,11 +21,11 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(/|image/)")  # of "//" a Path keeps one slash
 _NO_ADDRESSES = "addresses are not opened: use a file or folder of this computer"
 _REASONS = {
-    errno.ENOENT: "there is none of this name",
+    errno.ENOENT: "nothing has this name",
     errno.ENOTDIR: "part of it is a file, not a folder",
     errno.EACCES: "you may not read it",
     errno.EPERM: "you may not read it",
-    errno.ELOOP: "its links lead round in a circle",
+    errno.ELOOP: "its links lead in a circle",
     errno.ENAMETOOLONG: "it is longer than the file system allows",
 }
 
@@ -63,7 +63,7 @@ def existing_path(path: str | os.PathLike) -> Path:
     Raises
     ------
     DataError
-        If there is none, it may not be looked at, or it is something else, such as a pipe or a device.
+        If nothing is there, permission is missing, or it is something else, such as a pipe or a device.
     """
     expanded = os.path.expanduser(path)
     try:
@@ -86,7 +86,7 @@ def _path_of_address(address: str) -> str:
         parts = urlsplit(address)
     except ValueError as problem:
         raise DataError(
-            f"{short_text(address, _MOST_SHOWN)} is no address of a file ({problem})"
+            f"{short_text(address, _MOST_SHOWN)} is not the address of a file ({problem})"
         ) from problem
     if parts.netloc not in ("", "localhost"):
         raise DataError(
@@ -98,7 +98,7 @@ def _path_of_address(address: str) -> str:
 
 
 def _better_reason(given: str, expanded: str) -> str:
-    """What is behind a path that looks like none of this computer; empty for any other."""
+    """Why a path does not look like one of this computer; empty if it does."""
     if given.startswith("~") and expanded == given:
         user = re.split(r"[/\\]", given)[0]
         return f"the home folder of {short_text(user, 40)} is not known here"

@@ -18,6 +18,7 @@ __all__ = [
     "BAG_COLOURS",
     "COLOURS",
     "MATERIALS",
+    "MOST_PEOPLE",
     "SHOES",
     "STRAPS",
     "STRIPE_WIDTHS",
@@ -29,6 +30,8 @@ __all__ = [
     "sample_identity",
 ]
 
+MOST_PEOPLE = 100_000
+"""Of a crowd or a set of samples: drawing them takes hours; a larger number is taken for a slip."""
 COLOURS = {
     "black": (34, 34, 38),
     "white": (236, 236, 232),

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
@@ -39,7 +40,7 @@ def by_processes(
     Raises
     ------
     WorkerError
-        If a process was ended from outside, by the system for example because memory ran out.
+        If a process was killed, for example because memory ran out.
     """
     context = _Recorded()
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
@@ -53,12 +54,10 @@ def by_processes(
             yield drawn.popleft().result()
     except BrokenProcessPool as problem:
         raise WorkerError(
-            f"one of {workers} processes at work was ended from outside, by the system if memory ran out; use fewer "
-            "workers, or free some memory"
+            f"one of {workers} worker processes was killed, perhaps because memory ran out, or could not start; use "
+            "fewer workers, free some memory, or in a script put the call below if __name__ == '__main__':"
         ) from problem
-    except (
-        BaseException
-    ):  # an interrupt may reach the pool between two of its steps: waiting could last for ever
+    except BaseException:  # an interrupt between two steps of the pool could leave it waiting for ever
         context.end()
         raise
     finally:
@@ -74,6 +73,7 @@ class _Recorded(SpawnContext):
 
     def Process(self, *args: Any, **options: Any) -> BaseProcess:  # noqa: N802 (the library's name)
         made = SpawnContext.Process(*args, **options)
+        made.start = partial(_started, made.start)
         self._made.append(made)
         return made
 
@@ -84,8 +84,20 @@ class _Recorded(SpawnContext):
                 process.kill()
 
 
+def _started(start: Callable[[], None]) -> None:
+    """Start a process that an interrupt does not reach while it imports, when it could only print a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        start()
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare() -> None:
-    """In a process at work: an interrupt from the keyboard is the business of the one that began it, and its end is ours."""
+    """In a worker process: leave Ctrl-C to the parent, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

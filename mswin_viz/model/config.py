@@ -316,14 +316,18 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
 
 
 def _looked_up(path: str | Path) -> tuple[Path, str]:
-    """The file of a path, and what it is where it is none."""
+    """The file of a path, and what stands in the way of reading it, if anything."""
     try:
         file = Path(path).expanduser()
         if file.is_file():
             return file, ""
         return (
             file,
-            "is a folder" if file.is_dir() else "is no regular file" if file.exists() else "does not exist",
+            "is a folder"
+            if file.is_dir()
+            else "is not a regular file"
+            if file.exists()
+            else "does not exist",
         )
     except (
         OSError,

@@ -46,7 +46,7 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
         A function of a module, so that other processes find it.
     cache
         The ``.npy`` file that is read if it holds these drawings, and written if not; None for memory only. What it
-        holds is written down in a ``.json`` file beside it. Drawings of another recipe are drawn anew, and so are
+        holds is written down in a ``.json`` file beside it. Drawings of another recipe are drawn again, and so are
         damaged ones, with a warning. Another process that draws them is waited for.
     what
         Named beside the progress bar.
@@ -56,7 +56,7 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
     OutputError
         If the file cannot be written, or its disk has no room; one person has been drawn then.
     WorkerError
-        If a process that draws was ended from outside.
+        If a process that draws was killed.
     """
     jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
     if cache is None:
@@ -72,7 +72,7 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
             return _read(file, about)
         except CacheError as problem:
             if file.exists():
-                _warn(f"the drawings in {shown_text(file)} cannot be used and are drawn anew: {problem}")
+                _warn(f"the drawings in {shown_text(file)} cannot be used and are drawn again: {problem}")
         with replacing(file) as unfinished:
             _filled(jobs, draw, what, lambda shape, dtype: mapped_array(unfinished, shape, dtype))
             index = _Index(format=1, drawn=about, array=array_record(unfinished))

@@ -144,7 +144,7 @@ def checked_preprocessing(found: Any) -> tuple[str, bool]:
     Raises
     ------
     WeightsError
-        If a value is none that open_clip knows.
+        If open_clip does not know a value.
     """
     what = f"the preprocess_cfg of {_NAME}"
     given = checked(_Preprocessing, found, what=what, remedy=_REMEDY, error=WeightsError)

@@ -101,7 +101,7 @@ def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> tuple[open_c
     Raises
     ------
     OptionError
-        If ``work`` holds a run of another recipe, or the loss is no number.
+        If ``work`` holds a run of another recipe, or the loss is not finite.
     WeightsError
         If its state is damaged.
     OutputError
@@ -331,7 +331,7 @@ def _resume(file: Path, recipe: Recipe, trainee: _Trainee, optimiser) -> list[di
         )
     if len(state.losses) > recipe.steps:
         raise WeightsError(
-            f"the training state {file} is damaged or not one: it has {len(state.losses)} of {recipe.steps} steps; "
+            f"the training state {file} cannot be used: it has {len(state.losses)} of {recipe.steps} steps; "
             f"{REMEDY}"
         )
     check_tensors(file, state.trainee, trainee.state_dict(), "trainee")

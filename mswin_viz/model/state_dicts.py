@@ -188,8 +188,8 @@ def _refuse_strange(tensors: StateDict, file: Path) -> None:
     if sum(repeated.values()) > _MOST_REPEATED:
         key, n_bytes = max(repeated.items(), key=lambda item: item[1])
         raise WeightsError(
-            f"a tensor is as large as what the file holds of it: {shown_text(file)} has {short_text(key, 80)} of shape "
-            f"{tuple(tensors[key].shape)}, {n_bytes:,} bytes that repeat {tensors[key].untyped_storage().nbytes():,}; "
+            f"a tensor must be stored in full: {shown_text(file)} has {short_text(key, 80)} of shape "
+            f"{tuple(tensors[key].shape)}, {n_bytes:,} bytes that repeat only {tensors[key].untyped_storage().nbytes():,}; "
             "save the tensor itself, not an expanded view of it"
         )
 

@@ -1,4 +1,4 @@
-"""Tokens that are kept in a folder for the next run: whole and checked, or made anew."""
+"""Tokens that are kept in a folder for the next run: whole and checked, or computed again."""
 
 from __future__ import annotations
 
@@ -140,12 +140,12 @@ def kept_tokens(
         except CacheError as problem:
             reason = str(problem)
         if reason:
-            _warn(f"the tokens in {shown_text(folder)} cannot be used and are computed anew: {reason}")
+            _warn(f"the tokens in {shown_text(folder)} cannot be used and are computed again: {reason}")
         return _written(folder, wanted, images, fill)
 
 
 def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> _Kept | None:
-    """The entry that is asked for; None where there is none.
+    """The entry that is asked for; None if the folder does not hold it.
 
     Raises
     ------
@@ -191,10 +191,10 @@ def _written(
 ) -> _Kept:
     """Fill the entry and read it; under the lock."""
     _remove_unfinished(folder)
-    if strangers := _removed_entry(_entry(folder, wanted.key)):
+    if other_files := _removed_entry(_entry(folder, wanted.key)):
         raise OutputError(
-            f"kept tokens need a place of their own: {shown_text(_entry(folder, wanted.key))} is taken by "
-            f"{short_text(', '.join(strangers), 200)}; move that elsewhere"
+            f"a token cache needs a folder of its own: {shown_text(_entry(folder, wanted.key))} is taken by "
+            f"{short_text(', '.join(other_files), 200)}; move that elsewhere"
         )
     check_space(
         folder,
@@ -217,7 +217,7 @@ def _written(
     except (CacheError, OSError) as problem:
         if made is None:
             raise
-        _warn(f"tokens are used now, and not kept in {shown_text(folder)}: {problem}")
+        _warn(f"the tokens are used but not kept in {shown_text(folder)}: {problem}")
         return made
     _remove_others(folder, wanted.key)
     try:
@@ -227,7 +227,7 @@ def _written(
     except CacheError as problem:
         if made is None:
             raise
-        _warn(f"tokens are used now, and not kept in {shown_text(folder)}: {problem}")
+        _warn(f"the tokens are used but not kept in {shown_text(folder)}: {problem}")
         return made
 
 
@@ -260,7 +260,7 @@ def _content(folder: Path) -> list[Path]:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """What ended programs left; no other is at work here, since the lock is ours."""
+    """What killed programs left; we hold the lock, so no other program is at work here."""
     for path in _content(folder):
         if _UNFINISHED_ENTRY.fullmatch(path.name):
             discard(path)

@@ -93,7 +93,7 @@ def torchscript_state(members: Members) -> StateDict:
     if _PICKLE not in members.sizes:
         raise _refused(members, f"has no {_PICKLE}; copy it again")
     if "byteorder" in members.sizes and members.content("byteorder", most=16).strip() != b"little":
-        raise _refused(members, f"has its numbers in another order of bytes than little-endian; {_SAVE}")
+        raise _refused(members, f"is not in little-endian byte order; {_SAVE}")
     try:
         tree = pickle_tree(members.content(_PICKLE, most=MOST_BYTES))
         _check_globals(members, tree.globals)
@@ -183,7 +183,7 @@ def _places(
         kind, held = classes[module.by.name], _attributes(module)
         n_steps += 1 + len(held) + len(kind.attributes)
         if n_steps > _MOST_STEPS or depth > _DEEPEST or len(prefix) > _LONGEST:
-            raise PickleAbuseError("its modules are too many, or lie too deep in each other")
+            raise PickleAbuseError("it has too many modules, or they are nested too deeply")
         for name in _tensor_names(kind):
             if (place := _place_of(members, held.get(name), prefix + name)) is not None:
                 yield prefix + name, place
@@ -196,7 +196,7 @@ def _places(
 
 
 def _tensor_names(kind: _Class) -> list[str]:
-    """Parameters, then buffers, as the class declares them; a buffer that may be None is none of torch's."""
+    """Parameters, then buffers, as the class declares them; torch leaves out a buffer that may be None."""
     parameters = [name for name in kind.attributes if name in kind.parameters]
     return parameters + [
         name for name, declared in kind.attributes.items() if name in kind.buffers and declared == "Tensor"

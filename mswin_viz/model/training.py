@@ -167,7 +167,7 @@ def train_head(
     Raises
     ------
     ShapeError, OptionError
-        As `train_addon`; OptionError also if the loss, or at a validation a weight, is no finite number.
+        As `train_addon`; OptionError also if the loss, or at a validation a weight, is not finite.
     WeightsError
         If the state file is damaged.
     OutputError

@@ -158,7 +158,7 @@ class Run:
         if not math.isfinite(value):
             raise OptionError(
                 f"a training needs a finite loss: got {value} at step {self.step + 1}; lower the learning rate, or look "
-                "for values in the tokens that are no numbers"
+                "for values in the tokens that are not finite"
             )
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -248,7 +248,7 @@ class Run:
             or (state.best is None) != (not steps)
         ):
             raise WeightsError(
-                f"{what} is damaged or not one: its validations are not those of {len(state.losses)} of "
+                f"{what} cannot be used: its validations are not those of {len(state.losses)} of "
                 f"{self.schedule.steps} steps; {REMEDY}"
             )
         for name, own in (("head", self.head), ("loss", self._loss), ("best", self.head)):

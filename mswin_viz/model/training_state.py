@@ -37,7 +37,7 @@ __all__ = [
     "write_state",
 ]
 
-REMEDY = "delete it to begin anew, or choose another file"
+REMEDY = "delete it to start again, or choose another file"
 _SLACK, _FEW = 2**19, 2**16  # bytes and numbers that a state may have beside its tensors and the losses
 _MOST_DEEP = 16  # dictionaries and lists in one another
 _ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps of a parameter
@@ -81,7 +81,7 @@ _State = TypeVar("_State", bound=TrainingState)
 
 
 def only_training(path: Path) -> AbstractContextManager[None]:
-    """Be the only training that uses a state file.
+    """Hold a lock, so that no other training uses the state file.
 
     Raises
     ------
@@ -114,11 +114,11 @@ def read_state(path: Path, kind: type[_State], *, most_bytes: int, most_numbers:
     Raises
     ------
     WeightsError
-        If it is no such file, too large, or its content is not what was written.
+        If it is not such a file, too large, or its content is not what was written.
     """
     found = _loaded(path, most_bytes, _SLACK + 16 * most_numbers)
     if not isinstance(found, dict) or _is_endless(found, _FEW + most_numbers):
-        raise _refusal(path, "it is no dictionary of tensors and numbers")
+        raise _refusal(path, "it is not a dictionary of tensors and numbers")
     state = checked(kind, found, what=_named(path), remedy=REMEDY, error=WeightsError)
     written = {name: value for name, value in found.items() if name != "digest"}
     if state.digest != content_digest(written):
@@ -137,14 +137,14 @@ def check_tensors(
         Naming the first that differs.
     """
     if strange := sorted(set(found) ^ set(wanted)):
-        what = "lacks" if strange[0] in wanted else "has a strange"
+        what = "lacks" if strange[0] in wanted else "has an unexpected"
         raise _refusal(path, f"{name} {what} {short_text(strange[0], 80)}")
     for key, value in found.items():
         own = wanted[key]
         if (value.shape, value.dtype) != (own.shape, own.dtype):
             raise _refusal(path, f"{name}.{key} is {_kind(value)} in place of {_kind(own)}")
         if not torch.isfinite(value).all():
-            raise _refusal(path, f"{name}.{key} holds values that are no finite numbers")
+            raise _refusal(path, f"{name}.{key} holds NaN or infinity")
 
 
 def check_optimiser(
@@ -174,12 +174,12 @@ def check_optimiser(
     for number, kept in found.state.items():
         name = f"optimiser.state.{number}"
         if not 0 <= number < len(parameters):
-            raise _refusal(path, f"{name} is of no parameter: there are {len(parameters)}")
+            raise _refusal(path, f"{name} belongs to no parameter: there are {len(parameters)}")
         moments = dict.fromkeys(_ADAM - {"step"}, parameters[number])
         check_tensors(path, kept, moments | {"step": torch.tensor(0.0)}, name)
         step = float(kept["step"])
         if not 1 <= step <= steps or step != int(step) or (kept["exp_avg_sq"] < 0).any():
-            raise _refusal(path, f"{name} is not of {steps} steps")
+            raise _refusal(path, f"{name} is not at step {steps}")
 
 
 def resume_optimiser(optimiser: torch.optim.Optimizer, found: StoredOptimiser) -> None:
@@ -206,7 +206,7 @@ def check_finite(state: Mapping[str, Any], *, step: int) -> None:
         if not torch.isfinite(value).all():
             raise OptionError(
                 f"a training needs finite numbers: {name} holds NaN or infinity after step {step}; lower the learning rate, or look "
-                "for values in the tokens that are no numbers"
+                "for values in the tokens that are not finite"
             )
 
 
@@ -224,7 +224,7 @@ def n_bytes(*modules: torch.nn.Module) -> int:
 
 
 def content_digest(value: Any) -> str:
-    """Of tensors, numbers and text in dictionaries and lists, with their types."""
+    """A hash of tensors, numbers and text in dictionaries and lists, with their types."""
     hasher = hashlib.blake2b(digest_size=16)
     for part in _parts(value):
         hasher.update(part)
@@ -274,7 +274,7 @@ def _loaded(path: Path, most_bytes: int, most_beside: int) -> Any:
 def _content(path: Path, most_bytes: int) -> bytes:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise _refusal(path, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
+        raise _refusal(path, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is not a regular file")
     if found.st_size > most_bytes:
         raise _refusal(
             path, f"it has {found.st_size:,} bytes, where this training's has at most {most_bytes:,}"
@@ -309,4 +309,4 @@ def _named(path: Path) -> str:
 
 
 def _refusal(path: Path, why: str) -> WeightsError:
-    return WeightsError(f"{_named(path)} is damaged or not one: {why}; {REMEDY}")
+    return WeightsError(f"{_named(path)} cannot be used: {why}; {REMEDY}")

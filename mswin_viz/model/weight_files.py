@@ -119,7 +119,7 @@ def _looked_up(path: str | Path) -> tuple[Path, Path]:
     try:
         given = Path(path).expanduser()
         file = _file_in(given) if given.is_dir() else given
-        problem = "" if file.is_file() else "is no regular file" if file.exists() else "does not exist"
+        problem = "" if file.is_file() else "is not a regular file" if file.exists() else "does not exist"
     except MswinVizError:
         raise
     except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a NUL

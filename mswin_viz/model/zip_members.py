@@ -64,7 +64,7 @@ class Members:
         """
         if self.sizes[name] > most:
             raise WeightsError(
-                f"{name} in an archive of weights may have {most:,} bytes: that of {shown_text(self.path)} has "
+                f"{name} in an archive of weights has at most {most:,} bytes: that of {shown_text(self.path)} has "
                 f"{self.sizes[name]:,}; save the state_dict() alone, torch.save(model.state_dict(), path)"
             )
         content = bytearray(self.sizes[name])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mswin_viz.analysis.kept_tokens import MOST_KEPT, KeptTokens
 from mswin_viz.data.layouts import Sample
 from mswin_viz.view.guarded import Guard
-from mswin_viz.view.lifetime import joined
+from mswin_viz.view.lifetime import check_open, joined
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn
 
@@ -41,7 +41,14 @@ class Background:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
-        """Start again with these samples; work in progress is abandoned."""
+        """Start again with these samples; work in progress is abandoned.
+
+        Raises
+        ------
+        ClosedError
+            If the view was closed.
+        """
+        check_open(self.guarded.view)
         self.stop()
         stopped = threading.Event()
         thread = self.guarded.thread("work in the background", self._work, list(samples), stopped)

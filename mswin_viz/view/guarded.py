@@ -1,4 +1,4 @@
-"""The one road of what goes wrong in a thread or a callback: its words to the view, its traceback to the log.
+"""Errors in threads and callbacks: the message goes to the view, the traceback to the log.
 
 ipywidgets and threading drop an exception that reaches them: the browser would show the old picture, or "done". So
 every callback and every thread of a view runs under its :class:`Guard`.
@@ -22,7 +22,7 @@ from mswin_viz.view.markup import fragment, tag
 
 __all__ = ["OUT_OF_DATE", "Guard", "problem_words", "show_as_out_of_date"]
 
-OUT_OF_DATE = "Anything shown below is from before: it does not answer what was asked last."
+OUT_OF_DATE = "Anything shown below is out of date: it does not match the controls."
 """Said where an older picture stays on screen because the new one failed."""
 _WAS_SAID = "_mswin_was_said"
 _OLD = "mswin-out-of-date"

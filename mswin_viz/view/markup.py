@@ -71,7 +71,7 @@ def tag(
     if name not in TAGS:
         raise OptionError(f"an element is one of {', '.join(sorted(TAGS))}: got {name!r}")
     if name in _VOID and children:
-        raise OptionError(f"nothing stands in an element {name!r}: got {len(children)} children")
+        raise OptionError(f"an element {name!r} has no content: got {len(children)} children")
     given = {
         **({"class": css} if css else {}),
         **({"style": _declared(style)} if style else {}),

@@ -118,7 +118,7 @@ def apply_state(
     unknown = sorted(set(state["controls"]) - set(every))
     if unknown:
         raise OptionError(
-            f"a state for this model has the controls {', '.join(every)}: got also {short_text(', '.join(map(shown_text, unknown)), 200)}; load the "
+            f"a state for this model has the controls {', '.join(every)}: also got {short_text(', '.join(map(shown_text, unknown)), 200)}; load the "
             "model it was copied from"
         )
     _set(strip, "modality", state["modality"])

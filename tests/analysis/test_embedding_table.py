@@ -70,7 +70,7 @@ def test_images_that_cannot_be_embedded_are_listed_with_their_reasons(
     said = {failure.path: failure.reason for failure in table.failed}
     assert said.keys() == {samples[2].images["NI"], samples[3].images["RGB"]}
     assert "cannot be read" in said[samples[2].images["NI"]]
-    assert "no image format" in said[samples[3].images["RGB"]]
+    assert "it is text, not a supported image format" in said[samples[3].images["RGB"]]
     assert "2 images failed" in repr(table)
 
 

@@ -17,7 +17,7 @@ from mswin_viz.data.sample_files import CAPTIONED
 from mswin_viz.data.synthetic import attributes, caption_of, sample_identity, sample_lookalike
 from mswin_viz.errors import OptionError
 
-PEOPLE, WORLD = 5, 9
+PEOPLE, WORLD = 3, 9
 
 
 @pytest.fixture(scope="module")

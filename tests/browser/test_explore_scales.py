@@ -194,6 +194,30 @@ def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
     assert explorer.page.locator(".mswin-explorer.mswin-waiting").count() == 0
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (760, 700)], ids=["wide", "narrow"])
+def test_what_fails_is_in_sight_and_the_picture_is_marked(explorer: Lab, size: tuple[int, int]) -> None:
+    page, thumb = explorer.page, explorer.page.locator(".mswin-thumb")
+    before = page.viewport_size
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    thumb.first.scroll_into_view_if_needed()
+    explorer.execute(
+        "def fail(asked): raise mv.MswinVizError('gone <b>')\nobject.__setattr__(explorer._answers, 'look', fail)"
+    )
+    thumb.nth(3).click()
+    explorer.wait_idle()
+    message = page.locator(".mswin-explorer-message .mswin-message")
+    assert message.inner_text() == "gone <b> MswinVizError"
+    place = message.bounding_box()
+    assert 0 <= place["y"] < place["y"] + place["height"] <= size[1]
+    assert text(explorer, ".mswin-picture .mswin-heatmap-status") == "out of date"
+    explorer.execute("del explorer._answers.__dict__['look']")
+    thumb.nth(4).click()
+    explorer.wait_idle()
+    assert message.count() == 0
+    assert text(explorer, ".mswin-picture .mswin-heatmap-status") == ""
+    page.set_viewport_size(before)
+
+
 def test_sixty_moves_of_the_slider_end_on_the_right_picture(explorer: Lab) -> None:
     explorer.move_slider(".mswin-scale", keys=60, wait=False)
     last_move = time.monotonic()

@@ -93,10 +93,10 @@ def fill_half(path: Path, problem: BaseException) -> None:
 
 UNWRITABLE = {
     "folder": "is a folder",
-    "file/below": "cannot be",
-    "dangling/../file/below": "cannot be",
+    "file/below": "output must be writable",
+    "dangling/../file/below": "output must be writable",
     "x" * 300: "too long",
-    "a\0b": "that the system takes",
+    "a\0b": "needs a valid path",
 }
 
 
@@ -155,7 +155,7 @@ def test_a_file_larger_than_there_is_room_for_is_an_error_and_no_signal(tmp_path
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.getcwd()},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "OutputError: output needs a place" in ended.stderr
+    assert "OutputError: output must be writable: file is not (File too large)" in ended.stderr
     assert names_in(tmp_path) == []
 
 
@@ -407,3 +407,9 @@ def test_the_name_of_an_unfinished_file_is_text_where_the_name_itself_is(tmp_pat
     beside = file_writing._beside(tmp_path / name).name
     assert beside.encode().decode() == beside
     assert len(beside.encode()) <= 255
+
+
+def test_names_that_differ_in_bytes_that_are_no_text_have_locks_of_their_own(tmp_path: Path) -> None:
+    one, other = (tmp_path / os.fsdecode(name) for name in (b"a", b"a\xff"))
+    with locked(one, busy="taken"), locked(other, busy="taken"):
+        assert len(names_in(tmp_path)) == 2

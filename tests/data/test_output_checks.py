@@ -25,20 +25,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 NOWHERE = {
     "": "it is empty",
-    "file/x": "on the way to file/x is a file",
-    "file/x/y/z": "on the way to file/x/y/z is a file",
-    "astray": "on the way to astray is a file",
-    "one": "its links lead to one another",
-    "one/x": "on the way to one/x is a file",
+    "file/x": "on the way to file/x, is a file",
+    "file/x/y/z": "on the way to file/x/y/z, is a file",
+    "astray": "on the way to astray, is a file",
+    "one": "its links lead in a circle",
+    "one/x": "on the way to one/x, is a file",
     "a\0b": "embedded null",
     "x" * 300: "File name too long",
     "\u00e4" * 200: "File name too long",
     f"new/{'x' * 300}/y": "with a name too long",
     "x/" * 3000: "File name too long",
-    "~no_such_user/x": "there is no home folder ~no_such_user; for a name that begins so write ./~no_such_user",
+    "~no_such_user/x": "there is no home folder ~no_such_user; to name a file that begins so, write ./~no_such_user",
     "~no_such_user": "there is no home folder",
-    "/proc/x": "got /proc/x below /proc",
-    "/proc/self/x/y": "below /proc/",
+    "/proc/x": "got /proc/x, but /proc is not writable",
+    "/proc/self/x/y": "is not writable",
 }
 
 
@@ -78,7 +78,7 @@ def test_what_is_no_file_is_refused_as_one(place: Path, path: str, words: str) -
 @pytest.mark.parametrize("path", ["file", "/dev/null", "pipe"])
 def test_what_is_no_folder_is_refused_as_one(place: Path, path: str) -> None:
     os.mkfifo(place / "pipe")
-    with pytest.raises(OutputError, match=r"is a folder: .* is a file"):
+    with pytest.raises(OutputError, match=r"must be a folder: .* is a file"):
         output_folder(path)
 
 
@@ -139,7 +139,7 @@ def test_a_read_only_file_system_is_named_with_its_reason(
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     for check in (output_file, output_folder):
-        with pytest.raises(OutputError, match=r"below .* \(Read-only file system\); choose another"):
+        with pytest.raises(OutputError, match=r"is not writable \(Read-only file system\); choose another"):
             check("new/x")
 
 

@@ -180,7 +180,7 @@ def test_a_file_cut_short_while_it_is_open_never_ends_the_program(tmp_path):
         (b"\0\0\0\x18ftypisom" + bytes(60), "a film"),
         (b"\x93NUMPY\1\0" + bytes(60), "a NumPy array"),
         (b"a,b\n1,2\n", "it is text"),
-        (b"\0\1\2\3" * 20, "no image format"),
+        (b"\0\1\2\3" * 20, "not in a supported image format"),
         (b"", "it is empty"),
     ],
 )  # fmt: skip
@@ -227,7 +227,7 @@ def test_a_format_without_a_mark_is_read_only_under_its_own_ending(tmp_path):
         (tmp_path / name).write_bytes(content)
         assert open_image(tmp_path / name).size == (WIDE, HIGH)
     (tmp_path / "a.jpg").write_bytes(content)
-    assert "no image format" in reason(tmp_path / "a.jpg")
+    assert "not in a supported image format" in reason(tmp_path / "a.jpg")
 
 
 def test_a_format_that_the_user_adds_to_pillow_is_read(monkeypatch):

@@ -35,10 +35,10 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_value_is_named_with_its_place_and_the_way_on(name: str) -> None:
     value, words = WRONG[name]
-    with pytest.raises(WeightsError, match=r"the state a\.pt is damaged or not one") as caught:
-        checked(Losses, value, what="the state a.pt", remedy="delete it to begin anew", error=WeightsError)
+    with pytest.raises(WeightsError, match=r"the state a\.pt cannot be used") as caught:
+        checked(Losses, value, what="the state a.pt", remedy="delete it to start again", error=WeightsError)
     assert words in str(caught.value)
-    assert str(caught.value).endswith("; delete it to begin anew")
+    assert str(caught.value).endswith("; delete it to start again")
 
 
 def test_a_right_value_is_taken_and_later_keys_are_left_alone() -> None:
@@ -58,13 +58,13 @@ def test_a_message_stays_short_and_printable_whatever_the_value() -> None:
 REFUSED = {
     "nested": ("[" * 100_000 + "]" * 100_000, "must be JSON"),
     "deeper than any record": ("[" * 70 + "]" * 70, "more than 64 lists and objects"),
-    "nan": ('{"a": NaN}', "NaN is no number"),
-    "infinity": ("-Infinity", "-Infinity is no number"),
+    "nan": ('{"a": NaN}', "NaN is not a number"),
+    "infinity": ("-Infinity", "-Infinity is not a number"),
     "digits": ("1" + "0" * 6000, "digits"),
     "cut off": ('{"a": [1', "must be JSON"),
     "empty": ("", "must be JSON"),
     "bytes of another encoding": (b"\xff\xfe\xfd", "must be JSON"),
-    "long": ("x" * 9_000_000, "may have 8,388,608 bytes: it has 9,000,000"),
+    "long": ("x" * 9_000_000, "must have at most 8,388,608 bytes: it has 9,000,000"),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_large_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None
         stream.truncate(2**31)
     tracemalloc.start()
     with pytest.raises(
-        OptionError, match=r"the index .*large.json may have 8,388,608 bytes: it has 2,147,483,648"
+        OptionError, match=r"the index .*large.json must have at most 8,388,608 bytes: it has 2,147,483,648"
     ):
         read_json(file, what="the index", remedy="delete it")
     peak = tracemalloc.get_traced_memory()[1]
@@ -102,5 +102,5 @@ def test_a_large_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["absent", "folder", "a\0b", "x" * 300])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OptionError, match=r"the index .* must be a file that can be read .*; delete it"):
+    with pytest.raises(OptionError, match=r"the index .* must be a readable file .*; delete it"):
         read_json(tmp_path / name, what="the index", remedy="delete it")

@@ -78,7 +78,7 @@ def test_quotes_and_addresses_without_a_path_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["file://server/share/a.png", "file://10.0.0.1/a.png", "file://[half/a.png"])
 def test_an_address_of_another_computer_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"only files of this computer|is no address of a file"):
+    with pytest.raises(DataError, match=r"only files of this computer|is not the address of a file"):
         typed_path(text)
 
 
@@ -99,7 +99,7 @@ def below_a_file(folder: Path) -> str:
 
 
 REFUSED = {
-    "nothing there": (lambda _: "nowhere/at/all", "there is none of this name"),
+    "nothing there": (lambda _: "nowhere/at/all", "nothing has this name"),
     "a name of 300 bytes": (lambda folder: str(folder / ("x" * 300)), "longer than the file system allows"),
     "a name of 300 bytes in 100 characters": (lambda folder: str(folder / ("\u20ac" * 100)), "longer than"),
     "a path of 100,000 bytes": (lambda _: "x/" * 50_000, "longer than the file system allows"),
@@ -111,8 +111,8 @@ REFUSED = {
     "a NUL": (lambda _: "a\0b.png", "holds a character that no file name can have"),
     "a NUL alone": (lambda _: "\0", "holds a character that no file name can have"),
     "half of a surrogate pair": (lambda _: "\ud800.png", "holds a character that no file name can have"),
-    "a byte that is no text": (lambda folder: f"{folder}/caf\udce9.png", "there is none of this name"),
-    "links in a circle": (circle, "links lead round in a circle"),
+    "a byte that is no text": (lambda folder: f"{folder}/caf\udce9.png", "nothing has this name"),
+    "links in a circle": (circle, "links lead in a circle"),
     "a pipe": (fifo, "a pipe, a device or a socket"),
     "an endless device": (lambda _: "/dev/zero", "a pipe, a device or a socket"),
     "an empty device": (lambda _: "/dev/null", "a pipe, a device or a socket"),

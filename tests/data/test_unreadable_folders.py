@@ -168,7 +168,7 @@ def test_pipes_sockets_and_devices_named_as_pictures_are_left_out_by_name(root):
     report, _ = told(root)
     assert names(report) == ALL
     assert {(one.kind, one.path.name) for one in report.problems} == {
-        ("no regular file", name) for name in ("pipe.png", "device.jpg", "socket.png")
+        ("not a regular file", name) for name in ("pipe.png", "device.jpg", "socket.png")
     }
     assert report.left_out == {"neither file nor folder": 1}
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
+from mswin_viz.data.report import as_text
 from mswin_viz.data.sample_files import write_samples
 
 
@@ -84,3 +85,20 @@ def test_many_problems_are_counted_and_only_the_first_listed(people: Path) -> No
     assert "holiday_09.png" in said
     assert "holiday_10.png" not in said
     assert "... and 5 more" in said
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_heading_and_no_number_is_cut_on_a_narrow_terminal(people: Path, width: int) -> None:
+    said = as_text(mv.verify(mv.scan(people), progress=False), width=width)
+    assert "\u2026" not in said
+    for heading in ("identities", "samples", "with all 3", "unknown identity", "cameras", "scenes"):
+        assert heading in said
+
+
+def test_locks_and_unfinished_files_of_ours_are_not_counted(people: Path) -> None:
+    before = mv.scan(people).left_out
+    for name in (".RGBNT201.lock", ".a.jpg.0a1b2c3d.unfinished"):
+        (people / name).touch()
+    assert mv.scan(people).left_out == before
+    (people / ".hidden.jpg").touch()
+    assert mv.scan(people).left_out != before

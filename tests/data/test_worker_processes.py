@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,7 @@ def test_no_more_jobs_are_taken_than_a_few_ahead_of_the_results() -> None:
 
 
 def test_a_process_that_is_killed_is_an_error_and_not_waited_for() -> None:
-    with pytest.raises(
-        WorkerError, match=r"one of 2 processes at work was ended from outside.*use fewer workers"
-    ):
+    with pytest.raises(WorkerError, match=r"one of 2 worker processes was killed.*use fewer workers"):
         list(by_processes(ended, range(10), workers=2))
 
 
@@ -138,3 +137,23 @@ def test_a_program_that_is_ended_ends_and_leaves_no_process(tmp_path: Path, name
         has_ended, left = ended_program(tmp_path, SIGNALS[name], 1 + at % 2, delay, group=name == "interrupt")
         assert has_ended, (name, delay)
         assert not left, (name, delay)
+
+
+def test_an_interrupt_does_not_reach_a_process_that_is_still_importing() -> None:
+    blocked = partial(signal.pthread_sigmask, signal.SIG_BLOCK)
+    assert signal.SIGINT in next(by_processes(blocked, [[]], workers=1))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_script_that_would_start_itself_again_is_told_how_to_begin(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(
+        f"import sys\nsys.path[:0] = [{str(Path(__file__).resolve().parents[2])!r}]\n"
+        "from mswin_viz.data.worker_processes import by_processes\n"
+        "list(by_processes(abs, [1], workers=1))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+    ).stderr
+    assert "WorkerError: one of 1 worker processes" in said
+    assert "put the call below if __name__ == '__main__':" in said

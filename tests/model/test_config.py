@@ -269,7 +269,7 @@ def test_a_path_that_no_system_takes_is_refused(name):
 
 def test_a_pipe_is_no_configuration(tmp_path):
     os.mkfifo(tmp_path / "a.yml")
-    with pytest.raises(ConfigNotFoundError, match="is no regular file"):
+    with pytest.raises(ConfigNotFoundError, match="is not a regular file"):
         read_config(tmp_path / "a.yml")
 
 

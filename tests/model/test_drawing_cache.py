@@ -1,4 +1,4 @@
-"""Drawings of training people: drawn once, kept, and drawn anew where the file does not hold just these."""
+"""Drawings of training people: drawn once, kept, and drawn again where the file does not hold just these."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_without_a_file_drawings_are_in_memory(cache: Path) -> None:
 @pytest.mark.parametrize(("field", "value"), [("seed", 4), ("first_pid", 6), ("identities", 3), ("shots", 1)])
 def test_drawings_of_another_recipe_are_drawn_anew(cache: Path, field: str, value: int) -> None:
     other = replace(RECIPE, **{field: value})
-    with pytest.warns(UserWarning, match=rf"drawn anew: they are of {field} \d+, not {value}") as said:
+    with pytest.warns(UserWarning, match=rf"drawn again: they are of {field} \d+, not {value}") as said:
         found = drawn_once(other, draw, cache, "people")
     np.testing.assert_array_equal(found, drawn(other))
     assert len(said) == 1
@@ -98,7 +98,7 @@ DAMAGED = {
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_damaged_drawings_are_drawn_anew_and_said_once(cache: Path, damage: str) -> None:
     cache.write_bytes(DAMAGED[damage](cache.read_bytes()))
-    with pytest.warns(UserWarning, match=r"cannot be used and are drawn anew: pictures\.npy ") as said:
+    with pytest.warns(UserWarning, match=r"cannot be used and are drawn again: pictures\.npy ") as said:
         found = drawn_once(RECIPE, draw, cache, "people")
     np.testing.assert_array_equal(found, drawn())
     assert len(said) == 1
@@ -111,7 +111,7 @@ def test_damaged_drawings_are_drawn_anew_and_said_once(cache: Path, damage: str)
 def test_drawings_without_a_good_index_are_drawn_anew(cache: Path, index: str | None) -> None:
     file = cache.with_name("pictures.npy.json")
     file.unlink() if index is None else file.write_text(index)
-    with pytest.warns(UserWarning, match="drawn anew: the index"):
+    with pytest.warns(UserWarning, match="drawn again: the index"):
         np.testing.assert_array_equal(drawn_once(RECIPE, draw, cache, "people"), drawn())
 
 
@@ -155,7 +155,7 @@ def test_a_disk_without_room_is_refused_before_more_than_one_person_is_drawn(
 
 def test_a_folder_where_the_file_should_be_is_refused(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "other.npy").mkdir()
-    with pytest.warns(UserWarning, match="drawn anew"), pytest.raises(OutputError, match="is a folder"):
+    with pytest.warns(UserWarning, match="drawn again"), pytest.raises(OutputError, match="is a folder"):
         drawn_once(RECIPE, draw, tmp_path / "other.npy", "people")
 
 

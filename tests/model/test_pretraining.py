@@ -166,3 +166,16 @@ def test_a_scaled_recipe_keeps_the_cycles_shares() -> None:
     recipe = Recipe().scaled(600)
     assert recipe.steps == 600
     assert [c.steps for c in recipe.cycles] == [c.steps // 10 for c in Recipe().cycles]
+
+
+def test_a_state_is_not_replaced_by_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    trainee = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(trainee.parameters())
+    file, recipe = tmp_path / "state.pt", Recipe()
+    pretraining._save_state(file, recipe, trainee, optimiser, [{"rgb": 1.0}])
+    before = file.read_bytes()
+    with torch.no_grad():
+        trainee.weight[1, 2] = torch.inf
+    with pytest.raises(OptionError, match=r"trainee\.weight holds NaN or infinity after step 2; lower"):
+        pretraining._save_state(file, recipe, trainee, optimiser, [{"rgb": 1.0}, {"rgb": 2.0}])
+    assert file.read_bytes() == before

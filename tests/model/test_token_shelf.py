@@ -68,7 +68,7 @@ def test_room_that_is_not_there_is_refused_with_its_bytes(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(
-        OutputError, match=r"TI_cls.npy cannot be \(No space left on device: 108 bytes are needed"
+        OutputError, match=r"TI_cls.npy is not \(No space left on device: 108 bytes are needed"
     ):
         TokenShelf(LAYOUT, tmp_path)
 

@@ -178,8 +178,8 @@ def edited(
         (lambda t: t[:-1], r"is float32 \(3,\) in place of float32 \(4,\)"),
         (lambda t: t.double(), r"is float64 \(4,\) in place of float32 \(4,\)"),
         (lambda t: t.half(), "float16"),
-        (lambda t: t * float("nan"), "no finite numbers"),
-        (lambda t: t + float("inf"), "no finite numbers"),
+        (lambda t: t * float("nan"), "holds NaN or infinity"),
+        (lambda t: t + float("inf"), "holds NaN or infinity"),
         (lambda t: t.to_sparse(), "plain tensor"),
         (lambda t: t.to("meta"), "plain tensor"),
         (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.quint8), "plain tensor"),
@@ -201,14 +201,14 @@ def test_tensors_that_do_not_fit_are_refused_by_name(good, tmp_path, edit, said)
     ("edit", "said"),
     [
         (lambda o: o | {"state": {7: o["state"][0]}}, "exp_avg is"),
-        (lambda o: o | {"state": {99: o["state"][0]}}, "of no parameter"),
-        (lambda o: o | {"state": {-1: o["state"][0]}}, "of no parameter"),
-        (lambda o: o | {"state": {0: o["state"][0] | {"max_exp_avg_sq": torch.zeros(1)}}}, "strange max_exp_avg_sq"),
+        (lambda o: o | {"state": {99: o["state"][0]}}, "belongs to no parameter"),
+        (lambda o: o | {"state": {-1: o["state"][0]}}, "belongs to no parameter"),
+        (lambda o: o | {"state": {0: o["state"][0] | {"max_exp_avg_sq": torch.zeros(1)}}}, "unexpected max_exp_avg_sq"),
         (lambda o: o | {"state": {0: {"step": torch.tensor(3.0)}}}, "lacks exp_avg"),
-        (lambda o: o | {"state": {0: o["state"][0] | {"step": torch.tensor(4.0)}}}, "not of 3 steps"),
-        (lambda o: o | {"state": {0: o["state"][0] | {"step": torch.tensor(2.5)}}}, "not of 3 steps"),
+        (lambda o: o | {"state": {0: o["state"][0] | {"step": torch.tensor(4.0)}}}, "not at step 3"),
+        (lambda o: o | {"state": {0: o["state"][0] | {"step": torch.tensor(2.5)}}}, "not at step 3"),
         (lambda o: o | {"state": {0: o["state"][0] | {"step": torch.tensor(3)}}}, "int64"),
-        (lambda o: o | {"state": {0: o["state"][0] | {"exp_avg_sq": -1 - o["state"][0]["exp_avg_sq"]}}}, "not of 3 steps"),
+        (lambda o: o | {"state": {0: o["state"][0] | {"exp_avg_sq": -1 - o["state"][0]["exp_avg_sq"]}}}, "not at step 3"),
         (lambda o: o | {"param_groups": []}, "another optimiser"),
         (lambda o: o | {"param_groups": o["param_groups"] * 2}, "another optimiser"),
         (lambda o: o | {"param_groups": [o["param_groups"][0] | {"params": [0]}]}, "another optimiser"),
@@ -364,7 +364,7 @@ def test_a_folder_and_a_pipe_are_refused(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("link")
     assert "it is a folder" in refusal(tmp_path / "folder")
-    assert "no regular file" in refusal(tmp_path / "pipe")
+    assert "not a regular file" in refusal(tmp_path / "pipe")
     assert "cannot be read" in refusal(tmp_path / "link")
 
 

@@ -1,4 +1,4 @@
-"""The random network: everything drawn anew, nothing else changed."""
+"""The random network: everything drawn again, nothing else changed."""
 
 from __future__ import annotations
 

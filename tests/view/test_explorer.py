@@ -475,7 +475,7 @@ def test_a_field_of_another_kind_is_refused_by_name(explorer, field: str) -> Non
                {"key": 1, "row": 1, "window": 2}, {"key": "free", "row": 1, "window": 2**31}, "free", [1, 2], 7],
 )  # fmt: skip
 def test_a_malformed_pin_is_refused_in_our_words(explorer, pinned) -> None:
-    with pytest.raises(OptionError, match=r"the state is damaged or not one: pinned.*; copy it again"):
+    with pytest.raises(OptionError, match=r"the state cannot be used: pinned.*; copy it again"):
         parsed(explorer.state | {"pinned": pinned})
 
 

@@ -534,6 +534,7 @@ def test_pictures_and_thumbnails_are_freed_with_their_view(given) -> None:
 AT_WORK = """
 import threading, time
 import mswin_viz as mv
+from mswin_viz.errors import StoppedError
 from mswin_viz.view import attribution_explorer, background
 from mswin_viz.view.worker import Worker
 
@@ -546,7 +547,11 @@ def until(stopped, name):
     print(name, "has ended", flush=True)
 
 model, samples = mv.load_model(), mv.samples()[:1]
-attribution_explorer.attribute = lambda *_, stopped, **__: until(stopped.is_set, "attributing")
+def attribute(*_, stopped, **__):
+    until(stopped.is_set, "attributing")
+    raise StoppedError("by the end of the program")
+
+attribution_explorer.attribute = attribute
 background.computed_ahead = lambda *_, stopped, **__: until(stopped.is_set, "the background") or 0
 made = [mv.AttributionExplorer(model, samples), mv.ScaleExplorer(model, samples)]
 made.append(Worker(lambda report, stop: until(stop, "a worker"), name="work"))
