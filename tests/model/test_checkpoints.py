@@ -247,7 +247,7 @@ def test_a_path_that_no_system_takes_is_refused(read, path):
 def test_a_pipe_is_no_weight_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     said = said_by(lambda: read_state_dict(tmp_path / "pipe"), error=WeightsNotFoundError)
-    assert "is no regular file" in said
+    assert "is not a regular file" in said
 
 
 def test_a_missing_file_is_refused(tmp_path):
