@@ -1,0 +1,102 @@
+"""Progress of long work, and how it is stopped: callbacks that a view connects to a bar and a button."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Progress", "Report", "StepCounter", "Stop", "reporter"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a piece of work is.
+
+    Attributes
+    ----------
+    done, total
+        Steps so far, and in all.
+    words
+        What is being done, such as ``"embedding images"``; may be empty.
+    """
+
+    done: int
+    total: int
+    words: str = ""
+
+    @property
+    def fraction(self) -> float:
+        """The part that is done, 0..1; 1 where there is nothing to do."""
+        return self.done / self.total if self.total else 1.0
+
+
+Report = Callable[[Progress], None]
+"""Called every few steps."""
+Stop = Callable[[], bool]
+"""Called every few steps; True ends the work."""
+
+
+def reporter(report: Callable[..., None] | None) -> Report | None:
+    """The callback as it is called today; one that still takes ``(done, total)`` is adapted, with a warning."""
+    if report is None:
+        return None
+    try:
+        inspect.signature(report).bind(Progress(0, 1))
+    except TypeError:
+        warnings.warn(
+            "report= is called with one Progress (done, total, words): got a callable of two arguments; "
+            "take one argument, such as lambda progress: print(progress.fraction)",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        return lambda progress: report(progress.done, progress.total)
+    except ValueError:  # a builtin without a signature
+        pass
+    return report
+
+
+@dataclass(frozen=True, eq=False)
+class StepCounter:
+    """Counts the steps of several runs as one piece of work.
+
+    Attributes
+    ----------
+    total
+        Steps of all runs.
+    report, stop
+        What is called after each portion of steps, if anything.
+    words
+        What is being done.
+    """
+
+    total: int
+    report: Report | None = None
+    stop: Stop | None = None
+    words: str = ""
+    _done: list[int] = field(default_factory=list, repr=False)
+    _stopped: list[bool] = field(default_factory=list, repr=False)
+
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+        return sum(self._done)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop was asked for while there was work left; once stopped, stopped."""
+        return bool(self._stopped)
+
+    def stopping(self) -> bool:
+        """Ask whether to stop; finished work cannot be stopped any more."""
+        if not self._stopped and self.stop is not None and self.done < self.total and self.stop():
+            self._stopped.append(True)
+        return self.stopped
+
+    def passed(self, steps: int) -> bool:
+        """Count steps, report them, and ask whether to stop."""
+        self._done.append(steps)
+        if self.report is not None:
+            self.report(Progress(self.done, self.total, self.words))
+        return self.stopping()
