@@ -131,7 +131,11 @@ def without_docstring(all_modules: list[Module]) -> list[str]:
             owner = f"{module.name}.{node.name}" if isinstance(node, ast.ClassDef) else module.name
             kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
             for child in node.body:
-                if isinstance(child, kinds) and not child.name.startswith("_") and not ast.get_docstring(child):
+                if (
+                    isinstance(child, kinds)
+                    and not child.name.startswith("_")
+                    and not ast.get_docstring(child)
+                ):
                     bare.append(f"{owner}.{child.name}")
     return bare
 
