@@ -1,0 +1,31 @@
+"""Options given by keyword, gathered into one frozen record that has the defaults and the checks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from mswin_viz.errors import OptionError
+
+__all__ = ["options_of"]
+
+Record = TypeVar("Record")
+
+
+def options_of(record: Callable[..., Record], given: Mapping[str, Any], *, function: str) -> Record:
+    """The options record of a call; ``function`` is named in the error.
+
+    Raises
+    ------
+    OptionError
+        If there is no option of a given name.
+    """
+    names = [field.name for field in fields(record) if field.init]  # pyright: ignore[reportArgumentType]  # a dataclass
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise OptionError(f"{function} has no option {name!r}: {hint}the options are {', '.join(names)}")
+    return record(**given)
