@@ -21,6 +21,9 @@ from mswin_viz.analysis.share_gap import exact_shares
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import Picture, TokenCache
+from mswin_viz.model.tokens import Tokens
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
@@ -41,7 +44,7 @@ class _Request:
     """What was asked for when the button was pressed."""
 
     paths: tuple[Path, ...]
-    kinds: tuple[tuple[str, int], ...]
+    tags: tuple[ImageTag, ...]
     prompt: str
     features: tuple[str, ...]
     calls: Mapping[str, Mapping[str, Any]]
@@ -87,6 +90,7 @@ class AttributionExplorer(widgets.VBox):
         self.model, self._samples = model, at_least_one(samples)
         self.maps: Mapping[str, Attribution] = {}
         self._shown: tuple = ()
+        self._cache = TokenCache(model)
         self._thread: threading.Thread | None = None
         self._stopped, self._is_old = threading.Event(), False
         self._guarded = Guard(self, lambda _problems: self._say())
@@ -112,7 +116,7 @@ class AttributionExplorer(widgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         def draw() -> Figure | Image.Image:
-            return self.figure() if self.maps else self.model.displayed(self._request().paths[0])
+            return self.figure() if self.maps else self._pictures(self._request())[0].shown
 
         return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
 
@@ -124,6 +128,7 @@ class AttributionExplorer(widgets.VBox):
         """End the work, and release the maps."""
         self.stop()
         joined([self._thread])
+        self._cache.close()
         self.maps, self._shown = {}, ()
 
     def start(self) -> threading.Thread:
@@ -166,15 +171,16 @@ class AttributionExplorer(widgets.VBox):
     def _request(self) -> _Request:
         c = self.controls
         chosen = [c.sample.value, *([c.pair.value] if c.pair.value >= 0 else [])]
-        kinds = tuple(self._kind(self._samples[at], c.modality.value) for at in chosen)
-        paths = tuple(self._samples[at].images[name] for at, (name, _) in zip(chosen, kinds, strict=True))
+        tags = tuple(self._tag(self._samples[at], c.modality.value) for at in chosen)
+        paths = tuple(self._samples[at].images[tag.modality] for at, tag in zip(chosen, tags, strict=True))
         features = FEATURES if c.features.value == "both" else (c.features.value,)
-        return _Request(paths, kinds, c.prompt.value, features, c.calls(self.model))
+        return _Request(paths, tags, c.prompt.value, features, c.calls(self.model))
 
     @staticmethod
-    def _kind(sample: Sample, modality: str) -> tuple[str, int]:
+    def _tag(sample: Sample, modality: str) -> ImageTag:
         """The modality asked for, or the first there is; and the camera."""
-        return (modality if modality in sample.images else next(iter(sample.images))), sample.camid
+        there = modality if modality in sample.images else next(iter(sample.images))
+        return ImageTag(there, sample.camid)
 
     def _work(self, request: _Request) -> None:
         c, maps, words = self.controls, {}, "failed"
@@ -183,8 +189,8 @@ class AttributionExplorer(widgets.VBox):
         self._guarded.forget()
         show_as_out_of_date(self._picture, self._is_old)
         try:
-            shown = tuple(self.model.displayed(path) for path in request.paths)
-            jobs = self._jobs(request)
+            pictures = self._pictures(request)
+            jobs = self._jobs(request, pictures)
             if not jobs:
                 raise OptionError("maps need a method: none is chosen; choose at least one in the list")
             for title, made in jobs:
@@ -193,7 +199,7 @@ class AttributionExplorer(widgets.VBox):
                 c.status.value = f"{title} …"
                 with self._guarded(title), suppress(StoppedError):
                     maps |= made()
-            self._show(request, shown, maps)
+            self._show(request, tuple(picture.shown for picture in pictures), maps)
             words = self._outcome(time.monotonic() - started)
         finally:
             self._say()
@@ -214,26 +220,31 @@ class AttributionExplorer(widgets.VBox):
         show_as_out_of_date(self._picture, self._is_old)
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
 
-    def _jobs(self, request: _Request) -> Sequence[tuple[str, Callable[[], Mapping[str, Attribution]]]]:
+    def _pictures(self, request: _Request) -> list[Picture]:
+        return self._cache.pictures(request.paths, request.tags)
+
+    def _jobs(
+        self, request: _Request, pictures: Sequence[Picture]
+    ) -> Sequence[tuple[str, Callable[[], Mapping[str, Attribution]]]]:
         """Titles and what computes their maps, the exact shares first."""
-        targets = {feature: self._target(request, feature) for feature in request.features}
+        targets = {feature: self._target(request, pictures, feature) for feature in request.features}
         jobs: list = []
         if "enhanced" in targets and self.model.addon is not None:
-            jobs.append(("exact window shares", lambda: self._shares(request, targets["enhanced"])))
+            jobs.append(("exact window shares", lambda: self._shares(pictures, targets["enhanced"])))
         n_jobs = len(request.calls)
         for at, (name, call) in enumerate(request.calls.items()):
-            jobs.append((name, lambda call=call, name=name, at=at: self._maps(request, targets, (name, call), (at, n_jobs))))  # fmt: skip
+            jobs.append((name, lambda call=call, name=name, at=at: self._maps(pictures, targets, (name, call), (at, n_jobs))))  # fmt: skip
         return jobs
 
-    def _target(self, request: _Request, feature: str) -> Target:
-        if len(request.paths) == 1:
+    def _target(self, request: _Request, pictures: Sequence[Picture], feature: str) -> Target:
+        if len(pictures) == 1:
             return Target.text(request.prompt, feature=feature)
-        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
+        tokens = Tokens.joined([picture.tokens for picture in pictures])
         features = (self.model.enhance(tokens) if feature == "enhanced" else tokens).cls
         return Target.image(features.flip(0), feature=feature)
 
-    def _shares(self, request: _Request, target: Target) -> Mapping[str, Attribution]:
-        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
+    def _shares(self, pictures: Sequence[Picture], target: Target) -> Mapping[str, Attribution]:
+        tokens = Tokens.joined([picture.tokens for picture in pictures])
         scales = [scale for scale in self.model.addon.scales if scale <= tokens.patches.shape[1]]
         return {
             f"exact shares, scale {scale}": exact_shares(self.model, tokens, target, scale)
@@ -242,7 +253,7 @@ class AttributionExplorer(widgets.VBox):
 
     def _maps(
         self,
-        request: _Request,
+        pictures: Sequence[Picture],
         targets: Mapping[str, Target],
         asked: tuple[str, Mapping],
         place: tuple[int, int],
@@ -258,8 +269,8 @@ class AttributionExplorer(widgets.VBox):
                     self.controls.progress.value = (at + (part + done / total) / len(targets)) / n_jobs
 
             found[f"{name}, {feature}"] = attribute(
-                self.model.bound_to(request.kinds),
-                list(request.paths),
+                self.model.bound(tags=[picture.tag for picture in pictures]),
+                [picture.image for picture in pictures],
                 target,
                 report=report,
                 stopped=self._stopped,

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mswin_viz.analysis.kept_tokens import MOST_KEPT, KeptTokens
 from mswin_viz.data.layouts import Sample
+from mswin_viz.data.progress import Progress
+from mswin_viz.model.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.lifetime import check_open, joined
 from mswin_viz.view.pictures import computed_ahead, thumbnail
@@ -25,7 +26,7 @@ class Background:
 
     Attributes
     ----------
-    kept
+    cache
         Where tokens are kept.
     strip
         Where thumbnails and progress are shown.
@@ -33,7 +34,7 @@ class Background:
         Says what goes wrong.
     """
 
-    kept: KeptTokens
+    cache: TokenCache
     strip: ThumbnailStrip
     guarded: Guard
     _stops: list[threading.Event] = field(default_factory=list, repr=False)
@@ -79,19 +80,18 @@ class Background:
             self._compute_tokens(samples, stopped)
 
     def _compute_tokens(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
-        paths = images_in_turn(samples, self.strip.modality)
+        images = images_in_turn(samples, self.strip.modality)
         waited = [time.monotonic()]
 
-        def report(n_done: int, n_all: int, _path: object) -> None:
-            if not stopped.is_set() and (n_done == n_all or time.monotonic() - waited[0] > _EVERY):
+        def report(now: Progress) -> None:
+            if not stopped.is_set() and (now.done == now.total or time.monotonic() - waited[0] > _EVERY):
                 waited[0] = time.monotonic()
-                self._report(n_done / n_all, f"computing tokens: {n_done} of {n_all} images")
+                self._report(now.fraction, f"{now.words}: {now.done} of {now.total} images")
 
-        if all(path in self.kept for path in paths[:MOST_KEPT]):
+        if all(path in self.cache for path, _ in images[:MOST_KEPT]):
             return
-        kinds = {path: (name, sample.camid) for sample in samples for name, path in sample.images.items()}
-        n_bad = computed_ahead(self.kept, paths, report=report, stopped=stopped, kinds=kinds)
-        words = f"{n_bad} of {len(paths)} images cannot be read" if n_bad else ""
+        n_bad = computed_ahead(self.cache, images, report=report, stop=stopped.is_set)
+        words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""
         self._report(1.0, "stopped" if stopped.is_set() else words)
 
     def _draw_thumbnails(self, samples: Sequence[Sample], stopped: threading.Event) -> None:

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mswin_viz.analysis.embedding_export import export
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.progress import Progress
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
@@ -239,8 +241,8 @@ class EmbeddingExplorer(widgets.VBox):
         if self.table is None:
             begun = _EMBEDDING
 
-            def embedding(done: int, total: int) -> None:
-                report(_EMBEDDING * done / total, f"embedding: {done} of {total} images")
+            def embedding(now: Progress) -> None:
+                report(_EMBEDDING * now.fraction, f"embedding: {now.done} of {now.total} images")
 
             self.table = embed(
                 self.model,

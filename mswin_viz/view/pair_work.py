@@ -8,10 +8,10 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.pair_shares import pair_window_shares
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.guarded import show_as_out_of_date
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.pair_panel import PairPanel
@@ -47,7 +47,7 @@ class PairWork(widgets.VBox):
         self._model, self._chosen, self._lock = model, chosen, threading.Lock()
         self._wanted: Pair | None = None
         self._is_idle = True
-        self.kept, self.panel = KeptTokens(model), PairPanel(model)
+        self.kept, self.panel = TokenCache(model), PairPanel(model)
         self.thread: threading.Thread | None = None
         self.worker = Worker(
             self._split, name="window shares of the chosen result", css="mswin-retrieval-pair"

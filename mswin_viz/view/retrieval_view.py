@@ -11,7 +11,8 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import RULES, Neighbours
 from mswin_viz.analysis.pair_shares import pair_window_shares
 from mswin_viz.data.images import MODALITIES
@@ -256,7 +257,7 @@ class RetrievalView(widgets.VBox):
         if self.table is None:
             self.table = embed(
                 self.model, self._samples, modalities=self._rankings.modalities, progress=False, stop=stop,
-                report=lambda done, n: report(0.8 * done / n, f"embedding: {done} of {n} images"),
+                report=lambda now: report(0.8 * now.fraction, f"embedding: {now.done} of {now.total} images"),
             )  # fmt: skip
             self._refresh()
         self._rankings.rank(
