@@ -117,7 +117,8 @@ def embed(
             parts.append(_features(model, samples, batch))
             bar.update(len(batch))
             if report is not None:
-                report(Progress(start + len(batch), len(wanted), "embedding images"))
+                n_done = start + len(batch)
+                report(Progress(n_done, len(wanted), f"embedding: {n_done} of {len(wanted)} images"))
     say(model.picture_notes([facts for part in parts for facts in part.facts]))
     return _table(samples, parts, model.metric)
 

@@ -45,7 +45,7 @@ def computed_ahead(
         n_done += len(found)
         is_fast = time.monotonic() - started < _SOON / 2
         n_at_once = min(2 * n_at_once, MOST_AT_ONCE) if is_fast else max(1, n_at_once // 2)
-        report(Progress(n_done, len(ahead), "computing tokens"))
+        report(Progress(n_done, len(ahead), f"computing tokens: {n_done} of {len(ahead)} images"))
     return n_bad
 
 

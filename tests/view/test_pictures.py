@@ -73,7 +73,7 @@ def test_no_more_are_computed_ahead_than_are_kept(model, files) -> None:
     cache, seen = TokenCache(model, most=2), []
     images = [(file, ImageTag("RGB")) for file in files]
     computed_ahead(cache, images, report=seen.append, stop=lambda: False)
-    assert seen[-1] == Progress(2, 2, "computing tokens")
+    assert seen[-1] == Progress(2, 2, "computing tokens: 2 of 2 images")
 
 
 def test_a_thumbnail_is_small_and_of_what_cannot_be_read_there_is_none(files, tmp_path) -> None:
