@@ -17,7 +17,7 @@ from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.image_tags import ImageTag, takes_mean_camera
 from mswin_viz.model.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens import Tokens
 
@@ -135,7 +135,11 @@ class Answers:
         notes = (*prompts.notes, *([_NO_PROMPT] if asked.target == "text" and not prompts.texts else []))
         notes = (
             *notes,
-            *([_NO_CAMERA] if self.model.takes_mean_camera(ImageTag(camid=asked.sample.camid)) else []),
+            *(
+                [_NO_CAMERA]
+                if takes_mean_camera(self.model.tower, ImageTag(camid=asked.sample.camid))
+                else []
+            ),
         )
         notes = (*notes, *self.model.picture_notes([picture.facts for picture in pictures], even_of_one=True))
         about = (target, prompts, plain, enhanced, shuffle, notes)
