@@ -11,7 +11,7 @@ import numpy as np
 from mswin_viz.analysis.controls import CONTROLS, HeadComparison, Scores, Trial
 from mswin_viz.analysis.evaluation_table import COLUMNS, SPLIT_WORDS
 from mswin_viz.analysis.stored_results import stored_comparison
-from mswin_viz.model.checkpoints import EMBEDDED
+from mswin_viz.model.embedded_config import EMBEDDED
 
 __all__ = ["RULE", "as_json", "compact", "embedded_controls", "head_words", "table", "verdict"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mswin_viz.model.checkpoints import EMBEDDED, load_addon
+from mswin_viz.model.checkpoints import load_addon
+from mswin_viz.model.embedded_config import EMBEDDED
 from mswin_viz.model.host_addons import addon_keys, host_addon
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale

@@ -24,11 +24,10 @@ from mswin_viz.model.architectures import (
 from mswin_viz.model.checkpoint_report import LoadReport, fit_problems
 from mswin_viz.model.clip_layouts import ClipKeys, clip_keys
 from mswin_viz.model.positions import grid_doubt, source_grid
-from mswin_viz.model.state_dicts import StateDict
+from mswin_viz.model.state_dicts import StateDict, WeightFile
 from mswin_viz.model.stored_settings import StoredSettings, stored_settings
 from mswin_viz.model.tower_options import TowerOptions
 from mswin_viz.model.towers import NO_WEIGHTS, OPENAI_NUMBERS, Tower, built, grid_of, text_keys
-from mswin_viz.model.weight_files import WeightFile
 
 __all__ = ["file_tower"]
 

@@ -15,7 +15,7 @@ import open_clip
 import torch
 
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.architectures import POSITIONS, activation, architecture_of, gelu
+from mswin_viz.model.architectures import activation, architecture_of, gelu
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
@@ -23,8 +23,8 @@ from mswin_viz.model.host_families import DEMO, MAMBAPRO, MDREID, family_of_stat
 from mswin_viz.model.host_parts import CAMERAS, HEAD_NAMES, camera_table, host_parts, host_readout
 from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.towers import HOST_SIZE, Tower, built, text_keys, without_text
-from mswin_viz.model.weight_files import WeightFile
+from mswin_viz.model.state_dicts import WeightFile
+from mswin_viz.model.towers import HOST_SIZE, Tower, built, grid_of, text_keys, without_text
 
 __all__ = ["as_host_file", "host_tower", "is_host"]
 
@@ -139,7 +139,9 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
     architecture = architecture_of(state, arch)
     quick, assumed = activation(architecture, arch, known_quick=True)
     size = image_size or HOST_SIZE
-    clip, positions = built({**architecture, "quick_gelu": quick}, state, size, source=_own_grid(state, size))
+    # a trained host file holds positions for its own input: the asked-for grid wherever the count fits
+    source = grid_of(size, architecture["vision_cfg"]["patch_size"], state)
+    clip, positions = built({**architecture, "quick_gelu": quick}, state, size, source=source)
     report = _report(full, path, [_BASE + key for key in own], None, clip)
     notes = (*assumed, *host_notes(report, full, None))
     return Tower(
@@ -216,13 +218,6 @@ def _base(full: State) -> dict[str, torch.Tensor]:
 
 def _addon_state(full: State) -> dict[str, torch.Tensor]:
     return {key: value for key, value in full.items() if key.startswith((HOST_WINDOWS, HOST_MIXTURE))}
-
-
-def _own_grid(state: State, size: tuple[int, int]) -> tuple[int, int] | None:
-    """A trained host file holds positions for its own input: the asked-for grid wherever the count fits."""
-    patch = state["visual.conv1.weight"].shape[2]
-    target = (size[0] // patch, size[1] // patch)
-    return target if target[0] * target[1] == len(state[POSITIONS]) - 1 else None
 
 
 def _refuse_trained_parts(full: State, path: Path) -> None:

@@ -17,13 +17,15 @@ from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotF
 from mswin_viz.model.addons import addon_of
 from mswin_viz.model.architectures import near_architectures
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.config import HostConfig, read_config
+from mswin_viz.model.config import HostConfig
+from mswin_viz.model.config_files import read_config
 from mswin_viz.model.file_towers import file_tower
 from mswin_viz.model.host_checkpoints import as_host_file, host_tower, is_host
 from mswin_viz.model.hub import HUB, hub_folder
+from mswin_viz.model.state_dicts import WeightFile
 from mswin_viz.model.tower_options import TowerOptions, checked_options, checked_precision
 from mswin_viz.model.towers import Tower, embedded_tower, tagged_tower
-from mswin_viz.model.weight_files import WeightFile, read_weights
+from mswin_viz.model.weight_files import read_weights
 
 __all__ = ["checked_device", "load_host_model", "load_model"]
 

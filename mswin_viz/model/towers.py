@@ -13,6 +13,7 @@ import torch
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.architectures import (
+    FIT_RULE,
     NO_TEXT,
     POSITIONS,
     VOCABULARY,
@@ -22,9 +23,9 @@ from mswin_viz.model.architectures import (
     named_architecture,
 )
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
-from mswin_viz.model.checkpoints import EMBEDDED, load_embedded
 from mswin_viz.model.config import MOST_PATCHES, HostConfig
-from mswin_viz.model.hub import connected_or_offline
+from mswin_viz.model.embedded_config import EMBEDDED, load_embedded
+from mswin_viz.model.hub import connected_or_offline, not_downloaded
 from mswin_viz.model.positions import grid_doubt, resized_positions, source_grid
 from mswin_viz.model.readout import Readout
 from mswin_viz.model.state_dicts import StateDict
@@ -38,6 +39,7 @@ __all__ = [
     "Tower",
     "built",
     "embedded_tower",
+    "grid_of",
     "tagged_tower",
     "text_keys",
     "without_text",
@@ -115,7 +117,8 @@ class Tower:
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
     """The small CLIP inside the package, trained on synthetic pedestrians."""
-    clip, config, token_ids = load_embedded(folder)
+    embedded = load_embedded(folder)
+    config = embedded.config
     if config["quick_gelu"]:
         raise WeightsError(
             f"an embedded model's activation is GELU: {folder} says quick_gelu; train it again"
@@ -123,10 +126,10 @@ def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) 
     size = image_size or tuple(config["vision_cfg"]["image_size"])
     architecture = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     source = tuple(n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])
-    clip, positions = built(architecture, clip.state_dict(), size, source=source)
+    clip, positions = built(architecture, embedded.clip.state_dict(), size, source=source)
     mean, std = tuple(config["mean"]), tuple(config["std"])
     words = "embedded CLIP (trained here on synthetic pedestrians)"
-    return Tower(clip, words, size, mean, std, "GELU", positions, token_ids=token_ids)
+    return Tower(clip, words, size, mean, std, "GELU", positions, token_ids=embedded.token_ids)
 
 
 def tagged_tower(name: str, options: TowerOptions) -> Tower:
@@ -159,11 +162,7 @@ def _downloaded(name: str, found: Mapping[str, Any]) -> str:
         with connected_or_offline(str(found.get("hf_hub", ""))):
             file = open_clip.download_pretrained(found)
     except Exception as problem:  # every client of every hub has errors of its own
-        raise WeightsNotFoundError(
-            f"the weights {name} must be on this machine or downloadable: the download failed "
-            f"({type(problem).__name__}: {first_words(problem)}); run "
-            "once with a network, or copy the file here and pass its path as the name"
-        ) from problem
+        raise not_downloaded(name, problem) from problem
     if not file:
         raise WeightsNotFoundError(
             f"open_clip knows no place to download {name} from; pass a file's path instead"
@@ -238,8 +237,7 @@ def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
         if (has_text and key != "logit_scale") or key.startswith("visual.")
     }
     extra = [key for key in state if key not in wanted and key not in NO_WEIGHTS]
-    rule = "weights must fit the architecture key by key; give the right arch= if they are whole"
-    checked_fit(needed, state, rule, unexpected=extra)
+    checked_fit(needed, state, FIT_RULE, unexpected=extra)
     clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
     if not has_text:
         without_text(clip)

@@ -16,7 +16,7 @@ from mswin_viz.analysis import ablation_words
 from mswin_viz.analysis.controls_report import compact
 from mswin_viz.analysis.stored_results import stored_ablation, stored_comparison
 from mswin_viz.errors import DataError
-from mswin_viz.model.checkpoints import EMBEDDED
+from mswin_viz.model.embedded_config import EMBEDDED
 
 WRONG = [
     None,
