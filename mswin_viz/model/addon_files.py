@@ -12,9 +12,9 @@ import torch
 from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.output_checks import output_file
 from mswin_viz.errors import OptionError
-from mswin_viz.model.checkpoints import HOST_WINDOWS
+from mswin_viz.model.checkpoints import HOST_WINDOWS, Addon
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.state_dicts import StateDict
 
 __all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "save_addon", "tensors_as", "weight_bytes"]
@@ -25,11 +25,10 @@ between); the add-on's own keys alone."""
 _USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that weights are written in."""
-_ADDONS = (CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale, MixtureOfExpertsAddon)
 
 
 def save_addon(
-    module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
+    module: Addon, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
 ) -> None:
     """Write an add-on's state dict, whole or not at all: a file of that name is replaced at once, or stays as it was.
 
@@ -55,7 +54,7 @@ def save_addon(
         If the file cannot be written.
     """
     _check_layout(layout)
-    if not isinstance(module, _ADDONS):
+    if not isinstance(module, Addon):
         raise OptionError(
             f"an add-on is a module of windows or a mixture of experts, as model.addon: got a {type(module).__name__}"
         )
@@ -131,7 +130,7 @@ def _check_layout(layout: str) -> None:
         raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
 
 
-def _state(module: torch.nn.Module, layout: str) -> StateDict:
+def _state(module: Addon, layout: str) -> StateDict:
     state = dict(module.state_dict())
     if isinstance(module, MixtureOfExpertsAddon):
         last = f"moe_fusion.gating_network.gate.{len(module.moe_fusion.gating_network.gate) - 1}."

@@ -17,16 +17,18 @@ from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPW
 from mswin_viz.model.state_dicts import StateDict
 from mswin_viz.model.weight_files import read_weights
 
-__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "addon_in", "load_addon"]
+__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "Addon", "addon_in", "load_addon"]
 
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
+Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
+"""What stands behind a tower."""
 _MIXTURE = "moe_fusion."
 _MOST_LAYERS = 64
 
 
-def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.nn.Module:
+def load_addon(path: str | Path, *, temperature: float | None = None) -> Addon:
     """The add-on in a file, in evaluation mode; the scales are read off the kernels.
 
     Reads bare add-ons of both schemes and the mixture of experts, and the scheme-1 add-on or the mixture inside a
@@ -66,7 +68,7 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.n
 
 def addon_in(
     state: Mapping[str, torch.Tensor], path: str | Path, *, temperature: float = 1.0
-) -> torch.nn.Module | None:
+) -> Addon | None:
     """The add-on among the tensors of a file, or None if no key belongs to one."""
     state = _at_the_root(state)
     own = (
@@ -124,7 +126,7 @@ def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int],
     return [shape[2] for shape in shapes.values()], dim
 
 
-def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
+def _scheme_2(state: StateDict, path: str | Path) -> Addon:
     scales, wide = _scales(state, "multi_scale_extractor.multi_scale_window.", path)
     first = state.get("projection.projection.0.weight")
     if first is None or first.ndim != 2:
@@ -132,7 +134,7 @@ def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
     return _filled(lambda: CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
 
 
-def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn.Module:
+def _mixture(state: StateDict, path: str | Path, temperature: float) -> Addon:
     state = mixture_state(state, path)
     scales, dim = _scales(state, "multi_scale_extractor.", path)
     experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
@@ -156,7 +158,7 @@ def _depth(state: StateDict, pattern: str) -> int:
     return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
 
 
-def _filled(made: Callable[[], torch.nn.Module], state: StateDict, path: str | Path) -> torch.nn.Module:
+def _filled(made: Callable[[], Addon], state: StateDict, path: str | Path) -> Addon:
     """Load after comparing every key and shape, before memory is taken; nothing is left at its initial value."""
     try:
         with torch.device("meta"):

@@ -109,15 +109,11 @@ def stored_settings(files: Mapping[str, Mapping[str, Any]], *, is_hugging_face: 
 
 
 class _Norm(BaseModel):
-    """``norm_kwargs``: of LayerNorm."""
-
     model_config = _CLOSED
     eps: _Epsilon = _EPSILON
 
 
 class _Activation(BaseModel):
-    """``act_kwargs``: of GELU."""
-
     model_config = _CLOSED
     approximate: Literal["none", "tanh"] = "none"
 
@@ -156,8 +152,6 @@ class _Vision(_Side):
 
 
 class _Text(_Side):
-    """``text_cfg``."""
-
     context_length: _Size
     vocab_size: Annotated[int, Field(ge=1, le=2**22)]
     heads: _Size
@@ -199,8 +193,7 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
     if not isinstance(given, dict) or not all(isinstance(given.get(side), dict) for side in _KINDS):
         raise WeightsError(f"{_OPEN_CLIP} has a model_cfg with vision_cfg and text_cfg: got none; {_REMEDY}")
     known = {side: {each.name: each.default for each in fields(kind)} for side, kind in _KINDS.items()}
-    unknown = [key for side in _KINDS for key in given[side] if key not in known[side]]
-    if unknown:
+    if unknown := [key for side in _KINDS for key in given[side] if key not in known[side]]:
         raise WeightsError(
             f"{_OPEN_CLIP} describes a model of open_clip: its installed version, {open_clip.__version__}, does not know "
             f"{', '.join(short_text(key, 60) for key in unknown[:4])}; update it"
@@ -211,13 +204,11 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
             raise WeightsError(f"{key} in {_OPEN_CLIP} is true or false: got {value_words(value)}; {_REMEDY}")
     sides: dict[str, dict[str, Any]] = {}
     for side, model in (("vision_cfg", _Vision), ("text_cfg", _Text)):
-        # sizes that are left out are open_clip's
         needed = {name: known[side][name] for name, each in model.model_fields.items() if each.is_required()}
-        sides[side] = {**needed, **given[side]}
+        sides[side] = {**needed, **given[side]}  # sizes that are left out are open_clip's
     model = _checked(_Architecture, {**given, **sides}, f"the model_cfg of {_OPEN_CLIP}")
-    images = _checked(
-        _Preprocessing, content.get("preprocess_cfg") or {}, f"the preprocess_cfg of {_OPEN_CLIP}"
-    )
+    images = content.get("preprocess_cfg") or {}
+    images = _checked(_Preprocessing, images, f"the preprocess_cfg of {_OPEN_CLIP}")
     more = {key: given[key] for key in ("quick_gelu", "custom_text") if given.get(key)}
     plain = {side: {**values, "output_tokens": False} for side, values in sides.items()}  # patches beside CLS
     return StoredSettings(
@@ -246,8 +237,6 @@ class _TransformersSide(BaseModel):
 
 
 class _TransformersVision(_TransformersSide):
-    """``vision_config``."""
-
     hidden_act: Literal["quick_gelu", "gelu"] = "quick_gelu"
     image_size: _Pixels = (224, 224)
     num_attention_heads: _Size = 12
