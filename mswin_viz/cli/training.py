@@ -213,9 +213,9 @@ def _training_world(
 
 
 def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
-    from mswin_viz.model.addon_files import write_addon
+    from mswin_viz.model.addon_files import save_addon
 
-    write_addon(fitted.trained.addon, path, layout=layout)
+    save_addon(fitted.trained.addon, path, layout=layout)
     log = fitted.trained.log
     words = f"weights of step {log.best_step}{', stopped early' if log.stopped_early else ''}"
     if not np.isnan(fitted.enhanced_mAP):
