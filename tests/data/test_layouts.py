@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
