@@ -58,14 +58,16 @@ class Sample:
 
     @property
     def label(self) -> str:
-        """Identity, camera and scene, as far as they are known; else the name of its file."""
+        """Identity, camera and scene, as far as they are known; the name of its file where the identity is not."""
         return label_of(self.pid, self.camid, self.scene) or self.name
 
 
 def label_of(pid: int, camid: int = -1, scene: int | None = None) -> str:
-    """Identity, camera and scene in words, as far as they are known; empty where none is."""
+    """Identity, camera and scene in words, those that are known; empty where the identity is not."""
+    if pid < 0:
+        return ""
     known = (("id", pid), ("camera", camid), ("scene", -1 if scene is None else scene))
-    return ", ".join(f"{name} {number}" for name, number in known if number >= 0)
+    return ", ".join(f"{word} {number}" for word, number in known if number >= 0)
 
 
 @dataclass(frozen=True)
