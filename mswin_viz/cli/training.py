@@ -25,7 +25,8 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
-from mswin_viz.data.file_writing import locked, remove_file
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import remove_file
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.wardrobe import MOST_PEOPLE
 from mswin_viz.errors import OutputError
