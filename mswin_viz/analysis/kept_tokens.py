@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import weakref
@@ -17,25 +16,19 @@ from PIL import Image
 from mswin_viz.analysis.image_features import tokens_of
 from mswin_viz.analysis.snapshots import versions
 from mswin_viz.data.images import Crop
+from mswin_viz.data.picture_encoding import png_file
 from mswin_viz.data.picture_facts import PictureFacts
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.tokens import Tokens
 
-__all__ = ["MOST_KEPT", "UNKNOWN", "KeptTokens", "Kind", "Picture", "png_file"]
+__all__ = ["MOST_KEPT", "UNKNOWN", "KeptTokens", "Kind", "Picture"]
 
 MOST_KEPT = 600
 """Pictures whose tokens are kept for one model; at N = 128 and D = 512 that is 160 MiB."""
 Kind = tuple[str | None, int]
 """Modality and camera number of an image."""
 UNKNOWN: Kind = (None, -1)
-
-
-def png_file(image: Image.Image) -> bytes:
-    """A picture as a PNG file, written quickly."""
-    file = io.BytesIO()
-    image.convert("RGB").save(file, format="PNG", compress_level=1)
-    return file.getvalue()
 
 
 @dataclass(frozen=True, eq=False)

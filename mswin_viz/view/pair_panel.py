@@ -9,9 +9,10 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.data.picture_encoding import png_file
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.heatmap import BoardRow, HeatmapBoard, picture_bytes
+from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.markup import FONT, Html, Markup, tag
 from mswin_viz.view.neighbour_words import who
@@ -114,7 +115,7 @@ class PairPanel(widgets.VBox):
             table, *pair = self._pair
             name = self.modality.value
             rows = [
-                BoardRow(role, picture_bytes(self._model.displayed(table.files[row][name])))
+                BoardRow(role, png_file(self._model.displayed(table.files[row][name])))
                 for role, row in zip(("query", "result"), pair, strict=True)
             ]
             self.board.show(pair_panels(self.shares, (name,)), rows=rows)
