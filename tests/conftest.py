@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from support import shapes
+
+shapes.install()
+
+
+@pytest.fixture(autouse=True)
+def shapes_hold() -> Iterator[None]:
+    """Every array that the package took or returned during the test has the shape that its annotation states."""
+    shapes.MISMATCHES.clear()
+    yield
+    assert shapes.MISMATCHES == []
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_feat
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.picture_facts import say
+from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 from mswin_viz.model.tensors import float_tensor
@@ -229,8 +230,8 @@ def embed(
     modalities: Sequence[str] = MODALITIES,
     batch_size: int = 32,
     progress: bool = True,
-    stop: Callable[[], bool] | None = None,
-    report: Callable[[int, int], None] | None = None,
+    stop: Stop | None = None,
+    report: Report | None = None,
 ) -> EmbeddingTable:
     """Embed every image of some samples, a batch at a time; patch tokens are not kept.
 
@@ -252,7 +253,7 @@ def embed(
     stop
         Asked before each batch; true ends the work.
     report
-        Called after each batch with how many images are done, of how many.
+        Called after each batch with the images done, of how many.
 
     Returns
     -------
@@ -268,6 +269,7 @@ def embed(
     StoppedError
         If ``stop`` said so.
     """
+    report = reporter(report)
     unknown = [name for name in modalities if name not in MODALITIES]
     if unknown or not modalities or batch_size < 1:
         raise OptionError(
@@ -288,7 +290,8 @@ def embed(
             parts.append(batch_features(model, samples, batch))
             bar.update(len(batch))
             if report is not None:
-                report(start + len(batch), len(wanted))
+                n_done = start + len(batch)
+                report(Progress(n_done, len(wanted), f"embedding: {n_done} of {len(wanted)} images"))
     say(model.picture_notes([known for part in parts for known in part.facts]))
     return _table(samples, parts, model.metric)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mswin_viz.analysis.kept_tokens import UNKNOWN, KeptTokens, Kind
 from mswin_viz.data.images import open_image
+from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import MswinVizError
 
 __all__ = ["computed_ahead", "thumbnail"]
@@ -20,8 +20,8 @@ def computed_ahead(
     kept: KeptTokens,
     paths: Sequence[Path],
     *,
-    report: Callable[[int, int, Path], None],
-    stopped: threading.Event,
+    report: Report,
+    stop: Stop,
     kinds: Mapping[Path, Kind] | None = None,
 ) -> int:
     """Compute the tokens of files one after the other; how many could not be.
@@ -33,21 +33,21 @@ def computed_ahead(
     paths
         In order.
     report
-        Called after each with how many are done, of how many, and the file.
-    stopped
+        Called after each.
+    stop
         Ends the work after the current file.
     kinds
         Modality and camera number of each file, where known.
     """
     n_bad, kinds, ahead = 0, kinds or {}, list(paths)[: kept.n_most]
     for n_done, path in enumerate(ahead, start=1):
-        if stopped.is_set():
+        if stop():
             break
         try:
             kept.picture(path, kinds.get(path, UNKNOWN))
         except MswinVizError:
             n_bad += 1  # said when it is chosen
-        report(n_done, len(ahead), path)
+        report(Progress(n_done, len(ahead), f"computing tokens: {n_done} of {len(ahead)} images"))
     return n_bad
 
 

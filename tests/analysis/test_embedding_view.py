@@ -133,7 +133,7 @@ def test_a_stop_ends_the_work_without_a_view(table: EmbeddingTable) -> None:
 
 def test_progress_rises_to_one(table: EmbeddingTable) -> None:
     seen = []
-    embedding_view(table, report=lambda done, _words: seen.append(done))
+    embedding_view(table, report=lambda at: seen.append(at.fraction))
     assert seen == sorted(seen)
     assert seen[-1] == 1
 

@@ -134,7 +134,7 @@ def test_precisions_of_all_queries_are_those_of_each_and_of_retrieval(rule: str,
 
 def test_ranking_every_query_is_reported_and_can_be_stopped() -> None:
     table, seen = made_table(at_angles(*range(9)), np.arange(9) // 3), []
-    query_precisions(table, report=lambda *n: seen.append(n))
+    query_precisions(table, report=lambda at: seen.append((at.done, at.total)))
     assert seen == [(9, 9)]
     with pytest.raises(StoppedError, match="0 of 9"):
         query_precisions(table, stop=lambda: True)

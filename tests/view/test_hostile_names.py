@@ -169,7 +169,7 @@ def test_the_retrieval_view_shows_them_as_text(model, samples, table) -> None:
         view.query = at
         view.strip.clicked = int(view.results["enhanced"].rows[0])
         view.start().join()
-        view.pair_worker._thread.join()
+        view.pair_worker.thread.join()
         text = shown(view)
         if samples[at].pid < 0:
             assert NAMES[at] in Page(view.pair._bars.value).text

@@ -536,7 +536,7 @@ import threading, time
 import mswin_viz as mv
 from mswin_viz.errors import StoppedError
 from mswin_viz.view import attribution_explorer, background
-from mswin_viz.view.worker import Worker
+from mswin_viz.view.work_bar import WorkBar
 
 begun = []
 
@@ -547,14 +547,14 @@ def until(stopped, name):
     print(name, "has ended", flush=True)
 
 model, samples = mv.load_model(), mv.samples()[:1]
-def attribute(*_, stopped, **__):
-    until(stopped.is_set, "attributing")
+def attribute(*_, stop, **__):
+    until(stop, "attributing")
     raise StoppedError("by the end of the program")
 
 attribution_explorer.attribute = attribute
-background.computed_ahead = lambda *_, stopped, **__: until(stopped.is_set, "the background") or 0
+background.computed_ahead = lambda *_, stop, **__: until(stop, "the background") or 0
 made = [mv.AttributionExplorer(model, samples), mv.ScaleExplorer(model, samples)]
-made.append(Worker(lambda report, stop: until(stop, "a worker"), name="work"))
+made.append(WorkBar(lambda report, stop: until(stop, "a worker"), name="work"))
 made[0].controls.features.value = "plain"
 made[0].start()
 made[1]._on_strip({"kind": "shown"})

@@ -12,6 +12,7 @@ from traitlets import TraitError
 
 import mswin_viz as mv
 from mswin_viz.analysis.kept_tokens import KeptTokens
+from mswin_viz.data.progress import Progress
 from mswin_viz.errors import ImageFileError, MswinVizError
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn, second_choice
@@ -47,22 +48,22 @@ def test_work_ahead_reports_skips_what_cannot_be_read_and_stops_when_told(model,
     broken.write_bytes(b"not a picture")
     stopped, seen = threading.Event(), []
 
-    def report(n_done: int, n_all: int, path: Path) -> None:
-        seen.append((n_done, n_all, path.name))
-        if n_done == 3:
+    def report(progress: Progress) -> None:
+        seen.append((progress.done, progress.total))
+        if progress.done == 3:
             stopped.set()
 
     pictures = KeptTokens(model)
-    n_bad = computed_ahead(pictures, [files[0], broken, *files[1:]], report=report, stopped=stopped)
+    n_bad = computed_ahead(pictures, [files[0], broken, *files[1:]], report=report, stop=stopped.is_set)
     assert n_bad == 1
-    assert seen == [(1, 5, files[0].name), (2, 5, "broken.jpg"), (3, 5, files[1].name)]
+    assert seen == [(1, 5), (2, 5), (3, 5)]
     with pytest.raises(ImageFileError):
         pictures.picture(broken)
 
 
 def test_no_more_are_computed_ahead_than_are_kept(model, files) -> None:
     pictures, seen = KeptTokens(model, most=2), []
-    computed_ahead(pictures, files, report=lambda *args: seen.append(args[:2]), stopped=threading.Event())
+    computed_ahead(pictures, files, report=lambda at: seen.append((at.done, at.total)), stop=lambda: False)
     assert seen == [(1, 2), (2, 2)]
 
 
