@@ -12,12 +12,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-<<<<<<< HEAD
-from mswin_viz.data.file_writing import destination
-from mswin_viz.data.options import options_of
-=======
 from mswin_viz.data.destinations import destination
->>>>>>> dataroom
+from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.heads import Head, folded, new_addon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales
