@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mswin_viz.analysis.fusion import Slot
+from mswin_viz.analysis.fusion_weights import Slot
 from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.inspection import WindowInspection
 from mswin_viz.view.answers import Look

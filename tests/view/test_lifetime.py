@@ -20,7 +20,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.embedding_table import embed
-from mswin_viz.analysis.fusion import fusion_weights
+from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError
