@@ -24,7 +24,7 @@ import torch
 
 from mswin_viz.analysis.attention import attention_rollout, legrad
 from mswin_viz.analysis.attribution_methods import CAPTUM_METHODS, seeded_captum
-from mswin_viz.analysis.attribution_settings import Progress, Settings, rows_that_fit, settings_of
+from mswin_viz.analysis.attribution_settings import RowCounter, Settings, rows_that_fit, settings_of
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.scored_inputs import Images, ScoredInputs, baseline_of, scored_inputs
 from mswin_viz.analysis.windows import WindowGeometry
@@ -145,7 +145,7 @@ def attribute(
     **settings
         Fields of :class:`mswin_viz.analysis.attribution_settings.Settings`: ``block``, ``baseline``,
         ``n_steps``, ``n_samples``, ``noise``, ``occluder``, ``norm``, ``seed``, ``batch_rows``, ``report``,
-        ``stopped``, ``progress``.
+        ``stop``, ``progress``.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def attribute(
     ScaleError, ShapeError
         If the scale does not fit the grid, or the target's vector not the model.
     StoppedError
-        If ``stopped`` was set.
+        If ``stop`` said so.
     """
     chosen = settings_of(settings)
     if reason := refusal(method, level):
@@ -197,7 +197,7 @@ def _of_captum(
     )
     if "baseline" not in method.uses and settings.baseline != "zero":
         raise OptionError(f"{name} starts from no baseline: got {settings.baseline!r}; leave it out")
-    progress = Progress(method.passes(scored, settings) * len(scored), settings)
+    progress = RowCounter(method.passes(scored, settings) * len(scored), settings)
     try:
         values, rest = _in_chunks(
             replace(scored, score=progress.counted(scored.score)), name, model, settings
@@ -241,7 +241,7 @@ def _of_attention(
     if settings.block is not None:
         raise OptionError(f"{name} goes through all blocks: got block={settings.block}; leave it out")
     scored = scored_inputs(model, inputs, target, level="pixels")
-    progress = Progress(len(scored) * n_blocks(model), settings)
+    progress = RowCounter(len(scored) * n_blocks(model), settings)
     rows = rows_that_fit(scored, model, settings)
     parts = []
     try:

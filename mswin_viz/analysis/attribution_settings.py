@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import threading
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -16,11 +15,13 @@ from tqdm.auto import tqdm
 
 from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.scored_inputs import ScoredInputs
+from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
 
-__all__ = ["Progress", "Settings", "rows_that_fit", "settings_of"]
+__all__ = ["RowCounter", "Settings", "rows_that_fit", "settings_of"]
 
 _MOST_BYTES = 2**30
 """Never more than this for one batch: larger ones are no faster on a CPU."""
@@ -54,9 +55,9 @@ class Settings:
     batch_rows
         Rows in one pass; None for as many as free memory suggests.
     report
-        Called with rows done and rows in all.
-    stopped
-        Once set, the work ends with ``StoppedError``.
+        Called with the rows done, of how many.
+    stop
+        Once true, the work ends with ``StoppedError``.
     progress
         Show a bar.
     """
@@ -70,8 +71,8 @@ class Settings:
     norm: str = "auto"
     seed: int = 0
     batch_rows: int | None = None
-    report: Callable[[int, int], None] | None = None
-    stopped: threading.Event | None = None
+    report: Report | None = None
+    stop: Stop | None = None
     progress: bool = False
 
     def __post_init__(self) -> None:
@@ -86,29 +87,32 @@ class Settings:
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Settings from keyword arguments.
+    """Settings from keyword arguments; an event ``stopped=``, which ``stop=`` replaces, is still taken.
 
     Raises
     ------
     OptionError
-        If a name is none of theirs.
+        If there is no setting of a given name.
     """
-    known = [f.name for f in dataclasses.fields(Settings)]
-    if unknown := set(options) - set(known):
-        raise OptionError(f"settings are {', '.join(known)}: got {', '.join(sorted(unknown))}")
-    return Settings(**options)
+    options = dict(options)
+    if "stopped" in options:
+        warnings.warn("stopped=event is now stop=event.is_set", DeprecationWarning, stacklevel=3)
+        event = options.pop("stopped")
+        options["stop"] = None if event is None else event.is_set
+    options["report"] = reporter(options.get("report"))
+    return options_of(Settings, options, function="attribute")
 
 
 @dataclass(eq=False)
-class Progress:
-    """Counts rows of a score, reports them, and ends the work where it was told to stop.
+class RowCounter:
+    """Counts the rows of a score, reports them, and ends the work once it shall stop.
 
     Attributes
     ----------
     total
         Rows expected in all.
     settings
-        Where to report and whom to ask.
+        Their ``report``, ``stop`` and ``progress`` are used.
     """
 
     total: int
@@ -130,8 +134,8 @@ class Progress:
         self._done = min(self._done + rows, self.total)
         self._bar.update(self._done - self._bar.n)
         if self.settings.report is not None:
-            self.settings.report(self._done, self.total)
-        if self.settings.stopped is not None and self.settings.stopped.is_set():
+            self.settings.report(Progress(self._done, self.total, "attributing"))
+        if self.settings.stop is not None and self.settings.stop():
             raise StoppedError(
                 f"an attribution has values once it is done: it was stopped at {self._done} of {self.total} rows"
             )

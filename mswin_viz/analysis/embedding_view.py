@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from mswin_viz.analysis.matching import RULES
 from mswin_viz.analysis.neighbours import failed_words
 from mswin_viz.analysis.projection import Projection, project
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def embedding_view(
     table: EmbeddingTable,
     settings: ViewSettings | None = None,
     *,
-    report: Callable[[float, str], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    report: Report | None = None,
+    stop: Stop | None = None,
 ) -> EmbeddingView:
     """Project the rows that are asked for, and compare plain and enhanced in the full space, by modality.
 
@@ -137,7 +138,7 @@ def embedding_view(
     settings
         What to show; every image if None.
     report
-        Called with the fraction done and what is being done.
+        Called now and then with how far the work is, and what is being done.
     stop
         Asked now and then; true ends the work.
 
@@ -153,11 +154,12 @@ def embedding_view(
     settings = ViewSettings() if settings is None else settings
     if settings.rule not in RULES:
         raise OptionError(f"rule is one of {', '.join(RULES)}: got {settings.rule!r}")
-    report = report or (lambda _done, _words: None)
+    report = reporter(report) or (lambda _progress: None)
+    projected, compared = portion(report, 0, _PROJECTING), portion(report, _PROJECTING, 1)
     rows = chosen_rows(table, settings.show)
 
     def projecting(done: int, total: int) -> None:
-        report(_PROJECTING * done / max(total, 1), f"projecting {len(rows)} rows")
+        projected(Progress(done, total, f"projecting {len(rows)} rows"))
 
     projection = project(
         rows.plain, rows.enhanced, coupling=settings.coupling, perplexity=settings.perplexity,
@@ -168,14 +170,14 @@ def embedding_view(
     measured = {name: np.full(len(rows), np.nan) for name in _PER_ROW}
     comparisons, notes = {}, []
     for at, modality in enumerate(rows.modalities):
-        report(_PROJECTING + (1 - _PROJECTING) * at / len(rows.modalities), f"comparing {modality}")
+        compared(Progress(at, len(rows.modalities), f"comparing {modality}"))
         if stop is not None and stop():
             raise StoppedError("the comparison was stopped before it finished; there are no measures")
         try:
             comparisons[modality] = _compared(rows, modality, settings, measured)
         except MswinVizError as problem:
             notes.append(f"{modality} cannot be measured: {problem}")
-    report(1.0, "done")
+    report(Progress(1, 1, "done"))
     kept = {name: values[projection.kept] for name, values in measured.items()}
     return EmbeddingView(rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, chosen_rows
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_window_shares
 from mswin_viz.analysis.ranking import DIGITS, similarities
 from mswin_viz.analysis.retrieval import measured_queries
+from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MARKS",
     "RULES",
-    "KeptTokens",
     "Neighbours",
     "PairShares",
     "SideShares",
@@ -166,8 +165,8 @@ def query_precisions(
     *,
     feature: str = "plain",
     rule: str = "camera",
-    stop: Callable[[], bool] | None = None,
-    report: Callable[[int, int], None] | None = None,
+    stop: Stop | None = None,
+    report: Report | None = None,
 ) -> Float[np.ndarray, " row"]:
     """Average precision of every row over all that :func:`neighbours` ranks for it; NaN where nothing is right.
 
@@ -178,7 +177,7 @@ def query_precisions(
     stop
         Asked now and then; true ends the work.
     report
-        Called now and then with how many rows are done, of how many.
+        Called now and then with the queries done, of how many.
 
     Raises
     ------
@@ -187,6 +186,7 @@ def query_precisions(
     StoppedError
         If ``stop`` said so.
     """
+    report = reporter(report)
     who, found, n_done = _matching(table, rule), np.full(len(table), np.nan), 0
     for asking, gallery in _rounds(table):
         if stop is not None and stop():
@@ -195,7 +195,7 @@ def query_precisions(
         found[asking] = measured_queries(features, who, asking, gallery, metric=table.metric)[0]
         n_done += len(asking)
         if report is not None:
-            report(n_done, len(table))
+            report(Progress(n_done, len(table), f"ranking: {n_done} of {len(table)} queries"))
     return found
 
 

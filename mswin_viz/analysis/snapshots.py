@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-__all__ = ["shared_snapshot", "versions"]
+from mswin_viz.model.tensors import tensors_of, versions
+
+__all__ = ["shared_snapshot"]
 
 Snapshot = TypeVar("Snapshot")
 _KEPT: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Any, Any]] = weakref.WeakKeyDictionary()
@@ -27,24 +29,11 @@ def shared_snapshot(
     not counted: a few milliseconds for an add-on.
     """
     with _LOCK:
-        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in _tensors(module)), settings)
+        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in tensors_of(module)), settings)
         kept = _KEPT.get(module)
         if kept is None or kept[0] != key:
             kept = _KEPT[module] = (key, make())
         return kept[1]
-
-
-def versions(module: torch.nn.Module) -> tuple[Any, ...]:
-    """Changes when a parameter or buffer is replaced or written to, at no cost; ``parameter.data`` escapes it."""
-    return tuple(
-        (id(tensor), tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-        for tensor in _tensors(module)
-    )
-
-
-def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _sum_of_bits(tensor: torch.Tensor) -> int:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Progress", "Report", "StepCounter", "Stop", "reporter"]
+__all__ = ["Progress", "Report", "StepCounter", "Stop", "portion", "reporter"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ Report = Callable[[Progress], None]
 """Called every few steps."""
 Stop = Callable[[], bool]
 """Called every few steps; True ends the work."""
+_PARTS = 1000  # steps of a whole that is made of portions
 
 
 def reporter(report: Callable[..., None] | None) -> Report | None:
@@ -55,6 +56,16 @@ def reporter(report: Callable[..., None] | None) -> Report | None:
     except ValueError:  # a builtin without a signature
         pass
     return report
+
+
+def portion(report: Report, begin: float, end: float) -> Report:
+    """For a portion of the work that takes the whole from the fraction ``begin`` to ``end``: its own report."""
+
+    def scaled(progress: Progress) -> None:
+        done = begin + (end - begin) * progress.fraction
+        report(Progress(round(_PARTS * done), _PARTS, progress.words))
+
+    return scaled
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from mswin_viz.analysis.attribution_target import FEATURES
 from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
-from mswin_viz.view.markup import Html
 
 __all__ = ["AttributionControls", "make_attribution_controls"]
 
@@ -24,7 +23,7 @@ _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
 @dataclass(frozen=True, eq=False)
 class AttributionControls:
-    """What is to be attributed, how, and the buttons that start and stop it."""
+    """What is to be attributed, and how."""
 
     sample: widgets.Dropdown
     modality: widgets.ToggleButtons
@@ -33,10 +32,6 @@ class AttributionControls:
     features: widgets.ToggleButtons
     methods: widgets.SelectMultiple
     n_steps: widgets.IntSlider
-    run: widgets.Button
-    stop: widgets.Button
-    progress: widgets.FloatProgress
-    status: Html
 
     def calls(self, model: Model) -> dict[str, dict[str, Any]]:
         """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
@@ -45,14 +40,10 @@ class AttributionControls:
         return {name: _call(name, block) | shared for name in self.methods.value}
 
     def layout(self) -> widgets.Box:
-        """All controls, in two columns and a line of buttons."""
+        """All controls, in two columns."""
         left = widgets.VBox([self.sample, self.modality, self.pair, self.prompt, self.features])
         right = widgets.VBox([self.methods, self.n_steps])
-        columns = widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"})
-        line = [self.run, self.stop, self.progress, self.status]
-        return widgets.VBox(
-            [columns, widgets.HBox(line, layout={"align_items": "center", "grid_gap": "8px"})]
-        )
+        return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"})
 
 
 def make_attribution_controls(
@@ -73,12 +64,8 @@ def make_attribution_controls(
             options=METHODS, value=_FIRST, rows=len(METHODS), description="methods", style=_WIDE, layout=_ROW
         ),
         n_steps=widgets.IntSlider(16, min=4, max=64, step=4, description="steps", style=_WIDE, layout=_ROW),
-        run=widgets.Button(description="attribute", button_style="primary", icon="play"),
-        stop=widgets.Button(description="stop", icon="stop", disabled=True),
-        progress=widgets.FloatProgress(0, min=0, max=1, layout={"width": "220px"}),
-        status=Html(),
     )  # fmt: skip
-    for name in ("run", "stop", "progress", "status", "methods", "sample"):
+    for name in ("methods", "sample"):
         getattr(made, name).add_class(f"mswin-attribution-{name}")
     return made
 

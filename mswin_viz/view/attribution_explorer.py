@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,27 @@ from PIL import Image
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import FEATURES, Target
 from mswin_viz.analysis.share_gap import exact_shares
+from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import Picture, TokenCache
+from mswin_viz.model.tokens import Tokens
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.lifetime import check_open, close_view, is_closed, joined, made_whole
+from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.marks import MarkStyle
 from mswin_viz.view.markup import Html, fragment
 from mswin_viz.view.share_bars import badge_html, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
+from mswin_viz.view.work_bar import WorkBar
 
 __all__ = ["AttributionExplorer"]
 
-_EVERY = 0.2  # seconds between two reports
+_Job = Callable[[Report, Stop], Mapping[str, Attribution]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +46,7 @@ class _Request:
     """What was asked for when the button was pressed."""
 
     paths: tuple[Path, ...]
-    kinds: tuple[tuple[str, int], ...]
+    tags: tuple[ImageTag, ...]
     prompt: str
     features: tuple[str, ...]
     calls: Mapping[str, Mapping[str, Any]]
@@ -69,7 +74,7 @@ class AttributionExplorer(widgets.VBox):
 
     Attributes
     ----------
-    controls
+    controls, worker
         The widgets, to be set from code.
     maps
         Title -> attribution, of what is on screen.
@@ -86,24 +91,22 @@ class AttributionExplorer(widgets.VBox):
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
         self.maps: Mapping[str, Attribution] = {}
-        self._shown: tuple = ()
-        self._thread: threading.Thread | None = None
-        self._stopped, self._is_old = threading.Event(), False
+        self._shown: tuple[Image.Image, ...] = ()
+        self._is_old = False
+        self._cache = TokenCache(model)
         self._guarded = Guard(self, lambda _problems: self._say())
         self.controls = make_attribution_controls(
             [sample.name for sample in self._samples], prompt=prompt,
             has_text=model.tower.has_text, has_addon=model.addon is not None,
         )  # fmt: skip
+        self.worker = WorkBar(self._work, name="attribute", css="mswin-attribution")
         self._messages = Html()
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
+        badge = Html(badge_html(model.provenance_items))
         super().__init__(
-            [Html(badge_html(model.provenance_items)), self.controls.layout(), self._messages, self._picture, MarkStyle()]
-        )  # fmt: skip
-        c = self.controls
-        guarded = self._guarded("starting", failed=lambda: c.status.set_trait("value", "failed"))
-        c.run.on_click(guarded(lambda _: self.start()))
-        c.stop.on_click(self._guarded("stopping")(lambda _: self.stop()))
+            [badge, self.controls.layout(), self.worker, self._messages, self._picture, MarkStyle()]
+        )
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
@@ -122,8 +125,8 @@ class AttributionExplorer(widgets.VBox):
 
     def release(self) -> None:
         """End the work, and release the maps."""
-        self.stop()
-        joined([self._thread])
+        self.worker.release()
+        self._cache.close()
         self.maps, self._shown = {}, ()
 
     def start(self) -> threading.Thread:
@@ -134,17 +137,11 @@ class AttributionExplorer(widgets.VBox):
         ClosedError
             If the explorer was closed.
         """
-        check_open(self)
-        if self._thread is None or not self._thread.is_alive():
-            self._stopped.clear()
-            self._is_old = bool(self.maps)
-            self._thread = self._guarded.thread("attributing", self._work, self._request())
-            self._thread.start()
-        return self._thread
+        return self.worker.start()
 
     def stop(self) -> None:
         """Stop the work after the current pass."""
-        self._stopped.set()
+        self.worker.stop()
 
     def figure(self) -> Figure:
         """What is on screen as a matplotlib figure, with its provenance.
@@ -165,48 +162,53 @@ class AttributionExplorer(widgets.VBox):
 
     def _request(self) -> _Request:
         c = self.controls
-        chosen = [c.sample.value, *([c.pair.value] if c.pair.value >= 0 else [])]
-        kinds = tuple(self._kind(self._samples[at], c.modality.value) for at in chosen)
-        paths = tuple(self._samples[at].images[name] for at, (name, _) in zip(chosen, kinds, strict=True))
+        chosen = [self._samples[i] for i in (c.sample.value, c.pair.value) if i >= 0]
+        names = [_first_of(sample, c.modality.value) for sample in chosen]
+        tags = tuple(ImageTag(name, sample.camid) for sample, name in zip(chosen, names, strict=True))
+        paths = tuple(sample.images[name] for sample, name in zip(chosen, names, strict=True))
         features = FEATURES if c.features.value == "both" else (c.features.value,)
-        return _Request(paths, kinds, c.prompt.value, features, c.calls(self.model))
+        return _Request(paths, tags, c.prompt.value, features, c.calls(self.model))
 
-    @staticmethod
-    def _kind(sample: Sample, modality: str) -> tuple[str, int]:
-        """The modality asked for, or the first there is; and the camera."""
-        return (modality if modality in sample.images else next(iter(sample.images))), sample.camid
-
-    def _work(self, request: _Request) -> None:
-        c, maps, words = self.controls, {}, "failed"
-        c.run.disabled, c.stop.disabled, c.progress.value = True, False, 0.0
-        started = time.monotonic()
+    def _work(self, report: Report, stop: Stop) -> str | None:
+        """Compute and show the maps; how that ended, where it was not simply done."""
+        self._is_old = bool(self.maps)
         self._guarded.forget()
-        show_as_out_of_date(self._picture, self._is_old)
+        self._say()
         try:
-            shown = tuple(self.model.displayed(path) for path in request.paths)
-            jobs = self._jobs(request)
-            if not jobs:
-                raise OptionError("maps need a method: none is chosen; choose at least one in the list")
-            for title, made in jobs:
-                if self._stopped.is_set():
-                    break
-                c.status.value = f"{title} …"
-                with self._guarded(title), suppress(StoppedError):
-                    maps |= made()
-            self._show(request, shown, maps)
-            words = self._outcome(time.monotonic() - started)
+            with self._guarded("attributing"):
+                request = self._request()
+                pictures = self._cache.pictures(request.paths, request.tags)
+                maps = self._computed(request, pictures, report, stop)
+                self._show(request, tuple(picture.shown for picture in pictures), maps)
         finally:
             self._say()
-            c.status.value, c.run.disabled, c.stop.disabled = words, False, True
+        return self._outcome(stop())
 
-    def _outcome(self, seconds: float) -> str:
+    def _computed(
+        self, request: _Request, pictures: Sequence[Picture], report: Report, stop: Stop
+    ) -> Mapping[str, Attribution]:
+        """The maps of every method that neither failed nor was stopped."""
+        maps: dict[str, Attribution] = {}
+        jobs = self._jobs(request, pictures)
+        if not jobs:
+            raise OptionError("maps need a method: none is chosen; choose at least one in the list")
+        for i, (title, job) in enumerate(jobs):
+            if stop():
+                break
+            part = portion(report, i / len(jobs), (i + 1) / len(jobs))
+            part(Progress(0, 1, f"{title} …"))
+            with self._guarded(title), suppress(StoppedError):
+                maps |= job(part, stop)
+        return maps
+
+    def _outcome(self, is_stopped: bool) -> str | None:
         """How the work ended, in a few words: never as done where nothing was."""
-        failed = ", ".join(self._guarded.said)
-        if self._stopped.is_set():
+        if is_stopped:
             return "stopped"
         if self._is_old or not self.maps:
-            return f"failed after {seconds:.0f} s"
-        return f"done in {seconds:.0f} s" + (f", without {failed}" if failed else "")
+            return "failed"
+        failed = ", ".join(self._guarded.said)
+        return f"done, without {failed}" if failed else None
 
     def _say(self) -> None:
         """Why there are maps missing, and whether those on screen are of an earlier request."""
@@ -214,63 +216,62 @@ class AttributionExplorer(widgets.VBox):
         show_as_out_of_date(self._picture, self._is_old)
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
 
-    def _jobs(self, request: _Request) -> Sequence[tuple[str, Callable[[], Mapping[str, Attribution]]]]:
+    def _jobs(self, request: _Request, pictures: Sequence[Picture]) -> Sequence[tuple[str, _Job]]:
         """Titles and what computes their maps, the exact shares first."""
-        targets = {feature: self._target(request, feature) for feature in request.features}
-        jobs: list = []
+        targets = {feature: self._target(request, pictures, feature) for feature in request.features}
+        jobs: list[tuple[str, _Job]] = []
         if "enhanced" in targets and self.model.addon is not None:
-            jobs.append(("exact window shares", lambda: self._shares(request, targets["enhanced"])))
-        n_jobs = len(request.calls)
-        for at, (name, call) in enumerate(request.calls.items()):
-            jobs.append((name, lambda call=call, name=name, at=at: self._maps(request, targets, (name, call), (at, n_jobs))))  # fmt: skip
-        return jobs
+            scales = self.model.addon.scales
+            jobs.append(
+                ("exact window shares", lambda *_: self._shares(pictures, targets["enhanced"], scales))
+            )
+        calls = request.calls.items()
+        return [*jobs, *((name, partial(self._maps, pictures, targets, name, call)) for name, call in calls)]
 
-    def _target(self, request: _Request, feature: str) -> Target:
-        if len(request.paths) == 1:
+    def _target(self, request: _Request, pictures: Sequence[Picture], feature: str) -> Target:
+        if len(pictures) == 1:
             return Target.text(request.prompt, feature=feature)
-        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
+        tokens = Tokens.joined([picture.tokens for picture in pictures])
         features = (self.model.enhance(tokens) if feature == "enhanced" else tokens).cls
         return Target.image(features.flip(0), feature=feature)
 
-    def _shares(self, request: _Request, target: Target) -> Mapping[str, Attribution]:
-        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
-        scales = [scale for scale in self.model.addon.scales if scale <= tokens.patches.shape[1]]
+    def _shares(
+        self, pictures: Sequence[Picture], target: Target, scales: Sequence[int]
+    ) -> Mapping[str, Attribution]:
+        tokens = Tokens.joined([picture.tokens for picture in pictures])
         return {
             f"exact shares, scale {scale}": exact_shares(self.model, tokens, target, scale)
             for scale in scales
+            if scale <= tokens.patches.shape[1]
         }
 
     def _maps(
         self,
-        request: _Request,
+        pictures: Sequence[Picture],
         targets: Mapping[str, Target],
-        asked: tuple[str, Mapping],
-        place: tuple[int, int],
+        name: str,
+        call: Mapping[str, Any],
+        report: Report,
+        stop: Stop,
     ) -> Mapping[str, Attribution]:
         """One method's map for each feature, and their difference where both are asked for."""
-        (name, call), (at, n_jobs), found = asked, place, {}
-        last = [0.0]
-        for part, (feature, target) in enumerate(targets.items()):
-
-            def report(done: int, total: int, part: int = part) -> None:
-                if done == total or time.monotonic() - last[0] > _EVERY:
-                    last[0] = time.monotonic()
-                    self.controls.progress.value = (at + (part + done / total) / len(targets)) / n_jobs
-
-            found[f"{name}, {feature}"] = attribute(
-                self.model.bound_to(request.kinds),
-                list(request.paths),
+        maps, model = {}, self.model.bound(tags=[picture.tag for picture in pictures])
+        for i, (feature, target) in enumerate(targets.items()):
+            part = portion(report, i / len(targets), (i + 1) / len(targets))
+            maps[f"{name}, {feature}"] = attribute(
+                model,
+                [picture.image for picture in pictures],
                 target,
-                report=report,
-                stopped=self._stopped,
+                report=part,
+                stop=stop,
                 **call,
             )
         if len(targets) == 2:
-            enhanced, plain = (found[f"{name}, {feature}"] for feature in FEATURES)
-            found[f"{name}, enhanced - plain"] = dataclasses.replace(
+            enhanced, plain = (maps[f"{name}, {feature}"] for feature in FEATURES)
+            maps[f"{name}, enhanced - plain"] = dataclasses.replace(
                 enhanced, values=enhanced.values - plain.values, delta=enhanced.delta - plain.delta
             )
-        return found
+        return maps
 
     def _show(self, request: _Request, shown: tuple, maps: Mapping[str, Attribution]) -> None:
         if not maps:
@@ -280,3 +281,8 @@ class AttributionExplorer(widgets.VBox):
         self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
         self.maps, self._shown, self._is_old = maps, shown, False
         self._picture.layout.display = None
+
+
+def _first_of(sample: Sample, modality: str) -> str:
+    """The modality, or where the sample lacks it, the first that it has."""
+    return modality if modality in sample.images else next(iter(sample.images))

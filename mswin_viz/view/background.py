@@ -1,44 +1,40 @@
-"""Work ahead of time, in a thread of its own: thumbnails, then tokens, with progress and a way to stop it."""
+"""Work ahead of time: thumbnails, then tokens, with progress in the strip."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from mswin_viz.analysis.kept_tokens import MOST_KEPT, KeptTokens
 from mswin_viz.data.layouts import Sample
+from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.model.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.guarded import Guard
-from mswin_viz.view.lifetime import check_open, joined
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn
+from mswin_viz.view.worker import Worker
 
 __all__ = ["Background"]
 
-_EVERY = 0.2  # seconds between two reports
 
-
-@dataclass(frozen=True, eq=False)
 class Background:
-    """The thread behind a strip; at most one works at a time.
+    """The work behind a strip.
 
-    Attributes
+    Parameters
     ----------
-    kept
+    cache
         Where tokens are kept.
     strip
         Where thumbnails and progress are shown.
     guarded
-        Says what goes wrong.
+        Shows what goes wrong.
     """
 
-    kept: KeptTokens
-    strip: ThumbnailStrip
-    guarded: Guard
-    _stops: list[threading.Event] = field(default_factory=list, repr=False)
-    _threads: list[threading.Thread] = field(default_factory=list, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    def __init__(self, cache: TokenCache, strip: ThumbnailStrip, guarded: Guard) -> None:
+        self._cache, self._strip, self._guarded = cache, strip, guarded
+        self._samples: Sequence[Sample] = ()
+        self._worker = Worker(
+            self._work, guarded, show=self._show, name="work in the background", restarts=True
+        )
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
         """Start again with these samples; work in progress is abandoned.
@@ -48,69 +44,49 @@ class Background:
         ClosedError
             If the view was closed.
         """
-        check_open(self.guarded.view)
-        self.stop()
-        stopped = threading.Event()
-        thread = self.guarded.thread("work in the background", self._work, list(samples), stopped)
-        with self._lock:
-            self._stops.append(stopped)
-            self._threads[:] = [some for some in self._threads if some.is_alive()]
-            thread.start()
-            self._threads.append(thread)
-        return thread
+        self._samples = list(samples)
+        return self._worker.start()
 
     def stop(self) -> None:
         """Stop the work after the current file."""
-        with self._lock:
-            for stopped in self._stops:
-                stopped.set()
-            self._stops.clear()
+        self._worker.stop()
 
     def close(self) -> None:
         """End the work, and wait until it has ended."""
-        self.stop()
-        joined(self._threads)
-        self._threads.clear()
+        self._worker.close()
 
-    def _work(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
-        with self.guarded("drawing thumbnails", failed=self._report_failure):
-            self._draw_thumbnails(samples, stopped)
-        with self.guarded("computing tokens in the background", failed=self._report_failure):
-            self._compute_tokens(samples, stopped)
+    def _work(self, report: Report, stop: Stop) -> None:
+        samples = self._samples
+        with self._guarded("drawing thumbnails", failed=self._show_failure):
+            self._draw_thumbnails(samples, stop)
+        with self._guarded("computing tokens in the background", failed=self._show_failure):
+            self._compute_tokens(samples, report, stop)
 
-    def _compute_tokens(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
-        paths = images_in_turn(samples, self.strip.modality)
-        waited = [time.monotonic()]
-
-        def report(n_done: int, n_all: int, _path: object) -> None:
-            if not stopped.is_set() and (n_done == n_all or time.monotonic() - waited[0] > _EVERY):
-                waited[0] = time.monotonic()
-                self._report(n_done / n_all, f"computing tokens: {n_done} of {n_all} images")
-
-        if all(path in self.kept for path in paths[:MOST_KEPT]):
+    def _compute_tokens(self, samples: Sequence[Sample], report: Report, stop: Stop) -> None:
+        images = images_in_turn(samples, self._strip.modality)
+        if all(path in self._cache for path, _ in images[:MOST_KEPT]):
             return
-        kinds = {path: (name, sample.camid) for sample in samples for name, path in sample.images.items()}
-        n_bad = computed_ahead(self.kept, paths, report=report, stopped=stopped, kinds=kinds)
-        words = f"{n_bad} of {len(paths)} images cannot be read" if n_bad else ""
-        self._report(1.0, "stopped" if stopped.is_set() else words)
+        n_bad = computed_ahead(self._cache, images, report=report, stop=stop)
+        words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""
+        report(Progress(1, 1, "stopped" if stop() else words))
 
-    def _draw_thumbnails(self, samples: Sequence[Sample], stopped: threading.Event) -> None:
+    def _draw_thumbnails(self, samples: Sequence[Sample], stop: Stop) -> None:
         """Sent a few at a time, in growing portions, so that the first are seen at once."""
-        found: list[bytes] = []
+        thumbs: list[bytes] = []
         due = 24
-        for modality in self.strip.modalities:
-            for at, sample in enumerate(samples):
-                if stopped.is_set():
+        for modality in self._strip.modalities:
+            for position, sample in enumerate(samples):
+                if stop():
                     return
-                wanted = at < MOST_KEPT and modality in sample.images
-                found.append(thumbnail(sample.images[modality]) if wanted else b"")
-                if len(found) >= due:
-                    due, self.strip.thumbs = 3 * len(found), list(found)
-        self.strip.thumbs = found
+                is_drawn = position < MOST_KEPT and modality in sample.images
+                thumbs.append(thumbnail(sample.images[modality]) if is_drawn else b"")
+                if len(thumbs) >= due:
+                    due, self._strip.thumbs = 3 * len(thumbs), list(thumbs)
+        self._strip.thumbs = thumbs
 
-    def _report_failure(self) -> None:
-        self._report(1.0, "failed: the message says why; images are computed when they are chosen")
+    def _show_failure(self) -> None:
+        self._show(Progress(1, 1, "failed: the message says why; images are computed when they are chosen"))
 
-    def _report(self, done: float, words: str) -> None:
-        with self.strip.hold_sync():
-            self.strip.progress, self.strip.status = done, words
+    def _show(self, progress: Progress) -> None:
+        with self._strip.hold_sync():
+            self._strip.progress, self._strip.status = progress.fraction, progress.words

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mswin_viz.analysis.embedding_export import export
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
@@ -36,7 +38,7 @@ from mswin_viz.view.point_panel import PointPanel
 from mswin_viz.view.row_pictures import first_pictures
 from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
-from mswin_viz.view.worker import Report, Stop, Worker
+from mswin_viz.view.work_bar import WorkBar
 
 __all__ = ["EmbeddingExplorer"]
 
@@ -102,7 +104,7 @@ class EmbeddingExplorer(widgets.VBox):
         first = settings or (ViewSettings() if view is None else view.settings)
         has_scenes = any(sample.scene is not None for sample in self._samples)
         self.settings, self.controls = setting_controls(first, has_scenes=has_scenes), map_controls()
-        self.worker = Worker(self._compute, name="embed, project and compare", css="mswin-embedding")
+        self.worker = WorkBar(self._compute, name="embed, project and compare", css="mswin-embedding")
         self.maps: LinkedMaps | None = None
         self.panel = PointPanel(model)
         self.strip: NeighbourStrip | None = None
@@ -234,29 +236,16 @@ class EmbeddingExplorer(widgets.VBox):
         show_as_out_of_date(self._below, False)
 
     def _compute_view(self, report: Report, stop: Stop) -> None:
-        begun = 0.0
-        settings = self.settings.settings
+        begun, settings = 0.0, self.settings.settings
         if self.table is None:
             begun = _EMBEDDING
-
-            def embedding(done: int, total: int) -> None:
-                report(_EMBEDDING * done / total, f"embedding: {done} of {total} images")
-
             self.table = embed(
-                self.model,
-                self._samples,
-                modalities=self._modalities,
-                progress=False,
-                stop=stop,
-                report=embedding,
-            )
-
-        def viewing(done: float, words: str) -> None:
-            report(begun + (1 - begun) * done, words)
-
-        found = embedding_view(self.table, settings, report=viewing, stop=stop)
+                self.model, self._samples, modalities=self._modalities, progress=False, stop=stop,
+                report=portion(report, 0, begun),
+            )  # fmt: skip
+        view = embedding_view(self.table, settings, report=portion(report, begun, 1), stop=stop)
         check_open(self)  # it may have been closed while this was computed
-        self._show(found)
+        self._show(view)
 
     # ---- display ----------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ import numpy as np
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import query_precisions, ranking_notes
 from mswin_viz.data.layouts import Sample
+from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.view.worker import Report, Stop
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -87,11 +87,8 @@ class Rankings:
         rows = np.flatnonzero(table.modality == self.row_modality(choice))
         asked, found = table[rows], np.full((2, len(table)), np.nan)
         for part, feature in enumerate(("plain", "enhanced")):
-
-            def said(done: int, n: int, part: int = part) -> None:
-                report((part + done / n) / 2, f"ranking: {done} of {n} queries")
-
-            found[part, rows] = query_precisions(asked, feature=feature, rule=rule, stop=stop, report=said)
+            half = portion(report, part / 2, (part + 1) / 2)
+            found[part, rows] = query_precisions(asked, feature=feature, rule=rule, stop=stop, report=half)
         self._precisions[choice, rule] = found[0], found[1]
 
 

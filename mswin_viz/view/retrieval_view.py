@@ -11,11 +11,13 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import RULES, Neighbours
 from mswin_viz.analysis.pair_shares import pair_window_shares
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.layouts import Sample
+from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.figures import figure_bytes
@@ -32,10 +34,11 @@ from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import first_pictures
 from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
-from mswin_viz.view.worker import Report, Stop, Worker
+from mswin_viz.view.work_bar import WorkBar
 
 __all__ = ["ALL", "ALL_EQUALISED", "RetrievalView", "RetrievalViewError"]
 
+_EMBEDDING = 0.8  # part of the progress bar that embedding takes
 _QUICK = 700  # samples whose ranking against each other needs no button
 
 
@@ -112,7 +115,7 @@ class RetrievalView(widgets.VBox):
         self.controls = retrieval_controls(choices, has_scenes=has_scenes)
         self._guarded = Guard(self, self._say)
         self._menu = QueryMenu(self, self.controls, self._samples, self._guarded)
-        self.worker = Worker(self._work, name="embed and rank", css="mswin-retrieval-work")
+        self.worker = WorkBar(self._work, name="embed and rank", css="mswin-retrieval-work")
         self._pairs, self.strip = PairWork(model, self._chosen), None
         self.pair_worker, self.pair = self._pairs.worker, self._pairs.panel
         self._html = {name: Html() for name in ("message", "summary", "jump")}
@@ -256,12 +259,10 @@ class RetrievalView(widgets.VBox):
         if self.table is None:
             self.table = embed(
                 self.model, self._samples, modalities=self._rankings.modalities, progress=False, stop=stop,
-                report=lambda done, n: report(0.8 * done / n, f"embedding: {done} of {n} images"),
+                report=portion(report, 0, _EMBEDDING),
             )  # fmt: skip
             self._refresh()
-        self._rankings.rank(
-            self.table, self.modality, self.rule, lambda done, words: report(0.8 + 0.2 * done, words), stop
-        )
+        self._rankings.rank(self.table, self.modality, self.rule, portion(report, _EMBEDDING, 1), stop)
         self._summarise()
         pending, self._pending = self._pending, ""
         if pending:
@@ -304,7 +305,7 @@ class RetrievalView(widgets.VBox):
                 self.strip.replace(table, row)
         asked = (self.modality, self.rule)
         if self._rankings.precisions(*asked) is None and len(self._samples) <= _QUICK:
-            self._rankings.rank(self.table, *asked, lambda *_: None, lambda: False)
+            self._rankings.rank(self.table, *asked, lambda _progress: None, lambda: False)
         self._summarise()
         show_as_out_of_date(self._strip_box, False)
         self._guarded.forget()

@@ -12,6 +12,7 @@ import torch
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution import METHODS, refusal
+from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
 from mswin_viz.model.stages import stages, tokens_from
 
@@ -320,7 +321,7 @@ def test_progress_is_reported_up_to_the_end(model, images) -> None:
         seen: list[tuple[int, int]] = []
         mv.attribute(
             model, images, ALONG, method=method, level=level, n_steps=5, n_samples=4, batch_rows=3,
-            report=lambda done, total, seen=seen: seen.append((done, total)),
+            report=lambda at, seen=seen: seen.append((at.done, at.total)),
         )  # fmt: skip
         assert seen == sorted(seen)
         assert seen[-1][0] == seen[-1][1], method
@@ -330,8 +331,8 @@ def test_progress_is_reported_up_to_the_end(model, images) -> None:
 def test_a_stopped_attribution_says_so_and_leaves_no_hook(model, images) -> None:
     stopped = threading.Event()
 
-    def stop_early(done: int, total: int) -> None:
-        if done > total / 4:
+    def stop_early(progress: Progress) -> None:
+        if progress.fraction > 1 / 4:
             stopped.set()
 
     for method, level in (
@@ -341,8 +342,15 @@ def test_a_stopped_attribution_says_so_and_leaves_no_hook(model, images) -> None
     ):
         stopped.clear()
         with pytest.raises(StoppedError, match=r"stopped at \d+ of \d+ rows"):
-            mv.attribute(model, images, ALONG, method=method, level=level, batch_rows=2, report=stop_early, stopped=stopped)  # fmt: skip
+            mv.attribute(model, images, ALONG, method=method, level=level, batch_rows=2, report=stop_early, stop=stopped.is_set)  # fmt: skip
         assert not [m for m in model.clip.modules() if m._forward_hooks or m._forward_pre_hooks]
+
+
+def test_an_event_stopped_is_still_taken_with_a_warning(model, images) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.warns(DeprecationWarning, match="stop=event.is_set"), pytest.raises(StoppedError):
+        mv.attribute(model, images, ALONG, stopped=stopped)
 
 
 # ---- refusals ---------------------------------------------------------------------------------
@@ -375,7 +383,7 @@ def test_pairs_that_make_no_sense_are_refused_with_the_reason(model, images, tok
         "a block of this tower is one of 0..2": {"level": "tokens", "block": 9},
         "a baseline of pixels is one of": {"baseline": "noise"},
         "starts from no baseline": {"method": "gradient_x_input", "baseline": "mean"},
-        "settings are": {"steps": 4},
+        "attribute has no option .steps.": {"steps": 4},
         "n_steps is a whole number": {"n_steps": 0},
         "noise is a positive fraction": {"noise": 0.0},
         "norm is auto": {"norm": "free"},

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranking_notes
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
+from mswin_viz.model.encoded_batch import Failure
 
 
 def made_table(features, pids, camids=None, *, modality=None, scenes=None, splits=None) -> EmbeddingTable:
@@ -134,7 +134,7 @@ def test_precisions_of_all_queries_are_those_of_each_and_of_retrieval(rule: str,
 
 def test_ranking_every_query_is_reported_and_can_be_stopped() -> None:
     table, seen = made_table(at_angles(*range(9)), np.arange(9) // 3), []
-    query_precisions(table, report=lambda *n: seen.append(n))
+    query_precisions(table, report=lambda at: seen.append((at.done, at.total)))
     assert seen == [(9, 9)]
     with pytest.raises(StoppedError, match="0 of 9"):
         query_precisions(table, stop=lambda: True)

@@ -18,7 +18,7 @@ FIRST = (
     "from pathlib import Path\n"
     "import mswin_viz as mv\n"
     "from hostile import NAMES, WORDS, hostile_model, hostile_samples\n"
-    "from mswin_viz.analysis.embedding_table import embed\n"
+    "from mswin_viz.analysis.image_features import embed\n"
     "model, samples = hostile_model(), hostile_samples(Path.cwd())\n"
     "table = embed(model, samples, progress=False)"
 )
@@ -140,7 +140,7 @@ def test_the_retrieval_view_runs_no_name(lab: Lab) -> None:
     opened(lab, "retrieval")
     for at in (5, 7, 9):
         do(lab, f"explorer.query = {at}\nexplorer.strip.clicked = explorer.results['enhanced'].rows[0].item()\n"
-                "explorer.pair_worker._thread and explorer.pair_worker._thread.join()")  # fmt: skip
+                "explorer.pair_worker.thread and explorer.pair_worker.thread.join()")  # fmt: skip
         check(lab, NAMES[at])
     do(lab, "explorer.controls.search.value = '<img'")
     check(lab, *NAMES[:1], *WORDS[-3:-1])

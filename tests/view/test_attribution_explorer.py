@@ -24,17 +24,17 @@ def explorer(model: mv.Model) -> mv.AttributionExplorer:
 
 def run(explorer: mv.AttributionExplorer) -> None:
     explorer.start().join(timeout=120)
-    assert explorer.controls.stop.disabled
-    assert not explorer.controls.run.disabled
+    assert explorer.worker.stop_button.disabled
+    assert not explorer.worker.run.disabled
 
 
 def test_a_click_shows_each_method_s_map_beside_the_exact_window_shares(explorer) -> None:
-    explorer.controls.run.click()
+    explorer.worker.run.click()
     run(explorer)
     shares = [f"exact shares, scale {scale}" for scale in explorer.model.addon.scales]
     assert list(explorer.maps) == [*shares, "gradient_x_input, enhanced", "legrad, enhanced"]
-    assert explorer.controls.progress.value == 1
-    assert explorer.controls.status.value.startswith("done")
+    assert explorer.worker.progress.value == 1
+    assert explorer.worker.status.value.startswith("done")
     assert bytes(explorer._picture.value).startswith(b"\x89PNG")
     titles = [axis.get_title() for axis in explorer.figure().axes]
     assert any(title.startswith("gradient x input") for title in titles)
@@ -64,13 +64,13 @@ def test_stopping_ends_the_work_and_what_was_there_stays(explorer) -> None:
     explorer.controls.features.value = "plain"
     thread = explorer.start()
     assert explorer.start() is thread  # one at a time
-    explorer.controls.stop.click()
+    explorer.worker.stop_button.click()
     thread.join(timeout=60)
     assert not thread.is_alive()
     assert "mswin-out-of-date" in explorer._picture._dom_classes
-    assert explorer.controls.status.value == "stopped"
+    assert explorer.worker.status.value == "stopped"
     assert explorer.maps is before
-    assert not explorer.controls.run.disabled
+    assert not explorer.worker.run.disabled
 
 
 def test_what_cannot_be_done_is_said_and_the_rest_goes_on(explorer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -13,14 +12,13 @@ import pytest
 
 import mswin_viz as mv
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS
-from mswin_viz.analysis.image_features import Failure
 from mswin_viz.data.layouts import Sample
-from mswin_viz.errors import DataError, OptionError, StoppedError
+from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view import embedding_figures
 from mswin_viz.view.map_points import COLOURED, map_colouring
 from mswin_viz.view.share_bars import share_rows
-from mswin_viz.view.worker import Worker
 
 N = 8  # two people, two cameras, two shots
 
@@ -245,26 +243,3 @@ def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_
     with pytest.warns(UserWarning, match="left out"):
         written = embedding_figures.save_figures(unknown, tmp_path, kinds=("png",))
     assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURED}
-
-
-# ---- the worker ---------------------------------------------------------------------------------
-
-
-def test_stop_ends_the_work_and_the_button_is_free_again() -> None:
-    begun = threading.Event()
-
-    def job(_report, stop) -> None:
-        begun.set()
-        while not stop():
-            pass
-        raise StoppedError("halfway")
-
-    worker = Worker(job, name="work")
-    thread = worker.start()
-    assert begun.wait(5)
-    assert worker.start() is thread  # a second press changes nothing
-    worker.stop()
-    thread.join(5)
-    assert "stopped: halfway" in worker.status.value
-    assert not worker.run.disabled
-    assert worker.stop_button.disabled

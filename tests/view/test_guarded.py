@@ -19,9 +19,10 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_table import embed
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view import (
     attribution_explorer,
     background,
@@ -329,9 +330,10 @@ def pin(view) -> None:
 
 
 def in_background(view) -> None:
-    view._kept._held[0].kept.clear()
+    view._kept._held[0].entries.clear()
     view.strip._handle_custom_msg({"kind": "shown"}, [])
-    for thread in list(view._background._threads):
+    thread = view._background._worker.thread
+    if thread is not None:
         thread.join(20)
 
 
@@ -341,11 +343,9 @@ def run(view) -> None:
 
 def press(view) -> None:
     """The button itself, and the end of what it starts."""
-    worker = getattr(view, "worker", view)
-    (worker.run if hasattr(worker, "run") else view.controls.run).click()
-    thread = worker._thread
-    if thread is not None:
-        thread.join(60)
+    view.worker.run.click()
+    if view.worker.thread is not None:
+        view.worker.thread.join(60)
 
 
 def point(row: int) -> Callable[[Any], None]:
@@ -381,8 +381,8 @@ def choose(name: str, *values: Any) -> Callable[[Any], None]:
 def click_result(view) -> None:
     view.strip.clicked = -1
     view.strip.clicked = int(view.strip.results["plain"].rows[0])
-    if view._pairs.thread is not None:
-        view._pairs.thread.join(20)
+    if view.pair_worker.thread is not None:
+        view.pair_worker.thread.join(20)
 
 
 def hover(view) -> None:
@@ -429,7 +429,7 @@ FAULTS = [
     Fault("scales", background.Background, "start", in_background),
     Fault("attributions", attribution_explorer, "attribute", press),
     Fault("attributions", attribution_explorer, "exact_shares", press),
-    Fault("attributions", type(MODEL), "displayed", press, True),
+    Fault("attributions", TokenCache, "pictures", press, True),
     Fault("attributions", attribution_explorer, "maps_figure", press, True),
     Fault("attributions", attribution_explorer, "figure_bytes", press, True),
     Fault("attributions", AttributionControls, "calls", press, True),
@@ -515,7 +515,7 @@ def test_a_failure_anywhere_is_said_and_logged_once_and_the_view_goes_on(
     words = said(view)
     assert unescape(problem_words(problem)) in words
     if fault.act in (press, new_table):
-        status = getattr(view, "worker", view.controls).status.value
+        status = view.worker.status.value
         assert status.startswith("failed") or ", without" in status
     logged = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [id(some) for some in logged] == [id(some) for some in raised]

@@ -12,7 +12,7 @@ import pytest
 from hostile import HIT, NAMES, WORDS, hostile_model, hostile_samples
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_table import embed
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample, scan
 from mswin_viz.data.report import as_text
 from mswin_viz.model.backbone import Model
@@ -169,7 +169,7 @@ def test_the_retrieval_view_shows_them_as_text(model, samples, table) -> None:
         view.query = at
         view.strip.clicked = int(view.results["enhanced"].rows[0])
         view.start().join()
-        view.pair_worker._thread.join()
+        view.pair_worker.thread.join()
         text = shown(view)
         if samples[at].pid < 0:
             assert NAMES[at] in Page(view.pair._bars.value).text

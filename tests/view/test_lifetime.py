@@ -19,11 +19,11 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_table import embed
 from mswin_viz.analysis.fusion_weights import fusion_weights
-from mswin_viz.analysis.kept_tokens import KeptTokens
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.model.training import Progress
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.lifetime import is_closed, parts_of
@@ -192,7 +192,7 @@ def test_tokens_are_freed_with_the_last_view_of_a_model(samples) -> None:
     model = MODEL.bound()
     explorer, view = mv.ScaleExplorer(model, samples), mv.RetrievalView(model, samples)
     picture = weakref.ref(explorer.look.pictures[0])
-    assert KeptTokens(model).picture(samples[0].images["RGB"]) is picture()
+    assert TokenCache(model).picture(samples[0].images["RGB"]) is picture()
     explorer.close()
     gc.collect()
     assert picture() is not None
@@ -536,7 +536,7 @@ import threading, time
 import mswin_viz as mv
 from mswin_viz.errors import StoppedError
 from mswin_viz.view import attribution_explorer, background
-from mswin_viz.view.worker import Worker
+from mswin_viz.view.work_bar import WorkBar
 
 begun = []
 
@@ -547,14 +547,14 @@ def until(stopped, name):
     print(name, "has ended", flush=True)
 
 model, samples = mv.load_model(), mv.samples()[:1]
-def attribute(*_, stopped, **__):
-    until(stopped.is_set, "attributing")
+def attribute(*_, stop, **__):
+    until(stop, "attributing")
     raise StoppedError("by the end of the program")
 
 attribution_explorer.attribute = attribute
-background.computed_ahead = lambda *_, stopped, **__: until(stopped.is_set, "the background") or 0
+background.computed_ahead = lambda *_, stop, **__: until(stop, "the background") or 0
 made = [mv.AttributionExplorer(model, samples), mv.ScaleExplorer(model, samples)]
-made.append(Worker(lambda report, stop: until(stop, "a worker"), name="work"))
+made.append(WorkBar(lambda report, stop: until(stop, "a worker"), name="work"))
 made[0].controls.features.value = "plain"
 made[0].start()
 made[1]._on_strip({"kind": "shown"})

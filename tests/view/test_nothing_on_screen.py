@@ -164,7 +164,7 @@ def test_every_part_of_a_retrieval_view_answers_before_there_is_a_table(samples)
     made.controls.save.click()
     assert "a figure needs ranked results" in said(made)
     made.pair_worker.run.click()
-    made.pair_worker._thread.join(20)
+    made.pair_worker.thread.join(20)
     assert "window shares need a chosen result" in said(made)
     for control, value in (
         ("search", "id 1"),
@@ -184,12 +184,12 @@ def test_every_part_of_an_attribution_explorer_answers_before_there_are_maps(sam
     made = mv.AttributionExplorer(MODEL, samples, prompt="a person")
     with pytest.raises(OptionError, match="none have been computed yet"):
         made.figure()
-    made.controls.stop.click()
+    made.worker.stop_button.click()
     made.controls.methods.value = ()
     made.controls.features.value = "plain"
-    made.controls.run.click()
-    made._thread.join(30)
-    assert made.controls.status.value.startswith("failed")
+    made.worker.run.click()
+    made.worker.thread.join(30)
+    assert made.worker.status.value.startswith("failed")
     assert "maps need a method: none is chosen" in said(made)
     assert ">OptionError<" in said(made)
     assert OUT_OF_DATE not in said(made)
@@ -199,9 +199,9 @@ def test_every_part_of_an_attribution_explorer_answers_before_there_are_maps(sam
 def test_an_attribution_of_a_broken_image_is_no_work_that_is_done(first_broken) -> None:
     made = mv.AttributionExplorer(MODEL, first_broken, prompt="a person")
     made.start().join(30)
-    assert made.controls.status.value.startswith("failed")
+    assert made.worker.status.value.startswith("failed")
     assert ">ImageFileError<" in said(made)
-    assert not made.controls.run.disabled
+    assert not made.worker.run.disabled
     made.close()
 
 

@@ -13,7 +13,8 @@ from analysis.tiny import SCALES, pictures, tiny_model
 from PIL import Image
 from traitlets import TraitError
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranking_notes
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
@@ -64,8 +65,7 @@ def test_nothing_is_embedded_before_the_button(samples: list[Sample]) -> None:
 
 def test_work_can_be_stopped_and_begun_again(samples: list[Sample]) -> None:
     view = RetrievalView(MODEL, samples)
-    view.worker._stopped.set()
-    view.worker._work()
+    view.worker._work(lambda _progress: None, lambda: True)
     assert view.table is None
     assert "stopped" in view.worker.status.value
     view.start().join(60)
@@ -142,8 +142,8 @@ def test_a_chosen_result_shows_its_shares_and_the_latest_choice_wins(view, table
     rows = view.results["enhanced"].rows.tolist()
     view.strip.clicked = rows[0]
     view.strip.clicked = rows[1]
-    while view._pairs.thread.is_alive():
-        view._pairs.thread.join(60)
+    while view.pair_worker.thread.is_alive():
+        view.pair_worker.thread.join(60)
     expected = pair_window_shares(MODEL, table, view.strip.row, rows[1])
     assert view.pair.shares.similarity == pytest.approx(expected.similarity)
     assert [column["key"] for column in view.pair.board.columns] == [f"scale-{s}" for s in SCALES] + ["fused"]
@@ -157,7 +157,7 @@ def test_a_chosen_result_shows_its_shares_and_the_latest_choice_wins(view, table
 def test_joined_modalities_have_all_bars_and_one_picture_at_a_time(view) -> None:
     view.modality = ALL
     view.strip.clicked = int(view.results["plain"].rows[0])
-    view._pairs.thread.join(60)
+    view.pair_worker.thread.join(60)
     assert view.pair.modality.options == ("RGB", "NI")
     first = view.pair.board.rows[0]["image"]
     view.pair.modality.value = "NI"
@@ -186,7 +186,7 @@ def test_pressing_the_button_without_a_choice_says_what_to_do(view) -> None:
 def test_a_table_of_another_model_is_found_out(samples, table) -> None:
     view = RetrievalView(tiny_model(seed=9), samples, table=table)
     view.strip.clicked = int(view.results["plain"].rows[0])
-    view._pairs.thread.join(60)
+    view.pair_worker.thread.join(60)
     assert "another model" in view.pair._notes.value
 
 
@@ -195,7 +195,7 @@ def test_without_an_add_on_there_is_one_list_and_no_window(samples: list[Sample]
     view = RetrievalView(plain, samples, table=embed(plain, samples, progress=False))
     assert list(view.results) == ["plain"]
     view.strip.clicked = int(view.results["plain"].rows[0])
-    view._pairs.thread.join(60)
+    view.pair_worker.thread.join(60)
     assert "no window has a share" in view.pair._notes.value
     assert view.figure().axes
 

@@ -1,0 +1,63 @@
+"""What every value is called on screen: one name for menus, captions, figures and the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SLOTS", "TARGETS", "VALUES",
+    "WINDOWS", "choices",
+]  # fmt: skip
+
+VALUES = {
+    "norm": "activation norm",
+    "share": "share of cosine",
+    "cosine": "cosine to target",
+    "channel": "one channel",
+}
+"""What a window's number is."""
+FEATURES = {"plain": "plain CLS", "enhanced": "enhanced CLS"}
+"""The image's feature without the add-on and with it."""
+TARGETS = {
+    "text": "text: the first prompt",
+    "image": "the second image",
+    "shift": "shift: enhanced minus plain",
+    "channel": "one channel",
+    "own": "the image's own plain CLS",
+}
+"""What the cosine is taken with."""
+KERNELS = {"auto": "trained or resampled", "mean": "plain mean"}
+"""How the free windows are pooled."""
+WINDOWS = {"runs": "runs (as trained)", "tiles": "2-D tiles"}
+"""Which tokens make a free window."""
+ROWS = {"one": "one image", "modalities": "modalities", "pair": "pair"}
+"""The rows of the scale explorer's board."""
+POINT_ROWS = {"one": "this image", "modalities": "its modalities", "pair": "with the neighbour"}
+"""The same, of the image behind a point of a map."""
+SLOTS = {
+    "on": "its trained kernel is in the fusion",
+    "off": "left out of the fusion",
+    "free": "the free windows take its place",
+}
+"""What a slot of the fusion holds."""
+MODALITIES = {"RGB": "RGB", "NI": "near infrared", "TI": "thermal"}
+MATCHING_RULES = {
+    "camera": "camera: leave out the same identity and camera",
+    "scene": "scene: leave out the same identity and scene",
+    "none": "none: leave out only the query itself",
+}
+"""Which images are left out of a query's gallery."""
+COLOURS = {
+    "identity": "identity",
+    "camera": "camera",
+    "modality": "modality",
+    "plain_ap": "AP, plain",
+    "enhanced_ap": "AP, enhanced",
+    "ap_change": "change of AP",
+}
+"""What the points of a map are coloured by."""
+
+
+def choices(labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The options of a menu: what stands in it, and its value."""
+    return [(label, value) for value, label in labels.items()]
