@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
+from mswin_viz.analysis.fusion_weights import FusionWeights, fusion_weights
 from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, trained_part
-from mswin_viz.analysis.shuffling import Shuffle, shuffled
-from mswin_viz.analysis.targets import Prompts, directions, encoded_prompts, prompt_cosines
+from mswin_viz.analysis.shuffling import Shuffle, shuffle_windows
+from mswin_viz.analysis.targets import Prompts, encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
@@ -45,7 +45,7 @@ class Asked:
     request
         What is asked of the panels.
     target
-        One of :data:`mswin_viz.analysis.targets.TARGETS`; in a pair each image's target is the other one.
+        One of :data:`mswin_viz.analysis.targets.TARGET_KINDS`; in a pair each image's target is the other one.
     prompts
         Lines of the prompt box.
     shuffle_run
@@ -204,7 +204,7 @@ class Answers:
             slots = slots_of(asked.request, () if weights is None else weights.scales)
             key = (shown, weights, slots)
             shuffle = self._once(
-                "shuffle", key, lambda: shuffled(tokens, weights, asked.shuffle_run, slots=slots)
+                "shuffle", key, lambda: shuffle_windows(tokens, weights, asked.shuffle_run, slots=slots)
             )
             tokens = shuffle.tokens
         nowhere = np.zeros(self.model.dim)
@@ -226,7 +226,9 @@ class Answers:
 
         def make() -> np.ndarray:
             tokens = None if second is None else second.tokens
-            return directions(kind, subject.tokens, subject.weights, slots=slots, second=tokens, given=given)
+            return target_directions(
+                kind, subject.tokens, subject.weights, slots=slots, second=tokens, value=given
+            )
 
         return replace(subject, direction=self._once("direction", key, make)), words, key
 
@@ -261,7 +263,7 @@ class Answers:
         return scale_view(subject, request, fused=fused)
 
     def _scores(self, prompts: Prompts, subject: Subject, view: ScaleView) -> tuple[np.ndarray, np.ndarray]:
-        plain = subject.tokens.cls.double().cpu().numpy()
+        plain = subject.plain
         return prompt_cosines(prompts.features, plain), prompt_cosines(prompts.features, view.cosine.enhanced)
 
 

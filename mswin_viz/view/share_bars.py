@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mswin_viz.analysis.fusion import Slot
+from mswin_viz.analysis.fusion_weights import Slot
 from mswin_viz.analysis.inspection import WindowInspection
 from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view.answers import Look
@@ -192,7 +192,7 @@ def _prompts_html(look: Look) -> Markup:
 def _pair_html(look: Look) -> Markup:
     if not look.is_pair:
         return fragment()
-    a, b = look.subject.tokens.cls.double().cpu().numpy()
+    a, b = look.subject.plain
     plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     words = (
         f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
