@@ -62,7 +62,12 @@ def nearest_and_ranks(
 def _blocks(rows: np.ndarray, points: np.ndarray) -> Iterator[np.ndarray]:
     """Squared Euclidean distances of some rows after others to all points."""
     return pairwise_distances_chunked(
-        rows, points, metric="euclidean", squared=True, n_jobs=1, working_memory=_PAIRS * 8 / 2**20
+        rows,
+        points,
+        metric="euclidean",
+        squared=True,
+        n_jobs=1,
+        working_memory=max(_PAIRS, len(points)) * 8 / 2**20,
     )
 
 

@@ -73,6 +73,13 @@ def test_nearest_old_rows_of_new_ones():
     np.testing.assert_allclose(squared, [[0.01, 0.81], [4, 49]])
 
 
+def test_neighbours_are_those_of_a_sorted_distance_matrix_whatever_the_ties():
+    points = np.round(2 * RNG.normal(size=(53, 3)))
+    distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    np.testing.assert_array_equal(nearest(points, 9), np.argsort(distances, axis=1, kind="stable")[:, :9])
+
+
 @pytest.mark.parametrize("k", [0, 21])
 def test_neighbours_must_be_fewer_than_half(k):
     with pytest.raises(OptionError, match=f"k={k}"):
