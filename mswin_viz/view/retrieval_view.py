@@ -319,7 +319,7 @@ class RetrievalView(widgets.VBox):
             if found is None
             else summary(*found)
         )
-        notes = [] if found is None else self._rankings.notes(self.table, self.modality, self.rule)
+        notes = [] if found is None else self._rankings.notes(self.modality, self.rule)
         lines = (tag("div", note) for note in notes)
         self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
 
