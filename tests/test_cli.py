@@ -161,7 +161,7 @@ REFUSED = {
     "train --out {}/a.pth --data {}/RGBNT201 --people 9": "--people would have no effect with --data",
     "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0; add identities, or 0 for no validation",
     "train --out {}/a.pth --cache {}": "--cache would have no effect without --data",
-    "ablate --rows nosuch": "rows are some of windows_4,",
+    "ablate --rows nosuch": "rows must be among windows_4,",
     "ablate --rows windows_4,": "got ''; choose from these",
     "ablate --rows windows_4_8 --scales 4,16": "got 'windows_4_8'",
     "ablate --steps 0": "--steps must be at least 1: got 0",

@@ -169,7 +169,7 @@ def evaluate_model(
         If a prompt or caption does not fit the text tower.
     """
     if identities < 2:
-        raise OptionError(f"retrieval needs at least two identities: got {identities}; ask for more")
+        raise OptionError(f"retrieval needs at least two identities: got {identities}; draw more")
     random = untrained(model, seed=seed)
     crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
     prompts = _prompts(crowds["standard"])
