@@ -159,7 +159,7 @@ REFUSED = {
     "train --out {}/a.pth --data {}/empty": "found none below {}/empty",
     "train --out {}/a.pth --data {}/RGBNT201 --cache {}/file": "--cache must be a folder: {}/file is a file",
     "train --out {}/a.pth --data {}/RGBNT201 --people 9": "--people would have no effect with --data",
-    "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0; add identities, or 0 for no validation",
+    "train --out {}/a.pth --data {}/RGBNT201": "0.2 of 2 holds out 0; add identities, or use 0 for no validation",
     "train --out {}/a.pth --cache {}": "--cache would have no effect without --data",
     "ablate --rows nosuch": "rows must be among windows_4,",
     "ablate --rows windows_4,": "got ''; choose from these",
