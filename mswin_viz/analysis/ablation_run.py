@@ -17,9 +17,9 @@ from mswin_viz.analysis.matching import Matching, sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.validation import check_trainable
 from mswin_viz.data.crowds import Crowd
-from mswin_viz.data.file_writing import temporary_folder
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.layouts import Sample, query_and_gallery
+from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.worlds import WorldTokens, token_layout, world_tokens

@@ -12,8 +12,9 @@ from mswin_viz.data.crowds import Crowd
 from mswin_viz.data.file_writing import is_unfinished, new_folder, write_json
 from mswin_viz.data.output_checks import output_folder
 from mswin_viz.errors import OutputError
+from mswin_viz.model.addon_files import save_addon
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.checkpoints import EMBEDDED_FILES, save_addon, save_embedded
+from mswin_viz.model.embedded_config import EMBEDDED_FILES, save_embedded
 from mswin_viz.model.pretraining import pretrain
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from mswin_viz.data.file_writing import destination
+from mswin_viz.data.destinations import destination
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.heads import Head, folded, new_addon

@@ -16,7 +16,8 @@ from typing import Annotated, Any, TypeVar
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from mswin_viz.data.file_writing import locked, write_bytes
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_records import STRICT, checked
 from mswin_viz.errors import OptionError, WeightsError
