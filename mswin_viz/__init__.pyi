@@ -10,13 +10,14 @@ from .analysis.comparison import compare as compare
 from .analysis.comparison_record import Comparison as Comparison
 from .analysis.coupling_sweep import CouplingSweep as CouplingSweep, coupling_sweep as coupling_sweep
 from .analysis.decomposition import Decomposition as Decomposition, decompose as decompose
-from .analysis.embedding_table import EmbeddingTable as EmbeddingTable, embed as embed
+from .analysis.embedding_table import EmbeddingTable as EmbeddingTable
 from .analysis.embedding_view import (
     EmbeddingView as EmbeddingView,
     ViewSettings as ViewSettings,
     embedding_view as embedding_view,
 )
 from .analysis.gate import GateWeights as GateWeights, gate_weights as gate_weights
+from .analysis.image_features import embed as embed
 from .analysis.method_ranking import Ranking as Ranking, rank_methods as rank_methods
 from .analysis.neighbours import (
     Neighbours as Neighbours,
@@ -53,6 +54,7 @@ from .model.checkpoint_report import LoadReport as LoadReport
 from .model.checkpoints import load_addon as load_addon
 from .model.config import HostConfig as HostConfig
 from .model.config_files import read_config as read_config
+from .model.image_tags import ImageTag as ImageTag
 from .model.loading import load_host_model as load_host_model, load_model as load_model
 from .model.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
 from .model.sliding_window import (
@@ -76,3 +78,5 @@ from .view.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.retrieval_figures import ranked_figure as ranked_figure
 from .view.retrieval_view import RetrievalView as RetrievalView
 from .view.training_curve import TrainingCurve as TrainingCurve
+
+__version__: str

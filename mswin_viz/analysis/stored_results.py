@@ -25,6 +25,9 @@ class _Interval(BaseModel):
     """Of both, or of neither end."""
 
     model_config = STRICT
+    mean: float | None
+    low: float | None
+    high: float | None
 
     @model_validator(mode="after")
     def _is_whole(self) -> _Interval:
