@@ -24,12 +24,8 @@ def draw_bag_body(canvas: PartCanvas, centre: Point, half: Point, relief: int = 
 def draw_handbag(canvas: PartCanvas, hand: Point) -> None:
     """A bag that hangs from a hand by its handle."""
     x, y = hand[0], hand[1] + 0.015
-    draw_line(
-        canvas,
-        "strap",
-        [(x - 0.035, y + 0.055), (x - 0.012, y), (x + 0.012, y), (x + 0.035, y + 0.055)],
-        0.011,
-    )
+    draw_line(canvas, "strap", [(x - 0.035, y + 0.055), (x - 0.012, y), (x + 0.012, y),
+        (x + 0.035, y + 0.055)], 0.011)  # fmt: skip
     draw_bag_body(canvas, (x, y + 0.095), (0.06, 0.045))
 
 
@@ -47,27 +43,21 @@ def draw_bag_frontal(canvas: PartCanvas, who: Identity, trunk: Trunk, wrist: Poi
     shoulder = trunk.shoulder
     if who.bag == "backpack" and trunk.is_front:
         for s in (-1, 1):
-            draw_line(
-                canvas,
-                "strap",
-                [(s * shoulder * 0.5, 0.148), (s * shoulder * 0.62, 0.25), (s * shoulder * 0.9, 0.34)],
-                0.022,
-            )
+            draw_line(canvas, "strap", [(s * shoulder * 0.5, 0.148), (s * shoulder * 0.62, 0.25),
+                (s * shoulder * 0.9, 0.34)], 0.022)  # fmt: skip
     elif who.bag == "backpack":
         w = shoulder * 0.78
         draw_shape(canvas, "bag", [(-w * 0.75, 0.165), (w * 0.75, 0.165), (w, 0.22), (w * 1.04, 0.42),
                               (w * 0.85, 0.445),
                               (-w * 0.85, 0.445), (-w * 1.04, 0.42), (-w, 0.22)], 235)  # fmt: skip
-        draw_shape(
-            canvas, "bag_trim", [(-w * 0.7, 0.32), (w * 0.7, 0.32), (w * 0.72, 0.42), (-w * 0.72, 0.42)], 245
-        )
+        draw_shape(canvas, "bag_trim", [(-w * 0.7, 0.32), (w * 0.7, 0.32), (w * 0.72, 0.42),
+            (-w * 0.72, 0.42)], 245)  # fmt: skip
         draw_line(canvas, "strap", [(-w * 0.8, 0.235), (w * 0.8, 0.235)], 0.01)
         for s in (-1, 1):
             draw_line(canvas, "strap", [(s * w * 0.8, 0.15), (s * w * 0.75, 0.2)], 0.02)
     elif who.bag == "handbag":
         draw_handbag(canvas, (wrist[0] + side * 0.012, wrist[1] + 0.02))
     elif who.bag == "shoulder bag":
-        draw_line(
-            canvas, "strap", [(-side * shoulder * 0.55, 0.15), (side * (trunk.hip + 0.012), 0.44)], 0.017
-        )
+        draw_line(canvas, "strap", [(-side * shoulder * 0.55, 0.15), (side * (trunk.hip + 0.012), 0.44)],
+            0.017)  # fmt: skip
         draw_bag_body(canvas, (side * (trunk.hip + 0.022), 0.485), (0.056, 0.052))

@@ -49,19 +49,8 @@ def _frontal(canvas: PartCanvas, who: Identity, pose: Pose) -> None:
     right = -1 if front else 1  # where this person's right hand is in the picture
     bag_at = right if who.bag_side == "right" else -right
     if who.bag == "backpack" and front:
-        draw_shape(
-            canvas,
-            "bag",
-            [
-                (-shoulder * 0.8, 0.15),
-                (shoulder * 0.8, 0.15),
-                (shoulder * 1.1, 0.3),
-                (shoulder * 1.02, 0.43),
-                (-shoulder * 1.02, 0.43),
-                (-shoulder * 1.1, 0.3),
-            ],
-            110,
-        )
+        draw_shape(canvas, "bag", [(-shoulder * 0.8, 0.15), (shoulder * 0.8, 0.15), (shoulder * 1.1, 0.3),
+            (shoulder * 1.02, 0.43), (-shoulder * 1.02, 0.43), (-shoulder * 1.1, 0.3)], 110)  # fmt: skip
     arms = {s: ((s * (shoulder - 0.018), 0.198), (s * (shoulder + 0.014 + 0.008 * abs(step)), 0.325),
                 (s * (shoulder + 0.018), 0.455 - 0.022 * s * step)) for s in (-1, 1)}  # fmt: skip
     legs = {s: ((s * hip * 0.52, 0.5), (s * (hip * 0.6 + 0.004), 0.715 + 0.008 * s * step),
@@ -72,12 +61,8 @@ def _frontal(canvas: PartCanvas, who: Identity, pose: Pose) -> None:
     if who.lower_type == "skirt":
         draw_skirt(canvas, hip * 0.95, [legs[-1][1], legs[1][1]], 0.016 * step, who.skirt_hem)
     else:
-        draw_shape(
-            canvas,
-            "lower",
-            [(-hip * 0.95, 0.44), (hip * 0.95, 0.44), (hip, 0.54), (0, 0.56), (-hip, 0.54)],
-            170,
-        )
+        draw_shape(canvas, "lower", [(-hip * 0.95, 0.44), (hip * 0.95, 0.44), (hip, 0.54), (0, 0.56),
+            (-hip, 0.54)], 170)  # fmt: skip
         draw_line(canvas, "lower_trim", [(0, 0.5), (0, 0.56)], 0.007)
     draw_torso(canvas, who, shoulder, hip, 0.01 * step)
     if front:
@@ -122,32 +107,22 @@ def _profile(canvas: PartCanvas, who: Identity, pose: Pose) -> None:
     if who.lower_type == "skirt":
         draw_skirt(canvas, depth * 1.05, [near_leg[1], far_leg[1]], -0.02 * step, who.skirt_hem)
     else:
-        draw_shape(
-            canvas, "lower", [(-depth, 0.44), (depth, 0.44), (depth * 0.95, 0.55), (-depth, 0.55)], 170
-        )
+        draw_shape(canvas, "lower", [(-depth, 0.44), (depth, 0.44), (depth * 0.95, 0.55), (-depth, 0.55)],
+            170)  # fmt: skip
     if who.bag == "backpack":
         b = -depth * 0.8
         draw_shape(canvas, "bag", [(b, 0.165), (b - 0.06, 0.18), (b - 0.092, 0.24), (b - 0.095, 0.42),
                               (b - 0.06, 0.445),
                               (b, 0.44)], 200)  # fmt: skip
-        draw_shape(
-            canvas,
-            "bag_trim",
-            [(b - 0.06, 0.33), (b - 0.112, 0.34), (b - 0.112, 0.42), (b - 0.06, 0.43)],
-            215,
-        )
+        draw_shape(canvas, "bag_trim", [(b - 0.06, 0.33), (b - 0.112, 0.34), (b - 0.112, 0.42),
+            (b - 0.06, 0.43)], 215)  # fmt: skip
     draw_torso(canvas, who, depth * 0.95, depth * 1.05, -0.02 * step)
     if who.upper_type == "hoodie":
-        draw_shape(
-            canvas,
-            "hood",
-            [(0.035, 0.135), (-0.04, 0.13), (-0.088, 0.165), (-0.075, 0.215), (-0.03, 0.19)],
-            205,
-        )
+        draw_shape(canvas, "hood", [(0.035, 0.135), (-0.04, 0.13), (-0.088, 0.165), (-0.075, 0.215),
+            (-0.03, 0.19)], 205)  # fmt: skip
     elif who.upper_type in ("jacket", "coat", "sweater"):
-        draw_shape(
-            canvas, "upper_trim", [(-0.045, 0.128), (0.034, 0.135), (0.045, 0.165), (-0.05, 0.16)], 195
-        )
+        draw_shape(canvas, "upper_trim", [(-0.045, 0.128), (0.034, 0.135), (0.045, 0.165), (-0.05, 0.16)],
+            195)  # fmt: skip
     if who.upper_type in ("jacket", "coat"):
         draw_line(canvas, "upper_trim", [(depth * 0.8, 0.19), (depth * 0.98, hem_of(who))], 0.011)
     if who.bag == "shoulder bag":

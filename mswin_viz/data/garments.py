@@ -31,9 +31,8 @@ def draw_leg(canvas: PartCanvas, who: Identity, joints: Sequence[Point], foot: f
         draw_limb(canvas, "lower" + suffix, joints, [w * build for w in widths], relief)
     elif who.lower_type == "leggings":
         end = between(knee, ankle, min(1.0, 0.62 + 0.5 * (who.fit - 0.84)))
-        draw_limb(
-            canvas, "lower" + suffix, (hip, knee, end), [w * build for w in (0.05, 0.035, 0.025)], relief
-        )
+        draw_limb(canvas, "lower" + suffix, (hip, knee, end), [w * build for w in (0.05, 0.035, 0.025)],
+            relief)  # fmt: skip
     elif who.lower_type == "shorts":
         end, half = between(hip, knee, 0.6 + 0.8 * (who.fit - 0.84)), 0.05 * who.fit**0.6 * build
         draw_oval(canvas, "lower" + suffix, hip, (half, half), relief)
@@ -65,13 +64,8 @@ def draw_arm(canvas: PartCanvas, who: Identity, joints: Sequence[Point], far: bo
         bulk = {"sweater": 1.0, "hoodie": 1.06, "jacket": 1.1, "coat": 1.18}[kind] * build
         draw_limb(canvas, "upper" + suffix, joints, (0.035 * bulk, 0.036 * bulk, 0.03 * bulk), relief)
         if kind in ("sweater", "hoodie"):
-            draw_limb(
-                canvas,
-                "upper_trim",
-                (between(elbow, wrist, 0.88), wrist),
-                (0.026 * bulk, 0.024 * bulk),
-                relief,
-            )
+            draw_limb(canvas, "upper_trim", (between(elbow, wrist, 0.88), wrist),
+                (0.026 * bulk, 0.024 * bulk), relief)  # fmt: skip
 
 
 def draw_skirt(canvas: PartCanvas, half: float, knees: Sequence[Point], sway: float, low: float) -> None:
@@ -79,16 +73,11 @@ def draw_skirt(canvas: PartCanvas, half: float, knees: Sequence[Point], sway: fl
     left, right, flare = min(k[0] for k in knees), max(k[0] for k in knees), 0.034
     hem = [(max(right, half * 0.7) + flare + sway, low), (0.02 + sway, low + 0.012),
            (min(left, -half * 0.7) - flare + sway, low)]  # fmt: skip
-    draw_shape(
-        canvas, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem, (-half * 1.12, 0.52)], 170
-    )
+    draw_shape(canvas, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem,
+        (-half * 1.12, 0.52)], 170)  # fmt: skip
     for share in (0.25, 0.5, 0.75):
-        draw_line(
-            canvas,
-            "lower_trim",
-            [(half * (2 * share - 1) * 0.8, 0.53), between(hem[2], hem[0], share)],
-            0.006,
-        )
+        draw_line(canvas, "lower_trim", [(half * (2 * share - 1) * 0.8, 0.53), between(hem[2], hem[0],
+            share)], 0.006)  # fmt: skip
 
 
 def hem_of(who: Identity) -> float:
@@ -164,9 +153,8 @@ def draw_back_details(canvas: PartCanvas, who: Identity) -> None:
     if who.logo != "none":
         _logo(canvas, {"left": "right", "right": "left"}.get(who.logo, who.logo), 0.285)
     if kind == "hoodie":
-        draw_shape(
-            canvas, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)], 210
-        )
+        draw_shape(canvas, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)],
+            210)  # fmt: skip
     elif kind == "jacket":
         draw_line(canvas, "upper_trim", [(-0.11, 0.235), (0.11, 0.235)], 0.009)
         draw_oval(canvas, "upper_trim", (0, 0.147), (0.052, 0.017))

@@ -20,24 +20,15 @@ def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
             for a in [math.pi * i / 12 for i in range(13)]]  # fmt: skip
     draw_shape(canvas, "hat", dome, 215)
     if who.hat == "beanie":
-        draw_shape(
-            canvas,
-            "hat_trim",
-            [(-rx - 0.003, 0.036), (rx + 0.001, 0.036), (rx, 0.06), (-rx - 0.003, 0.06)],
-            220,
-        )
+        draw_shape(canvas, "hat_trim", [(-rx - 0.003, 0.036), (rx + 0.001, 0.036), (rx, 0.06),
+            (-rx - 0.003, 0.06)], 220)  # fmt: skip
         draw_oval(canvas, "hat_trim", (0, -0.012), (0.014, 0.014), 220)
     elif side:
-        draw_shape(
-            canvas, "hat_trim", [(0.02, 0.04), (0.06, 0.042), (0.1, 0.056), (0.1, 0.063), (0.02, 0.056)], 220
-        )
+        draw_shape(canvas, "hat_trim", [(0.02, 0.04), (0.06, 0.042), (0.1, 0.056), (0.1, 0.063),
+            (0.02, 0.056)], 220)  # fmt: skip
     elif view == "front":
-        draw_shape(
-            canvas,
-            "hat_trim",
-            [(-0.046, 0.045), (0.046, 0.045), (0.056, 0.062), (0, 0.054), (-0.056, 0.062)],
-            220,
-        )
+        draw_shape(canvas, "hat_trim", [(-0.046, 0.045), (0.046, 0.045), (0.056, 0.062), (0, 0.054),
+            (-0.056, 0.062)], 220)  # fmt: skip
     else:
         draw_line(canvas, "hat_trim", [(-0.02, 0.047), (0.02, 0.047)], 0.01)
 
@@ -63,12 +54,8 @@ def draw_head_front(canvas: PartCanvas, who: Identity) -> None:
             draw_oval(canvas, "glasses", (s * 0.018, 0.066), (0.0145, 0.0115), 215)
         else:
             draw_oval(canvas, "feature", (s * 0.017, 0.066), (0.0055, 0.0045), 200)
-        draw_line(
-            canvas,
-            "hair" if who.hair != "bald" else "skin_far",
-            [(s * 0.009, 0.056), (s * 0.026, 0.055)],
-            0.006,
-        )
+        draw_line(canvas, "hair" if who.hair != "bald" else "skin_far", [(s * 0.009, 0.056),
+            (s * 0.026, 0.055)], 0.006)  # fmt: skip
     draw_line(canvas, "skin_far", [(0.001, 0.07), (0.004, 0.084), (-0.002, 0.086)], 0.005)
     draw_line(canvas, "feature", [(-0.012, 0.104), (0.012, 0.104)], 0.006)
 
@@ -96,13 +83,8 @@ def draw_head_side(canvas: PartCanvas, who: Identity, sway: float) -> None:
     """The head in profile, looking to the right; ``sway`` is how far long hair swings back."""
     draw_shape(canvas, "skin", [(-0.03, 0.09), (0.022, 0.1), (0.028, 0.15), (-0.032, 0.15)], 140)
     if who.hair == "ponytail":
-        draw_limb(
-            canvas,
-            "hair",
-            [(-0.045, 0.045), (-0.078, 0.09), (-0.082 - sway, 0.18)],
-            (0.016, 0.022, 0.008),
-            170,
-        )
+        draw_limb(canvas, "hair", [(-0.045, 0.045), (-0.078, 0.09), (-0.082 - sway, 0.18)],
+            (0.016, 0.022, 0.008), 170)  # fmt: skip
     if who.hair != "bald":
         draw_oval(canvas, "hair", (-0.006, 0.055), (0.054, 0.057), 190)
     face = [(-0.03, 0.025), (0.02, 0.012), (0.043, 0.04), (0.046, 0.06), (0.06, 0.08),

@@ -98,9 +98,8 @@ def _park(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
         draw.rectangle((x - 3, 96, x + 3, 140), fill=_INDEX["trunk"])
     for _ in range(34):
         x, y, r = rng.uniform(-5, _COLS + 5), rng.uniform(88, 126), rng.uniform(9, 20)
-        draw.ellipse(
-            (x - r, y - r, x + r, y + r), fill=_INDEX["leaves" if rng.random() < 0.55 else "leaves_dark"]
-        )
+        draw.ellipse((x - r, y - r, x + r, y + r),
+            fill=_INDEX["leaves" if rng.random() < 0.55 else "leaves_dark"])  # fmt: skip
     draw.rectangle((0, 136, _COLS, _ROWS), fill=_INDEX["grass"])
     draw.polygon([(78, 136), (100, 136), (190, _ROWS), (-14, _ROWS)], fill=_INDEX["path_edge"])
     draw.polygon([(80, 136), (98, 136), (180, _ROWS), (-4, _ROWS)], fill=_INDEX["path"])
@@ -118,10 +117,8 @@ def _hall(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     for y in (180, 192, 210, 234, 264, 300):
         draw.line((0, y, _COLS, y), fill=_INDEX["joint"])
     for x in range(-200, _COLS + 220, 26):
-        draw.line(
-            (_COLS / 2 + (x - _COLS / 2) * 0.6, 173, _COLS / 2 + (x - _COLS / 2) * 1.7, _ROWS),
-            fill=_INDEX["joint"],
-        )
+        draw.line((_COLS / 2 + (x - _COLS / 2) * 0.6, 173, _COLS / 2 + (x - _COLS / 2) * 1.7, _ROWS),
+            fill=_INDEX["joint"])  # fmt: skip
 
 
 def _street(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
