@@ -9,10 +9,12 @@ from typing import Any
 import anywidget
 import traitlets
 
+from mswin_viz.data.images import Crop
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
-from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.view.assets import script, style
 from mswin_viz.view.lifetime import close_view
 
 __all__ = ["StripError", "ThumbnailStrip", "images_in_turn", "second_choice"]
@@ -41,8 +43,8 @@ class ThumbnailStrip(anywidget.AnyWidget):
         Of background work: fraction done (below 0 for none), and words beside the bar.
     """
 
-    _esm = bundled("numbers", "strip")
-    _css = (SCRIPTS / "strip.css").read_text(encoding="utf-8")
+    _esm = script("strip")
+    _css = style("strip")
 
     items = traitlets.List(traitlets.Dict()).tag(sync=True)
     modalities = traitlets.List(traitlets.Unicode(), MODALITIES, read_only=True).tag(sync=True)
@@ -92,10 +94,15 @@ def second_choice(samples: Sequence[Sample], first: int = 0) -> int:
     return next(same, next(other, first))
 
 
-def images_in_turn(samples: Sequence[Sample], modality: str) -> list[Path]:
-    """Every image, those of ``modality`` first."""
+def images_in_turn(samples: Sequence[Sample], modality: str) -> list[tuple[Path | Crop, ImageTag]]:
+    """Every image and what is known of it, those of ``modality`` first."""
     order = [modality, *(name for name in MODALITIES if name != modality)]
-    return [sample.images[name] for name in order for sample in samples if name in sample.images]
+    return [
+        (sample.images[name], ImageTag(name, sample.camid))
+        for name in order
+        for sample in samples
+        if name in sample.images
+    ]
 
 
 def _item(sample: Sample) -> dict[str, Any]:
