@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -113,7 +113,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
         yield from (_picture(crowd, image) for image in range(len(crowd)))
         return
     blocks = _batched(range(len(crowd)), _BLOCK)
-    with contextlib.closing(by_processes(partial(_block, crowd), blocks, workers=workers)) as drawn:
+    with closing(by_processes(partial(_block, crowd), blocks, workers=workers)) as drawn:
         for block in drawn:
             yield from block
 
