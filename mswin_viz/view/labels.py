@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
-    "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SLOTS", "TARGETS", "VALUES",
+    "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SHOWN", "SLOTS", "TARGETS", "VALUES",
     "WINDOWS", "choices",
 ]  # fmt: skip
 
@@ -41,6 +41,8 @@ SLOTS = {
 }
 """What a slot of the fusion holds."""
 MODALITIES = {"RGB": "RGB", "NI": "near infrared", "TI": "thermal"}
+SHOWN = {"all": "every image", **MODALITIES, "together": "the three together"}
+"""Which images the maps show."""
 MATCHING_RULES = {
     "camera": "camera: leave out the same identity and camera",
     "scene": "scene: leave out the same identity and scene",

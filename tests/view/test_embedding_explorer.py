@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def explorer(model, samples, table, view) -> mv.EmbeddingExplorer:
 
 
 def html(explorer: mv.EmbeddingExplorer, name: str) -> str:
-    return explorer._html[name].value
+    return explorer.board.html[name].value
 
 
 # ---- computing ----------------------------------------------------------------------------------
@@ -105,10 +104,9 @@ def test_an_unreadable_image_is_listed_and_the_others_are_shown(model, samples, 
     assert broken.name in html(explorer, "message")
 
 
-def test_of_many_unreadable_images_the_first_are_named_and_the_others_counted(explorer, monkeypatch) -> None:
+def test_of_many_unreadable_images_the_first_are_named_and_the_others_counted(explorer) -> None:
     failed = tuple(Failure(Path(f"gone {at}.png"), "no such file") for at in range(500))
-    monkeypatch.setattr(explorer, "table", replace(explorer.table, failed=failed))
-    explorer._say(())
+    explorer.board.show(explorer.view, failed=failed)
     assert html(explorer, "message").striptags().count("no such file") == 3
     assert "and 497 more images have no row; table.failed lists them all" in html(explorer, "message")
 
@@ -230,10 +228,10 @@ def test_everything_shown_is_saved_with_its_weights(explorer, tmp_path: Path) ->
 
 def test_a_folder_that_cannot_be_written_is_said_in_the_widget(explorer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    explorer._folder.value = str(tmp_path / "file" / "out")
+    explorer.saving.folder.value = str(tmp_path / "file" / "out")
     explorer._on_save()
-    assert "mswin-message" in explorer._saved.value
-    assert not explorer._save.disabled
+    assert "mswin-message" in explorer.saving.message.value
+    assert not explorer.saving.button.disabled
 
 
 def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_path: Path) -> None:

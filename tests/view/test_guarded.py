@@ -25,6 +25,7 @@ from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.view import (
     attribution_explorer,
     background,
+    embedding_board,
     embedding_explorer,
     explorer,
     maps,
@@ -286,7 +287,7 @@ def attributions(samples) -> Iterator[mv.AttributionExplorer]:
 @pytest.fixture(scope="module")
 def embeddings(samples, table) -> Iterator[mv.EmbeddingExplorer]:
     made = mv.EmbeddingExplorer(MODEL, samples, table=table, view=mv.embedding_view(table))
-    made._folder.value = str(samples[0].images["RGB"].parent / "saved")
+    made.saving.folder.value = str(samples[0].images["RGB"].parent / "saved")
     yield made
     made.close()
 
@@ -434,26 +435,26 @@ FAULTS = [
     Fault("attributions", AttributionControls, "calls", press, True),
     Fault("embeddings", embedding_explorer, "embed", new_table, True),
     Fault("embeddings", embedding_explorer, "embedding_view", press, True),
-    Fault("embeddings", embedding_explorer, "map_points", press, True),
-    Fault("embeddings", embedding_explorer, "measures_html", press, True),
-    Fault("embeddings", embedding_explorer, "LinkedMaps", press, True),
+    Fault("embeddings", embedding_board, "map_points", press, True),
+    Fault("embeddings", embedding_board, "measures_html", press, True),
+    Fault("embeddings", embedding_board, "LinkedMaps", press, True),
     Fault("embeddings", maps, "_scatter", press, True),
-    Fault("embeddings", embedding_explorer, "map_colouring", choose("colour", "camera", "modality", "plain_ap")),
+    Fault("embeddings", embedding_board, "map_colouring", choose("colour", "camera", "modality", "plain_ap")),
     Fault("embeddings", LinkedMaps, "colour", choose("colour", "camera", "modality", "plain_ap")),
-    Fault("embeddings", embedding_explorer, "identity_name", choose("search", "0", "1", "")),
+    Fault("embeddings", embedding_board, "identity_name", choose("search", "0", "1", "")),
     Fault("embeddings", LinkedMaps, "_place", toggle("morph")),
     Fault("embeddings", LinkedMaps, "_draw_arrows", toggle("arrows")),
-    Fault("embeddings", embedding_explorer, "export", lambda view: view._save.click()),
-    Fault("embeddings", embedding_explorer, "save_figures", lambda view: view._save.click()),
-    Fault("embeddings", embedding_explorer, "selection_html", point(2)),
-    Fault("embeddings", embedding_explorer.PointPanel, "look_at", point(2)),
+    Fault("embeddings", embedding_explorer, "export", lambda view: view.saving.button.click()),
+    Fault("embeddings", embedding_explorer, "save_figures", lambda view: view.saving.button.click()),
+    Fault("embeddings", embedding_board, "selection_html", point(2)),
+    Fault("embeddings", embedding_board.PointPanel, "look_at", point(2)),
     Fault("embeddings", Answers, "look", point(3)),
     Fault("embeddings", HeatmapBoard, "show", point(4)),
     Fault("embeddings", neighbour_strip, "neighbours", point(5)),
     Fault("embeddings", neighbour_strip, "row_thumbnail", lambda view: (view.strip._thumbnail.cache_clear(), point(6)(view))),
     Fault("embeddings", neighbour_strip, "who", point(7)),
-    Fault("embeddings", embedding_explorer.PointPanel, "compare_with", neighbour),
-    Fault("embeddings", embedding_explorer, "thumbnail", hover),
+    Fault("embeddings", embedding_board.PointPanel, "compare_with", neighbour),
+    Fault("embeddings", embedding_board, "thumbnail", hover),
     Fault("rankings_of", rankings, "query_precisions", press),
     Fault("rankings_of", rankings.Rankings, "table", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", retrieval_view, "summary", lambda view: setattr(view, "k", 5 - view.k), True),

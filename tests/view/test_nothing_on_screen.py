@@ -143,9 +143,9 @@ def test_every_part_of_an_embedding_explorer_answers_before_there_are_maps(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = mv.EmbeddingExplorer(MODEL, samples)
-    made._save.click()
+    made.saving.button.click()
     assert "there is nothing to save yet" in said(made)
-    assert not made._save.disabled
+    assert not made.saving.button.disabled
     made.controls.colour.value = "camera"
     made.controls.search.value = "1"
     made.controls.morph.value = made.controls.arrows.value = True

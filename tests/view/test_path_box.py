@@ -170,10 +170,10 @@ def _no_figures(monkeypatch) -> None:
 @pytest.mark.usefixtures("_no_figures")
 @pytest.mark.parametrize("text", ["{out}", "'{out}'", '"{out}"\n', "file://{out}"])
 def test_tables_are_saved_where_the_folder_box_says(embeddings, tmp_path: Path, text: str) -> None:
-    embeddings._folder.value = text.format(out=tmp_path / "out")
-    embeddings._save.click()
-    assert (tmp_path / "out" / "points.csv").is_file(), embeddings._saved.value
-    assert " files in " in embeddings._saved.value
+    embeddings.saving.folder.value = text.format(out=tmp_path / "out")
+    embeddings.saving.button.click()
+    assert (tmp_path / "out" / "points.csv").is_file(), embeddings.saving.message.value
+    assert " files in " in embeddings.saving.message.value
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -196,9 +196,9 @@ def test_a_folder_that_cannot_be_written_is_said_beside_the_button(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    embeddings._folder.value = text.format(out=tmp_path)
-    embeddings._save.click()
-    said = unescape(embeddings._saved.value)
+    embeddings.saving.folder.value = text.format(out=tmp_path)
+    embeddings.saving.button.click()
+    said = unescape(embeddings.saving.message.value)
     assert "OutputError<" in said or "DataError<" in said
-    assert not embeddings._save.disabled
+    assert not embeddings.saving.button.disabled
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
