@@ -6,7 +6,10 @@ INSTALLED := $(VENV)/.installed
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test smoke torture lint format notebooks benchmarks clean
+.PHONY: help lab test check smoke torture lint types format hooks notebooks benchmarks clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
@@ -14,24 +17,36 @@ lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
 	$(BIN)/python -m pytest --nbval
 
+check: lint types  ## before each commit, about a minute: style, types, and the quick tests
+	$(BIN)/python -m pytest -q --quick
+
 smoke: $(INSTALLED)  ## the recipe of the embedded model learns something in a minute or two
 	$(BIN)/python -m pytest -m smoke
 
 torture: $(INSTALLED)  ## programs are killed at many moments, and share folders: nothing is lost, nothing is wrong
 	$(BIN)/python -m pytest -m torture
 
-lint: $(INSTALLED)
+lint: $(INSTALLED)  ## style, spelling, structure, stored notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python tests/structure.py
+	$(BIN)/python tests/support/notebooks.py --check
 
-format: $(INSTALLED)
+types: $(INSTALLED)  ## the type checker, at its basic level
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+format: $(INSTALLED)  ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-notebooks: $(INSTALLED)  ## execute the notebooks and store text outputs only
-	$(BIN)/python tests/refresh_notebooks.py
+hooks: $(INSTALLED)  ## check style, spelling and notebooks at every commit
+	$(BIN)/pre-commit install
 
-benchmarks: $(INSTALLED)
+notebooks: $(INSTALLED)  ## execute the notebooks and store their text outputs
+	$(BIN)/python tests/support/notebooks.py
+
+benchmarks: $(INSTALLED)  ## the figures of the README
 	$(BIN)/python -m pytest tests/benchmarks --override-ini='norecursedirs=.*' --benchmark-only -q -s
 	$(BIN)/python tests/benchmarks/browser_latency.py
 	$(BIN)/python tests/benchmarks/browser_maps.py
@@ -41,5 +56,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
 	touch $@
 
-clean:
+clean:  ## remove .venv and what was built
 	rm -rf $(VENV) build dist

@@ -18,8 +18,10 @@ MOST_LINES = 300
 MOST_PARAMETERS = 6
 DATA_TABLES: frozenset[str] = frozenset()
 """Modules that are tables of data and may be longer."""
-TOWER_CALLS = ("encode_image", "clip.visual(")
-"""What runs the image tower; one module may hold them."""
+TOWER_CALLS = ("encode_image(", "clip.visual(")
+"""What runs the image tower."""
+TOWER_ROOMS = ["model.backbone", "model.pretraining"]
+"""Modules that may: the one road from image to tokens, and the training of the tower itself."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,23 @@ def modules(package: Path = PACKAGE) -> list[Module]:
 def imports(all_modules: list[Module]) -> dict[str, set[str]]:
     """Module -> the modules of the package that it imports anywhere, inside functions too."""
     names = {module.name for module in all_modules}
-    graph = {}
-    for module in all_modules:
-        full = set()
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Import):
-                full |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                full |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-        graph[module.name] = {name for one in full if (name := one.removeprefix("mswin_viz.")) in names}
-    return graph
+    return {
+        module.name: {
+            name for full in imported_names(module) if (name := full.removeprefix("mswin_viz.")) in names
+        }
+        for module in all_modules
+    }
+
+
+def imported_names(module: Module) -> set[str]:
+    """Dotted names that a module imports, of other packages too."""
+    full = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            full |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            full |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return full
 
 
 def rooms(all_modules: list[Module], layer: str) -> tuple[set[str], set[tuple[str, str]]]:
@@ -74,8 +83,8 @@ def rooms(all_modules: list[Module], layer: str) -> tuple[set[str], set[tuple[st
     there = {module.room for module in all_modules if module.layer == layer}
     arrows = {
         (room_of[name], room_of[below])
-        for name, belows in graph.items()
-        for below in belows
+        for name, lower in graph.items()
+        for below in lower
         if room_of[name] in there and room_of[below] in there and room_of[name] != room_of[below]
     }
     return there, arrows
@@ -168,10 +177,10 @@ def main() -> int:
         f"modules over {MOST_LINES} lines": long_modules(everything),
         f"functions over {MOST_PARAMETERS} parameters, outside the command line": long_signatures(everything),
         "public names without a docstring": without_docstring(everything),
+        "other routes from image to tokens": [n for n in tower_runs(everything) if n not in TOWER_ROOMS],
     }
     for rule, broken in rules.items():
         print(f"{rule}: {len(broken)}", *broken, sep="\n  ")
-    print("routes from image to tokens:", *tower_runs(everything))
     return 1 if any(rules.values()) else 0
 
 

@@ -1,4 +1,4 @@
-"""One direction of imports: errors, data, model, analysis, view, cli. Changing the map is a design decision."""
+"""One direction of imports, between layers and between the rooms of a layer. Changing the map is a design decision."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 
 import pytest
+import structure
 
-ROOT = Path(__file__).resolve().parents[1] / "mswin_viz"
-MAY_IMPORT = {
+LAYERS = {
     "errors": set(),
     "data": {"errors"},
     "model": {"errors", "data"},
@@ -17,54 +17,94 @@ MAY_IMPORT = {
     "cli": {"errors", "data", "model", "analysis", "view"},
 }
 """Layer -> the layers below it that it may import, beside itself."""
-MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
+ROOMS: dict[str, tuple[str, ...]] = {}
+"""Layer -> its rooms, the lowest first: a room imports from those before it. A module in no room is a room of its own."""
+MODULES = structure.modules()
+IMPORTS = structure.imports(MODULES)
+NUMBERS_OF_TORCH = {"cpu", "numpy", "double", "detach"}
+"""Methods that only a tensor has: what draws must not call them."""
 
 
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+def test_the_map_is_held_against_modules_that_exist() -> None:
+    assert len(MODULES) > 200
+    assert {module.layer for module in MODULES} == set(LAYERS)
 
 
-def imported(path: Path) -> set[str]:
-    """Dotted names that a module imports anywhere, inside functions too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the layer"
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def test_every_room_is_on_the_map_and_every_room_on_the_map_exists() -> None:
+    for layer in LAYERS:
+        there = {
+            module.room.split(".")[1] for module in MODULES if module.layer == layer and "." in module.name
+        }
+        assert there == set(ROOMS.get(layer, there)), layer
 
 
-def own_imports(path: Path) -> set[str]:
-    """Modules of this package that a module imports."""
-    names = {name_of(module) for module in MODULES}
-    return {name for full in imported(path) if (name := full.removeprefix("mswin_viz.")) in names}
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_a_module_imports_from_its_own_layer_and_those_below(module: structure.Module) -> None:
+    allowed = LAYERS[module.layer] | {module.layer}
+    outside = {name for name in IMPORTS[module.name] if name.split(".")[0] not in allowed}
+    assert not outside, f"{module.name} may import from {sorted(allowed)}: it imports {sorted(outside)}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_imports_from_its_own_layer_and_those_below(path: Path) -> None:
-    layer = name_of(path).split(".")[0]
-    allowed = MAY_IMPORT[layer] | {layer}
-    outside = {name for name in own_imports(path) if name.split(".")[0] not in allowed}
-    assert not outside, f"{name_of(path)} may import from {sorted(allowed)}: it imports {sorted(outside)}"
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_a_module_imports_from_its_own_room_and_those_below(module: structure.Module) -> None:
+    rooms = ROOMS.get(module.layer, ())
+    if "." not in module.name or not rooms:
+        return
+    order = {f"{module.layer}.{room}": at for at, room in enumerate(rooms)}
+    own = order[module.room]
+    above = {
+        name
+        for name in IMPORTS[module.name]
+        if name.split(".")[0] == module.layer and order[".".join(name.split(".")[:2])] > own
+    }
+    assert not above, f"{module.name} imports from rooms above its own: {sorted(above)}"
+
+
+def test_no_import_is_relative() -> None:
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{module.name}: hides the layer"
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    graph = {name_of(path): own_imports(path) for path in MODULES}
     done: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         assert name not in above, f"import cycle: {' -> '.join([*above, name])}"
         if name not in done:
-            for below in graph[name]:
+            for below in IMPORTS[name]:
                 visit(below, (*above, name))
             done.add(name)
 
-    for name in graph:
+    for name in IMPORTS:
         visit(name, ())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "view").glob("*.py")), ids=name_of)
-def test_what_draws_sees_no_tensor_and_no_pyplot(path: Path) -> None:
-    assert not {name for name in imported(path) if name.split(".")[0] == "torch" or "pyplot" in name}
+@pytest.mark.parametrize("module", [m for m in MODULES if m.layer == "view"], ids=lambda module: module.name)
+def test_what_draws_sees_no_tensor_and_no_pyplot(module: structure.Module) -> None:
+    imported = structure.imported_names(module)
+    assert not {name for name in imported if name.split(".")[0] == "torch" or "pyplot" in name}
+    calls = {
+        f"line {node.lineno}: .{node.func.attr}()"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args
+        if node.func.attr in NUMBERS_OF_TORCH
+    }
+    assert not calls
+
+
+def test_the_package_keeps_its_measures() -> None:
+    assert structure.long_modules(MODULES) == []
+    assert structure.long_signatures(MODULES) == []
+    assert structure.without_docstring(MODULES) == []
+    assert structure.tower_runs(MODULES) == structure.TOWER_ROOMS
+
+
+def test_a_broken_measure_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    bare = "def f(a, b, c, d, *, e, f, g):\n    pass\n" + "x = 1\n" * 300
+    (tmp_path / "data" / "long.py").write_text(bare)
+    found = structure.modules(tmp_path)
+    assert structure.long_modules(found) == ["data.long: 302 lines"]
+    assert structure.long_signatures(found) == ["data.long.f: 7 parameters"]
+    assert structure.without_docstring(found) == ["data.long.f"]

@@ -297,9 +297,7 @@ def test_a_result_that_standard_output_has_no_room_for_is_kept(
         def as_json(self) -> dict:
             return MEASURED
 
-    for function in ("evaluation.evaluate_model", "controls.run_trial"):
-        monkeypatch.setattr(f"mswin_viz.analysis.{function}", lambda *_, **__: Found())
-    monkeypatch.setattr("mswin_viz.analysis.controls_report.as_json", lambda *_: MEASURED)
+    monkeypatch.setattr("mswin_viz.analysis.evaluation.evaluate_model", lambda *_, **__: Found())
     monkeypatch.setattr("mswin_viz.cli.measuring._ablated", lambda *_: MEASURED)
     monkeypatch.setattr("mswin_viz.model.loading.load_model", lambda *_, **__: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

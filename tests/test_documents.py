@@ -26,6 +26,7 @@ from mswin_viz import cli
 from mswin_viz.data.sample_files import write_samples
 from mswin_viz.errors import WeightsNotFoundError
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.view.glossary import TERMS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
@@ -233,3 +234,8 @@ def test_files_of_the_project_named_in_running_text_exist(document: Path) -> Non
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
     dotted = {one for span in code_spans(document) for one in re.findall(r"\bmswin_viz(?:\.\w+)+", span)}
     assert all(pkgutil.resolve_name(name) is not None for name in dotted)
+
+
+def test_the_glossary_page_says_what_the_screen_says() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert dict(rows[1:]) == TERMS

@@ -16,7 +16,15 @@ from mswin_viz.model.heads import (
     window_head,
 )
 
-__all__ = ["CONTROLS", "PLAIN", "HeadRow", "head_rows", "row_words", "windows_name"]
+__all__ = [
+    "CONTROLS",
+    "PLAIN",
+    "HeadRow",
+    "head_rows",
+    "row_words",
+    "windows_against_controls",
+    "windows_name",
+]
 
 PLAIN = "plain_cls"
 """Name of the row without any head."""
@@ -94,6 +102,11 @@ def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = N
 def windows_name(scales: Sequence[int]) -> str:
     """Name of the row of a scheme-1 add-on with these scales."""
     return f"windows_{'_'.join(map(str, scales))}"
+
+
+def windows_against_controls(scales: Sequence[int]) -> tuple[str, ...]:
+    """The rows that answer whether the windows help: all of them, and the heads of their size without windows."""
+    return (windows_name(scales), *CONTROLS)
 
 
 def row_words(name: str) -> str:

@@ -1,16 +1,19 @@
-"""An ablation as numbers with intervals and paired differences: nested dictionaries that can be stored as JSON."""
+"""An ablation as nested dictionaries that can be stored as JSON: means, intervals, paired differences."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mswin_viz.analysis.ablation_heads import PLAIN, row_words
 from mswin_viz.analysis.ablation_table import Ablation, QueryScores
 from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign_flip
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 __all__ = ["ALPHA", "RULE", "as_json"]
 
@@ -24,7 +27,7 @@ RULE = (
 _MEASURES = {"mAP": "ap", "rank1": "first"}
 
 
-def as_json(found: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(ablation: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Costs, scores with intervals, and every row's paired difference to plain CLS and from the full windows.
 
     Parameters
@@ -42,19 +45,19 @@ def as_json(found: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     rows = {
         name: {
             "words": row_words(name),
-            "trained": name in found.trained,
-            "runs": len(next(iter(found.scores.values()))[name].ap),
-            **({} if name == PLAIN else dataclasses.asdict(found.costs[name])),
+            "trained": name in ablation.trained,
+            "runs": len(next(iter(ablation.scores.values()))[name].ap),
+            **({} if name == PLAIN else dataclasses.asdict(ablation.costs[name])),
         }
-        for name in next(iter(found.scores.values()))
+        for name in next(iter(ablation.scores.values()))
     }
     return {
         "settings": dict(settings),
-        "reference": found.reference,
-        "columns": list(found.columns),
+        "reference": ablation.reference,
+        "columns": list(ablation.columns),
         "rows": rows,
-        "queries": {split: _counts(by_row[PLAIN]) for split, by_row in found.scores.items()},
-        "scores": {split: _split(found, split) for split in found.scores},
+        "queries": {split: _counts(by_row[PLAIN]) for split, by_row in ablation.scores.items()},
+        "scores": {split: _split(ablation, split) for split in ablation.scores},
         "rule": RULE,
     }
 
@@ -65,67 +68,50 @@ def _counts(plain: QueryScores) -> dict[str, int]:
     return {"asked": len(ap), "answered": int((~np.isnan(ap)).sum())}
 
 
-def _split(found: Ablation, split: str) -> dict[str, Any]:
-    by_row, groups = found.scores[split], found.groups[split]
-    plain, windows = by_row[PLAIN], by_row.get(found.reference)
+def _split(ablation: Ablation, split: str) -> dict[str, Any]:
     return {
         name: {
-            column: {
-                measure: _cell(
-                    scores, plain, windows, groups, at=(field, c), trained=found.trained, name=name
-                )
-                for measure, field in _MEASURES.items()
-            }
-            for c, column in enumerate(found.columns)
+            column: {measure: _cell(ablation, split, name, field, c) for measure, field in _MEASURES.items()}
+            for c, column in enumerate(ablation.columns)
         }
-        for name, scores in by_row.items()
+        for name in ablation.scores[split]
     }
 
 
-def _cell(
-    scores: QueryScores,
-    plain: QueryScores,
-    windows: QueryScores | None,
-    groups: np.ndarray,
-    *,
-    at: tuple[str, int],
-    trained: tuple[str, ...],
-    name: str,
-) -> dict[str, Any]:
-    own, bare, all_windows = (
-        None if some is None else _values(some, at) for some in (scores, plain, windows)
-    )
-    cell = _mean(own, groups)
+def _cell(ablation: Ablation, split: str, name: str, field: str, column: int) -> dict[str, Any]:
+    """One measure of one row in one column, and its differences."""
+    by_row, groups = ablation.scores[split], ablation.groups[split]
+
+    def values(row: str) -> Float[np.ndarray, "run query"]:
+        return getattr(by_row[row], field)[:, :, column]
+
+    cell = _mean(values(name), groups)
     if name != PLAIN:
-        cell["minus_plain"] = _difference(own, bare, groups, is_trained=name in trained)
-    if all_windows is not None and windows is not scores:
-        cell["windows_minus"] = _difference(all_windows, own, groups, is_trained=True)
+        cell["minus_plain"] = _difference(
+            values(name), values(PLAIN), groups, is_trained=name in ablation.trained
+        )
+    if ablation.reference in by_row and name != ablation.reference:
+        cell["windows_minus"] = _difference(values(ablation.reference), values(name), groups, is_trained=True)
     return cell
 
 
-def _values(scores: QueryScores, at: tuple[str, int]) -> np.ndarray:
-    """``[run, query]`` of one measure and column."""
-    field, column = at
-    return getattr(scores, field)[:, :, column]
-
-
-def _mean(values: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+def _mean(values: Float[np.ndarray, "run query"], groups: Int[np.ndarray, " query"]) -> dict[str, Any]:
     sums, counts = _by_group(values.mean(axis=0), groups)
     if not len(counts):
         return {"mean": None, "low": None, "high": None, "per_seed": [None] * len(values)}
     drawn = bootstrap_means(sums[:, None], counts, draws=_DRAWS, seed=0)[:, 0] if len(counts) > 1 else None
-    found = interval(float(sums.sum() / counts.sum()), drawn)
-    low, high = (None, None) if drawn is None else (found.low, found.high)
-    return {
-        "mean": found.value,
-        "low": low,
-        "high": high,
-        "per_seed": np.nanmean(values, axis=1).tolist(),
-    }
+    spread = interval(float(sums.sum() / counts.sum()), drawn)
+    low, high = (None, None) if drawn is None else (spread.low, spread.high)
+    per_seed = np.nanmean(values, axis=1).tolist()
+    return {"mean": spread.value, "low": low, "high": high, "per_seed": per_seed}
 
 
 def _difference(
-    one: np.ndarray, other: np.ndarray, groups: np.ndarray, *, is_trained: bool
+    one: Float[np.ndarray, "run query"],
+    other: Float[np.ndarray, "other_run query"],
+    groups: Int[np.ndarray, " query"],
+    *,
+    is_trained: bool,
 ) -> dict[str, Any]:
     """``one`` minus ``other``; runs of one seed are paired, a single run is paired with each."""
     change = one - other
@@ -141,7 +127,9 @@ def _difference(
     return cell | {"verdict": words}
 
 
-def _by_group(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_group(
+    values: Float[np.ndarray, " query"], groups: Int[np.ndarray, " query"]
+) -> tuple[Float[np.ndarray, " group"], Int[np.ndarray, " group"]]:
     """Sum and number of the answered queries of each group."""
     answered = ~np.isnan(values)
     _, of, counts = np.unique(groups[answered], return_inverse=True, return_counts=True)

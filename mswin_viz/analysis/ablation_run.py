@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ from mswin_viz.model.worlds import WorldTokens, token_layout, world_tokens
 __all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
 
 
+SPLITS = ("standard", "look_alikes")
+"""Kinds of people: drawn independently, and in groups of four who differ in one small thing."""
+
+
 @dataclasses.dataclass(frozen=True)
 class People:
     """Who is drawn.
@@ -33,26 +38,45 @@ class People:
     Attributes
     ----------
     trained
-        How many are trained on, of world ``seed + 1``: four cameras, one shot, three modalities.
+        How many are trained on, of world ``seed + 1``: four cameras, one shot, three modalities; a person in one
+        modality is one class.
     measured
         How many are measured on in each split, of world ``seed``: four cameras, two shots.
     seed
         World number. The backbone should have seen neither world.
     splits
         Kinds of people measured on.
+    trained_on
+        Kind of people trained on: ``"standard"``, ``"look_alikes"`` or ``"both"`` (half of each).
     """
 
     trained: int = 300
     measured: int = 150
     seed: int = 1
-    splits: tuple[str, ...] = ("standard", "look_alikes")
+    splits: tuple[str, ...] = SPLITS
+    trained_on: str = "standard"
 
     def __post_init__(self) -> None:
+        if self.trained_on not in (*SPLITS, "both"):
+            raise OptionError(
+                f"heads are trained on {', '.join(SPLITS)} or both: got {self.trained_on!r}; choose one of these"
+            )
         if self.trained < 4 or self.measured < 8:
             raise OptionError(
                 "an ablation needs at least 4 people to train on and 8, two groups of look-alikes, to measure on: "
                 f"got {self.trained} and {self.measured}; ask for more"
             )
+
+    @property
+    def tests(self) -> dict[str, Crowd]:
+        """Split -> whom the heads are measured on."""
+        return {split: Crowd(self.measured, self.seed, split) for split in self.splits}
+
+    @property
+    def training(self) -> tuple[Crowd, ...]:
+        """Whom the heads are trained on."""
+        splits = SPLITS if self.trained_on == "both" else (self.trained_on,)
+        return tuple(Crowd(self.trained // len(splits), self.seed + 1, split, shots=1) for split in splits)
 
 
 STANDARD_PEOPLE = People()
@@ -78,23 +102,22 @@ def ablate_people(
     OutputError
         If whole tokens are needed and the temporary folder has no room for them; nothing has been encoded then.
     """
-    start = time.perf_counter()
-    crowds = {name: Crowd(people.measured, people.seed, name) for name in people.splits}
-    crowds["training"] = Crowd(people.trained, people.seed + 1, shots=1)
-    scales = () if plan.needs_whole_tokens else plan.scales
-    folder = _roomy(model, crowds.values()) if plan.needs_whole_tokens else None
-    worlds = {
-        name: world_tokens(
-            model, crowd, folder=folder and folder / name, scales=scales, workers=workers, progress=progress
-        )
-        for name, crowd in crowds.items()
-    }
+    start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
+    folder = _roomy(model, [*people.tests.values(), *people.training]) if needs_whole else None
+    encoded = functools.partial(
+        world_tokens, model, scales=() if needs_whole else plan.scales, workers=workers, progress=progress
+    )
+    tests = {split: encoded(crowd, folder=folder and folder / split) for split, crowd in people.tests.items()}
+    training = [
+        encoded(crowd, folder=folder and folder / f"training_{crowd.split}") for crowd in people.training
+    ]
+    kind = "" if people.trained_on == "standard" else f" ({people.trained_on.replace('_', '-')})"
     words = (
-        f"Heads trained on the frozen tokens of {people.trained} people of world {people.seed + 1}; measured on "
+        f"Heads trained on the frozen tokens of {people.trained} people{kind} of world {people.seed + 1}; measured on "
         f"{people.measured} others of world {people.seed} in each split."
     )
-    about = {"people": dataclasses.asdict(people)}
-    return _summary(model, worlds.pop("training"), worlds, plan, (words, about, start), progress=progress)
+    about = _About(words, {"people": dataclasses.asdict(people)}, start)
+    return _summary(model, training, tests, plan, about, progress=progress)
 
 
 def _roomy(model: Model, crowds: Iterable[Crowd]) -> Path:
@@ -144,14 +167,8 @@ def ablate_samples(
         f"measured on {len(second)} samples of {len(set(second.pids.tolist()))} others"
         f"{f'; {n_out} samples left out' if n_out else ''}.{''.join(f' {note}' for note in notes)}"
     )
-    return _summary(
-        model,
-        first,
-        {"test": second},
-        plan,
-        (words, {"left_out": n_out, "rule": second.rule}, start),
-        progress=progress,
-    )
+    about = _About(words, {"left_out": n_out, "rule": second.rule}, start)
+    return _summary(model, [first], {"test": second}, plan, about, progress=progress)
 
 
 def checked_samples(
@@ -199,22 +216,31 @@ def _few_words(who: Matching, query: Sequence[int] | None, gallery: Sequence[int
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class _About:
+    """What a summary says of its run: a sentence, settings, and when it began."""
+
+    words: str
+    settings: Mapping[str, Any]
+    start: float
+
+
 def _summary(
     model: Model,
-    training: WorldTokens,
+    training: Sequence[WorldTokens],
     tests: Mapping[str, WorldTokens],
     plan: AblationPlan,
-    about: tuple[str, Mapping[str, Any], float],
+    about: _About,
     *,
     progress: bool,
 ) -> dict[str, Any]:
-    words, extra, start = about
-    found = run_ablation(model, [training], tests, plan, progress=progress)
+    ablation = run_ablation(model, training, tests, plan, progress=progress)
+    seeds = f"{plan.n_seeds} {'seed' if plan.n_seeds == 1 else 'seeds'}"
     settings = {
-        "words": f"{words} {plan.schedule.steps} steps, {plan.n_seeds} {'seed' if plan.n_seeds == 1 else 'seeds'}, raw features, {training.metric}.",
+        "words": f"{about.words} {plan.schedule.steps} steps, {seeds}, raw features, {training[0].metric}.",
         "model": model.provenance_items,
         "plan": dataclasses.asdict(plan),
-        **extra,
-        "seconds": round(time.perf_counter() - start),
+        **about.settings,
+        "seconds": round(time.perf_counter() - about.start),
     }
-    return as_json(found, settings)
+    return as_json(ablation, settings)

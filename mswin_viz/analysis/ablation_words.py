@@ -2,232 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mswin_viz.analysis.ablation_heads import CONTROLS, row_words
+from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
 from mswin_viz.analysis.stored_results import check_ablation
 
 __all__ = ["HOPED", "brief", "full", "one_table", "sentences"]
 
 HOPED = 1.0
 """Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
-_COLUMNS = {"three_together": "three together", "together": "all together"}
 _SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "test": "test split"}
-_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "=", "not measured": "not measured"}
-
+_NOT_MEASURED = "not measured"
+_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "=", _NOT_MEASURED: _NOT_MEASURED}
 _UNMEASURED = (
     "Not measured: fewer than two identities (or groups of look-alikes) have a query with a match, so no difference "
-    "has "
-    "an interval or a test; measure on images of more identities, each in several cameras."
+    "has an interval or a test; measure on images of more identities, each in several cameras."
+)
+_DIFFERENCE = (
+    "Difference in mAP to plain CLS, and of all windows to each row (▲ better, ▼ worse, = not told apart)."
 )
 
 Stored = Mapping[str, Any]
 
 
-def sentences(found: Stored) -> list[str]:
+def sentences(stored: Stored) -> list[str]:
     """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
-    check_ablation(found)
-    if not any(_measured(cell) for name in found["rows"] for cell in _cells(found, name, "minus_plain")):
-        return [*_queries(found), _UNMEASURED]
-    if found["reference"] not in found["rows"]:
+    check_ablation(stored)
+    if not any(_is_measured(cell) for name in stored["rows"] for cell in _cells(stored, name, "minus_plain")):
+        return [*_queries(stored), _UNMEASURED]
+    if stored["reference"] not in stored["rows"]:
         missing = (
-            f"The row of all scales ({row_words(found['reference'])}) was not run, so nothing is said of windows against "
-            "controls, nor of the gain that was hoped for."
+            f"The row of all scales ({row_words(stored['reference'])}) was not run, so the windows are not compared with "
+            "the controls."
         )
-        return [*_queries(found), _against_plain(found), missing]
-    said = [_against_plain(found), _against_controls(found)]
-    return [*_queries(found), *said, *_hope(found), _meaning(found)]
+        return [*_queries(stored), _against_plain(stored), missing]
+    counts = _windows_against_controls(stored)
+    against = [_against_plain(stored), _against_controls(counts)]
+    return [*_queries(stored), *against, *_hope(stored), _meaning(counts)]
 
 
-def full(found: Stored) -> str:
+def full(stored: Stored) -> str:
     """Every split, row and column with intervals, then differences, costs, rule and sentences."""
-    check_ablation(found)
-    lines = [f"{found['settings'].get('words', '')} mAP [95 % interval] / Rank-1, percent.".strip()]
-    for split in found["scores"]:
-        heading = _SPLITS.get(split, split)
-        lines += ["", f"**{heading[0].upper()}{heading[1:]}**", "", *_scores(found, split)]
-        lines += [
-            "",
-            "Difference in mAP to plain CLS, and of all windows to each row (▲ better, ▼ worse, = not told apart).",
-        ]
-        lines += ["", *_differences(found, split)]
-    lines += ["", *_costs(found), "", found["rule"], "", *sentences(found)]
+    check_ablation(stored)
+    lines = [f"{_about(stored)} mAP [95 % interval] / Rank-1, percent.".strip()]
+    for split in stored["scores"]:
+        lines += ["", f"**{_heading(split)}**", "", *_scores(stored, split), "", _DIFFERENCE, ""]
+        lines += _differences(stored, split)
+    lines += ["", *_costs(stored), "", stored["rule"], "", *sentences(stored)]
     return "\n".join(lines)
 
 
-def brief(found: Stored) -> str:
+def brief(stored: Stored) -> str:
     """`one_table` and `sentences`; for a README."""
-    return "\n".join([one_table(found), "", " ".join(sentences(found))])
+    return "\n".join([one_table(stored), "", " ".join(sentences(stored))])
 
 
-def one_table(found: Stored) -> str:
+def one_table(stored: Stored) -> str:
     """One line for each row: cost, and the modalities together in every split."""
-    check_ablation(found)
-    column, splits = found["columns"][-1], list(found["scores"])
-    heads = [f"{_SPLITS.get(s, s)}: mAP | to plain | Rank-1" for s in splits]
-    lines = [
-        f"{found['settings'].get('words', '')} {_column(column)[0].upper()}{_column(column)[1:]}; mAP and Rank-1 in percent, mAP with "
-        "its 95 % interval.",
-        "",
-        f"| | parameters | MMACs | {' | '.join(heads)} |",
-        "|---|---|---|" + "---|" * 3 * len(splits),
-    ]
-    for name, row in found["rows"].items():
-        cells = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
+    check_ablation(stored)
+    column, splits = stored["columns"][-1], list(stored["scores"])
+    heads = ["head", "parameters", "MMACs"]
+    heads += [f"{_split(split)}: {head}" for split in splits for head in ("mAP", "minus plain", "Rank-1")]
+    lines = []
+    for name, row in stored["rows"].items():
+        line = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
         for split in splits:
-            cell = found["scores"][split][name][column]
-            minus = cell["mAP"].get("minus_plain")
-            cells += [
-                _interval(cell["mAP"]),
-                _change(minus) if minus else "",
-                _percent(cell["rank1"]),
-            ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            cell = stored["scores"][split][name][column]
+            line += [_interval(cell["mAP"]), _change(cell["mAP"].get("minus_plain")), _percent(cell["rank1"])]
+        lines.append(line)
+    words = column_words(column)
+    title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
+    return "\n".join([f"{_about(stored)} {title}".strip(), "", *markdown_table(heads, lines)])
 
 
-def _scores(found: Stored, split: str) -> list[str]:
-    columns = found["columns"]
-    lines = [f"| | {' | '.join(map(_column, columns))} |", "|---|" + "---|" * len(columns)]
-    for name, cells in found["scores"][split].items():
-        values = [f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in columns]
-        lines.append(f"| {row_words(name)} | {' | '.join(values)} |")
-    return lines
+def _about(stored: Stored) -> str:
+    return stored["settings"].get("words", "")
 
 
-def _differences(found: Stored, split: str) -> list[str]:
-    columns = found["columns"]
-    names = [f"{_column(c)}: minus plain | windows minus it" for c in columns]
-    lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * 2 * len(columns)]
-    for name, cells in found["scores"][split].items():
-        values = []
-        for column in columns:
-            cell = cells[column]["mAP"]
-            values += [
-                _change(cell[kind]) if kind in cell else "" for kind in ("minus_plain", "windows_minus")
-            ]
-        lines.append(f"| {row_words(name)} | {' | '.join(values)} |")
-    return lines
+def _scores(stored: Stored, split: str) -> list[str]:
+    rows = (
+        [row_words(name), *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
+        for name, cells in stored["scores"][split].items()
+    )  # fmt: skip
+    return markdown_table(["head", *map(column_words, stored["columns"])], rows)
 
 
-def _costs(found: Stored) -> list[str]:
-    lines = [
-        "| | parameters | MMACs of an image | time / encode time | MiB of results, 16 images | runs |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in found["rows"].values():
-        if "parameters" in row:
-            lines.append(
-                f"| {row['words']} | {row['parameters']:,} | {row['macs'] / 1e6:.1f} | {row['time_ratio']:.3f} | "
-                f"{row['memory'] / 2**20:.1f} | {row['runs'] if row['trained'] else 'untrained'} |"
-            )
-    return lines
+def _differences(stored: Stored, split: str) -> list[str]:
+    kinds = {"minus_plain": "minus plain", "windows_minus": "windows minus it"}
+    columns = [(column, kind) for column in stored["columns"] for kind in kinds]
+    rows = (
+        [row_words(name), *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns)]
+        for name, cells in stored["scores"][split].items()
+    )
+    return markdown_table(["head", *(f"{column_words(c)}: {kinds[kind]}" for c, kind in columns)], rows)
 
 
-def _against_plain(found: Stored) -> str:
-    trained = [name for name, row in found["rows"].items() if row["trained"]]
+def _costs(stored: Stored) -> list[str]:
+    columns: dict[str, Callable[[Stored], str]] = {
+        "head": lambda row: row["words"],
+        "parameters": lambda row: f"{row['parameters']:,}",
+        "MMACs of an image": lambda row: f"{row['macs'] / 1e6:.1f}",
+        "time / encode time": lambda row: f"{row['time_ratio']:.3f}",
+        "MiB of results, 16 images": lambda row: f"{row['memory'] / 2**20:.1f}",
+        "runs": lambda row: f"{row['runs'] if row['trained'] else 'untrained'}",
+    }
+    measured = [row for row in stored["rows"].values() if "parameters" in row]
+    return markdown_table(list(columns), ([cell(row) for cell in columns.values()] for row in measured))
+
+
+def _against_plain(stored: Stored) -> str:
+    trained = [name for name, row in stored["rows"].items() if row["trained"]]
     if not trained:
         return "No head was trained, so none is compared with plain CLS."
-    told = [_verdict(c) for name in trained for c in _cells(found, name, "minus_plain") if _measured(c)]
-    count = {words: told.count(words) for words in _SIGNS}
+    cells = [cell for name in trained for cell in _cells(stored, name, "minus_plain") if _is_measured(cell)]
+    count = Counter(cell["verdict"] for cell in cells)
+    heads = f"{len(trained)} trained heads are" if len(trained) > 1 else "trained head is"
     return (
-        f"Against plain CLS, the {f'{len(trained)} trained heads are' if len(trained) > 1 else 'trained head is'} better in mAP in {count['better']} of {len(told)} "
-        f"comparisons, worse in {count['worse']}, and not told apart in {count['not told apart']}."
+        f"Against plain CLS, the {heads} better in mAP in {count['better']} of {len(cells)} comparisons, worse in "
+        f"{count['worse']}, and not told apart in {count['not told apart']}."
     )
 
 
-def _against_controls(found: Stored) -> str:
-    present = [name for name in CONTROLS if name in found["rows"]]
-    if not present:
+@dataclass(frozen=True)
+class _Comparisons:
+    """Windows against the controls of their size: how many were measured, won against every control, lost to any."""
+
+    n_controls: int
+    n: int
+    won: int
+    lost: int
+
+
+def _windows_against_controls(stored: Stored) -> _Comparisons:
+    present = [name for name in CONTROLS if name in stored["rows"]]
+    cells = zip(*(_cells(stored, name, "windows_minus") for name in present), strict=True)
+    verdicts = [{cell["verdict"] for cell in pair} for pair in cells if all(map(_is_measured, pair))]
+    won = sum(each == {"better"} for each in verdicts)
+    return _Comparisons(len(present), len(verdicts), won, sum("worse" in each for each in verdicts))
+
+
+def _against_controls(counts: _Comparisons) -> str:
+    if not counts.n_controls:
         return "No control was run, so nothing can be said of windows."
-    pairs = list(zip(*(_cells(found, name, "windows_minus") for name in present), strict=True))
-    pairs = [cells for cells in pairs if all(map(_measured, cells))]
-    won = sum(all(_verdict(c) == "better" for c in cells) for cells in pairs)
-    lost = sum(any(_verdict(c) == "worse" for c in cells) for cells in pairs)
     return (
-        f"Against {'both controls' if len(present) > 1 else 'the control'} of their size without windows, the windows "
-        f"are better in mAP in {won} of {len(pairs)} comparisons; a control is better in {lost}, and in "
-        f"{len(pairs) - won - lost} neither can be said."
+        f"Against {'both controls' if counts.n_controls > 1 else 'the control'} of their size without windows, the windows "
+        f"are better in mAP in {counts.won} of {counts.n} comparisons; a control is better in {counts.lost}, and neither in "
+        f"{counts.n - counts.won - counts.lost}."
     )
 
 
-def _hope(found: Stored) -> list[str]:
-    said, column = [], found["columns"][-1]
-    for split, by_row in found["scores"].items():
-        cell = by_row[found["reference"]][column]
-        gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
-        if not all(map(_measured, gains.values())):
-            said.append(f"{_SPLITS.get(split, split).capitalize()}, {_column(column)}: not measured.")
-            continue
-        reached = all(100 * some["mean"] >= HOPED and some["verdict"] == "better" for some in gains.values())
-        words = " and ".join(
-            f"{100 * some['mean']:+.1f} {name} ({some['verdict']})" for name, some in gains.items()
-        )
-        said.append(
-            f"{_SPLITS.get(split, split).capitalize()}, {_column(column)}: {row_words(found['reference'])} change "
-            "plain "
-            f"CLS by {words}; the gain of 1 to 2 points in both that was hoped for is {'reached' if reached else 'not reached'}."
-        )
-    return said
-
-
-def _meaning(found: Stored) -> str:
-    present = [name for name in CONTROLS if name in found["rows"]]
-    cells = [[_verdict(c) for c in _cells(found, name, "windows_minus")] for name in present]
-    pairs = [pair for pair in zip(*cells, strict=True) if "not measured" not in pair]
-    won = sum(all(words == "better" for words in pair) for pair in pairs)
-    if pairs and won == len(pairs):
+def _meaning(counts: _Comparisons) -> str:
+    if counts.n and counts.won == counts.n:
         return "What the windows find is not found without them: the order of the patches carries something here."
-    if won:
-        return f"Windows find something that heads without them do not in {won} of {len(pairs)} comparisons only."
-    if pairs and all("worse" in pair for pair in pairs):
+    if counts.won:
+        return f"The windows find something that heads without them do not in {counts.won} of {counts.n} comparisons only."
+    if counts.n and counts.lost == counts.n:
         return (
-            "What a trained head gains here is not due to the windows: everywhere a head of their size that sees none "
-            "does better."
+            "What a trained head gains here is not due to the windows: in every comparison a head of the same size without "
+            "windows does better."
         )
     return (
-        "No evidence here that the windows help: in no comparison are they better than every control. Where no "
-        "difference is told, a small one may still be there."
+        "No evidence here that the windows help: in no comparison do they beat every control. A difference too small to "
+        "detect may still exist."
     )
 
 
-def _queries(found: Stored) -> list[str]:
+def _hope(stored: Stored) -> list[str]:
+    lines, column = [], stored["columns"][-1]
+    for split, by_row in stored["scores"].items():
+        cell = by_row[stored["reference"]][column]
+        gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
+        where = f"{_split(split).capitalize()}, {column_words(column)}"
+        if not all(map(_is_measured, gains.values())):
+            lines.append(f"{where}: {_NOT_MEASURED}.")
+            continue
+        reached = all(100 * gain["mean"] >= HOPED and gain["verdict"] == "better" for gain in gains.values())
+        words = " and ".join(
+            f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()
+        )
+        lines.append(
+            f"{where}: {row_words(stored['reference'])} change plain CLS by {words}; the gain of 1 to 2 points in both "
+            f"that was hoped for is {'reached' if reached else 'not reached'}."
+        )
+    return lines
+
+
+def _queries(stored: Stored) -> list[str]:
     """Over how many queries each split is measured, where not over all."""
     return [
-        f"{_SPLITS.get(split, split).capitalize()}: measured over {n['answered']} of {n['asked']} queries; the others "
+        f"{_heading(split)}: measured over {n['answered']} of {n['asked']} queries; the others "
         "have no match under the rule."
-        for split, n in found.get("queries", {}).items()
+        for split, n in stored.get("queries", {}).items()
         if n["answered"] < n["asked"]
     ]
 
 
-def _cells(found: Stored, name: str, kind: str) -> list[Stored]:
+def _cells(stored: Stored, name: str, kind: str) -> list[Stored]:
     """Of every split and column; none where the row has no such cells, as plain CLS has no difference to itself."""
-    every = [by_row[name][c]["mAP"] for by_row in found["scores"].values() for c in found["columns"]]
+    every = [by_row[name][c]["mAP"] for by_row in stored["scores"].values() for c in stored["columns"]]
     return [cell[kind] for cell in every if kind in cell]
 
 
-def _measured(cell: Stored) -> bool:
-    return _verdict(cell) != "not measured"
-
-
-def _verdict(cell: Stored) -> str:
-    return cell["verdict"]
+def _is_measured(cell: Stored) -> bool:
+    return cell["verdict"] != _NOT_MEASURED
 
 
 def _interval(cell: Stored) -> str:
     if cell["mean"] is None:
-        return "not measured"
-    span = "" if cell["low"] is None else f" [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]"
+        return _NOT_MEASURED
+    span = "" if cell["low"] is None else f" [{percent(cell['low'])}, {percent(cell['high'])}]"
     return f"{_percent(cell)}{span}"
 
 
 def _percent(cell: Stored) -> str:
-    return "not measured" if cell["mean"] is None else f"{100 * cell['mean']:.1f}"
+    return _NOT_MEASURED if cell["mean"] is None else percent(cell["mean"])
 
 
-def _change(cell: Stored) -> str:
+def _change(cell: Stored | None) -> str:
+    """A difference with its interval and sign; nothing where there is none, as of plain CLS to itself."""
+    if cell is None:
+        return ""
     if cell["mean"] is None:
         return _SIGNS[cell["verdict"]]
     span = "" if cell["low"] is None else f" [{_points(cell['low'])}, {_points(cell['high'])}]"
@@ -239,5 +237,9 @@ def _points(fraction: float) -> str:
     return f"{round(100 * fraction, 1) + 0.0:+.1f}"
 
 
-def _column(name: str) -> str:
-    return _COLUMNS.get(name, name)
+def _split(name: str) -> str:
+    return _SPLITS.get(name, name)
+
+
+def _heading(name: str) -> str:
+    return f"{_split(name)[0].upper()}{_split(name)[1:]}"

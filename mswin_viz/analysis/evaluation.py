@@ -19,6 +19,8 @@ from mswin_viz.data.sample_files import CAPTIONED, sample_caption
 from mswin_viz.data.synthetic import CAMERAS, attributes
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.preprocessing import FittedImage
 from mswin_viz.model.untrained import untrained
 
 __all__ = [
@@ -224,15 +226,15 @@ def _features(
     }
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for name, images in batch.items():
-            options = model.encode_options(name)
-            tokens = model.encode(images, progress=False, **options)
+            opened, tag = model.opened(images), ImageTag(name)
+            tokens = model.encode(opened, tags=tag, progress=False)
             parts["plain_cls"][name].append(tokens.cls.cpu().numpy())
             if model.addon is not None:
                 parts["enhanced_cls"][name].append(model.enhance(tokens).cls.cpu().numpy())
             parts["random_network"][name].append(
-                random.encode(images, progress=False, **options).cls.cpu().numpy()
+                random.encode(opened, tags=tag, progress=False).cls.cpu().numpy()
             )
-            parts["mean_colour_grid"][name].append(_mean_colours(model, images))
+            parts["mean_colour_grid"][name].append(_mean_colours(opened))
     found = {
         row: {name: np.concatenate(some) for name, some in by_name.items()} for row, by_name in parts.items()
     }
@@ -240,10 +242,10 @@ def _features(
     return found | {"chance": {name: rng.normal(size=(len(crowd), model.dim)) for name in MODALITIES}}
 
 
-def _mean_colours(model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
+def _mean_colours(images: Sequence[FittedImage]) -> np.ndarray:
     """Mean colours of a 16x8 grid over each picture as the model sees it, one row each."""
     rows, cols = _GRID
-    seen = [model.displayed(image).resize((cols, rows), Image.Resampling.BOX) for image in images]
+    seen = [image.shown.resize((cols, rows), Image.Resampling.BOX) for image in images]
     return np.stack([np.asarray(picture, np.float64).ravel() for picture in seen])
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mswin_viz.analysis.evaluation import Evaluation, Measures
+from mswin_viz.analysis.evaluation import CaptionSearch, Evaluation, Measures, NamedAttribute
+from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
 from mswin_viz.analysis.ranking import METRIC_WORDS
+from mswin_viz.data.images import MODALITIES
 
-__all__ = ["COLUMNS", "SPLIT_WORDS", "percent", "table"]
+__all__ = ["table"]
 
-COLUMNS = {"RGB": "RGB", "NI": "NI", "TI": "TI", "three_together": "three together"}
-SPLIT_WORDS = {
+_COLUMNS = (*MODALITIES, "three_together")
+_SPLITS = {
     "standard": "Standard split: people drawn independently.",
     "look_alikes": "Look-alike split: people in groups of four who share everything but one small thing (a "
     "logo, a shoe colour, a strap, a stripe width).",
@@ -35,44 +37,39 @@ def table(evaluation: Evaluation) -> str:
         *evaluation.notes,
     ]
     for split, rows in evaluation.retrieval.items():
-        lines += ["", SPLIT_WORDS[split], "", *_retrieval(rows)]
+        lines += ["", _SPLITS[split], "", *_retrieval(rows)]
     if evaluation.zero_shot is not None:
-        lines += ["", *_zero_shot(evaluation)]
+        lines += ["", *_zero_shot(evaluation.zero_shot)]
     if evaluation.text_to_image is not None:
-        lines += ["", *_text_to_image(evaluation)]
+        lines += ["", *_text_to_image(evaluation.text_to_image)]
     return "\n".join(lines)
 
 
-def percent(measures: Measures) -> str:
-    """``mAP / Rank-1`` with one digit."""
-    return f"{100 * measures.mAP:.1f} / {100 * measures.rank1:.1f}"
-
-
 def _retrieval(rows: Mapping[str, Mapping[str, Measures]]) -> list[str]:
-    head = [f"| mAP / Rank-1 | {' | '.join(COLUMNS.values())} |", "|---|" + "---|" * len(COLUMNS)]
-    return head + [
-        f"| {_ROWS[row]} | {' | '.join(percent(cells[column]) for column in COLUMNS)} |"
+    lines = (
+        [_ROWS[row], *(f"{percent(cells[c].mAP)} / {percent(cells[c].rank1)}" for c in _COLUMNS)]
         for row, cells in rows.items()
-    ]
+    )
+    return markdown_table(["mAP / Rank-1", *map(column_words, _COLUMNS)], lines)
 
 
-def _zero_shot(evaluation: Evaluation) -> list[str]:
-    lines = ["| zero-shot, RGB | accuracy | chance | commonest | random network |", "|---|---|---|---|---|"]
-    for name, row in evaluation.zero_shot.items():
+def _zero_shot(attributes: Mapping[str, NamedAttribute]) -> list[str]:
+    lines = []
+    for name, row in attributes.items():
         cells = (row.accuracy, row.chance, row.commonest, row.random_network)
-        label = _NAMES.get(name, name.replace("_", " "))
-        lines.append(f"| {label} | {' | '.join(f'{100 * cell:.1f}' for cell in cells)} |")
-    return lines
+        lines.append([_NAMES.get(name, name.replace("_", " ")), *map(percent, cells)])
+    heads = ["zero-shot, RGB", "accuracy", "chance", "commonest", "random network"]
+    return markdown_table(heads, lines)
 
 
-def _text_to_image(evaluation: Evaluation) -> list[str]:
-    found = evaluation.text_to_image
-    cells = (found.rank1, found.chance, found.random_network)
-    said = ", ".join(name.replace("_", " ") for name in found.attributes)
+def _text_to_image(search: CaptionSearch) -> list[str]:
+    cells = (search.rank1, search.chance, search.random_network)
+    named = ", ".join(name.replace("_", " ") for name in search.attributes)
     return [
-        "| text to image, RGB | Rank-1 | chance | random network |",
-        "|---|---|---|---|",
-        f"| everybody's full caption | {' | '.join(f'{100 * cell:.1f}' for cell in cells)} |",
+        *markdown_table(
+            ["text to image, RGB", "Rank-1", "chance", "random network"],
+            [["everybody's full caption", *map(percent, cells)]],
+        ),
         "",
-        f"A caption's first picture counts if all of this is true of the person in it: {said}.",
+        f"A caption's first picture counts if all of this is true of the person in it: {named}.",
     ]

@@ -2,6 +2,9 @@
 
 Images of one identity are not independent: a person who is easy to find is easy in every picture. So an
 identity is drawn, or its sign flipped, as a whole.
+
+Tests hold both against scipy.stats. `permutation_test` gives the same exact p, but needs ten to twenty times as long; `bootstrap`
+draws anew for each measure, where a paired comparison needs one draw for all.
 """
 
 from __future__ import annotations
@@ -81,11 +84,11 @@ def bootstrap_means(
         Queries of each identity.
     """
     rng, n = np.random.default_rng(seed), len(counts)
-    found, step = [], max(1, _CHUNK // n)
+    means, step = [], max(1, _CHUNK // n)
     for start in range(0, draws, step):
         times = rng.multinomial(n, np.full(n, 1 / n), size=min(step, draws - start))
-        found.append((times @ sums) / (times @ counts)[:, None])
-    return np.concatenate(found)
+        means.append((times @ sums) / (times @ counts)[:, None])
+    return np.concatenate(means)
 
 
 def interval(value: float, drawn: Float[np.ndarray, " draw"] | None, *, level: float = 0.95) -> Interval:
@@ -118,8 +121,8 @@ def sign_flip(
     n = len(sums)
     if n == 0:
         return PairedTest(float("nan"), float("nan"), 0, True)
-    seen = abs(sums.sum())
-    close = seen - 1e-12 * (np.abs(sums).sum() + 1e-300)  # equal up to rounding counts as at least as large
+    observed = abs(sums.sum())
+    close = observed - 1e-12 * (np.abs(sums).sum() + 1e-300)  # what rounding alone makes smaller counts too
     difference = float(sums.sum() / counts.sum())
     if n <= EXACT_UP_TO:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)

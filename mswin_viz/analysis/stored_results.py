@@ -1,4 +1,4 @@
-"""What a stored ablation, and a stored comparison of heads, must hold: checked whenever one is read back."""
+"""What a stored ablation must hold: checked whenever one is read back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field, model_validator
 from mswin_viz.analysis.ablation_heads import PLAIN
 from mswin_viz.data.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import DataError
+from mswin_viz.model.checkpoints import EMBEDDED
 
-__all__ = ["check_ablation", "stored_ablation", "stored_comparison"]
+__all__ = ["check_ablation", "embedded_ablation", "stored_ablation"]
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Difference = Annotated[float, Field(ge=-1, le=1)]
@@ -136,44 +137,6 @@ class _Ablation(BaseModel):
                 raise ValueError(f"{where} lacks windows_minus")
 
 
-class _Summary(BaseModel):
-    """Over training seeds."""
-
-    model_config = STRICT
-    mean: _Fraction
-    standard_deviation: Annotated[float, Field(ge=0)]
-    per_seed: Annotated[list[_Fraction], Field(min_length=1)]
-
-
-class _Scores(BaseModel):
-    """Of a head in a column."""
-
-    model_config = STRICT
-    mAP: _Summary  # noqa: N815 (the field's name)
-    rank1: _Summary
-
-
-class _Comparison(BaseModel):
-    """`controls_report.as_json`."""
-
-    model_config = STRICT
-    settings: dict[str, Any]
-    parameters: dict[str, _Count]
-    scores: Annotated[
-        dict[str, Annotated[dict[str, dict[str, _Scores]], Field(min_length=1)]], Field(min_length=1)
-    ]
-    windows_minus: dict[str, Any]
-    rule: _Words
-    verdict: _Words
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> _Comparison:
-        for split, by_head in self.scores.items():
-            if len({tuple(cells) for cells in by_head.values()}) != 1:
-                raise ValueError(f"scores.{split} has heads with different columns")
-        return self
-
-
 _WRITE = "write one with `mswin-viz ablate --out FILE.json`"
 
 
@@ -201,18 +164,6 @@ def stored_ablation(path: Path) -> dict[str, Any]:
     return found
 
 
-def stored_comparison(path: Path) -> dict[str, Any]:
-    """A comparison of heads that was stored as JSON.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read or is not one.
-    """
-    what, remedy = (
-        "the stored comparison",
-        "reinstall the package, or write one with `mswin-viz controls --json`",
-    )
-    found = read_json(path, what=what, remedy=remedy, error=DataError)
-    checked(_Comparison, found, what=f"{what} {path}", remedy=remedy, error=DataError)
-    return found
+def embedded_ablation() -> dict[str, Any]:
+    """What the model card reports of the embedded model: the ablation that was run when the model was made."""
+    return stored_ablation(EMBEDDED / "ablation.json")

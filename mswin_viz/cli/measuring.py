@@ -33,8 +33,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evaluate"]
 
-_OF_PEOPLE, _OF_DATA = ("people", "identities", "seed"), ("cache", "rule", "thermal_range")
+_OF_PEOPLE, _OF_DATA = ("people", "identities", "seed", "trained_on"), ("cache", "rule", "thermal_range")
 _OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", *_OF_DATA, *_OF_PEOPLE)
+_SCALES = (4, 8, 16)
+ModelName = Annotated[str, typer.Option(help="As in load_model().")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")]
+Seeds = Annotated[int, typer.Option(help="Training runs of each head.")]
+Steps = Annotated[int, typer.Option(help="Training steps of each head.")]
+PeopleTrained = Annotated[int, typer.Option(help="People drawn to train on, of world SEED + 1.")]
+PeopleMeasured = Annotated[int, typer.Option(help="People drawn for each test split, of world SEED.")]
+World = Annotated[
+    int, typer.Option(help="World number of the people drawn; the embedded CLIP saw worlds 20000 and 20001.")
+]
+TrainedOn = Annotated[str, typer.Option(help="People drawn to train on: standard, look_alikes or both.")]
 ThermalRange = Annotated[
     tuple[float, float] | None,
     typer.Option(
@@ -46,10 +57,10 @@ ThermalRange = Annotated[
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="As in load_model().")] = "embedded",
+    model: ModelName = "embedded",
     identities: Annotated[int, typer.Option(help="People of each split, freshly drawn.")] = 150,
     seed: Annotated[int, typer.Option(help="World number; training used world 20000.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     at_least(2, most=MOST_PEOPLE, identities=identities)
@@ -58,57 +69,49 @@ def evaluate(
     from mswin_viz.analysis.evaluation_table import table
     from mswin_viz.model.loading import load_model
 
-    found = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
-    stored = found.as_json()
-    _show(json.dumps(stored, indent=1) if as_json else table(found), stored, "evaluation.json")
+    evaluation = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
+    stored = evaluation.as_json()
+    _show(json.dumps(stored, indent=1) if as_json else table(evaluation), stored, "evaluation.json")
 
 
 def controls(
-    model: Annotated[str, typer.Option(help="As in load_model().")] = "embedded",
-    seeds: Annotated[int, typer.Option(help="Training runs of each head.")] = 5,
-    people: Annotated[int, typer.Option(help="People the heads are trained on, of world SEED + 1.")] = 300,
-    identities: Annotated[int, typer.Option(help="People of each split they are measured on.")] = 150,
-    seed: Annotated[int, typer.Option(help="World number; training used worlds 20000 and 20001.")] = 1,
-    steps: Annotated[int, typer.Option(help="Training steps of each head.")] = 300,
-    trained_on: Annotated[str, typer.Option(help="standard, look_alikes or both.")] = "standard",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
+    model: ModelName = "embedded",
+    seeds: Seeds = 3,
+    steps: Steps = 200,
+    people: PeopleTrained = 300,
+    identities: PeopleMeasured = 150,
+    seed: World = 1,
+    trained_on: TrainedOn = "standard",
+    as_json: AsJson = False,
 ) -> None:
-    """Train the windows, and heads of their size without windows, on frozen tokens; say which is better."""
-    at_least(1, steps=steps)
-    at_least(1, most=MOST_PEOPLE, people=people, identities=identities)
-    check_seed(seed)
-    from mswin_viz.analysis.controls import Trial, run_trial
-    from mswin_viz.analysis.controls_report import as_json as nested
-    from mswin_viz.analysis.controls_report import table
-    from mswin_viz.model.loading import load_model
-    from mswin_viz.model.training import Schedule
+    """Do the windows help? Short for ablate --rows windows_4_8_16,mlp_on_cls,mlp_on_mean_patch."""
+    _check_counts(seeds, steps, people, identities, seed)
+    from mswin_viz.analysis.ablation_heads import windows_against_controls
 
-    trial = Trial(people, identities, seed, seeds, trained_on, Schedule(steps))
-    found = run_trial(load_model(model, addon=None), trial, workers=cores())
-    stored = nested(found, trial)
-    _show(json.dumps(stored, indent=1) if as_json else table(found, trial), stored, "controls.json")
+    plan = _Plan(_SCALES, seeds, steps, windows_against_controls(_SCALES))
+    stored = _ablated(model, _Drawn(people, identities, seed, trained_on), plan)
+    _show_ablation(stored, as_json=as_json, brief=False)
 
 
 def ablate(
     context: typer.Context,
-    model: Annotated[str, typer.Option(help="As in load_model().")] = "embedded",
+    model: ModelName = "embedded",
     data: Annotated[
         Path | None,
         typer.Option(
             parser=read_path,
             metavar="PATH",
-            help="Data set with a training and a test split; else people drawn.",
+            help="Data set with a training and a test split; without it, people are drawn.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Training runs of each head.")] = 3,
-    steps: Annotated[int, typer.Option(help="Training steps of each head.")] = 200,
-    scales: Annotated[str, typer.Option(help="Window lengths of the full add-on, with commas.")] = "4,8,16",
-    people: Annotated[int, typer.Option(help="Without --data: people trained on, of world SEED + 1.")] = 300,
-    identities: Annotated[
-        int, typer.Option(help="Without --data: people of each test split, of world SEED.")
-    ] = 150,
-    seed: Annotated[int, typer.Option(help="Without --data: world number.")] = 1,
-    rows: Annotated[str, typer.Option(help="Only these rows, with commas; all if not given.")] = "",
+    seeds: Seeds = 3,
+    steps: Steps = 200,
+    scales: Annotated[str, typer.Option(help="Scales of the full add-on, separated by commas.")] = "4,8,16",
+    people: PeopleTrained = 300,
+    identities: PeopleMeasured = 150,
+    seed: World = 1,
+    trained_on: TrainedOn = "standard",
+    rows: Annotated[str, typer.Option(help="Only these rows, separated by commas; by default all.")] = "",
     cache: Annotated[
         Path | None,
         typer.Option(parser=written_path, metavar="FOLDER", help="With --data: folder that keeps tokens."),
@@ -116,14 +119,14 @@ def ablate(
     rule: Annotated[
         str | None,
         typer.Option(
-            help="With --data: what a query leaves out: camera, scene or none; the data set's own rule if not given."
+            help="With --data: what a query leaves out: camera, scene or none; by default the data set's own rule."
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(parser=written_path, metavar="FILE", help="Store everything measured as JSON."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")] = False,
+    as_json: AsJson = False,
     markdown: Annotated[
         Path | None,
         typer.Option(
@@ -139,34 +142,44 @@ def ablate(
         has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
         from mswin_viz.analysis.stored_results import stored_ablation
 
-        found = stored_ablation(existing(markdown, "markdown"))
+        stored = stored_ablation(existing(markdown, "markdown"))
     else:
         has_no_effect(
             context,
             _OF_DATA if data is None else _OF_PEOPLE,
             f"with{'out' * (data is None)} --data",
         )
-        at_least(1, seeds=seeds, steps=steps)
-        at_least(1, most=MOST_PEOPLE, people=people, identities=identities)
-        check_seed(seed)
+        _check_counts(seeds, steps, people, identities, seed)
         checked_range(thermal_range)
         data = existing(data, "data")
         cache = output_folder(cache, "cache", inputs=(data, model))
         check_apart(out=out, cache=cache)
         names = tuple(name.strip() for name in rows.split(",")) if rows else None
-        found = _ablated(
-            model,
-            data or (people, identities, seed),
-            (whole_numbers(scales, "scales"), seeds, steps, names),
-            _DataOptions(cache, rule, thermal_range),
+        subjects = (
+            _Drawn(people, identities, seed, trained_on)
+            if data is None
+            else _DataSet(data, cache, rule, thermal_range)
         )
-    not_stored = None if out is None else _not_stored(found, out)
+        stored = _ablated(model, subjects, _Plan(whole_numbers(scales, "scales"), seeds, steps, names))
+    not_stored = None if out is None else _not_stored(stored, out)
+    _show_ablation(stored, as_json=as_json, brief=brief)
+    if not_stored is not None:
+        raise not_stored
+
+
+def _check_counts(seeds: int, steps: int, people: int, identities: int, seed: int) -> None:
+    """What can be refused before anything is loaded."""
+    at_least(1, seeds=seeds, steps=steps)
+    at_least(1, most=MOST_PEOPLE, people=people, identities=identities)
+    check_seed(seed)
+
+
+def _show_ablation(stored: dict[str, Any], *, as_json: bool, brief: bool) -> None:
+    """Print an ablation as tables and sentences, or as JSON."""
     from mswin_viz.analysis import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
-    _show(json.dumps(found, indent=1) if as_json else words(found), found, "ablation.json")
-    if not_stored is not None:
-        raise not_stored
+    _show(json.dumps(stored, indent=1) if as_json else words(stored), stored, "ablation.json")
 
 
 def _show(words: str, found: dict[str, Any], name: str) -> None:
@@ -191,38 +204,53 @@ def _not_stored(found: dict[str, Any], out: Path) -> OutputError | None:
     return None
 
 
-class _DataOptions(NamedTuple):
-    """What `ablate` is told of a data set."""
+class _DataSet(NamedTuple):
+    """A data set to measure on, and how."""
 
+    path: Path
     cache: Path | None
     rule: str | None
     thermal_range: tuple[float, float] | None
 
 
-def _ablated(
-    model: str,
-    on: Path | tuple[int, int, int],
-    plan: tuple[tuple[int, ...], int, int, tuple[str, ...] | None],
-    options: _DataOptions,
-) -> dict[str, Any]:
-    """What `ablate` measures: a data set, or people drawn for the run (how many, and of which world)."""
+class _Drawn(NamedTuple):
+    """People to draw; see `ablation_run.People`."""
+
+    trained: int
+    measured: int
+    seed: int
+    trained_on: str
+
+
+class _Plan(NamedTuple):
+    """What is trained; see `ablation_table.AblationPlan`."""
+
+    scales: tuple[int, ...]
+    n_seeds: int
+    steps: int
+    rows: tuple[str, ...] | None
+
+
+def _ablated(model: str, subjects: _DataSet | _Drawn, wanted: _Plan) -> dict[str, Any]:
+    """What `ablate` measures."""
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
     from mswin_viz.data.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 
-    scales, seeds, steps, rows = plan
-    wanted = AblationPlan(scales, seeds, Schedule(steps), rows)
-    subjects = read_samples(on) if isinstance(on, Path) else People(*on)
-    if not isinstance(subjects, People):
-        for note in checked_samples(subjects, options.rule)[2]:
-            echo(note, err=True)
-    encoder = load_model(model, addon=None, thermal_range=options.thermal_range)
-    check_scales(encoder, scales)
-    if isinstance(subjects, People):
-        return ablate_people(encoder, wanted, subjects, workers=cores())
-    return ablate_samples(encoder, subjects, wanted, folder=options.cache, rule=options.rule)
+    plan = AblationPlan(wanted.scales, wanted.n_seeds, Schedule(wanted.steps), wanted.rows)
+    if isinstance(subjects, _Drawn):
+        people = People(**subjects._asdict())
+        encoder = load_model(model, addon=None)
+        check_scales(encoder, plan.scales)
+        return ablate_people(encoder, plan, people, workers=cores())
+    samples = read_samples(subjects.path)
+    for note in checked_samples(samples, subjects.rule)[2]:
+        echo(note, err=True)
+    encoder = load_model(model, addon=None, thermal_range=subjects.thermal_range)
+    check_scales(encoder, plan.scales)
+    return ablate_samples(encoder, samples, plan, folder=subjects.cache, rule=subjects.rule)
 
 
 def check_scales(model: Model, scales: Sequence[int]) -> None:

@@ -19,8 +19,8 @@ from ipywidgets import Widget, widget_serialization
 from matplotlib import colormaps
 from PIL import Image
 
-from mswin_viz.analysis.kept_tokens import png_file
 from mswin_viz.analysis.panels import Panel
+from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.data.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mswin_viz.analysis.fusion import Slot
-from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.inspection import WindowInspection
+from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view.answers import Look
 from mswin_viz.view.gate_bars import gate_html
 from mswin_viz.view.markup import CELL, FONT, TRACK, Markup, fragment, tag

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import bootstrap, kstest, permutation_test
 
 from mswin_viz.analysis.paired_statistics import EXACT_UP_TO, bootstrap_means, interval, sign_flip
 
@@ -32,6 +32,43 @@ def test_random_patterns_agree_with_all_of_them():
     drawn = sign_flip(padded, np.ones(EXACT_UP_TO + 2), flips=40_000, seed=0)
     assert not drawn.exact
     assert drawn.p == pytest.approx(exact.p, abs=0.01)
+
+
+def total(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    return values.sum(axis=axis)
+
+
+def ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    return sums.sum(axis=axis) / counts.sum(axis=axis)
+
+
+@pytest.mark.parametrize(
+    "sums",
+    [
+        RNG.normal(0.2, 1, 9),
+        RNG.normal(0.2, 1, 13),
+        np.array([0.1, 0.2, 0.3, -0.1, 0.2, 0.1, 0.3]),
+        np.zeros(5),
+    ],
+    ids=["9", "13", "ties", "no change"],
+)
+def test_an_exact_p_is_that_of_scipy(sums) -> None:
+    theirs = permutation_test((sums,), total, permutation_type="samples", vectorized=True, n_resamples=2**14)
+    assert sign_flip(sums, np.ones(len(sums)), flips=1, seed=0).p == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+def test_a_random_p_and_an_interval_are_those_of_scipy_within_the_error_of_their_draws() -> None:
+    sums, counts = RNG.normal(0.1, 1, 120), RNG.integers(1, 9, 120).astype(float)
+    test = permutation_test(
+        (sums,), total, permutation_type="samples", vectorized=True, n_resamples=9999, random_state=0
+    )
+    ours = sign_flip(sums, counts, flips=9999, seed=0).p
+    assert ours == pytest.approx(test.pvalue, abs=4 * np.sqrt(0.5 / 9999))
+    ends = bootstrap(
+        (sums, counts), ratio, paired=True, vectorized=True, method="percentile", random_state=0
+    ).confidence_interval
+    drawn = interval(0, bootstrap_means(sums[:, None], counts, draws=9999, seed=0)[:, 0])
+    assert (drawn.low, drawn.high) == pytest.approx(tuple(ends), abs=0.05 * (ends.high - ends.low))
 
 
 def test_the_smallest_p_counts_the_observed_pattern():

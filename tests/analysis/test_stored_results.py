@@ -1,11 +1,11 @@
-"""A stored ablation or comparison that was changed is refused in one line, or read as what it says."""
+"""A stored ablation that was changed is refused in one line, or read as what it says."""
 
 from __future__ import annotations
 
 import copy
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mswin_viz.analysis import ablation_words
-from mswin_viz.analysis.controls_report import compact
-from mswin_viz.analysis.stored_results import stored_ablation, stored_comparison
+from mswin_viz.analysis.ablation_heads import windows_against_controls
+from mswin_viz.analysis.stored_results import embedded_ablation, stored_ablation
 from mswin_viz.errors import DataError
 from mswin_viz.model.checkpoints import EMBEDDED
 
@@ -38,28 +38,19 @@ WRONG = [
 ]
 
 
-def reduced(name: str) -> dict[str, Any]:
-    """The embedded model's results with three rows and two columns."""
-    found = json.loads((EMBEDDED / name).read_text(encoding="utf-8"))
-    rows = ("plain_cls", "windows_4", "windows_4_8_16", "mlp_on_cls")
-    for key in ("scores", "windows_minus"):
-        for split, by_row in found.get(key, {}).items():
-            found[key][split] = {
-                row: {column: cells[column] for column in ("RGB", "TI")}
-                for row, cells in by_row.items()
-                if row in rows
-            }
-    if "rows" in found:
-        found["rows"] = {row: found["rows"][row] for row in rows}
-        found["columns"] = ["RGB", "TI"]
-    return found
+def reduced() -> dict[str, Any]:
+    """The embedded model's results with four rows and two columns."""
+    found = json.loads((EMBEDDED / "ablation.json").read_text(encoding="utf-8"))
+    rows, columns = ("plain_cls", "windows_4", "windows_4_8_16", "mlp_on_cls"), ["RGB", "TI"]
+    scores = {
+        split: {row: {column: by_row[row][column] for column in columns} for row in rows}
+        for split, by_row in found["scores"].items()
+    }
+    return found | {"rows": {row: found["rows"][row] for row in rows}, "columns": columns, "scores": scores}
 
 
-READ: dict[str, tuple[Callable, list[Callable]]] = {
-    "ablation.json": (stored_ablation, [ablation_words.full, ablation_words.brief]),
-    "controls.json": (stored_comparison, [compact]),
-}
-IGNORED = {"settings", "parameters", "windows_minus", "standard_error_seeds"}
+SHOWN = (ablation_words.full, ablation_words.brief)
+IGNORED = {"settings"}
 """Below these only some values are read."""
 
 
@@ -83,34 +74,35 @@ def changed(value: Any, path: tuple, new: Any) -> Any:
     return found
 
 
-def is_refused(file: Path, name: str) -> bool:
+def is_refused(file: Path) -> bool:
     """Whether it is; if not, it is shown without an error."""
-    read, shown = READ[name]
     try:
-        found = read(file)
+        found = stored_ablation(file)
     except DataError as problem:
         said = str(problem)
         assert str(file) in said
         assert "\n" not in said
         assert len(said) < 700
         return True
-    assert all(show(found) for show in shown)
+    assert all(show(found) for show in SHOWN)
     return False
 
 
-@pytest.mark.parametrize("name", READ)
-def test_the_results_of_the_package_are_read(name: str) -> None:
-    assert not is_refused(EMBEDDED / name, name)
+def test_the_results_of_the_package_are_read_and_answer_whether_the_windows_help() -> None:
+    assert not is_refused(EMBEDDED / "ablation.json")
+    found = embedded_ablation()
+    assert set(found["scores"]) == {"standard", "look_alikes"}
+    assert {"plain_cls", *windows_against_controls((4, 8, 16))} <= set(found["rows"])
+    assert all(row["runs"] >= 3 for row in found["rows"].values() if row["trained"])
 
 
-@pytest.mark.parametrize("name", READ)
-def test_a_wrong_value_anywhere_is_refused_or_changes_nothing_that_is_read(name: str, tmp_path: Path) -> None:
-    good, file, taken = reduced(name), tmp_path / name, set()
+def test_a_wrong_value_anywhere_is_refused_or_changes_nothing_that_is_read(tmp_path: Path) -> None:
+    good, file, taken = reduced(), tmp_path / "ablation.json", set()
     every = list(places(good))
     for at in np.random.default_rng(0).choice(len(every), 40, replace=False):
         for wrong in WRONG:
             file.write_text(json.dumps(changed(good, every[at], wrong)), encoding="utf-8")
-            if not is_refused(file, name):
+            if not is_refused(file):
                 taken.add((every[at], repr(wrong)[:20]))
     numbers = {
         (path, wrong)
@@ -124,20 +116,18 @@ def test_a_wrong_value_anywhere_is_refused_or_changes_nothing_that_is_read(name:
     }
 
 
-@pytest.mark.parametrize("name", READ)
-def test_a_missing_place_is_refused_or_changes_nothing_that_is_read(name: str, tmp_path: Path) -> None:
-    good, file = reduced(name), tmp_path / name
+def test_a_missing_place_is_refused_or_changes_nothing_that_is_read(tmp_path: Path) -> None:
+    good, file = reduced(), tmp_path / "ablation.json"
     refused = 0
     every = list(places(good))
     for at in np.random.default_rng(1).choice(len(every), 120, replace=False):
         file.write_text(json.dumps(changed(good, every[at], places)), encoding="utf-8")
-        refused += is_refused(file, name)
+        refused += is_refused(file)
     assert refused > 30
 
 
-@pytest.mark.parametrize("name", READ)
-def test_results_cut_off_anywhere_or_of_another_kind_are_refused(name: str, tmp_path: Path) -> None:
-    file, whole = tmp_path / name, json.dumps(reduced(name)).encode()
+def test_results_cut_off_anywhere_or_of_another_kind_are_refused(tmp_path: Path) -> None:
+    file, whole = tmp_path / "ablation.json", json.dumps(reduced()).encode()
     contents = [whole[:length] for length in range(0, len(whole) - 1, len(whole) // 40)]
     contents += [
         b"",
@@ -154,13 +144,12 @@ def test_results_cut_off_anywhere_or_of_another_kind_are_refused(name: str, tmp_
     contents += [b'{"a": ' + b"[" * 70 + b"]" * 70 + b"}", os.urandom(500)]
     for content in contents:
         file.write_bytes(content)
-        assert is_refused(file, name)
+        assert is_refused(file)
 
 
-@pytest.mark.parametrize("name", READ)
-def test_a_folder_and_a_missing_file_are_refused(name: str, tmp_path: Path) -> None:
-    assert is_refused(tmp_path, name)
-    assert is_refused(tmp_path / "gone", name)
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    assert is_refused(tmp_path)
+    assert is_refused(tmp_path / "gone")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +167,7 @@ def test_a_folder_and_a_missing_file_are_refused(name: str, tmp_path: Path) -> N
 )  # fmt: skip
 def test_a_refusal_names_the_place_and_the_rule(tmp_path: Path, path: tuple, new: Any, said: str) -> None:
     file = tmp_path / "ablation.json"
-    file.write_text(json.dumps(changed(reduced("ablation.json"), path, new)), encoding="utf-8")
+    file.write_text(json.dumps(changed(reduced(), path, new)), encoding="utf-8")
     with pytest.raises(DataError, match=r"write one with `mswin-viz ablate --out FILE.json`") as caught:
         stored_ablation(file)
     assert said in str(caught.value)

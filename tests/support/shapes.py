@@ -105,7 +105,9 @@ def wrapped(function: Callable[..., Any], names: _Names) -> Callable[..., Any]:
 
 def _wrap_class(cls: type, names: _Names) -> None:
     for name, value in list(vars(cls).items()):
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, types.FunctionType) and not (
+            name == "__init__" and dataclasses.is_dataclass(cls)
+        ):
             setattr(cls, name, wrapped(value, names))
         elif isinstance(value, classmethod | staticmethod):
             setattr(cls, name, type(value)(wrapped(value.__func__, names)))
@@ -157,12 +159,13 @@ def _fits(value: Any, hint: Any, *, is_argument: bool) -> bool:
         arrays = [part for part in parts if _is_array_hint(part)]
         return not hasattr(value, "shape") or not arrays or any(fits(value, part) for part in arrays)
     if origin is tuple and isinstance(value, tuple):
-        kinds = [parts[0]] * len(value) if len(parts) == 2 and parts[1] is Ellipsis else list(parts)
-        return len(kinds) == len(value) and all(map(fits, value, kinds))
+        if len(parts) == 2 and parts[1] is Ellipsis:
+            return all(_fits_alone(each, parts[0], is_argument=is_argument) for each in value)
+        return len(parts) == len(value) and all(map(fits, value, parts))
     if isinstance(value, Mapping) and len(parts) == 2:
-        return all(fits(each, parts[1]) for each in value.values())
+        return all(_fits_alone(each, parts[1], is_argument=is_argument) for each in value.values())
     if isinstance(value, list | tuple) and parts:
-        return all(fits(each, parts[0]) for each in value)
+        return all(_fits_alone(each, parts[0], is_argument=is_argument) for each in value)
     if not _is_array_hint(hint):
         return True
     if is_argument:
@@ -172,6 +175,14 @@ def _fits(value: Any, hint: Any, *, is_argument: bool) -> bool:
             value, Shaped[hint.array_type, hint.dim_str]
         )
     return isinstance(value, hint)
+
+
+def _fits_alone(value: Any, hint: Any, *, is_argument: bool) -> bool:
+    """One of many: two arrays of a list or mapping may differ in an axis of one name, as windows of two scales do."""
+    from jaxtyping import jaxtyped
+
+    with jaxtyped("context"):
+        return _fits(value, hint, is_argument=is_argument)
 
 
 def _is_array_hint(hint: Any) -> bool:

@@ -1,0 +1,78 @@
+"""The public names; a type checker and an editor read them here, and the package loads each at its first use."""
+
+from .analysis.activations import (
+    WindowActivations as WindowActivations,
+    window_activations as window_activations,
+)
+from .analysis.attribution import Attribution as Attribution, attribute as attribute
+from .analysis.attribution_target import Target as Target
+from .analysis.comparison import compare as compare
+from .analysis.comparison_record import Comparison as Comparison
+from .analysis.coupling_sweep import CouplingSweep as CouplingSweep, coupling_sweep as coupling_sweep
+from .analysis.decomposition import Decomposition as Decomposition, decompose as decompose
+from .analysis.embedding_table import EmbeddingTable as EmbeddingTable
+from .analysis.embedding_view import (
+    EmbeddingView as EmbeddingView,
+    ViewSettings as ViewSettings,
+    embedding_view as embedding_view,
+)
+from .analysis.gate import GateWeights as GateWeights, gate_weights as gate_weights
+from .analysis.image_features import embed as embed
+from .analysis.method_ranking import Ranking as Ranking, rank_methods as rank_methods
+from .analysis.neighbours import (
+    Neighbours as Neighbours,
+    PairShares as PairShares,
+    neighbours as neighbours,
+    pair_window_shares as pair_window_shares,
+)
+from .analysis.null_comparison import (
+    NullComparison as NullComparison,
+    compare_with_nulls as compare_with_nulls,
+)
+from .analysis.null_features import null_features as null_features
+from .analysis.projection import project as project
+from .analysis.projection_extension import extend as extend
+from .analysis.projection_record import Projection as Projection
+from .analysis.retrieval import RetrievalReport as RetrievalReport, retrieval as retrieval
+from .analysis.sample_tokens import sample_tokens as sample_tokens
+from .analysis.validation import held_out as held_out, validation_map as validation_map
+from .analysis.windows import WindowGeometry as WindowGeometry, windows as windows
+from .data.images import Crop as Crop
+from .data.layouts import (
+    Sample as Sample,
+    query_and_gallery as query_and_gallery,
+    samples as samples,
+    scan as scan,
+)
+from .data.report import DataReport as DataReport
+from .data.thermal_range import thermal_range as thermal_range
+from .data.verification import verify as verify
+from .errors import MswinVizError as MswinVizError
+from .model.backbone import Model as Model
+from .model.checkpoint_report import LoadReport as LoadReport
+from .model.checkpoints import load_addon as load_addon, save_addon as save_addon
+from .model.config import HostConfig as HostConfig, read_config as read_config
+from .model.image_tags import ImageTag as ImageTag
+from .model.loading import load_host_model as load_host_model, load_model as load_model
+from .model.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
+from .model.sliding_window import (
+    CLIPMultiScaleFeatureExtractor as CLIPMultiScaleFeatureExtractor,
+    CLIPMultiScaleSlidingWindow as CLIPMultiScaleSlidingWindow,
+    CLIPWithProjectionMultiScale as CLIPWithProjectionMultiScale,
+    FeatureProjectionAdapter as FeatureProjectionAdapter,
+    MultiScaleFeatureExtractor as MultiScaleFeatureExtractor,
+)
+from .model.tokens import Tokens as Tokens
+from .model.training import (
+    Schedule as Schedule,
+    TrainedAddon as TrainedAddon,
+    Watch as Watch,
+    train_addon as train_addon,
+)
+from .view.attribution_explorer import AttributionExplorer as AttributionExplorer
+from .view.embedding_explorer import EmbeddingExplorer as EmbeddingExplorer
+from .view.explorer import ScaleExplorer as ScaleExplorer
+from .view.neighbour_strip import NeighbourStrip as NeighbourStrip
+from .view.retrieval_figures import ranked_figure as ranked_figure
+from .view.retrieval_view import RetrievalView as RetrievalView
+from .view.training_curve import TrainingCurve as TrainingCurve

@@ -1,0 +1,29 @@
+"""Markdown tables, and the words that every report has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["COLUMN_WORDS", "column_words", "markdown_table", "percent"]
+
+COLUMN_WORDS = {"three_together": "three together", "together": "all together"}
+"""Columns whose words differ from their names; a modality is written as it is."""
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table; the first column names the rows."""
+    return [_line(heads), "|---" * len(heads) + "|", *map(_line, rows)]
+
+
+def column_words(name: str) -> str:
+    """A modality, or several joined, as a table prints it."""
+    return COLUMN_WORDS.get(name, name)
+
+
+def percent(fraction: float) -> str:
+    """With one digit."""
+    return f"{100 * fraction:.1f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

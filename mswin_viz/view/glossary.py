@@ -1,0 +1,56 @@
+"""The words used on screen, in messages and on the documents' page ``docs/glossary.md``, one sentence or two each."""
+
+from __future__ import annotations
+
+__all__ = ["TERMS"]
+
+TERMS = {
+    "token": "One vector of the image tower's output: the CLS token stands for the image, each patch token for one patch.",
+    "patch": "One square of the input image (16 x 16 pixels in ViT-B/16), and its token. Patches are counted row by row.",
+    "grid": "Rows and columns of patches; 16 x 8 for an upright input of 256 x 128 pixels.",
+    "add-on": "The module that is added to CLIP: it reads the patch tokens and returns a vector that is added to the CLS token.",
+    "plain CLS": "The image's feature as CLIP gives it, without the add-on.",
+    "enhanced CLS": "The image's feature with the add-on: plain CLS plus what the add-on returns.",
+    "shift": "Enhanced minus plain CLS: what the add-on adds.",
+    "window": "Patch tokens in a row, in reading order, that one kernel reads at a time. A window may run over the end of a row.",
+    "tile": "A square of patch tokens, shown for comparison; the add-on was not trained on tiles.",
+    "scale": "The length of a window, in tokens.",
+    "free scale": "The scale on the slider. Its windows are computed for looking; the score does not change unless they are put into a slot.",
+    "stride": "How many tokens the next window starts further on. Trained windows start where the last one ends.",
+    "dropped token": "A token that no window of a scale covers, because the grid is not a multiple of the scale. It is hatched.",
+    "kernel": "The weights that turn one window's tokens into its activation: trained for the add-on's own scales, "
+    "resampled from the nearest of them or a plain mean elsewhere.",
+    "activation": "The vector that a kernel gives for one window.",
+    "activation norm": "The Euclidean length of an activation, in the units of the activations.",
+    "pooled vector": "The mean of the activations of all windows of one scale.",
+    "slot": "A place in the fusion's input, one for each trained scale. It holds that scale's pooled vector, nothing, or the free windows.",
+    "fusion": "The two-layer network that turns the pooled vectors of all slots into the shift.",
+    "ReLU gate": "Whether a hidden unit of the fusion is on for this image. Shares hold the gates as they are.",
+    "gate": "The weights with which a mixture of experts adds up its experts, one set for each modality.",
+    "expert": "One of several fusions in an add-on that is a mixture of experts.",
+    "target": "What the score compares the image with: a prompt, another image, one channel, or the shift.",
+    "direction": "The vector that belongs to a target; a score is the product of a feature with it.",
+    "prompt": "A sentence that the text tower turns into a direction.",
+    "score": "The number that is split: a product of the enhanced CLS with a direction, or their cosine.",
+    "share": "The exact part of a score that comes from one window, one token, the plain CLS or the biases. All shares add up to the score.",
+    "bias share": "The part of a score that comes from the biases of kernels and fusion, and from no token.",
+    "residual": "The score minus the sum of all shares: rounding, below 1e-5 of the score.",
+    "window removal": "Leaving one window out and computing the score again. It differs from the window's share where ReLU gates flip.",
+    "attribution": "An estimate of how much each pixel, token or window adds to a score, by one of Captum's methods.",
+    "identity": "Which person or vehicle an image shows; its number is the pid.",
+    "camera": "Which camera took an image; its number is the camid.",
+    "modality": "What an image was taken in: RGB, near infrared (NI) or thermal infrared (TI).",
+    "query": "The image whose identity is looked for.",
+    "gallery": "The images that are ranked for a query.",
+    "match": "An image of the gallery that shows the query's identity.",
+    "matching rule": "Which images are left out of a query's gallery: those of the same identity and camera, of the same identity and scene, or none.",
+    "mAP": "The mean over queries of the average precision, 0..1: how early all matches come in the ranking.",
+    "Rank-1": "The part of the queries whose first result is a match.",
+    "coupling": "How strongly a joint map pulls the plain and the enhanced place of one image together. "
+    "How similar the two maps look is set by it, so judge an add-on by the measures.",
+    "thermal range": "The values shown as black and white in images of more than 8 bits.",
+    "SIE": "A host model's embedding of the camera, added to the tokens.",
+    "neck": "A host model's BatchNorm behind the feature. Shares, measures and training follow it where retrieval looks behind it.",
+    "provenance": "Which weights, add-on, activation, input size and normalisation a result comes from.",
+}
+"""Term -> what it means."""
