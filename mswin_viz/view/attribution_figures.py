@@ -18,9 +18,9 @@ from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_
 from mswin_viz.analysis.randomisation import Randomisation
 from mswin_viz.analysis.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.view.colours import CMAPS
 from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend
 from mswin_viz.view.figures import NotebookFigure
-from mswin_viz.view.heatmap import CMAPS
 
 if TYPE_CHECKING:
     from jaxtyping import Float

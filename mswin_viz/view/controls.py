@@ -10,7 +10,8 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.shuffling import common_run
 from mswin_viz.analysis.view_request import SLOT_STATES, ViewRequest
-from mswin_viz.view.heatmap import CMAPS, HeatmapBoard
+from mswin_viz.view.colours import CMAPS
+from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.markup import Html, tag
 from mswin_viz.view.strip import ThumbnailStrip
 
@@ -67,7 +68,7 @@ class Controls:
     @property
     def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
         """Name -> control and trait that the browser compares with an answer's."""
-        controls = {name: (control, _trait_of(control)) for name, control in self.of_the_view.items()}
+        controls = {name: (control, "value") for name, control in self.of_the_view.items()}
         return controls | {name: (self.strip, name) for name in ("selected", "second", "modality")}
 
     @property
@@ -147,12 +148,11 @@ def make_controls(
     return Controls(view, _display_controls(), slots, strip)
 
 
-def linked_display(controls: Controls, board: HeatmapBoard) -> tuple[widgets.Box, list[widgets.Widget]]:
-    """The display controls and their links to the board, which work in the browser without the kernel."""
-    linked = [(controls.of_the_display[name], name) for name in _DISPLAY]
-    links = [widgets.jsdlink((control, _trait_of(control)), (board, name)) for control, name in linked]
+def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
+    """The display controls, which the board follows in the browser without the kernel."""
+    board.follow({name: (controls.of_the_display[name], "value") for name in _DISPLAY})
     layout = {"flex_flow": "row wrap", "grid_gap": "0 6px"}
-    return widgets.HBox(list(controls.of_the_display.values()), layout=layout), links
+    return widgets.HBox(list(controls.of_the_display.values()), layout=layout)
 
 
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
@@ -242,7 +242,3 @@ def _line(*parts: widgets.Widget) -> widgets.Box:
 def _group(title: str, parts: Sequence[widgets.Widget]) -> widgets.Box:
     heading = Html(tag("span", title, css="mswin-heading"))
     return widgets.VBox([heading, *parts]).add_class("mswin-group")
-
-
-def _trait_of(control: widgets.Widget) -> str:
-    return "index" if isinstance(control, widgets.Dropdown | widgets.ToggleButtons) else "value"

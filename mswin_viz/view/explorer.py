@@ -215,7 +215,7 @@ class ScaleExplorer(widgets.VBox):
         self._html["message"].add_class("mswin-explorer-message")
         for name in ("scores", "words", "inspection"):
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
-        display, self.links = linked_display(self.controls, self.board)
+        display = linked_display(self.controls, self.board)
         middle = [
             self._html["message"],
             display,

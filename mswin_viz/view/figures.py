@@ -23,8 +23,8 @@ from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.answers import Look
+from mswin_viz.view.colours import CMAPS
 from mswin_viz.view.figure_text import caption_lines, draw_plainly, folded_name
-from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.share_bars import share_rows, slot_name
 
 __all__ = [

@@ -6,102 +6,35 @@ the browser's (``js/``) and never wait for the kernel.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
 import traitlets
-from ipywidgets import Widget, widget_serialization
-from matplotlib import colormaps
-from PIL import Image
+from ipywidgets import Dropdown, ToggleButtons, Widget, widget_serialization
 
 from mswin_viz.analysis.panels import Panel
-from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.data.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
+from mswin_viz.view.assets import script, style
+from mswin_viz.view.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
+from mswin_viz.view.labels import VALUES
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float
 
 __all__ = [
-    "CMAPS",
-    "SCRIPTS",
     "BoardRow",
     "DisplayError",
     "HeatmapBoard",
-    "bundled",
-    "colour_tables",
-    "picture_bytes",
 ]
-
-SCRIPTS = Path(__file__).parent / "js"
-_OWN_IMPORT = re.compile(r'^import .* from "\./\w+\.mjs";$\n?', re.MULTILINE)
-
-CMAPS = ("viridis", "cividis", "magma", "RdBu_r")
-"""Colour maps on offer, by matplotlib's names: the first for plain values, the last for signed ones."""
 
 
 class DisplayError(OptionError, traitlets.TraitError):
     """A display trait of the canvas got a value it cannot show; the old one stays."""
-
-
-def colour_tables() -> UInt8[np.ndarray, "maps 256 3"]:
-    """Red, green and blue of every map in ``CMAPS``, as matplotlib has them.
-
-    The browser gets these very bytes, so canvas and figures cannot differ.
-    """
-    places = np.arange(256)
-    return np.stack([colormaps[name].resampled(256)(places, bytes=True)[:, :3] for name in CMAPS])
-
-
-def picture_bytes(image: Image.Image | UInt8[np.ndarray, "height width 3"] | bytes | None) -> bytes:
-    """PNG file of a picture; JPEG or PNG bytes pass unchanged, None gives no picture.
-
-    Raises
-    ------
-    ImageFileError
-        If bytes are given that are not a PNG or JPEG file.
-    ShapeError
-        If an array is given that is not uint8 of shape (height, width, 3).
-    """
-    if image is None or (isinstance(image, bytes) and not image):
-        return b""
-    if isinstance(image, bytes):
-        return _checked_file(image)
-    if not isinstance(image, Image.Image):
-        pixels = np.asarray(image)
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise ShapeError(
-                "a picture array must be uint8 of shape (height, width, 3): "
-                f"got {pixels.dtype} of shape {pixels.shape}; convert it, or pass a PIL image"
-            )
-        image = Image.fromarray(pixels)
-    return png_file(image)
-
-
-def _checked_file(data: bytes) -> bytes:
-    try:
-        with opened_file(data, "the picture") as image:
-            kind = image.format
-    except ImageFileError:
-        kind = None
-    if kind not in ("PNG", "JPEG"):
-        raise ImageFileError(
-            f"the canvas shows PNG and JPEG files: got {len(data)} bytes of {kind or 'something else'}; "
-            "pass a PIL image instead"
-        )
-    return data
-
-
-def bundled(*names: str) -> str:
-    """Our ES modules as one: each file once, in the order given, without its imports from the others."""
-    texts = [(SCRIPTS / f"{name}.mjs").read_text(encoding="utf-8") for name in names]
-    return "\n".join(_OWN_IMPORT.sub("", text) for text in texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +77,7 @@ class HeatmapBoard(anywidget.AnyWidget):
     width
         Largest width of a picture in CSS pixels; patches are square, so the grid gives the height.
     cmap
-        A name in ``CMAPS``, or "auto": the first of them, the last for signed values. A position in
-        ``("auto", *CMAPS)`` is taken too, so that a Dropdown's ``index`` can be linked in the browser.
+        A name in ``CMAPS``, or "auto": ``UNSIGNED`` or ``SIGNED``, as the values are.
     opacity
         Of the heat, 0 to 1.
     threshold
@@ -167,14 +99,15 @@ class HeatmapBoard(anywidget.AnyWidget):
         Whether the free windows stand in the fusion, so that every column depends on them.
     """
 
-    _esm = bundled("numbers", "windows", "paint", "panels", "board")
-    _css = "\n".join((SCRIPTS / f"{name}.css").read_text(encoding="utf-8") for name in ("marks", "board"))
+    _esm = script("board")
+    _css = style("marks", "board")
 
     rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     grid_rows = traitlets.Int(1, min=1).tag(sync=True)
     grid_cols = traitlets.Int(1, min=1).tag(sync=True)
     watched = traitlets.Dict().tag(sync=True, **widget_serialization)
+    followed = traitlets.Dict().tag(sync=True, **widget_serialization)
     answered = traitlets.Dict().tag(sync=True)
     failed = traitlets.Dict(None, allow_none=True).tag(sync=True)
     free_is_fused = traitlets.Bool(False).tag(sync=True)
@@ -182,12 +115,14 @@ class HeatmapBoard(anywidget.AnyWidget):
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)
     width = traitlets.Int(168, min=24).tag(sync=True)
-    cmap = traitlets.Union([traitlets.Unicode(), traitlets.Int()], default_value="auto").tag(sync=True)
+    cmap = traitlets.Unicode("auto").tag(sync=True)
     opacity = traitlets.Float(0.55).tag(sync=True)
     threshold = traitlets.Float(0.0).tag(sync=True)
     outline = traitlets.Bool(True).tag(sync=True)
     shared = traitlets.Bool(False).tag(sync=True)
-    cmaps = traitlets.List(traitlets.Unicode(), CMAPS, read_only=True).tag(sync=True)
+    cmaps = traitlets.List(traitlets.Unicode(), list(CMAPS), read_only=True).tag(sync=True)
+    auto = traitlets.Dict({"unsigned": UNSIGNED, "signed": SIGNED}, read_only=True).tag(sync=True)
+    units = traitlets.Dict(VALUES, read_only=True).tag(sync=True)
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
     @made_whole()
@@ -199,8 +134,11 @@ class HeatmapBoard(anywidget.AnyWidget):
         **traits: Any,
     ) -> None:
         rows, cols = _checked_grid(grid)
-        watched = {name: list(pair) for name, pair in (watched or {}).items()}
-        super().__init__(grid_rows=rows, grid_cols=cols, watched=watched, **traits)
+        super().__init__(grid_rows=rows, grid_cols=cols, watched=_for_the_browser(watched or {}), **traits)
+
+    def follow(self, controls: Mapping[str, tuple[Widget, str]]) -> None:
+        """Set display traits, by name, to what controls hold; in the browser, while the kernel is busy too."""
+        self.followed = _for_the_browser(controls)
 
     def show(
         self,
@@ -262,8 +200,6 @@ class HeatmapBoard(anywidget.AnyWidget):
     @traitlets.validate("cmap")
     def _checked_cmap(self, proposal: Any) -> str:
         cmap, names = proposal["value"], ("auto", *CMAPS)
-        if isinstance(cmap, int) and 0 <= cmap < len(names):
-            return names[cmap]
         if cmap not in names:
             raise DisplayError(f"cmap must be one of {', '.join(names)}: got {cmap!r}; choose one of these")
         return cmap
@@ -276,6 +212,16 @@ class HeatmapBoard(anywidget.AnyWidget):
         return value
 
 
+def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, list[Any]]:
+    """Each control with the trait that the browser has, and, for a menu, the values among which that is a position."""
+    return {
+        name: [control, "index", [each[1] if isinstance(each, tuple) else each for each in control.options]]
+        if isinstance(control, Dropdown | ToggleButtons) and trait == "value"
+        else [control, trait, None]
+        for name, (control, trait) in controls.items()
+    }
+
+
 def _row(row: BoardRow) -> dict[str, Any]:
     live = row.patches is not None
     return {
@@ -284,6 +230,20 @@ def _row(row: BoardRow) -> dict[str, Any]:
         "tokens": np.asarray(row.patches, np.float32).tobytes() if live else b"",
         "direction": np.asarray(row.direction, np.float32).tobytes() if live else b"",
     }
+
+
+def _checked_file(data: bytes) -> bytes:
+    try:
+        with opened_file(data, "the picture") as image:
+            kind = image.format
+    except ImageFileError:
+        kind = None
+    if kind not in ("PNG", "JPEG"):
+        raise ImageFileError(
+            f"the canvas shows PNG and JPEG files: got {len(data)} bytes of {kind or 'something else'}; "
+            "pass a PIL image instead"
+        )
+    return data
 
 
 def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:

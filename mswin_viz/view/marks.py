@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anywidget
 
-from mswin_viz.view.heatmap import SCRIPTS
+from mswin_viz.view.assets import style
 from mswin_viz.view.lifetime import close_view
 
 __all__ = ["MarkStyle"]
@@ -14,7 +14,7 @@ class MarkStyle(anywidget.AnyWidget):
     """Put anywhere in a view; nothing is drawn."""
 
     _esm = "export default { render() {} };"
-    _css = (SCRIPTS / "marks.css").read_text(encoding="utf-8")
+    _css = style("marks")
 
     def close(self) -> None:
         """Close it with its layout."""

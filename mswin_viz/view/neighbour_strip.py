@@ -12,8 +12,8 @@ import traitlets
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import OptionError
+from mswin_viz.view.assets import script, style
 from mswin_viz.view.guarded import Guard
-from mswin_viz.view.heatmap import SCRIPTS, bundled
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
 from mswin_viz.view.retrieval_figures import ranked_figure
@@ -67,8 +67,8 @@ class NeighbourStrip(anywidget.AnyWidget):
         The records behind the lists, by feature; not sent to the browser.
     """
 
-    _esm = bundled("numbers", "neighbours")
-    _css = (SCRIPTS / "neighbours.css").read_text(encoding="utf-8")
+    _esm = script("neighbours")
+    _css = style("neighbours")
 
     row = traitlets.Int(-1).tag(sync=True)
     k = traitlets.Int(8, min=1).tag(sync=True)

@@ -70,7 +70,7 @@ class PointPanel(widgets.VBox):
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
             style={"description_width": "50px"},
         )  # fmt: skip
-        self.links = [widgets.jsdlink((self._opacity, "value"), (self.board, "opacity"))]
+        self.board.follow({"opacity": (self._opacity, "value")})
         self._title, self._message, self._numbers = (Html() for _ in range(3))
         self.rows.add_class("mswin-point-rows")
         self._title.add_class("mswin-point-title")

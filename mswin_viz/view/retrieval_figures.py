@@ -22,9 +22,9 @@ from mswin_viz.analysis.pair_shares import PairShares, pair_panels
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
+from mswin_viz.view.colours import CMAPS
 from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption_lines
 from mswin_viz.view.figures import NotebookFigure, folded
-from mswin_viz.view.heatmap import CMAPS
 from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
 from mswin_viz.view.row_pictures import joined, picture_size, read_or_blank
 

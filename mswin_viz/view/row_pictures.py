@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
 from mswin_viz.data.images import ImageSource, open_image
+from mswin_viz.data.picture_bytes import jpeg_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 
@@ -64,6 +64,4 @@ def first_pictures(samples: Sequence[Sample]) -> Image.Image:
 
 def row_thumbnail(files: Mapping[str, ImageSource], size: tuple[int, int]) -> bytes:
     """A JPEG file of a row's pictures, each of ``(width, height)``."""
-    file = io.BytesIO()
-    joined([read_or_blank(source, size) for source in files.values()]).save(file, "JPEG", quality=_QUALITY)
-    return file.getvalue()
+    return jpeg_file(joined([read_or_blank(source, size) for source in files.values()]), quality=_QUALITY)

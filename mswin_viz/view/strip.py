@@ -14,7 +14,7 @@ from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.assets import script, style
 from mswin_viz.view.lifetime import close_view
 
 __all__ = ["StripError", "ThumbnailStrip", "images_in_turn", "second_choice"]
@@ -43,8 +43,8 @@ class ThumbnailStrip(anywidget.AnyWidget):
         Of background work: fraction done (below 0 for none), and words beside the bar.
     """
 
-    _esm = bundled("numbers", "strip")
-    _css = (SCRIPTS / "strip.css").read_text(encoding="utf-8")
+    _esm = script("strip")
+    _css = style("strip")
 
     items = traitlets.List(traitlets.Dict()).tag(sync=True)
     modalities = traitlets.List(traitlets.Unicode(), MODALITIES, read_only=True).tag(sync=True)

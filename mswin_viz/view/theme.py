@@ -5,7 +5,7 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
-from mswin_viz.view.heatmap import SCRIPTS, bundled
+from mswin_viz.view.assets import script, style
 from mswin_viz.view.lifetime import close_view
 
 __all__ = ["ThemeProbe"]
@@ -20,8 +20,8 @@ class ThemeProbe(anywidget.AnyWidget):
         False until the browser says otherwise.
     """
 
-    _esm = bundled("theme")
-    _css = (SCRIPTS / "theme.css").read_text(encoding="utf-8")
+    _esm = script("theme")
+    _css = style("theme")
 
     is_dark = traitlets.Bool(False).tag(sync=True)
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training import Progress
+from mswin_viz.view.assets import script, style
 from mswin_viz.view.figure_text import folded_name
 from mswin_viz.view.figures import NotebookFigure
-from mswin_viz.view.heatmap import SCRIPTS, bundled
 from mswin_viz.view.lifetime import close_view, is_closed
 from mswin_viz.view.stored_output import one_line, with_picture
 
@@ -42,8 +42,8 @@ class TrainingCurve(anywidget.AnyWidget):
         Words below the curves.
     """
 
-    _esm = bundled("curve")
-    _css = (SCRIPTS / "curve.css").read_text(encoding="utf-8")
+    _esm = script("curve")
+    _css = style("curve")
 
     losses = traitlets.List(traitlets.Float()).tag(sync=True)
     checked = traitlets.List(traitlets.Int()).tag(sync=True)

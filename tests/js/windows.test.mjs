@@ -52,12 +52,11 @@ test("colour indices stay inside the table", () => {
   assert.deepEqual([0, 0.5, 0.9999, 1].map(numbers.colourIndex), [0, 128, 255, 255]);
 });
 
-test("a colour map goes by name, by position, or by sign", () => {
-  const names = ["viridis", "magma", "RdBu_r"];
-  assert.equal(numbers.mapName("magma", names, true), "magma");
-  assert.equal(numbers.mapName(2, names, false), "magma");
-  assert.equal(numbers.mapName("auto", names, false), "viridis");
-  assert.equal(numbers.mapName(0, names, true), "RdBu_r");
+test("a colour map goes by its name, or by the values' sign", () => {
+  const auto = { unsigned: "viridis", signed: "RdBu_r" };
+  assert.equal(numbers.mapName("magma", auto, true), "magma");
+  assert.equal(numbers.mapName("auto", auto, false), "viridis");
+  assert.equal(numbers.mapName("auto", auto, true), "RdBu_r");
 });
 
 test("numbers are short and keep their sign", () => {
@@ -204,14 +203,14 @@ test("a colour range is one for all rows of a column, or one for all columns of 
   assert.deepEqual(ranges(true), [[0, 9], [0, 9], [-7, 7]]);
 });
 
-const ASKED = { scale: 12, stride: 0, windows: 0, tile_rows: 4, tile_cols: 4, kernel: 0, value: 0, channel: 0, target: 0 };
+const ASKED = { scale: 12, stride: 0, windows: "runs", tile_rows: 4, tile_cols: 4, kernel: "auto", value: "norm", channel: 0, target: "own" };
 const status = (key, moved, about = {}) => panels.statusOf(
   { key }, { ...ASKED, ...moved }, { answered: ASKED, failed: null, fused: false, hasTokens: false, ...about });
 
 test("an answer that fits the controls is current, any other is marked until the next one", () => {
   assert.equal(status("free", {}), "");
   assert.equal(status("free", { scale: 13 }), "busy");
-  assert.equal(status("scale-8", { target: 2 }), "busy");
+  assert.equal(status("scale-8", { target: "text" }), "busy");
   assert.equal(status("free", { scale: 13 }, { failed: { ...ASKED, scale: 13 } }), "stale");
 });
 
@@ -221,18 +220,18 @@ test("the trained panels do not wait for a move of the free scale, unless it sta
 });
 
 test("plain means are current at once where the tokens are here, shares never", () => {
-  const means = { answered: { ...ASKED, kernel: 1 }, hasTokens: true };
-  assert.equal(status("free", { kernel: 1, scale: 77 }, means), "live");
-  assert.equal(status("free", { windows: 1, tile_rows: 8 }, means), "live");
-  assert.equal(status("free", { kernel: 1, scale: 77, value: 1 }, means), "busy");
-  assert.equal(status("free", { kernel: 1, scale: 77, target: 1 }, means), "busy");
-  assert.equal(status("free", { kernel: 0, scale: 77 }, means), "busy");
-  assert.equal(status("free", { kernel: 1, scale: 77 }, { ...means, hasTokens: false }), "busy");
+  const means = { answered: { ...ASKED, kernel: "mean" }, hasTokens: true };
+  assert.equal(status("free", { kernel: "mean", scale: 77 }, means), "live");
+  assert.equal(status("free", { windows: "tiles", tile_rows: 8 }, means), "live");
+  assert.equal(status("free", { kernel: "mean", scale: 77, value: "share" }, means), "busy");
+  assert.equal(status("free", { kernel: "mean", scale: 77, target: "shift" }, means), "busy");
+  assert.equal(status("free", { kernel: "auto", scale: 77 }, means), "busy");
+  assert.equal(status("free", { kernel: "mean", scale: 77 }, { ...means, hasTokens: false }), "busy");
 });
 
 test("a live column has the windows that the controls ask for", () => {
   const tokens = [{ patches: new Float32Array(6).fill(2), dim: 1, direction: Float32Array.of(1) }];
-  const asked = { ...ASKED, windows: 1, tile_rows: 2, tile_cols: 3, value: 2 };
+  const asked = { ...ASKED, windows: "tiles", tile_rows: 2, tile_cols: 3, value: "cosine" };
   const live = panels.liveColumn({ key: "free", title: "scale 12" }, asked, 2, 3, tokens);
   assert.equal(live.title, "2x3 tiles");
   assert.deepEqual([live.unit, live.signed, [...live.values[0]]], ["cosine", true, [1]]);
@@ -265,15 +264,15 @@ test("whole rows are told as a rectangle, overlaps by their mean", () => {
 });
 
 test("a picture is out of date where another one was asked for, and not where the panels alone are", () => {
-  const answered = { selected: 1, second: 2, modality: 0, rows: 0, shuffle: 0, scale: 4, value: 0, target: 0, prompt: "a" };
+  const answered = { selected: 1, second: 2, modality: "RGB", rows: "one", shuffle: 0, scale: 4, value: "norm", target: "own", prompt: "a" };
   const of = (moved, failed = null) => panels.pictureStatus({ ...answered, ...moved }, { answered, failed });
   assert.equal(of({}), "");
-  assert.equal(of({ scale: 9, value: 2, target: 1, prompt: "b", second: 5 }), "");
-  for (const moved of [{ selected: 3 }, { modality: 1 }, { rows: 1 }, { shuffle: 1 }, { rows: 2, second: 5 }]) {
+  assert.equal(of({ scale: 9, value: "cosine", target: "shift", prompt: "b", second: 5 }), "");
+  for (const moved of [{ selected: 3 }, { modality: "NI" }, { rows: "modalities" }, { shuffle: 4 }, { rows: "pair", second: 5 }]) {
     assert.equal(of(moved), "busy");
     assert.equal(of(moved, { ...answered, ...moved }), "stale");
     assert.equal(of(moved, answered), "busy");
   }
-  const pair = { ...answered, rows: 2 };
+  const pair = { ...answered, rows: "pair" };
   assert.equal(panels.pictureStatus({ ...pair, second: 5 }, { answered: pair, failed: null }), "busy");
 });

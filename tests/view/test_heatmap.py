@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,16 +17,11 @@ from traitlets import TraitError
 
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.analysis.windows import tiles, windows
+from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.errors import ImageFileError, MswinVizError, ShapeError
-from mswin_viz.view.heatmap import (
-    CMAPS,
-    SCRIPTS,
-    BoardRow,
-    HeatmapBoard,
-    bundled,
-    colour_tables,
-    picture_bytes,
-)
+from mswin_viz.view.assets import SCRIPTS, script
+from mswin_viz.view.colours import CMAPS, colour_tables
+from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 
 GRID, SCALE = (4, 6), 5
 VALUES = [[0.5, -1.0, 2.0, np.nan], [1.0, 2.0, 3.0, 4.0]]
@@ -37,7 +33,7 @@ def panel(values: Any = VALUES, **other: Any) -> Panel:
 
 
 def rows(n: int = 2) -> list[BoardRow]:
-    return [BoardRow(f"row {i}", picture_bytes(Image.new("RGB", (60, 40), (i, 0, 0)))) for i in range(n)]
+    return [BoardRow(f"row {i}", png_file(Image.new("RGB", (60, 40), (i, 0, 0)))) for i in range(n)]
 
 
 @pytest.fixture
@@ -133,16 +129,16 @@ def test_a_bad_assignment_is_our_error_and_traitlets_own(board: HeatmapBoard) ->
     assert (board.opacity, board.threshold, board.cmap) == (0.55, 0, "auto")
 
 
-def test_a_colour_map_may_be_given_by_its_position_in_a_menu(board: HeatmapBoard) -> None:
-    for position, name in enumerate(("auto", *CMAPS)):
-        board.cmap = position
-        assert board.cmap == name
-
-
-def test_watched_controls_travel_by_reference() -> None:
-    slider = ipywidgets.IntSlider()
+def test_controls_travel_by_reference_and_menus_with_their_values() -> None:
+    slider, menu = (
+        ipywidgets.IntSlider(),
+        ipywidgets.Dropdown(options=[("mean of all", "mean"), ("none", "off")]),
+    )
     board = HeatmapBoard(GRID, watched={"scale": (slider, "value")})
-    assert board.get_state(["watched"])["watched"] == {"scale": [f"IPY_MODEL_{slider.model_id}", "value"]}
+    board.follow({"cmap": (menu, "value")})
+    sent = board.get_state(["watched", "followed"])
+    assert sent["watched"] == {"scale": [f"IPY_MODEL_{slider.model_id}", "value", None]}
+    assert sent["followed"] == {"cmap": [f"IPY_MODEL_{menu.model_id}", "index", ["mean", "off"]]}
 
 
 def test_the_browser_gets_matplotlibs_colours(board: HeatmapBoard) -> None:
@@ -153,36 +149,17 @@ def test_the_browser_gets_matplotlibs_colours(board: HeatmapBoard) -> None:
             assert table[index].tolist() == list(colormaps[name]((index + 0.5) / 256, bytes=True)[:3])
 
 
-def test_the_modules_are_bundled_into_one_that_imports_nothing() -> None:
-    for esm in (HeatmapBoard._esm, bundled("numbers", "strip")):
-        assert not re.search(r"^\s*import\b", str(esm), re.MULTILINE)
-        assert str(esm).count("export default") == 1
-
-
-def test_a_bundle_holds_every_module_that_its_modules_import_and_before_them() -> None:
-    for names in (("numbers", "windows", "paint", "panels", "board"), ("numbers", "strip")):
-        for at, name in enumerate(names):
-            wanted = re.findall(
-                r'from "\./(\w+)\.mjs"', (SCRIPTS / f"{name}.mjs").read_text(encoding="utf-8")
-            )
-            assert set(wanted) <= set(names[:at])
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.mjs")), ids=lambda path: path.name)
+def test_a_script_holds_every_module_that_it_imports_once_and_before_it(path: Path) -> None:
+    text, source = script(path.stem), path.read_text(encoding="utf-8")
+    assert not re.search(r"^\s*import\b", text, re.MULTILINE)
+    assert text.count("export default") == source.count("export default")
+    places = [text.index(script(name)[-200:]) for name in re.findall(r'from "\./(\w+)\.mjs"', source)]
+    assert all(0 <= place < len(text) - 200 for place in places)
+    exports = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
+    assert len(exports) == len(set(exports))
 
 
 def test_a_picture_becomes_a_png_of_the_same_pixels() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    for source in (pixels, Image.fromarray(pixels)):
-        np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(picture_bytes(source)))), pixels)
-
-
-def test_a_jpeg_file_passes_unchanged_and_no_picture_is_no_bytes() -> None:
-    file = BytesIO()
-    Image.new("RGB", (8, 16)).save(file, "JPEG")
-    assert picture_bytes(file.getvalue()) == file.getvalue()
-    assert picture_bytes(None) == picture_bytes(b"") == b""
-
-
-def test_other_bytes_and_other_arrays_are_no_picture() -> None:
-    with pytest.raises(ImageFileError, match="PNG and JPEG"):
-        picture_bytes(b"GIF, or so it says")
-    with pytest.raises(ShapeError, match="uint8"):
-        picture_bytes(np.zeros((4, 4, 3)))
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png_file(Image.fromarray(pixels))))), pixels)

@@ -1,5 +1,6 @@
 // The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
 // controls it watches are the whole state; whatever only changes the display is done here and now.
+import { node } from "./nodes.mjs";
 import { bytesOf, readFloats } from "./numbers.mjs";
 import { captionOf, labelOf, liveColumn, pictureStatus, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
 import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
@@ -8,12 +9,6 @@ import { describe, hitTest } from "./windows.mjs";
 const PATIENCE = 150; // ms until what is out of date pales
 const STATUS = { busy: "working …", stale: "out of date" };
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-
-function node(parent, tag, name, text = "") {
-  const made = Object.assign(document.createElement(tag), { className: name, textContent: text });
-  parent.append(made);
-  return made;
-}
 
 async function decode(view) {
   const bytes = bytesOf(view);
@@ -24,16 +19,18 @@ async function decode(view) {
   });
 }
 
-// The controls' values by name, kept up to date; `changed` is called at every change.
-async function watchControls(model, signal, changed) {
+// The controls' values by name, kept up to date; `changed` is called with each change. A menu's value is not here, only
+// its position among `values`.
+async function watchControls(model, controls, signal, changed) {
   const asked = {};
-  await Promise.all(Object.entries(model.get("watched")).map(async ([name, [reference, trait]]) => {
+  await Promise.all(Object.entries(model.get(controls)).map(async ([name, [reference, trait, values]]) => {
     const control = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+    const valueNow = () => (values ? values[control.get(trait)] : control.get(trait));
     const read = () => {
-      asked[name] = control.get(trait);
-      changed();
+      asked[name] = valueNow();
+      changed(name, asked[name]);
     };
-    asked[name] = control.get(trait);
+    asked[name] = valueNow();
     control.on(`change:${trait}`, read);
     signal.addEventListener("abort", () => control.off(`change:${trait}`, read));
   }));
@@ -110,11 +107,11 @@ function isNew(drawnOn, state) {
   return !same;
 }
 
-function writeWords(cell, column, status, label) {
+function writeWords(cell, column, units, status, label) {
   cell.title.textContent = cell.title.title = column.title;
   cell.origin.textContent = column.origin;
   cell.origin.dataset.origin = column.origin.split(" ")[0];
-  cell.caption.textContent = captionOf(column);
+  cell.caption.textContent = captionOf(column, units);
   cell.status.textContent = STATUS[status] ?? "";
   cell.el.setAttribute("aria-busy", String(status === "busy"));
   cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
@@ -145,7 +142,7 @@ function placeTip(tip, lines, { x, y } = {}) {
 }
 
 const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused"];
-const LOOK = ["cmap", "cmaps", "lut", "opacity", "threshold", "outline"];
+const LOOK = ["cmap", "auto", "cmaps", "lut", "opacity", "threshold", "outline"];
 const VIEW = ["shared", "width", "hidden", "pinned", "order"];
 
 function render({ model, el }) {
@@ -215,7 +212,7 @@ function render({ model, el }) {
     pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
     now.rows.forEach((row) => writeStatus(row, now.picture));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
-      writeWords(cells.get(column.key), column, now.statuses[column.key], labelOf(column, names[at], at))));
+      writeWords(cells.get(column.key), column, model.get("units"), now.statuses[column.key], labelOf(column, names[at], at))));
   };
   // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
   // flicker.
@@ -339,10 +336,16 @@ function render({ model, el }) {
     ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
   ];
   listeners.forEach(([event, react]) => model.on(event, react));
-  watchControls(model, stop.signal, schedule).then((asked) => {
+  watchControls(model, "watched", stop.signal, schedule).then((asked) => {
     now.asked = asked;
     schedule();
   });
+  const follow = (name, value) => {
+    model.set(name, value);
+    model.save_changes();
+  };
+  watchControls(model, "followed", stop.signal, follow).then((values) =>
+    Object.entries(values).forEach(([name, value]) => follow(name, value)));
   const sight = new ResizeObserver(mark("size", "theme")); // first shown, shown again, or another width
   sight.observe(el);
   const theme = new MutationObserver(mark("theme"));

@@ -1,5 +1,6 @@
 // Ranked neighbours of one row, before and after the add-on. The traits of NeighbourStrip (neighbour_strip.py) are the
 // whole state; a click or Enter chooses a neighbour.
+import { node } from "./nodes.mjs";
 import { bytesOf, formatNumber } from "./numbers.mjs";
 
 export const SIGNS = { right: "✓", wrong: "✗", unknown: "?" };
@@ -26,12 +27,6 @@ export function movedWords(was, rank, k) {
 export function neighbourLabel(item, rank, title) {
   const moved = item.was > 0 && item.was !== rank ? `, rank ${item.was} before` : "";
   return `rank ${rank}, ${title}: ${item.label}, ${item.measure} ${item.similarity.toFixed(3)}, ${item.mark}${moved}`;
-}
-
-function node(parent, tag, name, text = "") {
-  const made = Object.assign(document.createElement(tag), { className: name, textContent: text });
-  parent.append(made);
-  return made;
 }
 
 function pictureNode(parent, bytes, urls) {

@@ -47,11 +47,10 @@ export function colourIndex(place) {
   return Math.min(255, Math.max(0, Math.floor(place * 256)));
 }
 
-// The colour map's name: "auto" follows the sign; a number is a position in ["auto", ...names].
-export function mapName(cmap, names, signed) {
-  const name = typeof cmap === "number" ? ["auto", ...names][cmap] : cmap;
-  if (names.includes(name)) return name;
-  return signed ? names[names.length - 1] : names[0];
+// The colour map's name: "auto" stands for one of two, by the sign.
+export function mapName(cmap, auto, signed) {
+  if (cmap !== "auto") return cmap;
+  return signed ? auto.signed : auto.unsigned;
 }
 
 export function formatNumber(value) {

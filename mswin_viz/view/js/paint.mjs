@@ -39,9 +39,9 @@ function coloursOf(name, cmaps, lut) {
 
 // What the display traits say.
 export function readLook(model) {
-  const names = ["opacity", "threshold", "outline", "cmap", "cmaps"];
+  const names = ["opacity", "threshold", "outline", "cmap", "auto", "cmaps"];
   const look = Object.fromEntries(names.map((name) => [name, model.get(name)]));
-  const colours = (signed) => coloursOf(mapName(look.cmap, look.cmaps, signed), look.cmaps, model.get("lut"));
+  const colours = (signed) => coloursOf(mapName(look.cmap, look.auto, signed), look.cmaps, model.get("lut"));
   return { ...look, colours: { signed: colours(true), plain: colours(false) } };
 }
 

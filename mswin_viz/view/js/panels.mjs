@@ -3,12 +3,9 @@
 import { readFloats, spanInWords, valueRange } from "./numbers.mjs";
 import { foldWindows, geometryOf, meansReduced } from "./windows.mjs";
 
-const VALUES = ["norm", "share", "cosine", "channel"]; // in the order of the menu
-const UNITS = { norm: "length", share: "share of cosine", cosine: "cosine", channel: "channel" };
-const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
-const LIVE = [...GEOMETRY, "value", "channel", "kernel"];
-const PICTURES = ["selected", "modality", "rows", "shuffle"];
-const [RUNS_OF_MEANS, TILES, PAIR] = [1, 1, 2]; // positions in the menus of kernels, of windows and of rows
+export const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
+export const LIVE = [...GEOMETRY, "value", "channel", "kernel"];
+export const PICTURES = ["selected", "modality", "rows", "shuffle"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -22,22 +19,22 @@ export function statusOf(column, asked, { answered, failed, fused, hasTokens }) 
   const changed = changedNames(asked, answered);
   const isFree = column.key === "free";
   if (!changed.length || (!isFree && !fused && changed.every((name) => GEOMETRY.includes(name)))) return "";
-  const isMean = asked.kernel === RUNS_OF_MEANS || asked.windows === TILES;
-  const known = changed.every((name) => LIVE.includes(name)) && VALUES[asked.value] !== "share";
+  const isMean = asked.kernel === "mean" || asked.windows === "tiles";
+  const known = changed.every((name) => LIVE.includes(name)) && asked.value !== "share";
   if (isFree && hasTokens && isMean && known) return "live";
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }
 
 // The same of the picture beside the panels, which other windows and values leave as it is.
 export function pictureStatus(asked, { answered, failed }) {
-  const names = asked.rows === PAIR ? [...PICTURES, "second"] : PICTURES;
+  const names = asked.rows === "pair" ? [...PICTURES, "second"] : PICTURES;
   if (!changedNames(asked, answered).some((name) => names.includes(name))) return "";
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }
 
 // The free windows as the controls ask for them.
 export function specOf(asked) {
-  const tile = asked.windows === TILES ? [asked.tile_rows, asked.tile_cols] : null;
+  const tile = asked.windows === "tiles" ? [asked.tile_rows, asked.tile_cols] : null;
   return { scale: tile ? tile[0] * tile[1] : asked.scale, stride: asked.stride || null, tile };
 }
 
@@ -60,10 +57,10 @@ export function readColumn(column, rows, cols, nRows, old = null) {
 export function liveColumn(column, asked, rows, cols, tokens) {
   const spec = specOf(asked);
   const geometry = geometryOf(spec, rows, cols);
-  const look = { value: VALUES[asked.value], channel: asked.channel };
+  const { value, channel } = asked;
   const values = tokens.map(({ patches, direction, dim }) =>
-    meansReduced(patches, dim, geometry.windows, geometry.scale, { ...look, direction }));
-  const about = { title: titleOf(spec), origin: "mean", unit: look.value, signed: look.value !== "norm" };
+    meansReduced(patches, dim, geometry.windows, geometry.scale, { value, channel, direction }));
+  const about = { title: titleOf(spec), origin: "mean", unit: value, signed: value !== "norm" };
   return withCells({ ...column, ...about, geometry, values });
 }
 
@@ -90,7 +87,7 @@ export function labelOf(column, rowName, row) {
 }
 
 // The words under a heatmap: what the numbers are, and windows in pieces.
-export function captionOf(column) {
+export function captionOf(column, units) {
   const n = column.geometry.torn.size;
-  return [UNITS[column.unit], ...(n ? [`${n} disconnected`] : [])].join("; ");
+  return [units[column.unit], ...(n ? [`${n} disconnected`] : [])].join("; ");
 }

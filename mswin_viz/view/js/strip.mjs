@@ -1,5 +1,6 @@
 // A strip of thumbnails: search by identity, camera and modality; click or arrow keys choose. The traits of
 // ThumbnailStrip (strip.py) are the whole state; searching never reaches the kernel.
+import { node } from "./nodes.mjs";
 import { bytesOf } from "./numbers.mjs";
 
 const MOST = 600; // thumbnails on the page at once; a search narrows them down
@@ -32,12 +33,6 @@ export function stepTo(key, shown, selected) {
 export function labelOf(item) {
   const who = item.pid >= 0 ? `id ${item.pid}, camera ${item.camid}, ${item.name}` : item.name;
   return item.caption ? `${who}: ${item.caption}` : who;
-}
-
-function node(parent, tag, name, text = "") {
-  const made = Object.assign(document.createElement(tag), { className: name, textContent: text });
-  parent.append(made);
-  return made;
 }
 
 function labelled(parent, text, control) {
