@@ -115,6 +115,11 @@ class Subject:
         return () if self.weights is None else self.weights.scales
 
     @property
+    def plain_cls(self) -> Float[np.ndarray, "batch dim"]:
+        """The plain CLS of each image as float64 NumPy."""
+        return self.tokens.cls.double().cpu().numpy()
+
+    @property
     def patches(self) -> Float[np.ndarray, "batch token dim"]:
         """The patch tokens as float32 NumPy, for those who draw."""
         return self.tokens.patches.cpu().numpy()

@@ -122,7 +122,7 @@ def test_messages_about_a_prompt_and_about_a_path_show_it_as_text(words: str, mo
     explorer = mv.ScaleExplorer(model, samples[:1], prompt="a person")
     explorer.controls.prompt.value = words
     shown(explorer)
-    explorer._path.value = f"/nowhere/{words}"
+    explorer.bar.path.value = f"/nowhere/{words}"
     assert words in unquoted(Page(explorer._html["message"].value).text)
     explorer.close()
 
