@@ -162,12 +162,17 @@ class AttributionExplorer(widgets.VBox):
 
     def _request(self) -> _Request:
         c = self.controls
-        chosen = [self._samples[i] for i in (c.sample.value, c.pair.value) if i >= 0]
-        names = [_first_of(sample, c.modality.value) for sample in chosen]
+        chosen = [self._samples[i] for i in c.samples]
+        names = [_first_of(sample, str(c.modality.value)) for sample in chosen]
         tags = tuple(ImageTag(name, sample.camid) for sample, name in zip(chosen, names, strict=True))
         paths = tuple(sample.images[name] for sample, name in zip(chosen, names, strict=True))
-        features = FEATURES if c.features.value == "both" else (c.features.value,)
-        return _Request(paths, tags, c.prompt.value, features, c.calls(self.model))
+        return _Request(
+            paths=paths,
+            tags=tags,
+            prompt=c.prompt.value,
+            features=c.chosen_features,
+            calls=c.calls(self.model),
+        )
 
     def _work(self, report: Report, stop: Stop) -> str | None:
         """Compute and show the maps; how that ended, where it was not simply done."""

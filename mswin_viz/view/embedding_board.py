@@ -78,7 +78,7 @@ class EmbeddingBoard(widgets.VBox):
         """Show another view, on new maps, and name the images that have no row."""
         with self._lock:
             self._failed = failed
-            points, colouring = map_points(view), map_colouring(view, self.controls.colour.value)
+            points, colouring = map_points(view), map_colouring(view, self.controls.coloured_by)
             measures = measures_html(view)
             identities = [identity_name(pid) for pid in np.unique(view.table.pid)]
             self._make(view, points, colouring)
@@ -131,7 +131,7 @@ class EmbeddingBoard(widgets.VBox):
         with self._lock:
             if self.view is None or self.maps is None:
                 return
-            colouring = map_colouring(self.view, self.controls.colour.value)
+            colouring = map_colouring(self.view, self.controls.coloured_by)
             self.maps.colour(colouring)
             self._show_legend(colouring)
             show_as_out_of_date(self.maps, False)
@@ -144,7 +144,7 @@ class EmbeddingBoard(widgets.VBox):
         self.html["message"].value = message_html([*problems, *failure_words(self._failed)])
 
     def _show_legend(self, colouring: Colouring) -> None:
-        self.html["legend"].value = legend_html(colouring, COLOURS[self.controls.colour.value])
+        self.html["legend"].value = legend_html(colouring, COLOURS[self.controls.coloured_by])
 
     # ---- reactions --------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class SettingControls:
     def settings(self) -> ViewSettings:
         """What they ask for."""
         return ViewSettings(
-            show=self.show.value, rule=self.rule.value, coupling=self.coupling.value,
+            show=str(self.show.value), rule=str(self.rule.value), coupling=self.coupling.value,
             perplexity=self.perplexity.value, seed=self.seed.value,
         )  # fmt: skip
 
@@ -47,6 +47,11 @@ class MapControls:
     search: widgets.Combobox
     morph: widgets.ToggleButton
     arrows: widgets.Checkbox
+
+    @property
+    def coloured_by(self) -> str:
+        """What the points are coloured by: a key of ``labels.COLOURS``."""
+        return str(self.colour.value)
 
     def layout(self) -> widgets.Box:
         """In one row."""

@@ -116,7 +116,7 @@ class EmbeddingExplorer(widgets.VBox):
         def draw() -> Figure | Image.Image:
             if self.view is None:
                 return first_pictures(self._samples)
-            return maps_figure(self.view, by=self.controls.colour.value)
+            return maps_figure(self.view, by=self.controls.coloured_by)
 
         return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
 
@@ -149,7 +149,7 @@ class EmbeddingExplorer(widgets.VBox):
     def state(self) -> Mapping[str, Any]:
         """What is selected, opened and coloured by."""
         selected = [] if self.maps is None else list(self.maps.selected)
-        return {"selected": selected, "colour": self.controls.colour.value, **self.panel.state}
+        return {"selected": selected, "colour": self.controls.coloured_by, **self.panel.state}
 
     def close(self) -> None:
         """End the work, release the image that is open, and close every widget; ``table`` and ``view`` stay."""

@@ -13,9 +13,7 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scale_view import ScaleView
-from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.layouts import samples
-from mswin_viz.data.output_checks import output_file
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.typed_paths import typed_path
@@ -23,13 +21,13 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view import share_bars
-from mswin_viz.view.answers import ExplorerRequest, ExplorerResult, ResultCache
+from mswin_viz.view.answers import ExplorerResult, ResultCache
 from mswin_viz.view.background import Background
 from mswin_viz.view.board_rows import board_rows
 from mswin_viz.view.controls import linked_display, make_controls
 from mswin_viz.view.explorer_bar import ExplorerBar
-from mswin_viz.view.figure_download import FORMATS, FigureDownload
-from mswin_viz.view.figures import Display, figure_bytes, scales_figure
+from mswin_viz.view.figure_download import FigureDownload, write_figure
+from mswin_viz.view.figures import Display, scales_figure
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.inspection_words import inspection_words
@@ -95,8 +93,9 @@ class ScaleExplorer(widgets.VBox):
         self._background = Background(self._kept, self.strip, self._guarded)
         self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
         download = FigureDownload(
-            self.board, self.figure, self._file_name, guarded=self._guarded, css="mswin"
-        )
+            self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
+            guarded=self._guarded, css="mswin",
+        )  # fmt: skip
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
@@ -140,11 +139,13 @@ class ScaleExplorer(widgets.VBox):
         return explorer
 
     def __repr__(self) -> str:
-        return one_line(self, self._shows(), self.model, is_closed=is_closed(self))
+        name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
+        shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
+        return one_line(self, shows, self.model, is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
-        return with_picture(bundle, repr(self), lambda: None if self.result is None else self.figure())
+        return with_picture(bundle, repr(self), lambda: self.result and self.figure())
 
     def close(self) -> None:
         """End the work in the background, release everything that is kept, and close every widget.
@@ -163,7 +164,7 @@ class ScaleExplorer(widgets.VBox):
 
     @property
     def view(self) -> ScaleView | None:
-        """The answer behind what is on screen."""
+        """The panels on screen."""
         return None if self.result is None else self.result.view
 
     @property
@@ -202,24 +203,17 @@ class ScaleExplorer(widgets.VBox):
         OutputError
             If the file cannot be written; checked before anything is drawn.
         """
-        path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
-        return write_bytes(path, figure_bytes(self.figure(), path.suffix.lower().removeprefix(".")))
-
-    # ---- parts ------------------------------------------------------------------------------
+        return write_figure(self.figure, path)
 
     def _children(self) -> list[widgets.Widget]:
         badge = Html(share_bars.badge_html(self.model.provenance_items))
-        self._html["message"].add_class("mswin-explorer-message")
-        for name in ("scores", "words", "inspection"):
+        message = self._html["message"].add_class("mswin-explorer-message")
+        numbers = [
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
-        display = linked_display(self.controls, self.board)
-        middle = [
-            self._html["message"],
-            display,
-            self.board,
-            *(self._html[name] for name in ("inspection", "scores", "words")),
+            for name in ("inspection", "scores", "words")
         ]
-        return [badge, self.bar, self.strip, self.controls.layout(), *middle]
+        display = linked_display(self.controls, self.board)
+        return [badge, self.bar, self.strip, self.controls.layout(), message, display, self.board, *numbers]
 
     def _observe(self) -> None:
         guarded = self._guarded
@@ -230,16 +224,11 @@ class ScaleExplorer(widgets.VBox):
             guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
         )
 
-    # ---- reactions --------------------------------------------------------------------------
-
     def _on_strip(self, content: Mapping[str, Any]) -> None:
         if content.get("kind") == "shown":
             self._background.start(self._samples)
         elif content.get("kind") == "stop":
             self._background.stop()
-
-    def _file_name(self) -> str:
-        return f"{self._samples[self.strip.selected].name}_scales"
 
     def _open(self, path: str) -> None:
         if not path.strip():
@@ -269,42 +258,23 @@ class ScaleExplorer(widgets.VBox):
             if ticket != self._ticket or self._is_held:
                 return
             asked = self.controls.asked
-            with self._guarded(
-                "showing what is asked for", failed=lambda: self.board.set_trait("failed", asked)
-            ):
+            with self._guarded("drawing", failed=lambda: self.board.set_trait("failed", asked)):
                 with one_blas_thread():
-                    result = self._results.result(self._request())
+                    result = self._results.result(self.controls.request(self._samples))
                 if (
                     asked == self.controls.asked
-                ):  # else the next answer is on its way: this one would pass for it
+                ):  # else the next result is on its way; this one would pass for it
                     self._show(result, asked)
-
-    def _shows(self) -> str:
-        sample = self._samples[self.strip.selected]
-        return f"{short_text(sample.name, MOST_OF_A_NAME)}, {self.strip.modality}, of {len(self._samples)} samples"
-
-    def _request(self) -> ExplorerRequest:
-        controls, strip = self.controls, self.strip
-        return ExplorerRequest(
-            sample=self._samples[strip.selected],
-            second=self._samples[strip.second],
-            modality=strip.modality,
-            rows=controls.rows.value,
-            view_request=controls.request,
-            target=controls.target.value,
-            prompts=tuple(controls.prompts),
-            shuffle_run=controls.shuffle.value,
-        )
 
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""
-        with self._lock, self._guarded("inspecting a window", failed=self._forget_inspection):
+        with (
+            self._lock,
+            self._guarded(
+                "inspecting a window", failed=lambda: self._html["inspection"].set_trait("value", "")
+            ),
+        ):
             self._html["inspection"].value = inspection_words(self.result, self.board.pinned)
-
-    def _forget_inspection(self) -> None:
-        self._html["inspection"].value = ""
-
-    # ---- display ----------------------------------------------------------------------------
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
         is_live = result.view_request.is_mean
@@ -314,7 +284,7 @@ class ScaleExplorer(widgets.VBox):
         self.board.show(
             result.view.panels,
             rows=rows,
-            order=() if result.shuffle is None else result.shuffle.order,
+            order=() if result.shuffle is None else result.shuffle.order.tolist(),
             answered=asked,
             free_is_fused="free" in result.view_request.slots,
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
+from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.data.output_checks import output_file
 from mswin_viz.view.figures import figure_bytes
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.heatmap import HeatmapBoard
 
-__all__ = ["FORMATS", "FigureDownload"]
+__all__ = ["FORMATS", "FigureDownload", "write_figure"]
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -59,3 +62,17 @@ class FigureDownload(widgets.HBox):
             self._board.send({"kind": "download", "name": f"{self._name()}.{kind}"}, [file])
         finally:
             self.button.disabled = False
+
+
+def write_figure(draw: Callable[[], Figure], path: str | Path) -> Path:
+    """Draw a figure into a PNG, SVG or PDF file; the place is checked before.
+
+    Raises
+    ------
+    OptionError
+        If the file has another ending.
+    OutputError
+        If it cannot be written.
+    """
+    path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
+    return write_bytes(path, figure_bytes(draw(), path.suffix.lower().removeprefix(".")))

@@ -19,7 +19,7 @@ def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | 
     """A table of the pinned window, or why there is none; empty where nothing is pinned."""
     if not pinned or result is None:
         return fragment()
-    key, row, window = (pinned.get(name) for name in ("key", "row", "window"))
+    key, row, window = (pinned[name] for name in ("key", "row", "window"))
     try:
         inspection = inspected_window(result.subject, result.view, key, row, window)
         where = f"Window {window} of {result.view.panel(key).title}, {result.names[row]}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 __all__ = [
     "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SHOWN", "SLOTS", "TARGETS", "VALUES",
     "WINDOWS", "choices",
 ]  # fmt: skip
+
+Value = TypeVar("Value")
 
 VALUES = {
     "norm": "activation norm",
@@ -60,6 +63,6 @@ COLOURS = {
 """What the points of a map are coloured by."""
 
 
-def choices(labels: Mapping[str, str]) -> list[tuple[str, str]]:
+def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:
     """The options of a menu: what stands in it, and its value."""
     return [(label, value) for value, label in labels.items()]

@@ -129,8 +129,9 @@ def _release(view: widgets.Widget) -> None:
 
 @atexit.register
 def _end_all_work() -> None:
-    for view in {view() for thread, view in list(_AT_WORK.items()) if thread.is_alive()} - {None}:
-        _release(view)
+    for view in {view() for thread, view in list(_AT_WORK.items()) if thread.is_alive()}:
+        if view is not None:
+            _release(view)
 
 
 def _widgets_in(values: Iterable[Any]) -> Iterator[widgets.Widget]:

@@ -119,15 +119,21 @@ class RetrievalView(widgets.VBox):
         self._menu = QueryMenu(self, self.controls, self._samples, self._guarded)
         self.worker = WorkBar(self._work, name="embed and rank", css="mswin-retrieval-work")
         self._lists = RankedLists(
-            has_addon=model.addon is not None, clicked=self._follow_choice, guarded=self._guarded
+            has_addon=model.addon is not None, clicked=lambda: self._pairs.follow(), guarded=self._guarded
         )
         self._pairs = PairWork(model, lambda: self._lists.pair)
         self.pair_worker, self.pair = self._pairs.worker, self._pairs.panel
         self.download = FigureDownload(
-            self.pair.board, self.figure, self._file_name, guarded=self._guarded, css="mswin-retrieval"
-        )
-        self._html = {name: Html() for name in ("message", "summary", "jump")}
-        super().__init__(self._children(), query=positions[0], modality=ranked_by[0], k=k)
+            self.pair.board, self.figure, lambda: f"{self._samples[self.query].name}_ranked",
+            guarded=self._guarded, css="mswin-retrieval",
+        )  # fmt: skip
+        names = ("message", "summary", "jump")
+        self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
+        badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout(self.download)
+        super().__init__(
+            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs],
+            query=positions[0], modality=ranked_by[0], k=k,
+        )  # fmt: skip
         for name in ("mswin-explorer", "mswin-retrieval"):
             self.add_class(name)
         self._menu.find("")
@@ -216,20 +222,6 @@ class RetrievalView(widgets.VBox):
         provenance = f"Ranked by {self.modality}, rule {self.rule}; {self.model.provenance}"
         return ranked_figure(table, results, shares=shares, scale=scale, provenance=provenance)
 
-    # ---- parts ------------------------------------------------------------------------------
-
-    def _children(self) -> list[widgets.Widget]:
-        for name, html in self._html.items():
-            html.add_class(f"mswin-retrieval-{name}")
-        return [
-            Html(badge_html(self.model.provenance_items)),
-            self.controls.layout(self.download),
-            self.worker,
-            *self._html.values(),
-            self._lists,
-            self._pairs,
-        ]
-
     def _observe(self) -> None:
         c = self.controls
         self._menu.observe()
@@ -243,22 +235,13 @@ class RetrievalView(widgets.VBox):
     @traitlets.validate("query", "modality", "k")
     def _checked(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        fits, allowed = {
-            "query": (
-                lambda: 0 <= value < len(self._samples),
-                f"a sample's position, 0..{len(self._samples) - 1}",
-            ),
-            "modality": (
-                lambda: value in self._rankings.choices,
-                f"one of {'; '.join(self._rankings.choices)}",
-            ),
-            "k": (lambda: 1 <= value <= MOST_K, f"1..{MOST_K}"),
-        }[name]
-        if not fits():
-            raise RetrievalViewError(f"{name} is {allowed}: got {value!r}")
+        choices = {
+            "query": range(len(self._samples)), "modality": self._rankings.choices, "k": range(1, MOST_K + 1)
+        }[name]  # fmt: skip
+        if value not in choices:
+            allowed = f"{choices[0]}..{choices[-1]}" if isinstance(choices, range) else "; ".join(choices)
+            raise RetrievalViewError(f"{name} must be one of {allowed}: got {value!r}")
         return value
-
-    # ---- ranking ----------------------------------------------------------------------------
 
     def _work(self, report: Report, stop: Stop) -> None:
         """Embed if there is no table, rank every query, then jump if that was asked for."""
@@ -281,11 +264,8 @@ class RetrievalView(widgets.VBox):
             self._menu.show()
             if self.table is None:
                 n = sum(len(sample.images) for sample in self._samples)
-                self._html[
-                    "summary"
-                ].value = (
-                    f"{len(self._samples)} samples, {n} images, not embedded yet: press “embed and rank”."
-                )
+                words = f"{len(self._samples)} samples, {n} images, not embedded yet: press “embed and rank”."
+                self._html["summary"].value = words
                 return
             self._show_ranked(self.table)
 
@@ -311,12 +291,6 @@ class RetrievalView(widgets.VBox):
             notes = self._rankings.notes(self.table, self.modality, self.rule)
         lines = (tag("div", note) for note in notes)
         self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
-
-    def _follow_choice(self) -> None:
-        self._pairs.follow()
-
-    def _file_name(self) -> str:
-        return f"{self._samples[self.query].name}_ranked"
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         failed = () if self.table is None else failure_words(self.table.failed)
