@@ -48,10 +48,12 @@ from .data.report import DataReport as DataReport
 from .data.thermal_range import thermal_range as thermal_range
 from .data.verification import verify as verify
 from .errors import MswinVizError as MswinVizError
+from .model.addon_files import save_addon as save_addon
 from .model.backbone import Model as Model
 from .model.checkpoint_report import LoadReport as LoadReport
-from .model.checkpoints import load_addon as load_addon, save_addon as save_addon
-from .model.config import HostConfig as HostConfig, read_config as read_config
+from .model.checkpoints import load_addon as load_addon
+from .model.config import HostConfig as HostConfig
+from .model.config_files import read_config as read_config
 from .model.image_tags import ImageTag as ImageTag
 from .model.loading import load_host_model as load_host_model, load_model as load_model
 from .model.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
@@ -76,3 +78,5 @@ from .view.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.retrieval_figures import ranked_figure as ranked_figure
 from .view.retrieval_view import RetrievalView as RetrievalView
 from .view.training_curve import TrainingCurve as TrainingCurve
+
+__version__: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import unit_rows_or_nan
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.shown_text import shown_text
@@ -214,7 +215,7 @@ class EmbeddingTable:
 
     @cached_property
     def _units(self) -> dict[str, np.ndarray]:
-        return {name: _normalised(getattr(self, name)) for name in FEATURES}
+        return {name: unit_rows_or_nan(getattr(self, name)) for name in FEATURES}
 
 
 def _checked_feature(feature: str) -> str:
@@ -223,11 +224,5 @@ def _checked_feature(feature: str) -> str:
     return feature
 
 
-def _normalised(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
-    features = np.asarray(features, np.float64)
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.divide(features, lengths, out=np.full_like(features, np.nan), where=lengths > 0)
-
-
 def _scaled(features: Float[np.ndarray, "row dim"], equalised: bool) -> Float[np.ndarray, "row dim"]:
-    return _normalised(features).astype(np.float32) if equalised else features
+    return unit_rows_or_nan(features).astype(np.float32) if equalised else features

@@ -18,8 +18,8 @@ from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.data.picture_facts import PictureFacts, say
 from mswin_viz.errors import OptionError
-from mswin_viz.model.addons import Addon
 from mswin_viz.model.checkpoint_report import LoadReport
+from mswin_viz.model.checkpoints import Addon
 from mswin_viz.model.hooks import outputs_of
 from mswin_viz.model.host_tower import Camera, conditions
 from mswin_viz.model.image_tags import Conditions, ImageTag, Tags, conditions_of, host_parts, one_each

@@ -13,7 +13,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from mswin_viz.data.file_writing import check_space, destination, locked, new_folder
+from mswin_viz.data.destinations import check_space, destination
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import new_folder
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
 from mswin_viz.data.stored_records import STRICT

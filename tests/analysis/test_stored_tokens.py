@@ -25,8 +25,8 @@ from PIL import Image
 
 from mswin_viz.analysis import sample_tokens as module
 from mswin_viz.analysis.sample_tokens import sample_tokens
-from mswin_viz.data import file_writing
-from mswin_viz.data.file_writing import locked
+from mswin_viz.data import destinations, temporary_folders
+from mswin_viz.data.file_locks import locked
 from mswin_viz.data.images import Crop
 from mswin_viz.data.layouts import Sample
 from mswin_viz.data.stored_arrays import _hash_of_value
@@ -483,7 +483,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_encoded(
 
 def test_a_disk_without_room_is_refused_before_anything_is_encoded(kept, model, samples, monkeypatch) -> None:
     usage = namedtuple("usage", "total used free")(10**6, 10**6 - 999, 999)
-    monkeypatch.setattr(file_writing.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(destinations.shutil, "disk_usage", lambda _: usage)
     with nothing_encoded(), pytest.raises(OutputError) as problem:
         tokens_of(model, samples[:2], kept)
     n_bytes = 3 * 2 * (1 + 12) * 10 * 4
@@ -541,11 +541,11 @@ def test_many_tokens_without_a_folder_go_to_a_temporary_one_with_room(
     model, samples, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.setattr(module, "IN_MEMORY", 100)
-    monkeypatch.setattr(file_writing.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(temporary_folders.tempfile, "tempdir", str(tmp_path))
     check_right(tokens_of(model, samples, None), model, samples)
     assert list(tmp_path.rglob("*.npy")) == []
     usage = namedtuple("usage", "total used free")(10**6, 10**6 - 999, 999)
-    monkeypatch.setattr(file_writing.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(destinations.shutil, "disk_usage", lambda _: usage)
     with (
         nothing_encoded(),
         pytest.raises(OutputError, match=r"need 4,680 bytes: .* has 999 free; set TMPDIR"),

@@ -24,7 +24,8 @@ from host_files import (
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.checkpoints import addon_in, save_addon
+from mswin_viz.model.addon_files import save_addon
+from mswin_viz.model.checkpoints import addon_in
 from mswin_viz.model.host_tower import HostTower
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor

@@ -247,7 +247,9 @@ def test_what_was_loaded_comes_out_again(loaded, files):
 
 def test_parts_say_what_they_are():
     assert HostParts().words == "none"
-    assert HostParts((12, 16), True, True, 4, 1.0).words == (
+    assert HostParts(
+        stride=(12, 16), has_prompts=True, has_adapters=True, n_cameras=4, sie_coe=1.0
+    ).words == (
         "camera embedding of 4 cameras, factor 1, prompts for each modality, adapters beside the MLPs, stride 12x16"
     )
 
