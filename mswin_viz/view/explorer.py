@@ -46,7 +46,7 @@ class ScaleExplorer(widgets.VBox):
     Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
     the kernel. Colour map, opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer
     fits the controls is marked until the new one is there. What cannot be done (an unreadable file, a prompt that is
-    too long, a full memory) is said in the widget, and the last good view stays, marked as out of date.
+    too long, a full memory) is shown in the widget, and the last good view stays, marked as out of date.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
     "shift": "shift: enhanced minus plain",
-    "channel": "one channel",
+    "channel": "the channel",
     "own": "the image's own plain CLS",
 }
 """What the cosine is taken with."""

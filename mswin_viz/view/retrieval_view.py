@@ -294,5 +294,5 @@ class RetrievalView(widgets.VBox):
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         failed = () if self.table is None else failure_words(self.table.failed)
-        old = [OUT_OF_DATE] if "ranking" in self._guarded.said and self.strip is not None else []
+        old = [OUT_OF_DATE] if "ranking" in self._guarded.problems and self.strip is not None else []
         self._html["message"].value = message_html([*messages, *old, *self._missing, *failed])

@@ -248,6 +248,13 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
     assert "Similarity of the two" in explorer._html["scores"].value
 
 
+def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer) -> None:
+    explorer.controls.prompt.value = "the other image"
+    assert (explorer.result.target, explorer.result.is_pair) == ("the other image", False)
+    assert "Similarity of the two" not in explorer._html["scores"].value
+    assert message(explorer) == ""
+
+
 @pytest.mark.parametrize("target", ["text", "image", "shift", "channel", "own"])
 def test_shares_add_up_for_every_target(explorer, target) -> None:
     explorer.controls.target.value = target

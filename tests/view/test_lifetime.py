@@ -24,7 +24,7 @@ from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.token_cache import TokenCache
-from mswin_viz.model.training import Progress
+from mswin_viz.model.training import TrainingStep
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.lifetime import is_closed, parts_of
 
@@ -87,7 +87,7 @@ def neighbours(table, **_) -> mv.NeighbourStrip:
 
 def curve(**_) -> mv.TrainingCurve:
     curve = mv.TrainingCurve(plain=40.0)
-    curve(Progress(step=1, steps=2, loss=1.5, score=0.5))
+    curve(TrainingStep(step=1, steps=2, loss=1.5, score=0.5))
     return curve
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
-from mswin_viz.model.training import Progress
+from mswin_viz.model.training import TrainingStep
 from mswin_viz.view.figures import scales_figure
 from mswin_viz.view.stored_output import MOST_BYTES, small_png
 
@@ -84,7 +84,7 @@ def neighbours(table, **_) -> Widget:
 def curve(**_) -> Widget:
     curve = mv.TrainingCurve(plain=40.0)
     for step in (1, 2):
-        curve(Progress(step=step, steps=2, loss=1.5 / step, score=0.5))
+        curve(TrainingStep(step=step, steps=2, loss=1.5 / step, score=0.5))
     return curve
 
 
