@@ -233,9 +233,9 @@ def test_one_image_alone_is_a_sentence_and_no_failure(samples: list[Sample]) -> 
     view = RetrievalView(MODEL, samples[:1])
     view.start().join(60)
     assert "at least one candidate" in view.strip.message
-    assert "no query has a right answer" in text(view, "summary")
+    assert "no query has a match" in text(view, "summary")
     view.jump("worst")
-    assert "no query has a right answer" in text(view, "jump")
+    assert "no query has a match" in text(view, "jump")
 
 
 @pytest.mark.parametrize(
@@ -255,5 +255,5 @@ def test_samples_that_cannot_be_ranked_are_errors(samples, table) -> None:
         RetrievalView(MODEL, samples, modalities=("TI",))
     with pytest.raises(OptionError, match="3 samples and a row of sample 7"):
         RetrievalView(MODEL, samples[:3], table=table)
-    with pytest.raises(DataError, match="all 8 are of the gallery"):
+    with pytest.raises(DataError, match="all 8 samples are of the gallery"):
         RetrievalView(MODEL, [replace(sample, split="gallery") for sample in samples])
