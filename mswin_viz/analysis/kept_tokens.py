@@ -16,7 +16,7 @@ from PIL import Image
 from mswin_viz.analysis.image_features import tokens_of
 from mswin_viz.analysis.snapshots import versions
 from mswin_viz.data.images import Crop
-from mswin_viz.data.picture_encoding import png_file
+from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.data.picture_facts import PictureFacts
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.backbone import Model

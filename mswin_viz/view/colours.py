@@ -14,7 +14,7 @@ __all__ = [
     "CMAPS",
     "FALLS",
     "FEATURES",
-    "MARKS",
+    "MARK_COLOURS",
     "RISES",
     "SIGNED",
     "UNSIGNED",
@@ -26,7 +26,7 @@ CMAPS = ("viridis", "cividis", "magma", "RdBu_r")
 """The colour maps of heatmaps, by matplotlib's names."""
 UNSIGNED, SIGNED = CMAPS[0], CMAPS[-1]
 """The maps that "auto" stands for: that of values from a low to a high one, and that of values about zero."""
-MARKS = {"right": "#009e73", "wrong": "#d55e00", "unknown": "#8a8a8a"}
+MARK_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "unknown": "#8a8a8a"}
 """The mark of a neighbour (Okabe and Ito, for the colour-blind); the style sheet of the strip has the same."""
 FEATURES = {"plain": "#8a8f98", "enhanced": "#0072b2"}
 RISES, FALLS, STAYS = "#1b7837", "#b35806", "0.6"

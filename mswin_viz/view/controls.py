@@ -15,11 +15,10 @@ from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.markup import Html, tag
 from mswin_viz.view.strip import ThumbnailStrip
 
-__all__ = ["FORMATS", "ROWS", "Controls", "linked_display", "make_controls"]
+__all__ = ["ROWS", "Controls", "linked_display", "make_controls"]
 
 ROWS = ("one", "modalities", "pair")
 """What the rows of the board are: one image; its three modalities; two images and their similarity."""
-FORMATS = ("png", "svg", "pdf")
 _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")

@@ -22,20 +22,20 @@ from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_controls import COLOURS, map_controls, setting_controls
-from mswin_viz.view.embedding_figures import maps_figure, save_figures
 from mswin_viz.view.guarded import Guard, show_as_out_of_date
+from mswin_viz.view.html import badge_html, failure_words
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.map_colours import Colouring, legend_html
+from mswin_viz.view.map_figures import maps_figure, save_figures
 from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
 from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
-from mswin_viz.view.markup import Html
+from mswin_viz.view.markup import Html, message_html
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
 from mswin_viz.view.point_panel import PointPanel
 from mswin_viz.view.row_pictures import first_pictures
-from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
 

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,17 @@ from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.view import share_bars
 from mswin_viz.view.answers import Answers, Asked, Look
 from mswin_viz.view.background import Background
-from mswin_viz.view.controls import FORMATS, linked_display, make_controls
-from mswin_viz.view.figures import Display, figure_bytes, scales_figure
+from mswin_viz.view.controls import linked_display, make_controls
+from mswin_viz.view.figures import FORMATS, figure_bytes
 from mswin_viz.view.guarded import Guard, problem_words
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.html import badge_html
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.markup import Html, Markup, fragment
+from mswin_viz.view.markup import Html, Markup, fragment, message_html
+from mswin_viz.view.scale_figure import Display, scales_figure
+from mswin_viz.view.share_bars import inspection_html, numbers_html, words_html
 from mswin_viz.view.state import apply_state, parsed, state_of
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.strip import ThumbnailStrip
@@ -179,9 +182,7 @@ class ScaleExplorer(widgets.VBox):
                 "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
             )
         board = self.board
-        display = Display(
-            board.opacity, board.threshold, board.cmap, board.outline, board.shared, tuple(board.hidden)
-        )
+        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
         return scales_figure(self.look, provenance=self.model.provenance, display=display)
 
     def save_figure(self, path: str | Path) -> Path:
@@ -211,7 +212,7 @@ class ScaleExplorer(widgets.VBox):
         self._copy.add_class("mswin-copy")
         take_away = widgets.HBox([self._path, widgets.HBox([self._format, self._save, self._copy])])
         take_away.add_class("mswin-take-away").layout.flex_flow = "row wrap"
-        badge = Html(share_bars.badge_html(self.model.provenance_items))
+        badge = Html(badge_html(self.model.provenance_items))
         self._html["message"].add_class("mswin-explorer-message")
         for name in ("scores", "words", "inspection"):
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
@@ -325,8 +326,8 @@ class ScaleExplorer(widgets.VBox):
             found = inspected_window(look.subject, look.view, key, row, window)
             where = f"Window {window} of {look.view.panel(key).title}, {look.names[row]}"
         except MswinVizError as problem:
-            return share_bars.message_html([problem_words(problem)])
-        return share_bars.inspection_html(found, where)
+            return message_html([problem_words(problem)])
+        return inspection_html(found, where)
 
     # ---- display ----------------------------------------------------------------------------
 
@@ -334,7 +335,7 @@ class ScaleExplorer(widgets.VBox):
         key = (look.pictures, look.names, look.request.is_mean and look.subject, look.shuffle)
         order = () if look.shuffle is None else look.shuffle.order
         rows = None if key == self._row_key else _board_rows(look)
-        numbers, words = share_bars.numbers_html(look), share_bars.words_html(look)
+        numbers, words = numbers_html(look), words_html(look)
         self.board.show(
             look.view.panels,
             rows=rows,
@@ -350,7 +351,7 @@ class ScaleExplorer(widgets.VBox):
 
     def _say(self, messages: Sequence[str]) -> None:
         notes = () if self.look is None else self.look.notes
-        self._html["message"].value = share_bars.message_html([*messages, *notes])
+        self._html["message"].value = message_html([*messages, *notes])
 
 
 def _board_rows(look: Look) -> list[BoardRow]:

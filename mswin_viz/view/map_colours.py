@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.view.markup import INK, Markup, fragment, tag
+from mswin_viz.view.markup import FONT, SMALL, Markup, fragment, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -154,8 +154,7 @@ def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> 
         bar = tag("span", style=_SCALE | {"background": f"linear-gradient(90deg,{stops})"})
         grey = _chips({f"{missing} ({colouring.n_missing})": MISSING}) if colouring.n_missing else ""
         body = fragment(low, bar, high, " ", grey)
-    font = {"font": "12px/1.6 var(--jp-ui-font-family, sans-serif)", **INK}
-    return tag("div", tag("b", title), " ", body, style=font)
+    return tag("div", tag("b", title), " ", body, style=FONT | SMALL)
 
 
 def _chips(colours: Mapping[str, str]) -> Markup:

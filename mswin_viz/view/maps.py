@@ -26,8 +26,7 @@ from mswin_viz.view.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.lifetime import close_view, made_whole
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
-from mswin_viz.view.markup import Html, tag
-from mswin_viz.view.share_bars import message_html
+from mswin_viz.view.markup import Html, message_html, tag
 from mswin_viz.view.theme import ThemeProbe
 
 __all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "SelectionError"]

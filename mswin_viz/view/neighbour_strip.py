@@ -15,8 +15,8 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.neighbour_figure import neighbours_figure
 from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
-from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 
@@ -102,7 +102,7 @@ class NeighbourStrip(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
         return with_picture(
-            bundle, repr(self), lambda: ranked_figure(self._table, self.results) if self.results else None
+            bundle, repr(self), lambda: neighbours_figure(self._table, self.results) if self.results else None
         )
 
     def close(self) -> None:

@@ -9,14 +9,14 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
-from mswin_viz.data.picture_encoding import png_file
+from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.html import bar_html
 from mswin_viz.view.lifetime import close_view
-from mswin_viz.view.markup import FONT, Html, Markup, tag
+from mswin_viz.view.markup import FONT, Html, Markup, message_html, tag
 from mswin_viz.view.neighbour_words import who
-from mswin_viz.view.share_bars import bar_html, message_html
 
 __all__ = ["PairPanel", "pair_html"]
 

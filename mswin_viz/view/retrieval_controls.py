@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 
 from mswin_viz.analysis.neighbours import RULES
-from mswin_viz.view.controls import FORMATS
+from mswin_viz.view.figures import FORMATS
 from mswin_viz.view.markup import Html
 from mswin_viz.view.query_choice import JUMPS
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, ImageDraw
 
 from mswin_viz.data.images import ImageSource, open_image
-from mswin_viz.data.picture_encoding import jpeg_file
+from mswin_viz.data.picture_bytes import jpeg_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 

@@ -13,8 +13,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.fusion import Slot
-from mswin_viz.view.gate_bars import gate_html
-from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")
 

@@ -1,4 +1,4 @@
-"""Pictures as the bytes of a file."""
+"""Pictures as the bytes of image files, for the browser."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def png_file(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def jpeg_file(image: Image.Image, *, quality: int) -> bytes:
-    """A picture as a JPEG file of a quality from 1 to 95."""
+def jpeg_file(image: Image.Image, *, quality: int = 80) -> bytes:
+    """An RGB picture as a JPEG file."""
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=quality)
     return file.getvalue()
