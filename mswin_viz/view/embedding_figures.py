@@ -67,7 +67,7 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     for column, name in enumerate(names):
         gaps = pairs.gap(name)
         for axis, feature, gap in zip(axes[:, column], FEATURES, gaps, strict=True):
-            part = frame[(frame.modality == name) & (frame.feature == feature)]
+            part = frame.loc[(frame.modality == name) & (frame.feature == feature)]
             sns.histplot(
                 part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
                 element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,

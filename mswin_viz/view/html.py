@@ -85,5 +85,5 @@ def _bar(
         tag("span", label, style={"width": f"{label_width}px"}),
         tag("span", tag("span", style=filled), tag("span", style=line), style=_TRACK),
         tag("span", number, style=_NUMBER),
-        style=_LINE | style,
+        style={**_LINE, **style},
     )

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
@@ -94,9 +93,9 @@ def neighbours_figure(
     width = side + page.n_cols * cell[0] + 0.2
     lines = caption_lines(f"{_KEY} {note}", int(width * 23))
     figure = new_figure(width, sum(heights) + 0.11 * len(lines))
-    left, right = np.atleast_1d(figure.subfigures(1, 2, width_ratios=[side, width - side]))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[side, width - side])[0]
     _draw_query(left, table, queries[0], size)
-    blocks = np.atleast_1d(right.subfigures(len(heights), 1, height_ratios=heights))
+    blocks = right.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     for block, (feature, found) in zip(blocks, results.items(), strict=False):
         _draw_list(block, table, feature, found, page)
     if draw_below is not None:

@@ -107,12 +107,12 @@ class TrainingCurve(anywidget.AnyWidget):
         told, self._waiting, self._sent = self._waiting, [], time.monotonic()
         if not told:
             return
-        checks = [one for one in told if one.score is not None]
+        checks = [(one.step, 100 * one.score) for one in told if one.score is not None]
         with self.hold_sync():
             self.steps = told[-1].steps
             self.losses = [*self.losses, *(one.loss for one in told)]
-            self.checked = [*self.checked, *(one.step for one in checks)]
-            self.scores = [*self.scores, *(100 * one.score for one in checks)]
+            self.checked = [*self.checked, *(step for step, _ in checks)]
+            self.scores = [*self.scores, *(score for _, score in checks)]
             self.status = self._words(told[-1])
 
     def _words(self, last: Progress) -> str:
