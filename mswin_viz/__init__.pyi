@@ -10,13 +10,14 @@ from .analysis.comparison import compare as compare
 from .analysis.comparison_record import Comparison as Comparison
 from .analysis.coupling_sweep import CouplingSweep as CouplingSweep, coupling_sweep as coupling_sweep
 from .analysis.decomposition import Decomposition as Decomposition, decompose as decompose
-from .analysis.embedding_table import EmbeddingTable as EmbeddingTable, embed as embed
+from .analysis.embedding_table import EmbeddingTable as EmbeddingTable
 from .analysis.embedding_view import (
     EmbeddingView as EmbeddingView,
     ViewSettings as ViewSettings,
     embedding_view as embedding_view,
 )
 from .analysis.gate import GateWeights as GateWeights, gate_weights as gate_weights
+from .analysis.image_features import embed as embed
 from .analysis.method_ranking import Ranking as Ranking, rank_methods as rank_methods
 from .analysis.neighbours import (
     Neighbours as Neighbours,
@@ -47,10 +48,13 @@ from .data.report import DataReport as DataReport
 from .data.thermal_range import thermal_range as thermal_range
 from .data.verification import verify as verify
 from .errors import MswinVizError as MswinVizError
+from .model.addon_files import save_addon as save_addon
 from .model.backbone import Model as Model
 from .model.checkpoint_report import LoadReport as LoadReport
-from .model.checkpoints import load_addon as load_addon, save_addon as save_addon
-from .model.config import HostConfig as HostConfig, read_config as read_config
+from .model.checkpoints import load_addon as load_addon
+from .model.config import HostConfig as HostConfig
+from .model.config_files import read_config as read_config
+from .model.image_tags import ImageTag as ImageTag
 from .model.loading import load_host_model as load_host_model, load_model as load_model
 from .model.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
 from .model.sliding_window import (

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import mswin_viz as mv
 from mswin_viz import cli
 from mswin_viz.data.sample_files import write_samples
-from mswin_viz.model.checkpoints import EMBEDDED, read_state_dict
+from mswin_viz.model.embedded_config import EMBEDDED
+from mswin_viz.model.weight_files import read_state_dict
 
 
 def test_samples_writes_a_data_set_that_loads(tmp_path: Path) -> None:

@@ -11,6 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "mswin_viz"
 WRITER = "data/file_writing.py"
 ALLOWED = {
+    "data/destinations.py": {"folder.mkdir", "tempfile", "tempfile.TemporaryFile"},  # makes missing folders
+    "data/file_locks.py": {"filelock.FileLock", "filelock.SoftFileLock"},
+    "data/temporary_folders.py": {
+        "atexit.register",
+        "shutil.rmtree",
+        "tempfile",
+        "tempfile.gettempdir",
+        "tempfile.mkdtemp",
+    },
     "data/decoder_messages.py": {
         "os.fdopen",
         "os.ftruncate",

@@ -17,9 +17,9 @@ from mswin_viz.analysis.matching import Matching, sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.validation import check_trainable
 from mswin_viz.data.crowds import Crowd
-from mswin_viz.data.file_writing import temporary_folder
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.layouts import Sample, query_and_gallery
+from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.worlds import WorldTokens, token_layout, world_tokens
@@ -196,19 +196,21 @@ def checked_samples(
 
 def _notes_of(test: Sequence[Sample], rule: str | None) -> tuple[str, ...]:
     """What the rule cannot do for these samples; refused where no query can have a match."""
-    who, query, gallery = sample_matching(test, rule), None, None
+    matching, query, gallery = sample_matching(test, rule), None, None
     if {"query", "gallery"} <= {sample.split for sample in test}:
-        query, gallery = query_and_gallery(test)
-    who.checked("an ablation", query, gallery)
-    return (*who.notes(), *_few_words(who, query, gallery))
+        query, gallery = map(np.array, query_and_gallery(test))
+    matching.checked("an ablation", query, gallery)
+    return (*matching.notes(), *_few_identities(matching, query, gallery))
 
 
-def _few_words(who: Matching, query: Sequence[int] | None, gallery: Sequence[int] | None) -> Iterator[str]:
+def _few_identities(
+    matching: Matching, query: np.ndarray | None, gallery: np.ndarray | None
+) -> Iterator[str]:
     """A sentence where a sign-flip test over identities could not give p < 0.05 whatever the difference."""
-    every = np.arange(len(who))
-    places = who.of(every if gallery is None else np.asarray(gallery))
-    asked = every if query is None else query
-    n = len({int(who.pids[one]) for one in asked if len(places.around(one)[0])})
+    every = np.arange(len(matching))
+    places = matching.of(every if gallery is None else gallery)
+    queries = (every if query is None else query).tolist()
+    n = len({int(matching.pids[image]) for image in queries if len(places.around(image)[0])})
     if 2.0 ** (1 - n) >= ALPHA:
         yield (
             f"Only {n} {'identity has' if n == 1 else 'identities have'} a query with a match: too few to tell any "

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.matching import sample_matching
-from mswin_viz.analysis.validation import check_trainable, head_features, held_out, retrieved, validation_map
+from mswin_viz.analysis.validation import check_trainable, held_out, validation_map
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head
-from mswin_viz.model.training import STANDARD_SCHEDULE, Progress, Schedule, TrainedAddon, Watch, train_addon
+from mswin_viz.model.training import (
+    STANDARD_SCHEDULE,
+    Schedule,
+    TrainedAddon,
+    TrainingStep,
+    Watch,
+    train_addon,
+)
 from mswin_viz.model.worlds import WorldTokens, modality_classes
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
 
 __all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file", "training_notes"]
 
@@ -68,7 +79,7 @@ class FittedAddon:
     trained
         Weights and log.
     plain_mAP, enhanced_mAP
-        Of the held-out identities, before and after the add-on, all its modalities joined; NaN without validation.
+        Of the held-out identities with plain and with enhanced CLS, all its modalities joined; NaN without validation.
     """
 
     name: str
@@ -94,16 +105,14 @@ def training_notes(
     OptionError
         If there are too few identities, or none that is held out can be found again under the rule.
     """
-    who = sample_matching(samples, rule)
-    held = np.zeros(len(who), bool)
-    if plan.validation:
-        held = held_out(who.pids, fraction=plan.validation, seed=plan.seed)
-    check_trainable(who.pids[~held])
+    matching = sample_matching(samples, rule)
+    held = _held_out(matching.pids, plan)
+    check_trainable(matching.pids[~held])
     if not plan.validation:
         return ()
-    held = np.flatnonzero(held)
-    who.checked("validation (0 for none)", held, held)
-    return who.notes(held)
+    rows = np.flatnonzero(held)
+    matching.checked("validation (0 for none)", rows, rows)
+    return matching.notes(rows)
 
 
 def fit_addons(
@@ -111,7 +120,7 @@ def fit_addons(
     plan: AddonPlan = AddonPlan(),
     *,
     state: Path | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[TrainingStep], None] | None = None,
     progress: bool = True,
 ) -> tuple[FittedAddon, ...]:
     """Train one add-on, or one for each modality.
@@ -123,36 +132,38 @@ def fit_addons(
     state
         File to resume from; with one add-on for each modality, the modality's name is put into its name.
     report
-        Told after every step.
+        Called after every step.
     """
     worlds = {"shared": world}
     if plan.modality == "per":
-        worlds = {name: replace(world, tokens={name: some}) for name, some in world.tokens.items()}
+        worlds = {name: replace(world, tokens={name: tokens}) for name, tokens in world.tokens.items()}
     return tuple(
-        _fitted(name, some, plan, Watch(report=report, state=state_file(state, name)), progress=progress)
-        for name, some in worlds.items()
+        _fitted(name, each, plan, Watch(report=report, state=state_file(state, name)), progress=progress)
+        for name, each in worlds.items()
     )
 
 
 def _fitted(name: str, world: WorldTokens, plan: AddonPlan, watch: Watch, *, progress: bool) -> FittedAddon:
-    held = np.zeros(len(world), bool)
+    held = _held_out(world.pids, plan)
     if plan.validation:
-        held = held_out(world.pids, fraction=plan.validation, seed=plan.seed)
         watch = replace(watch, validate=validation_map(world.part(held)))
     tokens, labels = modality_classes([world.part(~held)])
     trained = train_addon(
         tokens, labels, scales=plan.scales, seed=plan.seed, schedule=plan.schedule, watch=watch,
         progress=progress,
     )  # fmt: skip
-    scores = (float("nan"), float("nan"))
+    plain, enhanced = float("nan"), float("nan")
     if plan.validation:
-        head = Head(trained.addon, "patches")
-        scores = tuple(_joint_map(world.part(held), some) for some in (None, head))
-    return FittedAddon(name, trained, *scores)
+        joint_map = validation_map(world.part(held))
+        plain, enhanced = joint_map(None), joint_map(Head(trained.addon, "patches"))
+    return FittedAddon(name, trained, plain, enhanced)
 
 
-def _joint_map(world: WorldTokens, head: Head | None) -> float:
-    return retrieved(world, head_features(world, head)[-1]).mAP
+def _held_out(pids: Int[np.ndarray, " image"], plan: AddonPlan) -> Bool[np.ndarray, " image"]:
+    """The images to validate on; none without validation."""
+    if not plan.validation:
+        return np.zeros(len(pids), bool)
+    return held_out(pids, fraction=plan.validation, seed=plan.seed)
 
 
 def state_file(state: Path | None, name: str) -> Path | None:

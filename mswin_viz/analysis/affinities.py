@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from openTSNE.affinity import PerplexityBasedNN, PrecomputedAffinities, joint_probabilities_nn
@@ -13,11 +13,22 @@ from mswin_viz.analysis.nearest import nearest_of_new, nearest_with_distances
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
-__all__ = ["METRICS", "affinities", "affinities_to_new", "coupled", "metric_distances"]
+__all__ = [
+    "METRICS",
+    "Pair",
+    "affinities_to_new",
+    "both_affinities",
+    "check_metric",
+    "coupled",
+    "metric_distances",
+]
 
 METRICS = ("cosine", "euclidean")
+_Half = TypeVar("_Half")
+Pair: TypeAlias = tuple[_Half, _Half]
+"""One for the plain half of a map, one for the enhanced half."""
 
 
 class ExactNeighbours(KNNIndex):
@@ -36,10 +47,8 @@ class ExactNeighbours(KNNIndex):
         return indices, metric_distances(squared, self.metric)
 
 
-def metric_distances(squared: np.ndarray, metric: str) -> np.ndarray:
-    """Distances of L2-normalised features, from the squared Euclidean ones.
-
-    The cosine distance, 1 - cos, is half the squared Euclidean one; after PCA it is that of the components kept.
+def check_metric(metric: str) -> None:
+    """Refuse what is not one of ``METRICS``.
 
     Raises
     ------
@@ -48,15 +57,37 @@ def metric_distances(squared: np.ndarray, metric: str) -> np.ndarray:
     """
     if metric not in METRICS:
         raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+
+
+def metric_distances(squared: Float[np.ndarray, "*pairs"], metric: str) -> Float[np.ndarray, "*pairs"]:
+    """Distances of L2-normalised features, from the squared Euclidean ones.
+
+    The cosine distance, 1 - cos, is half the squared Euclidean one; after PCA it is that of the components kept.
+    """
     return squared / 2 if metric == "cosine" else np.sqrt(squared)
+
+
+def both_affinities(
+    plain: Float[np.ndarray, "place component"],
+    enhanced: Float[np.ndarray, "place component"],
+    *,
+    perplexity: float,
+    metric: str,
+) -> Pair[sparse.csr_matrix]:
+    """Symmetric affinities ``[m, m]`` of both halves; each sums to 1 (van der Maaten, 2014)."""
+    return (
+        affinities(plain, perplexity=perplexity, metric=metric),
+        affinities(enhanced, perplexity=perplexity, metric=metric),
+    )
 
 
 def affinities(
     scores: Float[np.ndarray, "place component"], *, perplexity: float, metric: str
 ) -> sparse.csr_matrix:
-    """Symmetric affinities ``[m, m]`` that sum to 1 (van der Maaten, 2014), of three times perplexity neighbours."""
+    """Symmetric affinities ``[m, m]`` that sum to 1, of three times ``perplexity`` neighbours."""
     index = ExactNeighbours(scores, min(len(scores) - 1, int(np.ceil(3 * perplexity))), metric)
-    return PerplexityBasedNN(knn_index=index, perplexity=perplexity).P
+    number: Any = perplexity  # openTSNE's annotation says int; it takes any number
+    return PerplexityBasedNN(knn_index=index, perplexity=number).P
 
 
 def affinities_to_new(
@@ -65,14 +96,14 @@ def affinities_to_new(
     *,
     perplexity: float,
     metric: str,
-) -> tuple[sparse.csr_matrix, np.ndarray]:
+) -> tuple[sparse.csr_matrix, Int[np.ndarray, "new neighbour"]]:
     """Affinities of new rows to old ones, ``[new, m]``, each row summing to 1, and the neighbours they are of.
 
     openTSNE's way of adding to an existing map (Policar et al., 2023).
     """
     k = min(len(scores), int(np.ceil(3 * perplexity)))
     neighbours, distances = ExactNeighbours(scores, k, metric).query(new, k)
-    found = joint_probabilities_nn(
+    weights = joint_probabilities_nn(
         neighbours,
         distances,
         [perplexity],
@@ -80,7 +111,7 @@ def affinities_to_new(
         normalization="point-wise",
         n_reference_samples=len(scores),
     )
-    return found.tocsr(), neighbours
+    return sparse.csr_matrix(weights), neighbours
 
 
 def coupled(plain: sparse.csr_matrix, enhanced: sparse.csr_matrix, coupling: float) -> PrecomputedAffinities:
@@ -89,9 +120,10 @@ def coupled(plain: sparse.csr_matrix, enhanced: sparse.csr_matrix, coupling: flo
     A row of P_A or P_B sums to about 1/n, so that ``coupling`` is the pull between the two places of an image in
     units of the pull of all its neighbours together.
     """
-    n = plain.shape[0]
-    bridge = sparse.identity(n, format="csr") * (coupling / n)
-    joint = sparse.bmat([[plain, bridge], [bridge, enhanced]], format="csr") if coupling else None
-    if joint is None:
+    if coupling:
+        n = len(plain.indptr) - 1
+        bridge = sparse.identity(n, format="csr") * (coupling / n)
+        joint = sparse.bmat([[plain, bridge], [bridge, enhanced]], format="csr")
+    else:
         joint = sparse.block_diag([plain, enhanced], format="csr")
     return PrecomputedAffinities(sparse.csr_matrix(joint), normalize=True)

@@ -14,7 +14,15 @@ from mswin_viz.model.tensors import real_array
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["check_counts", "chosen_rows", "finite_vectors", "known_numbers", "real_numbers"]
+__all__ = [
+    "check_counts",
+    "chosen_rows",
+    "finite_vectors",
+    "known_numbers",
+    "real_numbers",
+    "unit_rows",
+    "unit_rows_or_nan",
+]
 
 _LARGEST = np.iinfo(np.int64).max
 _NO_ARRAY = "a tensor that is sparse, nested, quantised or without data"
@@ -29,12 +37,42 @@ def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
         If they are not real numbers, or rows differ in length.
     """
     try:
-        found = _detached(values)
+        dense = _detached(values)
     except (TypeError, RuntimeError):
         raise ShapeError(
             f"{name} must be real numbers in a dense tensor, an array or a list: got {_NO_ARRAY}"
         ) from None
-    return real_array(found, name).astype(np.float64)
+    return real_array(dense, name).astype(np.float64)
+
+
+def unit_rows(features: Any, name: str) -> Float[np.ndarray, "row dim"]:
+    """Rows divided by their Euclidean norm, float64.
+
+    Raises
+    ------
+    ShapeError
+        If they are not rows of numbers, or a row has no direction.
+    """
+    features = real_numbers(features, f"{name} features")
+    if features.ndim != 2:
+        raise ShapeError(f"{name} features must be [n, D]: got shape {features.shape}")
+    units = unit_rows_or_nan(features)
+    bad = np.flatnonzero(np.isnan(units).any(axis=1))
+    if len(bad):
+        raise ShapeError(
+            f"features must be finite and not all 0, or they have no direction: got {len(bad)} {name} row(s) without one, "
+            f"the first is row {bad[0]}; leave those images out"
+        )
+    return units
+
+
+def unit_rows_or_nan(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+    """Rows divided by their Euclidean norm, float64; NaN where a row has no direction: all 0, not finite, or too large."""
+    features = np.asarray(features, np.float64)
+    with np.errstate(over="ignore"):  # such a norm is infinite: no direction
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+    known = np.isfinite(norms) & (norms > 0)
+    return np.divide(features, norms, out=np.full_like(features, np.nan), where=known)
 
 
 def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
@@ -45,22 +83,24 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
     ShapeError
         If the values are not numbers, have no or more than two axes, or are not finite.
     """
-    found = real_numbers(values, name)
-    if found.ndim not in (1, 2) or found.size == 0:
+    vectors = real_numbers(values, name)
+    if vectors.ndim not in (1, 2) or vectors.size == 0:
         raise ShapeError(
-            f"{name} is [D] or [B, D], one vector or one for each image: got shape {found.shape}"
+            f"{name} must be [D] or [B, D], one vector or one for each image: got shape {vectors.shape}"
         )
-    bad = np.flatnonzero(~np.isfinite(np.atleast_2d(found)).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(np.atleast_2d(vectors)).all(axis=1))
     if len(bad):
-        rows = f" in {len(bad)} of {len(found)} rows, the first is row {bad[0]}" if found.ndim == 2 else ""
+        rows = (
+            f" in {len(bad)} of {len(vectors)} rows, the first is row {bad[0]}" if vectors.ndim == 2 else ""
+        )
         raise ShapeError(
-            f"{name} must be finite, or every score along it is NaN: got {(~np.isfinite(found)).sum()} values that "
+            f"{name} must be finite, or every score along it is NaN: got {(~np.isfinite(vectors)).sum()} values that "
             f"are not{rows}; check where they come from, and leave such vectors out"
         )
-    return found
+    return vectors
 
 
-def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
+def known_numbers(values: Any, name: str) -> Int[np.ndarray, "*image"]:
     """Identity, camera or scene numbers as int64; -1 where a number is not known.
 
     Not known are numbers below 0, NaN, None, pandas' NA and masked ones. Whole floats count as integers, as pandas writes a
@@ -69,33 +109,34 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, " image"]:
     Raises
     ------
     OptionError
-        If a value is no whole number.
+        If a value is not a whole number.
     """
     try:
-        found = _array(values)
+        numbers = _array(values)
     except ValueError as problem:
         raise _not_whole(name, str(problem)) from None
-    if np.ma.is_masked(found):
-        found = np.where(np.ma.getmaskarray(found), None, np.ma.getdata(found).astype(object))
-    found = np.asarray(found)
-    if found.dtype.kind == "O":
-        found = _without_missing(found, name)
-    if found.dtype.kind == "u" and found.size and found.max() > _LARGEST:
-        raise _not_whole(name, f"{found.max()}, beyond 2^63 - 1")
-    if found.dtype.kind == "f" or found.size == 0:
-        found = found.astype(np.float64)
-        known = ~np.isnan(found)
-        bad = found[known & ~((found == np.floor(found)) & (np.abs(found) < 2.0**63))]
+    if np.ma.is_masked(numbers):
+        masked, numbers = np.ma.getmaskarray(numbers), np.ma.getdata(numbers).astype(object)
+        numbers[masked] = None
+    numbers = np.asarray(numbers)
+    if numbers.dtype.kind == "O":
+        numbers = _without_missing(numbers, name)
+    if numbers.dtype.kind == "u" and numbers.size and numbers.max() > _LARGEST:
+        raise _not_whole(name, f"{numbers.max()}, beyond 2^63 - 1")
+    if numbers.dtype.kind == "f" or numbers.size == 0:
+        numbers = numbers.astype(np.float64)
+        known = ~np.isnan(numbers)
+        bad = numbers[known & ~((numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**63))]
         if len(bad):
             raise _not_whole(name, f"{bad[0]}")
-        found = np.where(known, found, -1)
-    elif found.dtype.kind not in "iu":
-        raise _not_whole(name, f"{found.dtype} such as {found.ravel().tolist()[0]!r}")
-    return np.maximum(found.astype(np.int64), -1)
+        numbers = np.where(known, numbers, -1)
+    elif numbers.dtype.kind not in "iu":
+        raise _not_whole(name, f"{numbers.dtype} such as {numbers.ravel().tolist()[0]!r}")
+    return np.maximum(numbers.astype(np.int64), -1)
 
 
 def check_counts(least: int, /, **counts: Any) -> None:
-    """Refuse what is no whole number of at least ``least``.
+    """Refuse what is not a whole number of at least ``least``.
 
     Raises
     ------
@@ -103,7 +144,7 @@ def check_counts(least: int, /, **counts: Any) -> None:
         Naming the first that is not.
     """
     for name, count in counts.items():
-        if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
+        if not isinstance(count, Integral) or isinstance(count, bool) or int(count) < least:
             raise OptionError(f"{name} is a whole number of at least {least}: got {count!r:.80}")
 
 
@@ -113,29 +154,29 @@ def chosen_rows(chosen: Any, n_images: int, name: str) -> Int[np.ndarray, " chos
     Raises
     ------
     ShapeError
-        If none is chosen, or they are not one row of numbers.
+        If no image is chosen, or they are not one row of numbers.
     OptionError
-        If an index is no whole number or out of range.
+        If an index is not a whole number or out of range.
     """
     try:
-        found = np.arange(n_images) if chosen is None else _array(chosen)
-        found = np.zeros((0, 0)) if np.ma.is_masked(found) else np.asarray(found)
+        rows = np.arange(n_images) if chosen is None else _array(chosen)
+        rows = np.zeros((0, 0)) if np.ma.is_masked(rows) else np.asarray(rows)
     except ValueError:
-        found = np.zeros((0, 0))
-    if found.dtype.kind == "b" and found.shape == (n_images,):
-        found = np.flatnonzero(found)
-    if found.ndim != 1 or len(found) == 0:
+        rows = np.zeros((0, 0))
+    if rows.dtype.kind == "b" and rows.shape == (n_images,):
+        rows = np.flatnonzero(rows)
+    if rows.ndim != 1 or len(rows) == 0:
         raise ShapeError(
-            f"{name} chooses at least one image, by a list of indices or a boolean for each of the {n_images} images: got "
-            f"{chosen!r:.80}"
+            f"{name} chooses at least one image, by a list of indices or a boolean for each of the {n_images} images: "
+            f"got {chosen!r:.80}"
         )
-    if found.dtype.kind == "O" and all(_is_whole(one) for one in found.tolist()):
-        found = found.astype(np.int64)
-    if found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= n_images:
+    if rows.dtype.kind == "O" and all(_is_whole(index) for index in rows.tolist()):
+        rows = rows.astype(np.int64)
+    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n_images:
         raise OptionError(
             f"{name} holds indices of the {n_images} images, 0..{n_images - 1}: got {chosen!r:.80}"
         )
-    return found.astype(np.int64)
+    return rows.astype(np.int64)
 
 
 def _without_missing(values: np.ndarray, name: str) -> np.ndarray:
@@ -143,22 +184,20 @@ def _without_missing(values: np.ndarray, name: str) -> np.ndarray:
     import pandas as pd  # slow to import, and needed for odd columns only
 
     missing = pd.isna(values)
-    kept = values[~missing].tolist()
-    strange = [one for one in kept if not _is_whole(one)]
+    known = values[~missing].tolist()
+    strange = [value for value in known if not _is_whole(value)]
     if strange:
         raise _not_whole(name, f"{strange[0]!r}")
     numbers = np.full(values.shape, -1, dtype=np.int64)
-    numbers[~missing] = [int(one) for one in kept]
+    numbers[~missing] = [int(value) for value in known]
     return numbers
 
 
 def _is_whole(value: Any) -> bool:
-    return (
-        isinstance(value, Real)
-        and not isinstance(value, (bool, np.bool_, np.timedelta64))
-        and abs(value) <= _LARGEST
-        and value == int(value)
-    )
+    if isinstance(value, (bool, np.bool_, np.timedelta64)) or not isinstance(value, Real):
+        return False
+    number: Any = value  # numbers.Real has no typed comparison with int
+    return abs(number) <= _LARGEST and number == int(number)
 
 
 def _not_whole(name: str, got: str) -> OptionError:
@@ -177,11 +216,11 @@ def _array(values: Any) -> np.ndarray:
         If it cannot.
     """
     try:
-        given = _detached(values)
+        dense = _detached(values)
     except (TypeError, RuntimeError):
         raise ValueError(_NO_ARRAY) from None
     try:
-        return np.ma.asarray(given) if isinstance(given, (list, tuple)) else np.asanyarray(given)
+        return np.ma.asarray(dense) if isinstance(dense, (list, tuple)) else np.asanyarray(dense)
     except Exception:  # rows of different lengths; arrays of other libraries raise errors of any kind
         raise ValueError(f"{type(values).__name__} of something else, or of rows that differ") from None
 
@@ -191,6 +230,6 @@ def _detached(values: Any) -> Any:
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         return (values.double() if values.is_floating_point() else values).numpy()
-    if isinstance(values, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in values):
-        return [_detached(one) for one in values]
+    if isinstance(values, (list, tuple)) and any(isinstance(value, torch.Tensor) for value in values):
+        return [_detached(value) for value in values]
     return values

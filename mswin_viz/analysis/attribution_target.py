@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers
-from mswin_viz.analysis.feature_spaces import unit_rows
+from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers, unit_rows
 from mswin_viz.errors import OptionError, PromptError, ShapeError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.tokens import Tokens

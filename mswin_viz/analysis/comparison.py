@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 
@@ -19,37 +20,54 @@ from mswin_viz.analysis.feature_spaces import (
 from mswin_viz.analysis.matching import matching
 from mswin_viz.analysis.paired_statistics import bootstrap_means, interval, sign_flip
 from mswin_viz.analysis.ranking import compared_rows
-from mswin_viz.analysis.retrieval import retrieval
-from mswin_viz.analysis.watching import Report, Stop, Watch
+from mswin_viz.analysis.retrieval import RetrievalOptions, RetrievalReport, RetrievalRequest, report_of
+from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.errors import ShapeError, StoppedError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from numpy.typing import ArrayLike
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["CompareOptions", "Comparison", "compare"]
 
 _STEPS = 5
 _Result = TypeVar("_Result")
 
 
+class CompareOptions(RetrievalOptions, total=False):
+    """Options of `compare` by keyword; see there."""
+
+    k: int
+    draws: int
+    flips: int
+    seed: int
+    report: Report | None
+    stop: Stop | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """The options of `compare` that are not those of `retrieval`."""
+
+    k: int = 10
+    draws: int = 2000
+    flips: int = 10_000
+    seed: int = 0
+    report: Report | None = None
+    stop: Stop | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(1, k=self.k, draws=self.draws, flips=self.flips)
+        check_counts(0, seed=self.seed)
+
+
 def compare(
     plain: Float[np.ndarray, "image dim"],
     enhanced: Float[np.ndarray, "image dim"],
-    pids: Sequence[int],
-    camids: Sequence[int] | None = None,
-    *,
-    query: Sequence[int] | None = None,
-    gallery: Sequence[int] | None = None,
-    rule: str = "camera",
-    scenes: Sequence[int] | None = None,
-    metric: str = "cosine",
-    ranks: Sequence[int] = (1, 5, 10),
-    k: int = 10,
-    draws: int = 2000,
-    flips: int = 10_000,
-    seed: int = 0,
-    report: Report | None = None,
-    stop: Stop | None = None,
+    pids: ArrayLike,
+    camids: ArrayLike | None = None,
+    **options: Unpack[CompareOptions],
 ) -> Comparison:
     """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
 
@@ -64,66 +82,66 @@ def compare(
         As in `retrieval`. Neighbour overlap, silhouettes and CKA are over all images, by the same metric. An image of
         unknown identity is like no other: a distractor, and a cluster by itself.
     k
-        Neighbours of the overlap; fewer, and said, where there are few images.
+        Neighbours of the overlap, 10 if not given; fewer, with a note, where there are few images.
     draws
-        Of the bootstrap over identities.
+        Of the bootstrap over identities, 2,000 if not given.
     flips
-        Random sign patterns of the paired test, where there are too many to try all.
+        Random sign patterns of the paired test, where there are too many to try all; 10,000 if not given.
     seed
         Of draws and flips.
     report, stop
-        ``report(done, total)`` is called, and ``stop()`` asked, after each of five steps.
+        ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, after each of
+        five steps.
 
     Raises
     ------
     ShapeError
         If arrays do not fit, or there are fewer than two images.
     OptionError
-        If an option is out of range.
+        If an option is out of range, or there is no such option.
     StoppedError
         If a stop was asked for.
     """
+    retrieving, rest = _split(options)
     plain, enhanced = real_pair(plain, enhanced)
-    a, b = compared_rows(plain, metric, "plain"), compared_rows(enhanced, metric, "enhanced")
-    check_counts(1, k=k, draws=draws, flips=flips)
-    check_counts(0, seed=seed)
+    a, b = (
+        compared_rows(rows, retrieving.metric, name)
+        for rows, name in ((plain, "plain"), (enhanced, "enhanced"))
+    )
     if len(a) < 2:
         raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
-    watch, near = Watch(_STEPS, report, stop), min(k, len(a) - 1)
-    who = matching(pids, camids, rule=rule, scenes=scenes)
-    options = {
-        "query": query,
-        "gallery": gallery,
-        "ranks": ranks,
-        "rule": rule,
-        "scenes": scenes,
-        "metric": metric,
-    }
-    before, after = (_step(watch, retrieval(some, pids, camids, **options)) for some in (a, b))
-    identities, sums, counts = _by_identity(before.per_query_ap, after.per_query_ap, before.query_pids)
-    drawn = bootstrap_means(sums, counts, draws=draws, seed=seed) if len(counts) > 1 else None
-    values = (before.mAP, after.mAP, after.mAP - before.mAP)
+    who = matching(pids, camids, rule=retrieving.rule, scenes=retrieving.scenes)
+    if len(who) != len(a):
+        raise ShapeError(f"a comparison needs one pid for each of {len(a)} images: got ({len(who)},)")
+    steps = StepCounter(_STEPS, reporter(rest.report), rest.stop, "comparing plain with enhanced")
+    before, after = (_step(steps, report_of(rows, who, retrieving)) for rows in (a, b))
+    identities = _step(steps, _identities(before, after, rest))
+    near = min(rest.k, len(a) - 1)
+    overlap = _step(steps, neighbour_overlap(a, b, k=near))
     return Comparison(
-        before,
-        after,
-        identities,
-        counts,
-        sums[:, 0] / counts,
-        sums[:, 1] / counts,
-        *(interval(value, None if drawn is None else drawn[:, at]) for at, value in enumerate(values)),
-        _step(watch, sign_flip(sums[:, 2], counts, flips=flips, seed=seed)),
-        near,
-        _step(watch, neighbour_overlap(a, b, k=near)),
-        silhouettes(a, who.identities, metric=metric),
-        silhouettes(b, who.identities, metric=metric),
-        _step(watch, linear_cka(a, b)),
-        who.pids,
-        chosen_rows(query, len(a), "query"),
-        (*_notes(plain, enhanced, k, near), *before.notes),
+        plain=before,
+        enhanced=after,
+        **identities,
+        k=near,
+        overlap=overlap,
+        plain_silhouette=silhouettes(a, who.identities, metric=retrieving.metric),
+        enhanced_silhouette=silhouettes(b, who.identities, metric=retrieving.metric),
+        cka=_step(steps, linear_cka(a, b)),
+        pids=who.pids,
+        query=chosen_rows(retrieving.query, len(a), "query"),
+        notes=(*_notes(plain, enhanced, rest.k, near), *before.notes),
     )
 
 
-def _step(watch: Watch, result: _Result) -> _Result:
+def _split(options: CompareOptions) -> tuple[RetrievalRequest, _Request]:
+    """The options of `retrieval`, and the rest."""
+    names = [field.name for field in fields(RetrievalRequest)]
+    retrieving: dict[str, Any] = {name: value for name, value in options.items() if name in names}
+    rest = {name: value for name, value in options.items() if name not in names}
+    return RetrievalRequest(**retrieving), options_of(_Request, rest, function="compare", also=names)
+
+
+def _step(steps: StepCounter, result: _Result) -> _Result:
     """Count a step that is done.
 
     Raises
@@ -131,15 +149,15 @@ def _step(watch: Watch, result: _Result) -> _Result:
     StoppedError
         If a stop was asked for.
     """
-    if watch.passed(1):
-        raise StoppedError(f"stopped on request after {watch.done} of {watch.total} steps of the comparison")
+    if steps.passed(1):
+        raise StoppedError(f"stopped on request after {steps.done} of {steps.total} steps of the comparison")
     return result
 
 
-def _notes(plain: np.ndarray, enhanced: np.ndarray, asked: int, near: int) -> Iterator[str]:
+def _notes(plain: np.ndarray, enhanced: np.ndarray, wanted: int, used: int) -> Iterator[str]:
     n = len(plain)
-    if near < asked:
-        yield f"Overlap of {asked} neighbours was asked for; {n} images allow {near}, which were used."
+    if used < wanted:
+        yield f"Overlap of {wanted} neighbours was asked for; {n} images allow {used}, which were used."
     again = int((first_of_equals(plain, enhanced) != np.arange(n)).sum())
     if again:
         yield (
@@ -148,12 +166,30 @@ def _notes(plain: np.ndarray, enhanced: np.ndarray, asked: int, near: int) -> It
         )
 
 
-def _by_identity(
-    before: np.ndarray, after: np.ndarray, pids: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Identities with an answered query; sums of plain, enhanced and changed AP over their queries; query counts."""
-    answered = ~np.isnan(before)
-    identities, of, counts = np.unique(pids[answered], return_inverse=True, return_counts=True)
-    columns = (before[answered], after[answered], (after - before)[answered])
-    sums = np.stack([np.bincount(of, weights=some, minlength=len(identities)) for some in columns], axis=1)
-    return identities, sums, counts
+def _identities(before: RetrievalReport, after: RetrievalReport, request: _Request) -> dict[str, Any]:
+    """What a `Comparison` says of the identities with an answered query: their AP, intervals of the mAPs, and the test."""
+    answered = ~np.isnan(before.per_query_ap)
+    identities, owner, counts = np.unique(
+        before.query_pids[answered], return_inverse=True, return_counts=True
+    )
+    plain, enhanced = before.per_query_ap[answered], after.per_query_ap[answered]
+    sums = np.stack(
+        [
+            np.bincount(owner, weights=ap, minlength=len(identities))
+            for ap in (plain, enhanced, enhanced - plain)
+        ],
+        axis=1,
+    )
+    seed, has_spread = request.seed, len(identities) > 1
+    drawn = bootstrap_means(sums, counts, draws=request.draws, seed=seed) if has_spread else None
+    values = {"plain": before.mAP, "enhanced": after.mAP, "difference": after.mAP - before.mAP}
+    return {
+        "identities": identities,
+        "n_queries": counts,
+        "plain_ap": sums[:, 0] / counts,
+        "enhanced_ap": sums[:, 1] / counts,
+        "test": sign_flip(sums[:, 2], counts, flips=request.flips, seed=seed),
+    } | {
+        f"{name}_interval": interval(value, None if drawn is None else drawn[:, column])
+        for column, (name, value) in enumerate(values.items())
+    }

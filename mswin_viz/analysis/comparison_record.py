@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["ALPHA", "NOT_MEASURED", "Comparison"]
 
 NOT_MEASURED = "not measured"
+"""How a verdict begins where fewer than two identities have a match."""
 ALPHA = 0.05
 """Below it a p is taken for a difference."""
-"""How a verdict begins where fewer than two identities have a match."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
     """Plain against enhanced features of the same ``n`` images; everything is measured in all dimensions.
 
@@ -33,7 +33,7 @@ class Comparison:
     plain, enhanced
         Retrieval with each; see `RetrievalReport`.
     identities
-        Identities asked for that have a match, ``[i]``, ascending.
+        Identities with a query that has a match, ``[i]``, ascending.
     n_queries
         Answered queries of each of them, ``[i]``.
     plain_ap, enhanced_ap
@@ -56,7 +56,7 @@ class Comparison:
     query
         Index of the image of each query, ``[q]``.
     notes
-        What differs from what was asked for, in sentences.
+        What differs from the request, in sentences.
     """
 
     plain: RetrievalReport
@@ -110,9 +110,9 @@ class Comparison:
         ``"cannot be told apart"``."""
         if self.unmeasured:
             return f"{NOT_MEASURED}: {self.unmeasured}"
-        found = self.difference_interval
-        if self.test.p < ALPHA and (found.low > 0 or found.high < 0):
-            return "better" if found.value > 0 else "worse"
+        change = self.difference_interval
+        if self.test.p < ALPHA and (change.low > 0 or change.high < 0):
+            return "better" if change.value > 0 else "worse"
         return "cannot be told apart"
 
     def sentences(self) -> list[str]:
@@ -152,24 +152,24 @@ class Comparison:
         return identities, images
 
 
-def _retrieval_words(found: Comparison) -> list[str]:
-    if len(found.identities) == 0:
-        return [f"No query has a match in the gallery: retrieval is not measured ({found.plain.cause})."]
-    gap, test = found.difference_interval, found.test
-    up, down = int((found.change > 0).sum()), int((found.change < 0).sum())
+def _retrieval_words(comparison: Comparison) -> list[str]:
+    if len(comparison.identities) == 0:
+        return [f"No query has a match in the gallery: retrieval is not measured ({comparison.plain.cause})."]
+    gap, test = comparison.difference_interval, comparison.test
+    up, down = int((comparison.change > 0).sum()), int((comparison.change < 0).sum())
     kind = "all" if test.exact else "random"
     words = [
-        f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, over {found.plain.queries} "
-        f"({len(found.identities)} {'identity' if found.unmeasured else 'identities'}), ranked by "
-        f"{METRIC_WORDS[found.plain.metric]}; change "
+        f"mAP {comparison.plain.mAP:.1%} plain, {comparison.enhanced.mAP:.1%} enhanced, over {comparison.plain.queries} "
+        f"({len(comparison.identities)} {'identity' if comparison.unmeasured else 'identities'}), ranked by "
+        f"{METRIC_WORDS[comparison.plain.metric]}; change "
         f"{_points(gap.value)}{_range(gap)}.",
-        *found.plain.unanswered_sentences(),
+        *comparison.plain.unanswered_sentences(),
         f"Average precision rose for {up} {'identity' if up == 1 else 'identities'} and fell for {down}.",
         "Change of "
-        + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in found.cmc_change.items())
+        + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in comparison.cmc_change.items())
         + ".",
     ]
-    if found.unmeasured:
+    if comparison.unmeasured:
         return [
             *words,
             "One identity has no spread, so there is no interval and no test, and a difference is not measured.",
@@ -177,7 +177,7 @@ def _retrieval_words(found: Comparison) -> list[str]:
     verdict = {
         "better": "the enhanced features retrieve better than the plain ones",
         "worse": "the enhanced features retrieve worse than the plain ones",
-    }.get(found.verdict, _undecided(test))
+    }.get(comparison.verdict, _undecided(test))
     return [
         *words,
         f"Paired sign-flip test over identities ({kind} sign patterns, {test.patterns}): p = {test.p:.3g}; {verdict}.",
@@ -192,20 +192,19 @@ def _undecided(test: PairedTest) -> str:
     return "with these identities the two cannot be told apart"
 
 
-def _space_words(found: Comparison) -> list[str]:
-    before, after = found.mean_silhouettes
+def _space_words(comparison: Comparison) -> list[str]:
+    plain, enhanced = comparison.mean_silhouettes
     silhouette = (
-        f"Mean silhouette by identity {before:.3f} plain, {after:.3f} enhanced (higher: identities tighter and "
+        f"Mean silhouette by identity {plain:.3f} plain, {enhanced:.3f} enhanced (higher: identities tighter and "
         "further apart; cameras are not told apart here)."
     )
     return [
-        f"Of an image's {found.k} nearest others, {found.overlap.mean():.0%} stay the same (mean over images): how "
-        "much "
-        "moved, not whether for the better.",
+        f"Of an image's {comparison.k} nearest others, {comparison.overlap.mean():.0%} stay the same (mean over images): how "
+        "much moved, not whether for the better.",
         "Silhouettes need two identities, and two images of one: not measured."
-        if np.isnan(before)
+        if np.isnan(plain)
         else silhouette,
-        f"Linear CKA {found.cka:.3f}: how alike the two spaces are, not which is better.",
+        f"Linear CKA {comparison.cka:.3f}: how alike the two spaces are, not which is better.",
     ]
 
 
@@ -218,7 +217,8 @@ def _points(change: float) -> str:
     return f"{100 * change:+.1f} points"
 
 
-def _range(found: Interval) -> str:
-    if np.isnan(found.low):
+def _range(change: Interval) -> str:
+    if np.isnan(change.low):
         return ""
-    return f" ({found.level:.0%} interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, bootstrap over identities)"
+    low, high = 100 * change.low, 100 * change.high
+    return f" ({change.level:.0%} interval {low:+.1f} to {high:+.1f}, bootstrap over identities)"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from mswin_viz.analysis.affinities import affinities
 from mswin_viz.analysis.nearest import nearest
-from mswin_viz.analysis.projection import ITERATIONS, check_options, joint_places, start_of
+from mswin_viz.analysis.projection_descent import STEPS, joint_map
 from mswin_viz.analysis.projection_quality import disparity, knn_recall
 from mswin_viz.analysis.projection_record import NOT_A_MEASURE
+from mswin_viz.analysis.projection_request import MapOptions, MapRequest, check_coupling
 from mswin_viz.analysis.projection_space import distinct, map_space, used_perplexity
-from mswin_viz.analysis.watching import Report, Stop, Watch
+from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import StepCounter, reporter
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ __all__ = ["COUPLINGS", "CouplingSweep", "coupling_sweep"]
 COUPLINGS = (0.0, 0.01, 0.05, 0.2, 1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CouplingSweep:
     """Joint maps at several couplings, one for each that was finished.
 
     Attributes
     ----------
     couplings
-        ``[c]``, as asked.
+        ``[c]``, in the given order.
     disparity
         Procrustes disparity of the halves, ``[c]``, 0..1; falls with coupling by construction, and is no measure
         of improvement.
@@ -42,9 +43,9 @@ class CouplingSweep:
     k
         Neighbours of the recall.
     stopped
-        True if not every coupling asked for was finished.
+        True if the maps of some couplings are missing.
     notes
-        What differs from what was asked for, in sentences.
+        What differs from the request, in sentences.
     """
 
     couplings: Float[np.ndarray, " coupling"]
@@ -80,14 +81,7 @@ def coupling_sweep(
     plain: Float[np.ndarray, "image dim"],
     enhanced: Float[np.ndarray, "image dim"],
     couplings: Sequence[float] = COUPLINGS,
-    *,
-    perplexity: float = 30,
-    metric: str = "cosine",
-    pca: int | None = 50,
-    seed: int = 0,
-    k: int = 15,
-    report: Report | None = None,
-    stop: Stop | None = None,
+    **options: Unpack[MapOptions],
 ) -> CouplingSweep:
     """Disparity and kNN recall of the joint map at each coupling; affinities are computed once.
 
@@ -106,24 +100,30 @@ def coupling_sweep(
     if len(couplings) == 0:
         raise OptionError("a sweep needs at least one coupling: got none")
     for coupling in couplings:
-        check_options(coupling, metric, "joint", k)
+        check_coupling(coupling)
+    request = options_of(MapRequest, options, function="coupling_sweep", also=("couplings",))
     pair = distinct(plain, enhanced)
-    used, said = used_perplexity(perplexity, len(pair.kept))
-    space, near = map_space(pair.plain, pair.enhanced, pca=pca), min(k, len(pair.kept) - 1)
-    both = tuple(affinities(some, perplexity=used, metric=metric) for some in (space.plain, space.enhanced))
-    in_space = [nearest(some, near) for some in (pair.plain, pair.enhanced)]
-    start = start_of(np.concatenate([space.plain, space.enhanced]), seed=seed, halves=2)
-    watch = Watch(sum(ITERATIONS) * len(couplings), report, stop)
+    perplexity, few = used_perplexity(request.perplexity, len(pair.kept))
+    space, k = map_space(pair.plain, pair.enhanced, pca=request.pca), min(request.k, len(pair.kept) - 1)
+    in_space = [nearest(half, k) for half in (pair.plain, pair.enhanced)]
+    report = reporter(request.report)
+    steps = StepCounter(sum(STEPS) * len(couplings), report, request.stop, "projecting at each coupling")
+    joint = joint_map(space, perplexity=perplexity, metric=request.metric, seed=request.seed)
     rows = []
     for coupling in couplings:
-        places = joint_places(both, start, coupling=coupling, seed=seed, watch=watch)
-        if watch.stopped:
+        places = joint.places(coupling, steps)
+        if steps.stopped:
             break
-        recalls = [knn_recall(a, nearest(b, near)) for a, b in zip(in_space, places, strict=True)]
+        recalls = [knn_recall(near, nearest(half, k)) for near, half in zip(in_space, places, strict=True)]
         rows.append((coupling, disparity(*places), *recalls))
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
-    words = [
-        said,
-        f"Stopped on request after {len(rows)} of {len(couplings)} maps." if watch.stopped else None,
-    ]
-    return CouplingSweep(*table.T, near, watch.stopped, tuple(filter(None, words)))
+    cut = f"Stopped on request after {len(rows)} of {len(couplings)} maps." if steps.stopped else None
+    columns = np.array(rows, dtype=np.float64).reshape(len(rows), 4).T
+    return CouplingSweep(
+        couplings=columns[0],
+        disparity=columns[1],
+        plain_recall=columns[2],
+        enhanced_recall=columns[3],
+        k=k,
+        stopped=steps.stopped,
+        notes=tuple(filter(None, (few, cut))),
+    )

@@ -9,25 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from mswin_viz.analysis.image_features import BatchFeatures, Failure, batch_features
+from mswin_viz.analysis.arrays import unit_rows_or_nan
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
-from mswin_viz.data.picture_facts import say
-from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
+from mswin_viz.errors import DataError, OptionError, ShapeError
+from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.model.tensors import float_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-    from mswin_viz.data.layouts import Sample
-    from mswin_viz.model.backbone import Model
-
-__all__ = ["FEATURES", "EmbeddingTable", "embed"]
+__all__ = ["FEATURES", "EmbeddingTable"]
 
 FEATURES = ("plain", "enhanced")
 """The CLS before and after the add-on."""
@@ -51,7 +46,7 @@ class EmbeddingTable:
     Attributes
     ----------
     sample
-        Index of the row's sample among the samples given to :func:`embed`, ``[n]``.
+        Index of the row's sample among the samples given to :func:`mswin_viz.embed`, ``[n]``.
     modality
         ``"RGB"``, ``"NI"``, ``"TI"``, or several joined with ``+``, ``[n]``.
     pid, camid, scene
@@ -220,110 +215,7 @@ class EmbeddingTable:
 
     @cached_property
     def _units(self) -> dict[str, np.ndarray]:
-        return {name: _normalised(getattr(self, name)) for name in FEATURES}
-
-
-def embed(
-    model: Model,
-    samples: Sequence[Sample],
-    *,
-    modalities: Sequence[str] = MODALITIES,
-    batch_size: int = 32,
-    progress: bool = True,
-    stop: Stop | None = None,
-    report: Report | None = None,
-) -> EmbeddingTable:
-    """Embed every image of some samples, a batch at a time; patch tokens are not kept.
-
-    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row,
-    takes no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as
-    host models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that
-    keep few grey levels.
-
-    Parameters
-    ----------
-    model, samples
-        What embeds, and what is embedded.
-    modalities
-        Which images of each sample; those it does not have are passed over.
-    batch_size
-        Images in one pass.
-    progress
-        Show a bar.
-    stop
-        Asked before each batch; true ends the work.
-    report
-        Called after each batch with the images done, of how many.
-
-    Returns
-    -------
-    table
-        Rows modality by modality, in the samples' order.
-
-    Raises
-    ------
-    OptionError
-        If a modality or the batch size is none.
-    DataError
-        If there is no image to embed, or none that could be.
-    StoppedError
-        If ``stop`` said so.
-    """
-    report = reporter(report)
-    unknown = [name for name in modalities if name not in MODALITIES]
-    if unknown or not modalities or batch_size < 1:
-        raise OptionError(
-            f"modalities are some of {', '.join(MODALITIES)} and batch_size is at least 1: got "
-            f"{tuple(modalities)} and {batch_size}"
-        )
-    wanted = [(at, name) for name in modalities for at, some in enumerate(samples) if name in some.images]
-    if not wanted:
-        raise DataError(
-            f"embedding needs at least one {' or '.join(modalities)} image: got none in {len(samples)} samples"
-        )
-    parts: list[BatchFeatures] = []
-    with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not progress) as bar:
-        for start in range(0, len(wanted), batch_size):
-            batch = wanted[start : start + batch_size]
-            if stop is not None and stop():
-                raise StoppedError(f"embedding was stopped after {start} of {len(wanted)} images")
-            parts.append(batch_features(model, samples, batch))
-            bar.update(len(batch))
-            if report is not None:
-                n_done = start + len(batch)
-                report(Progress(n_done, len(wanted), f"embedding: {n_done} of {len(wanted)} images"))
-    say(model.picture_notes([known for part in parts for known in part.facts]))
-    return _table(samples, parts, model.metric)
-
-
-def _table(samples: Sequence[Sample], parts: Sequence[BatchFeatures], metric: str) -> EmbeddingTable:
-    rows = [row for part in parts for row in part.rows]
-    failed = tuple(failure for part in parts for failure in part.failed)
-    if not rows:
-        raise DataError(
-            f"at least one image must be embedded: all {len(failed)} failed, the first because {failed[0].reason}"
-        )
-    order = sorted(range(len(rows)), key=lambda i: (MODALITIES.index(rows[i][1]), rows[i][0]))
-    owners = [samples[rows[i][0]] for i in order]
-    return EmbeddingTable(
-        sample=np.array([rows[i][0] for i in order]),
-        modality=np.array([rows[i][1] for i in order]),
-        pid=np.array([some.pid for some in owners]),
-        camid=np.array([some.camid for some in owners]),
-        scene=np.array([-1 if some.scene is None else some.scene for some in owners]),
-        split=np.array([some.split or "" for some in owners]),
-        files=tuple({rows[i][1]: samples[rows[i][0]].images[rows[i][1]]} for i in order),
-        plain=np.concatenate([part.plain for part in parts])[order].astype(np.float32),
-        enhanced=np.concatenate([part.enhanced for part in parts])[order].astype(np.float32),
-        failed=failed,
-        metric=metric,
-        root=_root_of(samples),
-    )
-
-
-def _root_of(samples: Sequence[Sample]) -> Path | None:
-    roots = {sample.root for sample in samples}
-    return roots.pop() if len(roots) == 1 else None
+        return {name: unit_rows_or_nan(getattr(self, name)) for name in FEATURES}
 
 
 def _checked_feature(feature: str) -> str:
@@ -332,11 +224,5 @@ def _checked_feature(feature: str) -> str:
     return feature
 
 
-def _normalised(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
-    features = np.asarray(features, np.float64)
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.divide(features, lengths, out=np.full_like(features, np.nan), where=lengths > 0)
-
-
 def _scaled(features: Float[np.ndarray, "row dim"], equalised: bool) -> Float[np.ndarray, "row dim"]:
-    return _normalised(features).astype(np.float32) if equalised else features
+    return unit_rows_or_nan(features).astype(np.float32) if equalised else features

@@ -1,4 +1,4 @@
-"""How good a model is on synthetic people drawn for the occasion: retrieval, zero-shot attributes, captions."""
+"""How good a model is on freshly drawn synthetic people: retrieval, zero-shot attributes, captions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,12 @@ from mswin_viz.data.sample_files import CAPTIONED, sample_caption
 from mswin_viz.data.synthetic import CAMERAS, attributes
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.preprocessing import FittedImage
 from mswin_viz.model.untrained import untrained
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 __all__ = [
     "PROMPTS",
@@ -171,26 +176,24 @@ def evaluate_model(
     crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
     prompts = _prompts(crowds["standard"])
     texts = [_encoded(one, prompts) for one in (model, random)] if model.tower.has_text else []
-    found, rgb, metric = {}, [], model.metric
+    by_split, rgb = {}, []
     for split, crowd in crowds.items():
         features = _features(model, random, crowd, workers=workers, progress=progress)
-        found[split] = {row: _retrieved(by_modality, crowd, metric) for row, by_modality in features.items()}
+        by_split[split] = {row: _retrieved(named, crowd, model.metric) for row, named in features.items()}
         if split == "standard":
             rgb = [features[row]["RGB"] for row in ("plain_cls", "random_network")]
-    named = {name: _named(rgb, texts, crowds["standard"], name) for name in PROMPTS} if texts else None
-    searched = _searched(rgb, texts, crowds["standard"]) if texts else None
-    notes = () if texts else ("no text tower: zero-shot and text to image are left out",)
+    standard = crowds["standard"]
     return Evaluation(
-        dict(model.provenance_items),
-        identities,
-        seed,
-        len(CAMERAS),
-        SHOTS,
-        found,
-        named,
-        searched,
-        notes,
-        metric,
+        model=dict(model.provenance_items),
+        identities=identities,
+        seed=seed,
+        cameras=len(CAMERAS),
+        shots_per_camera=SHOTS,
+        retrieval=by_split,
+        zero_shot={name: _named(rgb, texts, standard, name) for name in PROMPTS} if texts else None,
+        text_to_image=_searched(rgb, texts, standard) if texts else None,
+        notes=() if texts else ("no text tower: zero-shot and text to image are left out",),
+        metric=model.metric,
     )
 
 
@@ -201,7 +204,11 @@ def prompt_of(name: str, value: str) -> str:
 
 
 def measures(
-    features: np.ndarray, pids: Sequence[int], camids: Sequence[int], *, metric: str = "cosine"
+    features: Float[np.ndarray, "image dim"],
+    pids: Int[np.ndarray, " image"],
+    camids: Int[np.ndarray, " image"],
+    *,
+    metric: str = "cosine",
 ) -> Measures:
     """Retrieval of all against all."""
     report = retrieval(features, pids, camids, ranks=(1,), metric=metric)
@@ -224,33 +231,33 @@ def _features(
     }
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for name, images in batch.items():
-            options = model.encode_options(name)
-            tokens = model.encode(images, progress=False, **options)
+            opened, tag = model.opened(images), ImageTag(name)
+            tokens = model.encode(opened, tags=tag, progress=False)
             parts["plain_cls"][name].append(tokens.cls.cpu().numpy())
             if model.addon is not None:
                 parts["enhanced_cls"][name].append(model.enhance(tokens).cls.cpu().numpy())
             parts["random_network"][name].append(
-                random.encode(images, progress=False, **options).cls.cpu().numpy()
+                random.encode(opened, tags=tag, progress=False).cls.cpu().numpy()
             )
-            parts["mean_colour_grid"][name].append(_mean_colours(model, images))
-    found = {
-        row: {name: np.concatenate(some) for name, some in by_name.items()} for row, by_name in parts.items()
+            parts["mean_colour_grid"][name].append(_mean_colours(opened))
+    features = {
+        row: {name: np.concatenate(each) for name, each in by_name.items()} for row, by_name in parts.items()
     }
     rng = np.random.default_rng([crowd.seed, len(crowd)])
-    return found | {"chance": {name: rng.normal(size=(len(crowd), model.dim)) for name in MODALITIES}}
+    return features | {"chance": {name: rng.normal(size=(len(crowd), model.dim)) for name in MODALITIES}}
 
 
-def _mean_colours(model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
+def _mean_colours(images: Sequence[FittedImage]) -> np.ndarray:
     """Mean colours of a 16x8 grid over each picture as the model sees it, one row each."""
     rows, cols = _GRID
-    seen = [model.displayed(image).resize((cols, rows), Image.Resampling.BOX) for image in images]
+    seen = [image.shown.resize((cols, rows), Image.Resampling.BOX) for image in images]
     return np.stack([np.asarray(picture, np.float64).ravel() for picture in seen])
 
 
 def _retrieved(features: Features, crowd: Crowd, metric: str) -> dict[str, Measures]:
     return {
-        name: measures(some, crowd.pids, crowd.camids, metric=metric)
-        for name, some in with_all_together(features).items()
+        name: measures(array, crowd.pids, crowd.camids, metric=metric)
+        for name, array in with_all_together(features).items()
     }
 
 
@@ -272,23 +279,29 @@ def _prompts(crowd: Crowd) -> dict[str, list[str]]:
 
 
 def _encoded(model: Model, prompts: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
-    return {name: model.encode_text(some).cpu().numpy() for name, some in prompts.items()}
+    return {name: model.encode_text(texts).cpu().numpy() for name, texts in prompts.items()}
 
 
 def _named(rgb: Sequence[np.ndarray], texts: Sequence[Features], crowd: Crowd, name: str) -> NamedAttribute:
     values, words = _values(crowd, name), _words(crowd)
     labels = [values.index(words[pid][name]) for pid in crowd.pids]
     trained, random = (
-        zero_shot(features, some[name], labels) for features, some in zip(rgb, texts, strict=True)
+        zero_shot(features, prompts[name], labels) for features, prompts in zip(rgb, texts, strict=True)
     )
-    prompts = tuple(prompt_of(name, value) for value in values)
-    return NamedAttribute(trained.accuracy, trained.chance, trained.majority, random.accuracy, prompts)
+    return NamedAttribute(
+        accuracy=trained.accuracy,
+        chance=trained.chance,
+        commonest=trained.majority,
+        random_network=random.accuracy,
+        prompts=tuple(prompt_of(name, value) for value in values),
+    )
 
 
 def _searched(rgb: Sequence[np.ndarray], texts: Sequence[Features], crowd: Crowd) -> CaptionSearch:
-    said = np.array([[words[key] for key in CAPTIONED] for words in _words(crowd)])
-    fits = (said[:, None] == said[crowd.pids][None]).all(axis=2)
+    captioned = np.array([[words[key] for key in CAPTIONED] for words in _words(crowd)])
+    fits = (captioned[:, None] == captioned[crowd.pids][None]).all(axis=2)
     trained, random = (
-        text_to_image(features, some["captions"], fits) for features, some in zip(rgb, texts, strict=True)
+        text_to_image(features, prompts["captions"], fits)
+        for features, prompts in zip(rgb, texts, strict=True)
     )
     return CaptionSearch(trained.rank1, trained.chance, random.rank1, tuple(CAPTIONED))

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import Head, n_parameters
+from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.tokens import Tokens
 
 __all__ = ["HeadCost", "encode_seconds", "head_cost"]
@@ -49,8 +50,7 @@ class HeadCost:
 def encode_seconds(model: Model) -> float:
     """Seconds `Model.encode` takes for a batch of 16 images, median."""
     images = list(np.zeros((_BATCH, *model.image_size, 3), np.uint8))
-    options = model.encode_options("RGB")
-    return _median(lambda: model.encode(images, progress=False, **options), model.device)
+    return _median(lambda: model.encode(images, tags=ImageTag("RGB"), progress=False), model.device)
 
 
 def head_cost(head: Head, model: Model, *, encoding: float) -> HeadCost:

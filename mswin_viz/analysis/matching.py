@@ -1,7 +1,7 @@
-"""Which gallery images are a query's matches, and which are left out: the one home of the camera and scene rules.
+"""Which gallery images match a query, and which are left out: the one home of the camera and scene rules.
 
-What is not known is like nothing else: an image of unknown identity is nobody's match and has none, and an image of
-unknown camera (or scene) shares it with no other, so that the rule leaves out the query itself only.
+What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera (or
+scene) shares it with no other, so that the rule leaves out the query itself only.
 """
 
 from __future__ import annotations
@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
     from mswin_viz.data.sample import Sample
 
-__all__ = ["RULES", "Galleries", "Matching", "matching", "sample_matching", "sample_rule", "unanswered_words"]
+__all__ = [
+    "RULES",
+    "Galleries",
+    "Matching",
+    "check_rule",
+    "matching",
+    "sample_matching",
+    "sample_rule",
+    "unanswered_words",
+]
 
+Rows = int | np.integer | np.ndarray
+"""One row, or several: the indices of images."""
 RULES = ("camera", "scene", "none")
 """What a query's gallery leaves out beside the query itself: its identity in the same camera or scene, or nothing."""
 CAUSES = ("unknown", "alone", "left out")
@@ -68,14 +79,19 @@ class Matching:
         """Identities, each unknown one a number below 0 that no other image has, ``[n]``."""
         return _each_alone(self.pids)
 
-    def same(self, query: int, rows: Int[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
-        """Whether images are known to have the query's identity, ``[r]``."""
-        return (self.pids[rows] == self.pids[query]) & (self.pids[query] >= 0)
+    def same(self, first: Rows, second: Rows) -> Bool[np.ndarray, "*pair"]:
+        """Whether images are known to have one identity; of one image and several, or pair by pair."""
+        pids = self.pids[first]
+        return (pids == self.pids[second]) & (pids >= 0)
 
-    def left_out(self, query: int, rows: Int[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
-        """Whether images are left out for a query: itself, and its identity in its own camera or scene, ``[r]``."""
-        same_group = self.groups[rows] == self.groups[query]
-        return (self.same(query, rows) & same_group) | (rows == query)
+    def left_out(self, query: Rows, rows: Rows) -> Bool[np.ndarray, "*pair"]:
+        """Whether a query's gallery leaves images out: itself, and its identity in the same camera or scene."""
+        same_group = self.groups[query] == self.groups[rows]
+        return (self.same(query, rows) & same_group) | (np.asarray(query) == rows)
+
+    def matches(self, query: Rows, rows: Rows) -> Bool[np.ndarray, "*pair"]:
+        """Whether images are right answers to a query: its identity, and not left out."""
+        return self.same(query, rows) & ~self.left_out(query, rows)
 
     def of(self, gallery: Int[np.ndarray, " gallery"]) -> Galleries:
         """The same, prepared to look up the places of matches in a gallery."""
@@ -89,12 +105,10 @@ class Matching:
         n_unknown = int((self.groups[rows] < 0).sum())
         if self.rule == "none" or n_unknown == 0:
             return ()
-        some = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
+        which = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
         return (
-            f"{some} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. "
-            "Near-duplicates of "
-            f"the same shot count as matches, so values are higher than those of a protocol that knows the "
-            f"{self.rule}s; "
+            f"{which} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. Near-duplicates of "
+            f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
             f"{_WAY_OUT[self.rule]}.",
         )
 
@@ -109,14 +123,13 @@ class Matching:
             If no query has a match in the gallery.
         """
         every = np.arange(len(self))
-        query, gallery = (every if some is None else np.asarray(some) for some in (query, gallery))
+        query, gallery = (every if rows is None else np.asarray(rows) for rows in (query, gallery))
         unanswered = self.of(gallery).unanswered(query)
         if sum(unanswered.values()) == len(query):
             why = unanswered_words(unanswered, self.rule) or "there is no query"
             raise OptionError(
                 f"{purpose} is measured by retrieval, which needs a query with a match under the rule "
-                f"{self.rule!r}: got "
-                f"none in {len(query)} ({why}); {_CURES[self.rule]}"
+                f"{self.rule!r}: got none in {len(query)} ({why}); {_CURES[self.rule]}"
             )
         return self
 
@@ -137,7 +150,7 @@ class Galleries:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         start, end = (np.searchsorted(self.sorted_pids, pid, side=side) for side in ("left", "right"))
         same = self.order[start:end]
-        dropped = self.matching.groups[self.gallery[same]] == self.matching.groups[query]
+        dropped = self.matching.left_out(query, self.gallery[same])
         return same[~dropped], same[dropped]
 
     def cause(self, query: int, dropped: Int[np.ndarray, " dropped"]) -> str:
@@ -148,12 +161,24 @@ class Galleries:
 
     def unanswered(self, queries: Iterable[int]) -> Counter[str]:
         """Cause -> how many of the queries have no match for it."""
-        found: Counter[str] = Counter()
+        causes: Counter[str] = Counter()
         for query in queries:
             matches, dropped = self.around(query)
             if not len(matches):
-                found[self.cause(query, dropped)] += 1
-        return found
+                causes[self.cause(query, dropped)] += 1
+        return causes
+
+
+def check_rule(rule: str) -> None:
+    """Refuse what is not one of ``RULES``.
+
+    Raises
+    ------
+    OptionError
+        If there is no such rule.
+    """
+    if rule not in RULES:
+        raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
 
 
 def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any = None) -> Matching:
@@ -162,12 +187,11 @@ def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any
     Raises
     ------
     OptionError
-        If the rule is not on offer, the scene rule lacks its scenes, or a number is not whole.
+        If there is no such rule, the scene rule lacks its scenes, or a number is not whole.
     ShapeError
         If there is not one number for each image.
     """
-    if rule not in RULES:
-        raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
+    check_rule(rule)
     if rule == "scene" and scenes is None:
         raise OptionError("the scene rule needs the scene of each image: got none; pass scenes=")
     pids = known_numbers(pids, "pids")
@@ -196,7 +220,7 @@ def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Match
     Raises
     ------
     OptionError
-        If the rule is not on offer.
+        If there is no such rule.
     """
     scenes = [-1 if sample.scene is None else sample.scene for sample in samples]
     return matching(

@@ -1,4 +1,8 @@
-"""Nearest rows and ranks of rows, exact, a block of rows at a time: memory stays bounded."""
+"""Nearest rows and ranks of rows, exact, a block of rows at a time: memory stays bounded.
+
+scikit-learn computes the distances; the selection is ours, because equal distances must keep the order of the rows (its
+neighbour search leaves their order open) and the ranks must not need all pairs at once.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.metrics import pairwise_distances_chunked
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "nearest",
-    "nearest_and_ranks",
-    "nearest_of_new",
-    "nearest_with_distances",
-    "ranks_of",
-    "squared_distances",
-]
+__all__ = ["nearest", "nearest_and_ranks", "nearest_of_new", "nearest_with_distances", "ranks_of"]
 
 _PAIRS = 4_000_000  # distances held at once
-
-
-def squared_distances(
-    a: Float[np.ndarray, "row dim"], b: Float[np.ndarray, "other dim"]
-) -> Float[np.ndarray, "row other"]:
-    """Squared Euclidean distances; at least 0."""
-    products = a @ b.T
-    products *= -2
-    products += np.einsum("ij,ij->i", a, a)[:, None]
-    products += np.einsum("ij,ij->i", b, b)
-    return np.maximum(products, 0, out=products)
 
 
 def nearest(points: Float[np.ndarray, "row dim"], k: int) -> Int[np.ndarray, "row k"]:
@@ -42,49 +29,56 @@ def nearest_with_distances(
     points: Float[np.ndarray, "row dim"], k: int
 ) -> tuple[Int[np.ndarray, "row k"], Float[np.ndarray, "row k"]]:
     """The ``k`` nearest other rows of each row, nearest first, and their squared distances."""
-    return _joined([_smallest(block, k) for _, block in _blocks(points)])
+    return _joined([_smallest(block, k) for _, block in _blocks_to_others(points)])
 
 
 def nearest_of_new(
     new: Float[np.ndarray, "new dim"], points: Float[np.ndarray, "row dim"], k: int
 ) -> tuple[Int[np.ndarray, "new k"], Float[np.ndarray, "new k"]]:
     """The ``k`` nearest rows of ``points`` to each new row, nearest first, and their squared distances."""
-    step = max(1, _PAIRS // len(points))
-    starts = range(0, len(new), step)
-    return _joined([_smallest(squared_distances(new[at : at + step], points), k) for at in starts])
+    return _joined([_smallest(block, k) for block in _blocks(new, points)])
 
 
 def ranks_of(
-    points: Float[np.ndarray, "row dim"], asked: Int[np.ndarray, "row k"]
+    points: Float[np.ndarray, "row dim"], others: Int[np.ndarray, "row k"]
 ) -> Int[np.ndarray, "row k"]:
-    """Rank, from 1, of the asked rows among all others by distance to each row; equal distances share the best."""
-    return np.concatenate([_ranks(block, asked[at : at + len(block)]) for at, block in _blocks(points)])
+    """Rank, from 1, of the given others of each row among all others by distance; equal distances share the best."""
+    return np.concatenate(
+        [_ranks(block, others[start : start + len(block)]) for start, block in _blocks_to_others(points)]
+    )
 
 
 def nearest_and_ranks(
-    points: Float[np.ndarray, "row dim"], k: int, asked: Int[np.ndarray, "row k"]
+    points: Float[np.ndarray, "row dim"], k: int, others: Int[np.ndarray, "row k"]
 ) -> tuple[Int[np.ndarray, "row k"], Int[np.ndarray, "row k"]]:
     """`nearest` and `ranks_of` from distances that are computed once."""
     parts = []
-    for start, block in _blocks(points):
+    for start, block in _blocks_to_others(points):
         near, _ = _smallest(block, k)
-        parts.append((near, _ranks(block, asked[start : start + len(block)])))
+        parts.append((near, _ranks(block, others[start : start + len(block)])))
     return _joined(parts)
 
 
-def _blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _blocks(rows: np.ndarray, points: np.ndarray) -> Iterator[np.ndarray]:
+    """Squared Euclidean distances of some rows after others to all points."""
+    return pairwise_distances_chunked(
+        rows, points, metric="euclidean", squared=True, n_jobs=1, working_memory=_PAIRS * 8 / 2**20
+    )
+
+
+def _blocks_to_others(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """First row of each block, and its squared distances to all rows, infinite to themselves."""
-    step = max(1, _PAIRS // len(points))
-    for start in range(0, len(points), step):
-        block = squared_distances(points[start : start + step], points)
+    start = 0
+    for block in _blocks(points, points):
         rows = np.arange(len(block))
         block[rows, start + rows] = np.inf
         yield start, block
+        start += len(block)
 
 
-def _ranks(block: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Ranks of the asked columns in each row; the block is sorted in place."""
-    values = np.take_along_axis(block, asked, axis=1)
+def _ranks(block: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Ranks of the given columns in each row; the block is sorted in place."""
+    values = np.take_along_axis(block, others, axis=1)
     block.sort(axis=1)
     pairs = zip(block, values, strict=True)
     return np.stack([np.searchsorted(ordered, wanted) + 1 for ordered, wanted in pairs])

@@ -11,7 +11,6 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, chosen_rows
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_window_shares
 from mswin_viz.analysis.ranking import DIGITS, similarities
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MARKS",
     "RULES",
-    "KeptTokens",
     "Neighbours",
     "PairShares",
     "SideShares",

@@ -1,21 +1,22 @@
-"""The trained add-on against add-ons that learned nothing: is its change more than any change?"""
+"""The trained add-on against add-ons that learned nothing: does it do more than any change does?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from mswin_viz.analysis.comparison import compare
+from mswin_viz.analysis.comparison import CompareOptions, compare
 from mswin_viz.analysis.comparison_record import Comparison
-from mswin_viz.analysis.watching import Report, Stop, Watch
+from mswin_viz.data.progress import StepCounter, reporter
 from mswin_viz.errors import OptionError, StoppedError
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
+    from numpy.typing import ArrayLike
 
 __all__ = ["NullComparison", "compare_with_nulls"]
 
@@ -47,20 +48,22 @@ class NullComparison:
         import pandas as pd
 
         rows = {"trained": self.trained, **self.nulls}
-        table = pd.DataFrame.from_dict({name: _row(some) for name, some in rows.items()}, orient="index")
-        tests = {name: some.test for name, some in self.against.items()}
+        table = pd.DataFrame.from_dict(
+            {name: _row(comparison) for name, comparison in rows.items()}, orient="index"
+        )
+        tests = {name: comparison.test for name, comparison in self.against.items()}
         table["trained_minus_null"] = pd.Series({name: test.difference for name, test in tests.items()})
         table["p_trained_minus_null"] = pd.Series({name: test.p for name, test in tests.items()})
         return table
 
     def sentences(self) -> list[str]:
-        """What the trained add-on does that ignorance does not."""
+        """What the trained add-on does that add-ons without training do not."""
         change = self.trained.difference_interval.value
         if np.isnan(change):
             return [f"Nothing was measured, so nothing can be compared: {self.trained.unmeasured}."]
-        changes = np.array([some.difference_interval.value for some in self.nulls.values()])
+        changes = np.array([comparison.difference_interval.value for comparison in self.nulls.values()])
         n_as_much = int((changes >= change).sum())
-        as_good = [name for name, some in self.against.items() if some.verdict != "better"]
+        as_good = [name for name, comparison in self.against.items() if comparison.verdict != "better"]
         words = [
             f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; "
             f"{len(changes)} add-ons that learned "
@@ -81,12 +84,9 @@ def compare_with_nulls(
     plain: Float[np.ndarray, "image dim"],
     enhanced: Float[np.ndarray, "image dim"],
     nulls: Mapping[str, Float[np.ndarray, "image dim"]],
-    pids: Sequence[int],
-    camids: Sequence[int] | None = None,
-    *,
-    report: Report | None = None,
-    stop: Stop | None = None,
-    **options: Any,
+    pids: ArrayLike,
+    camids: ArrayLike | None = None,
+    **options: Unpack[CompareOptions],
 ) -> NullComparison:
     """`compare` of plain with enhanced, of plain with each null, and of each null with enhanced.
 
@@ -94,10 +94,8 @@ def compare_with_nulls(
     ----------
     nulls
         As `mswin_viz.analysis.null_features.null_features` gives them.
-    report, stop
-        Called and asked between comparisons.
     options
-        Of `compare`.
+        Of `compare`. ``report`` is called, and ``stop`` asked, between comparisons.
 
     Raises
     ------
@@ -106,36 +104,37 @@ def compare_with_nulls(
     StoppedError
         If a stop was asked for.
     """
-    if not nulls:
-        raise OptionError("there must be at least one null to compare with: got none")
     if not isinstance(nulls, Mapping):
         raise OptionError(
             f"nulls are a dictionary, name -> features, as mv.null_features gives it: got {type(nulls).__name__}"
         )
-    watch = Watch(1 + 2 * len(nulls), report, stop)
+    if not nulls:
+        raise OptionError("there must be at least one null to compare with: got an empty dictionary")
+    report, stop = reporter(options.pop("report", None)), options.pop("stop", None)
+    steps = StepCounter(1 + 2 * len(nulls), report, stop, "comparing with nulls")
 
-    def compared(one: np.ndarray, other: np.ndarray) -> Comparison:
-        if watch.stopping():
-            raise StoppedError(f"stopped on request after {watch.done} of {watch.total} comparisons")
-        found = compare(one, other, pids, camids, **options)
-        watch.passed(1)
-        return found
+    def compared(a: np.ndarray, b: np.ndarray) -> Comparison:
+        if steps.stopping():
+            raise StoppedError(f"stopped on request after {steps.done} of {steps.total} comparisons")
+        comparison = compare(a, b, pids, camids, **options)
+        steps.passed(1)
+        return comparison
 
     trained = compared(plain, enhanced)
-    changes = {name: compared(plain, some) for name, some in nulls.items()}
-    return NullComparison(trained, changes, {name: compared(some, enhanced) for name, some in nulls.items()})
+    changes = {name: compared(plain, null) for name, null in nulls.items()}
+    return NullComparison(trained, changes, {name: compared(null, enhanced) for name, null in nulls.items()})
 
 
-def _row(some: Comparison) -> dict[str, float]:
-    change = some.difference_interval
+def _row(comparison: Comparison) -> dict[str, float]:
+    change = comparison.difference_interval
     return {
-        "mAP": some.enhanced.mAP,
+        "mAP": comparison.enhanced.mAP,
         "change": change.value,
         "low": change.low,
         "high": change.high,
-        "p": some.test.p,
-        "rank1": some.enhanced.cmc.get(1, float("nan")),
-        "overlap": float(some.overlap.mean()),
-        "silhouette": some.mean_silhouettes[1],
-        "cka": some.cka,
+        "p": comparison.test.p,
+        "rank1": comparison.enhanced.cmc.get(1, float("nan")),
+        "overlap": float(comparison.overlap.mean()),
+        "silhouette": comparison.mean_silhouettes[1],
+        "cka": comparison.cka,
     }

@@ -1,4 +1,4 @@
-"""Enhanced CLS by add-ons that learned nothing: what a trained one must be compared with."""
+"""Enhanced CLS by add-ons that learned nothing: the baseline of a trained one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def null_features(
     seed: int = 0,
     kinds: Sequence[str] = KINDS,
 ) -> dict[str, Float[np.ndarray, "image dim"]]:
-    """Enhanced CLS of the same images by add-ons of the model's form that know nothing.
+    """Enhanced CLS of the same images by add-ons of the model's form that learned nothing.
 
     Parameters
     ----------
@@ -53,33 +53,33 @@ def null_features(
     Raises
     ------
     OptionError
-        If a kind is not on offer, nothing is asked for, or the model has no add-on.
+        If there is no such kind, no kind or no seed, or the model has no add-on.
     ShapeError
         If there are no tokens, or they hold NaN or infinity.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds or seeds < 1:
         raise OptionError(
-            f"nulls are some of {', '.join(KINDS)}, one seed or more: got {list(kinds)} and {seeds}"
+            f"kinds are some of {', '.join(KINDS)}, and seeds at least 1: got {list(kinds)} and {seeds}"
         )
     models = _models(model, range(seed, seed + seeds), kinds)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in models}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in models}
     with torch.no_grad():
         for batch in tokens if isinstance(tokens, Iterable) else [tokens]:
             checked = checked_tokens(batch)
             for name, null in models.items():
-                found[name].append(null.enhance(checked).cls.cpu().numpy())
-    if not next(iter(found.values())):
-        raise ShapeError("nulls need the tokens of at least one image: got none")
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+                parts[name].append(null.enhance(checked).cls.cpu().numpy())
+    if not next(iter(parts.values())):
+        raise ShapeError("nulls need the tokens of at least one image: got no batch")
+    return {name: np.concatenate(batches) for name, batches in parts.items()}
 
 
 def _models(model: Model, seeds: range, kinds: Sequence[str]) -> dict[str, Model]:
-    found = {}
+    models = {}
     if "shuffled" in kinds:
-        found |= {f"shuffled, seed {seed}": shuffled(model, "add-on", seed=seed) for seed in seeds}
+        models |= {f"shuffled, seed {seed}": shuffled(model, "add-on", seed=seed) for seed in seeds}
     if "random" in kinds:
-        found |= {f"untrained, seed {seed}": with_untrained_addon(model, seed=seed) for seed in seeds}
+        models |= {f"untrained, seed {seed}": with_untrained_addon(model, seed=seed) for seed in seeds}
     if "mean" in kinds:
-        found["untrained, window mean"] = with_untrained_addon(model, "mean")
-    return found
+        models["untrained, window mean"] = with_untrained_addon(model, "mean")
+    return models

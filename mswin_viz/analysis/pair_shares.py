@@ -10,11 +10,12 @@ import numpy as np
 
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
 from mswin_viz.errors import OptionError, StoppedError
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import TokenCache
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -104,7 +105,7 @@ def pair_window_shares(
     a: int,
     b: int,
     *,
-    kept: KeptTokens | None = None,
+    kept: TokenCache | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> PairShares:
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
@@ -134,13 +135,15 @@ def pair_window_shares(
         If ``stop`` said so.
     """
     modalities = _checked_pair(table, a, b)
-    kept = KeptTokens(model) if kept is None else kept
+    kept = TokenCache(model) if kept is None else kept
     tokens = {}
     for row in (a, b):
         for name in modalities:
             if stop is not None and stop():
                 raise StoppedError("the shares of a pair were stopped before they were done")
-            tokens[row, name] = kept.of(table.files[row][name], name, int(table.camid[row]))
+            tokens[row, name] = kept.picture(
+                table.files[row][name], ImageTag(name, int(table.camid[row]))
+            ).tokens
     pairs = {name: decompose_pair(tokens[a, name], tokens[b, name], model.addon) for name in modalities}
     enhanced = {name: (pair.a.enhanced[0], pair.b.enhanced[0]) for name, pair in pairs.items()}
     plain = {

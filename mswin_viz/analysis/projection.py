@@ -7,43 +7,31 @@ whether the add-on helps is decided by full-dimensional measures (:mod:`mswin_vi
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-import openTSNE
-from openTSNE.affinity import PrecomputedAffinities
 from scipy import sparse
-from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from sklearn.metrics.pairwise import euclidean_distances
 
-from mswin_viz.analysis.affinities import METRICS, affinities, coupled, metric_distances
-from mswin_viz.analysis.nearest import squared_distances
+from mswin_viz.analysis.affinities import Pair, both_affinities, metric_distances
+from mswin_viz.analysis.projection_descent import SPREAD, STEPS, alone, descended, joint_map, start_of
 from mswin_viz.analysis.projection_quality import MapQuality, disparity, map_quality
 from mswin_viz.analysis.projection_record import MapSettings, Projection
-from mswin_viz.analysis.projection_space import (
-    MapSpace,
-    distinct,
-    map_space,
-    used_perplexity,
-)
-from mswin_viz.analysis.watching import Report, Stop, Watch
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.analysis.projection_request import MapOptions, MapRequest, check_coupling
+from mswin_viz.analysis.projection_space import MapSpace, distinct, map_space, used_perplexity
+from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import StepCounter, reporter
+from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "MapSettings", "Projection", "check_options", "joint_places", "project", "start_of"]
+__all__ = ["METHODS", "MapSettings", "Projection", "project"]
 
-METHODS = ("joint", "separate", "initialised", "scikit-learn")
-"""Ways to compute the two maps."""
-ITERATIONS = (250, 500)
-"""Steps with early exaggeration, and after it; openTSNE's."""
-_EVERY = 10  # steps between two reports
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
-_SAME = 1e-12  # standard deviation of normalised features up to which they are all the same
-_JITTER = 0.01  # of the spread; openTSNE's
-_SPREAD = 1e-4  # standard deviation of a map's first axis before the first step
 
 
 def project(
@@ -51,14 +39,8 @@ def project(
     enhanced: Float[np.ndarray, "image dim"],
     *,
     coupling: float = 0.05,
-    perplexity: float = 30,
-    metric: str = "cosine",
     method: str = "joint",
-    pca: int | None = 50,
-    seed: int = 0,
-    k: int = 15,
-    report: Report | None = None,
-    stop: Stop | None = None,
+    **options: Unpack[MapOptions],
 ) -> Projection:
     """Places of plain and enhanced CLS on two maps that can be compared.
 
@@ -74,202 +56,145 @@ def project(
         Of the joint map: how strongly the two places of an image attract each other, relative to all their
         neighbours together; 0 couples nothing. More of it lays the halves closer together and shows
         their own neighbourhoods less faithfully: see `coupling_sweep`.
-    perplexity
-        Neighbours that each image minds; with few images (n - 1) / 3 is used, and said.
-    metric
-        ``"cosine"`` (1 - cos) or ``"euclidean"``, both of the normalised features.
     method
         ``"joint"``: one t-SNE of 2n points with affinities ``[[P_A, (c/n) I], [(c/n) I, P_B]]``.
         ``"separate"``: two runs, each from its own PCA: not comparable with each other.
         ``"initialised"``: the enhanced map starts where the plain one ended.
         ``"scikit-learn"``: two separate runs of scikit-learn's Barnes-Hut t-SNE, for small n; it reports, and can be
         stopped, only between the two.
+    perplexity
+        Number of neighbours that count for each image, 30 if not given; with few images (n - 1) / 3, with a note.
+    metric
+        ``"cosine"`` (1 - cos) or ``"euclidean"``, both of the normalised features.
     pca
-        Components kept; None keeps the features as they are.
+        Components kept, 50 if not given; None keeps the features as they are.
     seed
         Of the jitter that the first step starts from; another seed gives another, equally good map.
     k
-        Neighbours by which quality is measured; fewer, and said, where there are few images.
+        Neighbours by which quality is measured, 15 if not given; fewer, with a note, where there are few images.
     report, stop
-        ``report(done, total)`` is called, and ``stop()`` asked, every 10 iterations; quality is measured
-        after the last. A stopped map is returned as far as it got, with ``stopped`` true, and is not judged.
+        ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, every 10
+        iterations; quality is measured after the last. A stopped map is returned as far as it got, with ``stopped``
+        true, and is not judged.
 
     Raises
     ------
     ShapeError
         If the matrices do not fit, a row has no direction, or fewer than 5 images differ.
     OptionError
-        If an option is not one of those on offer.
+        If there is no such option, method or metric, or a number is out of range.
     """
-    check_options(coupling, metric, method, k)
-    pair = distinct(plain, enhanced)
-    used, said = used_perplexity(perplexity, len(pair.kept))
-    space = map_space(pair.plain, pair.enhanced, pca=pca)
-    n_components = None if space.components is None else len(space.components)
-    coupling_used = float(coupling) if method == "joint" else None
-    settings = MapSettings(method, coupling_used, float(perplexity), used, metric, n_components, seed, 0)
-    watch = Watch(sum(ITERATIONS) * (1 if method == "joint" else 2), report, stop)
-    places = _DRAWN[method](space, settings, watch)
-    n_near, left = min(k, (len(pair.kept) - 1) // 2), disparity(*places)
-    return Projection(
-        *places,
-        pair.kept,
-        pair.place_of,
-        pair.removed,
-        pair.equals,
-        dataclasses.replace(settings, iterations=watch.done),
-        *(_quality(*one, n_near, watch) for one in zip((pair.plain, pair.enhanced), places, strict=True)),
-        left,
-        watch.stopped,
-        tuple(filter(None, (said, _fewer(k, n_near), _unfinished(watch), _apart(settings, left)))),
-        space,
-    )
-
-
-def check_options(coupling: float, metric: str, method: str, k: int) -> None:
-    """Refuse what `project` cannot do.
-
-    Raises
-    ------
-    OptionError
-        If one of these is not on offer.
-    """
+    check_coupling(coupling)
     if method not in METHODS:
         raise OptionError(f"method is one of {', '.join(METHODS)}: got {method!r}")
-    if metric not in METRICS:
-        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
-    if not (np.isfinite(coupling) and coupling >= 0):
-        raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")
-    if k < 1:
-        raise OptionError(f"quality is measured by one neighbour at least: got k={k}")
-
-
-def joint_places(
-    both: tuple[sparse.csr_matrix, sparse.csr_matrix],
-    start: Float[np.ndarray, "two_n 2"],
-    *,
-    coupling: float,
-    seed: int,
-    watch: Watch,
-) -> tuple[Float[np.ndarray, "place 2"], Float[np.ndarray, "place 2"]]:
-    """Places of both halves in one t-SNE of 2n points, from the affinities of each half."""
-    places = _descended(coupled(*both, coupling), start, seed=seed, watch=watch)
-    return places[: len(places) // 2], places[len(places) // 2 :]
-
-
-def start_of(
-    scores: Float[np.ndarray, "point component"], *, seed: int, halves: int = 1
-) -> Float[np.ndarray, "point 2"]:
-    """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019), and jitter.
-
-    The jitter, a hundredth of the spread, is what the seed decides; halves of one map share it, so that an image
-    without a change starts in one place.
-
-    Raises
-    ------
-    ShapeError
-        If all rows are the same.
-    """
-    solver = "full" if len(scores) < scores.shape[1] else "covariance_eigh"
-    found = PCA(2, svd_solver=solver).fit_transform(scores)
-    spread = found[:, 0].std()
-    if not spread > _SAME:
-        raise ShapeError(f"a map needs features that differ: got {len(scores)} that are all the same")
-    jitter = np.random.default_rng(seed).normal(scale=_JITTER, size=(len(scores) // halves, 2))
-    return np.ascontiguousarray(_SPREAD * (found / spread + np.tile(jitter, (halves, 1))))
-
-
-def _joint(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    start = start_of(np.concatenate([space.plain, space.enhanced]), seed=used.seed, halves=2)
-    return joint_places(_both(space, used), start, coupling=used.coupling, seed=used.seed, watch=watch)
-
-
-def _separate(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    a, b = (
-        _descended(_alone(some), start_of(scores, seed=used.seed), seed=used.seed, watch=watch)
-        for some, scores in zip(_both(space, used), (space.plain, space.enhanced), strict=True)
+    request = options_of(MapRequest, options, function="project", also=("coupling", "method"))
+    pair = distinct(plain, enhanced)
+    perplexity, few = used_perplexity(request.perplexity, len(pair.kept))
+    space = map_space(pair.plain, pair.enhanced, pca=request.pca)
+    steps = StepCounter(
+        sum(STEPS) * (1 if method == "joint" else 2), reporter(request.report), request.stop, "projecting"
     )
-    return a, b
+    settings = MapSettings(
+        method=method,
+        coupling=float(coupling) if method == "joint" else None,
+        perplexity_asked=float(request.perplexity),
+        perplexity=perplexity,
+        metric=request.metric,
+        pca=None if space.components is None else len(space.components),
+        seed=request.seed,
+    )
+    places = _DRAWN[method](space, settings, steps)
+    k, left = min(request.k, (len(pair.kept) - 1) // 2), disparity(*places)
+    notes = (few, _fewer(request.k, k), _unfinished(steps), _apart(settings, left))
+    return Projection(
+        plain=places[0],
+        enhanced=places[1],
+        kept=pair.kept,
+        place_of=pair.place_of,
+        removed=pair.removed,
+        equals=pair.equals,
+        settings=replace(settings, iterations=steps.done),
+        plain_quality=_quality(pair.plain, places[0], k, steps),
+        enhanced_quality=_quality(pair.enhanced, places[1], k, steps),
+        disparity=left,
+        stopped=steps.stopped,
+        notes=tuple(filter(None, notes)),
+        space=space,
+    )
 
 
-def _initialised(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    first, second = _both(space, used)
-    a = _descended(_alone(first), start_of(space.plain, seed=used.seed), seed=used.seed, watch=watch)
-    return a, _descended(_alone(second), a * (_SPREAD / a[:, 0].std()), seed=used.seed, watch=watch)
+def _joint(space: MapSpace, used: MapSettings, steps: StepCounter) -> Pair[np.ndarray]:
+    joint = joint_map(space, perplexity=used.perplexity, metric=used.metric, seed=used.seed)
+    return joint.places(used.coupling or 0, steps)
 
 
-def _scikit_learn(space: MapSpace, used: MapSettings, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-    a, b = (_by_scikit_learn(scores, used, watch) for scores in (space.plain, space.enhanced))
-    return a, b
+def _separate(space: MapSpace, used: MapSettings, steps: StepCounter) -> Pair[np.ndarray]:
+    plain, enhanced = (
+        descended(alone(half), start_of(scores, seed=used.seed), seed=used.seed, steps=steps)
+        for half, scores in zip(_affinities(space, used), (space.plain, space.enhanced), strict=True)
+    )
+    return plain, enhanced
 
 
-_DRAWN = {"joint": _joint, "separate": _separate, "initialised": _initialised, "scikit-learn": _scikit_learn}
+def _initialised(space: MapSpace, used: MapSettings, steps: StepCounter) -> Pair[np.ndarray]:
+    first, second = _affinities(space, used)
+    plain = descended(alone(first), start_of(space.plain, seed=used.seed), seed=used.seed, steps=steps)
+    return plain, descended(alone(second), plain * (SPREAD / plain[:, 0].std()), seed=used.seed, steps=steps)
 
 
-def _by_scikit_learn(scores: np.ndarray, used: MapSettings, watch: Watch) -> np.ndarray:
+def _scikit_learn(space: MapSpace, used: MapSettings, steps: StepCounter) -> Pair[np.ndarray]:
+    plain, enhanced = (_by_scikit_learn(scores, used, steps) for scores in (space.plain, space.enhanced))
+    return plain, enhanced
+
+
+_DRAWN: dict[str, Callable[[MapSpace, MapSettings, StepCounter], Pair[np.ndarray]]] = {
+    "joint": _joint,
+    "separate": _separate,
+    "initialised": _initialised,
+    "scikit-learn": _scikit_learn,
+}
+METHODS = tuple(_DRAWN)
+"""Ways to compute the two maps."""
+
+
+def _by_scikit_learn(scores: np.ndarray, used: MapSettings, steps: StepCounter) -> np.ndarray:
     """One run; its input is squared by scikit-learn, so that a cosine distance goes in as it is."""
     start = start_of(scores, seed=used.seed)
-    if watch.stopping():
+    if steps.stopping():
         return start
     cosine = used.metric == "cosine"
-    data = metric_distances(squared_distances(scores, scores), "cosine") if cosine else scores
-    if cosine:
-        np.fill_diagonal(data, 0)
+    data = metric_distances(euclidean_distances(scores, squared=True), "cosine") if cosine else scores
     tsne = TSNE(
         perplexity=used.perplexity,
         metric="precomputed" if cosine else "euclidean",
-        init=start.astype(np.float32),
+        init=start.astype(np.float32),  # pyright: ignore[reportArgumentType]  # an array is taken; the stub knows words only
         random_state=used.seed,
-        max_iter=sum(ITERATIONS),
+        max_iter=sum(STEPS),
     )
     places = tsne.fit_transform(data)
-    watch.passed(sum(ITERATIONS))
+    steps.passed(sum(STEPS))
     return places.astype(np.float64)
 
 
-def _both(space: MapSpace, used: MapSettings) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    a, b = (
-        affinities(scores, perplexity=used.perplexity, metric=used.metric)
-        for scores in (space.plain, space.enhanced)
-    )
-    return a, b
+def _affinities(space: MapSpace, used: MapSettings) -> Pair[sparse.csr_matrix]:
+    return both_affinities(space.plain, space.enhanced, perplexity=used.perplexity, metric=used.metric)
 
 
-def _alone(found: sparse.csr_matrix) -> PrecomputedAffinities:
-    return PrecomputedAffinities(found.copy(), normalize=True)
+def _quality(features: np.ndarray, places: np.ndarray, k: int, steps: StepCounter) -> MapQuality:
+    """Of a finished map; a stopped one is not judged."""
+    return MapQuality(k, *[float("nan")] * 3) if steps.stopped else map_quality(features, places, k=k)
 
 
-def _descended(
-    joint: PrecomputedAffinities, start: np.ndarray, *, seed: int, watch: Watch
-) -> Float[np.ndarray, "point 2"]:
-    """Where openTSNE's gradient descent ends, or was when it was stopped."""
-    if watch.stopping():
-        return start
-    tsne = openTSNE.TSNE(
-        early_exaggeration_iter=ITERATIONS[0],
-        n_iter=ITERATIONS[1],
-        n_jobs=1,
-        random_state=seed,
-        callbacks=[lambda *_: watch.passed(_EVERY)],
-        callbacks_every_iters=_EVERY,
-    )
-    return np.array(tsne.fit(affinities=joint, initialization=start), dtype=np.float64)
-
-
-def _quality(features: np.ndarray, places: np.ndarray, k: int, watch: Watch) -> MapQuality:
-    return MapQuality(k, *[float("nan")] * 3) if watch.stopped else map_quality(features, places, k=k)
-
-
-def _fewer(asked: int, used: int) -> str | None:
-    if used == asked:
+def _fewer(wanted: int, used: int) -> str | None:
+    if used == wanted:
         return None
-    return f"Quality by {asked} neighbours was asked for; so few images allow {used}, which were used."
+    return f"Quality by {wanted} neighbours was asked for; so few images allow {used}, which were used."
 
 
-def _unfinished(watch: Watch) -> str | None:
-    if not watch.stopped:
+def _unfinished(steps: StepCounter) -> str | None:
+    if not steps.stopped:
         return None
-    return f"Stopped on request after {watch.done} of {watch.total} iterations: this map is unfinished."
+    return f"Stopped on request after {steps.done} of {steps.total} iterations: this map is unfinished."
 
 
 def _apart(used: MapSettings, left: float) -> str | None:

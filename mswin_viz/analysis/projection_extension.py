@@ -15,7 +15,7 @@ from scipy import sparse
 from mswin_viz.analysis.affinities import affinities_to_new
 from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.projection_record import Projection
-from mswin_viz.analysis.watching import Report, Stop, Watch
+from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -63,9 +63,11 @@ def extend(
     """Place new images among the old ones, which stay where they are.
 
     In its half, each new place is drawn to its nearest old images, and pushed off by all old places of the map
-    that it is on (both halves of a joint one). New images mind neither each other nor, in a joint map, their own
+    that it is on (both halves of a joint one). New images affect neither each other nor, in a joint map, their
     place in the other half: a coupling would need a place that is fixed already. So images added later align
     less than those of the map; that is no sign that they changed more.
+
+    ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations.
 
     Raises
     ------
@@ -77,44 +79,57 @@ def extend(
         raise ShapeError(
             f"new images need plain and enhanced features [new >= 1, D] alike: got {plain.shape} and {enhanced.shape}"
         )
-    halves = (projection.plain, projection.enhanced)
-    scores = (projection.space.plain, projection.space.enhanced)
-    new = [projection.space.scores(some) for some in (plain, enhanced)]
-    metric, perplexity = projection.settings.metric, min(PERPLEXITY, projection.settings.perplexity)
-    found = [
-        affinities_to_new(some, old, perplexity=perplexity, metric=metric)
-        for some, old in zip(new, scores, strict=True)
+    halves = [
+        _new_half(projection, projection.plain, (projection.space.plain, projection.space.scores(plain))),
+        _new_half(
+            projection, projection.enhanced, (projection.space.enhanced, projection.space.scores(enhanced))
+        ),
     ]
-    starts = [median(half, near[:, :_NEAREST]) for half, (_, near) in zip(halves, found, strict=True)]
-    links = [some for some, _ in found]
     joint = projection.settings.method == "joint"
-    watch = Watch(ITERATIONS * (1 if joint else 2), report, stop)
+    steps = StepCounter(ITERATIONS * (1 if joint else 2), reporter(report), stop, "placing new images")
     if joint:
-        both = _placed(np.concatenate(halves), sparse.block_diag(links), np.concatenate(starts), watch)
+        links = sparse.block_diag([half.links for half in halves], format="csr")
+        old, start = (np.concatenate([getattr(half, name) for half in halves]) for name in ("old", "start"))
+        both = _placed(_NewHalf(old, sparse.csr_matrix(links), start), steps)
         places = both[: len(plain)], both[len(plain) :]
     else:
-        a, b = (_placed(*some, watch) for some in zip(halves, links, starts, strict=True))
-        places = a, b
-    return Extension(*places, watch.stopped, _words(watch, joint))
+        places = [_placed(half, steps) for half in halves]
+    return Extension(plain=places[0], enhanced=places[1], stopped=steps.stopped, notes=_words(steps, joint))
 
 
-def _placed(
-    old: Float[np.ndarray, "place 2"], links: sparse.spmatrix, start: Float[np.ndarray, "new 2"], watch: Watch
-) -> Float[np.ndarray, "new 2"]:
+@dataclass(frozen=True, eq=False)
+class _NewHalf:
+    """Old places of one half (or both), links of the new images to them, and where the new ones start."""
+
+    old: Float[np.ndarray, "place 2"]
+    links: sparse.csr_matrix
+    start: Float[np.ndarray, "new 2"]
+
+
+def _new_half(projection: Projection, old: np.ndarray, scores: tuple[np.ndarray, np.ndarray]) -> _NewHalf:
+    """What new images of one half are placed by, from the old and the new scores."""
+    settings = projection.settings
+    links, near = affinities_to_new(
+        scores[1], scores[0], perplexity=min(PERPLEXITY, settings.perplexity), metric=settings.metric
+    )
+    return _NewHalf(old, links, median(old, near[:, :_NEAREST]))
+
+
+def _placed(half: _NewHalf, steps: StepCounter) -> Float[np.ndarray, "new 2"]:
     """Where new places end among old ones; Barnes-Hut, which leaves the old ones where they are (FFT centres them)."""
-    if watch.stopping():
-        return start
-    alone = PrecomputedAffinities(sparse.identity(len(old), format="csr"))
-    reference = TSNEEmbedding(old, alone, negative_gradient_method="bh")
+    if steps.stopping():
+        return half.start
+    unlinked = PrecomputedAffinities(sparse.identity(len(half.old), format="csr"))
+    reference = TSNEEmbedding(half.old, unlinked, negative_gradient_method="bh")
     places = PartialTSNEEmbedding(
-        start, reference, sparse.csr_matrix(links), negative_gradient_method="bh", n_jobs=1, dof=1
+        half.start, reference, half.links, negative_gradient_method="bh", n_jobs=1, dof=1
     )
     try:
         places.optimize(
             ITERATIONS,
             inplace=True,
             propagate_exception=True,
-            callbacks=[lambda *_: watch.passed(_EVERY)],
+            callbacks=[lambda *_: steps.passed(_EVERY)],
             callbacks_every_iters=_EVERY,
             **_CAREFUL,
         )
@@ -123,9 +138,9 @@ def _placed(
     return np.array(places, dtype=np.float64)
 
 
-def _words(watch: Watch, joint: bool) -> tuple[str, ...]:
-    alone = "New images were placed among the old ones, which did not move"
-    words = [alone + (", without the coupling of a joint map." if joint else ".")]
-    if watch.stopped:
-        words.append(f"Stopped on request after {watch.done} of {watch.total} iterations.")
+def _words(steps: StepCounter, joint: bool) -> tuple[str, ...]:
+    unmoved = "New images were placed among the old ones, which did not move"
+    words = [unmoved + (", without the coupling of a joint map." if joint else ".")]
+    if steps.stopped:
+        words.append(f"Stopped on request after {steps.done} of {steps.total} iterations.")
     return tuple(words)

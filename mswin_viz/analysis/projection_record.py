@@ -21,7 +21,7 @@ NOT_A_MEASURE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MapSettings:
     """What a map was computed with.
 
@@ -32,7 +32,7 @@ class MapSettings:
     coupling
         Of a joint map; None for the others.
     perplexity_asked, perplexity
-        What was asked for, and what so many images allow.
+        The one requested, and the one used, which so many images allow.
     metric
         ``"cosine"`` or ``"euclidean"``, of L2-normalised features.
     pca
@@ -50,10 +50,10 @@ class MapSettings:
     metric: str
     pca: int | None
     seed: int
-    iterations: int
+    iterations: int = 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Projection:
     """Places of plain and enhanced CLS on comparable maps, ``m`` images after duplicates are removed.
 
@@ -68,7 +68,7 @@ class Projection:
     removed, equals
         Rows that were left out as duplicates, and the kept row that each equals, ``[n - m]`` each.
     settings
-        What was asked for and used.
+        What the map was computed with.
     plain_quality, enhanced_quality
         How faithful each map is to its own full space (cosine, before PCA).
     disparity
@@ -77,7 +77,7 @@ class Projection:
     stopped
         True if the computation was stopped before its end: the map is unfinished.
     notes
-        What differs from what was asked for, in sentences.
+        What differs from the request, in sentences.
     """
 
     plain: Float[np.ndarray, "place 2"]
@@ -110,9 +110,9 @@ class Projection:
         coupled = "" if used.coupling is None else f", coupling {used.coupling:g}"
         halves = (("plain", self.plain_quality), ("enhanced", self.enhanced_quality))
         quality = [
-            f"Of the {k} nearest neighbours in the full {name} space, {some.knn_recall:.0%} are neighbours on its "
-            f"map (trustworthiness {some.trustworthiness:.3f}, continuity {some.continuity:.3f})."
-            for name, some in halves
+            f"Of the {k} nearest neighbours in the full {name} space, {half.knn_recall:.0%} are neighbours on its "
+            f"map (trustworthiness {half.trustworthiness:.3f}, continuity {half.continuity:.3f})."
+            for name, half in halves
             if not self.stopped
         ]
         return [

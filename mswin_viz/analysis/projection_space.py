@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.decomposition import PCA
 
-from mswin_viz.analysis.arrays import real_numbers
-from mswin_viz.analysis.feature_spaces import feature_pair, first_of_equals, unit_rows
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.analysis.arrays import real_numbers, unit_rows
+from mswin_viz.analysis.feature_spaces import feature_pair, first_of_equals
+from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -28,14 +28,14 @@ LEAST_IMAGES = 5
 """Distinct images that a map needs: with fewer, no perplexity above 1 fits."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DistinctPair:
     """Normalised features of the images that differ.
 
     Attributes
     ----------
     plain, enhanced
-        ``[m, D]``, rows of length 1.
+        ``[m, D]``, rows of norm 1.
     kept, place_of, removed, equals
         As in `Projection`.
     """
@@ -75,12 +75,12 @@ class MapSpace:
         ShapeError
             If the width is another one, or a row has no direction.
         """
-        features = real_numbers(features, "features")
-        if features.ndim != 2 or features.shape[1] != len(self.centre):
+        new = real_numbers(features, "features")
+        if new.ndim != 2 or new.shape[1] != len(self.centre):
             raise ShapeError(
-                f"the map was made from features of width {len(self.centre)}: got shape {features.shape}"
+                f"the map was made from features of width {len(self.centre)}: got shape {new.shape}"
             )
-        centred = unit_rows(features, "new") - self.centre
+        centred = unit_rows(new, "new") - self.centre
         return centred if self.components is None else centred @ self.components.T
 
 
@@ -92,49 +92,44 @@ def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
     ShapeError
         As `feature_pair`.
     """
-    a, b = feature_pair(plain, enhanced)
+    unit_plain, unit_enhanced = feature_pair(plain, enhanced)
     first = first_of_equals(plain, enhanced)
     kept, place_of = np.unique(first, return_inverse=True)
     removed = np.flatnonzero(first != np.arange(len(first)))
-    return DistinctPair(a[kept], b[kept], kept, place_of, removed, first[removed])
+    return DistinctPair(
+        plain=unit_plain[kept],
+        enhanced=unit_enhanced[kept],
+        kept=kept,
+        place_of=place_of,
+        removed=removed,
+        equals=first[removed],
+    )
 
 
-def used_perplexity(asked: float, n_images: int) -> tuple[float, str | None]:
-    """The perplexity that so many images allow, (n - 1) / 3 at most, and a sentence if that is not what was asked.
+def used_perplexity(wanted: float, n_images: int) -> tuple[float, str | None]:
+    """The perplexity that so many images allow, (n - 1) / 3 at most, and a sentence if that is less than wanted.
 
     Raises
     ------
-    OptionError
-        If it is not above 1.
     ShapeError
         If there are too few images for any.
     """
-    if not (np.isfinite(asked) and asked > 1):
-        raise OptionError(f"perplexity is a number of neighbours above 1: got {asked}")
     if n_images < LEAST_IMAGES:
         raise ShapeError(
             f"a map needs at least {LEAST_IMAGES} images that differ: got {n_images}; add images"
         )
     most = (n_images - 1) / 3
-    if asked <= most:
-        return float(asked), None
+    if wanted <= most:
+        return float(wanted), None
     return most, (
-        f"Perplexity {asked:g} was asked for; {n_images} images allow (n - 1) / 3 = {most:.4g}, which was used."
+        f"Perplexity {wanted:g} was asked for; {n_images} images allow (n - 1) / 3 = {most:.4g}, which was used."
     )
 
 
 def map_space(
     plain: Float[np.ndarray, "place dim"], enhanced: Float[np.ndarray, "place dim"], *, pca: int | None
 ) -> MapSpace:
-    """One space for both halves: a PCA fitted on the stack, where that leaves dimensions out.
-
-    Raises
-    ------
-    OptionError
-        If ``pca`` is below 2.
-    """
-    if pca is not None and pca < 2:
-        raise OptionError(f"pca is a number of components, at least 2, or None: got {pca}")
+    """One space for both halves: a PCA fitted on the stack, where that leaves dimensions out."""
     stack = np.concatenate([plain, enhanced])
     centre, components = stack.mean(axis=0), None
     if pca is not None and pca < min(stack.shape):

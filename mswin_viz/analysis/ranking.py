@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.feature_spaces import unit_rows
+from mswin_viz.analysis.arrays import unit_rows
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
-__all__ = ["DIGITS", "METRICS", "METRIC_WORDS", "compared_rows", "similarities"]
+__all__ = ["DIGITS", "METRICS", "METRIC_WORDS", "compared_rows", "ranked", "similarities"]
 
 METRICS = ("cosine", "euclidean")
 """Cosine; or Euclidean distance of raw features, as hosts rank with FEAT_NORM off."""
@@ -26,14 +26,14 @@ _LONGEST = 1e120  # beyond it a squared distance may overflow
 def compared_rows(
     features: Float[np.ndarray, "image dim"], metric: str, name: str
 ) -> Float[np.ndarray, "image dim"]:
-    """Features as `similarities` takes them: of length 1 for the cosine, else as they are; float64.
+    """Features as `similarities` takes them: rows of norm 1 for the cosine, else as they are; float64.
 
     Raises
     ------
     OptionError
-        If the metric is not on offer.
+        If there is no such metric.
     ShapeError
-        If a row is not finite, or, for the cosine, has no length.
+        If a row is not finite, or, for the cosine, has no direction.
     """
     if metric not in METRICS:
         raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
@@ -52,19 +52,24 @@ def compared_rows(
 def similarities(
     queries: Float[np.ndarray, "query dim"], gallery: Float[np.ndarray, "gallery dim"], metric: str
 ) -> Float[np.ndarray, "query gallery"]:
-    """Cosines; or minus the squared Euclidean distances, in units of about the features' own squared length.
+    """Cosines; or minus the squared Euclidean distances, in units of about the features' squared norm.
 
     That unit is a power of two for each query, so that the division is exact and ``DIGITS`` decimals of the result
     are above the rounding of the products. The order is that of the distance.
     """
-    found = queries @ gallery.T
+    result = queries @ gallery.T
     if metric == "cosine":
-        return found
-    of_queries, of_gallery = (np.einsum("ij,ij->i", some, some) for some in (queries, gallery))
+        return result
+    of_queries, of_gallery = (np.einsum("ij,ij->i", rows, rows) for rows in (queries, gallery))
     size = of_queries + np.median(of_gallery)
     unit = np.exp2(np.round(np.log2(np.where(size > 0, size, 1))))[:, None]
-    found *= 2
-    found -= of_gallery
-    found -= of_queries[:, None]
-    found /= unit
-    return np.minimum(found, 0, out=found)
+    result *= 2
+    result -= of_gallery
+    result -= of_queries[:, None]
+    result /= unit
+    return np.minimum(result, 0, out=result)
+
+
+def ranked(similarity: Float[np.ndarray, " candidate"]) -> Int[np.ndarray, " candidate"]:
+    """Places of the candidates, the most similar first; those equal to ``DIGITS`` decimals keep their order."""
+    return np.argsort(-np.round(similarity, DIGITS), kind="stable")

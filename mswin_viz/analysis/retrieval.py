@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from mswin_viz.analysis.arrays import chosen_rows, real_numbers
 from mswin_viz.analysis.matching import RULES, Matching, matching, unanswered_words
-from mswin_viz.analysis.ranking import DIGITS, METRIC_WORDS, compared_rows, similarities
+from mswin_viz.analysis.ranking import DIGITS, METRIC_WORDS, compared_rows, ranked, similarities
+from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+    from numpy.typing import ArrayLike
 
-__all__ = ["RULES", "RetrievalReport", "measured_queries", "retrieval"]
+__all__ = [
+    "RULES",
+    "RetrievalOptions",
+    "RetrievalReport",
+    "RetrievalRequest",
+    "average_precision",
+    "measured_queries",
+    "report_of",
+    "retrieval",
+]
 
 _CHUNK = 2_000_000  # pairs of query and gallery image ranked at once
+
+
+class RetrievalOptions(TypedDict, total=False):
+    """Options of `retrieval` by keyword; see there."""
+
+    query: ArrayLike | None
+    gallery: ArrayLike | None
+    ranks: int | Iterable[int]
+    rule: str
+    scenes: ArrayLike | None
+    metric: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RetrievalRequest:
+    """What `retrieval` measures; see there."""
+
+    query: ArrayLike | None = None
+    gallery: ArrayLike | None = None
+    ranks: int | Iterable[int] = (1, 5, 10)
+    rule: str = "camera"
+    scenes: ArrayLike | None = None
+    metric: str = "cosine"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +73,7 @@ class RetrievalReport:
     query_pids
         Identity of each query, ``[n_queries]``; -1 where not known.
     metric, rule
-        How the gallery was ranked, and what a query leaves out.
+        How the gallery was ranked, and the matching rule: what a query's gallery leaves out.
     unanswered
         Why queries have no match -> how many: ``"unknown"`` identity, ``"alone"`` with it in the gallery, or all
         others ``"left out"`` by the rule.
@@ -80,11 +114,11 @@ class RetrievalReport:
         Queries of unknown identity are left out.
         """
         known = self.query_pids >= 0
-        pids, of = np.unique(self.query_pids[known], return_inverse=True)
+        pids, owner = np.unique(self.query_pids[known], return_inverse=True)
         ap = self.per_query_ap[known]
         answered = ~np.isnan(ap)
-        sums = np.bincount(of, weights=np.where(answered, ap, 0))
-        counts = np.bincount(of, weights=answered)
+        sums = np.bincount(owner, weights=np.where(answered, ap, 0))
+        counts = np.bincount(owner, weights=answered)
         with np.errstate(invalid="ignore"):
             return dict(zip(pids.tolist(), (sums / counts).tolist(), strict=True))
 
@@ -112,20 +146,14 @@ class RetrievalReport:
 
 def retrieval(
     features: Float[np.ndarray, "image dim"],
-    pids: Sequence[int],
-    camids: Sequence[int] | None = None,
-    *,
-    query: Sequence[int] | None = None,
-    gallery: Sequence[int] | None = None,
-    ranks: Sequence[int] = (1, 5, 10),
-    rule: str = "camera",
-    scenes: Sequence[int] | None = None,
-    metric: str = "cosine",
+    pids: ArrayLike,
+    camids: ArrayLike | None = None,
+    **options: Unpack[RetrievalOptions],
 ) -> RetrievalReport:
     """Rank the gallery for each query, as re-ID evaluation does.
 
     By cosine the ranking is that of the Euclidean distance between L2-normalised features. A gallery image with the
-    query's identity *and* camera is dropped for that query (the query itself among them). Equal similarities
+    query's identity *and* camera is left out for that query (the query itself among them). Equal similarities
     keep the gallery's order. mAP and CMC are those of Zheng et al. (2015, Market-1501), over the queries with
     a match. Only the ranks of matches are looked for, a block of queries at a time: memory beside the features
     stays below 100 MB.
@@ -136,15 +164,15 @@ def retrieval(
         One row for each image, raw.
     pids, camids
         Identity and camera of each image, whole numbers; below 0, NaN or None where not known. An image of unknown
-        identity matches nobody: as a query it has no match, in the gallery it is a distractor. An unknown camera is
-        like no other, so that only the query itself is dropped; ``notes`` says so. None: no camera is known.
+        identity matches no image: as a query it has no match, in the gallery it is a distractor. An unknown camera is
+        like no other, so that only the query itself is left out; ``notes`` says so. None: no camera is known.
     query, gallery
         Query and gallery images: their indices, or a boolean for each image; all against all if None.
     ranks
-        For which the CMC is reported, from 1.
+        Ranks of the CMC, from 1; 1, 5 and 10 if not given.
     rule
         ``"camera"``; ``"scene"``: identity and scene instead (MSVR310's); ``"none"``: only the query itself is
-        dropped.
+        left out.
     scenes
         Scene of each image, for that rule; as cameras where not known.
     metric
@@ -156,26 +184,40 @@ def retrieval(
         If the arrays' lengths differ, there is no query or gallery image, or a feature is not finite or, by cosine,
         has no direction.
     OptionError
-        If an index or a rank is out of range, a pid, camera or scene is no whole number, the metric or rule is not on
-        offer, or the rule lacks its scenes.
+        If an index or a rank is out of range, a pid, camera or scene is not a whole number, there is no such option,
+        metric or rule, or the rule lacks its scenes.
     """
-    features, who = _checked(features, pids, camids, rule=rule, scenes=scenes, metric=metric)
-    asked, answering = chosen_rows(query, len(who), "query"), chosen_rows(gallery, len(who), "gallery")
-    ranks = _checked_ranks(ranks)
-    ap, first, unanswered = measured_queries(features, who, asked, answering, metric=metric)
+    request = options_of(RetrievalRequest, options, function="retrieval")
+    rows, who = (
+        real_numbers(features, "features"),
+        matching(pids, camids, rule=request.rule, scenes=request.scenes),
+    )
+    if rows.ndim != 2 or len(rows) != len(who):
+        raise ShapeError(
+            f"retrieval needs features [n, D] and n pids and camids: got {rows.shape} and ({len(who)},)"
+        )
+    return report_of(compared_rows(rows, request.metric, "image"), who, request)
+
+
+def report_of(
+    features: Float[np.ndarray, "image dim"], who: Matching, request: RetrievalRequest
+) -> RetrievalReport:
+    """`retrieval` of features that are checked: as `ranking.compared_rows` gives them for the metric."""
+    query = chosen_rows(request.query, len(who), "query")
+    gallery, ranks = chosen_rows(request.gallery, len(who), "gallery"), _checked_ranks(request.ranks)
+    ap, first, unanswered = measured_queries(features, who, query, gallery, metric=request.metric)
     answered = first[~np.isnan(first)]
-    none = len(answered) == 0
-    cmc = {rank: float("nan") if none else float((answered <= rank).mean()) for rank in ranks}
+    has_answers = len(answered) > 0
     return RetrievalReport(
-        mAP=float("nan") if none else float(np.nanmean(ap)),
-        cmc=cmc,
+        mAP=float(np.nanmean(ap)) if has_answers else float("nan"),
+        cmc={rank: float((answered <= rank).mean()) if has_answers else float("nan") for rank in ranks},
         per_query_ap=ap,
         first_match=first,
-        query_pids=who.pids[asked],
-        metric=metric,
-        rule=rule,
+        query_pids=who.pids[query],
+        metric=request.metric,
+        rule=who.rule,
         unanswered=unanswered,
-        notes=who.notes(np.concatenate([asked, answering])),
+        notes=who.notes(np.concatenate([query, gallery])),
     )
 
 
@@ -196,30 +238,34 @@ def measured_queries(
     query, gallery
         Query and gallery rows.
     """
-    places = who.of(gallery)
-    shown = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]
+    galleries = who.of(gallery)
+    candidates = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]
     ap, first = np.full(len(query), np.nan), np.full(len(query), np.nan)
     unanswered: Counter[str] = Counter()
     step = max(1, _CHUNK // len(gallery))
     for start in range(0, len(query), step):
-        asking = query[start : start + step]
-        similarity = similarities(features[asking], shown, metric)
-        for row, (image, similar) in enumerate(zip(asking, similarity, strict=True), start):
-            matches, dropped = places.around(image)
+        block = query[start : start + step]
+        similarity = similarities(features[block], candidates, metric)
+        for row, (image, similar) in enumerate(zip(block, similarity, strict=True), start):
+            matches, dropped = galleries.around(image)
             if len(matches):
-                found = _ranks(similar, matches, dropped)
-                ap[row] = np.mean(np.arange(1, len(found) + 1) / found)
-                first[row] = found[0]
+                ranks = _ranks(similar, matches, dropped)
+                ap[row], first[row] = average_precision(ranks), ranks[0]
             else:
-                unanswered[places.cause(image, dropped)] += 1
+                unanswered[galleries.cause(image, dropped)] += 1
     return ap, first, unanswered
 
 
+def average_precision(ranks: Int[np.ndarray, " match"]) -> float:
+    """Mean, over the matches, of the precision at their ranks (from 1, ascending), 0..1; NaN without a match."""
+    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else float("nan")
+
+
 def _checked_ranks(ranks: Any) -> tuple[int, ...]:
-    found = tuple(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, str) else (ranks,)
-    if not all(isinstance(rank, (int, np.integer)) and rank >= 1 for rank in found):
+    each = tuple(ranks) if isinstance(ranks, Iterable) and not isinstance(ranks, str) else (ranks,)
+    if not all(isinstance(rank, (int, np.integer)) and rank >= 1 for rank in each):
         raise OptionError(f"ranks are whole numbers, counted from 1: got {ranks!r:.80}")
-    return tuple(int(rank) for rank in found)
+    return tuple(int(rank) for rank in each)
 
 
 def _ranks(
@@ -227,7 +273,7 @@ def _ranks(
     matches: Int[np.ndarray, " match"],
     dropped: Int[np.ndarray, " dropped"],
 ) -> Int[np.ndarray, " match"]:
-    """Ranks of the matches, from 1, ascending: how many are more similar, or as similar and earlier in the gallery.
+    """Ranks of the matches, from 1, ascending, in the order of `ranking.ranked`.
 
     Counting is enough where nothing comes near a match; only near ties are put in order.
     """
@@ -239,17 +285,5 @@ def _ranks(
     with_ties = len(rivals) - np.searchsorted(rivals, wanted - near, side="left")
     if (with_ties - from_above == 1).all():
         return np.sort(from_above) + 1
-    where = np.flatnonzero(similarity >= wanted.min() - near)
-    order = np.argsort(-np.round(similarity[where], DIGITS), kind="stable")
-    return np.flatnonzero(np.isin(where[order], matches)) + 1
-
-
-def _checked(
-    features: Any, pids: Any, camids: Any, *, rule: str, scenes: Any, metric: str
-) -> tuple[Float[np.ndarray, "image dim"], Matching]:
-    features, who = real_numbers(features, "features"), matching(pids, camids, rule=rule, scenes=scenes)
-    if features.ndim != 2 or len(features) != len(who):
-        raise ShapeError(
-            f"retrieval needs features [n, D] and n pids and camids: got {features.shape} and ({len(who)},)"
-        )
-    return compared_rows(features, metric, "image"), who
+    places = np.flatnonzero(similarity >= wanted.min() - near)
+    return np.flatnonzero(np.isin(places[ranked(similarity[places])], matches)) + 1

@@ -8,30 +8,32 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm.auto import tqdm
 
-from mswin_viz.analysis.image_features import UNUSABLE, Failure, tokens_of
 from mswin_viz.analysis.matching import sample_matching
-from mswin_viz.data.file_writing import temporary_folder
 from mswin_viz.data.images import MODALITIES, Crop, ImageSource, source_file, source_name
 from mswin_viz.data.layouts import Sample, query_and_gallery
-from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.data.options import options_of
+from mswin_viz.data.picture_facts import say
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.errors import DataError
+from mswin_viz.data.temporary_folders import temporary_folder
+from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoded_batch import EncodedBatch, Failure, encoded_batch
 from mswin_viz.model.heads import folded
-from mswin_viz.model.token_cache import FailedImage, Filling, WantedTokens, kept_tokens
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
 from mswin_viz.model.token_shelf import IN_MEMORY, TokenLayout, TokenShelf
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.worlds import WorldTokens, token_layout
 
-__all__ = ["SampleTokens", "sample_tokens"]
+__all__ = ["EncodingOptions", "SampleTokens", "sample_tokens"]
 
 
 class SampleTokens(NamedTuple):
@@ -41,6 +43,23 @@ class SampleTokens(NamedTuple):
     left_out: tuple[Failure, ...]
 
 
+class EncodingOptions(TypedDict, total=False):
+    """Options of :func:`sample_tokens`."""
+
+    batch_size: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class _Options:
+    batch_size: int = 32
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise OptionError(f"batch_size must be at least 1: got {self.batch_size}; 32 suits most machines")
+
+
 def sample_tokens(
     model: Model,
     samples: Sequence[Sample],
@@ -48,8 +67,7 @@ def sample_tokens(
     scales: Sequence[int] = (),
     folder: Path | None = None,
     rule: str | None = None,
-    batch_size: int = 32,
-    progress: bool = True,
+    **options: Unpack[EncodingOptions],
 ) -> SampleTokens:
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
 
@@ -65,10 +83,14 @@ def sample_tokens(
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are
-        replaced; those that are damaged are computed again, with a warning. See `mswin_viz.model.token_cache`.
+        replaced; those that are damaged are computed again, with a warning. See `mswin_viz.model.stored_tokens`.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.
+    batch_size : int
+        Images in one pass, 32 by default.
+    progress : bool
+        Show a bar, as by default.
 
     Raises
     ------
@@ -77,19 +99,20 @@ def sample_tokens(
     OutputError
         If the folder cannot be written, or its disk has no room for the tokens; nothing has been encoded then.
     """
+    chosen = options_of(_Options, options, function="sample_tokens")
     rule = sample_matching(samples, rule).rule
     known, left_out = _with_one_set_of_modalities(samples)
     layout = token_layout(model, len(known), tuple(known[0].images), scales)
 
     def fill(shelf: TokenShelf) -> Filling:
-        return _encoded(model, known, scales, shelf, batch_size=batch_size, progress=progress)
+        return _encoded(model, known, scales, shelf, chosen)
 
     if folder is None:
         shelf = TokenShelf(layout, _roomy(layout))
         filling = fill(shelf)
         tokens = shelf.tokens()
     else:
-        tokens, filling = kept_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
+        tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
     say(filling.notes)
     failed = [Failure(known[one.sample].images[one.modality], one.reason) for one in filling.failed]
     world = _world(tokens, [known[at] for at in filling.kept])
@@ -118,37 +141,28 @@ def _with_one_set_of_modalities(samples: Sequence[Sample]) -> tuple[list[Sample]
 
 
 def _encoded(
-    model: Model,
-    samples: Sequence[Sample],
-    scales: Sequence[int],
-    shelf: TokenShelf,
-    *,
-    batch_size: int,
-    progress: bool,
+    model: Model, samples: Sequence[Sample], scales: Sequence[int], shelf: TokenShelf, options: _Options
 ) -> Filling:
     """Fill the shelf; which samples are in it, why the others are not, and notes on the pictures."""
     kept, failed, facts = [], [], []
-    with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not progress) as bar:
-        for start in range(0, len(samples), batch_size):
-            shown: dict[int, dict[str, Image.Image]] = {}
-            for at in range(start, min(start + batch_size, len(samples))):
-                try:
-                    shown[at], known = _displayed(model, samples[at])
-                    facts += known
-                except _Unusable as problem:
-                    failed.append(
-                        FailedImage(sample=at, modality=problem.modality, reason=shown_text(problem))
-                    )
-                bar.update()
-            tokens = {
-                name: _batch_tokens(model, name, shown, [samples[at].camid for at in shown], scales)
-                for name in (samples[0].images if shown else ())
-            }
-            good, bad = _finite(list(shown), tokens)
-            failed += bad
-            for name, some in tokens.items():
-                shelf.add(name, some[[list(shown).index(at) for at in good]])
-            kept += good
+    with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not options.progress) as bar:
+        for start in range(0, len(samples), options.batch_size):
+            some = samples[start : start + options.batch_size]
+            batches = {name: _batch(model, some, name) for name in samples[0].images}
+            bad = _unusable(batches)
+            good = [place for place in range(len(some)) if place not in bad]
+            for name, batch in batches.items():
+                if good:
+                    rows = list(batch.images)
+                    tokens = batch.tokens[[rows.index(place) for place in good]]
+                    shelf.add(name, folded(tokens, scales) if scales else tokens)
+            facts += [batch.images[place].facts for place in good for batch in batches.values()]
+            kept += [start + place for place in good]
+            failed += [
+                FailedImage(sample=start + place, modality=name, reason=reason)
+                for place, (name, reason) in sorted(bad.items())
+            ]
+            bar.update(len(some))
     if not kept:
         raise DataError(
             f"at least one sample must be usable: all {len(failed)} failed, the first: {failed[0].reason}"
@@ -156,51 +170,24 @@ def _encoded(
     return Filling(kept=kept, failed=failed, notes=[shown_text(note) for note in model.picture_notes(facts)])
 
 
-def _batch_tokens(
-    model: Model,
-    modality: str,
-    shown: Mapping[int, Mapping[str, Image.Image]],
-    camids: Sequence[int],
-    scales: Sequence[int],
-) -> Tokens:
-    """Tokens of a batch in one modality."""
-    kinds = [(modality, camid) for camid in camids]
-    tokens = tokens_of(model, [pictures[modality] for pictures in shown.values()], kinds)
-    return folded(tokens, scales) if scales else tokens
+def _batch(model: Model, samples: Sequence[Sample], modality: str) -> EncodedBatch:
+    tags = [ImageTag(modality, sample.camid) for sample in samples]
+    return encoded_batch(model, [sample.images[modality] for sample in samples], tags)
 
 
-def _finite(samples: Sequence[int], tokens: Mapping[str, Tokens]) -> tuple[list[int], list[FailedImage]]:
-    """Samples of a batch whose tokens are numbers in every modality; the first modality of each of the others."""
-    good, bad = list(samples), []
-    for name, some in tokens.items():
-        fine = some.cls.isfinite().all(dim=1) & some.patches.isfinite().all(dim=2).all(dim=1)
-        for at, is_fine in zip(samples, fine.tolist(), strict=True):
-            if not is_fine and at in good:
-                good.remove(at)
-                reason = "the model gives it tokens that are not finite"
-                bad.append(FailedImage(sample=at, modality=name, reason=reason))
-    return good, bad
-
-
-class _Unusable(Exception):
-    """Says which modality of a sample cannot be used; never leaves this module."""
-
-    def __init__(self, modality: str, problem: Exception) -> None:
-        super().__init__(str(problem))
-        self.modality = modality
-
-
-def _displayed(model: Model, sample: Sample) -> tuple[dict[str, Image.Image], list[PictureFacts]]:
-    """A sample's pictures as the model sees them, by modality, and what is known of each."""
-    found, facts = {}, []
-    for name, source in sample.images.items():
-        try:
-            model.encode_options(name, sample.camid)
-            found[name], known = model.displayed_with_facts(source)
-            facts.append(known)
-        except UNUSABLE as problem:
-            raise _Unusable(name, problem) from problem
-    return found, facts
+def _unusable(batches: Mapping[str, EncodedBatch]) -> dict[int, tuple[str, str]]:
+    """Places of samples that lack tokens in a modality, the first such modality, and why."""
+    bad: dict[int, tuple[str, str]] = {}
+    for name, batch in batches.items():
+        for place, problem in batch.problems.items():
+            bad.setdefault(place, (name, shown_text(problem)))
+        if batch.tokens is not None:
+            cls, patches = batch.tokens.cls, batch.tokens.patches
+            is_finite = cls.isfinite().all(dim=1) & patches.isfinite().all(dim=2).all(dim=1)
+            for place, fine in zip(batch.images, is_finite.tolist(), strict=True):
+                if not fine:
+                    bad.setdefault(place, (name, "the model gives it tokens that are not finite"))
+    return bad
 
 
 def _world(tokens: dict[str, Tokens], samples: Sequence[Sample]) -> WorldTokens:

@@ -1,4 +1,4 @@
-"""Cosines of pairs of images of the same and of different identities, before and after the add-on."""
+"""Cosines of pairs of images of the same and of different identities, plain and enhanced."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ class SimilarityPairs:
 
     def gap(self, modality: str) -> tuple[float, float]:
         """Mean cosine of same minus different pairs, plain and enhanced; NaN where a kind has no pair."""
-        own = self.modality == modality
-        return tuple(
-            _mean(values[own & self.same]) - _mean(values[own & ~self.same])
+        rows = self.modality == modality
+        plain, enhanced = (
+            _mean(values[rows & self.same]) - _mean(values[rows & ~self.same])
             for values in (self.plain, self.enhanced)
         )
+        return plain, enhanced
 
     def to_pandas(self) -> pd.DataFrame:
         """One line for each pair and space: modality, identity (same or different), feature, cosine."""
@@ -82,22 +83,26 @@ def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int =
     Raises
     ------
     OptionError
-        If ``rule`` is none of these.
+        If there is no such ``rule``.
     """
     who = matching(table.pid, table.camid, rule=rule, scenes=table.scene)
-    rng, found, drawn = np.random.default_rng(seed), [], False
+    rng, parts, drawn = np.random.default_rng(seed), [np.zeros((0, 2), int)], False
     for modality in table.modalities:
         rows = table.rows(modality)
-        rows = rows[table.pid[rows] >= 0]
-        for pairs in (_same(who, rows), _different(table, rows, rng)):
-            drawn |= len(pairs) > MOST_PAIRS
+        rows = rows[who.pids[rows] >= 0]
+        for pairs in (_same(who, rows), _different(who, rows, rng)):
             if len(pairs) > MOST_PAIRS:
-                pairs = pairs[np.sort(rng.choice(len(pairs), MOST_PAIRS, replace=False))]
-            found.append(pairs)
-    first, second = np.concatenate(found).T if found else np.zeros((2, 0), int)
-    cosines = [_cosines(table.unit(name), first, second) for name in ("plain", "enhanced")]
+                pairs, drawn = pairs[np.sort(rng.choice(len(pairs), MOST_PAIRS, replace=False))], True
+            parts.append(pairs)
+    first, second = np.concatenate(parts).T
     return SimilarityPairs(
-        first, second, table.modality[first], table.pid[first] == table.pid[second], *cosines, drawn
+        first=first,
+        second=second,
+        modality=table.modality[first],
+        same=who.same(first, second),
+        plain=_cosines(table.unit("plain"), first, second),
+        enhanced=_cosines(table.unit("enhanced"), first, second),
+        is_sample=drawn,
     )
 
 
@@ -105,30 +110,30 @@ def _same(who: Matching, rows: np.ndarray) -> Int[np.ndarray, "pair 2"]:
     """Every pair of one identity that the rule does not leave out."""
     parts = [np.zeros((0, 2), int)]
     for pid in np.unique(who.pids[rows]):
-        own = rows[who.pids[rows] == pid]
-        a, b = np.triu_indices(len(own), 1)
-        pairs = np.stack([own[a], own[b]], axis=1)
-        parts.append(pairs[who.groups[pairs[:, 0]] != who.groups[pairs[:, 1]]])
+        pairs = _pairs(rows[who.pids[rows] == pid])
+        parts.append(pairs[who.matches(*pairs.T)])
     return np.concatenate(parts)
 
 
-def _different(
-    table: EmbeddingTable, rows: np.ndarray, rng: np.random.Generator
-) -> Int[np.ndarray, "pair 2"]:
+def _different(who: Matching, rows: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, "pair 2"]:
     """Pairs of different identities: every one while they are few, else more than enough drawn at random."""
     if len(rows) * (len(rows) - 1) // 2 <= 4 * MOST_PAIRS:
-        a, b = np.triu_indices(len(rows), 1)
+        pairs = _pairs(rows)
     else:
-        a, b = rng.integers(0, len(rows), (2, 4 * MOST_PAIRS))
-    pairs = np.stack([rows[a], rows[b]], axis=1)
-    return pairs[table.pid[pairs[:, 0]] != table.pid[pairs[:, 1]]]
+        pairs = rows[rng.integers(0, len(rows), (2, 4 * MOST_PAIRS))].T
+    return pairs[~who.same(*pairs.T)]
+
+
+def _pairs(rows: np.ndarray) -> Int[np.ndarray, "pair 2"]:
+    first, second = np.triu_indices(len(rows), 1)
+    return np.stack([rows[first], rows[second]], axis=1)
 
 
 def _cosines(unit: np.ndarray, first: np.ndarray, second: np.ndarray) -> Float[np.ndarray, " pair"]:
     step = 20_000  # pairs at once: whole matrices of rows are large
     parts = [
-        np.einsum("ij,ij->i", unit[first[at : at + step]], unit[second[at : at + step]])
-        for at in range(0, len(first), step)
+        np.einsum("ij,ij->i", unit[first[start : start + step]], unit[second[start : start + step]])
+        for start in range(0, len(first), step)
     ]
     return np.concatenate([np.zeros(0), *parts])
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-__all__ = ["shared_snapshot", "versions"]
+from mswin_viz.model.tensors import tensors_of, versions
+
+__all__ = ["shared_snapshot"]
 
 Snapshot = TypeVar("Snapshot")
 _KEPT: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Any, Any]] = weakref.WeakKeyDictionary()
@@ -25,25 +27,12 @@ def shared_snapshot(module: torch.nn.Module, make: Callable[[], Snapshot]) -> Sn
     counted: a few milliseconds for an add-on.
     """
     with _LOCK:
-        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in _tensors(module)))
+        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in tensors_of(module)))
         found = _KEPT.get(module)
         if found is None or found[0] != key:
             found = (key, make())
             _KEPT[module] = found
         return found[1]
-
-
-def versions(module: torch.nn.Module) -> tuple[Any, ...]:
-    """Changes when a parameter or buffer is replaced or written to, at no cost; ``parameter.data`` escapes it."""
-    return tuple(
-        (id(tensor), tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-        for tensor in _tensors(module)
-    )
-
-
-def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _sum_of_bits(tensor: torch.Tensor) -> int:

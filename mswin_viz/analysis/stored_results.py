@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from mswin_viz.analysis.ablation_heads import PLAIN
 from mswin_viz.data.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import DataError
-from mswin_viz.model.checkpoints import EMBEDDED
+from mswin_viz.model.embedded_config import EMBEDDED
 
 __all__ = ["check_ablation", "embedded_ablation", "stored_ablation"]
 
@@ -25,6 +25,9 @@ class _Interval(BaseModel):
     """Of both, or of neither end."""
 
     model_config = STRICT
+    mean: float | None
+    low: float | None
+    high: float | None
 
     @model_validator(mode="after")
     def _is_whole(self) -> _Interval:

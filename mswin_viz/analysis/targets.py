@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.arrays import finite_vectors
+from mswin_viz.analysis.arrays import finite_vectors, unit_rows_or_nan
 from mswin_viz.analysis.fusion import FusionWeights, Slot, enhanced_cls
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
@@ -122,7 +122,7 @@ def prompt_cosines(
     features: Float[np.ndarray, "prompt dim"], images: Float[np.ndarray, "batch dim"]
 ) -> Float[np.ndarray, "prompt batch"]:
     """Cosine of each prompt with each image's feature."""
-    return features @ (images / np.linalg.norm(images, axis=1, keepdims=True)).T
+    return features @ unit_rows_or_nan(images).T
 
 
 def _enhanced(

@@ -1,4 +1,4 @@
-"""How well a head retrieves: the score training validates by, and who is held out for it."""
+"""How well a head retrieves: the validation score of a training, and the identities held out for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["check_trainable", "head_features", "held_out", "retrieved", "validation_map"]
 
 
-def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bool[np.ndarray, " image"]:
+def held_out(
+    pids: Sequence[int] | np.ndarray, *, fraction: float = 0.2, seed: int = 0
+) -> Bool[np.ndarray, " image"]:
     """Which images are of identities set aside for validation: whole identities, drawn by the seed.
 
     Images of unknown identity are not held out.
@@ -29,20 +31,18 @@ def held_out(pids: Sequence[int], *, fraction: float = 0.2, seed: int = 0) -> Bo
     OptionError
         If ``fraction`` leaves fewer than two identities on either side.
     """
-    pids = known_numbers(pids, "pids")
-    known = np.unique(pids[pids >= 0])
+    numbers = known_numbers(pids, "pids")
+    known = np.unique(numbers[numbers >= 0])
     n_held = round(fraction * len(known))
     if not 2 <= n_held <= len(known) - 2:
-        unknown = int((pids < 0).sum())
-        got = f"{fraction:g} of {len(known)} holds out {n_held}"
-        if unknown:
-            got += f" ({unknown} of {len(pids)} images are of unknown identity)"
+        n_unknown = int((numbers < 0).sum())
+        unknown = f" ({n_unknown} of {len(numbers)} images are of unknown identity)" if n_unknown else ""
         advice = "choose another fraction" if len(known) >= 4 else "add identities"
         raise OptionError(
-            f"validation and training need at least two identities each: {got}; {advice}, or 0 for no "
-            "validation"
+            f"validation and training need at least two identities each: {fraction:g} of {len(known)} holds out "
+            f"{n_held}{unknown}; {advice}, or use 0 for no validation"
         )
-    return np.isin(pids, np.random.default_rng(seed).choice(known, n_held, replace=False))
+    return np.isin(numbers, np.random.default_rng(seed).choice(known, n_held, replace=False))
 
 
 def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
@@ -58,8 +58,7 @@ def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
         raise OptionError(
             "training needs at least two identities with two images each: got "
             f"{(counts > 1).sum()} such among {len(counts)} identities of {len(pids)} images; add images, or give "
-            "their "
-            "pid (a manifest has a column of that name)"
+            "their pid (a manifest has a column of that name)"
         )
 
 
@@ -69,16 +68,16 @@ def validation_map(world: WorldTokens, *, joined: bool = True) -> Callable[[Head
     Parameters
     ----------
     world
-        People who are not trained on.
+        Images of identities that are not trained on.
     joined
-        Of all modalities joined raw, as the host model ranks; else the mean of each modality's own, which has more
-        room above it where the modalities together find nearly everybody.
+        Of all modalities joined raw, as the host model ranks; else the mean over the modalities, which leaves more
+        room for improvement where the modalities together find nearly everybody.
     """
 
     def score(head: Head | None) -> float:
         features = head_features(world, head)
-        wanted = features[-1:] if joined else features[: len(world.tokens)]
-        return float(np.mean([retrieved(world, some).mAP for some in wanted]))
+        scored = features[-1:] if joined else features[: len(world.tokens)]
+        return float(np.mean([retrieved(world, array).mAP for array in scored]))
 
     return score
 
@@ -93,7 +92,7 @@ def head_features(world: WorldTokens, head: Head | None) -> list[np.ndarray]:
 
 
 def retrieved(world: WorldTokens, features: np.ndarray) -> RetrievalReport:
-    """Retrieval by the world's own query, gallery, rule and metric."""
+    """Retrieval with the query, gallery, rule and metric of these tokens."""
     return retrieval(
         features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,),
         rule=world.rule, scenes=world.scenes, metric=world.metric,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mswin_viz.analysis.arrays import unit_rows
+from mswin_viz.analysis.ranking import DIGITS
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
+    from numpy.typing import ArrayLike
 
 __all__ = ["TextToImageReport", "ZeroShotReport", "text_to_image", "zero_shot"]
 
@@ -61,7 +63,7 @@ class TextToImageReport:
 def zero_shot(
     image_features: Float[np.ndarray, "image dim"],
     text_features: Float[np.ndarray, "prompt dim"],
-    labels: Sequence[int],
+    labels: ArrayLike,
 ) -> ZeroShotReport:
     """Classify images by the nearest of K prompts.
 
@@ -79,25 +81,23 @@ def zero_shot(
     OptionError
         If a label has no prompt.
     """
-    images, texts = _normalised(image_features, "image"), _normalised(text_features, "text")
-    labels = np.asarray(labels)
-    if images.shape[1] != texts.shape[1] or labels.shape != images.shape[:1]:
+    images, texts = _images_and_texts(image_features, text_features)
+    right, n_prompts = np.asarray(labels), len(texts)
+    if right.shape != (len(images),):
         raise ShapeError(
-            "zero-shot needs image features [n, D], text features [K, D] and n labels: got "
-            f"{images.shape}, {texts.shape} and {labels.shape}"
+            f"zero-shot needs one label for each of {len(images)} images: got shape {right.shape}"
         )
-    n_prompts = len(texts)
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= n_prompts:
+    if right.dtype.kind not in "iu" or right.min() < 0 or right.max() >= n_prompts:
         raise OptionError(
-            f"labels are indices of the {n_prompts} prompts, 0..{n_prompts - 1}: got {labels.dtype} "
-            f"from {labels.min()} to {labels.max()}"
+            f"labels are indices of the {n_prompts} prompts, 0..{n_prompts - 1}: got {right.dtype} "
+            f"from {right.min()} to {right.max()}"
         )
-    predictions = (images @ texts.T).argmax(axis=1)
-    confusion = np.bincount(labels * n_prompts + predictions, minlength=n_prompts**2)
+    predictions = _nearest(images, texts)
+    confusion = np.bincount(right * n_prompts + predictions, minlength=n_prompts**2)
     return ZeroShotReport(
-        accuracy=float((predictions == labels).mean()),
+        accuracy=float((predictions == right).mean()),
         chance=1 / n_prompts,
-        majority=float(np.bincount(labels).max() / len(labels)),
+        majority=float(np.bincount(right).max() / len(right)),
         confusion=confusion.reshape(n_prompts, n_prompts),
         predictions=predictions,
     )
@@ -122,24 +122,30 @@ def text_to_image(
     ShapeError
         If there is no image or text, the widths or lengths differ, or a feature has no direction.
     """
-    images, texts = _normalised(image_features, "image"), _normalised(text_features, "text")
+    images, texts = _images_and_texts(image_features, text_features)
     fits = np.asarray(fits, dtype=bool)
-    if images.shape[1] != texts.shape[1] or fits.shape != (len(texts), len(images)):
+    if fits.shape != (len(texts), len(images)):
         raise ShapeError(
-            "text to image needs image features [n, D], text features [K, D] and fits [K, n]: got "
-            f"{images.shape}, {texts.shape} and {fits.shape}"
+            f"text to image needs fits [K, n], here {(len(texts), len(images))}: got {fits.shape}"
         )
-    first = (texts @ images.T).argmax(axis=1)
-    return TextToImageReport(float(fits[np.arange(len(texts)), first].mean()), float(fits.mean()), first)
+    first = _nearest(texts, images)
+    return TextToImageReport(
+        rank1=float(fits[np.arange(len(texts)), first].mean()), chance=float(fits.mean()), first=first
+    )
 
 
-def _normalised(features: Float[np.ndarray, "row dim"], name: str) -> Float[np.ndarray, "row dim"]:
-    features = np.asarray(features, dtype=np.float64)
-    if features.ndim != 2 or len(features) == 0:
-        raise ShapeError(f"{name} features are [n >= 1, D]: got shape {features.shape}")
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    if not (np.isfinite(lengths) & (lengths > 0)).all():
+def _images_and_texts(image_features: Any, text_features: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both with rows of norm 1."""
+    images, texts = unit_rows(image_features, "image"), unit_rows(text_features, "text")
+    if not len(images) or not len(texts) or images.shape[1] != texts.shape[1]:
         raise ShapeError(
-            f"{name} features must be finite and of non-zero length: got one that has no direction"
+            f"images and texts need features [n >= 1, D] and [K >= 1, D]: got {images.shape} and {texts.shape}"
         )
-    return features / lengths
+    return images, texts
+
+
+def _nearest(
+    rows: Float[np.ndarray, "row dim"], others: Float[np.ndarray, "other dim"]
+) -> Int[np.ndarray, " row"]:
+    """The most similar of the others to each row; of several as near (as `ranking.ranked` has it) the first."""
+    return np.round(rows @ others.T, DIGITS).argmax(axis=1)

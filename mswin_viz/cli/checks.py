@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
 import typer
 
@@ -100,6 +100,10 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
     return found
 
 
+@overload
+def existing(path: Path, name: str) -> Path: ...
+@overload
+def existing(path: Path | None, name: str) -> Path | None: ...
 def existing(path: Path | None, name: str) -> Path | None:
     """Refuse a path that is given and not there; with the home folder for ``~``.
 
@@ -122,6 +126,16 @@ def existing(path: Path | None, name: str) -> Path | None:
     return found
 
 
+class _FileOptions(TypedDict, total=False):
+    endings: Sequence[str]
+    inputs: Sequence[Path | str | None]
+    n_bytes: int
+
+
+@overload
+def output_file(path: Path, name: str, **options: Unpack[_FileOptions]) -> Path: ...
+@overload
+def output_file(path: Path | None, name: str, **options: Unpack[_FileOptions]) -> Path | None: ...
 def output_file(
     path: Path | None,
     name: str,
@@ -137,6 +151,12 @@ def output_file(
     return output_checks.output_file(path, _option(name), endings=endings, inputs=given, n_bytes=n_bytes)
 
 
+@overload
+def output_folder(path: Path, name: str, *, inputs: Sequence[Path | str | None] = ()) -> Path: ...
+@overload
+def output_folder(
+    path: Path | None, name: str, *, inputs: Sequence[Path | str | None] = ()
+) -> Path | None: ...
 def output_folder(path: Path | None, name: str, *, inputs: Sequence[Path | str | None] = ()) -> Path | None:
     """:func:`mswin_viz.data.output_checks.output_folder` of an option that may be left out; inputs too."""
     if path is None:

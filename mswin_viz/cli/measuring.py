@@ -24,7 +24,8 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
-from mswin_viz.data.file_writing import write_json, write_kept_json
+from mswin_viz.data.file_writing import write_json
+from mswin_viz.data.temporary_folders import write_kept_json
 from mswin_viz.data.wardrobe import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 

@@ -25,7 +25,8 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.deep_images import checked_range
-from mswin_viz.data.file_writing import locked, remove_file
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import remove_file
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.wardrobe import MOST_PEOPLE
 from mswin_viz.errors import OutputError
@@ -128,15 +129,14 @@ def train(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; the same command goes on from {kept}") from None
     for one in fitted:
-        own = _file_of(out, one.name)
         try:
-            _written(one, own, layout)
+            _written(one, _file_of(out, one.name), layout)
         except OutputError as problem:
             raise OutputError(
                 f"{problem}; nothing is lost: run the same command with another --out and --state {kept} to write it"
             ) from problem
-        if state is None:
-            remove_file(state_file(kept, one.name))
+        if state is None and (file := state_file(kept, one.name)) is not None:
+            remove_file(file)
 
 
 def _file_of(out: Path, name: str) -> Path:
@@ -214,9 +214,9 @@ def _training_world(
 
 
 def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
-    from mswin_viz.model.addon_files import write_addon
+    from mswin_viz.model.addon_files import save_addon
 
-    write_addon(fitted.trained.addon, path, layout=layout)
+    save_addon(fitted.trained.addon, path, layout=layout)
     log = fitted.trained.log
     words = f"weights of step {log.best_step}{', stopped early' if log.stopped_early else ''}"
     if not np.isnan(fitted.enhanced_mAP):

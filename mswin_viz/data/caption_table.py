@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data.reading import Found
+from mswin_viz.data.reading import ReaderResult
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.spreadsheet_cells import unguarded
 from mswin_viz.data.tables import Row, Table, heading_words, read_table, whole_number
@@ -19,17 +19,17 @@ NAME = "attributes.csv"
 _KIND = "captions not read"
 
 
-def add_captions(found: Found, tables: Iterable[Path]) -> None:
+def add_captions(result: ReaderResult, tables: Iterable[Path]) -> None:
     """Give the samples the captions of their identities.
 
     A table that cannot be read, or a row of it, is reported; the samples stay without captions.
     """
     for path in tables:
-        captions = _captions(path, found.problems)
-        found.tables.append(path)
-        found.samples = [
+        captions = _captions(path, result.problems)
+        result.tables.append(path)
+        result.samples = [
             replace(sample, caption=captions[sample.pid]) if sample.pid in captions else sample
-            for sample in found.samples
+            for sample in result.samples
         ]
 
 
@@ -46,17 +46,17 @@ def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
         detail = f"no column {' and '.join(lacking)} among {names}; the samples have no captions"
         problems.append(Problem(_KIND, path, detail))
         return {}
-    found: dict[int, str] = {}
+    captions: dict[int, str] = {}
     try:
         for row in table.rows:
-            if problem := _add(row, table, found):
+            if problem := _add(row, table, captions):
                 problems.append(Problem(_KIND, path, f"line {row.number}: {problem}; left out"))
     except DataError as problem:  # the rest cannot be read
         problems.append(Problem(_KIND, path, str(problem)))
-    return found
+    return captions
 
 
-def _add(row: Row, table: Table, found: dict[int, str]) -> str:
+def _add(row: Row, table: Table, captions: dict[int, str]) -> str:
     """Take over a row's caption; what is wrong with it, if anything."""
     try:
         if row.fault:
@@ -67,4 +67,4 @@ def _add(row: Row, table: Table, found: dict[int, str]) -> str:
         return str(problem)
     if pid is None or pid < 0 or not caption:
         return ""
-    return "" if found.setdefault(pid, caption) == caption else f"identity {pid} has a caption already"
+    return "" if captions.setdefault(pid, caption) == caption else f"identity {pid} has a caption already"

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data.folder_reading import SETS, read_folder, read_picture
+from mswin_viz.data.folder_reading import read_folder, read_picture
 from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.known_sets import SETS
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import SPLITS, PublishedCount, Sample
 from mswin_viz.data.shipped_samples import shipped_samples
@@ -114,7 +115,7 @@ def _with_root(report: DataReport) -> DataReport:
 
 def _with_published(report: DataReport) -> DataReport:
     """Published counts beside those found, if all splits of a published set are there."""
-    published = SETS[report.layout].published() if report.layout in SETS else {}
+    published = SETS[report.layout].published if report.layout in SETS else {}
     if not published or {sample.split for sample in report.samples} != set(published):
         return report
     counts = []

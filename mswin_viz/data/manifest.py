@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.modalities import AMBIGUOUS, modality_word
-from mswin_viz.data.reading import Found
+from mswin_viz.data.reading import ReaderResult
 from mswin_viz.data.sample import SPLITS, Problem, Sample
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.spreadsheet_cells import unguarded
@@ -19,7 +19,7 @@ from mswin_viz.errors import DataError
 __all__ = ["COLUMNS", "NAME", "read", "table_in"]
 
 NAME = "manifest.csv"
-"""Name under which the table of a folder is found."""
+"""Name under which the table of a folder is result."""
 _SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}
 _IDENTITY = re.compile(r"id|person|people|vehicle|\bcar\b|ident|label|class|name", re.IGNORECASE)
 
@@ -41,7 +41,7 @@ def table_in(root: Path, others: Sequence[Path], *, deeper: bool = False) -> Pat
     return named[0] if deeper and len(named) == 1 else None
 
 
-def read(path: Path) -> Found:
+def read(path: Path) -> ReaderResult:
     """Samples of a table; paths are relative to it. Rows that cannot be used are left out and reported.
 
     Raises
@@ -49,7 +49,7 @@ def read(path: Path) -> Found:
     DataError
         If the table cannot be read, has no column of a modality, or two columns for one thing.
     """
-    table, found = read_table(path), Found(tables=[path])
+    table, result = read_table(path), ReaderResult(tables=[path])
     if not set(table.columns) & set(MODALITIES):
         has = heading_words((*table.columns, *table.unused)) or "no columns"
         raise DataError(
@@ -60,38 +60,38 @@ def read(path: Path) -> Found:
     folder = str(path.parent)
     for row in table.rows:
         sample, wrong = _sample(row, table, folder)
-        found.problems += wrong
+        result.problems += wrong
         if sample is None:
             continue
-        files = {os.path.normpath(str(file)): file for file in sample.images.values()}
+        files = {os.path.normpath(str(file)): file for file in sample.files}
         known = next((file for file in files if file in seen), None)
         if known is not None:
             detail = f"line {row.number} repeats line {seen[known]}; left out"
-            found.problems.append(Problem("duplicate", files[known], detail))
+            result.problems.append(Problem("duplicate", files[known], detail))
             continue
         for file in files:
             seen[file] = row.number
-        found.samples.append(sample)
-    _say_what_was_not_used(found, table, path)
-    return found
+        result.samples.append(sample)
+    _note_what_was_not_used(result, table, path)
+    return result
 
 
-def _say_what_was_not_used(found: Found, table: Table, path: Path) -> None:
+def _note_what_was_not_used(result: ReaderResult, table: Table, path: Path) -> None:
     if table.encoding:
-        found.notes.append(f"{path.name} was read as {table.encoding}")
+        result.notes.append(f"{path.name} was read as {table.encoding}")
     if not table.unused:
         return
     names = heading_words(table.unused)
     unclear = [name for name in table.unused if modality_word(name)[0] == AMBIGUOUS]
     if unclear:
         detail = f"column {heading_words(unclear)} may be near or thermal infrared and is not used; rename it to NI or TI"
-        found.problems.append(Problem("modality not used", path, detail))
+        result.problems.append(Problem("modality not used", path, detail))
     like = [name for name in table.unused if _IDENTITY.search(name)]
     if like and "pid" not in table.columns:
         detail = f"no column pid, so identities are unknown; columns not used: {names}; rename one to pid"
-        found.problems.append(Problem("identities not read", path, detail))
+        result.problems.append(Problem("identities not read", path, detail))
     else:
-        found.notes.append(f"columns of {path.name} that were not used: {names}")
+        result.notes.append(f"columns of {path.name} that were not used: {names}")
 
 
 def _sample(row: Row, table: Table, folder: str) -> tuple[Sample | None, list[Problem]]:

@@ -13,10 +13,21 @@ from mswin_viz.data.files import Picture, Tree
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Problem
 
-__all__ = ["AMBIGUOUS", "Contents", "Shot", "contents", "mentions_infrared", "modality_of", "modality_word"]
+__all__ = [
+    "AMBIGUOUS",
+    "UNCLEAR",
+    "Contents",
+    "Shot",
+    "contents",
+    "mentions_infrared",
+    "modality_of",
+    "modality_word",
+]
 
 AMBIGUOUS = "infrared"
 """What `modality_word` says of a name that may mean near or thermal infrared."""
+UNCLEAR = "may be near or thermal infrared: rename the folder to NI or TI, or list the pictures in a table manifest.csv"
+"""What messages say of a folder with such a name."""
 _WORDS = {
     "RGB": "rgb vis visible visual visiblelight color colors colour colours truecolor",
     "NI": "ni nir near nearir nearinfrared nearinfra",

@@ -12,17 +12,20 @@ from pathlib import Path
 from mswin_viz.data.files import Picture
 from mswin_viz.data.lists import read_lines
 from mswin_viz.data.modalities import Contents, Shot
-from mswin_viz.data.reading import Found, Named, alone, read_shots, refuse_two
+from mswin_viz.data.reading import (
+    Layout,
+    NameParts,
+    ReaderResult,
+    name_parts,
+    read_shots,
+    refuse_two,
+    single_shots,
+)
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import split_level
 
-__all__ = ["PUBLISHED", "SHAPE", "read"]
+__all__ = ["LAYOUT"]
 
-PUBLISHED = {"train": (1041, 32621), "query": (3060, 11659), "gallery": (3060, 82161)}
-"""Split -> identities and samples; the training split with the validation part that the authors set aside."""
-SHAPE = (
-    "list_{train,val,query,gallery}.txt beside {train,test}/<id>, and names PPPP_NNN_CC_... or PPPP_cC_..."
-)
 _NAME = re.compile(r"(?P<pid>\d{4})_\d{3}_(?P<cam>\d{2})_\d{4}", re.IGNORECASE)
 _C_NAME = re.compile(r"(?P<pid>\d{4})_c(?P<cam>\d+)_", re.IGNORECASE)
 _LISTS = {
@@ -42,51 +45,51 @@ _AGAIN = (
 )
 
 
-def read(contents: Contents) -> Found | None:
+def _read(contents: Contents) -> ReaderResult | None:
     """Samples as the lists say; without lists, as the folders of the splits say."""
     tables = [path for path in contents.tree.others if path.name.lower() in _LISTS]
     if tables:
         return _from_lists(contents, tables)
-    msmt = any("msmt" in part.lower() for picture in contents.plain for part in picture.parts)
-    found = read_shots(
-        alone(contents.plain),
-        lambda shot, split: _named(shot, msmt),
+    is_msmt = any("msmt" in part.lower() for picture in contents.plain for part in picture.parts)
+    result = read_shots(
+        single_shots(contents.plain),
+        lambda shot: _parts(shot, with_c=is_msmt),
         "PPPP_NNN_CC_... or PPPP_cC_...",
     )
-    if found is not None:
-        found.notes.append(_AGAIN)
-    return found
+    if result is not None:
+        result.notes.append(_AGAIN)
+    return result
 
 
-def _named(shot: Shot, with_c: bool) -> Named | None:
-    at, _ = split_level(shot.place)
-    matched = _NAME.match(shot.stem) or (_C_NAME.match(shot.stem) if with_c else None)
-    if matched is None or at == len(shot.place):
+def _parts(shot: Shot, *, with_c: bool) -> NameParts | None:
+    if split_level(shot.place)[1] is None:
         return None
-    return Named(int(matched["pid"]), int(matched["cam"]))
+    return name_parts(_NAME, shot.stem) or (name_parts(_C_NAME, shot.stem) if with_c else None)
 
 
-def _from_lists(contents: Contents, tables: list[Path]) -> Found | None:
+def _from_lists(contents: Contents, tables: list[Path]) -> ReaderResult | None:
     pictures = {picture.path: picture for picture in contents.tree.pictures}
-    found, used = Found(notes=[_AGAIN], tables=tables), {}
+    result, used = ReaderResult(notes=[_AGAIN], tables=tables), []
     for table in sorted(tables, key=lambda path: list(_LISTS).index(path.name.lower())):
         split = _LISTS[table.name.lower()]
         for line in read_lines(table):
             picture = _listed(line, table, split, pictures)
-            matched = picture and (_NAME.match(picture.path.name) or _C_NAME.match(picture.path.name))
-            if not matched:
-                found.problems.append(Problem(*_wrong(line, table, picture)))
+            if picture is None:
+                result.problems.append(Problem("missing file", table, f"{line}: no such picture; left out"))
                 continue
-            used[picture.path] = picture
-            found.samples.append(
-                Sample(int(matched["pid"]), int(matched["cam"]), {"RGB": picture.path}, split=split)
-            )
-    if not found.samples:
+            parts = name_parts(_NAME, picture.path.name) or name_parts(_C_NAME, picture.path.name)
+            if parts is None:
+                detail = "expected PPPP_NNN_CC_...; left out"
+                result.problems.append(Problem("name does not parse", picture.path, detail))
+                continue
+            used.append(picture)
+            result.samples.append(Sample(parts.pid, parts.camid, {"RGB": picture.path}, split=split))
+    if not used:
         return None
     refuse_two(table.parent for table in tables)
-    found.passed["picture that no list names"] = [path for path in pictures if path not in used]
-    found.base = next(iter(used.values())).parts[:-2]
-    return found
+    result.pass_unlisted(pictures, used)
+    result.base = used[0].parts[:-2]
+    return result
 
 
 def _listed(line: str, table: Path, split: str, pictures: dict[Path, Picture]) -> Picture | None:
@@ -95,7 +98,10 @@ def _listed(line: str, table: Path, split: str, pictures: dict[Path, Picture]) -
     return next((pictures[path] for path in places if path in pictures), None)
 
 
-def _wrong(line: str, table: Path, picture: Picture | None) -> tuple[str, Path, str]:
-    if picture is None:
-        return "missing file", table, f"{line}: no such picture; left out"
-    return "name does not parse", picture.path, "expected PPPP_NNN_CC_...; left out"
+LAYOUT = Layout(
+    name="msmt17",
+    shape="list_{train,val,query,gallery}.txt beside {train,test}/<id>, and names PPPP_NNN_CC_... or PPPP_cC_...",
+    read=_read,
+    # the training split with the validation part that the authors set aside
+    published={"train": (1041, 32621), "query": (3060, 11659), "gallery": (3060, 82161)},
+)

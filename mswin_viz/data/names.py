@@ -15,13 +15,13 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
-__all__ = ["Found", "content_digest", "found_sample", "relative_names"]
+__all__ = ["FoundSample", "content_digest", "found_sample", "relative_names"]
 
 _MOST_NAMED = 5  # candidates in a message
 Parts = tuple[str, ...]
 
 
-class Found(NamedTuple):
+class FoundSample(NamedTuple):
     """A sample that a name stands for.
 
     Attributes
@@ -43,8 +43,8 @@ def relative_names(samples: Sequence[Sample]) -> list[str]:
     ``#xywh=``; whatever is not valid text is escaped as :func:`mswin_viz.data.shown_text.shown_text` does.
     """
     every = [[_parts(source) for source in _sources(sample)] for sample in samples]
-    root = len(_common([parts[:-1] for own in every for parts in own]))
-    return ["/".join(own[0][root:]) for own in every]
+    shared = os.path.commonprefix([parts[:-1] for own in every for parts in own])  # noqa: RUF071 (of tuples it compares whole names)
+    return ["/".join(own[0][len(shared) :]) for own in every]
 
 
 def content_digest(sample: Sample) -> str | None:
@@ -52,7 +52,7 @@ def content_digest(sample: Sample) -> str | None:
     return _digest(_sources(sample)[0])
 
 
-def found_sample(samples: Sequence[Sample], name: object, digest: str | None = None) -> Found:
+def found_sample(samples: Sequence[Sample], name: object, digest: str | None = None) -> FoundSample:
     """The one sample that a name from :func:`relative_names` stands for, wherever the data set lies now.
 
     Parameters
@@ -78,7 +78,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
         )
     same = [at for at, source in fits.items() if digest is not None and _digest(source) == digest]
     if len(same) == 1:
-        return Found(same[0])
+        return FoundSample(same[0])
     if len(fits) > 1:
         raise DataError(
             f"a sample is found again by a path that only one has: {name!r} may be {_named(samples, list(fits))}; "
@@ -86,13 +86,13 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
         )
     ((at, source),) = fits.items()
     if digest is None or _digest(source) in (None, digest):
-        return Found(at)
+        return FoundSample(at)
     if "/" not in str(name).replace("\\", "/"):
         raise DataError(
             f"a view is rebuilt from the samples it was made from: {_named(samples, [at])} is named {name!r} like the "
             "image of then, but its file holds another picture; pass samples that hold it"
         )
-    return Found(
+    return FoundSample(
         at, f"{name} is no longer the file that this state was copied from: its content has changed."
     )
 
@@ -145,14 +145,6 @@ def _parts(source: Path | Crop | str) -> Parts:
     path = path if isinstance(path, PurePath) and not isinstance(path, Path) else Path(os.path.abspath(path))
     *folders, last = (unicodedata.normalize("NFC", shown_text(part)) for part in path.parts)
     return (*folders, last + fragment)
-
-
-def _common(folders: Sequence[Parts]) -> Parts:
-    shared = folders[0]
-    for other in folders:
-        n_same = next((i for i, (a, b) in enumerate(zip(shared, other, strict=False)) if a != b), None)
-        shared = shared[: min(len(shared), len(other)) if n_same is None else n_same]
-    return shared
 
 
 def _digest(source: Path | Crop) -> str | None:

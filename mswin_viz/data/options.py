@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -14,8 +14,10 @@ __all__ = ["options_of"]
 Record = TypeVar("Record")
 
 
-def options_of(record: Callable[..., Record], given: Mapping[str, Any], *, function: str) -> Record:
-    """The options record of a call; ``function`` is named in the error.
+def options_of(
+    record: Callable[..., Record], given: Mapping[str, Any], *, function: str, also: Sequence[str] = ()
+) -> Record:
+    """The options record of a call; ``function``, and the options that it has ``also``, are named in the error.
 
     Raises
     ------
@@ -25,6 +27,7 @@ def options_of(record: Callable[..., Record], given: Mapping[str, Any], *, funct
     names = [field.name for field in fields(record) if field.init]  # pyright: ignore[reportArgumentType]  # a dataclass
     for name in given:
         if name not in names:
+            names = [*also, *names]
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
             raise OptionError(f"{function} has no option {name!r}: {hint}the options are {', '.join(names)}")

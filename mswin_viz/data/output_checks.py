@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mswin_viz.data.file_writing import check_space, destination, why_not_writable
+from mswin_viz.data.destinations import check_space, destination, why_not_writable
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, OutputError
 

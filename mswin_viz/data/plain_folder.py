@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mswin_viz.data.files import Picture
 from mswin_viz.data.modalities import Contents
-from mswin_viz.data.reading import Found, missing_modalities
+from mswin_viz.data.reading import ReaderResult, missing_modalities
 from mswin_viz.data.sample import Problem, Sample
 
 __all__ = ["like_an_identity", "read"]
@@ -21,7 +21,7 @@ _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+",
 _RENAME = "rename it to RGB, NI or TI"
 
 
-def read(contents: Contents, *, unclear: bool = False) -> Found:
+def read(contents: Contents, *, unclear: bool = False) -> ReaderResult:
     """Samples of unknown identity: pictures of one shot are one, each other picture is an RGB sample.
 
     Parameters
@@ -29,19 +29,19 @@ def read(contents: Contents, *, unclear: bool = False) -> Found:
     unclear
         Also take pictures in folders that may mean near or thermal infrared, as RGB.
     """
-    found = Found(base=contents.tree.pictures[0].parts[:1] if contents.tree.pictures else ())
+    result = ReaderResult(base=contents.tree.pictures[0].parts[:1] if contents.tree.pictures else ())
     for shot in contents.shots:
-        found.samples.append(Sample(-1, -1, shot.files))
-        found.problems += missing_modalities(shot)
+        result.samples.append(Sample(-1, -1, shot.files))
+        result.problems += missing_modalities(shot)
     rest: Sequence[Picture] = [*contents.plain, *(contents.unclear if unclear else ())]
-    found.samples += [Sample(-1, -1, {"RGB": picture.path}) for picture in rest]
+    result.samples += [Sample(-1, -1, {"RGB": picture.path}) for picture in rest]
     named = [(shot.place[1:], shot.stem) for shot in contents.shots]
     named += [(picture.parts[1:], picture.path.stem) for picture in rest]
     if unclear:
-        found.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
-    found.notes.append("the layout is not known, so identities and cameras are not either")
-    found.problems += _like_identities(contents.tree.root, named)
-    return found
+        result.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
+    result.notes.append("the layout is not known, so identities and cameras are not either")
+    result.problems += _like_identities(contents.tree.root, named)
+    return result
 
 
 def like_an_identity(name: str) -> bool:

@@ -1,39 +1,34 @@
-"""What a reader of a layout finds, and the loop that readers of shots and of single pictures share."""
+"""What a reader of a layout is and finds, and the loop that readers of shots and of single pictures share."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mswin_viz.data.files import Picture
-from mswin_viz.data.modalities import Shot
+from mswin_viz.data.modalities import Contents, Shot
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import splits_of
 from mswin_viz.errors import DataError
 
 __all__ = [
-    "DISTRACTOR",
-    "JUNK",
-    "Found",
-    "Named",
-    "alone",
-    "common",
-    "missing_modalities",
-    "read_shots",
-    "refuse_two",
-]
+    "DISTRACTOR", "JUNK", "Layout", "NameParts", "ReaderResult", "missing_modalities", "name_parts", "outermost",
+    "read_shots", "refuse_two", "single_shots",
+]  # fmt: skip
 
 JUNK = "junk"
 """Returned by a name's reader for pictures that the authors of a set leave out."""
-_Home = tuple[tuple[str, ...], str | None]  # names of the folders down to a data set, and a split of it
 DISTRACTOR = -1
 """Identity of background pictures: it matches nobody."""
+_Home = tuple[tuple[str, ...], str | None]  # names of the folders down to a data set, and a split of it
 
 
 @dataclass
-class Found:
+class ReaderResult:
     """What a reader makes of a folder.
 
     Attributes
@@ -57,9 +52,50 @@ class Found:
     tables: list[Path] = field(default_factory=list)
     base: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> set[Path]:
+        """The files that hold the samples' images."""
+        return {file for sample in self.samples for file in sample.files}
+
+    def pass_unlisted(self, pictures: Iterable[Path], listed: Iterable[Picture]) -> None:
+        """Leave out the pictures that no list of the set names."""
+        kept = {picture.path for picture in listed}
+        self.passed["picture that no list names"] = [path for path in pictures if path not in kept]
+
 
 @dataclass(frozen=True)
-class Named:
+class Layout:
+    """How one published set, or a family of sets, is laid out; `known_sets` lists them all.
+
+    Attributes
+    ----------
+    name
+        For ``layout=``.
+    shape
+        What it looks like, for messages.
+    read
+        Finds samples; None where the folder is laid out otherwise.
+    published
+        Split -> identities and samples as the authors count them; empty where that is not known.
+    general
+        Whether it is tried only where no other layout fits.
+    paired
+        Whether pictures of several modalities belong together; if not, it is no problem that none do.
+    is_certain
+        Whether a folder that can be read is recognised as this layout without being asked for.
+    """
+
+    name: str
+    shape: str
+    read: Callable[[Contents], ReaderResult | None]
+    published: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    general: bool = False
+    paired: bool = True
+    is_certain: Callable[[Contents], bool] = lambda contents: True
+
+
+@dataclass(frozen=True)
+class NameParts:
     """What a file name, with its folders, says of a picture."""
 
     pid: int
@@ -67,9 +103,18 @@ class Named:
     scene: int | None = None
 
 
-def alone(pictures: Iterable[Picture], modality: str = "RGB") -> list[Shot]:
-    """Each picture as a shot of one modality, which lacks no other."""
-    return [Shot(one.parts, one.path.stem, {modality: one.path}, {}) for one in pictures]
+def name_parts(pattern: re.Pattern[str], name: str) -> NameParts | None:
+    """What the pattern's groups ``pid``, ``cam`` and perhaps ``scene`` hold; None where the name begins otherwise."""
+    matched = pattern.match(name)
+    if matched is None:
+        return None
+    scene = matched.groupdict().get("scene")
+    return NameParts(int(matched["pid"]), int(matched["cam"]), None if scene is None else int(scene))
+
+
+def single_shots(pictures: Iterable[Picture]) -> list[Shot]:
+    """Each picture as a shot in visible light alone, which lacks no other modality."""
+    return [Shot(one.parts, one.path.stem, {"RGB": one.path}, {}) for one in pictures]
 
 
 def missing_modalities(shot: Shot) -> list[Problem]:
@@ -83,18 +128,17 @@ def missing_modalities(shot: Shot) -> list[Problem]:
 
 def read_shots(
     shots: Sequence[Shot],
-    read: Callable[[Shot, str | None], Named | str | None],
+    read: Callable[[Shot], NameParts | str | None],
     expected: str,
     *,
     junk: str = "junk",
-) -> Found | None:
+) -> ReaderResult | None:
     """Samples of the shots whose names a reader understands; None where it understands none.
 
     Parameters
     ----------
     read
-        Takes a shot and its split; returns what its name says, `JUNK`, a sentence on what is wrong, or None for
-        a name of another kind.
+        Returns what a shot's name says, `JUNK`, a sentence on what is wrong, or None for a name of another kind.
     expected
         The form of names, for the report on those that have another one beside names that were understood.
     junk
@@ -106,58 +150,50 @@ def read_shots(
         If one split is there twice, in the folders of two data sets.
     """
     homes = splits_of({shot.place for shot in shots})
-    read_as = [read(shot, homes[shot.place][1]) for shot in shots]
-    own = _of_one_set(
-        {homes[shot.place] for shot, named in zip(shots, read_as, strict=True) if isinstance(named, Named)}
-    )
-    if not own:
+    named = [(shot, homes[shot.place], read(shot)) for shot in shots]
+    kept = _of_one_set({home for _, home, parts in named if isinstance(parts, NameParts)})
+    if not kept:
         return None
-    found = Found(base=common(home for home, _ in own))
-    for shot, named in zip(shots, read_as, strict=True):
-        if homes[shot.place] not in own:
+    result = ReaderResult(base=outermost(folders for folders, _ in kept))
+    for shot, home, parts in named:
+        if home not in kept:
             continue
-        if named == JUNK:
-            found.passed[junk] += shot.files.values()
-        elif isinstance(named, Named):
-            split = homes[shot.place][1]
-            found.samples.append(Sample(named.pid, named.camid, shot.files, scene=named.scene, split=split))
-            found.problems += missing_modalities(shot)
+        if parts == JUNK:
+            result.passed[junk] += shot.files.values()
+        elif isinstance(parts, NameParts):
+            result.samples.append(
+                Sample(parts.pid, parts.camid, shot.files, scene=parts.scene, split=home[1])
+            )
+            result.problems += missing_modalities(shot)
         else:
-            detail = f"{named or f'expected {expected}'}; left out"
-            found.problems += [Problem("name does not parse", path, detail) for path in shot.files.values()]
-    return found
+            detail = f"{parts or f'expected {expected}'}; left out"
+            result.problems += [Problem("name does not parse", path, detail) for path in shot.files.values()]
+    return result
 
 
-def _of_one_set(own: set[_Home]) -> set[_Home]:
+def _of_one_set(homes: set[_Home]) -> set[_Home]:
     """The homes without those inside another one that has the same split: copies that tools make of a set."""
     kept: dict[str | None, tuple[str, ...]] = {}
-    for home, split in sorted(own, key=lambda one: (len(one[0]), str(one))):
+    for home, split in sorted(homes, key=lambda one: (len(one[0]), str(one))):
         outer = kept.setdefault(split, home)
         if split is not None and home[: len(outer)] != outer:
             raise DataError(
                 f"a folder must hold one data set: got the {split} split in {'/'.join(outer)} and in "
                 f"{'/'.join(home)}; point to one of them"
             )
-    named = {(home, split) for home, split in own if split is not None and kept[split] == home}
-    return named or own  # what lies in no split folder beside those that do is no part of the set
+    in_splits: set[_Home] = {(home, split) for home, split in homes if split and kept[split] == home}
+    return in_splits or homes  # what lies in no split folder beside those that do is no part of the set
 
 
 def refuse_two(homes: Iterable[Path]) -> None:
     """Raise `DataError` if a data set begins in more than one folder."""
-    found = sorted(set(homes))
-    if len(found) > 1:
+    places = sorted(set(homes))
+    if len(places) > 1:
         raise DataError(
-            f"a folder must hold one data set: got one in {' and one in '.join(map(str, found))}; point to one of them"
+            f"a folder must hold one data set: got one in {' and one in '.join(map(str, places))}; point to one of them"
         )
 
 
-def common(homes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """The folder around all of them."""
-    first, *rest = homes
-    for other in rest:
-        same = next(
-            (n for n, (a, b) in enumerate(zip(first, other, strict=False)) if a != b),
-            min(len(first), len(other)),
-        )
-        first = first[:same]
-    return first
+def outermost(folders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """The folder around all of them, by the names of the folders down to it."""
+    return tuple(os.path.commonprefix(list(folders)))  # noqa: RUF071 (of tuples it compares whole names)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 
-from mswin_viz.data.modalities import Contents, Shot
-from mswin_viz.data.reading import Found, Named, read_shots
+from mswin_viz.data.modalities import Contents
+from mswin_viz.data.reading import Layout, ReaderResult, name_parts, read_shots
 
-__all__ = ["PUBLISHED", "SHAPE", "read"]
+__all__ = ["LAYOUT"]
 
-PUBLISHED = {"train": (171, 3951), "test": (30, 836)}
-"""Split -> identities and samples."""
-SHAPE = "sub-folders {train_171,test}/{RGB,NI,TI} and names PPPPPP_camC_..."
 _NAME = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d+)_", re.IGNORECASE)
 
 
-def read(contents: Contents) -> Found | None:
+def _read(contents: Contents) -> ReaderResult | None:
     """Samples named so, whatever their split and modality folders are called."""
-    return read_shots(contents.shots, _named, "PPPPPP_camC_...")
+    return read_shots(contents.shots, lambda shot: name_parts(_NAME, shot.stem), "PPPPPP_camC_...")
 
 
-def _named(shot: Shot, split: str | None) -> Named | None:
-    matched = _NAME.match(shot.stem)
-    return matched and Named(int(matched["pid"]), int(matched["cam"]))
+LAYOUT = Layout(
+    name="rgbnt201",
+    shape="sub-folders {train_171,test}/{RGB,NI,TI} and names PPPPPP_camC_...",
+    read=_read,
+    published={"train": (171, 3951), "test": (30, 836)},
+)

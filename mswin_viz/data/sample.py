@@ -10,7 +10,7 @@ from mswin_viz.data.images import Crop, source_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
-__all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount", "at_least_one"]
+__all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount", "at_least_one", "label_of"]
 
 SPLITS = ("train", "test", "query", "gallery")
 """Names a split may have; in ``"test"`` every image both asks and answers, as in RGBNT201."""
@@ -49,6 +49,25 @@ class Sample:
         """File name of the first modality, without its ending; whatever is not valid text is escaped."""
         first = next(iter(self.images.values()))
         return shown_text(first.stem) if isinstance(first, Path | Crop) else source_name(first)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold its images, each once."""
+        sources = self.images.values()
+        return tuple(dict.fromkeys(one.path if isinstance(one, Crop) else one for one in sources))
+
+    @property
+    def label(self) -> str:
+        """Identity, camera and scene, as far as they are known; the name of its file where the identity is not."""
+        return label_of(self.pid, self.camid, self.scene) or self.name
+
+
+def label_of(pid: int, camid: int = -1, scene: int | None = None) -> str:
+    """Identity, camera and scene in words, those that are known; empty where the identity is not."""
+    if pid < 0:
+        return ""
+    known = (("id", pid), ("camera", camid), ("scene", -1 if scene is None else scene))
+    return ", ".join(f"{word} {number}" for word, number in known if number >= 0)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mswin_viz.data.captions import caption_of
-from mswin_viz.data.file_writing import is_unfinished, locked, made_folder, write_bytes
+from mswin_viz.data.destinations import made_folder
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import is_unfinished, write_bytes
 from mswin_viz.data.images import MODALITIES, open_image
 from mswin_viz.data.lookalikes import GROUP, sample_lookalike
 from mswin_viz.data.output_checks import output_folder

@@ -6,8 +6,11 @@ import functools
 import warnings
 from pathlib import Path
 
-from mswin_viz.data.file_writing import destination, is_unfinished, locked, temporary_folder, write_json
+from mswin_viz.data.destinations import destination
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import is_unfinished, write_json
 from mswin_viz.data.stored_records import read_json
+from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import MswinVizError
 
 __all__ = ["shipped_samples"]

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from mswin_viz.model.checkpoints import EMBEDDED, load_addon
+from mswin_viz.model.checkpoints import Addon, load_addon
+from mswin_viz.model.embedded_config import EMBEDDED
 from mswin_viz.model.host_addons import addon_keys, host_addon
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.towers import Tower
 
-__all__ = ["Addon", "addon_of"]
+__all__ = ["ChosenAddon", "addon_of"]
 
-Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
 _UNTRAINED = "untrained window mean, zero shift"
 
 
-def addon_of(
-    addon: str | Path | None, name: str | Path, tower: Tower, width: int
-) -> tuple[Addon | None, str, tuple[str, ...]]:
-    """The add-on, where it comes from, and the keys of the tower's file that it took."""
+@dataclass(frozen=True, eq=False)
+class ChosenAddon:
+    """The add-on behind a tower.
+
+    Attributes
+    ----------
+    module
+        None for plain CLIP.
+    origin
+        Where it comes from, in words.
+    keys
+        What it took of the tower's file.
+    """
+
+    module: Addon | None
+    origin: str
+    keys: tuple[str, ...] = ()
+
+
+def addon_of(addon: str | Path | None, name: str | Path, tower: Tower) -> ChosenAddon:
+    """The add-on that ``addon=`` of :func:`mswin_viz.load_model` means for a tower."""
     if addon is None:
-        return None, "none: plain CLIP", ()
-    if addon == "mean":
-        return CLIPMultiScaleFeatureExtractor(width, init="mean"), _UNTRAINED, ()
-    if addon != "default":
+        return ChosenAddon(None, "none: plain CLIP")
+    if addon not in ("default", "mean"):
         module = load_addon(addon)
-        return module, f"{_in_words(module)} from {Path(addon).name}", ()
-    if name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
+        return ChosenAddon(module, f"{_in_words(module)} from {Path(addon).name}")
+    if addon == "default" and name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
         module = load_addon(EMBEDDED / "addon.safetensors")
-        return module, f"{_in_words(module)}, trained here on synthetic pedestrians", ()
-    found = host_addon(tower) if tower.state is not None else None
-    if found is not None:
-        return found, f"{_in_words(found)}, from the same file", addon_keys(tower, found)
-    mean = CLIPMultiScaleFeatureExtractor(width, init="mean")
-    return mean, f"none comes with these weights: {_UNTRAINED}", ()
+        return ChosenAddon(module, f"{_in_words(module)}, trained here on synthetic pedestrians")
+    module = host_addon(tower) if addon == "default" and tower.state is not None else None
+    if module is not None:
+        return ChosenAddon(module, f"{_in_words(module)}, from the same file", addon_keys(tower, module))
+    mean = CLIPMultiScaleFeatureExtractor(tower.dim, init="mean")
+    return ChosenAddon(
+        mean, _UNTRAINED if addon == "mean" else f"none comes with these weights: {_UNTRAINED}"
+    )
 
 
 def _in_words(module: Addon) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import open_clip
 
 from mswin_viz.errors import OptionError, WeightsError
+from mswin_viz.model.checkpoint_report import checked_fit
 from mswin_viz.model.state_dicts import StateDict
 
 __all__ = [
+    "FIT_RULE",
     "NO_TEXT",
     "POSITIONS",
     "VOCABULARY",
@@ -35,6 +37,7 @@ NO_TEXT: Mapping[str, int] = MappingProxyType(
     {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
 )
 """A text side that takes the place of one without weights, and is never run."""
+FIT_RULE = "weights must fit the architecture key by key; give the right arch= if they are whole"
 _CLIPS_WORDS = 49408
 
 
@@ -121,16 +124,7 @@ def check_sizes(architecture: Mapping[str, Any], state: StateDict) -> None:
             VOCABULARY: (text["vocab_size"], text["width"]),
             "positional_embedding": (text["context_length"], text["width"]),
         } | _sizes_of_blocks("transformer.resblocks.", text)
-    wrong = [
-        f"{key} is {tuple(state[key].shape) if key in state else 'not there'}, not {shape}"
-        for key, shape in wanted.items()
-        if key not in state or tuple(state[key].shape) != shape
-    ]
-    if wrong:
-        raise WeightsError(
-            "weights must fit the architecture key by key; give the right arch= if they are whole: "
-            f"{'; '.join(wrong)}"
-        )
+    checked_fit(wanted, state, FIT_RULE)
 
 
 def _sizes_of_blocks(prefix: str, side: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import open_clip
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mswin_viz.data.deep_images import rule_words
 from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.data.picture_facts import PictureFacts, say
-from mswin_viz.errors import ImageError, ImageFileError, OptionError
-from mswin_viz.model.addons import Addon
+from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoint_report import LoadReport
+from mswin_viz.model.checkpoints import Addon
 from mswin_viz.model.hooks import outputs_of
-from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts, HostTower, conditions
-from mswin_viz.model.preprocessing import fitted, normalised, notes_on, resizing_words
+from mswin_viz.model.host_tower import Camera, conditions
+from mswin_viz.model.image_tags import Conditions, ImageTag, Tags, conditions_of, host_parts, one_each
+from mswin_viz.model.precision import autocast, precision_words
+from mswin_viz.model.preprocessing import FittedImage, fitted, fitted_images, normalised, notes_on
 from mswin_viz.model.prompts import prompt_ids, unknown_words
+from mswin_viz.model.provenance import metric_of, tower_items
 from mswin_viz.model.tokens import Tokens, are_tokens
 from mswin_viz.model.towers import Tower
 
@@ -58,7 +60,7 @@ class Model:
     device: torch.device
     precision: str = "auto"
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _bound: tuple[Any, Any] = field(default=(None, None), repr=False)
+    _bound: Conditions = field(default=(None, None), repr=False)
 
     @property
     def clip(self) -> open_clip.CLIP:
@@ -83,25 +85,13 @@ class Model:
     @property
     def metric(self) -> str:
         """How retrieval compares features: ``"cosine"``, or ``"euclidean"`` of raw features as a host may (FEAT_NORM)."""
-        config = self.tower.config
-        return "cosine" if config is None or config.feat_norm else "euclidean"
+        return metric_of(self.tower)
 
     @property
     def provenance_items(self) -> dict[str, str]:
         """Which weights, activation, input and normalisation are in use; name -> words."""
-        (height, width), (rows, cols) = self.image_size, self.grid
-        items = {
-            "weights": self.tower.weights,
-            "add-on": self.addon_origin,
-            "activation": self.tower.activation,
-            "input": f"{height}x{width} (height x width), grid {rows}x{cols}, {resizing_words(self.tower)}",
-            "positions": self.tower.positions,
-            "normalisation": f"mean {_numbers(self.tower.mean)}, std {_numbers(self.tower.std)}",
-            "above 8 bits": rule_words(self.tower.thermal_range),
-            "device": f"{self.device}, {self._precision_in_words}",
-        }
-        items |= self._host_items
-        return items | ({"note": "; ".join(self.tower.notes)} if self.tower.notes else {})
+        device = f"{self.device}, {precision_words(self.device, self.precision)}"
+        return tower_items(self.tower, addon=self.addon_origin, device=device)
 
     @property
     def load_report(self) -> LoadReport | None:
@@ -123,10 +113,18 @@ class Model:
         ImageFileError, ImageError
             If the source cannot be read.
         """
-        return self.displayed_with_facts(source)[0]
+        return self.fitted(source).shown
 
-    def displayed_with_facts(self, source: ImageSource) -> tuple[Image.Image, PictureFacts]:
-        """:meth:`displayed`, and what :meth:`picture_notes` needs to know of the picture as it was."""
+    def fitted(self, source: ImageSource | FittedImage) -> FittedImage:
+        """An image opened once: the picture as :meth:`displayed` gives it, and what was known of it before.
+
+        :meth:`encode`, :meth:`preprocess` and attributions take it as they take a file, and do not open it again.
+
+        Raises
+        ------
+        ImageFileError, ImageError
+            If the source cannot be read.
+        """
         return fitted(self.tower, source)
 
     def picture_notes(self, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
@@ -136,20 +134,33 @@ class Model:
         """
         return notes_on(self.tower, facts, even_of_one=even_of_one)
 
-    def preprocess(self, images: Images) -> Float[torch.Tensor, "batch 3 rows cols"]:
+    def preprocess(
+        self, images: Images | Sequence[FittedImage]
+    ) -> Float[torch.Tensor, "batch 3 height width"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
-        facts: list[PictureFacts] = []
-        batch = self._pixels(listed_images(images), facts)
-        say(self.picture_notes(facts))
-        return batch
+        opened = self.opened(images)
+        say(self.picture_notes([image.facts for image in opened]))
+        return normalised(self.tower, opened)
+
+    def opened(self, images: Images | Sequence[FittedImage]) -> list[FittedImage]:
+        """One or several images, each opened once; see :meth:`fitted`.
+
+        Raises
+        ------
+        ImageFileError, ImageError
+            If an image cannot be read, with its place in the list.
+        """
+        sources = listed_images(images)
+        return fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
 
     def encode(
         self,
-        images: Images,
+        images: Images | Sequence[FittedImage],
         *,
-        batch_size: int = 32,
+        tags: Tags | None = None,
         camera: Camera | Sequence[Camera] | None = None,
         modality: str | Sequence[str] | None = None,
+        batch_size: int = 32,
         progress: bool = True,
     ) -> Tokens:
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
@@ -164,15 +175,15 @@ class Model:
             One or several: paths, the content of files, PIL images, arrays or tensors, see
             :func:`mswin_viz.data.images.open_image`; a list, any iterable, or an array or tensor of four axes.
             Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
+        tags
+            What is known of the images, ``ImageTag(modality, camid)``: one for all images or one for each. Weights
+            with a camera embedding, or with prompts or heads for each modality, read it; others do not.
+        camera, modality
+            In place of tags. The camera is a row of the weights' camera embedding, counted from 0, or ``"mean"`` for
+            images of no known camera, and is refused by weights without one; the modality is ``"RGB"``, ``"NI"`` or
+            ``"TI"``. One for all images or one for each.
         batch_size
             Images in one pass.
-        camera
-            Row of the weights' camera embedding, counted from 0 (:meth:`encode_options` gives it for a camera's
-            number), or ``"mean"`` for images of no known camera; one for all images or one for each. Needed by
-            weights with a camera embedding, refused by others.
-        modality
-            ``"RGB"``, ``"NI"`` or ``"TI"``, one for all images or one for each. Needed by weights with prompts or
-            heads for each modality, without effect on others.
         progress
             Show a bar when there is more than one batch.
 
@@ -181,87 +192,75 @@ class Model:
         ImageFileError, ImageError
             If an image cannot be read, with its place in the list; nothing is encoded in its place.
         OptionError
-            If a camera or modality is missing or does not exist.
+            If a camera or modality that the weights read is missing or does not exist, or is given twice.
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
-        sources, facts = listed_images(images), []
-        given = self.conditions(len(sources), camera=camera, modality=modality)
-        starts = range(0, len(sources), batch_size)
-        parts = [
-            self._encode_batch(
-                self._pixels(sources[start : start + batch_size], facts),
-                *(tensor[start : start + batch_size] for tensor in given),
-            )
-            for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1)
-        ]
+        sources, facts, parts = listed_images(images), [], []
+        n_images = len(sources)
+        given = self.conditions(n_images, tags=tags, camera=camera, modality=modality)
+        starts = range(0, n_images, batch_size)
+        for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1):
+            batch = slice(start, start + batch_size)
+            opened = fitted_images(self.tower, sources[batch], first=start if n_images > 1 else None)
+            facts += [image.facts for image in opened]
+            parts.append(self.encode_fitted(opened, *(tensor[batch] for tensor in given)))
         say(self.picture_notes(facts))
         return Tokens.joined(parts)
 
+    def encode_fitted(self, images: Sequence[FittedImage], *given: Int[torch.Tensor, " batch"]) -> Tokens:
+        """Tokens of opened images in one pass, without notes; ``given`` as :meth:`conditions` gives it."""
+        return self._encode_batch(normalised(self.tower, images), *given)
+
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
-        """The ``camera=`` and ``modality=`` that :meth:`encode` asks for with these weights; empty for plain CLIP.
-
-        Parameters
-        ----------
-        modality
-            Of the image.
-        camid
-            The camera's number as a file name gives it (:attr:`Sample.camid`): RGBNT201 and RGBNT100 count from 1,
-            MSVR310 as the table does. Below 0, where no camera is known, the mean camera is taken.
-
-        Raises
-        ------
-        OptionError
-            If the weights have no row for that camera.
-        """
-        parts, options = getattr(self.clip.visual, "parts", HostParts()), {}
-        if parts.reads_modality:
-            options["modality"] = modality
-        if parts.n_cameras:
-            first = self.tower.first_camera
-            if not isinstance(camid, int | np.integer) or isinstance(camid, bool):
-                raise OptionError(
-                    f"a camera's number is whole, as Sample.camid: got {camid!r}; give -1 where it is not known"
-                )
-            options["camera"] = MEAN_CAMERA if camid < 0 else camid - first
-            if camid >= 0 and not first <= camid < first + parts.n_cameras:
-                raise OptionError(
-                    f"these weights know the cameras {first}..{first + parts.n_cameras - 1}: got an image of camera "
-                    f'{camid}; encode it with camera="{MEAN_CAMERA}" or as another camera'
-                )
-        return options
+        """The ``camera=`` and ``modality=`` for an image; ``encode(images, tags=ImageTag(modality, camid))`` replaces it."""
+        warnings.warn(
+            "encode_options is no longer needed: use encode(images, tags=ImageTag(modality, camid))",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        options = dict(
+            zip(("camera", "modality"), conditions_of(self.tower, ImageTag(modality, camid)), strict=True)
+        )
+        return {name: value for name, value in options.items() if value is not None}
 
     def bound(
         self,
         *,
+        tags: Tags | None = None,
         camera: Camera | Sequence[Camera] | None = None,
         modality: str | Sequence[str] | None = None,
     ) -> Model:
-        """The same model for images of a camera and modality, so that neither need be given again.
+        """The same model for images with these tags, so that they need not be given again; as for :meth:`encode`.
 
         For functions that take a model and images, such as :func:`mswin_viz.attribute`. One for each image binds
         the model to that many images.
         """
-        return replace(self, _bound=(camera, modality))
+        return replace(self, _bound=self._chosen(tags, camera, modality))
 
-    def bound_to(self, kinds: Sequence[tuple[str | None, int]]) -> Model:
-        """:meth:`bound` to images of these modalities and camera numbers, one pair each; as it is for plain CLIP."""
-        asked = [self.encode_options(*kind) for kind in kinds]
-        return self.bound(**{name: [options[name] for options in asked] for name in asked[0]})
+    @property
+    def reads_tags(self) -> bool:
+        """Whether the weights read an image's camera or modality; plain CLIP reads neither."""
+        parts = host_parts(self.tower)
+        return bool(parts.n_cameras or parts.reads_modality)
+
+    def takes_mean_camera(self, tag: ImageTag) -> bool:
+        """Whether the mean of the camera embeddings stands for an image's camera, which is not known."""
+        return bool(host_parts(self.tower).n_cameras) and tag.camid < 0
 
     def conditions(
         self,
         n_images: int,
         *,
+        tags: Tags | None = None,
         camera: Camera | Sequence[Camera] | None = None,
         modality: str | Sequence[str] | None = None,
     ) -> tuple[Int[torch.Tensor, " batch"], ...]:
         """What the tower reads beside the pixels, see :func:`mswin_viz.model.host_tower.conditions`."""
-        chosen = (
-            own if given is None else given
-            for given, own in zip((camera, modality), self._bound, strict=True)
-        )
-        return conditions(self.clip.visual, n_images, *chosen)
+        listed = None if tags is None else one_each(tags, n_images)
+        chosen = self._chosen(listed, camera, modality)
+        each = (bound if one is None else one for one, bound in zip(chosen, self._bound, strict=True))
+        return conditions(self.clip.visual, n_images, *each)
 
     def enhance(self, tokens: Tokens) -> Tokens:
         """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
@@ -285,13 +284,7 @@ class Model:
         Mixed on CUDA, unless :attr:`precision` is ``"float32"``: then convolutions do not round to TF32 either.
         Plain float32 elsewhere.
         """
-        if self.device.type != "cuda":
-            return nullcontext()
-        if self.precision == "float32":
-            cudnn = torch.backends.cudnn
-            kept = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
-            return cudnn.flags(enabled=cudnn.enabled, allow_tf32=False, **kept)
-        return torch.autocast("cuda", _half())
+        return autocast(self.device, self.precision)
 
     def encode_text(self, prompts: str | Sequence[str]) -> Float[torch.Tensor, "prompt dim"]:
         """Text features of prompts, not normalised, ``[P, D]`` float32.
@@ -335,41 +328,16 @@ class Model:
             return Tokens(cls, patches, self.grid)
         return Tokens(readout(cls, patches, *given[1:]), patches, self.grid, readout.neck)
 
-    @property
-    def _host_items(self) -> dict[str, str]:
-        """What a host model's checkpoint and configuration add to the provenance."""
-        items, visual = {}, self.clip.visual
-        if isinstance(visual, HostTower):
-            items["host parts"] = visual.parts.words
-        if self.tower.readout is not None:
-            items |= self.tower.readout.words
-        if self.tower.config is not None:
-            items["configuration"] = self.tower.config.words
-        if self.metric != "cosine":
-            items["ranking"] = "FEAT_NORM no: by the Euclidean distance of features that are not normalised"
-        if self.tower.report is not None:
-            items["file"] = self.tower.report.summary
-        return items
-
-    @property
-    def _precision_in_words(self) -> str:
-        if self.device.type != "cuda" or self.precision == "float32":
-            return "float32"
-        return f"mixed precision ({str(_half()).removeprefix('torch.')})"
-
-    def _pixels(self, sources: Sequence[ImageSource], facts: list[PictureFacts]) -> torch.Tensor:
-        """Normalised pixels; what is known of each picture is added to ``facts``."""
-        shown = []
-        for at, source in enumerate(sources, start=len(facts)):
-            try:
-                picture, known = fitted(self.tower, source)
-            except (ImageFileError, ImageError) as problem:
-                if at == 0 and len(sources) == 1:
-                    raise
-                raise type(problem)(f"image {at}, counted from 0: {problem}") from problem
-            shown.append(picture)
-            facts.append(known)
-        return normalised(self.tower, shown)
+    def _chosen(self, tags: Tags | None, camera: Any, modality: Any) -> Conditions:
+        """Camera rows and modalities, from tags or as they are."""
+        if tags is None:
+            return camera, modality
+        if camera is not None or modality is not None:
+            raise OptionError(
+                f"an image's camera and modality are given by tags=, or by camera= and modality=: got {tags!r:.80} "
+                f"beside {camera!r} and {modality!r}"
+            )
+        return conditions_of(self.tower, tags)
 
     def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> Tokens:
         batch, visual = batch.to(self.device), self.clip.visual
@@ -378,13 +346,3 @@ class Model:
             cls = visual(batch, *given) if given else self.clip.encode_image(batch)
             patches = normed[0][:, 1:] @ visual.proj
         return self.read_out(cls.float(), patches.float(), *given)
-
-
-def _half() -> torch.dtype:
-    """The half precision that this GPU computes in."""
-    is_native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if is_native else torch.float16
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return f"{values[0]:g}" if len(set(values)) == 1 else " ".join(f"{value:.3f}" for value in values)

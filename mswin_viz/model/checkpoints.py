@@ -1,60 +1,34 @@
-"""Every weight file we read or write: state dicts, add-ons, and the embedded model."""
+"""The add-on in a file: which kind it is and how large, read off its keys and shapes."""
 
 from __future__ import annotations
 
-import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import open_clip
-import safetensors.torch
 import torch
-from safetensors.torch import load_file
 
-from mswin_viz.data.file_writing import write_bytes, write_json
-from mswin_viz.data.output_checks import output_file
-from mswin_viz.errors import OptionError, ScaleError, WeightsError, WeightsNotFoundError
+from mswin_viz.errors import ScaleError, WeightsError
 from mswin_viz.model.checkpoint_report import checked_fit
-from mswin_viz.model.embedded_config import REMEDY, ROWS, check_embedded_weights, embedded_config
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.mixture_files import mixture_state
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.state_dicts import StateDict
-from mswin_viz.model.weight_files import first_words, read_state_dict, read_weights
+from mswin_viz.model.weight_files import read_weights
 
-__all__ = [
-    "EMBEDDED",
-    "EMBEDDED_FILES",
-    "HOST_MIXTURE",
-    "HOST_WINDOWS",
-    "addon_in",
-    "load_addon",
-    "load_embedded",
-    "read_state_dict",
-    "save_addon",
-    "save_embedded",
-    "write_state",
-]
-
-EMBEDDED = Path(__file__).parent / "embedded"
-"""Folder of the embedded model."""
-EMBEDDED_FILES = ("config.json", "clip.safetensors", "addon.safetensors", "card.json")
-"""Its files."""
+__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "Addon", "addon_in", "load_addon"]
 
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
+Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
+"""What stands behind a tower."""
 _MIXTURE = "moe_fusion."
 _MOST_LAYERS = 64
-_STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Types that weights are written in."""
-_ADDONS = (CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale, MixtureOfExpertsAddon)
 
 
-def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.nn.Module:
+def load_addon(path: str | Path, *, temperature: float | None = None) -> Addon:
     """The add-on in a file, in evaluation mode; the scales are read off the kernels.
 
     Reads bare add-ons of both schemes and the mixture of experts, and the scheme-1 add-on or the mixture inside a
@@ -94,7 +68,7 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> torch.n
 
 def addon_in(
     state: Mapping[str, torch.Tensor], path: str | Path, *, temperature: float = 1.0
-) -> torch.nn.Module | None:
+) -> Addon | None:
     """The add-on among the tensors of a file, or None if no key belongs to one."""
     state = _at_the_root(state)
     own = (
@@ -119,118 +93,6 @@ def addon_in(
     return _filled(lambda: CLIPMultiScaleFeatureExtractor(dim, scales), own, path)
 
 
-def save_addon(module: torch.nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write an add-on's state dict, whole or not at all: a file of that name is replaced at once, or stays as it was.
-
-    A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
-    temperature 1 the gate is the same. Top-k routing has no key either.
-
-    Parameters
-    ----------
-    path
-        Ending in ``.safetensors``, or in anything else for ``torch.save``; missing folders are made.
-    dtype
-        To store, for example ``torch.float16``; None keeps the module's.
-
-    Raises
-    ------
-    OptionError
-        If it is no add-on, a mixture with top-k routing, which a file of tensors cannot hold, or the type is no
-        floating-point type of torch or too narrow for a weight.
-    OutputError
-        If the file cannot be written.
-    """
-    if not isinstance(module, _ADDONS):
-        raise OptionError(
-            f"an add-on is a module of windows or a mixture of experts, as model.addon: got a {type(module).__name__}"
-        )
-    if getattr(module, "top_k", None) is not None:
-        raise OptionError(
-            "an add-on's file holds only tensors, so top-k routing cannot be saved: got a mixture with "
-            f"{module.top_k}; set its top_k to None to save the dense mixture, and set it again once it is loaded"
-        )
-    write_state(_at_temperature_1(module), path, dtype=dtype)
-
-
-def write_state(
-    tensors: Mapping[str, torch.Tensor], path: str | Path, *, dtype: torch.dtype | None = None
-) -> None:
-    """Write tensors under their keys; `path`, `dtype` and errors as for :func:`save_addon`."""
-    if dtype is not None and dtype not in _STORED:
-        types = ", ".join(map(str, _STORED))
-        raise OptionError(f"dtype is one of {types}, or None for the module's own: got {dtype!r}")
-    state = {key: _stored(key, value, dtype) for key, value in tensors.items()}
-    path = output_file(path, n_bytes=sum(value.nbytes for value in state.values()))
-    write_bytes(path, _weight_file(state, is_safetensors=path.suffix.lower() == ".safetensors"))
-
-
-def _stored(key: str, value: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
-    value = value.detach().cpu()
-    cast = value.to(dtype or value.dtype).contiguous()
-    if dtype is not None and not torch.equal(cast.isfinite(), value.isfinite()):
-        raise OptionError(
-            f"dtype must hold every weight: {key} has values up to {value.abs().max():.3g}, too large for {dtype}; "
-            "choose a wider one"
-        )
-    return cast
-
-
-def _weight_file(state: StateDict, *, is_safetensors: bool) -> bytes:
-    """The content of a file of tensors; made in memory, since torch may end the program where a disk is full."""
-    if is_safetensors:
-        return safetensors.torch.save(state)
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def save_embedded(
-    clip: open_clip.CLIP, config: Mapping[str, Any], token_ids: Sequence[int], folder: Path
-) -> None:
-    """Write a CLIP in half precision with only the token embeddings its training used."""
-    state = {key: value.detach().cpu() for key, value in clip.state_dict().items()}
-    state["token_embedding.weight"] = state["token_embedding.weight"][list(token_ids)]
-    halves = {
-        key: _stored(key, value, torch.float16) for key, value in state.items() if value.is_floating_point()
-    }
-    halves[ROWS] = torch.tensor(token_ids, dtype=torch.int32)
-    write_bytes(folder / "clip.safetensors", _weight_file(halves, is_safetensors=True))
-    write_json(folder / "config.json", config)
-
-
-def load_embedded(folder: Path = EMBEDDED) -> tuple[open_clip.CLIP, dict[str, Any], frozenset[int]]:
-    """The CLIP of :func:`save_embedded`, its configuration, and the token ids it knows."""
-    missing = [name for name in ("config.json", "clip.safetensors") if not (folder / name).is_file()]
-    if missing:
-        raise WeightsNotFoundError(
-            f"the embedded model has config.json and clip.safetensors: {folder} lacks {', '.join(missing)}; {REMEDY}"
-        )
-    config, file = embedded_config(folder / "config.json"), folder / "clip.safetensors"
-    stored = _read_safetensors(file)
-    check_embedded_weights(stored, config, file)
-    state = {key: value.float() for key, value in stored.items()}
-    rows = state.pop(ROWS).long()
-    table = torch.zeros(config["text_cfg"]["vocab_size"], state["token_embedding.weight"].shape[1])
-    table[rows] = state["token_embedding.weight"]
-    architecture = {key: dict(config[key]) for key in ("vision_cfg", "text_cfg")}
-    clip = open_clip.CLIP(embed_dim=config["embed_dim"], **architecture)
-    wanted = {key: tuple(value.shape) for key, value in clip.state_dict().items() if key != "attn_mask"}
-    state |= {"token_embedding.weight": table}
-    rule = f"the embedded weights must fit their configuration: in {file}"
-    checked_fit(wanted, state, rule, unexpected=[key for key in state if key not in wanted])
-    clip.load_state_dict(state, strict=False)  # without the text's mask, which is no weight
-    return clip.eval(), config, frozenset(rows.tolist())
-
-
-def _read_safetensors(file: Path) -> StateDict:
-    try:
-        return load_file(file)
-    except Exception as problem:  # a damaged file fails in any way
-        raise WeightsError(
-            f"a weight file must be whole: {file} cannot be read ({first_words(problem)}); {REMEDY}"
-        ) from problem
-
-
 def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     """Without what stands before all of an add-on's keys, where it is not a host's: the name of a module around it."""
     known = re.compile(
@@ -245,14 +107,6 @@ def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor
 
 def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-def _at_temperature_1(module: torch.nn.Module) -> StateDict:
-    state = dict(module.state_dict())
-    if isinstance(module, MixtureOfExpertsAddon):
-        last = f"moe_fusion.gating_network.gate.{len(module.moe_fusion.gating_network.gate) - 1}."
-        state |= {last + name: state[last + name] / module.temperature for name in ("weight", "bias")}
-    return state
 
 
 def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int], int]:
@@ -272,7 +126,7 @@ def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int],
     return [shape[2] for shape in shapes.values()], dim
 
 
-def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
+def _scheme_2(state: StateDict, path: str | Path) -> Addon:
     scales, wide = _scales(state, "multi_scale_extractor.multi_scale_window.", path)
     first = state.get("projection.projection.0.weight")
     if first is None or first.ndim != 2:
@@ -280,7 +134,7 @@ def _scheme_2(state: StateDict, path: str | Path) -> torch.nn.Module:
     return _filled(lambda: CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
 
 
-def _mixture(state: StateDict, path: str | Path, temperature: float) -> torch.nn.Module:
+def _mixture(state: StateDict, path: str | Path, temperature: float) -> Addon:
     state = mixture_state(state, path)
     scales, dim = _scales(state, "multi_scale_extractor.", path)
     experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
@@ -304,7 +158,7 @@ def _depth(state: StateDict, pattern: str) -> int:
     return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
 
 
-def _filled(made: Callable[[], torch.nn.Module], state: StateDict, path: str | Path) -> torch.nn.Module:
+def _filled(made: Callable[[], Addon], state: StateDict, path: str | Path) -> Addon:
     """Load after comparing every key and shape, before memory is taken; nothing is left at its initial value."""
     try:
         with torch.device("meta"):

@@ -9,19 +9,15 @@ it evaluates are listed as idle; anything else is listed as not read here. Nothi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from mswin_viz.data.shown_text import short_text
-from mswin_viz.errors import ConfigError, ConfigNotFoundError
-from mswin_viz.model.config_files import flat_keys, parsed
-from mswin_viz.model.config_keys import listed, sorted_keys
+from mswin_viz.errors import ConfigError
+from mswin_viz.model.config_keys import listed
 from mswin_viz.model.config_values import checked_value
-from mswin_viz.model.host_families import DEMO, FAMILIES, MAMBAPRO, MDREID, family_of_keys
+from mswin_viz.model.host_families import DEMO, FAMILIES, MAMBAPRO, MDREID
 
-__all__ = ["FIRST_CAMERA", "MOST_PATCHES", "N_CAMERAS", "HostConfig", "read_config"]
+__all__ = ["FIRST_CAMERA", "MOST_PATCHES", "N_CAMERAS", "HostConfig"]
 
 FIRST_CAMERA = {"RGBNT201": 1, "RGBNT100": 1, "MSVR310": 0}
 """Data set -> the number, in its file names, of the camera whose embedding comes first."""
@@ -267,88 +263,6 @@ class HostConfig:
         object.__setattr__(self, "defaulted", defaulted)
 
 
-def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
-    """The host model's YAML file as it is.
-
-    Parameters
-    ----------
-    path
-        The file of the run.
-    family
-        The code base, ``"MambaPro"``, ``"DeMo"`` or ``"MDReID"``, where its keys do not say it.
-
-    Raises
-    ------
-    ConfigNotFoundError
-        If there is no such file.
-    ConfigError
-        If it is no YAML, has no section MODEL or keys of two code bases, or a value that is read here is not of its
-        kind; key, value and kind are named.
-    """
-    if not isinstance(path, str | Path):
-        raise ConfigError(f"a configuration is a YAML file or a HostConfig: got {path!r}")
-    file, problem = _looked_up(path)
-    if problem:
-        raise ConfigNotFoundError(
-            f"a configuration must be an existing file: {short_text(path, 300)} {problem}; check the path"
-        )
-    found, repeated = parsed(file)
-    flat, names = flat_keys(found, file), _names()
-    family = family or family_of_keys(flat, flat.get("MODEL.NAME"), file.name)
-    values = {names[key]: value for key, value in flat.items() if key in names}
-    if empty := [key for key, value in flat.items() if key in names and value is None]:
-        kind = HostConfig.__dataclass_fields__[names[empty[0]]].metadata["kind"]
-        raise ConfigError(f"{empty[0]} must be {kind}: {file.name} has nothing there; correct it there")
-    values["feat_norm"], remarks = _feat_norm(values, file.name)
-    remarks += [
-        f"{key} of {file.name} is given more than once ({words}): the last counts, as for the host"
-        for key, words in repeated.items()
-        if key in _SECTIONS or (key in names and len(set(words.split(", then "))) > 1)
-    ]
-    return HostConfig(
-        **values,
-        family=family,
-        source=file.name,
-        **sorted_keys(flat, names, family),
-        repeated=tuple(f"{key} ({words})" for key, words in repeated.items()),
-        remarks=tuple(remarks),
-    )
-
-
-def _looked_up(path: str | Path) -> tuple[Path, str]:
-    """The file of a path, and what stands in the way of reading it, if anything."""
-    try:
-        file = Path(path).expanduser()
-        if file.is_file():
-            return file, ""
-        return (
-            file,
-            "is a folder"
-            if file.is_dir()
-            else "is not a regular file"
-            if file.exists()
-            else "does not exist",
-        )
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as problem:  # a name that is too long, a user that is unknown, a NUL
-        return Path(), f"cannot be looked up ({getattr(problem, 'strerror', None) or problem})"
-
-
-def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
-    """TEST.FEAT_NORM as the evaluator of the data set takes it, with a remark where that is not what it says."""
-    given, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
-    is_off = given is False or given == "no"
-    if not is_off or checked_value("DATASETS.NAMES", dataset, "a word", source).upper() == "MSVR310":
-        return given, []
-    return "yes", [
-        "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are brought to unit "
-        "length all the same"
-    ]
-
-
 def _grid(config: HostConfig) -> tuple[int, int]:
     """Rows and columns, if the positions of SIZE_TRAIN fit the patches of SIZE_TEST."""
     found = []
@@ -374,7 +288,6 @@ _BY_FAMILY = ("prompt", "adapter", "mamba")
 """Fields whose default is the code base's."""
 _ELSEWHERE = ("global_local", "hdm", "atm", "add_share")
 """Fields that MambaPro does not have."""
-_SECTIONS = ("MODEL", "INPUT", "TEST", "DATASETS")
 _OPTIONAL = {
     "clip_multi_scale_scales",
     "moe_scales",
@@ -385,8 +298,3 @@ _OPTIONAL = {
     "n_cameras",
 }
 """Fields that None leaves open."""
-
-
-def _names() -> dict[str, str]:
-    """Key in the YAML -> the field that takes it."""
-    return {f.metadata["key"]: f.name for f in dataclasses.fields(HostConfig) if "key" in f.metadata}

@@ -1,18 +1,27 @@
-"""A host model's YAML file as dotted keys and values, read as the host reads it: of a key given twice, the last."""
+"""A host model's YAML file, read as the host reads it: of a key given twice, the last counts."""
 
 from __future__ import annotations
 
 import codecs
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mswin_viz.errors import ConfigError
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.stored_records import value_words
+from mswin_viz.errors import ConfigError, ConfigNotFoundError
+from mswin_viz.model.config import HostConfig
+from mswin_viz.model.config_keys import sorted_keys
+from mswin_viz.model.config_values import checked_value
+from mswin_viz.model.host_families import family_of_keys
+from mswin_viz.model.weight_files import file_at
 
-__all__ = ["flat_keys", "parsed", "shortened"]
+__all__ = ["read_config"]
 
+_SECTIONS = ("MODEL", "INPUT", "TEST", "DATASETS")
 _DEEPEST = 8
 MOST_BYTES, _MOST_VALUES, _MOST_DEEP = 2**18, 5000, 32
 _MOST_TEXT, _MOST_DIGITS = 10_000, 64  # characters of one value, and of one number
@@ -29,7 +38,63 @@ _DAMAGED = (
 """What PyYAML raises: its own errors, and those of Python where a value does not fit its tag."""
 
 
-def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
+def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
+    """The host model's YAML file as it is.
+
+    Parameters
+    ----------
+    path
+        The file of the run.
+    family
+        The code base, ``"MambaPro"``, ``"DeMo"`` or ``"MDReID"``, where its keys do not say it.
+
+    Raises
+    ------
+    ConfigNotFoundError
+        If there is no such file.
+    ConfigError
+        If it is no YAML, has no section MODEL or keys of two code bases, or a value that is read here is not of its
+        kind; key, value and kind are named.
+    """
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"a configuration is a YAML file or a HostConfig: got {path!r}")
+    file, problem = file_at(path)
+    if problem:
+        raise ConfigNotFoundError(
+            f"a configuration must be an existing file: {short_text(path, 300)} {problem}; check the path"
+        )
+    content, repeated = _parsed(file)
+    values = _flat_keys(content, file)
+    fields = {f.metadata["key"]: f for f in dataclasses.fields(HostConfig) if "key" in f.metadata}
+    family = family or family_of_keys(values, values.get("MODEL.NAME"), file.name)
+    if empty := [key for key, value in values.items() if key in fields and value is None]:
+        kind = fields[empty[0]].metadata["kind"]
+        raise ConfigError(f"{empty[0]} must be {kind}: {file.name} has nothing there; correct it there")
+    options: dict[str, Any] = {fields[key].name: value for key, value in values.items() if key in fields}
+    options |= sorted_keys(values, fields, family)
+    options["feat_norm"], remarks = _feat_norm(options, file.name)
+    remarks += [
+        f"{key} of {file.name} is given more than once ({words}): the last counts, as for the host"
+        for key, words in repeated.items()
+        if key in _SECTIONS or (key in fields and len(set(words.split(", then "))) > 1)
+    ]
+    options["repeated"] = tuple(f"{key} ({words})" for key, words in repeated.items())
+    return HostConfig(**options, family=family, source=file.name, remarks=tuple(remarks))
+
+
+def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
+    """TEST.FEAT_NORM as the evaluator of the data set takes it, with a remark where that is not what it says."""
+    given, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
+    is_off = given is False or given == "no"
+    if not is_off or checked_value("DATASETS.NAMES", dataset, "a word", source).upper() == "MSVR310":
+        return given, []
+    return "yes", [
+        "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are brought to unit "
+        "length all the same"
+    ]
+
+
+def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     """What the file holds, and dotted key -> words for each key that it gives more than once.
 
     Raises
@@ -50,12 +115,12 @@ def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
             f"({' '.join(str(problem).split())[:300]}); correct that place, or copy it again from the run"
         ) from problem
     if not isinstance(found, Mapping):
-        held = "is empty" if found is None else f"holds {shortened(found)}"
+        held = "is empty" if found is None else f"holds {value_words(found)}"
         raise ConfigError(
             f"a configuration has sections MODEL, INPUT, TEST: {file} {held}; is it another file?"
         )
     if found.get("MODEL", {}) == {}:
-        names = shortened(", ".join(map(str, found)), quoted=False)
+        names = short_text(", ".join(map(str, found)), 80)
         raise ConfigError(
             f"a configuration has a section MODEL with keys in it, which says what the run built: {file} has "
             f"{names or 'no key'}; give the run's own file, not one of data or of several runs"
@@ -63,7 +128,7 @@ def parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     return found, repeated
 
 
-def flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
+def _flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
     """Dotted key -> value, one level deep as the host writes it; deeper levels go on.
 
     Raises
@@ -84,7 +149,7 @@ def flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
             key = f"{prefix}{name}"
             if key in seen:
                 raise ConfigError(
-                    f"a key has one spelling: {file} gives {shortened(key)} in two, as with a dot and in a section, or as "
+                    f"a key has one spelling: {file} gives {value_words(key)} in two, as with a dot and in a section, or as "
                     "a number and as text; remove one"
                 )
             seen.add(key)
@@ -95,20 +160,9 @@ def flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
     sections = {"MODEL", "INPUT", "TEST"}
     if bare := sorted(key for key in sections & set(flat) if flat[key] != {}):
         raise ConfigError(
-            f"{bare[0]} is a section of keys: {file} has {shortened(flat[bare[0]])}; indent the keys below it"
+            f"{bare[0]} is a section of keys: {file} has {value_words(flat[bare[0]])}; indent the keys below it"
         )
     return {key: value for key, value in flat.items() if key not in sections}
-
-
-def shortened(value: Any, *, quoted: bool = True) -> str:
-    """A value in at most 80 characters."""
-    try:
-        text = repr(value) if quoted else str(value)
-    except RecursionError:
-        text = "a value nested in itself"
-    except ValueError:
-        text = "a number of thousands of digits"
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _text(file: Path) -> str:
@@ -141,7 +195,7 @@ def _check_size(loader: yaml.SafeLoader) -> None:
         event = loader.get_event()
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in [anchor for anchor, _ in around]:
-                raise ValueError(f"*{shortened(event.anchor, quoted=False)} is nested in itself")
+                raise ValueError(f"*{short_text(event.anchor, 80)} is nested in itself")
             total += sizes.get(event.anchor, 0)
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(loader, event)
@@ -188,7 +242,7 @@ def _repeated(root: yaml.Node | None) -> dict[str, str]:
 
 def _written(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return shortened(node.value, quoted=False) or "nothing"
+        return short_text(node.value, 80) or "nothing"
     if isinstance(node, yaml.MappingNode):
         return "a section"
-    return shortened(f"[{', '.join(map(_written, node.value))}]", quoted=False)
+    return short_text(f"[{', '.join(map(_written, node.value))}]", 80)

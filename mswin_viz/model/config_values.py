@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mswin_viz.data.stored_records import value_words
 from mswin_viz.errors import ConfigError
-from mswin_viz.model.config_files import shortened
 
 __all__ = ["checked_value"]
 
@@ -20,7 +20,7 @@ def checked_value(key: str, value: Any, kind: str, source: str) -> Any:
         read = read[0]  # DATASETS.NAMES: ('RGBNT201')
     is_right, made = _KINDS[kind]
     if not is_right(read):
-        raise ConfigError(f"{key} must be {kind}: {source} has {shortened(value)}; correct it there")
+        raise ConfigError(f"{key} must be {kind}: {source} has {value_words(value)}; correct it there")
     return made(read)
 
 

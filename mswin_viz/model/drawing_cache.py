@@ -13,7 +13,9 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm.auto import tqdm
 
-from mswin_viz.data.file_writing import destination, locked, mapped_array, replacing
+from mswin_viz.data.destinations import destination
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import mapped_array, replacing
 from mswin_viz.data.sample_files import WORLD_VERSION
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index

@@ -1,4 +1,4 @@
-"""Makes the folder of an embedded model: the CLIP, the add-on on its frozen tokens, and the words it knows."""
+"""Makes the folder of an embedded model: a CLIP, an add-on fitted on its frozen tokens, and the words it knows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from mswin_viz.data.crowds import Crowd
 from mswin_viz.data.file_writing import is_unfinished, new_folder, write_json
 from mswin_viz.data.output_checks import output_folder
 from mswin_viz.errors import OutputError
+from mswin_viz.model.addon_files import save_addon
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.checkpoints import EMBEDDED_FILES, save_addon, save_embedded
+from mswin_viz.model.embedded_config import EMBEDDED_FILES, save_embedded
 from mswin_viz.model.pretraining import pretrain
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
+from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.towers import embedded_tower
 from mswin_viz.model.training import train_addon
 from mswin_viz.model.worlds import modality_classes, world_tokens
@@ -49,16 +51,15 @@ def finished_folder(work: Path) -> Path:
         If other files lie there.
     """
     folder = output_folder(work / "embedded", "the folder of the finished model")
-    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else ()
-    other = [name for name in there if name not in EMBEDDED_FILES and not is_unfinished(name)]
-    if other:
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else ()
+    if other := [name for name in names if name not in EMBEDDED_FILES and not is_unfinished(name)]:
         raise OutputError(
             f"the finished model replaces its folder: {folder} also holds {other[0]}; move other files away"
         )
     return folder
 
 
-def write_embedded(clip: torch.nn.Module, token_ids: list[int], recipe: Recipe, folder: Path) -> Path:
+def write_embedded(clip: open_clip.CLIP, token_ids: list[int], recipe: Recipe, folder: Path) -> Path:
     """Store a trained CLIP, fit the add-on on the stored (half-precision) weights, store it and the recipe.
 
     The folder appears when all of it is there, in place of an earlier one.
@@ -75,7 +76,7 @@ def write_embedded(clip: torch.nn.Module, token_ids: list[int], recipe: Recipe, 
     return folder
 
 
-def fit_addon(model: Model, recipe: Recipe) -> torch.nn.Module:
+def fit_addon(model: Model, recipe: Recipe) -> CLIPMultiScaleFeatureExtractor:
     """A scheme-1 add-on (4, 8, 16), shared by the modalities: one person in one modality is one class."""
     world = world_tokens(model, Crowd(ADDON_PEOPLE, recipe.seed + 1, shots=2), scales=SCALES)
     tokens, labels = modality_classes([world])

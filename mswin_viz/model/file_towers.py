@@ -24,11 +24,10 @@ from mswin_viz.model.architectures import (
 from mswin_viz.model.checkpoint_report import LoadReport, fit_problems
 from mswin_viz.model.clip_layouts import ClipKeys, clip_keys
 from mswin_viz.model.positions import grid_doubt, source_grid
-from mswin_viz.model.state_dicts import StateDict
+from mswin_viz.model.state_dicts import StateDict, WeightFile
 from mswin_viz.model.stored_settings import StoredSettings, stored_settings
 from mswin_viz.model.tower_options import TowerOptions
 from mswin_viz.model.towers import NO_WEIGHTS, OPENAI_NUMBERS, Tower, built, grid_of, text_keys
-from mswin_viz.model.weight_files import WeightFile
 
 __all__ = ["file_tower"]
 
@@ -47,7 +46,7 @@ _SCALE = "logit_scale"
 class _Parts:
     """A file's tensors, sorted: those of the model, the keys that are not used, with the reason, and those of a text side."""
 
-    own: StateDict
+    model: StateDict
     unused: Mapping[str, str]
     text_problem: str
     text_keys: tuple[str, ...]
@@ -73,17 +72,24 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
     settled = _settled(stored, options, architecture, is_openai=not OPENAI_NUMBERS.isdisjoint(file.state))
     size, source, doubt = _input(keys.state, stored, options, architecture)
     quick = settled.activation == "QuickGELU"
-    clip, positions = built({**architecture, "quick_gelu": quick}, parts.own, size, source=source)
-    has_text = VOCABULARY in parts.own
-    left_out = (
-        (f"no prompts: its text side is left out ({parts.text_problem})",) if parts.text_problem else ()
-    )
+    made = built({**architecture, "quick_gelu": quick}, parts.model, size, source=source)
+    notes = settled.notes
+    if parts.text_problem:
+        notes += (f"no prompts: its text side is left out ({parts.text_problem})",)
     return Tower(
-        clip, f"{'folder' if file.path.is_dir() else 'file'} {file.path.name}{settled.origin}", size,
-        settled.mean, settled.std, settled.activation, positions + doubt,
-        native_resize=stored.resize if size[0] == size[1] else None, crops=stored.crops, has_text=has_text,
-        notes=(*settled.notes, *left_out, *_camera_note(file)), report=_report(file, keys, parts),
-    )  # fmt: skip
+        clip=made.clip,
+        weights=f"{'folder' if file.path.is_dir() else 'file'} {file.path.name}{settled.origin}",
+        image_size=size,
+        mean=settled.mean,
+        std=settled.std,
+        activation=settled.activation,
+        positions=made.positions + doubt,
+        native_resize=stored.resize if size[0] == size[1] else None,
+        crops=stored.crops,
+        has_text=VOCABULARY in parts.model,
+        notes=(*notes, *_camera_note(file)),
+        report=_report(file, keys, parts),
+    )
 
 
 def _camera_note(file: WeightFile) -> tuple[str, ...]:
@@ -132,11 +138,11 @@ def _settled(
     given = [name for name in ("activation", "mean", "std") if getattr(options, name) is not None]
     origin = f", settings of {stored.source}" if stored.source else ""
     return _Settled(
-        words,
-        options.mean or stored.mean or _MEAN,
-        options.std or stored.std or _STD,
-        notes,
-        origin + (f", {' and '.join(given)} as given" if given else ""),
+        activation=words,
+        mean=options.mean or stored.mean or _MEAN,
+        std=options.std or stored.std or _STD,
+        notes=notes,
+        origin=origin + (f", {' and '.join(given)} as given" if given else ""),
     )
 
 
@@ -171,16 +177,17 @@ def _architecture(
 
 def _sorted(keys: ClipKeys, state: StateDict, text: tuple[str, ...], problem: str) -> _Parts:
     """Tensors of the image tower and of a whole text side; the reason for each of the others."""
-    own, unused = {}, {}
+    model, unused = {}, {}
     taken = () if problem else text
     for key, value in state.items():
         is_fit = key != _SCALE or (value.shape == () and value.is_floating_point())
         if key.startswith("visual.") or (key in taken and is_fit) or key.startswith("vision_model."):
-            own[key] = value
+            model[key] = value
         else:
             unused |= {source: _reason(key, problem) for source in keys.sources[key]}
-    idle = {key: "a number beside the weights" for key in list(own) if key in _IDLE}
-    return _Parts({key: value for key, value in own.items() if key not in idle}, unused | idle, problem, text)
+    idle = {key: _reason(key, problem) for key in model if key in _IDLE}
+    model = {key: value for key, value in model.items() if key not in idle}
+    return _Parts(model, unused | idle, problem, text)
 
 
 def _reason(key: str, text_problem: str) -> str:
@@ -212,10 +219,10 @@ def _with_stored(architecture: dict[str, Any], stored: StoredSettings) -> dict[s
 
 def _wanted_text(architecture: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Keys and shapes of the text side of that architecture."""
-    parts = {key: dict(architecture[key]) for key in ("vision_cfg", "text_cfg")}
-    parts["vision_cfg"].pop("image_size", None)
+    sizes: dict[str, Any] = {key: dict(architecture[key]) for key in ("vision_cfg", "text_cfg")}
+    sizes["vision_cfg"].pop("image_size", None)
     with torch.device("meta"):
-        clip = open_clip.CLIP(embed_dim=architecture["embed_dim"], **parts)
+        clip = open_clip.CLIP(embed_dim=architecture["embed_dim"], **sizes)
     state = clip.state_dict()
     return {key: tuple(state[key].shape) for key in text_keys(clip)}
 
@@ -250,7 +257,9 @@ def _known_size(state: StateDict, stored: StoredSettings) -> tuple[int, int] | N
 
 
 def _report(file: WeightFile, keys: ClipKeys, parts: _Parts) -> LoadReport:
-    used = tuple(source for key in parts.own for source in keys.sources[key])
-    missing = tuple(key for key in parts.text_keys if key not in parts.own)
+    used = tuple(source for key in parts.model for source in keys.sources[key])
+    missing = tuple(key for key in parts.text_keys if key not in parts.model)
     layout = () if keys.layout == "open_clip" else (f"keys of {keys.layout}",)
-    return LoadReport(file.path.name, used, parts.unused, missing, (*file.notes, *layout))
+    return LoadReport(
+        file=file.path.name, used=used, unused=parts.unused, missing=missing, reading=(*file.notes, *layout)
+    )

@@ -16,6 +16,7 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPWithProjectionMultiScale,
+    Initialisation,
     checked_scales,
 )
 from mswin_viz.model.token_shelf import TokenView
@@ -33,6 +34,7 @@ __all__ = [
     "matched_mlp",
     "mean_patch_control",
     "n_parameters",
+    "new_addon",
     "scheme_2_head",
     "seeded",
     "window_head",
@@ -66,10 +68,17 @@ class Head(nn.Module):
         return self.body(tokens.patches if self.reads == "patches" else tokens.patches.mean(dim=1))
 
 
-def window_head(dim: int, scales: Sequence[int], *, seed: int = 0, init: str = "random") -> Head:
+def window_head(dim: int, scales: Sequence[int], *, seed: int = 0, init: Initialisation = "random") -> Head:
     """A scheme-1 add-on with the initial weights of that seed, or, with ``init="mean"``, the window mean."""
+    return Head(new_addon(dim, scales, seed=seed, init=init), "patches")
+
+
+def new_addon(
+    dim: int, scales: Sequence[int], *, seed: int = 0, init: Initialisation = "random"
+) -> CLIPMultiScaleFeatureExtractor:
+    """The add-on of `window_head`."""
     with seeded(seed):
-        return Head(CLIPMultiScaleFeatureExtractor(dim, scales, init=init), "patches")
+        return CLIPMultiScaleFeatureExtractor(dim, scales, init=init)
 
 
 def scheme_2_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:

@@ -15,7 +15,7 @@ import open_clip
 import torch
 
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.architectures import POSITIONS, activation, architecture_of, gelu
+from mswin_viz.model.architectures import activation, architecture_of, gelu
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
 from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.config import HostConfig
@@ -23,8 +23,8 @@ from mswin_viz.model.host_families import DEMO, MAMBAPRO, MDREID, family_of_stat
 from mswin_viz.model.host_parts import CAMERAS, HEAD_NAMES, camera_table, host_parts, host_readout
 from mswin_viz.model.host_report import HOW_TO_SAY_IT, host_notes, unused_reason
 from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.towers import HOST_SIZE, Tower, built, text_keys, without_text
-from mswin_viz.model.weight_files import WeightFile
+from mswin_viz.model.state_dicts import WeightFile
+from mswin_viz.model.towers import HOST_SIZE, Tower, built, grid_of, text_keys, without_text
 
 __all__ = ["as_host_file", "host_tower", "is_host"]
 
@@ -82,14 +82,14 @@ def host_tower(
             "beside a model"
         )
     if config is None:
-        own = _of_the_keys(full, image_size)
-        if own is not None and arch is not None:
+        implied = _of_the_keys(full, image_size)
+        if implied is None:
+            return _plain_tower(full, path, image_size, arch)
+        if arch is not None:
             raise OptionError(
-                f"the keys of a file of {own.family} decide its architecture: got arch={arch!r}; leave it out"
+                f"the keys of a file of {implied.family} decide its architecture: got arch={arch!r}; leave it out"
             )
-        if own is not None:
-            return _configured_tower(full, path, own, is_given=False)
-        return _plain_tower(full, path, image_size, arch)
+        return _configured_tower(full, path, implied, is_given=False)
     if image_size is not None or arch is not None:
         raise OptionError(
             "a configuration decides architecture and input size: got image_size or arch beside it; leave them out"
@@ -107,8 +107,7 @@ def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
     if is_open:
         return config.as_family(found)
     raise WeightsError(
-        f"configuration and checkpoint must come from one code base: {config.source} is of {config.family}, the "
-        "keys of "
+        f"configuration and checkpoint must come from one code base: {config.source} is of {config.family}, the keys of "
         f"{path.name} are those of {found}; give the configuration of the run, or family={found!r} to read_config"
     )
 
@@ -119,33 +118,44 @@ def _of_the_keys(full: State, image_size: tuple[int, int] | None) -> HostConfig 
     if family in (None, MAMBAPRO):
         return None
     size = image_size or HOST_SIZE
-    parts = {
-        "prompt": any(".adapter_prompt_" in key for key in full),
-        "adapter": any(".adapter_ffn." in key for key in full),
-        "global_local": any(key.startswith(HEAD_NAMES) for key in full),
-        "add_share": _SECOND in full,
-    }
-    source = "the file's keys"
     return HostConfig(
-        family=family, **parts, sie_camera=False, size_train=size, size_test=size, source=source
+        family=family,
+        prompt=any(".adapter_prompt_" in key for key in full),
+        adapter=any(".adapter_ffn." in key for key in full),
+        global_local=any(key.startswith(HEAD_NAMES) for key in full),
+        add_share=_SECOND in full,
+        sie_camera=False,
+        size_train=size,
+        size_test=size,
+        source="the file's keys",
     )
 
 
 def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, arch: str | None) -> Tower:
     """CLIP's own tower out of a host checkpoint that nothing else was trained in."""
     _refuse_trained_parts(full, path)
-    own = {key: value for key, value in _base(full).items() if ".adapter_" not in key}
-    state = {f"visual.{k}": v.float() if v.is_floating_point() else v for k, v in own.items()}
+    base = {key: value for key, value in _base(full).items() if ".adapter_" not in key}
+    state = {f"visual.{k}": v.float() if v.is_floating_point() else v for k, v in base.items()}
     architecture = architecture_of(state, arch)
     quick, assumed = activation(architecture, arch, known_quick=True)
     size = image_size or HOST_SIZE
-    clip, positions = built({**architecture, "quick_gelu": quick}, state, size, source=_own_grid(state, size))
-    report = _report(full, path, [_BASE + key for key in own], None, clip)
-    notes = (*assumed, *host_notes(report, full, None))
+    # a trained host file holds positions for its own input: the asked-for grid wherever the count fits
+    source = grid_of(size, architecture["vision_cfg"]["patch_size"], state)
+    made = built({**architecture, "quick_gelu": quick}, state, size, source=source)
+    report = _report(full, path, [_BASE + key for key in base], None, made.clip)
     return Tower(
-        clip, f"host-model checkpoint {path.name}", size, (0.5,) * 3, (0.5,) * 3, gelu(quick), positions,
-        state=_addon_state(full), has_text=False, notes=notes, report=report,
-    )  # fmt: skip
+        clip=made.clip,
+        weights=f"host-model checkpoint {path.name}",
+        image_size=size,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        activation=gelu(quick),
+        positions=made.positions,
+        state=_addon_state(full),
+        has_text=False,
+        notes=(*assumed, *host_notes(report, full, None)),
+        report=report,
+    )
 
 
 def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: bool = True) -> Tower:
@@ -153,16 +163,16 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
     table, camera_notes = camera_table(full, path, config)
     parts = host_parts(full, config, table)
     clip = _empty_clip(_base(full), config, parts)
-    files = {key: CAMERAS if key == "cv_embed" else _BASE + key for key in clip.visual.state_dict()}
+    visual = clip.get_submodule("visual")
+    files = {key: CAMERAS if key == "cv_embed" else _BASE + key for key in visual.state_dict()}
     stored = {**full, CAMERAS: table} if table is not None else full
-    if parts.leading_token and _SECOND in full and full[_SECOND].ndim == 2:
-        stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
     if _SECOND in full and not parts.leading_token:
         raise WeightsError(
-            f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is "
-            "off in "
+            f"a second token, {_SECOND}, is in {path.name}, as a run of MDReID with ADD_SHARE on saves it: it is off in "
             f"{config.source}; give the configuration of the run, or add_share=True"
         )
+    if _SECOND in full and full[_SECOND].ndim == 2:
+        stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
     assumed = ""
     if {"family", "prompt"} <= set(config.defaulted):
         assumed = (
@@ -171,27 +181,37 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
     rule = (
         f"a host checkpoint must fit its configuration, {config.source}{assumed}, key by key: in {path.name}"
     )
-    wanted = {files[own]: value.shape for own, value in clip.visual.state_dict().items()}
+    wanted = {files[key]: value.shape for key, value in visual.state_dict().items()}
     strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
     checked_fit(wanted, stored, rule, unexpected=strange)
-    clip.visual.load_state_dict({own: stored[key] for own, key in files.items()})
-    readout, read_out = host_readout(full, path, config, clip.visual.proj.shape[1])
+    visual.load_state_dict({key: stored[file_key] for key, file_key in files.items()})
+    readout, read_out = host_readout(full, path, config, clip.get_parameter("visual.proj").shape[1])
     used = [key for key in files.values() if not re.match(r".*\.0\.adapter_transfer\.", key)]
     given = config if is_given else None
     report = _report(full, path, [*used, *read_out], given, clip)
     rows, cols = config.grid
     return Tower(
-        clip.eval(), f"host-model checkpoint {path.name}", config.size_test, config.pixel_mean, config.pixel_std,
-        "QuickGELU", f"{rows}x{cols}, as stored", state=_addon_state(full), has_text=False,
-        notes=(*host_notes(report, full, given), *camera_notes), first_camera=config.first_camera, report=report,
-        config=given, readout=readout,
-    )  # fmt: skip
+        clip=clip.eval(),
+        weights=f"host-model checkpoint {path.name}",
+        image_size=config.size_test,
+        mean=config.pixel_mean,
+        std=config.pixel_std,
+        activation="QuickGELU",
+        positions=f"{rows}x{cols}, as stored",
+        state=_addon_state(full),
+        has_text=False,
+        notes=(*host_notes(report, full, given), *camera_notes),
+        first_camera=config.first_camera,
+        report=report,
+        config=given,
+        readout=readout,
+    )
 
 
 def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.CLIP:
     """open_clip's model of the file's width and depth with the host's tower in it; still without weights."""
-    own = {f"visual.{key}": value for key, value in base.items() if ".adapter_" not in key}
-    architecture = architecture_of(own, None)
+    state = {f"visual.{key}": value for key, value in base.items() if ".adapter_" not in key}
+    architecture = architecture_of(state, None)
     rows, cols = config.grid
     width = architecture["vision_cfg"]["width"]
     if width % 64:
@@ -206,7 +226,7 @@ def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.
     without_text(clip)
     is_plain = parts == HostParts() and config.size_test == (16 * rows, 16 * cols)
     if not is_plain:  # without any part open_clip's own tower runs, bit for bit
-        clip.visual = HostTower(clip.visual, config.grid, parts)
+        clip.add_module("visual", HostTower(clip.visual, config.grid, parts))  # pyright: ignore[reportArgumentType]  # no tower of timm: it was read off CLIP's keys
     return clip
 
 
@@ -216,13 +236,6 @@ def _base(full: State) -> dict[str, torch.Tensor]:
 
 def _addon_state(full: State) -> dict[str, torch.Tensor]:
     return {key: value for key, value in full.items() if key.startswith((HOST_WINDOWS, HOST_MIXTURE))}
-
-
-def _own_grid(state: State, size: tuple[int, int]) -> tuple[int, int] | None:
-    """A trained host file holds positions for its own input: the asked-for grid wherever the count fits."""
-    patch = state["visual.conv1.weight"].shape[2]
-    target = (size[0] // patch, size[1] // patch)
-    return target if target[0] * target[1] == len(state[POSITIONS]) - 1 else None
 
 
 def _refuse_trained_parts(full: State, path: Path) -> None:
@@ -250,4 +263,9 @@ def _report(
 ) -> LoadReport:
     taken = set(used)
     unused = {key: unused_reason(key, config) for key in full if key not in taken}
-    return LoadReport(path.name, tuple(key for key in full if key in taken), unused, text_keys(clip))
+    return LoadReport(
+        file=path.name,
+        used=tuple(key for key in full if key in taken),
+        unused=unused,
+        missing=text_keys(clip),
+    )

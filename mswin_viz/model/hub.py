@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from mswin_viz.errors import WeightsNotFoundError
 from mswin_viz.model.weight_files import FOLDER_WEIGHTS, SETTINGS, first_words
 
-__all__ = ["HUB", "connected_or_offline", "hub_folder"]
+__all__ = ["HUB", "connected_or_offline", "hub_folder", "not_downloaded"]
 
 HUB = "hf-hub:"
 """What a name on the hub begins with, as open_clip writes it."""
@@ -32,11 +32,16 @@ def hub_folder(name: str) -> Path:
     try:
         return _cached(repo) or _downloaded(repo)
     except Exception as problem:  # its client passes on the errors of whatever carries it
-        raise WeightsNotFoundError(
-            f"the weights {name} must be on this machine or downloadable: the hub did not give them "
-            f"({type(problem).__name__}: {first_words(problem)}); run once with a network, or copy the folder here "
-            "and pass its path as the name"
-        ) from problem
+        raise not_downloaded(name, problem) from problem
+
+
+def not_downloaded(name: str, problem: Exception) -> WeightsNotFoundError:
+    """What to say where the network, or a service on it, did not give weights."""
+    return WeightsNotFoundError(
+        f"the weights {name} must be on this machine or downloadable: the download failed "
+        f"({type(problem).__name__}: {first_words(problem)}); run once with a network, or copy the weights here and "
+        "pass their path as the name"
+    )
 
 
 @contextmanager

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import open_clip
 import torch
 
-from mswin_viz.data.deep_images import checked_range
+from mswin_viz.data.options import options_of
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.addons import addon_of
 from mswin_viz.model.architectures import near_architectures
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.config import HostConfig, read_config
+from mswin_viz.model.config import HostConfig
+from mswin_viz.model.config_files import read_config
 from mswin_viz.model.file_towers import file_tower
 from mswin_viz.model.host_checkpoints import as_host_file, host_tower, is_host
 from mswin_viz.model.hub import HUB, hub_folder
-from mswin_viz.model.tower_options import TowerOptions, checked_options, checked_precision
+from mswin_viz.model.state_dicts import WeightFile
+from mswin_viz.model.tower_options import LoadOptions, TowerOptions, checked_precision
 from mswin_viz.model.towers import Tower, embedded_tower, tagged_tower
-from mswin_viz.model.weight_files import WeightFile, read_weights
+from mswin_viz.model.weight_files import read_weights
 
 __all__ = ["checked_device", "load_host_model", "load_model"]
 
@@ -33,14 +35,9 @@ def load_model(
     *,
     addon: str | Path | None = "default",
     device: str | torch.device = "auto",
-    image_size: int | tuple[int, int] | None = None,
-    arch: str | None = None,
     config: str | Path | HostConfig | None = None,
-    thermal_range: tuple[float, float] | None = None,
-    activation: str | None = None,
-    mean: float | Sequence[float] | None = None,
-    std: float | Sequence[float] | None = None,
     precision: str = "auto",
+    **options: Unpack[LoadOptions],
 ) -> Model:
     """A CLIP with an add-on, ready to encode.
 
@@ -55,27 +52,27 @@ def load_model(
         ``"mean"``: that, always; None; or a path.
     device
         ``"auto"`` takes CUDA, then Apple's GPU, then the CPU.
-    image_size
-        ``(height, width)`` or one number; None for the size the weights were made for (256x128 for host-model
-        checkpoints, which are re-ID models).
-    arch
-        open_clip's architecture of a local file; None infers it from the shapes.
     config
         The configuration of a host-model checkpoint, a YAML file or a :class:`HostConfig`: whether prompts and
         adapters were on, and what no file holds. Without it a checkpoint whose prompts or adapters were trained is
         refused, and its camera embedding is left out.
-    thermal_range
+    precision
+        ``"float32"``; ``"mixed"``, on CUDA; ``"auto"`` is mixed on CUDA and float32 elsewhere.
+    image_size : int or (int, int), optional
+        ``(height, width)`` or one number; None for the size the weights were made for (256x128 for host-model
+        checkpoints, which are re-ID models).
+    arch : str, optional
+        open_clip's architecture of a local file; None infers it from the shapes.
+    thermal_range : (float, float), optional
         Of images of more than 8 bits, whatever their modality: the values that become black and white, in the
         units of the files, ``(29315, 30815)`` for 20 to 35 degrees in centikelvin. None stretches each image from
         its own 1st to 99th percentile, so that temperatures of different images do not compare;
         :func:`mswin_viz.thermal_range` finds the range of a data set.
-    activation
+    activation : str, optional
         ``"gelu"`` or ``"quick_gelu"``, of a plain file, which does not tell; None infers it, and says so.
-    mean, std
+    mean, std : float or sequence of float, optional
         Pixel normalisation of a plain file, three numbers or one for all channels, of pixels from 0 to 1; None takes
         OpenAI's, and says so.
-    precision
-        ``"float32"``; ``"mixed"``, on CUDA; ``"auto"`` is mixed on CUDA and float32 elsewhere.
 
     Raises
     ------
@@ -86,33 +83,31 @@ def load_model(
     OptionError, DeviceError
         If an option cannot be served.
     """
-    place, deep_range = checked_device(device), checked_range(thermal_range)
+    place = checked_device(device)
     precision = checked_precision(precision, place.type)
-    options = checked_options(image_size, arch, activation, mean, std)
+    tower_options = options_of(TowerOptions, options, function="load_model")
     # modules draw initial weights, which are overwritten; weights of inference mode would have no gradients
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         host = config if isinstance(config, HostConfig | None) else read_config(config)
-        tower = _tower_of(name, options, host)
-        width = tower.clip.visual.proj.shape[1]
-        module, origin, used = addon_of(addon, name, tower, width)
-        for part in (tower.readout, tower.clip, module):
+        tower = _tower_of(name, tower_options, host)
+        chosen = addon_of(addon, name, tower)
+        for part in (tower.readout, tower.clip, chosen.module):
             if part is not None:
                 part.to(
                     place
                 )  # the CLIP not frozen: attention rounds otherwise when its weights need no gradient
-    if used:
-        tower = replace(tower, report=tower.report.taken(used))
-    if module is not None and module.feat_dim != width:
-        raise WeightsError(
-            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives "
-            f'{width}; pass another, or addon="mean"'
-        )
-    tower = replace(tower, thermal_range=deep_range)
-    if module is not None:
-        module.eval().requires_grad_(False)
+    if chosen.module is not None:
+        if chosen.module.feat_dim != tower.dim:
+            raise WeightsError(
+                f"an add-on must have the tower's width: the add-on reads {chosen.module.feat_dim}, the tower gives "
+                f'{tower.dim}; pass another, or addon="mean"'
+            )
+        chosen.module.eval().requires_grad_(False)
+    report = tower.report.taken(chosen.keys) if tower.report is not None else None
+    tower = replace(tower, report=report, thermal_range=tower_options.thermal_range)
     for note in tower.notes:
         warnings.warn(f"{tower.weights}: {note}", stacklevel=2)
-    return Model(tower, module, origin, place, precision)
+    return Model(tower, chosen.module, chosen.origin, place, precision)
 
 
 def load_host_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,32 +12,72 @@ from torchvision.transforms import v2
 
 from mswin_viz.data.images import ImageSource, opened, source_name
 from mswin_viz.data.picture_facts import PictureFacts, picture_notes
+from mswin_viz.errors import ImageError, ImageFileError
 from mswin_viz.model.towers import Tower
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["fitted", "normalised", "notes_on", "resizing_words"]
+__all__ = ["FittedImage", "fitted", "fitted_images", "normalised", "notes_on", "resizing_words"]
 
 
-def fitted(tower: Tower, source: ImageSource) -> tuple[Image.Image, PictureFacts]:
-    """The picture at the input's size, and what is known of it as it was.
+@dataclass(frozen=True, eq=False)
+class FittedImage:
+    """An image that was opened for a tower; taken wherever that tower's model takes images, and not opened again.
+
+    Attributes
+    ----------
+    shown
+        The picture as the tower sees it, before normalisation: RGB at the input's size.
+    facts
+        What is known of the picture as it was.
+    """
+
+    shown: Image.Image
+    facts: PictureFacts
+
+
+def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:
+    """Open an image, and bring it to the input's size: the one place where pictures are opened for a tower.
 
     Resized bilinearly whatever its shape, as host models do; by open_clip's own rules where the tower has them.
     """
+    if isinstance(source, FittedImage):
+        return source
     image, levels, remarks = opened(source, deep_range=tower.thermal_range)
     facts = PictureFacts(source_name(source), image.size, levels, remarks)
     height, width = tower.image_size
     mode = v2.InterpolationMode(tower.native_resize or "bilinear")
     if _stretches(tower):
-        return v2.functional.resize(image, [height, width], mode), facts
+        return FittedImage(v2.functional.resize(image, [height, width], mode), facts)
     resized = v2.functional.resize(image, min(height, width), mode)
-    return v2.functional.center_crop(resized, [height, width]), facts
+    return FittedImage(v2.functional.center_crop(resized, [height, width]), facts)
 
 
-def normalised(tower: Tower, pictures: Sequence[Image.Image]) -> Float[torch.Tensor, "batch 3 rows cols"]:
-    """Pictures of the input's size as the tower reads them, on the CPU."""
-    batch = torch.stack([v2.functional.pil_to_tensor(image) for image in pictures]).float() / 255
+def fitted_images(
+    tower: Tower, sources: Sequence[ImageSource | FittedImage], *, first: int | None
+) -> list[FittedImage]:
+    """Several images opened; ``first`` is the place of the first one among all images, for errors, None for the only one.
+
+    Raises
+    ------
+    ImageFileError, ImageError
+        If an image cannot be read, with its place.
+    """
+    images = []
+    for place, source in enumerate(sources, start=first or 0):
+        try:
+            images.append(fitted(tower, source))
+        except (ImageFileError, ImageError) as problem:
+            if first is None:
+                raise
+            raise type(problem)(f"image {place}, counted from 0: {problem}") from problem
+    return images
+
+
+def normalised(tower: Tower, images: Sequence[FittedImage]) -> Float[torch.Tensor, "batch 3 height width"]:
+    """Images as the tower reads them, on the CPU."""
+    batch = torch.stack([v2.functional.pil_to_tensor(image.shown) for image in images]).float() / 255
     mean, std = (torch.tensor(v)[None, :, None, None] for v in (tower.mean, tower.std))
     return (batch - mean) / std
 

@@ -1,7 +1,8 @@
-"""Text prompts -> BPE ids; refused rather than cut short or answered with noise."""
+"""Text prompts -> BPE ids; a prompt that is too long or has no known word is refused, never cut short."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import open_clip
 
+from mswin_viz.data.stored_records import value_words
 from mswin_viz.errors import PromptError
 
 if TYPE_CHECKING:
@@ -72,56 +74,48 @@ def _listed(prompts: object) -> list:
     """One prompt or several as a list; whether each is a text is checked one by one."""
     if isinstance(prompts, str):
         return [prompts]
-    if isinstance(prompts, (bytes, Mapping, Set)) or not isinstance(prompts, Iterable):
-        raise PromptError(
-            f"prompts are a text or a list of texts: got {_short(prompts)}; write for example {_EXAMPLE!r}"
-        )
-    try:
-        texts = list(prompts)
-    except Exception as problem:  # an array or tensor without axes is iterable in name only
-        raise PromptError(
-            f"prompts are a text or a list of texts: got {_short(prompts)}; write for example {_EXAMPLE!r}"
-        ) from problem
+    texts = None
+    if isinstance(prompts, Iterable) and not isinstance(prompts, (bytes, Mapping, Set)):
+        with contextlib.suppress(Exception):  # an array or tensor without axes is iterable in name only
+            texts = list(prompts)
+    if texts is None:
+        raise _refusal(f"prompts are a text or a list of texts: got {value_words(prompts)}")
     if not texts:
-        raise PromptError(
-            f"there must be at least one prompt: got an empty list; write for example {_EXAMPLE!r}"
-        )
+        raise _refusal("there must be at least one prompt: got an empty list")
     return texts
 
 
 def _check_text(prompt: object) -> None:
     if not isinstance(prompt, str):
-        raise PromptError(f"a prompt must be a text: got {_short(prompt)}; write for example {_EXAMPLE!r}")
+        raise _refusal(f"a prompt must be a text: got {value_words(prompt)}")
 
 
-def _short(value: object) -> str:
-    words = repr(value)
-    return words if len(words) <= 60 else f"{words[:60]}..."
+def _refusal(words: str) -> PromptError:
+    return PromptError(f"{words}; write for example {_EXAMPLE!r}")
 
 
 def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> None:
     _check_text(prompt)
     if not prompt.strip():
-        raise PromptError(f"a prompt must say something: got {prompt!r}; write for example {_EXAMPLE!r}")
+        raise _refusal(f"a prompt must say something: got {prompt!r}")
     n_tokens = len(_tokenizer(None).encode(prompt)) + 2
     if n_tokens > context_length:
         shown = prompt if len(prompt) <= 60 else prompt[:60] + "..."
         raise PromptError(
-            f"a prompt may have {context_length} BPE tokens, start and end included: got {n_tokens} in "
-            f"{shown!r}; shorten it, nothing is cut off in silence"
+            f"a prompt may have {context_length} BPE tokens, start and end included: got {n_tokens} in {shown!r}; "
+            "shorten it, since nothing is cut off silently"
         )
     if known is None:
         return
     unknown = unknown_words(prompt, known)
     telling = set(_WORD.findall(prompt.lower())) - _FILLERS
-    said = ", ".join(unknown) or repr(prompt)
+    named = ", ".join(unknown) or repr(prompt)
     if (unknown or not _WORD.search(prompt)) and telling.issubset(unknown):
         raise PromptError(
-            f"a prompt needs a word the text tower was trained on: it never saw {said}; the model card lists "
-            "its words"
+            f"a prompt needs a word the text tower was trained on: it never saw {named}; the model card lists its words"
         )
     if unknown:
-        warnings.warn(f"the text tower never saw: {said}; what it makes of them means nothing", stacklevel=4)
+        warnings.warn(f"the text tower never saw: {named}; what it makes of them means nothing", stacklevel=4)
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""A model whose trained weights are mixed up: what an explanation must notice."""
+"""A model whose trained weights are shuffled: an explanation must notice."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def shuffled(model: Model, part: str, *, seed: int = 0) -> Model:
         If the part does not exist, or the model has no add-on to shuffle.
     """
     if part not in PARTS:
-        raise OptionError(f"what is shuffled is one of {', '.join(PARTS)}: got {part!r}")
-    if part != "CLIP" and model.addon is None:
-        raise OptionError(f"only an add-on can be shuffled: got {part!r} for a model without one; use 'CLIP'")
+        raise OptionError(f"part must be one of {', '.join(PARTS)}: got {part!r}")
     generator = torch.Generator().manual_seed(seed)
     tower, addon, origin = model.tower, model.addon, model.addon_origin
     if part != "CLIP":
+        if addon is None:
+            raise OptionError(f"a model without an add-on has no add-on to shuffle: got {part!r}; use 'CLIP'")
         addon, origin = copy.deepcopy(addon), f"{origin}, shuffled with seed {seed}"
         _permute(addon, generator)
     if part != "add-on":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import WeightsError
 
-__all__ = ["AVERAGED_WEIGHTS", "PLAIN_WEIGHTS", "StateDict", "Unwrapped", "unwrapped"]
+__all__ = ["AVERAGED_WEIGHTS", "PLAIN_WEIGHTS", "StateDict", "WeightFile", "unwrapped"]
 
 StateDict = dict[str, torch.Tensor]
 
@@ -68,25 +69,31 @@ _NUMBERS = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
-class Unwrapped:
-    """A state dict and how it was found in its file.
+class WeightFile:
+    """Tensors of a file or folder, how they were found, and what stands beside them.
 
     Attributes
     ----------
+    path
+        The file, or the folder.
     state
         Tensors by key, without prefixes of wrapping modules.
+    settings
+        Name of a settings file -> its content, of folders and of files with a standard name.
     notes
         Which entry was opened and which prefixes were taken off, in words.
     cautions
         Choices between several sets of weights, which the user should know about.
     """
 
+    path: Path
     state: StateDict
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
 
 
-def unwrapped(found: Any, file: Path) -> Unwrapped:
+def unwrapped(found: Any, file: Path) -> WeightFile:
     """The state dict inside whatever a file holds.
 
     The plain weights are taken, not their moving average; of several plain entries the first of
@@ -117,7 +124,7 @@ def unwrapped(found: Any, file: Path) -> Unwrapped:
     _refuse_strange(tensors, file)
     state, notes = _without_prefixes(tensors, file)
     where = (f"read from its entry {'.'.join(path)}",) if path else ()
-    return Unwrapped(state, (*where, *notes), cautions)
+    return WeightFile(file, state, notes=(*where, *notes), cautions=cautions)
 
 
 def _opened(found: Mapping, file: Path) -> tuple[Mapping, tuple[str, ...], tuple[str, ...]]:

@@ -1,30 +1,54 @@
-"""What the JSON files beside weights say: architecture, activation, input size and normalisation."""
+"""What the JSON files beside weights say: architecture, activation, input size and normalisation.
+
+``open_clip_config.json`` is open_clip's own; ``config.json`` and ``preprocessor_config.json`` are written by transformers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, TypeVar
 
 import open_clip
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
-from mswin_viz.data.stored_records import value_words
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.stored_records import STRICT, checked, value_words
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.open_clip_settings import checked_architecture, checked_preprocessing
 
 __all__ = ["StoredSettings", "stored_settings"]
 
+_OPEN_CLIP, _CONFIG, _IMAGES = "open_clip_config.json", "config.json", "preprocessor_config.json"
+_REMEDY = "copy the folder again"
 _ACTIVATIONS = {"quick_gelu": "QuickGELU", "gelu": "GELU"}
-_RESAMPLING = {2: "bilinear", 3: "bicubic"}
 _CLIP_TYPES = (
     "clip", "clip_vision_model", "clipseg", "chinese_clip", "chinese_clip_vision_model", "altclip", "metaclip_2",
     "metaclip_2_vision_model",
 )  # fmt: skip
 """Models whose image tower is CLIP's own."""
-_VISION, _TEXT = {"heads": 12, "image_size": 224}, {"heads": 8}
-"""What transformers assumes where a configuration leaves it out."""
 _EPSILON = 1e-5
-_LARGEST, _SMALLEST_SPREAD = 2**16, 1e-6
+_KINDS = {"vision_cfg": open_clip.CLIPVisionCfg, "text_cfg": open_clip.CLIPTextCfg}
+_CLOSED = ConfigDict(STRICT, extra="forbid")
+
+
+def _height_and_width(value: Any) -> tuple[int, int]:
+    """Written as one number, as two, or by name."""
+    sides = value if isinstance(value, list) else [value, value]
+    if isinstance(value, dict):
+        sides = [value.get("height"), value.get("width")]
+    if len(sides) != 2 or not all(type(side) is int and 0 < side < 2**16 for side in sides):
+        raise ValueError(f"this is one whole number of pixels or two: got {value_words(value)}")
+    return sides[0], sides[1]
+
+
+_Size = Annotated[int, Field(ge=1, le=2**14)]
+_Layers = Annotated[int, Field(ge=1, le=128)]
+_Ratio = Annotated[float, Field(gt=0, le=64)]
+_Epsilon = Annotated[float, Field(gt=0, lt=1)]
+_Pixels = Annotated[tuple[int, int], PlainValidator(_height_and_width)]
+_Means = Annotated[list[Annotated[float, Field(gt=-(2**16), lt=2**16)]], Field(min_length=3, max_length=3)]
+_Spreads = Annotated[list[Annotated[float, Field(gt=1e-6, lt=2**16)]], Field(min_length=3, max_length=3)]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -77,135 +101,201 @@ def stored_settings(files: Mapping[str, Mapping[str, Any]], *, is_hugging_face: 
         If a value is not of its kind, or an activation is neither GELU nor QuickGELU.
     """
     if not is_hugging_face:
-        return (
-            _of_open_clip(files["open_clip_config.json"])
-            if "open_clip_config.json" in files
-            else StoredSettings()
-        )
-    config = files.get("config.json", {})
-    image = files.get("preprocessor_config.json") or files.get("processor_config.json", {}).get(
-        "image_processor", {}
-    )
+        return _of_open_clip(files[_OPEN_CLIP]) if _OPEN_CLIP in files else StoredSettings()
+    config = files.get(_CONFIG, {})
+    images = files.get(_IMAGES) or files.get("processor_config.json", {}).get("image_processor", {})
     is_clip = config.get("model_type") in _CLIP_TYPES
-    return _of_transformers(config if is_clip else {}, image if isinstance(image, Mapping) else {})
+    return _of_transformers(config if is_clip else {}, images if isinstance(images, Mapping) else {})
+
+
+class _Norm(BaseModel):
+    model_config = _CLOSED
+    eps: _Epsilon = _EPSILON
+
+
+class _Activation(BaseModel):
+    model_config = _CLOSED
+    approximate: Literal["none", "tanh"] = "none"
+
+
+class _Side(BaseModel):
+    """What both towers have; its flags are checked one by one."""
+
+    model_config = STRICT
+    width: _Size
+    mlp_ratio: _Ratio = 4.0
+    ls_init_value: Annotated[float, Field(gt=0, le=1e3)] | None = None
+    norm_kwargs: _Norm | None = None
+    act_kwargs: _Activation | None = None
+    block_type: Literal["default", "custom"] | None = None
+    pool_type: str = ""
+
+
+class _Vision(_Side):
+    """``vision_cfg``; a ResNet has a list of layers, which is refused by what it is."""
+
+    image_size: _Pixels
+    layers: _Layers | list[_Layers]
+    head_width: _Size = 64
+    patch_size: _Size
+    patch_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    pos_embed_type: Literal["learnable", "sin_cos_2d"] = "learnable"
+    timm_model_name: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Vision:
+        if self.timm_model_name is None and isinstance(self.layers, int) and self.width % self.head_width:
+            raise ValueError(
+                f"the width must be a multiple of head_width: got {self.width} and {self.head_width}"
+            )
+        return self
+
+
+class _Text(_Side):
+    context_length: _Size
+    vocab_size: Annotated[int, Field(ge=1, le=2**22)]
+    heads: _Size
+    layers: _Layers
+    pad_id: Annotated[int, Field(ge=0)] = 0
+    proj_type: Literal["linear", "none"] = "linear"
+    hf_model_name: str | None = None
+    hf_tokenizer_name: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> _Text:
+        if self.hf_model_name is None and self.width % self.heads:
+            raise ValueError(f"the width must be a multiple of heads: got {self.width} and {self.heads}")
+        return self
+
+
+class _Architecture(BaseModel):
+    """``model_cfg``; null counts as false, as it does for open_clip."""
+
+    model_config = STRICT
+    embed_dim: Annotated[int, Field(ge=1, lt=2**16)]
+    quick_gelu: bool | None = None
+    vision_cfg: _Vision
+    text_cfg: _Text
+
+
+class _Preprocessing(BaseModel):
+    """``preprocess_cfg``; as open_clip does, anything but bilinear is bicubic."""
+
+    model_config = STRICT
+    mean: _Means = list(open_clip.OPENAI_DATASET_MEAN)
+    std: _Spreads = list(open_clip.OPENAI_DATASET_STD)
+    interpolation: Literal["bilinear", "bicubic", "random"] = "bicubic"
+    resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
 
 
 def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
-    name = "open_clip_config.json"
-    architecture, images = content.get("model_cfg", content), content.get("preprocess_cfg") or {}
-    if not isinstance(architecture, dict) or not all(
-        isinstance(architecture.get(side), dict) for side in ("vision_cfg", "text_cfg")
-    ):
+    given = content.get("model_cfg", content)
+    if not isinstance(given, dict) or not all(isinstance(given.get(side), dict) for side in _KINDS):
+        raise WeightsError(f"{_OPEN_CLIP} has a model_cfg with vision_cfg and text_cfg: got none; {_REMEDY}")
+    known = {side: {each.name: each.default for each in fields(kind)} for side, kind in _KINDS.items()}
+    if unknown := [key for side in _KINDS for key in given[side] if key not in known[side]]:
         raise WeightsError(
-            f"{name} has a model_cfg with vision_cfg and text_cfg: got none; copy the folder again"
+            f"{_OPEN_CLIP} describes a model of open_clip: its installed version, {open_clip.__version__}, does not know "
+            f"{', '.join(short_text(key, 60) for key in unknown[:4])}; update it"
         )
-    is_quick = _truth(architecture.get("quick_gelu"), f"quick_gelu in {name}")
-    sides = checked_architecture(architecture)
-    size = _size(sides["vision_cfg"].get("image_size", 224), f"image_size in {name}")
-    known = {"embed_dim": _count(architecture.get("embed_dim"), f"embed_dim in {name}")}
-    known |= {key: architecture[key] for key in ("quick_gelu", "custom_text") if architecture.get(key)}
-    known |= sides
-    resize, crops = checked_preprocessing(images)
+    flags = [(side, key) for side in _KINDS for key in given[side] if isinstance(known[side][key], bool)]
+    for side, key in flags:
+        if not isinstance(value := given[side][key], bool):
+            raise WeightsError(f"{key} in {_OPEN_CLIP} is true or false: got {value_words(value)}; {_REMEDY}")
+    sides: dict[str, dict[str, Any]] = {}
+    for side, model in (("vision_cfg", _Vision), ("text_cfg", _Text)):
+        needed = {name: known[side][name] for name, each in model.model_fields.items() if each.is_required()}
+        sides[side] = {**needed, **given[side]}  # sizes that are left out are open_clip's
+    model = _checked(_Architecture, {**given, **sides}, f"the model_cfg of {_OPEN_CLIP}")
+    images = content.get("preprocess_cfg") or {}
+    images = _checked(_Preprocessing, images, f"the preprocess_cfg of {_OPEN_CLIP}")
+    more = {key: given[key] for key in ("quick_gelu", "custom_text") if given.get(key)}
+    plain = {side: {**values, "output_tokens": False} for side, values in sides.items()}  # patches beside CLS
     return StoredSettings(
-        name,
-        _ACTIVATIONS["quick_gelu" if is_quick else "gelu"],
-        _numbers(images.get("mean", open_clip.OPENAI_DATASET_MEAN), f"mean in {name}"),
-        _numbers(images.get("std", open_clip.OPENAI_DATASET_STD), f"std in {name}"),
-        size,
-        known,
-        resize=resize,
-        crops=crops,
+        source=_OPEN_CLIP,
+        activation=_ACTIVATIONS["quick_gelu" if model.quick_gelu else "gelu"],
+        mean=tuple(images.mean),
+        std=tuple(images.std),
+        image_size=model.vision_cfg.image_size,
+        architecture={"embed_dim": model.embed_dim, **more, **plain},
+        resize="bilinear" if images.interpolation == "bilinear" else "bicubic",
+        crops=images.resize_mode == "shortest",
     )
 
 
-def _of_transformers(config: Mapping[str, Any], image: Mapping[str, Any]) -> StoredSettings:
-    vision, text = (_side(config, name) for name in ("vision_config", "text_config"))
-    names = [name for name, found in (("config.json", config), ("preprocessor_config.json", image)) if found]
-    stored = {"source": " and ".join(names)}
-    if config:
-        where = "of the image tower in config.json"
-        activation = vision.get("hidden_act", "quick_gelu")
-        if not isinstance(activation, str) or activation not in _ACTIVATIONS:
-            raise WeightsError(
-                f"a CLIP's activation is {' or '.join(_ACTIVATIONS)}: got hidden_act {value_words(activation)} {where}, which "
-                "open_clip does not have"
-            )
-        stored |= {
-            "activation": _ACTIVATIONS[activation],
-            "image_size": _size(vision.get("image_size", _VISION["image_size"]), f"image_size {where}"),
-            "heads": _count(
-                vision.get("num_attention_heads", _VISION["heads"]), f"num_attention_heads {where}"
-            ),
-            "text_heads": _count(
-                text.get("num_attention_heads", _TEXT["heads"]), "num_attention_heads of the text"
-            ),
-            "vision": _norm(vision),
-            "text": _norm(text),
-            "text_refusal": _text_refusal(activation, text) if "text_config" in config else "",
-        }
-    normalises = _truth(image.get("do_normalize", True), "do_normalize in preprocessor_config.json")
-    if normalises and "image_mean" in image and "image_std" in image:
-        stored |= {name: _numbers(image[f"image_{name}"], f"image_{name}") for name in ("mean", "std")}
-    resample, crops = image.get("resample", 3), image.get("do_center_crop", True)
-    resize = _RESAMPLING.get(resample, "bicubic") if _is_number(resample) else "bicubic"
-    crops = _truth(crops, "do_center_crop in preprocessor_config.json")
-    return StoredSettings(**stored, resize=resize, crops=crops)
+class _TransformersSide(BaseModel):
+    """What transformers writes of both towers, with what it assumes where an entry is left out."""
+
+    model_config = STRICT
+    hidden_act: Any = "quick_gelu"
+    layer_norm_eps: _Epsilon = _EPSILON
+    num_attention_heads: _Size = 8
+
+    @property
+    def norm(self) -> dict[str, Any]:
+        return {} if self.layer_norm_eps == _EPSILON else {"norm_kwargs": {"eps": self.layer_norm_eps}}
 
 
-def _side(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A tower's part; the configuration of an image tower alone is that part itself."""
-    found = config.get(name, config if name == "vision_config" else {})
-    return found if isinstance(found, Mapping) else {}
+class _TransformersVision(_TransformersSide):
+    hidden_act: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    image_size: _Pixels = (224, 224)
+    num_attention_heads: _Size = 12
 
 
-def _norm(side: Mapping[str, Any]) -> dict[str, Any]:
-    epsilon = side.get("layer_norm_eps", _EPSILON)
-    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
-        raise WeightsError(
-            f"layer_norm_eps in config.json is a small number above 0: got {value_words(epsilon)}"
-        )
-    return {} if epsilon == _EPSILON else {"norm_kwargs": {"eps": epsilon}}
+class _TransformersText(_TransformersSide):
+    """``text_config``."""
+
+    model_type: Any = "clip_text_model"
+
+    def refusal(self, activation: str) -> str:
+        """Why it cannot be run as open_clip runs it, beside an image tower of that activation."""
+        if self.model_type not in ("clip_text_model", "clip"):
+            return f"a text side of another kind ({value_words(self.model_type)})"
+        if self.hidden_act != activation:
+            return f"its activation, {value_words(self.hidden_act)}, is not the image tower's"
+        return ""
 
 
-def _text_refusal(activation: str, text: Mapping[str, Any]) -> str:
-    kind, own = text.get("model_type", "clip_text_model"), text.get("hidden_act", "quick_gelu")
-    if kind not in ("clip_text_model", "clip"):
-        return f"a text side of another kind ({value_words(kind)})"
-    return "" if own == activation else f"its activation, {value_words(own)}, is not the image tower's"
+class _ImageProcessor(BaseModel):
+    """``preprocessor_config.json``; an interpolation that is not known here counts as bicubic."""
+
+    model_config = STRICT
+    do_normalize: bool | None = True
+    image_mean: _Means | None = None
+    image_std: _Spreads | None = None
+    resample: Any = 3
+    do_center_crop: bool | None = True
 
 
-def _numbers(value: Any, name: str) -> tuple[float, ...]:
-    least = _SMALLEST_SPREAD if "std" in name else -_LARGEST
-    is_three = isinstance(value, (list, tuple)) and len(value) == 3
-    if not is_three or not all(_is_number(n) and least < n < _LARGEST for n in value):
-        above = " above 0" if least > 0 else ""
-        raise WeightsError(f"{name} is three numbers{above}: got {value_words(value)}")
-    return tuple(map(float, value))
+def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> StoredSettings:
+    processor = _checked(_ImageProcessor, dict(images), _IMAGES)
+    is_normalised = processor.do_normalize and processor.image_mean and processor.image_std
+    settings: dict[str, Any] = {
+        "source": " and ".join(name for name, there in ((_CONFIG, config), (_IMAGES, images)) if there),
+        "resize": "bilinear" if processor.resample == 2 else "bicubic",
+        "crops": bool(processor.do_center_crop),
+    }
+    if is_normalised:
+        settings |= {"mean": tuple(processor.image_mean or ()), "std": tuple(processor.image_std or ())}
+    if not config:
+        return StoredSettings(**settings)
+    # the configuration of an image tower alone is that tower's part itself
+    sides = {name: config.get(name, {}) for name in ("vision_config", "text_config")}
+    sides = {name: side if isinstance(side, dict) else {} for name, side in sides.items()}
+    own = sides["vision_config"] if "vision_config" in config else dict(config)
+    vision = _checked(_TransformersVision, own, f"the image tower in {_CONFIG}")
+    text = _checked(_TransformersText, sides["text_config"], f"the text side in {_CONFIG}")
+    return StoredSettings(
+        **settings,
+        activation=_ACTIVATIONS[vision.hidden_act],
+        image_size=vision.image_size,
+        heads=vision.num_attention_heads,
+        text_heads=text.num_attention_heads,
+        vision=vision.norm,
+        text=text.norm,
+        text_refusal=text.refusal(vision.hidden_act) if "text_config" in config else "",
+    )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _truth(value: Any, name: str) -> bool:
-    """Null counts as false, as it does for both libraries."""
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise WeightsError(f"{name} is true or false: got {value_words(value)}")
-    return value
-
-
-def _size(value: Any, name: str) -> tuple[int, int]:
-    if isinstance(value, Mapping):
-        value = [value.get("height"), value.get("width")]
-    sides = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, value)
-    return _count(sides[0], name), _count(sides[1], name)
-
-
-def _count(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _LARGEST:
-        raise WeightsError(
-            f"{name} is a whole number above 0 and below {_LARGEST:,}: got {value_words(value)}"
-        )
-    return value
+def _checked(model: type[_Model], content: Any, what: str) -> _Model:
+    return checked(model, content, what=what, remedy=_REMEDY, error=WeightsError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Num
 
-__all__ = ["float_tensor", "real_array"]
+__all__ = ["float_tensor", "real_array", "tensors_of", "versions"]
 
 
 def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
@@ -100,4 +101,18 @@ def _from_array(array: np.ndarray) -> torch.Tensor:
 def _refused(name: str, got: str) -> ShapeError:
     return ShapeError(
         f"{name} must be real numbers in a dense tensor, an array or a list, every row of the same length: got {got}"
+    )
+
+
+def tensors_of(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    """Its parameters and buffers."""
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def versions(module: torch.nn.Module) -> tuple[Any, ...]:
+    """Changes when a parameter or buffer is replaced or written to, at no cost; ``parameter.data`` escapes it."""
+    return tuple(
+        (id(tensor), tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        for tensor in tensors_of(module)
     )

@@ -1,307 +1,245 @@
-"""Tokens that are kept in a folder for the next run: whole and checked, or computed again."""
+"""Pictures and their tokens in memory, each computed once for a model, however many views use them."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field
+from PIL import Image
 
-from mswin_viz.data.file_writing import check_space, destination, discard, locked, new_folder, remove_named
-from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
-from mswin_viz.data.stored_records import STRICT, read_json
-from mswin_viz.errors import CacheError, OutputError
-from mswin_viz.model.readout import Neck
-from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, tokens_of_arrays
+from mswin_viz.data.images import Crop
+from mswin_viz.data.picture_bytes import png_file
+from mswin_viz.data.picture_facts import PictureFacts
+from mswin_viz.errors import ClosedError, MswinVizError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoded_batch import encoded_batch
+from mswin_viz.model.image_tags import UNKNOWN, ImageTag, Tags, one_each
+from mswin_viz.model.preprocessing import FittedImage
+from mswin_viz.model.tensors import versions
 from mswin_viz.model.tokens import Tokens
 
-__all__ = ["FailedImage", "Filling", "WantedTokens", "kept_tokens"]
+__all__ = ["MOST_AT_ONCE", "MOST_KEPT", "Picture", "TokenCache"]
 
-INDEX = "index.json"
-_ENTRY = re.compile(r"tokens-[0-9a-f]{32}")
-_UNFINISHED_ENTRY = re.compile(r"\.tokens-[0-9a-f]{32}\.[0-9a-f]+\.unfinished")
-_ARRAYS = tuple(f"{name}_{part}.npy" for name in MODALITIES for part in ("cls", "patches"))
-_FILES = (*_ARRAYS, INDEX)  # the index last, so that a removal that was interrupted is taken up again
-
-
-class FailedImage(BaseModel):
-    """An image for which its sample was left out: the sample's position, the modality and the reason."""
-
-    model_config = STRICT
-
-    sample: int
-    modality: str
-    reason: str
+MOST_KEPT = 600
+"""Pictures whose tokens are kept for one model; at N = 128 and D = 512 that is 160 MiB."""
+MOST_AT_ONCE = 16
+"""Images in one pass."""
 
 
-class Filling(BaseModel):
-    """What became of the samples that were to be encoded.
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One image as the model saw it, its tokens (``B = 1``), and what the weights read beside its pixels."""
+
+    image: FittedImage
+    tokens: Tokens
+    tag: ImageTag
+
+    @property
+    def shown(self) -> Image.Image:
+        """RGB at the input's size."""
+        return self.image.shown
+
+    @property
+    def facts(self) -> PictureFacts:
+        """What it was before it was resized."""
+        return self.image.facts
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        return png_file(self.shown)
+
+
+_Key = tuple[Path | Crop, ImageTag]
+
+
+class _Entry(NamedTuple):
+    """A picture that is there or being computed, and the state of its file when that began."""
+
+    file: tuple[int, int] | None
+    picture: Future[Picture]
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What is kept for one model, the longest unused first."""
+
+    entries: OrderedDict[_Key, _Entry] = field(default_factory=OrderedDict)
+    tower: tuple[Any, ...] = ()
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_SHARED: weakref.WeakKeyDictionary[Model, weakref.ref[_Kept]] = weakref.WeakKeyDictionary()
+_SHARED_LOCK = threading.Lock()
+
+
+def _shared(model: Model) -> _Kept:
+    """What all views of the model share, as long as something holds it."""
+    with _SHARED_LOCK:
+        reference = _SHARED.get(model)
+        kept = reference and reference()
+        if kept is None:
+            kept = _Kept()
+            _SHARED[model] = weakref.ref(kept)
+        return kept
+
+
+@dataclass(frozen=True, eq=False)
+class TokenCache:
+    """Access to the pictures and tokens that are kept for a model; each is computed at its first use.
+
+    All of a model's views share what is kept, for as long as one of them is open: a picture that one has computed, or is
+    computing, the others need not compute. A file that was written again is read again, and all are computed again once
+    the tower's weights have changed.
 
     Attributes
     ----------
-    kept
-        Positions of the samples that have tokens, in their order.
-    failed
-        The others.
-    notes
-        What is worth saying about the pictures, each time they are used.
+    model
+        What encodes them.
+    most
+        Keep so many pictures apart from the shared ones; by default the shared ones, at most ``MOST_KEPT``.
     """
 
-    model_config = STRICT
+    model: Model
+    most: int | None = None
+    _held: list[_Kept] = field(default_factory=list, repr=False)
 
-    kept: Annotated[list[int], Field(min_length=1)]
-    failed: list[FailedImage]
-    notes: list[str]
+    def __post_init__(self) -> None:
+        self._held.append(_Kept() if self.most is not None else _shared(self.model))
 
+    def __len__(self) -> int:
+        return len(self._held[0].entries) if self._held else 0
 
-class _Index(BaseModel):
-    """What a folder of tokens holds; written when all the rest is there."""
+    def __contains__(self, source: Path | Crop) -> bool:
+        kept = self._kept
+        with kept.lock:
+            return any(there == source for there, _ in kept.entries)
 
-    model_config = STRICT
+    @property
+    def n_most(self) -> int:
+        """How many pictures are kept at most."""
+        return MOST_KEPT if self.most is None else self.most
 
-    format: Literal[2]  # version 1 had its files in the folder itself, and did not know what they were
-    key: str
-    images: list[str]
-    modalities: list[str]
-    grid: Annotated[list[int], Field(min_length=2, max_length=2)]
-    dim: int
-    filling: Filling
-    arrays: dict[str, ArrayRecord]
+    def close(self) -> None:
+        """Release what is kept; it is freed once no other view of the model is open."""
+        self._held.clear()
 
+    def picture(self, source: Path | Crop, tag: ImageTag = UNKNOWN) -> Picture:
+        """The picture of one file; errors as in :meth:`pictures`."""
+        return self.pictures([source], tag)[0]
 
-@dataclass(frozen=True)
-class WantedTokens:
-    """Which tokens are asked for.
+    def pictures(self, sources: Sequence[Path | Crop], tags: Tags = UNKNOWN) -> list[Picture]:
+        """The pictures of files, those that are missing computed in batches.
 
-    Attributes
-    ----------
-    key
-        32 hexadecimal digits that change with anything the tokens depend on.
-    images
-        A line for each image: which it is, and its state. Computed again when they have been encoded, since tokens of
-        files that changed in the meantime must not be kept.
-    layout
-        Room for all of them.
-    neck
-        The model's, on the CPU.
-    """
+        Raises
+        ------
+        ImageFileError, ImageError
+            If one cannot be read or does not fit the model; the others are kept.
+        OptionError
+            If the weights need a modality or know no such camera.
+        ClosedError
+            After :meth:`close`.
+        """
+        pictures = []
+        for one in self.pictures_or_problems(sources, tags):
+            if isinstance(one, MswinVizError):
+                raise one
+            pictures.append(one)
+        return pictures
 
-    key: str
-    images: Callable[[], list[str]]
-    layout: TokenLayout
-    neck: Neck | None
+    def pictures_or_problems(
+        self, sources: Sequence[Path | Crop], tags: Tags = UNKNOWN
+    ) -> list[Picture | MswinVizError]:
+        """The picture of each file, or why there is none.
 
+        Raises
+        ------
+        ClosedError
+            After :meth:`close`.
+        """
+        kept, missing = self._kept, {}
+        each = one_each(tags if self.model.reads_tags else UNKNOWN, len(sources))
+        keys: list[_Key] = list(zip(sources, each, strict=True))
+        self._forget_after_a_change(kept)
+        with kept.lock:
+            waiting = [self._entry(kept, key, missing) for key in keys]
+        self._compute(kept, missing)
+        return [self._result(key, one) for key, one in zip(keys, waiting, strict=True)]
 
-class _Kept(NamedTuple):
-    tokens: dict[str, Tokens]
-    filling: Filling
+    @property
+    def _kept(self) -> _Kept:
+        held = self._held[:1]
+        if not held:
+            raise ClosedError("tokens are kept while a view is open: this one was closed; make a new one")
+        return held[0]
 
+    def _entry(self, kept: _Kept, key: _Key, missing: dict[_Key, Future[Picture]]) -> Future[Picture]:
+        """What is there of a picture, or a promise that is added to what is missing; under the lock."""
+        entry, state = kept.entries.get(key), _file_state(key[0])
+        if entry is None or state not in (None, entry.file):
+            missing[key] = Future()
+            entry = kept.entries[key] = _Entry(state, missing[key])
+        kept.entries.move_to_end(key)
+        while len(kept.entries) > self.n_most:
+            kept.entries.popitem(last=False)
+        return entry.picture
 
-def kept_tokens(
-    folder: Path, wanted: WantedTokens, fill: Callable[[TokenShelf], Filling]
-) -> tuple[dict[str, Tokens], Filling]:
-    """Tokens from a folder, mapped into memory; where it does not hold them, or not as they were written, made by ``fill``.
-
-    The folder holds one entry, a folder named by its key, which comes into being by one rename. Another process with
-    the same folder waits, and reads what the first has left. Reading takes no permission to write. An entry of another
-    key is deleted once the new one is there; whoever has mapped it keeps it (not on Windows, where it stays until the
-    next one). Nothing but entries is ever deleted, and files that version 1 left.
-
-    Parameters
-    ----------
-    fill
-        Puts the tokens on a shelf.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then. Where
-        they cannot be finished after that, they are used and not kept, with a warning.
-    """
-    folder = destination(folder)
-    images = wanted.images()
-    with contextlib.suppress(CacheError):
-        if found := _read(folder, wanted, images):
-            return found
-    with locked(folder / "tokens", busy="", waiting=lambda: _say_waiting(folder)):
+    def _compute(self, kept: _Kept, missing: dict[_Key, Future[Picture]]) -> None:
+        """Keep every promise, in batches; those that an error leaves open are withdrawn."""
+        keys = list(missing)
         try:
-            if found := _read(folder, wanted, images):
-                return found
-            reason = _older_layout(folder)
-        except CacheError as problem:
-            reason = str(problem)
-        if reason:
-            _warn(f"the tokens in {shown_text(folder)} cannot be used and are computed again: {reason}")
-        return _written(folder, wanted, images, fill)
+            for start in range(0, len(keys), MOST_AT_ONCE):
+                self._compute_batch({key: missing[key] for key in keys[start : start + MOST_AT_ONCE]})
+        finally:
+            with kept.lock:
+                for key, promise in missing.items():
+                    is_kept = promise.done() and promise.exception() is None
+                    if not is_kept and key in kept.entries and kept.entries[key].picture is promise:
+                        del kept.entries[key]
+            for promise in missing.values():
+                promise.cancel()
+
+    def _compute_batch(self, missing: dict[_Key, Future[Picture]]) -> None:
+        sources, tags = zip(*missing, strict=True)
+        batch, promises = encoded_batch(self.model, sources, tags), list(missing.values())
+        for row, (place, image) in enumerate(batch.images.items()):
+            promises[place].set_result(Picture(image, _own(batch.tokens[row]), tags[place]))
+        for place, problem in batch.problems.items():
+            promises[place].set_exception(problem)
+
+    def _result(self, key: _Key, picture: Future[Picture]) -> Picture | MswinVizError:
+        try:
+            return picture.result()
+        except CancelledError:  # who was computing it was interrupted
+            return self.pictures_or_problems([key[0]], key[1])[0]
+        except MswinVizError as problem:
+            return problem
+
+    def _forget_after_a_change(self, kept: _Kept) -> None:
+        now = versions(self.model.clip.visual)
+        with kept.lock:
+            if kept.tower != now:
+                kept.entries.clear()
+                kept.tower = now
 
 
-def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> _Kept | None:
-    """The entry that is asked for; None if the folder does not hold it.
+def _own(tokens: Tokens) -> Tokens:
+    """A copy that does not hold the rest of its batch in memory."""
+    return replace(tokens, cls=tokens.cls.clone(), patches=tokens.patches.clone())
 
-    Raises
-    ------
-    CacheError
-        If it is not exactly what was written, with the reason.
-    """
-    entry = _entry(folder, wanted.key)
-    if not os.path.isdir(entry):
+
+def _file_state(source: Path | Crop) -> tuple[int, int] | None:
+    """Changes when the file is written again; None where it is gone, so that what was read of it still shows."""
+    try:
+        state = os.stat(source.path if isinstance(source, Crop) else source)
+    except (OSError, TypeError, ValueError):
         return None
-    index = read_index(entry / INDEX, _Index)
-    _check_index(index, wanted, images)
-    with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
-        files = [entry / f"{name}.npy" for name in index.arrays]
-        arrays = dict(zip(index.arrays, pool.map(stored_array, files, index.arrays.values()), strict=True))
-    n_filled = dict.fromkeys(wanted.layout.modalities, len(index.filling.kept))
-    return _Kept(tokens_of_arrays(wanted.layout, arrays, n_filled, wanted.neck), index.filling)
-
-
-def _check_index(index: _Index, wanted: WantedTokens, images: Sequence[str]) -> None:
-    """Refuse an index that speaks of other tokens, or contradicts itself."""
-    layout, filling = wanted.layout, index.filling
-    places = sorted([*filling.kept, *(one.sample for one in filling.failed)])
-    shapes = {name: (list(shape), "<f4") for name, shape in layout.shapes.items()}
-    known = {one.modality for one in filling.failed} <= set(layout.modalities)
-    compared = {
-        "its key": (index.key, wanted.key),
-        "its list of images": (index.images, list(images)),
-        "its modalities": (index.modalities, list(layout.modalities)),
-        "its grid": (index.grid, list(layout.grid)),
-        "its width": (index.dim, layout.dim),
-        "its arrays": ({name: (one.shape, one.dtype) for name, one in index.arrays.items()}, shapes),
-        "its samples": (places, list(range(layout.n_images))),
-        "the order of its samples": (filling.kept, sorted(filling.kept)),
-        "the modalities of its failed images": (known, True),
-    }
-    wrong = [name for name, (there, asked) in compared.items() if there != asked]
-    if wrong:
-        raise CacheError(f"of the index {INDEX}, {' and '.join(wrong)} must be those of what is asked for")
-
-
-def _written(
-    folder: Path, wanted: WantedTokens, images: list[str], fill: Callable[[TokenShelf], Filling]
-) -> _Kept:
-    """Fill the entry and read it; under the lock."""
-    _remove_unfinished(folder)
-    if other_files := _removed_entry(_entry(folder, wanted.key)):
-        raise OutputError(
-            f"a token cache needs a folder of its own: {shown_text(_entry(folder, wanted.key))} is taken by "
-            f"{short_text(', '.join(other_files), 200)}; move that elsewhere"
-        )
-    check_space(
-        folder,
-        wanted.layout.n_bytes,
-        f"tokens of {wanted.layout.n_images:,} samples need",
-        "free some space, delete the tokens of other runs there, or choose another folder",
-    )
-    made: _Kept | None = None
-    try:
-        with new_folder(_entry(folder, wanted.key)) as unfinished:
-            shelf = TokenShelf(wanted.layout, unfinished, stays=True)
-            filling = fill(shelf)
-            made = _Kept(shelf.tokens(), filling)
-            if wanted.images() != images:
-                raise CacheError("files changed while they were encoded")
-            write_index(unfinished / INDEX, _index(unfinished, wanted, images, filling))
-            if os.name == "nt":  # which renames no folder with mapped files
-                del shelf, made
-                made = None
-    except (CacheError, OSError) as problem:
-        if made is None:
-            raise
-        _warn(f"the tokens are used but not kept in {shown_text(folder)}: {problem}")
-        return made
-    _remove_others(folder, wanted.key)
-    try:
-        if found := _read(folder, wanted, images):
-            return found
-        raise CacheError("they are gone again")
-    except CacheError as problem:
-        if made is None:
-            raise
-        _warn(f"the tokens are used but not kept in {shown_text(folder)}: {problem}")
-        return made
-
-
-def _index(folder: Path, wanted: WantedTokens, images: list[str], filling: Filling) -> _Index:
-    layout = wanted.layout
-    return _Index(
-        format=2,
-        key=wanted.key,
-        images=images,
-        modalities=list(layout.modalities),
-        grid=list(layout.grid),
-        dim=layout.dim,
-        filling=filling,
-        arrays={name: array_record(folder / f"{name}.npy") for name in layout.shapes},
-    )
-
-
-# ---- the folder -----------------------------------------------------------------------------
-
-
-def _entry(folder: Path, key: str) -> Path:
-    return folder / f"tokens-{key}"
-
-
-def _content(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing if it may not be listed."""
-    with contextlib.suppress(OSError):
-        return list(folder.iterdir())
-    return []
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """What killed programs left; we hold the lock, so no other program is at work here."""
-    for path in _content(folder):
-        if _UNFINISHED_ENTRY.fullmatch(path.name):
-            discard(path)
-
-
-def _remove_others(folder: Path, key: str) -> None:
-    """Entries of other keys, and the files of version 1 where its index says that they are."""
-    for path in _content(folder):
-        if _ENTRY.fullmatch(path.name) and path != _entry(folder, key) and not path.is_symlink():
-            _removed_entry(path)
-    if _is_version_1(folder):
-        remove_named(folder, _FILES)
-
-
-def _removed_entry(entry: Path) -> list[str]:
-    """Names of what is not the cache's in an entry or in its place, and stays, when its own files are gone."""
-    if not entry.is_dir():
-        return [entry.name] if os.path.lexists(entry) else []
-    return remove_named(entry, _FILES)
-
-
-def _older_layout(folder: Path) -> str:
-    """Why files that lie in the folder itself are not read; empty if there are none."""
-    there = [name for name in _ARRAYS if (folder / name).is_file()]
-    if not there:
-        return ""
-    after = "they are replaced" if _is_version_1(folder) else "they can be deleted"
-    return f"it holds {', '.join(there)} of an earlier version, which are not read; {after}"
-
-
-def _is_version_1(folder: Path) -> bool:
-    try:
-        index = read_json(folder / INDEX, what="the index", remedy="delete it", error=CacheError)
-    except CacheError:
-        return False
-    return isinstance(index, dict) and set(index) == {"key", "kept", "failed", "grid", "notes"}
-
-
-def _say_waiting(folder: Path) -> None:
-    _warn(f"another program is writing tokens to {shown_text(folder)}: waiting for it")
-
-
-def _warn(words: str) -> None:
-    warnings.warn(words, stacklevel=4)
+    return state.st_mtime_ns, state.st_size

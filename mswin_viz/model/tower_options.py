@@ -1,44 +1,77 @@
-"""What a user may say about a weight file: input size, architecture, activation and normalisation."""
+"""What a user may say about weights: input size, architecture, activation, normalisation, and the range of deep images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, TypeGuard
 
 import numpy as np
 
+from mswin_viz.data.deep_images import checked_range
 from mswin_viz.errors import OptionError
 
-__all__ = ["ACTIVATIONS", "PRECISIONS", "TowerOptions", "checked_options", "checked_precision"]
+__all__ = ["ACTIVATIONS", "PRECISIONS", "LoadOptions", "TowerOptions", "checked_precision"]
 
 ACTIVATIONS = {"gelu": "GELU", "quick_gelu": "QuickGELU"}
 PRECISIONS = ("auto", "float32", "mixed")
 _CLOSE = 1e-6
 
 
-@dataclass(frozen=True)
+class LoadOptions(TypedDict, total=False):
+    """Options of :func:`mswin_viz.load_model` that :class:`TowerOptions` gathers, as a user gives them."""
+
+    image_size: int | tuple[int, int] | None
+    arch: str | None
+    thermal_range: tuple[float, float] | None
+    activation: str | None
+    mean: float | Sequence[float] | None
+    std: float | Sequence[float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TowerOptions:
     """Options of a tower, checked; None where the weights decide.
 
     Attributes
     ----------
     image_size
-        Input height and width.
+        Input height and width; one number for both.
     arch
         open_clip's architecture.
+    thermal_range
+        Values of images of more than 8 bits that become black and white; None for percentiles of each image.
     activation
         ``"GELU"`` or ``"QuickGELU"``.
     mean, std
-        Pixel normalisation of values from 0 to 1.
+        Pixel normalisation of values from 0 to 1; one number for all channels.
+
+    Raises
+    ------
+    OptionError
+        If one is not of its kind.
     """
 
     image_size: tuple[int, int] | None = None
     arch: str | None = None
+    thermal_range: tuple[float, float] | None = None
     activation: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.arch is not None and not isinstance(self.arch, str):
+            raise OptionError(f'arch is a name of open_clip, such as "ViT-B-16": got {self.arch!r}')
+        checked = {
+            "image_size": _checked_size(self.image_size),
+            "thermal_range": checked_range(self.thermal_range),
+            "activation": _checked_activation(self.activation),
+            "mean": _channels("mean", self.mean),
+            "std": _channels("std", self.std),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def refuse_contradictions(
         self, activation: str | None, mean: Sequence[float] | None, std: Sequence[float] | None, source: str
@@ -48,52 +81,27 @@ class TowerOptions:
         Raises
         ------
         OptionError
-            With what was asked for and what `source` says.
+            With the option that was given and what `source` has.
         """
         if self.activation is not None and activation not in (None, self.activation):
             raise OptionError(
                 f"activation= is for plain files, which do not tell: {source} has {activation}, got "
                 f"{self.activation}; leave it out"
             )
-        for name, asked, known in (("mean", self.mean, mean), ("std", self.std, std)):
-            if asked is not None and known is not None and not np.allclose(asked, known, rtol=0, atol=_CLOSE):
+        for name, option, known in (("mean", self.mean, mean), ("std", self.std, std)):
+            if (
+                option is not None
+                and known is not None
+                and not np.allclose(option, known, rtol=0, atol=_CLOSE)
+            ):
                 raise OptionError(
                     f"{name}= is for plain files, which do not tell: {source} has {name} {_listed(known)}, got "
-                    f"{_listed(asked)}; leave it out"
+                    f"{_listed(option)}; leave it out"
                 )
 
 
-def checked_options(
-    image_size: int | Sequence[int] | None,
-    arch: str | None,
-    activation: str | None,
-    mean: float | Sequence[float] | None,
-    std: float | Sequence[float] | None,
-) -> TowerOptions:
-    """Options as a user gives them, checked.
-
-    Raises
-    ------
-    OptionError
-        If one is not of its kind.
-    """
-    if isinstance(activation, str):  # QuickGELU, as the provenance writes it
-        activation = activation.lower().replace("quickgelu", "quick_gelu")
-    if activation is not None and (not isinstance(activation, str) or activation not in ACTIVATIONS):
-        raise OptionError(f"activation is one of {', '.join(ACTIVATIONS)}: got {activation!r}")
-    if arch is not None and not isinstance(arch, str):
-        raise OptionError(f'arch is a name of open_clip, such as "ViT-B-16": got {arch!r}')
-    return TowerOptions(
-        _checked_size(image_size),
-        arch,
-        None if activation is None else ACTIVATIONS[activation],
-        _channels("mean", mean),
-        _channels("std", std),
-    )
-
-
 def checked_precision(precision: str, device: str) -> str:
-    """The precision asked for, if it is one and the kind of device has it.
+    """The precision, if there is such a one and the kind of device has it.
 
     Raises
     ------
@@ -110,7 +118,17 @@ def checked_precision(precision: str, device: str) -> str:
     return precision
 
 
-def _checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+def _checked_activation(activation: Any) -> str | None:
+    """As provenance writes it, which may also be given: QuickGELU."""
+    if activation is None:
+        return None
+    word = activation.lower().replace("quickgelu", "quick_gelu") if isinstance(activation, str) else ""
+    if word not in ACTIVATIONS:
+        raise OptionError(f"activation is one of {', '.join(ACTIVATIONS)}: got {activation!r}")
+    return ACTIVATIONS[word]
+
+
+def _checked_size(image_size: Any) -> tuple[int, int] | None:
     """Height and width, from one number or two; None stays None."""
     if image_size is None:
         return None
@@ -120,7 +138,7 @@ def _checked_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | N
     return int(sides[0]), int(sides[1])
 
 
-def _channels(name: str, value: float | Sequence[float] | None) -> tuple[float, ...] | None:
+def _channels(name: str, value: Any) -> tuple[float, ...] | None:
     """Three numbers from three or one; None stays None."""
     if value is None:
         return None
@@ -139,18 +157,18 @@ def _channels(name: str, value: float | Sequence[float] | None) -> tuple[float, 
     return numbers
 
 
-def _sequence(value: Any) -> tuple:
+def _sequence(value: Any) -> tuple[Any, ...]:
     """Entries of a sequence or array; empty for what has none."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
         return ()
     return tuple(value.tolist()) if hasattr(value, "tolist") else tuple(value)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     is_real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     return is_real and math.isfinite(value)
 

@@ -6,13 +6,14 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import open_clip
 import torch
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.architectures import (
+    FIT_RULE,
     NO_TEXT,
     POSITIONS,
     VOCABULARY,
@@ -22,9 +23,9 @@ from mswin_viz.model.architectures import (
     named_architecture,
 )
 from mswin_viz.model.checkpoint_report import LoadReport, checked_fit
-from mswin_viz.model.checkpoints import EMBEDDED, load_embedded
 from mswin_viz.model.config import MOST_PATCHES, HostConfig
-from mswin_viz.model.hub import connected_or_offline
+from mswin_viz.model.embedded_config import EMBEDDED, load_embedded
+from mswin_viz.model.hub import connected_or_offline, not_downloaded
 from mswin_viz.model.positions import grid_doubt, resized_positions, source_grid
 from mswin_viz.model.readout import Readout
 from mswin_viz.model.state_dicts import StateDict
@@ -38,6 +39,7 @@ __all__ = [
     "Tower",
     "built",
     "embedded_tower",
+    "grid_of",
     "tagged_tower",
     "text_keys",
     "without_text",
@@ -53,7 +55,7 @@ NO_WEIGHTS = OPENAI_NUMBERS | {"attn_mask", "text.attn_mask"}
 _OPENAI = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Tower:
     """A CLIP with its weights, and what is known of them.
 
@@ -112,21 +114,34 @@ class Tower:
     readout: Readout | None = None
     thermal_range: tuple[float, float] | None = None
 
+    @property
+    def dim(self) -> int:
+        """Width ``D`` of the joint image and text space."""
+        return self.clip.get_parameter("visual.proj").shape[1]
+
 
 def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) -> Tower:
     """The small CLIP inside the package, trained on synthetic pedestrians."""
-    clip, config, token_ids = load_embedded(folder)
+    embedded = load_embedded(folder)
+    config = embedded.config
     if config["quick_gelu"]:
         raise WeightsError(
             f"an embedded model's activation is GELU: {folder} says quick_gelu; train it again"
         )
-    size = image_size or tuple(config["vision_cfg"]["image_size"])
+    size = image_size or _pair(config["vision_cfg"]["image_size"])
     architecture = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
-    source = tuple(n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])
-    clip, positions = built(architecture, clip.state_dict(), size, source=source)
-    mean, std = tuple(config["mean"]), tuple(config["std"])
-    words = "embedded CLIP (trained here on synthetic pedestrians)"
-    return Tower(clip, words, size, mean, std, "GELU", positions, token_ids=token_ids)
+    rows, cols = (n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])
+    made = built(architecture, embedded.clip.state_dict(), size, source=(rows, cols))
+    return Tower(
+        clip=made.clip,
+        weights="embedded CLIP (trained here on synthetic pedestrians)",
+        image_size=size,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        activation="GELU",
+        positions=made.positions,
+        token_ids=embedded.token_ids,
+    )
 
 
 def tagged_tower(name: str, options: TowerOptions) -> Tower:
@@ -134,36 +149,40 @@ def tagged_tower(name: str, options: TowerOptions) -> Tower:
     arch, _, tag = name.partition("/")
     architecture = named_architecture(arch)
     check_architecture(arch, architecture)
-    found = open_clip.get_pretrained_cfg(arch, tag)
-    if not found:
+    pretrained = open_clip.get_pretrained_cfg(arch, tag)
+    if not pretrained:
         tags = open_clip.list_pretrained_tags_by_model(arch)
         raise OptionError(
             f"open_clip has weights {', '.join(tags) or '(none)'} for {arch}: got {tag!r}; choose one"
         )
-    quick = bool(found.get("quick_gelu", architecture.get("quick_gelu", False)))
-    mean, std = tuple(found.get("mean", _OPENAI[0])), tuple(found.get("std", _OPENAI[1]))
+    quick = bool(pretrained.get("quick_gelu", architecture.get("quick_gelu", False)))
+    mean, std = tuple(pretrained.get("mean", _OPENAI[0])), tuple(pretrained.get("std", _OPENAI[1]))
     options.refuse_contradictions(gelu(quick), mean, std, f"{name}, as open_clip lists it,")
-    state = read_state_dict(_downloaded(name, found))
+    state = read_state_dict(_downloaded(name, dict(pretrained)))
     trained = _pair(architecture["vision_cfg"]["image_size"])
     size = options.image_size or trained
     source = grid_of(trained, architecture["vision_cfg"]["patch_size"], state)
-    clip, positions = built({**architecture, "quick_gelu": quick}, state, size, source=source)
-    resize = found.get("interpolation", "bicubic") if size[0] == size[1] else None
-    crops = found.get("resize_mode", "shortest") == "shortest"
-    return Tower(clip, name, size, mean, std, gelu(quick), positions, native_resize=resize, crops=crops)
+    made = built({**architecture, "quick_gelu": quick}, state, size, source=source)
+    return Tower(
+        clip=made.clip,
+        weights=name,
+        image_size=size,
+        mean=mean,
+        std=std,
+        activation=gelu(quick),
+        positions=made.positions,
+        native_resize=pretrained.get("interpolation", "bicubic") if size[0] == size[1] else None,
+        crops=pretrained.get("resize_mode", "shortest") == "shortest",
+    )
 
 
-def _downloaded(name: str, found: Mapping[str, Any]) -> str:
+def _downloaded(name: str, pretrained: dict[str, Any]) -> str:
     """The file of an open_clip pair, from its cache or the network."""
     try:
-        with connected_or_offline(str(found.get("hf_hub", ""))):
-            file = open_clip.download_pretrained(found)
+        with connected_or_offline(str(pretrained.get("hf_hub", ""))):
+            file = open_clip.download_pretrained(pretrained)
     except Exception as problem:  # every client of every hub has errors of its own
-        raise WeightsNotFoundError(
-            f"the weights {name} must be on this machine or downloadable: the download failed "
-            f"({type(problem).__name__}: {first_words(problem)}); run "
-            "once with a network, or copy the file here and pass its path as the name"
-        ) from problem
+        raise not_downloaded(name, problem) from problem
     if not file:
         raise WeightsNotFoundError(
             f"open_clip knows no place to download {name} from; pass a file's path instead"
@@ -178,6 +197,13 @@ def grid_of(size: tuple[int, int], patch: int, state: Mapping[str, torch.Tensor]
     return (rows, cols) if rows * cols == n_positions else None
 
 
+class BuiltClip(NamedTuple):
+    """open_clip's model with its weights, and what became of its position embeddings, in words."""
+
+    clip: open_clip.CLIP
+    positions: str
+
+
 def text_keys(clip: open_clip.CLIP) -> tuple[str, ...]:
     """Keys of the text side, which files of an image tower alone lack."""
     return tuple(key for key in clip.state_dict() if not key.startswith("visual.") and key not in NO_WEIGHTS)
@@ -189,7 +215,7 @@ def built(
     size: tuple[int, int],
     *,
     source: tuple[int, int] | None = None,
-) -> tuple[open_clip.CLIP, str]:
+) -> BuiltClip:
     """open_clip's model of that architecture and input size, holding exactly ``state``."""
     config = copy.deepcopy(dict(architecture))
     patch = config["vision_cfg"]["patch_size"]
@@ -198,7 +224,7 @@ def built(
             f"an input side must be a multiple of the {patch}-pixel patch: got {size[0]}x{size[1]} (height x "
             f"width); {max(1, size[0] // patch) * patch}x{max(1, size[1] // patch) * patch} would do"
         )
-    target = tuple(n // patch for n in size)
+    target = (size[0] // patch, size[1] // patch)
     if target[0] * target[1] > MOST_PATCHES:
         raise OptionError(
             f"an input may have {MOST_PATCHES:,} patches: {size[0]}x{size[1]} has {target[0] * target[1]:,} of {patch} "
@@ -216,10 +242,10 @@ def built(
     _load_exactly(clip, fitted)
     grids = [f"{rows}x{cols}" for rows, cols in (source, target)]
     words = f"{grids[1]}, as stored" if source == target else f"resized {grids[0]} -> {grids[1]}, bilinear"
-    return clip.eval(), words + doubt
+    return BuiltClip(clip.eval(), words + doubt)
 
 
-def _made(config: Mapping[str, Any]) -> open_clip.CLIP:
+def _made(config: dict[str, Any]) -> open_clip.CLIP:
     try:
         return open_clip.CLIP(**config)
     except Exception as problem:  # open_clip and torch state what cannot be combined by errors of many kinds
@@ -238,8 +264,7 @@ def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
         if (has_text and key != "logit_scale") or key.startswith("visual.")
     }
     extra = [key for key in state if key not in wanted and key not in NO_WEIGHTS]
-    rule = "weights must fit the architecture key by key; give the right arch= if they are whole"
-    checked_fit(needed, state, rule, unexpected=extra)
+    checked_fit(needed, state, FIT_RULE, unexpected=extra)
     clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
     if not has_text:
         without_text(clip)
@@ -247,7 +272,7 @@ def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
 
 def without_text(clip: open_clip.CLIP) -> None:
     """Mark a text side that has no weights: the feature of an untrained text side is NaN."""
-    torch.nn.init.constant_(clip.token_embedding.weight, float("nan"))
+    torch.nn.init.constant_(clip.get_parameter(VOCABULARY), float("nan"))
 
 
 def _pair(size: int | list[int]) -> tuple[int, int]:

@@ -6,19 +6,20 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from mswin_viz.data.file_writing import destination
+from mswin_viz.data.destinations import destination
+from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ScaleError
-from mswin_viz.model.heads import Head, folded, window_head
+from mswin_viz.model.heads import Head, folded, new_addon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.training_run import Progress, Run, Schedule, TrainingLog
+from mswin_viz.model.training_run import Run, Schedule, TrainingLog, TrainingStep
 from mswin_viz.model.training_state import only_training
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 __all__ = [
     "STANDARD_SCHEDULE",
     "UNWATCHED",
-    "Progress",
     "Schedule",
     "TrainedAddon",
     "TrainingLog",
+    "TrainingOptions",
+    "TrainingSettings",
+    "TrainingStep",
     "Watch",
     "train_addon",
     "train_head",
@@ -49,13 +52,13 @@ class Watch:
         Scores the head (higher is better), for example by `mswin_viz.validation_map`. The best head is the one
         kept, and training stops early when the score has not risen for ``Schedule.patience`` checks.
     report
-        Told after every step how it goes.
+        Called after every step.
     state
-        File that training can be taken up from where it was interrupted; a finished one gives its result again.
+        File to resume from after an interruption; a finished training gives its result again.
     """
 
     validate: Callable[[Head], float] | None = None
-    report: Callable[[Progress], None] | None = None
+    report: Callable[[TrainingStep], None] | None = None
     state: Path | None = None
 
 
@@ -83,17 +86,45 @@ class TrainedAddon:
         return self.log.losses
 
 
+class TrainingOptions(TypedDict, total=False):
+    """What a training takes by keyword; the fields of `TrainingSettings`."""
+
+    seed: int
+    schedule: Schedule | None
+    watch: Watch
+    progress: bool
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a training runs.
+
+    Attributes
+    ----------
+    seed
+        Decides the batches and the classifier; of an add-on, its initial weights too.
+    schedule
+        How long and how fast.
+    watch
+        Validation with early stop, a callback, a file to resume from.
+    progress
+        Whether a bar is shown.
+    """
+
+    seed: int = 0
+    schedule: Schedule = STANDARD_SCHEDULE
+    watch: Watch = UNWATCHED
+    progress: bool = True
+
+
 def train_addon(
     tokens: Tokens | TokenView,
-    pids: Sequence[int],
+    pids: Sequence[int] | np.ndarray,
     *,
     scales: Sequence[int] = (4, 8, 16),
-    seed: int = 0,
     steps: int = 300,
     learning_rate: float = 3.5e-4,
-    schedule: Schedule | None = None,
-    watch: Watch = UNWATCHED,
-    progress: bool = True,
+    **options: Unpack[TrainingOptions],
 ) -> TrainedAddon:
     """Fit a scheme-1 add-on so that enhanced CLS features of one identity lie together.
 
@@ -104,13 +135,12 @@ def train_addon(
     tokens
         Cached tokens of all training images.
     pids
-        Identity of each image, images below 0 not known and not trained on; at least two identities with two images
-        each. One add-on for all modalities is
-        trained by giving an identity another number in each of them.
-    schedule
-        In place of ``steps`` and ``learning_rate``, for what they do not say.
-    watch
-        Validation with early stop, a callback, a file to resume from.
+        Identity of each image; images below 0 are unknown and not trained on. At least two identities need two images
+        each. To train one add-on for all modalities, give an identity another number in each of them.
+    steps, learning_rate
+        Used where no ``schedule`` is given.
+    options
+        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingSettings`.
 
     Raises
     ------
@@ -122,14 +152,11 @@ def train_addon(
         If there are too few identities with two images, or the state file is of another training.
     """
     _refuse_idle_scales(tokens, scales)
-    head = window_head(tokens.cls.shape[1], scales, seed=seed)
+    schedule = options.get("schedule") or Schedule(steps, learning_rate)
+    settings = options_of(TrainingSettings, {**options, "schedule": schedule}, function="train_addon")
+    addon = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
     seen = folded(tokens, scales) if isinstance(tokens, Tokens) else tokens
-    log = train_head(
-        seen, pids, head, seed=seed, schedule=schedule or Schedule(steps, learning_rate),
-        watch=watch,
-        progress=progress,
-    )  # fmt: skip
-    return TrainedAddon(head.body, log)
+    return TrainedAddon(addon, _trained(seen, pids, Head(addon, "patches"), settings))
 
 
 def _refuse_idle_scales(tokens: Tokens | TokenView, scales: Sequence[int]) -> None:
@@ -143,13 +170,9 @@ def _refuse_idle_scales(tokens: Tokens | TokenView, scales: Sequence[int]) -> No
 
 def train_head(
     tokens: Tokens | TokenView,
-    pids: Sequence[int],
+    pids: Sequence[int] | np.ndarray,
     head: Head,
-    *,
-    seed: int = 0,
-    schedule: Schedule = STANDARD_SCHEDULE,
-    watch: Watch = UNWATCHED,
-    progress: bool = True,
+    **options: Unpack[TrainingOptions],
 ) -> TrainingLog:
     """Train a head in place, so that CLS plus its output is near for one identity and far for two.
 
@@ -160,9 +183,9 @@ def train_head(
     ----------
     head
         Left in evaluation mode, with the weights of ``TrainingLog.best_step``; on its device, or on that of the tokens
-        if it came on the CPU.
-    seed
-        Decides the batches and the classifier; the head's own initial weights are those it comes with.
+        if it came on the CPU. Its initial weights are those it comes with.
+    options
+        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingSettings`.
 
     Raises
     ------
@@ -173,13 +196,19 @@ def train_head(
     OutputError
         If another program is training with the state file.
     """
-    run = Run(tokens, pids, head, seed=seed, schedule=schedule)
+    return _trained(tokens, pids, head, options_of(TrainingSettings, options, function="train_head"))
+
+
+def _trained(
+    tokens: Tokens | TokenView, pids: Sequence[int] | np.ndarray, head: Head, settings: TrainingSettings
+) -> TrainingLog:
+    run, watch = Run(tokens, pids, head, seed=settings.seed, schedule=settings.schedule), settings.watch
     if watch.state is not None:
         watch = replace(watch, state=destination(watch.state))
     with nullcontext() if watch.state is None else only_training(watch.state):
         if watch.state is not None and watch.state.exists():
             run.restore(watch.state)
-        _train(run, watch, progress=progress)
+        _train(run, watch, progress=settings.progress)
     return run.finish()
 
 
@@ -196,7 +225,7 @@ def _train(run: Run, watch: Watch, *, progress: bool) -> None:
                 shown = {"loss": f"{np.mean(run.losses[-schedule.check_every :]):.3f}"}
                 bar.set_postfix(shown | ({} if score is None else {"score": f"{score:.3f}"}))
             if watch.report is not None:
-                watch.report(Progress(run.step, schedule.steps, loss, score))
+                watch.report(TrainingStep(run.step, schedule.steps, loss, score))
             bar.update()
 
 

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, Field
 
-from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.stored_records import STRICT, checked, json_value
-from mswin_viz.errors import OptionError, ShapeError, WeightsError
+from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.heads import Head, seeded
 from mswin_viz.model.losses import ReidLoss
+from mswin_viz.model.run_state import RunState, check_steps, stored_generator, training_identity
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training_state import (
-    REMEDY,
-    PlainTensor,
-    TrainingState,
     check_finite,
     check_optimiser,
     check_tensors,
@@ -38,7 +32,7 @@ from mswin_viz.model.training_state import (
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Progress", "Run", "Schedule", "TrainingLog", "identity_batch"]
+__all__ = ["Run", "Schedule", "TrainingLog", "TrainingStep", "identity_batch"]
 
 _CLASSIFIER_STREAM = 1_000_003  # so that the classifier is not drawn from the numbers the head was drawn from
 
@@ -70,7 +64,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingStep:
     """What is known after a step; ``score`` is None except at validations."""
 
     step: int
@@ -111,7 +105,13 @@ class Run:
     """
 
     def __init__(
-        self, tokens: Tokens | TokenView, pids: Sequence[int], head: Head, *, seed: int, schedule: Schedule
+        self,
+        tokens: Tokens | TokenView,
+        pids: Sequence[int] | np.ndarray,
+        head: Head,
+        *,
+        seed: int,
+        schedule: Schedule,
     ) -> None:
         self.labels = _labels(pids, len(tokens))
         self.tokens, self.head, self.schedule = tokens, head, schedule
@@ -119,11 +119,13 @@ class Run:
         self.checks: list[tuple[int, float]] = []
         self._best: dict[str, torch.Tensor] | None = None
         self._rng = np.random.default_rng(seed)
-        own, dim = next(head.parameters()).device, tokens.cls.shape[1]
-        device = self._device = tokens.cls.device if own.type == "cpu" else own
+        placed, dim = next(head.parameters()).device, tokens.cls.shape[1]
+        device = self._device = tokens.cls.device if placed.type == "cpu" else placed
         with seeded(seed + _CLASSIFIER_STREAM):
             self._loss = ReidLoss(dim, int(self.labels.max()) + 1).to(device)
-        self._identity = _identity_of(tokens, self.labels, head, seed, schedule)
+        self._identity = training_identity(
+            tokens, self.labels, head, seed=seed, schedule=json.dumps(asdict(schedule))
+        )
         head.to(device).train()
         self._optimiser = torch.optim.AdamW(
             [*head.parameters(), *self._loss.parameters()], lr=schedule.learning_rate, weight_decay=1e-2,
@@ -220,7 +222,7 @@ class Run:
             If the file is damaged.
         """
         most = 6 * n_bytes(self.head, self._loss)  # weights, the best ones, two moments
-        state = read_state(path, _RunState, most_bytes=most, most_numbers=4 * self.schedule.steps)
+        state = read_state(path, RunState, most_bytes=most, most_numbers=4 * self.schedule.steps)
         theirs = state.training.model_dump()
         differing = [name for name, value in self._identity.items() if theirs[name] != value]
         if differing:
@@ -235,68 +237,15 @@ class Run:
         self._rng.bit_generator.state = generator
         self.losses, self.checks, self._best = state.losses, state.checks, state.best
 
-    def _fitting(self, state: _RunState, path: Path) -> dict[str, Any]:
+    def _fitting(self, state: RunState, path: Path) -> dict[str, Any]:
         """Compare a state with what is to take it; the state of its generator of random numbers."""
-        what, error = f"the training state {shown_text(path)}", WeightsError
-        generator = checked(_Generator, json_value(state.rng, what=f"rng of {what}", remedy=REMEDY, error=error),
-                            what=f"rng of {what}", remedy=REMEDY, error=error)  # fmt: skip
-        steps = [step for step, _ in state.checks]
-        if (
-            len(state.losses) > self.schedule.steps
-            or steps != sorted({*steps})
-            or not {*steps} <= {*range(1, len(state.losses) + 1)}
-            or (state.best is None) != (not steps)
-        ):
-            raise WeightsError(
-                f"{what} cannot be used: its validations are not those of {len(state.losses)} of "
-                f"{self.schedule.steps} steps; {REMEDY}"
-            )
-        for name, own in (("head", self.head), ("loss", self._loss), ("best", self.head)):
+        generator = stored_generator(path, state)
+        check_steps(path, state, steps=self.schedule.steps)
+        for name, module in (("head", self.head), ("loss", self._loss), ("best", self.head)):
             if getattr(state, name) is not None:
-                check_tensors(path, getattr(state, name), own.state_dict(), name)
+                check_tensors(path, getattr(state, name), module.state_dict(), name)
         check_optimiser(path, state.optimiser, self._optimiser, steps=len(state.losses))
-        return generator.model_dump()
-
-
-class _Identity(BaseModel):
-    """What makes a training this one and no other: digests, and settings as JSON."""
-
-    model_config = STRICT
-    tokens: str
-    identities: str
-    head: str
-    seed: int
-    schedule: str
-
-
-class _Numbers(BaseModel):
-    """Of the generator PCG64."""
-
-    model_config = STRICT
-    state: Annotated[int, Field(ge=0, lt=2**128)]
-    inc: Annotated[int, Field(ge=1, lt=2**128)]
-
-
-class _Generator(BaseModel):
-    """State of NumPy's default generator."""
-
-    model_config = STRICT
-    bit_generator: Literal["PCG64"]
-    state: _Numbers
-    has_uint32: Annotated[int, Field(ge=0, le=1)]
-    uinteger: Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class _RunState(TrainingState):
-    """All that decides how a training goes on."""
-
-    training: _Identity
-    head: dict[str, PlainTensor]
-    loss: dict[str, PlainTensor]
-    rng: Annotated[str, Field(max_length=1000)]
-    losses: Annotated[list[float], Field(min_length=1)]
-    checks: list[tuple[int, float]]
-    best: dict[str, PlainTensor] | None
+        return generator
 
 
 def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
@@ -314,7 +263,7 @@ def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) 
     return np.concatenate(shots)
 
 
-def _labels(pids: Sequence[int], n_images: int) -> Int[np.ndarray, " image"]:
+def _labels(pids: Sequence[int] | np.ndarray, n_images: int) -> Int[np.ndarray, " image"]:
     if len(pids) != n_images:
         raise ShapeError(f"every image needs one pid: got {len(pids)} pids for {n_images} images")
     numbers, labels = np.asarray(pids), np.full(n_images, -1)
@@ -330,18 +279,3 @@ def _labels(pids: Sequence[int], n_images: int) -> Int[np.ndarray, " image"]:
             f"{(counts > 1).sum()} such among {len(counts)} identities"
         )
     return labels
-
-
-def _identity_of(
-    tokens: Tokens | TokenView, labels: np.ndarray, head: Head, seed: int, schedule: Schedule
-) -> dict[str, Any]:
-    """What makes a training this one and no other."""
-    content = hashlib.blake2b(tokens.cls.detach().cpu().numpy().tobytes(), digest_size=16)
-    shapes = {name: list(value.shape) for name, value in head.state_dict().items()}
-    return {
-        "tokens": content.hexdigest(),
-        "identities": hashlib.blake2b(labels.tobytes(), digest_size=16).hexdigest(),
-        "head": json.dumps([head.reads, shapes]),
-        "seed": seed,
-        "schedule": json.dumps(asdict(schedule)),
-    }

@@ -1,4 +1,4 @@
-"""The file that a training is taken up from: read without running code, and checked whole before any of it is used."""
+"""The file that a training resumes from: read without running code, and checked whole before any of it is used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Annotated, Any, TypeVar
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from mswin_viz.data.file_writing import locked, write_bytes
+from mswin_viz.data.file_locks import locked
+from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_records import STRICT, checked
 from mswin_viz.errors import OptionError, WeightsError
@@ -31,8 +32,10 @@ __all__ = [
     "check_tensors",
     "content_digest",
     "n_bytes",
+    "named_state",
     "only_training",
     "read_state",
+    "refusal",
     "resume_optimiser",
     "write_state",
 ]
@@ -40,7 +43,7 @@ __all__ = [
 REMEDY = "delete it to start again, or choose another file"
 _SLACK, _FEW = 2**19, 2**16  # bytes and numbers that a state may have beside its tensors and the losses
 _MOST_DEEP = 16  # dictionaries and lists in one another
-_ADAM = {"step", "exp_avg", "exp_avg_sq"}  # what AdamW keeps of a parameter
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter, beside its step
 _SETTINGS = ("betas", "eps", "weight_decay", "amsgrad", "maximize")  # of AdamW, besides its learning rate
 
 
@@ -116,18 +119,18 @@ def read_state(path: Path, kind: type[_State], *, most_bytes: int, most_numbers:
     WeightsError
         If it is not such a file, too large, or its content is not what was written.
     """
-    found = _loaded(path, most_bytes, _SLACK + 16 * most_numbers)
-    if not isinstance(found, dict) or _is_endless(found, _FEW + most_numbers):
-        raise _refusal(path, "it is not a dictionary of tensors and numbers")
-    state = checked(kind, found, what=_named(path), remedy=REMEDY, error=WeightsError)
-    written = {name: value for name, value in found.items() if name != "digest"}
+    loaded = _loaded(path, most_bytes, _SLACK + 16 * most_numbers)
+    if not isinstance(loaded, dict) or _is_endless(loaded, _FEW + most_numbers):
+        raise refusal(path, "it is not a dictionary of tensors and numbers")
+    state = checked(kind, loaded, what=named_state(path), remedy=REMEDY, error=WeightsError)
+    written = {name: value for name, value in loaded.items() if name != "digest"}
     if state.digest != content_digest(written):
-        raise _refusal(path, "its content is not what was written")
+        raise refusal(path, "its content is not what was written")
     return state
 
 
 def check_tensors(
-    path: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], name: str
+    path: Path, stored: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], name: str
 ) -> None:
     """Compare every key, shape and dtype with those of the module that is to take them; values are finite.
 
@@ -136,66 +139,52 @@ def check_tensors(
     WeightsError
         Naming the first that differs.
     """
-    if strange := sorted(set(found) ^ set(wanted)):
+    if strange := sorted(set(stored) ^ set(wanted)):
         what = "lacks" if strange[0] in wanted else "has an unexpected"
-        raise _refusal(path, f"{name} {what} {short_text(strange[0], 80)}")
-    for key, value in found.items():
-        own = wanted[key]
-        if (value.shape, value.dtype) != (own.shape, own.dtype):
-            raise _refusal(path, f"{name}.{key} is {_kind(value)} in place of {_kind(own)}")
+        raise refusal(path, f"{name} {what} {short_text(strange[0], 80)}")
+    for key, value in stored.items():
+        if (value.shape, value.dtype) != (wanted[key].shape, wanted[key].dtype):
+            raise refusal(path, f"{name}.{key} is {_kind(value)} in place of {_kind(wanted[key])}")
         if not torch.isfinite(value).all():
-            raise _refusal(path, f"{name}.{key} holds NaN or infinity")
+            raise refusal(path, f"{name}.{key} holds NaN or infinity")
 
 
 def check_optimiser(
-    path: Path, found: StoredOptimiser, optimiser: torch.optim.Optimizer, *, steps: int
+    path: Path, stored: StoredOptimiser, optimiser: torch.optim.Optimizer, *, steps: int
 ) -> None:
-    """Compare a stored AdamW with the one that is to go on; its learning rates are the schedule's and do not count.
-
-    Parameters
-    ----------
-    steps
-        Done so far: no parameter has more.
+    """Compare a stored AdamW, after so many steps, with the one that resumes; learning rates are the schedule's, so not compared.
 
     Raises
     ------
     WeightsError
         Naming what does not fit.
     """
-    own = optimiser.state_dict()["param_groups"]
-    same = len(own) == len(found.param_groups) and all(
+    groups = optimiser.state_dict()["param_groups"]
+    if len(groups) != len(stored.param_groups) or not all(
         theirs.get("params") == ours["params"]
         and all(theirs.get(key, value) == value for key, value in ours.items() if key in _SETTINGS)
-        for ours, theirs in zip(own, found.param_groups, strict=True)
-    )
-    if not same:
-        raise _refusal(path, "optimiser.param_groups is of another optimiser")
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for number, kept in found.state.items():
+        for ours, theirs in zip(groups, stored.param_groups, strict=True)
+    ):
+        raise refusal(path, "optimiser.param_groups is of another optimiser")
+    parameters: list[torch.Tensor] = [each for group in optimiser.param_groups for each in group["params"]]
+    for number, kept in stored.state.items():
         name = f"optimiser.state.{number}"
         if not 0 <= number < len(parameters):
-            raise _refusal(path, f"{name} belongs to no parameter: there are {len(parameters)}")
-        moments = dict.fromkeys(_ADAM - {"step"}, parameters[number])
-        check_tensors(path, kept, moments | {"step": torch.tensor(0.0)}, name)
+            raise refusal(path, f"{name} belongs to no parameter: there are {len(parameters)}")
+        like = dict.fromkeys(_MOMENTS, parameters[number]) | {"step": torch.tensor(0.0)}
+        check_tensors(path, kept, like, name)
         step = float(kept["step"])
         if not 1 <= step <= steps or step != int(step) or (kept["exp_avg_sq"] < 0).any():
-            raise _refusal(path, f"{name} is not at step {steps}")
+            raise refusal(path, f"{name} is not at step {steps}")
 
 
-def resume_optimiser(optimiser: torch.optim.Optimizer, found: StoredOptimiser) -> None:
+def resume_optimiser(optimiser: torch.optim.Optimizer, stored: StoredOptimiser) -> None:
     """Take over the moments; the settings stay."""
-    optimiser.load_state_dict({"state": found.state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimiser.load_state_dict({"state": stored.state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def check_finite(state: Mapping[str, Any], *, step: int) -> None:
-    """Refuse what a diverged training leaves: it must not replace a good state, and cannot be gone on from.
-
-    Parameters
-    ----------
-    state
-        Tensors in dictionaries, by name; whatever else is in it does not count.
-    step
-        Of the training.
+    """Refuse tensors that a diverged training leaves: they must not replace a good state, nor can training resume from them.
 
     Raises
     ------
@@ -231,7 +220,7 @@ def content_digest(value: Any) -> str:
     return hasher.hexdigest()
 
 
-def _parts(value: Any) -> Iterable[bytes]:
+def _parts(value: Any) -> Iterable[bytes | memoryview]:
     if isinstance(value, dict):
         yield f"dictionary of {len(value)}\n".encode()
         for key, inner in value.items():
@@ -256,29 +245,27 @@ def _loaded(path: Path, most_bytes: int, most_beside: int) -> Any:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
         if any(each.compress_type for each in entries) or sum(e.file_size for e in entries) > len(content):
-            raise _refusal(path, "torch.save writes no compressed archive")
+            raise refusal(path, "torch.save writes no compressed archive")
         if sum(e.file_size for e in entries if e.filename.endswith(".pkl")) > most_beside:
-            raise _refusal(path, "it holds more than tensors and numbers")
+            raise refusal(path, "it holds more than tensors and numbers")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about the inside of a foreign file
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except pickle.UnpicklingError as problem:
-        raise _refusal(path, "it holds more than tensors and numbers") from problem
+        raise refusal(path, "it holds more than tensors and numbers") from problem
     except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
         why = next(iter(str(problem).splitlines()), type(problem).__name__)
-        raise _refusal(path, f"it cannot be read ({short_text(why, 120)})") from problem
+        raise refusal(path, f"it cannot be read ({short_text(why, 120)})") from problem
 
 
 def _content(path: Path, most_bytes: int) -> bytes:
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise _refusal(path, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is not a regular file")
-    if found.st_size > most_bytes:
-        raise _refusal(
-            path, f"it has {found.st_size:,} bytes, where this training's has at most {most_bytes:,}"
-        )
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise refusal(path, "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a regular file")
+    if status.st_size > most_bytes:
+        raise refusal(path, f"it has {status.st_size:,} bytes, this training's at most {most_bytes:,}")
     return path.read_bytes()
 
 
@@ -304,9 +291,11 @@ def _kind(value: torch.Tensor) -> str:
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
-def _named(path: Path) -> str:
+def named_state(path: Path) -> str:
+    """The file as errors name it."""
     return f"the training state {shown_text(path)}"
 
 
-def _refusal(path: Path, why: str) -> WeightsError:
-    return WeightsError(f"{_named(path)} cannot be used: {why}; {REMEDY}")
+def refusal(path: Path, why: str) -> WeightsError:
+    """The error that says why a state cannot be used, and what to do."""
+    return WeightsError(f"{named_state(path)} cannot be used: {why}; {REMEDY}")

@@ -1,14 +1,16 @@
-"""The same architecture with weights nobody trained: what a model must be better than."""
+"""The same architecture with untrained weights, the baseline that a model must beat."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+from typing import Any
 
 import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addons import Addon
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import seeded
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
@@ -28,9 +30,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
     clip = copy.deepcopy(model.clip).cpu()
     with seeded(seed), torch.no_grad():
         for module in clip.modules():
-            reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
-            if reset is not None:
-                reset()
+            _reset(module)
         _draw_bare_parameters(clip)
     clip, words = clip.to(model.device), f"untrained, seed {seed}"
     tower = dataclasses.replace(model.tower, clip=clip, weights=words, readout=None)
@@ -38,7 +38,7 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
 
 
 def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -> Model:
-    """The same tower with an add-on of the same form that nobody trained; the model itself is left as it is.
+    """The same tower with an untrained add-on of the same form; the model itself is left as it is.
 
     Parameters
     ----------
@@ -54,29 +54,29 @@ def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -
         If there is no add-on, no such initialisation, or none of window means for this kind of add-on.
     """
     if init not in INITIALISATIONS:
-        raise OptionError(f"an untrained add-on is one of {', '.join(INITIALISATIONS)}: got {init!r}")
+        raise OptionError(f"init must be one of {', '.join(INITIALISATIONS)}: got {init!r}")
     if model.addon is None:
-        raise OptionError("an untrained add-on takes the form of the model's own: got a model without one")
-    if init == "mean":
-        return Model(
-            model.tower,
-            _window_means(model),
-            "untrained window mean, zero shift",
-            model.device,
-            model.precision,
+        raise OptionError(
+            "an untrained add-on takes the form of the model's own: got a model without an add-on"
         )
-    addon = copy.deepcopy(model.addon).cpu()
-    with seeded(seed), torch.no_grad():
-        for module in addon.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-    return Model(
-        model.tower, addon.to(model.device), f"untrained, seed {seed}", model.device, model.precision
-    )
+    if init == "mean":
+        addon, origin = _window_means(model.addon), "untrained window mean, zero shift"
+    else:
+        addon, origin = copy.deepcopy(model.addon).cpu(), f"untrained, seed {seed}"
+        with seeded(seed), torch.no_grad():
+            for module in addon.modules():
+                _reset(module)
+    return dataclasses.replace(model, addon=addon.to(model.device), addon_origin=origin)
 
 
-def _window_means(model: Model) -> nn.Module:
-    addon = model.addon
+def _reset(module: nn.Module) -> None:
+    """Draw a layer's weights as torch does; nothing where it has none of its own."""
+    reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
+    if callable(reset):
+        reset()
+
+
+def _window_means(addon: Addon) -> CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale:
     if isinstance(addon, CLIPMultiScaleFeatureExtractor):
         mean = CLIPMultiScaleFeatureExtractor(addon.feat_dim, addon.scales, init="mean")
     elif isinstance(addon, CLIPWithProjectionMultiScale):
@@ -84,13 +84,13 @@ def _window_means(model: Model) -> nn.Module:
         mean = CLIPWithProjectionMultiScale(addon.feat_dim, wide, addon.scales, init="mean")
     else:
         raise OptionError(
-            f"there is no window mean with a zero shift of a {type(addon).__name__}; ask for 'random' only"
+            f"a {type(addon).__name__} has no window means with a zero shift; use init='random'"
         )
-    return mean.eval().requires_grad_(False).to(model.device)
+    return mean.eval().requires_grad_(False)
 
 
-def _draw_bare_parameters(clip: nn.Module) -> None:
-    """Those that belong to a tower and to no layer of it."""
+def _draw_bare_parameters(clip: Any) -> None:
+    """Those that belong to a tower and to none of its layers; open_clip declares no types for them."""
     visual, width = clip.visual, clip.ln_final.normalized_shape[0]
     for parameter in (visual.class_embedding, visual.positional_embedding, visual.proj):
         nn.init.normal_(parameter, std=visual.conv1.out_channels**-0.5)

@@ -6,7 +6,7 @@ import os
 import re
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.stored_records import read_json
 from mswin_viz.errors import MswinVizError, OptionError, WeightsError, WeightsNotFoundError
-from mswin_viz.model.state_dicts import StateDict, unwrapped
+from mswin_viz.model.state_dicts import StateDict, WeightFile, unwrapped
 from mswin_viz.model.torch_files import FORMATS, first_words, read_archive, read_pickle
 
-__all__ = ["FOLDER_WEIGHTS", "SETTINGS", "WeightFile", "first_words", "read_state_dict", "read_weights"]
+__all__ = ["FOLDER_WEIGHTS", "SETTINGS", "file_at", "first_words", "read_state_dict", "read_weights"]
 
 _OPEN_CLIP = (
     "open_clip_model.safetensors",
@@ -58,29 +58,6 @@ _COPY = "copy the folder again"
 _MOST_SHOWN = 300  # characters of a path
 
 
-@dataclass(frozen=True, eq=False)
-class WeightFile:
-    """Tensors of a file or folder, and what stands beside them.
-
-    Attributes
-    ----------
-    path
-        The file, or the folder.
-    state
-        Tensors by key.
-    settings
-        Name of a settings file -> its content, of folders and of files with a standard name.
-    notes, cautions
-        As in :class:`mswin_viz.model.state_dicts.Unwrapped`.
-    """
-
-    path: Path
-    state: StateDict
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
-    notes: tuple[str, ...] = ()
-    cautions: tuple[str, ...] = ()
-
-
 def read_state_dict(path: str | Path) -> StateDict:
     """Tensors of :func:`read_weights`, by key."""
     return read_weights(path).state
@@ -105,31 +82,35 @@ def read_weights(path: str | Path) -> WeightFile:
     """
     if not isinstance(path, str | os.PathLike):
         raise OptionError(f"weights are the path of a file or folder: got {path!r}")
-    given, file = _looked_up(path)
-    _refuse_shard(file)
-    found = _sharded(file) if file.name.endswith(".index.json") else _content(file)
-    taken = unwrapped(found, file)
-    settings = _settings(file.parent) if given.is_dir() or file.name in FOLDER_WEIGHTS else {}
-    where = (f"read from {file.name}",) if given.is_dir() else ()
-    return WeightFile(given, taken.state, MappingProxyType(settings), (*where, *taken.notes), taken.cautions)
-
-
-def _looked_up(path: str | Path) -> tuple[Path, Path]:
-    """The path, and the file that it leads to."""
-    try:
-        given = Path(path).expanduser()
-        file = _file_in(given) if given.is_dir() else given
-        problem = "" if file.is_file() else "is not a regular file" if file.exists() else "does not exist"
-    except MswinVizError:
-        raise
-    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a NUL
-        given = file = Path()
-        problem = f"cannot be looked up ({getattr(error, 'strerror', None) or error})"
+    file, problem = file_at(path, _file_in)
     if problem:
         raise WeightsNotFoundError(
             f"weights must be an existing file: {short_text(str(path), _MOST_SHOWN)} {problem}; check the path"
         )
-    return given, file
+    _refuse_shard(file)
+    content = _sharded(file) if file.name.endswith(".index.json") else _content(file)
+    read = unwrapped(content, file)
+    given = Path(path).expanduser()
+    settings = _settings(file.parent) if given.is_dir() or file.name in FOLDER_WEIGHTS else {}
+    where = (f"read from {file.name}",) if given.is_dir() else ()
+    return replace(read, path=given, settings=MappingProxyType(settings), notes=(*where, *read.notes))
+
+
+def file_at(path: str | Path, of_folder: Callable[[Path], Path] | None = None) -> tuple[Path, str]:
+    """The regular file of a path, or that in a folder, and why it cannot be read; empty where it can."""
+    try:
+        file = Path(path).expanduser()
+        if of_folder is not None and file.is_dir():
+            file = of_folder(file)
+        if file.is_file():
+            return file, ""
+        if file.is_dir():
+            return file, "is a folder"
+        return file, "is not a regular file" if file.exists() else "does not exist"
+    except MswinVizError:
+        raise
+    except (OSError, RuntimeError, ValueError) as problem:  # too long, no such user, a NUL
+        return Path(), f"cannot be looked up ({getattr(problem, 'strerror', None) or problem})"
 
 
 def _file_in(folder: Path) -> Path:

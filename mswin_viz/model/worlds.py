@@ -14,6 +14,7 @@ from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import folded, folded_grid
+from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, TokenView
 from mswin_viz.model.tokens import Tokens
 
@@ -102,7 +103,7 @@ def world_tokens(
     shelf = TokenShelf(token_layout(model, len(crowd), MODALITIES, scales), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
-            tokens = model.encode(images, progress=False, **model.encode_options(modality))
+            tokens = model.encode(images, tags=ImageTag(modality), progress=False)
             shelf.add(modality, folded(tokens, scales) if scales else tokens)
     tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
     return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)

@@ -79,13 +79,9 @@ class Members:
         WeightsError
             If the member is damaged.
         """
-        info = self._archive.getinfo(self._folder + name)
-        try:
-            with self._archive.open(info) as stream:  # checks the member's own header
-                is_plain = info.compress_type == zipfile.ZIP_STORED
-                n_read = self._read_plain(info, room) if is_plain else _inflate(stream, room)
-        except _DAMAGE as problem:
-            raise _other_bytes(self.path, name) from problem
+        with self._opened(name) as (info, stream):
+            is_plain = info.compress_type == zipfile.ZIP_STORED
+            n_read = self._read_plain(info, room) if is_plain else _inflate(stream, room)
         if n_read != len(room):
             raise _damaged(self.path, f"its {short_text(name, 60)} ends early")
 
@@ -97,13 +93,21 @@ class Members:
         WeightsError
             If the member is damaged.
         """
+        with self._opened(name) as (info, stream):
+            while info.CRC and stream.read(_PIECE):  # zipfile compares at the end
+                pass
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[tuple[zipfile.ZipInfo, IO[bytes]]]:
+        """A member and its bytes; opening it checks its own header."""
         info = self._archive.getinfo(self._folder + name)
         try:
             with self._archive.open(info) as stream:
-                while info.CRC and stream.read(_PIECE):  # zipfile compares at the end
-                    pass
+                yield info, stream
         except _DAMAGE as problem:
-            raise _other_bytes(self.path, name) from problem
+            raise _damaged(
+                self.path, f"its {short_text(name, 60)} has other bytes than were written"
+            ) from problem
 
     def _read_plain(self, info: zipfile.ZipInfo, room: memoryview) -> int:
         """Read a member that is not compressed straight to its place: half the time of zipfile's pieces."""
@@ -195,10 +199,6 @@ def _folder(names: list[str]) -> str:
 def _shown(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(short_text(name, 60) for name in names[:3]) + more
-
-
-def _other_bytes(path: Path, name: str) -> WeightsError:
-    return _damaged(path, f"its {short_text(name, 60)} has other bytes than were written")
 
 
 def _damaged(path: Path, what: str) -> WeightsError:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
-from mswin_viz.analysis.kept_tokens import KeptTokens, Picture
 from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shuffling import Shuffle, shuffled
 from mswin_viz.analysis.targets import Prompts, directions, encoded_prompts, prompt_cosines
@@ -18,7 +17,8 @@ from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.host_tower import MEAN_CAMERA
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens import Tokens
 
 __all__ = ["Answers", "Asked", "Look"]
@@ -111,7 +111,7 @@ class Answers:
     """
 
     model: Model
-    tokens: KeptTokens
+    tokens: TokenCache
     _kept: dict[str, tuple[Hashable, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -133,7 +133,10 @@ class Answers:
             view = self._view(asked.request, subject, rows_key, key)
         plain, enhanced = self._scores(prompts, subject, view)
         notes = (*prompts.notes, *([_NO_PROMPT] if asked.target == "text" and not prompts.texts else []))
-        notes = (*notes, *([_NO_CAMERA] if self._has_no_camera(asked.sample) else []))
+        notes = (
+            *notes,
+            *([_NO_CAMERA] if self.model.takes_mean_camera(ImageTag(camid=asked.sample.camid)) else []),
+        )
         notes = (*notes, *self.model.picture_notes([picture.facts for picture in pictures], even_of_one=True))
         about = (target, prompts, plain, enhanced, shuffle, notes)
         return Look(names, pictures, subject, asked.request, view, *about)
@@ -171,16 +174,15 @@ class Answers:
         else:
             chosen = [(asked.modality, asked.sample, asked.modality)]
         names = tuple(name for name, _, _ in chosen)
-        return names, tuple(self._picture(sample, modality) for _, sample, modality in chosen)
+        return names, self._pictures([(sample, modality) for _, sample, modality in chosen])
 
-    def _picture(self, sample: Sample, modality: str) -> Picture:
-        if modality not in sample.images:
-            have = ", ".join(sample.images)
-            raise DataError(f"{sample.name} has no {modality} image: it has {have}; choose one of these")
-        return self.tokens.picture(sample.images[modality], (modality, sample.camid))
-
-    def _has_no_camera(self, sample: Sample) -> bool:
-        return self.model.encode_options(None, sample.camid).get("camera") == MEAN_CAMERA
+    def _pictures(self, chosen: Sequence[tuple[Sample, str]]) -> tuple[Picture, ...]:
+        for sample, modality in chosen:
+            if modality not in sample.images:
+                have = ", ".join(sample.images)
+                raise DataError(f"{sample.name} has no {modality} image: it has {have}; choose one of these")
+        tags = [ImageTag(modality, sample.camid) for sample, modality in chosen]
+        return tuple(self.tokens.pictures([sample.images[name] for sample, name in chosen], tags))
 
     def _prompts(self, asked: Asked) -> Prompts:
         if not self.model.tower.has_text:
@@ -232,7 +234,7 @@ class Answers:
             return (
                 "image",
                 None,
-                self._picture(asked.second, asked.modality),
+                self._pictures([(asked.second, asked.modality)])[0],
                 f"the second image, {_who(asked.second)}",
             )
         if asked.target == "channel":

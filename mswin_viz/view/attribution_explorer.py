@@ -22,6 +22,9 @@ from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import Picture, TokenCache
+from mswin_viz.model.tokens import Tokens
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
@@ -43,7 +46,7 @@ class _Request:
     """What was asked for when the button was pressed."""
 
     paths: tuple[Path, ...]
-    kinds: tuple[tuple[str, int], ...]
+    tags: tuple[ImageTag, ...]
     prompt: str
     features: tuple[str, ...]
     calls: Mapping[str, Mapping[str, Any]]
@@ -90,6 +93,7 @@ class AttributionExplorer(widgets.VBox):
         self.maps: Mapping[str, Attribution] = {}
         self._shown: tuple[Image.Image, ...] = ()
         self._is_old = False
+        self._cache = TokenCache(model)
         self._guarded = Guard(self, lambda _problems: self._say())
         self.controls = make_attribution_controls(
             [sample.name for sample in self._samples], prompt=prompt,
@@ -122,6 +126,7 @@ class AttributionExplorer(widgets.VBox):
     def release(self) -> None:
         """End the work, and release the maps."""
         self.worker.release()
+        self._cache.close()
         self.maps, self._shown = {}, ()
 
     def start(self) -> threading.Thread:
@@ -158,15 +163,11 @@ class AttributionExplorer(widgets.VBox):
     def _request(self) -> _Request:
         c = self.controls
         chosen = [self._samples[i] for i in (c.sample.value, c.pair.value) if i >= 0]
-        kinds = tuple(self._kind(sample, c.modality.value) for sample in chosen)
-        paths = tuple(sample.images[name] for sample, (name, _) in zip(chosen, kinds, strict=True))
+        names = [_first_of(sample, c.modality.value) for sample in chosen]
+        tags = tuple(ImageTag(name, sample.camid) for sample, name in zip(chosen, names, strict=True))
+        paths = tuple(sample.images[name] for sample, name in zip(chosen, names, strict=True))
         features = FEATURES if c.features.value == "both" else (c.features.value,)
-        return _Request(paths, kinds, c.prompt.value, features, c.calls(self.model))
-
-    @staticmethod
-    def _kind(sample: Sample, modality: str) -> tuple[str, int]:
-        """The modality asked for, or the first there is; and the camera."""
-        return (modality if modality in sample.images else next(iter(sample.images))), sample.camid
+        return _Request(paths, tags, c.prompt.value, features, c.calls(self.model))
 
     def _work(self, report: Report, stop: Stop) -> str | None:
         """Compute and show the maps; how that ended, where it was not simply done."""
@@ -176,16 +177,19 @@ class AttributionExplorer(widgets.VBox):
         try:
             with self._guarded("attributing"):
                 request = self._request()
-                shown = tuple(self.model.displayed(path) for path in request.paths)
-                self._show(request, shown, self._computed(request, report, stop))
+                pictures = self._cache.pictures(request.paths, request.tags)
+                maps = self._computed(request, pictures, report, stop)
+                self._show(request, tuple(picture.shown for picture in pictures), maps)
         finally:
             self._say()
         return self._outcome(stop())
 
-    def _computed(self, request: _Request, report: Report, stop: Stop) -> Mapping[str, Attribution]:
+    def _computed(
+        self, request: _Request, pictures: Sequence[Picture], report: Report, stop: Stop
+    ) -> Mapping[str, Attribution]:
         """The maps of every method that neither failed nor was stopped."""
         maps: dict[str, Attribution] = {}
-        jobs = self._jobs(request)
+        jobs = self._jobs(request, pictures)
         if not jobs:
             raise OptionError("maps need a method: none is chosen; choose at least one in the list")
         for i, (title, job) in enumerate(jobs):
@@ -212,26 +216,29 @@ class AttributionExplorer(widgets.VBox):
         show_as_out_of_date(self._picture, self._is_old)
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
 
-    def _jobs(self, request: _Request) -> Sequence[tuple[str, _Job]]:
+    def _jobs(self, request: _Request, pictures: Sequence[Picture]) -> Sequence[tuple[str, _Job]]:
         """Titles and what computes their maps, the exact shares first."""
-        targets = {feature: self._target(request, feature) for feature in request.features}
+        targets = {feature: self._target(request, pictures, feature) for feature in request.features}
         jobs: list[tuple[str, _Job]] = []
         if "enhanced" in targets and self.model.addon is not None:
             scales = self.model.addon.scales
             jobs.append(
-                ("exact window shares", lambda *_: self._shares(request, targets["enhanced"], scales))
+                ("exact window shares", lambda *_: self._shares(pictures, targets["enhanced"], scales))
             )
-        return [*jobs, *((name, partial(self._maps, request, targets, name)) for name in request.calls)]
+        calls = request.calls.items()
+        return [*jobs, *((name, partial(self._maps, pictures, targets, name, call)) for name, call in calls)]
 
-    def _target(self, request: _Request, feature: str) -> Target:
-        if len(request.paths) == 1:
+    def _target(self, request: _Request, pictures: Sequence[Picture], feature: str) -> Target:
+        if len(pictures) == 1:
             return Target.text(request.prompt, feature=feature)
-        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
+        tokens = Tokens.joined([picture.tokens for picture in pictures])
         features = (self.model.enhance(tokens) if feature == "enhanced" else tokens).cls
         return Target.image(features.flip(0), feature=feature)
 
-    def _shares(self, request: _Request, target: Target, scales: Sequence[int]) -> Mapping[str, Attribution]:
-        tokens = self.model.bound_to(request.kinds).encode(list(request.paths), progress=False)
+    def _shares(
+        self, pictures: Sequence[Picture], target: Target, scales: Sequence[int]
+    ) -> Mapping[str, Attribution]:
+        tokens = Tokens.joined([picture.tokens for picture in pictures])
         return {
             f"exact shares, scale {scale}": exact_shares(self.model, tokens, target, scale)
             for scale in scales
@@ -239,19 +246,25 @@ class AttributionExplorer(widgets.VBox):
         }
 
     def _maps(
-        self, request: _Request, targets: Mapping[str, Target], name: str, report: Report, stop: Stop
+        self,
+        pictures: Sequence[Picture],
+        targets: Mapping[str, Target],
+        name: str,
+        call: Mapping[str, Any],
+        report: Report,
+        stop: Stop,
     ) -> Mapping[str, Attribution]:
         """One method's map for each feature, and their difference where both are asked for."""
-        maps = {}
+        maps, model = {}, self.model.bound(tags=[picture.tag for picture in pictures])
         for i, (feature, target) in enumerate(targets.items()):
             part = portion(report, i / len(targets), (i + 1) / len(targets))
             maps[f"{name}, {feature}"] = attribute(
-                self.model.bound_to(request.kinds),
-                list(request.paths),
+                model,
+                [picture.image for picture in pictures],
                 target,
                 report=part,
                 stop=stop,
-                **request.calls[name],
+                **call,
             )
         if len(targets) == 2:
             enhanced, plain = (maps[f"{name}, {feature}"] for feature in FEATURES)
@@ -268,3 +281,8 @@ class AttributionExplorer(widgets.VBox):
         self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
         self.maps, self._shown, self._is_old = maps, shown, False
         self._picture.layout.display = None
+
+
+def _first_of(sample: Sample, modality: str) -> str:
+    """The modality, or where the sample lacks it, the first that it has."""
+    return modality if modality in sample.images else next(iter(sample.images))

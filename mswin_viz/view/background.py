@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from mswin_viz.analysis.kept_tokens import MOST_KEPT, KeptTokens
 from mswin_viz.data.layouts import Sample
 from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.model.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn
@@ -21,7 +21,7 @@ class Background:
 
     Parameters
     ----------
-    kept
+    cache
         Where tokens are kept.
     strip
         Where thumbnails and progress are shown.
@@ -29,8 +29,8 @@ class Background:
         Shows what goes wrong.
     """
 
-    def __init__(self, kept: KeptTokens, strip: ThumbnailStrip, guarded: Guard) -> None:
-        self._kept, self._strip, self._guarded = kept, strip, guarded
+    def __init__(self, cache: TokenCache, strip: ThumbnailStrip, guarded: Guard) -> None:
+        self._cache, self._strip, self._guarded = cache, strip, guarded
         self._samples: Sequence[Sample] = ()
         self._worker = Worker(
             self._work, guarded, show=self._show, name="work in the background", restarts=True
@@ -63,12 +63,11 @@ class Background:
             self._compute_tokens(samples, report, stop)
 
     def _compute_tokens(self, samples: Sequence[Sample], report: Report, stop: Stop) -> None:
-        paths = images_in_turn(samples, self._strip.modality)
-        if all(path in self._kept for path in paths[:MOST_KEPT]):
+        images = images_in_turn(samples, self._strip.modality)
+        if all(path in self._cache for path, _ in images[:MOST_KEPT]):
             return
-        kinds = {path: (name, sample.camid) for sample in samples for name, path in sample.images.items()}
-        n_bad = computed_ahead(self._kept, paths, report=report, stop=stop, kinds=kinds)
-        words = f"{n_bad} of {len(paths)} images cannot be read" if n_bad else ""
+        n_bad = computed_ahead(self._cache, images, report=report, stop=stop)
+        words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""
         report(Progress(1, 1, "stopped" if stop() else words))
 
     def _draw_thumbnails(self, samples: Sequence[Sample], stop: Stop) -> None:

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.inspection import inspected_window
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.scale_view import ScaleView
 from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.layouts import samples
@@ -25,6 +24,7 @@ from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.answers import Answers, Asked, Look
 from mswin_viz.view.background import Background
 from mswin_viz.view.controls import linked_display, make_controls
@@ -80,7 +80,7 @@ class ScaleExplorer(widgets.VBox):
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
-        self._kept = KeptTokens(model)
+        self._kept = TokenCache(model)
         self._answers = Answers(model, self._kept)
         self._answers.weights()  # refuses scheme 2 before anything is drawn
         self._lock, self._asked, self._is_held = threading.RLock(), 0, False

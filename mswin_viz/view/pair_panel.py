@@ -9,8 +9,9 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
-from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.html import bar_html
@@ -114,9 +115,12 @@ class PairPanel(widgets.VBox):
                 return
             table, *pair = self._pair
             name = self.modality.value
+            sources = [table.files[row][name] for row in pair]
+            tags = [ImageTag(name, int(table.camid[row])) for row in pair]
+            pictures = TokenCache(self._model).pictures(sources, tags)
             rows = [
-                BoardRow(role, png_file(self._model.displayed(table.files[row][name])))
-                for role, row in zip(("query", "result"), pair, strict=True)
+                BoardRow(role, picture.png)
+                for role, picture in zip(("query", "result"), pictures, strict=True)
             ]
             self.board.show(pair_panels(self.shares, (name,)), rows=rows)
             show_as_out_of_date(self.board, False)

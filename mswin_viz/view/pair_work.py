@@ -8,11 +8,11 @@ from itertools import count
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.pair_shares import PairShares, pair_window_shares
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.guarded import show_as_out_of_date
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.pair_panel import PairPanel
@@ -44,7 +44,7 @@ class PairWork(widgets.VBox):
 
     def __init__(self, model: Model, chosen: Callable[[], Pair | None]) -> None:
         self._model, self._chosen = model, chosen
-        self.kept, self.panel = KeptTokens(model), PairPanel(model)
+        self.kept, self.panel = TokenCache(model), PairPanel(model)
         self.worker = WorkBar(
             self._split, name="window shares of the chosen result", css="mswin-retrieval-pair", restarts=True
         )

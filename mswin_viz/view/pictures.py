@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from mswin_viz.analysis.kept_tokens import UNKNOWN, KeptTokens, Kind
-from mswin_viz.data.images import open_image
+from mswin_viz.data.images import Crop, open_image
+from mswin_viz.data.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import MswinVizError
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import MOST_AT_ONCE, TokenCache
 
 __all__ = ["computed_ahead", "thumbnail"]
 
 _THUMBNAIL = (128, 64)
+_SOON = 0.2  # seconds that a choice on screen, or a stop, may wait for a batch
 
 
 def computed_ahead(
-    kept: KeptTokens,
-    paths: Sequence[Path],
-    *,
-    report: Report,
-    stop: Stop,
-    kinds: Mapping[Path, Kind] | None = None,
+    cache: TokenCache, images: Sequence[tuple[Path | Crop, ImageTag]], *, report: Report, stop: Stop
 ) -> int:
-    """Compute the tokens of files one after the other; how many could not be.
+    """Compute the tokens of images, as many at once as take a moment; how many could not be.
 
     Parameters
     ----------
-    kept
+    cache
         Where they are kept; no more than it keeps are computed.
-    paths
-        In order.
+    images
+        Files and what is known of them, in order.
     report
-        Called after each.
+        Called after each batch.
     stop
-        Ends the work after the current file.
-    kinds
-        Modality and camera number of each file, where known.
+        Called before each batch; True ends the work.
     """
-    n_bad, kinds, ahead = 0, kinds or {}, list(paths)[: kept.n_most]
-    for n_done, path in enumerate(ahead, start=1):
-        if stop():
-            break
-        try:
-            kept.picture(path, kinds.get(path, UNKNOWN))
-        except MswinVizError:
-            n_bad += 1  # said when it is chosen
+    ahead = images[: cache.n_most]
+    n_bad, n_done, n_at_once = 0, 0, 1
+    while n_done < len(ahead) and not stop():
+        sources, tags = zip(*ahead[n_done : n_done + n_at_once], strict=True)
+        started = time.monotonic()
+        found = cache.pictures_or_problems(sources, tags)
+        n_bad += sum(isinstance(one, MswinVizError) for one in found)  # said when one is chosen
+        n_done += len(found)
+        is_fast = time.monotonic() - started < _SOON / 2
+        n_at_once = min(2 * n_at_once, MOST_AT_ONCE) if is_fast else max(1, n_at_once // 2)
         report(Progress(n_done, len(ahead), f"computing tokens: {n_done} of {len(ahead)} images"))
     return n_bad
 
@@ -58,6 +56,4 @@ def thumbnail(path: Path) -> bytes:
     except MswinVizError:
         return b""
     image.thumbnail(_THUMBNAIL)
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=80)
-    return file.getvalue()
+    return jpeg_file(image)

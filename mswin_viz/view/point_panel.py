@@ -9,11 +9,11 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.analysis.view_request import ViewRequest
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.answers import Answers, Asked, Look
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
@@ -52,7 +52,7 @@ class PointPanel(widgets.VBox):
     """
 
     def __init__(self, model: Model) -> None:
-        self._answers = Answers(model, KeptTokens(model))
+        self._answers = Answers(model, TokenCache(model))
         self._n_slots = 0 if model.addon is None else len(model.addon.scales)
         self._lock, self._asked_for = threading.RLock(), 0
         self._guarded = Guard(self, self._say)

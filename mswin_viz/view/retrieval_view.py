@@ -11,7 +11,8 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import RULES, Neighbours
 from mswin_viz.analysis.pair_shares import pair_window_shares
 from mswin_viz.data.images import MODALITIES

@@ -9,9 +9,11 @@ from typing import Any
 import anywidget
 import traitlets
 
+from mswin_viz.data.images import Crop
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
+from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.lifetime import close_view
 
@@ -92,10 +94,15 @@ def second_choice(samples: Sequence[Sample], first: int = 0) -> int:
     return next(same, next(other, first))
 
 
-def images_in_turn(samples: Sequence[Sample], modality: str) -> list[Path]:
-    """Every image, those of ``modality`` first."""
+def images_in_turn(samples: Sequence[Sample], modality: str) -> list[tuple[Path | Crop, ImageTag]]:
+    """Every image and what is known of it, those of ``modality`` first."""
     order = [modality, *(name for name in MODALITIES if name != modality)]
-    return [sample.images[name] for name in order for sample in samples if name in sample.images]
+    return [
+        (sample.images[name], ImageTag(name, sample.camid))
+        for name in order
+        for sample in samples
+        if name in sample.images
+    ]
 
 
 def _item(sample: Sample) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.training import Progress
+from mswin_viz.model.training import TrainingStep
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.colours import FEATURES
 from mswin_viz.view.figure_text import folded_name
@@ -25,7 +25,7 @@ _LOSS, _SCORE = "0.45", FEATURES["enhanced"]
 
 
 class TrainingCurve(anywidget.AnyWidget):
-    """Shows what it is told; give it to a training as ``Watch(report=curve)``. The traits are its whole state.
+    """Shows the steps reported to it; give it to a training as ``Watch(report=curve)``. The traits are its whole state.
 
     Attributes
     ----------
@@ -34,11 +34,11 @@ class TrainingCurve(anywidget.AnyWidget):
     checked, scores
         Steps validated at, and the scores, percent.
     steps
-        How many the schedule has.
+        In the whole schedule.
     plain
         Score of plain CLS, percent, drawn as a dashed line; None for no line.
     score_name
-        What stands above the scores.
+        Title above the scores.
     status
         Words below the curves.
     """
@@ -56,7 +56,7 @@ class TrainingCurve(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._waiting: list[Progress] = []
+        self._waiting: list[TrainingStep] = []
         self._sent = 0.0
 
     def __repr__(self) -> str:
@@ -93,29 +93,29 @@ class TrainingCurve(anywidget.AnyWidget):
         tidy(above, below)
         return figure
 
-    def __call__(self, progress: Progress) -> None:
-        """Take one step's report; shown at once, or with the next few."""
-        if progress.step == 1:
+    def __call__(self, step: TrainingStep) -> None:
+        """Take one step's report; it is shown at once, or with the next few."""
+        if step.step == 1:
             self.losses, self.checked, self.scores, self._waiting = [], [], [], []
-        self._waiting.append(progress)
+        self._waiting.append(step)
         due = time.monotonic() - self._sent > _EVERY
-        if due or progress.score is not None or progress.step == progress.steps:
+        if due or step.score is not None or step.step == step.steps:
             self.show()
 
     def show(self) -> None:
         """Send what is waiting, in one message."""
-        told, self._waiting, self._sent = self._waiting, [], time.monotonic()
-        if not told:
+        steps, self._waiting, self._sent = self._waiting, [], time.monotonic()
+        if not steps:
             return
-        checks = [(one.step, 100 * one.score) for one in told if one.score is not None]
+        checks = {step.step: 100 * step.score for step in steps if step.score is not None}
         with self.hold_sync():
-            self.steps = told[-1].steps
-            self.losses = [*self.losses, *(one.loss for one in told)]
-            self.checked = [*self.checked, *(step for step, _ in checks)]
-            self.scores = [*self.scores, *(score for _, score in checks)]
-            self.status = self._words(told[-1])
+            self.steps = steps[-1].steps
+            self.losses = [*self.losses, *(step.loss for step in steps)]
+            self.checked = [*self.checked, *checks]
+            self.scores = [*self.scores, *checks.values()]
+            self.status = self._words(steps[-1])
 
-    def _words(self, last: Progress) -> str:
+    def _words(self, last: TrainingStep) -> str:
         words = f"step {last.step} of {last.steps}, loss {last.loss:.3f}"
         if not self.scores:
             return words

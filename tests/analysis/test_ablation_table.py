@@ -19,7 +19,7 @@ from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_sample
 from mswin_viz.analysis.ablation_table import Ablation, AblationPlan, QueryScores
 from mswin_viz.analysis.ablation_words import brief, full, sentences
 from mswin_viz.analysis.head_costs import HeadCost
-from mswin_viz.data import file_writing
+from mswin_viz.data import destinations
 from mswin_viz.data.crowds import Crowd
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, OutputError
@@ -328,7 +328,7 @@ def test_an_ablation_without_room_for_its_tokens_is_refused_before_anything_is_d
         raise AssertionError("nothing is to be drawn")
 
     usage = namedtuple("usage", "total used free")(10**6, 10**6 - 999, 999)
-    monkeypatch.setattr(file_writing.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(destinations.shutil, "disk_usage", lambda _: usage)
     monkeypatch.setattr(ablation_run, "world_tokens", refused)
     n_bytes = 3 * (4 * 8 * 2 + 4 * 8 * 2 + 4 * 4) * (1 + 12) * DIM * 4  # four cameras, two shots or one
     with pytest.raises(OutputError, match=f"need {n_bytes:,} bytes: .* has 999 free; set TMPDIR"):

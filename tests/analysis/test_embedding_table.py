@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
+from mswin_viz.data.progress import Progress
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 from mswin_viz.model.backbone import Model
 
@@ -175,10 +177,10 @@ def test_pandas_gets_everything_but_the_features(table: EmbeddingTable) -> None:
 
 
 def test_batches_are_reported_and_can_be_stopped(samples: list[Sample]) -> None:
-    seen: list[tuple[int, int]] = []
-    options = {"batch_size": 5, "progress": False, "report": lambda *n: seen.append(n)}
+    seen: list[Progress] = []
+    options = {"batch_size": 5, "progress": False, "report": seen.append}
     embed(tiny_model(), samples, **options)
-    assert seen == [(5, 14), (10, 14), (14, 14)]
+    assert [(now.done, now.total) for now in seen] == [(5, 14), (10, 14), (14, 14)]
     with pytest.raises(StoppedError, match="after 5 of 14"):
         embed(tiny_model(), samples, **options, stop=lambda: len(seen) > 3)
 
@@ -189,6 +191,7 @@ def test_batches_are_reported_and_can_be_stopped(samples: list[Sample]) -> None:
         ({"modalities": ("RGB", "IR")}, OptionError, "IR"),
         ({"modalities": ()}, OptionError, r"\(\)"),
         ({"batch_size": 0}, OptionError, "0"),
+        ({"batchsize": 8}, OptionError, "did you mean batch_size"),
     ],
 )
 def test_options_that_do_not_exist_are_errors(samples: list[Sample], options, error, said) -> None:

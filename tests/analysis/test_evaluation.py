@@ -187,7 +187,7 @@ def test_one_person_cannot_be_retrieved_among_others(model: mv.Model) -> None:
 def test_a_picture_lighter_on_the_left_stays_so_on_the_grid(model: mv.Model) -> None:
     left = np.zeros((256, 128, 3), np.uint8)
     left[:, :48] = (200, 100, 50)
-    (row,) = _mean_colours(model, [Image.fromarray(left)])
+    (row,) = _mean_colours(model.opened(Image.fromarray(left)))
     grid = row.reshape(16, 8, 3)
     assert (grid[:, :3] == (200, 100, 50)).all()
     assert (grid[:, 3:] == 0).all()

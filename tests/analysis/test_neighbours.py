@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import Failure
 from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranking_notes
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
+from mswin_viz.model.encoded_batch import Failure
 
 
 def made_table(features, pids, camids=None, *, modality=None, scenes=None, splits=None) -> EmbeddingTable:

@@ -99,7 +99,7 @@ def test_input_that_does_not_fit_is_an_error(model, tokens, options, error, said
 
 
 def test_a_model_without_an_addon_has_no_nulls(tokens):
-    with pytest.raises(OptionError, match="only an add-on can be shuffled"):
+    with pytest.raises(OptionError, match="no add-on to shuffle"):
         mv.null_features(tiny_model(addon=False), tokens)
     with pytest.raises(OptionError, match="without one"):
         mv.null_features(tiny_model(addon=False), tokens, kinds=("random",))

@@ -10,12 +10,15 @@ import pytest
 from PIL import Image
 
 from mswin_viz.analysis.decomposition import decompose_pair
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
-from mswin_viz.analysis.neighbours import KeptTokens, PairShares, pair_window_shares
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.neighbours import PairShares, pair_window_shares
 from mswin_viz.analysis.pair_shares import pair_panels
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import TokenCache
 
 from .tiny import GRID, SCALES, pictures, tiny_model
 
@@ -109,14 +112,14 @@ def test_without_an_add_on_the_cls_has_it_all(table) -> None:
 
 
 def test_tokens_are_kept_and_the_longest_unused_go(model, table) -> None:
-    kept = KeptTokens(model, most=2)
-    first = kept.of(table.path[0], "RGB", 0)
-    assert kept.of(table.path[0], "RGB", 0) is first
-    kept.of(table.path[1], "RGB", 1)
-    kept.of(table.path[0], "RGB", 0)
-    kept.of(table.path[2], "RGB", 2)  # the second goes
-    assert kept.of(table.path[0], "RGB", 0) is first
-    assert isinstance(pair_window_shares(model, table, 0, 1, kept=kept), PairShares)
+    cache, tags = TokenCache(model, most=2), [ImageTag("RGB", number) for number in range(3)]
+    first = cache.picture(table.path[0], tags[0])
+    assert cache.picture(table.path[0], tags[0]) is first
+    for row in (1, 0, 2):  # the second goes
+        cache.picture(table.path[row], tags[row])
+    assert cache.picture(table.path[0], tags[0]) is first
+    assert [path in cache for path in table.path[:3]] == [True, False, True]
+    assert isinstance(pair_window_shares(model, table, 0, 1, kept=cache), PairShares)
 
 
 def test_pairs_that_do_not_exist_are_errors(model, table, tmp_path: Path) -> None:

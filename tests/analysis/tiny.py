@@ -24,7 +24,15 @@ def tiny_model(*, addon: bool = True, biases: bool = True, seed: int = 3) -> Mod
             for parameter in clip.visual.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
         windows = tiny_addon(biases=biases) if addon else None
-    tower = Tower(clip, "tiny", SIZE, (0.5,) * 3, (0.5,) * 3, "GELU", "6x2, as drawn")
+    tower = Tower(
+        clip=clip,
+        weights="tiny",
+        image_size=SIZE,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        activation="GELU",
+        positions="6x2, as drawn",
+    )
     return Model(tower, windows, "random" if addon else "none", torch.device("cpu"))
 
 

@@ -45,7 +45,15 @@ def clip_of(size: int, *, width: int, layers: int, dim: int) -> mv.Model:
     text = {"context_length": 8, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
     torch.manual_seed(0)
     clip = open_clip.CLIP(embed_dim=dim, vision_cfg=vision, text_cfg=text).eval()
-    tower = Tower(clip, "untrained", (size, size), (0.5,) * 3, (0.5,) * 3, "GELU", "as drawn")
+    tower = Tower(
+        clip=clip,
+        weights="untrained",
+        image_size=(size, size),
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        activation="GELU",
+        positions="as drawn",
+    )
     addon = mv.CLIPMultiScaleFeatureExtractor(dim).eval().requires_grad_(False)
     return mv.Model(tower, addon, "untrained", torch.device("cpu"))
 

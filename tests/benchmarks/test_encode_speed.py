@@ -28,7 +28,15 @@ def model(request: pytest.FixtureRequest) -> Model:
         pytest.skip("needs a CUDA device: this machine has none")
     clip = open_clip.CLIP(**VIT_B_16).eval().requires_grad_(False).to(request.param)
     half = (0.5, 0.5, 0.5)
-    tower = Tower(clip, "random", (256, 128), half, half, "QuickGELU", "16x8, as stored")
+    tower = Tower(
+        clip=clip,
+        weights="random",
+        image_size=(256, 128),
+        mean=half,
+        std=half,
+        activation="QuickGELU",
+        positions="16x8, as stored",
+    )
     return Model(tower, None, "none", torch.device(request.param))
 
 

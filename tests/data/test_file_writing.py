@@ -15,16 +15,16 @@ import pytest
 from killing import attempts, needs_fork
 
 from mswin_viz.data import file_writing
+from mswin_viz.data.file_locks import locked
 from mswin_viz.data.file_writing import (
     is_unfinished,
-    locked,
     mapped_array,
     new_folder,
     replacing,
-    temporary_folder,
     write_bytes,
     write_json,
 )
+from mswin_viz.data.temporary_folders import temporary_folder, write_kept_json
 from mswin_viz.errors import OutputError
 
 
@@ -238,7 +238,7 @@ def test_only_one_writer_is_let_in(tmp_path: Path) -> None:
 def test_a_lock_can_be_waited_for_and_ends_with_its_program(tmp_path: Path) -> None:
     code = (
         "import time\n"
-        "from mswin_viz.data.file_writing import locked\n"
+        "from mswin_viz.data.file_locks import locked\n"
         "with locked('state.pt', busy=''):\n"
         "    print('mine', flush=True)\n"
         "    time.sleep(60)\n"
@@ -342,7 +342,7 @@ def refused(*_):
     raise OSError(errno.{name}, "no locks here")
 fcntl.flock = refused
 warnings.simplefilter("ignore")
-from mswin_viz.data.file_writing import locked
+from mswin_viz.data.file_locks import locked
 """
 
 
@@ -377,7 +377,7 @@ def no_place(*_) -> str:
 
 def test_without_any_place_for_temporary_files_that_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", no_place)
-    for write in (lambda: temporary_folder("x_"), lambda: file_writing.write_kept_json("a.json", 1)):
+    for write in (lambda: temporary_folder("x_"), lambda: write_kept_json("a.json", 1)):
         with pytest.raises(OutputError, match=r"there is none \(No usable temporary.*; set TMPDIR to one"):
             write()
 

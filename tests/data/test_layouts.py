@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data import msvr310, rgbnt100
-from mswin_viz.data import rgbnt201 as rgbnt201_set
 from mswin_viz.data.images import open_image
+from mswin_viz.data.known_sets import SETS
 from mswin_viz.errors import DataError, OptionError
 
 COLOURS = {"RGB": (255, 0, 0), "NI": (0, 255, 0), "TI": (0, 0, 255)}
@@ -169,11 +169,16 @@ def test_two_data_sets_in_one_folder_are_not_mixed(rgbnt201: Path, msvr310_root:
 
 
 @pytest.mark.parametrize(
-    ("kind", "splits"),
-    [(rgbnt201_set, {"train", "test"}), (rgbnt100, {"train", "query", "gallery"}), (msvr310, {"train", "query", "gallery"})],
-)  # fmt: skip
-def test_every_split_of_a_published_set_has_a_published_count(kind, splits) -> None:
-    assert set(kind.PUBLISHED) == splits
+    "layout", [layout for layout in SETS.values() if layout.published], ids=lambda it: it.name
+)
+def test_every_split_of_a_published_set_has_a_published_count(layout) -> None:
+    whole = {"train", "test"} if layout.name == "rgbnt201" else {"train", "query", "gallery"}
+    assert set(layout.published) == whole
+
+
+def test_every_set_is_listed_under_its_own_name() -> None:
+    assert len(SETS) == 12
+    assert all(name == layout.name for name, layout in SETS.items())
 
 
 def test_published_counts_are_compared_where_all_splits_are_there(rgbnt201: Path) -> None:
@@ -185,7 +190,8 @@ def test_published_counts_are_compared_where_all_splits_are_there(rgbnt201: Path
 
 
 def test_counts_as_published_match(tmp_path: Path, monkeypatch, rgbnt201: Path) -> None:
-    monkeypatch.setattr("mswin_viz.data.rgbnt201.PUBLISHED", {"train": (1, 1), "test": (2, 2)})
+    counted = replace(SETS["rgbnt201"], published={"train": (1, 1), "test": (2, 2)})
+    monkeypatch.setitem(SETS, "rgbnt201", counted)
     report = mv.scan(rgbnt201)
     assert report.sound
     assert "match those its authors published" in str(report)

@@ -9,7 +9,7 @@ import torch
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError
-from mswin_viz.model.addon_files import write_addon
+from mswin_viz.model.addon_files import save_addon
 from mswin_viz.model.heads import window_head
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
@@ -38,7 +38,7 @@ class Host(torch.nn.Module):
 @pytest.mark.parametrize(("layout", "dropout"), [("host", False), ("host-dropout", True)])
 def test_a_host_model_loads_the_file_and_gives_the_same_vectors(tmp_path: Path, layout, dropout) -> None:
     addon = window_head(6, (2, 3), seed=3).body.eval()
-    write_addon(addon, tmp_path / "addon.pth", layout=layout)
+    save_addon(addon, tmp_path / "addon.pth", layout=layout)
     host = Host(dropout=dropout).eval()
     keys = host.load_state_dict(torch.load(tmp_path / "addon.pth", weights_only=True), strict=False)
     assert keys.unexpected_keys == []
@@ -51,14 +51,14 @@ def test_a_host_model_loads_the_file_and_gives_the_same_vectors(tmp_path: Path, 
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
 def test_every_layout_is_read_back(tmp_path: Path, layout, ending) -> None:
     addon, path = window_head(6, (2, 3), seed=3).body, tmp_path / f"addon.{ending}"
-    write_addon(addon, path, layout=layout)
+    save_addon(addon, path, layout=layout)
     state = mv.load_addon(path).state_dict()
     assert all(torch.equal(value, state[key]) for key, value in addon.state_dict().items())
 
 
 def test_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="onnx"):
-        write_addon(window_head(6, (2,)).body, tmp_path / "a.pth", layout="onnx")
+        save_addon(window_head(6, (2,)).body, tmp_path / "a.pth", layout="onnx")
 
 
 PATCHES = torch.randn(2, 12, 6, generator=torch.Generator().manual_seed(3))
@@ -88,8 +88,8 @@ def test_what_is_saved_is_loaded_whatever_the_ending(tmp_path: Path, kind, endin
 
 @pytest.mark.parametrize("kind", ["scheme 2", "mixture"])
 def test_the_hosts_keys_of_windows_are_refused_to_other_addons(tmp_path: Path, kind) -> None:
-    with pytest.raises(OptionError, match=r"those of scheme 1: got a \w+; save_addon writes any"):
-        write_addon(KINDS[kind](), tmp_path / "addon.pth")
+    with pytest.raises(OptionError, match=r'those of scheme 1: got a \w+; layout="bare" writes any'):
+        save_addon(KINDS[kind](), tmp_path / "addon.pth", layout="host")
 
 
 @pytest.mark.parametrize("module", [None, torch.nn.Linear(2, 2), "addon.pth"])

@@ -11,7 +11,7 @@ from killing import Attempts, attempts, needs_fork
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, OutputError
-from mswin_viz.model.addon_files import addon_bytes, write_addon
+from mswin_viz.model.addon_files import addon_bytes, save_addon
 from mswin_viz.model.heads import window_head
 
 NAMES = ("addon.pth", "addon.safetensors")
@@ -26,7 +26,6 @@ def is_that_of(path: Path, seed: int) -> bool:
     return all(torch.equal(value, state[key]) for key, value in addon(seed).state_dict().items())
 
 
-@pytest.mark.parametrize("write", [write_addon, mv.save_addon])
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -36,14 +35,14 @@ def is_that_of(path: Path, seed: int) -> bool:
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_written_to_is_refused_in_our_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, path: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match=words):
-        write(addon(1), path)
+        save_addon(addon(1), path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "loop"]
 
 
@@ -80,10 +79,10 @@ def test_the_size_of_an_addon_is_known_without_making_one() -> None:
 _SETUP = (
     "import os, resource, signal\n"
     "from mswin_viz.errors import OutputError\n"
-    "from mswin_viz.model.addon_files import write_addon\n"
+    "from mswin_viz.model.addon_files import save_addon\n"
     "from mswin_viz.model.heads import window_head\n"
     "new = window_head({dim}, {scales}, seed=2).body\n"
-    "write_addon(new, 'warm.pth'), write_addon(new, 'warm.safetensors')"
+    "save_addon(new, 'warm.pth'), save_addon(new, 'warm.safetensors')"
 )
 
 
@@ -102,12 +101,12 @@ def program(folder: Path) -> Iterator[Attempts]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_full_disk_is_an_error_and_the_old_weights_stay(folder: Path, program: Attempts, name: str) -> None:
     """A limit on the size of files stands for the disk: writing beyond it fails in the same way."""
-    write_addon(addon(1), folder / name)
+    save_addon(addon(1), folder / name)
     code = (
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n"
-        f"    write_addon(new, {name!r})\n"
+        f"    save_addon(new, {name!r})\n"
         "except OutputError:\n"
         "    os._exit(0)\n"
         "os._exit(3)"
@@ -121,10 +120,10 @@ def killed_while_replacing(folder: Path, program: Attempts, name: str, moments: 
     """Programs that were killed, and those after which the file was the old one or the new one and a rerun worked."""
     killed = right = 0
     for events in moments:
-        write_addon(addon(1), folder / name)
-        killed += program.run(f"write_addon(new, {name!r})", events=events)
+        save_addon(addon(1), folder / name)
+        killed += program.run(f"save_addon(new, {name!r})", events=events)
         was_whole = is_that_of(folder / name, 1) or is_that_of(folder / name, 2)
-        program.run(f"write_addon(new, {name!r})")
+        program.run(f"save_addon(new, {name!r})")
         right += was_whole and is_that_of(folder / name, 2)
     return killed, right
 
@@ -148,9 +147,9 @@ def test_a_program_killed_after_any_time_leaves_the_old_or_the_new(tmp_path: Pat
     killed = 0
     with attempts(_SETUP.format(dim=256, scales=(4, 8, 16)), cwd=tmp_path) as program:
         for n in range(60):
-            write_addon(old, tmp_path / name)
-            killed += program.run(f"write_addon(new, {name!r})", seconds=0.002 * n)
+            save_addon(old, tmp_path / name)
+            killed += program.run(f"save_addon(new, {name!r})", seconds=0.002 * n)
             left = mv.load_addon(tmp_path / name).multi_scale_window.fusion[0].weight
             assert any(torch.equal(left, weight) for weight in weights)
-            assert not program.run(f"write_addon(new, {name!r})")
+            assert not program.run(f"save_addon(new, {name!r})")
     assert killed >= 10

@@ -25,8 +25,9 @@ from mswin_viz.errors import (
     WeightsNotFoundError,
 )
 from mswin_viz.model import addons, loading
+from mswin_viz.model.addon_files import save_addon
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.checkpoints import save_addon, save_embedded
+from mswin_viz.model.embedded_config import save_embedded
 from mswin_viz.model.loading import load_model
 from mswin_viz.model.positions import resized_positions
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale

@@ -10,19 +10,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
-from mswin_viz.model.checkpoints import (
-    load_addon,
-    load_embedded,
-    read_state_dict,
-    save_addon,
-    save_embedded,
-)
+from mswin_viz.model.addon_files import save_addon
+from mswin_viz.model.checkpoints import load_addon
+from mswin_viz.model.embedded_config import load_embedded, save_embedded
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow,
     CLIPWithProjectionMultiScale,
 )
+from mswin_viz.model.weight_files import read_state_dict
 
 from .conftest import CONFIG
 from .refusals import said_by
@@ -261,11 +258,11 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_the_embedded_model_is_read_back_with_only_its_own_tokens(clip, tmp_path):
     tokens = [0, 320, 2533, 49406, 49407]
     save_embedded(clip, CONFIG, tokens, tmp_path)
-    loaded, config, known = load_embedded(tmp_path)
-    assert known == frozenset(tokens)
-    assert config["embed_dim"] == 24
+    embedded = load_embedded(tmp_path)
+    assert embedded.token_ids == frozenset(tokens)
+    assert embedded.config["embed_dim"] == 24
     assert load_file(tmp_path / "clip.safetensors")["token_embedding.weight"].shape == (5, 64)
-    state = loaded.state_dict()
+    state = embedded.clip.state_dict()
     for key, value in clip.state_dict().items():
         expected = value.half().float()
         if key == "token_embedding.weight":

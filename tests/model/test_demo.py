@@ -25,6 +25,7 @@ from host_files import (
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.host_tower import HostTower
+from mswin_viz.model.image_tags import conditions_of
 from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixels
 
 BEHIND = "ignore:.*generalFusion.*NOT applied:UserWarning"
@@ -88,7 +89,7 @@ def test_without_its_heads_the_feature_is_the_class_token(load, demo, people):
     pixels = model.preprocess(people[0])[0].double().numpy()
     tokens = model.encode(people[:1], camera=1)
     assert_near(tokens.cls[0], tower(demo, pixels, camera=1)[0])
-    assert model.encode_options("NI", 2) == {"camera": 1}
+    assert conditions_of(model.tower, mv.ImageTag("NI", 2)) == (1, None)
 
 
 def test_absent_prompts_and_adapters_are_off_in_demo(load, demo):
@@ -142,14 +143,13 @@ def test_a_batch_of_several_modalities_is_the_images_one_by_one(load, demo, peop
 
 def test_heads_ask_for_the_modality_with_prompts_off(load, demo, people):
     model = load(demo, sie=False)
-    assert model.encode_options("TI", 3) == {"modality": "TI"}
+    assert conditions_of(model.tower, mv.ImageTag("TI", 3)) == (None, "TI")
     with pytest.raises(
         OptionError, match="prompts or heads for each modality: modality= is one of RGB, NI, TI"
     ):
         model.encode(people[:1])
-    kinds = [("RGB", 1), ("NI", 2), ("TI", -1)]
-    bound = model.bound_to(kinds).encode(people)
-    assert torch.equal(bound.cls, model.encode(people, modality=MODALITIES).cls)
+    tags = [mv.ImageTag("RGB", 1), mv.ImageTag("NI", 2), mv.ImageTag("TI")]
+    assert torch.equal(model.encode(people, tags=tags).cls, model.encode(people, modality=MODALITIES).cls)
 
 
 def test_the_gradient_reaches_the_pixels_through_the_head(load, demo, people):

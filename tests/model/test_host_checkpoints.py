@@ -24,7 +24,8 @@ from host_files import (
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.checkpoints import addon_in, save_addon
+from mswin_viz.model.addon_files import save_addon
+from mswin_viz.model.checkpoints import addon_in
 from mswin_viz.model.host_tower import HostTower
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
@@ -476,7 +477,7 @@ def test_attributions_see_the_camera_and_the_modality(load, tower, people, metho
     model = load(tower | window_state(), more=WINDOWS_ON)
     target = mv.Target.direction(np.random.default_rng(1).normal(size=DIM))
     images = [*people, people[0][:, ::-1].copy()]
-    bound = model.bound_to([("TI", 2), ("RGB", 4)])
+    bound = model.bound(tags=[mv.ImageTag("TI", 2), mv.ImageTag("RGB", 4)])
     found = mv.attribute(bound, images, target, method=method, **settings)
     tokens = model.enhance(model.encode(images, camera=[1, 3], modality=["TI", "RGB"]))
     expected = (tokens.cls.double().numpy() * target.vector).sum(axis=1)

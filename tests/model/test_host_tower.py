@@ -14,6 +14,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
 from mswin_viz.model.host_tower import HostParts, HostTower
+from mswin_viz.model.image_tags import conditions_of
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
@@ -175,28 +176,49 @@ def test_a_camera_is_refused_where_the_configuration_has_none(loaded, people):
         loaded(sie=False).encode(people, camera=0, modality="RGB")
 
 
-def test_encode_options_map_a_cameras_number_to_its_row(loaded, tmp_path):
+def test_a_tag_names_a_camera_by_its_number(loaded, tmp_path, people):
     model = loaded()
-    assert model.encode_options("NI", 1) == {"modality": "NI", "camera": 0}
-    assert model.encode_options("NI", -1) == {"modality": "NI", "camera": "mean"}
+    cases = {1: 0, 4: 3, -1: "mean"}
+    for number, row in cases.items():
+        tokens = model.encode(people[:1], tags=mv.ImageTag("NI", number))
+        assert torch.equal(tokens.cls, model.encode(people[:1], camera=row, modality="NI").cls)
     with pytest.raises(OptionError, match=r"cameras 1\.\.4: got an image of camera 5"):
-        model.encode_options("NI", 5)
-    assert loaded(sie=False, prompt=False).encode_options("NI", 9) == {}
+        model.encode(people[:1], tags=mv.ImageTag("NI", 5))
+    bare = loaded(sie=False, prompt=False)
+    assert torch.equal(bare.encode(people, tags=mv.ImageTag("NI", 9)).cls, bare.encode(people).cls)
     text = yml(tmp_path).read_text().replace("RGBNT201", "MSVR310")
     (tmp_path / "cars.yml").write_text(text)
     cars = mv.load_host_model(tmp_path / "cars.yml", tmp_path / "host.pth", addon=None, device="cpu")
-    assert cars.encode_options("TI", 0) == {"modality": "TI", "camera": 0}
+    assert conditions_of(cars.tower, mv.ImageTag("TI", 0)) == (0, "TI")
 
 
 @pytest.mark.parametrize("camid", [None, "1", 1.0, True])
-def test_a_cameras_number_that_is_no_number_is_refused(loaded, camid):
+def test_a_cameras_number_that_is_no_number_is_refused(loaded, people, camid):
     with pytest.raises(OptionError, match=r"a camera's number is whole, as Sample\.camid"):
-        loaded().encode_options("NI", camid)
+        loaded().encode(people[:1], tags=mv.ImageTag("NI", camid))
+
+
+def test_tags_are_one_for_all_or_one_for_each_and_given_once(loaded, people):
+    model, tag = loaded(), mv.ImageTag("NI", 1)
+    one = model.encode(people, tags=tag)
+    assert torch.equal(one.cls, model.encode(people, tags=[tag] * len(people)).cls)
+    with pytest.raises(OptionError, match=rf"one for each: got 2 for {len(people)}"):
+        model.encode(people, tags=[tag, tag])
+    with pytest.raises(OptionError, match=r"a tag is ImageTag\(modality, camid\): got 'NI'"):
+        model.encode(people[:1], tags=["NI"])
+    with pytest.raises(OptionError, match="given by tags=, or by camera= and modality="):
+        model.encode(people, tags=tag, camera=0)
+
+
+def test_the_options_that_tags_replace_still_work_with_a_warning(loaded):
+    model = loaded()
+    with pytest.warns(DeprecationWarning, match=r"tags=ImageTag\(modality, camid\)"):
+        assert model.encode_options("NI", 1) == {"modality": "NI", "camera": 0}
 
 
 def test_a_bound_model_needs_no_camera_and_modality_again(loaded, people):
     model = loaded()
-    bound = model.bound(camera=[0, 1, 2], modality="TI")
+    bound = model.bound(tags=[mv.ImageTag("TI", number) for number in (1, 2, 3)])
     expected = model.encode(people, camera=[0, 1, 2], modality="TI")
     assert torch.equal(bound.encode(people).cls, expected.cls)
 
@@ -225,7 +247,9 @@ def test_what_was_loaded_comes_out_again(loaded, files):
 
 def test_parts_say_what_they_are():
     assert HostParts().words == "none"
-    assert HostParts((12, 16), True, True, 4, 1.0).words == (
+    assert HostParts(
+        stride=(12, 16), has_prompts=True, has_adapters=True, n_cameras=4, sie_coe=1.0
+    ).words == (
         "camera embedding of 4 cameras, factor 1, prompts for each modality, adapters beside the MLPs, stride 12x16"
     )
 

@@ -130,11 +130,11 @@ def test_a_tensor_missing_from_the_text_side_leaves_it_out(tmp_path, clip, peopl
 @pytest.mark.parametrize(
     ("vision", "named"),
     [
-        ({"hidden_act": "gelu_new"}, "hidden_act 'gelu_new'"),
+        ({"hidden_act": "gelu_new"}, "hidden_act: .* got 'gelu_new'"),
         ({"hidden_act": ["gelu"]}, "hidden_act"),
         ({"num_attention_heads": 7}, "7 heads for a width of 64"),
         ({"num_attention_heads": "one"}, "num_attention_heads"),
-        ({"image_size": -3}, "image_size of the image tower"),
+        ({"image_size": -3}, "the image tower in config.json cannot be used: image_size"),
         ({"layer_norm_eps": "small"}, "layer_norm_eps"),
     ],
 )
@@ -196,8 +196,11 @@ def test_a_folder_of_open_clip_brings_its_whole_architecture(tmp_path, people, r
     [
         ({"model_cfg": {"embed_dim": 24}}, "a model_cfg with vision_cfg and text_cfg"),
         ({"model_cfg": {"vision_cfg": {"spin": 2}, "text_cfg": {}}}, "does not know spin"),
-        ({"model_cfg": {"vision_cfg": {"width": 64}, "text_cfg": {}}}, "embed_dim in open_clip_config"),
-        ({"preprocess_cfg": {"mean": "grey"}}, "mean in open_clip_config"),
+        (
+            {"model_cfg": {"vision_cfg": {"width": 64}, "text_cfg": {}}},
+            "open_clip_config.json cannot be used: embed_dim",
+        ),
+        ({"preprocess_cfg": {"mean": "grey"}}, "open_clip_config.json cannot be used: mean"),
     ],
 )
 def test_a_description_of_open_clip_that_is_none_is_refused(tmp_path, clip, change, said):

@@ -11,7 +11,8 @@ from host_files import DIM, MIXTURE, mixture_state, window_state
 from torch import nn
 
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.checkpoints import load_addon, save_addon
+from mswin_viz.model.addon_files import save_addon
+from mswin_viz.model.checkpoints import load_addon
 from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
 from mswin_viz.model.mixture_files import mixture_state as first_version
 

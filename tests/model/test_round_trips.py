@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mswin_viz.model.checkpoints import load_addon, save_addon
+from mswin_viz.model.addon_files import save_addon
+from mswin_viz.model.checkpoints import load_addon
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 
 DIM, WIDE, SCALES = 12, 18, (4, 8, 16)

@@ -11,7 +11,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, WeightsError
 from mswin_viz.model.heads import mean_patch_control, window_head
-from mswin_viz.model.training import Progress, Schedule, Watch, train_head
+from mswin_viz.model.training import Schedule, TrainingStep, Watch, train_head
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_validation_that_is_no_number_is_refused(planted) -> None:
 
 
 def test_every_step_is_reported_and_validations_with_their_score(planted) -> None:
-    told: list[Progress] = []
+    told: list[TrainingStep] = []
     head, watch = window_head(16, (3,)), Watch(lambda _: 0.5, told.append)
     log = train_head(*planted, head, schedule=Schedule(5, check_every=2), watch=watch, progress=False)
     assert [(p.step, p.score) for p in told] == [(1, None), (2, 0.5), (3, None), (4, 0.5), (5, 0.5)]
@@ -131,7 +131,7 @@ class Interrupted(Exception):
 
 
 def interrupted_at(planted, step: int, state: Path) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingStep) -> None:
         if progress.step == step:
             raise Interrupted
 

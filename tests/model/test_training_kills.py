@@ -21,7 +21,8 @@ from pathlib import Path
 import mswin_viz as mv
 from mswin_viz.model.heads import window_head
 from mswin_viz.model.training import Schedule, Watch, train_head
-from mswin_viz.model.checkpoints import write_state
+from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.model.addon_files import weight_bytes
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 tokens = mv.Tokens(torch.randn(18, 4, generator=generator), torch.randn(18, 5, 4, generator=generator), (5, 1))
@@ -30,7 +31,7 @@ def trained(state, out):
     head = window_head(4, (2,), seed=1)
     watch = Watch(lambda head: float(head.body.multi_scale_window.fusion[2].bias[0]), state=Path(state))
     train_head(tokens, np.repeat(np.arange(6), 3), head, seed=1, schedule=Schedule(12, check_every=2), watch=watch, progress=False)
-    write_state(head.state_dict(), out)
+    write_bytes(Path(out), weight_bytes(head.state_dict(), is_safetensors=False))
 """
 MOMENTS = {"a few": range(0, 70, 10), "many": range(96)}
 

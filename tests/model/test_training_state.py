@@ -22,7 +22,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.addon_training import state_file
 from mswin_viz.errors import MswinVizError, OptionError, OutputError, WeightsError
 from mswin_viz.model.heads import window_head
-from mswin_viz.model.training import Progress, Schedule, Watch, train_head
+from mswin_viz.model.training import Schedule, TrainingStep, Watch, train_head
 from mswin_viz.model.training_run import Run
 from mswin_viz.model.training_state import content_digest, only_training, write_state
 
@@ -344,7 +344,7 @@ def test_a_state_of_many_megabytes_is_refused_before_it_is_read(good, tmp_path, 
     with file.open("r+b") as stream:
         stream.truncate(2**33)  # a hole: nothing on the disk
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("read"))
-    assert "has 8,589,934,592 bytes, where this training's has at most" in refusal(file)
+    assert "has 8,589,934,592 bytes, this training's at most" in refusal(file)
 
 
 def test_an_archive_that_grows_as_it_is_unpacked_is_refused(tmp_path) -> None:
@@ -412,8 +412,8 @@ class Ended(Exception):
     """In place of a kill."""
 
 
-def ended_after(steps: int) -> Callable[[Progress], None]:
-    def report(now: Progress) -> None:
+def ended_after(steps: int) -> Callable[[TrainingStep], None]:
+    def report(now: TrainingStep) -> None:
         if now.step == steps:
             raise Ended
 
@@ -421,7 +421,7 @@ def ended_after(steps: int) -> Callable[[Progress], None]:
 
 
 def trained(
-    state: Path | str | None, *, rate: float = 3.5e-4, report: Callable[[Progress], None] | None = None
+    state: Path | str | None, *, rate: float = 3.5e-4, report: Callable[[TrainingStep], None] | None = None
 ) -> dict[str, torch.Tensor]:
     """Weights after six steps, saved at each."""
     head, own = window_head(4, (2,), seed=1), run()

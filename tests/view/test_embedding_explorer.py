@@ -12,10 +12,10 @@ import pytest
 
 import mswin_viz as mv
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS
-from mswin_viz.analysis.image_features import Failure
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view import map_figures
 from mswin_viz.view.map_points import COLOURED, map_colouring
 from mswin_viz.view.share_bars import share_rows

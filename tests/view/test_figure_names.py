@@ -17,9 +17,10 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution import Attribution
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.analysis.faithfulness import REFERENCES, Curves, Faithfulness
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import neighbours, pair_window_shares
 from mswin_viz.analysis.null_comparison import compare_with_nulls
 from mswin_viz.analysis.randomisation import Randomisation

@@ -19,9 +19,10 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_table import embed
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view import (
     attribution_explorer,
     background,
@@ -329,7 +330,7 @@ def pin(view) -> None:
 
 
 def in_background(view) -> None:
-    view._kept._held[0].kept.clear()
+    view._kept._held[0].entries.clear()
     view.strip._handle_custom_msg({"kind": "shown"}, [])
     thread = view._background._worker.thread
     if thread is not None:
@@ -428,7 +429,7 @@ FAULTS = [
     Fault("scales", background.Background, "start", in_background),
     Fault("attributions", attribution_explorer, "attribute", press),
     Fault("attributions", attribution_explorer, "exact_shares", press),
-    Fault("attributions", type(MODEL), "displayed", press, True),
+    Fault("attributions", TokenCache, "pictures", press, True),
     Fault("attributions", attribution_explorer, "maps_figure", press, True),
     Fault("attributions", attribution_explorer, "figure_bytes", press, True),
     Fault("attributions", AttributionControls, "calls", press, True),

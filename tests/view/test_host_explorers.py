@@ -139,9 +139,9 @@ def test_attributions_run_on_a_pair_of_two_cameras(model):
     explorer.start().join(180)
     assert explorer.maps, explorer._messages.value
     shares = explorer.maps["exact shares, scale 8"]
-    kinds = [("TI", mv.samples()[at].camid) for at in (0, 2)]
+    tags = [mv.ImageTag("TI", mv.samples()[at].camid) for at in (0, 2)]
     paths = [mv.samples()[at].images["TI"] for at in (0, 2)]
-    enhanced = model.enhance(model.bound_to(kinds).encode(paths)).cls
+    enhanced = model.enhance(model.encode(paths, tags=tags)).cls
     wanted = torch.cosine_similarity(enhanced[0], enhanced[1], dim=0).item()
     np.testing.assert_allclose(shares.score, wanted, rtol=1e-4)
 

@@ -12,7 +12,7 @@ import pytest
 from hostile import HIT, NAMES, WORDS, hostile_model, hostile_samples
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_table import embed
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample, scan
 from mswin_viz.data.report import as_text
 from mswin_viz.model.backbone import Model

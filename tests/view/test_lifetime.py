@@ -19,11 +19,11 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_table import embed
 from mswin_viz.analysis.fusion import fusion_weights
-from mswin_viz.analysis.kept_tokens import KeptTokens
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError
+from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.model.training import Progress
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.lifetime import is_closed, parts_of
@@ -192,7 +192,7 @@ def test_tokens_are_freed_with_the_last_view_of_a_model(samples) -> None:
     model = MODEL.bound()
     explorer, view = mv.ScaleExplorer(model, samples), mv.RetrievalView(model, samples)
     picture = weakref.ref(explorer.look.pictures[0])
-    assert KeptTokens(model).picture(samples[0].images["RGB"]) is picture()
+    assert TokenCache(model).picture(samples[0].images["RGB"]) is picture()
     explorer.close()
     gc.collect()
     assert picture() is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -11,9 +10,11 @@ from PIL import Image
 from traitlets import TraitError
 
 import mswin_viz as mv
-from mswin_viz.analysis.kept_tokens import KeptTokens
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import ImageFileError, MswinVizError
+from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.view import pictures as module
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn, second_choice
 
@@ -29,42 +30,50 @@ def files() -> list[Path]:
 
 
 def test_tokens_are_computed_once(model, files, monkeypatch) -> None:
-    calls, encode = [], type(model).encode
-    monkeypatch.setattr(type(model), "encode", lambda *a, **k: calls.append(1) or encode(*a, **k))
-    pictures = KeptTokens(model)
+    calls, encode = [], type(model).encode_fitted
+    monkeypatch.setattr(type(model), "encode_fitted", lambda *a, **k: calls.append(1) or encode(*a, **k))
+    pictures = TokenCache(model)
     assert pictures.picture(files[0]) is pictures.picture(files[0])
     assert len(calls) == 1
 
 
 def test_of_more_pictures_than_are_kept_the_longest_unused_go(model, files) -> None:
-    pictures = KeptTokens(model, most=2)
+    pictures = TokenCache(model, most=2)
     for at in (0, 1, 0, 2):
         pictures.picture(files[at])
     assert [path in pictures for path in files] == [True, False, True, False]
 
 
-def test_work_ahead_reports_skips_what_cannot_be_read_and_stops_when_told(model, files, tmp_path) -> None:
+def test_work_ahead_takes_more_at_once_reports_skips_what_cannot_be_read_and_stops_when_told(
+    model, files, tmp_path, monkeypatch
+) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not a picture")
-    stopped, seen = threading.Event(), []
-
-    def report(progress: Progress) -> None:
-        seen.append((progress.done, progress.total))
-        if progress.done == 3:
-            stopped.set()
-
-    pictures = KeptTokens(model)
-    n_bad = computed_ahead(pictures, [files[0], broken, *files[1:]], report=report, stop=stopped.is_set)
+    monkeypatch.setattr(module, "_SOON", 60)
+    seen: list[Progress] = []
+    cache = TokenCache(model)
+    images = [(file, ImageTag("RGB")) for file in (files[0], broken, *files[1:])]
+    n_bad = computed_ahead(cache, images, report=seen.append, stop=lambda: len(seen) == 2)
     assert n_bad == 1
-    assert seen == [(1, 5), (2, 5), (3, 5)]
+    assert [(now.done, now.total) for now in seen] == [(1, 5), (3, 5)]
+    assert [file in cache for file in files] == [True, True, False, False]
     with pytest.raises(ImageFileError):
-        pictures.picture(broken)
+        cache.picture(broken)
+
+
+def test_work_ahead_takes_fewer_at_once_where_a_choice_would_have_to_wait(model, files, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_SOON", 0)
+    seen: list[Progress] = []
+    images = [(file, ImageTag("RGB")) for file in files]
+    computed_ahead(TokenCache(model), images, report=seen.append, stop=lambda: False)
+    assert [now.done for now in seen] == [1, 2, 3, 4]
 
 
 def test_no_more_are_computed_ahead_than_are_kept(model, files) -> None:
-    pictures, seen = KeptTokens(model, most=2), []
-    computed_ahead(pictures, files, report=lambda at: seen.append((at.done, at.total)), stop=lambda: False)
-    assert seen == [(1, 2), (2, 2)]
+    cache, seen = TokenCache(model, most=2), []
+    images = [(file, ImageTag("RGB")) for file in files]
+    computed_ahead(cache, images, report=seen.append, stop=lambda: False)
+    assert seen[-1] == Progress(2, 2, "computing tokens: 2 of 2 images")
 
 
 def test_a_thumbnail_is_small_and_of_what_cannot_be_read_there_is_none(files, tmp_path) -> None:
@@ -89,10 +98,10 @@ def test_the_second_image_is_the_same_identity_in_another_camera_or_else_another
 
 def test_images_come_modality_by_modality_the_shown_one_first() -> None:
     both = [sample(1, 1, "RGB", "TI"), sample(2, 1, "TI")]
-    assert [str(path) for path in images_in_turn(both, "TI")] == [
-        "/TI/1_1.jpg",
-        "/TI/2_1.jpg",
-        "/RGB/1_1.jpg",
+    assert [(str(path), tag) for path, tag in images_in_turn(both, "TI")] == [
+        ("/TI/1_1.jpg", ImageTag("TI", 1)),
+        ("/TI/2_1.jpg", ImageTag("TI", 1)),
+        ("/RGB/1_1.jpg", ImageTag("RGB", 1)),
     ]
 
 

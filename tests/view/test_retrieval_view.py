@@ -13,7 +13,8 @@ from analysis.tiny import SCALES, pictures, tiny_model
 from PIL import Image
 from traitlets import TraitError
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable, embed
+from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranking_notes
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError

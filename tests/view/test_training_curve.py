@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mswin_viz.model.training import Progress
+from mswin_viz.model.training import TrainingStep
 from mswin_viz.view.training_curve import TrainingCurve
 
 
 def told(curve: TrainingCurve, losses: list[float], scores: dict[int, float]) -> None:
     for step, loss in enumerate(losses, start=1):
-        curve(Progress(step, len(losses), loss, scores.get(step)))
+        curve(TrainingStep(step, len(losses), loss, scores.get(step)))
 
 
 def test_every_loss_and_every_validation_arrives_in_order() -> None:

@@ -1,0 +1,65 @@
+"""Images of a data set encoded in one pass, none taking another with it: tokens of those that can be used, and why others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from mswin_viz.data.images import Crop, ImageSource
+from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
+from mswin_viz.model.backbone import Model
+from mswin_viz.model.image_tags import Tags, one_each
+from mswin_viz.model.preprocessing import FittedImage
+from mswin_viz.model.tokens import Tokens
+
+__all__ = ["UNUSABLE", "EncodedBatch", "Failure", "encoded_batch"]
+
+UNUSABLE = (ImageFileError, ImageError, OptionError)
+"""Errors that concern one image and no other; OptionError: a camera that the weights have no row for."""
+
+
+class Failure(NamedTuple):
+    """An image that is left out, and why."""
+
+    path: Path | Crop
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedBatch:
+    """What encoding some images gave.
+
+    Attributes
+    ----------
+    images
+        Those that could be used, by their place among the images, in order.
+    tokens
+        Of these, in the same order; None where there are none.
+    problems
+        Why each of the others could not be used, by its place.
+    """
+
+    images: Mapping[int, FittedImage]
+    tokens: Tokens | None
+    problems: Mapping[int, MswinVizError]
+
+
+def encoded_batch(model: Model, sources: Sequence[ImageSource], tags: Tags) -> EncodedBatch:
+    """Encode images in one pass; one that cannot be read, or whose camera the weights do not know, is left out."""
+    images, given, problems = {}, [], {}
+    for place, (source, tag) in enumerate(zip(sources, one_each(tags, len(sources)), strict=True)):
+        try:
+            condition = model.conditions(1, tags=tag)
+            images[place] = model.fitted(source)
+        except UNUSABLE as problem:
+            problems[place] = problem
+        else:
+            given.append(condition)
+    if not images:
+        return EncodedBatch(images, None, problems)
+    joined = (torch.cat(one) for one in zip(*given, strict=True))
+    return EncodedBatch(images, model.encode_fitted(list(images.values()), *joined), problems)
