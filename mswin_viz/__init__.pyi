@@ -78,3 +78,5 @@ from .view.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.retrieval_figures import ranked_figure as ranked_figure
 from .view.retrieval_view import RetrievalView as RetrievalView
 from .view.training_curve import TrainingCurve as TrainingCurve
+
+__version__: str
