@@ -19,7 +19,8 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import MARK_COLOURS
 from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption_lines, write_caption
 from mswin_viz.view.figures import new_figure
-from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
+from mswin_viz.view.labels import FEATURES
+from mswin_viz.view.neighbour_words import measures_in_words, sample_files, who
 from mswin_viz.view.row_pictures import joined, picture_size, read_or_blank
 
 __all__ = ["GAP", "PageSize", "neighbours_figure", "row_picture"]
@@ -82,12 +83,12 @@ def neighbours_figure(
     OptionError
         If there is no result, or results are of different queries.
     """
-    queries = sorted({found.query for found in results.values()})
+    queries = sorted({ranked.query for ranked in results.values()})
     if len(queries) != 1:
         raise OptionError(f"ranked results must be of one query: got those of {queries}")
     size = picture_size(table.files, longer=_PIXELS)
     cell = _cell_inches(len(table.files[queries[0]]), size)
-    page = PageSize(size, max(len(found.rows) for found in results.values()))
+    page = PageSize(size, max(len(ranked.rows) for ranked in results.values()))
     heights = [cell[1] + 0.62] * len(results) + [2 * cell[1] + 1.45] * (draw_below is not None)
     side = max(0.95, size[0] / size[1] * 1.1)
     width = side + page.n_cols * cell[0] + 0.2
@@ -96,8 +97,8 @@ def neighbours_figure(
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[side, width - side])[0]
     _draw_query(left, table, queries[0], size)
     blocks = right.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for block, (feature, found) in zip(blocks, results.items(), strict=False):
-        _draw_list(block, table, feature, found, page)
+    for block, (feature, ranked) in zip(blocks, results.items(), strict=False):
+        _draw_list(block, table, feature, ranked, page)
     if draw_below is not None:
         draw_below(blocks[-1], page)
     write_caption(figure, lines, fontsize=5.5, ha="left", x=0.01)
@@ -110,7 +111,7 @@ def row_picture(table: EmbeddingTable, row: int, size: tuple[int, int]) -> Image
 
 
 def _cell_inches(n_pictures: int, size: tuple[int, int]) -> tuple[float, float]:
-    """Width and height of a result's pictures: a single one is 1.25 inches at its longer side, joined ones 1."""
+    """Width and height of a result's pictures: a single one is 1.25 inches at its longer side, joined ones 0.95."""
     longer = 1.25 if n_pictures == 1 else 0.95
     width, height = (longer * pixels / max(size) for pixels in size)
     across, down = (n_pictures, 1) if height >= width else (1, n_pictures)
@@ -132,18 +133,18 @@ def _draw_query(part: SubFigure, table: EmbeddingTable, query: int, size: tuple[
 
 
 def _draw_list(
-    part: SubFigure, table: EmbeddingTable, feature: str, found: Neighbours, page: PageSize
+    part: SubFigure, table: EmbeddingTable, feature: str, ranked: Neighbours, page: PageSize
 ) -> None:
-    part.suptitle(f"{LISTS[feature]}: {measures_in_words(found)}", fontsize=8, x=0.01, ha="left")
+    part.suptitle(f"{FEATURES[feature]}: {measures_in_words(ranked)}", fontsize=8, x=0.01, ha="left")
     axes = part.subplots(1, page.n_cols, squeeze=False)[0]
     for axis in axes:
         axis.set_axis_off()
-    for rank, (axis, row, mark) in enumerate(zip(axes, found.rows.tolist(), found.marks, strict=False), 1):
+    for rank, (axis, row, mark) in enumerate(zip(axes, ranked.rows.tolist(), ranked.marks, strict=False), 1):
         picture = row_picture(table, row, page.picture)
         axis.imshow(picture)
         _mark(axis, picture.size, mark)
         words = _in_lines(_short(who(table, row)))
-        _write_below(axis, f"{rank}: {found.similarity[rank - 1]:.3f}\n{words}")
+        _write_below(axis, f"{rank}: {ranked.similarity[rank - 1]:.3f}\n{words}")
 
 
 def _write_below(axis: Axes, words: str) -> None:

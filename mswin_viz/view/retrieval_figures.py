@@ -84,7 +84,7 @@ def _draw_heat(
     part: SubFigure,
     page: PageSize,
     table: EmbeddingTable,
-    found: Neighbours,
+    ranked: Neighbours,
     pairs: Sequence[tuple[PairShares, Panel]],
 ) -> None:
     """The query's windows above, each result's below, on one scale; and the sums of their shares."""
@@ -96,10 +96,10 @@ def _draw_heat(
     for axis in axes.ravel():
         axis.set_axis_off()
     for column, (row, (pair, panel)) in zip(
-        axes.T, zip(found.rows.tolist(), pairs, strict=False), strict=False
+        axes.T, zip(ranked.rows.tolist(), pairs, strict=False), strict=False
     ):
         for line, (axis, owner, sides) in enumerate(
-            zip(column, (found.query, row), (pair.a, pair.b), strict=True)
+            zip(column, (ranked.query, row), (pair.a, pair.b), strict=True)
         ):
             axis.imshow(row_picture(table, owner, page.picture))
             for place in range(len(sides)):
