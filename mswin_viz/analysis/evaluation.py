@@ -16,7 +16,8 @@ from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.data.sample_files import CAPTIONED, sample_caption
-from mswin_viz.data.synthetic import CAMERAS, attributes
+from mswin_viz.data.scenery import CAMERAS
+from mswin_viz.data.wardrobe import attributes
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.image_tags import ImageTag
