@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
+from mswin_viz.analysis.fusion_weights import FusionWeights, fusion_weights
 from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, trained_part
-from mswin_viz.analysis.shuffling import Shuffle, shuffled
-from mswin_viz.analysis.targets import Prompts, directions, encoded_prompts, prompt_cosines
+from mswin_viz.analysis.shuffling import Shuffle, shuffle_windows
+from mswin_viz.analysis.targets import Prompts, encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.image_tags import ImageTag, takes_mean_camera
 from mswin_viz.model.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens import Tokens
 
@@ -42,7 +42,7 @@ class ExplorerRequest:
     view_request
         What the panels show.
     target
-        One of :data:`mswin_viz.analysis.targets.TARGETS`; in a pair each image's target is the other one.
+        One of :data:`mswin_viz.analysis.targets.TARGET_KINDS`; in a pair each image's target is the other one.
     prompts
         Lines of the prompt box.
     shuffle_run
@@ -215,7 +215,7 @@ class ResultCache:
         notes = list(prompts.notes)
         if request.target == "text" and not prompts.texts:
             notes.append(_NO_PROMPT)
-        if self.model.takes_mean_camera(ImageTag(camid=request.sample.camid)):
+        if takes_mean_camera(self.model.tower, ImageTag(camid=request.sample.camid)):
             notes.append(_NO_CAMERA)
         facts = [picture.facts for picture in pictures]
         return (*notes, *self.model.picture_notes(facts, even_of_one=True))
@@ -232,7 +232,7 @@ class ResultCache:
             shuffle = self._once(
                 "shuffle",
                 (shown, weights, slots),
-                lambda: shuffled(tokens, weights, request.shuffle_run, slots=slots),
+                lambda: shuffle_windows(tokens, weights, request.shuffle_run, slots=slots),
             )
             tokens = shuffle.tokens
         nowhere = np.zeros(self.model.dim)
@@ -247,13 +247,13 @@ class ResultCache:
     @staticmethod
     def _direction(rows: _Rows, target: _Target, request: ExplorerRequest) -> np.ndarray:
         subject = rows.subject
-        return directions(
+        return target_directions(
             target.kind,
             subject.tokens,
             subject.weights,
             slots=slots_of(request.view_request, subject.scales),
             second=None if target.picture is None else target.picture.tokens,
-            given=target.value,
+            value=target.value,
         )
 
     def _target(self, request: ExplorerRequest, prompts: Prompts) -> _Target:

@@ -249,7 +249,7 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
 
 
 def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer) -> None:
-    explorer.controls.prompt.value = "the other image"
+    explorer.controls.target.value, explorer.controls.prompt.value = "text", "the other image"
     assert (explorer.result.target, explorer.result.is_pair) == ("the other image", False)
     assert "Similarity of the two" not in explorer._html["scores"].value
     assert message(explorer) == ""

@@ -458,7 +458,7 @@ FAULTS = [
     Fault("embeddings", neighbour_strip, "who", point(7)),
     Fault("embeddings", embedding_board.PointPanel, "compare_with", neighbour),
     Fault("embeddings", embedding_board, "thumbnail", hover),
-    Fault("rankings_of", rankings, "query_precisions", press),
+    Fault("rankings_of", rankings, "ranked_queries", press),
     Fault("rankings_of", rankings.Rankings, "table", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", retrieval_view, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", query_menu, "matching", lambda view: setattr(view.controls.search, "value", f"{time.monotonic()}")),

@@ -19,7 +19,7 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.fusion import fusion_weights
+from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError

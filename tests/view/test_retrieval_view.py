@@ -15,7 +15,7 @@ from traitlets import TraitError
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranking_notes
+from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranked_queries
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.pair_panel import pair_html
@@ -133,7 +133,7 @@ def test_the_summary_is_that_of_the_retrieval_measures(view, table) -> None:
     rgb = table[table.rows("RGB")]
     for feature in ("plain", "enhanced"):
         assert f"{np.nanmean(query_precisions(rgb, feature=feature)):.3f}" in text(view, "summary")
-    (note,) = ranking_notes(rgb)
+    (note,) = ranked_queries(rgb).notes
     assert note.startswith("1 image could not be embedded")
     assert note in unescape(text(view, "summary"))
 
