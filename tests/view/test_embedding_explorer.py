@@ -55,7 +55,7 @@ def html(explorer: mv.EmbeddingExplorer, name: str) -> str:
 
 
 def test_nothing_is_computed_before_the_button_is_pressed(model, samples, monkeypatch) -> None:
-    monkeypatch.setattr(type(model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    monkeypatch.setattr(type(model), "encode_fitted", lambda *_, **__: pytest.fail("the backbone ran"))
     explorer = mv.EmbeddingExplorer(model, samples)
     assert explorer.table is explorer.view is explorer.maps is None
     with pytest.raises(OptionError, match="press the button"):
@@ -76,7 +76,9 @@ def test_the_button_embeds_projects_and_compares(model, samples) -> None:
 
 def test_other_settings_wait_for_the_button_and_need_no_second_pass(explorer, monkeypatch) -> None:
     explorer.maps.selected = [12]
-    monkeypatch.setattr(type(explorer.model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    monkeypatch.setattr(
+        type(explorer.model), "encode_fitted", lambda *_, **__: pytest.fail("the backbone ran")
+    )
     before = explorer.maps
     explorer.settings.show.value = "RGB"
     assert explorer.maps is before

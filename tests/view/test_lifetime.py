@@ -236,20 +236,20 @@ def test_all_views_of_an_addon_share_one_copy_of_its_weights(given) -> None:
 def test_a_cell_that_is_run_again_computes_nothing_again(samples, monkeypatch) -> None:
     model = MODEL.bound()
     first = mv.ScaleExplorer(model, samples)
-    monkeypatch.setattr(type(model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    monkeypatch.setattr(type(model), "encode_fitted", lambda *_, **__: pytest.fail("the backbone ran"))
     for _ in range(3):
         assert mv.ScaleExplorer(model, samples).result.pictures == first.result.pictures
 
 
 def test_closing_ends_the_work_at_its_next_look(samples, monkeypatch) -> None:
-    encode = type(MODEL).encode
+    encode = type(MODEL).encode_fitted
 
     def slow(*args, **options):
         time.sleep(0.05)
         return encode(*args, **options)
 
     explorer = mv.ScaleExplorer(MODEL.bound(), samples)
-    monkeypatch.setattr(type(MODEL), "encode", slow)
+    monkeypatch.setattr(type(MODEL), "encode_fitted", slow)
     thread = explorer._background.start(samples * 20)
     explorer.close()
     assert not thread.is_alive()
@@ -503,13 +503,13 @@ def test_two_threads_may_close_a_view_at_once(samples) -> None:
 def test_five_explorers_that_encode_in_the_background_are_quiet_at_once_when_closed(
     samples, monkeypatch
 ) -> None:
-    encode = type(MODEL).encode
+    encode = type(MODEL).encode_fitted
 
     def slow(*args, **options):
         time.sleep(0.02)
         return encode(*args, **options)
 
-    monkeypatch.setattr(type(MODEL), "encode", slow)
+    monkeypatch.setattr(type(MODEL), "encode_fitted", slow)
     threads = set(threading.enumerate())
     explorers = [mv.ScaleExplorer(MODEL.bound(), samples * 30) for _ in range(5)]
     for explorer in explorers:
