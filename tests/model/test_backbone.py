@@ -522,7 +522,7 @@ def test_a_failed_download_says_what_to_do_and_loads_nothing(monkeypatch):
         raise OSError("network is unreachable")
 
     monkeypatch.setattr(open_clip, "download_pretrained", offline)
-    with pytest.raises(WeightsNotFoundError, match=r"network is unreachable.*pass its path"):
+    with pytest.raises(WeightsNotFoundError, match=r"network is unreachable.*pass their path"):
         load_model("ViT-B-16/openai", device="cpu")
 
 
