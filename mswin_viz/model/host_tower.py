@@ -126,7 +126,7 @@ def conditions(
     visual: nn.Module,
     n_images: int,
     camera: Camera | Sequence[Camera] | None,
-    modality: str | Sequence[str] | None,
+    modality: str | Sequence[str | None] | None,
 ) -> tuple[Int[torch.Tensor, " batch"], ...]:
     """What a tower reads beside the pixels: nothing, or camera rows and places in ``MODALITIES``, on the CPU.
 
