@@ -37,7 +37,7 @@ NO_TEXT: Mapping[str, int] = MappingProxyType(
     {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
 )
 """A text side that takes the place of one without weights, and is never run."""
-FIT_RULE = "weights must fit the architecture key by key; give the right arch= if they are whole"
+FIT_RULE = "weights must fit the architecture key by key; give another arch= if the file is undamaged"
 _CLIPS_WORDS = 49408
 
 

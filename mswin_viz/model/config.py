@@ -252,8 +252,8 @@ class HostConfig:
             )
         if family == MAMBAPRO and (wrong := [n for n in _ELSEWHERE if getattr(self, n)]):
             raise ConfigError(
-                f"{', '.join(f'MODEL.{name.upper()}' for name in wrong)} is of DeMo or MDReID: {self.source} is of "
-                f"MambaPro; give family={DEMO!r} or {MDREID!r}"
+                f"{', '.join(f'MODEL.{name.upper()}' for name in wrong)} belongs to DeMo or MDReID: {self.source} is a "
+                f"configuration of MambaPro; give family={DEMO!r} or {MDREID!r}"
             )
         object.__setattr__(self, "family", family)
         left_open = tuple(name for name in _BY_FAMILY if getattr(self, name) is None)

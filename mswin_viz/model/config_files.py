@@ -117,7 +117,7 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     if not isinstance(content, Mapping):
         held = "is empty" if content is None else f"holds {value_words(content)}"
         raise ConfigError(
-            f"a configuration has sections MODEL, INPUT, TEST: {file} {held}; is it another file?"
+            f"a configuration has sections MODEL, INPUT, TEST: {file} {held}; check that it is the run's configuration"
         )
     if content.get("MODEL", {}) == {}:
         names = short_text(", ".join(map(str, content)), 80)

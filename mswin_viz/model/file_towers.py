@@ -1,4 +1,4 @@
-"""A CLIP out of a file or folder of its own: OpenAI's archives, open_clip's and Hugging Face's checkpoints."""
+"""A CLIP from a file or folder: OpenAI's archives, open_clip's and Hugging Face's checkpoints."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _architecture(
     else:
         if options.arch is not None:
             raise OptionError(
-                f"arch= is for plain files, which do not tell: {stored.source} has the architecture, got "
+                f"arch= is only for plain files, which do not state it: {stored.source} states the architecture: got "
                 f"{options.arch!r}; leave it out"
             )
         architecture = {**stored.architecture}

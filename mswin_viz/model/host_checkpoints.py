@@ -107,8 +107,8 @@ def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
     if is_open:
         return config.as_family(family)
     raise WeightsError(
-        f"configuration and checkpoint must come from one code base: {config.source} is of {config.family}, the keys of "
-        f"{path.name} are those of {family}; give the configuration of the run, or family={family!r} to read_config"
+        f"configuration and checkpoint must come from one code base: {config.source} belongs to {config.family}, the keys of "
+        f"{path.name} to {family}; give the configuration of the run, or family={family!r} to read_config"
     )
 
 

@@ -16,7 +16,7 @@ from mswin_viz.model.host_families import MAMBAPRO
 __all__ = ["HOW_TO_SAY_IT", "host_notes", "unused_reason"]
 
 HOW_TO_SAY_IT = (
-    'give the run\'s configuration, config="run.yml", or say it: config=mv.HostConfig(prompt=True, adapter=True, '
+    'give the run\'s configuration, config="run.yml", or state it: config=mv.HostConfig(prompt=True, adapter=True, '
     "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"
 )
 MAMBA_REASON = "Mamba head: needs CUDA-only code, outside"
@@ -32,11 +32,7 @@ _BLANKED = "TEST.MISS"
 def unused_reason(key: str, config: HostConfig | None) -> str:
     """Why a key of a host checkpoint is not in a tower of this configuration."""
     effective = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
-    where = (
-        "in the configuration"
-        if config is not None
-        else "taken as off: there is no configuration to say otherwise"
-    )
+    where = "in the configuration" if config is not None else "taken as off, as there is no configuration"
     rules = (
         (r"AAM\.", MAMBA_REASON if effective.mamba else "Mamba head: MAMBA is off in the configuration"),
         (r"generalFusion\.moe\.", _EXPERTS),

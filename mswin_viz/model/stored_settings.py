@@ -1,6 +1,6 @@
 """What the JSON files beside weights say: architecture, activation, input size and normalisation.
 
-``open_clip_config.json`` is open_clip's own; ``config.json`` and ``preprocessor_config.json`` are written by transformers.
+``open_clip_config.json`` is open_clip's; ``config.json`` and ``preprocessor_config.json`` are written by transformers.
 """
 
 from __future__ import annotations
@@ -207,8 +207,7 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
         needed = {name: known[side][name] for name, each in model.model_fields.items() if each.is_required()}
         sides[side] = {**needed, **described[side]}  # sizes that are left out are open_clip's
     model = _checked(_Architecture, {**described, **sides}, f"the model_cfg of {_OPEN_CLIP}")
-    images = content.get("preprocess_cfg") or {}
-    images = _checked(_Preprocessing, images, f"the preprocess_cfg of {_OPEN_CLIP}")
+    images = _checked(_Preprocessing, content.get("preprocess_cfg") or {}, f"preprocess_cfg of {_OPEN_CLIP}")
     more = {key: described[key] for key in ("quick_gelu", "custom_text") if described.get(key)}
     plain = {side: {**values, "output_tokens": False} for side, values in sides.items()}  # patches beside CLS
     return StoredSettings(
@@ -233,6 +232,7 @@ class _TransformersSide(BaseModel):
 
     @property
     def norm(self) -> dict[str, Any]:
+        """open_clip's entry for the epsilon of LayerNorm, where it is not the usual one."""
         return {} if self.layer_norm_eps == _EPSILON else {"norm_kwargs": {"eps": self.layer_norm_eps}}
 
 
@@ -269,22 +269,21 @@ class _ImageProcessor(BaseModel):
 
 def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> StoredSettings:
     processor = _checked(_ImageProcessor, dict(images), _IMAGES)
-    is_normalised = processor.do_normalize and processor.image_mean and processor.image_std
     settings: dict[str, Any] = {
         "source": " and ".join(name for name, there in ((_CONFIG, config), (_IMAGES, images)) if there),
         "resize": "bilinear" if processor.resample == 2 else "bicubic",
         "crops": bool(processor.do_center_crop),
     }
-    if is_normalised:
-        settings |= {"mean": tuple(processor.image_mean or ()), "std": tuple(processor.image_std or ())}
+    if processor.do_normalize and processor.image_mean and processor.image_std:
+        settings |= {"mean": tuple(processor.image_mean), "std": tuple(processor.image_std)}
     if not config:
         return StoredSettings(**settings)
     # the configuration of an image tower alone is that tower's part itself
-    sides = {name: config.get(name, {}) for name in ("vision_config", "text_config")}
-    sides = {name: side if isinstance(side, dict) else {} for name, side in sides.items()}
-    tower = sides["vision_config"] if "vision_config" in config else dict(config)
-    vision = _checked(_TransformersVision, tower, f"the image tower in {_CONFIG}")
-    text = _checked(_TransformersText, sides["text_config"], f"the text side in {_CONFIG}")
+    tower, text = config.get("vision_config", dict(config)), config.get("text_config")
+    vision = _checked(
+        _TransformersVision, tower if isinstance(tower, dict) else {}, f"the image tower in {_CONFIG}"
+    )
+    text = _checked(_TransformersText, text if isinstance(text, dict) else {}, f"the text side in {_CONFIG}")
     return StoredSettings(
         **settings,
         activation=_ACTIVATIONS[vision.hidden_act],

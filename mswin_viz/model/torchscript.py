@@ -152,7 +152,7 @@ def _classes(members: Members, names: set[str]) -> dict[str, _Class]:
     if itself := sorted(name for name, each in classes.items() if each.restores_itself):
         raise _refused(
             members,
-            f"holds {short_text(itself[0], 80)}, which only code of its own can restore (__setstate__); {_SAVE}",
+            f"holds {short_text(itself[0], 80)}, which only its own code can restore (__setstate__); {_SAVE}",
         )
     return classes
 

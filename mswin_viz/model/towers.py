@@ -186,7 +186,7 @@ def _downloaded(name: str, pretrained: dict[str, Any]) -> str:
         raise not_downloaded(name, problem) from problem
     if not file:
         raise WeightsNotFoundError(
-            f"open_clip knows no place to download {name} from; pass a file's path instead"
+            f"open_clip does not know where to download {name}; pass the path of a file instead"
         )
     return file
 

@@ -38,7 +38,7 @@ _AGAIN = "download it again"
 _BEGINNINGS = (
     (rb"version https://git-lfs", "is a pointer of Git LFS; fetch the file itself with git lfs pull"),
     (rb"\s*(<!doctype|<html|<\?xml|<head)", f"is a web page, perhaps an error or a login; {_AGAIN}"),
-    (rb"\s*[{\[]", "is JSON; give the weights that lie beside it"),
+    (rb"\s*[{\[]", "is JSON; give the weights in the same folder"),
     (
         rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!",
         "is a compressed archive; unpack it and give the file inside",
@@ -193,8 +193,8 @@ def _sharded(index: Path) -> StateDict:
     if outside or absent:
         named = ", ".join(short_text(name, 60) for name in (outside or absent)[:4])
         raise WeightsNotFoundError(
-            f"the files of an index lie beside it: {index} names {named}, which "
-            f"{'lies elsewhere' if outside else 'is not there'}; copy the whole folder"
+            f"the files of an index must lie in its folder: {index} names {named}, which "
+            f"{'lies elsewhere' if outside else 'is missing'}; copy the whole folder"
         )
     tensors: StateDict = {}
     for name in names:

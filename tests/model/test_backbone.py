@@ -431,7 +431,7 @@ def test_a_host_checkpoint_gives_its_tower_at_256x128_with_its_own_normalisation
     assert items["normalisation"] == "mean 0.5, std 0.5"
     assert items["activation"] == "QuickGELU"
     assert items["positions"] == "16x8, as stored"
-    assert "none comes with these weights: untrained window mean" in items["add-on"]
+    assert "no add-on comes with these weights: untrained window mean" in items["add-on"]
     assert model.encode([np.zeros((60, 30, 3), np.uint8)]).patches.shape == (1, 128, 24)
 
 
