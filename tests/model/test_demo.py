@@ -309,7 +309,7 @@ def test_a_configuration_of_another_code_base_is_refused(tmp_path, saved, demo):
     ):
         mv.load_host_model(yml(tmp_path), saved(demo), device="cpu")
     whole = tower_state(width=64, depth=2)
-    with pytest.raises(WeightsError, match=r"run\.yml is of DeMo, the keys of .* are those of MambaPro"):
+    with pytest.raises(WeightsError, match=r"run\.yml belongs to DeMo, the keys of .* to MambaPro"):
         mv.load_host_model(demo_yml(tmp_path), saved(whole), device="cpu")
 
 
