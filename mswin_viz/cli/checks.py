@@ -64,7 +64,7 @@ def check_apart(**outputs: Path | None) -> None:
         is_inside = places[other].startswith(os.path.join(places[name], "")) and name not in _FOLDERS
         if places[name] == places[other] or is_inside:
             raise OptionError(
-                f"{_option(name)} and {_option(other)} must be two places: got {shown_text(outputs[name])} and "
+                f"{_option(name)} and {_option(other)} must be different places: got {shown_text(outputs[name])} and "
                 f"{shown_text(outputs[other])}; choose another for one of them"
             )
 

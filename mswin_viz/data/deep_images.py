@@ -31,7 +31,7 @@ _MOST_COUNTS = 65535
 
 
 class Levels(NamedTuple):
-    """What is left of one image of more than 8 bits.
+    """What 8 bits keep of one image of more than 8 bits.
 
     Attributes
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "ImageSource",
     "Opened",
     "deep_values",
+    "joined_name",
     "open_image",
     "opened",
     "source_file",
@@ -155,6 +157,11 @@ def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] |
     """
     values = _pixels(source, has_range=True).values
     return values if isinstance(values, np.ndarray) else None
+
+
+def joined_name(modalities: Iterable[str]) -> str:
+    """What several modalities taken together are called: ``RGB+NI+TI``."""
+    return "+".join(modalities)
 
 
 def source_name(source: ImageSource) -> str:

@@ -42,7 +42,7 @@ def sample_lookalike(pid: int, *, seed: int = 0) -> Identity:
 
     People ``4 k .. 4 k + 3`` share build, clothes and materials with one person of the world, and differ from each
     other in one of `LOOKALIKES`: the place of a logo, the colour of the shoes or of a bag's strap, or the width of
-    stripes. Shots differ as they do for anybody.
+    stripes. Shots differ as they do for other people.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def _ragged(row: Row, path: Path) -> Problem:
     if row.extra > 0:
         detail = f"{row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
         return Problem("row too long", path, f"line {row.number}: {detail}")
-    detail = f"{-row.extra} fewer values than headings, which count as empty; separate empty values, too"
+    detail = f"{-row.extra} fewer values than headings, which count as empty; put separators around empty values as well"
     return Problem("row too short", path, f"line {row.number}: {detail}")
 
 

@@ -88,11 +88,11 @@ class Contents:
     Attributes
     ----------
     tree
-        Everything there is.
+        All files and folders found.
     shots
         Pictures in folders that name a modality, those of one moment together.
     plain
-        Pictures in folders that name none.
+        Pictures in folders that name no modality.
     unclear
         Pictures in folders whose name may mean more than one modality.
     problems

@@ -1,4 +1,4 @@
-"""What is worth saying about a set of pictures: damaged files, shapes that a resize distorts, deep images of few greys."""
+"""Warnings about a set of pictures: damaged files, shapes that a resize distorts, deep images of few greys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mswin_viz.data.deep_images import DeepRange, Levels, range_words, rule_words
 
-__all__ = ["PictureFacts", "picture_notes", "warn_of"]
+__all__ = ["PictureFacts", "picture_notes", "say"]
 
 _STRONG = 2.0
 """An aspect ratio that changes by more than this factor, either way, is a strong distortion."""
@@ -70,7 +70,7 @@ def picture_notes(
     return tuple(note for note in notes if note)
 
 
-def warn_of(notes: Sequence[str], *, stacklevel: int = 3) -> None:
+def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
     """One warning for each note, as from the caller's caller."""
     for note in notes:
         warnings.warn(note, stacklevel=stacklevel)

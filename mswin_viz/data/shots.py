@@ -40,9 +40,9 @@ def check_shot(camera: int, shot: int) -> None:
     """
     if not 0 <= camera < len(CAMERAS):
         last = len(CAMERAS) - 1
-        raise OptionError(f"cameras are counted from 0 to {last}: got camera {camera}; give one of these")
+        raise OptionError(f"cameras are numbered 0 to {last}: got {camera}; choose one of these")
     if shot < 0:
-        raise OptionError(f"shots count from 0: got {shot}; give a number of at least 0")
+        raise OptionError(f"shots are numbered from 0: got {shot}; choose at least 0")
 
 
 def shot_rng(identity: Identity, camera: int, shot: int, seed: int, purpose: int) -> np.random.Generator:

@@ -84,7 +84,7 @@ def array_record(file: Path) -> ArrayRecord:
     Raises
     ------
     CacheError
-        If it is there no more, because somebody deleted it for example.
+        If it is no longer there, for example because it was deleted.
     """
     try:
         array = np.load(file, mmap_mode="r")

@@ -235,7 +235,7 @@ def _columns(names: Sequence[str], path: Path) -> dict[int, str]:
         same = [repr(short_text(names[at], 60)) for at, other in found.items() if other == column]
         if len(same) > 1:
             raise DataError(
-                f"a table has one column for each thing: in {path}, {' and '.join(same[:2])} both mean "
+                f"a table may have one column of each kind: in {path}, {' and '.join(same[:2])} both mean "
                 f"{column}; rename or remove one"
             )
     return found
@@ -248,7 +248,7 @@ def _decoded(path: Path) -> tuple[str, str]:
     encoding = marked or ("utf-8" if _fits(content, "utf-8") else _guessed(content))
     if encoding is None or (marked is None and b"\0" in content) or not _fits(content, encoding):
         raise DataError(
-            f"a table of samples is text in UTF-8: {path} has an encoding that cannot be told for certain; {_SAVE}"
+            f"a table of samples is text in UTF-8: {path} has an encoding that cannot be determined; {_SAVE}"
         )
     return content.decode(encoding), "" if encoding.startswith("utf-8") else encoding
 

@@ -1,4 +1,4 @@
-"""Who the synthetic pedestrians are: their build, clothes, hair and bags.
+"""The identities of synthetic pedestrians: their build, clothes, hair and bags.
 
 Colours matter to the visible picture only. What near infrared and thermal cameras see follows from materials,
 which are drawn independently of colour.
@@ -189,7 +189,7 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
     """
     if pid < 0 or seed < 0:
         raise OptionError(
-            f"pid and seed count from 0: got pid={pid}, seed={seed}; give numbers of at least 0"
+            f"pid and seed must be at least 0: got pid={pid}, seed={seed}; choose other numbers"
         )
     rng = np.random.default_rng([seed, pid, 11])
     upper_type, lower_type = pick(rng, _UPPER_TYPES), pick(rng, _LOWER_TYPES)

@@ -168,7 +168,7 @@ class Answers:
             chosen = [(name, asked.sample, name) for name in MODALITIES if name in asked.sample.images]
         elif asked.rows == "pair":
             chosen = [
-                (f"{role}: {_who(sample)}", sample, asked.modality)
+                (f"{role}: {sample.label}", sample, asked.modality)
                 for role, sample in (("query", asked.sample), ("gallery", asked.second))
             ]
         else:
@@ -235,7 +235,7 @@ class Answers:
                 "image",
                 None,
                 self._pictures([(asked.second, asked.modality)])[0],
-                f"the second image, {_who(asked.second)}",
+                f"the second image, {asked.second.label}",
             )
         if asked.target == "channel":
             return "channel", asked.request.channel, None, f"channel {asked.request.channel}"
@@ -259,7 +259,3 @@ class Answers:
     def _scores(self, prompts: Prompts, subject: Subject, view: ScaleView) -> tuple[np.ndarray, np.ndarray]:
         plain = subject.tokens.cls.double().cpu().numpy()
         return prompt_cosines(prompts.features, plain), prompt_cosines(prompts.features, view.cosine.enhanced)
-
-
-def _who(sample: Sample) -> str:
-    return f"id {sample.pid} c{sample.camid}" if sample.pid >= 0 else sample.name

@@ -82,8 +82,8 @@ def test_what_is_pasted_is_opened(explorer, folder: Path, text: str) -> None:
         ("~nosuchuser/x.png", "home folder of ~nosuchuser is not known"),
         ("a\0b", "no file name can have"),
         ("\ud800", "no file name can have"),
-        ("/nowhere/caf\udce9.png", "nothing has this name"),
-        ("{folder}/a", "lead in a circle"),
+        ("/nowhere/caf\udce9.png", "there is nothing at this path"),
+        ("{folder}/a", "form a loop"),
         ("{folder}/fifo.jpg", "a pipe, a device"),
         ("/dev/zero", "a pipe, a device"),
         ("/proc/self/status", "Pillow cannot open"),
@@ -95,8 +95,8 @@ def test_what_is_pasted_is_opened(explorer, folder: Path, text: str) -> None:
         ("https://example.org/a.png", "addresses are not opened"),
         ("s3://bucket/people", "addresses are not opened"),
         ("data:image/png;base64,AAAA", "addresses are not opened"),
-        ("<img src=x onerror=alert(1)>", "nothing has this name"),
-        ("$\\frac", "nothing has this name"),
+        ("<img src=x onerror=alert(1)>", "there is nothing at this path"),
+        ("$\\frac", "there is nothing at this path"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_opened_is_said_and_the_old_view_stays(
