@@ -139,9 +139,7 @@ def _features(model: Model, samples: Sequence[Sample], rows: Sequence[_Row]) -> 
     sources = [samples[i].images[name] for i, name in rows]
     batch = encoded_batch(model, sources, [ImageTag(name, samples[i].camid) for i, name in rows])
     failed = [Failure(sources[place], str(problem)) for place, problem in batch.problems.items()]
-    plain = enhanced = np.zeros((0, model.dim), np.float32)
-    if batch.tokens is not None:
-        plain, enhanced = (t.cls.cpu().numpy() for t in (batch.tokens, model.enhance(batch.tokens)))
+    plain, enhanced = (tokens.cls.cpu().numpy() for tokens in (batch.tokens, model.enhance(batch.tokens)))
     is_finite = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
     places = np.array(list(batch.images), int)
     failed += [

@@ -23,7 +23,7 @@ from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.output_checks import output_file, output_folder
 from mswin_viz.data.shown_text import without_home
 from mswin_viz.errors import OptionError
-from mswin_viz.view.controls import FORMATS
+from mswin_viz.view.figure_download import FORMATS
 from mswin_viz.view.figure_text import caption, folded_name, named_legend
 from mswin_viz.view.figures import NotebookFigure, figure_bytes
 from mswin_viz.view.map_colours import Colouring

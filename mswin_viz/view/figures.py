@@ -22,7 +22,7 @@ from PIL import Image
 from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.view.answers import Look
+from mswin_viz.view.answers import ExplorerResult
 from mswin_viz.view.colours import CMAPS
 from mswin_viz.view.figure_text import caption_lines, draw_plainly, folded_name
 from mswin_viz.view.share_bars import share_rows, slot_name
@@ -77,7 +77,7 @@ class Display:
     hidden: Sequence[str] = ()
 
 
-def scales_figure(look: Look, *, provenance: str = "", display: Display | None = None) -> Figure:
+def scales_figure(look: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
     """A look as one static figure: pictures, heatmaps with their colour bars, shares of the cosine.
 
     Parameters
@@ -153,7 +153,7 @@ def _colours(panel: Panel, limits: tuple[float, float], display: Display) -> Sca
     return ScalarMappable(Normalize(*limits), colormaps[name])
 
 
-def _moved(image: Image.Image, look: Look) -> Image.Image:
+def _moved(image: Image.Image, look: ExplorerResult) -> Image.Image:
     """The picture with its patches where a shuffle put them."""
     if look.shuffle is None:
         return image
@@ -218,7 +218,7 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
     axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
 
 
-def _draw_shares(axis: Axes, look: Look, image: int) -> None:
+def _draw_shares(axis: Axes, look: ExplorerResult, image: int) -> None:
     rows = share_rows(look, image)[::-1]
     values = [value for _, value in rows]
     axis.barh(range(len(rows)), values, color=["#b2182b" if value >= 0 else "#2166ac" for value in values])

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mswin_viz.analysis.fusion import Slot
+from mswin_viz.analysis.fusion_weights import Slot
 from mswin_viz.analysis.inspection import WindowInspection
 from mswin_viz.model.encoded_batch import Failure
-from mswin_viz.view.answers import Look
+from mswin_viz.view.answers import ExplorerResult
 from mswin_viz.view.gate_bars import gate_html
 from mswin_viz.view.markup import CELL, FONT, TRACK, Markup, fragment, tag
 
@@ -50,7 +50,7 @@ _MOST_SAID = 3  # images that failed, by name
 _POSITIVE, _NEGATIVE = "#b2182b", "#2166ac"
 
 
-def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
+def share_rows(look: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
     """Label and share of the CLS, each slot of the fusion, and the biases of one image; they add up to the cosine."""
     cosine = look.view.cosine
     slots = [
@@ -60,7 +60,7 @@ def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
     return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
 
 
-def numbers_html(look: Look) -> Markup:
+def numbers_html(look: ExplorerResult) -> Markup:
     """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
     blocks = (_shares_html(look, image) for image in range(len(look.names)))
     gate = gate_html(look.names, [slot_name(slot) for slot in look.view.slots], look.view.cosine.gate)
@@ -69,7 +69,7 @@ def numbers_html(look: Look) -> Markup:
     return tag("div", beside, _pair_html(look), _shuffle_html(look), style=FONT)
 
 
-def words_html(look: Look) -> Markup:
+def words_html(look: ExplorerResult) -> Markup:
     """Every panel's windows in words."""
     lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in look.view.panels)
     return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
@@ -95,7 +95,7 @@ def inspection_html(inspection: WindowInspection, where: str) -> Markup:
     return _inspection_table(i, where, f"Without it {gates}, {why}")
 
 
-def shuffle_words(look: Look) -> str:
+def shuffle_words(look: ExplorerResult) -> str:
     """What a shuffle moved and what it did not; empty where nothing is shuffled."""
     shuffle = look.shuffle
     if shuffle is None:
@@ -143,7 +143,7 @@ def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
     return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
 
 
-def _shares_html(look: Look, image: int) -> Markup:
+def _shares_html(look: ExplorerResult, image: int) -> Markup:
     """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
     cosine = look.view.cosine
     enhanced = float(cosine.score[image])
@@ -162,7 +162,7 @@ def _shares_html(look: Look, image: int) -> Markup:
     )
 
 
-def _scores_in_words(look: Look, image: int) -> Markup:
+def _scores_in_words(look: ExplorerResult, image: int) -> Markup:
     enhanced, plain = float(look.view.cosine.score[image]), float(look.view.plain_cosine[image])
     score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
     if look.is_pair:  # the other image's CLS is enhanced here; plain with plain is said for both together
@@ -170,7 +170,7 @@ def _scores_in_words(look: Look, image: int) -> Markup:
     return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
 
 
-def _prompts_html(look: Look) -> Markup:
+def _prompts_html(look: ExplorerResult) -> Markup:
     """Cosine of every prompt with plain and enhanced CLS, side by side, for each row."""
     if not look.prompts.texts:
         return fragment()
@@ -189,10 +189,10 @@ def _prompts_html(look: Look) -> Markup:
     return tag("div", tag("table", *head, *lines, css="mswin-prompts", style=FONT))
 
 
-def _pair_html(look: Look) -> Markup:
+def _pair_html(look: ExplorerResult) -> Markup:
     if not look.is_pair:
         return fragment()
-    a, b = look.subject.tokens.cls.double().cpu().numpy()
+    a, b = look.subject.plain_cls
     plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     words = (
         f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
@@ -202,7 +202,7 @@ def _pair_html(look: Look) -> Markup:
     return tag("div", "Similarity of the two: enhanced ", score, words, css="mswin-pair")
 
 
-def _shuffle_html(look: Look) -> Markup:
+def _shuffle_html(look: ExplorerResult) -> Markup:
     words = shuffle_words(look)
     return tag("div", words, css="mswin-shuffle-words") if words else fragment()
 
