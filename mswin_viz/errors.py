@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
-    "CacheError",
-    "ClosedError",
-    "ConfigError",
-    "ConfigNotFoundError",
-    "DataError",
-    "DeviceError",
-    "ImageError",
-    "ImageFileError",
-    "MswinVizError",
-    "OptionError",
-    "OutputError",
-    "PromptError",
-    "ScaleError",
-    "ShapeError",
-    "StoppedError",
-    "WeightsError",
-    "WeightsNotFoundError",
-    "WorkerError",
-]
+    "CacheError", "ClosedError", "ConfigError", "ConfigNotFoundError", "DataError", "DeviceError",
+    "ImageError", "ImageFileError", "MswinVizError", "OptionError", "OutputError", "PromptError",
+    "ScaleError", "ShapeError", "StoppedError", "WeightsError", "WeightsNotFoundError", "WorkerError",
+]  # fmt: skip
 
 
 class MswinVizError(Exception):

@@ -18,18 +18,9 @@ if TYPE_CHECKING:
     from mswin_viz.data.sample import Sample
 
 __all__ = [
-    "at_least",
-    "check_apart",
-    "check_not_read",
-    "check_seed",
-    "existing",
-    "has_no_effect",
-    "output_file",
-    "output_folder",
-    "read_path",
-    "whole_numbers",
-    "written_path",
-]
+    "at_least", "check_apart", "check_not_read", "check_seed", "existing", "has_no_effect", "output_file",
+    "output_folder", "read_path", "whole_numbers", "written_path",
+]  # fmt: skip
 
 _FOLDERS = ("OUT", "cache")
 

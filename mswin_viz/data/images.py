@@ -24,17 +24,9 @@ if TYPE_CHECKING:
     from jaxtyping import Num
 
 __all__ = [
-    "MODALITIES",
-    "Crop",
-    "ImageSource",
-    "Opened",
-    "deep_values",
-    "joined_name",
-    "open_image",
-    "opened",
-    "source_file",
-    "source_name",
-]
+    "MODALITIES", "Crop", "ImageSource", "Opened", "deep_values", "joined_name", "open_image", "opened",
+    "source_file", "source_name",
+]  # fmt: skip
 
 MODALITIES = ("RGB", "NI", "TI")
 """Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""

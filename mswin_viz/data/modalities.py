@@ -14,15 +14,9 @@ from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Problem
 
 __all__ = [
-    "AMBIGUOUS",
-    "UNCLEAR",
-    "Contents",
-    "Shot",
-    "contents",
-    "mentions_infrared",
-    "modality_of",
+    "AMBIGUOUS", "UNCLEAR", "Contents", "Shot", "contents", "mentions_infrared", "modality_of",
     "modality_word",
-]
+]  # fmt: skip
 
 AMBIGUOUS = "infrared"
 """What `modality_word` says of a name that may mean near or thermal infrared."""
@@ -37,19 +31,8 @@ _WORDS = {
 }
 _MEANING = {word: modality for modality, words in _WORDS.items() for word in words.split()}
 _PLAIN_IN_PAIRS = {
-    "ni",
-    "near",
-    "ti",
-    "th",
-    "color",
-    "colors",
-    "colour",
-    "colours",
-    "vis",
-    "visual",
-    "fir",
-    "infra",
-}
+    "ni", "near", "ti", "th", "color", "colors", "colour", "colours", "vis", "visual", "fir", "infra",
+}  # fmt: skip
 _FILLERS = {
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "frame", "frames",
     "file", "files", "filename", "path", "paths", "modality", "modal", "data", "folder", "dir", "crop", "crops",

@@ -30,15 +30,9 @@ from mswin_viz.data.wardrobe import ATTRIBUTES, MOST_PEOPLE, Identity, attribute
 from mswin_viz.errors import ImageFileError, OptionError
 
 __all__ = [
-    "CAPTIONED",
-    "SHIPPED",
-    "SMALLEST_PICTURE",
-    "TABLE",
-    "WORLD_VERSION",
-    "Counts",
-    "sample_caption",
+    "CAPTIONED", "SHIPPED", "SMALLEST_PICTURE", "TABLE", "WORLD_VERSION", "Counts", "sample_caption",
     "write_samples",
-]
+]  # fmt: skip
 
 
 class Counts(TypedDict):

@@ -160,7 +160,7 @@ class PointPanel(widgets.VBox):
         self.board.show(result.view.panels, rows=board_rows(result))
         self.result = result
         words = f", {self.modality.value}, target: {result.target}"
-        self._title.value = fragment(tag("b", _name(sample)), words)
+        self._title.value = fragment(tag("b", sample.label), words)
         self._numbers.value = numbers
         show_as_out_of_date(self.board, False)
         self._guarded.forget()
@@ -186,7 +186,3 @@ class PointPanel(widgets.VBox):
             "modality": self.modality.value,
             "rows": self.rows.value,
         }
-
-
-def _name(sample: Sample) -> str:
-    return f"id {sample.pid}, camera {sample.camid}" if sample.pid >= 0 else sample.name
