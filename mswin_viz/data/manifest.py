@@ -35,9 +35,9 @@ def table_in(root: Path, others: Sequence[Path], *, deeper: bool = False) -> Pat
         Also take the only such table in a folder below.
     """
     named = [path for path in others if path.name.lower() in (NAME, "manifest.tsv")]
-    own = sorted((path for path in named if path.parent == root), key=lambda path: path.name != NAME)
-    if own:
-        return own[0]
+    inside = sorted((path for path in named if path.parent == root), key=lambda path: path.name != NAME)
+    if inside:
+        return inside[0]
     return named[0] if deeper and len(named) == 1 else None
 
 
@@ -121,7 +121,8 @@ def _sample(row: Row, table: Table, folder: str) -> tuple[Sample | None, list[Pr
     if row.extra:
         wrong.append(_ragged(row, path))
     pid, camid = (-1 if number is None else number for number in (pid, camid))
-    return Sample(pid, camid, there, unguarded(values.get("caption", "")) or None, scene, split), wrong
+    caption = unguarded(values.get("caption", "")) or None
+    return Sample(pid, camid, there, caption=caption, scene=scene, split=split), wrong
 
 
 def _ragged(row: Row, path: Path) -> Problem:

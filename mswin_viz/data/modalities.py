@@ -202,8 +202,8 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
             beside = next(iter(files.values()))
             lacking = [] if clashes else [name for name in expected if name not in files]
             absent = {name: _where(name, beside, folders[place]) for name in lacking}
-            own = {name: files[name].picture.path for name in MODALITIES if name in files}
-            shots.append(Shot(group[0].place, stem, own, absent))
+            paths = {name: files[name].picture.path for name in MODALITIES if name in files}
+            shots.append(Shot(group[0].place, stem, paths, absent))
             problems += clashes
     if len(present) > 1 and not paired:
         problems.append(_unpaired(placed))
@@ -213,9 +213,9 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
 def _bare(stem: str, modality: str) -> str:
     """A name without the word for its own modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
     pieces = _SEPARATORS.split(stem)  # words at even positions, what separates them at odd ones
-    own = [at for at in range(0, len(pieces), 2) if _MEANING.get(pieces[at].lower()) == modality]
-    for at in reversed(own):
-        del pieces[max(at - 1, 0) : at + 1 if at else 2]
+    stated = [n for n in range(0, len(pieces), 2) if _MEANING.get(pieces[n].lower()) == modality]
+    for n in reversed(stated):
+        del pieces[max(n - 1, 0) : n + 1 if n else 2]
     return "".join(pieces) or stem
 
 

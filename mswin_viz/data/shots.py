@@ -11,7 +11,7 @@ from mswin_viz.data.scenery import CAMERAS, MARGIN
 from mswin_viz.data.wardrobe import Identity
 from mswin_viz.errors import OptionError
 
-__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng", "view_of"]
+__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng"]
 
 VIEWS = ("front", "back", "left", "right")
 
@@ -74,9 +74,3 @@ def shot_conditions(identity: Identity, camera: int, shot: int, seed: int) -> Sh
         ambient=float(rng.uniform(0.75, 1.3)),
         grain=tuple(int(value) for value in rng.integers(0, 380, 2)),
     )
-
-
-def view_of(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> str:
-    """From which side the shot sees the person: front, back, left or right."""
-    check_shot(camera, shot)
-    return shot_conditions(identity, camera, shot, seed).pose.view
