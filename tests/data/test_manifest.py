@@ -380,7 +380,7 @@ def test_a_folder_without_a_table_has_no_manifest(folder: Path, layout: str) -> 
     if layout == "auto":
         assert mv.scan(folder).layout == "folder"
     else:
-        with pytest.raises(DataError, match=r"has a table manifest\.csv, or is one: found none"):
+        with pytest.raises(DataError, match=r"needs a table manifest\.csv: found none"):
             mv.samples(folder, layout)
 
 
