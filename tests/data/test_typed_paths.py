@@ -72,7 +72,7 @@ def test_an_address_with_a_percent_sign_in_the_name_itself_is_taken(tmp_path: Pa
 
 @pytest.mark.parametrize("text", ["''", '""', " '' ", "'\"\"'", "file://", "file:", "\u200b"])
 def test_quotes_and_addresses_without_a_path_are_refused(text: str) -> None:
-    with pytest.raises(DataError, match="a path names a folder or file"):
+    with pytest.raises(DataError, match="a path must name a folder or file"):
         typed_path(text)
 
 

@@ -89,7 +89,7 @@ def test_what_is_pasted_is_opened(explorer, folder: Path, text: str) -> None:
         ("/proc/self/status", "Pillow cannot open"),
         ("{folder}/empty", "at least one image"),
         ("{folder}/p 0/a 0.png/x", "part of it is a file"),
-        ("''", "a path names a folder or file"),
+        ("''", "a path must name a folder or file"),
         ("file://server/x.png", "only files of this computer"),
         ("C:\\pictures\\x.png", "a Windows computer"),
         ("https://example.org/a.png", "addresses are not opened"),
