@@ -10,7 +10,7 @@ import numpy as np
 
 from mswin_viz.data.deep_images import DeepRange, Levels, range_words, rule_words
 
-__all__ = ["PictureFacts", "picture_notes", "say"]
+__all__ = ["PictureFacts", "picture_notes", "warn_of"]
 
 _STRONG = 2.0
 """An aspect ratio that changes by more than this factor, either way, is a strong distortion."""
@@ -70,7 +70,7 @@ def picture_notes(
     return tuple(note for note in notes if note)
 
 
-def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
+def warn_of(notes: Sequence[str], *, stacklevel: int = 3) -> None:
     """One warning for each note, as from the caller's caller."""
     for note in notes:
         warnings.warn(note, stacklevel=stacklevel)

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
-from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.data.picture_facts import PictureFacts, warn_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.checkpoints import Addon
@@ -134,7 +134,7 @@ class Model:
     ) -> Float[torch.Tensor, "batch 3 height width"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
         opened = self.opened(images)
-        say(self.picture_notes([image.facts for image in opened]))
+        warn_of(self.picture_notes([image.facts for image in opened]))
         return normalised(self.tower, opened)
 
     def opened(self, images: Images | Iterable[FittedImage]) -> list[FittedImage]:
@@ -196,7 +196,7 @@ class Model:
             opened = fitted_images(self.tower, sources[batch], first=start if n_images > 1 else None)
             facts += [image.facts for image in opened]
             parts.append(self.encode_fitted(opened, *(tensor[batch] for tensor in given)))
-        say(self.picture_notes(facts))
+        warn_of(self.picture_notes(facts))
         return Tokens.joined(parts)
 
     def encode_fitted(self, images: Sequence[FittedImage], *given: Int[torch.Tensor, " batch"]) -> Tokens:
