@@ -154,7 +154,7 @@ REFUSED = {
     "train --out .": "--out must be a file: . is a folder; add a file name",
     "train --out /": "--out must be a file: / is a folder; add a file name",
     "train --out {}/file/a.pth": "{}/file, on the way to {}/file/a.pth, is a file",
-    "train --out {}/a.pth --state {}/a.pth": "--out and --state must be two places",
+    "train --out {}/a.pth --state {}/a.pth": "--out and --state must be different places",
     "train --out {}/a.pth --state {}": "--state must be a file",
     "train --out {}/a.pth --data {}/nosuch": "--data must exist: got {}/nosuch",
     "train --out {}/a.pth --data {}/empty": "found none below {}/empty",

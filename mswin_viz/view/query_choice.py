@@ -25,8 +25,7 @@ _SAME = 1e-9  # differences of average precision that are rounding
 
 def query_name(sample: Sample) -> str:
     """Identity, camera and file name of a sample, in one line."""
-    about = f"id {sample.pid}, camera {sample.camid}, " if sample.pid >= 0 else ""
-    return f"{about}{sample.name}"
+    return sample.name if sample.pid < 0 else f"{sample.label}, {sample.name}"
 
 
 def matching(samples: Sequence[Sample], search: str) -> list[int]:
