@@ -1,4 +1,4 @@
-"""What a score becomes when a window is taken away: gates may flip, so this is not the window's share."""
+"""What a score becomes when a window is taken away: ReLU gates may flip, so this is not the window's share."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.decomposition import direction_of_each
-from mswin_viz.analysis.fusion import FusionWeights, Slot, fusion_state
+from mswin_viz.analysis.fusion import FusionState, SlotWindows, fusion_state
+from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Ablation", "ablate_window", "ablations"]
+__all__ = ["WindowRemoval", "remove_each_window", "remove_window"]
 
 
 @dataclass(frozen=True, eq=False)
-class Ablation:
+class WindowRemoval:
     """Scores without one window, for each image ``[B]``, or without each window in turn ``[B, n_windows]``.
 
     Attributes
@@ -31,7 +32,7 @@ class Ablation:
     cosine, cosine_change
         The same for the cosine with ``v``, norms recomputed; NaN where a vector is zero.
     norm
-        Length of the enhanced CLS without the window.
+        Norm of the enhanced CLS without the window.
     flipped
         How many ReLU gates open or close. Where none does, ``change`` is minus the window's share; a mixture of
         experts has no such gates, and everything in it is computed again.
@@ -45,7 +46,7 @@ class Ablation:
     flipped: Int[np.ndarray, "batch ..."]
 
 
-def ablate_window(
+def remove_window(
     tokens: Tokens,
     weights: FusionWeights,
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
@@ -53,7 +54,7 @@ def ablate_window(
     window: int,
     *,
     slots: Sequence[Slot] | None = None,
-) -> Ablation:
+) -> WindowRemoval:
     """Take one window away: its own term becomes zero, the number of windows and the biases stay.
 
     Parameters
@@ -65,7 +66,7 @@ def ablate_window(
 
     Returns
     -------
-    ablation
+    removal
         One number for each image, ``[B]``.
 
     Raises
@@ -73,57 +74,65 @@ def ablate_window(
     OptionError
         If there is no such slot or window, or the slot is off.
     """
-    each = _without(tokens, weights, direction, (slot_index, window), slots)
-    return Ablation(*(getattr(each, name)[:, 0] for name in Ablation.__dataclass_fields__))
+    state = fusion_state(tokens, weights, slots=slots)
+    view = _slot_with_windows(state, slot_index)
+    if not 0 <= window < view.geometry.n_windows:
+        raise OptionError(
+            f"a window of slot {slot_index} is one of 0..{view.geometry.n_windows - 1}: got {window}"
+        )
+    removal = _without(state, weights, direction_of_each(direction, tokens), view, int(window))
+    return WindowRemoval(**{name: values[:, 0] for name, values in vars(removal).items()})
 
 
-def ablations(
+def remove_each_window(
     tokens: Tokens,
     weights: FusionWeights,
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
     slot_index: int,
     *,
     slots: Sequence[Slot] | None = None,
-) -> Ablation:
-    """:func:`ablate_window` for each window of a slot in turn, ``[B, n_windows]``."""
-    return _without(tokens, weights, direction, (slot_index, None), slots)
+) -> WindowRemoval:
+    """:func:`remove_window` for each window of a slot in turn, ``[B, n_windows]``."""
+    state = fusion_state(tokens, weights, slots=slots)
+    view = _slot_with_windows(state, slot_index)
+    return _without(state, weights, direction_of_each(direction, tokens), view, slice(None))
 
 
 def _without(
-    tokens: Tokens,
+    state: FusionState,
     weights: FusionWeights,
-    direction: np.ndarray | torch.Tensor,
-    place: tuple[int, int | None],
-    slots: Sequence[Slot] | None,
-) -> Ablation:
-    v = direction_of_each(direction, tokens)
-    state = fusion_state(tokens, weights, slots=slots)
-    index, window = place
-    n_windows = _checked_windows(state.slots, index, window)
-    terms = state.slots[index].terms(weights, slice(None) if window is None else int(window))  # [B, m, D]
-    shift, gates = weights.head.without(state.fused, index, terms / n_windows)
-    enhanced = state.cls[:, None] + state.gain * shift
-    score, norm, cosine = _measures(enhanced, v)
-    before, _, cosine_before = _measures(state.enhanced[:, None], v)
-    flipped = (gates != state.gates[:, None]).sum(axis=2)
-    return Ablation(score, score - before, cosine, cosine - cosine_before, norm, flipped)
+    v: Float[np.ndarray, "batch dim"],
+    view: SlotWindows,
+    window: int | slice,
+) -> WindowRemoval:
+    terms = view.terms(weights, window) / view.geometry.n_windows  # [B, m, D]
+    without = weights.head.without(state.fused, view.index, terms)
+    enhanced = state.cls[:, None] + state.gain * without.shift
+    score, cosine = _scores(enhanced, v)
+    score_with, cosine_with = _scores(state.enhanced[:, None], v)
+    return WindowRemoval(
+        score=score,
+        change=score - score_with,
+        cosine=cosine,
+        cosine_change=cosine - cosine_with,
+        norm=np.linalg.norm(enhanced, axis=2),
+        flipped=(without.gates != state.gates[:, None]).sum(axis=2),
+    )
 
 
-def _measures(
+def _scores(
     enhanced: Float[np.ndarray, "batch window dim"], v: Float[np.ndarray, "batch dim"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Score, norm and cosine, ``[B, m]`` each."""
-    score, norm = np.einsum("bmd,bd->bm", enhanced, v), np.linalg.norm(enhanced, axis=2)
-    lengths = norm * np.linalg.norm(v, axis=1)[:, None]
-    return score, norm, np.divide(score, lengths, out=np.full_like(score, np.nan), where=lengths > 0)
+) -> tuple[Float[np.ndarray, "batch window"], Float[np.ndarray, "batch window"]]:
+    """Score and cosine."""
+    score = np.einsum("bmd,bd->bm", enhanced, v)
+    norms = np.linalg.norm(enhanced, axis=2) * np.linalg.norm(v, axis=1)[:, None]
+    return score, np.divide(score, norms, out=np.full_like(score, np.nan), where=norms > 0)
 
 
-def _checked_windows(slots: Sequence, index: int, window: int | None) -> int:
-    if not 0 <= index < len(slots):
-        raise OptionError(f"a slot of this fusion is one of 0..{len(slots) - 1}: got {index}")
-    if slots[index].origin == "off":
+def _slot_with_windows(state: FusionState, index: int) -> SlotWindows:
+    if not 0 <= index < len(state.slots):
+        raise OptionError(f"a slot of this fusion is one of 0..{len(state.slots) - 1}: got {index}")
+    view = state.slots[index]
+    if view is None:
         raise OptionError(f"only a slot that is on has windows to take away: got slot {index}, which is off")
-    n_windows = slots[index].tokens.shape[1]
-    if window is not None and not 0 <= window < n_windows:
-        raise OptionError(f"a window of slot {index} is one of 0..{n_windows - 1}: got {window}")
-    return n_windows
+    return view

@@ -1,4 +1,4 @@
-"""What every window of a scale answers, for trained, resampled and mean kernels, and one number for each."""
+"""The output of every window of a scale, by trained, resampled and mean kernels, and one number for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 
@@ -72,7 +71,7 @@ def window_activations(
     source_scale: int | None = None,
     stride: int | None = None,
 ) -> WindowActivations:
-    """The windows' answers at any scale from 1 to N.
+    """The windows' outputs at any scale from 1 to N.
 
     Parameters
     ----------
@@ -95,9 +94,9 @@ def window_activations(
     ScaleError
         If the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the module).
     OptionError
-        If the kernel asked for does not exist.
+        If there is no such kernel.
     ShapeError
-        If the tokens are not as wide as the add-on's, are none, or hold NaN or infinity.
+        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
     """
     if kernel not in _KERNELS:
         raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")
@@ -105,16 +104,26 @@ def window_activations(
     with torch.no_grad():
         patches = _seen_patches(tokens, addon)
         if module is not None and scale in module.scales and scale > patches.shape[1]:
-            mean = patches.mean(dim=1, keepdim=True)
-            return WindowActivations(_array(mean), "fallback", fallback_geometry(tokens.grid), int(scale))
+            mean = _array(patches.mean(dim=1, keepdim=True))
+            geometry = fallback_geometry(tokens.grid)
+            return WindowActivations(values=mean, origin="fallback", geometry=geometry, scale=int(scale))
         geometry = windows(tokens.grid, scale, stride=stride)
         if kernel == "mean" or (module is None and kernel == "auto"):
             return mean_activations(tokens, addon, geometry)
         windowed = patches[:, torch.tensor(geometry.tokens, device=patches.device)]  # [B, n, s, D]
+        if module is None:
+            raise OptionError(
+                f'without an add-on there is no kernel to use: got kernel={kernel!r}; use kernel="mean"'
+            )
         source = _source(module, scale, kernel, source_scale)
-        values = _convolved(windowed, module.sliding_windows[module.scales.index(source)])
-    origin = "trained" if source == scale else "resampled"
-    return WindowActivations(_array(values), origin, geometry, geometry.scale, source)
+        values = _array(_convolved(windowed, module.convolutions[module.scales.index(source)]))
+    return WindowActivations(
+        values=values,
+        origin="trained" if source == scale else "resampled",
+        geometry=geometry,
+        scale=geometry.scale,
+        source_scale=source,
+    )
 
 
 def mean_activations(
@@ -124,15 +133,14 @@ def mean_activations(
     with torch.no_grad():
         patches = _seen_patches(tokens, addon)
         means = patches[:, torch.tensor(geometry.tokens, device=patches.device)].mean(dim=2)
-    return WindowActivations(_array(means), "mean", geometry, geometry.scale)
+    return WindowActivations(values=_array(means), origin="mean", geometry=geometry, scale=geometry.scale)
 
 
 def resampling_matrix(source: int, target: int) -> Float[np.ndarray, "source target"]:
     """How much of each source tap goes to each target tap when a kernel is resized linearly.
 
-    The triangle filter of Pillow's bilinear resizing: half-pixel centres, widened when shrinking so that no
-    tap is lost. Normalised over the target, unlike there: each row sums to one, so the kernel's sum over taps
-    is kept. The identity where ``source == target``.
+    The triangle filter of Pillow's bilinear resizing, widened when shrinking so that no tap is lost, but normalised
+    over the target: each row sums to one, so the kernel's sum over taps is kept. The identity for equal sizes.
     """
     if source < 1 or target < 1:
         raise ScaleError(f"kernels have at least one tap: got {source} and {target}")
@@ -157,21 +165,16 @@ def nearest_trained_scale(scales: Sequence[int], scale: int) -> int:
 
 
 def windows_module(addon: torch.nn.Module | None) -> CLIPMultiScaleSlidingWindow | None:
-    """The sliding windows inside an add-on of either scheme."""
-    if addon is None or isinstance(addon, CLIPMultiScaleSlidingWindow):
-        return addon
-    if _is_scheme_2(addon):
-        return addon.multi_scale_extractor.multi_scale_window
-    if isinstance(addon, MixtureOfExpertsAddon):
-        return addon.multi_scale_extractor
-    inner = getattr(addon, "multi_scale_window", None)
-    if inner is None:
-        raise OptionError(
-            "an add-on is a CLIPMultiScaleFeatureExtractor, a CLIPWithProjectionMultiScale or a "
-            "MixtureOfExpertsAddon: got a "
-            f"{type(addon).__name__}"
-        )
-    return inner
+    """The sliding windows inside an add-on of any kind; None without one."""
+    if addon is None:
+        return None
+    inner = getattr(addon, "windows", None)
+    if isinstance(inner, CLIPMultiScaleSlidingWindow):
+        return inner
+    raise OptionError(
+        "an add-on is a CLIPMultiScaleFeatureExtractor, a CLIPWithProjectionMultiScale or a MixtureOfExpertsAddon: "
+        f"got a {type(addon).__name__}"
+    )
 
 
 def reduce_activations(
@@ -189,20 +192,19 @@ def reduce_activations(
     activations
         Of one scale.
     how
-        ``"norm"``: Euclidean length, at least 0; ``"cosine"``: to ``direction``, signed, -1..1 (0 for a
-        window of length 0); ``"channel"``: the value of ``channel``, signed.
+        ``"norm"``: the activation norm, at least 0; ``"cosine"``: to ``direction``, signed, -1..1 (0 where the
+        norm is 0); ``"channel"``: the value of ``channel``, signed.
     direction
-        ``[D]``, or one for each image ``[B, D]``; of any length but 0.
+        ``[D]``, or one for each image ``[B, D]``; not zero.
     channel
         0..D-1.
     relative
-        Divide by the mean size over the image's windows, so that scales compare: unit-free. A cosine is so
-        already.
+        Divide by the mean size over the image's windows, so that scales compare; a cosine has no unit to remove.
 
     Raises
     ------
     OptionError
-        If ``how`` is none of these, the channel is missing or too large, or a cosine is to be relative.
+        If ``how`` is something else, the channel is missing or too large, or a cosine should be relative.
     ShapeError
         If the direction is missing, zero, or does not fit.
     """
@@ -243,11 +245,7 @@ def shared_range(arrays: Sequence[np.ndarray], *, signed: bool) -> tuple[float, 
     return float(values.min()), float(values.max())
 
 
-def _source(module: CLIPMultiScaleSlidingWindow | None, scale: int, kernel: str, source: int | None) -> int:
-    if module is None:
-        raise OptionError(
-            f'without an add-on there is no kernel to use: got kernel={kernel!r}; use kernel="mean"'
-        )
+def _source(module: CLIPMultiScaleSlidingWindow, scale: int, kernel: str, source: int | None) -> int:
     if source is not None and source not in module.scales:
         raise OptionError(f"source_scale must be one of the trained scales {module.scales}: got {source}")
     if kernel == "trained" and (scale not in module.scales or source not in (None, scale)):
@@ -278,19 +276,18 @@ def _convolved(
 
 def _seen_patches(tokens: Tokens, addon: torch.nn.Module | None) -> Float[torch.Tensor, "batch token wide"]:
     """The tokens that the windows see: the patches, projected in scheme 2, where the add-on's weights are."""
-    tokens = checked_tokens(tokens, addon)
-    if addon is None:
-        return tokens.patches
-    module = addon.projection if _is_scheme_2(addon) else windows_module(addon)
-    width = addon.feat_dim if _is_scheme_2(addon) else module.feat_dim
-    if tokens.patches.shape[2] != width:
+    patches, module = checked_tokens(tokens, addon).patches, windows_module(addon)
+    if module is None:
+        return patches
+    projection = addon.projection if isinstance(addon, CLIPWithProjectionMultiScale) else None
+    width = module.feat_dim if projection is None else addon.feat_dim
+    if patches.shape[2] != width:
         raise ShapeError(
-            f"tokens must be as wide as the add-on's, {width}: got patches {tuple(tokens.patches.shape)}; "
+            f"tokens must be as wide as the add-on's, {width}: got patches {tuple(patches.shape)}; "
             "use the add-on that was trained for this model"
         )
-    weight = next(module.parameters())
-    patches = tokens.patches.to(weight)
-    return module(patches) if _is_scheme_2(addon) else patches
+    patches = patches.to(next(module.parameters()))
+    return patches if projection is None else projection(patches)
 
 
 def _cosines(
@@ -307,10 +304,6 @@ def _cosines(
     lengths = np.linalg.norm(values, axis=2) * length[:, None]
     dots = np.einsum("bnd,bd->bn", values, along)
     return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1, 1)
-
-
-def _is_scheme_2(addon: torch.nn.Module | None) -> bool:
-    return isinstance(addon, CLIPWithProjectionMultiScale)
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

@@ -4,8 +4,8 @@ For a direction ``v`` the score is ``v . enhanced``. With the ReLU gates frozen 
 the add-on is linear in the tokens, so the score splits exactly into ``v . cls``, one share for each window
 (which splits further over its tokens), and one share of all biases together. A mixture of experts splits as exactly
 once its gate's weights, the lengths that its LayerNorms divide by, and the factors ``Phi(x)`` of its GELUs
-``x Phi(x)`` are frozen too. A share is not an ablation:
-taking a window away can flip gates (:mod:`mswin_viz.analysis.ablation`).
+``x Phi(x)`` are frozen too. A share is not what the score loses without the window: taking a window away can flip
+gates (:mod:`mswin_viz.analysis.ablation`).
 
 A fusion may differ from the trained one: each slot is on, off, or given another scale (:class:`Slot`).
 """
@@ -21,19 +21,10 @@ import torch
 
 from mswin_viz.analysis.activations import Origin
 from mswin_viz.analysis.arrays import finite_vectors
-from mswin_viz.analysis.fusion import (
-    FusionState,
-    FusionWeights,
-    Slot,
-    SlotWindows,
-    enhanced_cls,
-    fusion_state,
-    fusion_weights,
-    slot_pooled,
-)
-from mswin_viz.analysis.fusion_heads import MlpHead
+from mswin_viz.analysis.fusion import FusionState, SlotWindows, enhanced_cls, fusion_state
+from mswin_viz.analysis.fusion_weights import FusionWeights, Slot, fusion_weights, no_windows
 from mswin_viz.analysis.windows import WindowGeometry
-from mswin_viz.errors import ShapeError
+from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
@@ -41,17 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Decomposition",
-    "FusionWeights",
     "PairDecomposition",
-    "Slot",
     "SlotShares",
     "decompose",
     "decompose_fusion",
     "decompose_pair",
     "direction_of_each",
-    "enhanced_cls",
-    "fusion_weights",
-    "slot_pooled",
 ]
 
 
@@ -93,7 +79,7 @@ class Decomposition:
     slots
         The same for each slot in fusion order; None where a slot is off.
     norm, plain_norm, direction_norm
-        Lengths of the enhanced CLS, the CLS and the direction, ``[B]``.
+        Norms of the enhanced CLS, the plain CLS and the direction, ``[B]``.
     enhanced
         The enhanced CLS, ``[B, D]``.
     gates
@@ -117,6 +103,19 @@ class Decomposition:
     direction_norm: Float[np.ndarray, " batch"]
     gates: Bool[np.ndarray, "batch hidden"]
     gate: Float[np.ndarray, "batch slot"] | None = None
+
+    def slot(self, index: int) -> SlotShares:
+        """Shares of one slot of the fusion.
+
+        Raises
+        ------
+        OptionError
+            If the slot is off.
+        """
+        shares = self.slots[index]
+        if shares is None:
+            raise OptionError(f"only a slot that is on has shares: got slot {index}, which is off")
+        return shares
 
     def cosine(self) -> Decomposition:
         """The same shares of the cosine between the enhanced CLS and the direction.
@@ -191,21 +190,19 @@ def decompose_fusion(
     slots: Sequence[Slot] | None = None,
     pooled: Sequence[Float[np.ndarray, "batch dim"] | None] | None = None,
 ) -> Decomposition:
-    """:func:`decompose` with weights copied before, and any :class:`Slot` in each place of the fusion.
+    """:func:`decompose` with weights at hand, and any :class:`Slot` in each place of the fusion.
 
     ``slots`` and ``pooled`` as in :func:`mswin_viz.analysis.fusion.fusion_state`.
     """
-    width = are_tokens(tokens).cls.shape[1]
-    weights = _no_weights(width) if weights is None else weights
+    weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens)
     state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
-    back, constant = weights.head.pulled_back(v * state.gain, state.fused)  # [B, slots * D]: r_s
-    width = weights.dim
+    back = weights.head.pulled_back(v * state.gain, state.fused)
     shares = tuple(
-        None if seen.origin == "off" else _slot_shares(seen, weights, back[:, i * width : (i + 1) * width])
-        for i, seen in enumerate(state.slots)
+        None if view is None else _slot_shares(view, weights, r)
+        for view, r in zip(state.slots, back.directions, strict=True)
     )
-    bias = constant + sum(s.bias for s in shares if s is not None)
+    bias = back.bias + sum(s.bias for s in shares if s is not None)
     return _record(state, v, bias, shares)
 
 
@@ -222,7 +219,7 @@ def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | 
             f"pairs need as many images on either side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
             f"{tuple(b_tokens.cls.shape)}; repeat the query's tokens, for example tokens[[0, 0, 0]]"
         )
-    weights = _no_weights(a_tokens.cls.shape[1]) if addon is None else fusion_weights(addon)
+    weights = no_windows(a_tokens.cls.shape[1]) if addon is None else fusion_weights(addon)
     a = decompose_fusion(a_tokens, weights, enhanced_cls(b_tokens, weights)).cosine()
     b = decompose_fusion(b_tokens, weights, a.enhanced).cosine()
     return PairDecomposition(a.score, a, b)
@@ -248,13 +245,19 @@ def direction_of_each(
     return np.broadcast_to(v, shape)
 
 
-def _slot_shares(seen: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]) -> SlotShares:
-    batch, n_windows, _, _ = seen.tokens.shape
-    each = np.einsum("bntd,bdt->bnt", seen.tokens, seen.taps(weights, r)) / n_windows
-    on_tokens = np.zeros((batch, seen.geometry.n_tokens))
-    np.add.at(on_tokens, (slice(None), seen.geometry.tokens.ravel()), each.reshape(batch, -1))  # may overlap
-    bias = r @ seen.bias(weights)
-    return SlotShares(seen.slot, seen.origin, seen.geometry, each.sum(axis=2), on_tokens, bias)
+def _slot_shares(view: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]) -> SlotShares:
+    batch, n_windows, _, _ = view.tokens.shape
+    each = np.einsum("bntd,bdt->bnt", view.tokens, view.taps(weights, r)) / n_windows
+    on_tokens = np.zeros((view.geometry.n_tokens, batch))
+    np.add.at(on_tokens, view.geometry.tokens.ravel(), each.reshape(batch, -1).T)  # windows may overlap
+    return SlotShares(
+        slot=view.slot,
+        origin=view.origin,
+        geometry=view.geometry,
+        windows=each.sum(axis=2),
+        tokens=on_tokens.T,
+        bias=r @ view.bias(weights),
+    )
 
 
 def _record(
@@ -263,7 +266,8 @@ def _record(
     bias: Float[np.ndarray, " batch"],
     slots: tuple[SlotShares | None, ...],
 ) -> Decomposition:
-    by_window, by_token = _by_scale([s for s in slots if s is not None])
+    slots_on = [s for s in slots if s is not None]
+    by_window = _windows_by_scale(slots_on)
     cls, score = (v * state.cls).sum(axis=1), (v * state.enhanced).sum(axis=1)
     total = cls + bias + sum(shares.sum(axis=1) for shares in by_window.values())
     size = np.abs(cls) + np.abs(bias) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
@@ -271,7 +275,7 @@ def _record(
         score=score,
         cls=cls,
         windows=by_window,
-        tokens=by_token,
+        tokens=_tokens_by_scale(slots_on),
         bias=bias,
         norm=np.linalg.norm(state.enhanced, axis=1),
         residual=np.abs(total - score) / np.maximum(size, np.finfo(float).tiny),
@@ -280,24 +284,21 @@ def _record(
         plain_norm=np.linalg.norm(state.cls, axis=1),
         direction_norm=np.linalg.norm(v, axis=1),
         gates=state.gates,
-        gate=state.fused.gate,
+        gate=state.fused.gate if state.fused.gate.shape[1] else None,
     )
 
 
-def _by_scale(
-    slots: Sequence[SlotShares],
-) -> tuple[dict[int, Float[np.ndarray, "batch window"]], dict[int, Float[np.ndarray, "batch token"]]]:
-    """Shares of windows and of tokens for each scale; windows that differ at one scale stand side by side."""
-    windows, tokens = {}, {}
+def _windows_by_scale(slots: Sequence[SlotShares]) -> dict[int, Float[np.ndarray, "batch window"]]:
+    """Shares of the windows of each scale; windows that differ at one scale stand side by side."""
+    windows: dict[int, dict[WindowGeometry, np.ndarray]] = {}
     for shares in slots:
-        same = windows.setdefault(shares.slot.scale, {})
-        same[shares.geometry] = same.get(shares.geometry, 0) + shares.windows
+        same_scale = windows.setdefault(shares.slot.scale, {})
+        same_scale[shares.geometry] = same_scale.get(shares.geometry, 0) + shares.windows
+    return {scale: np.concatenate(list(some.values()), axis=1) for scale, some in windows.items()}
+
+
+def _tokens_by_scale(slots: Sequence[SlotShares]) -> dict[int, Float[np.ndarray, "batch token"]]:
+    tokens: dict[int, np.ndarray] = {}
+    for shares in slots:
         tokens[shares.slot.scale] = tokens.get(shares.slot.scale, 0) + shares.tokens
-    return {scale: np.concatenate(list(same.values()), axis=1) for scale, same in windows.items()}, tokens
-
-
-def _no_weights(dim: int) -> FusionWeights:
-    """No slot and no hidden unit: the enhanced CLS is the CLS."""
-    return FusionWeights(
-        (), (), (), MlpHead(np.zeros((0, 0)), np.zeros(0), np.zeros((dim, 0)), np.zeros(dim))
-    )
+    return tokens

@@ -1,142 +1,57 @@
-"""An add-on as plain float64 arrays, with its fusion (MLP or mixture of experts) open to change slot by slot.
+"""What an add-on's fusion (MLP or mixture of experts) computes in float64 arrays, open to change slot by slot.
 
-The weights are copied once and shared (:func:`fusion_weights`); after that every slot of the fusion can be on, off, or
-given another scale (:class:`Slot`) at the cost of a few matrix-vector products, with no torch and no module.
+Every slot of the fusion can be on, off, or given another scale (:class:`Slot`) at the cost of a few matrix-vector
+products, with no torch and no module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from mswin_viz.analysis.activations import Origin, resampling_matrix, windows_module
-from mswin_viz.analysis.fusion_heads import Fused, MixtureHead, MlpHead, copied, mixture_head
-from mswin_viz.analysis.snapshots import shared_snapshot
+from mswin_viz.analysis.activations import Origin, resampling_matrix
+from mswin_viz.analysis.fusion_heads import Fused
+from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.analysis.token_checks import checked_tokens
-from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, tiles, windows
-from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry
+from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = [
-    "FusionState",
-    "FusionWeights",
-    "Slot",
-    "SlotWindows",
-    "enhanced_cls",
-    "float64",
-    "fusion_state",
-    "fusion_weights",
-    "slot_pooled",
-]
-
-_KERNELS = ("trained", "mean", "off")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """What stands in one slot of the fusion.
-
-    Attributes
-    ----------
-    scale
-        Tokens in a window.
-    kernel
-        ``"trained"``: the slot's own kernel, resampled if ``scale`` is not the slot's own; ``"mean"``: the
-        plain window mean, without a bias; ``"off"``: the slot's pooled vector is zero.
-    stride
-        Tokens from one window to the next; ``scale`` if None, as in the trained module.
-    tile
-        ``(rows, cols)`` of 2-D windows in place of runs; plain means only, ``scale`` is their product.
-    """
-
-    scale: int
-    kernel: Literal["trained", "mean", "off"] = "trained"
-    stride: int | None = None
-    tile: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.kernel not in _KERNELS:
-            raise OptionError(f"a slot's kernel must be one of {', '.join(_KERNELS)}: got {self.kernel!r}")
-        if self.tile is not None and self.kernel == "trained":
-            raise OptionError(f"no kernel is trained on 2-D tiles: got {self.tile}; use kernel='mean'")
-        if self.tile is not None and self.scale != self.tile[0] * self.tile[1]:
-            raise OptionError(
-                f"a tile of {self.tile} has {self.tile[0] * self.tile[1]} tokens: got scale {self.scale}"
-            )
-
-    def geometry(self, grid: tuple[int, int]) -> WindowGeometry:
-        """Which tokens its windows cover."""
-        if self.tile is not None:
-            return tiles(grid, self.tile, stride=self.stride)
-        return windows(grid, self.scale, stride=self.stride)
-
-
-@dataclass(frozen=True, eq=False)
-class FusionWeights:
-    """A read-only float64 copy of an add-on's weights, in the symbols of the formulas.
-
-    Attributes
-    ----------
-    scales
-        Trained scale of each slot.
-    kernels, conv_biases
-        ``K_s [D, D, s]`` (out, in, tap) and ``c_s [D]`` of each slot.
-    head
-        What fuses the pooled vectors: scheme 1's MLP, or a mixture of experts.
-    """
-
-    scales: tuple[int, ...]
-    kernels: tuple[Float[np.ndarray, "dim_out dim_in tap"], ...]
-    conv_biases: tuple[Float[np.ndarray, " dim"], ...]
-    head: MlpHead | MixtureHead
-
-    @property
-    def dim(self) -> int:
-        """Width ``D`` of the tokens."""
-        return self.head.dim
-
-    @property
-    def trained_slots(self) -> tuple[Slot, ...]:
-        """Every slot on, at its own scale."""
-        return tuple(Slot(scale) for scale in self.scales)
+__all__ = ["FusionState", "SlotWindows", "enhanced_cls", "float64", "fusion_state", "slot_pooled"]
 
 
 @dataclass(frozen=True, eq=False)
 class SlotWindows:
-    """The windows that one slot sees in a batch.
+    """The windows that one slot of the fusion sees in a batch.
 
     Attributes
     ----------
     slot, index
         What stands in the slot, and its place in the fusion.
     origin
-        Where its kernel comes from: ``"trained"``, ``"resampled"``, ``"mean"``, ``"fallback"`` (a trained
-        scale above N: the mean of all tokens) or ``"off"``.
+        Where its kernel comes from: ``"trained"``, ``"resampled"``, ``"mean"`` or ``"fallback"`` (a trained
+        scale above N: the mean of all tokens).
     geometry
-        Which tokens the windows cover; None where the slot is off.
+        Which tokens the windows cover.
     tokens
-        ``[B, n_windows, s, D]``; no window where the slot is off.
+        ``[B, n_windows, s, D]``.
     """
 
     slot: Slot
     index: int
-    origin: Origin | Literal["off"]
-    geometry: WindowGeometry | None
+    origin: Origin
+    geometry: WindowGeometry
     tokens: Float[np.ndarray, "batch window tap dim"]
 
     def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
         """p_s: the mean over windows of the convolution, its bias included."""
-        if self.origin == "off":
-            return np.zeros((self.tokens.shape[0], self.tokens.shape[3]))
         phases = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
         return self._terms(phases, weights)[:, 0] + self.bias(weights)
 
@@ -153,8 +68,8 @@ class SlotWindows:
         if self.origin in ("mean", "fallback"):
             return np.repeat(r[:, :, None] / scale, scale, axis=2)
         kernel = weights.kernels[self.index]
-        own = (r @ kernel.reshape(len(kernel), -1)).reshape(*r.shape, -1)  # [B, D, S]
-        return own if self.origin == "trained" else own @ self._matrix(weights)
+        taps = (r @ kernel.reshape(len(kernel), -1)).reshape(*r.shape, -1)  # [B, D, S]
+        return taps if self.origin == "trained" else taps @ self._matrix(weights)
 
     def bias(self, weights: FusionWeights) -> Float[np.ndarray, " dim"]:
         """c_s; zero where no kernel of the add-on is used."""
@@ -169,9 +84,7 @@ class SlotWindows:
             taps = taps @ self._matrix(weights).T  # [B, n, D, S]
         kernel = weights.kernels[self.index]
         batch, n_windows = taps.shape[:2]
-        flat = taps.reshape(
-            batch * n_windows, -1
-        )  # one product: a stacked one reads the kernel for each image
+        flat = taps.reshape(batch * n_windows, -1)  # a stacked product would read the kernel for each image
         return (flat @ kernel.reshape(len(kernel), -1).T).reshape(batch, n_windows, len(kernel))
 
     def _matrix(self, weights: FusionWeights) -> Float[np.ndarray, "source target"]:
@@ -185,20 +98,20 @@ class FusionState:
     Attributes
     ----------
     cls, enhanced
-        The CLS tokens before and after, ``[B, D]``.
+        The plain and the enhanced CLS tokens, ``[B, D]``.
     gain
         What the head's answer is multiplied by before it is added, ``[D]``: the scale of the tokens' neck, or ones.
     fused
         What the head gives, and what is frozen there.
     slots
-        What each slot sees, in fusion order.
+        What each slot sees, in fusion order; None where it is off.
     """
 
     cls: Float[np.ndarray, "batch dim"]
     enhanced: Float[np.ndarray, "batch dim"]
     gain: Float[np.ndarray, " dim"]
     fused: Fused
-    slots: tuple[SlotWindows, ...]
+    slots: tuple[SlotWindows | None, ...]
 
     @property
     def hidden(self) -> Float[np.ndarray, "batch hidden"]:
@@ -209,43 +122,6 @@ class FusionState:
     def gates(self) -> Bool[np.ndarray, "batch hidden"]:
         """Whether each ReLU gate is open; of no width in a mixture of experts."""
         return self.fused.gates
-
-
-def fusion_weights(addon: torch.nn.Module) -> FusionWeights:
-    """A read-only float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
-
-    There is one shared copy for each add-on; it is made again once a weight has changed.
-
-    Raises
-    ------
-    OptionError
-        For scheme 2, whose LayerNorms are not linear.
-    """
-    if isinstance(addon, CLIPWithProjectionMultiScale):
-        raise OptionError(
-            "shares are exact for scheme 1 and the mixture of experts: got a CLIPWithProjectionMultiScale (scheme "
-            "2), whose "
-            "LayerNorms are not linear in the tokens; use a CLIPMultiScaleFeatureExtractor"
-        )
-    module = windows_module(addon)
-    if module is None:
-        raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
-    return shared_snapshot(addon, lambda: _copied_weights(addon, module))
-
-
-def _copied_weights(addon: torch.nn.Module, module: torch.nn.Module) -> FusionWeights:
-    first, last = module.fusion[0], module.fusion[-1]
-    head = (
-        mixture_head(addon)
-        if isinstance(addon, MixtureOfExpertsAddon)
-        else MlpHead(*(copied(p) for p in (first.weight, first.bias, last.weight, last.bias)))
-    )
-    return FusionWeights(
-        module.scales,
-        tuple(copied(conv.weight) for conv in module.sliding_windows),
-        tuple(copied(conv.bias) for conv in module.sliding_windows),
-        head,
-    )
 
 
 def fusion_state(
@@ -262,11 +138,11 @@ def fusion_state(
     tokens
         Tokens of a batch.
     weights
-        From :func:`fusion_weights`.
+        From :func:`mswin_viz.analysis.fusion_weights.fusion_weights`.
     slots
         One for each of ``weights.scales``; all on at their own scale if None.
     pooled
-        Results of :func:`slot_pooled` kept from before, one for each slot; None where it is to be computed.
+        Results of :func:`slot_pooled`, one for each slot; None where it is to be computed.
 
     Raises
     ------
@@ -286,10 +162,12 @@ def fusion_state(
     tokens = checked_tokens(tokens)
     cls, patches = float64(tokens.cls), _checked_patches(tokens, weights)
     seen = tuple(_slot_windows(patches, tokens.grid, weights, i, slot) for i, slot in enumerate(slots))
-    given = [view.pooled(weights) if p is None else p for view, p in zip(seen, pooled, strict=True)]
-    fused = weights.head.fused(given, len(cls))
+    vectors = [
+        _pooled(view, weights, len(cls)) if p is None else p for view, p in zip(seen, pooled, strict=True)
+    ]
+    fused = weights.head.fused(vectors, len(cls))
     gain = np.ones(cls.shape[1]) if tokens.neck is None else float64(tokens.neck.scale)
-    return FusionState(cls, cls + gain * fused.shift, gain, fused, seen)
+    return FusionState(cls=cls, enhanced=cls + gain * fused.shift, gain=gain, fused=fused, slots=seen)
 
 
 def enhanced_cls(
@@ -305,7 +183,8 @@ def slot_pooled(
     """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
     slot = weights.trained_slots[index] if slot is None else slot
     tokens = checked_tokens(tokens)
-    return _slot_windows(_checked_patches(tokens, weights), tokens.grid, weights, index, slot).pooled(weights)
+    view = _slot_windows(_checked_patches(tokens, weights), tokens.grid, weights, index, slot)
+    return _pooled(view, weights, len(tokens))
 
 
 def _slot_windows(
@@ -314,17 +193,25 @@ def _slot_windows(
     weights: FusionWeights,
     index: int,
     slot: Slot,
-) -> SlotWindows:
-    batch, n_tokens, dim = patches.shape
+) -> SlotWindows | None:
     if slot.kernel == "off":
-        return SlotWindows(slot, index, "off", None, np.zeros((batch, 0, 1, dim)))
-    own = slot.scale == weights.scales[index]
-    if own and slot.scale > n_tokens:
+        return None
+    is_trained_scale = slot.scale == weights.scales[index]
+    origin: Origin
+    if is_trained_scale and slot.scale > patches.shape[1]:
         geometry, origin = fallback_geometry(grid), "fallback"
     else:
         geometry = slot.geometry(grid)
-        origin = "mean" if slot.kernel == "mean" else "trained" if own else "resampled"
-    return SlotWindows(slot, index, origin, geometry, _windowed(patches, geometry.tokens))
+        origin = "mean" if slot.kernel == "mean" else "trained" if is_trained_scale else "resampled"
+    tokens = _windowed(patches, geometry.tokens)
+    return SlotWindows(slot=slot, index=index, origin=origin, geometry=geometry, tokens=tokens)
+
+
+def _pooled(
+    view: SlotWindows | None, weights: FusionWeights, n_images: int
+) -> Float[np.ndarray, "batch dim"]:
+    """What a slot hands to the fusion: zeros where it is off."""
+    return np.zeros((n_images, weights.dim)) if view is None else view.pooled(weights)
 
 
 def _windowed(

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import ndtr, softmax
 
-from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
+from mswin_viz.model.mixture import TopK
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["Fused", "MixtureHead", "MlpHead", "NormedLayer", "Trace", "copied", "mixture_head"]
+__all__ = ["Fused", "FusedWithout", "MixtureHead", "MlpHead", "NormedLayer", "PulledBack", "Trace"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Trace:
         ``Phi`` of the GELU ``x Phi(x)``, ``[..., width]``.
     """
 
-    length: Float[np.ndarray, "*batch one"]
+    length: Float[np.ndarray, "*batch 1"]
     factor: Float[np.ndarray, "*batch width"]
 
 
@@ -52,7 +52,7 @@ class Fused:
     hidden, gates
         Of the MLP: ``h`` before the ReLU and whether each gate is open; of no width in a mixture.
     gate
-        Of the mixture: the weight of each expert, ``[..., slots]``; None for the MLP.
+        Of the mixture: the weight of each expert, ``[..., slots]``; of no width in the MLP.
     traces
         Of the mixture: of each layer of each expert, and last of the closing layer.
     """
@@ -61,8 +61,38 @@ class Fused:
     pooled: tuple[Float[np.ndarray, "*batch dim"], ...]
     hidden: Float[np.ndarray, "*batch hidden"]
     gates: Bool[np.ndarray, "*batch hidden"]
-    gate: Float[np.ndarray, "*batch slot"] | None = None
+    gate: Float[np.ndarray, "*batch slot"]
     traces: tuple[tuple[Trace, ...], ...] = ()
+
+
+class PulledBack(NamedTuple):
+    """How a score along a direction depends on the inputs, with everything that is not linear frozen.
+
+    Attributes
+    ----------
+    directions
+        On what each slot hands to the head, ``[B, D]`` each.
+    bias
+        Share of the biases, ``[B]``.
+    """
+
+    directions: tuple[Float[np.ndarray, "batch dim"], ...]
+    bias: Float[np.ndarray, " batch"]
+
+
+class FusedWithout(NamedTuple):
+    """What a head gives, nothing frozen, once parts of one slot are taken away one by one.
+
+    Attributes
+    ----------
+    shift
+        ``[B, n_windows, D]``.
+    gates
+        The ReLU gates then, ``[B, n_windows, hidden]``; of no width in a mixture.
+    """
+
+    shift: Float[np.ndarray, "batch window dim"]
+    gates: Bool[np.ndarray, "batch window hidden"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,23 +114,26 @@ class MlpHead:
         stacked = np.concatenate([np.zeros((n_images, 0)), *pooled], axis=1)
         hidden = stacked @ self.W1.T + self.b1
         gates = hidden > 0
-        return Fused(np.where(gates, hidden, 0) @ self.W2.T + self.b2, tuple(pooled), hidden, gates)
+        shift = np.where(gates, hidden, 0) @ self.W2.T + self.b2
+        return Fused(
+            shift=shift, pooled=tuple(pooled), hidden=hidden, gates=gates, gate=np.zeros((n_images, 0))
+        )
 
-    def pulled_back(
-        self, v: Float[np.ndarray, "batch dim"], fused: Fused
-    ) -> tuple[Float[np.ndarray, "batch slots_times_dim"], Float[np.ndarray, " batch"]]:
-        """Directions on the pooled vectors, side by side, and the share of the biases; ReLU gates frozen."""
+    def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
+        """The direction seen from each slot, and the share of the biases; ReLU gates frozen."""
         gated = fused.gates * (v @ self.W2)  # [B, hidden]: how the score moves with h
-        return gated @ self.W1, gated @ self.b1 + v @ self.b2
+        back, dim = gated @ self.W1, self.dim  # [B, slots * D]
+        slots = tuple(back[:, start : start + dim] for start in range(0, back.shape[1], dim))
+        return PulledBack(slots, gated @ self.b1 + v @ self.b2)
 
     def without(
         self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window dim"]
-    ) -> tuple[Float[np.ndarray, "batch window dim"], Bool[np.ndarray, "batch window hidden"]]:
+    ) -> FusedWithout:
         """What it gives with each of several parts of slot ``index`` taken away, and the gates then."""
         columns = self.W1[:, index * self.dim : (index + 1) * self.dim]
         hidden = fused.hidden[:, None] - removed @ columns.T
         gates = hidden > 0
-        return np.where(gates, hidden, 0) @ self.W2.T + self.b2, gates
+        return FusedWithout(np.where(gates, hidden, 0) @ self.W2.T + self.b2, gates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,79 +199,53 @@ class MixtureHead:
 
     def fused(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]], n_images: int) -> Fused:
         """What it gives for the pooled vectors of a batch."""
-        weights, traces, mixed = self._weights(pooled), [], 0.0
+        weights, traces, mixed = self.weights(pooled), [], np.zeros(pooled[0].shape)
         for i, (layers, x) in enumerate(zip(self.experts, pooled, strict=True)):
-            h, own = x, []
+            h, traces_of_expert = x, []
             for layer in layers:
                 h, trace = layer(h)
-                own.append(trace)
-            traces.append(tuple(own))
+                traces_of_expert.append(trace)
+            traces.append(tuple(traces_of_expert))
             mixed = mixed + weights[..., i : i + 1] * (h + x)
         shift, trace = self.last(mixed)
         none = np.zeros((*shift.shape[:-1], 0))
-        return Fused(shift, tuple(pooled), none, none > 0, weights, (*traces, (trace,)))
+        return Fused(
+            shift=shift,
+            pooled=tuple(pooled),
+            hidden=none,
+            gates=none > 0,
+            gate=weights,
+            traces=(*traces, (trace,)),
+        )
 
-    def pulled_back(
-        self, v: Float[np.ndarray, "batch dim"], fused: Fused
-    ) -> tuple[Float[np.ndarray, "batch slots_times_dim"], Float[np.ndarray, " batch"]]:
-        """Directions on the pooled vectors, side by side, and the share of the biases.
+    def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
+        """The direction seen from each slot, and the share of the biases.
 
         Frozen: the gate's weights, the LayerNorms' lengths, the GELUs' factors.
         """
         r, bias = self.last.pulled_back(v, fused.traces[-1][0])
         back = []
         for i, layers in enumerate(self.experts):
-            own = fused.gate[:, i : i + 1] * r
-            through = own
+            around = through = fused.gate[:, i : i + 1] * r
             for layer, trace in zip(reversed(layers), reversed(fused.traces[i]), strict=True):
                 through, more = layer.pulled_back(through, trace)
                 bias = bias + more
-            back.append(own + through)
-        return np.concatenate(back, axis=1), bias
+            back.append(around + through)
+        return PulledBack(tuple(back), bias)
 
     def without(
         self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window dim"]
-    ) -> tuple[Float[np.ndarray, "batch window dim"], Bool[np.ndarray, "batch window none"]]:
+    ) -> FusedWithout:
         """What it gives with each of several parts of slot ``index`` taken away; it has no ReLU gates."""
         pooled = [np.broadcast_to(p[:, None], removed.shape) for p in fused.pooled]
         pooled[index] = pooled[index] - removed
         after = self.fused(pooled, len(removed))
-        return after.shift, after.gates
+        return FusedWithout(after.shift, after.gates)
 
-    def _weights(self, pooled: Sequence[np.ndarray]) -> Float[np.ndarray, "*batch slot"]:
+    def weights(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]]) -> Float[np.ndarray, "*batch slot"]:
+        """The weight that the gate gives each expert."""
         x = np.concatenate(list(pooled), axis=-1)
         for layer in self.gate:
             x, _ = layer(x)
         weights = softmax((x @ self.logits.T + self.logits_bias) / self.temperature, axis=-1)
         return weights if self.top_k is None else self.top_k(torch.from_numpy(weights)).numpy()
-
-
-def mixture_head(addon: MixtureOfExpertsAddon) -> MixtureHead:
-    """A float64 copy of a mixture's weights."""
-    fusion = addon.moe_fusion
-    *gate, last = fusion.gating_network.gate
-    return MixtureHead(
-        tuple(_layers(expert.expert) for expert in fusion.experts),
-        _layers(gate),
-        copied(last.weight),
-        copied(last.bias),
-        addon.temperature,
-        _layers(fusion.final_fusion)[0],
-        addon.top_k,
-    )
-
-
-def copied(parameter: torch.Tensor) -> np.ndarray:
-    """A read-only float64 copy."""
-    array = np.array(parameter.detach().double().cpu().numpy())
-    array.setflags(write=False)
-    return array
-
-
-def _layers(modules: Sequence[torch.nn.Module]) -> tuple[NormedLayer, ...]:
-    """Linear and LayerNorm of every group of four: Linear, LayerNorm, GELU, Dropout."""
-    modules = list(modules)
-    return tuple(
-        NormedLayer(*(copied(p) for p in (a.weight, a.bias, norm.weight, norm.bias)), norm.eps)
-        for a, norm in zip(modules[::4], modules[1::4], strict=True)
-    )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.analysis.token_checks import checked_tokens
+from mswin_viz.analysis.fusion import slot_pooled
+from mswin_viz.analysis.fusion_heads import MixtureHead
+from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.errors import OptionError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.tokens import Tokens, are_tokens
+from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,11 +48,10 @@ def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
     ShapeError
         If the tokens are not as wide as the add-on's, are none, or hold NaN or infinity.
     """
-    if not isinstance(addon, MixtureOfExpertsAddon):
+    weights = fusion_weights(addon) if isinstance(addon, MixtureOfExpertsAddon) else None
+    if weights is None or not isinstance(weights.head, MixtureHead):
         raise OptionError(
             f"only a MixtureOfExpertsAddon has a gate: got {'none' if addon is None else type(addon).__name__}"
         )
-    with torch.no_grad():
-        patches = are_tokens(checked_tokens(tokens, addon), width=addon.feat_dim).patches
-        values = addon.gate(patches.to(next(addon.parameters())))
-    return GateWeights(addon.scales, values.double().cpu().numpy())
+    pooled = [slot_pooled(tokens, weights, index) for index in range(len(weights.scales))]
+    return GateWeights(weights.scales, weights.head.weights(pooled))

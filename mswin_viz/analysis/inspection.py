@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mswin_viz.analysis.ablation import ablate_window
+from mswin_viz.analysis.ablation import remove_window
 from mswin_viz.analysis.decomposition import decompose_fusion
 from mswin_viz.analysis.scale_view import ScaleView
 from mswin_viz.analysis.view_request import Subject
@@ -15,7 +15,7 @@ __all__ = ["WindowInspection", "inspected_window"]
 
 @dataclass(frozen=True)
 class WindowInspection:
-    """Share and ablation of one window of one image, in units of the cosine.
+    """What one window of one image gives to the cosine, and what the cosine loses without it.
 
     Attributes
     ----------
@@ -26,9 +26,9 @@ class WindowInspection:
     score_share, score_change
         The same for the score ``v . enhanced``, where the norm plays no part.
     n_flipped, n_gates
-        Gates that open or close, and how many there are.
+        ReLU gates that open or close, and how many there are.
     norm_before, norm_after
-        Length of the enhanced CLS with and without the window.
+        Norm of the enhanced CLS with and without the window.
     """
 
     share: float
@@ -44,12 +44,12 @@ class WindowInspection:
 def inspected_window(
     subject: Subject, view: ScaleView, key: str, image: int, window: int
 ) -> WindowInspection:
-    """Share and ablation of a window of a panel.
+    """Share of a window of a panel, and what its removal changes.
 
     Parameters
     ----------
     subject, view
-        What is looked at, and the answer.
+        The images, and what is shown of them.
     key
         A panel of the view that has windows: a trained scale that is on, or the free one (as it stands in the
         fusion, or as if it replaced the nearest scale).
@@ -65,7 +65,7 @@ def inspected_window(
         raise OptionError(f"only a window of a scale can be taken away: got a patch of the panel {key!r}")
     if not 0 <= image < len(subject.tokens):
         raise OptionError(f"an image is one of 0..{len(subject.tokens) - 1}: got {image}")
-    if key == "free":
+    if key == "free" and view.free_place is not None:
         index, slots = view.free_place
     else:
         index, slots = [panel.key for panel in view.panels].index(view.panel(key).key), view.slots
@@ -74,11 +74,11 @@ def inspected_window(
     direction = subject.direction if subject.direction.ndim == 1 else subject.direction[image]
     alone = subject.tokens[image]
     parts = decompose_fusion(alone, subject.weights, direction, slots=slots)
-    without = ablate_window(alone, subject.weights, direction, index, window, slots=slots)
+    without = remove_window(alone, subject.weights, direction, index, window, slots=slots)
     return WindowInspection(
-        share=float(parts.cosine().slots[index].windows[0, window]),
+        share=float(parts.cosine().slot(index).windows[0, window]),
         change=float(without.cosine_change[0]),
-        score_share=float(parts.slots[index].windows[0, window]),
+        score_share=float(parts.slot(index).windows[0, window]),
         score_change=float(without.change[0]),
         n_flipped=int(without.flipped[0]),
         n_gates=parts.gates.shape[1],

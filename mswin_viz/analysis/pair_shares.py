@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ import numpy as np
 
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.fusion import float64
+from mswin_viz.analysis.panels import Panel, token_panel
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
+from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -27,7 +31,7 @@ __all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
 
 @dataclass(frozen=True, eq=False)
 class SideShares:
-    """One image's part in the similarity, in one modality.
+    """What one image gives to the similarity, in one modality.
 
     Attributes
     ----------
@@ -60,9 +64,9 @@ class PairShares:
     a, b
         Modality -> shares of that row's image; over all modalities either adds up to ``similarity``.
     similarity
-        The cosine, from tokens, computed on its own in float64.
+        The cosine, computed from the tokens in float64.
     plain_similarity
-        The cosine of the plain features: another number than the CLS shares.
+        The cosine of the plain features, which the CLS shares do not add up to.
     residual
         The larger of the two sides' |sum of shares - similarity|, over the sum of the shares' sizes; rounding.
     table_similarity
@@ -88,8 +92,7 @@ class PairShares:
         if self.metric == "cosine":
             return ""
         return (
-            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; what is split here is the cosine of "
-            "the pair, "
+            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; the shares split the cosine of the pair, "
             "which may order images differently."
         )
 
@@ -106,7 +109,7 @@ def pair_window_shares(
     b: int,
     *,
     kept: TokenCache | None = None,
-    stop: Callable[[], bool] | None = None,
+    stop: Stop | None = None,
 ) -> PairShares:
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
 
@@ -128,29 +131,27 @@ def pair_window_shares(
     Raises
     ------
     OptionError
-        If a row is none, their modalities differ, or the add-on's shares are not exact (scheme 2).
+        If there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2).
     ImageFileError, ImageError
         If an image can no longer be read.
     StoppedError
-        If ``stop`` said so.
+        If ``stop`` returned true.
     """
     modalities = _checked_pair(table, a, b)
     kept = TokenCache(model) if kept is None else kept
-    tokens = {}
+    tokens: dict[tuple[int, str], Tokens] = {}
     for row in (a, b):
         for name in modalities:
             if stop is not None and stop():
                 raise StoppedError("the shares of a pair were stopped before they were done")
-            tokens[row, name] = kept.picture(
-                table.files[row][name], ImageTag(name, int(table.camid[row]))
-            ).tokens
+            tag = ImageTag(name, int(table.camid[row]))
+            tokens[row, name] = kept.picture(table.files[row][name], tag).tokens
     pairs = {name: decompose_pair(tokens[a, name], tokens[b, name], model.addon) for name in modalities}
     enhanced = {name: (pair.a.enhanced[0], pair.b.enhanced[0]) for name, pair in pairs.items()}
-    plain = {
-        name: tuple(tokens[row, name].cls[0].double().cpu().numpy() for row in (a, b)) for name in modalities
-    }
+    plain = {name: (float64(tokens[a, name].cls[0]), float64(tokens[b, name].cls[0])) for name in modalities}
     n_tokens = model.grid[0] * model.grid[1]
-    weights, similarity = _weights(enhanced, table.is_equalised)
+    weights = _modality_weights(enhanced, table.is_equalised)
+    similarity = _joint_cosine(enhanced, table.is_equalised)
     sides = {
         side: {name: _side(getattr(pairs[name], side), weights[name], n_tokens) for name in modalities}
         for side in ("a", "b")
@@ -158,7 +159,7 @@ def pair_window_shares(
     return PairShares(
         **sides,
         similarity=similarity,
-        plain_similarity=_weights(plain, table.is_equalised)[1],
+        plain_similarity=_joint_cosine(plain, table.is_equalised),
         residual=max(_residual(side, similarity) for side in sides.values()),
         table_similarity=float(table.unit("enhanced")[a] @ table.unit("enhanced")[b]),
         grid=model.grid,
@@ -169,7 +170,7 @@ def pair_window_shares(
 def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
     """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn.
 
-    None without an add-on. All modalities if they are None.
+    There are no panels without an add-on. ``modalities`` None: all of them.
     """
     names = tuple(shares.a) if modalities is None else modalities
     sides = [side[name] for name in names for side in (shares.a, shares.b)]
@@ -179,12 +180,20 @@ def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> 
         origin = "fallback" if scale > geometry.n_tokens else "trained"
         values = np.stack([side.windows[scale] for side in sides])
         panels.append(
-            Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, values, "share", describe(geometry))
+            Panel(
+                key=f"scale-{scale}",
+                title=f"scale {scale}",
+                origin=origin,
+                geometry=geometry,
+                values=values,
+                unit="share",
+                words=describe(geometry),
+            )
         )
     if panels:
         values = np.stack([side.fused for side in sides])
         words = "each patch's share, through all scales together"
-        panels.append(Panel("fused", "all scales", "", windows(shares.grid, 1), values, "share", words))
+        panels.append(token_panel("fused", "all scales", windows(shares.grid, 1), values, "share", words))
     return tuple(panels)
 
 
@@ -200,24 +209,30 @@ def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
     return first
 
 
-def _weights(
+def _joint_cosine(features: Mapping[str, tuple[np.ndarray, np.ndarray]], is_equalised: bool) -> float:
+    """The cosine of the pair's joint vectors."""
+    first, second = (
+        np.concatenate([pair[side] / _norm(pair[side], is_equalised) for pair in features.values()])
+        for side in (0, 1)
+    )
+    return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+
+
+def _modality_weights(
     features: Mapping[str, tuple[np.ndarray, np.ndarray]], is_equalised: bool
-) -> tuple[dict[str, float], float]:
-    """What each modality's own cosine counts for, and the joint cosine, computed from the joint vectors."""
-    lengths = {name: [float(np.linalg.norm(some)) for some in pair] for name, pair in features.items()}
-    joint = []
-    for side in (0, 1):
-        parts = [
-            pair[side] / lengths[name][side] if is_equalised else pair[side]
-            for name, pair in features.items()
-        ]
-        joint.append(np.concatenate(parts))
-    size = np.linalg.norm(joint[0]) * np.linalg.norm(joint[1])
-    weights = {
-        name: 1 / len(features) if is_equalised else float(own[0] * own[1] / size)
-        for name, own in lengths.items()
+) -> dict[str, float]:
+    """What each modality's cosine counts for in the joint one; they add up to at most one."""
+    norms = {
+        name: [float(np.linalg.norm(side) / _norm(side, is_equalised)) for side in pair]
+        for name, pair in features.items()
     }
-    return weights, float(joint[0] @ joint[1] / size)
+    size = math.prod(float(np.linalg.norm([pair[side] for pair in norms.values()])) for side in (0, 1))
+    return {name: math.prod(pair) / size for name, pair in norms.items()}
+
+
+def _norm(feature: Float[np.ndarray, " dim"], is_equalised: bool) -> float:
+    """What a modality's feature is divided by before it is joined."""
+    return float(np.linalg.norm(feature)) if is_equalised else 1.0
 
 
 def _side(shares: Decomposition, weight: float, n_tokens: int) -> SideShares:
@@ -227,14 +242,14 @@ def _side(shares: Decomposition, weight: float, n_tokens: int) -> SideShares:
     cls, bias = weight * float(shares.cls[0]), weight * float(shares.bias[0])
     total = cls + bias + sum(float(values.sum()) for values in windows.values())
     geometry = {slot.slot.scale: slot.geometry for slot in slots}
-    fused = weight * sum((some[0] for some in shares.tokens.values()), start=np.zeros(n_tokens))
-    return SideShares(cls, bias, windows, geometry, fused, total)
+    fused = weight * sum((values[0] for values in shares.tokens.values()), start=np.zeros(n_tokens))
+    return SideShares(cls=cls, bias=bias, windows=windows, geometry=geometry, fused=fused, total=total)
 
 
 def _residual(side: Mapping[str, SideShares], similarity: float) -> float:
-    total = sum(some.total for some in side.values())
+    total = sum(shares.total for shares in side.values())
     size = sum(
-        abs(some.cls) + abs(some.bias) + sum(float(np.abs(values).sum()) for values in some.windows.values())
-        for some in side.values()
+        abs(shares.cls) + abs(shares.bias) + sum(float(np.abs(w).sum()) for w in shares.windows.values())
+        for shares in side.values()
     )
     return abs(total - similarity) / max(size, np.finfo(float).tiny)

@@ -1,4 +1,4 @@
-"""One panel of a view: a number for each window of one scale, or for each patch token, of every image looked at."""
+"""One panel of a view: a number for each window of one scale, or for each patch token, of every image shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ from mswin_viz.analysis.windows import WindowGeometry, describe, fallback_geomet
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Panel", "free_panel", "fused_panel", "plain_panel", "trained_answers", "trained_panel"]
+__all__ = [
+    "Panel",
+    "free_panel",
+    "fused_panel",
+    "plain_panel",
+    "token_panel",
+    "trained_answers",
+    "trained_panel",
+]
 
 _KERNELS = {
     "trained": "trained kernel",
@@ -97,9 +105,16 @@ def trained_panel(
     }
     if answers is None:
         nothing = np.full((len(subject.tokens), geometry.n_windows), np.nan)
-        answers = decomposition.slots[index].windows if state == "on" else nothing
-    words = _in_words(geometry, origin, notes[state])
-    return Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, answers, request.value, words)
+        answers = decomposition.slot(index).windows if state == "on" else nothing
+    return Panel(
+        key=f"scale-{scale}",
+        title=f"scale {scale}",
+        origin=origin,
+        geometry=geometry,
+        values=answers,
+        unit=request.value,
+        words=_in_words(geometry, origin, notes[state]),
+    )
 
 
 def free_panel(subject: Subject, request: ViewRequest, decomposition: Decomposition, index: int) -> Panel:
@@ -108,7 +123,7 @@ def free_panel(subject: Subject, request: ViewRequest, decomposition: Decomposit
     Parameters
     ----------
     subject, request
-        What is looked at.
+        The images, and what to show of them.
     decomposition
         Of the cosine, with the free windows in slot ``index``.
     index
@@ -127,11 +142,18 @@ def free_panel(subject: Subject, request: ViewRequest, decomposition: Decomposit
         )
     else:
         held = [i for i, state in enumerate(request.slots) if state == "free"] or [index]
-        values = sum(decomposition.slots[i].windows for i in held)
+        values = np.sum([decomposition.slot(i).windows for i in held], axis=0)
         if not is_fused:
             note = f"not in the fusion: shares as if it replaced scale {subject.scales[index]}"
-    words = _in_words(geometry, origin, note, is_of_the_design=request.is_of_the_design)
-    return Panel("free", title, origin, geometry, values, request.value, words)
+    return Panel(
+        key="free",
+        title=title,
+        origin=origin,
+        geometry=geometry,
+        values=values,
+        unit=request.value,
+        words=_in_words(geometry, origin, note, is_of_the_design=request.is_of_the_design),
+    )
 
 
 def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
@@ -140,7 +162,7 @@ def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
     n_tokens, batch = geometry.n_tokens, len(subject.tokens)
     values = sum((s.tokens for s in decomposition.slots if s), start=np.zeros((batch, n_tokens)))
     words = "each patch's exact share of the cosine, through all slots of the fusion together"
-    return Panel("fused", "fused", "", geometry, values, "share", words)
+    return token_panel("fused", "fused", geometry, values, "share", words)
 
 
 def plain_panel(subject: Subject) -> Panel:
@@ -152,7 +174,19 @@ def plain_panel(subject: Subject) -> Panel:
     dots = np.einsum("bd,bnd->bn", cls, patches)
     values = np.divide(dots, lengths, out=np.full_like(dots, np.nan), where=lengths > 0)
     words = "cosine of each patch token to the image's plain CLS: no add-on in it"
-    return Panel("plain", "plain CLS", "", windows(subject.tokens.grid, 1), values, "cosine", words)
+    return token_panel("plain", "plain CLS", windows(subject.tokens.grid, 1), values, "cosine", words)
+
+
+def token_panel(
+    key: str,
+    title: str,
+    geometry: WindowGeometry,
+    values: Float[np.ndarray, "batch token"],
+    unit: str,
+    words: str,
+) -> Panel:
+    """A panel of one number for each patch token; no kernel has a part in it."""
+    return Panel(key=key, title=title, origin="", geometry=geometry, values=values, unit=unit, words=words)
 
 
 def _free_activations(subject: Subject, request: ViewRequest, geometry: WindowGeometry) -> WindowActivations:

@@ -1,6 +1,6 @@
-"""Everything one look at one or more images needs: a number for each window of each scale, and the score they share in.
+"""All numbers of one view of one or more images: one for each window of each scale, and the score they share.
 
-An answer has three parts, so that a move of the slider computes only what it changes: :func:`trained_part`
+A view has three parts, so that a move of the slider computes only what it changes: :func:`trained_part`
 (the trained kernels), :func:`fused_part` (the fusion and the score), :func:`scale_view` (the free scale).
 """
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.decomposition import Decomposition, decompose_fusion
-from mswin_viz.analysis.fusion import Slot, slot_pooled
+from mswin_viz.analysis.fusion import slot_pooled
+from mswin_viz.analysis.fusion_weights import Slot
 from mswin_viz.analysis.panels import (
     Panel,
     free_panel,
@@ -21,7 +22,7 @@ from mswin_viz.analysis.panels import (
     trained_answers,
     trained_panel,
 )
-from mswin_viz.analysis.view_request import Subject, ViewRequest, place_of_free, slots_of
+from mswin_viz.analysis.view_request import FreePlace, Subject, ViewRequest, place_of_free, slots_of
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ScaleView:
     cosine: Decomposition
     plain_cosine: Float[np.ndarray, " batch"]
     slots: tuple[Slot, ...]
-    free_place: tuple[int, tuple[Slot, ...]] | None
+    free_place: FreePlace | None
 
     def panel(self, key: str) -> Panel:
         """The panel of that key.
@@ -62,15 +63,15 @@ class ScaleView:
         OptionError
             If there is none.
         """
-        found = {panel.key: panel for panel in self.panels}
-        if key not in found:
-            raise OptionError(f"a panel is one of {', '.join(found)}: got {key!r}")
-        return found[key]
+        panels = {panel.key: panel for panel in self.panels}
+        if key not in panels:
+            raise OptionError(f"a panel is one of {', '.join(panels)}: got {key!r}")
+        return panels[key]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedPart:
-    """What the trained kernels say, whatever the free scale and the slots are.
+    """What the trained kernels give, whatever the free scale and the slots are.
 
     Attributes
     ----------
@@ -106,8 +107,14 @@ class FusedPart:
 def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
     """The trained kernels' part of a view; depends on the request's value and channel only."""
     request.checked(len(subject.scales))
-    pooled = [slot_pooled(subject.tokens, subject.weights, i) for i in range(len(subject.scales))]
-    answers = (None,) * len(pooled) if request.value == "share" else trained_answers(subject, request)
+    weights = subject.weights
+    pooled = (
+        ()
+        if weights is None
+        else (slot_pooled(subject.tokens, weights, i) for i in range(len(weights.scales)))
+    )
+    has_shares = request.value == "share"
+    answers = (None,) * len(subject.scales) if has_shares else trained_answers(subject, request)
     return TrainedPart(tuple(pooled), answers)
 
 
@@ -124,12 +131,12 @@ def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart |
 
 
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
-    """Answer a request.
+    """The view of a request.
 
     Parameters
     ----------
     subject, request
-        What is looked at, and what of it.
+        The images, and what to show of them.
     fused
         :func:`fused_part` of this request, if it is at hand from a request that differs in nothing but a free
         scale outside the fusion.
@@ -147,17 +154,26 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     if subject.weights is not None:
         place = place_of_free(request, subject.scales)
         if request.value == "share" and "free" not in request.slots:
-            supposed = _decomposed(subject, place[1], fused.trained)
-    free = free_panel(subject, request, supposed.cosine(), -1 if place is None else place[0])
+            supposed = _decomposed(subject, place.slots, fused.trained)
+    free = free_panel(subject, request, supposed.cosine(), -1 if place is None else place.index)
     n_scales = len(subject.scales)
     plain = parts.cls / (parts.plain_norm * parts.direction_norm)
     panels = (*fused.panels[:n_scales], free, *fused.panels[n_scales:])
-    return ScaleView(panels, parts.cosine(), plain, slots_of(request, subject.scales), place)
+    return ScaleView(
+        panels=panels,
+        cosine=parts.cosine(),
+        plain_cosine=plain,
+        slots=slots_of(request, subject.scales),
+        free_place=place,
+    )
 
 
 def _decomposed(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> Decomposition:
     if subject.weights is None:
         return decompose_fusion(subject.tokens, None, subject.direction)
-    own = subject.weights.trained_slots
-    pooled = [p if slot == mine else None for p, slot, mine in zip(trained.pooled, slots, own, strict=True)]
+    trained_slots = subject.weights.trained_slots
+    pooled = [
+        vector if slot == trained_slot else None
+        for vector, slot, trained_slot in zip(trained.pooled, slots, trained_slots, strict=True)
+    ]
     return decompose_fusion(subject.tokens, subject.weights, subject.direction, slots=slots, pooled=pooled)

@@ -1,4 +1,4 @@
-"""Where exact shares, integrated gradients and true ablation part: gates that flip on the way."""
+"""Where exact shares, integrated gradients and the removal of windows differ: ReLU gates that flip on the way."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.analysis.ablation import ablations
+from mswin_viz.analysis.ablation import remove_each_window
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.decomposition import decompose_fusion
-from mswin_viz.analysis.fusion import FusionWeights, fusion_weights
+from mswin_viz.analysis.fusion_weights import FusionWeights, fusion_weights
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -27,21 +27,21 @@ __all__ = ["ShareGap", "exact_shares", "share_gap"]
 
 @dataclass(frozen=True, eq=False)
 class ShareGap:
-    """Windows of one trained scale, by three accounts of the same score; for each image of a batch.
+    """Windows of one trained scale, by three accounts of the same score, for each image of a batch.
 
     Attributes
     ----------
     scale, geometry
         Which windows.
     shares, integrated
-        What the tokens of each window do through every scale, ``[B, n_windows]``: their exact share, gates
-        frozen as they stand; and integrated gradients from tokens of zero, gates flipping on the way.
+        What the tokens of each window give through every scale, ``[B, n_windows]``: their exact share, ReLU gates
+        frozen as they stand; and integrated gradients from tokens of zero, ReLU gates flipping on the way.
     own_share, removal, removal_norm_kept
-        What each window does through the kernel of its own scale: its exact share; how much the score falls when
+        What each window gives through the kernel of its own scale: its exact share; how much the score falls when
         its term is taken away, a cosine's norm recomputed; and the same with the norm kept as it was, which
         differs from the share by flipped gates only.
     flipped
-        How many gates flip when it is taken away.
+        How many ReLU gates flip when it is taken away.
     cls, bias, score
         The CLS share, the share of all biases, and the score, ``[B]``; in the units of the target.
     flipped_on_path
@@ -71,12 +71,13 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
         As :func:`share_gap`.
     """
     started = time.perf_counter()
-    weights, slot = _checked(model, target, scale)
+    weights = _checked_weights(model, target, scale)
     parts = decompose_fusion(tokens, weights, target.directions(model, len(tokens)))
     norm, none = parts.norm, np.full(len(tokens), np.nan)
     parts = parts.cosine() if target.kind == "cosine" else parts
+    shares = parts.slot(weights.scales.index(scale))
     return Attribution(
-        values=parts.slots[slot].windows,
+        values=shares.windows,
         score=parts.score,
         baseline_score=none,
         rest=np.zeros(len(tokens)),
@@ -86,7 +87,7 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
         level="windows",
         target=f"{target.words}, {target.feature} CLS",
         grid=tokens.grid,
-        geometry=parts.slots[slot].geometry,
+        geometry=shares.geometry,
         seconds=time.perf_counter() - started,
         parameters={"scale": scale, "kernel": "of this scale only"},
         provenance=model.provenance,
@@ -95,7 +96,7 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
 
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_steps: int = 50) -> ShareGap:
-    """Hold exact shares beside integrated gradients and ablation.
+    """Compare exact shares with integrated gradients and the removal of windows.
 
     Parameters
     ----------
@@ -111,37 +112,38 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
     Raises
     ------
     OptionError
-        If the target is no direction, the add-on not of scheme 1, or the scale not one of its own.
+        If the target is not a direction or cosine, the add-on's shares are not exact, or it has no such scale.
     """
-    weights, slot = _checked(model, target, scale)
+    weights = _checked_weights(model, target, scale)
+    slot = weights.scales.index(scale)
     directions = target.directions(model, len(tokens))
     parts = decompose_fusion(tokens, weights, directions)
     empty = replace(tokens, patches=tokens.patches * 0)
     unlit = decompose_fusion(empty, weights, directions).gates
-    without = ablations(tokens, weights, directions, slot)
+    without = remove_each_window(tokens, weights, directions, slot)
     cosine = target.kind == "cosine"
-    length = parts.norm[:, None] if cosine else 1.0  # directions of cosines are of unit length
+    norm = parts.norm[:, None] if cosine else 1.0  # directions of cosines are of unit length
     parts = parts.cosine() if cosine else parts
-    geometry = parts.slots[slot].geometry
+    geometry = parts.slot(slot).geometry
     integrated = attribute(model, tokens, target, level="windows", scale=geometry.scale, n_steps=n_steps)
     return ShareGap(
-        scale,
-        geometry,
-        sum(parts.tokens.values())[:, geometry.tokens].sum(axis=2),
-        integrated.values,
-        parts.slots[slot].windows,
-        -(without.cosine_change if cosine else without.change),
-        -without.change / length,
-        without.flipped,
-        parts.cls,
-        parts.bias,
-        parts.score,
-        (parts.gates != unlit).sum(axis=1),
+        scale=scale,
+        geometry=geometry,
+        shares=np.sum(list(parts.tokens.values()), axis=0)[:, geometry.tokens].sum(axis=2),
+        integrated=integrated.values,
+        own_share=parts.slot(slot).windows,
+        removal=-(without.cosine_change if cosine else without.change),
+        removal_norm_kept=-without.change / norm,
+        flipped=without.flipped,
+        cls=parts.cls,
+        bias=parts.bias,
+        score=parts.score,
+        flipped_on_path=(parts.gates != unlit).sum(axis=1),
     )
 
 
-def _checked(model: Model, target: Target, scale: int) -> tuple[FusionWeights, int]:
-    """The add-on's weights, and which of its slots the scale is."""
+def _checked_weights(model: Model, target: Target, scale: int) -> FusionWeights:
+    """The add-on's weights, if the target and the scale have exact shares."""
     target = as_target(target)
     if target.kind not in ("direction", "cosine") or target.feature != "enhanced":
         raise OptionError(
@@ -150,4 +152,4 @@ def _checked(model: Model, target: Target, scale: int) -> tuple[FusionWeights, i
     weights = fusion_weights(model.addon)
     if scale not in weights.scales:
         raise OptionError(f"a trained window has one of the scales {weights.scales}: got {scale}")
-    return weights, weights.scales.index(scale)
+    return weights

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.fusion import FusionWeights, Slot, fusion_state
+from mswin_viz.analysis.fusion import fusion_state
+from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import ScaleError
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Shuffle", "common_run", "shuffled", "shuffled_order"]
+__all__ = ["Shuffle", "common_run", "shuffle_windows", "shuffled_order"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Shuffle:
     tokens
         The images' tokens in that order; the CLS stays.
     pooled_change
-        How far each slot's pooled vector moves, as a fraction of its length, ``[B, n_slots]``; 0 where it is off.
+        How far each slot's pooled vector moves, as a fraction of its norm, ``[B, n_slots]``; 0 where it is off.
     enhanced_change
         The same for the enhanced CLS, ``[B]``.
     """
@@ -60,7 +61,7 @@ def shuffled_order(n_tokens: int, run: int, *, seed: int = 0) -> Int[np.ndarray,
     return np.concatenate([runs.ravel(), np.arange(n_runs * run, n_tokens)])
 
 
-def shuffled(
+def shuffle_windows(
     tokens: Tokens,
     weights: FusionWeights | None,
     run: int,
@@ -74,10 +75,7 @@ def shuffled(
     if weights is None:
         return Shuffle(order, moved, np.zeros((len(tokens), 0)), np.zeros(len(tokens)))
     before, after = (fusion_state(t, weights, slots=slots) for t in (tokens, moved))
-    changes = [
-        _moved(old.pooled(weights), new.pooled(weights))
-        for old, new in zip(before.slots, after.slots, strict=True)
-    ]
+    changes = [_moved(old, new) for old, new in zip(before.fused.pooled, after.fused.pooled, strict=True)]
     return Shuffle(order, moved, np.stack(changes, axis=1), _moved(before.enhanced, after.enhanced))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,20 +19,21 @@ _KEPT: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Any, Any]] = weakref.Wea
 _LOCK = threading.Lock()
 
 
-def shared_snapshot(module: torch.nn.Module, make: Callable[[], Snapshot]) -> Snapshot:
-    """What was made of a module, made now if a parameter or buffer has changed since, or for the first time.
+def shared_snapshot(
+    module: torch.nn.Module, make: Callable[[], Snapshot], *, settings: Hashable = ()
+) -> Snapshot:
+    """What ``make`` made of a module; made again if a parameter, buffer or one of the ``settings`` has changed.
 
-    It is kept as long as the module lives. ``make`` must not keep the module alive. A change is seen by torch's count
-    of in-place changes, and by the sum of the bits, since ``parameter.data`` and tensors of inference mode are not
-    counted: a few milliseconds for an add-on.
+    It is kept as long as the module lives, which ``make``'s result must not keep alive. A change is seen by torch's
+    count of in-place changes, and by the sum of the bits, since ``parameter.data`` and tensors of inference mode are
+    not counted: a few milliseconds for an add-on.
     """
     with _LOCK:
-        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in tensors_of(module)))
-        found = _KEPT.get(module)
-        if found is None or found[0] != key:
-            found = (key, make())
-            _KEPT[module] = found
-        return found[1]
+        key = (versions(module), tuple(_sum_of_bits(tensor) for tensor in tensors_of(module)), settings)
+        kept = _KEPT.get(module)
+        if kept is None or kept[0] != key:
+            kept = _KEPT[module] = (key, make())
+        return kept[1]
 
 
 def _sum_of_bits(tensor: torch.Tensor) -> int:

@@ -1,4 +1,4 @@
-"""What a score is measured against: a text, another image, one channel, or the add-on's own shift."""
+"""The direction that a score is measured along: a text, another image, one channel, or the add-on's shift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import finite_vectors, unit_rows_or_nan
-from mswin_viz.analysis.fusion import FusionWeights, Slot, enhanced_cls
+from mswin_viz.analysis.fusion import enhanced_cls, float64
+from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.tokens import Tokens
@@ -18,15 +19,15 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["TARGETS", "Prompts", "directions", "encoded_prompts", "prompt_cosines"]
+__all__ = ["TARGET_KINDS", "Prompts", "encoded_prompts", "prompt_cosines", "target_directions"]
 
-TARGETS = ("text", "image", "shift", "channel", "own")
-"""The first prompt; the second image's enhanced CLS; enhanced minus plain CLS; one channel; the own plain CLS."""
+TARGET_KINDS = ("text", "image", "shift", "channel", "own")
+"""The first prompt; the second image's enhanced CLS; enhanced minus plain CLS; one channel; the image's plain CLS."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Prompts that could be encoded, and notes on the others.
+    """Prompts that could be encoded, and notes on the rest.
 
     Attributes
     ----------
@@ -49,8 +50,8 @@ def encoded_prompts(model: Model, lines: Sequence[str]) -> Prompts:
     for line in lines:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # said in the notes instead
-                feature = model.encode_text(line)[0].double().cpu().numpy()
+                warnings.simplefilter("ignore", UserWarning)  # the notes name the words instead
+                feature = float64(model.encode_text(line)[0])
         except MswinVizError as problem:
             notes.append(str(problem))
             continue
@@ -63,59 +64,59 @@ def encoded_prompts(model: Model, lines: Sequence[str]) -> Prompts:
     return Prompts(tuple(texts), np.reshape(features, (-1, model.dim)), tuple(notes))
 
 
-def directions(
+def target_directions(
     kind: str,
     tokens: Tokens,
     weights: FusionWeights | None,
     *,
     slots: Sequence[Slot] | None = None,
     second: Tokens | None = None,
-    given: Float[np.ndarray, " dim"] | int | None = None,
+    value: Float[np.ndarray, " dim"] | int | None = None,
 ) -> Float[np.ndarray, "batch dim"]:
     """Unit directions, one for each image.
 
     Parameters
     ----------
     kind
-        One of ``TARGETS``, or ``"pair"``: of two images, each one's direction is the other's enhanced CLS.
+        One of ``TARGET_KINDS``, or ``"pair"``: of two images, each one's direction is the other's enhanced CLS.
     tokens, weights, slots
         The images and the fusion; ``weights`` None for plain CLIP.
     second
         The image of ``"image"``.
-    given
+    value
         The text feature of ``"text"``, the channel of ``"channel"``.
 
     Raises
     ------
     OptionError
-        If the target does not exist or has no direction.
+        If there is no such target, or it has no direction.
     ShapeError
-        If its direction is not finite.
+        If the direction is not finite.
     """
     shape = tuple(tokens.cls.shape)
-    if kind == "text":
-        found = np.broadcast_to(given, shape)
-    elif kind == "channel":
-        found = np.zeros(shape)
-        found[:, given] = 1
-    elif kind == "image":
-        found = np.broadcast_to(_enhanced(second, weights, slots), shape)
+    if kind == "channel" and isinstance(value, int):
+        direction = np.zeros(shape)
+        direction[:, value] = 1
+    elif kind == "text" and value is not None:
+        direction = np.broadcast_to(value, shape)
+    elif kind == "image" and second is not None:
+        direction = np.broadcast_to(_enhanced(second, weights, slots), shape)
     elif kind == "shift":
-        found = _enhanced(tokens, weights, slots) - _cls(tokens)
+        direction = _enhanced(tokens, weights, slots) - float64(tokens.cls)
     elif kind == "pair":
-        found = _enhanced(tokens, weights, slots)[::-1]
+        direction = _enhanced(tokens, weights, slots)[::-1]
     elif kind == "own":
-        found = _cls(tokens)
+        direction = float64(tokens.cls)
     else:
-        raise OptionError(f"a target is one of {', '.join((*TARGETS, 'pair'))}: got {kind!r}")
-    found = finite_vectors(found, f"the direction of {kind!r}")
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    if not (lengths > 0).all():
+        raise OptionError(f"a target is one of {', '.join((*TARGET_KINDS, 'pair'))}: got {kind!r}")
+    direction = finite_vectors(direction, f"the direction of {kind!r}")
+    norms = np.linalg.norm(direction, axis=1, keepdims=True)
+    if not (norms > 0).all():
         raise OptionError(
-            f"a target needs a direction: got {kind!r} of length 0 (an add-on that shifts nothing has no shift "
+            f"a target needs a direction: got {kind!r} of norm 0 (an add-on that shifts nothing has no shift "
             "to look along); choose another target"
         )
-    return found / lengths
+    return direction / norms
 
 
 def prompt_cosines(
@@ -128,8 +129,4 @@ def prompt_cosines(
 def _enhanced(
     tokens: Tokens, weights: FusionWeights | None, slots: Sequence[Slot] | None
 ) -> Float[np.ndarray, "batch dim"]:
-    return _cls(tokens) if weights is None else enhanced_cls(tokens, weights, slots)
-
-
-def _cls(tokens: Tokens) -> Float[np.ndarray, "batch dim"]:
-    return tokens.cls.detach().double().cpu().numpy()
+    return float64(tokens.cls) if weights is None else enhanced_cls(tokens, weights, slots)

@@ -1,16 +1,17 @@
-"""What is looked at, and what of it: the questions that :mod:`mswin_viz.analysis.scale_view` answers."""
+"""What is shown of which images: the requests that :mod:`mswin_viz.analysis.scale_view` answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from mswin_viz.analysis.activations import nearest_trained_scale
-from mswin_viz.analysis.fusion import FusionWeights, Slot
+from mswin_viz.analysis.fusion import float64
+from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens import Tokens
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SLOT_STATES",
     "VALUES",
+    "FreePlace",
     "Subject",
     "ViewRequest",
     "free_slot",
@@ -28,14 +30,14 @@ __all__ = [
 ]
 
 VALUES = ("norm", "share", "cosine", "channel")
-"""What a window's number can be: activation length; its share of the cosine; cosine to the target; one channel."""
+"""What a window's number can be: activation norm; its share of the cosine; cosine to the target; one channel."""
 SLOT_STATES = ("on", "off", "free")
 """A slot of the fusion: its trained kernel; nothing; or the free scale in its place."""
 
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """What to look at.
+    """What to show.
 
     Attributes
     ----------
@@ -52,7 +54,7 @@ class ViewRequest:
     stride
         Tokens from one free window to the next; the scale itself if None.
     tile
-        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` are idle then.
+        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` then say nothing.
     """
 
     free_scale: int
@@ -92,7 +94,7 @@ class ViewRequest:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is looked at: one or more images, through one add-on, against one target.
+    """One or more images, seen through one add-on, against one target.
 
     Attributes
     ----------
@@ -115,16 +117,36 @@ class Subject:
         return () if self.weights is None else self.weights.scales
 
     @property
+    def plain_cls(self) -> Float[np.ndarray, "batch dim"]:
+        """The plain CLS of each image as float64 NumPy."""
+        return float64(self.tokens.cls)
+
+    @property
     def patches(self) -> Float[np.ndarray, "batch token dim"]:
-        """The patch tokens as float32 NumPy, for those who draw."""
+        """The patch tokens as float32 NumPy, for drawing."""
         return self.tokens.patches.cpu().numpy()
+
+
+class FreePlace(NamedTuple):
+    """Where the free windows stand.
+
+    Attributes
+    ----------
+    index
+        The slot that holds them, or would.
+    slots
+        The fusion then.
+    """
+
+    index: int
+    slots: tuple[Slot, ...]
 
 
 def free_slot(request: ViewRequest) -> Slot:
     """The free windows as they stand in a slot."""
     if request.tile is not None:
-        return Slot(request.tile[0] * request.tile[1], "mean", request.stride, request.tile)
-    return Slot(request.free_scale, "mean" if request.is_mean else "trained", request.stride)
+        return Slot(request.tile[0] * request.tile[1], "mean", stride=request.stride, tile=request.tile)
+    return Slot(request.free_scale, "mean" if request.is_mean else "trained", stride=request.stride)
 
 
 def slots_of(request: ViewRequest, scales: Sequence[int]) -> tuple[Slot, ...]:
@@ -135,11 +157,11 @@ def slots_of(request: ViewRequest, scales: Sequence[int]) -> tuple[Slot, ...]:
     )
 
 
-def place_of_free(request: ViewRequest, scales: Sequence[int]) -> tuple[int, tuple[Slot, ...]]:
+def place_of_free(request: ViewRequest, scales: Sequence[int]) -> FreePlace:
     """The first slot that holds the free windows, and the fusion; where none does, as if the nearest scale's did."""
     slots = slots_of(request, scales)
     if "free" in request.slots:
-        return request.slots.index("free"), slots
+        return FreePlace(request.slots.index("free"), slots)
     new = free_slot(request)
     index = list(scales).index(nearest_trained_scale(scales, new.scale))
-    return index, tuple(new if i == index else slot for i, slot in enumerate(slots))
+    return FreePlace(index, tuple(new if i == index else slot for i, slot in enumerate(slots)))

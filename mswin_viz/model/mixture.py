@@ -130,6 +130,11 @@ class MixtureOfExpertsAddon(nn.Module):
         return self._gate(self.multi_scale_extractor.pooled(patches))
 
     @property
+    def windows(self) -> CLIPMultiScaleSlidingWindow:
+        """The sliding windows inside."""
+        return self.multi_scale_extractor
+
+    @property
     def scales(self) -> tuple[int, ...]:
         """Window lengths in tokens, in the order of the experts."""
         return self.multi_scale_extractor.scales

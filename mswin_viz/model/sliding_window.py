@@ -79,7 +79,7 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
         sequence = patches.transpose(1, 2)  # [B, D, N]
         pooled = [
             (conv(sequence) if sequence.shape[2] >= s else sequence).mean(dim=2)  # [B, D]
-            for s, conv in zip(self.scales, self.sliding_windows, strict=True)
+            for s, conv in zip(self.scales, self.convolutions, strict=True)
         ]
         return self.fusion(torch.cat(pooled, dim=1))
 
@@ -90,8 +90,18 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
         _check_patches(patches, self.feat_dim)
         return [
             _pooled_windows(patches, conv) if patches.shape[1] >= s else patches.mean(dim=1)
-            for s, conv in zip(self.scales, self.sliding_windows, strict=True)
+            for s, conv in zip(self.scales, self.convolutions, strict=True)
         ]
+
+    @property
+    def convolutions(self) -> tuple[nn.Conv1d, ...]:
+        """The convolution of each scale."""
+        return tuple(conv for conv in self.sliding_windows if isinstance(conv, nn.Conv1d))
+
+    @property
+    def windows(self) -> CLIPMultiScaleSlidingWindow:
+        """The sliding windows themselves, as every add-on has them."""
+        return self
 
 
 class CLIPMultiScaleFeatureExtractor(nn.Module):
@@ -109,6 +119,11 @@ class CLIPMultiScaleFeatureExtractor(nn.Module):
     def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
         """The vector to add to the CLS token."""
         return self.multi_scale_window(patches)
+
+    @property
+    def windows(self) -> CLIPMultiScaleSlidingWindow:
+        """The sliding windows inside."""
+        return self.multi_scale_window
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -153,6 +168,11 @@ class MultiScaleFeatureExtractor(nn.Module):
         """The fused vector, before the projection back."""
         return self.multi_scale_window(tokens)
 
+    @property
+    def windows(self) -> CLIPMultiScaleSlidingWindow:
+        """The sliding windows inside."""
+        return self.multi_scale_window
+
 
 class CLIPWithProjectionMultiScale(nn.Module):
     """Scheme 2: project the patch tokens up, run the windows there, project the result back.
@@ -177,6 +197,7 @@ class CLIPWithProjectionMultiScale(nn.Module):
         init: Initialisation = "random",
     ) -> None:
         super().__init__()
+        self.feat_dim = clip_dim
         self.projection = FeatureProjectionAdapter(clip_dim, multi_scale_dim)
         self.multi_scale_extractor = MultiScaleFeatureExtractor(multi_scale_dim, scales, init=init)
         self.back_projection = nn.Sequential(nn.Linear(multi_scale_dim, clip_dim), nn.LayerNorm(clip_dim))
@@ -196,18 +217,17 @@ class CLIPWithProjectionMultiScale(nn.Module):
     ) -> Float[torch.Tensor, "batch dim"]:
         """The same vector with every token projected and convolved as the design writes it; for reference."""
         _check_patches(patches, self.feat_dim)
-        windows = self.multi_scale_extractor.multi_scale_window
-        return self.back_projection(windows.forward_literal(self.projection(patches)))
+        return self.back_projection(self.windows.forward_literal(self.projection(patches)))
+
+    @property
+    def windows(self) -> CLIPMultiScaleSlidingWindow:
+        """The sliding windows inside, which see the projected tokens."""
+        return self.multi_scale_extractor.multi_scale_window
 
     @property
     def scales(self) -> tuple[int, ...]:
         """Window lengths in tokens, in fusion order."""
-        return self.multi_scale_extractor.multi_scale_window.scales
-
-    @property
-    def feat_dim(self) -> int:
-        """Width of the CLIP tokens the module reads."""
-        return self.projection.projection[0].in_features
+        return self.windows.scales
 
 
 def _phase_means(
@@ -244,9 +264,9 @@ def _initialise(module: CLIPMultiScaleSlidingWindow, init: str) -> None:
     if init != "mean":
         raise OptionError(f'init must be "random" or "mean": got {init!r}')
     with torch.no_grad():
-        for scale, conv in zip(module.scales, module.sliding_windows, strict=True):
+        for scale, conv in zip(module.scales, module.convolutions, strict=True):
             conv.weight.copy_(torch.eye(module.feat_dim)[:, :, None].expand_as(conv.weight) / scale)
-            conv.bias.zero_()
+            nn.init.zeros_(conv.bias)
         for parameter in module.fusion[2].parameters():
             parameter.zero_()
 

@@ -80,7 +80,7 @@ def _window_means(addon: Addon) -> CLIPMultiScaleFeatureExtractor | CLIPWithProj
     if isinstance(addon, CLIPMultiScaleFeatureExtractor):
         mean = CLIPMultiScaleFeatureExtractor(addon.feat_dim, addon.scales, init="mean")
     elif isinstance(addon, CLIPWithProjectionMultiScale):
-        wide = addon.multi_scale_extractor.multi_scale_window.feat_dim
+        wide = addon.windows.feat_dim
         mean = CLIPWithProjectionMultiScale(addon.feat_dim, wide, addon.scales, init="mean")
     else:
         raise OptionError(

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.analysis.ablation import ablate_window, ablations
-from mswin_viz.analysis.decomposition import Slot, decompose, decompose_fusion, fusion_weights
+from mswin_viz.analysis.ablation import remove_each_window, remove_window
+from mswin_viz.analysis.decomposition import decompose, decompose_fusion
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError
 
 from .conftest import DIM, SCALES
@@ -37,7 +38,7 @@ def run_again_without(tokens, addon, index, window):
 def test_taking_a_window_away_is_running_the_network_again_without_its_term(tokens, addon, direction, index):
     weights = fusion_weights(addon)
     before = decompose(tokens, addon, direction)
-    each = ablations(tokens, weights, direction, index)
+    each = remove_each_window(tokens, weights, direction, index)
     unit = direction / np.linalg.norm(direction)
     for window in range(15 // SCALES[index]):
         enhanced, hidden = run_again_without(tokens, addon, index, window)
@@ -53,7 +54,10 @@ def test_taking_a_window_away_is_running_the_network_again_without_its_term(toke
 
 def test_one_window_is_its_column_of_all(tokens, addon, direction):
     weights = fusion_weights(addon)
-    each, one = ablations(tokens, weights, direction, 1), ablate_window(tokens, weights, direction, 1, 2)
+    each, one = (
+        remove_each_window(tokens, weights, direction, 1),
+        remove_window(tokens, weights, direction, 1, 2),
+    )
     for name in ("score", "change", "cosine", "cosine_change", "norm", "flipped"):
         assert getattr(one, name).shape == (3,)
         np.testing.assert_allclose(getattr(one, name), getattr(each, name)[:, 2], rtol=1e-10)
@@ -65,7 +69,7 @@ def test_where_no_gate_flips_the_change_is_minus_the_share_and_elsewhere_not(tok
     shares = decompose_fusion(tokens, weights, direction, slots=slots).slots
     seen = {True: 0, False: 0}
     for index in (0, 1):
-        each = ablations(tokens, weights, direction, index, slots=slots)
+        each = remove_each_window(tokens, weights, direction, index, slots=slots)
         steady = each.flipped == 0
         np.testing.assert_allclose(each.change[steady], -shares[index].windows[steady], rtol=1e-9, atol=1e-12)
         assert not np.isclose(each.change, -shares[index].windows)[~steady].any()
@@ -77,7 +81,7 @@ def test_where_no_gate_flips_the_change_is_minus_the_share_and_elsewhere_not(tok
 def test_the_pseudo_window_of_a_fallback_can_be_taken_away(tokens, addon_with_fallback, direction):
     weights = fusion_weights(addon_with_fallback)
     slots = (Slot(4), Slot(20, "off"))
-    one = ablate_window(tokens, weights, direction, 1, 0)
+    one = remove_window(tokens, weights, direction, 1, 0)
     without = decompose_fusion(tokens, weights, direction, slots=slots)
     np.testing.assert_allclose(one.score, without.score, rtol=1e-9)
 
@@ -89,4 +93,4 @@ def test_the_pseudo_window_of_a_fallback_can_be_taken_away(tokens, addon_with_fa
 def test_a_window_that_is_not_there_is_an_error(tokens, addon, direction, index, window, said):
     slots = (Slot(2), Slot(4, "off"), Slot(7))
     with pytest.raises(OptionError, match=said):
-        ablate_window(tokens, fusion_weights(addon), direction, index, window, slots=slots)
+        remove_window(tokens, fusion_weights(addon), direction, index, window, slots=slots)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import ablate_window
-from mswin_viz.analysis.fusion import fusion_weights
+from mswin_viz.analysis.ablation import remove_window
+from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.share_gap import exact_shares, share_gap
 from mswin_viz.errors import OptionError
 
@@ -54,7 +54,7 @@ def test_removal_is_the_share_where_no_gate_flips(model, tokens) -> None:
 
 def test_a_cosine_s_removal_recomputes_the_norm(model, tokens) -> None:
     gap = share_gap(model, tokens, COSINE, 5)
-    one = ablate_window(tokens, fusion_weights(model.addon), direction(), 2, 1)
+    one = remove_window(tokens, fusion_weights(model.addon), direction(), 2, 1)
     np.testing.assert_allclose(gap.removal[:, 1], -one.cosine_change, atol=1e-6)
     steady = gap.flipped == 0
     np.testing.assert_allclose(gap.removal_norm_kept[steady], gap.own_share[steady], atol=1e-6)

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import ablate_window
-from mswin_viz.analysis.decomposition import decompose_fusion, fusion_weights
+from mswin_viz.analysis.ablation import remove_window
+from mswin_viz.analysis.decomposition import decompose_fusion
+from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.randomisation import randomisation_check
 from mswin_viz.analysis.share_gap import exact_shares, share_gap
-from mswin_viz.analysis.targets import directions
+from mswin_viz.analysis.targets import target_directions
 from mswin_viz.errors import OptionError, PromptError, ShapeError
 
 from .tiny import DIM, SCALES, direction, pictures, tiny_model
@@ -145,8 +146,8 @@ def test_a_vector_that_is_not_finite_is_refused_everywhere(model, tokens, bad) -
         lambda: mv.Target.image(bad, feature="plain"),
         lambda: mv.decompose(tokens, model.addon, bad),
         lambda: decompose_fusion(tokens, None, bad),
-        lambda: ablate_window(tokens, weights, bad, 0, 0),
-        lambda: directions("text", tokens, weights, given=np.asarray(bad)),
+        lambda: remove_window(tokens, weights, bad, 0, 0),
+        lambda: target_directions("text", tokens, weights, value=np.asarray(bad)),
     ):
         with pytest.raises(ShapeError, match="must be finite, or every score along it is NaN: got"):
             ask()

@@ -10,14 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mswin_viz.analysis.decomposition import (
-    Slot,
-    decompose,
-    decompose_fusion,
-    decompose_pair,
-    fusion_weights,
-    slot_pooled,
-)
+from mswin_viz.analysis.decomposition import decompose, decompose_fusion, decompose_pair
+from mswin_viz.analysis.fusion import slot_pooled
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens

@@ -11,13 +11,23 @@ import numpy as np
 import pytest
 import torch
 
+import mswin_viz as mv
+from mswin_viz.analysis import fusion_weights as module_of_weights
 from mswin_viz.analysis.activations import resampled_kernel
-from mswin_viz.analysis.fusion import Slot, enhanced_cls, fusion_state, fusion_weights, slot_pooled
+from mswin_viz.analysis.decomposition import decompose_pair
+from mswin_viz.analysis.fusion import enhanced_cls, fusion_state, slot_pooled
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.share_gap import exact_shares, share_gap
+from mswin_viz.analysis.shuffling import shuffle_windows
+from mswin_viz.analysis.targets import target_directions
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens import Tokens
 
 from .conftest import DIM, SCALES
+from .tiny import direction as tiny_direction
+from .tiny import pictures, tiny_model
 
 
 def enhanced_by_torch(tokens, addon):
@@ -169,6 +179,31 @@ def test_weights_are_copied_once_and_again_after_a_change(tokens, addon, change)
     assert after is not before
     assert fusion_weights(addon) is after
     np.testing.assert_allclose(enhanced_cls(tokens, after), enhanced_by_torch(tokens, addon), rtol=1e-12)
+
+
+def test_everything_that_reads_an_addon_shares_one_copy_of_its_weights(monkeypatch):
+    model, images, target = tiny_model(), pictures(), mv.Target.direction(tiny_direction())
+    tokens, made = model.encode(images, progress=False), []
+    real = module_of_weights._copied_weights
+    monkeypatch.setattr(module_of_weights, "_copied_weights", lambda *args: made.append(args) or real(*args))
+    mv.decompose(tokens, model.addon, tiny_direction())
+    decompose_pair(tokens[:1], tokens[1:], model.addon)
+    exact_shares(model, tokens, target, 4)
+    share_gap(model, tokens, target, 4, n_steps=2)
+    mv.window_activations(tokens, model.addon, 4)
+    weights = fusion_weights(model.addon)
+    target_directions("shift", tokens, weights)
+    shuffle_windows(tokens, weights, 4)
+    assert len(made) == 1
+
+
+def test_the_gate_reads_the_one_copy_too(tokens, monkeypatch):
+    addon, made = MixtureOfExpertsAddon(DIM, SCALES, hidden_dim=4).eval(), []
+    real = module_of_weights._copied_weights
+    monkeypatch.setattr(module_of_weights, "_copied_weights", lambda *args: made.append(args) or real(*args))
+    mv.gate_weights(tokens, addon)
+    mv.decompose(tokens, addon, np.ones(DIM))
+    assert len(made) == 1
 
 
 def test_a_changed_buffer_is_a_change(addon):

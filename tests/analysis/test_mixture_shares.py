@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import ablate_window, ablations
+from mswin_viz.analysis.ablation import remove_each_window, remove_window
 from mswin_viz.analysis.decomposition import decompose_fusion, decompose_pair
-from mswin_viz.analysis.fusion import Slot, enhanced_cls, fusion_weights
+from mswin_viz.analysis.fusion import enhanced_cls
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError
 from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
 
@@ -127,6 +128,14 @@ def test_the_gate_of_a_decomposition_is_that_of_the_module(tokens, mixture, dire
     np.testing.assert_allclose(found.values.sum(axis=1), 1, rtol=1e-6)
 
 
+def test_another_temperature_or_routing_is_seen_though_no_weight_has_changed(tokens, mixture, direction):
+    before = mv.decompose(tokens, mixture, direction)
+    mixture.temperature = 0.2
+    assert not np.allclose(mv.decompose(tokens, mixture, direction).gate, before.gate)
+    mixture.top_k = TopK(1)
+    np.testing.assert_array_equal((mv.gate_weights(tokens, mixture).values > 0).sum(axis=1), 1)
+
+
 def test_scheme_one_and_plain_clip_have_no_gate(tokens, addon, direction):
     assert mv.decompose(tokens, addon, direction).gate is None
     for module, said in ((addon, "CLIPMultiScaleFeatureExtractor"), (None, "none")):
@@ -137,7 +146,7 @@ def test_scheme_one_and_plain_clip_have_no_gate(tokens, addon, direction):
 @pytest.mark.parametrize("slot", [0, 1, 2])
 def test_an_ablation_runs_the_module_without_one_windows_term(tokens, mixture, direction, slot):
     weights, scale, window = fusion_weights(mixture), SCALES[slot], 1
-    without = ablate_window(tokens, weights, direction, slot, window)
+    without = remove_window(tokens, weights, direction, slot, window)
     pooled = mixture.multi_scale_extractor.pooled(tokens.patches)
     kernel = mixture.multi_scale_extractor.sliding_windows[slot].weight
     term = sum(tokens.patches[:, window * scale + k] @ kernel[:, :, k].T for k in range(scale))
@@ -149,7 +158,7 @@ def test_an_ablation_runs_the_module_without_one_windows_term(tokens, mixture, d
     np.testing.assert_allclose(without.score, enhanced @ direction, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(without.norm, np.linalg.norm(enhanced, axis=1), rtol=1e-5)
     assert without.flipped.tolist() == [0] * len(tokens)
-    every = ablations(tokens, weights, direction, slot)
+    every = remove_each_window(tokens, weights, direction, slot)
     np.testing.assert_allclose(every.score[:, window], without.score)
 
 

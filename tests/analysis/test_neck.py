@@ -12,9 +12,9 @@ import torch
 from host_files import MIXTURE_ON, WINDOWS_ON, mixture_state, tower_state, window_state, yml
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import ablations
+from mswin_viz.analysis.ablation import remove_each_window
 from mswin_viz.analysis.decomposition import decompose_pair
-from mswin_viz.analysis.fusion import fusion_weights
+from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.panels import plain_panel
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.share_gap import share_gap
@@ -156,8 +156,8 @@ def test_a_removed_window_changes_the_score_behind_the_neck(both, people):
         0,
         7,
     ):  # without a neck, the change of one channel at a time; the neck multiplies it by its scale
-        alone = ablations(raw, weights, np.eye(after.dim)[channel], 1).change
-        behind_it = ablations(tokens, weights, np.eye(after.dim)[channel], 1).change
+        alone = remove_each_window(raw, weights, np.eye(after.dim)[channel], 1).change
+        behind_it = remove_each_window(tokens, weights, np.eye(after.dim)[channel], 1).change
         np.testing.assert_allclose(behind_it, alone * float(tokens.neck.scale[channel]), atol=1e-6)
 
 

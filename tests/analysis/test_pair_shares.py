@@ -152,8 +152,5 @@ def test_without_an_add_on_there_are_no_panels(table) -> None:
 def test_where_distances_rank_it_is_said_that_the_cosine_is_split(model, table) -> None:
     by_distance = pair_window_shares(model, replace(table, metric="euclidean"), 0, 1)
     assert by_distance.similarity == pair_window_shares(model, table, 0, 1).similarity
-    assert (
-        "ranking is by Euclidean distance of raw features; what is split here is the cosine"
-        in by_distance.note
-    )
+    assert "ranking is by Euclidean distance of raw features; the shares split the cosine" in by_distance.note
     assert pair_window_shares(model, table, 0, 1).note == ""

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.analysis.ablation import ablate_window
+from mswin_viz.analysis.ablation import remove_window
 from mswin_viz.analysis.activations import mean_activations, window_activations
-from mswin_viz.analysis.decomposition import Slot, decompose, decompose_fusion, decompose_pair, fusion_weights
+from mswin_viz.analysis.decomposition import decompose, decompose_fusion, decompose_pair
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.inspection import inspected_window
 from mswin_viz.analysis.scale_view import fused_part, scale_view, trained_part
-from mswin_viz.analysis.targets import directions
+from mswin_viz.analysis.targets import target_directions
 from mswin_viz.analysis.view_request import Subject, ViewRequest
 from mswin_viz.analysis.windows import tiles, windows
 from mswin_viz.errors import OptionError, ScaleError
@@ -125,7 +126,7 @@ def test_means_of_any_geometry_agree_with_the_mean_kernel(tokens, addon):
 
 def test_a_pair_is_split_both_ways_and_both_add_up_to_the_similarity(subject):
     pair = subject.tokens[[0, 2]]
-    both = Subject(pair, subject.addon, subject.weights, directions("pair", pair, subject.weights))
+    both = Subject(pair, subject.addon, subject.weights, target_directions("pair", pair, subject.weights))
     cosine = scale_view(both, ViewRequest(5, slots=ON)).cosine
     expected = decompose_pair(pair[0], pair[1], subject.addon)
     np.testing.assert_allclose(cosine.score, [expected.similarity[0]] * 2, rtol=1e-10)
@@ -142,7 +143,7 @@ def test_an_inspected_window_has_its_share_and_its_ablation(subject, direction):
     view = scale_view(subject, ViewRequest(5, slots=ON))
     found = inspected_window(subject, view, "scale-4", 1, 2)
     parts = decompose(subject.tokens[1], subject.addon, direction)
-    without = ablate_window(subject.tokens[1], subject.weights, direction, 1, 2)
+    without = remove_window(subject.tokens[1], subject.weights, direction, 1, 2)
     assert found.score_share == pytest.approx(parts.windows[4][0, 2])
     assert found.share == pytest.approx(parts.cosine().windows[4][0, 2])
     assert found.change == pytest.approx(without.cosine_change[0])

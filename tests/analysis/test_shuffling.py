@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.analysis.decomposition import Slot, fusion_weights
-from mswin_viz.analysis.shuffling import common_run, shuffled, shuffled_order
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shuffling import common_run, shuffle_windows, shuffled_order
 from mswin_viz.errors import ScaleError
 from mswin_viz.model.tokens import Tokens
 
@@ -52,7 +52,7 @@ def test_a_shuffle_of_less_than_two_runs_is_an_error(run):
 def test_shuffling_one_scale_s_windows_leaves_its_pooled_vector_to_the_last_digit_and_moves_the_others(
     tokens, weights
 ):
-    shuffle = shuffled(tokens, weights, SCALES[1])
+    shuffle = shuffle_windows(tokens, weights, SCALES[1])
     assert (shuffle.pooled_change[:, 1] == 0).all()
     assert (shuffle.pooled_change[:, 0] > 1e-3).all()
     assert (shuffle.enhanced_change > 1e-4).all()
@@ -60,7 +60,7 @@ def test_shuffling_one_scale_s_windows_leaves_its_pooled_vector_to_the_last_digi
 
 def test_shuffling_runs_of_the_common_multiple_moves_nothing(tokens, weights):
     assert common_run(SCALES) == 6
-    shuffle = shuffled(tokens, weights, 6)
+    shuffle = shuffle_windows(tokens, weights, 6)
     assert shuffle.pooled_change.max() == 0
     assert shuffle.enhanced_change.max() == 0
     assert (shuffle.tokens.patches != tokens.patches).any()
@@ -71,13 +71,13 @@ def test_the_trained_scales_have_a_common_run_of_16():
 
 
 def test_a_slot_that_is_off_does_not_move(tokens, weights):
-    shuffle = shuffled(tokens, weights, SCALES[1], slots=(Slot(2, "off"), Slot(3)))
+    shuffle = shuffle_windows(tokens, weights, SCALES[1], slots=(Slot(2, "off"), Slot(3)))
     assert shuffle.pooled_change.max() == shuffle.enhanced_change.max() == 0
 
 
 def test_the_change_is_what_the_network_itself_says(tokens):
     addon = random_addon(SCALES)
-    shuffle = shuffled(tokens, fusion_weights(addon), 3)
+    shuffle = shuffle_windows(tokens, fusion_weights(addon), 3)
     moved = Tokens(tokens.cls, tokens.patches[:, shuffle.order.tolist()], GRID)
     with torch.no_grad():
         before, after = (t.cls + addon(t.patches) for t in (tokens, moved))
@@ -86,6 +86,6 @@ def test_the_change_is_what_the_network_itself_says(tokens):
 
 
 def test_plain_clip_has_no_slot_to_move(tokens):
-    shuffle = shuffled(tokens, None, 3)
+    shuffle = shuffle_windows(tokens, None, 3)
     assert shuffle.pooled_change.shape == (2, 0)
     assert shuffle.enhanced_change.tolist() == [0, 0]

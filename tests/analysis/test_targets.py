@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.decomposition import Slot, enhanced_cls, fusion_weights
-from mswin_viz.analysis.targets import directions, encoded_prompts, prompt_cosines
+from mswin_viz.analysis.fusion import enhanced_cls
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.targets import encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.errors import OptionError
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 
@@ -27,34 +28,37 @@ def weights(addon):
 def test_the_shift_is_enhanced_minus_plain(tokens, addon, weights):
     with torch.no_grad():
         shift = addon(tokens.patches).double().numpy()
-    np.testing.assert_allclose(directions("shift", tokens, weights), unit(shift), atol=1e-5)
+    np.testing.assert_allclose(target_directions("shift", tokens, weights), unit(shift), atol=1e-5)
 
 
 def test_in_a_pair_each_image_looks_along_the_other(tokens, weights):
     pair = tokens[[0, 2]]
     enhanced = unit(enhanced_cls(pair, weights))
-    np.testing.assert_allclose(directions("pair", pair, weights), enhanced[::-1], rtol=1e-12)
+    np.testing.assert_allclose(target_directions("pair", pair, weights), enhanced[::-1], rtol=1e-12)
 
 
 def test_a_reference_image_is_its_enhanced_cls_under_the_same_fusion(tokens, weights):
     slots = (Slot(2), Slot(5, "mean"), Slot(7, "off"))
-    found = directions("image", tokens, weights, slots=slots, second=tokens[1])
+    found = target_directions("image", tokens, weights, slots=slots, second=tokens[1])
     expected = unit(enhanced_cls(tokens[1], weights, slots))
     np.testing.assert_allclose(found, np.repeat(expected, BATCH, axis=0), rtol=1e-12)
 
 
 def test_a_channel_is_its_axis_and_a_text_its_feature(tokens, weights):
-    assert directions("channel", tokens, weights, given=4).tolist() == [np.eye(DIM)[4].tolist()] * BATCH
+    assert (
+        target_directions("channel", tokens, weights, value=4).tolist() == [np.eye(DIM)[4].tolist()] * BATCH
+    )
     text = np.arange(1.0, DIM + 1)
     np.testing.assert_allclose(
-        directions("text", tokens, weights, given=text)[1], text / np.linalg.norm(text)
+        target_directions("text", tokens, weights, value=text)[1], text / np.linalg.norm(text)
     )
 
 
 def test_plain_clip_looks_along_its_own_cls(tokens):
-    np.testing.assert_allclose(directions("own", tokens, None), unit(tokens.cls.double().numpy()))
+    np.testing.assert_allclose(target_directions("own", tokens, None), unit(tokens.cls.double().numpy()))
     np.testing.assert_allclose(
-        directions("image", tokens, None, second=tokens[0])[2], directions("own", tokens, None)[0]
+        target_directions("image", tokens, None, second=tokens[0])[2],
+        target_directions("own", tokens, None)[0],
     )
 
 
@@ -64,9 +68,9 @@ def test_an_add_on_that_shifts_nothing_has_no_shift_to_look_along(tokens):
         for parameter in addon.parameters():
             parameter.zero_()
     with pytest.raises(OptionError, match="shift"):
-        directions("shift", tokens, fusion_weights(addon))
+        target_directions("shift", tokens, fusion_weights(addon))
     with pytest.raises(OptionError, match="text, image, shift, channel, own, pair: got 'noise'"):
-        directions("noise", tokens, None)
+        target_directions("noise", tokens, None)
 
 
 def test_a_bad_prompt_is_named_and_takes_no_other_with_it():

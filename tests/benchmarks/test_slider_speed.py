@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from mswin_viz.analysis.activations import reduce_activations, window_activations
-from mswin_viz.analysis.decomposition import Slot, decompose_fusion, fusion_weights, slot_pooled
+from mswin_viz.analysis.decomposition import decompose_fusion
+from mswin_viz.analysis.fusion import slot_pooled
+from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.tokens import Tokens
 

@@ -88,7 +88,7 @@ def view(table) -> EmbeddingView:
 @pytest.fixture(scope="module")
 def look(model, samples):
     explorer = mv.ScaleExplorer(model, samples, prompt="a person")
-    look = explorer.look
+    look = explorer.result
     explorer.close()
     return look
 

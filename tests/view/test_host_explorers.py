@@ -12,7 +12,7 @@ from host_files import MIXTURE_ON, mixture_state, tower_state, yml
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.fusion import Slot
+from mswin_viz.analysis.fusion_weights import Slot
 from mswin_viz.view.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")
@@ -38,7 +38,7 @@ def expected_tokens(model: mv.Model, modality: str) -> mv.Tokens:
 
 
 def test_all_three_modalities_are_encoded_as_what_they_are(explorer, model):
-    tokens = explorer.look.subject.tokens
+    tokens = explorer.result.subject.tokens
     for row, modality in enumerate(MODALITIES):
         expected = expected_tokens(model, modality)
         torch.testing.assert_close(tokens.cls[row], expected.cls[0])
@@ -49,7 +49,7 @@ def test_the_shares_of_all_rows_add_up_to_the_cosine_of_the_module(explorer, mod
     for row, modality in enumerate(MODALITIES):
         tokens = expected_tokens(model, modality)
         wanted = torch.cosine_similarity(model.enhance(tokens).cls, tokens.cls).item()
-        total = sum(share for _, share in share_rows(explorer.look, row))
+        total = sum(share for _, share in share_rows(explorer.result, row))
         assert total == pytest.approx(explorer.view.cosine.score[row]) == pytest.approx(wanted, abs=1e-5)
     assert explorer.view.cosine.residual.max() < 1e-5
 
@@ -91,15 +91,15 @@ def test_a_pair_is_encoded_with_the_camera_of_each(explorer, model):
     chosen = [mv.samples()[0], mv.samples()[2]]
     for row, sample in enumerate(chosen):
         expected = model.encode([sample.images["RGB"]], camera=sample.camid - 1, modality="RGB")
-        torch.testing.assert_close(explorer.look.subject.tokens.cls[row], expected.cls[0])
+        torch.testing.assert_close(explorer.result.subject.tokens.cls[row], expected.cls[0])
 
 
 def test_an_image_of_no_known_camera_takes_the_mean_and_says_so(explorer, tmp_path: Path):
     Image.new("RGB", (60, 130), (90, 20, 20)).save(tmp_path / "own.png")
-    explorer._path.value = str(tmp_path / "own.png")
+    explorer.bar.path.value = str(tmp_path / "own.png")
     assert "camera of this image is not known" in explorer._html["message"].value
     expected = explorer.model.encode([tmp_path / "own.png"], camera="mean", modality="RGB")
-    torch.testing.assert_close(explorer.look.subject.tokens.cls, expected.cls)
+    torch.testing.assert_close(explorer.result.subject.tokens.cls, expected.cls)
 
 
 def test_a_camera_that_the_weights_never_saw_is_said_and_the_last_view_stays(model, explorer):
