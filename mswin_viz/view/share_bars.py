@@ -96,23 +96,18 @@ def gate_html(
 
 
 def inspection_html(inspection: WindowInspection, where: str) -> Markup:
-    """A window's exact share next to its true ablation."""
-    i = inspection
-    if not i.n_gates:
-        return _inspection_table(
-            i, where, "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+    """A window's exact share next to the change when it is removed."""
+    n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
+    if not n_gates:
+        words = "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+    elif n_flipped:
+        words = f"Without it {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
+    else:
+        words = (
+            f"Without it none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
+            "norm still moves)"
         )
-    gates = (
-        f"{i.n_flipped} of {i.n_gates} ReLU gates flip"
-        if i.n_flipped
-        else f"none of {i.n_gates} ReLU gates flips"
-    )
-    why = (
-        "so the two need not agree"
-        if i.n_flipped
-        else "so the score changes by exactly the share (the cosine's norm still moves)"
-    )
-    return _inspection_table(i, where, f"Without it {gates}, {why}")
+    return _inspection_table(inspection, where, words)
 
 
 def shuffle_words(result: ExplorerResult) -> str:
@@ -166,7 +161,9 @@ def _shares_html(result: ExplorerResult, image: int) -> Markup:
 def _scores_in_words(result: ExplorerResult, image: int) -> Markup:
     enhanced, plain = float(result.view.cosine.score[image]), float(result.view.plain_cosine[image])
     score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
-    if result.is_pair:  # the other image's CLS is enhanced here; plain with plain is said for both together
+    if (
+        result.is_pair
+    ):  # the target is the other image's enhanced CLS; _pair_html has the plain cosine of both
         return score
     return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
 
@@ -220,5 +217,5 @@ def _change(changes: np.ndarray) -> str:
     if largest == 0:
         return "unchanged to the last digit"
     if largest < 1e-12:
-        return f"unchanged but for rounding ({largest:.0e} of its length)"
-    return f"moved by {largest:.2%} of its length"
+        return f"unchanged but for rounding ({largest:.0e} of its norm)"
+    return f"moved by {largest:.2%} of its norm"
