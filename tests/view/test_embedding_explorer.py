@@ -16,7 +16,8 @@ from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view import map_figures
-from mswin_viz.view.map_points import COLOURED, map_colouring
+from mswin_viz.view.labels import COLOURS
+from mswin_viz.view.map_points import map_colouring
 from mswin_viz.view.share_bars import share_rows
 
 N = 8  # two people, two cameras, two shots
@@ -189,7 +190,7 @@ def test_a_search_selects_every_row_of_an_identity(explorer, view) -> None:
     assert "No identity '77'" in unescape(html(explorer, "selection"))
 
 
-@pytest.mark.parametrize("by", COLOURED)
+@pytest.mark.parametrize("by", COLOURS)
 def test_every_colouring_has_a_legend_and_a_colour_for_each_row(explorer, view, by: str) -> None:
     explorer.controls.colour.value = by
     colours = map_colouring(view, by)
@@ -242,4 +243,4 @@ def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_
     unknown = mv.embedding_view(dataclasses.replace(table, pid=np.full(len(table), -1)))
     with pytest.warns(UserWarning, match="left out"):
         written = map_figures.save_figures(unknown, tmp_path, kinds=("png",))
-    assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURED}
+    assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURS}
