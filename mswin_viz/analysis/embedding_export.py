@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView
+from mswin_viz.analysis.joined import joined_name
 from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.images import Crop
 from mswin_viz.data.output_checks import output_file, output_folder
@@ -77,7 +78,7 @@ def measures_frame(view: EmbeddingView) -> pd.DataFrame:
         {"modality": modality, **_measures(comparison), **quality}
         for modality, comparison in view.comparisons.items()
     ]
-    return pd.DataFrame(lines or [{"modality": "+".join(view.table.modalities), **quality}])
+    return pd.DataFrame(lines or [{"modality": joined_name(view.table.modalities), **quality}])
 
 
 def export(

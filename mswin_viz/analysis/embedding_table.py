@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import unit_rows_or_nan
+from mswin_viz.analysis.joined import joined_features, joined_name
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop
 from mswin_viz.data.shown_text import shown_text
@@ -189,14 +190,14 @@ class EmbeddingTable:
             )
         at = [[rows[sample] for sample in shared] for rows in found]
         joint = {
-            name: np.concatenate([_scaled(getattr(self, name)[rows], equalised) for rows in at], axis=1)
+            name: joined_features([_scaled(getattr(self, name)[rows], equalised) for rows in at])
             for name in FEATURES
         }
         files = tuple(
             {k: v for row in rows for k, v in self.files[row].items()} for rows in zip(*at, strict=True)
         )
         about = {name: getattr(self, name)[at[0]] for name in ("sample", *_KNOWN)}
-        kind = np.full(len(shared), "+".join(modalities))
+        kind = np.full(len(shared), joined_name(modalities))
         return replace(self, **about, **joint, modality=kind, files=files, is_equalised=equalised)
 
     def to_pandas(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy as np
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.fusion import float64
+from mswin_viz.analysis.joined import joined_name
 from mswin_viz.analysis.panels import Panel, token_panel
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
@@ -204,7 +205,7 @@ def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
     first, second = (tuple(table.files[row]) for row in (a, b))
     if first != second:
         raise OptionError(
-            f"a pair has the same modalities on either side: got {'+'.join(first)} and {'+'.join(second)}"
+            f"a pair has the same modalities on either side: got {joined_name(first)} and {joined_name(second)}"
         )
     return first
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from mswin_viz.analysis.embedding_table import FEATURES
 from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.guarded import Guard
+from mswin_viz.view.labels import FEATURES as FEATURE_LABELS
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
+from mswin_viz.view.neighbour_words import measures_in_words, sample_files, who
 from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.embedding_table import EmbeddingTable
     from mswin_viz.data.images import ImageSource
 
-__all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
+__all__ = ["NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
 
 _HEIGHT = 112  # pixels of a thumbnail; shown smaller
 _KEPT = 600  # thumbnails, until the strip is closed or asks another table
@@ -81,7 +83,7 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     @made_whole()
     def __init__(self, table: EmbeddingTable, *, has_addon: bool | None = None, **traits: Any) -> None:
-        self._lock, self._has_addon = threading.RLock(), has_addon
+        self._lock, self._is_setting, self._has_addon = threading.RLock(), threading.Event(), has_addon
         self._guarded = Guard(self, lambda problems: self.set_trait("message", " ".join(problems)))
         self.results: Mapping[str, Neighbours] = {}
         self._thumbnail = lru_cache(maxsize=_KEPT)(lambda files: row_thumbnail(dict(files), self._size))
@@ -120,13 +122,21 @@ class NeighbourStrip(anywidget.AnyWidget):
         return self._table
 
     def replace(self, table: EmbeddingTable, row: int = -1) -> None:
-        """Ask another table, from one of its rows on."""
+        """Show another table, from one of its rows on."""
+        self.show(table, row, k=self.k, rule=self.rule)
+
+    def show(self, table: EmbeddingTable, row: int, *, k: int, rule: str) -> None:
+        """Show the neighbours of one row; they are ranked once, however much of this changes."""
         with self._lock, self.hold_sync():
-            self._use(table)
-            if row == self.row:
-                self._refresh()
-            else:
-                self.row = row
+            self._is_setting.set()
+            try:
+                if table is not self._table:
+                    self._use(table)
+                    self.row = -1
+                self.row, self.k, self.rule = row, k, rule
+            finally:
+                self._is_setting.clear()
+            self._refresh()
 
     def _use(self, table: EmbeddingTable) -> None:
         self._table = table
@@ -136,7 +146,7 @@ class NeighbourStrip(anywidget.AnyWidget):
             differs = not (
                 table.plain.shape == table.enhanced.shape and (table.plain == table.enhanced).all()
             )
-        self._features = tuple(LISTS) if differs else ("plain",)
+        self._features = FEATURES if differs else ("plain",)
         self._size = picture_size(table.files, longer=_HEIGHT)
 
     @traitlets.validate("row", "clicked")
@@ -150,6 +160,8 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     def _refresh(self) -> None:
         check_open(self)
+        if self._is_setting.is_set():
+            return
         with self._lock, self.hold_sync():
             self.clicked = -1
             with self._guarded("showing a query", failed=lambda: self.set_trait("query", {})):
@@ -191,7 +203,7 @@ def _lists(table: EmbeddingTable, results: Mapping[str, Neighbours]) -> list[dic
     return [
         {
             "feature": name,
-            "title": "plain CLS (no add-on)" if only else LISTS[name],
+            "title": "plain CLS (no add-on)" if only else FEATURE_LABELS[name],
             "words": measures_in_words(found),
             "items": _items(table, found, before if name == "enhanced" else None),
         }

@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
+from mswin_viz.analysis.joined import joined_name
 from mswin_viz.analysis.view_request import ViewRequest
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import OptionError
@@ -21,6 +22,7 @@ from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.lifetime import check_open, close_view
 from mswin_viz.view.markup import Html, fragment, tag
+from mswin_viz.view.neighbour_words import sample_label
 from mswin_viz.view.share_bars import message_html, numbers_html
 
 __all__ = ["PointPanel"]
@@ -159,7 +161,7 @@ class PointPanel(widgets.VBox):
         self.board.show(result.view.panels, rows=board_rows(result))
         self.result = result
         words = f", {self.modality.value}, target: {result.target}"
-        self._title.value = fragment(tag("b", _name(sample)), words)
+        self._title.value = fragment(tag("b", sample_label(sample)), words)
         self._numbers.value = numbers
         show_as_out_of_date(self.board, False)
         self._guarded.forget()
@@ -173,7 +175,7 @@ class PointPanel(widgets.VBox):
     def _notes(self) -> list[str]:
         if self.rows.value != "pair" or len(self._joined) < 2:
             return []
-        names = "+".join(self._joined)
+        names = joined_name(self._joined)
         return [f"The point joins {names}; these shares split the similarity in {self.modality.value} alone."]
 
     @property
@@ -185,7 +187,3 @@ class PointPanel(widgets.VBox):
             "modality": self.modality.value,
             "rows": self.rows.value,
         }
-
-
-def _name(sample: Sample) -> str:
-    return f"id {sample.pid}, camera {sample.camid}" if sample.pid >= 0 else sample.name

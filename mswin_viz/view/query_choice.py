@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.data.layouts import Sample
+from mswin_viz.view.neighbour_words import sample_label
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -24,8 +25,7 @@ _SAME = 1e-9  # differences of average precision that are rounding
 
 def query_name(sample: Sample) -> str:
     """Identity, camera and file name of a sample, in one line."""
-    about = f"id {sample.pid}, camera {sample.camid}, " if sample.pid >= 0 else ""
-    return f"{about}{sample.name}"
+    return f"{sample_label(sample)}, {sample.name}" if sample.pid >= 0 else sample.name
 
 
 def matching(samples: Sequence[Sample], search: str) -> list[int]:

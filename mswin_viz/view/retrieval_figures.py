@@ -25,7 +25,8 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import CMAPS
 from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption_lines
 from mswin_viz.view.figures import NotebookFigure, folded
-from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
+from mswin_viz.view.labels import FEATURES
+from mswin_viz.view.neighbour_words import measures_in_words, sample_files, who
 from mswin_viz.view.row_pictures import joined, picture_size, read_or_blank
 
 __all__ = ["MARK_COLOURS", "ranked_figure"]
@@ -165,7 +166,7 @@ def _draw_list(
     size: tuple[int, int],
 ) -> None:
     feature, some = found
-    part.suptitle(f"{LISTS[feature]}: {measures_in_words(some)}", fontsize=8, x=0.01, ha="left")
+    part.suptitle(f"{FEATURES[feature]}: {measures_in_words(some)}", fontsize=8, x=0.01, ha="left")
     axes = part.subplots(1, n_cols, squeeze=False)[0]
     for axis in axes:
         axis.set_axis_off()
