@@ -20,7 +20,7 @@ from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.data.images import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.data.options import options_of
-from mswin_viz.data.picture_facts import say
+from mswin_viz.data.picture_facts import warn_of
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
@@ -113,7 +113,7 @@ def sample_tokens(
         tokens = shelf.tokens()
     else:
         tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
-    say(filling.notes)
+    warn_of(filling.notes)
     failed = [Failure(known[one.sample].images[one.modality], one.reason) for one in filling.failed]
     world = _world(tokens, [known[at] for at in filling.kept])
     world = dataclasses.replace(world, rule=rule, metric=model.metric)

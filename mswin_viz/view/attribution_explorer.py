@@ -29,10 +29,10 @@ from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
+from mswin_viz.view.html import badge_html
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.marks import MarkStyle
-from mswin_viz.view.markup import Html, fragment
-from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.markup import Html, fragment, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
 

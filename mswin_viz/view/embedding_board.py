@@ -15,18 +15,18 @@ from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view.embedding_controls import map_controls
 from mswin_viz.view.guarded import Guard, show_as_out_of_date
+from mswin_viz.view.html import failure_words
 from mswin_viz.view.labels import COLOURS
 from mswin_viz.view.lifetime import made_whole
 from mswin_viz.view.map_colours import Colouring, legend_html
 from mswin_viz.view.map_places import MapPoints
 from mswin_viz.view.map_points import identity_name, map_colouring, map_points
 from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps
-from mswin_viz.view.markup import Html
+from mswin_viz.view.markup import Html, message_html
 from mswin_viz.view.measure_table import measures_html, selection_html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pictures import thumbnail
 from mswin_viz.view.point_panel import PointPanel
-from mswin_viz.view.share_bars import failure_words, message_html
 
 __all__ = ["EmbeddingBoard"]
 

@@ -22,16 +22,16 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_board import EmbeddingBoard
 from mswin_viz.view.embedding_controls import MapControls, setting_controls
-from mswin_viz.view.embedding_figures import maps_figure, save_figures
 from mswin_viz.view.folder_saving import FolderSaving
 from mswin_viz.view.guarded import show_as_out_of_date
+from mswin_viz.view.html import badge_html
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.map_figures import maps_figure, save_figures
 from mswin_viz.view.maps import LinkedMaps
 from mswin_viz.view.markup import Html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.point_panel import PointPanel
 from mswin_viz.view.row_pictures import first_pictures
-from mswin_viz.view.share_bars import badge_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,20 @@ from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.token_cache import TokenCache
-from mswin_viz.view import share_bars
 from mswin_viz.view.answers import ExplorerResult, ResultCache
 from mswin_viz.view.background import Background
 from mswin_viz.view.board_rows import board_rows
 from mswin_viz.view.controls import linked_display, make_controls
 from mswin_viz.view.explorer_bar import ExplorerBar
 from mswin_viz.view.figure_download import FigureDownload, write_figure
-from mswin_viz.view.figures import Display, scales_figure
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.heatmap import HeatmapBoard
+from mswin_viz.view.html import badge_html
 from mswin_viz.view.inspection_words import inspection_words
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.markup import Html
+from mswin_viz.view.markup import Html, message_html
+from mswin_viz.view.scale_figure import Display, scales_figure
+from mswin_viz.view.share_bars import numbers_html, words_html
 from mswin_viz.view.state import apply_state, parsed, state_of
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.strip import ThumbnailStrip
@@ -188,9 +190,7 @@ class ScaleExplorer(widgets.VBox):
                 "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
             )
         board = self.board
-        display = Display(
-            board.opacity, board.threshold, board.cmap, board.outline, board.shared, tuple(board.hidden)
-        )
+        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
         return scales_figure(self.result, provenance=self.model.provenance, display=display)
 
     def save_figure(self, path: str | Path) -> Path:
@@ -206,7 +206,7 @@ class ScaleExplorer(widgets.VBox):
         return write_figure(self.figure, path)
 
     def _children(self) -> list[widgets.Widget]:
-        badge = Html(share_bars.badge_html(self.model.provenance_items))
+        badge = Html(badge_html(self.model.provenance_items))
         message = self._html["message"].add_class("mswin-explorer-message")
         numbers = [
             self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
@@ -280,7 +280,7 @@ class ScaleExplorer(widgets.VBox):
         is_live = result.view_request.is_mean
         key = (result.pictures, result.names, is_live and result.subject, result.shuffle)
         rows = None if key == self._row_key else board_rows(result, has_free_means=is_live)
-        numbers, words = share_bars.numbers_html(result), share_bars.words_html(result)
+        numbers, words = numbers_html(result), words_html(result)
         self.board.show(
             result.view.panels,
             rows=rows,
@@ -296,4 +296,4 @@ class ScaleExplorer(widgets.VBox):
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         notes = () if self.result is None else self.result.notes
-        self._html["message"].value = share_bars.message_html([*messages, *notes])
+        self._html["message"].value = message_html([*messages, *notes])

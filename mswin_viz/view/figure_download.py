@@ -10,13 +10,11 @@ from matplotlib.figure import Figure
 
 from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.output_checks import output_file
-from mswin_viz.view.figures import figure_bytes
+from mswin_viz.view.figures import FORMATS, figure_bytes
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.heatmap import HeatmapBoard
 
-__all__ = ["FORMATS", "FigureDownload", "write_figure"]
-
-FORMATS = ("png", "svg", "pdf")
+__all__ = ["FigureDownload", "write_figure"]
 
 
 class FigureDownload(widgets.HBox):

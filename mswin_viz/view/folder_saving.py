@@ -9,8 +9,7 @@ import ipywidgets as widgets
 
 from mswin_viz.data.typed_paths import typed_path
 from mswin_viz.view.guarded import Guard
-from mswin_viz.view.markup import Html
-from mswin_viz.view.share_bars import message_html
+from mswin_viz.view.markup import Html, message_html
 
 __all__ = ["FolderSaving"]
 

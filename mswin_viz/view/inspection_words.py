@@ -9,8 +9,8 @@ from mswin_viz.analysis.inspection import inspected_window
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.answers import ExplorerResult
 from mswin_viz.view.guarded import problem_words
-from mswin_viz.view.markup import Markup, fragment
-from mswin_viz.view.share_bars import inspection_html, message_html
+from mswin_viz.view.markup import Markup, fragment, message_html
+from mswin_viz.view.share_bars import inspection_html
 
 __all__ = ["inspection_words"]
 

@@ -14,10 +14,10 @@ from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.html import bar_html
 from mswin_viz.view.lifetime import close_view
-from mswin_viz.view.markup import FONT, Html, Markup, tag
+from mswin_viz.view.markup import FONT, Html, Markup, message_html, tag
 from mswin_viz.view.neighbour_words import who
-from mswin_viz.view.share_bars import bar_html, message_html
 
 __all__ = ["PairPanel", "pair_html"]
 

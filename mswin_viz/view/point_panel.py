@@ -21,9 +21,9 @@ from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.lifetime import check_open, close_view
-from mswin_viz.view.markup import Html, fragment, tag
+from mswin_viz.view.markup import Html, fragment, message_html, tag
 from mswin_viz.view.neighbour_words import sample_label
-from mswin_viz.view.share_bars import message_html, numbers_html
+from mswin_viz.view.share_bars import numbers_html
 
 __all__ = ["PointPanel"]
 

@@ -22,8 +22,9 @@ from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.figure_download import FigureDownload
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard
+from mswin_viz.view.html import badge_html, failure_words
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.markup import Html, fragment, tag
+from mswin_viz.view.markup import Html, fragment, message_html, tag
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pair_work import PairWork
 from mswin_viz.view.query_choice import query_name, summary
@@ -34,7 +35,6 @@ from mswin_viz.view.rankings import ALL, ALL_EQUALISED, Rankings, rankable
 from mswin_viz.view.retrieval_controls import MOST_K, retrieval_controls
 from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import first_pictures
-from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
 

@@ -15,7 +15,7 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import Failure
-from mswin_viz.view import embedding_figures
+from mswin_viz.view import map_figures
 from mswin_viz.view.map_points import COLOURED, map_colouring
 from mswin_viz.view.share_bars import share_rows
 
@@ -239,5 +239,5 @@ def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_
 
     unknown = mv.embedding_view(dataclasses.replace(table, pid=np.full(len(table), -1)))
     with pytest.warns(UserWarning, match="left out"):
-        written = embedding_figures.save_figures(unknown, tmp_path, kinds=("png",))
+        written = map_figures.save_figures(unknown, tmp_path, kinds=("png",))
     assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURED}

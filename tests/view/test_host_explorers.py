@@ -13,8 +13,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.fusion_weights import Slot
-from mswin_viz.view.gate_bars import gate_html
-from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")
 
@@ -61,7 +60,7 @@ def test_the_gate_is_on_screen_as_bars_for_each_modality(explorer, model):
     for modality in MODALITIES:
         gate = model.addon.gate(expected_tokens(model, modality).patches)[0]
         block = shown.split(f'<div class="mswin-gate-row"><b>{modality}</b>')[1]
-        widths = [float(w) for w in re.findall(r"left:0;width:([\d.]+)%", block)[:3]]
+        widths = [float(w) for w in re.findall(r"left:0\.00%;width:([\d.]+)%", block)[:3]]
         np.testing.assert_allclose(widths, 100 * gate.detach().numpy(), atol=0.02)
 
 

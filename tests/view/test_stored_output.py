@@ -21,7 +21,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.model.training import TrainingStep
-from mswin_viz.view.figures import scales_figure
+from mswin_viz.view.scale_figure import scales_figure
 from mswin_viz.view.stored_output import MOST_BYTES, small_png
 
 MODEL = tiny_model()
