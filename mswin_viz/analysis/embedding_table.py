@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import unit_rows_or_nan
+from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images import MODALITIES, Crop, joined_name
 from mswin_viz.data.shown_text import shown_text
@@ -189,7 +190,7 @@ class EmbeddingTable:
             )
         at = [[rows[sample] for sample in shared] for rows in found]
         joint = {
-            name: np.concatenate([_scaled(getattr(self, name)[rows], equalised) for rows in at], axis=1)
+            name: joined_features([_scaled(getattr(self, name)[rows], equalised) for rows in at])
             for name in FEATURES
         }
         files = tuple(

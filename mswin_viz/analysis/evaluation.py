@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.crowds import Crowd, picture_batches
@@ -234,7 +235,7 @@ def _mean_colours(images: Sequence[FittedImage]) -> np.ndarray:
 
 def _retrieved(features: Features, crowd: Crowd, metric: str) -> dict[str, Measures]:
     """All against all, in each modality and in all of them concatenated raw, as the host model does."""
-    together = np.concatenate([features[name] for name in MODALITIES], axis=1)
+    together = joined_features([features[name] for name in MODALITIES])
     reports = {
         name: retrieval(array, crowd.pids, crowd.camids, ranks=(1,), metric=metric)
         for name, array in {**features, "three_together": together}.items()

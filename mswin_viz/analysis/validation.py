@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import known_numbers
+from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head, enhanced_features
@@ -88,7 +89,7 @@ def head_features(world: LabelledTokens, head: Head | None) -> list[np.ndarray]:
         tokens.cls.cpu().numpy() if head is None else enhanced_features(head, tokens)
         for tokens in world.tokens.values()
     ]
-    return [*each, np.concatenate(each, axis=1)] if len(each) > 1 else each
+    return [*each, joined_features(each)] if len(each) > 1 else each
 
 
 def retrieved(world: LabelledTokens, features: np.ndarray) -> RetrievalReport:

@@ -82,7 +82,7 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     @made_whole()
     def __init__(self, table: EmbeddingTable, *, has_addon: bool | None = None, **traits: Any) -> None:
-        self._lock, self._has_addon = threading.RLock(), has_addon
+        self._lock, self._is_setting, self._has_addon = threading.RLock(), threading.Event(), has_addon
         self._guarded = Guard(self, lambda problems: self.set_trait("message", " ".join(problems)))
         self.results: Mapping[str, Neighbours] = {}
         self._thumbnail = lru_cache(maxsize=_KEPT)(lambda files: row_thumbnail(dict(files), self._size))
@@ -120,12 +120,20 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     def replace(self, table: EmbeddingTable, row: int = -1) -> None:
         """Rank the rows of another table, for one of its rows as the query."""
+        self.show(table, row, k=self.k, rule=self.rule)
+
+    def show(self, table: EmbeddingTable, row: int, *, k: int, rule: str) -> None:
+        """Show the neighbours of one row; they are ranked once, however much of this changes."""
         with self._lock, self.hold_sync():
-            self._use(table)
-            if row == self.row:
-                self._refresh()
-            else:
-                self.row = row
+            self._is_setting.set()
+            try:
+                if table is not self._table:
+                    self._use(table)
+                    self.row = -1
+                self.row, self.k, self.rule = row, k, rule
+            finally:
+                self._is_setting.clear()
+            self._refresh()
 
     def _use(self, table: EmbeddingTable) -> None:
         self._table = table
@@ -149,6 +157,8 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     def _refresh(self) -> None:
         check_open(self)
+        if self._is_setting.is_set():
+            return
         with self._lock, self.hold_sync():
             self.clicked = -1
             with self._guarded("showing a query", failed=lambda: self.set_trait("query", {})):

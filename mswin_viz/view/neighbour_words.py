@@ -21,8 +21,8 @@ __all__ = ["measures_in_words", "sample_files", "who"]
 def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
     """Modality -> file of everything the table has of a row's sample."""
     files: dict[str, Path | Crop] = {}
-    for own in (table.sample == table.sample[row]).nonzero()[0]:
-        files |= table.files[own]
+    for same in (table.sample == table.sample[row]).nonzero()[0]:
+        files |= table.files[same]
     return files
 
 
@@ -32,13 +32,13 @@ def who(table: EmbeddingTable, row: int) -> str:
     return known or shown_text(table.path[row].name)
 
 
-def measures_in_words(found: Neighbours) -> str:
+def measures_in_words(ranking: Neighbours) -> str:
     """Average precision, the first right neighbour, how many there are; the metric where it is not the cosine."""
-    ranked = "" if found.metric == "cosine" else f", by {METRIC_WORDS[found.metric]}"
-    if not found.n_right:
-        reason = "no right one is left" if found.known.any() else "identities are not known"
-        return f"{reason} among {found.n_candidates}{ranked}"
+    metric = "" if ranking.metric == "cosine" else f", by {METRIC_WORDS[ranking.metric]}"
+    if not ranking.n_right:
+        reason = "no right one is left" if ranking.known.any() else "identities are not known"
+        return f"{reason} among {ranking.n_candidates}{metric}"
     return (
-        f"AP {found.average_precision:.3f}, first right at rank {found.first_right}, {found.n_right} right of "
-        f"{found.n_candidates}{ranked}"
+        f"AP {ranking.average_precision:.3f}, first right at rank {ranking.first_right}, {ranking.n_right} right of "
+        f"{ranking.n_candidates}{metric}"
     )

@@ -58,11 +58,7 @@ class RankedLists(widgets.VBox):
             self.strip.observe(guarded(lambda _change: self._clicked()), "clicked")
             self.children = [self.strip]
             return
-        self.strip.k, self.strip.rule = k, rule
-        if self.strip.table is table:
-            self.strip.row = row
-        else:
-            self.strip.replace(table, row)
+        self.strip.show(table, row, k=k, rule=rule)
 
     def mark(self, *, is_old: bool) -> None:
         """Mark lists that do not answer what was asked last, or take the mark away."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
 
+from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.data.images import Crop
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text
@@ -87,11 +89,10 @@ class ThumbnailStrip(anywidget.AnyWidget):
 
 
 def second_choice(samples: Sequence[Sample], first: int = 0) -> int:
-    """A sample to compare with: the same identity in another camera, else another identity, else itself."""
-    own = samples[first]
-    same = (i for i, s in enumerate(samples) if s.pid == own.pid >= 0 and s.camid != own.camid)
-    other = (i for i in range(len(samples)) if i != first)
-    return next(same, next(other, first))
+    """A sample to compare with: a match under the camera rule, else another sample, else itself."""
+    rows = np.arange(len(samples))
+    matches = rows[sample_matching(samples, "camera").matches(first, rows)]
+    return int(next(iter([*matches, *rows[rows != first]]), first))
 
 
 def images_in_turn(samples: Sequence[Sample], modality: str) -> list[tuple[Path | Crop, ImageTag]]:

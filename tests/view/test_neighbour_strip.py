@@ -127,3 +127,16 @@ def test_a_file_that_cannot_be_read_is_a_crossed_grey_picture(tmp_path: Path) ->
     assert blank.getpixel((0, 0)) == (255, 255, 255)
     assert joined([blank, blank], gap=3).size == (43, 40)
     assert size_of(row_thumbnail({"RGB": tmp_path / "gone.png"}, (20, 40))) == (20, 40)
+
+
+def test_a_row_is_ranked_once_whatever_else_changes_with_it(table: EmbeddingTable, monkeypatch) -> None:
+    strip, ranked = NeighbourStrip(table, row=0, k=3), []
+
+    def counted(*args, **options):
+        ranked.append(options["feature"])
+        return neighbours(*args, **options)
+
+    monkeypatch.setattr("mswin_viz.view.neighbour_strip.neighbours", counted)
+    strip.show(table[[2, 1, 0, 3]], 1, k=2, rule="none")
+    assert ranked == list(strip.results) == ["plain", "enhanced"]
+    assert (strip.row, strip.k, strip.rule) == (1, 2, "none")
