@@ -15,11 +15,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import Neighbours
 from mswin_viz.analysis.pair_shares import PairShares, pair_panels
-from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.panels import Panel, shared_range
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import CMAPS
