@@ -42,7 +42,7 @@ def test_an_interrupt_while_the_libraries_are_imported_is_one_line(module: str) 
         (
             "train --out a.pth",
             "mswin_viz.analysis.addon_training.fit_addons",
-            "interrupted; the same command goes on from a.pth.state",
+            "interrupted; the same command resumes from a.pth.state",
         ),
         ("evaluate", "mswin_viz.model.loading.load_model", "interrupted"),
         ("ablate --out a.json", "mswin_viz.model.loading.load_model", "interrupted"),
@@ -103,7 +103,7 @@ def test_a_training_that_is_interrupted_goes_on_and_is_as_good(tmp_path: Path) -
         said = program.communicate()[1]
     assert program.returncode in INTERRUPTED
     assert "Traceback" not in said
-    assert said.endswith("interrupted; the same command goes on from a.pth.state\n")
+    assert said.endswith("interrupted; the same command resumes from a.pth.state\n")
     again = subprocess.run(
         [*command, *options], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
     )

@@ -243,10 +243,7 @@ CLOSED = ("| true", ">&-", "2>&-", ">&- 2>&-", "> /dev/full")
 
 @pytest.mark.parametrize(
     ("line", "closed"),
-    [
-        *itertools.product(("--help", "samples new2 --identities 1"), CLOSED),
-        ("doctor", "| true"),
-    ],
+    [*itertools.product(("--help", "samples new2 --identities 1"), CLOSED), ("doctor", "| true")],
 )
 def test_an_output_that_nobody_reads_is_no_traceback(place: Path, line: str, closed: str) -> None:
     command = f"{sys.executable} -m mswin_viz.cli {line} {closed}"

@@ -53,7 +53,7 @@ class HeadRow:
     is_trained
         Whether it is trained; an untrained head is measured as it is made.
     whole_tokens
-        Whether it needs every patch token; windows of scheme 1 do with fewer (see `folded`).
+        Whether it needs every patch token; for windows of scheme 1 fewer are enough (see `folded`).
     """
 
     name: str
@@ -70,16 +70,16 @@ def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = N
     dim
         Width of the tokens.
     scales
-        Of which subsets are made. The controls have the parameters of all together.
+        Each subset is a row. The controls have as many parameters as all scales together.
     only
         Names to keep; None for all.
 
     Raises
     ------
     OptionError
-        If a name is none of the rows'.
+        If there is no row of a given name.
     """
-    rows = [_windows(dim, some) for n in range(1, len(scales) + 1) for some in combinations(scales, n)]
+    rows = [_windows(dim, subset) for n in range(1, len(scales) + 1) for subset in combinations(scales, n)]
     size = n_parameters(window_head(dim, scales))
     rows += [
         HeadRow(f"{windows_name(scales)}_from_mean", lambda seed: window_head(dim, scales, seed=seed, init="mean")),
@@ -93,7 +93,7 @@ def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = N
     unknown = [name for name in only or () if name not in known]
     if unknown:
         raise OptionError(
-            f"rows are some of {', '.join(known)}, beside plain CLS, which is always there: got "
+            f"rows must be among {', '.join(known)} (plain CLS is always there): got "
             f"{', '.join(map(repr, unknown))}; choose from these"
         )
     return tuple(row for row in rows if only is None or row.name in only)

@@ -133,4 +133,4 @@ def _by_group(
     """Sum and number of the answered queries of each group."""
     answered = ~np.isnan(values)
     _, of, counts = np.unique(groups[answered], return_inverse=True, return_counts=True)
-    return np.bincount(of, weights=values[answered]), counts
+    return np.bincount(of, weights=values[answered]).astype(float), counts

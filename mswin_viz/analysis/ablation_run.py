@@ -64,7 +64,7 @@ class People:
         if self.trained < 4 or self.measured < 8:
             raise OptionError(
                 "an ablation needs at least 4 people to train on and 8, two groups of look-alikes, to measure on: "
-                f"got {self.trained} and {self.measured}; ask for more"
+                f"got {self.trained} and {self.measured}; draw more"
             )
 
     @property

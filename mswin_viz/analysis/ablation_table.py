@@ -1,4 +1,4 @@
-"""Which part of the add-on helps? Every variant of it, and controls without windows, on identities nobody trained on."""
+"""Which part of the add-on helps? Its variants, and controls without windows, on identities that were not trained on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AblationPlan:
     Raises
     ------
     OptionError, ScaleError
-        If no head would be trained, a row has no such name, or a scale is not a whole number.
+        If no head would be trained, there is no row of a given name, or a scale is not a whole number.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)
@@ -56,7 +56,7 @@ class AblationPlan:
     def __post_init__(self) -> None:
         if self.n_seeds < 1:
             raise OptionError(
-                f"every head is trained at least once: got n_seeds={self.n_seeds}; ask for more"
+                f"every head is trained at least once: got n_seeds={self.n_seeds}; use 1 or more"
             )
         head_rows(1, self.scales, only=self.rows)  # their names are the same at every width
 
@@ -78,7 +78,7 @@ class QueryScores:
     ap
         Average precision.
     first
-        1 where the first answer is right, else 0.
+        1 where the first result is right, else 0.
     """
 
     ap: Float[np.ndarray, "run query column"]
@@ -142,21 +142,25 @@ def run_ablation(
     rows = head_rows(model.dim, plan.scales, only=plan.rows)
     folded_training = [world.folded(plan.scales) for world in training]
     folded_tests = {split: world.folded(plan.scales) for split, world in tests.items()}
-    found = {split: {PLAIN: _stacked([_measured(world, None)])} for split, world in tests.items()}
+    scores = {split: {PLAIN: _stacked([_measured(world, None)])} for split, world in tests.items()}
     n_runs = sum(plan.n_seeds for row in rows if row.is_trained) + sum(not row.is_trained for row in rows)
     with tqdm(total=n_runs, desc="heads", unit="run", disable=not progress) as bar:
         for row in rows:
-            seen = (training, tests) if row.whole_tokens else (folded_training, folded_tests)
-            for split, runs in _runs(row, *seen, plan, bar).items():
-                found[split][row.name] = _stacked(runs)
+            worlds = (training, tests) if row.whole_tokens else (folded_training, folded_tests)
+            for split, runs in _runs(row, *worlds, plan, bar).items():
+                scores[split][row.name] = _stacked(runs)
     encoding = encode_seconds(model)
-    costs = {row.name: head_cost(row.make(0), model, encoding=encoding) for row in rows}
-    groups = {
-        split: world.groups if world.query is None else world.groups[world.query]
-        for split, world in tests.items()
-    }
-    trained = tuple(row.name for row in rows if row.is_trained)
-    return Ablation(columns, windows_name(plan.scales), costs, trained, found, groups)
+    return Ablation(
+        columns=columns,
+        reference=windows_name(plan.scales),
+        costs={row.name: head_cost(row.make(0), model, encoding=encoding) for row in rows},
+        trained=tuple(row.name for row in rows if row.is_trained),
+        scores=scores,
+        groups={
+            split: world.groups if world.query is None else world.groups[world.query]
+            for split, world in tests.items()
+        },
+    )
 
 
 def _runs(
@@ -177,14 +181,14 @@ def _runs(
 
 
 def _measured(world: WorldTokens, head: Head | None) -> tuple[np.ndarray, np.ndarray]:
-    """Average precision, and whether the first answer is right, of each query in each column."""
+    """Average precision, and whether the first result is right, of each query in each column."""
     reports = [retrieved(world, features) for features in head_features(world, head)]
     first = [np.where(np.isnan(r.first_match), np.nan, r.first_match == 1) for r in reports]
     return np.stack([report.per_query_ap for report in reports], axis=1), np.stack(first, axis=1)
 
 
 def _stacked(runs: Sequence[tuple[np.ndarray, np.ndarray]]) -> QueryScores:
-    ap, first = (np.stack(some) for some in zip(*runs, strict=True))
+    ap, first = (np.stack(measure) for measure in zip(*runs, strict=True))
     return QueryScores(ap, first)
 
 

@@ -65,9 +65,9 @@ def one_table(stored: Stored) -> str:
     """One line for each row: cost, and the modalities together in every split."""
     check_ablation(stored)
     column, splits = stored["columns"][-1], list(stored["scores"])
-    heads = ["head", "parameters", "MMACs"]
-    heads += [f"{_split(split)}: {head}" for split in splits for head in ("mAP", "minus plain", "Rank-1")]
-    lines = []
+    heads, lines = ["head", "parameters", "MMACs"], []
+    for split in splits:
+        heads += [f"{_split(split)}: mAP", "minus plain", "Rank-1"]
     for name, row in stored["rows"].items():
         line = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
         for split in splits:

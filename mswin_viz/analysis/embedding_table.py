@@ -108,7 +108,7 @@ class EmbeddingTable:
 
     def __getitem__(self, rows: Sequence[int] | slice | np.ndarray) -> EmbeddingTable:
         """A table of some rows, in that order."""
-        if np.ndim(rows) == 0 and not isinstance(rows, slice):
+        if not isinstance(rows, slice) and np.ndim(np.asarray(rows)) == 0:
             raise OptionError(
                 f"a table is cut by a slice or several rows: got {rows!r}; use table[[{rows!r}]]"
             )

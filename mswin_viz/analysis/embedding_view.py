@@ -10,7 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.comparison import Comparison, compare
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.matching import RULES
+from mswin_viz.analysis.matching import check_rule
 from mswin_viz.analysis.neighbours import failed_words
 from mswin_viz.analysis.projection import Projection, project
 from mswin_viz.data.images import MODALITIES
@@ -152,18 +152,14 @@ def embedding_view(
         If ``stop`` said so.
     """
     settings = ViewSettings() if settings is None else settings
-    if settings.rule not in RULES:
-        raise OptionError(f"rule is one of {', '.join(RULES)}: got {settings.rule!r}")
+    check_rule(settings.rule)
     report = reporter(report) or (lambda _progress: None)
     projected, compared = portion(report, 0, _PROJECTING), portion(report, _PROJECTING, 1)
     rows = chosen_rows(table, settings.show)
 
-    def projecting(done: int, total: int) -> None:
-        projected(Progress(done, total, f"projecting {len(rows)} rows"))
-
     projection = project(
         rows.plain, rows.enhanced, coupling=settings.coupling, perplexity=settings.perplexity,
-        seed=settings.seed, report=projecting, stop=stop,
+        seed=settings.seed, report=projected, stop=stop,
     )  # fmt: skip
     if projection.stopped:
         raise StoppedError("the projection was stopped before it finished; there is no map")

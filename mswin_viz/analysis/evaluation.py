@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,15 +16,13 @@ from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.data.sample_files import CAPTIONED, sample_caption
-from mswin_viz.data.synthetic import CAMERAS, attributes
+from mswin_viz.data.scenery import CAMERAS
+from mswin_viz.data.wardrobe import attributes
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.preprocessing import FittedImage
 from mswin_viz.model.untrained import untrained
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
 
 __all__ = [
     "PROMPTS",
@@ -34,9 +32,7 @@ __all__ = [
     "Measures",
     "NamedAttribute",
     "evaluate_model",
-    "measures",
     "prompt_of",
-    "with_all_together",
 ]
 
 SHOTS = 2
@@ -171,7 +167,7 @@ def evaluate_model(
         If a prompt or caption does not fit the text tower.
     """
     if identities < 2:
-        raise OptionError(f"retrieval needs at least two identities: got {identities}; ask for more")
+        raise OptionError(f"retrieval needs at least two identities: got {identities}; draw more")
     random = untrained(model, seed=seed)
     crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
     prompts = _prompts(crowds["standard"])
@@ -201,24 +197,6 @@ def prompt_of(name: str, value: str) -> str:
     """The zero-shot prompt that says that the attribute ``name`` is ``value``."""
     sentence = PROMPTS[name].format(_PHRASES.get((name, value), value))
     return re.sub(r"\ba (?=[aeiou])", "an ", sentence)
-
-
-def measures(
-    features: Float[np.ndarray, "image dim"],
-    pids: Int[np.ndarray, " image"],
-    camids: Int[np.ndarray, " image"],
-    *,
-    metric: str = "cosine",
-) -> Measures:
-    """Retrieval of all against all."""
-    report = retrieval(features, pids, camids, ranks=(1,), metric=metric)
-    return Measures(report.mAP, report.cmc[1])
-
-
-def with_all_together(features: Features) -> dict[str, np.ndarray]:
-    """The modalities, and their raw concatenation (the host model's way) as ``three_together``."""
-    together = np.concatenate([features[name] for name in MODALITIES], axis=1)
-    return {**features, "three_together": together}
 
 
 def _features(
@@ -255,10 +233,13 @@ def _mean_colours(images: Sequence[FittedImage]) -> np.ndarray:
 
 
 def _retrieved(features: Features, crowd: Crowd, metric: str) -> dict[str, Measures]:
-    return {
-        name: measures(array, crowd.pids, crowd.camids, metric=metric)
-        for name, array in with_all_together(features).items()
+    """All against all, in each modality and in all of them concatenated raw, as the host model does."""
+    together = np.concatenate([features[name] for name in MODALITIES], axis=1)
+    reports = {
+        name: retrieval(array, crowd.pids, crowd.camids, ranks=(1,), metric=metric)
+        for name, array in {**features, "three_together": together}.items()
     }
+    return {name: Measures(report.mAP, report.cmc[1]) for name, report in reports.items()}
 
 
 def _words(crowd: Crowd) -> list[dict[str, str]]:

@@ -34,11 +34,11 @@ class HeadCost:
     parameters
         Numbers training may change.
     macs
-        Multiplications with addition, for one image.
+        Multiply-adds for one image.
     time_ratio
         Seconds of the head over seconds of `Model.encode`, the same 16 images, medians of 5.
     memory
-        Most bytes that lay in results at once, 16 images, beside weights and tokens.
+        Peak bytes of results for 16 images, without weights and tokens.
     """
 
     parameters: int
@@ -78,15 +78,15 @@ def head_cost(head: Head, model: Model, *, encoding: float) -> HeadCost:
 
 
 def _median(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds, after a first run that is not counted."""
-    found = []
+    """Seconds, after a warm-up run that is not counted."""
+    seconds = []
     for _ in range(_REPEATS + 1):
         start = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        found.append(time.perf_counter() - start)
-    return statistics.median(found[1:])
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
 
 
 class _Results(TorchDispatchMode):
@@ -94,8 +94,8 @@ class _Results(TorchDispatchMode):
 
     def __init__(self, head: Head, tokens: Tokens) -> None:
         super().__init__()
-        given = (*head.parameters(), *head.buffers(), tokens.cls, tokens.patches)
-        self._given = {tensor.untyped_storage().data_ptr() for tensor in given}
+        inputs = (*head.parameters(), *head.buffers(), tokens.cls, tokens.patches)
+        self._inputs = {tensor.untyped_storage().data_ptr() for tensor in inputs}
         self._alive: Counter[int] = Counter()
         self._bytes = self.peak = 0
 
@@ -108,16 +108,16 @@ class _Results(TorchDispatchMode):
 
     def _count(self, tensor: torch.Tensor) -> None:
         storage = tensor.untyped_storage()
-        at, size = storage.data_ptr(), storage.nbytes()
-        if at in self._given or size == 0:
+        address, size = storage.data_ptr(), storage.nbytes()
+        if address in self._inputs or size == 0:
             return
-        self._alive[at] += 1
-        if self._alive[at] == 1:
+        self._alive[address] += 1
+        if self._alive[address] == 1:
             self._bytes += size
             self.peak = max(self.peak, self._bytes)
-        weakref.finalize(tensor, self._gone, at, size)
+        weakref.finalize(tensor, self._gone, address, size)
 
-    def _gone(self, at: int, size: int) -> None:
-        self._alive[at] -= 1
-        if self._alive[at] == 0:
+    def _gone(self, address: int, size: int) -> None:
+        self._alive[address] -= 1
+        if self._alive[address] == 0:
             self._bytes -= size

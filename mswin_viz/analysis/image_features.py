@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.options import options_of
-from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.data.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.encoded_batch import Failure, encoded_batch
@@ -119,7 +119,7 @@ def embed(
             if report is not None:
                 n_done = start + len(batch)
                 report(Progress(n_done, len(wanted), f"embedding: {n_done} of {len(wanted)} images"))
-    say(model.picture_notes([facts for part in parts for facts in part.facts]))
+    warn_of(model.picture_notes([facts for part in parts for facts in part.facts]))
     return _table(samples, parts, model.metric)
 
 
@@ -139,9 +139,7 @@ def _features(model: Model, samples: Sequence[Sample], rows: Sequence[_Row]) -> 
     sources = [samples[i].images[name] for i, name in rows]
     batch = encoded_batch(model, sources, [ImageTag(name, samples[i].camid) for i, name in rows])
     failed = [Failure(sources[place], str(problem)) for place, problem in batch.problems.items()]
-    plain = enhanced = np.zeros((0, model.dim), np.float32)
-    if batch.tokens is not None:
-        plain, enhanced = (t.cls.cpu().numpy() for t in (batch.tokens, model.enhance(batch.tokens)))
+    plain, enhanced = (tokens.cls.cpu().numpy() for tokens in (batch.tokens, model.enhance(batch.tokens)))
     is_finite = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
     places = np.array(list(batch.images), int)
     failed += [

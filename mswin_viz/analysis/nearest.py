@@ -1,7 +1,7 @@
 """Nearest rows and ranks of rows, exact, a block of rows at a time: memory stays bounded.
 
-scikit-learn computes the distances; the selection is ours, because equal distances must keep the order of the rows (its
-neighbour search leaves their order open) and the ranks must not need all pairs at once.
+scikit-learn computes the distances; the selection is ours, because equal distances come in the order of the rows whatever
+the number of threads, and neighbours and ranks come from the same block, never from all pairs at once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,12 @@ def nearest_and_ranks(
 def _blocks(rows: np.ndarray, points: np.ndarray) -> Iterator[np.ndarray]:
     """Squared Euclidean distances of some rows after others to all points."""
     return pairwise_distances_chunked(
-        rows, points, metric="euclidean", squared=True, n_jobs=1, working_memory=_PAIRS * 8 / 2**20
+        rows,
+        points,
+        metric="euclidean",
+        squared=True,
+        n_jobs=1,
+        working_memory=max(_PAIRS, len(points)) * 8 / 2**20,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Num
 
 __all__ = ["EXACT_UP_TO", "Interval", "PairedTest", "bootstrap_means", "interval", "sign_flip"]
 
@@ -69,7 +69,7 @@ class PairedTest:
 
 def bootstrap_means(
     sums: Float[np.ndarray, "identity column"],
-    counts: Float[np.ndarray, " identity"],
+    counts: Num[np.ndarray, " identity"],
     *,
     draws: int,
     seed: int,
@@ -101,7 +101,7 @@ def interval(value: float, drawn: Float[np.ndarray, " draw"] | None, *, level: f
 
 def sign_flip(
     sums: Float[np.ndarray, " identity"],
-    counts: Float[np.ndarray, " identity"],
+    counts: Num[np.ndarray, " identity"],
     *,
     flips: int,
     seed: int,

@@ -91,9 +91,8 @@ def project(
     pair = distinct(plain, enhanced)
     perplexity, few = used_perplexity(request.perplexity, len(pair.kept))
     space = map_space(pair.plain, pair.enhanced, pca=request.pca)
-    steps = StepCounter(
-        sum(STEPS) * (1 if method == "joint" else 2), reporter(request.report), request.stop, "projecting"
-    )
+    n_steps, words = sum(STEPS) * (1 if method == "joint" else 2), f"projecting {len(pair.kept)} images"
+    steps = StepCounter(n_steps, reporter(request.report), request.stop, words)
     settings = MapSettings(
         method=method,
         coupling=float(coupling) if method == "joint" else None,

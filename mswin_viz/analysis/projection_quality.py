@@ -42,7 +42,7 @@ class MapQuality:
 
 
 def map_quality(
-    features: Float[np.ndarray, "image dim"], coordinates: Float[np.ndarray, "image 2"], *, k: int = 15
+    features: Float[np.ndarray, "image dim"], coordinates: Float[np.ndarray, "image axis"], *, k: int = 15
 ) -> MapQuality:
     """Trustworthiness and continuity (Venna and Kaski, 2001), and kNN recall, of a map.
 

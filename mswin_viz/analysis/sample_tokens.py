@@ -17,10 +17,10 @@ import torch
 from tqdm.auto import tqdm
 
 from mswin_viz.analysis.matching import sample_matching
-from mswin_viz.data.images import MODALITIES, Crop, ImageSource, source_file, source_name
+from mswin_viz.data.images import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.data.options import options_of
-from mswin_viz.data.picture_facts import say
+from mswin_viz.data.picture_facts import warn_of
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
@@ -113,7 +113,7 @@ def sample_tokens(
         tokens = shelf.tokens()
     else:
         tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
-    say(filling.notes)
+    warn_of(filling.notes)
     failed = [Failure(known[one.sample].images[one.modality], one.reason) for one in filling.failed]
     world = _world(tokens, [known[at] for at in filling.kept])
     world = dataclasses.replace(world, rule=rule, metric=model.metric)
@@ -151,11 +151,10 @@ def _encoded(
             batches = {name: _batch(model, some, name) for name in samples[0].images}
             bad = _unusable(batches)
             good = [place for place in range(len(some)) if place not in bad]
-            for name, batch in batches.items():
-                if good:
-                    rows = list(batch.images)
-                    tokens = batch.tokens[[rows.index(place) for place in good]]
-                    shelf.add(name, folded(tokens, scales) if scales else tokens)
+            for name, batch in batches.items() if good else ():
+                rows = list(batch.images)
+                tokens = batch.tokens[[rows.index(place) for place in good]]
+                shelf.add(name, folded(tokens, scales) if scales else tokens)
             facts += [batch.images[place].facts for place in good for batch in batches.values()]
             kept += [start + place for place in good]
             failed += [
@@ -181,12 +180,11 @@ def _unusable(batches: Mapping[str, EncodedBatch]) -> dict[int, tuple[str, str]]
     for name, batch in batches.items():
         for place, problem in batch.problems.items():
             bad.setdefault(place, (name, shown_text(problem)))
-        if batch.tokens is not None:
-            cls, patches = batch.tokens.cls, batch.tokens.patches
-            is_finite = cls.isfinite().all(dim=1) & patches.isfinite().all(dim=2).all(dim=1)
-            for place, fine in zip(batch.images, is_finite.tolist(), strict=True):
-                if not fine:
-                    bad.setdefault(place, (name, "the model gives it tokens that are not finite"))
+        cls, patches = batch.tokens.cls, batch.tokens.patches
+        is_finite = cls.isfinite().all(dim=1) & patches.isfinite().all(dim=2).all(dim=1)
+        for place, fine in zip(batch.images, is_finite.tolist(), strict=True):
+            if not fine:
+                bad.setdefault(place, (name, "the model gives it tokens that are not finite"))
     return bad
 
 
@@ -236,7 +234,7 @@ def _state(model: Model, source: ImageSource) -> str:
     except (OSError, ValueError) as problem:  # found out, and said, when it is opened
         return f"{source_name(source)!a} cannot be looked at: {type(problem).__name__}"
     # A copy can have the old time of change; the time of the inode's last change cannot be set.
-    name = str(source) if isinstance(source, Crop) else os.fsdecode(source)
+    name = os.fsdecode(source) if isinstance(source, str | os.PathLike) else str(source)
     return f"{name!a} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
 
 

@@ -117,14 +117,14 @@ class Subject:
         return () if self.weights is None else self.weights.scales
 
     @property
+    def plain_cls(self) -> Float[np.ndarray, "batch dim"]:
+        """The plain CLS of each image as float64 NumPy."""
+        return float64(self.tokens.cls)
+
+    @property
     def patches(self) -> Float[np.ndarray, "batch token dim"]:
         """The patch tokens as float32 NumPy, for drawing."""
         return self.tokens.patches.cpu().numpy()
-
-    @property
-    def plain(self) -> Float[np.ndarray, "batch dim"]:
-        """The plain CLS of each image, float64."""
-        return float64(self.tokens.cls)
 
 
 class FreePlace(NamedTuple):

@@ -38,8 +38,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="See what a CLIP image encoder, and a sliding-window module on top of it, look at.",
-    epilog="Exit codes: 0, done; 1, an error in one line, or problems that doctor found; 2, a wrong command line; 130, interrupted.",
+    help="See what a CLIP image encoder, and a sliding-window add-on on top of it, look at.",
+    epilog="Exit codes: 0, done; 1, an error (one line), or problems found by doctor; 2, a wrong command line; 130, interrupted.",
 )
 for name, command in {
     "doctor": data.doctor,
@@ -80,7 +80,7 @@ def lab(
         Path | None, typer.Argument(parser=read_path, metavar="[NOTEBOOK]", help="A notebook to open.")
     ] = None,
 ) -> None:
-    """Open JupyterLab."""
+    """Open JupyterLab, at a notebook if one is given."""
     notebook = existing(notebook, "NOTEBOOK")
     jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which(
         "jupyter-lab"

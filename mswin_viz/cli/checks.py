@@ -90,14 +90,14 @@ def whole_numbers(text: str, name: str) -> tuple[int, ...]:
         If the text is anything else.
     """
     try:
-        found = tuple(int(part) for part in text.split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
-        found = ()
-    if not found or min(found) < 1 or len(set(found)) < len(found):
+        numbers = ()
+    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
         raise OptionError(
             f"{_option(name)} takes different whole numbers of at least 1, with commas between them: got {text!r}"
         )
-    return found
+    return numbers
 
 
 @overload
@@ -105,7 +105,7 @@ def existing(path: Path, name: str) -> Path: ...
 @overload
 def existing(path: Path | None, name: str) -> Path | None: ...
 def existing(path: Path | None, name: str) -> Path | None:
-    """Refuse a path that is given and not there; with the home folder for ``~``.
+    """The path with the home folder for ``~``; refused where nothing is there.
 
     Raises
     ------
@@ -115,54 +115,42 @@ def existing(path: Path | None, name: str) -> Path | None:
     if path is None:
         return None
     try:
-        found = Path(os.path.expanduser(path))
-        found.stat()
+        expanded = Path(os.path.expanduser(path))
+        expanded.stat()
     except (OSError, ValueError) as problem:  # a name of 300 bytes, a NUL, no permission, a loop of links
         missing = isinstance(problem, FileNotFoundError)
         why = "" if missing else f" ({getattr(problem, 'strerror', None) or problem})"
         raise DataError(
             f"{_option(name)} must exist: got {short_text(path, 160)}{why}; check the path"
         ) from problem
-    return found
+    return expanded
 
 
-class _FileOptions(TypedDict, total=False):
-    endings: Sequence[str]
+class _FolderOptions(TypedDict, total=False):
     inputs: Sequence[Path | str | None]
     n_bytes: int
+
+
+class _FileOptions(_FolderOptions, total=False):
+    endings: Sequence[str]
 
 
 @overload
 def output_file(path: Path, name: str, **options: Unpack[_FileOptions]) -> Path: ...
 @overload
 def output_file(path: Path | None, name: str, **options: Unpack[_FileOptions]) -> Path | None: ...
-def output_file(
-    path: Path | None,
-    name: str,
-    *,
-    endings: Sequence[str] = (),
-    inputs: Sequence[Path | str | None] = (),
-    n_bytes: int = 0,
-) -> Path | None:
-    """:func:`mswin_viz.data.output_checks.output_file` of an option that may be left out; inputs too."""
-    if path is None:
-        return None
-    given = [some for some in inputs if some is not None]
-    return output_checks.output_file(path, _option(name), endings=endings, inputs=given, n_bytes=n_bytes)
+def output_file(path: Path | None, name: str, **options: Unpack[_FileOptions]) -> Path | None:
+    """:func:`mswin_viz.data.output_checks.output_file` of an option that may be left out."""
+    return None if path is None else output_checks.output_file(path, _option(name), **options)
 
 
 @overload
-def output_folder(path: Path, name: str, *, inputs: Sequence[Path | str | None] = ()) -> Path: ...
+def output_folder(path: Path, name: str, **options: Unpack[_FolderOptions]) -> Path: ...
 @overload
-def output_folder(
-    path: Path | None, name: str, *, inputs: Sequence[Path | str | None] = ()
-) -> Path | None: ...
-def output_folder(path: Path | None, name: str, *, inputs: Sequence[Path | str | None] = ()) -> Path | None:
-    """:func:`mswin_viz.data.output_checks.output_folder` of an option that may be left out; inputs too."""
-    if path is None:
-        return None
-    given = [some for some in inputs if some is not None]
-    return output_checks.output_folder(path, _option(name), inputs=given)
+def output_folder(path: Path | None, name: str, **options: Unpack[_FolderOptions]) -> Path | None: ...
+def output_folder(path: Path | None, name: str, **options: Unpack[_FolderOptions]) -> Path | None:
+    """:func:`mswin_viz.data.output_checks.output_folder` of an option that may be left out."""
+    return None if path is None else output_checks.output_folder(path, _option(name), **options)
 
 
 def check_not_read(path: Path, name: str, samples: Iterable[Sample]) -> None:
@@ -174,8 +162,7 @@ def check_not_read(path: Path, name: str, samples: Iterable[Sample]) -> None:
         Naming it.
     """
     for sample in samples:
-        for image in sample.images.values():
-            picture = getattr(image, "path", image)
+        for picture in sample.files:
             if picture.name == path.name and path.exists() and path.samefile(picture):
                 raise OutputError(
                     f"{_option(name)} must not replace what is read: {short_text(path, 160)} is a picture of the data "
@@ -189,13 +176,9 @@ def read_path(text: str) -> Path:
     Raises
     ------
     DataError
-        If it is empty: a path would be the present folder.
+        If it is empty, which would mean the current folder.
     """
-    if not text.strip():
-        raise DataError(
-            f"a path to read must not be empty: got {text!r}; name a file or folder, or leave the option out"
-        )
-    return Path(text)
+    return _path(text, "read", DataError)
 
 
 def written_path(text: str) -> Path:
@@ -204,11 +187,15 @@ def written_path(text: str) -> Path:
     Raises
     ------
     OutputError
-        If it is empty: a path would be the present folder.
+        If it is empty, which would mean the current folder.
     """
+    return _path(text, "write to", OutputError)
+
+
+def _path(text: str, what_for: str, error: type[DataError | OutputError]) -> Path:
     if not text.strip():
-        raise OutputError(
-            f"a path to write to must not be empty: got {text!r}; name a file or folder, or leave the option out"
+        raise error(
+            f"a path to {what_for} must not be empty: got {text!r}; name a file or folder, or leave the option out"
         )
     return Path(text)
 
@@ -221,14 +208,16 @@ def has_no_effect(context: typer.Context, names: Sequence[str], why: str) -> Non
     OptionError
         Naming them, and why they would be.
     """
-    given = [
+    ignored = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name in names and context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        if parameter.name in names
+        and (source := context.get_parameter_source(parameter.name))
+        and source.name == "COMMANDLINE"
     ]
-    if given:
+    if ignored:
         raise OptionError(
-            f"{', '.join(given)} would have no effect {why}; leave {'it' if len(given) == 1 else 'them'} out"
+            f"{', '.join(ignored)} would have no effect {why}; leave {'it' if len(ignored) == 1 else 'them'} out"
         )
 
 

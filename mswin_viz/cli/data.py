@@ -33,19 +33,19 @@ def samples(
             parser=written_path, metavar="OUT", help="Folder in which to create RGBNT201/; made if missing."
         ),
     ],
-    identities: Annotated[int, typer.Option(help="How many people.")] = 24,
-    cameras: Annotated[int, typer.Option(help="Cameras, at most 4.")] = 4,
-    shots: Annotated[int, typer.Option(help="Shots of each person in each camera.")] = 2,
-    seed: Annotated[int, typer.Option(help="World number.")] = 0,
+    identities: Annotated[int, typer.Option(help="How many people to draw.")] = 24,
+    cameras: Annotated[int, typer.Option(help="How many cameras, at most 4.")] = 4,
+    shots: Annotated[int, typer.Option(help="Shots of each person by each camera.")] = 2,
+    seed: Annotated[int, typer.Option(help="World number; another number draws other people.")] = 0,
     look_alikes: Annotated[
-        bool, typer.Option("--look-alikes", help="Groups of four who differ in one small thing.")
+        bool, typer.Option("--look-alikes", help="Draw groups of four people who differ in one small detail.")
     ] = False,
     sheet: Annotated[
         Path | None,
         typer.Option(
             parser=written_path,
             metavar="FILE",
-            help="Also draw a contact sheet of the first 32 people into this file.",
+            help="Also write a contact sheet of the first 32 people to this file.",
         ),
     ] = None,
 ) -> None:
@@ -69,8 +69,8 @@ def samples(
     )
     echo(f"{identities * cameras * shots} shots in three modalities: {root}")
     if sheet is not None:
-        each, found, file = cameras * shots, read_samples(root), io.BytesIO()
-        picture = contact_sheet([found[n * each + n % each] for n in range(min(identities, 32))])
+        each, drawn, file = cameras * shots, read_samples(root), io.BytesIO()
+        picture = contact_sheet([drawn[n * each + n % each] for n in range(min(identities, 32))])
         picture.save(file, format=Image.registered_extensions()[sheet.suffix.lower()])
         write_bytes(sheet, file.getvalue())
         echo(f"contact sheet of the first people: {sheet}")
@@ -82,13 +82,15 @@ def doctor(
         Path | None,
         typer.Option(parser=read_path, metavar="PATH", help="Open and check every image of this data set."),
     ] = None,
-    layout: Annotated[str, typer.Option(help="As in samples(): auto, rgbnt201, and so on.")] = "auto",
+    layout: Annotated[
+        str, typer.Option(help="Layout of the data set, as in mswin_viz.samples(); auto recognises it.")
+    ] = "auto",
     every: Annotated[
-        bool, typer.Option("--all", help="List every file with a problem, not ten of each kind.")
+        bool, typer.Option("--all", help="List every file with a problem, not just ten of each kind.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Threads that open files.")] = 4,
+    workers: Annotated[int, typer.Option(help="How many threads open files.")] = 4,
 ) -> None:
-    """Say what is installed, what it runs on and which weights are here; check a data set. Exit code 1 on problems."""
+    """Show installed versions, devices and the weights found here; with --data, check a data set. Exit code 1 on problems."""
     if data is None:
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
@@ -102,11 +104,11 @@ def doctor(
     from mswin_viz.data.verification import verify
     from mswin_viz.model.environment import available_weights, devices, versions
 
-    console, found = Console(), versions()
+    console, installed = Console(), versions()
     weights = available_weights()
-    for title, rows in {"versions": found, "devices": devices(), "weights": weights}.items():
+    for title, rows in {"versions": installed, "devices": devices(), "weights": weights}.items():
         console.print(_two_columns(title, rows))
-    sound = "MISSING" not in " ".join([*found.values(), *weights.values()])
+    sound = "MISSING" not in " ".join([*installed.values(), *weights.values()])
     if names is not None:
         report = verify(names, workers=workers)
         for table in tables(report, most=None if every else MOST_PATHS):

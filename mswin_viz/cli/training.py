@@ -54,25 +54,21 @@ def train(
     ],
     data: Annotated[
         Path | None,
-        typer.Option(
-            parser=read_path, metavar="PATH", help="Data set; without it, people drawn for the run."
-        ),
+        typer.Option(parser=read_path, metavar="PATH", help="Data set; without it, people are drawn."),
     ] = None,
     model: Annotated[
         str, typer.Option(help="As in load_model(): whose tokens it is trained on.")
     ] = "embedded",
-    scales: Annotated[str, typer.Option(help="Window lengths, with commas.")] = "4,8,16",
+    scales: Annotated[str, typer.Option(help="Scales of the add-on, separated by commas.")] = "4,8,16",
     modality: Annotated[str, typer.Option(help="shared: one add-on for all; per: one for each.")] = "shared",
-    seed: Annotated[int, typer.Option(help="Initial weights, batches, who is held out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides initial weights, batches, and who is held out.")] = 0,
     steps: Annotated[int, typer.Option(help="Batches of 16 identities x 4 images.")] = 300,
     learning_rate: Annotated[float, typer.Option(help="Of AdamW; falls along a cosine.")] = 3.5e-4,
     validation: Annotated[float, typer.Option(help="Fraction of identities held out; 0 for none.")] = 0.2,
-    patience: Annotated[int, typer.Option(help="Validations without a new best before it stops.")] = 6,
+    patience: Annotated[int, typer.Option(help="Validations without a new best before training stops.")] = 6,
     state: Annotated[
         Path | None,
-        typer.Option(
-            parser=written_path, metavar="FILE", help="File to resume from; OUT.state if not given."
-        ),
+        typer.Option(parser=written_path, metavar="FILE", help="File to resume from; by default OUT.state."),
     ] = None,
     cache: Annotated[
         Path | None,
@@ -92,7 +88,7 @@ def train(
     ] = "host",
     thermal_range: ThermalRange = None,
 ) -> None:
-    """Train the add-on on frozen tokens; write it so that it goes back into the host model. Run again to resume."""
+    """Train an add-on on frozen tokens and write it for the host model; run again to resume."""
     has_no_effect(
         context,
         ("people",) if data is not None else ("cache", "rule", "thermal_range"),
@@ -112,7 +108,7 @@ def train(
     from mswin_viz.model.training import Schedule
 
     schedule = Schedule(steps, learning_rate, patience=patience)
-    plan = AddonPlan(wanted, modality, seed, validation, schedule)
+    plan = AddonPlan(scales=wanted, modality=modality, seed=seed, validation=validation, schedule=schedule)
     words = file_words(_file_of(out, "shared" if modality == "shared" else "MODALITY"), layout)
     samples = _training_samples(data, plan, rule, out=out)
     if samples is None and validation:
@@ -127,7 +123,7 @@ def train(
     try:
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; the same command goes on from {kept}") from None
+        raise KeyboardInterrupt(f"interrupted; the same command resumes from {kept}") from None
     for one in fitted:
         try:
             _written(one, _file_of(out, one.name), layout)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.data.synthetic import CAMERAS, Identity, render, sample_identity, sample_lookalike
-from mswin_viz.data.wardrobe import MOST_PEOPLE
+from mswin_viz.data.lookalikes import GROUP, sample_lookalike
+from mswin_viz.data.scenery import CAMERAS
+from mswin_viz.data.synthetic import render
+from mswin_viz.data.wardrobe import MOST_PEOPLE, Identity, sample_identity
 from mswin_viz.data.worker_processes import by_processes
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from jaxtyping import Int, UInt8
 
-__all__ = ["SPLITS", "Crowd", "picture_batches", "pictures"]
+__all__ = ["CROWD_SPLITS", "Crowd", "picture_batches", "pictures"]
 
-SPLITS = {"standard": sample_identity, "look_alikes": sample_lookalike}
+CROWD_SPLITS = {"standard": sample_identity, "look_alikes": sample_lookalike}
 """Name of a split -> how its people are drawn."""
-_GROUP = {"standard": 1, "look_alikes": 4}
 _BLOCK = 8  # shots a worker draws before it hands them over
 
 Pictures = dict[str, "UInt8[np.ndarray, 'rows cols 3']"]
@@ -33,7 +34,7 @@ Pictures = dict[str, "UInt8[np.ndarray, 'rows cols 3']"]
 
 @dataclass(frozen=True)
 class Crowd:
-    """Who is photographed, and how often; images are ordered by person, camera and shot.
+    """People, and how often each is photographed; images are ordered by person, camera and shot.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Crowd:
     Raises
     ------
     OptionError
-        If there is no such split, nobody is photographed, or too many are.
+        If there is no such split, or there are no people, no shots, or too many people.
     """
 
     people: int
@@ -59,8 +60,8 @@ class Crowd:
     shots: int = 2
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise OptionError(f"a split is one of {', '.join(SPLITS)}: got {self.split!r}; choose one")
+        if self.split not in CROWD_SPLITS:
+            raise OptionError(f"a split is one of {', '.join(CROWD_SPLITS)}: got {self.split!r}; choose one")
         if not 1 <= self.people <= MOST_PEOPLE or self.shots < 1:
             raise OptionError(
                 f"a crowd has 1 to {MOST_PEOPLE:,} people and at least one shot of each: got people={self.people}, "
@@ -71,8 +72,8 @@ class Crowd:
         return self.people * len(CAMERAS) * self.shots
 
     def person(self, pid: int) -> Identity:
-        """The person of that number."""
-        return SPLITS[self.split](pid, seed=self.seed)
+        """The person with that number."""
+        return CROWD_SPLITS[self.split](pid, seed=self.seed)
 
     @property
     def pids(self) -> Int[np.ndarray, " image"]:
@@ -86,8 +87,8 @@ class Crowd:
 
     @property
     def groups(self) -> Int[np.ndarray, " image"]:
-        """Group of each image: its look-alikes share one; in the standard split everybody has their own."""
-        return self.pids // _GROUP[self.split]
+        """Group of each image: its look-alikes share one; in the standard split each person is a group."""
+        return self.pids // (GROUP if self.split == "look_alikes" else 1)
 
 
 def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
@@ -112,7 +113,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
         yield from (_picture(crowd, image) for image in range(len(crowd)))
         return
     blocks = _batched(range(len(crowd)), _BLOCK)
-    with contextlib.closing(by_processes(partial(_block, crowd), blocks, workers=workers)) as drawn:
+    with closing(by_processes(partial(_block, crowd), blocks, workers=workers)) as drawn:
         for block in drawn:
             yield from block
 

@@ -48,8 +48,13 @@ class Levels(NamedTuple):
     high: float
     outside: float
 
+    @property
+    def is_of_colour(self) -> bool:
+        """Whether it was a colour file."""
+        return bool(np.isnan(self.low))
 
-def checked_range(asked: Sequence[float] | None) -> DeepRange | None:
+
+def checked_range(given: Sequence[float] | None) -> DeepRange | None:
     """``thermal_range`` as two floats; None stays None.
 
     Raises
@@ -57,9 +62,9 @@ def checked_range(asked: Sequence[float] | None) -> DeepRange | None:
     OptionError
         If it is not two finite numbers, the smaller one first.
     """
-    if asked is None:
+    if given is None:
         return None
-    both = tuple(asked) if isinstance(asked, tuple | list | np.ndarray) else ()
+    both = tuple(given) if isinstance(given, tuple | list | np.ndarray) else ()
     if (
         len(both) != 2
         or not all(isinstance(one, Real) and not isinstance(one, bool) and np.isfinite(one) for one in both)
@@ -67,7 +72,7 @@ def checked_range(asked: Sequence[float] | None) -> DeepRange | None:
     ):
         raise OptionError(
             "thermal_range is two finite numbers, the smaller one first, in the units of the files, for example "
-            f"(29315, 30815) for centikelvin: got {asked!r}; leave it out to stretch each image by itself"
+            f"(29315, 30815) for centikelvin: got {given!r}; leave it out to stretch each image by itself"
         )
     return float(both[0]), float(both[1])
 
@@ -99,7 +104,6 @@ def eight_bit(
     ImageError
         If values are not finite; or, without a range, are not whole numbers of 0..65535.
     """
-    values = np.asarray(values)
     exact = values.astype(np.float64)
     if not np.isfinite(exact).all():
         raise ImageError(f"an image holds finite values: {name} holds NaN or infinity; replace them first")

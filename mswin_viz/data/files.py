@@ -129,7 +129,7 @@ def _in_order(pictures: list[Picture]) -> list[Picture]:
     ]
 
 
-def _leading_down(links: list[_Place], above: set[_Identity], tree: Tree) -> list[_Place]:
+def _leading_down(links: list[_Place], above: set[_Identity | None], tree: Tree) -> list[_Place]:
     """Links without those to a folder around the root, which would bring in everything beside it."""
     kept = [(path, parts) for path, parts in links if _identity(path) not in above]
     if len(kept) < len(links):

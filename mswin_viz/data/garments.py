@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mswin_viz.data.sheet import Point, Sheet, between, draw_limb, draw_line, draw_oval, draw_shape
+from mswin_viz.data.sheet import PartCanvas, Point, between, draw_limb, draw_line, draw_oval, draw_shape
 from mswin_viz.data.wardrobe import Identity
 
 __all__ = [
@@ -20,24 +20,23 @@ __all__ = [
 _BARE_LEG = (0.048, 0.034, 0.022)
 
 
-def draw_leg(sheet: Sheet, who: Identity, joints: Sequence[Point], foot: float, far: bool) -> None:
+def draw_leg(canvas: PartCanvas, who: Identity, joints: Sequence[Point], foot: float, far: bool) -> None:
     """One leg with its shoe; ``foot`` is how far the toe reaches forward (0 seen from the front)."""
     build, suffix, relief = who.width**0.6, "_far" if far else "", 120 if far else 185
     hip, knee, ankle = joints
     bare = [width * build for width in _BARE_LEG]
-    draw_limb(sheet, "skin" + suffix, joints, bare, relief)
+    draw_limb(canvas, "skin" + suffix, joints, bare, relief)
     if who.lower_type == "trousers":
         widths = (0.056, 0.043 * who.fit, 0.034 * who.fit * (1 + who.flare))
-        draw_limb(sheet, "lower" + suffix, joints, [w * build for w in widths], relief)
+        draw_limb(canvas, "lower" + suffix, joints, [w * build for w in widths], relief)
     elif who.lower_type == "leggings":
         end = between(knee, ankle, min(1.0, 0.62 + 0.5 * (who.fit - 0.84)))
-        draw_limb(
-            sheet, "lower" + suffix, (hip, knee, end), [w * build for w in (0.05, 0.035, 0.025)], relief
-        )
+        draw_limb(canvas, "lower" + suffix, (hip, knee, end), [w * build for w in (0.05, 0.035, 0.025)],
+            relief)  # fmt: skip
     elif who.lower_type == "shorts":
         end, half = between(hip, knee, 0.6 + 0.8 * (who.fit - 0.84)), 0.05 * who.fit**0.6 * build
-        draw_oval(sheet, "lower" + suffix, hip, (half, half), relief)
-        draw_shape(sheet, "lower" + suffix, [(hip[0] - half, hip[1]), (hip[0] + half, hip[1]),
+        draw_oval(canvas, "lower" + suffix, hip, (half, half), relief)
+        draw_shape(canvas, "lower" + suffix, [(hip[0] - half, hip[1]), (hip[0] + half, hip[1]),
                                          (end[0] + half * 1.08, end[1] + 0.012), (end[0] - half * 1.08, end[1])], relief)  # fmt: skip
     x, y = ankle
     heel = y + 0.036
@@ -46,49 +45,39 @@ def draw_leg(sheet: Sheet, who: Identity, joints: Sequence[Point], foot: float, 
                 (x + foot, heel), (x - 0.034, heel)]  # fmt: skip
     else:
         shoe = [(x - 0.024, y + 0.004), (x + 0.024, y + 0.004), (x + 0.036, heel), (x - 0.036, heel)]
-    draw_shape(sheet, "shoes" + suffix, shoe, relief)
-    draw_line(sheet, "sole", [shoe[-1], shoe[-2]], 0.009)
+    draw_shape(canvas, "shoes" + suffix, shoe, relief)
+    draw_line(canvas, "sole", [shoe[-1], shoe[-2]], 0.009)
 
 
-def draw_arm(sheet: Sheet, who: Identity, joints: Sequence[Point], far: bool) -> None:
+def draw_arm(canvas: PartCanvas, who: Identity, joints: Sequence[Point], far: bool) -> None:
     """One arm, bare or sleeved, with its hand."""
     build, suffix, relief = who.width**0.7, "_far" if far else "", 120 if far else 215
     shoulder, elbow, wrist = joints
     kind = who.upper_type
-    draw_limb(sheet, "skin" + suffix, joints, (0.032 * build, 0.027 * build, 0.02 * build), relief)
+    draw_limb(canvas, "skin" + suffix, joints, (0.032 * build, 0.027 * build, 0.02 * build), relief)
     hand = between(elbow, wrist, 1.14)
-    draw_oval(sheet, "skin" + suffix, hand, (0.023, 0.028), relief)
+    draw_oval(canvas, "skin" + suffix, hand, (0.023, 0.028), relief)
     if kind == "t-shirt":
         sleeve_end = between(shoulder, elbow, who.sleeve)
-        draw_limb(sheet, "upper" + suffix, (shoulder, sleeve_end), (0.034 * build, 0.041 * build), relief)
+        draw_limb(canvas, "upper" + suffix, (shoulder, sleeve_end), (0.034 * build, 0.041 * build), relief)
     elif kind != "vest":
         bulk = {"sweater": 1.0, "hoodie": 1.06, "jacket": 1.1, "coat": 1.18}[kind] * build
-        draw_limb(sheet, "upper" + suffix, joints, (0.035 * bulk, 0.036 * bulk, 0.03 * bulk), relief)
+        draw_limb(canvas, "upper" + suffix, joints, (0.035 * bulk, 0.036 * bulk, 0.03 * bulk), relief)
         if kind in ("sweater", "hoodie"):
-            draw_limb(
-                sheet,
-                "upper_trim",
-                (between(elbow, wrist, 0.88), wrist),
-                (0.026 * bulk, 0.024 * bulk),
-                relief,
-            )
+            draw_limb(canvas, "upper_trim", (between(elbow, wrist, 0.88), wrist),
+                (0.026 * bulk, 0.024 * bulk), relief)  # fmt: skip
 
 
-def draw_skirt(sheet: Sheet, half: float, knees: Sequence[Point], sway: float, low: float) -> None:
+def draw_skirt(canvas: PartCanvas, half: float, knees: Sequence[Point], sway: float, low: float) -> None:
     """A skirt that hangs from the waist, opens over both knees and swings with the step."""
     left, right, flare = min(k[0] for k in knees), max(k[0] for k in knees), 0.034
     hem = [(max(right, half * 0.7) + flare + sway, low), (0.02 + sway, low + 0.012),
            (min(left, -half * 0.7) - flare + sway, low)]  # fmt: skip
-    draw_shape(
-        sheet, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem, (-half * 1.12, 0.52)], 170
-    )
+    draw_shape(canvas, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem,
+        (-half * 1.12, 0.52)], 170)  # fmt: skip
     for share in (0.25, 0.5, 0.75):
-        draw_line(
-            sheet,
-            "lower_trim",
-            [(half * (2 * share - 1) * 0.8, 0.53), between(hem[2], hem[0], share)],
-            0.006,
-        )
+        draw_line(canvas, "lower_trim", [(half * (2 * share - 1) * 0.8, 0.53), between(hem[2], hem[0],
+            share)], 0.006)  # fmt: skip
 
 
 def hem_of(who: Identity) -> float:
@@ -97,7 +86,7 @@ def hem_of(who: Identity) -> float:
     return usual[who.upper_type] + who.hem * (2.2 if who.upper_type == "coat" else 1.0)
 
 
-def draw_torso(sheet: Sheet, who: Identity, shoulder: float, hip: float, sway: float) -> None:
+def draw_torso(canvas: PartCanvas, who: Identity, shoulder: float, hip: float, sway: float) -> None:
     """Trunk of the upper garment, seen from the front, from behind or (narrower) from the side."""
     kind, hem = who.upper_type, hem_of(who)
     bulk = {"coat": 1.08, "jacket": 1.06, "hoodie": 1.04}.get(kind, 1.0)
@@ -108,69 +97,69 @@ def draw_torso(sheet: Sheet, who: Identity, shoulder: float, hip: float, sway: f
     points = [(-shoulder * 0.42, 0.145), (shoulder * 0.42, 0.145), (shoulder, 0.175), (shoulder * 0.93, 0.27),
               (hip * 0.93, 0.41), (hip + flare + sway, hem), (-hip - flare + sway, hem), (-hip * 0.93, 0.41),
               (-shoulder * 0.93, 0.27), (-shoulder, 0.175)]  # fmt: skip
-    draw_shape(sheet, "upper", points, 165)
+    draw_shape(canvas, "upper", points, 165)
     for row in range(1, who.quilting):
         y = 0.17 + (hem - 0.17) * row / who.quilting
         half = (shoulder if y < 0.3 else hip) * 0.97
-        draw_line(sheet, "seam", [(-half, y), (0, y + 0.006), (half, y)], 0.009)
+        draw_line(canvas, "seam", [(-half, y), (0, y + 0.006), (half, y)], 0.009)
     if kind in ("sweater", "hoodie"):
-        draw_shape(sheet, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018),
+        draw_shape(canvas, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018),
                                      (hip * 0.95, hem + 0.008),
                                      (-hip * 0.95, hem + 0.008)], 160)  # fmt: skip
     if kind == "coat":
-        draw_shape(sheet, "upper_trim", [(-hip * 0.95, 0.405), (hip * 0.95, 0.405), (hip * 0.97, 0.428),
+        draw_shape(canvas, "upper_trim", [(-hip * 0.95, 0.405), (hip * 0.95, 0.405), (hip * 0.97, 0.428),
                                      (-hip * 0.97, 0.428)], 170)  # fmt: skip
 
 
-def draw_front_details(sheet: Sheet, who: Identity, hip: float) -> None:
+def draw_front_details(canvas: PartCanvas, who: Identity, hip: float) -> None:
     """Neckline, zip, lapels, pocket, logo: what only the front of a garment has."""
     kind, hem = who.upper_type, hem_of(who)
     if kind in ("t-shirt", "vest"):
         depth = 0.03 if kind == "t-shirt" else 0.06
-        draw_shape(sheet, "skin", [(-0.042, 0.14), (0.042, 0.14), (0.026, 0.15 + depth * 0.6), (0, 0.15 + depth),
+        draw_shape(canvas, "skin", [(-0.042, 0.14), (0.042, 0.14), (0.026, 0.15 + depth * 0.6), (0, 0.15 + depth),
                                (-0.026, 0.15 + depth * 0.6)], 165)  # fmt: skip
     elif kind == "sweater":
-        draw_oval(sheet, "upper_trim", (0, 0.148), (0.05, 0.018))
+        draw_oval(canvas, "upper_trim", (0, 0.148), (0.05, 0.018))
     elif kind == "hoodie":
-        draw_oval(sheet, "hood", (0, 0.152), (0.078, 0.032), 200)
+        draw_oval(canvas, "hood", (0, 0.152), (0.078, 0.032), 200)
         for x in (-0.018, 0.018):
-            draw_line(sheet, "sole", [(x, 0.175), (x * 1.1, 0.245)], 0.007)
-        draw_shape(sheet, "upper_trim", [(-0.05, 0.40), (0.05, 0.40), (0.075, 0.475), (-0.075, 0.475)], 180)
-        draw_shape(sheet, "upper", [(-0.044, 0.406), (0.044, 0.406), (0.066, 0.469), (-0.066, 0.469)], 180)
+            draw_line(canvas, "sole", [(x, 0.175), (x * 1.1, 0.245)], 0.007)
+        draw_shape(canvas, "upper_trim", [(-0.05, 0.40), (0.05, 0.40), (0.075, 0.475), (-0.075, 0.475)], 180)
+        draw_shape(canvas, "upper", [(-0.044, 0.406), (0.044, 0.406), (0.066, 0.469), (-0.066, 0.469)], 180)
     else:
-        draw_line(sheet, "upper_trim", [(0, 0.18), (0.004, hem)], 0.012)
+        draw_line(canvas, "upper_trim", [(0, 0.18), (0.004, hem)], 0.012)
         reach = 0.26 if kind == "coat" else 0.2
         for side in (-1, 1):
-            draw_shape(sheet, "upper_trim", [(side * 0.05, 0.135), (side * 0.075, 0.16), (side * 0.05, 0.2),
+            draw_shape(canvas, "upper_trim", [(side * 0.05, 0.135), (side * 0.075, 0.16), (side * 0.05, 0.2),
                                          (0, reach), (side * 0.012, 0.165)], 190)  # fmt: skip
-        draw_shape(sheet, "skin", [(-0.028, 0.135), (0.028, 0.135), (0, 0.185)], 150)
+        draw_shape(canvas, "skin", [(-0.028, 0.135), (0.028, 0.135), (0, 0.185)], 150)
         for side in (-1, 1):
-            draw_line(sheet, "upper_trim", [(side * hip * 0.45, 0.455), (side * hip * 0.85, 0.445)], 0.01)
+            draw_line(canvas, "upper_trim", [(side * hip * 0.45, 0.455), (side * hip * 0.85, 0.445)], 0.01)
     if who.logo != "none":
-        _logo(sheet, who.logo, 0.255)
+        _logo(canvas, who.logo, 0.255)
 
 
-def _logo(sheet: Sheet, place: str, y: float) -> None:
+def _logo(canvas: PartCanvas, place: str, y: float) -> None:
     """A badge at the person's left or right, or a print in the middle; ``y`` is the height of the badge."""
     if place == "centre":
-        draw_oval(sheet, "logo", (0, y + 0.045), (0.034, 0.03), 165)
+        draw_oval(canvas, "logo", (0, y + 0.045), (0.034, 0.03), 165)
     else:
-        draw_oval(sheet, "logo", (0.05 if place == "left" else -0.05, y), (0.02, 0.019), 165)
+        draw_oval(canvas, "logo", (0.05 if place == "left" else -0.05, y), (0.02, 0.019), 165)
 
 
-def draw_back_details(sheet: Sheet, who: Identity) -> None:
+def draw_back_details(canvas: PartCanvas, who: Identity) -> None:
+    """Logo, hood, seams and collar: what only the back of a garment has."""
     kind = who.upper_type
     if who.logo != "none":
-        _logo(sheet, {"left": "right", "right": "left"}.get(who.logo, who.logo), 0.285)
+        _logo(canvas, {"left": "right", "right": "left"}.get(who.logo, who.logo), 0.285)
     if kind == "hoodie":
-        draw_shape(
-            sheet, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)], 210
-        )
+        draw_shape(canvas, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)],
+            210)  # fmt: skip
     elif kind == "jacket":
-        draw_line(sheet, "upper_trim", [(-0.11, 0.235), (0.11, 0.235)], 0.009)
-        draw_oval(sheet, "upper_trim", (0, 0.147), (0.052, 0.017))
+        draw_line(canvas, "upper_trim", [(-0.11, 0.235), (0.11, 0.235)], 0.009)
+        draw_oval(canvas, "upper_trim", (0, 0.147), (0.052, 0.017))
     elif kind == "coat":
-        draw_oval(sheet, "upper_trim", (0, 0.15), (0.062, 0.024))
-        draw_line(sheet, "upper_trim", [(0, 0.46), (0, 0.645)], 0.009)
+        draw_oval(canvas, "upper_trim", (0, 0.15), (0.062, 0.024))
+        draw_line(canvas, "upper_trim", [(0, 0.46), (0, 0.645)], 0.009)
     elif kind == "sweater":
-        draw_oval(sheet, "upper_trim", (0, 0.146), (0.046, 0.013))
+        draw_oval(canvas, "upper_trim", (0, 0.146), (0.046, 0.013))

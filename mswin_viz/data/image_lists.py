@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -16,10 +16,12 @@ __all__ = ["Images", "listed_images"]
 
 Images = ImageSource | Iterable[ImageSource]
 """One image, or several: any iterable, or an array or tensor of four axes."""
+Opened = TypeVar("Opened")
+"""What a layer above made of an image, and takes in its place."""
 _ONE = (str, os.PathLike, bytes, bytearray, memoryview, Crop, Image.Image)
 
 
-def listed_images(images: Images) -> list[ImageSource]:
+def listed_images(images: Images | Iterable[Opened]) -> list[ImageSource | Opened]:
     """The images as a list; what can be read only once, such as a generator, is read here.
 
     Raises
@@ -27,7 +29,9 @@ def listed_images(images: Images) -> list[ImageSource]:
     ImageError
         If there are no images, or they come as a dictionary (keys are not images) or a set (which has no order).
     """
-    sources = _from_array(images) if is_array(images) else _from_others(images)
+    sources: list[ImageSource | Opened] = (
+        [*_from_array(images)] if is_array(images) else [*_from_others(images)]
+    )
     if not sources:
         raise ImageError("there must be at least one image: got an empty list")
     return sources

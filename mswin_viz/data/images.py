@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from mswin_viz.data.decoded_pixels import Pixels, area, decoded, rgb
 from mswin_viz.data.deep_images import DeepRange, Levels, eight_bit, levels_of_colour
 from mswin_viz.data.image_arrays import is_array, pixels_of
-from mswin_viz.data.orientation import HeaderError, turned
-from mswin_viz.data.picture_files import BYTES, check_size, loaded, opened_file, unreadable
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.picture_files import BYTES, check_size, opened_file, unreadable
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import ImageError, ImageFileError, MswinVizError
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ __all__ = [
     "deep_values",
     "open_image",
     "opened",
-    "readable",
     "source_file",
     "source_name",
 ]
@@ -84,9 +82,6 @@ class Crop:
 
 ImageSource = str | os.PathLike | Crop | Image.Image | np.ndarray | bytes | bytearray | memoryview | BinaryIO
 """Whatever holds one picture; torch tensors too, which this layer does not import."""
-_LONGEST_REMARK = 300
-_BAND = 2**22  # pixels
-_Pixels = tuple[Image.Image | np.ndarray, bool, tuple[str, ...]]
 
 
 class Opened(NamedTuple):
@@ -142,11 +137,12 @@ def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opene
 
     The one judge of what is usable: whatever reads pictures goes through it.
     """
-    pixels, is_deep_colour, remarks = _pixels(source, has_range=deep_range is not None)
-    if isinstance(pixels, np.ndarray):
-        shown, levels = eight_bit(pixels, source_name(source), deep_range)
-        return Opened(Image.fromarray(shown).convert("RGB"), levels, remarks)
-    return Opened(pixels, levels_of_colour(np.asarray(pixels)) if is_deep_colour else None, remarks)
+    pixels = _pixels(source, has_range=deep_range is not None)
+    if isinstance(pixels.values, np.ndarray):
+        shown, levels = eight_bit(pixels.values, source_name(source), deep_range)
+        return Opened(Image.fromarray(shown).convert("RGB"), levels, pixels.remarks)
+    levels = levels_of_colour(np.asarray(pixels.values)) if pixels.is_deep_colour else None
+    return Opened(pixels.values, levels, pixels.remarks)
 
 
 def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] | None:
@@ -157,21 +153,8 @@ def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] |
     ImageFileError, ImageError
         As :func:`open_image`.
     """
-    pixels, _, _ = _pixels(source, has_range=True)
-    return pixels if isinstance(pixels, np.ndarray) else None
-
-
-def readable(sources: Iterable[ImageSource]) -> tuple[list[ImageSource], list[str]]:
-    """The sources that can be read, in order, and one message for each that cannot."""
-    good, problems = [], []
-    for source in sources:
-        try:
-            open_image(source)
-        except (ImageFileError, ImageError) as problem:
-            problems.append(str(problem))
-        else:
-            good.append(source)
-    return good, problems
+    values = _pixels(source, has_range=True).values
+    return values if isinstance(values, np.ndarray) else None
 
 
 def source_name(source: ImageSource) -> str:
@@ -196,27 +179,26 @@ def source_file(source: ImageSource) -> Path | None:
     return Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else None
 
 
-def _pixels(source: ImageSource, *, has_range: bool) -> _Pixels:
-    """RGB, or the values of a picture of more than 8 bits; whether Pillow dropped the lower bits of its colours; remarks."""
+def _pixels(source: ImageSource, *, has_range: bool) -> Pixels:
     if is_array(source):
-        pixels = pixels_of(source, has_range=has_range)
-        is_8_bit = pixels.dtype == np.uint8
-        return (_rgb(Image.fromarray(np.ascontiguousarray(pixels))) if is_8_bit else pixels), False, ()
+        values = pixels_of(source, has_range=has_range)
+        is_8_bit = values.dtype == np.uint8
+        return Pixels(rgb(Image.fromarray(np.ascontiguousarray(values))) if is_8_bit else values)
     part = _part(source)
     whole = part.path if part else source
     name = source_name(whole)
     try:
         if isinstance(whole, Image.Image):
             check_size(whole, name)
-            pixels, is_deep_colour, remarks = _decoded(whole, is_ours=False)
+            pixels = decoded(whole, is_ours=False)
         else:
             with opened_file(whole, name) as image:
-                pixels, is_deep_colour, remarks = _decoded(image, is_ours=True)
+                pixels = decoded(image, is_ours=True)
     except MswinVizError:
         raise
     except Exception as problem:  # Pillow's readers raise errors of any kind
         raise unreadable(name, problem) from problem
-    return (_cut(pixels, part) if part else pixels), is_deep_colour, remarks
+    return replace(pixels, values=_cut(pixels.values, part)) if part else pixels
 
 
 def _part(source: object) -> Crop | None:
@@ -230,18 +212,21 @@ def _part(source: object) -> Crop | None:
             )
         return source
     text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
-    found = _PART.fullmatch(text)
-    if found is None or os.path.exists(text):
+    matched = _PART.fullmatch(text)
+    if matched is None or os.path.exists(text):
         return None
-    x, y, width, height = map(int, found["box"].split(","))
-    size = tuple(map(int, found["size"].split(","))) if found["size"] else None
-    return Crop(Path(found["file"]), (x, y, x + width, y + height), size)
+    x, y, width, height = map(int, matched["box"].split(","))
+    size = None
+    if matched["size"]:
+        whole_width, whole_height = map(int, matched["size"].split(","))
+        size = whole_width, whole_height
+    return Crop(Path(matched["file"]), (x, y, x + width, y + height), size)
 
 
-def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarray:
+def _cut(values: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarray:
     left, top, right, bottom = part.box
-    is_image, name = isinstance(pixels, Image.Image), source_name(part.path)
-    width, height = pixels.size if is_image else pixels.shape[1::-1]
+    name = source_name(part.path)
+    width, height = values.size if isinstance(values, Image.Image) else (values.shape[1], values.shape[0])
     if part.size is not None and tuple(part.size) != (width, height):
         raise ImageFileError(
             f"{name} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
@@ -252,62 +237,4 @@ def _cut(pixels: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarr
             f"a part must lie inside its file: {name} is {width} wide and {height} high, the part "
             f"is {part.box} (left, top, right, bottom); correct it"
         )
-    return _area(pixels, part.box) if is_image else pixels[top:bottom, left:right]
-
-
-def _area(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """Exactly what ``crop`` gives, without its check of Pillow's own limit of pixels."""
-    left, top, right, bottom = box
-    return image.resize((right - left, bottom - top), Image.Resampling.NEAREST, box=box)
-
-
-def _decoded(image: Image.Image, *, is_ours: bool) -> _Pixels:
-    """Every pixel, upright: RGB, or more than 8 bits; whether Pillow dropped lower bits; what is wrong with the file."""
-    stored = [_storage(tile) for tile in getattr(image, "tile", ())]
-    complaints = loaded(image)
-    remarks = [f"its decoder complains ({'; '.join(complaints)}): look at it"] if complaints else []
-    try:
-        image = turned(image, is_ours=is_ours)
-    except HeaderError as problem:
-        remarks.append(f"{problem}: it is shown as it is stored, which may not be upright")
-    found = tuple(short_text(remark, _LONGEST_REMARK) for remark in remarks)
-    if image.mode == "I" and stored and stored[0][0].startswith("ppm"):
-        return _counts_of_pgm(image, stored[0][2]), False, found
-    if image.mode[0] in "FI":
-        return np.asarray(image), False, found
-    dropped = any(";16" in mode and not mode.startswith("BGR;") for _, mode, _ in stored)
-    return _rgb(image), dropped, found
-
-
-def _storage(tile: tuple[Any, ...]) -> tuple[str, str, Any]:
-    """PIL's names of a file's codec and of how its pixels are stored, such as ``"RGB;16B"``; and what comes next."""
-    codec, args = tile[0], tile[3] if len(tile) > 3 else ()
-    args = args if isinstance(args, tuple) else (args,)
-    mode, following = (*args, "", None)[:2]
-    return codec, mode if isinstance(mode, str) else "", following
-
-
-def _counts_of_pgm(image: Image.Image, largest: int) -> np.ndarray:
-    """The counts in a PGM file, which PIL stretches so that the largest count its header allows is 65535."""
-    return np.round(np.asarray(image) * (largest / 65535)).astype(np.int32)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """On white where it is transparent; without the notes of its file, or it would be turned again when it is read again."""
-    shown = _on_white(image)
-    shown.info.clear()
-    return shown
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode == "La":  # PIL goes from premultiplied grey to nothing else
-        image = image.convert("LA")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    shown = Image.new("RGB", image.size)
-    n_rows = max(1, _BAND // image.width)
-    for top in range(0, image.height, n_rows):  # a large picture need not be held five times
-        layered = _area(image, (0, top, image.width, min(top + n_rows, image.height))).convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        shown.paste(Image.alpha_composite(white, layered).convert("RGB"), (0, top))
-    return shown
+    return area(values, part.box) if isinstance(values, Image.Image) else values[top:bottom, left:right]

@@ -10,8 +10,8 @@ from pathlib import Path
 from mswin_viz.data.folder_reading import read_folder, read_picture
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.known_sets import SETS
-from mswin_viz.data.report import DataReport
-from mswin_viz.data.sample import SPLITS, PublishedCount, Sample
+from mswin_viz.data.report import DataReport, PublishedCount
+from mswin_viz.data.sample import SPLITS, Sample
 from mswin_viz.data.shipped_samples import shipped_samples
 from mswin_viz.data.typed_paths import existing_path
 from mswin_viz.errors import DataError, OptionError
@@ -80,8 +80,8 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     return report if split is None else _only(report, split)
 
 
-def query_and_gallery(found: Sequence[Sample]) -> tuple[list[int], list[int]]:
-    """Positions of the query samples and of the gallery samples; all of ``"test"``, or of no split, do both.
+def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
+    """Positions of the query samples and of the gallery samples; those of ``"test"``, or of no split, are both.
 
     Raises
     ------
@@ -89,8 +89,8 @@ def query_and_gallery(found: Sequence[Sample]) -> tuple[list[int], list[int]]:
         If there is no query or no gallery sample.
     """
     both = ("test", None)
-    query = [at for at, sample in enumerate(found) if sample.split in ("query", *both)]
-    gallery = [at for at, sample in enumerate(found) if sample.split in ("gallery", *both)]
+    query = [number for number, sample in enumerate(samples) if sample.split in ("query", *both)]
+    gallery = [number for number, sample in enumerate(samples) if sample.split in ("gallery", *both)]
     if not query or not gallery:
         raise DataError(
             f"retrieval needs query and gallery samples: got {len(query)} and {len(gallery)}; pass the whole set"
@@ -118,8 +118,14 @@ def _with_published(report: DataReport) -> DataReport:
     published = SETS[report.layout].published if report.layout in SETS else {}
     if not published or {sample.split for sample in report.samples} != set(published):
         return report
-    counts = []
-    for split, (identities, images) in published.items():
-        own = [sample for sample in report.samples if sample.split == split]
-        counts.append(PublishedCount(split, identities, images, len({s.pid for s in own} - {-1}), len(own)))
+    counts = [
+        PublishedCount(
+            split=one.split,
+            identities=published[one.split][0],
+            samples=published[one.split][1],
+            found_identities=one.identities,
+            found_samples=one.samples,
+        )
+        for one in report.splits
+    ]
     return replace(report, published=tuple(counts))

@@ -12,15 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mswin_viz.data.modalities import Contents, Shot
-from mswin_viz.data.reading import (
-    DISTRACTOR,
-    JUNK,
-    Layout,
-    NameParts,
-    ReaderResult,
-    read_shots,
-    single_shots,
-)
+from mswin_viz.data.reading import DISTRACTOR, JUNK, Layout, NameParts, ReaderResult, read_shots, single_shots
 from mswin_viz.data.splits import split_level
 
 __all__ = ["DUKEMTMC", "MARKET1501", "MARKET1501_RGBNT", "MARKET_STYLE", "VERI776"]

@@ -7,18 +7,18 @@ Files lie in ``{train,test}/<id>`` (second version: ``mask_train_v2``, ``mask_te
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from mswin_viz.data.files import Picture
-from mswin_viz.data.lists import read_lines
 from mswin_viz.data.modalities import Contents, Shot
 from mswin_viz.data.reading import (
     Layout,
     NameParts,
     ReaderResult,
     name_parts,
+    read_listed,
     read_shots,
-    refuse_two,
     single_shots,
 )
 from mswin_viz.data.sample import Problem, Sample
@@ -49,7 +49,8 @@ def _read(contents: Contents) -> ReaderResult | None:
     """Samples as the lists say; without lists, as the folders of the splits say."""
     tables = [path for path in contents.tree.others if path.name.lower() in _LISTS]
     if tables:
-        return _from_lists(contents, tables)
+        tables.sort(key=lambda path: list(_LISTS).index(path.name.lower()))
+        return read_listed(contents, tables, _listed, note=_AGAIN)
     is_msmt = any("msmt" in part.lower() for picture in contents.plain for part in picture.parts)
     result = read_shots(
         single_shots(contents.plain),
@@ -67,35 +68,17 @@ def _parts(shot: Shot, *, with_c: bool) -> NameParts | None:
     return name_parts(_NAME, shot.stem) or (name_parts(_C_NAME, shot.stem) if with_c else None)
 
 
-def _from_lists(contents: Contents, tables: list[Path]) -> ReaderResult | None:
-    pictures = {picture.path: picture for picture in contents.tree.pictures}
-    result, used = ReaderResult(notes=[_AGAIN], tables=tables), []
-    for table in sorted(tables, key=lambda path: list(_LISTS).index(path.name.lower())):
-        split = _LISTS[table.name.lower()]
-        for line in read_lines(table):
-            picture = _listed(line, table, split, pictures)
-            if picture is None:
-                result.problems.append(Problem("missing file", table, f"{line}: no such picture; left out"))
-                continue
-            parts = name_parts(_NAME, picture.path.name) or name_parts(_C_NAME, picture.path.name)
-            if parts is None:
-                detail = "expected PPPP_NNN_CC_...; left out"
-                result.problems.append(Problem("name does not parse", picture.path, detail))
-                continue
-            used.append(picture)
-            result.samples.append(Sample(parts.pid, parts.camid, {"RGB": picture.path}, split=split))
-    if not used:
-        return None
-    refuse_two(table.parent for table in tables)
-    result.pass_unlisted(pictures, used)
-    result.base = used[0].parts[:-2]
-    return result
-
-
-def _listed(line: str, table: Path, split: str, pictures: dict[Path, Picture]) -> Picture | None:
+def _listed(line: str, table: Path, pictures: Mapping[Path, Picture]) -> Sample | Problem:
+    split = _LISTS[table.name.lower()]
     name = line.rpartition(" ")[0].strip() or line
     places = [table.parent / folder / name for folder in _FOLDERS[split]] + [table.parent / name]
-    return next((pictures[path] for path in places if path in pictures), None)
+    path = next((path for path in places if path in pictures), None)
+    if path is None:
+        return Problem("missing file", table, f"{line}: no such picture; left out")
+    parts = name_parts(_NAME, path.name) or name_parts(_C_NAME, path.name)
+    if parts is None:
+        return Problem("name does not parse", path, "expected PPPP_NNN_CC_...; left out")
+    return Sample(parts.pid, parts.camid, {"RGB": path}, split=split)
 
 
 LAYOUT = Layout(

@@ -15,7 +15,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
-__all__ = ["FoundSample", "content_digest", "found_sample", "relative_names"]
+__all__ = ["FoundSample", "content_digest", "file_digest", "found_sample", "relative_names"]
 
 _MOST_NAMED = 5  # candidates in a message
 Parts = tuple[str, ...]
@@ -43,13 +43,13 @@ def relative_names(samples: Sequence[Sample]) -> list[str]:
     ``#xywh=``; whatever is not valid text is escaped as :func:`mswin_viz.data.shown_text.shown_text` does.
     """
     every = [[_parts(source) for source in _sources(sample)] for sample in samples]
-    shared = os.path.commonprefix([parts[:-1] for own in every for parts in own])  # noqa: RUF071 (of tuples it compares whole names)
-    return ["/".join(own[0][len(shared) :]) for own in every]
+    shared = os.path.commonprefix([parts[:-1] for paths in every for parts in paths])  # noqa: RUF071 (of tuples it compares whole names)
+    return ["/".join(paths[0][len(shared) :]) for paths in every]
 
 
 def content_digest(sample: Sample) -> str | None:
     """Sixteen hexadecimal digits of what the sample's first file holds; None where it cannot be read."""
-    return _digest(_sources(sample)[0])
+    return file_digest(_file(_sources(sample)[0]))
 
 
 def found_sample(samples: Sequence[Sample], name: object, digest: str | None = None) -> FoundSample:
@@ -76,7 +76,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
             f"a view is rebuilt from the samples it was made from: found none named {name!r} among {len(samples)}"
             f"{_alike(samples, name)}; pass samples that hold it"
         )
-    same = [at for at, source in fits.items() if digest is not None and _digest(source) == digest]
+    same = [at for at, source in fits.items() if digest is not None and file_digest(_file(source)) == digest]
     if len(same) == 1:
         return FoundSample(same[0])
     if len(fits) > 1:
@@ -85,7 +85,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
             "pass the samples of its folder alone, or copy the state again from all of them"
         )
     ((at, source),) = fits.items()
-    if digest is None or _digest(source) in (None, digest):
+    if digest is None or file_digest(_file(source)) in (None, digest):
         return FoundSample(at)
     if "/" not in str(name).replace("\\", "/"):
         raise DataError(
@@ -120,8 +120,8 @@ def _alike(samples: Sequence[Sample], name: object) -> str:
     if not isinstance(name, str):
         return ""
     last = name.replace("\\", "/").split("/")[-1]
-    found = [at for at, s in enumerate(samples) if last in [_parts(some)[-1] for some in _sources(s)]]
-    return f" (of the same file name: {_named(samples, found)})" if found else ""
+    alike = [at for at, s in enumerate(samples) if last in [_parts(source)[-1] for source in _sources(s)]]
+    return f" (of the same file name: {_named(samples, alike)})" if alike else ""
 
 
 def _named(samples: Sequence[Sample], positions: Sequence[int]) -> str:
@@ -139,16 +139,20 @@ def _sources(sample: Sample) -> list[Path | Crop]:
     return [sample.images[name] for name in order]
 
 
-def _parts(source: Path | Crop | str) -> Parts:
-    path = source.path if isinstance(source, Crop) else source
+def _file(source: Path | Crop) -> Path:
+    return source.path if isinstance(source, Crop) else source
+
+
+def _parts(source: Path | Crop) -> Parts:
+    path: PurePath = _file(source)
     fragment = str(source)[len(str(path)) :]
     path = path if isinstance(path, PurePath) and not isinstance(path, Path) else Path(os.path.abspath(path))
     *folders, last = (unicodedata.normalize("NFC", shown_text(part)) for part in path.parts)
     return (*folders, last + fragment)
 
 
-def _digest(source: Path | Crop) -> str | None:
-    path = source.path if isinstance(source, Crop) else source
+def file_digest(path: Path) -> str | None:
+    """Sixteen hexadecimal digits of a file's content; None where it cannot be read."""
     try:
         with regular_file(path, str(path)) as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()

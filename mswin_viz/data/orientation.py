@@ -52,22 +52,22 @@ def turned(image: Image.Image, *, is_ours: bool) -> Image.Image:
     if is_ours and image.format == "TIFF":
         return image
     try:
-        found = _stored(image) if is_ours else image.getexif().get(_TAG, 1)
+        turn = _stored(image) if is_ours else image.getexif().get(_TAG, 1)
     except Exception as problem:
         raise HeaderError(f"its EXIF header is damaged ({type(problem).__name__}: {problem})") from problem
-    if found in (0, 1):
+    if turn in (0, 1):
         return image
-    if not isinstance(found, int) or found not in _TURNS:
-        raise HeaderError(f"its EXIF header asks for the rotation {found!r:.20}, which is not one of 1..8")
-    return image.transpose(_TURNS[found])
+    if not isinstance(turn, int) or turn not in _TURNS:
+        raise HeaderError(f"its EXIF header asks for the rotation {turn!r:.20}, which is not one of 1..8")
+    return image.transpose(_TURNS[turn])
 
 
 def _stored(image: Image.Image) -> int:
     exif = image.info.get("exif", b"")
     if not exif and "Raw profile type exif" in image.info:
         exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[_LINES_BEFORE_HEX:]))
-    found = _in_exif(exif) if exif else None
-    return _in_xmp(image.info) if found is None else found
+    turn = _in_exif(exif) if exif else None
+    return _in_xmp(image.info) if turn is None else turn
 
 
 def _in_exif(exif: bytes) -> int | None:
@@ -81,16 +81,16 @@ def _in_exif(exif: bytes) -> int | None:
     order = _BYTE_ORDERS[exif[:4]]
     (start,) = struct.unpack_from(f"{order}L", exif, 4)
     (n_entries,) = struct.unpack_from(f"{order}H", exif, start)
-    for at in range(start + 2, start + 2 + _ENTRY * n_entries, _ENTRY):
-        tag, kind, count = struct.unpack_from(f"{order}HHL", exif, at)
+    for entry in range(start + 2, start + 2 + _ENTRY * n_entries, _ENTRY):
+        tag, kind, count = struct.unpack_from(f"{order}HHL", exif, entry)
         if tag == _TAG:
             if count != 1 or kind not in _WHOLE_NUMBERS:
                 raise ValueError(f"its rotation is {count} values of type {kind}")
-            return struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, at + 8)[0]
+            return struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, entry + 8)[0]
     return None
 
 
 def _in_xmp(info: dict) -> int:
     text = info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
-    found = _IN_XMP.search(text.encode() if isinstance(text, str) else bytes(text))
-    return int(found[1]) if found else 1
+    matched = _IN_XMP.search(text.encode() if isinstance(text, str) else bytes(text))
+    return int(matched[1]) if matched else 1

@@ -22,7 +22,7 @@ def output_file(
     name: str = "path",
     *,
     endings: Sequence[str] = (),
-    inputs: Sequence[str | Path] = (),
+    inputs: Sequence[str | Path | None] = (),
     n_bytes: int = 0,
 ) -> Path:
     """Refuse a file that could not be written in the end; folders that are missing will be made.
@@ -30,12 +30,12 @@ def output_file(
     Parameters
     ----------
     name
-        What the caller calls it.
+        What the caller calls it, for messages.
     endings
         Those that can be written, in lower case; none for any.
     inputs
-        Files that will be read, and folders of such files, none of which may be replaced; what does not exist is no
-        matter.
+        Files that will be read, and folders of such files, none of which may be replaced; None, and what does not
+        exist, is passed over.
     n_bytes
         How much will be written, at least.
 
@@ -68,7 +68,7 @@ def output_file(
 
 
 def output_folder(
-    path: str | Path, name: str = "folder", *, inputs: Sequence[str | Path] = (), n_bytes: int = 0
+    path: str | Path, name: str = "folder", *, inputs: Sequence[str | Path | None] = (), n_bytes: int = 0
 ) -> Path:
     """Refuse a folder that could not be written to; it will be made where it is missing.
 
@@ -98,15 +98,15 @@ def _final(path: str | Path, name: str) -> Path:
     return final
 
 
-def _check_no_input(final: Path, inputs: Sequence[str | Path], name: str, shown: str) -> None:
-    for given in inputs:
-        path = Path(os.path.expanduser(given))
+def _check_no_input(final: Path, inputs: Sequence[str | Path | None], name: str, shown: str) -> None:
+    for source in filter(None, inputs):
+        path = Path(os.path.expanduser(source))
         is_there = os.path.exists(path) and os.path.exists(final)
         if os.path.realpath(path) == str(final) or (is_there and os.path.samefile(path, final)):
             raise OutputError(f"{name} must not replace what is read: {shown} is an input; choose another")
         if is_there and final.is_file() and Path(os.path.realpath(path)) in final.parents:
             raise OutputError(
-                f"{name} must not replace what is read: {shown} is there already, in the input {_shown(given)}; "
+                f"{name} must not replace what is read: {shown} is there already, in the input {_shown(source)}; "
                 "choose another name or folder"
             )
 

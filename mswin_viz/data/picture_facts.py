@@ -10,7 +10,7 @@ import numpy as np
 
 from mswin_viz.data.deep_images import DeepRange, Levels, range_words, rule_words
 
-__all__ = ["PictureFacts", "picture_notes", "say"]
+__all__ = ["PictureFacts", "picture_notes", "warn_of"]
 
 _STRONG = 2.0
 """An aspect ratio that changes by more than this factor, either way, is a strong distortion."""
@@ -61,7 +61,7 @@ def picture_notes(
     is_fixed
         Whether a run's configuration decides the size, so that no other can be asked for.
     even_of_one
-        Whether to speak of the shape of a single picture, too.
+        Whether to mention the shape of a single picture too.
     """
     is_told = stretches and len(facts) > (0 if even_of_one else 1)
     about_shapes = _shape_note(facts, image_size, is_fixed) if is_told else ""
@@ -70,7 +70,7 @@ def picture_notes(
     return tuple(note for note in notes if note)
 
 
-def say(notes: Sequence[str], *, stacklevel: int = 3) -> None:
+def warn_of(notes: Sequence[str], *, stacklevel: int = 3) -> None:
     """One warning for each note, as from the caller's caller."""
     for note in notes:
         warnings.warn(note, stacklevel=stacklevel)
@@ -93,29 +93,29 @@ def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_f
     n_strong = sum(factor > _STRONG for factor in factors)
     n_across = sum((height - width) * (fact.size[1] - fact.size[0]) < 0 for fact in facts)
     is_transposed = 2 * n_across > n_all > 1
-    found = []
+    remarks = []
     if n_strong == n_all == 1:
-        found.append(
+        remarks.append(
             f"{facts[0].name} is strongly distorted: resizing it from {facts[0].size[1]}x{facts[0].size[0]} to the input "
             f"of {height}x{width} (height x width) changes its aspect ratio {factors[0]:.1f} times"
         )
     elif n_strong:
         most = facts[int(np.argmax(factors))]
-        found.append(
+        remarks.append(
             f"{n_strong} of {n_all} images are strongly distorted: resizing them to the input of {height}x{width} "
             f"(height x width) changes their aspect ratio more than {_STRONG:g} times (most of all {most.name}, "
             f"{most.size[1]} high and {most.size[0]} wide)"
         )
     if is_transposed:
         turned, across = f"({width}, {height})", f"{n_across} of {n_all} images lie across the input of"
-        found.append(
+        remarks.append(
             f"{across} {height}x{width} (height x width), which the run's configuration sets: these images are "
             f"probably not of the kind it was trained on; use a model whose configuration has INPUT.SIZE_TEST {turned}"
             if is_fixed
             else f"{across} {height}x{width} (height x width), which is probably transposed: load the model with "
             f"image_size={turned}"
         )
-    return "; ".join(found)
+    return "; ".join(remarks)
 
 
 def _factor(size: tuple[int, int], image_size: tuple[int, int]) -> float:
@@ -124,61 +124,63 @@ def _factor(size: tuple[int, int], image_size: tuple[int, int]) -> float:
     return max(ratio, 1 / ratio)
 
 
+def _deep(facts: Sequence[PictureFacts]) -> list[tuple[str, Levels]]:
+    """Name and levels of the images of more than 8 bits."""
+    return [(fact.name, fact.levels) for fact in facts if fact.levels is not None]
+
+
 def _level_note(facts: Sequence[PictureFacts], deep_range: DeepRange | None) -> str:
-    deep = [fact for fact in facts if fact.levels is not None]
-    few = [fact for fact in deep if fact.levels.count < _FEW_LEVELS]
-    cut_off = [fact for fact in deep if fact.levels.outside > _MOSTLY_OUTSIDE]
-    found = []
+    deep = _deep(facts)
+    few = sorted((one for one in deep if one[1].count < _FEW_LEVELS), key=lambda one: one[1].count)
+    cut_off = sorted(
+        (one for one in deep if one[1].outside > _MOSTLY_OUTSIDE), key=lambda one: -one[1].outside
+    )
+    remarks = []
     if few:
-        fewest = min(few, key=lambda fact: fact.levels.count)
-        found.append(
+        remarks.append(
             f"{len(few)} of {len(deep)} keep fewer than {_FEW_LEVELS} grey levels (fewest: "
-            f"{fewest.levels.count} in {_with_extent(fewest)})"
+            f"{few[0][1].count} in {_with_extent(*few[0])})"
         )
     if cut_off:
-        worst = max(cut_off, key=lambda fact: fact.levels.outside)
-        found.append(
+        remarks.append(
             f"{len(cut_off)} of {len(deep)} have more than {_MOSTLY_OUTSIDE:.0%} of their pixels outside the range "
-            f"(most: {_with_extent(worst)})"
+            f"(most: {_with_extent(*cut_off[0])})"
         )
-    if not found:
+    if not remarks:
         return ""
-    of_colour = sum(np.isnan(fact.levels.low) for fact in few)
+    n_colour = sum(levels.is_of_colour for _, levels in few)
     rule = f"images of more than 8 bits ({rule_words(deep_range)})"
-    return f"{rule}: {'; '.join(found)}; {_advice(len(few) - of_colour, of_colour, deep_range)}"
+    return f"{rule}: {'; '.join(remarks)}; {_advice(len(few) - n_colour, n_colour, deep_range)}"
 
 
 def _stretch_note(facts: Sequence[PictureFacts]) -> str:
     """Of several images that were stretched one by one: what that takes from them."""
-    n_stretched = sum(fact.levels is not None and not np.isnan(fact.levels.low) for fact in facts)
+    n_stretched = sum(not levels.is_of_colour for _, levels in _deep(facts))
     if n_stretched < 2:
         return ""
     return (
         f"{n_stretched} images of more than 8 bits are stretched one by one ({rule_words(None)}), so the same "
-        "temperature "
-        "is a different grey in each, and retrieval suffers; load the model with thermal_range=(lo, hi) in the "
-        "units of "
-        "the files (mv.thermal_range(samples) finds it)"
+        "temperature is a different grey in each, and retrieval suffers; load the model with thermal_range=(lo, hi) in "
+        "the units of the files (mv.thermal_range(samples) finds it)"
     )
 
 
-def _with_extent(fact: PictureFacts) -> str:
-    levels = fact.levels
-    if np.isnan(levels.low):
-        return f"{fact.name}, a colour file of which the upper 8 bits are read"
-    return f"{fact.name}, which holds {levels.low:.15g}..{levels.high:.15g}"
+def _with_extent(name: str, levels: Levels) -> str:
+    if levels.is_of_colour:
+        return f"{name}, a colour file of which the upper 8 bits are read"
+    return f"{name}, which holds {levels.low:.15g}..{levels.high:.15g}"
 
 
 def _advice(n_grey: int, n_colour: int, deep_range: DeepRange | None) -> str:
     """What to do, by what is at fault."""
-    found = []
+    advice = []
     if deep_range is not None and (n_grey or not n_colour):
-        found.append(
+        advice.append(
             f"choose a thermal_range closer to what the files hold than {range_words(deep_range)}, or leave it out "
             "to stretch each image by itself"
         )
     elif n_grey:
-        found.append("the files themselves hold so few different values: check how they were written")
+        advice.append("the files themselves hold so few different values: check how they were written")
     if n_colour:
-        found.append("save these colour files as one grey channel of 16 bits, of which every bit is read")
-    return "; ".join(found)
+        advice.append("save these colour files as one grey channel of 16 bits, of which every bit is read")
+    return "; ".join(advice)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from mswin_viz.data import jpeg_headers
 from mswin_viz.data.decoder_messages import caught_messages
@@ -59,8 +60,8 @@ def picture_formats() -> list[str]:
 
 @cache
 def _formats(registered: tuple[str, ...]) -> tuple[str, ...]:
-    own = (kind for kind, (opens, _) in Image.OPEN.items() if not opens.__module__.startswith("PIL."))
-    return (*(kind for kind in FORMATS if kind in registered), *own)
+    added = (kind for kind, (opens, _) in Image.OPEN.items() if not opens.__module__.startswith("PIL."))
+    return (*(kind for kind in FORMATS if kind in registered), *added)
 
 
 def most_pixels() -> int:
@@ -71,15 +72,15 @@ def most_pixels() -> int:
     OptionError
         If the variable holds no whole number of at least 1.
     """
-    asked = os.environ.get(LIMIT, "").strip()
-    if not asked:
+    text = os.environ.get(LIMIT, "").strip()
+    if not text:
         return _MOST_PIXELS
-    if not (asked.isascii() and asked.isdigit() and len(asked) < 19 and int(asked)):
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):
         raise OptionError(
-            f"{LIMIT} is a whole number of pixels, at least 1: got {short_text(asked, 40)!r}; write for example "
+            f"{LIMIT} is a whole number of pixels, at least 1: got {short_text(text, 40)!r}; write for example "
             f"{_MOST_PIXELS}, or leave it out"
         )
-    return int(asked)
+    return int(text)
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def check_size(image: Image.Image, name: str) -> None:
     if not (getattr(image, "tile", ()) or image.format in _WITHOUT_TILES):  # in memory already
         return
     most, sizes = most_pixels(), {"picture": image.size}
-    if image.format == "TIFF":
+    if isinstance(image, TiffImageFile):
         tags = image.tag_v2
         sizes["tile"] = (int(tags.get(322, 0)), int(tags.get(323, 0)))
     for what, (width, height) in sizes.items():
@@ -162,11 +163,10 @@ def unreadable(name: str, problem: object) -> ImageFileError:
     """The error for a file that cannot be read: a sentence on why, or what Pillow raised."""
     reason = problem
     if isinstance(problem, Exception):
-        said = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-        expected = isinstance(problem, OSError | SyntaxError | ValueError | EOFError) and said
-        reason = "; ".join(
-            [said if expected else f"{type(problem).__name__}: {said}", *getattr(problem, "__notes__", ())]
-        )
+        words = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        if not words or not isinstance(problem, OSError | SyntaxError | ValueError | EOFError):
+            words = f"{type(problem).__name__}: {words}"
+        reason = "; ".join([words, *getattr(problem, "__notes__", ())])
     return ImageFileError(
         f"an image file must exist and be whole: {name} cannot be read ({short_text(reason, _LONGEST_REASON)}); "
         "replace it or leave it out"
@@ -184,7 +184,7 @@ def _binary(source: Any, name: str) -> Iterator[BinaryIO]:
         yield _from_its_start(source, name)
 
 
-def regular_file(path: str | os.PathLike, name: str) -> BinaryIO:
+def regular_file(path: str | os.PathLike, name: str) -> io.BufferedReader:
     """A regular file, opened without waiting for another program to write to it.
 
     Raises

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mswin_viz.data.files import Picture
+from mswin_viz.data.lists import read_lines
 from mswin_viz.data.modalities import Contents, Shot
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.splits import splits_of
@@ -17,7 +18,7 @@ from mswin_viz.errors import DataError
 
 __all__ = [
     "DISTRACTOR", "JUNK", "Layout", "NameParts", "ReaderResult", "missing_modalities", "name_parts", "outermost",
-    "read_shots", "refuse_two", "single_shots",
+    "read_listed", "read_shots", "refuse_two", "single_shots",
 ]  # fmt: skip
 
 JUNK = "junk"
@@ -56,11 +57,6 @@ class ReaderResult:
     def files(self) -> set[Path]:
         """The files that hold the samples' images."""
         return {file for sample in self.samples for file in sample.files}
-
-    def pass_unlisted(self, pictures: Iterable[Path], listed: Iterable[Picture]) -> None:
-        """Leave out the pictures that no list of the set names."""
-        kept = {picture.path for picture in listed}
-        self.passed["picture that no list names"] = [path for path in pictures if path not in kept]
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,45 @@ def read_shots(
         else:
             detail = f"{parts or f'expected {expected}'}; left out"
             result.problems += [Problem("name does not parse", path, detail) for path in shot.files.values()]
+    return result
+
+
+def read_listed(
+    contents: Contents,
+    tables: Sequence[Path],
+    read: Callable[[str, Path, Mapping[Path, Picture]], Sample | Problem],
+    *,
+    note: str,
+) -> ReaderResult | None:
+    """Samples of the pictures that a set's lists name, one in each line; None where they name none.
+
+    Parameters
+    ----------
+    read
+        Takes a line, its list and every picture there is by its path.
+    note
+        What is to be told about the set.
+
+    Raises
+    ------
+    DataError
+        If the lists are those of two data sets.
+    """
+    pictures = {picture.path: picture for picture in contents.tree.pictures}
+    result = ReaderResult(notes=[note], tables=list(tables))
+    for table in tables:
+        for line in read_lines(table):
+            outcome = read(line, table, pictures)
+            if isinstance(outcome, Sample):
+                result.samples.append(outcome)
+            else:
+                result.problems.append(outcome)
+    if not result.samples:
+        return None
+    refuse_two(table.parent for table in tables)
+    listed = result.files
+    result.passed["picture that no list names"] = [path for path in pictures if path not in listed]
+    result.base = outermost(pictures[path].parts[:-2] for path in listed)
     return result
 
 

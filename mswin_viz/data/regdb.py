@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from mswin_viz.data.files import Picture
-from mswin_viz.data.lists import read_lines
 from mswin_viz.data.modalities import Contents
-from mswin_viz.data.reading import Layout, ReaderResult, outermost, refuse_two
+from mswin_viz.data.reading import Layout, ReaderResult, read_listed
 from mswin_viz.data.sample import Problem, Sample
 
 __all__ = ["LAYOUT"]
@@ -22,49 +22,37 @@ _LIST = re.compile(r"(?P<part>train|test)_(?P<kind>visible|thermal)_(?P<trial>\d
 
 def _read(contents: Contents) -> ReaderResult | None:
     """Samples of the first of the random splits; visible images of the test part are the queries, thermal ones the gallery."""
-    trials: dict[int, list[tuple[bool, bool, Path]]] = defaultdict(
-        list
-    )  # is it test, is it thermal, the list
+    trials: dict[int, list[Path]] = defaultdict(list)
     for path in contents.tree.others:
         if matched := _LIST.fullmatch(path.name):
-            which = matched["part"].lower() == "test", matched["kind"].lower() == "thermal"
-            trials[int(matched["trial"])].append((*which, path))
+            trials[int(matched["trial"])].append(path)
     if not trials:
         return None
     trial = min(trials)
-    tables = [path for *_, path in trials[trial]]
     note = f"split {trial} of {len(trials)} in idx is used; visible test images are the queries, thermal ones the gallery"
-    result, used = ReaderResult(notes=[note], tables=tables), []
-    pictures = {picture.path: picture for picture in contents.tree.pictures}
-    for is_test, is_thermal, table in sorted(trials[trial]):
-        split = ("gallery" if is_thermal else "query") if is_test else "train"
-        used += _listed(table, split, pictures, result, is_thermal=is_thermal)
-    if not used:
-        return None
-    refuse_two(path.parent for path in tables)
-    result.pass_unlisted(pictures, used)
-    result.base = outermost(picture.parts[:-2] for picture in used)
-    return result
+    tables = sorted(trials[trial], key=lambda table: (_is_of_test(table), _is_thermal(table)))
+    return read_listed(contents, tables, _listed, note=note)
 
 
-def _listed(
-    table: Path, split: str, pictures: dict[Path, Picture], result: ReaderResult, *, is_thermal: bool
-) -> list[Picture]:
-    """Pictures of one list, which become samples."""
-    used = []
-    for line in read_lines(table):
-        name, _, label = line.replace("\\", "/").rpartition(" ")
-        picture = pictures.get(table.parent.parent / name.strip())
-        folder = picture.parts[-1] if picture is not None else ""
-        pid = folder if folder.isdecimal() else label
-        if picture is None or not pid.isdecimal():
-            detail = f"{line}: no such picture of an identity; left out"
-            result.problems.append(Problem("missing file", table, detail))
-            continue
-        images = {"TI" if is_thermal else "RGB": picture.path}
-        result.samples.append(Sample(int(pid), 2 if is_thermal else 1, images, split=split))
-        used.append(picture)
-    return used
+def _is_of_test(table: Path) -> bool:
+    return table.name.lower().startswith("test")
+
+
+def _is_thermal(table: Path) -> bool:
+    return "thermal" in table.name.lower()
+
+
+def _listed(line: str, table: Path, pictures: Mapping[Path, Picture]) -> Sample | Problem:
+    name, _, label = line.replace("\\", "/").rpartition(" ")
+    picture = pictures.get(table.parent.parent / name.strip())
+    folder = picture.parts[-1] if picture is not None else ""
+    pid = folder if folder.isdecimal() else label
+    if picture is None or not pid.isdecimal():
+        return Problem("missing file", table, f"{line}: no such picture of an identity; left out")
+    is_thermal = _is_thermal(table)
+    split = ("gallery" if is_thermal else "query") if _is_of_test(table) else "train"
+    camid, modality = (2, "TI") if is_thermal else (1, "RGB")
+    return Sample(int(pid), camid, {modality: picture.path}, split=split)
 
 
 LAYOUT = Layout(

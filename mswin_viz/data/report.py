@@ -13,12 +13,58 @@ from rich.table import Table
 from rich.text import Text
 
 from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.sample import SPLITS, Problem, PublishedCount, Sample, SplitCount
+from mswin_viz.data.sample import SPLITS, Problem, Sample
 
-__all__ = ["MOST_PATHS", "DataReport", "as_text", "tables"]
+__all__ = ["MOST_PATHS", "DataReport", "PublishedCount", "SplitCount", "as_text", "tables"]
 
 MOST_PATHS = 10
 """Files of one kind of problem that are listed unless all are asked for."""
+
+
+@dataclass(frozen=True)
+class SplitCount:
+    """How much a split holds.
+
+    Attributes
+    ----------
+    split
+        One of `SPLITS`, or ``"-"`` where the layout knows none.
+    identities
+        Different known identities.
+    samples, complete
+        All samples, and those with all three modalities.
+    cameras, scenes
+        Different known ones.
+    modalities
+        Modality -> samples that have it.
+    unknown
+        Samples of unknown identity.
+    """
+
+    split: str
+    identities: int
+    samples: int
+    complete: int
+    cameras: int
+    scenes: int
+    modalities: Mapping[str, int] = field(default_factory=dict)
+    unknown: int = 0
+
+
+@dataclass(frozen=True)
+class PublishedCount:
+    """What the authors of a set say a split holds, beside what is there."""
+
+    split: str
+    identities: int
+    samples: int
+    found_identities: int
+    found_samples: int
+
+    @property
+    def matches(self) -> bool:
+        """Whether both numbers are those published."""
+        return (self.identities, self.samples) == (self.found_identities, self.found_samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +74,7 @@ class DataReport:
     Attributes
     ----------
     root
-        Where it was looked for.
+        The folder or file that was read.
     layout
         How it is laid out.
     samples
@@ -74,16 +120,17 @@ class DataReport:
         return as_text(self)
 
 
-def _counted(name: str | None, found: list[Sample]) -> SplitCount:
+def _counted(name: str | None, samples: list[Sample]) -> SplitCount:
+    n_of = Counter(modality for sample in samples for modality in sample.images)
     return SplitCount(
-        name or "-",
-        len({s.pid for s in found if s.pid >= 0}),
-        len(found),
-        sum(len(s.images) == 3 for s in found),
-        len({s.camid for s in found} - {-1}),
-        len({s.scene for s in found} - {None}),
-        {modality: count for modality in MODALITIES if (count := sum(modality in s.images for s in found))},
-        sum(s.pid < 0 for s in found),
+        split=name or "-",
+        identities=len({s.pid for s in samples if s.pid >= 0}),
+        samples=len(samples),
+        complete=sum(len(s.images) == len(MODALITIES) for s in samples),
+        cameras=len({s.camid for s in samples} - {-1}),
+        scenes=len({s.scene for s in samples} - {None}),
+        modalities={modality: n_of[modality] for modality in MODALITIES if n_of[modality]},
+        unknown=sum(s.pid < 0 for s in samples),
     )
 
 
@@ -95,25 +142,25 @@ def tables(report: DataReport, *, most: int | None = MOST_PATHS) -> list[Rendera
     most
         Files listed of each kind of problem; None for all.
     """
-    found: list[RenderableType] = [_splits(report)]
+    parts: list[RenderableType] = [_splits(report)]
     if report.published:
-        found += [_published(report), Text(_published_words(report))]
+        parts += [_published(report), Text(_published_words(report))]
     if report.problems:
-        found.append(_problems(report, most))
-    found += [Text(_escaped(f"Note: {note}.")) for note in report.notes]
+        parts.append(_problems(report, most))
+    parts += [Text(_escaped(f"Note: {note}.")) for note in report.notes]
     if report.left_out:
-        said = "; ".join(f"{count:,} x {what}" for what, count in report.left_out.items())
-        found.append(Text(_escaped(f"Left out, not counted as problems: {said}.")))
-    found.append(Text(_summary(report)))
-    return found
+        counted = "; ".join(f"{count:,} x {what}" for what, count in report.left_out.items())
+        parts.append(Text(_escaped(f"Left out, not counted as problems: {counted}.")))
+    return [*parts, Text(_summary(report))]
 
 
 def as_text(report: DataReport, *, width: int = 110) -> str:
     """The tables as plain text."""
-    console = Console(file=StringIO(), width=width, force_terminal=False, force_jupyter=False)
+    text = StringIO()
+    console = Console(file=text, width=width, force_terminal=False, force_jupyter=False)
     for table in tables(report):
         console.print(table)
-    return console.file.getvalue().rstrip()
+    return text.getvalue().rstrip()
 
 
 def _splits(report: DataReport) -> Table:
@@ -181,7 +228,7 @@ def _problems(report: DataReport, most: int | None) -> Table:
                 kind if first else "",
                 f"{count:,}" if first else "",
                 _place(problem, report),
-                _said(problem, report),
+                _detail(problem, report),
             )
         if most is not None and count > most:
             table.add_row("", "", f"... and {count - most:,} more", "")
@@ -195,7 +242,7 @@ def _place(problem: Problem, report: DataReport) -> Text:
     return Text(_escaped(str(problem.path.relative_to(report.root) if inside else problem.path)))
 
 
-def _said(problem: Problem, report: DataReport) -> Text:
+def _detail(problem: Problem, report: DataReport) -> Text:
     return Text(_escaped(problem.detail.replace(f"{report.root}/", "")))
 
 

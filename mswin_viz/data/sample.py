@@ -10,10 +10,10 @@ from mswin_viz.data.images import Crop, source_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
-__all__ = ["SPLITS", "Problem", "PublishedCount", "Sample", "SplitCount", "at_least_one", "label_of"]
+__all__ = ["SPLITS", "Problem", "Sample", "at_least_one", "label_of"]
 
 SPLITS = ("train", "test", "query", "gallery")
-"""Names a split may have; in ``"test"`` every image both asks and answers, as in RGBNT201."""
+"""Names a split may have; in ``"test"`` every image is both query and gallery, as in RGBNT201."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Sample:
     split
         One of `SPLITS`; None where the layout knows none.
     root
-        Folder of the data set that it was found in, for names that hold nobody's home folder; None if it was made otherwise.
+        Folder of the data set, for names relative to it; None if the sample was not read from one.
     """
 
     pid: int
@@ -94,52 +94,6 @@ class Problem:
     detail: str
 
 
-@dataclass(frozen=True)
-class SplitCount:
-    """How much a split holds.
-
-    Attributes
-    ----------
-    split
-        One of `SPLITS`, or ``"-"`` where the layout knows none.
-    identities
-        Different known identities.
-    samples, complete
-        All samples, and those with all three modalities.
-    cameras, scenes
-        Different known ones.
-    modalities
-        Modality -> samples that have it.
-    unknown
-        Samples of unknown identity.
-    """
-
-    split: str
-    identities: int
-    samples: int
-    complete: int
-    cameras: int
-    scenes: int
-    modalities: Mapping[str, int] = field(default_factory=dict)
-    unknown: int = 0
-
-
-@dataclass(frozen=True)
-class PublishedCount:
-    """What the authors of a set say a split holds, beside what is there."""
-
-    split: str
-    identities: int
-    samples: int
-    found_identities: int
-    found_samples: int
-
-    @property
-    def matches(self) -> bool:
-        """Whether both numbers are those published."""
-        return (self.identities, self.samples) == (self.found_identities, self.found_samples)
-
-
 def at_least_one(samples: Sequence[Sample]) -> list[Sample]:
     """The samples as a new list.
 
@@ -149,5 +103,5 @@ def at_least_one(samples: Sequence[Sample]) -> list[Sample]:
         If there is no sample.
     """
     if not samples:
-        raise DataError("the explorer needs at least one sample: got none; see mswin_viz.samples()")
+        raise DataError("an explorer needs at least one sample: got none; see mswin_viz.samples()")
     return list(samples)

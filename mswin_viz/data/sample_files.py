@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import UInt8
@@ -34,11 +35,22 @@ __all__ = [
     "SMALLEST_PICTURE",
     "TABLE",
     "WORLD_VERSION",
+    "Counts",
     "sample_caption",
     "write_samples",
 ]
 
-SHIPPED = {"identities": 24, "cameras": 2, "shots": 2, "seed": 7}
+
+class Counts(TypedDict):
+    """How many people, cameras and shots a sample set has, and its world."""
+
+    identities: int
+    cameras: int
+    shots: int
+    seed: int
+
+
+SHIPPED: Counts = {"identities": 24, "cameras": 2, "shots": 2, "seed": 7}
 """Arguments of ``write_samples`` that make the shipped samples; training drew from other worlds."""
 WORLD_VERSION = 2
 """Goes up whenever the same numbers draw another picture than before."""
@@ -203,11 +215,11 @@ def _is_same_picture(there: bytes, content: bytes) -> bool:
 def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
     """Only an empty folder, or one that holds this very sample set, whole or in part, may be written to."""
     files = [path for path in root.rglob("*") if path.is_file() and not is_unfinished(path)]
-    found = {path.relative_to(root).as_posix() for path in files}
-    other = sorted(found - wanted)
-    same_people = TABLE in found and _is_half((root / TABLE).read_bytes(), table)
-    if found and not other and not same_people:
-        other = sorted(found)[:1]
+    there = {path.relative_to(root).as_posix() for path in files}
+    other = sorted(there - wanted)
+    same_people = TABLE in there and _is_half((root / TABLE).read_bytes(), table)
+    if there and not other and not same_people:
+        other = sorted(there)[:1]
     if other:
         raise OptionError(
             f"samples go to an empty folder or over the same samples: {root} holds {len(other)} other "

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["CAMERAS", "MARGIN", "Camera", "Stuff", "draw_obstacle", "place", "smooth_noise"]
+__all__ = ["CAMERAS", "MARGIN", "Camera", "draw_obstacle", "place", "smooth_noise"]
 
 MARGIN = 24  # pixels of place beyond each edge of the picture, so that a shot can look a little aside
 _ROWS, _COLS = 256 + 2 * MARGIN, 128 + 2 * MARGIN
 
-Stuff = tuple[
-    tuple[int, int, int], float, float
-]  # RGB colour 0..255, near-infrared reflectance, warmth (both 0..1)
+
+class Stuff(NamedTuple):
+    """What something is made of: its colour (0..255), near-infrared reflectance and warmth (both 0..1)."""
+
+    colour: tuple[int, int, int]
+    reflectance: float
+    warmth: float
 
 
 @dataclass(frozen=True)
@@ -33,43 +38,56 @@ class Camera:
 
 
 CAMERAS = (
-    Camera("park", 1.02, (1.0, 1.0, 0.97), -0.8, 0.35, 3.0, 1.0),
-    Camera("hall", 1.0, (1.07, 1.0, 0.88), 0.3, 0.6, 4.0, 0.94),
-    Camera("street", 0.94, (0.95, 0.99, 1.07), 0.9, 0.5, 5.0, 0.96),
-    Camera("car park", 0.74, (1.04, 0.97, 0.96), -0.3, 0.75, 8.0, 0.9),
+    Camera(
+        place="park", gain=1.02, cast=(1.0, 1.0, 0.97), light_from=-0.8, blur=0.35, noise=3.0, contrast=1.0
+    ),
+    Camera(
+        place="hall", gain=1.0, cast=(1.07, 1.0, 0.88), light_from=0.3, blur=0.6, noise=4.0, contrast=0.94
+    ),
+    Camera(
+        place="street", gain=0.94, cast=(0.95, 0.99, 1.07), light_from=0.9, blur=0.5, noise=5.0, contrast=0.96
+    ),
+    Camera(
+        place="car park",
+        gain=0.74,
+        cast=(1.04, 0.97, 0.96),
+        light_from=-0.3,
+        blur=0.75,
+        noise=8.0,
+        contrast=0.9,
+    ),
 )
 
 _STUFF: dict[str, Stuff] = {
-    "sky": ((188, 212, 230), 0.22, 0.05),
-    "cloud": ((222, 230, 236), 0.32, 0.07),
-    "leaves": ((66, 112, 58), 0.82, 0.17),
-    "leaves_dark": ((46, 86, 44), 0.72, 0.15),
-    "trunk": ((88, 68, 50), 0.45, 0.18),
-    "grass": ((116, 150, 78), 0.78, 0.20),
-    "path": ((176, 168, 152), 0.52, 0.26),
-    "path_edge": ((146, 138, 122), 0.46, 0.24),
-    "wall": ((222, 204, 172), 0.66, 0.30),
-    "panel": ((206, 186, 152), 0.60, 0.29),
-    "skirting": ((128, 102, 78), 0.40, 0.29),
-    "door": ((138, 92, 56), 0.44, 0.33),
-    "tiles": ((186, 172, 150), 0.52, 0.26),
-    "joint": ((160, 146, 124), 0.46, 0.25),
-    "brick": ((150, 86, 70), 0.50, 0.24),
-    "mortar": ((172, 120, 104), 0.58, 0.22),
-    "frame": ((220, 220, 214), 0.70, 0.26),
-    "glass": ((92, 122, 156), 0.16, 0.36),
-    "pavement": ((132, 134, 140), 0.44, 0.20),
-    "kerb": ((162, 164, 166), 0.52, 0.18),
-    "night": ((30, 32, 46), 0.10, 0.06),
-    "concrete": ((92, 90, 92), 0.36, 0.14),
-    "asphalt": ((62, 60, 62), 0.24, 0.16),
-    "paint": ((170, 160, 120), 0.50, 0.15),
-    "lamp": ((255, 232, 176), 1.0, 0.40),
-    "car": ((70, 44, 92), 0.40, 0.34),
-    "tyre": ((26, 26, 28), 0.12, 0.30),
+    "sky": Stuff((188, 212, 230), 0.22, 0.05),
+    "cloud": Stuff((222, 230, 236), 0.32, 0.07),
+    "leaves": Stuff((66, 112, 58), 0.82, 0.17),
+    "leaves_dark": Stuff((46, 86, 44), 0.72, 0.15),
+    "trunk": Stuff((88, 68, 50), 0.45, 0.18),
+    "grass": Stuff((116, 150, 78), 0.78, 0.20),
+    "path": Stuff((176, 168, 152), 0.52, 0.26),
+    "path_edge": Stuff((146, 138, 122), 0.46, 0.24),
+    "wall": Stuff((222, 204, 172), 0.66, 0.30),
+    "panel": Stuff((206, 186, 152), 0.60, 0.29),
+    "skirting": Stuff((128, 102, 78), 0.40, 0.29),
+    "door": Stuff((138, 92, 56), 0.44, 0.33),
+    "tiles": Stuff((186, 172, 150), 0.52, 0.26),
+    "joint": Stuff((160, 146, 124), 0.46, 0.25),
+    "brick": Stuff((150, 86, 70), 0.50, 0.24),
+    "mortar": Stuff((172, 120, 104), 0.58, 0.22),
+    "frame": Stuff((220, 220, 214), 0.70, 0.26),
+    "glass": Stuff((92, 122, 156), 0.16, 0.36),
+    "pavement": Stuff((132, 134, 140), 0.44, 0.20),
+    "kerb": Stuff((162, 164, 166), 0.52, 0.18),
+    "night": Stuff((30, 32, 46), 0.10, 0.06),
+    "concrete": Stuff((92, 90, 92), 0.36, 0.14),
+    "asphalt": Stuff((62, 60, 62), 0.24, 0.16),
+    "paint": Stuff((170, 160, 120), 0.50, 0.15),
+    "lamp": Stuff((255, 232, 176), 1.0, 0.40),
+    "car": Stuff((70, 44, 92), 0.40, 0.34),
+    "tyre": Stuff((26, 26, 28), 0.12, 0.30),
 }
-_NAMES = list(_STUFF)
-_INDEX = {name: index for index, name in enumerate(_NAMES)}
+_INDEX = {name: index for index, name in enumerate(_STUFF)}
 
 
 def _park(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
@@ -80,9 +98,8 @@ def _park(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
         draw.rectangle((x - 3, 96, x + 3, 140), fill=_INDEX["trunk"])
     for _ in range(34):
         x, y, r = rng.uniform(-5, _COLS + 5), rng.uniform(88, 126), rng.uniform(9, 20)
-        draw.ellipse(
-            (x - r, y - r, x + r, y + r), fill=_INDEX["leaves" if rng.random() < 0.55 else "leaves_dark"]
-        )
+        draw.ellipse((x - r, y - r, x + r, y + r),
+            fill=_INDEX["leaves" if rng.random() < 0.55 else "leaves_dark"])  # fmt: skip
     draw.rectangle((0, 136, _COLS, _ROWS), fill=_INDEX["grass"])
     draw.polygon([(78, 136), (100, 136), (190, _ROWS), (-14, _ROWS)], fill=_INDEX["path_edge"])
     draw.polygon([(80, 136), (98, 136), (180, _ROWS), (-4, _ROWS)], fill=_INDEX["path"])
@@ -100,10 +117,8 @@ def _hall(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     for y in (180, 192, 210, 234, 264, 300):
         draw.line((0, y, _COLS, y), fill=_INDEX["joint"])
     for x in range(-200, _COLS + 220, 26):
-        draw.line(
-            (_COLS / 2 + (x - _COLS / 2) * 0.6, 173, _COLS / 2 + (x - _COLS / 2) * 1.7, _ROWS),
-            fill=_INDEX["joint"],
-        )
+        draw.line((_COLS / 2 + (x - _COLS / 2) * 0.6, 173, _COLS / 2 + (x - _COLS / 2) * 1.7, _ROWS),
+            fill=_INDEX["joint"])  # fmt: skip
 
 
 def _street(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
@@ -167,9 +182,9 @@ def place(camera: int) -> Float[np.ndarray, "rows cols 5"]:
 
 
 _OBSTACLES: dict[str, Stuff] = {
-    "post": ((96, 98, 100), 0.34, 0.17),
-    "bin": ((48, 92, 66), 0.42, 0.19),
-    "hedge": ((62, 108, 54), 0.84, 0.16),
+    "post": Stuff((96, 98, 100), 0.34, 0.17),
+    "bin": Stuff((48, 92, 66), 0.42, 0.19),
+    "hedge": Stuff((62, 108, 54), 0.84, 0.16),
 }
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageFilter
 
-from mswin_viz.data.drawing import PARTS, Pose, draw_person
+from mswin_viz.data.drawing import Pose, draw_person
 from mswin_viz.data.scenery import smooth_noise
-from mswin_viz.data.shots import Shot
+from mswin_viz.data.sheet import PARTS
+from mswin_viz.data.shots import ShotConditions
 from mswin_viz.data.wardrobe import COLOURS, Identity
 
 __all__ = ["SHAPE", "figure", "halved"]
@@ -96,6 +97,7 @@ def _pattern_mask(
 
 
 def halved(layer: UInt8[np.ndarray, "rows cols"]) -> Float[np.ndarray, "half_rows half_cols"]:
+    """A layer at half its size, each pixel the mean of four."""
     return np.asarray(Image.fromarray(layer).reduce(2), np.float32)
 
 
@@ -108,7 +110,7 @@ def _edges(labels: UInt8[np.ndarray, "rows cols"]) -> UInt8[np.ndarray, "rows co
 
 
 def figure(
-    who: Identity, shot: Shot, pose: Pose, light_from: float
+    who: Identity, shot: ShotConditions, pose: Pose, light_from: float
 ) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols 5"]]:
     """Coverage (0..1) and shaded look of a person."""
     drawn, relief = draw_person(who, pose, SHAPE)

@@ -1,4 +1,4 @@
-"""The sheet that a pedestrian is drawn on: part labels and relief, and the shapes that both are made of."""
+"""The canvas that a pedestrian is drawn on: part labels and relief, and the shapes that both are made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-__all__ = ["PARTS", "Point", "Sheet", "between", "draw_limb", "draw_line", "draw_oval", "draw_shape"]
+__all__ = ["PARTS", "PartCanvas", "Point", "between", "draw_limb", "draw_line", "draw_oval", "draw_shape"]
 
 PARTS = (
     "background", "skin", "skin_far", "feature", "hair", "glasses", "hat", "hat_trim",
@@ -20,8 +20,20 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Two aligned drawings: part labels, and how far each part stands out (for the light)."""
+class PartCanvas:
+    """Two aligned drawings of one person: part labels, and how far each part stands out (for the light).
+
+    Points are in body heights: x from the person's middle, y downwards from the crown.
+
+    Attributes
+    ----------
+    labels, relief
+        What is drawn on.
+    x, top, size
+        Middle, crown and height of the body, pixels.
+    flip
+        -1 to mirror.
+    """
 
     labels: ImageDraw.ImageDraw
     relief: ImageDraw.ImageDraw
@@ -31,30 +43,33 @@ class Sheet:
     flip: int = 1
 
     def at(self, point: Point) -> Point:
+        """Where a point of the body lies, pixels."""
         return (self.x + self.flip * point[0] * self.size, self.top + point[1] * self.size)
 
 
-def draw_shape(sheet: Sheet, part: str, points: Sequence[Point], relief: int = 150) -> None:
-    placed = [sheet.at(point) for point in points]
-    sheet.labels.polygon(placed, fill=_ID[part])
-    sheet.relief.polygon(placed, fill=relief)
+def draw_shape(canvas: PartCanvas, part: str, points: Sequence[Point], relief: int = 150) -> None:
+    """A filled polygon of one part."""
+    placed = [canvas.at(point) for point in points]
+    canvas.labels.polygon(placed, fill=_ID[part])
+    canvas.relief.polygon(placed, fill=relief)
 
 
-def draw_oval(sheet: Sheet, part: str, centre: Point, radii: Point, relief: int = 190) -> None:
-    x, y = sheet.at(centre)
-    rx, ry = radii[0] * sheet.size, radii[1] * sheet.size
-    sheet.labels.ellipse((x - rx, y - ry, x + rx, y + ry), fill=_ID[part])
-    sheet.relief.ellipse((x - rx, y - ry, x + rx, y + ry), fill=relief)
+def draw_oval(canvas: PartCanvas, part: str, centre: Point, radii: Point, relief: int = 190) -> None:
+    """A filled ellipse of one part."""
+    x, y = canvas.at(centre)
+    rx, ry = radii[0] * canvas.size, radii[1] * canvas.size
+    canvas.labels.ellipse((x - rx, y - ry, x + rx, y + ry), fill=_ID[part])
+    canvas.relief.ellipse((x - rx, y - ry, x + rx, y + ry), fill=relief)
 
 
-def draw_line(sheet: Sheet, part: str, points: Sequence[Point], width: float) -> None:
+def draw_line(canvas: PartCanvas, part: str, points: Sequence[Point], width: float) -> None:
     """A thin mark that does not stand out."""
-    pixels = max(1, round(width * sheet.size))
-    sheet.labels.line([sheet.at(point) for point in points], fill=_ID[part], width=pixels)
+    pixels = max(1, round(width * canvas.size))
+    canvas.labels.line([canvas.at(point) for point in points], fill=_ID[part], width=pixels)
 
 
 def draw_limb(
-    sheet: Sheet, part: str, joints: Sequence[Point], widths: Sequence[float], relief: int = 190
+    canvas: PartCanvas, part: str, joints: Sequence[Point], widths: Sequence[float], relief: int = 190
 ) -> None:
     """A chain of tapering segments with round joints; ``widths`` are half widths."""
     for (x0, y0), (x1, y1), w0, w1 in zip(joints, joints[1:], widths, widths[1:], strict=False):
@@ -62,10 +77,11 @@ def draw_limb(
         nx, ny = (y0 - y1) / length, (x1 - x0) / length
         corners = [(x0 + nx * w0, y0 + ny * w0), (x1 + nx * w1, y1 + ny * w1),
                    (x1 - nx * w1, y1 - ny * w1), (x0 - nx * w0, y0 - ny * w0)]  # fmt: skip
-        draw_shape(sheet, part, corners, relief)
+        draw_shape(canvas, part, corners, relief)
     for joint, width in zip(joints, widths, strict=True):
-        draw_oval(sheet, part, joint, (width, width), relief)
+        draw_oval(canvas, part, joint, (width, width), relief)
 
 
 def between(a: Point, b: Point, t: float) -> Point:
+    """The point ``t`` (0..1) of the way from one to the other."""
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)

@@ -11,13 +11,13 @@ from mswin_viz.data.scenery import CAMERAS, MARGIN
 from mswin_viz.data.wardrobe import Identity
 from mswin_viz.errors import OptionError
 
-__all__ = ["VIEWS", "Shot", "check_shot", "shot_of", "stream", "view_of"]
+__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng", "view_of"]
 
 VIEWS = ("front", "back", "left", "right")
 
 
 @dataclass(frozen=True)
-class Shot:
+class ShotConditions:
     """Everything about one shot that does not depend on who is in it."""
 
     pose: Pose
@@ -25,12 +25,19 @@ class Shot:
     flip: bool
     obstacle: str
     gain: float
-    cast: tuple[float, float, float]
+    cast: tuple[float, ...]  # gain of red, green and blue
     ambient: float  # warmth of the surroundings, relative
-    grain: tuple[int, int]
+    grain: tuple[int, ...]  # where the noise begins, down and across
 
 
 def check_shot(camera: int, shot: int) -> None:
+    """Refuse a camera that is not there, or a negative shot.
+
+    Raises
+    ------
+    OptionError
+        If it is one.
+    """
     if not 0 <= camera < len(CAMERAS):
         last = len(CAMERAS) - 1
         raise OptionError(f"cameras are counted from 0 to {last}: got camera {camera}; give one of these")
@@ -38,12 +45,14 @@ def check_shot(camera: int, shot: int) -> None:
         raise OptionError(f"shots count from 0: got {shot}; give a number of at least 0")
 
 
-def stream(identity: Identity, camera: int, shot: int, seed: int, purpose: int) -> np.random.Generator:
+def shot_rng(identity: Identity, camera: int, shot: int, seed: int, purpose: int) -> np.random.Generator:
+    """Random numbers for one purpose in one shot; the same at every call."""
     return np.random.default_rng([seed, identity.pid, camera, shot, purpose])
 
 
-def shot_of(identity: Identity, camera: int, shot: int, seed: int) -> Shot:
-    rng = stream(identity, camera, shot, seed, 21)
+def shot_conditions(identity: Identity, camera: int, shot: int, seed: int) -> ShotConditions:
+    """The conditions of one shot of a person; the same at every call."""
+    rng = shot_rng(identity, camera, shot, seed, 21)
     size = 256 * identity.height * rng.uniform(0.93, 1.05)
     top = float(np.clip(rng.normal(0.5, 0.12), 0.15, 0.85)) * max(256 - size - 10, 2) + 6
     pose = Pose(
@@ -55,7 +64,7 @@ def shot_of(identity: Identity, camera: int, shot: int, seed: int) -> Shot:
     )
     draw = rng.random()
     obstacle = "none" if draw > 0.2 else ("post", "bin", "hedge", "person")[int(draw / 0.05) % 4]
-    return Shot(
+    return ShotConditions(
         pose=pose,
         shift=(int(rng.integers(0, 2 * MARGIN + 1)), int(rng.integers(0, 2 * MARGIN + 1))),
         flip=bool(rng.random() < 0.5),
@@ -70,4 +79,4 @@ def shot_of(identity: Identity, camera: int, shot: int, seed: int) -> Shot:
 def view_of(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> str:
     """From which side the shot sees the person: front, back, left or right."""
     check_shot(camera, shot)
-    return shot_of(identity, camera, shot, seed).pose.view
+    return shot_conditions(identity, camera, shot, seed).pose.view

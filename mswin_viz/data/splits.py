@@ -27,9 +27,7 @@ def split_level(place: tuple[str, ...]) -> tuple[int, str | None]:
     return len(place), None
 
 
-def splits_of(
-    places: Iterable[tuple[str, ...]],
-) -> dict[tuple[str, ...], tuple[tuple[str, ...], str | None]]:
+def splits_of(places: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[tuple[str, ...], str | None]]:
     """Place -> folder of the data set around its split folder, and the split.
 
     ``test`` means the gallery where a query folder stands beside it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayRecord", "array_record", "read_index", "stored_array", "write_index"]
 
-_PORTION = 2**24  # values or bytes looked at at once
+_PORTION = 2**24  # values looked at at once
 _MOST_BYTES = 2**30  # of an index: it may name every image of a data set
 _HASH = "blake2b"
 
@@ -129,7 +128,7 @@ def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, ...]:
         raise CacheError(
             f"{name} holds {array.dtype.str} {array.shape}, not {record.dtype} {tuple(record.shape)}"
         )
-    if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in _portions(array.reshape(-1))):
+    if array.dtype.kind == "f" and not _all_finite(array.reshape(-1)):
         raise CacheError(f"{name} holds numbers that are not finite")
     return array
 
@@ -139,12 +138,11 @@ def _hash_of_value(value: Any) -> str:
 
 
 def _hash(file: Path) -> str:
-    content = hashlib.blake2b(digest_size=16)
-    for part in _portions(np.memmap(file, np.uint8, mode="r")):
-        content.update(part)
-    return content.hexdigest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _portions(values: Shaped[np.ndarray, " value"]) -> Iterator[Shaped[np.ndarray, " value"]]:
-    for start in range(0, len(values), _PORTION):
-        yield values[start : start + _PORTION]
+def _all_finite(values: Shaped[np.ndarray, " value"]) -> bool:
+    """Whether every number is finite, looked at in portions: the array may be larger than memory."""
+    parts = (values[start : start + _PORTION] for start in range(0, len(values), _PORTION))
+    return all(np.isfinite(part).all() for part in parts)

@@ -60,12 +60,7 @@ def checked(
 
 
 def json_value(
-    text: str | bytes,
-    *,
-    what: str,
-    remedy: str,
-    error: _Error = OptionError,
-    most_bytes: int = MOST_BYTES,
+    text: str | bytes, *, what: str, remedy: str, error: _Error = OptionError, most_bytes: int = MOST_BYTES
 ) -> Any:
     """The value of a JSON text; refused early where it is too long, nested too deeply, or holds NaN or infinity.
 

@@ -9,29 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageFilter
 
-from mswin_viz.data.captions import caption_of
-from mswin_viz.data.drawing import PARTS, Pose, draw_person
-from mswin_viz.data.lookalikes import lookalike_difference, sample_lookalike
+from mswin_viz.data.drawing import Pose, draw_person
 from mswin_viz.data.scenery import CAMERAS, draw_obstacle, place
 from mswin_viz.data.shading import SHAPE, figure, halved
-from mswin_viz.data.shots import VIEWS, Shot, check_shot, shot_of, stream, view_of
-from mswin_viz.data.wardrobe import ATTRIBUTES, COLOURS, Identity, attributes, sample_identity
+from mswin_viz.data.sheet import PARTS
+from mswin_viz.data.shots import VIEWS, ShotConditions, check_shot, shot_conditions, shot_rng
+from mswin_viz.data.wardrobe import Identity, sample_identity
 
-__all__ = [
-    "ATTRIBUTES",
-    "CAMERAS",
-    "COLOURS",
-    "SHAPE",
-    "Identity",
-    "attributes",
-    "caption_of",
-    "lookalike_difference",
-    "part_masks",
-    "render",
-    "sample_identity",
-    "sample_lookalike",
-    "view_of",
-]
+__all__ = ["part_masks", "render"]
 
 # parts that one mask name covers
 _MASKS = {
@@ -47,17 +32,23 @@ _MASKS = {
 }
 
 
-def _passer_by(identity: Identity, shot: Shot, seed: int) -> tuple[Identity, Pose]:
+def _passer_by(identity: Identity, shot: ShotConditions, seed: int) -> tuple[Identity, Pose]:
     """Somebody else who walks in front of the person, mostly outside the picture."""
     other = sample_identity(identity.pid + 1_000_003, seed=seed)
     side = -1 if shot.grain[0] % 2 else 1
     view = VIEWS[shot.grain[1] % 4]
-    pose = Pose(view, shot.pose.x + side * (42 + shot.grain[1] % 14), 26.0, 238.0, shot.pose.phase + 1)
+    pose = Pose(
+        view=view,
+        x=shot.pose.x + side * (42 + shot.grain[1] % 14),
+        top=26.0,
+        size=238.0,
+        phase=shot.pose.phase + 1,
+    )
     return other, pose
 
 
 def _in_front(
-    identity: Identity, shot: Shot, camera: int, shot_number: int, seed: int
+    identity: Identity, shot: ShotConditions, camera: int, shot_number: int, seed: int
 ) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols 5"]] | None:
     """Coverage and look of what hides part of the person, if anything does."""
     if shot.obstacle == "none":
@@ -65,7 +56,7 @@ def _in_front(
     if shot.obstacle == "person":
         other, pose = _passer_by(identity, shot, seed)
         return figure(other, shot, pose, CAMERAS[camera].light_from)
-    return draw_obstacle(shot.obstacle, stream(identity, camera, shot_number, seed, 22), SHAPE)
+    return draw_obstacle(shot.obstacle, shot_rng(identity, camera, shot_number, seed, 22), SHAPE)
 
 
 def _shadow(pose: Pose) -> Float[np.ndarray, "rows cols"]:
@@ -77,9 +68,9 @@ def _shadow(pose: Pose) -> Float[np.ndarray, "rows cols"]:
 
 def _scene(
     identity: Identity, camera: int, shot_number: int, seed: int
-) -> tuple[Shot, Float[np.ndarray, "rows cols 5"]]:
+) -> tuple[ShotConditions, Float[np.ndarray, "rows cols 5"]]:
     """The shot as it lies before the camera: five layers, 0..255."""
-    shot = shot_of(identity, camera, shot_number, seed)
+    shot = shot_conditions(identity, camera, shot_number, seed)
     y, x = shot.shift
     scene = place(camera)[y : y + SHAPE[0], x : x + SHAPE[1]]
     scene = np.array(scene[:, ::-1] if shot.flip else scene)
@@ -133,7 +124,7 @@ def render(
     """
     check_shot(camera, shot)
     made, scene = _scene(identity, camera, shot, seed)
-    rng, view = stream(identity, camera, shot, seed, 23), CAMERAS[camera]
+    rng, view = shot_rng(identity, camera, shot, seed, 23), CAMERAS[camera]
     noise = rng.standard_normal((*SHAPE, 5), dtype=np.float32)
     rgb = _blurred(scene[..., :3], view.blur) * (
         np.array(view.cast, np.float32) * made.cast * made.gain * view.gain
@@ -159,7 +150,7 @@ def part_masks(
         none. What an obstacle covers is left out. A part's shading reaches a few pixels beyond its mask.
     """
     check_shot(camera, shot)
-    made = shot_of(identity, camera, shot, seed)
+    made = shot_conditions(identity, camera, shot, seed)
     labels = np.asarray(draw_person(identity, made.pose, SHAPE)[0])
     hiding = _in_front(identity, made, camera, shot, seed)
     seen = np.ones(SHAPE, bool) if hiding is None else hiding[0] < 0.5

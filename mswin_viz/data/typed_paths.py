@@ -72,7 +72,7 @@ def existing_path(path: str | os.PathLike) -> Path:
             return Path(expanded)
         reason = "it is a pipe, a device or a socket"
     except OSError as problem:
-        reason = _REASONS.get(problem.errno, problem.strerror or type(problem).__name__)
+        reason = _REASONS.get(problem.errno or 0, problem.strerror or type(problem).__name__)
     except ValueError:  # a NUL, or half of a surrogate pair
         reason = "it holds a character that no file name can have"
     raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from mswin_viz.data.images import Crop, opened
+from mswin_viz.data.names import file_digest
 from mswin_viz.data.report import DataReport
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.errors import ImageError, ImageFileError
@@ -20,7 +20,7 @@ __all__ = ["verify"]
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _CheckedFile:
     """A file, and what opening the pictures in it found.
 
     Attributes
@@ -59,19 +59,17 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
     files = _files(report.samples)
     with ThreadPoolExecutor(workers) as pool:
         done = pool.map(lambda item: _opened(*item), files.items())
-        files_opened = list(tqdm(done, total=len(files), desc="opening", unit="file", disable=not progress))
-    found = [
-        Problem("corrupt image", one.path, f"left out: {why}") for one in files_opened for why in one.reasons
+        checked = list(tqdm(done, total=len(files), desc="opening", unit="file", disable=not progress))
+    problems = [
+        Problem("corrupt image", one.path, f"left out: {why}") for one in checked for why in one.reasons
     ]
-    found += [
-        Problem("damaged image", one.path, f"kept: {why}") for one in files_opened for why in one.remarks
-    ]
-    broken = frozenset(source for one in files_opened for source in one.broken)
+    problems += [Problem("damaged image", one.path, f"kept: {why}") for one in checked for why in one.remarks]
+    broken = frozenset(source for one in checked for source in one.broken)
     kept = [_without(sample, broken) for sample in report.samples]
     return replace(
         report,
         samples=tuple(sample for sample in kept if sample.images),
-        problems=(*report.problems, *found, *_duplicates(files_opened)),
+        problems=(*report.problems, *problems, *_duplicates(checked)),
         opened=len(files),
     )
 
@@ -81,17 +79,14 @@ def _files(samples: Iterable[Sample]) -> dict[Path, tuple[list[Path | Crop], str
     files: dict[Path, tuple[list[Path | Crop], str | None]] = {}
     for sample in samples:
         for source in sample.images.values():
-            used, _ = files.setdefault(_file(source), ([], sample.split))
+            file = source.path if isinstance(source, Crop) else source
+            used, _ = files.setdefault(file, ([], sample.split))
             if source not in used:
                 used.append(source)
     return files
 
 
-def _file(source: Path | Crop) -> Path:
-    return source.path if isinstance(source, Crop) else source
-
-
-def _opened(path: Path, used: tuple[list[Path | Crop], str | None]) -> _Opened:
+def _opened(path: Path, used: tuple[list[Path | Crop], str | None]) -> _CheckedFile:
     sources, split = used
     broken, reasons, remarks = [], [], []
     for source in sources:
@@ -100,15 +95,16 @@ def _opened(path: Path, used: tuple[list[Path | Crop], str | None]) -> _Opened:
         except (ImageFileError, ImageError) as problem:
             broken.append(source)
             reasons.append(str(problem).replace(str(path), path.name))
-    digest = ""
-    if len(broken) < len(sources):
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        except OSError as problem:  # it went away meanwhile
-            broken, reasons = list(sources), [problem.strerror or str(problem)]
-    return _Opened(
-        path, split, digest, tuple(broken), *(tuple(dict.fromkeys(one)) for one in (reasons, remarks))
+    digest = file_digest(path) if len(broken) < len(sources) else ""
+    if digest is None:  # it went away meanwhile
+        digest, broken, reasons = "", list(sources), ["it can no longer be read"]
+    return _CheckedFile(
+        path=path,
+        split=split,
+        digest=digest,
+        broken=tuple(broken),
+        reasons=tuple(dict.fromkeys(reasons)),
+        remarks=tuple(dict.fromkeys(remarks)),
     )
 
 
@@ -117,11 +113,11 @@ def _without(sample: Sample, broken: Collection[Path | Crop]) -> Sample:
     return sample if len(images) == len(sample.images) else replace(sample, images=images)
 
 
-def _duplicates(opened: Iterable[_Opened]) -> list[Problem]:
+def _duplicates(files: Iterable[_CheckedFile]) -> list[Problem]:
     """One problem for each file whose content an earlier one has."""
-    by_content: dict[str, list[_Opened]] = defaultdict(list)
-    found = []
-    for one in opened:
+    by_content: dict[str, list[_CheckedFile]] = defaultdict(list)
+    duplicates = []
+    for one in files:
         if not one.digest:
             continue
         twin = next((other for other in by_content[one.digest] if not _by_design(one, other)), None)
@@ -129,10 +125,10 @@ def _duplicates(opened: Iterable[_Opened]) -> list[Problem]:
             leak = (
                 " (training and test share it)" if (one.split == "train") != (twin.split == "train") else ""
             )
-            found.append(Problem("duplicate", one.path, f"same content as {twin.path}{leak}"))
+            duplicates.append(Problem("duplicate", one.path, f"same content as {twin.path}{leak}"))
         by_content[one.digest].append(one)
-    return found
+    return duplicates
 
 
-def _by_design(one: _Opened, other: _Opened) -> bool:
+def _by_design(one: _CheckedFile, other: _CheckedFile) -> bool:
     return {one.split, other.split} == {"query", "gallery"} and one.path.name == other.path.name

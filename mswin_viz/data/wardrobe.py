@@ -6,7 +6,7 @@ which are drawn independently of colour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,52 +33,26 @@ __all__ = [
 MOST_PEOPLE = 100_000
 """Of a crowd or a set of samples: drawing them takes hours; a larger number is taken for a slip."""
 COLOURS = {
-    "black": (34, 34, 38),
-    "white": (236, 236, 232),
-    "grey": (132, 134, 138),
-    "red": (200, 32, 38),
-    "orange": (240, 128, 24),
-    "yellow": (242, 212, 48),
-    "green": (40, 138, 62),
-    "blue": (40, 84, 190),
-    "purple": (116, 52, 160),
-    "pink": (240, 132, 178),
-    "brown": (116, 74, 42),
-}
+    "black": (34, 34, 38), "white": (236, 236, 232), "grey": (132, 134, 138), "red": (200, 32, 38),
+    "orange": (240, 128, 24), "yellow": (242, 212, 48), "green": (40, 138, 62), "blue": (40, 84, 190),
+    "purple": (116, 52, 160), "pink": (240, 132, 178), "brown": (116, 74, 42),
+}  # fmt: skip
 # material: (near-infrared reflectance, warmth that reaches the surface), both in 0..1
 MATERIALS = {
-    "cotton": (0.72, 0.66),
-    "wool": (0.55, 0.42),
-    "polyester": (0.88, 0.58),
-    "nylon": (0.38, 0.34),
-    "denim": (0.47, 0.54),
-    "leather": (0.24, 0.46),
-}
+    "cotton": (0.72, 0.66), "wool": (0.55, 0.42), "polyester": (0.88, 0.58), "nylon": (0.38, 0.34),
+    "denim": (0.47, 0.54), "leather": (0.24, 0.46),
+}  # fmt: skip
 _UPPER_COLOURS = {name: 1.0 for name in COLOURS if name != "brown"}
 _LOWER_COLOURS = {
-    "black": 20,
-    "blue": 24,
-    "grey": 16,
-    "brown": 14,
-    "white": 9,
-    "green": 8,
-    "red": 5,
-    "purple": 4,
-}
+    "black": 20, "blue": 24, "grey": 16, "brown": 14, "white": 9, "green": 8, "red": 5, "purple": 4,
+}  # fmt: skip
 _PATTERNS = {"plain": 37, "striped": 23, "checked": 20, "dotted": 20}
 _UPPER_TYPES = {"t-shirt": 20, "sweater": 15, "hoodie": 17, "jacket": 17, "coat": 18, "vest": 13}
 _LOWER_TYPES = {"trousers": 38, "shorts": 23, "skirt": 25, "leggings": 14}
 _BAGS = {"none": 45, "backpack": 20, "handbag": 17, "shoulder bag": 18}
 BAG_COLOURS = {
-    "black": 26,
-    "brown": 18,
-    "red": 14,
-    "blue": 12,
-    "green": 8,
-    "yellow": 8,
-    "grey": 8,
-    "pink": 6,
-}
+    "black": 26, "brown": 18, "red": 14, "blue": 12, "green": 8, "yellow": 8, "grey": 8, "pink": 6,
+}  # fmt: skip
 _HAIR = {"short": 42, "long": 32, "ponytail": 16, "bald": 10}
 _HAIR_COLOURS = {"black": 32, "brown": 34, "blond": 20, "grey": 8, "red": 6}
 _HATS = {"none": 58, "cap": 22, "beanie": 20}
@@ -104,13 +78,8 @@ _LOWER_MATERIALS = {
 }
 # how much cooler the outside of a thicker garment is
 _INSULATION = {
-    "t-shirt": 0.10,
-    "vest": 0.04,
-    "sweater": -0.04,
-    "hoodie": -0.06,
-    "jacket": -0.10,
-    "coat": -0.16,
-}
+    "t-shirt": 0.10, "vest": 0.04, "sweater": -0.04, "hoodie": -0.06, "jacket": -0.10, "coat": -0.16,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +117,7 @@ class Identity:
     bag_colour: str
     bag_side: str
     strap_colour: str
-    tint: tuple[float, float, float]  # how this person's dyes differ from the colour chart
+    tint: tuple[float, ...]  # how this person's dyes differ from the colour chart
     upper_nir: float
     pattern_nir: float
     lower_nir: float
@@ -169,31 +138,13 @@ class Identity:
 
 
 ATTRIBUTES = (
-    "upper_colour",
-    "lower_colour",
-    "pattern",
-    "pattern_colour",
-    "upper_type",
-    "lower_type",
-    "any_bag",
-    "bag",
-    "bag_colour",
-    "strap_colour",
-    "hair",
-    "hair_colour",
-    "hat",
-    "hat_colour",
-    "shoes_colour",
-    "glasses",
-    "logo",
-    "stripe_width",
-    "skin",
-    "upper_material",
-    "lower_material",
-)
+    "upper_colour", "lower_colour", "pattern", "pattern_colour", "upper_type", "lower_type", "any_bag", "bag",
+    "bag_colour", "strap_colour", "hair", "hair_colour", "hat", "hat_colour", "shoes_colour", "glasses",
+    "logo", "stripe_width", "skin", "upper_material", "lower_material",
+)  # fmt: skip
 
 
-def pick(rng: np.random.Generator, weights: dict[str, float]) -> str:
+def pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
     """A word, as often as its weight says."""
     total = np.cumsum(list(weights.values()))
     return list(weights)[int(np.searchsorted(total, rng.random() * total[-1], side="right"))]

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 def by_processes(
     function: Callable[[_Job], _Result], jobs: Iterable[_Job], *, workers: int
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     """The function of every job, in their order.
 
     Parameters

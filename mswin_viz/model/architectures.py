@@ -221,7 +221,7 @@ def _head_width(width: int, layers: int, heads: int | None) -> int:
                 f"a tower has a whole number of channels for each head: got {heads} heads for a width of {width}"
             )
         return width // heads
-    known = (open_clip.get_model_config(name)["vision_cfg"] for name in open_clip.list_models())
+    known = (named_architecture(name)["vision_cfg"] for name in open_clip.list_models())
     listed = {v.get("head_width", 64) for v in known if (v.get("width"), v.get("layers")) == (width, layers)}
     head = listed.pop() if len(listed) == 1 else 64
     if width % head:

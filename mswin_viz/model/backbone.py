@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,23 @@ from tqdm.auto import tqdm
 
 from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.data.images import ImageSource
-from mswin_viz.data.picture_facts import PictureFacts, say
+from mswin_viz.data.picture_facts import PictureFacts, warn_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.checkpoints import Addon
 from mswin_viz.model.hooks import outputs_of
-from mswin_viz.model.host_tower import Camera, conditions
-from mswin_viz.model.image_tags import Conditions, ImageTag, Tags, conditions_of, host_parts, one_each
+from mswin_viz.model.host_tower import conditions
+from mswin_viz.model.image_tags import (
+    Cameras,
+    Conditions,
+    ImageTag,
+    Modalities,
+    Tags,
+    chosen_conditions,
+    conditions_of,
+    one_each,
+)
+from mswin_viz.model.image_tower import ImageTower, image_tower
 from mswin_viz.model.precision import autocast, precision_words
 from mswin_viz.model.preprocessing import FittedImage, fitted, fitted_images, normalised, notes_on
 from mswin_viz.model.prompts import prompt_ids, unknown_words
@@ -68,6 +78,11 @@ class Model:
         return self.tower.clip
 
     @property
+    def visual(self) -> ImageTower:
+        """Its image tower."""
+        return image_tower(self.clip)
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Input height and width, pixels."""
         return self.tower.image_size
@@ -75,12 +90,12 @@ class Model:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patch tokens."""
-        return tuple(self.clip.visual.grid_size)
+        return self.visual.grid_size
 
     @property
     def dim(self) -> int:
         """Width ``D`` of the joint image and text space."""
-        return self.clip.visual.proj.shape[1]
+        return self.visual.proj.shape[1]
 
     @property
     def metric(self) -> str:
@@ -104,28 +119,8 @@ class Model:
         return "; ".join(f"{name}: {words}" for name, words in self.provenance_items.items())
 
     def displayed(self, source: ImageSource) -> Image.Image:
-        """The picture as the model sees it, before normalisation: RGB at the input's size.
-
-        Pictures of every shape are resized to it, as host models do.
-
-        Raises
-        ------
-        ImageFileError, ImageError
-            If the source cannot be read.
-        """
-        return self.fitted(source).shown
-
-    def fitted(self, source: ImageSource | FittedImage) -> FittedImage:
-        """An image opened once: the picture as :meth:`displayed` gives it, and what was known of it before.
-
-        :meth:`encode`, :meth:`preprocess` and attributions take it as they take a file, and do not open it again.
-
-        Raises
-        ------
-        ImageFileError, ImageError
-            If the source cannot be read.
-        """
-        return fitted(self.tower, source)
+        """The picture as the model sees it, before normalisation: RGB at the input's size; errors as in :meth:`opened`."""
+        return fitted(self.tower, source).shown
 
     def picture_notes(self, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
         """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels.
@@ -135,31 +130,29 @@ class Model:
         return notes_on(self.tower, facts, even_of_one=even_of_one)
 
     def preprocess(
-        self, images: Images | Sequence[FittedImage]
+        self, images: Images | Iterable[FittedImage]
     ) -> Float[torch.Tensor, "batch 3 height width"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
         opened = self.opened(images)
-        say(self.picture_notes([image.facts for image in opened]))
+        warn_of(self.picture_notes([image.facts for image in opened]))
         return normalised(self.tower, opened)
 
-    def opened(self, images: Images | Sequence[FittedImage]) -> list[FittedImage]:
-        """One or several images, each opened once; see :meth:`fitted`.
+    def opened(self, images: Images | Iterable[FittedImage]) -> list[FittedImage]:
+        """One or several images opened: as :meth:`displayed` gives them, and what is known of them as they were.
 
-        Raises
-        ------
-        ImageFileError, ImageError
-            If an image cannot be read, with its place in the list.
+        :meth:`encode`, :meth:`preprocess` and attributions take them as they take files, and open nothing again; errors
+        as in :meth:`encode`.
         """
         sources = listed_images(images)
         return fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
 
     def encode(
         self,
-        images: Images | Sequence[FittedImage],
+        images: Images | Iterable[FittedImage],
         *,
         tags: Tags | None = None,
-        camera: Camera | Sequence[Camera] | None = None,
-        modality: str | Sequence[str] | None = None,
+        camera: Cameras = None,
+        modality: Modalities = None,
         batch_size: int = 32,
         progress: bool = True,
     ) -> Tokens:
@@ -182,10 +175,8 @@ class Model:
             In place of tags. The camera is a row of the weights' camera embedding, counted from 0, or ``"mean"`` for
             images of no known camera, and is refused by weights without one; the modality is ``"RGB"``, ``"NI"`` or
             ``"TI"``. One for all images or one for each.
-        batch_size
-            Images in one pass.
-        progress
-            Show a bar when there is more than one batch.
+        batch_size, progress
+            Images in one pass, and whether a bar is shown when there is more than one batch.
 
         Raises
         ------
@@ -205,7 +196,7 @@ class Model:
             opened = fitted_images(self.tower, sources[batch], first=start if n_images > 1 else None)
             facts += [image.facts for image in opened]
             parts.append(self.encode_fitted(opened, *(tensor[batch] for tensor in given)))
-        say(self.picture_notes(facts))
+        warn_of(self.picture_notes(facts))
         return Tokens.joined(parts)
 
     def encode_fitted(self, images: Sequence[FittedImage], *given: Int[torch.Tensor, " batch"]) -> Tokens:
@@ -214,53 +205,28 @@ class Model:
 
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
         """The ``camera=`` and ``modality=`` for an image; ``encode(images, tags=ImageTag(modality, camid))`` replaces it."""
-        warnings.warn(
-            "encode_options is no longer needed: use encode(images, tags=ImageTag(modality, camid))",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        options = dict(
-            zip(("camera", "modality"), conditions_of(self.tower, ImageTag(modality, camid)), strict=True)
-        )
-        return {name: value for name, value in options.items() if value is not None}
+        instead = "use encode(images, tags=ImageTag(modality, camid))"
+        warnings.warn(f"encode_options is no longer needed: {instead}", DeprecationWarning, stacklevel=2)
+        read = zip(("camera", "modality"), conditions_of(self.tower, ImageTag(modality, camid)), strict=True)
+        return {name: value for name, value in read if value is not None}
 
     def bound(
-        self,
-        *,
-        tags: Tags | None = None,
-        camera: Camera | Sequence[Camera] | None = None,
-        modality: str | Sequence[str] | None = None,
+        self, *, tags: Tags | None = None, camera: Cameras = None, modality: Modalities = None
     ) -> Model:
         """The same model for images with these tags, so that they need not be given again; as for :meth:`encode`.
 
         For functions that take a model and images, such as :func:`mswin_viz.attribute`. One for each image binds
         the model to that many images.
         """
-        return replace(self, _bound=self._chosen(tags, camera, modality))
-
-    @property
-    def reads_tags(self) -> bool:
-        """Whether the weights read an image's camera or modality; plain CLIP reads neither."""
-        parts = host_parts(self.tower)
-        return bool(parts.n_cameras or parts.reads_modality)
-
-    def takes_mean_camera(self, tag: ImageTag) -> bool:
-        """Whether the mean of the camera embeddings stands for an image's camera, which is not known."""
-        return bool(host_parts(self.tower).n_cameras) and tag.camid < 0
+        return replace(self, _bound=chosen_conditions(self.tower, tags, camera, modality))
 
     def conditions(
-        self,
-        n_images: int,
-        *,
-        tags: Tags | None = None,
-        camera: Camera | Sequence[Camera] | None = None,
-        modality: str | Sequence[str] | None = None,
+        self, n_images: int, *, tags: Tags | None = None, camera: Cameras = None, modality: Modalities = None
     ) -> tuple[Int[torch.Tensor, " batch"], ...]:
         """What the tower reads beside the pixels, see :func:`mswin_viz.model.host_tower.conditions`."""
         listed = None if tags is None else one_each(tags, n_images)
-        chosen = self._chosen(listed, camera, modality)
-        each = (bound if one is None else one for one, bound in zip(chosen, self._bound, strict=True))
-        return conditions(self.clip.visual, n_images, *each)
+        camera, modality = chosen_conditions(self.tower, listed, camera, modality, bound=self._bound)
+        return conditions(self.clip.visual, n_images, camera, modality)
 
     def enhance(self, tokens: Tokens) -> Tokens:
         """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
@@ -279,11 +245,7 @@ class Model:
         return replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
 
     def autocast(self) -> AbstractContextManager:
-        """The precision :meth:`encode` runs the tower in.
-
-        Mixed on CUDA, unless :attr:`precision` is ``"float32"``: then convolutions do not round to TF32 either.
-        Plain float32 elsewhere.
-        """
+        """The precision :meth:`encode` runs the tower in: mixed on CUDA, unless :attr:`precision` is ``"float32"``."""
         return autocast(self.device, self.precision)
 
     def encode_text(self, prompts: str | Sequence[str]) -> Float[torch.Tensor, "prompt dim"]:
@@ -328,19 +290,8 @@ class Model:
             return Tokens(cls, patches, self.grid)
         return Tokens(readout(cls, patches, *given[1:]), patches, self.grid, readout.neck)
 
-    def _chosen(self, tags: Tags | None, camera: Any, modality: Any) -> Conditions:
-        """Camera rows and modalities, from tags or as they are."""
-        if tags is None:
-            return camera, modality
-        if camera is not None or modality is not None:
-            raise OptionError(
-                f"an image's camera and modality are given by tags=, or by camera= and modality=: got {tags!r:.80} "
-                f"beside {camera!r} and {modality!r}"
-            )
-        return conditions_of(self.tower, tags)
-
     def _encode_batch(self, batch: torch.Tensor, *given: torch.Tensor) -> Tokens:
-        batch, visual = batch.to(self.device), self.clip.visual
+        batch, visual = batch.to(self.device), self.visual
         given = tuple(tensor.to(self.device) for tensor in given)
         with torch.no_grad(), self._lock, self.autocast(), outputs_of(visual.ln_post) as normed:
             cls = visual(batch, *given) if given else self.clip.encode_image(batch)

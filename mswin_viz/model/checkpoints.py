@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -17,7 +19,7 @@ from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPW
 from mswin_viz.model.state_dicts import StateDict
 from mswin_viz.model.weight_files import read_weights
 
-__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "Addon", "addon_in", "load_addon"]
+__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "Addon", "addon_in", "load_addon", "mixture_sizes"]
 
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
@@ -71,37 +73,36 @@ def addon_in(
 ) -> Addon | None:
     """The add-on among the tensors of a file, or None if no key belongs to one."""
     state = _at_the_root(state)
-    own = (
+    tensors = (
         _below(HOST_MIXTURE, state)
         or _below(HOST_WINDOWS, state)
         or {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
     )
-    if any(key.startswith(_MIXTURE) for key in own) or any(key.startswith(HOST_MIXTURE) for key in state):
-        return _mixture(own, path, temperature)
-    if not any(
-        ".fusion.2." in f".{key}" for key in own
-    ):  # with a Dropout between, the last Linear is number 3
-        own = {re.sub(r"(^|\.)fusion\.3\.", r"\1fusion.2.", key): value for key, value in own.items()}
-    if any(key.startswith("multi_scale_extractor.") for key in own):
-        return _scheme_2(own, path)
-    if not any("sliding_windows." in key for key in own):
+    if any(key.startswith(_MIXTURE) for key in tensors) or any(key.startswith(HOST_MIXTURE) for key in state):
+        return _mixture(tensors, path, temperature)
+    if not any(".fusion.2." in f".{key}" for key in tensors):  # a Dropout makes the last Linear number 3
+        tensors = {re.sub(r"(^|\.)fusion\.3\.", r"\1fusion.2.", key): value for key, value in tensors.items()}
+    if any(key.startswith("multi_scale_extractor.") for key in tensors):
+        return _scheme_2(tensors, path)
+    if not any("sliding_windows." in key for key in tensors):
         return None
-    own = {
-        "multi_scale_window." + key.removeprefix("multi_scale_window."): value for key, value in own.items()
+    tensors = {
+        "multi_scale_window." + key.removeprefix("multi_scale_window."): value
+        for key, value in tensors.items()
     }
-    scales, dim = _scales(own, "multi_scale_window.", path)
-    return _filled(lambda: CLIPMultiScaleFeatureExtractor(dim, scales), own, path)
+    scales, dim = _scales(tensors, "multi_scale_window.", path)
+    return _filled(lambda: CLIPMultiScaleFeatureExtractor(dim, scales), tensors, path)
 
 
 def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     """Without what stands before all of an add-on's keys, where it is not a host's: the name of a module around it."""
-    known = re.compile(
-        r"(?<![^.])(multi_scale_extractor\.)?(multi_scale_window\.)?sliding_windows\.0\.weight"
-    )
-    found = [key for key in state if "sliding_windows.0.weight" in key]
-    if len(found) != 1 or known.fullmatch(found[0]) or found[0].startswith((HOST_WINDOWS, HOST_MIXTURE)):
+    first = [key for key in state if "sliding_windows.0.weight" in key]
+    if len(first) != 1 or first[0].startswith((HOST_WINDOWS, HOST_MIXTURE)):
         return state
-    root = found[0].removesuffix(known.search(found[0])[0])
+    match = re.search(
+        r"(?<![^.])(multi_scale_extractor\.)?(multi_scale_window\.)?sliding_windows\.0\.weight", first[0]
+    )
+    root = first[0].removesuffix(match[0]) if match is not None else ""
     return {key.removeprefix(root): value for key, value in state.items() if key.startswith(root)}
 
 
@@ -137,6 +138,32 @@ def _scheme_2(state: StateDict, path: str | Path) -> Addon:
 def _mixture(state: StateDict, path: str | Path, temperature: float) -> Addon:
     state = mixture_state(state, path)
     scales, dim = _scales(state, "multi_scale_extractor.", path)
+    sizes = mixture_sizes(state, path)
+    if max(sizes.expert_layers, sizes.gate_layers) > _MOST_LAYERS:
+        raise WeightsError(
+            f"experts and gate have at most {_MOST_LAYERS} layers: those of {path} have {sizes.expert_layers} and "
+            f"{sizes.gate_layers}; check the file"
+        )
+    made = partial(MixtureOfExpertsAddon, dim, scales, **sizes._asdict(), temperature=temperature)
+    return _filled(made, state, path)
+
+
+class MixtureSizes(NamedTuple):
+    """Width inside an expert, and how many Linears an expert and the gate have."""
+
+    hidden_dim: int
+    expert_layers: int
+    gate_layers: int
+
+
+def mixture_sizes(state: Mapping[str, torch.Tensor], path: str | Path) -> MixtureSizes:
+    """Sizes of a mixture of experts, off its tensors.
+
+    Raises
+    ------
+    WeightsError
+        If it has no expert or no gate.
+    """
     experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
     gate = _depth(state, r"moe_fusion\.gating_network\.gate\.(\d+)\.weight")
     first = state.get("moe_fusion.experts.0.expert.0.weight")
@@ -144,16 +171,10 @@ def _mixture(state: StateDict, path: str | Path, temperature: float) -> Addon:
         raise WeightsError(
             f"a mixture of experts has moe_fusion.experts.0.expert.0.weight and a gate: {path} lacks them"
         )
-    if max(experts, gate) > _MOST_LAYERS:
-        raise WeightsError(
-            f"experts and gate have at most {_MOST_LAYERS} layers: those of {path} have {experts} and {gate}; "
-            "check the file"
-        )
-    sizes = {"hidden_dim": len(first), "expert_layers": experts, "gate_layers": gate}
-    return _filled(lambda: MixtureOfExpertsAddon(dim, scales, **sizes, temperature=temperature), state, path)
+    return MixtureSizes(len(first), experts, gate)
 
 
-def _depth(state: StateDict, pattern: str) -> int:
+def _depth(state: Mapping[str, torch.Tensor], pattern: str) -> int:
     """How many Linears of a stack there are: matrices, each of which a LayerNorm may follow."""
     return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
 

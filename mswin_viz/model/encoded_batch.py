@@ -38,13 +38,13 @@ class EncodedBatch:
     images
         Those that could be used, by their place among the images, in order.
     tokens
-        Of these, in the same order; None where there are none.
+        Of these, in the same order.
     problems
         Why each of the others could not be used, by its place.
     """
 
     images: Mapping[int, FittedImage]
-    tokens: Tokens | None
+    tokens: Tokens
     problems: Mapping[int, MswinVizError]
 
 
@@ -54,12 +54,14 @@ def encoded_batch(model: Model, sources: Sequence[ImageSource], tags: Tags) -> E
     for place, (source, tag) in enumerate(zip(sources, one_each(tags, len(sources)), strict=True)):
         try:
             condition = model.conditions(1, tags=tag)
-            images[place] = model.fitted(source)
+            (images[place],) = model.opened([source])
         except UNUSABLE as problem:
             problems[place] = problem
         else:
             given.append(condition)
     if not images:
-        return EncodedBatch(images, None, problems)
+        n_tokens = model.grid[0] * model.grid[1]
+        empty = Tokens(torch.zeros(0, model.dim), torch.zeros(0, n_tokens, model.dim), model.grid)
+        return EncodedBatch(images, empty, problems)
     joined = (torch.cat(one) for one in zip(*given, strict=True))
     return EncodedBatch(images, model.encode_fitted(list(images.values()), *joined), problems)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS, addon_in
+from mswin_viz.model.checkpoints import HOST_MIXTURE, HOST_WINDOWS, Addon, addon_in, mixture_sizes
 from mswin_viz.model.config import HostConfig
 from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
 from mswin_viz.model.mixture_files import mixture_state
@@ -18,7 +19,7 @@ __all__ = ["addon_keys", "host_addon"]
 State = Mapping[str, torch.Tensor]
 
 
-def host_addon(tower: Tower) -> torch.nn.Module | None:
+def host_addon(tower: Tower) -> Addon | None:
     """The add-on that belongs to a host tower; None where it was trained without one.
 
     Raises
@@ -27,30 +28,32 @@ def host_addon(tower: Tower) -> torch.nn.Module | None:
         If the configuration asks for one that the file lacks or left untrained, or one of other scales or sizes.
     """
     config, state = tower.config, tower.state or {}
-    kind = None if config is None else config.addon_kind
-    prefix = {"mixture": HOST_MIXTURE, "windows": HOST_WINDOWS}.get(kind)
-    if kind == "none":
+    if config is None:
+        return addon_in(state, tower.weights)
+    if config.addon_kind == "none":
         return None
-    if prefix is not None and not any(key.startswith(prefix) for key in state):
-        inner = "multi_scale_extractor" if kind == "mixture" else "multi_scale_window"
+    is_mixture = config.addon_kind == "mixture"
+    prefix, inner = (
+        (HOST_MIXTURE, "multi_scale_extractor") if is_mixture else (HOST_WINDOWS, "multi_scale_window")
+    )
+    chosen = {key: value for key, value in state.items() if key.startswith(prefix)}
+    if not chosen:
         raise WeightsError(
             f"{config.source} has the multi-scale add-on on: {tower.weights} is a baseline without it, missing "
             f"{prefix}{inner}.sliding_windows.0.weight and all others of {prefix}*; load the checkpoint of that run, "
             'or addon="mean" or None for the tower alone'
         )
-    if kind == "windows" and (mixture := next((key for key in state if key.startswith(HOST_MIXTURE)), None)):
+    mixture = [key for key in state if key.startswith(HOST_MIXTURE)]
+    if mixture and not is_mixture:
         raise WeightsError(
             f"windows beside a mixture of experts were never trained: USE_MULTI_SCALE_MOE is off in {config.source}, and "
-            f'{tower.weights} has a mixture, {mixture} and more; give the configuration of that run, or addon="mean" or '
+            f'{tower.weights} has a mixture, {mixture[0]} and more; give the configuration of that run, or addon="mean" or '
             "None for the tower alone"
         )
-    chosen = {key: value for key, value in state.items() if prefix is None or key.startswith(prefix)}
-    if config is None:
-        return addon_in(chosen, tower.weights)
-    return _configured_addon(chosen, config, tower.weights)
+    return _mixture(chosen, config, tower.weights) if is_mixture else _windows(chosen, config, tower.weights)
 
 
-def addon_keys(tower: Tower, addon: torch.nn.Module) -> tuple[str, ...]:
+def addon_keys(tower: Tower, addon: Addon) -> tuple[str, ...]:
     """Keys of a host checkpoint that an add-on from :func:`host_addon` reads."""
     is_mixture = isinstance(addon, MixtureOfExpertsAddon)
     prefix = HOST_MIXTURE if is_mixture else HOST_WINDOWS
@@ -65,22 +68,35 @@ def addon_keys(tower: Tower, addon: torch.nn.Module) -> tuple[str, ...]:
     )
 
 
-def _configured_addon(state: State, config: HostConfig, weights: str) -> torch.nn.Module | None:
-    """The windows or the mixture that a configuration asks for, with what no file holds."""
-    is_mixture = config.addon_kind == "mixture"
-    if is_mixture:
-        _refuse_fusion(config)
-        fixed = config.moe_fixed_weights if config.moe_use_fixed_weights else None
-        own = {key.removeprefix(HOST_MIXTURE): value for key, value in state.items()}
-        state = {HOST_MIXTURE + key: value for key, value in mixture_state(own, weights, fixed=fixed).items()}
-        temperature = 1.0 if fixed else config.moe_temperature
-        addon = addon_in(state, weights, temperature=temperature)
-    else:
-        addon = addon_in(state, weights)
-    if addon is None:
-        return None
-    _check_agreement(addon, config, weights)
-    if is_mixture and config.moe_use_top_k_routing:
+def _windows(state: State, config: HostConfig, weights: str) -> Addon | None:
+    addon = addon_in(state, weights)
+    if addon is not None:
+        _check_agreement(
+            {"CLIP_MULTI_SCALE_SCALES": (config.clip_multi_scale_scales, addon.scales)}, config, weights
+        )
+    return addon
+
+
+def _mixture(state: State, config: HostConfig, weights: str) -> Addon | None:
+    """The mixture that a configuration asks for, with what no file holds."""
+    _refuse_fusion(config)
+    fixed = config.moe_fixed_weights if config.moe_use_fixed_weights else None
+    below = {key.removeprefix(HOST_MIXTURE): value for key, value in state.items()}
+    state = {HOST_MIXTURE + key: value for key, value in mixture_state(below, weights, fixed=fixed).items()}
+    addon = addon_in(state, weights, temperature=1.0 if fixed else config.moe_temperature)
+    if not isinstance(addon, MixtureOfExpertsAddon):
+        return addon
+    sizes = mixture_sizes(addon.state_dict(), weights)
+    pairs: dict[str, tuple[Any, Any]] = {
+        "MOE_SCALES": (config.moe_scales, addon.scales),
+        "MOE_EXPERT_LAYERS": (config.moe_expert_layers, sizes.expert_layers),
+    }
+    if not config.moe_use_fixed_weights:
+        pairs["MOE_GATE_LAYERS"] = (config.moe_gate_layers, sizes.gate_layers)
+    if sizes.expert_layers > 1:  # a single layer has no hidden width
+        pairs["MOE_EXPERT_HIDDEN_DIM"] = (config.moe_expert_hidden_dim, sizes.hidden_dim)
+    _check_agreement(pairs, config, weights)
+    if config.moe_use_top_k_routing:
         if config.moe_top_k > len(addon.scales):
             raise WeightsError(
                 f"MOE_TOP_K is at most the number of experts, {len(addon.scales)} in {weights}: {config.source} has "
@@ -99,22 +115,10 @@ def _refuse_fusion(config: HostConfig) -> None:
         )
 
 
-def _check_agreement(addon: torch.nn.Module, config: HostConfig, weights: str) -> None:
+def _check_agreement(pairs: Mapping[str, tuple[Any, Any]], config: HostConfig, weights: str) -> None:
     """Sizes that the configuration gives must be those of the file."""
-    given = {"CLIP_MULTI_SCALE_SCALES": (config.clip_multi_scale_scales, addon.scales)}
-    if isinstance(addon, MixtureOfExpertsAddon):
-        fusion = addon.moe_fusion
-        found = (len(fusion.experts[0].expert[0].weight), len(fusion.experts[0].expert) // 4)
-        given = {
-            "MOE_SCALES": (config.moe_scales, addon.scales),
-            "MOE_EXPERT_LAYERS": (config.moe_expert_layers, found[1]),
-        }
-        if not config.moe_use_fixed_weights:
-            given["MOE_GATE_LAYERS"] = (config.moe_gate_layers, len(fusion.gating_network.gate) // 4 + 1)
-        if found[1] > 1:  # a single layer has no hidden width
-            given["MOE_EXPERT_HIDDEN_DIM"] = (config.moe_expert_hidden_dim, found[0])
     wrong = [
-        f"{key} {want} against {have}" for key, (want, have) in given.items() if want not in (None, have)
+        f"{key} {want} against {have}" for key, (want, have) in pairs.items() if want not in (None, have)
     ]
     if wrong:
         raise WeightsError(

@@ -26,18 +26,17 @@ _NECK_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 def host_parts(full: State, config: HostConfig, table: torch.Tensor | None) -> HostParts:
     """What the tower of a configuration has beside CLIP's own, with the sizes that the file says."""
-    cameras = (0, 1.0) if table is None else (len(table), config.sie_coe)
     first = full.get(f"{_BASE}transformer.resblocks.0.adapter_ffn.0.weight")
     inner = len(first) if config.adapter and first is not None and first.ndim == 2 else None
-    leading = config.token if config.add_share else None
     return HostParts(
-        config.stride_size,
-        config.prompt,
-        config.adapter,
-        *cameras,
-        inner or None,
-        config.global_local,
-        leading,
+        stride=config.stride_size,
+        has_prompts=bool(config.prompt),
+        has_adapters=bool(config.adapter),
+        n_cameras=0 if table is None else len(table),
+        sie_coe=1.0 if table is None else config.sie_coe,
+        adapter_width=inner or None,
+        has_heads=config.global_local,
+        leading_token=config.token if config.add_share else None,
     )
 
 
@@ -51,11 +50,11 @@ def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple
     rule = f"GLOBAL_LOCAL is on, so the file must hold a head for each modality: in {path.name}"
     for prefix in HEAD_NAMES:
         head = modality_head(dim).eval().requires_grad_(False)
-        own = {prefix + name: value.shape for name, value in head.state_dict().items()}
-        checked_fit(own, full, rule)
-        head.load_state_dict({key.removeprefix(prefix): full[key] for key in own})
+        shapes = {prefix + name: value.shape for name, value in head.state_dict().items()}
+        checked_fit(shapes, full, rule)
+        head.load_state_dict({key.removeprefix(prefix): full[key] for key in shapes})
         heads.append(head)
-        keys += own
+        keys += shapes
     return Readout(heads=heads), keys
 
 
@@ -68,8 +67,7 @@ def camera_table(full: State, path: Path, config: HostConfig) -> tuple[torch.Ten
     if not config.sie_camera:
         return None, ()
     table = full.get(CAMERAS)
-    is_table = table is not None and (table.ndim == 2 or (table.ndim == 3 and table.shape[1] == 1))
-    if not is_table or len(table) == 0:
+    if table is None or table.ndim not in (2, 3) or len(table) == 0 or table.shape[1:-1] not in ((), (1,)):
         got = "none" if table is None else f"one of shape {tuple(table.shape)}"
         raise WeightsError(
             f"SIE_CAMERA is on, so the file must hold a table {CAMERAS}, [cameras, W] or [cameras, 1, W]: {path} has "
@@ -99,7 +97,7 @@ def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
     rule = f"NECK_FEAT is after, so the file must hold the BatchNorm behind the tower: in {path.name}"
     checked_fit({_NECK + name: (dim,) for name in _NECK_KEYS}, full, rule)
     neck.load_state_dict({name: full[_NECK + name] for name in _NECK_KEYS}, strict=False)
-    if bool((neck.running_var < 0).any()):
+    if bool((full[f"{_NECK}running_var"] < 0).any()):
         raise WeightsError(
             f"a variance is at least 0: {_NECK}running_var of {path.name} is not; copy it again"
         )

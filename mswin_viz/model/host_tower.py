@@ -16,149 +16,26 @@ where they are there: ``[B, 1 + N + 1 + 4, W]`` at most.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import torch
-from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
+from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.host_blocks import HostBlock, HostParts, unconditioned
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MEAN_CAMERA", "N_PROMPTS", "Camera", "HostBlock", "HostParts", "HostTower", "conditions"]
+__all__ = ["MEAN_CAMERA", "Camera", "HostParts", "HostTower", "conditions"]
 
-N_PROMPTS = 4
-"""Prompts of one modality in one block; fixed in the published code."""
 MEAN_CAMERA = "mean"
 """In place of a camera's number: the mean over the table, for images of no known camera. The host has no such thing."""
 Camera = int | str
-_PROMPTS = ("adapter_prompt_rgb", "adapter_prompt_nir", "adapter_prompt_tir")
-_BOTTLENECKS = ("adapter_r", "adapter_n", "adapter_t")
-_TWO_TOKENS = {
-    "specific": "a second token for what the modalities share, whose own feature is left out",
-    "shared": "the feature of a second token for what the modalities share (the class token's is left out)",
-}
-"""Which of two tokens leads -> words."""
-
-
-@dataclass(frozen=True)
-class HostParts:
-    """What a host tower has beside CLIP's own weights.
-
-    Attributes
-    ----------
-    stride
-        Of the patch convolution, pixels down and across.
-    has_prompts, has_adapters
-        Whether every block has them.
-    n_cameras
-        Rows of the camera table; 0 for none.
-    sie_coe
-        The factor on a row of the table.
-    adapter_width
-        Inside an adapter; None: twice the tower's, as MambaPro has it.
-    has_heads
-        Whether a head of each modality stands behind the tower, so that the modality must be known.
-    leading_token
-        Where there are two tokens, the one whose feature is taken: ``"specific"``, the class token, or ``"shared"``,
-        the second one. The other stands behind the patches. None: there is no second token.
-    """
-
-    stride: tuple[int, int] = (16, 16)
-    has_prompts: bool = False
-    has_adapters: bool = False
-    n_cameras: int = 0
-    sie_coe: float = 1.0
-    adapter_width: int | None = None
-    has_heads: bool = False
-    leading_token: str | None = None
-
-    @property
-    def reads_modality(self) -> bool:
-        """Whether an image's feature depends on the modality that is given for it."""
-        return self.has_prompts or self.has_heads
-
-    @property
-    def words(self) -> str:
-        """The parts in words."""
-        cameras = f"camera embedding of {self.n_cameras} cameras, factor {self.sie_coe:g}"
-        found = [
-            *([cameras] if self.n_cameras else []),
-            *(["prompts for each modality"] if self.has_prompts else []),
-            *(["adapters beside the MLPs"] if self.has_adapters else []),
-            *([_TWO_TOKENS[self.leading_token]] if self.leading_token else []),
-            *(["a head for each modality"] if self.has_heads else []),
-            *([f"stride {self.stride[0]}x{self.stride[1]}"] if self.stride != (16, 16) else []),
-        ]
-        return ", ".join(found) or "none"
-
-
-class HostBlock(nn.Module):
-    """One transformer block with prompts and an adapter beside the MLP, each where asked for.
-
-    Parameters
-    ----------
-    block
-        open_clip's block, whose norms, attention and MLP are taken over.
-    parts
-        What to add.
-    is_first
-        Whether no mean of prompts comes in from a block before.
-    """
-
-    def __init__(self, block: ResidualAttentionBlock, parts: HostParts, *, is_first: bool) -> None:
-        super().__init__()
-        (width,) = block.ln_1.normalized_shape
-        self.is_first, self.has_prompts, self.has_adapters = is_first, parts.has_prompts, parts.has_adapters
-        self.ln_1, self.attn, self.ln_2, self.mlp = block.ln_1, block.attn, block.ln_2, block.mlp
-        if parts.has_adapters:
-            inner = parts.adapter_width or 2 * width
-            self.adapter_ffn = nn.Sequential(nn.Linear(width, inner), QuickGELU(), nn.Linear(inner, width))
-        if parts.has_prompts:
-            for name in _PROMPTS:
-                setattr(self, name, nn.Parameter(torch.zeros(N_PROMPTS, width)))
-            for name in (*_BOTTLENECKS, "adapter_transfer"):
-                setattr(self, name, _bottleneck(width))
-
-    def forward(
-        self,
-        x: Float[torch.Tensor, "batch state width"],
-        modality: Int[torch.Tensor, " batch"] | None = None,
-    ) -> Float[torch.Tensor, "batch new_state width"]:
-        """The state behind this block; ``modality`` holds places in ``MODALITIES`` and is read by prompts only."""
-        z = self._with_prompts(x, modality) if self.has_prompts else x
-        normed = self.ln_1(z)
-        u = z + self.attn(normed, normed, normed, need_weights=False)[0]
-        v = u + self.mlp(self.ln_2(u))
-        if self.has_adapters:
-            v = v + self.adapter_ffn(u)
-        if not self.has_prompts:
-            return v
-        rgb, nir, tir = v[:, -3 * N_PROMPTS :].chunk(3, dim=1)
-        return torch.cat([v[:, : -3 * N_PROMPTS], (rgb + nir + tir) / 3], dim=1)
-
-    def reset_parameters(self) -> None:
-        """Draw the prompts; everything else draws itself."""
-        for name in _PROMPTS if self.has_prompts else ():
-            nn.init.normal_(getattr(self, name), std=0.02)
-
-    def _with_prompts(self, x: torch.Tensor, modality: torch.Tensor) -> torch.Tensor:
-        """Tokens, then the prompts of RGB, NI and TI; those of an image's own modality carry on what came in."""
-        prompts = torch.stack([getattr(self, name) for name in _PROMPTS])  # [3, 4, W]
-        adapted = [getattr(self, name)(p) for name, p in zip(_BOTTLENECKS, prompts, strict=True)]
-        others = prompts + torch.stack(adapted)  # the same for every image
-        tokens, own = x, prompts[modality]  # [B, 4, W]
-        if not self.is_first:
-            tokens, carry = x[:, :-N_PROMPTS], x[:, -N_PROMPTS:]
-            own = carry + self.adapter_transfer(carry) + own
-        is_own = torch.arange(3, device=x.device) == modality[:, None]  # [B, 3]
-        slots = torch.where(is_own[:, :, None, None], own[:, None], others[None])  # [B, 3, 4, W]
-        return torch.cat([tokens, slots.flatten(1, 2)], dim=1)
 
 
 class HostTower(nn.Module):
@@ -200,10 +77,6 @@ class HostTower(nn.Module):
         modality: Int[torch.Tensor, " batch"] | None = None,
     ) -> Float[torch.Tensor, "batch dim"]:
         """The CLS feature; ``camera`` and ``modality`` as :func:`conditions` gives them."""
-        if (self.parts.n_cameras and camera is None) or (self.parts.has_prompts and modality is None):
-            raise OptionError(
-                "this tower reads the camera or the modality of an image: got neither; use Model.encode"
-            )
         x = self.run(self.ln_pre(self._embedded(pixels, camera)), modality)
         return self.ln_post(x)[:, 0] @ self.proj
 
@@ -236,6 +109,8 @@ class HostTower(nn.Module):
             )
         cls = self.class_embedding.expand(len(pixels), 1, -1)
         if self.parts.n_cameras:
+            if camera is None:
+                raise unconditioned("camera")
             row = torch.where((camera < 0)[:, None], self.cv_embed.mean(dim=0), self.cv_embed[camera])
             cls = cls + self.parts.sie_coe * row[:, None]
         patches = patches.flatten(2).transpose(1, 2)  # [B, N, W]
@@ -251,7 +126,7 @@ def conditions(
     visual: nn.Module,
     n_images: int,
     camera: Camera | Sequence[Camera] | None,
-    modality: str | Sequence[str] | None,
+    modality: str | Sequence[str | None] | None,
 ) -> tuple[Int[torch.Tensor, " batch"], ...]:
     """What a tower reads beside the pixels: nothing, or camera rows and places in ``MODALITIES``, on the CPU.
 
@@ -290,13 +165,7 @@ def conditions(
     return torch.tensor(rows), torch.tensor(places)
 
 
-def _bottleneck(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(width, width // 2), QuickGELU(), nn.Dropout(0.0), nn.Linear(width // 2, width)
-    )
-
-
-def _one_each(given: object, n_images: int, name: str) -> list:
+def _one_each(given: object, n_images: int, name: str) -> list[Any]:
     if isinstance(given, str) or not isinstance(given, Sequence):
         return [given] * n_images
     if len(given) != n_images:
@@ -307,13 +176,14 @@ def _one_each(given: object, n_images: int, name: str) -> list:
 def _camera_row(camera: object, n_cameras: int) -> int:
     if camera == MEAN_CAMERA:
         return -1
-    is_whole = hasattr(camera, "__index__") and not isinstance(camera, bool)
-    if not is_whole or not 0 <= camera < n_cameras:
-        raise OptionError(
-            f"these weights have a camera embedding of {n_cameras} rows, counted from 0: camera= is one of "
-            f'0..{n_cameras - 1}, or "{MEAN_CAMERA}" for no known camera: got {camera!r}'
-        )
-    return int(camera)
+    if isinstance(camera, SupportsIndex) and not isinstance(camera, bool):
+        row = operator.index(camera)
+        if 0 <= row < n_cameras:
+            return row
+    raise OptionError(
+        f"these weights have a camera embedding of {n_cameras} rows, counted from 0: camera= is one of "
+        f'0..{n_cameras - 1}, or "{MEAN_CAMERA}" for no known camera: got {camera!r}'
+    )
 
 
 def _place(modality: object) -> int:

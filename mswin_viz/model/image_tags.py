@@ -11,7 +11,10 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.host_tower import MEAN_CAMERA, Camera, HostParts
 from mswin_viz.model.towers import Tower
 
-__all__ = ["UNKNOWN", "Conditions", "ImageTag", "Tags", "conditions_of", "host_parts", "one_each"]
+__all__ = [
+    "UNKNOWN", "Cameras", "Conditions", "ImageTag", "Modalities", "Tags", "chosen_conditions", "conditions_of", "one_each",
+    "reads_tags", "takes_mean_camera",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ UNKNOWN = ImageTag()
 """The tag of an image of which nothing is known."""
 Tags = ImageTag | Sequence[ImageTag]
 """One tag for all images, or one for each."""
-Conditions = tuple[Camera | Sequence[Camera] | None, str | Sequence[str | None] | None]
+Cameras = Camera | Sequence[Camera] | None
+Modalities = str | Sequence[str | None] | None
+Conditions = tuple[Cameras, Modalities]
 """Camera rows and modalities, one for all images or one for each; None for what the weights do not read."""
 
 
@@ -63,12 +68,49 @@ def conditions_of(tower: Tower, tags: Tags) -> Conditions:
     """
     if isinstance(tags, ImageTag):
         return _read(tower, tags)
-    each, parts = [_read(tower, tag) for tag in tags], host_parts(tower)
-    cameras, modalities = ([one[part] for one in each] for part in (0, 1))
+    each, parts = [_read(tower, tag) for tag in tags], _parts(tower)
+    cameras = [camera for camera, _ in each if camera is not None]
+    modalities = [modality for _, modality in each]
     return cameras if parts.n_cameras else None, modalities if parts.reads_modality else None
 
 
-def host_parts(tower: Tower) -> HostParts:
+def chosen_conditions(
+    tower: Tower,
+    tags: Tags | None,
+    camera: Cameras,
+    modality: Modalities,
+    *,
+    bound: Conditions = (None, None),
+) -> Conditions:
+    """Camera rows and modalities: of tags, or as they are given, or else as they are bound.
+
+    Raises
+    ------
+    OptionError
+        As :func:`conditions_of`; if tags stand beside a camera or modality.
+    """
+    if tags is not None:
+        if camera is not None or modality is not None:
+            raise OptionError(
+                f"an image's camera and modality are given by tags=, or by camera= and modality=: got {tags!r:.80} "
+                f"beside {camera!r} and {modality!r}"
+            )
+        camera, modality = conditions_of(tower, tags)
+    return bound[0] if camera is None else camera, bound[1] if modality is None else modality
+
+
+def reads_tags(tower: Tower) -> bool:
+    """Whether the weights read an image's camera or modality; plain CLIP reads neither."""
+    parts = _parts(tower)
+    return bool(parts.n_cameras or parts.reads_modality)
+
+
+def takes_mean_camera(tower: Tower, tag: ImageTag) -> bool:
+    """Whether the mean of the camera embeddings stands for the image's camera, which is not known."""
+    return bool(_parts(tower).n_cameras) and tag.camid < 0
+
+
+def _parts(tower: Tower) -> HostParts:
     """What the tower has beside open_clip's own layers; nothing in open_clip's own towers."""
     return getattr(tower.clip.visual, "parts", HostParts())
 
@@ -78,7 +120,7 @@ def _read(tower: Tower, tag: ImageTag) -> tuple[Camera | None, str | None]:
         raise OptionError(
             f"a tag is ImageTag(modality, camid): got {tag!r:.60}; one for all images or one for each"
         )
-    parts, first, camid = host_parts(tower), tower.first_camera, tag.camid
+    parts, first, camid = _parts(tower), tower.first_camera, tag.camid
     modality = tag.modality if parts.reads_modality else None
     if not parts.n_cameras:
         return None, modality

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class Made:
 
     @property
     def is_dict(self) -> bool:
+        """Whether it is a plain dict."""
         return self.by.name == _DICT
 
 
@@ -100,15 +102,15 @@ def pickle_tree(data: bytes) -> PickleTree:
         and arguments would be millions of values when written out (a list within itself, tuples that double, a long
         text that is copied again and again).
     """
-    machine = _Machine()
+    machine, stream = _Machine(), io.BytesIO(data)
     try:
-        for n_steps, (operation, argument, position) in enumerate(pickletools.genops(data)):
+        for n_steps, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if n_steps > _MOST_STEPS:
                 raise PickleAbuseError(
                     f"its pickle has more than {_MOST_STEPS:,} steps, and tensors need few of them"
                 )
             if operation.name == "STOP":
-                machine.tree.value, machine.tree.end = machine.stack.pop(), position + 1
+                machine.tree.value, machine.tree.end = machine.stack.pop(), stream.tell()
                 return machine.tree
             machine.step(operation.name, argument)
     except (IndexError, KeyError, TypeError) as problem:

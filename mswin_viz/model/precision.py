@@ -15,8 +15,12 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
         return nullcontext()
     if precision == "float32":
         cudnn = torch.backends.cudnn
-        kept = {"benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
-        return cudnn.flags(enabled=cudnn.enabled, allow_tf32=False, **kept)
+        return cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=cudnn.benchmark,
+            deterministic=cudnn.deterministic,
+            allow_tf32=False,
+        )
     return torch.autocast("cuda", _half())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from PIL import Image
@@ -48,10 +48,10 @@ def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:
     facts = PictureFacts(source_name(source), image.size, levels, remarks)
     height, width = tower.image_size
     mode = v2.InterpolationMode(tower.native_resize or "bilinear")
-    if _stretches(tower):
-        return FittedImage(v2.functional.resize(image, [height, width], mode), facts)
-    resized = v2.functional.resize(image, min(height, width), mode)
-    return FittedImage(v2.functional.center_crop(resized, [height, width]), facts)
+    size = [height, width] if _stretches(tower) else [min(height, width)]
+    resized: Any = v2.functional.resize(cast(Any, image), size, mode)  # annotated for tensors, takes pictures
+    shown = resized if _stretches(tower) else v2.functional.center_crop(resized, [height, width])
+    return FittedImage(cast(Image.Image, shown), facts)
 
 
 def fitted_images(

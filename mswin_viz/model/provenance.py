@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mswin_viz.data.deep_images import rule_words
 from mswin_viz.model.host_tower import HostTower
+from mswin_viz.model.image_tower import image_tower
 from mswin_viz.model.preprocessing import resizing_words
 from mswin_viz.model.towers import Tower
 
@@ -25,7 +26,7 @@ def tower_items(tower: Tower, *, addon: str, device: str) -> dict[str, str]:
     addon, device
         Where the add-on comes from, and where and how exactly the tower runs, in words.
     """
-    (height, width), (rows, cols) = tower.image_size, tower.clip.visual.grid_size
+    (height, width), (rows, cols) = tower.image_size, image_tower(tower.clip).grid_size
     items = {
         "weights": tower.weights,
         "add-on": addon,

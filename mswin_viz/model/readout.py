@@ -36,7 +36,7 @@ class Neck:
     def of(norm: nn.BatchNorm1d) -> Neck:
         """The affine map of a BatchNorm, from its running statistics; float32, computed in float64."""
         mean, variance, weight, bias = (
-            tensor.detach().double()
+            tensor.detach().double()  # pyright: ignore[reportOptionalMemberAccess]  # a neck keeps statistics
             for tensor in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
         )
         scale = weight / (variance + norm.eps).sqrt()
@@ -67,6 +67,9 @@ class Readout(nn.Module):
     OptionError
         If both or neither are given.
     """
+
+    neck_scale: torch.Tensor
+    neck_offset: torch.Tensor
 
     def __init__(
         self, neck: nn.BatchNorm1d | None = None, *, heads: Sequence[nn.Module] | None = None
@@ -111,7 +114,7 @@ class Readout(nn.Module):
     ) -> Float[torch.Tensor, "batch dim"]:
         """The feature, from the projected CLS and patch tokens; heads read the places in ``MODALITIES``."""
         if self.heads is None:
-            return self.neck(cls)
+            return Neck(self.neck_scale, self.neck_offset)(cls)
         if modality is None:
             raise OptionError("the heads of the modalities need modality=: got none; use Model.encode")
         joined = torch.cat([cls, patches.mean(dim=1)], dim=1)  # [B, 2 D]

@@ -25,7 +25,7 @@ __all__ = ["n_blocks", "stages", "tokens_from", "tokens_of_pixels"]
 
 def n_blocks(model: Model) -> int:
     """How many transformer blocks the image tower has."""
-    return len(model.clip.visual.transformer.resblocks)
+    return len(model.visual.transformer.resblocks)
 
 
 def tokens_of_pixels(
@@ -35,7 +35,7 @@ def tokens_of_pixels(
 
     ``given`` here and below: what the tower reads beside the pixels, from :meth:`Model.conditions`; mostly nothing.
     """
-    visual = model.clip.visual
+    visual = model.visual
     with outputs_of(visual.ln_post) as normed:
         cls = visual(pixels, *given)
         patches = normed[0][:, 1:] @ visual.proj
@@ -49,7 +49,7 @@ def stages(
 
     Behind the patches stand the prompts' means, in a tower that has prompts.
     """
-    visual = model.clip.visual
+    visual = model.visual
     with torch.no_grad(), outputs_of(visual.ln_pre, *visual.transformer.resblocks) as outputs:
         visual(pixels, *given)
     return [output.detach() for output in outputs]
@@ -65,7 +65,7 @@ def tokens_from(
     OptionError
         If there is no such block.
     """
-    visual, depth = model.clip.visual, n_blocks(model)
+    visual, depth = model.visual, n_blocks(model)
     if not 0 <= block < depth:
         raise OptionError(f"a block of this tower is one of 0..{depth - 1}: got {block}")
     if isinstance(visual, HostTower):

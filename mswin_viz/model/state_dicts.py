@@ -243,12 +243,11 @@ def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[
 
 def _bare(key: str, taken: Counter[str]) -> str:
     """A key without the names of modules that merely wrap another; `taken` counts each key once for all of them."""
-    name = _WITHIN.sub("", key)
-    while found := next((prefix for prefix in _LEADING if name.startswith(prefix)), None):
-        name = name.removeprefix(found)
+    name, inner = _WITHIN.sub("", key), _WITHIN.search(key)
+    while leading := next((prefix for prefix in _LEADING if name.startswith(prefix)), None):
+        name = name.removeprefix(leading)
     if name != key:
-        off = key.removesuffix(name)
-        taken[off if off != key else _WITHIN.search(key)[0]] += 1
+        taken[inner[0] if inner is not None and not key.endswith(name) else key.removesuffix(name)] += 1
     return name
 
 

@@ -33,7 +33,7 @@ _CLOSED = ConfigDict(STRICT, extra="forbid")
 
 def _height_and_width(value: Any) -> tuple[int, int]:
     """Written as one number, as two, or by name."""
-    sides = value if isinstance(value, list) else [value, value]
+    sides: list[Any] = value if isinstance(value, list) else [value, value]
     if isinstance(value, dict):
         sides = [value.get("height"), value.get("width")]
     if len(sides) != 2 or not all(type(side) is int and 0 < side < 2**16 for side in sides):

@@ -145,7 +145,7 @@ def _place(arguments: Any, typed: Any) -> TensorPlace:
         raise PickleAbuseError(
             f"a tensor of shape {size[:6]} in it reaches outside its storage, which has {n_stored:,} elements"
         )
-    return TensorPlace(key, dtype, n_stored, offset, size, stride)
+    return TensorPlace(key=key, dtype=dtype, n_stored=n_stored, offset=offset, size=size, stride=stride)
 
 
 def _storage(identity: Any) -> tuple[str, torch.dtype, int]:

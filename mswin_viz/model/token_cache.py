@@ -21,7 +21,7 @@ from mswin_viz.data.picture_facts import PictureFacts
 from mswin_viz.errors import ClosedError, MswinVizError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import encoded_batch
-from mswin_viz.model.image_tags import UNKNOWN, ImageTag, Tags, one_each
+from mswin_viz.model.image_tags import UNKNOWN, ImageTag, Tags, one_each, reads_tags
 from mswin_viz.model.preprocessing import FittedImage
 from mswin_viz.model.tensors import versions
 from mswin_viz.model.tokens import Tokens
@@ -166,7 +166,7 @@ class TokenCache:
             After :meth:`close`.
         """
         kept, missing = self._kept, {}
-        each = one_each(tags if self.model.reads_tags else UNKNOWN, len(sources))
+        each = one_each(tags if reads_tags(self.model.tower) else UNKNOWN, len(sources))
         keys: list[_Key] = list(zip(sources, each, strict=True))
         self._forget_after_a_change(kept)
         with kept.lock:

@@ -131,7 +131,7 @@ class TokenView:
         Which, counted through the parts; all if None.
     """
 
-    def __init__(self, parts: Sequence[Tokens], rows: Sequence[int] | None = None) -> None:
+    def __init__(self, parts: Sequence[Tokens], rows: Sequence[int] | np.ndarray | None = None) -> None:
         self._parts, self.grid = list(parts), parts[0].grid
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
         self._rows = np.arange(self._starts[-1]) if rows is None else np.asarray(rows)

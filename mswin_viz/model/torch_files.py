@@ -125,11 +125,14 @@ def _numpy_allowed() -> AbstractContextManager:
 
 def _numpy_globals() -> list[Callable]:
     """What NumPy's numbers and arrays are made of, under the names that NumPy 1 and NumPy 2 write; no objects."""
-    scalar, array = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+    functions: dict[str, Any] = {
+        "scalar": np.float64(0).__reduce__()[0],
+        "_reconstruct": np.zeros(0).__reduce__()[0],
+    }
     makers = [
         _under_the_name(function, module, name)
         for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for function, name in ((scalar, "scalar"), (array, "_reconstruct"))
+        for name, function in functions.items()
     ]
     kinds = [
         kind

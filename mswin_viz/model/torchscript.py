@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 
@@ -98,9 +99,9 @@ def torchscript_state(members: Members) -> StateDict:
         tree = pickle_tree(members.content(_PICKLE, most=MOST_BYTES))
         _check_globals(members, tree.globals)
         classes = _classes(members, {made.by.name for made in tree.made if made.by.name.startswith(_CLASSES)})
-        found = list(_places(members, tree.value, classes))
-        places = dict(found)
-        if len(places) < len(found):
+        pairs = list(_places(members, tree.value, classes))
+        places = dict(pairs)
+        if len(places) < len(pairs):
             raise PickleAbuseError("two of its tensors have the same name")
     except PickleAbuseError as problem:
         raise _refused(members, f"cannot be read: {problem}; copy it again, or {_SAVE}") from problem
@@ -161,9 +162,12 @@ def _class(base: str, body: str) -> _Class:
     head = body[: method.start()] if method else body
     attributes = {plain or quoted: declared for plain, quoted, declared in _ATTRIBUTE.findall(head)}
     return _Class(
-        base == "Module", _listed("parameters", head), _listed("buffers", head), attributes,
-        bool(_RESTORES.search(body)),
-    )  # fmt: skip
+        is_module=base == "Module",
+        parameters=_listed("parameters", head),
+        buffers=_listed("buffers", head),
+        attributes=attributes,
+        restores_itself=bool(_RESTORES.search(body)),
+    )
 
 
 def _listed(name: str, head: str) -> frozenset[str]:
@@ -203,7 +207,7 @@ def _tensor_names(kind: _Class) -> list[str]:
     ]
 
 
-def _is_module(value: object, classes: Mapping[str, _Class]) -> bool:
+def _is_module(value: object, classes: Mapping[str, _Class]) -> TypeGuard[Made]:
     return isinstance(value, Made) and value.by.name in classes and classes[value.by.name].is_module
 
 
@@ -253,7 +257,7 @@ def _tensors(members: Members, places: Mapping[str, TensorPlace]) -> StateDict:
             )
         if name not in storages:
             room = torch.empty(members.sizes[name], dtype=torch.uint8)
-            members.read_into(name, memoryview(room.numpy()))
+            members.read_into(name, room.numpy().data)
             storages[name] = room.untyped_storage()
         empty = torch.empty(0, dtype=place.dtype)
         tensors[key] = empty.set_(storages[name], place.offset, place.size, place.stride)

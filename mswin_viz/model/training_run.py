@@ -1,4 +1,4 @@
-"""One training of a head: its steps, its best weights, and the file it can be taken up from."""
+"""One training of a head: its steps, its best weights, and the file to resume it from."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What is known after a step; ``score`` is None except at validations."""
+    """A step of a training that is done, of so many in all; ``score`` is None except at validations."""
 
     step: int
     steps: int
@@ -196,11 +196,11 @@ class Run:
         self.head.eval()
         steps, scores = zip(*self.checks, strict=True) if self.checks else ((), ())
         return TrainingLog(
-            np.array(self.losses),
-            np.array(steps, dtype=int),
-            np.array(scores, dtype=float),
-            self.best[0] if self.best else self.step,
-            self.step < self.schedule.steps,
+            losses=np.array(self.losses),
+            checked=np.array(steps, dtype=int),
+            scores=np.array(scores, dtype=float),
+            best_step=self.best[0] if self.best else self.step,
+            stopped_early=self.step < self.schedule.steps,
         )
 
     def save(self, path: Path) -> None:

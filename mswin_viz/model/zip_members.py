@@ -152,7 +152,9 @@ def opened_members(path: Path) -> Iterator[Members]:
                 raise _strange(path, other)
             folder = _folder([info.filename for info in infos])
             sizes = {info.filename.removeprefix(folder): info.file_size for info in infos}
-            yield Members(path, MappingProxyType(sizes), folder, archive, stream)
+            yield Members(
+                path=path, sizes=MappingProxyType(sizes), _folder=folder, _archive=archive, _file=stream
+            )
 
 
 class _ShortReads(io.FileIO):

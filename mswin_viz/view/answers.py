@@ -17,21 +17,18 @@ from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.image_tags import ImageTag, takes_mean_camera
 from mswin_viz.model.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens import Tokens
 
-__all__ = ["Answers", "Asked", "Look"]
+__all__ = ["ExplorerRequest", "ExplorerResult", "ResultCache"]
 
-_OTHER = "the other image"
-_NO_PROMPT = (
-    "A text target needs a prompt that can be used: got none, so the target is the image's own plain CLS."
-)
+_NO_PROMPT = "A text target needs a prompt that can be used: there is none, so the target is the image's own plain CLS."
 _NO_CAMERA = "The camera of this image is not known: the mean of the weights' camera embeddings is used."
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ExplorerRequest:
     """What the controls ask for.
 
     Attributes
@@ -42,8 +39,8 @@ class Asked:
         Of both, unless the rows are modalities.
     rows
         ``"one"``, ``"modalities"`` or ``"pair"``.
-    request
-        What is asked of the panels.
+    view_request
+        What the panels show.
     target
         One of :data:`mswin_viz.analysis.targets.TARGET_KINDS`; in a pair each image's target is the other one.
     prompts
@@ -56,24 +53,26 @@ class Asked:
     second: Sample
     modality: str
     rows: str
-    request: ViewRequest
+    view_request: ViewRequest
     target: str
-    prompts: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
     shuffle_run: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class ExplorerResult:
     """Everything that is shown.
 
     Attributes
     ----------
     names, pictures
         Of each row.
-    subject, request, view
-        What was looked at, what was asked, and the answer.
+    subject, view_request, view
+        The images with their target, what the panels show, and the panels.
     target
         In words.
+    is_pair
+        Whether the rows are two images that are compared with each other.
     prompts, plain_scores, enhanced_scores
         The prompts and their cosines with plain and enhanced CLS, ``[P, B]``.
     shuffle
@@ -85,24 +84,39 @@ class Look:
     names: tuple[str, ...]
     pictures: tuple[Picture, ...]
     subject: Subject
-    request: ViewRequest
+    view_request: ViewRequest
     view: ScaleView
     target: str
+    is_pair: bool
     prompts: Prompts
     plain_scores: np.ndarray
     enhanced_scores: np.ndarray
     shuffle: Shuffle | None
     notes: tuple[str, ...]
 
-    @property
-    def is_pair(self) -> bool:
-        """Whether the rows are two images that are compared with each other."""
-        return self.target == _OTHER
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """Its kind and name; the text feature or channel; the image, for a target that is one."""
+
+    kind: str
+    words: str
+    value: Any = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Answers for one model; the last of each kind of intermediate result is kept.
+class _Rows:
+    """The images of all rows without a direction yet, what a shuffle moved, and the key of what depends on them."""
+
+    subject: Subject
+    shuffle: Shuffle | None
+    key: Hashable
+
+
+@dataclass(frozen=True, eq=False)
+class ResultCache:
+    """Results for one model; the last of each kind of intermediate result is kept.
 
     Attributes
     ----------
@@ -115,8 +129,8 @@ class Answers:
     _kept: dict[str, tuple[Hashable, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def look(self, asked: Asked) -> Look:
-        """The answer.
+    def result(self, request: ExplorerRequest) -> ExplorerResult:
+        """What is shown for a request.
 
         Raises
         ------
@@ -124,22 +138,28 @@ class Answers:
             If an image cannot be read or the target has no direction.
         """
         with self._lock:
-            names, pictures = self._rows(asked)
-            prompts = self._once("prompts", asked.prompts, lambda: self._prompts(asked))
-            shown = (tuple(id(picture) for picture in pictures), asked.shuffle_run)
-            # the pictures themselves are kept beside their ids, so that no id can be given twice
-            subject, shuffle, rows_key = self._tokens(asked, pictures, shown)
-            subject, target, key = self._directed(asked, subject, prompts, rows_key)
-            view = self._view(asked.request, subject, rows_key, key)
-        plain, enhanced = self._scores(prompts, subject, view)
-        notes = (*prompts.notes, *([_NO_PROMPT] if asked.target == "text" and not prompts.texts else []))
-        notes = (
-            *notes,
-            *([_NO_CAMERA] if self.model.takes_mean_camera(ImageTag(camid=asked.sample.camid)) else []),
+            names, pictures = self._pictures_of_rows(request)
+            prompts = self._once("prompts", request.prompts, lambda: self._prompts(request))
+            rows = self._rows(request, pictures)
+            target = self._target(request, prompts)
+            key = self._direction_key(rows, target, prompts, request.view_request)
+            direction = self._once("direction", key, lambda: self._direction(rows, target, request))
+            subject = replace(rows.subject, direction=direction)
+            view = self._view(request.view_request, subject, rows.key, key)
+        return ExplorerResult(
+            names=names,
+            pictures=pictures,
+            subject=subject,
+            view_request=request.view_request,
+            view=view,
+            target=target.words,
+            is_pair=target.kind == "pair",
+            prompts=prompts,
+            plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
+            enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),
+            shuffle=rows.shuffle,
+            notes=self._notes(request, prompts, pictures),
         )
-        notes = (*notes, *self.model.picture_notes([picture.facts for picture in pictures], even_of_one=True))
-        about = (target, prompts, plain, enhanced, shuffle, notes)
-        return Look(names, pictures, subject, asked.request, view, *about)
 
     def weights(self) -> FusionWeights | None:
         """The add-on's shared float64 copy, taken again when a weight has changed.
@@ -163,18 +183,18 @@ class Answers:
             self._kept[name] = (key, make())
         return self._kept[name][1]
 
-    def _rows(self, asked: Asked) -> tuple[tuple[str, ...], tuple[Picture, ...]]:
-        if asked.rows == "modalities":
-            chosen = [(name, asked.sample, name) for name in MODALITIES if name in asked.sample.images]
-        elif asked.rows == "pair":
-            chosen = [
-                (f"{role}: {_who(sample)}", sample, asked.modality)
-                for role, sample in (("query", asked.sample), ("gallery", asked.second))
-            ]
+    def _pictures_of_rows(self, request: ExplorerRequest) -> tuple[tuple[str, ...], tuple[Picture, ...]]:
+        sample, modality = request.sample, request.modality
+        if request.rows == "modalities":
+            chosen = {name: (sample, name) for name in MODALITIES if name in sample.images}
+        elif request.rows == "pair":
+            chosen = {
+                f"{role}: {_identity(image)}": (image, modality)
+                for role, image in (("query", sample), ("gallery", request.second))
+            }
         else:
-            chosen = [(asked.modality, asked.sample, asked.modality)]
-        names = tuple(name for name, _, _ in chosen)
-        return names, self._pictures([(sample, modality) for _, sample, modality in chosen])
+            chosen = {modality: (sample, modality)}
+        return tuple(chosen), self._pictures(list(chosen.values()))
 
     def _pictures(self, chosen: Sequence[tuple[Sample, str]]) -> tuple[Picture, ...]:
         for sample, modality in chosen:
@@ -184,68 +204,72 @@ class Answers:
         tags = [ImageTag(modality, sample.camid) for sample, modality in chosen]
         return tuple(self.tokens.pictures([sample.images[name] for sample, name in chosen], tags))
 
-    def _prompts(self, asked: Asked) -> Prompts:
+    def _prompts(self, request: ExplorerRequest) -> Prompts:
         if not self.model.tower.has_text:
             return Prompts((), np.zeros((0, self.model.dim)), ())
-        return encoded_prompts(self.model, asked.prompts)
+        return encoded_prompts(self.model, request.prompts)
 
-    def _tokens(
-        self, asked: Asked, pictures: tuple[Picture, ...], shown: Hashable
-    ) -> tuple[Subject, Shuffle | None, Hashable]:
-        tokens = self._once("tokens", shown, lambda: (Tokens.joined([p.tokens for p in pictures]), pictures))[
-            0
-        ]
+    def _notes(
+        self, request: ExplorerRequest, prompts: Prompts, pictures: Sequence[Picture]
+    ) -> tuple[str, ...]:
+        notes = list(prompts.notes)
+        if request.target == "text" and not prompts.texts:
+            notes.append(_NO_PROMPT)
+        if takes_mean_camera(self.model.tower, ImageTag(camid=request.sample.camid)):
+            notes.append(_NO_CAMERA)
+        facts = [picture.facts for picture in pictures]
+        return (*notes, *self.model.picture_notes(facts, even_of_one=True))
+
+    def _rows(self, request: ExplorerRequest, pictures: tuple[Picture, ...]) -> _Rows:
+        shown = (tuple(id(picture) for picture in pictures), request.shuffle_run)
+        # the pictures themselves are kept beside their ids, so that no id can be given twice
+        tokens, _ = self._once(
+            "tokens", shown, lambda: (Tokens.joined([picture.tokens for picture in pictures]), pictures)
+        )
         weights, shuffle = self.weights(), None
-        if asked.shuffle_run:
-            slots = slots_of(asked.request, () if weights is None else weights.scales)
-            key = (shown, weights, slots)
+        if request.shuffle_run:
+            slots = slots_of(request.view_request, () if weights is None else weights.scales)
             shuffle = self._once(
-                "shuffle", key, lambda: shuffle_windows(tokens, weights, asked.shuffle_run, slots=slots)
+                "shuffle",
+                (shown, weights, slots),
+                lambda: shuffle_windows(tokens, weights, request.shuffle_run, slots=slots),
             )
             tokens = shuffle.tokens
         nowhere = np.zeros(self.model.dim)
-        return Subject(tokens, self.model.addon, weights, nowhere), shuffle, (shown, weights)
+        return _Rows(Subject(tokens, self.model.addon, weights, nowhere), shuffle, (shown, weights))
 
-    def _directed(
-        self, asked: Asked, subject: Subject, prompts: Prompts, rows_key: Hashable
-    ) -> tuple[Subject, str, Hashable]:
-        kind, given, second, words = self._target(asked, prompts)
-        slots = slots_of(asked.request, subject.scales)
-        key = (
-            rows_key,
-            kind,
-            words,
-            id(prompts),
-            id(second),
-            slots if kind not in ("text", "channel", "own") else (),
+    @staticmethod
+    def _direction_key(rows: _Rows, target: _Target, prompts: Prompts, view_request: ViewRequest) -> Hashable:
+        is_fused = target.kind not in ("text", "channel", "own")  # it moves with the slots of the fusion
+        slots = slots_of(view_request, rows.subject.scales) if is_fused else ()
+        return rows.key, target.kind, target.words, id(prompts), id(target.picture), slots
+
+    @staticmethod
+    def _direction(rows: _Rows, target: _Target, request: ExplorerRequest) -> np.ndarray:
+        subject = rows.subject
+        return target_directions(
+            target.kind,
+            subject.tokens,
+            subject.weights,
+            slots=slots_of(request.view_request, subject.scales),
+            second=None if target.picture is None else target.picture.tokens,
+            value=target.value,
         )
 
-        def make() -> np.ndarray:
-            tokens = None if second is None else second.tokens
-            return target_directions(
-                kind, subject.tokens, subject.weights, slots=slots, second=tokens, value=given
-            )
-
-        return replace(subject, direction=self._once("direction", key, make)), words, key
-
-    def _target(self, asked: Asked, prompts: Prompts) -> tuple[str, Any, Picture | None, str]:
-        """Kind, what is given with it, the second picture, and words."""
-        if asked.rows == "pair":
-            return "pair", None, None, _OTHER
-        if asked.target == "image":
-            return (
-                "image",
-                None,
-                self._pictures([(asked.second, asked.modality)])[0],
-                f"the second image, {_who(asked.second)}",
-            )
-        if asked.target == "channel":
-            return "channel", asked.request.channel, None, f"channel {asked.request.channel}"
-        if asked.target == "shift":
-            return "shift", None, None, "the add-on's own shift (enhanced minus plain)"
-        if asked.target == "text" and prompts.texts:
-            return "text", prompts.features[0], None, prompts.texts[0]
-        return "own", None, None, "this image's own plain CLS"
+    def _target(self, request: ExplorerRequest, prompts: Prompts) -> _Target:
+        if request.rows == "pair":
+            return _Target("pair", "the other image")
+        if request.target == "image":
+            (picture,) = self._pictures([(request.second, request.modality)])
+            return _Target("image", f"the second image, {_identity(request.second)}", picture=picture)
+        if request.target == "channel":
+            channel = request.view_request.channel
+            return _Target("channel", f"channel {channel}", value=channel)
+        if request.target == "shift":
+            return _Target("shift", "the add-on's own shift (enhanced minus plain)")
+        if request.target == "text" and prompts.texts:
+            return _Target("text", prompts.texts[0], value=prompts.features[0])
+        return _Target("own", "this image's own plain CLS")
 
     def _view(
         self, request: ViewRequest, subject: Subject, rows_key: Hashable, direction_key: Hashable
@@ -258,10 +282,6 @@ class Answers:
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
         return scale_view(subject, request, fused=fused)
 
-    def _scores(self, prompts: Prompts, subject: Subject, view: ScaleView) -> tuple[np.ndarray, np.ndarray]:
-        plain = subject.plain
-        return prompt_cosines(prompts.features, plain), prompt_cosines(prompts.features, view.cosine.enhanced)
 
-
-def _who(sample: Sample) -> str:
+def _identity(sample: Sample) -> str:
     return f"id {sample.pid} c{sample.camid}" if sample.pid >= 0 else sample.name

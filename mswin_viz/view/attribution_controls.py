@@ -33,6 +33,17 @@ class AttributionControls:
     methods: widgets.SelectMultiple
     n_steps: widgets.IntSlider
 
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """Positions of the sample that is chosen, and of the one it is compared with, if any."""
+        chosen = (self.sample.value, self.pair.value)
+        return tuple(int(i) for i in chosen if i is not None and i >= 0)
+
+    @property
+    def chosen_features(self) -> tuple[str, ...]:
+        """The features that are explained."""
+        return FEATURES if self.features.value == "both" else (str(self.features.value),)
+
     def calls(self, model: Model) -> dict[str, dict[str, Any]]:
         """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
         block = max(0, n_blocks(model) - 2)

@@ -29,10 +29,10 @@ from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
+from mswin_viz.view.html import badge_html
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.marks import MarkStyle
-from mswin_viz.view.markup import Html, fragment
-from mswin_viz.view.share_bars import badge_html, message_html
+from mswin_viz.view.markup import Html, fragment, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
 
@@ -60,8 +60,8 @@ class AttributionExplorer(widgets.VBox):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
     The work starts with a button, in a thread of its own, with a progress bar and a way to stop it; what was
-    finished by then is shown. What cannot be done is said in the widget; a method that fails leaves the others, and
-    where all do, the last maps stay and are said to be out of date.
+    finished by then is shown. What goes wrong is shown in the widget; a method that fails leaves the others, and
+    where all fail, the last maps stay, marked as out of date.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class AttributionExplorer(widgets.VBox):
         self._shown: tuple[Image.Image, ...] = ()
         self._is_old = False
         self._cache = TokenCache(model)
-        self._guarded = Guard(self, lambda _problems: self._say())
+        self._guarded = Guard(self, lambda _problems: self._show_problems())
         self.controls = make_attribution_controls(
             [sample.name for sample in self._samples], prompt=prompt,
             has_text=model.tower.has_text, has_addon=model.addon is not None,
@@ -162,18 +162,23 @@ class AttributionExplorer(widgets.VBox):
 
     def _request(self) -> _Request:
         c = self.controls
-        chosen = [self._samples[i] for i in (c.sample.value, c.pair.value) if i >= 0]
-        names = [_first_of(sample, c.modality.value) for sample in chosen]
+        chosen = [self._samples[i] for i in c.samples]
+        names = [_first_of(sample, str(c.modality.value)) for sample in chosen]
         tags = tuple(ImageTag(name, sample.camid) for sample, name in zip(chosen, names, strict=True))
         paths = tuple(sample.images[name] for sample, name in zip(chosen, names, strict=True))
-        features = FEATURES if c.features.value == "both" else (c.features.value,)
-        return _Request(paths, tags, c.prompt.value, features, c.calls(self.model))
+        return _Request(
+            paths=paths,
+            tags=tags,
+            prompt=c.prompt.value,
+            features=c.chosen_features,
+            calls=c.calls(self.model),
+        )
 
     def _work(self, report: Report, stop: Stop) -> str | None:
         """Compute and show the maps; how that ended, where it was not simply done."""
         self._is_old = bool(self.maps)
         self._guarded.forget()
-        self._say()
+        self._show_problems()
         try:
             with self._guarded("attributing"):
                 request = self._request()
@@ -181,7 +186,7 @@ class AttributionExplorer(widgets.VBox):
                 maps = self._computed(request, pictures, report, stop)
                 self._show(request, tuple(picture.shown for picture in pictures), maps)
         finally:
-            self._say()
+            self._show_problems()
         return self._outcome(stop())
 
     def _computed(
@@ -207,12 +212,12 @@ class AttributionExplorer(widgets.VBox):
             return "stopped"
         if self._is_old or not self.maps:
             return "failed"
-        failed = ", ".join(self._guarded.said)
+        failed = ", ".join(self._guarded.problems)
         return f"done, without {failed}" if failed else None
 
-    def _say(self) -> None:
+    def _show_problems(self) -> None:
         """Why there are maps missing, and whether those on screen are of an earlier request."""
-        problems = [fragment(what, ": ", why) for what, why in self._guarded.said.items()]
+        problems = [fragment(what, ": ", why) for what, why in self._guarded.problems.items()]
         show_as_out_of_date(self._picture, self._is_old)
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import seaborn as sns
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -18,21 +19,21 @@ from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_
 from mswin_viz.analysis.randomisation import Randomisation
 from mswin_viz.analysis.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.view.colours import CMAPS
+from mswin_viz.view.colours import SIGNED, sign_colour
 from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend
-from mswin_viz.view.figures import NotebookFigure
+from mswin_viz.view.figures import new_figure, tidy
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = ["curves_figure", "gap_figure", "maps_figure", "randomisation_figure"]
 
-_SIGNED = colormaps[CMAPS[-1]]
+_SIGNED = colormaps[SIGNED]
 _REACH = 99.5
 """Percentile of a map's sizes that its colours reach to: single pixels may not set the scale."""
-_COLOURS = colormaps["tab10"].colors
+_COLOURS = sns.color_palette("tab10")
 _BARS = ("#35618f", "#e08214", "#b9b9b9")
-_RED, _BLUE, _GREY = "#b2182b", "#2166ac", "0.45"
+_GREY = "0.45"
 Maps = Mapping[str, Attribution]
 
 
@@ -52,7 +53,7 @@ def maps_figure(images: Sequence[Image.Image], maps: Maps, *, provenance: str = 
         Printed small below.
     """
     n_rows, n_cols = len(images), len(maps) + 1
-    figure = _blank(1.45 * n_cols + 0.5, 2.75 * n_rows + 0.7)
+    figure = new_figure(1.45 * n_cols + 0.5, 2.75 * n_rows + 0.7)
     axes = figure.subplots(n_rows, n_cols, squeeze=False)
     for row, image in enumerate(images):
         axes[row, 0].imshow(image)
@@ -69,7 +70,7 @@ def randomisation_figure(
 ) -> Figure:
     """One image's maps from the trained model and from shuffled ones, with their rank correlations."""
     parts = check.parts
-    figure = _blank(1.45 * (len(parts) + 2) + 0.6, 2.6 * len(check.original) + 0.7)
+    figure = new_figure(1.45 * (len(parts) + 2) + 0.6, 2.6 * len(check.original) + 0.7)
     axes = figure.subplots(len(check.original), len(parts) + 2, squeeze=False)
     for line, (name, original) in enumerate(check.original.items()):
         axes[line, 0].imshow(image)
@@ -92,7 +93,7 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
     best
         How many maps are drawn, the most faithful first.
     """
-    figure = _blank(3.4 * len(checks.baselines) + 3.2, 4.6)
+    figure = new_figure(3.4 * len(checks.baselines) + 3.2, 4.6)
     axes = figure.subplots(2, len(checks.baselines), squeeze=False, sharex=True)
     names = [name for name in checks.ranked() if name in checks.names][:best]
     for column, baseline in enumerate(checks.baselines):
@@ -103,27 +104,20 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
                 curves = checks.curves[name, baseline]
                 axis.plot(curves.fractions, getattr(curves, kind).mean(axis=0), color=colour, lw=1.6, label=_words(name))  # fmt: skip
             axis.set_title(f"{kind}, absent = {baseline}", fontsize=9)
-            axis.tick_params(labelsize=7)
-            axis.spines[["top", "right"]].set_visible(False)
+            tidy(axis)
         axes[1, column].set_xlabel(f"fraction of {checks.units}", fontsize=8)
     for axis, better in zip(axes[:, 0], ("lower is better", "higher is better"), strict=True):
         axis.set_ylabel(f"mean score\n({better})", fontsize=8)
     lines = axes[0, 0].lines
-    named_legend(
-        figure,
-        lines,
-        [line.get_label() for line in lines],
-        loc="outside right upper",
-        fontsize=8,
-        frameon=False,
-    )
+    names = [line.get_label() for line in lines]
+    named_legend(figure, lines, names, loc="outside right upper", fontsize=8, frameon=False)
     caption(figure, provenance)
     return figure
 
 
 def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     """Exact shares beside integrated gradients, and beside true ablation with the gates that flip; one image."""
-    figure = _blank(11, 3.6)
+    figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
     _draw_bars(left, {"exact share": gap.shares[row], "integrated gradients": gap.integrated[row]})
@@ -146,10 +140,6 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     right.margins(y=0.12)
     caption(figure, provenance)
     return figure
-
-
-def _blank(width: float, height: float) -> Figure:
-    return NotebookFigure(figsize=(width, height), layout="constrained", dpi=100)
 
 
 def _draw_map(axis: Axes, image: Image.Image, attribution: Attribution, row: int) -> None:
@@ -205,8 +195,7 @@ def _draw_bars(axis: Axes, series: Mapping[str, Float[np.ndarray, " window"]]) -
         axis.bar(places, numbers, width, label=label, color=colour)
     axis.axhline(0, color="0.3", lw=0.8)
     axis.set_xlabel("window", fontsize=8)
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis)
     axis.legend(fontsize=7, frameon=False)
 
 
@@ -214,11 +203,10 @@ def _draw_parts(axis: Axes, gap: ShareGap, row: int) -> None:
     """Shares of the CLS, all windows and the biases: they add up to the score."""
     windows = gap.score[row] - gap.cls[row] - gap.bias[row]
     rows = [("score", gap.score[row]), ("bias", gap.bias[row]), ("windows", windows), ("CLS", gap.cls[row])]
-    colours = [_GREY, *(_RED if value >= 0 else _BLUE for _, value in rows[1:])]
+    colours = [_GREY, *(sign_colour(value) for _, value in rows[1:])]
     axis.barh([name for name, _ in rows], [value for _, value in rows], color=colours)
     axis.axvline(0, color="0.3", lw=0.8)
-    axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis)
     axis.set_title(
         f"exact parts of the score\nbias {gap.bias[row]:+.3f} of {gap.score[row]:+.3f}", fontsize=8
     )

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
 
 from mswin_viz.analysis.shuffling import common_run
-from mswin_viz.analysis.view_request import SLOT_STATES, ViewRequest
+from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.data.sample import Sample
+from mswin_viz.view.answers import ExplorerRequest
 from mswin_viz.view.colours import CMAPS
 from mswin_viz.view.heatmap import HeatmapBoard
+from mswin_viz.view.labels import KERNELS, ROWS, SLOTS, TARGETS, VALUES, WINDOWS, choices
 from mswin_viz.view.markup import Html, tag
 from mswin_viz.view.strip import ThumbnailStrip
 
-__all__ = ["FORMATS", "ROWS", "Controls", "linked_display", "make_controls"]
+__all__ = ["Controls", "linked_display", "make_controls"]
 
-ROWS = ("one", "modalities", "pair")
-"""What the rows of the board are: one image; its three modalities; two images and their similarity."""
-FORMATS = ("png", "svg", "pdf")
 _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
-_VALUES = {
-    "length": "norm",
-    "share of cosine": "share",
-    "cosine to target": "cosine",
-    "one channel": "channel",
-}
-_TARGETS = {
-    "text: the first line": "text",
-    "the second image": "image",
-    "shift: enhanced minus plain": "shift",
-    "the channel": "channel",
-    "the own plain CLS": "own",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,31 +55,43 @@ class Controls:
     @property
     def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
         """Name -> control and trait that the browser compares with an answer's."""
-        controls = {name: (control, "value") for name, control in self.of_the_view.items()}
-        return controls | {name: (self.strip, name) for name in ("selected", "second", "modality")}
+        strip = {name: (self.strip, name) for name in ("selected", "second", "modality")}
+        return {**{name: (control, "value") for name, control in self.of_the_view.items()}, **strip}
 
     @property
     def asked(self) -> dict[str, Any]:
         """The values of the watched traits now."""
         return {name: getattr(control, trait) for name, (control, trait) in self.watched.items()}
 
+    def request(self, samples: Sequence[Sample]) -> ExplorerRequest:
+        """What the controls ask for, of the samples in the strip."""
+        return ExplorerRequest(
+            sample=samples[self.strip.selected],
+            second=samples[self.strip.second],
+            modality=self.strip.modality,
+            rows=self.rows.value,
+            view_request=self._view_request,
+            target=self.target.value,
+            prompts=tuple(self.prompts),
+            shuffle_run=self.shuffle.value,
+        )
+
     @property
-    def request(self) -> ViewRequest:
-        """What the controls ask of the panels."""
+    def _view_request(self) -> ViewRequest:
         tile = (self.tile_rows.value, self.tile_cols.value) if self.windows.value == "tiles" else None
         return ViewRequest(
-            self.scale.value,
-            self.kernel.value,
-            self.value.value,
-            self.channel.value,
-            tuple(slot.value for slot in self.slots),
-            self.stride.value or None,
-            tile,
+            free_scale=self.scale.value,
+            kernel=self.kernel.value,
+            value=self.value.value,
+            channel=self.channel.value,
+            slots=tuple(str(slot.value) for slot in self.slots),
+            stride=self.stride.value or None,
+            tile=tile,
         )
 
     @property
     def prompts(self) -> list[str]:
-        """The lines of the prompt box that say something."""
+        """The lines of the prompt box that are not blank."""
         return [line for line in self.prompt.value.splitlines() if line.strip()]
 
     def layout(self) -> widgets.Box:
@@ -128,16 +127,18 @@ def make_controls(
 ) -> Controls:
     """Controls for a grid, features of width ``dim`` and a fusion of ``scales``."""
     slots = tuple(
-        _buttons([(state, state) for state in SLOT_STATES], f"scale {scale}", f"mswin-slot-{scale}",
-                 tooltips=["its trained kernel is in the fusion", "left out of the fusion", "the free windows in its place"])
+        _buttons(
+            {state: state for state in SLOTS},
+            f"scale {scale}",
+            f"mswin-slot-{scale}",
+            tooltips=SLOTS.values(),
+        )
         for scale in scales
-    )  # fmt: skip
+    )
     view = {
         **_window_controls(grid, scales),
         **_target_controls(dim, prompt, has_text),
-        "rows": _buttons(
-            [("one image", "one"), ("modalities", "modalities"), ("pair", "pair")], "rows", "mswin-rows"
-        ),
+        "rows": _buttons(ROWS, "rows", "mswin-rows"),
         "shuffle": _shuffle_menu(grid[0] * grid[1], scales),
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }
@@ -165,8 +166,8 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
     tile = {"style": _LABELLED, "layout": {"width": "150px"}}
     return {
         "scale": scale.add_class("mswin-scale"),
-        "kernel": _buttons([("trained or resampled", "auto"), ("plain mean", "mean")], "its kernel", "mswin-kernel"),
-        "windows": _menu({"runs (design)": "runs", "2-D tiles": "tiles"}, "windows", "mswin-windows", width="218px"),
+        "kernel": _buttons(KERNELS, "its kernel", "mswin-kernel"),
+        "windows": _menu(WINDOWS, "windows", "mswin-windows", width="218px"),
         "stride": widgets.BoundedIntText(
             0, min=0, max=n_tokens, description="stride", tooltip="tokens to the next window; 0: end to end", **small
         ).add_class("mswin-stride"),
@@ -180,9 +181,9 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
 
 
 def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets.ValueWidget]:
-    targets = {words: kind for words, kind in _TARGETS.items() if has_text or kind != "text"}
+    targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
     return {
-        "value": _menu(_VALUES, "value", "mswin-value", width="218px"),
+        "value": _menu(VALUES, "value", "mswin-value", width="218px"),
         "channel": widgets.BoundedIntText(
             0, min=0, max=dim - 1, description="channel", style={"description_width": "56px"}, layout={"width": "112px"}
         ).add_class("mswin-channel"),
@@ -196,10 +197,10 @@ def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets
 
 def _shuffle_menu(n_tokens: int, scales: Sequence[int]) -> widgets.Dropdown:
     runs = sorted({*scales, common_run(scales)} if scales else set())
-    menu = {"no": 0}
-    for run in (run for run in runs if n_tokens // run >= 2):
-        menu[f"{'windows' if run in scales else 'runs'} of {run}"] = run
-    return _menu(menu, "shuffle", "mswin-shuffle")
+    labels = {
+        run: f"{'windows' if run in scales else 'runs'} of {run}" for run in runs if n_tokens // run >= 2
+    }
+    return _menu({0: "no", **labels}, "shuffle", "mswin-shuffle")
 
 
 def _display_controls() -> dict[str, widgets.ValueWidget]:
@@ -217,21 +218,21 @@ def _display_controls() -> dict[str, widgets.ValueWidget]:
 
 
 def _menu(
-    options: Mapping[str, Any], name: str, css: str, *, value: Any = None, width: str = "330px"
+    labels: Mapping[Any, str], name: str, css: str, *, value: Any = None, width: str = "330px"
 ) -> widgets.Dropdown:
     menu = widgets.Dropdown(
-        options=list(options.items()), description=name, style=_LABELLED, layout={**_ROW, "width": width}
+        options=choices(labels), description=name, style=_LABELLED, layout={**_ROW, "width": width}
     )
-    menu.value = next(iter(options.values())) if value is None else value
+    menu.value = next(iter(labels)) if value is None else value
     return menu.add_class(css)
 
 
 def _buttons(
-    options: Sequence[tuple[str, str]], name: str, css: str, *, tooltips: Sequence[str] = ()
+    labels: Mapping[str, str], name: str, css: str, *, tooltips: Iterable[str] = ()
 ) -> widgets.ToggleButtons:
     style = {**_LABELLED, "button_width": "auto"}
     return widgets.ToggleButtons(
-        options=options, description=name, tooltips=list(tooltips), style=style, layout=_ROW
+        options=choices(labels), description=name, tooltips=list(tooltips), style=style, layout=_ROW
     ).add_class(css)
 
 

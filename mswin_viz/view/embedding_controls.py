@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_view import ViewSettings
+from mswin_viz.view.labels import COLOURS, MATCHING_RULES, SHOWN, choices
 
-__all__ = ["COLOURS", "MapControls", "SettingControls", "map_controls", "setting_controls"]
+__all__ = ["MapControls", "SettingControls", "map_controls", "setting_controls"]
 
-COLOURS = {
-    "identity": "identity",
-    "camera": "camera",
-    "modality": "modality",
-    "AP, plain": "plain_ap",
-    "AP, enhanced": "enhanced_ap",
-    "change of AP": "ap_change",
-}
-"""What points can be coloured by, in words."""
-_SHOWN = {
-    "every image": "all",
-    "RGB": "RGB",
-    "near infrared": "NI",
-    "thermal": "TI",
-    "the three together": "together",
-}
-_RULES = {"its own camera": "camera", "its own scene": "scene", "only itself": "none"}
 _LABEL = {"description_width": "initial"}
 
 
@@ -44,8 +29,9 @@ class SettingControls:
     def settings(self) -> ViewSettings:
         """What they ask for."""
         return ViewSettings(
-            self.show.value, self.rule.value, self.coupling.value, self.perplexity.value, self.seed.value
-        )
+            show=str(self.show.value), rule=str(self.rule.value), coupling=self.coupling.value,
+            perplexity=self.perplexity.value, seed=self.seed.value,
+        )  # fmt: skip
 
     def layout(self) -> widgets.Box:
         """In one row."""
@@ -62,6 +48,11 @@ class MapControls:
     morph: widgets.ToggleButton
     arrows: widgets.Checkbox
 
+    @property
+    def coloured_by(self) -> str:
+        """What the points are coloured by: a key of ``labels.COLOURS``."""
+        return str(self.colour.value)
+
     def layout(self) -> widgets.Box:
         """In one row."""
         every = [self.colour, self.search, self.morph, self.arrows]
@@ -70,18 +61,18 @@ class MapControls:
 
 def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingControls:
     """Controls that stand at some settings."""
-    rules = {words: rule for words, rule in _RULES.items() if has_scenes or rule != "scene"}
+    rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
     number = {"style": _LABEL, "layout": {"width": "136px"}}
     return SettingControls(
-        _menu(_SHOWN, settings.show, "show", "mswin-show", width="190px"),
-        _menu(rules, settings.rule, "a query leaves out", "mswin-rule", width="290px"),
-        widgets.BoundedFloatText(
+        show=_menu(SHOWN, settings.show, "show", "mswin-show", width="190px"),
+        rule=_menu(rules, settings.rule, "matching rule", "mswin-rule", width="390px"),
+        coupling=widgets.BoundedFloatText(
             settings.coupling, min=0, max=10, step=0.01, description="coupling", **number
         ).add_class("mswin-coupling"),
-        widgets.BoundedFloatText(
+        perplexity=widgets.BoundedFloatText(
             settings.perplexity, min=2, max=500, step=5, description="perplexity", **number
         ).add_class("mswin-perplexity"),
-        widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
+        seed=widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
     )
 
 
@@ -90,7 +81,7 @@ def map_controls() -> MapControls:
     return MapControls(
         _menu(COLOURS, "identity", "colour by", "mswin-map-colour", width="210px"),
         widgets.Combobox(
-            placeholder="an identity, then Enter", description="search", continuous_update=False, style=_LABEL,
+            placeholder="identity, then Enter", description="search", continuous_update=False, style=_LABEL,
             layout={"width": "270px"},
         ).add_class("mswin-map-search"),
         widgets.ToggleButton(
@@ -102,8 +93,8 @@ def map_controls() -> MapControls:
     )  # fmt: skip
 
 
-def _menu(options: dict[str, str], value: str, name: str, css: str, *, width: str) -> widgets.Dropdown:
+def _menu(labels: Mapping[str, str], value: str, name: str, css: str, *, width: str) -> widgets.Dropdown:
     menu = widgets.Dropdown(
-        options=list(options.items()), value=value, description=name, style=_LABEL, layout={"width": width}
+        options=choices(labels), value=value, description=name, style=_LABEL, layout={"width": width}
     )
     return menu.add_class(css)

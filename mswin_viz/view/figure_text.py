@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +22,15 @@ from matplotlib.ticker import Formatter, LogFormatter, LogitFormatter, NullForma
 
 from mswin_viz.data.shown_text import short_text, shown_text
 
-__all__ = ["MOST_OF_A_NAME", "caption", "caption_lines", "draw_plainly", "folded_name", "named_legend"]
+__all__ = [
+    "MOST_OF_A_NAME",
+    "caption",
+    "caption_lines",
+    "draw_plainly",
+    "folded_name",
+    "named_legend",
+    "write_caption",
+]
 
 MOST_OF_A_NAME = 60
 """Characters of a name in a figure; of a longer one the middle is left out."""
@@ -58,12 +67,16 @@ def caption_lines(words: str, width: int, *, most: int = 24) -> list[str]:
     return lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[most // 2 + 1 - most :]]
 
 
-def caption(figure: Figure, words: str, *, fontsize: float = 6) -> None:
-    """Small words below a figure, in lines that fit it; nothing for none."""
-    if words:
-        width, height = figure.get_size_inches()
-        lines = caption_lines(words, int(width * 19), most=int(height * _LINES_PER_INCH))
-        figure.supxlabel("\n".join(lines), fontsize=fontsize)
+def write_caption(figure: Figure, lines: Sequence[str], *, fontsize: float = 6, **place: Any) -> None:
+    """Lines in small letters below a figure."""
+    if lines:
+        figure.supxlabel("\n".join(lines), fontsize=fontsize, **place)
+
+
+def caption(figure: Figure, words: str) -> None:
+    """Small words below a figure, in lines that fit its size."""
+    width, height = figure.get_size_inches()
+    write_caption(figure, caption_lines(words, int(width * 19), most=int(height * _LINES_PER_INCH)))
 
 
 def named_legend(
@@ -85,10 +98,10 @@ class _PlainNames(Formatter):
     def __call__(self, value: float, pos: int | None = None) -> str:
         return self._drawn(self._names(value, pos))
 
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
+    def format_ticks(self, values: list[float]) -> list[str]:
         return [self._drawn(words) for words in self._names.format_ticks(values)]
 
-    def set_locs(self, locs: Sequence[float]) -> None:
+    def set_locs(self, locs: list[float]) -> None:
         self._names.set_locs(locs)
 
     def _drawn(self, words: str) -> str:
@@ -113,7 +126,7 @@ def _drawable(words: str, font: FontProperties) -> str:
     text = shown_text(words, keep="\n")
     if text.isascii():
         return text
-    files = _font_files(tuple(font.get_family()), font.get_style(), font.get_weight())
+    files = _font_files(font)
     return "".join(sign if sign.isascii() or _has(files, sign) else _escaped(sign) for sign in text)
 
 
@@ -121,21 +134,15 @@ def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape").decode("ascii")
 
 
-def _font_files(families: Sequence[str], style: str, weight: str | int) -> tuple[str, ...]:
+def _font_files(font: FontProperties) -> tuple[str, ...]:
     """The files of a font's families that are installed."""
-    found = []
-    for family in families:
-        try:
-            found.append(
-                str(
-                    findfont(
-                        FontProperties(family=family, style=style, weight=weight), fallback_to_default=False
-                    )
-                )
-            )
-        except ValueError:
-            continue
-    return tuple(found) or (str(findfont(FontProperties())),)
+    files = []
+    for family in font.get_family():
+        of_the_family = font.copy()
+        of_the_family.set_family(family)
+        with suppress(ValueError):
+            files.append(str(findfont(of_the_family, fallback_to_default=False)))
+    return tuple(files) or (str(findfont(FontProperties())),)
 
 
 @lru_cache(maxsize=4096)

@@ -23,8 +23,8 @@ from mswin_viz.view.markup import fragment, tag
 __all__ = ["OUT_OF_DATE", "Guard", "problem_words", "show_as_out_of_date"]
 
 OUT_OF_DATE = "Anything shown below is out of date: it does not match the controls."
-"""Said where an older picture stays on screen because the new one failed."""
-_WAS_SAID = "_mswin_was_said"
+"""Shown where an older picture stays on screen because the new one failed."""
+_WAS_SHOWN = "_mswin_was_shown"
 _OLD = "mswin-out-of-date"
 _LOG = logging.getLogger(__name__)
 _MOST = 600  # characters of a foreign error's text
@@ -41,7 +41,7 @@ _ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class Guard:
-    """Runs the callbacks and threads of one view, and says what goes wrong in them.
+    """Runs the callbacks and threads of one view, and shows what goes wrong in them.
 
     A guard is called with the name of what it guards and gives what works both as a context and as a decorator::
 
@@ -49,8 +49,8 @@ class Guard:
 
     A failure stays on screen until the same thing succeeds, or :meth:`forget`. Errors of this package and others are
     treated alike: their type and text are shown, the traceback goes to the log, once, and the view goes on. Only what
-    ends a program (KeyboardInterrupt, SystemExit) is raised again after it was said, and a ``ClosedError`` of a view
-    that was closed, which has nowhere to say it.
+    ends a program (KeyboardInterrupt, SystemExit) is raised again after it was shown, and a ``ClosedError`` of a view
+    that was closed, which has nowhere to show it.
 
     Attributes
     ----------
@@ -62,65 +62,65 @@ class Guard:
 
     view: widgets.Widget
     show: Callable[[Sequence[str]], None]
-    _said: dict[str, str] = field(default_factory=dict, repr=False)
+    _problems: dict[str, str] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
     def __call__(self, what: str, *, failed: Callable[[], None] | None = None) -> Iterator[None]:
-        """Guard something; ``failed`` is called after its failure was said, to mark what is out of date."""
-        before = self.said.get(what)
+        """Guard something; ``failed`` is called once its failure is shown, to mark what is out of date."""
+        before = self.problems.get(what)
         try:
             yield
         except BaseException as problem:
             if isinstance(problem, ClosedError) and is_closed(self.view):
                 raise
-            if getattr(problem, _WAS_SAID, False):
+            if getattr(problem, _WAS_SHOWN, False):
                 raise  # on its way up through the guards around
             _log(what, problem)
-            with self._own_faults_logged(what):
-                self._say(what, problem_words(problem))
+            with self._faults_of_showing_logged(what):
+                self._show(what, problem_words(problem))
             if failed is not None:
-                with self._own_faults_logged(what):
+                with self._faults_of_showing_logged(what):
                     failed()
             if not isinstance(problem, Exception):
-                setattr(problem, _WAS_SAID, True)
+                setattr(problem, _WAS_SHOWN, True)
                 raise
         else:
-            if before is not None and self.said.get(what) is before:
-                with self._own_faults_logged(what):
-                    self._say(what, None)
+            if before is not None and self.problems.get(what) is before:
+                with self._faults_of_showing_logged(what):
+                    self._show(what, None)
 
     @property
-    def said(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
         """What failed -> why, of every failure that holds."""
         with self._lock:
-            return dict(self._said)
+            return dict(self._problems)
 
     def forget(self) -> None:
         """No failure holds any longer; the caller shows what comes instead."""
         with self._lock:
-            self._said.clear()
+            self._problems.clear()
 
     def thread(self, what: str, work: Callable[..., None], *args: object) -> threading.Thread:
         """A guarded thread, not started yet; where the program ends first, the view is asked to end it."""
 
         def run() -> None:
-            with suppress(BaseException), self(what):  # it was said, and nothing above a thread takes it
+            with suppress(BaseException), self(what):  # it is shown, and a thread has no caller
                 work(*args)
 
         thread = threading.Thread(target=run, name=f"mswin-viz {what}", daemon=True)
         ended_at_exit(thread, self.view)
         return thread
 
-    def _say(self, what: str, words: str | None) -> None:
+    def _show(self, what: str, words: str | None) -> None:
         with self._lock:
-            self._said.pop(what, None)
+            self._problems.pop(what, None)
             if words is not None:
-                self._said[what] = words
-        self.show(list(self.said.values()))
+                self._problems[what] = words
+        self.show(list(self.problems.values()))
 
     @contextmanager
-    def _own_faults_logged(self, what: str) -> Iterator[None]:
+    def _faults_of_showing_logged(self, what: str) -> Iterator[None]:
         try:
             yield
         except Exception:
@@ -130,8 +130,7 @@ class Guard:
 def problem_words(problem: BaseException) -> str:
     """An exception as one line: its type and text, and for a full memory what to do.
 
-    Errors of this package say by themselves what is wrong, so that their type comes last, in small print. Of others it
-    comes first.
+    Errors of this package explain themselves, so their type comes last, in small print. Of others it comes first.
     """
     name = type(problem).__name__
     try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 __all__ = [
-    "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SLOTS", "TARGETS", "VALUES",
+    "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SHOWN", "SLOTS", "TARGETS", "VALUES",
     "WINDOWS", "choices",
 ]  # fmt: skip
+
+Value = TypeVar("Value")
 
 VALUES = {
     "norm": "activation norm",
@@ -22,7 +25,7 @@ TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
     "shift": "shift: enhanced minus plain",
-    "channel": "one channel",
+    "channel": "the channel",
     "own": "the image's own plain CLS",
 }
 """What the cosine is taken with."""
@@ -41,6 +44,8 @@ SLOTS = {
 }
 """What a slot of the fusion holds."""
 MODALITIES = {"RGB": "RGB", "NI": "near infrared", "TI": "thermal"}
+SHOWN = {"all": "every image", **MODALITIES, "together": "the three together"}
+"""Which images the maps show."""
 MATCHING_RULES = {
     "camera": "camera: leave out the same identity and camera",
     "scene": "scene: leave out the same identity and scene",
@@ -58,6 +63,6 @@ COLOURS = {
 """What the points of a map are coloured by."""
 
 
-def choices(labels: Mapping[str, str]) -> list[tuple[str, str]]:
+def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:
     """The options of a menu: what stands in it, and its value."""
     return [(label, value) for value, label in labels.items()]

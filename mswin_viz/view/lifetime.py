@@ -97,15 +97,15 @@ def made_whole() -> Iterator[None]:
 
 def parts_of(view: widgets.Widget) -> list[widgets.Widget]:
     """A view and every widget that it holds, each once; links in the browser are found where a part has ``links``."""
-    found, waiting = {id(view): view}, [view]
+    parts, waiting = {id(view): view}, [view]
     while waiting:
         owner = waiting.pop()
         values = (getattr(owner, name) for name in owner.trait_names() if owner.trait_has_value(name))
         for part in _widgets_in((*values, getattr(owner, "links", ()))):
-            if id(part) not in found:
-                found[id(part)] = part
+            if id(part) not in parts:
+                parts[id(part)] = part
                 waiting.append(part)
-    return list(found.values())
+    return list(parts.values())
 
 
 def joined(threads: Iterable[threading.Thread | None]) -> None:
@@ -129,8 +129,9 @@ def _release(view: widgets.Widget) -> None:
 
 @atexit.register
 def _end_all_work() -> None:
-    for view in {view() for thread, view in list(_AT_WORK.items()) if thread.is_alive()} - {None}:
-        _release(view)
+    for view in {view() for thread, view in list(_AT_WORK.items()) if thread.is_alive()}:
+        if view is not None:
+            _release(view)
 
 
 def _widgets_in(values: Iterable[Any]) -> Iterator[widgets.Widget]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,18 +11,16 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.view.markup import INK, Markup, fragment, tag
+from mswin_viz.view.colours import distinct_colours
+from mswin_viz.view.markup import FONT, SMALL, Markup, fragment, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MISSING", "Colouring", "by_category", "by_value", "distinct_colours", "legend_html"]
+__all__ = ["MISSING", "Colouring", "by_category", "by_value", "legend_html"]
 
 MISSING = "#8c8c8c"
-"""The colour of what has no value; in no colour scale."""
-_FEW = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#9a8700", "#7a52a8")
-_GOLDEN = 0.6180339887498949
-_TONES = ((0.47, 0.75), (0.66, 0.85), (0.38, 0.95), (0.57, 0.45), (0.74, 0.6))
+"""The colour of what has no value; no colour scale has it."""
 _BINS = 256
 _MOST_NAMED = 24
 _SCALE = {
@@ -66,32 +63,6 @@ class Colouring:
         return [self.colours[code] for code in self.codes]
 
 
-def distinct_colours(n: int) -> tuple[str, ...]:
-    """So many different colours that can be seen on white and on black; the first are the furthest apart.
-
-    The first eight tell apart for the colour-blind too (after Okabe and Ito); then hues go round by the golden
-    section, in five tones.
-
-    Raises
-    ------
-    OptionError
-        If ``n`` is negative.
-    """
-    if n < 0:
-        raise OptionError(f"a number of colours is at least 0: got {n}")
-    found = dict.fromkeys(_FEW[:n])
-    at = 0
-    while len(found) < n:
-        lightness, saturation = _TONES[at % len(_TONES)]
-        found[to_hex(colorsys.hls_to_rgb((at * _GOLDEN) % 1.0, lightness, saturation))] = None
-        at += 1
-        if at > 4 * n + 64:  # 24 bits of colour have run out of new roundings on this walk
-            raise OptionError(
-                f"no more than {len(found)} colours can be told apart: got {n}; colour by a value"
-            )
-    return tuple(found)
-
-
 def by_category(values: Sequence[str], order: Sequence[str] | None = None) -> Colouring:
     """One colour for each category.
 
@@ -109,15 +80,15 @@ def by_category(values: Sequence[str], order: Sequence[str] | None = None) -> Co
     """
     values = [str(value) for value in values]
     names = tuple(sorted(set(values)) if order is None else order)
-    at = {name: code for code, name in enumerate(names)}
-    strange = next((value for value in values if value not in at), None)
-    if strange is not None:
-        raise OptionError(f"a category is one of {', '.join(names)}: got {strange!r}")
-    return Colouring(np.array([at[v] for v in values], int), distinct_colours(len(names)), names)
+    codes = {name: code for code, name in enumerate(names)}
+    unknown = next((value for value in values if value not in codes), None)
+    if unknown is not None:
+        raise OptionError(f"a category must be one of {', '.join(names)}: got {unknown!r}")
+    return Colouring(np.array([codes[v] for v in values], int), distinct_colours(len(names)), names)
 
 
 def by_value(values: Float[np.ndarray, " point"], *, signed: bool = False) -> Colouring:
-    """A scale of colours for values; NaN is grey and has no say in the scale.
+    """A scale of colours for values; NaN is grey and does not change the scale.
 
     Parameters
     ----------
@@ -145,7 +116,7 @@ def by_value(values: Float[np.ndarray, " point"], *, signed: bool = False) -> Co
 
 
 def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> Markup:
-    """The colours in words: a chip for each category while they are few, or the scale with its ends."""
+    """A chip for each category while they are few, or the scale with its ends."""
     if colouring.ends is None:
         body = _chips(dict(zip(colouring.names, colouring.colours, strict=True)))
     else:
@@ -154,16 +125,15 @@ def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> 
         bar = tag("span", style=_SCALE | {"background": f"linear-gradient(90deg,{stops})"})
         grey = _chips({f"{missing} ({colouring.n_missing})": MISSING}) if colouring.n_missing else ""
         body = fragment(low, bar, high, " ", grey)
-    font = {"font": "12px/1.6 var(--jp-ui-font-family, sans-serif)", **INK}
-    return tag("div", tag("b", title), " ", body, style=font)
+    return tag("div", tag("b", title), " ", body, style=FONT | SMALL)
 
 
 def _chips(colours: Mapping[str, str]) -> Markup:
     if len(colours) > _MOST_NAMED:
         return fragment(f"{len(colours)} colours; hover names the point")
     chip = {"white-space": "nowrap", "margin-left": "8px"}
-    made = (
+    chips = (
         tag("span", tag("span", style=_DOT | {"background": colour}), " ", name, style=chip)
         for name, colour in colours.items()
     )
-    return fragment(" ").join(made)
+    return fragment(" ").join(chips)

@@ -70,7 +70,9 @@ def unit_square(
     return tuple((some - (low + high) / 2) / reach for some in (plain, enhanced))
 
 
-def arrow(start: Float[np.ndarray, 2], end: Float[np.ndarray, 2]) -> list[tuple[float, float]]:
+def arrow(
+    start: Float[np.ndarray, " coordinate"], end: Float[np.ndarray, " coordinate"]
+) -> list[tuple[float, float]]:
     """One line that draws an arrow: the shaft, one barb, back to the tip, the other barb."""
     along = np.asarray(end, float) - np.asarray(start, float)
     length = float(np.hypot(*along))

@@ -1,8 +1,6 @@
 """Two linked maps of the same images, plain and enhanced: jupyter-scatter behind our own adapter.
 
-What jupyter-scatter would do silently is done explicitly here: every colouring is by category with its own list of colours
-(so that identity numbers are no scale, and there may be more than 256), rows are numbered from 0 (its links need
-that), and a missing coordinate is refused (it would be put at 0). Selection, hover and view are linked in the browser.
+Rows are numbered from 0, as jupyter-scatter's links need them. Selection, hover and view are linked in the browser.
 """
 
 from __future__ import annotations
@@ -16,9 +14,7 @@ from typing import Any
 import ipywidgets as widgets
 import jscatter
 import numpy as np
-import pandas as pd
 import traitlets
-from jscatter.widget import JupyterScatter
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
@@ -26,20 +22,15 @@ from mswin_viz.view.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.lifetime import close_view, made_whole
 from mswin_viz.view.map_colours import Colouring
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
-from mswin_viz.view.markup import Html, tag
-from mswin_viz.view.share_bars import message_html
+from mswin_viz.view.map_scatter import LIGHT, ORANGE, colour_points, forget_scatters, map_scatter
+from mswin_viz.view.markup import Html, message_html, tag
 from mswin_viz.view.theme import ThemeProbe
 
-__all__ = ["MORPH_MS", "MOST_ARROWS", "LinkedMaps", "SelectionError"]
+__all__ = ["MOST_ARROWS", "LinkedMaps", "SelectionError"]
 
-MORPH_MS = 1500
-"""How long the plain map takes to become the enhanced one, in milliseconds."""
 MOST_ARROWS = 400
 """Displacements drawn at once, at most; the selection may be larger."""
-_PICTURE, _COLOUR = "picture", "colour"
-_ORANGE, _LIGHT, _DARK = "#ff8c00", "#ffffff", "#111111"
-_DISTANCE = 1.15  # of the first view: the toolbar makes a map narrower than it is high
-_TOOLBAR = ["pan_zoom", "lasso", "lasso_type", "full_screen", "download", "reset"]
+_DARK = "#111111"
 
 
 class SelectionError(OptionError, traitlets.TraitError):
@@ -94,7 +85,7 @@ class LinkedMaps(widgets.VBox):
         self._titles = [Html().add_class(f"mswin-map-title-{name}") for name in ("plain", "enhanced")]
         # jupyter-scatter's script is 2 MB: small widgets go first, since anywidget gives each two seconds to load
         self._theme = ThemeProbe()
-        self.scatters = tuple(_scatter(points, colouring, height) for _ in range(2))
+        self.scatters = tuple(map_scatter(points, colouring, height) for _ in range(2))
         self._place()
         view = uuid.uuid4().hex
         for scatter, name in zip(self.scatters, ("plain", "enhanced"), strict=True):
@@ -125,7 +116,7 @@ class LinkedMaps(widgets.VBox):
                 f"a colouring has one colour for each of {len(self._points)} points: got {len(colouring.codes)}"
             )
         for scatter in self.scatters:
-            _colour(scatter, colouring)
+            colour_points(scatter, colouring)
 
     def close(self) -> None:
         """Close the maps and everything they are made of; they cannot be shown again."""
@@ -134,7 +125,7 @@ class LinkedMaps(widgets.VBox):
     def release(self) -> None:
         """Release the pictures, and the widgets that jupyter-scatter holds."""
         self._thumbnail.cache_clear()
-        _forget_scatters()
+        forget_scatters()
 
     # ---- parts ------------------------------------------------------------------------------
 
@@ -176,19 +167,19 @@ class LinkedMaps(widgets.VBox):
 
     def _on_theme(self, change: Mapping[str, Any]) -> None:
         # only these: jupyter-scatter's own background() also draws the axes and the legend that are switched off
-        back, ink = (_DARK, _LIGHT) if change["new"] else (_LIGHT, _DARK)
+        back, ink = (_DARK, LIGHT) if change["new"] else (LIGHT, _DARK)
         for scatter in self.scatters:
             with scatter.widget.hold_sync():
                 scatter.widget.background_color = list(to_rgba(back))
-                scatter.widget.tooltip_color = list(to_rgba(back))
+                scatter.widget.set_trait("tooltip_color", list(to_rgba(back)))
                 scatter.widget.reticle_color = list(to_rgba(ink, 0.2))
                 scatter.widget.color_hover = list(to_rgba(ink))
 
-    def _on_message(self, widget: Any, content: Mapping[str, Any], _buffers: object) -> None:
-        row = content.get("index")
-        if content.get("type") != "tooltip" or not isinstance(row, int) or not 0 <= row < len(self._points):
+    def _on_message(self, widget: Any, event: Mapping[str, Any], buffers: object) -> None:
+        row = event.get("index")
+        if event.get("type") != "tooltip" or not isinstance(row, int) or not 0 <= row < len(self._points):
             return
-        properties = {name: str(some[row]) for name, some in self._points.words.items()}
+        properties = {name: str(words[row]) for name, words in self._points.words.items()}
         picture = _data_uri(self._thumbnail(row))
         widget.send({"type": "tooltip", "index": row, "preview": picture, "properties": properties})
 
@@ -228,74 +219,9 @@ class LinkedMaps(widgets.VBox):
     def _draw_arrows(self) -> None:
         rows = self.selected[:MOST_ARROWS] if self.has_arrows else []
         plain, enhanced = unit_square(self._points.plain, self._points.enhanced)
-        drawn = [
-            jscatter.Line(arrow(plain[row], enhanced[row]), line_color=_ORANGE, line_width=2) for row in rows
-        ]
-        self.scatters[0].annotations(drawn)
-
-
-def _frame(points: MapPoints, colouring: Colouring) -> pd.DataFrame:
-    """A column of colours, and one of each word: jupyter-scatter needs columns for what a tooltip names."""
-    frame = pd.DataFrame({name: [str(word) for word in some] for name, some in points.words.items()})
-    frame[_PICTURE], frame[_COLOUR] = "", _used(colouring)[0]
-    return frame
-
-
-def _used(colouring: Colouring) -> tuple[pd.Categorical, list[str]]:
-    """Categories and colours that occur: jupyter-scatter numbers those only, and takes the colours in that order."""
-    used, codes = np.unique(colouring.codes, return_inverse=True)
-    categories = pd.Categorical.from_codes(codes, [str(code) for code in used])
-    return categories, [colouring.colours[code] for code in used]
-
-
-def _size(n_points: int) -> float:
-    """Diameter of a point in CSS pixels."""
-    return float(np.clip(150 / np.sqrt(n_points), 3, 9))
-
-
-def _scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.Scatter:
-    scatter = jscatter.Scatter(
-        x=points.plain[:, 0],
-        y=points.plain[:, 1],
-        x_scale=(-1, 1),
-        y_scale=(-1, 1),
-        data=_frame(points, colouring),
-        axes=False,
-        height=height,
-        opacity=0.85,
-        opacity_unselected=0.45,
-        size=_size(len(points)),
-        color_selected=_ORANGE,
-        background_color=_LIGHT,
-        camera_distance=_DISTANCE,
-        lasso_initiator=True,
-        zoom_on_selection=False,
-        transition_points_duration=MORPH_MS,
-        tooltip=True,
-        tooltip_properties=list(points.words),
-        tooltip_histograms=False,
-        tooltip_preview=_PICTURE,
-        tooltip_preview_type="image",
-        tooltip_preview_image_size="contain",
-        tooltip_preview_image_position="center",
-        tooltip_preview_image_height=110,
-    )
-    _colour(scatter, colouring)
-    scatter.show(buttons=_TOOLBAR)
-    return scatter
-
-
-def _forget_scatters() -> None:
-    """Stop jupyter-scatter from watching its script for these widgets: its list would keep each of them for ever."""
-    for name in ("_esm", "_css"):
-        changed = getattr(getattr(JupyterScatter, name, None), "changed", None)
-        if changed is not None:
-            changed.disconnect()
-
-
-def _colour(scatter: jscatter.Scatter, colouring: Colouring) -> None:
-    categories, colours = _used(colouring)
-    scatter.color(by=pd.Series(categories), map=colours)
+        arrows: list[Any] = [arrow(plain[row], enhanced[row]) for row in rows]
+        lines: list[Any] = [jscatter.Line(places, line_color=ORANGE, line_width=2) for places in arrows]
+        self.scatters[0].annotations(lines)
 
 
 def _data_uri(picture: bytes) -> str:

@@ -7,7 +7,7 @@ whatever is in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,24 +17,31 @@ from markupsafe import Markup, escape
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 
-__all__ = ["ATTRIBUTES", "CELL", "FONT", "INK", "TAGS", "TRACK", "Html", "Markup", "fragment", "tag"]
+__all__ = [
+    "ATTRIBUTES", "CELL", "COLUMNS", "FONT", "NOTE", "SMALL", "TAGS", "Html", "Markup", "fragment", "message_html", "tag",
+]  # fmt: skip
 
 TAGS = frozenset({"b", "br", "code", "div", "img", "li", "span", "table", "td", "th", "tr", "ul"})
 """The elements that are made here: none that runs, loads or sends anything by itself."""
 ATTRIBUTES = frozenset({"alt", "class", "colspan", "role", "src", "style", "title"})
 """Their attributes; ``src`` takes a picture's own bytes and no address."""
-INK = {"color": "var(--jp-ui-font-color1, #222)"}
-FONT = {"font": "13px/1.45 var(--jp-ui-font-family, sans-serif)", **INK}
-"""How words beside the pictures are set, in the page's own letters."""
+FONT = {
+    "font": "13px/1.45 var(--jp-ui-font-family, sans-serif)",
+    "color": "var(--jp-ui-font-color1, #222)",
+}
+"""How words beside the pictures are set, in the page's letters."""
+SMALL = {"font-size": "12px"}
+NOTE = SMALL | {"opacity": ".75"}
+"""A remark below numbers."""
+COLUMNS = {"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}
+"""Blocks beside each other, as many as fit."""
 CELL = {"padding": "1px 10px 1px 0", "text-align": "right", "font-variant-numeric": "tabular-nums"}
 """A number in a table."""
-TRACK = {
-    "position": "relative",
-    "flex": "1",
-    "height": "11px",
-    "background": "var(--jp-layout-color2, #eee)",
+_WRONG = {
+    "border-left": "3px solid var(--jp-error-color1, #c33)",
+    "padding": "2px 8px",
+    "margin": "2px 0",
 }
-"""What a bar is drawn on."""
 _VOID = frozenset({"br", "img"})
 _DECLARED = re.compile(r"(?!.*url)[\w\s#%.,()/+-]+", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]*={0,2}")
@@ -72,18 +79,26 @@ def tag(
         raise OptionError(f"an element is one of {', '.join(sorted(TAGS))}: got {name!r}")
     if name in _VOID and children:
         raise OptionError(f"an element {name!r} has no content: got {len(children)} children")
-    given = {
+    written = {
         **({"class": css} if css else {}),
         **({"style": _declared(style)} if style else {}),
         **attributes,
     }
-    opened = f"<{name}{''.join(_attribute(key, value) for key, value in given.items())}>"
+    opened = f"<{name}{''.join(_attribute(key, value) for key, value in written.items())}>"
     return Markup(opened if name in _VOID else f"{opened}{fragment(*children)}</{name}>")
 
 
 def fragment(*children: object) -> Markup:
-    """Several things one after the other, as children of :func:`tag` are."""
+    """Several children, as :func:`tag` takes them, without an element around them."""
     return Markup("").join(_text(child) for child in children)
+
+
+def message_html(messages: Sequence[str]) -> Markup:
+    """What went wrong, a line for each message; nothing for none."""
+    if not messages:
+        return fragment()
+    lines = (tag("div", message, style=_WRONG) for message in messages)
+    return tag("div", *lines, css="mswin-message", style=FONT, role="alert")
 
 
 class _Words(traitlets.TraitType[Markup, Any]):

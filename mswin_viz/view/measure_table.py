@@ -9,11 +9,10 @@ import numpy as np
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.analysis.neighbours import failed_words
-from mswin_viz.view.markup import CELL, INK, Markup, fragment, tag
+from mswin_viz.view.markup import CELL, FONT, Markup, fragment, tag
 
 __all__ = ["measures_html", "selection_html"]
 
-_FONT = {"font": "13px/1.5 var(--jp-ui-font-family, sans-serif)", **INK}
 _CELL = CELL | {"padding": "1px 14px 1px 0", "white-space": "nowrap"}
 _CAUTION = {
     "border-left": "3px solid var(--jp-warn-color1, #e65100)",
@@ -37,12 +36,12 @@ def measures_html(view: EmbeddingView) -> Markup:
     lines = (_line(name, found) for name, found in view.comparisons.items())
     return tag(
         "div",
-        tag("table", head, *lines, style=_FONT),
+        tag("table", head, *lines, style=FONT),
         tag("div", _map_words(view)),
         tag("div", COUPLING_WORDS, style=_CAUTION),
         *(tag("div", note) for note in _all_notes(view)),
         css="mswin-measures",
-        style=_FONT | {"overflow-x": "auto"},
+        style=FONT | {"overflow-x": "auto"},
     )
 
 
@@ -50,7 +49,7 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> M
     """What is selected, in words."""
     if not rows:
         words = "Nothing selected: click a point, draw a lasso, or search for an identity."
-        return tag("div", words, style=_FONT)
+        return tag("div", words, style=FONT)
     at = np.asarray(rows)
     identities = np.unique(view.table.pid[at])
     change = view.ap_change[at]
@@ -62,7 +61,7 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> M
         ("identity" if len(identities) == 1 else "identities"),
     )
     words = f" {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}."
-    return tag("div", tag("b", len(at)), words, style=_FONT)
+    return tag("div", tag("b", len(at)), words, style=FONT)
 
 
 def _line(name: str, found: Comparison) -> Markup:

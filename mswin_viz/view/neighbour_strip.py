@@ -1,4 +1,4 @@
-"""A row's nearest neighbours before and after the add-on, as two ranked lists of thumbnails."""
+"""A row's nearest neighbours by plain and by enhanced features, as two ranked lists of thumbnails."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.guarded import Guard
+from mswin_viz.view.labels import FEATURES
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.neighbour_words import LISTS, measures_in_words, sample_files, who
-from mswin_viz.view.retrieval_figures import ranked_figure
+from mswin_viz.view.neighbour_figure import neighbours_figure
+from mswin_viz.view.neighbour_words import measures_in_words, sample_files, who
 from mswin_viz.view.row_pictures import picture_size, row_thumbnail
 from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 
@@ -26,28 +27,28 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.embedding_table import EmbeddingTable
     from mswin_viz.data.images import ImageSource
 
-__all__ = ["LISTS", "NeighbourStrip", "NeighbourStripError", "measures_in_words", "sample_files", "who"]
+__all__ = ["NeighbourStrip", "NeighbourStripError"]
 
 _HEIGHT = 112  # pixels of a thumbnail; shown smaller
-_KEPT = 600  # thumbnails, until the strip is closed or asks another table
+_KEPT = 600  # thumbnails, until the strip is closed or gets another table
 
 
 class NeighbourStripError(OptionError, traitlets.TraitError):
-    """The strip was asked for a row that the table does not have; the old one stays."""
+    """The table has no such row; the strip keeps its row."""
 
 
 class NeighbourStrip(anywidget.AnyWidget):
-    """The neighbours of one row of a table before and after the add-on, right and wrong marked.
+    """The neighbours of one row of a table by plain and by enhanced features, right and wrong ones marked.
 
-    In a notebook: ``NeighbourStrip(table, row=0)``. Set ``row`` to ask for another one; observe ``clicked`` to learn
-    which neighbour was chosen. The traits are the whole state; marks are a sign, a colour and a border style.
+    In a notebook: ``NeighbourStrip(table, row=0)``. Set ``row`` to see the neighbours of another row; observe ``clicked``
+    to learn which neighbour was chosen. The traits are the whole state; marks are a sign, a colour and a border style.
 
     Parameters
     ----------
     table
         From :func:`mswin_viz.embed`; joined modalities are shown side by side.
     has_addon
-        Whether plain and enhanced differ; if not, one list is shown. None looks at the features.
+        Whether plain and enhanced differ; if not, one list is shown. If None, the features are compared.
 
     Attributes
     ----------
@@ -56,13 +57,13 @@ class NeighbourStrip(anywidget.AnyWidget):
     k
         How many neighbours each list shows.
     rule
-        ``"camera"``, ``"scene"`` or ``"none"``: what is left out with the query's identity.
+        The matching rule, ``"camera"``, ``"scene"`` or ``"none"``: which images of the query's identity are left out.
     clicked
         The row of the neighbour that was chosen by mouse or keyboard; -1 for none, and whenever ``row`` changes.
     query, lists, pictures
         What is drawn: the query, the two lists, and JPEG files by row.
     message
-        Why there are no lists, if there are none.
+        Why there are no lists; empty otherwise.
     results
         The records behind the lists, by feature; not sent to the browser.
     """
@@ -92,17 +93,15 @@ class NeighbourStrip(anywidget.AnyWidget):
         self._refresh()
 
     def __repr__(self) -> str:
-        asked = (
-            "no row"
-            if self.row < 0
-            else f"row {self.row} ({short_text(who(self._table, self.row), MOST_OF_A_NAME)})"
-        )
-        return one_line(self, f"{asked} of {self._table!r}", is_closed=is_closed(self))
+        query = "no row"
+        if self.row >= 0:
+            query = f"row {self.row} ({short_text(who(self._table, self.row), MOST_OF_A_NAME)})"
+        return one_line(self, f"{query} of {self._table!r}", is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
         return with_picture(
-            bundle, repr(self), lambda: ranked_figure(self._table, self.results) if self.results else None
+            bundle, repr(self), lambda: neighbours_figure(self._table, self.results) if self.results else None
         )
 
     def close(self) -> None:
@@ -116,11 +115,11 @@ class NeighbourStrip(anywidget.AnyWidget):
 
     @property
     def table(self) -> EmbeddingTable:
-        """The table that is asked; change it with :meth:`replace`."""
+        """The table whose rows are ranked; change it with :meth:`replace`."""
         return self._table
 
     def replace(self, table: EmbeddingTable, row: int = -1) -> None:
-        """Ask another table, from one of its rows on."""
+        """Rank the rows of another table, for one of its rows as the query."""
         with self._lock, self.hold_sync():
             self._use(table)
             if row == self.row:
@@ -136,14 +135,14 @@ class NeighbourStrip(anywidget.AnyWidget):
             differs = not (
                 table.plain.shape == table.enhanced.shape and (table.plain == table.enhanced).all()
             )
-        self._features = tuple(LISTS) if differs else ("plain",)
+        self._features = tuple(FEATURES) if differs else ("plain",)
         self._size = picture_size(table.files, longer=_HEIGHT)
 
     @traitlets.validate("row", "clicked")
     def _checked_row(self, proposal: Any) -> int:
         if not -1 <= proposal["value"] < len(self._table):
             raise NeighbourStripError(
-                f"{proposal['trait'].name} is one of the table's rows 0..{len(self._table) - 1}, or -1 for none: got "
+                f"{proposal['trait'].name} must be one of the table's rows 0..{len(self._table) - 1}, or -1 for none: got "
                 f"{proposal['value']}"
             )
         return proposal["value"]
@@ -155,9 +154,9 @@ class NeighbourStrip(anywidget.AnyWidget):
             with self._guarded("showing a query", failed=lambda: self.set_trait("query", {})):
                 self.query = {} if self.row < 0 else self._query()
             with self._guarded("ranking", failed=self._clear):
-                results = {} if self.row < 0 else self._asked()
+                results = {} if self.row < 0 else self._ranked()
                 lists = _lists(self._table, results)
-                shown = {int(row) for found in results.values() for row in found.rows}
+                shown = {int(row) for ranked in results.values() for row in ranked.rows}
                 self.pictures = {str(row): self._picture(self._table.files[row]) for row in shown}
                 self.results, self.lists = results, lists
 
@@ -167,15 +166,15 @@ class NeighbourStrip(anywidget.AnyWidget):
     def _clear(self) -> None:
         self.results, self.lists, self.pictures = {}, [], {}
 
-    def _asked(self) -> dict[str, Neighbours]:
+    def _ranked(self) -> dict[str, Neighbours]:
         options = {"k": self.k, "rule": self.rule}
         return {name: neighbours(self._table, self.row, feature=name, **options) for name in self._features}
 
     def _query(self) -> dict[str, Any]:
-        """The query's row: its pictures in every modality of the table, and which of them ask."""
-        table, asking = self._table, self._table.files[self.row]
+        """The query's row: its pictures in every modality of the table, and which of them the ranking uses."""
+        table, ranked_by = self._table, self._table.files[self.row]
         pictures = [
-            {"name": name, "picture": self._picture({name: file}), "asks": name in asking}
+            {"name": name, "picture": self._picture({name: file}), "is_used": name in ranked_by}
             for name, file in sample_files(table, self.row).items()
         ]
         return {
@@ -186,30 +185,34 @@ class NeighbourStrip(anywidget.AnyWidget):
 
 
 def _lists(table: EmbeddingTable, results: Mapping[str, Neighbours]) -> list[dict[str, Any]]:
-    before = results["plain"].rows.tolist() if "plain" in results else []
-    only = len(results) == 1
+    plain_rows = results["plain"].rows.tolist() if "plain" in results else []
+    is_only = len(results) == 1
     return [
         {
             "feature": name,
-            "title": "plain CLS (no add-on)" if only else LISTS[name],
-            "words": measures_in_words(found),
-            "items": _items(table, found, before if name == "enhanced" else None),
+            "title": "plain CLS (no add-on)" if is_only else FEATURES[name],
+            "words": measures_in_words(ranked),
+            "items": _items(table, ranked, plain_rows if name == "enhanced" else None),
         }
-        for name, found in results.items()
+        for name, ranked in results.items()
     ]
 
 
-def _items(table: EmbeddingTable, found: Neighbours, before: Sequence[int] | None) -> list[dict[str, Any]]:
-    """What is known of each neighbour; its rank before, 0 where it was beyond the list, None where that is not asked."""
+def _items(
+    table: EmbeddingTable, ranked: Neighbours, plain_rows: Sequence[int] | None
+) -> list[dict[str, Any]]:
+    """What is known of each neighbour, and its rank among ``plain_rows``, 0 where it is not there."""
     return [
         {
             "row": int(row),
             "label": who(table, row),
             "name": shown_text(table.path[row].name),
             "similarity": float(similarity),
-            "measure": "cosine" if found.metric == "cosine" else "distance",
+            "measure": "cosine" if ranked.metric == "cosine" else "distance",
             "mark": mark,
-            "was": None if before is None else (before.index(row) + 1 if row in before else 0),
+            "plain_rank": None
+            if plain_rows is None
+            else (plain_rows.index(row) + 1 if row in plain_rows else 0),
         }
-        for row, similarity, mark in zip(found.rows.tolist(), found.similarity, found.marks, strict=True)
+        for row, similarity, mark in zip(ranked.rows.tolist(), ranked.similarity, ranked.marks, strict=True)
     ]

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.embedding_table import EmbeddingTable
     from mswin_viz.data.images import Crop
 
-__all__ = ["LISTS", "measures_in_words", "sample_files", "who"]
-
-LISTS = {"plain": "before: plain CLS", "enhanced": "after: with the add-on"}
-"""Feature -> title of its list."""
+__all__ = ["measures_in_words", "sample_files", "who"]
 
 
 def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:

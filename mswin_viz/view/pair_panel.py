@@ -14,10 +14,10 @@ from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.html import bar_html
 from mswin_viz.view.lifetime import close_view
-from mswin_viz.view.markup import FONT, Html, Markup, tag
+from mswin_viz.view.markup import FONT, Html, Markup, message_html, tag
 from mswin_viz.view.neighbour_words import who
-from mswin_viz.view.share_bars import bar_html, message_html
 
 __all__ = ["PairPanel", "pair_html"]
 
@@ -114,7 +114,7 @@ class PairPanel(widgets.VBox):
             if self._pair is None or self.shares is None:
                 return
             table, *pair = self._pair
-            name = self.modality.value
+            name = str(self.modality.value)
             sources = [table.files[row][name] for row in pair]
             tags = [ImageTag(name, int(table.camid[row])) for row in pair]
             pictures = TokenCache(self._model).pictures(sources, tags)
@@ -158,15 +158,15 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
 
 def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str, float]]:
     """Label and share of everything; they add up to the last one."""
-    found = []
+    rows: list[tuple[str, float]] = []
     for name, side in sides.items():
         lead = f"{name} " if len(sides) > 1 else ""
         parts = {
             "CLS": side.cls,
             **{f"scale {scale}": float(values.sum()) for scale, values in side.windows.items()},
         }
-        found += [(f"{lead}{label}", value) for label, value in (parts | {"bias": side.bias}).items()]
-    return [*found, ("= cosine", similarity)]
+        rows += [(f"{lead}{label}", value) for label, value in (parts | {"bias": side.bias}).items()]
+    return [*rows, ("= cosine", similarity)]
 
 
 def _warnings(shares: PairShares) -> Sequence[str]:

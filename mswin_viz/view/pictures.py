@@ -49,7 +49,7 @@ def computed_ahead(
     return n_bad
 
 
-def thumbnail(path: Path) -> bytes:
+def thumbnail(path: Path | Crop) -> bytes:
     """A JPEG file at most 128 wide and 64 high; empty where the file cannot be read."""
     try:
         image = open_image(path)

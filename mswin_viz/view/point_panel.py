@@ -14,18 +14,18 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.token_cache import TokenCache
-from mswin_viz.view.answers import Answers, Asked, Look
+from mswin_viz.view.answers import ExplorerRequest, ExplorerResult, ResultCache
+from mswin_viz.view.board_rows import board_rows
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.heatmap import HeatmapBoard
+from mswin_viz.view.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.lifetime import check_open, close_view
-from mswin_viz.view.markup import Html, fragment, tag
-from mswin_viz.view.share_bars import message_html, numbers_html
+from mswin_viz.view.markup import Html, fragment, message_html, tag
+from mswin_viz.view.share_bars import numbers_html
 
-__all__ = ["ROWS", "PointPanel"]
+__all__ = ["PointPanel"]
 
-ROWS = {"this image": "one", "its modalities": "modalities", "with the neighbour": "pair"}
-"""What the rows of the board can be, in words."""
-_VALUES = {"share of the similarity": "share", "length": "norm"}
+_VALUES = {name: VALUES[name] for name in ("share", "norm")}
 _WIDTH = 84  # of a picture, CSS pixels
 
 
@@ -43,7 +43,7 @@ class PointPanel(widgets.VBox):
 
     Attributes
     ----------
-    look
+    result
         What is on screen; None before the first image.
     rows, modality, value
         The controls, to be set from code.
@@ -52,19 +52,19 @@ class PointPanel(widgets.VBox):
     """
 
     def __init__(self, model: Model) -> None:
-        self._answers = Answers(model, TokenCache(model))
+        self._results = ResultCache(model, TokenCache(model))
         self._n_slots = 0 if model.addon is None else len(model.addon.scales)
-        self._lock, self._asked_for = threading.RLock(), 0
-        self._guarded = Guard(self, self._say)
+        self._lock, self._ticket = threading.RLock(), 0
+        self._guarded = Guard(self, self._show_problems)
         self._first: Sample | None = None
         self._second: Sample | None = None
         self._joined: tuple[str, ...] = ()
-        self.look: Look | None = None
+        self.result: ExplorerResult | None = None
         self.board = HeatmapBoard(model.grid, width=_WIDTH, hidden=["free", "plain"])
         self.rows = widgets.ToggleButtons(
-            options=list(ROWS.items()), value="one", style={"button_width": "auto"}
+            options=choices(POINT_ROWS), value="one", style={"button_width": "auto"}
         )
-        self.value = widgets.Dropdown(options=list(_VALUES.items()), layout={"width": "205px"})
+        self.value = widgets.Dropdown(options=choices(_VALUES), layout={"width": "205px"})
         self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"})
         self._opacity = widgets.FloatSlider(
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
@@ -94,8 +94,8 @@ class PointPanel(widgets.VBox):
     def release(self) -> None:
         """Release everything that is kept."""
         with self._lock:
-            self._answers.close()
-            self.look = self._first = self._second = None
+            self._results.close()
+            self.result = self._first = self._second = None
 
     def look_at(
         self, sample: Sample, modality: str, *, rows: str | None = None, joined: Sequence[str] = ()
@@ -107,7 +107,7 @@ class PointPanel(widgets.VBox):
         sample, modality
             Which image.
         rows
-            What to show of it: one of the values of ``ROWS``; as it stands if None, but never a pair.
+            What to show of it: ``"one"``, ``"modalities"`` or ``"pair"``; as it stands if None, but never a pair.
         joined
             The modalities that the point stands for together, if it does; a pair is split in one of them at a time.
         """
@@ -133,40 +133,42 @@ class PointPanel(widgets.VBox):
     def _refresh(self) -> None:
         """Show what is asked for; of several waiting requests only the latest is worked on."""
         check_open(self)
-        self._asked_for = ticket = self._asked_for + 1
+        self._ticket = ticket = self._ticket + 1
         with self._lock:
-            if ticket != self._asked_for or self._first is None:
+            if ticket != self._ticket or self._first is None:
                 return
             with self._guarded("showing an image", failed=lambda: show_as_out_of_date(self.board, True)):
                 if self.rows.value == "pair" and self._second is None:
-                    raise OptionError("Choose a neighbour first: click one of its pictures.")
+                    raise OptionError("choose a neighbour first: click one of the pictures beside the image")
                 with one_blas_thread():
-                    look = self._answers.look(self._asked(self._first))
-                self._show(look)
+                    result = self._results.result(self._request(self._first))
+                self._show(self._first, result)
 
-    def _asked(self, sample: Sample) -> Asked:
-        request = ViewRequest(4, value=self.value.value, slots=("on",) * self._n_slots)
-        second = sample if self._second is None else self._second
-        return Asked(sample, second, self.modality.value, self.rows.value, request, "own", ())
+    def _request(self, sample: Sample) -> ExplorerRequest:
+        return ExplorerRequest(
+            sample=sample,
+            second=sample if self._second is None else self._second,
+            modality=str(self.modality.value),
+            rows=str(self.rows.value),
+            view_request=ViewRequest(4, value=str(self.value.value), slots=("on",) * self._n_slots),
+            target="own",
+        )
 
-    def _show(self, look: Look) -> None:
-        pictures = [
-            BoardRow(name, picture.png) for name, picture in zip(look.names, look.pictures, strict=True)
-        ]
-        who, numbers = self._first, numbers_html(look)
-        self.board.show(look.view.panels, rows=pictures)
-        self.look = look
-        words = f", {self.modality.value}, target: {look.target}"
-        self._title.value = fragment(tag("b", _who(who)), words)
+    def _show(self, sample: Sample, result: ExplorerResult) -> None:
+        numbers = numbers_html(result)
+        self.board.show(result.view.panels, rows=board_rows(result))
+        self.result = result
+        words = f", {self.modality.value}, target: {result.target}"
+        self._title.value = fragment(tag("b", _name(sample)), words)
         self._numbers.value = numbers
         show_as_out_of_date(self.board, False)
         self._guarded.forget()
-        self._say(())
+        self._show_problems(())
 
-    def _say(self, problems: Sequence[str]) -> None:
-        notes = () if self.look is None else (*self.look.notes, *self._notes())
-        said = [*problems, OUT_OF_DATE] if problems and self.look is not None else problems
-        self._message.value = message_html([*said, *notes])
+    def _show_problems(self, problems: Sequence[str]) -> None:
+        notes = () if self.result is None else (*self.result.notes, *self._notes())
+        outdated = [OUT_OF_DATE] if problems and self.result is not None else []
+        self._message.value = message_html([*problems, *outdated, *notes])
 
     def _notes(self) -> list[str]:
         if self.rows.value != "pair" or len(self._joined) < 2:
@@ -177,14 +179,13 @@ class PointPanel(widgets.VBox):
     @property
     def state(self) -> Mapping[str, Any]:
         """Names of the images on screen, their modality and rows."""
-        names = [None if some is None else some.name for some in (self._first, self._second)]
         return {
-            "sample": names[0],
-            "neighbour": names[1],
+            "sample": self._first and self._first.name,
+            "neighbour": self._second and self._second.name,
             "modality": self.modality.value,
             "rows": self.rows.value,
         }
 
 
-def _who(sample: Sample) -> str:
+def _name(sample: Sample) -> str:
     return f"id {sample.pid}, camera {sample.camid}" if sample.pid >= 0 else sample.name

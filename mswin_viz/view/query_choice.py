@@ -1,4 +1,4 @@
-"""Which samples ask: a search in words, and the queries that are worst or changed most."""
+"""Which samples are queries: a search in words, and the order of those that are worst or changed most."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mswin_viz.data.layouts import Sample
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["JUMPS", "jump_order", "matching", "query_name", "summary"]
+__all__ = ["JUMPS", "NO_MATCH", "jump_order", "matching", "query_name", "summary"]
 
 JUMPS = ("worst", "most changed")
-"""Lowest average precision after the add-on; largest difference between before and after."""
+"""Lowest average precision with the add-on; largest difference between plain and enhanced."""
+NO_MATCH = "no query has a match under this rule"
 _NUMBERS = re.compile(r"\b(id|person|pid|cam|camera|scene)\s*[:= ]\s*(\d+)")
 _SAME = 1e-9  # differences of average precision that are rounding
 
@@ -33,43 +34,43 @@ def matching(samples: Sequence[Sample], search: str) -> list[int]:
     Its words may be parts of a name or caption, or ``id 12``, ``camera 2``, ``scene 3`` (whole numbers); all must fit.
     """
     text = search.lower()
-    wanted = [(kind, int(number)) for kind, number in _NUMBERS.findall(text)]
+    numbers = [(kind, int(number)) for kind, number in _NUMBERS.findall(text)]
     words = _NUMBERS.sub(" ", text).split()
-    return [at for at, sample in enumerate(samples) if _fits(sample, wanted, words)]
+    return [i for i, sample in enumerate(samples) if _fits(sample, numbers, words)]
 
 
 def jump_order(
-    kind: str, before: Float[np.ndarray, " row"], after: Float[np.ndarray, " row"]
-) -> Int[np.ndarray, " some"]:
+    kind: str, plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]
+) -> Int[np.ndarray, " query"]:
     """Rows with a match, in the order in which a jump visits them; ties keep the table's order.
 
     Parameters
     ----------
     kind
         One of ``JUMPS``.
-    before, after
-        Average precision of every row; NaN where nothing right is left.
+    plain, enhanced
+        Average precision of every row; NaN where no match is left.
     """
-    rows = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
-    key = after[rows] if kind == JUMPS[0] else -np.abs(after - before)[rows]
+    rows = np.flatnonzero(np.isfinite(plain) & np.isfinite(enhanced))
+    key = enhanced[rows] if kind == JUMPS[0] else -np.abs(enhanced - plain)[rows]
     return rows[np.argsort(np.round(key, 9), kind="stable")]
 
 
-def summary(before: Float[np.ndarray, " row"], after: Float[np.ndarray, " row"]) -> str:
-    """Mean average precision before and after, and how many queries gained and lost."""
-    asked = np.isfinite(before) & np.isfinite(after)
-    if not asked.any():
-        return "no query has a right answer under this rule"
-    change = (after - before)[asked]
-    gained, lost = int((change > _SAME).sum()), int((change < -_SAME).sum())
+def summary(plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]) -> str:
+    """Mean average precision, plain and enhanced, and how many queries gained and lost."""
+    has_match = np.isfinite(plain) & np.isfinite(enhanced)
+    if not has_match.any():
+        return NO_MATCH
+    change = (enhanced - plain)[has_match]
+    n, gained, lost = len(change), int((change > _SAME).sum()), int((change < -_SAME).sum())
     return (
-        f"mAP {before[asked].mean():.3f} before, {after[asked].mean():.3f} after; of {asked.sum()} queries {gained} "
-        f"gained, {lost} lost, {asked.sum() - gained - lost} did not change"
+        f"mAP plain {plain[has_match].mean():.3f}, enhanced {enhanced[has_match].mean():.3f}; of {n} queries {gained} "
+        f"gained, {lost} lost, {n - gained - lost} did not change"
     )
 
 
-def _fits(sample: Sample, wanted: Sequence[tuple[str, int]], words: Sequence[str]) -> bool:
-    numbers = {"id": sample.pid, "pid": sample.pid, "person": sample.pid, "scene": sample.scene}
-    numbers |= {"cam": sample.camid, "camera": sample.camid}
+def _fits(sample: Sample, numbers: Sequence[tuple[str, int]], words: Sequence[str]) -> bool:
+    known = {"id": sample.pid, "pid": sample.pid, "person": sample.pid, "scene": sample.scene}
+    known |= {"cam": sample.camid, "camera": sample.camid}
     text = f"{sample.name} {sample.caption or ''}".lower()
-    return all(numbers[kind] == number for kind, number in wanted) and all(word in text for word in words)
+    return all(known[kind] == number for kind, number in numbers) and all(word in text for word in words)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import query_precisions, ranking_notes
+from mswin_viz.analysis.neighbours import RankedQueries, ranked_queries
 from mswin_viz.data.layouts import Sample
-from mswin_viz.data.progress import Report, Stop, portion
+from mswin_viz.data.progress import Report, Stop
 from mswin_viz.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ class Rankings:
 
     modalities: tuple[str, ...]
     _tables: dict[str, EmbeddingTable] = field(default_factory=dict, repr=False)
-    _precisions: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(
-        default_factory=dict, repr=False
-    )
+    _ranked: dict[tuple[str, str], RankedQueries] = field(default_factory=dict, repr=False)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -67,16 +65,16 @@ class Rankings:
     def precisions(
         self, choice: str, rule: str
     ) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]] | None:
-        """Average precision of every row before and after, NaN in rows of other modalities; None until ranked."""
-        return self._precisions.get((choice, rule))
+        """Plain and enhanced average precision of every row, NaN in rows of other modalities; None until ranked."""
+        ranked = self._ranked.get((choice, rule))
+        return None if ranked is None else (ranked.precisions["plain"], ranked.precisions["enhanced"])
 
-    def notes(self, table: EmbeddingTable, choice: str, rule: str) -> list[str]:
+    def notes(self, choice: str, rule: str) -> tuple[str, ...]:
         """What to know about :meth:`precisions` besides its numbers, in sentences."""
-        asked = self.table(table, choice)
-        return ranking_notes(asked[asked.rows(self.row_modality(choice))], rule=rule)
+        return self._ranked[choice, rule].notes
 
     def rank(self, table: EmbeddingTable, choice: str, rule: str, report: Report, stop: Stop) -> None:
-        """Let every row of a choice ask; :meth:`precisions` has the answers.
+        """Rank every query of a choice; :meth:`precisions` has the results.
 
         Raises
         ------
@@ -84,12 +82,21 @@ class Rankings:
             If ``stop`` said so.
         """
         table = self.table(table, choice)
-        rows = np.flatnonzero(table.modality == self.row_modality(choice))
-        asked, found = table[rows], np.full((2, len(table)), np.nan)
-        for part, feature in enumerate(("plain", "enhanced")):
-            half = portion(report, part / 2, (part + 1) / 2)
-            found[part, rows] = query_precisions(asked, feature=feature, rule=rule, stop=stop, report=half)
-        self._precisions[choice, rule] = found[0], found[1]
+        rows = table.rows(self.row_modality(choice))
+        ranked = ranked_queries(table[rows], rule=rule, stop=stop, report=report)
+        self._ranked[choice, rule] = replace(
+            ranked,
+            precisions={
+                name: _spread(values, rows, len(table)) for name, values in ranked.precisions.items()
+            },
+        )
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, n_rows: int) -> Float[np.ndarray, " row"]:
+    """The values of some rows at their places among all; NaN elsewhere."""
+    spread = np.full(n_rows, np.nan)
+    spread[rows] = values
+    return spread
 
 
 def rankable(

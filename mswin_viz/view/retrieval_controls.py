@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.neighbours import RULES
-from mswin_viz.view.controls import FORMATS
+from mswin_viz.view.labels import MATCHING_RULES, choices
 from mswin_viz.view.markup import Html
 from mswin_viz.view.query_choice import JUMPS
 
@@ -16,7 +15,6 @@ __all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
 
 MOST_K = 24
 """Most results in a list."""
-_RULES = dict(zip(("same id and camera", "same id and scene", "nothing"), RULES, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +30,22 @@ class RetrievalControls:
     modality: widgets.ToggleButtons
     rule: widgets.Dropdown
     k: widgets.BoundedIntText
-    format: widgets.Dropdown
-    save: widgets.Button
 
-    def layout(self) -> widgets.VBox:
-        """All of them, in two rows that wrap."""
+    def layout(self, *more: widgets.Widget) -> widgets.VBox:
+        """All of them and more, in two rows that wrap."""
         steps = widgets.HBox([self.previous, self.following, *self.jumps.values()])
         who = widgets.HBox([self.search, self.query, self.count, steps], layout={"flex_flow": "row wrap"})
-        how = widgets.HBox([self.modality, self.rule, self.k, widgets.HBox([self.format, self.save])])
+        how = widgets.HBox([self.modality, self.rule, self.k, *more])
         how.layout.flex_flow = "row wrap"
         return widgets.VBox([who, how]).add_class("mswin-group")
 
 
 def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> RetrievalControls:
     """Controls for these modalities; the rule of scenes only where there are some."""
-    rules = {words: rule for words, rule in _RULES.items() if has_scenes or rule != "scene"}
+    rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
     made = RetrievalControls(
         search=widgets.Text(
-            placeholder="id 12, camera 2, a colour", description="find query", layout={"width": "260px"}
+            placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}
         ),
         query=widgets.Dropdown(description="query", layout={"width": "340px"}, style={"description_width": "44px"}),
         count=Html(),
@@ -59,14 +55,14 @@ def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> Retrie
         modality=widgets.ToggleButtons(
             options=list(modalities), description="rank by", style={"button_width": "auto", "description_width": "60px"}
         ),
-        rule=widgets.Dropdown(options=rules, description="left out", layout={"width": "260px"}),
+        rule=widgets.Dropdown(
+            options=choices(rules), description="matching rule", layout={"width": "390px"}, style={"description_width": "initial"}
+        ),
         k=widgets.BoundedIntText(8, min=1, max=MOST_K, description="results", layout={"width": "150px"}),
-        format=widgets.Dropdown(options=FORMATS, layout={"width": "64px"}),
-        save=_button("save figure", "96px"),
     )  # fmt: skip
-    made.jumps["worst"].tooltip = "lowest average precision after the add-on; again for the next one"
-    made.jumps["most changed"].tooltip = "largest change of average precision; again for the next one"
-    for name in ("search", "query", "count", "previous", "following", "modality", "rule", "k", "save"):
+    made.jumps["worst"].tooltip = "lowest average precision with the add-on; press again for the next one"
+    made.jumps["most changed"].tooltip = "largest change of average precision; press again for the next one"
+    for name in ("search", "query", "count", "previous", "following", "modality", "rule", "k"):
         getattr(made, name).add_class(f"mswin-retrieval-{name}")
     for name, button in made.jumps.items():
         button.add_class(f"mswin-retrieval-{name.replace(' ', '-')}")

@@ -1,4 +1,4 @@
-"""The retrieval view: ranked results of a query before and after the add-on, and where a similarity comes from."""
+"""The retrieval view: ranked results of a query, plain and enhanced, and where a similarity comes from."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.view.figures import figure_bytes
-from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
+from mswin_viz.view.figure_download import FigureDownload
+from mswin_viz.view.guarded import OUT_OF_DATE, Guard
+from mswin_viz.view.html import badge_html, failure_words
 from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.markup import Html, fragment, tag
+from mswin_viz.view.markup import Html, fragment, message_html, tag
 from mswin_viz.view.neighbour_strip import NeighbourStrip
-from mswin_viz.view.pair_work import Pair, PairWork
-from mswin_viz.view.query_choice import jump_order, query_name, summary
-from mswin_viz.view.query_menu import QueryMenu, asking
+from mswin_viz.view.pair_work import PairWork
+from mswin_viz.view.query_choice import query_name, summary
+from mswin_viz.view.query_jumps import QueryJumps
+from mswin_viz.view.query_menu import QueryMenu, queries
+from mswin_viz.view.ranked_lists import RankedLists
 from mswin_viz.view.rankings import ALL, ALL_EQUALISED, Rankings, rankable
 from mswin_viz.view.retrieval_controls import MOST_K, retrieval_controls
 from mswin_viz.view.retrieval_figures import ranked_figure
 from mswin_viz.view.row_pictures import first_pictures
-from mswin_viz.view.share_bars import badge_html, failure_words, message_html
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
 
@@ -47,11 +49,11 @@ class RetrievalViewError(OptionError, traitlets.TraitError):
 
 
 class RetrievalView(widgets.VBox):
-    """Ranked results of one query before and after the add-on, right and wrong marked; a click splits a similarity.
+    """Ranked results of one query, plain and enhanced, right and wrong marked; a click splits a similarity.
 
     In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at
     hand ``mv.RetrievalView(model, samples, table=mv.embed(model, samples))``. The traits below, and ``strip.clicked``,
-    are its state. What cannot be done is said in the view, and the last good view stays.
+    are its state. What goes wrong is shown in the view, and the last good view stays.
 
     Parameters
     ----------
@@ -67,16 +69,16 @@ class RetrievalView(widgets.VBox):
     Attributes
     ----------
     query
-        Position of the sample that asks.
+        Position of the sample whose results are shown.
     modality
         ``"RGB"``, ``"NI"``, ``"TI"``, :data:`ALL` or :data:`ALL_EQUALISED`.
     rule
-        ``"camera"``, ``"scene"`` or ``"none"``: what is left out with the query's identity.
+        The matching rule: ``"camera"``, ``"scene"`` or ``"none"``.
     k
         Results in each list.
     table
         The embeddings; None until there are some.
-    controls, strip, pair
+    controls, download, strip, pair
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares.
 
     Raises
@@ -104,23 +106,34 @@ class RetrievalView(widgets.VBox):
     ) -> None:
         self.model, self._samples = model, list(samples)
         self._rankings = Rankings(rankable(self._samples, modalities, table))
-        found, choices = asking(self._samples), self._rankings.choices
-        if not found:
+        positions, ranked_by = queries(self._samples), self._rankings.choices
+        if not positions:
             raise DataError(
-                f"the retrieval view needs a sample that asks: all {len(samples)} are of the gallery"
+                f"the retrieval view needs a query: all {len(samples)} samples are of the gallery"
             )
         self.table, self._lock = table, threading.RLock()
-        self._pending, self._last_jump, self._missing = "", ("", -1), []
+        self._jumps, self._pending_jump, self._missing = QueryJumps(), "", []
         has_scenes = any(sample.scene is not None for sample in self._samples)
-        self.controls = retrieval_controls(choices, has_scenes=has_scenes)
-        self._guarded = Guard(self, self._say)
+        self.controls = retrieval_controls(ranked_by, has_scenes=has_scenes)
+        self._guarded = Guard(self, self._show_messages)
         self._menu = QueryMenu(self, self.controls, self._samples, self._guarded)
         self.worker = WorkBar(self._work, name="embed and rank", css="mswin-retrieval-work")
-        self._pairs, self.strip = PairWork(model, self._chosen), None
+        self._lists = RankedLists(
+            has_addon=model.addon is not None, clicked=lambda: self._pairs.follow(), guarded=self._guarded
+        )
+        self._pairs = PairWork(model, lambda: self._lists.pair)
         self.pair_worker, self.pair = self._pairs.worker, self._pairs.panel
-        self._html = {name: Html() for name in ("message", "summary", "jump")}
-        self._strip_box = widgets.VBox()
-        super().__init__(self._children(), query=found[0], modality=choices[0], k=k)
+        self.download = FigureDownload(
+            self.pair.board, self.figure, lambda: f"{self._samples[self.query].name}_ranked",
+            guarded=self._guarded, css="mswin-retrieval",
+        )  # fmt: skip
+        names = ("message", "summary", "jump")
+        self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
+        badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout(self.download)
+        super().__init__(
+            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs],
+            query=positions[0], modality=ranked_by[0], k=k,
+        )  # fmt: skip
         for name in ("mswin-explorer", "mswin-retrieval"):
             self.add_class(name)
         self._menu.find("")
@@ -144,9 +157,14 @@ class RetrievalView(widgets.VBox):
         close_view(self)
 
     @property
+    def strip(self) -> NeighbourStrip | None:
+        """The ranked lists; None until there is a table."""
+        return self._lists.strip
+
+    @property
     def results(self) -> dict[str, Neighbours]:
         """The records behind the lists, by feature; empty where there are none."""
-        return {} if self.strip is None else dict(self.strip.results)
+        return self._lists.results
 
     def start(self) -> threading.Thread:
         """Embed what is not embedded and rank every query, as the button does."""
@@ -159,22 +177,15 @@ class RetrievalView(widgets.VBox):
         """
         check_open(self)
         with self._lock:
-            found = self._rankings.precisions(self.modality, self.rule)
-            if found is None:
-                self._pending = kind
+            precisions = self._rankings.precisions(self.modality, self.rule)
+            if self.table is None or precisions is None:
+                self._pending_jump = kind
                 self.start()
                 return
-            before, after = found
-            order, table = jump_order(kind, before, after), self._rankings.table(self.table, self.modality)
-            if not len(order):
-                self._html["jump"].value = "no query has a right answer under this rule"
-                return
-            at = (self._last_jump[1] + 1) % len(order) if self._last_jump[0] == kind else 0
-            self._last_jump, row = (kind, at), int(order[at])
-            self.query = int(table.sample[row])
-            self._html[
-                "jump"
-            ].value = f"{kind}: {at + 1} of {len(order)}, AP {before[row]:.3f} before, {after[row]:.3f} after"
+            jump = self._jumps.next(kind, self._rankings.table(self.table, self.modality), *precisions)
+            if jump.sample is not None:
+                self.query = jump.sample
+            self._html["jump"].value = jump.words
 
     def figure(self, *, n_shares: int = 0, scale: int | None = None) -> Figure:
         """What is ranked on screen as one matplotlib figure, with its provenance.
@@ -194,7 +205,7 @@ class RetrievalView(widgets.VBox):
             If the view was closed.
         """
         check_open(self)
-        if self.table is None:
+        if self.table is None or self.strip is None:
             raise OptionError(
                 'a figure needs ranked results: there are none yet; press "embed and rank", or start()'
             )
@@ -203,26 +214,13 @@ class RetrievalView(widgets.VBox):
                 f"a figure needs a query with ranked results: {query_name(self._samples[self.query])} has none by "
                 f"{self.modality}; choose another query"
             )
-        table, found = self.strip.table, self.results
-        rows = found["enhanced"].rows[:n_shares].tolist() if "enhanced" in found else []
+        table, results = self.strip.table, self.results
+        rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
         shares = [
             pair_window_shares(self.model, table, self.strip.row, row, kept=self._pairs.kept) for row in rows
         ]
-        return ranked_figure(table, found, shares=shares, scale=scale, provenance=self._provenance())
-
-    # ---- parts ------------------------------------------------------------------------------
-
-    def _children(self) -> list[widgets.Widget]:
-        for name, html in self._html.items():
-            html.add_class(f"mswin-retrieval-{name}")
-        return [
-            Html(badge_html(self.model.provenance_items)),
-            self.controls.layout(),
-            self.worker,
-            *self._html.values(),
-            self._strip_box,
-            self._pairs,
-        ]
+        provenance = f"Ranked by {self.modality}, rule {self.rule}; {self.model.provenance}"
+        return ranked_figure(table, results, shares=shares, scale=scale, provenance=provenance)
 
     def _observe(self) -> None:
         c = self.controls
@@ -231,28 +229,19 @@ class RetrievalView(widgets.VBox):
             traitlets.link((self, name), (getattr(c, name), "value"))
         for name, button in c.jumps.items():
             button.on_click(self._guarded(f"going to the {name} query")(lambda _, name=name: self.jump(name)))
-        c.save.on_click(self._guarded("saving the figure")(lambda _: self._on_save()))
         guarded = self._guarded("following a control")
         self.observe(guarded(lambda _change: self._refresh()), ["query", "modality", "rule", "k"])
 
     @traitlets.validate("query", "modality", "k")
     def _checked(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        fits = {
-            "query": lambda: 0 <= value < len(self._samples),
-            "modality": lambda: value in self._rankings.choices,
-            "k": lambda: 1 <= value <= MOST_K,
-        }[name]
-        wanted = {
-            "query": f"a sample's position, 0..{len(self._samples) - 1}",
-            "modality": f"one of {'; '.join(self._rankings.choices)}",
-            "k": f"1..{MOST_K}",
-        }[name]
-        if not fits():
-            raise RetrievalViewError(f"{name} is {wanted}: got {value!r}")
+        choices = {
+            "query": range(len(self._samples)), "modality": self._rankings.choices, "k": range(1, MOST_K + 1)
+        }[name]  # fmt: skip
+        if value not in choices:
+            allowed = f"{choices[0]}..{choices[-1]}" if isinstance(choices, range) else "; ".join(choices)
+            raise RetrievalViewError(f"{name} must be one of {allowed}: got {value!r}")
         return value
-
-    # ---- ranking ----------------------------------------------------------------------------
 
     def _work(self, report: Report, stop: Stop) -> None:
         """Embed if there is no table, rank every query, then jump if that was asked for."""
@@ -264,86 +253,46 @@ class RetrievalView(widgets.VBox):
             self._refresh()
         self._rankings.rank(self.table, self.modality, self.rule, portion(report, _EMBEDDING, 1), stop)
         self._summarise()
-        pending, self._pending = self._pending, ""
+        pending, self._pending_jump = self._pending_jump, ""
         if pending:
             self.jump(pending)
 
     def _refresh(self) -> None:
         """Show what the traits ask for, or why that cannot be shown; older lists are then marked."""
         check_open(self)
-        with self._lock, self._guarded("ranking", failed=self._mark_as_old):
+        with self._lock, self._guarded("ranking", failed=lambda: self._lists.mark(is_old=True)):
             self._menu.show()
             if self.table is None:
                 n = sum(len(sample.images) for sample in self._samples)
-                self._html[
-                    "summary"
-                ].value = (
-                    f"{len(self._samples)} samples, {n} images, not embedded yet: press “embed and rank”."
-                )
+                words = f"{len(self._samples)} samples, {n} images, not embedded yet: press “embed and rank”."
+                self._html["summary"].value = words
                 return
-            self._show_ranked()
+            self._show_ranked(self.table)
 
-    def _mark_as_old(self) -> None:
-        show_as_out_of_date(self._strip_box, self.strip is not None)
-
-    def _show_ranked(self) -> None:
-        table = self._rankings.table(self.table, self.modality)
+    def _show_ranked(self, embedded: EmbeddingTable) -> None:
+        table = self._rankings.table(embedded, self.modality)
         row = table.row_of(self.query, self._rankings.row_modality(self.modality))
         missing = f"{query_name(self._samples[self.query])} has no {self.modality} row: it lacks an image, or one failed"
-        if self.strip is None:
-            self.strip = NeighbourStrip(
-                table, has_addon=self.model.addon is not None, row=row, k=self.k, rule=self.rule
-            )
-            guarded = self._guarded("splitting a similarity")
-            self.strip.observe(guarded(lambda _change: self._pairs.follow()), "clicked")
-            self._strip_box.children = [self.strip]
-        else:
-            self.strip.k, self.strip.rule = self.k, self.rule
-            if self.strip.table is table:
-                self.strip.row = row
-            else:
-                self.strip.replace(table, row)
-        asked = (self.modality, self.rule)
-        if self._rankings.precisions(*asked) is None and len(self._samples) <= _QUICK:
-            self._rankings.rank(self.table, *asked, lambda _progress: None, lambda: False)
+        self._lists.show(table, row, k=self.k, rule=self.rule)
+        choice = (self.modality, self.rule)
+        if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
+            self._rankings.rank(embedded, *choice, lambda _progress: None, lambda: False)
         self._summarise()
-        show_as_out_of_date(self._strip_box, False)
+        self._lists.mark(is_old=False)
         self._guarded.forget()
         self._missing = [missing] if row < 0 else []
-        self._say(())
+        self._show_messages(())
 
     def _summarise(self) -> None:
-        found = self._rankings.precisions(self.modality, self.rule)
-        words = (
-            "all queries are ranked by “embed and rank”; this one is below"
-            if found is None
-            else summary(*found)
-        )
-        notes = [] if found is None else self._rankings.notes(self.table, self.modality, self.rule)
+        precisions = self._rankings.precisions(self.modality, self.rule)
+        words, notes = "press “embed and rank” to rank all queries; this one is below", ()
+        if precisions is not None:
+            words = summary(*precisions)
+            notes = self._rankings.notes(self.modality, self.rule)
         lines = (tag("div", note) for note in notes)
         self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
 
-    def _chosen(self) -> Pair | None:
-        """The query and the result that was clicked."""
-        strip = self.strip
-        return None if strip is None or strip.clicked < 0 else (strip.table, strip.row, strip.clicked)
-
-    # ---- the rest ---------------------------------------------------------------------------
-
-    def _provenance(self) -> str:
-        return f"Ranked by {self.modality}, rule {self.rule}; {self.model.provenance}"
-
-    def _on_save(self) -> None:
-        button, kind = self.controls.save, self.controls.format.value
-        button.disabled = True  # a second or two
-        try:
-            data = figure_bytes(self.figure(), kind)
-            name = f"{self._samples[self.query].name}_ranked.{kind}"
-            self.pair.board.send({"kind": "download", "name": name}, [data])
-        finally:
-            button.disabled = False
-
-    def _say(self, messages: Sequence[str]) -> None:
-        said = () if self.table is None else failure_words(self.table.failed)
-        old = [OUT_OF_DATE] if "ranking" in self._guarded.said and self.strip is not None else []
-        self._html["message"].value = message_html([*messages, *old, *self._missing, *said])
+    def _show_messages(self, messages: Sequence[str]) -> None:
+        failed = () if self.table is None else failure_words(self.table.failed)
+        old = [OUT_OF_DATE] if "ranking" in self._guarded.problems and self.strip is not None else []
+        self._html["message"].value = message_html([*messages, *old, *self._missing, *failed])

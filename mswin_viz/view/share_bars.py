@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.fusion_weights import Slot
 from mswin_viz.analysis.inspection import WindowInspection
-from mswin_viz.model.encoded_batch import Failure
-from mswin_viz.view.answers import Look
-from mswin_viz.view.gate_bars import gate_html
-from mswin_viz.view.markup import CELL, FONT, TRACK, Markup, fragment, tag
+from mswin_viz.view.answers import ExplorerResult
+from mswin_viz.view.html import bar_html, weight_html
+from mswin_viz.view.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, tag
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = [
-    "badge_html",
-    "bar_html",
-    "failure_words",
+    "gate_html",
     "inspection_html",
-    "message_html",
     "numbers_html",
     "share_rows",
     "shuffle_words",
@@ -26,31 +26,10 @@ __all__ = [
     "words_html",
 ]
 
-_NUMBER = {"text-align": "right", "font-variant-numeric": "tabular-nums"}
 _NAME = {"text-align": "left", "padding-right": "10px"}
-_CHIP = {
-    "display": "inline-block",
-    "box-sizing": "border-box",
-    "max-width": "min(34em,100%)",
-    "overflow": "hidden",
-    "text-overflow": "ellipsis",
-    "white-space": "nowrap",
-    "vertical-align": "top",
-    "border": "1px solid var(--jp-border-color1, #bbb)",
-    "border-radius": "9px",
-    "padding": "0 8px",
-    "margin": "2px 2px 2px 0",
-}
-_WRONG = {
-    "border-left": "3px solid var(--jp-error-color1, #c33)",
-    "padding": "2px 8px",
-    "margin": "2px 0",
-}
-_MOST_SAID = 3  # images that failed, by name
-_POSITIVE, _NEGATIVE = "#b2182b", "#2166ac"
 
 
-def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
+def share_rows(look: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
     """Label and share of the CLS, each slot of the fusion, and the biases of one image; they add up to the cosine."""
     cosine = look.view.cosine
     slots = [
@@ -60,19 +39,60 @@ def share_rows(look: Look, image: int = 0) -> list[tuple[str, float]]:
     return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
 
 
-def numbers_html(look: Look) -> Markup:
+def numbers_html(look: ExplorerResult) -> Markup:
     """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
     blocks = (_shares_html(look, image) for image in range(len(look.names)))
     gate = gate_html(look.names, [slot_name(slot) for slot in look.view.slots], look.view.cosine.gate)
-    columns = {"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}
-    beside = tag("div", *blocks, gate, _prompts_html(look), style=columns)
+    beside = tag("div", *blocks, gate, _prompts_html(look), style=COLUMNS)
     return tag("div", beside, _pair_html(look), _shuffle_html(look), style=FONT)
 
 
-def words_html(look: Look) -> Markup:
+def words_html(look: ExplorerResult) -> Markup:
     """Every panel's windows in words."""
     lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in look.view.panels)
     return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
+
+
+def gate_html(
+    names: Sequence[str], slots: Sequence[str], gate: Float[np.ndarray, "batch slot"] | None
+) -> Markup:
+    """A group of bars for each row, 0 to 1, with a mark at equal weights; empty where there is no gate.
+
+    Parameters
+    ----------
+    names
+        Of the rows: modalities, or the two images of a pair.
+    slots
+        What stands in each slot of the fusion.
+    gate
+        Weight of each slot's expert; a row adds up to one.
+    """
+    if gate is None:
+        return fragment()
+    groups = (
+        tag(
+            "div",
+            tag("b", name),
+            *(
+                weight_html(slot, float(weight), 1 / len(slots))
+                for slot, weight in zip(slots, row, strict=True)
+            ),
+            css="mswin-gate-row",
+        )
+        for name, row in zip(names, gate, strict=True)
+    )
+    note = (
+        "The gate's softmax over scales, computed from all of them; it adds up to 1. The line marks equal weights. "
+        "In the shares these weights are held as they stand."
+    )
+    return tag(
+        "div",
+        tag("div", "How much each scale's expert counts"),
+        *groups,
+        tag("div", note, style=NOTE),
+        css="mswin-gate",
+        style=FONT | {"flex": "1 1 220px", "max-width": "340px"},
+    )
 
 
 def inspection_html(inspection: WindowInspection, where: str) -> Markup:
@@ -95,7 +115,7 @@ def inspection_html(inspection: WindowInspection, where: str) -> Markup:
     return _inspection_table(i, where, f"Without it {gates}, {why}")
 
 
-def shuffle_words(look: Look) -> str:
+def shuffle_words(look: ExplorerResult) -> str:
     """What a shuffle moved and what it did not; empty where nothing is shuffled."""
     shuffle = look.shuffle
     if shuffle is None:
@@ -105,30 +125,6 @@ def shuffle_words(look: Look) -> str:
     ]
     slots = f"Pooled vectors: {'; '.join(moved)}. " if moved else ""
     return f"Shuffled windows. {slots}Enhanced CLS {_change(shuffle.enhanced_change)}."
-
-
-def badge_html(items: Mapping[str, str]) -> Markup:
-    """Which weights, input, normalisation and device are in use; long words are cut off, and whole under the mouse."""
-    chips = (
-        tag("span", tag("span", name, style={"opacity": ".7"}), " ", words, style=_CHIP, title=words)
-        for name, words in items.items()
-    )
-    return tag("div", *chips, css="mswin-badge", style=FONT | {"font-size": "12px"})
-
-
-def message_html(messages: Sequence[str]) -> Markup:
-    """What went wrong, or nothing."""
-    if not messages:
-        return fragment()
-    lines = (tag("div", message, style=_WRONG) for message in messages)
-    return tag("div", *lines, css="mswin-message", style=FONT, role="alert")
-
-
-def failure_words(failed: Sequence[Failure]) -> list[str]:
-    """The first images that got no row, with the reason, and how many more there are."""
-    said = [f"{some.path}: {some.reason}" for some in failed[:_MOST_SAID]]
-    n_more = len(failed) - len(said)
-    return said + [f"and {n_more} more images have no row; table.failed lists them all"] * (n_more > 0)
 
 
 def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
@@ -143,7 +139,7 @@ def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
     return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
 
 
-def _shares_html(look: Look, image: int) -> Markup:
+def _shares_html(look: ExplorerResult, image: int) -> Markup:
     """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
     cosine = look.view.cosine
     enhanced = float(cosine.score[image])
@@ -156,13 +152,13 @@ def _shares_html(look: Look, image: int) -> Markup:
         "div",
         tag("div", *names, _scores_in_words(look, image), css="mswin-score"),
         *bars,
-        tag("div", note, style={"opacity": ".75", "font-size": "12px"}),
+        tag("div", note, style=NOTE),
         css="mswin-shares",
         style={"flex": "1 1 260px", "max-width": "400px"},
     )
 
 
-def _scores_in_words(look: Look, image: int) -> Markup:
+def _scores_in_words(look: ExplorerResult, image: int) -> Markup:
     enhanced, plain = float(look.view.cosine.score[image]), float(look.view.plain_cosine[image])
     score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
     if look.is_pair:  # the other image's CLS is enhanced here; plain with plain is said for both together
@@ -170,7 +166,7 @@ def _scores_in_words(look: Look, image: int) -> Markup:
     return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
 
 
-def _prompts_html(look: Look) -> Markup:
+def _prompts_html(look: ExplorerResult) -> Markup:
     """Cosine of every prompt with plain and enhanced CLS, side by side, for each row."""
     if not look.prompts.texts:
         return fragment()
@@ -189,10 +185,10 @@ def _prompts_html(look: Look) -> Markup:
     return tag("div", tag("table", *head, *lines, css="mswin-prompts", style=FONT))
 
 
-def _pair_html(look: Look) -> Markup:
+def _pair_html(look: ExplorerResult) -> Markup:
     if not look.is_pair:
         return fragment()
-    a, b = look.subject.plain
+    a, b = look.subject.plain_cls
     plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     words = (
         f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
@@ -202,7 +198,7 @@ def _pair_html(look: Look) -> Markup:
     return tag("div", "Similarity of the two: enhanced ", score, words, css="mswin-pair")
 
 
-def _shuffle_html(look: Look) -> Markup:
+def _shuffle_html(look: ExplorerResult) -> Markup:
     words = shuffle_words(look)
     return tag("div", words, css="mswin-shuffle-words") if words else fragment()
 
@@ -221,25 +217,3 @@ def _change(changes: np.ndarray) -> str:
     if largest < 1e-12:
         return f"unchanged but for rounding ({largest:.0e} of its length)"
     return f"moved by {largest:.2%} of its length"
-
-
-def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> Markup:
-    """One signed bar about zero, as long as ``value`` is of ``reach``; sums are grey and bold."""
-    width = 50 * abs(value) / reach
-    left = 50 - width if value < 0 else 50
-    colour = "var(--jp-ui-font-color2, #555)" if is_sum else (_POSITIVE if value >= 0 else _NEGATIVE)
-    place = {"position": "absolute", "left": f"{left:.2f}%", "width": f"{width:.2f}%", "height": "100%"}
-    zero = {"position": "absolute", "left": "50%", "width": "1px", "height": "100%"}
-    line = {"display": "flex", "gap": "8px", "align-items": "center"}
-    return tag(
-        "div",
-        tag("span", label, style={"width": f"{label_width}px"}),
-        tag(
-            "span",
-            tag("span", style=place | {"background": colour}),
-            tag("span", style=zero | {"background": "var(--jp-ui-font-color2, #777)"}),
-            style=TRACK,
-        ),
-        tag("span", f"{value:+.3f}", style={"width": "54px"} | _NUMBER),
-        style=line | ({"font-weight": "600"} if is_sum else {}),
-    )

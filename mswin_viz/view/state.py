@@ -42,8 +42,8 @@ def state_of(
     return {
         "version": VERSION,
         "weights": shown_text(provenance),
-        **{role: names[at] for role, at in chosen.items()},
-        "digests": {role: content_digest(samples[at]) for role, at in chosen.items()},
+        **{role: names[position] for role, position in chosen.items()},
+        "digests": {role: content_digest(samples[position]) for role, position in chosen.items()},
         "modality": strip.modality,
         "controls": {name: control.value for name, control in every.items()},
         **{name: getattr(board, name) for name in _BOARD},
@@ -88,15 +88,15 @@ def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
         If it cannot be read as one, or is of a version that is not known.
     """
     if isinstance(state, str):
-        found = json_value(state, what="a state", remedy=_REMEDY, most_bytes=MOST_BYTES)
+        record = json_value(state, what="a state", remedy=_REMEDY, most_bytes=MOST_BYTES)
     else:
-        found = dict(state) if isinstance(state, Mapping) else state
-    if isinstance(found, dict) and type(found.get("version")) is int and found["version"] not in _READ:
+        record = dict(state) if isinstance(state, Mapping) else state
+    if isinstance(record, dict) and type(record.get("version")) is int and record["version"] not in _READ:
         raise OptionError(
-            f"a state has version {' or '.join(map(str, _READ))}: got version {value_words(found['version'])}; "
+            f"a state has version {' or '.join(map(str, _READ))}: got version {value_words(record['version'])}; "
             "copy it again from an explorer of this package's version"
         )
-    return checked(_State, found, what="the state", remedy=_REMEDY).model_dump(warnings=False)
+    return checked(_State, record, what="the state", remedy=_REMEDY).model_dump(warnings=False)
 
 
 def apply_state(
@@ -113,7 +113,7 @@ def apply_state(
     """
     strip = controls.strip
     digests = state["digests"]
-    found = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
+    named = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
     every = {**controls.of_the_view, **controls.of_the_display}
     unknown = sorted(set(state["controls"]) - set(every))
     if unknown:
@@ -123,7 +123,7 @@ def apply_state(
         )
     _set(strip, "modality", state["modality"])
     for role, trait in _ROLES.items():
-        setattr(strip, trait, found[role].position)
+        setattr(strip, trait, named[role].position)
     for name, value in state["controls"].items():
         _set(every[name], "value", value, name)
     for name, value in state["controls"].items():  # once all are set: what one takes may depend on another
@@ -131,7 +131,7 @@ def apply_state(
             raise _refusal(every[name], name, value)
     for name in _BOARD:
         _set(board, name, state[name])
-    return list(dict.fromkeys(some.note for some in found.values() if some.note))
+    return list(dict.fromkeys(sample.note for sample in named.values() if sample.note))
 
 
 def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:
@@ -143,10 +143,10 @@ def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:
         raise _refusal(widget, name or trait, value) from problem
 
 
-def _is_same(own: Any, value: Any) -> bool:
+def _is_same(taken: Any, value: Any) -> bool:
     """Whether a control took a value as it is, neither rounded, clipped nor converted."""
-    is_number = isinstance(own, float) and type(value) is int
-    return value is not None and own == value and (type(own) is type(value) or is_number)
+    is_number = isinstance(taken, float) and type(value) is int
+    return value is not None and taken == value and (type(taken) is type(value) or is_number)
 
 
 def _refusal(widget: Any, name: str, value: Any) -> OptionError:

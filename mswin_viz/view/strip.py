@@ -47,7 +47,7 @@ class ThumbnailStrip(anywidget.AnyWidget):
     _css = style("strip")
 
     items = traitlets.List(traitlets.Dict()).tag(sync=True)
-    modalities = traitlets.List(traitlets.Unicode(), MODALITIES, read_only=True).tag(sync=True)
+    modalities = traitlets.List(traitlets.Unicode(), list(MODALITIES), read_only=True).tag(sync=True)
     modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
     second = traitlets.Int(0).tag(sync=True)

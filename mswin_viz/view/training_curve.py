@@ -12,15 +12,16 @@ from matplotlib.figure import Figure
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training import TrainingStep
 from mswin_viz.view.assets import script, style
+from mswin_viz.view.colours import FEATURES
 from mswin_viz.view.figure_text import folded_name
-from mswin_viz.view.figures import NotebookFigure
+from mswin_viz.view.figures import new_figure, tidy
 from mswin_viz.view.lifetime import close_view, is_closed
 from mswin_viz.view.stored_output import one_line, with_picture
 
 __all__ = ["TrainingCurve"]
 
 _EVERY = 0.25  # seconds between two messages to the browser
-_LOSS, _SCORE = "0.45", "#0072b2"
+_LOSS, _SCORE = "0.45", FEATURES["enhanced"]
 
 
 class TrainingCurve(anywidget.AnyWidget):
@@ -79,7 +80,7 @@ class TrainingCurve(anywidget.AnyWidget):
         """
         if not self.losses:
             raise OptionError("a training figure needs at least one step: none has been reported yet")
-        figure = NotebookFigure(figsize=(6, 3.6), layout="constrained", dpi=100)
+        figure = new_figure(6, 3.6)
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(range(1, len(self.losses) + 1), self.losses, color=_LOSS, lw=0.9)
         above.set_ylabel("loss", fontsize=8)
@@ -89,9 +90,7 @@ class TrainingCurve(anywidget.AnyWidget):
             below.legend(fontsize=7)
         below.set_title(folded_name(self.score_name, 90, most=180), fontsize=8)
         below.set_xlabel("step", fontsize=8)
-        for axis in (above, below):
-            axis.tick_params(labelsize=7)
-            axis.spines[["top", "right"]].set_visible(False)
+        tidy(above, below)
         return figure
 
     def __call__(self, step: TrainingStep) -> None:

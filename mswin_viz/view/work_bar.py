@@ -12,8 +12,7 @@ from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import StoppedError
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.lifetime import close_view
-from mswin_viz.view.markup import Html
-from mswin_viz.view.share_bars import message_html
+from mswin_viz.view.markup import Html, message_html
 from mswin_viz.view.worker import Worker
 
 __all__ = ["WorkBar"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranking_notes
+from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranked_queries
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 from mswin_viz.model.encoded_batch import Failure
@@ -125,8 +125,7 @@ def test_precisions_of_all_queries_are_those_of_each_and_of_retrieval(rule: str,
     found = query_precisions(table, feature=feature, rule=rule)
     each = [neighbours(table, row, feature=feature, rule=rule) for row in range(31)]
     np.testing.assert_allclose(found, [one.average_precision for one in each])
-    asked = {"camera": groups["camids"], "scene": groups["scenes"], "none": np.arange(31)}[rule]
-    report = retrieval(getattr(table, feature), table.pid, asked)
+    report = retrieval(getattr(table, feature), table.pid, rule=rule, **groups)
     np.testing.assert_allclose(found, report.per_query_ap)
     first = [np.nan if one.first_right is None else one.first_right for one in each]
     np.testing.assert_array_equal(first, report.first_match)
@@ -134,10 +133,18 @@ def test_precisions_of_all_queries_are_those_of_each_and_of_retrieval(rule: str,
 
 def test_ranking_every_query_is_reported_and_can_be_stopped() -> None:
     table, seen = made_table(at_angles(*range(9)), np.arange(9) // 3), []
-    query_precisions(table, report=lambda at: seen.append((at.done, at.total)))
-    assert seen == [(9, 9)]
+    ranked_queries(table, report=lambda progress: seen.append((progress.done, progress.total)))
+    assert seen == [(9, 18), (18, 18)]  # plain, enhanced
     with pytest.raises(StoppedError, match="0 of 9"):
         query_precisions(table, stop=lambda: True)
+
+
+def test_every_feature_is_ranked_in_one_go() -> None:
+    table = made_table(np.random.default_rng(3).normal(size=(31, 3)), np.arange(31) % 5)
+    ranked = ranked_queries(table)
+    assert list(ranked.precisions) == ["plain", "enhanced"]
+    for feature, precisions in ranked.precisions.items():
+        np.testing.assert_array_equal(precisions, query_precisions(table, feature=feature))
 
 
 def test_a_gallery_of_nobody_leaves_precisions_empty() -> None:
@@ -154,7 +161,7 @@ def test_a_gallery_of_nobody_leaves_precisions_empty() -> None:
         ({}, {"feature": "both"}, OptionError, "'both'"),
         ({}, {"candidates": [0, 9]}, OptionError, r"0\.\.2"),
         ({}, {"candidates": [0]}, ShapeError, "at least one candidate"),
-        ({"camids": [0, 0, 0], "pids": [0, 0, 0]}, {}, ShapeError, "drops all 2"),
+        ({"camids": [0, 0, 0], "pids": [0, 0, 0]}, {}, ShapeError, "leaves out all 2"),
         ({"features": [[1, 0], [0, 0], [1, 1]]}, {}, ShapeError, r"row 1 \(1\.png\)"),
         ({"features": [[1, 0], [1, 0], [np.nan, 1]]}, {}, ShapeError, "row 2"),
     ],
@@ -199,14 +206,14 @@ def test_a_part_of_a_table_and_joined_modalities_keep_its_metric() -> None:
 
 def test_what_must_be_known_of_a_ranking_is_said() -> None:
     table = made_table(at_angles(*range(6)), [0, 0, 1, 1, 2, -1], [0, 1, 0, 0, 0, 0])
-    assert ranking_notes(table) == [
+    assert ranked_queries(table).notes == (
         "Over 2 of 6 queries: 4 queries have no match (1 of unknown identity, 1 whose identity has no other image in the "
-        "gallery, 2 whose identity has no image from another camera)."
-    ]
+        "gallery, 2 whose identity has no image from another camera).",
+    )
     assert np.isfinite(query_precisions(table)).sum() == 2
-    assert ranking_notes(made_table(at_angles(0, 1), [0, 0])) == []
+    assert ranked_queries(made_table(at_angles(0, 1), [0, 0])).notes == ()
     unknown = made_table(at_angles(0, 1), [0, 0], [-1, -1])
-    assert "No camera numbers" in ranking_notes(unknown)[0]
+    assert "No camera numbers" in ranked_queries(unknown).notes[0]
     failed = replace(unknown, failed=(Failure(Path("broken.jpg"), "cut short"),))
-    assert "1 image could not be embedded" in ranking_notes(failed, rule="none")[0]
-    assert "broken.jpg (cut short)" in ranking_notes(failed, rule="none")[0]
+    assert "1 image could not be embedded" in ranked_queries(failed, rule="none").notes[0]
+    assert "broken.jpg (cut short)" in ranked_queries(failed, rule="none").notes[0]

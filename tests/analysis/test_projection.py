@@ -126,7 +126,9 @@ def test_an_addon_that_shifts_nothing_gives_a_map_whatever_the_ties():
 
 def test_progress_is_reported_up_to_the_end():
     seen = []
-    mv.project(FEATURES[:30], ENHANCED[:30], report=lambda *done: seen.append(done))
+    mv.project(
+        FEATURES[:30], ENHANCED[:30], report=lambda progress: seen.append((progress.done, progress.total))
+    )
     assert seen[0] == (10, 750)
     assert seen[-1] == (750, 750)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -154,7 +156,7 @@ def test_a_stop_that_comes_when_all_is_done_stops_nothing():
     found = mv.project(
         FEATURES[:30],
         ENHANCED[:30],
-        report=lambda at, total: done.append(at == total),
+        report=lambda progress: done.append(progress.done == progress.total),
         stop=lambda: done[-1:] == [True],
     )
     assert not found.stopped
@@ -166,7 +168,7 @@ def test_scikit_learn_is_stopped_between_its_runs():
         FEATURES[:30],
         ENHANCED[:30],
         method="scikit-learn",
-        report=lambda at, _: done.append(at),
+        report=lambda progress: done.append(progress.done),
         stop=lambda: bool(done),
     )
     assert found.stopped
@@ -295,7 +297,7 @@ def test_a_stopped_sweep_keeps_the_finished_maps_and_says_so():
         FEATURES[:30],
         ENHANCED[:30],
         (0.1, 0.2, 0.3),
-        report=lambda at, total: done.append((at, total)),
+        report=lambda progress: done.append((progress.done, progress.total)),
         stop=lambda: done[-1:] > [(900, 0)],
     )
     assert sweep.stopped

@@ -73,6 +73,16 @@ def test_nearest_old_rows_of_new_ones():
     np.testing.assert_allclose(squared, [[0.01, 0.81], [4, 49]])
 
 
+def test_neighbours_are_as_near_as_in_a_sorted_distance_matrix_and_equals_come_in_order():
+    points = np.round(2 * RNG.normal(size=(53, 3)))
+    distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    found = nearest(points, 9)
+    of_found = np.take_along_axis(distances, found, axis=1)
+    np.testing.assert_array_equal(of_found, np.sort(distances, axis=1)[:, :9])
+    assert (np.diff(found, axis=1) > 0)[np.diff(of_found, axis=1) == 0].all()
+
+
 @pytest.mark.parametrize("k", [0, 21])
 def test_neighbours_must_be_fewer_than_half(k):
     with pytest.raises(OptionError, match=f"k={k}"):

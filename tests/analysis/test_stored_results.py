@@ -54,6 +54,16 @@ IGNORED = {"settings"}
 """Below these only some values are read."""
 
 
+def test_the_model_card_shows_the_figures_that_are_stored() -> None:
+    card = (EMBEDDED / "CARD.md").read_text(encoding="utf-8")
+    stored = embedded_ablation()
+    assert ablation_words.brief(stored) in card
+    printed = set(ablation_words.full(stored).splitlines())
+    columns = [line for line in card.splitlines() if line.startswith("| windows 4 + 8 + 16 |")]
+    assert len(columns) == 5
+    assert len(set(columns) & printed) == 4  # and one of the brief table
+
+
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
     if path:
         yield path

@@ -142,9 +142,9 @@ def test_names_and_missing_numbers_can_be_trained_with(world, pids) -> None:
 @pytest.mark.parametrize(
     ("pids", "said"),
     [
-        ([0, 1, 2] * 3, "0.2 of 3 holds out 1; add identities, or 0 for no validation"),
+        ([0, 1, 2] * 3, "0.2 of 3 holds out 1; add identities, or use 0 for no validation"),
         ([-1] * 9, r"0.2 of 0 holds out 0 \(9 of 9 images are of unknown identity\); add identities"),
-        (range(6), "0.2 of 6 holds out 1; choose another fraction, or 0 for no validation"),
+        (range(6), "0.2 of 6 holds out 1; choose another fraction, or use 0 for no validation"),
     ],
 )
 def test_the_advice_fits_the_identities_there_are(pids, said) -> None:

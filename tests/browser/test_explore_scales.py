@@ -201,7 +201,7 @@ def test_what_fails_is_in_sight_and_the_picture_is_marked(explorer: Lab, size: t
     page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     thumb.first.scroll_into_view_if_needed()
     explorer.execute(
-        "def fail(asked): raise mv.MswinVizError('gone <b>')\nobject.__setattr__(explorer._answers, 'look', fail)"
+        "def fail(asked): raise mv.MswinVizError('gone <b>')\nobject.__setattr__(explorer._results, 'result', fail)"
     )
     thumb.nth(3).click()
     explorer.wait_idle()
@@ -210,7 +210,7 @@ def test_what_fails_is_in_sight_and_the_picture_is_marked(explorer: Lab, size: t
     place = message.bounding_box()
     assert 0 <= place["y"] < place["y"] + place["height"] <= size[1]
     assert text(explorer, ".mswin-picture .mswin-heatmap-status") == "out of date"
-    explorer.execute("del explorer._answers.__dict__['look']")
+    explorer.execute("del explorer._results.__dict__['result']")
     thumb.nth(4).click()
     explorer.wait_idle()
     assert message.count() == 0
@@ -253,7 +253,9 @@ def test_a_pair_has_shares_both_ways(explorer: Lab) -> None:
     press(explorer, ".mswin-rows", "pair")
     assert explorer.page.locator(PICTURE).count() == explorer.page.locator(".mswin-shares").count() == 2
     assert (explorer.canvas(f"{PICTURE} >> nth=0") != explorer.canvas(f"{PICTURE} >> nth=1")).any()
-    sums = "[sum(s for _, s in share_rows(explorer.look, i)) - explorer.view.cosine.score[i] for i in (0, 1)]"
+    sums = (
+        "[sum(s for _, s in share_rows(explorer.result, i)) - explorer.view.cosine.score[i] for i in (0, 1)]"
+    )
     explorer.execute("from mswin_viz.view.share_bars import share_rows")
     assert explorer.ask(f"bool(max(abs(d) for d in {sums}) < 1e-9)") == "True"
     assert "both add up to it" in text(explorer, ".mswin-pair")

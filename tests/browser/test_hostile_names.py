@@ -110,7 +110,7 @@ def test_the_embedding_explorer_runs_no_name(lab: Lab) -> None:
         do(lab, f"explorer.controls.search.value = {words!r}")
     check(lab)
     page.locator(".mswin-embeddings input").last.scroll_into_view_if_needed()
-    do(lab, "explorer._folder.value = '/'.join(NAMES[:2])")
+    do(lab, "explorer.saving.folder.value = '/'.join(NAMES[:2])")
     page.locator(".mswin-embedding-save").click()
     page.wait_for_function("() => document.body.textContent.includes(' files in ')", timeout=200000)
     check(lab, f"{NAMES[0]}/{NAMES[1]}")

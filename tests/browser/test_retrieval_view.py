@@ -79,7 +79,7 @@ def test_every_neighbour_has_a_decoded_picture_and_a_name(view: Lab) -> None:
     assert len(sizes) == 10
     assert min(sizes) > 30
     name = view.page.locator(NEIGHBOUR).first.get_attribute("aria-label")
-    assert name.startswith("rank 1, before: plain CLS: id ")
+    assert name.startswith("rank 1, plain CLS: id ")
     assert ", cosine 0." in name
 
 
@@ -114,7 +114,7 @@ def test_the_keyboard_reaches_every_neighbour_and_types_nothing_into_the_noteboo
 def test_all_modalities_together_are_ranked_shown_and_split(view: Lab) -> None:
     view.page.locator(".mswin-retrieval-modality button", has_text="all, raw").click()
     view.wait_idle()
-    assert view.page.locator(".mswin-neighbours-query figure.mswin-asks").count() == 3
+    assert view.page.locator(".mswin-neighbours-query figure.mswin-used").count() == 3
     wide = view.page.locator(f"{NEIGHBOUR} img").first.evaluate("(i) => i.naturalWidth / i.naturalHeight")
     assert wide > 1.3
     view.page.locator(NEIGHBOUR).first.click()

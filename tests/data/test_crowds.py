@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from mswin_viz.data.crowds import Crowd, picture_batches, pictures
-from mswin_viz.data.synthetic import render, sample_identity, sample_lookalike
+from mswin_viz.data.lookalikes import sample_lookalike
+from mswin_viz.data.synthetic import render
+from mswin_viz.data.wardrobe import sample_identity
 from mswin_viz.errors import OptionError
 
 

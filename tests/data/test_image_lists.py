@@ -56,18 +56,7 @@ def test_one_image_is_a_list_of_itself(one):
         pd.Series(PATHS),
         pd.Index(PATHS),
     ],
-    ids=[
-        "list",
-        "tuple",
-        "generator",
-        "map",
-        "iterator",
-        "values",
-        "keys",
-        "objects",
-        "Series",
-        "Index",
-    ],
+    ids=["list", "tuple", "generator", "map", "iterator", "values", "keys", "objects", "Series", "Index"],
 )
 def test_several_images_are_listed_in_their_order(several):
     assert listed_images(several) == PATHS

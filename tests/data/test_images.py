@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mswin_viz.data.images import Crop, open_image, opened, readable, source_name
+from mswin_viz.data.images import Crop, open_image, opened, source_name
 from mswin_viz.errors import ImageError, ImageFileError
 
 HIGH, WIDE = 9, 5
@@ -233,18 +233,6 @@ def test_of_several_frames_the_first_is_taken(tmp_path, ending):
 def test_what_holds_no_picture_is_refused_with_its_type(source):
     with pytest.raises(ImageError, match=f"got {type(source).__name__}; convert it"):
         open_image(source)
-
-
-def test_one_broken_file_never_sinks_a_batch(photo, tmp_path, pixels):
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(photo.read_bytes()[:700])
-    good, problems = readable([photo, broken, pixels, tmp_path / "missing.png"])
-    assert len(good) == 2
-    assert good[0] is photo
-    assert good[1] is pixels
-    assert len(problems) == 2
-    assert "broken.jpg" in problems[0]
-    assert "missing.png" in problems[1]
 
 
 def test_opening_a_bright_image_warns_of_nothing(photo):

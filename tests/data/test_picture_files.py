@@ -108,7 +108,10 @@ def test_a_file_of_the_kernel_that_says_it_is_empty_is_refused(path):
 
 
 def test_standard_input_is_refused_whether_or_not_something_comes():
-    code = "from mswin_viz.data.images import readable; print(readable(['/dev/stdin'])[1][0])"
+    code = (
+        "from mswin_viz.data.images import open_image\n"
+        "try:\n    open_image('/dev/stdin')\nexcept OSError as problem:\n    print(problem)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -375,7 +378,7 @@ def test_a_part_is_cut_out_exactly_whatever_pillow_allows(monkeypatch, tmp_path)
 
 
 def test_transparency_of_a_picture_of_several_bands_is_laid_on_white(monkeypatch):
-    monkeypatch.setattr("mswin_viz.data.images._BAND", 100)
+    monkeypatch.setattr("mswin_viz.data.decoded_pixels._BAND", 100)
     pixels = np.random.default_rng(1).integers(0, 256, (51, 30, 4), dtype=np.uint8)
     image = Image.fromarray(pixels)
     expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -10,7 +10,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.data.sample_files import SHIPPED, write_samples
-from mswin_viz.data.synthetic import sample_identity
+from mswin_viz.data.wardrobe import sample_identity
 from mswin_viz.model.embedding import ADDON_PEOPLE
 from mswin_viz.model.recipe import Recipe
 

@@ -58,10 +58,7 @@ def test_line_breaks_can_be_kept() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    [
-        Path(os.fsdecode(b"/set/caf\xe9.jpg")),
-        Crop(Path(os.fsdecode(b"/set/caf\xe9.jpg")), (0, 0, 5, 9)),
-    ],
+    [Path(os.fsdecode(b"/set/caf\xe9.jpg")), Crop(Path(os.fsdecode(b"/set/caf\xe9.jpg")), (0, 0, 5, 9))],
 )
 def test_a_sample_is_named_in_text(source: Path | Crop) -> None:
     assert Sample(1, 1, {"RGB": source}).name == "caf\\udce9"

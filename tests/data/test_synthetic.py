@@ -10,17 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from mswin_viz.data import synthetic
-from mswin_viz.data.lookalikes import GROUP, LOOKALIKES
+from mswin_viz.data.captions import caption_of
+from mswin_viz.data.lookalikes import GROUP, LOOKALIKES, lookalike_difference, sample_lookalike
 from mswin_viz.data.sample_files import write_samples
-from mswin_viz.data.synthetic import (
-    attributes,
-    caption_of,
-    part_masks,
-    render,
-    sample_identity,
-    sample_lookalike,
-)
+from mswin_viz.data.shots import view_of
+from mswin_viz.data.synthetic import part_masks, render
+from mswin_viz.data.wardrobe import attributes, sample_identity
 from mswin_viz.errors import OptionError
 
 # Shading and camera blur carry a part's edge this many pixels beyond its mask.
@@ -123,7 +118,7 @@ def test_masks_follow_the_person_not_the_transposed_picture():
 
 
 def test_every_view_occurs_about_equally_often():
-    views = [synthetic.view_of(sample_identity(p), camera=p % 4, shot=0) for p in range(400)]
+    views = [view_of(sample_identity(p), camera=p % 4, shot=0) for p in range(400)]
     assert {view: views.count(view) > 70 for view in ("front", "back", "left", "right")} == dict.fromkeys(
         ("front", "back", "left", "right"), True
     )
@@ -138,7 +133,7 @@ def test_upper_colours_are_roughly_uniform():
 def test_people_who_differ_in_a_logo_alone_look_different_there():
     who = replace(sample_identity(3), bag="none", logo="none", upper_type="sweater")
     marked = replace(who, logo="centre")
-    front = next(s for s in range(40) if synthetic.view_of(who, camera=0, shot=s) == "front")
+    front = next(s for s in range(40) if view_of(who, camera=0, shot=s) == "front")
     mask = part_masks(marked, camera=0, shot=front)["logo"]
     before, after = (render(one, camera=0, shot=front)["RGB"] for one in (who, marked))
     changed = np.any(before != after, axis=2)
@@ -159,7 +154,7 @@ def test_people_who_differ_in_a_logo_alone_look_different_there():
 def test_every_small_attribute_has_pixels_and_changes_its_own_region(part, bare, worn):
     who = replace(sample_identity(3), bag="none", upper_type="jacket", pattern="plain", hair="short", **bare)
     wearing = replace(who, **worn)
-    front = next(s for s in range(40) if synthetic.view_of(who, camera=0, shot=s) == "front")
+    front = next(s for s in range(40) if view_of(who, camera=0, shot=s) == "front")
     before, after = (render(one, camera=0, shot=front) for one in (who, wearing))
     mask = part_masks(wearing, camera=0, shot=front)[part]
     changed = np.any([np.any(before[m] != after[m], axis=2) for m in before], axis=0)
@@ -189,7 +184,7 @@ def test_the_cut_of_a_garment_shows_in_every_modality(cut, change):
 def test_look_alikes_differ_in_one_small_thing(group):
     people = [sample_lookalike(GROUP * group + i, seed=3) for i in range(GROUP)]
     words = [{k: v for k, v in attributes(person).items() if k != "pid"} for person in people]
-    thing = synthetic.lookalike_difference(GROUP * group, seed=3)
+    thing = lookalike_difference(GROUP * group, seed=3)
     assert thing in LOOKALIKES
     assert {key for key in words[0] if len({word[key] for word in words}) > 1} == {thing}
     assert len({word[thing] for word in words}) == GROUP
@@ -205,7 +200,7 @@ def test_groups_of_look_alikes_are_other_people_than_the_worlds_own():
 def test_a_stripe_width_or_strap_that_tells_look_alikes_apart_can_be_seen():
     people = [sample_lookalike(pid, seed=3) for pid in range(0, 160, GROUP)]
     for person in people:
-        thing = synthetic.lookalike_difference(person.pid, seed=3)
+        thing = lookalike_difference(person.pid, seed=3)
         assert thing != "stripe_width" or person.pattern != "plain"
         assert thing != "strap_colour" or person.bag != "none"
 
@@ -324,7 +319,7 @@ def test_look_alikes_are_written_in_whole_groups(tmp_path):
     with (root / "attributes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["pid"] for row in rows] == [f"{pid:06d}" for pid in range(4, 8)]
-    thing = synthetic.lookalike_difference(4)
+    thing = lookalike_difference(4)
     assert len({row[thing] for row in rows}) == 4
 
 

@@ -20,16 +20,16 @@ test("a shorter list is entered at its end", () => {
   assert.deepEqual(stepFrom("ArrowDown", 0, 6, [8, 3]), [1, 2]);
 });
 
-test("a neighbour says where it stood before", () => {
+test("a neighbour says where it stands by plain features", () => {
   assert.equal(movedWords(null, 1, 8), "");
-  assert.equal(movedWords(0, 1, 8), "was > 8");
+  assert.equal(movedWords(0, 1, 8), "plain: > 8");
   assert.equal(movedWords(3, 3, 8), "same rank");
-  assert.equal(movedWords(5, 2, 8), "was 5");
+  assert.equal(movedWords(5, 2, 8), "plain: 5");
 });
 
 test("marks are signs and words, not colours alone", () => {
   assert.equal(new Set(Object.values(SIGNS)).size, 3);
-  const item = { label: "id 3, camera 2", similarity: 0.91234, measure: "cosine", mark: "wrong", was: 4 };
-  assert.equal(neighbourLabel(item, 2, "after"), "rank 2, after: id 3, camera 2, cosine 0.912, wrong, rank 4 before");
-  assert.equal(neighbourLabel({ ...item, was: null }, 2, "x"), "rank 2, x: id 3, camera 2, cosine 0.912, wrong");
+  const item = { label: "id 3, camera 2", similarity: 0.91234, measure: "cosine", mark: "wrong", plain_rank: 4 };
+  assert.equal(neighbourLabel(item, 2, "enhanced CLS"), "rank 2, enhanced CLS: id 3, camera 2, cosine 0.912, wrong, rank 4 by plain CLS");
+  assert.equal(neighbourLabel({ ...item, plain_rank: null }, 2, "x"), "rank 2, x: id 3, camera 2, cosine 0.912, wrong");
 });

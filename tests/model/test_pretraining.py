@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.data.synthetic import attributes, sample_identity
+from mswin_viz.data.wardrobe import attributes, sample_identity
 from mswin_viz.errors import OptionError
 from mswin_viz.model import pretraining
 from mswin_viz.model.local_supervision import PARTS, training_parts
@@ -24,6 +24,7 @@ from mswin_viz.model.pretraining_batches import (
     class_labels,
     training_pictures,
 )
+from mswin_viz.model.pretraining_losses import Trainee
 from mswin_viz.model.recipe import CLIP_CONFIG, Cycle, Recipe
 
 WHOLE, LOCAL = Cycle(2, 8e-4, ((1.01, 0.5),)), Cycle(2, 8e-4, ((0.5, 0.5), (1.01, 0.0)), local=1.0)
@@ -119,7 +120,7 @@ def test_the_shares_of_parts_belong_to_the_pictures_of_the_batch(straight) -> No
 
 def test_a_text_read_short_has_the_feature_open_clip_gives_it(straight) -> None:
     batches = toy_batches(straight[1], TokenTable(3, 32))
-    trainee = pretraining._Trainee(batches, RECIPE).eval()
+    trainee = Trainee(batches, RECIPE).eval()
     texts = ["a person wearing a red top", "a person carrying no bag"]
     with torch.no_grad():
         ours = trainee.sentences(batches.table(texts, PROMPT_LENGTH))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import Failure
-from mswin_viz.view import embedding_figures
+from mswin_viz.view import map_figures
 from mswin_viz.view.map_points import COLOURED, map_colouring
 from mswin_viz.view.share_bars import share_rows
 
@@ -49,7 +48,7 @@ def explorer(model, samples, table, view) -> mv.EmbeddingExplorer:
 
 
 def html(explorer: mv.EmbeddingExplorer, name: str) -> str:
-    return explorer._html[name].value
+    return explorer.board.html[name].value
 
 
 # ---- computing ----------------------------------------------------------------------------------
@@ -105,10 +104,9 @@ def test_an_unreadable_image_is_listed_and_the_others_are_shown(model, samples, 
     assert broken.name in html(explorer, "message")
 
 
-def test_of_many_unreadable_images_the_first_are_named_and_the_others_counted(explorer, monkeypatch) -> None:
+def test_of_many_unreadable_images_the_first_are_named_and_the_others_counted(explorer) -> None:
     failed = tuple(Failure(Path(f"gone {at}.png"), "no such file") for at in range(500))
-    monkeypatch.setattr(explorer, "table", replace(explorer.table, failed=failed))
-    explorer._say(())
+    explorer.board.show(explorer.view, failed=failed)
     assert html(explorer, "message").striptags().count("no such file") == 3
     assert "and 497 more images have no row; table.failed lists them all" in html(explorer, "message")
 
@@ -133,7 +131,7 @@ def test_a_model_without_an_add_on_has_maps_and_one_list_of_neighbours(samples) 
     explorer.start().join()
     explorer.open_row(2)
     assert list(explorer.strip.results) == ["plain"]
-    assert explorer.panel.look is not None
+    assert explorer.panel.result is not None
 
 
 # ---- points -------------------------------------------------------------------------------------
@@ -146,7 +144,7 @@ def test_opening_a_row_shows_its_own_image_and_its_neighbours(explorer, table, s
     assert explorer.panel.state["modality"] == "NI"
     assert explorer.strip.row == row
     assert set(explorer.strip.results) == {"plain", "enhanced"}
-    enhanced = explorer.panel.look.view.cosine.enhanced[0]
+    enhanced = explorer.panel.result.view.cosine.enhanced[0]
     np.testing.assert_allclose(enhanced, table.enhanced[row], atol=1e-4)
 
 
@@ -155,7 +153,7 @@ def test_a_neighbour_splits_their_similarity_exactly(explorer, table) -> None:
     other = int(explorer.strip.results["enhanced"].rows[0])
     explorer.strip.clicked = other
     assert explorer.panel.rows.value == "pair"
-    total = sum(value for _, value in share_rows(explorer.panel.look))
+    total = sum(value for _, value in share_rows(explorer.panel.result))
     cosine = table.unit("enhanced")[1] @ table.unit("enhanced")[other]
     assert total == pytest.approx(cosine, abs=1e-5)
 
@@ -175,7 +173,7 @@ def test_a_point_that_joins_modalities_opens_all_of_them_and_a_pair_says_which_i
     explorer = mv.EmbeddingExplorer(model, samples, settings=mv.ViewSettings("together"))
     explorer.start().join()
     explorer.open_row(4)
-    assert explorer.panel.look.names == ("RGB", "NI", "TI")
+    assert explorer.panel.result.names == ("RGB", "NI", "TI")
     explorer.strip.clicked = 0
     explorer.panel.modality.value = "TI"
     assert "split the similarity in TI alone" in explorer.panel._message.value
@@ -230,10 +228,10 @@ def test_everything_shown_is_saved_with_its_weights(explorer, tmp_path: Path) ->
 
 def test_a_folder_that_cannot_be_written_is_said_in_the_widget(explorer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    explorer._folder.value = str(tmp_path / "file" / "out")
-    explorer._on_save()
-    assert "mswin-message" in explorer._saved.value
-    assert not explorer._save.disabled
+    explorer.saving.folder.value = str(tmp_path / "file" / "out")
+    explorer.saving.button.click()
+    assert "mswin-message" in explorer.saving.message.value
+    assert not explorer.saving.button.disabled
 
 
 def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_path: Path) -> None:
@@ -241,5 +239,5 @@ def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_
 
     unknown = mv.embedding_view(dataclasses.replace(table, pid=np.full(len(table), -1)))
     with pytest.warns(UserWarning, match="left out"):
-        written = embedding_figures.save_figures(unknown, tmp_path, kinds=("png",))
+        written = map_figures.save_figures(unknown, tmp_path, kinds=("png",))
     assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURED}

@@ -73,7 +73,7 @@ def test_the_free_heatmap_shows_the_norms_of_the_window_activations(explorer) ->
 
 def test_the_shares_on_screen_add_up_to_the_cosine(explorer) -> None:
     explorer.controls.slots[1].value = "free"
-    assert sum(share for _, share in share_rows(explorer.look)) == pytest.approx(
+    assert sum(share for _, share in share_rows(explorer.result)) == pytest.approx(
         explorer.view.cosine.score[0]
     )
 
@@ -113,7 +113,7 @@ def test_a_modality_is_encoded_once(explorer, monkeypatch) -> None:
 
 def test_a_folder_of_one_s_own_replaces_the_samples(explorer, tmp_path: Path) -> None:
     Image.new("L", (60, 130), 90).save(tmp_path / "grey.png")
-    explorer._path.value = str(tmp_path)
+    explorer.bar.path.value = str(tmp_path)
     assert [item["name"] for item in explorer.strip.items] == ["grey"]
     assert message(explorer) == ""
     assert_still_works(explorer)
@@ -121,7 +121,7 @@ def test_a_folder_of_one_s_own_replaces_the_samples(explorer, tmp_path: Path) ->
 
 def test_a_modality_that_an_image_lacks_is_said(explorer, tmp_path: Path) -> None:
     Image.new("RGB", (60, 130)).save(tmp_path / "one.png")
-    explorer._path.value = str(tmp_path / "one.png")
+    explorer.bar.path.value = str(tmp_path / "one.png")
     explorer.strip.modality = "NI"
     assert "no NI image" in message(explorer)
     explorer.strip.modality = "RGB"
@@ -133,7 +133,7 @@ def test_a_picture_that_is_strongly_distorted_is_said_and_the_next_one_is_not(
 ) -> None:
     Image.new("RGB", (400, 60), "gray").save(tmp_path / "1.png")
     Image.new("RGB", (64, 128), "gray").save(tmp_path / "2.png")
-    explorer._path.value = str(tmp_path)
+    explorer.bar.path.value = str(tmp_path)
     assert "1.png is strongly distorted: resizing it from 60x400" in message(explorer)
     explorer.strip.selected = 1
     assert message(explorer) == ""
@@ -145,7 +145,7 @@ def test_a_picture_that_is_strongly_distorted_is_said_and_the_next_one_is_not(
 def test_a_thermal_file_of_few_grey_levels_is_said(explorer, tmp_path: Path) -> None:
     counts = (7000 + np.arange(128 * 64) % 3).astype(np.uint16).reshape(128, 64)
     Image.fromarray(counts).save(tmp_path / "1.png")
-    explorer._path.value = str(tmp_path)
+    explorer.bar.path.value = str(tmp_path)
     assert "keep fewer than 32 grey levels" in message(explorer)
 
 
@@ -178,16 +178,16 @@ def empty_folder(folder: Path) -> Path:
     ],
 )
 def test_bad_images_are_said_and_the_explorer_goes_on(explorer, tmp_path, make, said) -> None:
-    explorer._path.value = str(make(tmp_path))
+    explorer.bar.path.value = str(make(tmp_path))
     assert said in message(explorer)
-    explorer._path.value = str(mv.samples()[0].images["RGB"])
+    explorer.bar.path.value = str(mv.samples()[0].images["RGB"])
     assert message(explorer) == ""
     assert_still_works(explorer)
 
 
 def test_a_picture_that_lies_across_the_input_is_resized_to_it(explorer, tmp_path) -> None:
     Image.new("RGB", (256, 128)).save(tmp_path / "lying.png")
-    explorer._path.value = str(tmp_path / "lying.png")
+    explorer.bar.path.value = str(tmp_path / "lying.png")
     assert "lying.png is strongly distorted" in message(explorer)
     assert_still_works(explorer)
 
@@ -244,17 +244,24 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
     a, b = (explorer.model.enhance(tokens_of(explorer, i)).cls[0] for i in (0, 2))
     wanted = torch.cosine_similarity(a, b, dim=0).item()
     for side in (0, 1):
-        assert sum(share for _, share in share_rows(explorer.look, side)) == pytest.approx(wanted, abs=1e-5)
+        assert sum(share for _, share in share_rows(explorer.result, side)) == pytest.approx(wanted, abs=1e-5)
     assert "Similarity of the two" in explorer._html["scores"].value
+
+
+def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer) -> None:
+    explorer.controls.prompt.value = "the other image"
+    assert (explorer.result.target, explorer.result.is_pair) == ("the other image", False)
+    assert "Similarity of the two" not in explorer._html["scores"].value
+    assert message(explorer) == ""
 
 
 @pytest.mark.parametrize("target", ["text", "image", "shift", "channel", "own"])
 def test_shares_add_up_for_every_target(explorer, target) -> None:
     explorer.controls.target.value = target
     assert message(explorer) == ""
-    total = sum(share for _, share in share_rows(explorer.look))
+    total = sum(share for _, share in share_rows(explorer.result))
     assert total == pytest.approx(explorer.view.cosine.score[0], rel=1e-6)
-    assert explorer.look.target in unescape(explorer._html["scores"].value)
+    assert explorer.result.target in unescape(explorer._html["scores"].value)
 
 
 def test_the_shift_is_what_the_enhanced_cls_adds(explorer) -> None:
@@ -270,23 +277,23 @@ def test_several_prompts_are_scored_for_plain_and_enhanced_side_by_side(explorer
     explorer.controls.prompt.value = "\n".join([lines[0], "  ", lines[1]])
     tokens, texts = tokens_of(explorer), explorer.model.encode_text(lines)
     for cls, scores in (
-        (tokens.cls, explorer.look.plain_scores),
-        (explorer.model.enhance(tokens).cls, explorer.look.enhanced_scores),
+        (tokens.cls, explorer.result.plain_scores),
+        (explorer.model.enhance(tokens).cls, explorer.result.enhanced_scores),
     ):
         np.testing.assert_allclose(scores[:, 0], torch.cosine_similarity(cls, texts), atol=1e-5)
-    assert explorer.look.target == lines[0]
+    assert explorer.result.target == lines[0]
     assert all(line in explorer._html["scores"].value for line in lines)
 
 
 def test_shuffled_windows_leave_their_own_slot_and_move_the_others(explorer) -> None:
     explorer.controls.shuffle.value = 8
     # windows of 8 hold whole windows of 4, so that only scale 16 sees other runs
-    assert explorer.look.shuffle.pooled_change[0, :2].tolist() == [0, 0]
-    assert explorer.look.shuffle.pooled_change[0, 2] > 1e-3
+    assert explorer.result.shuffle.pooled_change[0, :2].tolist() == [0, 0]
+    assert explorer.result.shuffle.pooled_change[0, 2] > 1e-3
     assert "scale 8 unchanged to the last digit" in explorer._html["scores"].value
     assert sorted(explorer.board.order) == list(range(128))
     explorer.controls.shuffle.value = 16
-    assert explorer.look.shuffle.enhanced_change[0] == 0
+    assert explorer.result.shuffle.enhanced_change[0] == 0
     explorer.controls.shuffle.value = 0
     assert explorer.board.order == []
 
@@ -364,9 +371,9 @@ def test_a_figure_in_another_format_is_refused(explorer, tmp_path: Path) -> None
 def test_the_save_button_sends_a_file_and_the_copy_button_the_state(explorer, monkeypatch) -> None:
     sent = []
     monkeypatch.setattr(explorer.board, "send", lambda content, buffers=None: sent.append((content, buffers)))
-    explorer._format.value = "svg"
-    explorer._save.click()
-    explorer._copy.click()
+    explorer.bar.download.format.value = "svg"
+    explorer.bar.download.button.click()
+    explorer.bar.copy.click()
     (download, (file,)), (copied, _) = sent
     assert download == {"kind": "download", "name": "000001_cam1_0_00_scales.svg"}
     assert file.startswith(b"<?xml")

@@ -26,17 +26,21 @@ from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view import (
     attribution_explorer,
     background,
+    embedding_board,
     embedding_explorer,
     explorer,
+    figure_download,
+    inspection_words,
     maps,
     neighbour_strip,
     pair_panel,
     pair_work,
+    query_jumps,
     query_menu,
     rankings,
     retrieval_view,
 )
-from mswin_viz.view.answers import Answers
+from mswin_viz.view.answers import ResultCache
 from mswin_viz.view.attribution_controls import AttributionControls
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, problem_words
 from mswin_viz.view.heatmap import HeatmapBoard
@@ -287,7 +291,7 @@ def attributions(samples) -> Iterator[mv.AttributionExplorer]:
 @pytest.fixture(scope="module")
 def embeddings(samples, table) -> Iterator[mv.EmbeddingExplorer]:
     made = mv.EmbeddingExplorer(MODEL, samples, table=table, view=mv.embedding_view(table))
-    made._folder.value = str(samples[0].images["RGB"].parent / "saved")
+    made.saving.folder.value = str(samples[0].images["RGB"].parent / "saved")
     yield made
     made.close()
 
@@ -306,8 +310,7 @@ def _quick(monkeypatch) -> None:
         embedding_explorer, "export", lambda _view, folder, **_: [Path(folder) / "points.csv"]
     )
     monkeypatch.setattr(embedding_explorer, "save_figures", lambda *_, **__: [])
-    monkeypatch.setattr(explorer, "figure_bytes", lambda *_, **__: b"a figure")
-    monkeypatch.setattr(retrieval_view, "figure_bytes", lambda *_, **__: b"a figure")
+    monkeypatch.setattr(figure_download, "figure_bytes", lambda *_, **__: b"a figure")
 
 
 def said(view: widgets.Widget) -> str:
@@ -411,18 +414,18 @@ class Fault:
 
 
 FAULTS = [
-    Fault("scales", Answers, "look", other_scale, True),
+    Fault("scales", ResultCache, "result", other_scale, True),
     Fault("scales", explorer, "one_blas_thread", other_scale, True),
     Fault("scales", explorer.share_bars, "numbers_html", other_scale, True),
     Fault("scales", explorer.share_bars, "words_html", other_scale, True),
     Fault("scales", HeatmapBoard, "show", other_scale, True),
-    Fault("scales", explorer, "_board_rows", lambda view: setattr(view.strip, "selected", 3 - view.strip.selected), True),
-    Fault("scales", explorer, "inspected_window", pin),
-    Fault("scales", explorer, "samples", lambda view: setattr(view._path, "value", f"somewhere {time.monotonic()}")),
-    Fault("scales", explorer, "figure_bytes", lambda view: view._save.click()),
-    Fault("scales", explorer, "scales_figure", lambda view: view._save.click()),
-    Fault("scales", HeatmapBoard, "send", lambda view: view._save.click()),
-    Fault("scales", explorer, "state_of", lambda view: view._copy.click()),
+    Fault("scales", explorer, "board_rows", lambda view: setattr(view.strip, "selected", 3 - view.strip.selected), True),
+    Fault("scales", inspection_words, "inspected_window", pin),
+    Fault("scales", explorer, "samples", lambda view: setattr(view.bar.path, "value", f"somewhere {time.monotonic()}")),
+    Fault("scales", figure_download, "figure_bytes", lambda view: view.bar.download.button.click()),
+    Fault("scales", explorer, "scales_figure", lambda view: view.bar.download.button.click()),
+    Fault("scales", HeatmapBoard, "send", lambda view: view.bar.download.button.click()),
+    Fault("scales", explorer, "state_of", lambda view: view.bar.copy.click()),
     Fault("scales", background, "thumbnail", in_background),
     Fault("scales", background, "computed_ahead", in_background),
     Fault("scales", background, "images_in_turn", in_background),
@@ -435,36 +438,36 @@ FAULTS = [
     Fault("attributions", AttributionControls, "calls", press, True),
     Fault("embeddings", embedding_explorer, "embed", new_table, True),
     Fault("embeddings", embedding_explorer, "embedding_view", press, True),
-    Fault("embeddings", embedding_explorer, "map_points", press, True),
-    Fault("embeddings", embedding_explorer, "measures_html", press, True),
-    Fault("embeddings", embedding_explorer, "LinkedMaps", press, True),
+    Fault("embeddings", embedding_board, "map_points", press, True),
+    Fault("embeddings", embedding_board, "measures_html", press, True),
+    Fault("embeddings", embedding_board, "LinkedMaps", press, True),
     Fault("embeddings", maps, "_scatter", press, True),
-    Fault("embeddings", embedding_explorer, "map_colouring", choose("colour", "camera", "modality", "plain_ap")),
+    Fault("embeddings", embedding_board, "map_colouring", choose("colour", "camera", "modality", "plain_ap")),
     Fault("embeddings", LinkedMaps, "colour", choose("colour", "camera", "modality", "plain_ap")),
-    Fault("embeddings", embedding_explorer, "identity_name", choose("search", "0", "1", "")),
+    Fault("embeddings", embedding_board, "identity_name", choose("search", "0", "1", "")),
     Fault("embeddings", LinkedMaps, "_place", toggle("morph")),
     Fault("embeddings", LinkedMaps, "_draw_arrows", toggle("arrows")),
-    Fault("embeddings", embedding_explorer, "export", lambda view: view._save.click()),
-    Fault("embeddings", embedding_explorer, "save_figures", lambda view: view._save.click()),
-    Fault("embeddings", embedding_explorer, "selection_html", point(2)),
-    Fault("embeddings", embedding_explorer.PointPanel, "look_at", point(2)),
-    Fault("embeddings", Answers, "look", point(3)),
+    Fault("embeddings", embedding_explorer, "export", lambda view: view.saving.button.click()),
+    Fault("embeddings", embedding_explorer, "save_figures", lambda view: view.saving.button.click()),
+    Fault("embeddings", embedding_board, "selection_html", point(2)),
+    Fault("embeddings", embedding_board.PointPanel, "look_at", point(2)),
+    Fault("embeddings", ResultCache, "result", point(3)),
     Fault("embeddings", HeatmapBoard, "show", point(4)),
     Fault("embeddings", neighbour_strip, "neighbours", point(5)),
     Fault("embeddings", neighbour_strip, "row_thumbnail", lambda view: (view.strip._thumbnail.cache_clear(), point(6)(view))),
     Fault("embeddings", neighbour_strip, "who", point(7)),
-    Fault("embeddings", embedding_explorer.PointPanel, "compare_with", neighbour),
-    Fault("embeddings", embedding_explorer, "thumbnail", hover),
-    Fault("rankings_of", rankings, "query_precisions", press),
+    Fault("embeddings", embedding_board.PointPanel, "compare_with", neighbour),
+    Fault("embeddings", embedding_board, "thumbnail", hover),
+    Fault("rankings_of", rankings, "ranked_queries", press),
     Fault("rankings_of", rankings.Rankings, "table", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", retrieval_view, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", query_menu, "matching", lambda view: setattr(view.controls.search, "value", f"{time.monotonic()}")),
     Fault("rankings_of", query_menu.QueryMenu, "_on_listed", lambda view: setattr(view.controls.query, "value", view.controls.query.options[2][1])),
     Fault("rankings_of", query_menu.QueryMenu, "_step", lambda view: view.controls.following.click()),
     Fault("rankings_of", query_menu.QueryMenu, "_step", lambda view: view.controls.previous.click()),
-    Fault("rankings_of", retrieval_view, "jump_order", lambda view: view.controls.jumps["worst"].click()),
-    Fault("rankings_of", retrieval_view, "figure_bytes", lambda view: view.controls.save.click()),
-    Fault("rankings_of", retrieval_view, "ranked_figure", lambda view: view.controls.save.click()),
+    Fault("rankings_of", query_jumps, "jump_order", lambda view: view.controls.jumps["worst"].click()),
+    Fault("rankings_of", figure_download, "figure_bytes", lambda view: view.download.button.click()),
+    Fault("rankings_of", retrieval_view, "ranked_figure", lambda view: view.download.button.click()),
     Fault("rankings_of", pair_work, "pair_window_shares", click_result),
     Fault("rankings_of", pair_panel, "pair_panels", click_result),
     Fault("rankings_of", pair_panel, "pair_html", click_result),
@@ -483,7 +486,7 @@ FIRST = dict.fromkeys((FAULTS[0], FAULTS[16], FAULTS[23], FAULTS[44], FAULTS[13]
 def usable(kind: str, view) -> None:
     """Everything works as before."""
     acts = {
-        "scales": [other_scale, pin, lambda view: view._copy.click()],
+        "scales": [other_scale, pin, lambda view: view.bar.copy.click()],
         "attributions": [],
         "embeddings": [point(1), hover, choose("colour", "camera", "identity"), toggle("morph"), toggle("arrows")],
         "rankings_of": [press, lambda view: setattr(view, "k", 5 - view.k), click_result],

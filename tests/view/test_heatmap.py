@@ -19,8 +19,8 @@ from mswin_viz.analysis.panels import Panel
 from mswin_viz.analysis.windows import tiles, windows
 from mswin_viz.data.picture_bytes import png_file
 from mswin_viz.errors import ImageFileError, MswinVizError, ShapeError
-from mswin_viz.view.assets import SCRIPTS, script
-from mswin_viz.view.colours import CMAPS, colour_tables
+from mswin_viz.view.assets import SCRIPTS, script, style
+from mswin_viz.view.colours import CMAPS, MARK_COLOURS, colour_tables
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 
 GRID, SCALE = (4, 6), 5
@@ -163,3 +163,8 @@ def test_a_script_holds_every_module_that_it_imports_once_and_before_it(path: Pa
 def test_a_picture_becomes_a_png_of_the_same_pixels() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png_file(Image.fromarray(pixels))))), pixels)
+
+
+def test_marks_have_the_colours_of_the_figures_in_the_browser() -> None:
+    sheet = style("neighbours")
+    assert all(f"--mswin-{mark}: {colour};" in sheet for mark, colour in MARK_COLOURS.items())

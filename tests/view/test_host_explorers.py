@@ -13,8 +13,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.fusion_weights import Slot
-from mswin_viz.view.gate_bars import gate_html
-from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")
 
@@ -39,7 +38,7 @@ def expected_tokens(model: mv.Model, modality: str) -> mv.Tokens:
 
 
 def test_all_three_modalities_are_encoded_as_what_they_are(explorer, model):
-    tokens = explorer.look.subject.tokens
+    tokens = explorer.result.subject.tokens
     for row, modality in enumerate(MODALITIES):
         expected = expected_tokens(model, modality)
         torch.testing.assert_close(tokens.cls[row], expected.cls[0])
@@ -50,7 +49,7 @@ def test_the_shares_of_all_rows_add_up_to_the_cosine_of_the_module(explorer, mod
     for row, modality in enumerate(MODALITIES):
         tokens = expected_tokens(model, modality)
         wanted = torch.cosine_similarity(model.enhance(tokens).cls, tokens.cls).item()
-        total = sum(share for _, share in share_rows(explorer.look, row))
+        total = sum(share for _, share in share_rows(explorer.result, row))
         assert total == pytest.approx(explorer.view.cosine.score[row]) == pytest.approx(wanted, abs=1e-5)
     assert explorer.view.cosine.residual.max() < 1e-5
 
@@ -61,7 +60,7 @@ def test_the_gate_is_on_screen_as_bars_for_each_modality(explorer, model):
     for modality in MODALITIES:
         gate = model.addon.gate(expected_tokens(model, modality).patches)[0]
         block = shown.split(f'<div class="mswin-gate-row"><b>{modality}</b>')[1]
-        widths = [float(w) for w in re.findall(r"left:0;width:([\d.]+)%", block)[:3]]
+        widths = [float(w) for w in re.findall(r"left:0\.00%;width:([\d.]+)%", block)[:3]]
         np.testing.assert_allclose(widths, 100 * gate.detach().numpy(), atol=0.02)
 
 
@@ -92,15 +91,15 @@ def test_a_pair_is_encoded_with_the_camera_of_each(explorer, model):
     chosen = [mv.samples()[0], mv.samples()[2]]
     for row, sample in enumerate(chosen):
         expected = model.encode([sample.images["RGB"]], camera=sample.camid - 1, modality="RGB")
-        torch.testing.assert_close(explorer.look.subject.tokens.cls[row], expected.cls[0])
+        torch.testing.assert_close(explorer.result.subject.tokens.cls[row], expected.cls[0])
 
 
 def test_an_image_of_no_known_camera_takes_the_mean_and_says_so(explorer, tmp_path: Path):
     Image.new("RGB", (60, 130), (90, 20, 20)).save(tmp_path / "own.png")
-    explorer._path.value = str(tmp_path / "own.png")
+    explorer.bar.path.value = str(tmp_path / "own.png")
     assert "camera of this image is not known" in explorer._html["message"].value
     expected = explorer.model.encode([tmp_path / "own.png"], camera="mean", modality="RGB")
-    torch.testing.assert_close(explorer.look.subject.tokens.cls, expected.cls)
+    torch.testing.assert_close(explorer.result.subject.tokens.cls, expected.cls)
 
 
 def test_a_camera_that_the_weights_never_saw_is_said_and_the_last_view_stays(model, explorer):

@@ -122,7 +122,7 @@ def test_messages_about_a_prompt_and_about_a_path_show_it_as_text(words: str, mo
     explorer = mv.ScaleExplorer(model, samples[:1], prompt="a person")
     explorer.controls.prompt.value = words
     shown(explorer)
-    explorer._path.value = f"/nowhere/{words}"
+    explorer.bar.path.value = f"/nowhere/{words}"
     assert words in unquoted(Page(explorer._html["message"].value).text)
     explorer.close()
 
@@ -154,11 +154,11 @@ def test_the_embedding_explorer_shows_them_as_text(model, samples, table, tmp_pa
             assert NAMES[table.sample[row]] in Page(explorer.panel._title.value).text
     for words in WORDS:
         explorer.controls.search.value = words
-        assert words in unquoted(Page(explorer._html["selection"].value).text)
-    explorer._folder.value = str(tmp_path / NAMES[0] / NAMES[1])
-    explorer._save.click()
+        assert words in unquoted(Page(explorer.board.html["selection"].value).text)
+    explorer.saving.folder.value = str(tmp_path / NAMES[0] / NAMES[1])
+    explorer.saving.button.click()
     assert WORDS[-3] in stored(explorer)
-    text = Page(explorer._saved.value).text
+    text = Page(explorer.saving.message.value).text
     assert text.endswith(f" files in {tmp_path / NAMES[0] / NAMES[1]}")
     explorer.close()
 

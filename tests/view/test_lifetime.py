@@ -24,7 +24,7 @@ from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.token_cache import TokenCache
-from mswin_viz.model.training import Progress
+from mswin_viz.model.training import TrainingStep
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.lifetime import is_closed, parts_of
 
@@ -87,7 +87,7 @@ def neighbours(table, **_) -> mv.NeighbourStrip:
 
 def curve(**_) -> mv.TrainingCurve:
     curve = mv.TrainingCurve(plain=40.0)
-    curve(Progress(step=1, steps=2, loss=1.5, score=0.5))
+    curve(TrainingStep(step=1, steps=2, loss=1.5, score=0.5))
     return curve
 
 
@@ -179,11 +179,11 @@ def test_computed_tables_and_curves_outlive_their_view(given) -> None:
 
 def test_closing_one_of_two_explorers_leaves_the_other_as_it_was(samples) -> None:
     first, second = (mv.ScaleExplorer(MODEL, samples, prompt="a person") for _ in range(2))
-    shared = second.look.pictures[0]
-    assert first.look.pictures[0] is shared
+    shared = second.result.pictures[0]
+    assert first.result.pictures[0] is shared
     first.close()
     second.controls.scale.value = 5
-    assert second.look.pictures[0] is shared
+    assert second.result.pictures[0] is shared
     assert second.view.panel("free").geometry.scale == 5
     second.close()
 
@@ -191,7 +191,7 @@ def test_closing_one_of_two_explorers_leaves_the_other_as_it_was(samples) -> Non
 def test_tokens_are_freed_with_the_last_view_of_a_model(samples) -> None:
     model = MODEL.bound()
     explorer, view = mv.ScaleExplorer(model, samples), mv.RetrievalView(model, samples)
-    picture = weakref.ref(explorer.look.pictures[0])
+    picture = weakref.ref(explorer.result.pictures[0])
     assert TokenCache(model).picture(samples[0].images["RGB"]) is picture()
     explorer.close()
     gc.collect()
@@ -203,7 +203,11 @@ def test_tokens_are_freed_with_the_last_view_of_a_model(samples) -> None:
 
 def test_all_views_of_an_addon_share_one_copy_of_its_weights(given) -> None:
     made = [scales(**given), scales(**given), embeddings(**given)]
-    copies = [made[0].look.subject.weights, made[1].look.subject.weights, made[2].panel.look.subject.weights]
+    copies = [
+        made[0].result.subject.weights,
+        made[1].result.subject.weights,
+        made[2].panel.result.subject.weights,
+    ]
     assert all(weights is fusion_weights(MODEL.addon) for weights in copies)
     for explorer in made:
         explorer.close()
@@ -214,7 +218,7 @@ def test_a_cell_that_is_run_again_computes_nothing_again(samples, monkeypatch) -
     first = mv.ScaleExplorer(model, samples)
     monkeypatch.setattr(type(model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
     for _ in range(3):
-        assert mv.ScaleExplorer(model, samples).look.pictures == first.look.pictures
+        assert mv.ScaleExplorer(model, samples).result.pictures == first.result.pictures
 
 
 def test_closing_ends_the_work_at_its_next_look(samples, monkeypatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.view.map_colours import MISSING, by_category, by_value, distinct_colours, legend_html
+from mswin_viz.view.colours import distinct_colours
+from mswin_viz.view.map_colours import MISSING, by_category, by_value, legend_html
 from mswin_viz.view.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, SelectionError
 

@@ -12,7 +12,8 @@ from traitlets import TraitError
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import neighbours
-from mswin_viz.view.neighbour_strip import NeighbourStrip, who
+from mswin_viz.view.neighbour_strip import NeighbourStrip
+from mswin_viz.view.neighbour_words import who
 from mswin_viz.view.row_pictures import MISSING, joined, read_or_blank, row_thumbnail
 
 from .tables import small_table
@@ -42,8 +43,8 @@ def test_every_neighbour_after_says_where_it_stood_before(table: EmbeddingTable)
     strip = NeighbourStrip(table, row=1, k=3)
     before, after = (some["items"] for some in strip.lists)
     places = {item["row"]: at for at, item in enumerate(before, start=1)}
-    assert [item["was"] for item in after] == [places.get(item["row"], 0) for item in after]
-    assert [item["was"] for item in before] == [None] * 3
+    assert [item["plain_rank"] for item in after] == [places.get(item["row"], 0) for item in after]
+    assert [item["plain_rank"] for item in before] == [None] * 3
 
 
 def test_another_row_gives_other_lists_and_nothing_is_chosen(table: EmbeddingTable) -> None:
@@ -67,7 +68,7 @@ def test_every_neighbour_has_a_picture_even_where_its_file_is_broken(table: Embe
 
 def test_the_query_shows_all_its_modalities_and_which_of_them_ask(table: EmbeddingTable) -> None:
     strip = NeighbourStrip(table, row=int(table.row_of(1, "NI")))
-    assert [(p["name"], p["asks"]) for p in strip.query["pictures"]] == [("RGB", False), ("NI", True)]
+    assert [(p["name"], p["is_used"]) for p in strip.query["pictures"]] == [("RGB", False), ("NI", True)]
 
 
 def test_joined_modalities_stand_beside_each_other_or_below(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_joined_modalities_stand_beside_each_other_or_below(tmp_path: Path) -> N
         joint = small_table(folder, lying=lying).concatenated(("RGB", "NI"))
         strip = NeighbourStrip(joint, row=0, rule="none", k=9)
         assert {size_of(jpeg) for jpeg in strip.pictures.values()} == {size}
-        assert [p["asks"] for p in strip.query["pictures"]] == [True, True]
+        assert [p["is_used"] for p in strip.query["pictures"]] == [True, True]
 
 
 def test_without_an_add_on_there_is_one_list(table: EmbeddingTable) -> None:
@@ -115,7 +116,7 @@ def test_another_table_takes_the_place_of_the_first(table: EmbeddingTable) -> No
     strip.replace(table.concatenated(("RGB", "NI")), 0)
     assert strip.row == 0
     assert len(strip.table) == 5
-    assert [p["asks"] for p in strip.query["pictures"]] == [True, True]
+    assert [p["is_used"] for p in strip.query["pictures"]] == [True, True]
     strip.replace(table)
     assert (strip.row, strip.lists, strip.query) == (-1, [], {})
 

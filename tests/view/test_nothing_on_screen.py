@@ -16,7 +16,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import MswinVizError, OptionError
-from mswin_viz.view.answers import Answers
+from mswin_viz.view.answers import ResultCache
 from mswin_viz.view.guarded import OUT_OF_DATE
 from mswin_viz.view.lifetime import parts_of
 
@@ -66,7 +66,7 @@ def said(view: widgets.Widget) -> str:
 def test_the_first_image_that_is_broken_is_named_with_the_type_of_the_error(explorer) -> None:
     assert ">ImageFileError<" in said(explorer)
     assert "0.png cannot be read" in said(explorer)
-    assert (explorer.look, explorer.view) == (None, None)
+    assert (explorer.result, explorer.view) == (None, None)
 
 
 def test_a_figure_of_nothing_is_refused_in_words(explorer, tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_a_figure_of_nothing_is_refused_in_words(explorer, tmp_path: Path) -> No
 def test_every_button_answers_with_nothing_on_screen(explorer, caplog) -> None:
     sent: list[dict] = []
     explorer.board.send = lambda content, _buffers=None: sent.append(content)
-    explorer._save.click()
+    explorer.bar.download.button.click()
     assert "a figure shows what is on screen" in said(explorer)
     assert ">OptionError<" in said(explorer)
-    assert not explorer._save.disabled
-    explorer._copy.click()
+    assert not explorer.bar.download.button.disabled
+    explorer.bar.copy.click()
     explorer.board.pinned = {"key": "free", "row": 0, "window": 1}
     explorer.strip._handle_custom_msg({"kind": "stop"}, [])
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
@@ -99,10 +99,10 @@ def test_text_and_picture_of_nothing_are_there_for_stored_notebooks(explorer) ->
 
 
 def test_the_next_image_mends_the_view(explorer) -> None:
-    explorer._save.click()
+    explorer.bar.download.button.click()
     explorer.strip.selected = 1
     assert "Error" not in said(explorer)
-    assert explorer.look is not None
+    assert explorer.result is not None
     assert explorer.board.answered == explorer.controls.asked
     explorer.figure()
 
@@ -125,7 +125,7 @@ def test_an_explorer_whose_first_answer_fails_is_there_and_says_so(
         raise problem
 
     with monkeypatch.context() as broken:
-        broken.setattr(Answers, "look", fail)
+        broken.setattr(ResultCache, "result", fail)
         made = mv.ScaleExplorer(MODEL, samples, prompt="a person")
     assert type(problem).__name__ in said(made)
     assert made.board.failed == made.controls.asked
@@ -143,9 +143,9 @@ def test_every_part_of_an_embedding_explorer_answers_before_there_are_maps(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = mv.EmbeddingExplorer(MODEL, samples)
-    made._save.click()
+    made.saving.button.click()
     assert "there is nothing to save yet" in said(made)
-    assert not made._save.disabled
+    assert not made.saving.button.disabled
     made.controls.colour.value = "camera"
     made.controls.search.value = "1"
     made.controls.morph.value = made.controls.arrows.value = True
@@ -161,7 +161,7 @@ def test_every_part_of_an_embedding_explorer_answers_before_there_are_maps(
 
 def test_every_part_of_a_retrieval_view_answers_before_there_is_a_table(samples) -> None:
     made = mv.RetrievalView(MODEL, samples)
-    made.controls.save.click()
+    made.download.button.click()
     assert "a figure needs ranked results" in said(made)
     made.pair_worker.run.click()
     made.pair_worker.thread.join(20)

@@ -98,7 +98,7 @@ def test_the_retrieval_view_ranks_draws_and_saves_every_one(samples, monkeypatch
         view.query = at
         sendable([view.strip.get_state(), view.controls.query.get_state()])
         assert len(figure_bytes(view.figure(), "svg", dpi=50)) > 1000
-        view.controls.save.click()
+        view.download.button.click()
     assert [content["name"] for content in sent] == [f"{name}_ranked.png" for name in SHOWN]
     view.close()
 

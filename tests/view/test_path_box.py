@@ -46,8 +46,8 @@ def message(explorer: mv.ScaleExplorer) -> str:
 
 
 def typed(explorer: mv.ScaleExplorer, text: str) -> None:
-    explorer._path.value = ""
-    explorer._path.value = text
+    explorer.bar.path.value = ""
+    explorer.bar.path.value = text
 
 
 def assert_still_usable(explorer: mv.ScaleExplorer) -> None:
@@ -103,30 +103,30 @@ def test_what_cannot_be_opened_is_said_and_the_old_view_stays(
     explorer, folder: Path, text: str, words: str
 ) -> None:
     typed(explorer, str(folder / "p 1"))
-    look, items = explorer.look, explorer.strip.items
+    look, items = explorer.result, explorer.strip.items
     typed(explorer, text.format(folder=folder))
     assert words in message(explorer)
     assert message(explorer).endswith(" DataError")
     assert "<img" not in explorer._html["message"].value
-    assert (explorer.look, explorer.strip.items) == (look, items)
+    assert (explorer.result, explorer.strip.items) == (look, items)
     assert_still_usable(explorer)
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u00a0"])
 def test_a_blank_box_changes_nothing(explorer, folder: Path, blank: str) -> None:
     typed(explorer, str(folder / "p 1"))
-    look = explorer.look
+    look = explorer.result
     typed(explorer, blank)
     assert message(explorer) == ""
-    assert explorer.look is look
+    assert explorer.result is look
 
 
 def test_a_damaged_picture_is_named_and_the_view_is_marked_as_old(explorer, folder: Path) -> None:
     typed(explorer, str(folder / "p 1"))
-    look = explorer.look
+    look = explorer.result
     typed(explorer, str(folder / "cut.png"))
     assert "cut.png cannot be read" in message(explorer)
-    assert explorer.look is look
+    assert explorer.result is look
     assert explorer.board.failed == explorer.controls.asked
     typed(explorer, str(folder / "p 1"))
     assert_still_usable(explorer)
@@ -135,7 +135,7 @@ def test_a_damaged_picture_is_named_and_the_view_is_marked_as_old(explorer, fold
 @pytest.mark.parametrize("number", [1, 13])
 def test_a_folder_without_permission_is_said(explorer, folder: Path, monkeypatch, number: int) -> None:
     typed(explorer, str(folder / "p 1"))
-    look, scan = explorer.look, os.scandir
+    look, scan = explorer.result, os.scandir
 
     def forbidden(path="."):
         if str(path) == str(folder / "p 2"):
@@ -146,7 +146,7 @@ def test_a_folder_without_permission_is_said(explorer, folder: Path, monkeypatch
         shut.setattr(os, "scandir", forbidden)
         typed(explorer, str(folder / "p 2"))
     assert "folder cannot be read" in message(explorer)
-    assert explorer.look is look
+    assert explorer.result is look
     assert_still_usable(explorer)
 
 
@@ -170,10 +170,10 @@ def _no_figures(monkeypatch) -> None:
 @pytest.mark.usefixtures("_no_figures")
 @pytest.mark.parametrize("text", ["{out}", "'{out}'", '"{out}"\n', "file://{out}"])
 def test_tables_are_saved_where_the_folder_box_says(embeddings, tmp_path: Path, text: str) -> None:
-    embeddings._folder.value = text.format(out=tmp_path / "out")
-    embeddings._save.click()
-    assert (tmp_path / "out" / "points.csv").is_file(), embeddings._saved.value
-    assert " files in " in embeddings._saved.value
+    embeddings.saving.folder.value = text.format(out=tmp_path / "out")
+    embeddings.saving.button.click()
+    assert (tmp_path / "out" / "points.csv").is_file(), embeddings.saving.message.value
+    assert " files in " in embeddings.saving.message.value
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -196,9 +196,9 @@ def test_a_folder_that_cannot_be_written_is_said_beside_the_button(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    embeddings._folder.value = text.format(out=tmp_path)
-    embeddings._save.click()
-    said = unescape(embeddings._saved.value)
+    embeddings.saving.folder.value = text.format(out=tmp_path)
+    embeddings.saving.button.click()
+    said = unescape(embeddings.saving.message.value)
     assert "OutputError<" in said or "DataError<" in said
-    assert not embeddings._save.disabled
+    assert not embeddings.saving.button.disabled
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -49,5 +49,5 @@ def test_the_worst_queries_come_first_and_those_without_a_match_never() -> None:
 
 def test_a_summary_counts_gains_and_losses() -> None:
     words = summary(np.array([0.5, 0.5, 0.25, NAN]), np.array([0.25, 1.0, 0.25, NAN]))
-    assert "mAP 0.417 before, 0.500 after; of 3 queries 1 gained, 1 lost, 1 did not change" in words
+    assert "mAP plain 0.417, enhanced 0.500; of 3 queries 1 gained, 1 lost, 1 did not change" in words
     assert "no query" in summary(np.array([NAN]), np.array([NAN]))

@@ -18,8 +18,9 @@ from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import MARKS, neighbours, pair_window_shares
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import OptionError
+from mswin_viz.view.colours import MARK_COLOURS
 from mswin_viz.view.figures import figure_bytes
-from mswin_viz.view.retrieval_figures import MARK_COLOURS, ranked_figure
+from mswin_viz.view.retrieval_figures import ranked_figure
 
 from .tables import small_table
 
@@ -79,7 +80,7 @@ def test_ranks_similarities_and_measures_are_printed(table: EmbeddingTable) -> N
 
 def test_the_query_is_shown_in_every_modality_and_those_that_ask_are_framed(table: EmbeddingTable) -> None:
     figure = ranked_figure(table, results(table, int(table.row_of(1, "NI"))))
-    assert [axis.get_title() for axis in figure.axes[:2]] == ["RGB (not asked)", "NI"]
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["RGB (not used)", "NI"]
 
 
 def test_a_broken_file_does_not_sink_the_figure(table: EmbeddingTable) -> None:

@@ -15,7 +15,7 @@ from traitlets import TraitError
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranking_notes
+from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranked_queries
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.pair_panel import pair_html
@@ -133,7 +133,7 @@ def test_the_summary_is_that_of_the_retrieval_measures(view, table) -> None:
     rgb = table[table.rows("RGB")]
     for feature in ("plain", "enhanced"):
         assert f"{np.nanmean(query_precisions(rgb, feature=feature)):.3f}" in text(view, "summary")
-    (note,) = ranking_notes(rgb)
+    (note,) = ranked_queries(rgb).notes
     assert note.startswith("1 image could not be embedded")
     assert note in unescape(text(view, "summary"))
 
@@ -233,9 +233,9 @@ def test_one_image_alone_is_a_sentence_and_no_failure(samples: list[Sample]) -> 
     view = RetrievalView(MODEL, samples[:1])
     view.start().join(60)
     assert "at least one candidate" in view.strip.message
-    assert "no query has a right answer" in text(view, "summary")
+    assert "no query has a match" in text(view, "summary")
     view.jump("worst")
-    assert "no query has a right answer" in text(view, "jump")
+    assert "no query has a match" in text(view, "jump")
 
 
 @pytest.mark.parametrize(
@@ -255,5 +255,5 @@ def test_samples_that_cannot_be_ranked_are_errors(samples, table) -> None:
         RetrievalView(MODEL, samples, modalities=("TI",))
     with pytest.raises(OptionError, match="3 samples and a row of sample 7"):
         RetrievalView(MODEL, samples[:3], table=table)
-    with pytest.raises(DataError, match="all 8 are of the gallery"):
+    with pytest.raises(DataError, match="all 8 samples are of the gallery"):
         RetrievalView(MODEL, [replace(sample, split="gallery") for sample in samples])

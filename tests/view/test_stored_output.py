@@ -20,8 +20,8 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.layouts import Sample
-from mswin_viz.model.training import Progress
-from mswin_viz.view.figures import scales_figure
+from mswin_viz.model.training import TrainingStep
+from mswin_viz.view.scale_figure import scales_figure
 from mswin_viz.view.stored_output import MOST_BYTES, small_png
 
 MODEL = tiny_model()
@@ -84,7 +84,7 @@ def neighbours(table, **_) -> Widget:
 def curve(**_) -> Widget:
     curve = mv.TrainingCurve(plain=40.0)
     for step in (1, 2):
-        curve(Progress(step=step, steps=2, loss=1.5 / step, score=0.5))
+        curve(TrainingStep(step=step, steps=2, loss=1.5 / step, score=0.5))
     return curve
 
 
@@ -168,7 +168,7 @@ def test_a_very_long_name_takes_no_room_from_the_heatmaps(tmp_path) -> None:
 
 
 def test_a_long_caption_takes_no_room_from_the_heatmaps(given) -> None:
-    look, heights = scales(**given).look, []
+    look, heights = scales(**given).result, []
     for caption in ("short", "a part of the weights; " * 40):
         figure = scales_figure(look, provenance=caption)
         figure.canvas.draw()

@@ -1,4 +1,4 @@
-// Ranked neighbours of one row, before and after the add-on. The traits of NeighbourStrip (neighbour_strip.py) are the
+// Ranked neighbours of one row, by plain and by enhanced features. The traits of NeighbourStrip (neighbour_strip.py) are the
 // whole state; a click or Enter chooses a neighbour.
 import { node } from "./nodes.mjs";
 import { bytesOf, formatNumber } from "./numbers.mjs";
@@ -16,16 +16,16 @@ export function stepFrom(key, list, at, lengths) {
   return [next, within(at, lengths[next])];
 }
 
-// How a neighbour's rank differs from the one it had before; `was` is 0 where it was beyond a list of `k`.
-export function movedWords(was, rank, k) {
-  if (was === null || was === undefined) return "";
-  if (was === 0) return `was > ${k}`;
-  if (was === rank) return "same rank";
-  return `was ${was}`;
+// How a neighbour's rank differs from the one by plain features, which is 0 where that list of `k` ends before it.
+export function movedWords(plainRank, rank, k) {
+  if (plainRank === null || plainRank === undefined) return "";
+  if (plainRank === 0) return `plain: > ${k}`;
+  if (plainRank === rank) return "same rank";
+  return `plain: ${plainRank}`;
 }
 
 export function neighbourLabel(item, rank, title) {
-  const moved = item.was > 0 && item.was !== rank ? `, rank ${item.was} before` : "";
+  const moved = item.plain_rank > 0 && item.plain_rank !== rank ? `, rank ${item.plain_rank} by plain CLS` : "";
   return `rank ${rank}, ${title}: ${item.label}, ${item.measure} ${item.similarity.toFixed(3)}, ${item.mark}${moved}`;
 }
 
@@ -41,11 +41,11 @@ function queryNode(parent, query, urls) {
   box.setAttribute("aria-label", `query: ${query.label}`);
   node(box, "div", "mswin-neighbours-title", "query");
   const row = node(box, "div", "mswin-neighbours-modalities");
-  for (const { name, picture, asks } of query.pictures) {
-    const figure = node(row, "figure", asks ? "mswin-asks" : "");
+  for (const { name, picture, is_used: isUsed } of query.pictures) {
+    const figure = node(row, "figure", isUsed ? "mswin-used" : "");
     const image = pictureNode(figure, picture, urls);
     image.alt = `${name} of the query`;
-    node(figure, "figcaption", "", name).title = asks ? "ranked by this" : "not part of this ranking";
+    node(figure, "figcaption", "", name).title = isUsed ? "used by this ranking" : "not used by this ranking";
   }
   node(box, "div", "mswin-neighbour-words", query.label).title = query.name;
 }
@@ -62,7 +62,8 @@ function itemNode(parent, item, about, urls) {
   node(frame, "span", "mswin-neighbour-sign", SIGNS[item.mark]);
   node(option, "div", "mswin-neighbour-words", `${rank}: ${item.similarity.toFixed(3)}`);
   node(option, "div", "mswin-neighbour-words mswin-neighbour-who", item.label.replace("camera ", "c").replace("scene ", "s"));
-  if (item.was !== null) node(option, "div", "mswin-neighbour-words mswin-neighbour-was", movedWords(item.was, rank, k));
+  if (item.plain_rank !== null)
+    node(option, "div", "mswin-neighbour-words mswin-neighbour-moved", movedWords(item.plain_rank, rank, k));
   return option;
 }
 
@@ -94,7 +95,7 @@ function render({ model, el }) {
     says.textContent = model.get("message");
     const [query, lists, pictures] = ["query", "lists", "pictures"].map((name) => model.get(name));
     if (query.pictures) queryNode(body, query, now.urls);
-    const isJoint = query.pictures?.filter(({ asks }) => asks).length > 1;
+    const isJoint = query.pictures?.filter((picture) => picture.is_used).length > 1;
     const stack = node(body, "div", isJoint ? "mswin-neighbours-lists mswin-joint" : "mswin-neighbours-lists");
     now.boxes = lists.map((list) => {
       const section = node(stack, "div", "mswin-neighbours-list");
