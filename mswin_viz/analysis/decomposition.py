@@ -237,7 +237,7 @@ def direction_of_each(
         raise ShapeError(
             f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
         )
-    v, shape = finite_vectors(direction, "a direction"), tuple(tokens.cls.shape)
+    v, shape = finite_vectors(direction, "a direction"), tuple(are_tokens(tokens).cls.shape)
     if v.shape not in (shape, shape[1:]):
         raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
     return np.broadcast_to(v, shape)
