@@ -12,7 +12,7 @@ from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.data.file_writing import write_bytes
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images import Crop, joined_name
 from mswin_viz.data.output_checks import output_file, output_folder
 from mswin_viz.data.shown_text import shown_text, without_home
 from mswin_viz.data.spreadsheet_cells import csv_file
@@ -77,7 +77,7 @@ def measures_frame(view: EmbeddingView) -> pd.DataFrame:
         {"modality": modality, **_measures(comparison), **quality}
         for modality, comparison in view.comparisons.items()
     ]
-    return pd.DataFrame(lines or [{"modality": "+".join(view.table.modalities), **quality}])
+    return pd.DataFrame(lines or [{"modality": joined_name(view.table.modalities), **quality}])
 
 
 def export(

@@ -12,7 +12,7 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import unit_rows_or_nan
 from mswin_viz.analysis.ranking import METRICS
-from mswin_viz.data.images import MODALITIES, Crop
+from mswin_viz.data.images import MODALITIES, Crop, joined_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError
 from mswin_viz.model.encoded_batch import Failure
@@ -196,7 +196,7 @@ class EmbeddingTable:
             {k: v for row in rows for k, v in self.files[row].items()} for rows in zip(*at, strict=True)
         )
         about = {name: getattr(self, name)[at[0]] for name in ("sample", *_KNOWN)}
-        kind = np.full(len(shared), "+".join(modalities))
+        kind = np.full(len(shared), joined_name(modalities))
         return replace(self, **about, **joint, modality=kind, files=files, is_equalised=equalised)
 
     def to_pandas(self) -> pd.DataFrame:

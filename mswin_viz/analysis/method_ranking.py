@@ -15,7 +15,7 @@ from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_
 from mswin_viz.analysis.input_levels import LEVELS
 from mswin_viz.analysis.markdown_tables import markdown_table
 from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
-from mswin_viz.analysis.scored_inputs import Images, listed_inputs
+from mswin_viz.analysis.scored_inputs import Images, opened_inputs
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -129,7 +129,7 @@ def rank_methods(
     if level not in LEVELS:
         raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")
     chosen = options_of(_Settings, options, function="rank_methods", also=("level", "scale"))
-    target, inputs = as_target(target).resolved(model), listed_inputs(inputs)
+    target, inputs = as_target(target).resolved(model), opened_inputs(model, inputs)
     if chosen.randomise and isinstance(inputs, Tokens):
         raise OptionError(
             "a shuffled CLIP gives other tokens: got tokens with randomise=True; pass the images"

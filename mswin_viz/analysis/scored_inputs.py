@@ -14,17 +14,17 @@ from mswin_viz.analysis.attribution_target import Target
 from mswin_viz.analysis.input_levels import BASELINES, InputLevel, check_target
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry
-from mswin_viz.data.image_lists import Images, listed_images
-from mswin_viz.data.images import ImageSource
+from mswin_viz.data.image_lists import Images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixels
+from mswin_viz.model.preprocessing import FittedImage
+from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from, tokens_of_pixels
 from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Images", "ScoredInputs", "UnitValues", "baseline_of", "listed_inputs", "scored_inputs"]
+__all__ = ["Images", "ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
 
 
 class UnitValues(NamedTuple):
@@ -162,9 +162,9 @@ def scored_inputs(
     )
 
 
-def listed_inputs(inputs: Images | Tokens) -> list[ImageSource] | Tokens:
-    """Inputs that can be read more than once: images as a list, tokens as they are."""
-    return inputs if isinstance(inputs, Tokens) else listed_images(inputs)
+def opened_inputs(model: Model, inputs: Images | Tokens) -> list[FittedImage] | Tokens:
+    """Inputs that can be used more than once: images opened, tokens as they are."""
+    return inputs if isinstance(inputs, Tokens) else model.opened(inputs)
 
 
 def baseline_of(scored: ScoredInputs, name: str) -> Float[torch.Tensor, "batch ..."]:
@@ -221,7 +221,7 @@ def _entry(model: Model, inputs: Images | Tokens, level: InputLevel) -> _Entry:
 def _entry_at_block(
     model: Model, pixels: torch.Tensor, conditions: tuple[torch.Tensor, ...], block: int
 ) -> _Entry:
-    state, n_tokens = stages(model, pixels, *conditions)[block + 1], model.grid[0] * model.grid[1]
+    state, n_tokens = block_outputs(model, pixels, *conditions)[block + 1], model.grid[0] * model.grid[1]
     behind = state[:, 1 + n_tokens :]  # means of prompts stand behind the patches
     carried = (behind, *conditions) if conditions else ()
 

@@ -189,7 +189,7 @@ class ResultCache:
             chosen = {name: (sample, name) for name in MODALITIES if name in sample.images}
         elif request.rows == "pair":
             chosen = {
-                f"{role}: {_identity(image)}": (image, modality)
+                f"{role}: {image.label}": (image, modality)
                 for role, image in (("query", sample), ("gallery", request.second))
             }
         else:
@@ -261,7 +261,7 @@ class ResultCache:
             return _Target("pair", "the other image")
         if request.target == "image":
             (picture,) = self._pictures([(request.second, request.modality)])
-            return _Target("image", f"the second image, {_identity(request.second)}", picture=picture)
+            return _Target("image", f"the second image, {request.second.label}", picture=picture)
         if request.target == "channel":
             channel = request.view_request.channel
             return _Target("channel", f"channel {channel}", value=channel)
@@ -281,7 +281,3 @@ class ResultCache:
         fusion = (seen, direction_key, request if "free" in request.slots else request.slots)
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
         return scale_view(subject, request, fused=fused)
-
-
-def _identity(sample: Sample) -> str:
-    return f"id {sample.pid} c{sample.camid}" if sample.pid >= 0 else sample.name

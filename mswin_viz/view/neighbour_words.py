@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mswin_viz.analysis.neighbours import Neighbours
 from mswin_viz.analysis.ranking import METRIC_WORDS
+from mswin_viz.data.sample import label_of
 from mswin_viz.data.shown_text import shown_text
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
 
 
 def who(table: EmbeddingTable, row: int) -> str:
-    """Identity, camera and scene of a row, as far as they are known; else its file name."""
-    known = (("id", table.pid[row]), ("camera", table.camid[row]), ("scene", table.scene[row]))
-    words = [f"{name} {number}" for name, number in known if number >= 0]
-    return ", ".join(words) or shown_text(table.path[row].name)
+    """Identity, camera and scene of a row, as far as they are known; its file name where the identity is not."""
+    known = label_of(table.pid[row], table.camid[row], table.scene[row])
+    return known or shown_text(table.path[row].name)
 
 
 def measures_in_words(found: Neighbours) -> str:

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.data.images import joined_name
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -159,7 +160,7 @@ class PointPanel(widgets.VBox):
         self.board.show(result.view.panels, rows=board_rows(result))
         self.result = result
         words = f", {self.modality.value}, target: {result.target}"
-        self._title.value = fragment(tag("b", _name(sample)), words)
+        self._title.value = fragment(tag("b", sample.label), words)
         self._numbers.value = numbers
         show_as_out_of_date(self.board, False)
         self._guarded.forget()
@@ -173,7 +174,7 @@ class PointPanel(widgets.VBox):
     def _notes(self) -> list[str]:
         if self.rows.value != "pair" or len(self._joined) < 2:
             return []
-        names = "+".join(self._joined)
+        names = joined_name(self._joined)
         return [f"The point joins {names}; these shares split the similarity in {self.modality.value} alone."]
 
     @property
@@ -185,7 +186,3 @@ class PointPanel(widgets.VBox):
             "modality": self.modality.value,
             "rows": self.rows.value,
         }
-
-
-def _name(sample: Sample) -> str:
-    return f"id {sample.pid}, camera {sample.camid}" if sample.pid >= 0 else sample.name

@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import RankedQueries, ranked_queries
+from mswin_viz.data.images import joined_name
 from mswin_viz.data.layouts import Sample
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.errors import DataError, OptionError
@@ -60,7 +61,7 @@ class Rankings:
 
     def row_modality(self, choice: str) -> str:
         """The modality of that table's query rows."""
-        return "+".join(self.modalities) if choice in (ALL, ALL_EQUALISED) else choice
+        return joined_name(self.modalities) if choice in (ALL, ALL_EQUALISED) else choice
 
     def precisions(
         self, choice: str, rule: str
