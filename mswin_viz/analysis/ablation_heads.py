@@ -53,7 +53,7 @@ class HeadRow:
     is_trained
         Whether it is trained; an untrained head is measured as it is made.
     whole_tokens
-        Whether it needs every patch token; for windows of scheme 1 fewer are enough (see `folded`).
+        Whether it needs every patch token; for windows of scheme 1 fewer are enough (see `phase_means`).
     """
 
     name: str

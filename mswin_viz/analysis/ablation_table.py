@@ -140,8 +140,8 @@ def run_ablation(
     """
     columns = _columns([*training, *tests.values()])
     rows = head_rows(model.dim, plan.scales, only=plan.rows)
-    folded_training = [world.folded(plan.scales) for world in training]
-    folded_tests = {split: world.folded(plan.scales) for split, world in tests.items()}
+    folded_training = [world.phase_means(plan.scales) for world in training]
+    folded_tests = {split: world.phase_means(plan.scales) for split, world in tests.items()}
     scores = {split: {PLAIN: _stacked([_measured(world, None)])} for split, world in tests.items()}
     n_runs = sum(plan.n_seeds for row in rows if row.is_trained) + sum(not row.is_trained for row in rows)
     with tqdm(total=n_runs, desc="heads", unit="run", disable=not progress) as bar:

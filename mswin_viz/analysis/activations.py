@@ -27,7 +27,6 @@ __all__ = [
     "reduce_activations",
     "resampled_kernel",
     "resampling_matrix",
-    "shared_range",
     "window_activations",
     "windows_module",
 ]
@@ -229,22 +228,6 @@ def reduce_activations(
     return np.divide(numbers, size, out=np.zeros_like(numbers), where=size > 0)
 
 
-def shared_range(arrays: Sequence[np.ndarray], *, signed: bool) -> tuple[float, float]:
-    """One colour range ``(vmin, vmax)`` for several arrays, such as all scales and images on screen.
-
-    NaN and infinities are left out. Symmetric about zero if ``signed``; ``(0, 1)`` or ``(-1, 1)`` where there
-    is nothing finite to show.
-    """
-    finite = [array[np.isfinite(array)] for array in map(np.asarray, arrays)]
-    values = np.concatenate(finite) if finite else np.empty(0)
-    if values.size == 0:
-        return (-1.0, 1.0) if signed else (0.0, 1.0)
-    if signed:
-        reach = float(np.abs(values).max()) or 1.0
-        return -reach, reach
-    return float(values.min()), float(values.max())
-
-
 def _source(module: CLIPMultiScaleSlidingWindow, scale: int, kernel: str, source: int | None) -> int:
     if source is not None and source not in module.scales:
         raise OptionError(f"source_scale must be one of the trained scales {module.scales}: got {source}")
@@ -279,15 +262,15 @@ def _seen_patches(tokens: Tokens, addon: torch.nn.Module | None) -> Float[torch.
     patches, module = checked_tokens(tokens, addon).patches, windows_module(addon)
     if module is None:
         return patches
-    projection = addon.projection if isinstance(addon, CLIPWithProjectionMultiScale) else None
-    width = module.feat_dim if projection is None else addon.feat_dim
+    is_projected = isinstance(addon, CLIPWithProjectionMultiScale)
+    width = addon.feat_dim if is_projected else module.feat_dim
     if patches.shape[2] != width:
         raise ShapeError(
             f"tokens must be as wide as the add-on's, {width}: got patches {tuple(patches.shape)}; "
             "use the add-on that was trained for this model"
         )
     patches = patches.to(next(module.parameters()))
-    return patches if projection is None else projection(patches)
+    return addon.projection(patches) if is_projected else patches
 
 
 def _cosines(
@@ -298,12 +281,12 @@ def _cosines(
     if shape not in ((dim,), (batch, dim)):
         raise ShapeError(f"a cosine needs a direction of shape ({dim},) or ({batch}, {dim}): got {shape}")
     along = np.broadcast_to(finite_vectors(direction, "a direction").astype(values.dtype), (batch, dim))
-    length = np.linalg.norm(along, axis=1)
-    if not (length > 0).all():
-        raise ShapeError("a cosine needs a direction of non-zero length: got a zero vector")
-    lengths = np.linalg.norm(values, axis=2) * length[:, None]
+    norm = np.linalg.norm(along, axis=1)
+    if not (norm > 0).all():
+        raise ShapeError("a cosine needs a direction of non-zero norm: got a zero vector")
+    norms = np.linalg.norm(values, axis=2) * norm[:, None]
     dots = np.einsum("bnd,bd->bn", values, along)
-    return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1, 1)
+    return np.clip(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0), -1, 1)
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["attention_rollout", "attention_weights", "legrad"]
 
-Pixels = "Float[torch.Tensor, 'batch 3 height width']"
-
 
 def attention_weights(
     block: ResidualAttentionBlock, x: Float[torch.Tensor, "batch token width"]
@@ -35,41 +33,40 @@ def attention_weights(
     OptionError
         If the block is not open_clip's standard one.
     """
-    if not isinstance(block, ResidualAttentionBlock):
-        raise OptionError(
-            "attention can be read off open_clip's ResidualAttentionBlock: got a "
-            f"{type(block).__name__} (a host model's block with prompts or adapters, if it is that); use a method that needs no attention, such as gradcam"
-        )
-    query, key, _ = _heads(block, x)
+    query, key, _ = _heads(_standard(block), x)
     return (query @ key.transpose(2, 3) / query.shape[3] ** 0.5).softmax(dim=3)
 
 
 def attention_rollout(
-    model: Model, pixels: Pixels, report: Callable[[int], None], given: Sequence[torch.Tensor] = ()
+    model: Model,
+    pixels: Float[torch.Tensor, "batch 3 height width"],
+    count: Callable[[int], None],
+    conditions: Sequence[torch.Tensor] = (),
 ) -> Float[torch.Tensor, "batch token"]:
     """How much of the CLS token comes from each patch if every block mixes tokens by its mean attention.
 
-    At least 0; with the CLS' own part, and that of a second token where the tower has one, a row adds up to one. Follows the plain CLS and knows of no target.
+    At least 0; with the CLS' part, and that of a second token where the tower has one, a row adds up to one. Follows
+    the plain CLS, whatever the target is.
     Abnar and Zuidema (2020), "Quantifying Attention Flow in Transformers": half the identity for the residual
     connection, the mean over heads, the product over blocks.
     """
-    states = block_outputs(model, pixels, *given)
-    mixed = None
+    states = block_outputs(model, pixels, *conditions)
+    mixed = torch.eye(states[0].shape[1], device=model.device)
     with torch.no_grad():
-        for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
+        for block, x in zip(_blocks(model), states, strict=False):
             weights = attention_weights(block, x).mean(dim=1)
             step = (weights + torch.eye(weights.shape[1], device=weights.device)) / 2
-            mixed = step if mixed is None else step @ mixed
-            report(len(pixels))
+            mixed = step @ mixed
+            count(len(pixels))
     return mixed[:, 0, _patches(model)]
 
 
 def legrad(
     model: Model,
-    pixels: Pixels,
+    pixels: Float[torch.Tensor, "batch 3 height width"],
     target: Target,
-    report: Callable[[int], None],
-    given: Sequence[torch.Tensor] = (),
+    count: Callable[[int], None],
+    conditions: Sequence[torch.Tensor] = (),
 ) -> Float[torch.Tensor, "batch token"]:
     """LeGrad: the positive gradient of the score with respect to attention, over all blocks.
 
@@ -82,18 +79,33 @@ def legrad(
     Formation Sensitivity", section 3. Two choices: the read-out at each block is the model's own CLS (the
     authors' code pools all tokens), and the map is not rescaled to 0..1.
     """
-    states, directions = block_outputs(model, pixels, *given), target.directions(model, len(pixels))
+    states, directions = block_outputs(model, pixels, *conditions), target.directions(model, len(pixels))
     total = pixels.new_zeros(len(pixels), model.grid[0] * model.grid[1])
-    for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
+    for block, x in zip(_blocks(model), states, strict=False):
         with torch.enable_grad():
             weights = attention_weights(block, x).detach().requires_grad_()
-            plain = tokens_from(model, _output(block, x, weights), n_blocks(model) - 1, *given)
+            plain = tokens_from(model, _output(block, x, weights), n_blocks(model) - 1, *conditions)
             enhanced = model.enhance(plain) if target.feature == "enhanced" else plain
             score = target.score(plain, enhanced, directions)
             (gradient,) = torch.autograd.grad(score.sum(), weights)
         total += gradient.clamp(min=0).mean(dim=(1, 2))[:, _patches(model)]
-        report(len(pixels))
-    return total / len(model.clip.visual.transformer.resblocks)
+        count(len(pixels))
+    return total / n_blocks(model)
+
+
+def _blocks(model: Model) -> list[ResidualAttentionBlock]:
+    blocks = list(model.clip.visual.get_submodule("transformer.resblocks").children())
+    return [_standard(block) for block in blocks]
+
+
+def _standard(block: torch.nn.Module) -> ResidualAttentionBlock:
+    if isinstance(block, ResidualAttentionBlock):
+        return block
+    raise OptionError(
+        "attention can be read off open_clip's ResidualAttentionBlock: got a "
+        f"{type(block).__name__} (perhaps a host model's block with prompts or adapters); use a method that needs no "
+        "attention, such as gradcam"
+    )
 
 
 def _patches(model: Model) -> slice:
@@ -103,8 +115,8 @@ def _patches(model: Model) -> slice:
 
 def _heads(
     block: ResidualAttentionBlock, x: Float[torch.Tensor, "batch token width"]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries, keys and values, ``[B, heads, tokens, width of a head]`` each."""
+) -> tuple[Float[torch.Tensor, "batch head token depth"], ...]:
+    """Queries, keys and values."""
     attn = block.attn
     projected = torch.nn.functional.linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias)
     batch, n_tokens, _ = x.shape

@@ -1,4 +1,4 @@
-"""Why a score is what it is, by pixel, token or window: Captum behind one function.
+"""What a score rests on, by pixel, token or window: Captum behind one function.
 
 What each number means, and what it does not:
 
@@ -8,8 +8,8 @@ What each number means, and what it does not:
 - On the add-on and along a fixed direction, gradient x input of a token is its exact share
   (:func:`mswin_viz.analysis.decomposition.decompose`), added up over scales. Integrated gradients is that only
   if no ReLU gate flips between the baseline and the input.
-- A window here is a group of tokens: its value counts what those tokens do through *every* scale. The share of
-  a window of one scale, and its ablation, are :func:`decompose` and :func:`mswin_viz.analysis.ablation.ablations`.
+- A window here is a group of tokens: its value counts what those tokens give through *every* scale. For a window of
+  one scale see :func:`decompose` (its share) and :func:`mswin_viz.analysis.ablation.remove_each_window`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
 
 from mswin_viz.analysis.attention import attention_rollout, legrad
-from mswin_viz.analysis.attribution_methods import CAPTUM_METHODS, seeded_captum
-from mswin_viz.analysis.attribution_settings import RowCounter, Settings, rows_that_fit, settings_of
+from mswin_viz.analysis.attribution_methods import CAPTUM_METHODS, CaptumMethod, seeded_captum
+from mswin_viz.analysis.attribution_settings import (
+    AttributionOptions,
+    RowCounter,
+    Settings,
+    rows_that_fit,
+    settings_of,
+)
 from mswin_viz.analysis.attribution_target import Target, as_target
-from mswin_viz.analysis.scored_inputs import Images, ScoredInputs, baseline_of, scored_inputs
+from mswin_viz.analysis.fusion import float64
+from mswin_viz.analysis.input_levels import InputLevel
+from mswin_viz.analysis.scored_inputs import Images, ScoredInputs, UnitValues, baseline_of, scored_inputs
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -36,10 +44,10 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "Attribution", "attribute", "refusal"]
+__all__ = ["ATTRIBUTION_METHODS", "Attribution", "attribute", "refusal"]
 
 _ATTENTION = ("attention_rollout", "legrad")
-METHODS = (*CAPTUM_METHODS, *_ATTENTION)
+ATTRIBUTION_METHODS = (*CAPTUM_METHODS, *_ATTENTION)
 _REASONS = {
     ("occlusion", "tokens"): 'a token cannot be covered in part; use "feature_ablation"',
     ("occlusion", "windows"): 'a window is taken away whole; use "feature_ablation"',
@@ -56,7 +64,7 @@ _REASONS = {
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """How much each pixel, token or window has to do with a score.
+    """How much of a score each pixel, token or window accounts for.
 
     Attributes
     ----------
@@ -69,9 +77,9 @@ class Attribution:
     delta
         ``values + rest - (score - baseline_score)``, added up, ``[B]``; NaN where values are not meant to add up.
     norm
-        Length of the target's feature at the inputs, ``[B]``; frozen or recomputed as ``parameters`` say.
+        Norm of the target's feature at the inputs, ``[B]``; frozen or recomputed as ``parameters`` say.
     method, level, target
-        What was asked for; the target in words, with its feature.
+        As chosen; the target in words, with its feature.
     grid, geometry
         Rows and columns of patches; the windows at the window level, else None.
     seconds
@@ -120,8 +128,7 @@ def attribute(
     *,
     method: str = "integrated_gradients",
     level: str = "pixels",
-    scale: int | None = None,
-    **settings: Any,
+    **options: Unpack[AttributionOptions],
 ) -> Attribution:
     """Attribute a target's score to pixels, patch tokens or windows.
 
@@ -136,14 +143,12 @@ def attribute(
     target
         What is explained, for the plain or the enhanced CLS.
     method
-        One of ``METHODS``.
+        One of ``ATTRIBUTION_METHODS``.
     level
         ``"pixels"``; ``"tokens"``: patch tokens at the tower's output or behind ``block=``; ``"windows"``: the
-        same, in runs of ``scale`` tokens.
-    scale
-        Tokens in a window, 1..N.
-    **settings
-        Fields of :class:`mswin_viz.analysis.attribution_settings.Settings`: ``block``, ``baseline``,
+        same, in runs of ``scale=`` tokens.
+    **options
+        Fields of :class:`mswin_viz.analysis.attribution_settings.Settings`: ``scale``, ``block``, ``baseline``,
         ``n_steps``, ``n_samples``, ``noise``, ``occluder``, ``norm``, ``seed``, ``batch_rows``, ``report``,
         ``stop``, ``progress``.
 
@@ -154,18 +159,19 @@ def attribute(
     ScaleError, ShapeError
         If the scale does not fit the grid, or the target's vector not the model.
     StoppedError
-        If ``stop`` said so.
+        If ``stop`` returned true.
     """
-    chosen = settings_of(settings)
+    settings = settings_of(options)
     if reason := refusal(method, level):
         raise OptionError(reason)
     started, target = time.perf_counter(), as_target(target).resolved(model)
-    with torch.inference_mode(False), torch.enable_grad():  # wherever the caller stands
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         if method in _ATTENTION:
-            found = _of_attention(model, inputs, target, method, chosen)
+            attribution = _by_attention(model, inputs, target, method, settings)
         else:
-            found = _of_captum(model, inputs, target, (method, level, scale), chosen)
-    return replace(found, seconds=time.perf_counter() - started)
+            where = InputLevel(level, settings.scale, settings.block)
+            attribution = _by_captum(model, inputs, _Call(target, method, where), settings)
+    return replace(attribution, seconds=time.perf_counter() - started)
 
 
 def refusal(method: str, level: str) -> str:
@@ -176,56 +182,61 @@ def refusal(method: str, level: str) -> str:
     OptionError
         If there is no such method.
     """
-    if method not in METHODS:
-        raise OptionError(f"a method is one of {', '.join(METHODS)}: got {method!r}")
+    if method not in ATTRIBUTION_METHODS:
+        raise OptionError(f"a method is one of {', '.join(ATTRIBUTION_METHODS)}: got {method!r}")
     reason = _REASONS.get((method, level))
     return f"{method} has no map of {level}: {reason}" if reason else ""
 
 
-def _of_captum(
-    model: Model,
-    inputs: Images | Tokens,
-    target: Target,
-    asked: tuple[str, str, int | None],
-    settings: Settings,
-) -> Attribution:
-    name, level, scale = asked
-    method = CAPTUM_METHODS[name]
+class _Call(NamedTuple):
+    """What is attributed, how, and to what."""
+
+    target: Target
+    method: str
+    level: InputLevel
+
+
+class _Numbers(NamedTuple):
+    """A method's numbers, as tensors."""
+
+    values: torch.Tensor
+    rest: torch.Tensor
+    baseline_score: torch.Tensor
+    delta: torch.Tensor
+
+
+def _by_captum(model: Model, inputs: Images | Tokens, call: _Call, settings: Settings) -> Attribution:
+    method = CAPTUM_METHODS[call.method]
     frozen = settings.norm == "frozen" or (settings.norm == "auto" and not method.takes_away)
-    scored = scored_inputs(
-        model, inputs, target, level=level, scale=scale, block=settings.block, frozen_norm=frozen
-    )
+    scored = scored_inputs(model, inputs, call.target, call.level, frozen_norm=frozen)
     if "baseline" not in method.uses and settings.baseline != "zero":
-        raise OptionError(f"{name} starts from no baseline: got {settings.baseline!r}; leave it out")
-    progress = RowCounter(method.passes(scored, settings) * len(scored), settings)
+        raise OptionError(f"{call.method} starts from no baseline: got {settings.baseline!r}; leave it out")
+    counter = RowCounter(method.passes(scored, settings) * len(scored), settings)
     try:
-        values, rest = _in_chunks(
-            replace(scored, score=progress.counted(scored.score)), name, model, settings
-        )
+        counted = replace(scored, score=counter.counted(scored.score))
+        values, rest = _in_chunks(counted, method, model, settings)
     finally:
-        progress.close()
+        counter.close()
     base = _baseline_score(scored, settings) if method.additive else torch.full_like(scored.value, torch.nan)
     delta = values.flatten(1).sum(dim=1) + rest - (scored.value - base)
     used = {key: getattr(settings, key) for key in method.uses}
-    if target.kind == "cosine":
+    if call.target.kind == "cosine":
         used["norm"] = "frozen" if frozen else "recomputed"
-    if level != "pixels":
-        used["block"] = "output" if settings.block is None else settings.block
-    return _record(model, target, asked, scored, (values, rest, base, delta), used)
+    if call.level.name != "pixels":
+        used["block"] = "output" if call.level.block is None else call.level.block
+    return _record(model, call, scored, _Numbers(values, rest, base, delta), used)
 
 
-def _in_chunks(
-    scored: ScoredInputs, name: str, model: Model, settings: Settings
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _in_chunks(scored: ScoredInputs, method: CaptumMethod, model: Model, settings: Settings) -> UnitValues:
     """Run a method on as many images at a time as fit."""
-    method, rows = CAPTUM_METHODS[name], rows_that_fit(scored, model, settings)
+    rows = rows_that_fit(scored, model, settings)
     size = 1 if method.alone else min(rows, len(scored))
     parts = []
     for start in range(0, len(scored), size):
         with seeded_captum(model.device, settings.seed):
             parts.append(method.run(scored[start : start + size], settings, rows))
     values, rest = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    return values.detach(), rest.detach()
+    return UnitValues(values.detach(), rest.detach())
 
 
 def _baseline_score(scored: ScoredInputs, settings: Settings) -> torch.Tensor:
@@ -233,60 +244,47 @@ def _baseline_score(scored: ScoredInputs, settings: Settings) -> torch.Tensor:
         return scored.score(baseline_of(scored, settings.baseline), *scored.context)
 
 
-def _of_attention(
+def _by_attention(
     model: Model, inputs: Images | Tokens, target: Target, name: str, settings: Settings
 ) -> Attribution:
     if isinstance(inputs, Tokens):
         raise OptionError(f"{name} reads the tower's attention: got tokens of its output; pass the images")
     if settings.block is not None:
         raise OptionError(f"{name} goes through all blocks: got block={settings.block}; leave it out")
-    scored = scored_inputs(model, inputs, target, level="pixels")
-    progress = RowCounter(len(scored) * n_blocks(model), settings)
+    scored = scored_inputs(model, inputs, target, InputLevel("pixels"))
+    counter = RowCounter(len(scored) * n_blocks(model), settings)
     rows = rows_that_fit(scored, model, settings)
     parts = []
     try:
         for start in range(0, len(scored), rows):
             chunk, part = scored[start : start + rows], target.of_images(slice(start, start + rows))
-            given = chunk.context[:-2]  # behind it direction and norm
+            conditions = chunk.context[:-2]  # the last two are direction and norm
             parts.append(
-                attention_rollout(model, chunk.inputs, progress, given)
+                attention_rollout(model, chunk.inputs, counter, conditions)
                 if name == "attention_rollout"
-                else legrad(model, chunk.inputs, part, progress, given)
+                else legrad(model, chunk.inputs, part, counter, conditions)
             )
     finally:
-        progress.close()
-    values, none = torch.cat(parts), torch.full_like(scored.value, torch.nan)
-    used = (
-        {"target": "none: follows the plain CLS"} if name == "attention_rollout" else {"norm": "recomputed"}
-    )
-    return _record(
-        model, target, (name, "tokens", None), scored, (values, torch.zeros_like(none), none, none), used
-    )
+        counter.close()
+    none = torch.full_like(scored.value, torch.nan)
+    numbers = _Numbers(torch.cat(parts), torch.zeros_like(none), none, none)
+    used = {"norm": "recomputed"} if name == "legrad" else {"target": "none: follows the plain CLS"}
+    return _record(model, _Call(target, name, InputLevel("tokens")), scored, numbers, used)
 
 
 def _record(
-    model: Model,
-    target: Target,
-    asked: tuple[str, str, int | None],
-    scored: ScoredInputs,
-    numbers: tuple[torch.Tensor, ...],
-    parameters: Mapping[str, Any],
+    model: Model, call: _Call, scored: ScoredInputs, numbers: _Numbers, parameters: Mapping[str, Any]
 ) -> Attribution:
-    method, level, scale = asked
-    values, rest, base, delta = (tensor.double().cpu().numpy() for tensor in numbers)
     return Attribution(
-        values=values,
-        score=scored.value.double().cpu().numpy(),
-        baseline_score=base,
-        rest=rest,
-        delta=delta,
-        norm=scored.norm.double().cpu().numpy(),
-        method=method,
-        level=level,
-        target=f"{target.words}, {target.feature} CLS",
+        **{name: float64(tensor) for name, tensor in numbers._asdict().items()},
+        score=float64(scored.value),
+        norm=float64(scored.norm),
+        method=call.method,
+        level=call.level.name,
+        target=f"{call.target.words}, {call.target.feature} CLS",
         grid=scored.grid,
         geometry=scored.geometry,
         seconds=0.0,
-        parameters=dict(parameters) | ({"scale": scale} if scale is not None else {}),
+        parameters=dict(parameters) | ({} if call.level.scale is None else {"scale": call.level.scale}),
         provenance=model.provenance,
     )

@@ -20,18 +20,15 @@ from captum.attr import (
 )
 
 from mswin_viz.analysis.attribution_settings import Settings
-from mswin_viz.analysis.scored_inputs import ScoredInputs, baseline_of
+from mswin_viz.analysis.scored_inputs import ScoredInputs, UnitValues, baseline_of
 from mswin_viz.errors import OptionError
 
 __all__ = ["CAPTUM_METHODS", "CaptumMethod", "seeded_captum"]
 
-Values = tuple[torch.Tensor, torch.Tensor]
-"""One number for each pixel, token or window, and the rest ``[B]`` that none of them holds."""
-
 
 @dataclass(frozen=True)
 class CaptumMethod:
-    """A method and what is to be known of it.
+    """A method and how it is to be run.
 
     Attributes
     ----------
@@ -49,7 +46,7 @@ class CaptumMethod:
         Whether images go through it one by one, so that its random numbers do not depend on the batch.
     """
 
-    run: Callable[[ScoredInputs, Settings, int], Values]
+    run: Callable[[ScoredInputs, Settings, int], UnitValues]
     passes: Callable[[ScoredInputs, Settings], int]
     uses: tuple[str, ...]
     takes_away: bool = False
@@ -65,7 +62,7 @@ def seeded_captum(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
-def _integrated_gradients(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _integrated_gradients(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     each = IntegratedGradients(scored.score).attribute(
         scored.inputs,
         baselines=baseline_of(scored, settings.baseline),
@@ -76,12 +73,12 @@ def _integrated_gradients(scored: ScoredInputs, settings: Settings, rows: int) -
     return scored.summed(each)
 
 
-def _gradient_x_input(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _gradient_x_input(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     each = InputXGradient(scored.score).attribute(_leaf(scored), additional_forward_args=scored.context)
-    return scored.summed(each.detach())
+    return scored.summed(_one(each).detach())
 
 
-def _smoothgrad(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _smoothgrad(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     """The gradient's mean over noisy copies, times the input: tends to gradient x input as the noise goes."""
     spread = float(scored.inputs.max() - scored.inputs.min())
     gradient = NoiseTunnel(Saliency(scored.score)).attribute(
@@ -93,25 +90,26 @@ def _smoothgrad(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
         abs=False,
         additional_forward_args=scored.context,
     )
-    return scored.summed(gradient.detach() * scored.inputs)
+    return scored.summed(_one(gradient).detach() * scored.inputs)
 
 
-def _occlusion(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _occlusion(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     """How much the score falls when a square covers a pixel, averaged over the squares that cover it."""
-    (side, step), channels = _occluder(scored, settings), scored.inputs.shape[1]
+    side, channels = _occluder(scored, settings), scored.inputs.shape[1]
+    step = max(1, side // 2)
     shape = {"sliding_window_shapes": (channels, side, side), "strides": (channels, step, step)}
     needed = _n_occluders(scored, settings)
     each = _without(Occlusion(scored.score), scored, settings, _at_once(scored, rows, needed), **shape)
     return scored.summed(each / channels)
 
 
-def _feature_ablation(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _feature_ablation(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     at_once = _at_once(scored, rows, scored.n_groups)
     each = _without(FeatureAblation(scored.score), scored, settings, at_once, feature_mask=scored.groups)
     return scored.summed(each / scored.group_sizes)  # Captum gives each element its whole unit's number
 
 
-def _shapley(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _shapley(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     orders = {"feature_mask": scored.groups, "n_samples": settings.n_samples}
     at_once = _at_once(scored, rows, scored.n_groups)
     each = _without(ShapleyValueSampling(scored.score), scored, settings, at_once, **orders)
@@ -135,7 +133,7 @@ def _without(
     )
 
 
-def _gradcam(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
+def _gradcam(scored: ScoredInputs, settings: Settings, rows: int) -> UnitValues:
     """Channels weighted by their mean gradient over patches; signed, where the original keeps the positive part."""
     probe, (height, width) = torch.nn.Identity(), scored.grid
 
@@ -146,7 +144,13 @@ def _gradcam(scored: ScoredInputs, settings: Settings, rows: int) -> Values:
     each = LayerGradCam(through_the_probe, probe).attribute(
         _leaf(scored), additional_forward_args=scored.context
     )
-    return each.detach().flatten(1), each.new_zeros(len(each))
+    values = _one(each).detach().flatten(1)
+    return UnitValues(values, values.new_zeros(len(values)))
+
+
+def _one(values: torch.Tensor | tuple[Any, ...]) -> torch.Tensor:
+    """Captum's numbers for the one input there is."""
+    return values[0] if isinstance(values, tuple) else values
 
 
 def _at_once(scored: ScoredInputs, rows: int, needed: int) -> int:
@@ -159,8 +163,8 @@ def _leaf(scored: ScoredInputs) -> torch.Tensor:
     return scored.inputs.detach().clone().requires_grad_()
 
 
-def _occluder(scored: ScoredInputs, settings: Settings) -> tuple[int, int]:
-    """Side of the square and the step it moves by, pixels."""
+def _occluder(scored: ScoredInputs, settings: Settings) -> int:
+    """Side of the square in pixels; it moves by half of it."""
     height, width = scored.inputs.shape[2:]
     side = int(settings.occluder or height // scored.grid[0])
     if side > min(height, width):
@@ -168,11 +172,12 @@ def _occluder(scored: ScoredInputs, settings: Settings) -> tuple[int, int]:
             f"an occluder is a square that fits into the input of {height}x{width} (height x width): got a side of "
             f"{side}; use at most {min(height, width)}, or leave it out for one patch"
         )
-    return side, max(1, side // 2)
+    return side
 
 
 def _n_occluders(scored: ScoredInputs, settings: Settings) -> int:
-    side, step = _occluder(scored, settings)
+    side = _occluder(scored, settings)
+    step = max(1, side // 2)
     along = [-(-(n - side) // step) + 1 for n in scored.inputs.shape[2:]]
     return 1 + along[0] * along[1]
 

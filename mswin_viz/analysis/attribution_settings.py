@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from tqdm.auto import tqdm
@@ -21,7 +21,10 @@ from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
 
-__all__ = ["RowCounter", "Settings", "rows_that_fit", "settings_of"]
+if TYPE_CHECKING:
+    import threading
+
+__all__ = ["AttributionOptions", "RowCounter", "Settings", "rows_that_fit", "settings_of"]
 
 _MOST_BYTES = 2**30
 """Never more than this for one batch: larger ones are no faster on a CPU."""
@@ -34,6 +37,8 @@ class Settings:
 
     Attributes
     ----------
+    scale
+        Tokens in a window, 1..N; for the window level.
     block
         Where tokens are taken: behind this block, 0 for the first; None for the tower's output.
     baseline
@@ -62,6 +67,7 @@ class Settings:
         Show a bar.
     """
 
+    scale: int | None = None
     block: int | None = None
     baseline: str = "zero"
     n_steps: int = 50
@@ -86,26 +92,45 @@ class Settings:
             raise OptionError(f"norm is auto, frozen or recomputed: got {self.norm!r}")
 
 
-def settings_of(options: Mapping[str, Any]) -> Settings:
+class AttributionOptions(TypedDict, total=False):
+    """Options of :func:`mswin_viz.analysis.attribution.attribute` by keyword: the fields of :class:`Settings`."""
+
+    scale: int | None
+    block: int | None
+    baseline: str
+    n_steps: int
+    n_samples: int
+    noise: float
+    occluder: int | None
+    norm: str
+    seed: int
+    batch_rows: int | None
+    report: Callable[..., None] | None
+    stop: Stop | None
+    stopped: threading.Event | None
+    progress: bool
+
+
+def settings_of(options: AttributionOptions) -> Settings:
     """Settings from keyword arguments; an event ``stopped=``, which ``stop=`` replaces, is still taken.
 
     Raises
     ------
     OptionError
-        If there is no setting of a given name.
+        If there is no setting of that name.
     """
-    options = dict(options)
-    if "stopped" in options:
+    named: dict[str, Any] = dict(options)
+    if "stopped" in named:
         warnings.warn("stopped=event is now stop=event.is_set", DeprecationWarning, stacklevel=3)
-        event = options.pop("stopped")
-        options["stop"] = None if event is None else event.is_set
-    options["report"] = reporter(options.get("report"))
-    return options_of(Settings, options, function="attribute")
+        event = named.pop("stopped")
+        named["stop"] = None if event is None else event.is_set
+    named["report"] = reporter(named.get("report"))
+    return options_of(Settings, named, function="attribute", also=("method", "level"))
 
 
 @dataclass(eq=False)
 class RowCounter:
-    """Counts the rows of a score, reports them, and ends the work once it shall stop.
+    """Counts the rows of a score, reports them, and ends the work when it is stopped.
 
     Attributes
     ----------
@@ -155,9 +180,9 @@ class RowCounter:
         self._bar.close()
 
 
-def rows_that_fit(scored: ScoredInputs, model: Model, settings: Settings) -> int:
+def rows_that_fit(scored: ScoredInputs, model: Model, settings: Settings | None = None) -> int:
     """How many rows go through the score in one pass, forward and backward, at least 1."""
-    if settings.batch_rows is not None:
+    if settings is not None and settings.batch_rows is not None:
         return settings.batch_rows
     budget = min(_free_bytes(model.device) // 4, _MOST_BYTES)
     return max(1, budget // _bytes_of_a_row(scored, model))
@@ -165,13 +190,13 @@ def rows_that_fit(scored: ScoredInputs, model: Model, settings: Settings) -> int
 
 def _bytes_of_a_row(scored: ScoredInputs, model: Model) -> int:
     """Roughly what autograd keeps for one image: about 30 activations a token and block, and the attention."""
-    own = 6 * 4 * scored.inputs[0].numel()
-    if scored.level != "pixels" and scored.block is None:
-        return own
-    transformer = model.clip.visual.transformer
+    at_entry = 6 * 4 * scored.inputs[0].numel()
+    if scored.level.is_at_output:
+        return at_entry
+    transformer: Any = model.clip.visual.transformer  # open_clip's towers share no type that says so
     n_tokens, depth = 1 + scored.grid[0] * scored.grid[1], n_blocks(model)
     heads = transformer.resblocks[0].attn.num_heads
-    return own + 4 * depth * n_tokens * (30 * transformer.width + 2 * heads * n_tokens)
+    return at_entry + 4 * depth * n_tokens * (30 * transformer.width + 2 * heads * n_tokens)
 
 
 def _free_bytes(device: torch.device) -> int:

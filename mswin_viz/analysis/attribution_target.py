@@ -1,10 +1,11 @@
-"""What an attribution explains: one number computed from the plain or the enhanced CLS feature."""
+"""What an attribution explains: one number computed from the plain or the enhanced CLS."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FEATURES", "Target", "as_target"]
 
-FEATURES = ("enhanced", "plain")
-"""The CLS with the add-on's vector added, or as CLIP gives it."""
+FEATURES = ("plain", "enhanced")
+"""The CLS as CLIP gives it, or with the add-on's vector added."""
 _LARGEST = 1e30
 
 
@@ -52,22 +53,13 @@ class Target:
     def __post_init__(self) -> None:
         if self.feature not in FEATURES:
             raise OptionError(f"a target's feature is one of {', '.join(FEATURES)}: got {self.feature!r}")
-        if self.vector is None:
-            if self.kind in ("direction", "cosine") and self.prompt is None:
-                raise OptionError(
-                    f"a target of kind {self.kind!r} needs a vector: got None; pass the feature or direction, [D] or [B, D]"
-                )
+        if self.vector is None and (self.prompt is not None or self.kind not in ("direction", "cosine")):
             return
-        object.__setattr__(self, "vector", finite_vectors(self.vector, "a target's vector"))
-        self.vector.setflags(write=False)
-        if np.abs(self.vector).max() > _LARGEST:
-            raise ShapeError(
-                f"a target's vector must be at most {_LARGEST:g} in size, or scores overflow in float32: got "
-                f"{np.abs(self.vector).max():g}; divide the vector by its length"
-            )
-        if self.kind == "cosine" and not np.linalg.norm(self.vector, axis=-1).all():
+        vector = _checked_vector(self.vector)
+        object.__setattr__(self, "vector", vector)
+        if self.kind == "cosine" and not np.linalg.norm(vector, axis=-1).all():
             raise OptionError(
-                "a cosine needs vectors of non-zero length: got a zero vector; choose another target"
+                "a cosine needs vectors of non-zero norm: got a zero vector; choose another target"
             )
 
     @staticmethod
@@ -79,7 +71,7 @@ class Target:
         ShapeError
             If the direction has another shape or is not finite.
         """
-        return Target("direction", "a fixed direction", feature, v)
+        return Target("direction", "a fixed direction", feature, _checked_vector(v))
 
     @staticmethod
     def text(prompt: str | Sequence[str], *, feature: str = "enhanced") -> Target:
@@ -90,24 +82,11 @@ class Target:
         PromptError
             If there is no prompt, or one is not a text or is empty.
         """
-        if isinstance(prompt, Set):
-            raise PromptError(
-                f"several prompts are one for each image, in order, and a set has none: got {prompt!r:.80}; pass a list"
-            )
         if isinstance(prompt, str):
             _check_prompt(prompt)
             return Target("cosine", f"the text “{prompt}”", feature, prompt=str(prompt))
-        if prompt is None or isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
-            _check_prompt(prompt)
-        try:
-            prompts = tuple(prompt)
-        except TypeError:  # an array or tensor without axes is iterable in name only
-            prompts = (prompt,)
-        for one in prompts:
-            _check_prompt(one)
-        if not prompts:
-            raise PromptError("a text target needs a prompt, or one for each image: got an empty list")
-        words = "; ".join(f"image {at}: “{one}”" for at, one in enumerate(prompts, 1))
+        prompts = _listed_prompts(prompt)
+        words = "; ".join(f"image {number}: “{one}”" for number, one in enumerate(prompts, 1))
         return Target("cosine", f"one text for each image ({words})", feature, prompt=prompts)
 
     @staticmethod
@@ -119,18 +98,18 @@ class Target:
         ShapeError
             If the feature has another shape or is not finite.
         OptionError
-            If it has no length.
+            If it is zero.
         """
-        return Target("cosine", "another image's feature", feature, image)
+        return Target("cosine", "another image's feature", feature, _checked_vector(image))
 
     @staticmethod
     def norm(*, feature: str = "enhanced") -> Target:
-        """The length of the feature."""
-        return Target("norm", f"the length of the {feature} CLS", feature)
+        """The norm of the feature."""
+        return Target("norm", f"the norm of the {feature} CLS", feature)
 
     @staticmethod
     def shift(*, feature: str = "enhanced") -> Target:
-        """The length of what the add-on adds, |enhanced - plain|.
+        """The norm of what the add-on adds, |enhanced - plain|.
 
         Raises
         ------
@@ -139,7 +118,7 @@ class Target:
         """
         if feature != "enhanced":
             raise OptionError('a shift is what makes the CLS enhanced: got feature="plain"; leave it out')
-        return Target("shift", "the length of the add-on's shift", feature)
+        return Target("shift", "the norm of the add-on's shift", feature)
 
     @staticmethod
     def identity(
@@ -179,13 +158,13 @@ class Target:
             raise ShapeError(
                 f"a gallery has one pid for each feature [n, D]: got features {gallery.shape} and pids {known.shape}"
             )
-        own = gallery[known == k]
-        if len(own) == 0:
+        images = gallery[known == k]
+        if len(images) == 0:
             raise OptionError(
                 f"an identity is one in the gallery ({len(set(known[known >= 0].tolist()))} of them): got {k}"
             )
-        centre = unit_rows(own, f"identity {k}").mean(axis=0)
-        return Target("cosine", f"identity {k}, mean of {len(own)} gallery images", feature, centre)
+        centre = unit_rows(images, f"identity {k}").mean(axis=0)
+        return Target("cosine", f"identity {k}, mean of {len(images)} gallery images", feature, centre)
 
     def of_images(self, rows: slice) -> Target:
         """The target of some of the images: their own vectors and prompts, where each image has its own."""
@@ -203,7 +182,7 @@ class Target:
         prompts = [self.prompt] if isinstance(self.prompt, str) else list(self.prompt)
         features = model.encode_text(prompts)
         vector = features[0] if isinstance(self.prompt, str) else features
-        return Target(self.kind, self.words, self.feature, vector, self.prompt)
+        return replace(self, vector=_checked_vector(vector))
 
     def directions(self, model: Model, n_images: int) -> Float[torch.Tensor, "batch dim"]:
         """v of each image, float32 on the model's device: unit length for a cosine, zero where unused.
@@ -216,8 +195,7 @@ class Target:
         if isinstance(self.prompt, tuple) and len(self.prompt) != n_images:
             raise ShapeError(
                 f"a list of prompts needs one for each image: got {len(self.prompt)} prompts for {n_images} images; "
-                "give "
-                "one prompt as a text, not a list, to score all images with it"
+                "give one prompt as a text, not a list, to score all images with it"
             )
         shape, vector = (n_images, model.dim), self.resolved(model).vector
         if vector is None:
@@ -238,7 +216,7 @@ class Target:
         directions: Float[torch.Tensor, "batch dim"],
         norm: Float[torch.Tensor, " batch"] | None = None,
     ) -> Float[torch.Tensor, " batch"]:
-        """The score, differentiable; a cosine is divided by ``norm`` if given, else by the feature's own length."""
+        """The score, differentiable; a cosine is divided by ``norm`` if given, else by the feature's norm."""
         feature = (enhanced if self.feature == "enhanced" else plain).cls
         if self.kind == "shift":
             return torch.linalg.vector_norm(enhanced.cls - plain.cls, dim=1)
@@ -270,7 +248,38 @@ def as_target(target: Target) -> Target:
     raise OptionError(f"a target must be a mv.Target: got {type(target).__name__}{shown}; {advice}")
 
 
-def _is_text(target: object) -> bool:
+def _checked_vector(vector: Float[np.ndarray, "*batch dim"] | torch.Tensor | None) -> np.ndarray:
+    if vector is None:
+        raise OptionError(
+            "a direction or cosine needs a vector: got None; pass the feature or direction, [D] or [B, D]"
+        )
+    vector = finite_vectors(vector, "a target's vector")
+    vector.setflags(write=False)
+    if (largest := np.abs(vector).max()) > _LARGEST:
+        raise ShapeError(
+            f"a target's vector must be at most {_LARGEST:g} in size, or scores overflow in float32: got "
+            f"{largest:g}; divide the vector by its norm"
+        )
+    return vector
+
+
+def _listed_prompts(prompts: Any) -> tuple[str, ...]:
+    """One prompt for each image, in the images' order."""
+    if isinstance(prompts, Set):
+        raise PromptError(
+            f"several prompts are one for each image, in order, and a set has none: got {prompts!r:.80}; pass a list"
+        )
+    listed: tuple[Any, ...] = (prompts,)
+    with suppress(TypeError):  # not iterable; an array or tensor without axes is so in name only
+        listed = listed if isinstance(prompts, bytes | Mapping) else tuple(prompts)
+    for prompt in listed:
+        _check_prompt(prompt)
+    if not listed:
+        raise PromptError("a text target needs a prompt, or one for each image: got an empty list")
+    return listed
+
+
+def _is_text(target: Any) -> bool:
     several = isinstance(target, (list, tuple)) or (isinstance(target, np.ndarray) and target.ndim == 1)
     return isinstance(target, str) or (several and any(isinstance(one, str) for one in target))
 

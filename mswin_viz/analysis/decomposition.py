@@ -3,11 +3,9 @@
 For a direction ``v`` the score is ``v . enhanced``. With the ReLU gates frozen as they stand at this input
 the add-on is linear in the tokens, so the score splits exactly into ``v . cls``, one share for each window
 (which splits further over its tokens), and one share of all biases together. A mixture of experts splits as exactly
-once its gate's weights, the lengths that its LayerNorms divide by, and the factors ``Phi(x)`` of its GELUs
+once its gate's weights, the deviations that its LayerNorms divide by, and the factors ``Phi(x)`` of its GELUs
 ``x Phi(x)`` are frozen too. A share is not what the score loses without the window: taking a window away can flip
 gates (:mod:`mswin_viz.analysis.ablation`).
-
-A fusion may differ from the trained one: each slot is on, off, or given another scale (:class:`Slot`).
 """
 
 from __future__ import annotations
@@ -70,7 +68,7 @@ class Decomposition:
     Attributes
     ----------
     score
-        ``v . enhanced``, computed on its own, ``[B]``.
+        ``v . enhanced``, computed without the shares, ``[B]``.
     cls, bias
         Shares of the CLS token and of all biases, ``[B]``.
     windows, tokens
@@ -123,8 +121,8 @@ class Decomposition:
         Score and shares are divided by ``norm`` (frozen as it stands here) and by ``direction_norm``. The CLS
         share is not the plain cosine, whose norm is ``plain_norm``. NaN where either vector is zero.
         """
-        lengths = self.norm * self.direction_norm
-        factor = np.divide(1, lengths, out=np.full_like(lengths, np.nan), where=lengths > 0)
+        norms = self.norm * self.direction_norm
+        factor = np.divide(1, norms, out=np.full_like(norms, np.nan), where=norms > 0)
         each = factor[:, None]
         return replace(
             self,
@@ -239,7 +237,7 @@ def direction_of_each(
         raise ShapeError(
             f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
         )
-    v, shape = finite_vectors(direction, "a direction"), tuple(tokens.cls.shape)
+    v, shape = finite_vectors(direction, "a direction"), tuple(are_tokens(tokens).cls.shape)
     if v.shape not in (shape, shape[1:]):
         raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
     return np.broadcast_to(v, shape)
@@ -267,7 +265,9 @@ def _record(
     slots: tuple[SlotShares | None, ...],
 ) -> Decomposition:
     slots_on = [s for s in slots if s is not None]
-    by_window = _windows_by_scale(slots_on)
+    by_window, by_token = _windows_by_scale(slots_on), {}
+    for s in slots_on:
+        by_token[s.slot.scale] = by_token.get(s.slot.scale, 0) + s.tokens
     cls, score = (v * state.cls).sum(axis=1), (v * state.enhanced).sum(axis=1)
     total = cls + bias + sum(shares.sum(axis=1) for shares in by_window.values())
     size = np.abs(cls) + np.abs(bias) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
@@ -275,7 +275,7 @@ def _record(
         score=score,
         cls=cls,
         windows=by_window,
-        tokens=_tokens_by_scale(slots_on),
+        tokens=by_token,
         bias=bias,
         norm=np.linalg.norm(state.enhanced, axis=1),
         residual=np.abs(total - score) / np.maximum(size, np.finfo(float).tiny),
@@ -294,11 +294,4 @@ def _windows_by_scale(slots: Sequence[SlotShares]) -> dict[int, Float[np.ndarray
     for shares in slots:
         same_scale = windows.setdefault(shares.slot.scale, {})
         same_scale[shares.geometry] = same_scale.get(shares.geometry, 0) + shares.windows
-    return {scale: np.concatenate(list(some.values()), axis=1) for scale, some in windows.items()}
-
-
-def _tokens_by_scale(slots: Sequence[SlotShares]) -> dict[int, Float[np.ndarray, "batch token"]]:
-    tokens: dict[int, np.ndarray] = {}
-    for shares in slots:
-        tokens[shares.slot.scale] = tokens.get(shares.slot.scale, 0) + shares.tokens
-    return tokens
+    return {scale: np.concatenate(list(shares.values()), axis=1) for scale, shares in windows.items()}

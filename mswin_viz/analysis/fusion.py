@@ -149,8 +149,8 @@ def fusion_state(
     ScaleError
         If a slot's scale is outside 1..N, unless it is the slot's own.
     ShapeError
-        If there are not as many slots as scales, or the tokens are not as wide as the weights, are none, or hold NaN
-        or infinity.
+        If there are not as many slots as scales, or there are no tokens, they are not as wide as the weights, or they
+        hold NaN or infinity.
     """
     slots = weights.trained_slots if slots is None else tuple(slots)
     pooled = [None] * len(slots) if pooled is None else list(pooled)

@@ -29,13 +29,13 @@ class Trace:
 
     Attributes
     ----------
-    length
+    deviation
         Standard deviation that its LayerNorm divides by, ``[..., 1]``.
     factor
         ``Phi`` of the GELU ``x Phi(x)``, ``[..., width]``.
     """
 
-    length: Float[np.ndarray, "*batch 1"]
+    deviation: Float[np.ndarray, "*batch 1"]
     factor: Float[np.ndarray, "*batch width"]
 
 
@@ -138,7 +138,7 @@ class MlpHead:
 
 @dataclass(frozen=True, eq=False)
 class NormedLayer:
-    """``gelu(LayerNorm(W x + b))``; frozen it is affine: the mean is linear, the length and the factor are held."""
+    """``gelu(LayerNorm(W x + b))``; frozen it is affine: the mean is linear, the deviation and the factor are held."""
 
     W: Float[np.ndarray, "to width"]
     b: Float[np.ndarray, " to"]
@@ -150,10 +150,10 @@ class NormedLayer:
         """The answer and what it has frozen."""
         u = x @ self.W.T + self.b
         u = u - u.mean(axis=-1, keepdims=True)
-        length = np.sqrt((u * u).mean(axis=-1, keepdims=True) + self.eps)
-        normed = u / length * self.scale + self.offset
+        deviation = np.sqrt((u * u).mean(axis=-1, keepdims=True) + self.eps)
+        normed = u / deviation * self.scale + self.offset
         factor = ndtr(normed)
-        return normed * factor, Trace(length, factor)
+        return normed * factor, Trace(deviation, factor)
 
     def pulled_back(
         self, v: Float[np.ndarray, "batch to"], trace: Trace
@@ -161,7 +161,7 @@ class NormedLayer:
         """The direction on the layer's input, and the biases' share."""
         v = v * trace.factor
         bias = v @ self.offset
-        v = v * self.scale / trace.length
+        v = v * self.scale / trace.deviation
         v = v - v.mean(axis=-1, keepdims=True)
         return v @ self.W, bias + v @ self.b
 
@@ -221,7 +221,7 @@ class MixtureHead:
     def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
         """The direction seen from each slot, and the share of the biases.
 
-        Frozen: the gate's weights, the LayerNorms' lengths, the GELUs' factors.
+        Frozen: the gate's weights, the LayerNorms' deviations, the GELUs' factors.
         """
         r, bias = self.last.pulled_back(v, fused.traces[-1][0])
         back = []

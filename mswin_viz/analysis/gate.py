@@ -46,7 +46,7 @@ def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
     OptionError
         If the add-on has no gate.
     ShapeError
-        If the tokens are not as wide as the add-on's, are none, or hold NaN or infinity.
+        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
     """
     weights = fusion_weights(addon) if isinstance(addon, MixtureOfExpertsAddon) else None
     if weights is None or not isinstance(weights.head, MixtureHead):

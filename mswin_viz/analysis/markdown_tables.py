@@ -10,8 +10,15 @@ COLUMN_WORDS = {"three_together": "three together", "together": "all together"}
 """Columns whose words differ from their names; a modality is written as it is."""
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table; the first column names the rows."""
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, aligned: bool = False
+) -> list[str]:
+    """Lines of a table; the first column names the rows. ``aligned`` columns read well as they are printed."""
+    if aligned:
+        table = [heads, *rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        table.insert(1, ["-" * width for width in widths])
+        return [_line([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]) for row in table]
     return [_line(heads), "|---" * len(heads) + "|", *map(_line, rows)]
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 
-from mswin_viz.analysis.attribution import METHODS, Attribution, attribute, refusal
+from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, Attribution, attribute, refusal
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_interval, faithfulness
+from mswin_viz.analysis.input_levels import LEVELS
+from mswin_viz.analysis.markdown_tables import markdown_table
 from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
-from mswin_viz.analysis.scored_inputs import LEVELS, Images, opened_inputs
+from mswin_viz.analysis.scored_inputs import Images, opened_inputs
+from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
@@ -48,29 +51,50 @@ class Ranking:
         correlation with the map of a model whose CLIP and add-on are shuffled (0 best).
         """
         baselines = self.faithfulness.baselines
-        head = ["method", "level", *(f"gain, {b} [95 %]" for b in baselines)]
-        head += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
-        head += ["unexplained", *(["shuffled"] if self.randomisation else []), "s/image"]
+        heads = ["method", "level", *(f"gain, {b} [95 %]" for b in baselines)]
+        heads += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
+        heads += ["unexplained", *(["shuffled"] if self.randomisation else []), "s/image"]
         names = (*self.faithfulness.ranked(), REFERENCES[0])
-        rows = [head, *(self._row(name) for name in names)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-        lines.insert(1, ["-" * width for width in widths])
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n".join(markdown_table(heads, [self._row(name) for name in names], aligned=True))
 
     def _row(self, name: str) -> list[str]:
         checks = self.faithfulness
         gains = [checks.gain(name, b) for b in checks.baselines]
-        own = self.attributions.get(name)
-        row = [name, own.level if own else "", *(_with_interval(g, checks.seed) for g in gains)]
+        attribution = self.attributions.get(name)
+        row = [
+            name,
+            attribution.level if attribution else "",
+            *(_with_interval(g, checks.seed) for g in gains),
+        ]
         for b in checks.baselines:
             curves = checks.curves[name, b]
             row += [f"{curves.deletion_area.mean():.3f}", f"{curves.insertion_area.mean():.3f}"]
-        row.append(f"{checks.unexplained[name].mean():.2f}" if own else "")
+        row.append(f"{checks.unexplained[name].mean():.2f}" if attribution else "")
         if self.randomisation:
             part = self.randomisation.parts[-1]
-            row.append(f"{np.nanmean(self.randomisation.correlations[name, part]):+.2f}" if own else "")
-        return [*row, f"{own.seconds / len(own.score):.2f}" if own else ""]
+            row.append(
+                f"{np.nanmean(self.randomisation.correlations[name, part]):+.2f}" if attribution else ""
+            )
+        return [*row, f"{attribution.seconds / len(attribution.score):.2f}" if attribution else ""]
+
+
+class RankingOptions(TypedDict, total=False):
+    """Options of :func:`rank_methods` by keyword, beside ``level`` and ``scale``."""
+
+    methods: Sequence[str] | None
+    settings: Mapping[str, Any]
+    checks: Mapping[str, Any]
+    randomise: bool
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The options with their defaults."""
+
+    methods: Sequence[str] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    randomise: bool = False
 
 
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
@@ -81,7 +105,7 @@ def rank_methods(
     *,
     level: str = "pixels",
     scale: int | None = None,
-    **options: Any,
+    **options: Unpack[RankingOptions],
 ) -> Ranking:
     """Run methods on a set of images and rank their maps.
 
@@ -104,26 +128,24 @@ def rank_methods(
     """
     if level not in LEVELS:
         raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")
-    if unknown := set(options) - {"methods", "settings", "checks", "randomise"}:
-        raise OptionError(
-            f"options are methods, settings, checks, randomise: got {', '.join(sorted(unknown))}"
-        )
-    randomise = options.get("randomise", False)
-    if randomise and isinstance(inputs, Tokens):
+    chosen = options_of(_Settings, options, function="rank_methods", also=("level", "scale"))
+    target, inputs = as_target(target).resolved(model), opened_inputs(model, inputs)
+    if chosen.randomise and isinstance(inputs, Tokens):
         raise OptionError(
             "a shuffled CLIP gives other tokens: got tokens with randomise=True; pass the images"
         )
     calls = {
-        name: _call(model, name, level, scale) | options.get("settings", {})
-        for name in options.get("methods") or _suitable(level)
+        name: {**_call(model, name, level, scale), **chosen.settings}
+        for name in chosen.methods or _suitable(level)
     }
-    target, inputs = as_target(target).resolved(model), opened_inputs(model, inputs)
-    found = {name: attribute(model, inputs, target, **call) for name, call in calls.items()}
+    maps = {name: attribute(model, inputs, target, **call) for name, call in calls.items()}
     units = "patches" if level == "pixels" else level
-    maps = {name: a.on_patches() if units == "patches" else a.values for name, a in found.items()}
-    checks = faithfulness(model, inputs, target, maps, units=units, scale=scale, **options.get("checks", {}))
-    shuffles = randomisation_check(model, inputs, target, calls, original=found) if randomise else None
-    return Ranking(found, checks, shuffles)
+    values = {name: a.on_patches() if units == "patches" else a.values for name, a in maps.items()}
+    checks = faithfulness(model, inputs, target, values, units=units, scale=scale, **chosen.checks)
+    shuffles = None
+    if chosen.randomise and not isinstance(inputs, Tokens):
+        shuffles = randomisation_check(model, inputs, target, calls, original=maps)
+    return Ranking(attributions=maps, faithfulness=checks, randomisation=shuffles)
 
 
 def _suitable(level: str) -> Sequence[str]:
@@ -132,7 +154,7 @@ def _suitable(level: str) -> Sequence[str]:
     attention = ("attention_rollout", "legrad")
     return [
         name
-        for name in METHODS
+        for name in ATTRIBUTION_METHODS
         if any(not refusal(name, place) for place in wanted) and (level == "pixels" or name not in attention)
     ]
 

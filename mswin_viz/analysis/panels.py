@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ __all__ = [
     "free_panel",
     "fused_panel",
     "plain_panel",
+    "shared_range",
     "token_panel",
     "trained_answers",
     "trained_panel",
@@ -187,6 +189,22 @@ def token_panel(
 ) -> Panel:
     """A panel of one number for each patch token; no kernel has a part in it."""
     return Panel(key=key, title=title, origin="", geometry=geometry, values=values, unit=unit, words=words)
+
+
+def shared_range(arrays: Sequence[np.ndarray], *, signed: bool) -> tuple[float, float]:
+    """One colour range ``(vmin, vmax)`` for several arrays, such as all scales and images on screen.
+
+    NaN and infinities are left out. Symmetric about zero if ``signed``; ``(0, 1)`` or ``(-1, 1)`` where there
+    is nothing finite to show.
+    """
+    finite = [array[np.isfinite(array)] for array in map(np.asarray, arrays)]
+    values = np.concatenate(finite) if finite else np.empty(0)
+    if values.size == 0:
+        return (-1.0, 1.0) if signed else (0.0, 1.0)
+    if signed:
+        reach = float(np.abs(values).max()) or 1.0
+        return -reach, reach
+    return float(values.min()), float(values.max())
 
 
 def _free_activations(subject: Subject, request: ViewRequest, geometry: WindowGeometry) -> WindowActivations:

@@ -87,16 +87,16 @@ def randomisation_check(
         original = {name: attribute(model, images, target, **options) for name, options in maps.items()}
     parts = PARTS if model.addon is not None else ("CLIP",)
     others = {part: shuffled(model, part, seed=seed) for part in parts}
-    found = {
+    attributions = {
         (name, part): attribute(others[part], images, target, **options)
         for name, options in maps.items()
         for part in parts
     }
     correlations = {
         (name, part): rank_correlation(original[name].values, other.values)
-        for (name, part), other in found.items()
+        for (name, part), other in attributions.items()
     }
-    return Randomisation(dict(original), found, correlations)
+    return Randomisation(original=dict(original), shuffled=attributions, correlations=correlations)
 
 
 def rank_correlation(

@@ -26,7 +26,7 @@ from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import EncodedBatch, Failure, encoded_batch
-from mswin_viz.model.heads import folded
+from mswin_viz.model.heads import phase_means
 from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
 from mswin_viz.model.token_shelf import IN_MEMORY, TokenLayout, TokenStore
@@ -79,7 +79,7 @@ def sample_tokens(
     samples
         With known identities. Their query and gallery are kept, if they have both.
     scales
-        Keep only what windows of these scales can tell apart (see `folded`); none keeps every patch token.
+        Keep only what windows of these scales can tell apart (see `phase_means`); none keeps every patch token.
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are
@@ -154,7 +154,7 @@ def _encoded(
             for name, batch in batches.items() if good else ():
                 rows = list(batch.images)
                 tokens = batch.tokens[[rows.index(place) for place in good]]
-                shelf.add(name, folded(tokens, scales) if scales else tokens)
+                shelf.add(name, phase_means(tokens, scales) if scales else tokens)
             facts += [batch.images[place].facts for place in good for batch in batches.values()]
             kept += [start + place for place in good]
             failed += [

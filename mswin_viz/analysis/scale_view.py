@@ -107,14 +107,10 @@ class FusedPart:
 def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
     """The trained kernels' part of a view; depends on the request's value and channel only."""
     request.checked(len(subject.scales))
-    weights = subject.weights
-    pooled = (
-        ()
-        if weights is None
-        else (slot_pooled(subject.tokens, weights, i) for i in range(len(weights.scales)))
-    )
+    n_slots, weights = len(subject.scales), subject.weights
+    pooled = [] if weights is None else [slot_pooled(subject.tokens, weights, i) for i in range(n_slots)]
     has_shares = request.value == "share"
-    answers = (None,) * len(subject.scales) if has_shares else trained_answers(subject, request)
+    answers = (None,) * n_slots if has_shares else trained_answers(subject, request)
     return TrainedPart(tuple(pooled), answers)
 
 

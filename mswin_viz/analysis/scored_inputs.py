@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torchvision.transforms.v2 import functional
 
-from mswin_viz.analysis.attribution_target import Target, as_target
+from mswin_viz.analysis.attribution_target import Target
+from mswin_viz.analysis.input_levels import BASELINES, InputLevel, check_target
 from mswin_viz.analysis.token_checks import checked_tokens
-from mswin_viz.analysis.windows import WindowGeometry, windows
+from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.data.image_lists import Images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -23,21 +24,22 @@ from mswin_viz.model.tokens import Tokens, are_tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "BASELINES",
-    "LEVELS",
-    "Images",
-    "ScoredInputs",
-    "baseline_of",
-    "checked_target",
-    "opened_inputs",
-    "scored_inputs",
-]
+__all__ = ["Images", "ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
 
-LEVELS = ("pixels", "tokens", "windows")
-BASELINES = {"pixels": ("zero", "mean", "blur"), "tokens": ("zero", "mean"), "windows": ("zero", "mean")}
-"""Level -> what "absent" can mean: zero after normalisation (its mean colour; a token of zeros), the image's own
-mean colour or mean token, or a strongly blurred image."""
+
+class UnitValues(NamedTuple):
+    """Numbers of a method, one for each pixel, token or window.
+
+    Attributes
+    ----------
+    values
+        ``[B, H, W]``, ``[B, N]`` or ``[B, n_windows]``.
+    rest
+        What falls on tokens that no window covers, ``[B]``.
+    """
+
+    values: Float[torch.Tensor, "batch ..."]
+    rest: Float[torch.Tensor, " batch"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +61,10 @@ class ScoredInputs:
         How many units there are.
     grid, geometry
         Rows and columns of patches; the windows at the window level.
-    level, block
-        As asked for.
+    level
+        Where the score starts.
     norm, value
-        Length of the target's feature, and the score, at the inputs ``[B]``.
+        Norm of the target's feature, and the score, at the inputs ``[B]``.
     """
 
     inputs: Float[torch.Tensor, "batch ..."]
@@ -72,8 +74,7 @@ class ScoredInputs:
     n_groups: int
     grid: tuple[int, int]
     geometry: WindowGeometry | None
-    level: str
-    block: int | None
+    level: InputLevel
     norm: Float[torch.Tensor, " batch"]
     value: Float[torch.Tensor, " batch"]
 
@@ -90,21 +91,16 @@ class ScoredInputs:
             value=self.value[rows],
         )
 
-    def summed(self, each: Float[torch.Tensor, "batch ..."]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Numbers of all elements, added up to one for each pixel, token or window; and what none of them holds.
-
-        Returns
-        -------
-        values, rest
-            ``[B, H, W]``, ``[B, N]`` or ``[B, n_windows]``; and ``[B]``, the share of tokens in no window.
-        """
-        if self.level == "pixels":
-            return each.sum(dim=1), each.new_zeros(len(each))
+    def summed(self, each: Float[torch.Tensor, "batch ..."]) -> UnitValues:
+        """Numbers of all elements, added up to one for each pixel, token or window."""
+        if self.level.name == "pixels":
+            return UnitValues(each.sum(dim=1), each.new_zeros(len(each)))
         on_tokens = each.sum(dim=2)
         if self.geometry is None:
-            return on_tokens, each.new_zeros(len(each))
+            return UnitValues(on_tokens, each.new_zeros(len(each)))
         on_windows = on_tokens[:, torch.from_numpy(self.geometry.tokens.copy())].sum(dim=2)
-        return on_windows, on_tokens[:, torch.from_numpy(self.geometry.dropped.copy())].sum(dim=1)
+        dropped = on_tokens[:, torch.from_numpy(self.geometry.dropped.copy())]
+        return UnitValues(on_windows, dropped.sum(dim=1))
 
     @property
     def group_sizes(self) -> Float[torch.Tensor, "one ..."]:
@@ -117,10 +113,8 @@ def scored_inputs(
     model: Model,
     inputs: Images | Tokens,
     target: Target,
+    level: InputLevel,
     *,
-    level: str = "pixels",
-    scale: int | None = None,
-    block: int | None = None,
     frozen_norm: bool = False,
 ) -> ScoredInputs:
     """A target's score as a function of a level of the model.
@@ -130,74 +124,47 @@ def scored_inputs(
     inputs
         Images; or tokens from :meth:`Model.encode`, for the tokens and windows of the tower's output: then
         the backbone does not run.
-    level, scale
-        One of ``LEVELS``; ``scale`` is the windows', in tokens.
-    block
-        Where the tokens are taken: behind this block of the tower; None for the tower's output, which the
-        add-on reads. The CLS token stays as it is there.
+    level
+        Where the score starts.
     frozen_norm
         Divide a cosine by the norm as it is at the inputs, a constant, instead of the norm of what is scored.
 
     Raises
     ------
     OptionError
-        If the level does not exist or the target does not depend on it.
+        If the target does not depend on the level, or tokens are given for a level before the tower's output.
     ScaleError
         If the scale does not fit the grid.
     """
-    checked_target(model, target, level, block)
-    _check_level(level, scale, block, inputs)
+    check_target(model, target, level)
     grid = inputs.grid if isinstance(inputs, Tokens) else model.grid
-    geometry = windows(grid, scale) if level == "windows" else None
-    values, base, tokens_of = _entry(model, inputs, level, block)
-    directions = target.directions(model, len(values))
+    geometry, entry = level.geometry(grid), _entry(model, inputs, level)
+    directions = target.directions(model, len(entry.values))
 
     def score(x: torch.Tensor, *context: torch.Tensor) -> torch.Tensor:
-        *own, direction, norm = context
-        plain = tokens_of(x, *own)
+        *carried, direction, norm = context
+        plain = entry.onwards(x, *carried)
         return target.score(plain, _enhanced(model, plain, target), direction, norm if frozen_norm else None)
 
-    norm, value = _at_inputs(model, target, tokens_of, (values, *base), directions)
+    norm, value = _at_inputs(model, target, entry, directions)
     groups, n_groups = _groups(level, grid, geometry, model.image_size)
     return ScoredInputs(
-        values, (*base, directions, norm), score, groups.to(values.device), n_groups, grid, geometry,
-        level, block, norm, value,
-    )  # fmt: skip
+        inputs=entry.values,
+        context=(*entry.carried, directions, norm),
+        score=score,
+        groups=groups.to(entry.values.device),
+        n_groups=n_groups,
+        grid=grid,
+        geometry=geometry,
+        level=level,
+        norm=norm,
+        value=value,
+    )
 
 
 def opened_inputs(model: Model, inputs: Images | Tokens) -> list[FittedImage] | Tokens:
     """Inputs that can be used more than once: images opened, tokens as they are."""
     return inputs if isinstance(inputs, Tokens) else model.opened(inputs)
-
-
-def checked_target(model: Model, target: Target, level: str, block: int | None) -> None:
-    """Refuse a target that is constant in what it is to be attributed to, where the gradient is exactly zero."""
-    target = as_target(target)
-    if target.kind == "shift" and model.addon is None:
-        raise OptionError("a shift needs an add-on: got a model without one; load the model with addon=")
-    readout = model.tower.readout
-    if (
-        level in ("tokens", "windows")
-        and block is None
-        and target.kind != "shift"
-        and readout
-        and readout.reads_patches
-    ):
-        raise OptionError(
-            "with a head for each modality (GLOBAL_LOCAL) the CLS feature depends on the patch tokens at the tower's "
-            f"output, which are held fixed there: attribute at a block (block=0..{n_blocks(model) - 1}) or at the "
-            "pixels"
-        )
-    reads_patches = target.kind == "shift" or (target.feature == "enhanced" and model.addon is not None)
-    reads_patches |= readout is not None and readout.reads_patches
-    last = block is None or block == n_blocks(model) - 1
-    if level in ("tokens", "windows") and last and not reads_patches:
-        place = "at the tower's output" if block is None else "behind the last block"
-        raise OptionError(
-            f"the plain CLS does not depend on the patch tokens {place}: its gradient there is exactly zero; "
-            f"attribute at an earlier block (block=0..{n_blocks(model) - 2}) or at the pixels, or choose the "
-            "enhanced feature of a model with an add-on"
-        )
 
 
 def baseline_of(scored: ScoredInputs, name: str) -> Float[torch.Tensor, "batch ..."]:
@@ -208,14 +175,13 @@ def baseline_of(scored: ScoredInputs, name: str) -> Float[torch.Tensor, "batch .
     OptionError
         If the level has no such baseline.
     """
-    if name not in BASELINES[scored.level]:
-        raise OptionError(
-            f"a baseline of {scored.level} is one of {', '.join(BASELINES[scored.level])}: got {name!r}"
-        )
+    level = scored.level.name
+    if name not in BASELINES[level]:
+        raise OptionError(f"a baseline of {level} is one of {', '.join(BASELINES[level])}: got {name!r}")
     x = scored.inputs
     if name == "zero":
         return torch.zeros_like(x)
-    if scored.level != "pixels":
+    if level != "pixels":
         return x.mean(dim=1, keepdim=True).expand_as(x).contiguous()
     if name == "mean":
         return x.mean(dim=(2, 3), keepdim=True).expand_as(x).contiguous()
@@ -224,49 +190,48 @@ def baseline_of(scored: ScoredInputs, name: str) -> Float[torch.Tensor, "batch .
     return functional.gaussian_blur(x, [2 * reach + 1, 2 * reach + 1], [sigma, sigma])
 
 
-def _check_level(level: str, scale: int | None, block: int | None, inputs: Images | Tokens) -> None:
-    if level not in LEVELS:
-        raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")
-    if (scale is None) == (level == "windows"):
-        raise OptionError(f'scale= is needed by level="windows" and by no other: got {scale} with {level!r}')
-    if block is not None and level == "pixels":
-        raise OptionError(
-            f'pixels come before every block: got block={block}; leave it out, or use level="tokens"'
-        )
-    if isinstance(inputs, Tokens) and (level == "pixels" or block is not None):
-        where = "pixels" if level == "pixels" else f"block {block}"
-        raise OptionError(
-            f"tokens are those of the tower's output, and cannot be followed back to {where}: pass the images"
-        )
+class _Entry(NamedTuple):
+    """Where a score starts: the values there, what goes with them row by row, and the way on to tokens."""
+
+    values: torch.Tensor
+    carried: tuple[torch.Tensor, ...]
+    onwards: Callable[..., Tokens]
 
 
-def _entry(
-    model: Model, inputs: Images | Tokens, level: str, block: int | None
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], Callable[..., Tokens]]:
-    """Where the score starts: the values there, what goes with them, and the way on to tokens."""
+def _entry(model: Model, inputs: Images | Tokens, level: InputLevel) -> _Entry:
     if isinstance(inputs, Tokens):
+        if not level.is_at_output:
+            where = "pixels" if level.block is None else f"block {level.block}"
+            raise OptionError(
+                f"tokens are those of the tower's output, and cannot be followed back to {where}: pass the images"
+            )
         return _entry_at_output(inputs, model)
     pixels = model.preprocess(inputs).to(model.device)
-    given = tuple(tensor.to(model.device) for tensor in model.conditions(len(pixels)))
-    if level == "pixels":
-        return pixels, given, lambda x, *given: tokens_of_pixels(model, x, *given)
-    if block is None:
+    conditions = tuple(tensor.to(model.device) for tensor in model.conditions(len(pixels)))
+    if level.name == "pixels":
+        return _Entry(pixels, conditions, lambda x, *carried: tokens_of_pixels(model, x, *carried))
+    if level.block is None:
         with torch.no_grad():
-            return _entry_at_output(tokens_of_pixels(model, pixels, *given), model)
-    if not 0 <= block < n_blocks(model):
-        raise OptionError(f"a block of this tower is one of 0..{n_blocks(model) - 1}: got {block}")
-    state, n_tokens = block_outputs(model, pixels, *given)[block + 1], model.grid[0] * model.grid[1]
-    carried = (state[:, 1 + n_tokens :], *given) if given else ()  # means of prompts stand behind the patches
+            return _entry_at_output(tokens_of_pixels(model, pixels, *conditions), model)
+    if not 0 <= level.block < n_blocks(model):
+        raise OptionError(f"a block of this tower is one of 0..{n_blocks(model) - 1}: got {level.block}")
+    return _entry_at_block(model, pixels, conditions, level.block)
+
+
+def _entry_at_block(
+    model: Model, pixels: torch.Tensor, conditions: tuple[torch.Tensor, ...], block: int
+) -> _Entry:
+    state, n_tokens = block_outputs(model, pixels, *conditions)[block + 1], model.grid[0] * model.grid[1]
+    behind = state[:, 1 + n_tokens :]  # means of prompts stand behind the patches
+    carried = (behind, *conditions) if conditions else ()
 
     def onwards(x: torch.Tensor, cls: torch.Tensor, *carried: torch.Tensor) -> Tokens:
         return tokens_from(model, torch.cat([cls, x, *carried[:1]], dim=1), block, *carried[1:])
 
-    return state[:, 1 : 1 + n_tokens].contiguous(), (state[:, :1], *carried), onwards
+    return _Entry(state[:, 1 : 1 + n_tokens].contiguous(), (state[:, :1], *carried), onwards)
 
 
-def _entry_at_output(
-    tokens: Tokens, model: Model
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], Callable[..., Tokens]]:
+def _entry_at_output(tokens: Tokens, model: Model) -> _Entry:
     tokens = are_tokens(checked_tokens(tokens).to(model.device), width=model.dim)
     neck = tokens.neck
     tensors = (tokens.cls, tokens.patches, *((neck.scale, neck.offset) if neck else ()))
@@ -275,7 +240,9 @@ def _entry_at_output(
         tokens = dataclasses.replace(
             tokens, cls=tokens.cls.clone(), patches=tokens.patches.clone(), neck=neck
         )
-    return tokens.patches, (tokens.cls,), lambda x, cls: dataclasses.replace(tokens, cls=cls, patches=x)
+    return _Entry(
+        tokens.patches, (tokens.cls,), lambda x, cls: dataclasses.replace(tokens, cls=cls, patches=x)
+    )
 
 
 def _enhanced(model: Model, plain: Tokens, target: Target) -> Tokens:
@@ -284,36 +251,32 @@ def _enhanced(model: Model, plain: Tokens, target: Target) -> Tokens:
 
 
 def _at_inputs(
-    model: Model,
-    target: Target,
-    tokens_of: Callable[..., Tokens],
-    rows: tuple[torch.Tensor, ...],
-    directions: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Length of the target's feature, and the score, of the inputs as they are."""
+    model: Model, target: Target, entry: _Entry, directions: torch.Tensor
+) -> tuple[Float[torch.Tensor, " batch"], Float[torch.Tensor, " batch"]]:
+    """Norm of the target's feature, and the score, of the inputs as they are."""
     with torch.no_grad():
-        plain = tokens_of(*rows)
+        plain = entry.onwards(entry.values, *entry.carried)
         enhanced = _enhanced(model, plain, target)
         norm = torch.linalg.vector_norm((enhanced if target.feature == "enhanced" else plain).cls, dim=1)
         value = target.score(plain, enhanced, directions)
     if target.kind == "shift" and not (value > 0).all():
         raise OptionError(
-            "the length of a shift of zero has no gradient: got an add-on that shifts nothing; train one"
+            "the norm of a shift of zero has no gradient: got an add-on that shifts nothing; train one"
         )
     if target.kind == "cosine" and not (norm > 0).all():
         raise OptionError(
-            "a cosine needs a feature of non-zero length: got one of length 0; use Target.direction"
+            "a cosine needs a feature of non-zero norm: got one of norm 0; use Target.direction"
         )
     return norm, value
 
 
 def _groups(
-    level: str, grid: tuple[int, int], geometry: WindowGeometry | None, image_size: tuple[int, int]
+    level: InputLevel, grid: tuple[int, int], geometry: WindowGeometry | None, image_size: tuple[int, int]
 ) -> tuple[torch.Tensor, int]:
     """Which patch, token or window each element belongs to, and how many there are."""
     rows, cols = grid
     tokens = torch.arange(rows * cols)
-    if level == "pixels":
+    if level.name == "pixels":
         down, across = (torch.arange(side) * n // side for side, n in zip(image_size, grid, strict=True))
         return (down[:, None] * cols + across)[None, None], rows * cols
     if geometry is None:

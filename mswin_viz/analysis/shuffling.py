@@ -1,4 +1,4 @@
-"""The order of windows carries no weight: shuffle them and see what moves."""
+"""The order of windows carries no weight: shuffle them and measure what moves."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class ViewRequest:
     stride
         Tokens from one free window to the next; the scale itself if None.
     tile
-        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` then say nothing.
+        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` are not read then.
     """
 
     free_scale: int

@@ -136,7 +136,7 @@ def describe(geometry: WindowGeometry) -> str:
     (two pieces)".
     """
     if geometry.tile is not None:
-        return "; ".join([*_tiles_in_words(geometry), *_dropped_in_words(geometry)])
+        return "; ".join([*_tiles_in_words(geometry, geometry.tile), *_dropped_in_words(geometry)])
     parts = [_shapes_in_words(geometry)]
     if geometry.stride != geometry.scale and geometry.n_windows > 1:
         parts.append(f"one starts every {_counted(geometry.stride, 'token')}")
@@ -179,8 +179,9 @@ def _n_pieces(grid: tuple[int, int], tokens: Int[np.ndarray, "window scale"]) ->
     np.put_along_axis(flat, tokens, True, axis=1)
     within_a_window = np.zeros((3, 3, 3), bool)
     within_a_window[1] = ndimage.generate_binary_structure(2, 1)
-    labels, n_pieces = ndimage.label(flat.reshape(n_windows, *grid), within_a_window)
-    window_of_piece = np.zeros(n_pieces + 1, np.int64)
+    labels = np.empty((n_windows, *grid), np.int64)
+    ndimage.label(flat.reshape(labels.shape), within_a_window, output=labels)
+    window_of_piece = np.zeros(labels.max() + 1, np.int64)
     window_of_piece[labels] = np.arange(n_windows)[:, None, None]
     return np.bincount(window_of_piece[1:], minlength=n_windows)
 
@@ -202,17 +203,13 @@ def _shapes_in_words(geometry: WindowGeometry) -> str:
     return f"{count} of {scale} tokens"
 
 
-def _tiles_in_words(geometry: WindowGeometry) -> list[str]:
-    (rows, cols), (height, width) = geometry.grid, geometry.tile
-    said = [
-        f"{_counted(geometry.n_windows, '2-D tile')} of {height}x{width} patches of the {rows}x{cols} grid"
-    ]
-    covered = geometry.tokens.size
-    overlaps = covered > geometry.n_tokens - len(geometry.dropped)
-    return [
-        *said,
-        *([f"overlapping, one every {_counted(geometry.stride, 'patch', 'patches')}"] if overlaps else []),
-    ]
+def _tiles_in_words(geometry: WindowGeometry, tile: tuple[int, int]) -> list[str]:
+    (rows, cols), (height, width) = geometry.grid, tile
+    count = _counted(geometry.n_windows, "2-D tile")
+    parts = [f"{count} of {height}x{width} patches of the {rows}x{cols} grid"]
+    if geometry.tokens.size > geometry.n_tokens - len(geometry.dropped):
+        parts.append(f"overlapping, one every {_counted(geometry.stride, 'patch', 'patches')}")
+    return parts
 
 
 def _row_ends_in_words(geometry: WindowGeometry) -> list[str]:
@@ -221,15 +218,16 @@ def _row_ends_in_words(geometry: WindowGeometry) -> list[str]:
         return []
     torn = int((geometry.pieces > 1).sum())
     crossing = int((geometry.tokens[:, 0] // cols != geometry.tokens[:, -1] // cols).sum())
-    everyone = geometry.n_windows > 1
-    said = []
+    parts = []
     if torn:
-        which = "all" if everyone and torn == geometry.n_windows else str(torn)
-        said.append(f"{which} wrap{'' if torn > 1 else 's'} a row end (two pieces)")
+        parts.append(f"{_all_or(torn, geometry)} wrap{'' if torn > 1 else 's'} a row end (two pieces)")
     if whole := crossing - torn:
-        which = "all" if everyone and whole == geometry.n_windows else str(whole)
-        said.append(f"{which} cross{'' if whole > 1 else 'es'} a row end in one piece")
-    return said
+        parts.append(f"{_all_or(whole, geometry)} cross{'' if whole > 1 else 'es'} a row end in one piece")
+    return parts
+
+
+def _all_or(count: int, geometry: WindowGeometry) -> str:
+    return "all" if 1 < count == geometry.n_windows else str(count)
 
 
 def _dropped_in_words(geometry: WindowGeometry) -> list[str]:

@@ -29,12 +29,12 @@ __all__ = [
     "Head",
     "cls_control",
     "enhanced_features",
-    "folded",
-    "folded_grid",
     "matched_mlp",
     "mean_patch_control",
     "n_parameters",
     "new_addon",
+    "phase_grid",
+    "phase_means",
     "scheme_2_head",
     "seeded",
     "window_head",
@@ -82,7 +82,7 @@ def new_addon(
 
 
 def scheme_2_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:
-    """A scheme-2 add-on, half as wide again inside as outside (768 for 512); it needs tokens that are not folded."""
+    """A scheme-2 add-on, half as wide again inside as outside (768 for 512); it needs every patch token."""
     with seeded(seed):
         return Head(CLIPWithProjectionMultiScale(dim, dim * 3 // 2, scales), "patches")
 
@@ -120,7 +120,7 @@ def n_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
+def phase_means(tokens: Tokens, scales: Sequence[int]) -> Tokens:
     """Fewer patch tokens that give windows of these scales, and the mean patch, the same result.
 
     Windows are pooled by their mean, so a scale ``s`` sees only the mean of every ``s``-th token. Means of
@@ -132,7 +132,7 @@ def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
     tokens
         ``L`` patches for each image; the tokens as they are where ``L`` does not divide their number.
     """
-    grid = folded_grid(tokens.grid, scales)
+    grid = phase_grid(tokens.grid, scales)
     if grid == tokens.grid:
         return tokens
     batch, _, dim = tokens.patches.shape
@@ -140,8 +140,8 @@ def folded(tokens: Tokens, scales: Sequence[int]) -> Tokens:
     return replace(tokens, patches=patches, grid=grid)
 
 
-def folded_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
-    """The grid of :func:`folded` tokens; as it is where the scales' least common multiple does not divide their number."""
+def phase_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
+    """The grid of :func:`phase_means` tokens; as it is where the scales' least common multiple does not divide their number."""
     period = math.lcm(*checked_scales(scales, 1))
     return grid if math.prod(grid) % period else (1, period)
 

@@ -38,19 +38,19 @@ def mixture_state(
     Raises
     ------
     WeightsError
-        If the file's mixture has parts that are not read here, or no gate and ``fixed`` says nothing.
+        If the file's mixture has parts that are not read here, or no gate and ``fixed`` is None.
     """
     _refuse_later_parts(state, path)
-    own = {key: value for key, value in state.items() if not key.startswith(f"{_GATE}gate_output.")}
+    kept = {key: value for key, value in state.items() if not key.startswith(f"{_GATE}gate_output.")}
     if fixed is not None:
-        own = {key: value for key, value in own.items() if not key.startswith(_GATE)}
-        return own | _constant_gate(own, fixed, path)
-    if own and not any(key.startswith(_GATE) for key in own) and any(".experts." in key for key in own):
+        kept = {key: value for key, value in kept.items() if not key.startswith(_GATE)}
+        return kept | _constant_gate(kept, fixed, path)
+    if kept and not any(key.startswith(_GATE) for key in kept) and any(".experts." in key for key in kept):
         raise WeightsError(
             f"a mixture of experts has a gate, moe_fusion.gating_network.*: {path} has none, as a run with fixed "
             f"weights saves it (MOE_USE_FIXED_WEIGHTS), and they are in no file; give the run's configuration, or {_WAY_OUT}"
         )
-    return own
+    return kept
 
 
 def _refuse_later_parts(state: Mapping[str, torch.Tensor], path: str | Path) -> None:

@@ -6,8 +6,7 @@ are concatenated and fused by a two-layer MLP, and the result is added to the CL
 
 The mean over windows of a strided convolution is linear in the tokens, so it equals the kernel applied
 once to the ``s`` phase means (the mean of every ``s``-th token). The modules use that identity: the same
-number, up to rounding, from ``n_windows`` times fewer products. ``forward_literal`` keeps the
-convolution as written, as the reference.
+number, up to rounding, from ``n_windows`` times fewer products; ``forward_literal`` is the reference.
 """
 
 from __future__ import annotations
@@ -233,10 +232,10 @@ class CLIPWithProjectionMultiScale(nn.Module):
 def _phase_means(
     tokens: Float[torch.Tensor, "batch token wide"], period: int
 ) -> Float[torch.Tensor, "batch phase wide"]:
-    """The mean of every ``period``-th token, which is all that windows of its divisors see after pooling.
+    """The mean of every ``period``-th token, all that windows of its divisors see after pooling.
 
-    Scheme 2's last projection is linear, so it commutes with these means and runs on fewer tokens. Where
-    ``period`` does not divide the number of tokens, they are returned as they are.
+    Scheme 2's last projection is linear, so it may run on these means. Where ``period`` does not divide the number of
+    tokens, they are returned as they are.
     """
     batch, n_tokens, wide = tokens.shape
     if n_tokens % period:
@@ -247,10 +246,7 @@ def _phase_means(
 def _pooled_windows(
     patches: Float[torch.Tensor, "batch token dim"], conv: nn.Conv1d
 ) -> Float[torch.Tensor, "batch dim"]:
-    """Mean over windows of ``conv``, as its kernel applied to the phase means.
-
-    The kernel is read where it lies, ``[D, D * s]`` without a copy, so nothing can go stale.
-    """
+    """Mean over windows of ``conv``, as its kernel (not copied) applied to the phase means."""
     (scale,) = conv.kernel_size
     batch, n_tokens, dim = patches.shape
     n_windows = n_tokens // scale
@@ -266,8 +262,8 @@ def _initialise(module: CLIPMultiScaleSlidingWindow, init: str) -> None:
     with torch.no_grad():
         for scale, conv in zip(module.scales, module.convolutions, strict=True):
             conv.weight.copy_(torch.eye(module.feat_dim)[:, :, None].expand_as(conv.weight) / scale)
-            nn.init.zeros_(conv.bias)
-        for parameter in module.fusion[2].parameters():
+        biases = [conv.bias for conv in module.convolutions if conv.bias is not None]
+        for parameter in (*biases, *module.fusion[2].parameters()):
             parameter.zero_()
 
 
@@ -277,7 +273,7 @@ def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
     Raises
     ------
     ScaleError
-        If one is no whole number of at least 1, or all need more than 256 kernels or 4 GiB.
+        If one is not a whole number of at least 1, or all need more than 256 kernels or 4 GiB.
     """
     try:
         checked = tuple(int(s) for s in scales)

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from mswin_viz.data.destinations import destination
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ScaleError
-from mswin_viz.model.heads import Head, folded, new_addon
+from mswin_viz.model.heads import Head, new_addon, phase_means
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales
 from mswin_viz.model.token_shelf import TokenView
 from mswin_viz.model.tokens import Tokens
@@ -155,7 +155,7 @@ def train_addon(
     schedule = options.get("schedule") or Schedule(steps, learning_rate)
     settings = options_of(TrainingSettings, {**options, "schedule": schedule}, function="train_addon")
     addon = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
-    seen = folded(tokens, scales) if isinstance(tokens, Tokens) else tokens
+    seen = phase_means(tokens, scales) if isinstance(tokens, Tokens) else tokens
     return TrainedAddon(addon, _trained(seen, pids, Head(addon, "patches"), settings))
 
 

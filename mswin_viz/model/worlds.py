@@ -13,7 +13,7 @@ import torch
 from mswin_viz.data.crowds import Crowd, picture_batches
 from mswin_viz.data.images import MODALITIES
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.heads import folded, folded_grid
+from mswin_viz.model.heads import phase_grid, phase_means
 from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.token_shelf import TokenLayout, TokenStore, TokenView
 from mswin_viz.model.tokens import Tokens
@@ -66,10 +66,10 @@ class LabelledTokens:
         scenes = None if self.scenes is None else self.scenes[at]
         return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
 
-    def folded(self, scales: Sequence[int]) -> LabelledTokens:
-        """The same with what windows of these scales cannot tell apart averaged; see `heads.folded`."""
+    def phase_means(self, scales: Sequence[int]) -> LabelledTokens:
+        """The same with what windows of these scales cannot tell apart averaged; see `heads.phase_means`."""
         return replace(
-            self, tokens={modality: folded(some, scales) for modality, some in self.tokens.items()}
+            self, tokens={modality: phase_means(some, scales) for modality, some in self.tokens.items()}
         )
 
 
@@ -87,7 +87,7 @@ def labelled_tokens(
     Parameters
     ----------
     scales
-        Keep only what windows of these scales can tell apart (see `folded`), a fraction of the memory;
+        Keep only what windows of these scales can tell apart (see `phase_means`), a fraction of the memory;
         none keeps every patch token.
     folder
         On whose disk the tokens lie, mapped into memory; None for memory. Its space is taken before anything is
@@ -104,7 +104,7 @@ def labelled_tokens(
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
             tokens = model.encode(images, tags=ImageTag(modality), progress=False)
-            shelf.add(modality, folded(tokens, scales) if scales else tokens)
+            shelf.add(modality, phase_means(tokens, scales) if scales else tokens)
     tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
     return LabelledTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
 
@@ -112,8 +112,8 @@ def labelled_tokens(
 def token_layout(
     model: Model, n_images: int, modalities: Sequence[str], scales: Sequence[int] = ()
 ) -> TokenLayout:
-    """The room that a model's tokens of so many images of each modality take, folded to the scales if there are any."""
-    grid = folded_grid(model.grid, scales) if scales else model.grid
+    """The room that a model's tokens of so many images of each modality take, or their phase means for the scales, if there are any."""
+    grid = phase_grid(model.grid, scales) if scales else model.grid
     return TokenLayout(n_images, tuple(modalities), grid, model.dim)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.attribution import METHODS, refusal
+from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
 from mswin_viz.analysis.attribution_target import FEATURES
 from mswin_viz.data.layouts import MODALITIES
 from mswin_viz.model.backbone import Model
@@ -70,9 +70,9 @@ def make_attribution_controls(
         prompt=widgets.Text(
             prompt, description="text", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
-        features=widgets.ToggleButtons(options=features, description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_ROW),
+        features=widgets.ToggleButtons(options=features, value=features[has_addon], description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_ROW),
         methods=widgets.SelectMultiple(
-            options=METHODS, value=_FIRST, rows=len(METHODS), description="methods", style=_WIDE, layout=_ROW
+            options=ATTRIBUTION_METHODS, value=_FIRST, rows=len(ATTRIBUTION_METHODS), description="methods", style=_WIDE, layout=_ROW
         ),
         n_steps=widgets.IntSlider(16, min=4, max=64, step=4, description="steps", style=_WIDE, layout=_ROW),
     )  # fmt: skip

@@ -273,7 +273,7 @@ class AttributionExplorer(widgets.VBox):
                 **call,
             )
         if len(targets) == 2:
-            enhanced, plain = (maps[f"{name}, {feature}"] for feature in FEATURES)
+            plain, enhanced = (maps[f"{name}, {feature}"] for feature in FEATURES)
             maps[f"{name}, enhanced - plain"] = dataclasses.replace(
                 enhanced, values=enhanced.values - plain.values, delta=enhanced.delta - plain.delta
             )

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 
-from mswin_viz.analysis.activations import shared_range
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import Neighbours
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels

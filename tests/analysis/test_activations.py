@@ -15,9 +15,9 @@ from mswin_viz.analysis.activations import (
     reduce_activations,
     resampled_kernel,
     resampling_matrix,
-    shared_range,
     window_activations,
 )
+from mswin_viz.analysis.panels import shared_range
 from mswin_viz.analysis.windows import windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution import METHODS, refusal
+from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
 from mswin_viz.model.stages import block_outputs, tokens_from
@@ -295,7 +295,7 @@ def test_cached_tokens_are_attributed_without_a_backbone_pass(model, tokens) -> 
     passes = []
     hook = model.clip.visual.conv1.register_forward_hook(lambda *_: passes.append(1))
     try:
-        for method in METHODS:
+        for method in ATTRIBUTION_METHODS:
             for level, scale in (("tokens", None), ("windows", 4)):
                 if method not in ("attention_rollout", "legrad") and not refusal(method, level):
                     mv.attribute(model, tokens, ALONG, method=method, level=level, scale=scale, n_samples=2)

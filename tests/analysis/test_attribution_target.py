@@ -97,7 +97,7 @@ def test_a_target_without_its_vector_is_refused(make) -> None:
 @pytest.mark.parametrize("make", [mv.Target.direction, mv.Target.image])
 @pytest.mark.parametrize("size", [1e31, 1e39, 1e300])
 def test_a_vector_whose_score_would_overflow_is_refused(make, size) -> None:
-    with pytest.raises(ShapeError, match=r"at most 1e\+30 in size.*divide the vector by its length"):
+    with pytest.raises(ShapeError, match=r"at most 1e\+30 in size.*divide the vector by its norm"):
         make(size * np.eye(DIM)[2])
 
 

@@ -175,6 +175,14 @@ def test_a_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
     covered = np.mean([low < 3 < high for low, high in intervals])
     assert 0.88 < covered < 0.99
     assert bootstrap_interval(np.array([2.0])) == (2.0, 2.0)
+    assert np.isnan(bootstrap_interval(np.array([2.0, np.nan]))).all()
+
+
+def test_a_bootstrap_interval_holds_the_quantiles_of_resampled_means() -> None:
+    values = np.random.default_rng(3).normal(size=7)
+    drawn = np.random.default_rng(5).integers(0, 7, size=(2000, 7))
+    expected = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+    np.testing.assert_allclose(bootstrap_interval(values, seed=5), expected, rtol=1e-12)
 
 
 def test_maps_and_options_that_do_not_fit_are_refused(model, tokens) -> None:
@@ -183,9 +191,9 @@ def test_maps_and_options_that_do_not_fit_are_refused(model, tokens) -> None:
         faithfulness(model, tokens, ALONG, {"map": good[:, :5]}, units="tokens")
     with pytest.raises(ShapeError, match="finite"):
         faithfulness(model, tokens, ALONG, {"map": good * np.nan}, units="tokens")
-    for words, options in {"units are": {"units": "atoms"}, "options are": {"units": "tokens", "steps": 1},
+    for words, options in {"units are": {"units": "atoms"}, "faithfulness has no option": {"units": "tokens", "steps": 1},
                            "baselines of tokens are": {"units": "tokens", "baselines": ["blur"]},
-                           "counts are at least 1": {"units": "tokens", "n_steps": 0}}.items():  # fmt: skip
+                           "n_steps is a whole number of at least 1": {"units": "tokens", "n_steps": 0}}.items():  # fmt: skip
         with pytest.raises(OptionError, match=words):
             faithfulness(model, tokens, ALONG, {"map": good}, **options)
 
@@ -219,7 +227,7 @@ def test_on_cached_tokens_it_ranks_what_suits_the_addon(model, tokens, level, sc
 
 
 def test_a_ranking_that_cannot_be_is_refused(model, tokens) -> None:
-    for words, options in {"a level is one of": {"level": "atoms"}, "options are": {"level": "tokens", "method": "x"},
+    for words, options in {"a level is one of": {"level": "atoms"}, "rank_methods has no option": {"level": "tokens", "method": "x"},
                            "pass the images": {"level": "tokens", "randomise": True}}.items():  # fmt: skip
         with pytest.raises(OptionError, match=words):
             rank_methods(model, tokens, ALONG, **options)

@@ -20,7 +20,7 @@ from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.share_gap import share_gap
 from mswin_viz.analysis.validation import validation_map
 from mswin_viz.analysis.view_request import Subject
-from mswin_viz.model.heads import Head, enhanced_features, folded
+from mswin_viz.model.heads import Head, enhanced_features, phase_means
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.shuffled import shuffled
 
@@ -228,7 +228,7 @@ def test_tokens_keep_their_neck_when_they_are_cut_joined_folded_and_stored(load,
     samples = mv.samples()[:6]
     tokens = model.encode([sample.images["NI"] for sample in samples])
     joined = mv.Tokens.joined([tokens[:2], tokens[[2, 3]], tokens[4]])
-    assert all(some.neck is tokens.neck for some in (tokens[0], joined, folded(tokens, (4, 8))))
+    assert all(some.neck is tokens.neck for some in (tokens[0], joined, phase_means(tokens, (4, 8))))
     found = [
         sample_tokens(model, samples, scales=(4, 8, 16), folder=tmp_path, progress=False) for _ in range(2)
     ]

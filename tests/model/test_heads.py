@@ -1,4 +1,4 @@
-"""Heads: what each reads, how large it is, and tokens folded for windows."""
+"""Heads: what each reads, how large it is, and the phase means that windows see."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import (
     Head,
     cls_control,
-    folded,
     matched_mlp,
     mean_patch_control,
     n_parameters,
+    phase_means,
     window_head,
 )
 from mswin_viz.model.tokens import Tokens
@@ -66,7 +66,7 @@ def test_the_windows_at_width_512_have_the_parameters_of_the_design() -> None:
 
 
 def test_folded_tokens_give_the_windows_and_the_mean_patch_the_same(tokens: Tokens) -> None:
-    some = folded(tokens, (2, 3, 6))
+    some = phase_means(tokens, (2, 3, 6))
     assert some.patches.shape == (5, 6, DIM)
     assert some.grid == (1, 6)
     head = window_head(DIM, (2, 3, 6), seed=1)
@@ -76,8 +76,8 @@ def test_folded_tokens_give_the_windows_and_the_mean_patch_the_same(tokens: Toke
 
 
 def test_tokens_whose_number_the_scales_do_not_divide_are_left_as_they_are(tokens: Tokens) -> None:
-    assert folded(tokens, (5,)) is tokens
-    assert folded(tokens, (48,)) is tokens
+    assert phase_means(tokens, (5,)) is tokens
+    assert phase_means(tokens, (48,)) is tokens
 
 
 @pytest.mark.parametrize("make", [cls_control, mean_patch_control])

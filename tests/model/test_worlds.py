@@ -12,7 +12,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.data import crowds, synthetic
 from mswin_viz.data.crowds import Crowd
-from mswin_viz.model.heads import folded
+from mswin_viz.model.heads import phase_means
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, modality_classes, token_layout
 
@@ -68,7 +68,7 @@ def test_with_scales_only_what_their_windows_can_tell_apart_is_kept(model: mv.Mo
     crowd = Crowd(1, 6, shots=1)
     whole, some = (labelled_tokens(model, crowd, scales=s, progress=False).tokens["NI"] for s in ((), (2, 3)))
     assert some.patches.shape[1] == 6
-    torch.testing.assert_close(some.patches, folded(whole, (2, 3)).patches)
+    torch.testing.assert_close(some.patches, phase_means(whole, (2, 3)).patches)
 
 
 def test_a_person_in_one_modality_is_one_class_in_every_world() -> None:
