@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
-    "CacheError",
-    "ClosedError",
-    "ConfigError",
-    "ConfigNotFoundError",
-    "DataError",
-    "DeviceError",
-    "ImageError",
-    "ImageFileError",
-    "MswinVizError",
-    "OptionError",
-    "OutputError",
-    "PromptError",
-    "ScaleError",
-    "ShapeError",
-    "StoppedError",
-    "WeightsError",
-    "WeightsNotFoundError",
-    "WorkerError",
-]
+    "CacheError", "ClosedError", "ConfigError", "ConfigNotFoundError", "DataError", "DeviceError",
+    "ImageError", "ImageFileError", "MswinVizError", "OptionError", "OutputError", "PromptError",
+    "ScaleError", "ShapeError", "StoppedError", "WeightsError", "WeightsNotFoundError", "WorkerError",
+]  # fmt: skip
 
 
 class MswinVizError(Exception):
@@ -41,11 +26,11 @@ class OptionError(MswinVizError, ValueError):
 
 
 class OutputError(MswinVizError, OSError):
-    """A file or folder cannot be written: no permission, no space, another program at work on it."""
+    """A file or folder cannot be written: no permission, no space, or another program is using it."""
 
 
 class CacheError(MswinVizError, ValueError):
-    """What a cache holds is damaged, or not what is asked for; it is made again."""
+    """What a cache holds is damaged or is not what was asked for; it is made again."""
 
 
 class PromptError(MswinVizError, ValueError):
@@ -61,7 +46,7 @@ class ImageFileError(MswinVizError, OSError):
 
 
 class DataError(MswinVizError, FileNotFoundError):
-    """A data set folder is missing, empty, or laid out in no way that is known."""
+    """A data set folder is missing, empty, or not in a known layout."""
 
 
 class WeightsError(MswinVizError, ValueError):
@@ -73,7 +58,7 @@ class WeightsNotFoundError(MswinVizError, FileNotFoundError):
 
 
 class ConfigError(MswinVizError, ValueError):
-    """A configuration file is no YAML, or a value in it is not of its kind or does not fit the weights."""
+    """A configuration file is not YAML, or a value in it has the wrong type or does not fit the weights."""
 
 
 class ConfigNotFoundError(MswinVizError, FileNotFoundError):

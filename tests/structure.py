@@ -143,6 +143,7 @@ def without_docstring(all_modules: list[Module]) -> list[str]:
                 if (
                     isinstance(child, kinds)
                     and not child.name.startswith("_")
+                    and "overload" not in map(ast.unparse, child.decorator_list)
                     and not ast.get_docstring(child)
                 ):
                     bare.append(f"{owner}.{child.name}")

@@ -154,7 +154,7 @@ REFUSED = {
     "train --out .": "--out must be a file: . is a folder; add a file name",
     "train --out /": "--out must be a file: / is a folder; add a file name",
     "train --out {}/file/a.pth": "{}/file, on the way to {}/file/a.pth, is a file",
-    "train --out {}/a.pth --state {}/a.pth": "--out and --state must be two places",
+    "train --out {}/a.pth --state {}/a.pth": "--out and --state must be different places",
     "train --out {}/a.pth --state {}": "--state must be a file",
     "train --out {}/a.pth --data {}/nosuch": "--data must exist: got {}/nosuch",
     "train --out {}/a.pth --data {}/empty": "found none below {}/empty",
@@ -322,14 +322,14 @@ def drawn_once(monkeypatch: pytest.MonkeyPatch, worlds: dict) -> None:
     """The same people need not be drawn and encoded for every test."""
     from mswin_viz.analysis import ablation_run
 
-    draw = ablation_run.world_tokens
+    draw = ablation_run.labelled_tokens
 
     def once(model: object, crowd: object, **options: object) -> object:
         if crowd not in worlds:
             worlds[crowd] = draw(model, crowd, **options | {"workers": 1, "folder": None})
         return worlds[crowd]
 
-    monkeypatch.setattr(ablation_run, "world_tokens", once)
+    monkeypatch.setattr(ablation_run, "labelled_tokens", once)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 LONG = "x" * 300
 PICTURE = "RGBNT201/test/RGB/000001_cam1_0_00.jpg"
 UNWRITABLE = {
-    "folder.json": "is a folder", "file/x.json": "is a file", "loop.json": "links lead in a circle",
+    "folder.json": "is a folder", "file/x.json": "is a file", "loop.json": "links form a loop",
     "astray.json": "is a file", f"{LONG}.json": "too long", f"new/{LONG}/x.json": "too long", "": "must not be empty",
     "~no_such_user/x.json": "no home folder", "/proc/x.json": "/proc is not writable",
 }  # fmt: skip
@@ -84,12 +84,16 @@ SAME = [
     ("train --model weights --out", "weights/model.safetensors", "is there already, in the input weights"),
     ("ablate --model weights --out", "weights/config.json", "is there already, in the input weights"),
     ("train --data pictures.csv --validation 0 --out", PICTURE, "is a picture of the data set"),
-    ("train --data RGBNT201 --out x --cache", "x", "--out and --cache must be two places"),
-    ("train --data RGBNT201 --out x --cache", "x/tokens", "--out and --cache must be two places"),
-    ("train --out x/a.pth --state", "x", "--state and --out must be two places"),
-    ("train --data RGBNT201 --out a.pth --cache", "a.pth.state", "--state and --cache must be two places"),
-    ("ablate --data RGBNT201 --out x.json --cache", "x.json", "--out and --cache must be two places"),
-    ("samples x.png --sheet", "./x.png", "OUT and --sheet must be two places"),
+    ("train --data RGBNT201 --out x --cache", "x", "--out and --cache must be different places"),
+    ("train --data RGBNT201 --out x --cache", "x/tokens", "--out and --cache must be different places"),
+    ("train --out x/a.pth --state", "x", "--state and --out must be different places"),
+    (
+        "train --data RGBNT201 --out a.pth --cache",
+        "a.pth.state",
+        "--state and --cache must be different places",
+    ),
+    ("ablate --data RGBNT201 --out x.json --cache", "x.json", "--out and --cache must be different places"),
+    ("samples x.png --sheet", "./x.png", "OUT and --sheet must be different places"),
     ("train --out a.pth --people", "100001", "--people must be at most 100,000: got 100,001"),
     ("evaluate --identities", "99999999", "--identities must be at most 100,000"),
     ("controls --people", "99999999", "--people must be at most 100,000"),

@@ -22,7 +22,7 @@ from mswin_viz.data.layouts import Sample, query_and_gallery
 from mswin_viz.data.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.worlds import WorldTokens, token_layout, world_tokens
+from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, token_layout
 
 __all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
 
@@ -105,7 +105,7 @@ def ablate_people(
     start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
     folder = _roomy(model, [*people.tests.values(), *people.training]) if needs_whole else None
     encoded = functools.partial(
-        world_tokens, model, scales=() if needs_whole else plan.scales, workers=workers, progress=progress
+        labelled_tokens, model, scales=() if needs_whole else plan.scales, workers=workers, progress=progress
     )
     tests = {split: encoded(crowd, folder=folder and folder / split) for split, crowd in people.tests.items()}
     training = [
@@ -229,8 +229,8 @@ class _About:
 
 def _summary(
     model: Model,
-    training: Sequence[WorldTokens],
-    tests: Mapping[str, WorldTokens],
+    training: Sequence[LabelledTokens],
+    tests: Mapping[str, LabelledTokens],
     plan: AblationPlan,
     about: _About,
     *,

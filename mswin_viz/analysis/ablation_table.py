@@ -16,7 +16,7 @@ from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import Head
 from mswin_viz.model.training import Schedule, train_head
-from mswin_viz.model.worlds import WorldTokens, modality_classes
+from mswin_viz.model.worlds import LabelledTokens, modality_classes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -115,8 +115,8 @@ class Ablation:
 
 def run_ablation(
     model: Model,
-    training: Sequence[WorldTokens],
-    tests: Mapping[str, WorldTokens],
+    training: Sequence[LabelledTokens],
+    tests: Mapping[str, LabelledTokens],
     plan: AblationPlan = STANDARD_PLAN,
     *,
     progress: bool = True,
@@ -164,7 +164,7 @@ def run_ablation(
 
 
 def _runs(
-    row: HeadRow, training: Sequence[WorldTokens], tests: Mapping[str, WorldTokens], plan: AblationPlan, bar: tqdm
+    row: HeadRow, training: Sequence[LabelledTokens], tests: Mapping[str, LabelledTokens], plan: AblationPlan, bar: tqdm
 ) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:  # fmt: skip
     """Split -> measurements of each run; an untrained head has one."""
     runs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {split: [] for split in tests}
@@ -180,7 +180,7 @@ def _runs(
     return runs
 
 
-def _measured(world: WorldTokens, head: Head | None) -> tuple[np.ndarray, np.ndarray]:
+def _measured(world: LabelledTokens, head: Head | None) -> tuple[np.ndarray, np.ndarray]:
     """Average precision, and whether the first result is right, of each query in each column."""
     reports = [retrieved(world, features) for features in head_features(world, head)]
     first = [np.where(np.isnan(r.first_match), np.nan, r.first_match == 1) for r in reports]
@@ -192,7 +192,7 @@ def _stacked(runs: Sequence[tuple[np.ndarray, np.ndarray]]) -> QueryScores:
     return QueryScores(ap, first)
 
 
-def _columns(worlds: Sequence[WorldTokens]) -> tuple[str, ...]:
+def _columns(worlds: Sequence[LabelledTokens]) -> tuple[str, ...]:
     kinds = {tuple(world.tokens) for world in worlds}
     if len(kinds) != 1:
         raise ShapeError(

@@ -22,7 +22,7 @@ from mswin_viz.model.training import (
     Watch,
     train_addon,
 )
-from mswin_viz.model.worlds import WorldTokens, modality_classes
+from mswin_viz.model.worlds import LabelledTokens, modality_classes
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -116,7 +116,7 @@ def training_notes(
 
 
 def fit_addons(
-    world: WorldTokens,
+    world: LabelledTokens,
     plan: AddonPlan = AddonPlan(),
     *,
     state: Path | None = None,
@@ -143,7 +143,9 @@ def fit_addons(
     )
 
 
-def _fitted(name: str, world: WorldTokens, plan: AddonPlan, watch: Watch, *, progress: bool) -> FittedAddon:
+def _fitted(
+    name: str, world: LabelledTokens, plan: AddonPlan, watch: Watch, *, progress: bool
+) -> FittedAddon:
     held = _held_out(world.pids, plan)
     if plan.validation:
         watch = replace(watch, validate=validation_map(world.part(held)))

@@ -15,7 +15,7 @@ from open_clip.transformer import ResidualAttentionBlock
 from mswin_viz.analysis.attribution_target import Target
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import n_blocks, stages, tokens_from
+from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -53,7 +53,7 @@ def attention_rollout(
     Abnar and Zuidema (2020), "Quantifying Attention Flow in Transformers": half the identity for the residual
     connection, the mean over heads, the product over blocks.
     """
-    states = stages(model, pixels, *given)
+    states = block_outputs(model, pixels, *given)
     mixed = None
     with torch.no_grad():
         for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
@@ -82,7 +82,7 @@ def legrad(
     Formation Sensitivity", section 3. Two choices: the read-out at each block is the model's own CLS (the
     authors' code pools all tokens), and the map is not rescaled to 0..1.
     """
-    states, directions = stages(model, pixels, *given), target.directions(model, len(pixels))
+    states, directions = block_outputs(model, pixels, *given), target.directions(model, len(pixels))
     total = pixels.new_zeros(len(pixels), model.grid[0] * model.grid[1])
     for block, x in zip(model.clip.visual.transformer.resblocks, states, strict=False):
         with torch.enable_grad():

@@ -1,8 +1,8 @@
-"""Several modalities as one: what they are called together, and their features side by side."""
+"""Several modalities as one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["joined_features", "joined_name"]
-
-
-def joined_name(modalities: Iterable[str]) -> str:
-    """Their names with ``+`` between them, such as ``"RGB+NI+TI"``."""
-    return "+".join(modalities)
+__all__ = ["joined_features"]
 
 
 def joined_features(features: Sequence[np.ndarray]) -> Float[np.ndarray, "row all_dims"]:

@@ -13,7 +13,7 @@ from mswin_viz.analysis.attribution import METHODS, Attribution, attribute, refu
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_interval, faithfulness
 from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
-from mswin_viz.analysis.scored_inputs import LEVELS, Images, listed_inputs
+from mswin_viz.analysis.scored_inputs import LEVELS, Images, opened_inputs
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
@@ -117,7 +117,7 @@ def rank_methods(
         name: _call(model, name, level, scale) | options.get("settings", {})
         for name in options.get("methods") or _suitable(level)
     }
-    target, inputs = as_target(target).resolved(model), listed_inputs(inputs)
+    target, inputs = as_target(target).resolved(model), opened_inputs(model, inputs)
     found = {name: attribute(model, inputs, target, **call) for name, call in calls.items()}
     units = "patches" if level == "pixels" else level
     maps = {name: a.on_patches() if units == "patches" else a.values for name, a in found.items()}

@@ -12,7 +12,6 @@ import numpy as np
 from mswin_viz.analysis.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.fusion import float64
-from mswin_viz.analysis.joined import joined_name
 from mswin_viz.analysis.panels import Panel, token_panel
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows

@@ -29,9 +29,9 @@ from mswin_viz.model.encoded_batch import EncodedBatch, Failure, encoded_batch
 from mswin_viz.model.heads import folded
 from mswin_viz.model.image_tags import ImageTag
 from mswin_viz.model.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
-from mswin_viz.model.token_shelf import IN_MEMORY, TokenLayout, TokenShelf
+from mswin_viz.model.token_shelf import IN_MEMORY, TokenLayout, TokenStore
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import WorldTokens, token_layout
+from mswin_viz.model.worlds import LabelledTokens, token_layout
 
 __all__ = ["EncodingOptions", "SampleTokens", "sample_tokens"]
 
@@ -39,7 +39,7 @@ __all__ = ["EncodingOptions", "SampleTokens", "sample_tokens"]
 class SampleTokens(NamedTuple):
     """Tokens of the samples that could be encoded in every modality, and what was left out and why."""
 
-    world: WorldTokens
+    world: LabelledTokens
     left_out: tuple[Failure, ...]
 
 
@@ -104,11 +104,11 @@ def sample_tokens(
     known, left_out = _with_one_set_of_modalities(samples)
     layout = token_layout(model, len(known), tuple(known[0].images), scales)
 
-    def fill(shelf: TokenShelf) -> Filling:
+    def fill(shelf: TokenStore) -> Filling:
         return _encoded(model, known, scales, shelf, chosen)
 
     if folder is None:
-        shelf = TokenShelf(layout, _roomy(layout))
+        shelf = TokenStore(layout, _roomy(layout))
         filling = fill(shelf)
         tokens = shelf.tokens()
     else:
@@ -141,7 +141,7 @@ def _with_one_set_of_modalities(samples: Sequence[Sample]) -> tuple[list[Sample]
 
 
 def _encoded(
-    model: Model, samples: Sequence[Sample], scales: Sequence[int], shelf: TokenShelf, options: _Options
+    model: Model, samples: Sequence[Sample], scales: Sequence[int], shelf: TokenStore, options: _Options
 ) -> Filling:
     """Fill the shelf; which samples are in it, why the others are not, and notes on the pictures."""
     kept, failed, facts = [], [], []
@@ -188,14 +188,14 @@ def _unusable(batches: Mapping[str, EncodedBatch]) -> dict[int, tuple[str, str]]
     return bad
 
 
-def _world(tokens: dict[str, Tokens], samples: Sequence[Sample]) -> WorldTokens:
+def _world(tokens: dict[str, Tokens], samples: Sequence[Sample]) -> LabelledTokens:
     pids = np.array([sample.pid for sample in samples])
     camids = np.array([sample.camid for sample in samples])
     scenes = np.array([-1 if sample.scene is None else sample.scene for sample in samples])
     query = gallery = None
     if {"query", "gallery"} <= {sample.split for sample in samples}:
         query, gallery = (np.array(some) for some in query_and_gallery(samples))
-    return WorldTokens(tokens, pids, camids, pids, query, gallery, scenes)
+    return LabelledTokens(tokens, pids, camids, pids, query, gallery, scenes)
 
 
 def _roomy(layout: TokenLayout) -> Path | None:

@@ -13,11 +13,11 @@ from torchvision.transforms.v2 import functional
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, windows
-from mswin_viz.data.image_lists import Images, listed_images
-from mswin_viz.data.images import ImageSource
+from mswin_viz.data.image_lists import Images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixels
+from mswin_viz.model.preprocessing import FittedImage
+from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from, tokens_of_pixels
 from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
     "ScoredInputs",
     "baseline_of",
     "checked_target",
-    "listed_inputs",
+    "opened_inputs",
     "scored_inputs",
 ]
 
@@ -165,9 +165,9 @@ def scored_inputs(
     )  # fmt: skip
 
 
-def listed_inputs(inputs: Images | Tokens) -> list[ImageSource] | Tokens:
-    """Inputs that can be read more than once: images as a list, tokens as they are."""
-    return inputs if isinstance(inputs, Tokens) else listed_images(inputs)
+def opened_inputs(model: Model, inputs: Images | Tokens) -> list[FittedImage] | Tokens:
+    """Inputs that can be used more than once: images opened, tokens as they are."""
+    return inputs if isinstance(inputs, Tokens) else model.opened(inputs)
 
 
 def checked_target(model: Model, target: Target, level: str, block: int | None) -> None:
@@ -255,7 +255,7 @@ def _entry(
             return _entry_at_output(tokens_of_pixels(model, pixels, *given), model)
     if not 0 <= block < n_blocks(model):
         raise OptionError(f"a block of this tower is one of 0..{n_blocks(model) - 1}: got {block}")
-    state, n_tokens = stages(model, pixels, *given)[block + 1], model.grid[0] * model.grid[1]
+    state, n_tokens = block_outputs(model, pixels, *given)[block + 1], model.grid[0] * model.grid[1]
     carried = (state[:, 1 + n_tokens :], *given) if given else ()  # means of prompts stand behind the patches
 
     def onwards(x: torch.Tensor, cls: torch.Tensor, *carried: torch.Tensor) -> Tokens:

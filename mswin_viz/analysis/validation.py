@@ -12,7 +12,7 @@ from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import Head, enhanced_features
-from mswin_viz.model.worlds import WorldTokens
+from mswin_viz.model.worlds import LabelledTokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -63,7 +63,7 @@ def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
         )
 
 
-def validation_map(world: WorldTokens, *, joined: bool = True) -> Callable[[Head | None], float]:
+def validation_map(world: LabelledTokens, *, joined: bool = True) -> Callable[[Head | None], float]:
     """A score for training: mAP of enhanced features on these images; given None, of plain CLS.
 
     Parameters
@@ -83,7 +83,7 @@ def validation_map(world: WorldTokens, *, joined: bool = True) -> Callable[[Head
     return score
 
 
-def head_features(world: WorldTokens, head: Head | None) -> list[np.ndarray]:
+def head_features(world: LabelledTokens, head: Head | None) -> list[np.ndarray]:
     """Features of each modality, then, where there are several, of all joined raw; plain CLS without a head."""
     each = [
         tokens.cls.cpu().numpy() if head is None else enhanced_features(head, tokens)
@@ -92,7 +92,7 @@ def head_features(world: WorldTokens, head: Head | None) -> list[np.ndarray]:
     return [*each, joined_features(each)] if len(each) > 1 else each
 
 
-def retrieved(world: WorldTokens, features: np.ndarray) -> RetrievalReport:
+def retrieved(world: LabelledTokens, features: np.ndarray) -> RetrievalReport:
     """Retrieval with the query, gallery, rule and metric of these tokens."""
     return retrieval(
         features, world.pids, world.camids, query=world.query, gallery=world.gallery, ranks=(1,),

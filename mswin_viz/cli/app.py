@@ -70,7 +70,7 @@ def _options(
         os.getcwd()
     except OSError as problem:
         raise DataError(
-            "commands run in a folder that exists: the current one is gone; change to another folder"
+            "commands need a current folder that exists: this one has been removed; change to another folder"
         ) from problem
 
 
@@ -86,7 +86,7 @@ def lab(
         "jupyter-lab"
     )
     if jupyter is None:
-        raise typer.BadParameter("JupyterLab is not installed beside this Python; pip install jupyterlab")
+        raise typer.BadParameter("JupyterLab is not installed for this Python; run pip install jupyterlab")
     server = subprocess.Popen([jupyter, *([str(notebook)] if notebook else [])])
     while server.poll() is None:
         with contextlib.suppress(KeyboardInterrupt):  # JupyterLab gets it too, asks, and ends its kernels

@@ -18,18 +18,9 @@ if TYPE_CHECKING:
     from mswin_viz.data.sample import Sample
 
 __all__ = [
-    "at_least",
-    "check_apart",
-    "check_not_read",
-    "check_seed",
-    "existing",
-    "has_no_effect",
-    "output_file",
-    "output_folder",
-    "read_path",
-    "whole_numbers",
-    "written_path",
-]
+    "at_least", "check_apart", "check_not_read", "check_seed", "existing", "has_no_effect", "output_file",
+    "output_folder", "read_path", "whole_numbers", "written_path",
+]  # fmt: skip
 
 _FOLDERS = ("OUT", "cache")
 
@@ -64,7 +55,7 @@ def check_apart(**outputs: Path | None) -> None:
         is_inside = places[other].startswith(os.path.join(places[name], "")) and name not in _FOLDERS
         if places[name] == places[other] or is_inside:
             raise OptionError(
-                f"{_option(name)} and {_option(other)} must be two places: got {shown_text(outputs[name])} and "
+                f"{_option(name)} and {_option(other)} must be different places: got {shown_text(outputs[name])} and "
                 f"{shown_text(outputs[other])}; choose another for one of them"
             )
 

@@ -1,4 +1,4 @@
-"""What commands print: on any terminal, and where nobody reads it."""
+"""Printing that works on any terminal, and where standard output or error is closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Notices(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write what can be written; the length of all of it."""
         if self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # a full disk, a pipe that nobody reads; closed
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # a full disk, a pipe without a reader, a closed stream
                 self._stream.write(text)
                 self._stream.flush()
         return len(text)
@@ -60,10 +62,10 @@ def echo(text: str, *, err: bool = False) -> None:
     try:
         print(text, file=stream, flush=True)
     except OSError as problem:
-        if err or problem.errno == errno.EPIPE:  # nobody reads on
+        if err or problem.errno == errno.EPIPE:  # the reader has gone
             raise
         raise OutputError(
-            f"standard output must be writable: it is not ({problem.strerror}); print to another place"
+            f"standard output must be writable: it is not ({problem.strerror}); redirect it to another place"
         ) from problem
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
     from mswin_viz.data.sample import Sample
     from mswin_viz.model.backbone import Model
-    from mswin_viz.model.worlds import WorldTokens
+    from mswin_viz.model.worlds import LabelledTokens
 
 __all__ = ["train", "train_embedded"]
 
@@ -193,13 +193,13 @@ def _training_world(
     cache: Path | None,
     people: int,
     rule: str | None,
-) -> WorldTokens:
+) -> LabelledTokens:
     from mswin_viz.analysis.sample_tokens import sample_tokens
     from mswin_viz.data.crowds import Crowd
-    from mswin_viz.model.worlds import world_tokens
+    from mswin_viz.model.worlds import labelled_tokens
 
     if samples is None:
-        world = world_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
+        world = labelled_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
         return world.part(np.arange(len(world)) % 8 < 5)
     world, left_out = sample_tokens(model, samples, scales=scales, folder=cache, rule=rule)
     for failure in left_out[:10]:

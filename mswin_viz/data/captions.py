@@ -18,43 +18,43 @@ def _with_article(phrase: str) -> str:
 
 def _garments(words: dict[str, str], rng: np.random.Generator) -> list[str]:
     """Phrases that follow "wearing"."""
-    found = []
+    phrases = []
     if words.keys() & {"upper_colour", "pattern", "upper_type"}:
         noun = words.get("upper_type", "top" if rng.random() < 0.75 else "upper garment")
         looks = [words[key] for key in ("upper_colour", "pattern") if key in words]
         if looks[1:] == ["plain"] and rng.random() < 0.5:
             looks.pop()
-        found.append(_with_article(" ".join([*looks, noun])))
+        phrases.append(_with_article(" ".join([*looks, noun])))
     if words.keys() & {"lower_colour", "lower_type"}:
         colour = [words["lower_colour"]] if "lower_colour" in words else []
         phrase = " ".join([*colour, words.get("lower_type", "bottoms")])
-        found.append(_with_article(phrase) if phrase.endswith("skirt") else phrase)
+        phrases.append(_with_article(phrase) if phrase.endswith("skirt") else phrase)
     if "shoes_colour" in words:
-        found.append(f"{words['shoes_colour']} shoes")
+        phrases.append(f"{words['shoes_colour']} shoes")
     colour = words.get("hat_colour", "none")
     if "hat" in words or colour != "none":
         hat = words.get("hat", "hat")
         phrase = hat if colour == "none" else f"{colour} {hat}"
-        found.append("no hat" if hat == "none" else _with_article(phrase))
-    return found
+        phrases.append("no hat" if hat == "none" else _with_article(phrase))
+    return phrases
 
 
 def _hair_and_logo(words: dict[str, str]) -> list[str]:
     """Phrases that follow "with"."""
-    found = []
+    phrases = []
     if words.get("hair") == "bald":
-        found.append("a bald head")
+        phrases.append("a bald head")
     elif "hair" in words or words.get("hair_colour", "none") != "none":
         kinds = {"short": ("short", "hair"), "long": ("long", "hair"), "ponytail": ("", "ponytail")}
         length, noun = kinds.get(words.get("hair", ""), ("", "hair"))
         colour = words.get("hair_colour", "").replace("none", "")
         phrase = " ".join(word for word in (length, colour, noun) if word)
-        found.append(_with_article(phrase) if noun == "ponytail" else phrase)
+        phrases.append(_with_article(phrase) if noun == "ponytail" else phrase)
     if "logo" in words:
-        found.append("no logo" if words["logo"] == "none" else "a logo")
+        phrases.append("no logo" if words["logo"] == "none" else "a logo")
     if "glasses" in words:
-        found.append("no glasses" if words["glasses"] == "none" else "dark glasses")
-    return found
+        phrases.append("no glasses" if words["glasses"] == "none" else "dark glasses")
+    return phrases
 
 
 def _carried(words: dict[str, str], rng: np.random.Generator) -> str:

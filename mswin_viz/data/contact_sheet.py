@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from mswin_viz.data.images import MODALITIES, open_image
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError
 
 __all__ = ["contact_sheet"]

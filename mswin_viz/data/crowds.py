@@ -103,7 +103,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
     Raises
     ------
     OptionError
-        If there is no worker.
+        If ``workers`` is below 1.
     WorkerError
         If a worker process was killed.
     """

@@ -14,14 +14,8 @@ if TYPE_CHECKING:
     from jaxtyping import Num, UInt8
 
 __all__ = [
-    "DeepRange",
-    "Levels",
-    "checked_range",
-    "eight_bit",
-    "levels_of_colour",
-    "range_words",
-    "rule_words",
-]
+    "DeepRange", "Levels", "checked_range", "eight_bit", "levels_of_colour", "range_words", "rule_words",
+]  # fmt: skip
 
 DeepRange = tuple[float, float]
 """Values that become 0 and 255, in the units of the files."""
@@ -31,7 +25,7 @@ _MOST_COUNTS = 65535
 
 
 class Levels(NamedTuple):
-    """What is left of one image of more than 8 bits.
+    """What 8 bits keep of one image of more than 8 bits.
 
     Attributes
     ----------

@@ -14,14 +14,8 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OutputError
 
 __all__ = [
-    "FULL",
-    "as_output_error",
-    "check_space",
-    "destination",
-    "made_folder",
-    "short_name",
-    "why_not_writable",
-]
+    "FULL", "as_output_error", "check_space", "destination", "made_folder", "short_name", "why_not_writable",
+]  # fmt: skip
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
@@ -46,9 +40,9 @@ def destination(path: str | Path) -> Path:
         elif home.startswith("~") and not os.path.isdir(os.path.expanduser(home)):
             why = f"there is no home folder {shown_text(home)}"
             if home != "~":
-                why += f"; to name a file that begins so, write ./{shown_text(home)}"
+                why += f"; to name a file that begins with ~, write ./{shown_text(home)}"
         elif os.path.islink(final):
-            why = "its links lead in a circle"
+            why = "its links form a loop"
     except (TypeError, ValueError, OSError) as problem:  # no path, a NUL, a loop of links
         why = str(problem)
     if why:

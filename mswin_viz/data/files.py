@@ -197,7 +197,7 @@ def _sort_file(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> N
 def _sort_special(entry: os.DirEntry[str], path: Path, tree: Tree, *, is_named_as_picture: bool) -> None:
     """A link that leads nowhere, a pipe, a socket, a device."""
     if entry.is_symlink() and not os.path.exists(path):
-        tree.problems.append(Problem("broken link", path, "leads to no file or folder; left out"))
+        tree.problems.append(Problem("broken link", path, "points to nothing; left out"))
     elif is_named_as_picture:
         tree.problems.append(Problem("not a regular file", path, "a pipe, a socket or a device; left out"))
     else:

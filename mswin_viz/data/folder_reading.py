@@ -35,7 +35,7 @@ def read_folder(root: Path, layout: str) -> DataReport:
         If nothing can be used, the layout asked for is not there, or more than one data set is.
     """
     if root.is_file() and layout not in ("auto", "manifest"):
-        raise DataError(f"the {layout} layout is one of folders: got the table {root}; point to a folder")
+        raise DataError(f"the {layout} layout needs a folder: got the table {root}; point to a folder")
     if root.is_file():
         return _report(root, "manifest", manifest.read(root), Counter())
     below = contents(read_tree(root, _names(root)))
@@ -44,7 +44,7 @@ def read_folder(root: Path, layout: str) -> DataReport:
         name, result = "manifest", manifest.read(table)
     elif layout == "manifest":
         raise DataError(
-            f"the manifest layout has a table {manifest.NAME}, or is one: found none in {root}; point to the table"
+            f"the manifest layout needs a table {manifest.NAME}: found none in {root}; point to the table"
         )
     else:
         name, result = _recognised(below, layout)
@@ -76,7 +76,7 @@ def read_picture(path: Path) -> DataReport:
         If it is no picture.
     """
     if path.suffix.lower() not in image_suffixes() and not _opens(path):
-        raise DataError(f"a sample is a picture: Pillow cannot open {path}; check the path")
+        raise DataError(f"a sample must be a picture: Pillow cannot open {path}; check the path")
     names = _names(path.parent)
     words = {name: word for name in names if (word := modality_word(name)[0])}
     if is_infrared_of_sysu(names):

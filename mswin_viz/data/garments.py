@@ -8,14 +8,8 @@ from mswin_viz.data.sheet import PartCanvas, Point, between, draw_limb, draw_lin
 from mswin_viz.data.wardrobe import Identity
 
 __all__ = [
-    "draw_arm",
-    "draw_back_details",
-    "draw_front_details",
-    "draw_leg",
-    "draw_skirt",
-    "draw_torso",
-    "hem_of",
-]
+    "draw_arm", "draw_back_details", "draw_front_details", "draw_leg", "draw_skirt", "draw_torso", "hem_of",
+]  # fmt: skip
 
 _BARE_LEG = (0.048, 0.034, 0.022)
 

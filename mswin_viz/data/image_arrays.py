@@ -54,7 +54,7 @@ def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *ch
     if given.dtype.kind not in "uif":
         raise ImageError(f"{_rule(given)}; turn it into uint8 of 0..255 first")
     if given.size == 0:
-        raise ImageError(f"{_rule(given)}, which holds nothing")
+        raise ImageError(f"{_rule(given)}, which is empty")
     array = _channels_last(given, may_be_first=is_tensor(source))
     if array.dtype == np.uint8:
         return array
@@ -69,7 +69,9 @@ def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *ch
 
 def _in_memory(source: Any) -> np.ndarray:
     if np.ma.is_masked(source):
-        raise ImageError("an image has a value at every pixel: got a masked array; fill it, array.filled(0)")
+        raise ImageError(
+            "an image has a value at every pixel: got a masked array; fill it with array.filled(0)"
+        )
     try:
         if not is_tensor(source):
             return np.asarray(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -23,16 +24,9 @@ if TYPE_CHECKING:
     from jaxtyping import Num
 
 __all__ = [
-    "MODALITIES",
-    "Crop",
-    "ImageSource",
-    "Opened",
-    "deep_values",
-    "open_image",
-    "opened",
-    "source_file",
-    "source_name",
-]
+    "MODALITIES", "Crop", "ImageSource", "Opened", "deep_values", "joined_name", "open_image", "opened",
+    "source_file", "source_name",
+]  # fmt: skip
 
 MODALITIES = ("RGB", "NI", "TI")
 """Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
@@ -155,6 +149,11 @@ def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] |
     """
     values = _pixels(source, has_range=True).values
     return values if isinstance(values, np.ndarray) else None
+
+
+def joined_name(modalities: Iterable[str]) -> str:
+    """What several modalities taken together are called: ``RGB+NI+TI``."""
+    return "+".join(modalities)
 
 
 def source_name(source: ImageSource) -> str:

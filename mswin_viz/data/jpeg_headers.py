@@ -23,20 +23,20 @@ def apart(content: bytes) -> tuple[bytes, dict[str, bytes]]:
     content
         A file that begins with `MARK`. From a marker on that cannot be followed, it stays as it is.
     """
-    kept, found, at = [content[:2]], {}, 2
-    while at + 4 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
+    kept, headers, offset = [content[:2]], {}, 2
+    while offset + 4 <= len(content) and content[offset] == 0xFF:
+        marker = content[offset + 1]
         if marker in (_START_OF_SCAN, 0):
             break
         if marker == 0xFF or marker in _ALONE:  # 0xFF: one of several that fill up
             length = 1 if marker == 0xFF else 2
         else:
-            length = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        segment = content[at : at + length]
+            length = 2 + int.from_bytes(content[offset + 2 : offset + 4], "big")
+        segment = content[offset : offset + length]
         if marker not in (_APP1, _APP2):
             kept.append(segment)
         for name, start in _KINDS.items():
             if marker == _APP1 and segment[4:].startswith(start):
-                found[name] = found.get(name, b"") + segment[4 + len(start) :]
-        at += length
-    return b"".join([*kept, content[at:]]), found
+                headers[name] = headers.get(name, b"") + segment[4 + len(start) :]
+        offset += length
+    return b"".join([*kept, content[offset:]]), headers

@@ -42,19 +42,7 @@ def sample_lookalike(pid: int, *, seed: int = 0) -> Identity:
 
     People ``4 k .. 4 k + 3`` share build, clothes and materials with one person of the world, and differ from each
     other in one of `LOOKALIKES`: the place of a logo, the colour of the shoes or of a bag's strap, or the width of
-    stripes. Shots differ as they do for anybody.
-
-    Parameters
-    ----------
-    pid
-        Person number, at least 0.
-    seed
-        World number, at least 0.
-
-    Raises
-    ------
-    OptionError
-        If either number is negative.
+    stripes. Shots differ as they do for other people. Parameters and errors are those of `sample_identity`.
     """
     person = sample_identity(pid, seed=seed)
     model = sample_identity(_LOOKALIKE_MODELS + pid // GROUP, seed=seed)

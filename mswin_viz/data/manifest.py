@@ -35,9 +35,9 @@ def table_in(root: Path, others: Sequence[Path], *, deeper: bool = False) -> Pat
         Also take the only such table in a folder below.
     """
     named = [path for path in others if path.name.lower() in (NAME, "manifest.tsv")]
-    own = sorted((path for path in named if path.parent == root), key=lambda path: path.name != NAME)
-    if own:
-        return own[0]
+    inside = sorted((path for path in named if path.parent == root), key=lambda path: path.name != NAME)
+    if inside:
+        return inside[0]
     return named[0] if deeper and len(named) == 1 else None
 
 
@@ -121,7 +121,8 @@ def _sample(row: Row, table: Table, folder: str) -> tuple[Sample | None, list[Pr
     if row.extra:
         wrong.append(_ragged(row, path))
     pid, camid = (-1 if number is None else number for number in (pid, camid))
-    return Sample(pid, camid, there, unguarded(values.get("caption", "")) or None, scene, split), wrong
+    caption = unguarded(values.get("caption", "")) or None
+    return Sample(pid, camid, there, caption=caption, scene=scene, split=split), wrong
 
 
 def _ragged(row: Row, path: Path) -> Problem:
@@ -129,7 +130,7 @@ def _ragged(row: Row, path: Path) -> Problem:
     if row.extra > 0:
         detail = f"{row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
         return Problem("row too long", path, f"line {row.number}: {detail}")
-    detail = f"{-row.extra} fewer values than headings, which count as empty; separate empty values, too"
+    detail = f"{-row.extra} fewer values than headings, which count as empty; put separators around empty values as well"
     return Problem("row too short", path, f"line {row.number}: {detail}")
 
 

@@ -14,15 +14,9 @@ from mswin_viz.data.images import MODALITIES
 from mswin_viz.data.sample import Problem
 
 __all__ = [
-    "AMBIGUOUS",
-    "UNCLEAR",
-    "Contents",
-    "Shot",
-    "contents",
-    "mentions_infrared",
-    "modality_of",
+    "AMBIGUOUS", "UNCLEAR", "Contents", "Shot", "contents", "mentions_infrared", "modality_of",
     "modality_word",
-]
+]  # fmt: skip
 
 AMBIGUOUS = "infrared"
 """What `modality_word` says of a name that may mean near or thermal infrared."""
@@ -37,19 +31,8 @@ _WORDS = {
 }
 _MEANING = {word: modality for modality, words in _WORDS.items() for word in words.split()}
 _PLAIN_IN_PAIRS = {
-    "ni",
-    "near",
-    "ti",
-    "th",
-    "color",
-    "colors",
-    "colour",
-    "colours",
-    "vis",
-    "visual",
-    "fir",
-    "infra",
-}
+    "ni", "near", "ti", "th", "color", "colors", "colour", "colours", "vis", "visual", "fir", "infra",
+}  # fmt: skip
 _FILLERS = {
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "frame", "frames",
     "file", "files", "filename", "path", "paths", "modality", "modal", "data", "folder", "dir", "crop", "crops",
@@ -88,11 +71,11 @@ class Contents:
     Attributes
     ----------
     tree
-        Everything there is.
+        All files and folders found.
     shots
         Pictures in folders that name a modality, those of one moment together.
     plain
-        Pictures in folders that name none.
+        Pictures in folders that name no modality.
     unclear
         Pictures in folders whose name may mean more than one modality.
     problems
@@ -219,8 +202,8 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
             beside = next(iter(files.values()))
             lacking = [] if clashes else [name for name in expected if name not in files]
             absent = {name: _where(name, beside, folders[place]) for name in lacking}
-            own = {name: files[name].picture.path for name in MODALITIES if name in files}
-            shots.append(Shot(group[0].place, stem, own, absent))
+            paths = {name: files[name].picture.path for name in MODALITIES if name in files}
+            shots.append(Shot(group[0].place, stem, paths, absent))
             problems += clashes
     if len(present) > 1 and not paired:
         problems.append(_unpaired(placed))
@@ -230,9 +213,9 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
 def _bare(stem: str, modality: str) -> str:
     """A name without the word for its own modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
     pieces = _SEPARATORS.split(stem)  # words at even positions, what separates them at odd ones
-    own = [at for at in range(0, len(pieces), 2) if _MEANING.get(pieces[at].lower()) == modality]
-    for at in reversed(own):
-        del pieces[max(at - 1, 0) : at + 1 if at else 2]
+    stated = [n for n in range(0, len(pieces), 2) if _MEANING.get(pieces[n].lower()) == modality]
+    for n in reversed(stated):
+        del pieces[max(n - 1, 0) : n + 1 if n else 2]
     return "".join(pieces) or stem
 
 

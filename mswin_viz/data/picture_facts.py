@@ -1,4 +1,4 @@
-"""What is worth saying about a set of pictures: damaged files, shapes that a resize distorts, deep images of few greys."""
+"""Warnings about a set of pictures: damaged files, shapes that a resize distorts, deep images of few greys."""
 
 from __future__ import annotations
 

@@ -209,8 +209,8 @@ def _published_words(report: DataReport) -> str:
     if all(row.matches for row in report.published):
         return f"The counts of {report.layout} match those its authors published."
     return (
-        f"The counts differ from those published for {report.layout}: this is a part of the set, a copy that is "
-        "not whole, or another set in its layout."
+        f"The counts differ from those published for {report.layout}: this is a part of the set, an incomplete "
+        "copy, or another set in its layout."
     )
 
 

@@ -30,15 +30,9 @@ from mswin_viz.data.wardrobe import ATTRIBUTES, MOST_PEOPLE, Identity, attribute
 from mswin_viz.errors import ImageFileError, OptionError
 
 __all__ = [
-    "CAPTIONED",
-    "SHIPPED",
-    "SMALLEST_PICTURE",
-    "TABLE",
-    "WORLD_VERSION",
-    "Counts",
-    "sample_caption",
+    "CAPTIONED", "SHIPPED", "SMALLEST_PICTURE", "TABLE", "WORLD_VERSION", "Counts", "sample_caption",
     "write_samples",
-]
+]  # fmt: skip
 
 
 class Counts(TypedDict):
@@ -74,7 +68,7 @@ def _counts_checked(counts: dict[str, int], cameras: int) -> None:
     n_shots = math.prod(counts.values())
     if n_shots > _MOST_SHOTS:
         raise OptionError(
-            f"a set of samples has at most {_MOST_SHOTS:,} shots: got {n_shots:,}; ask for fewer people or shots"
+            f"a sample set has at most {_MOST_SHOTS:,} shots: got {n_shots:,}; choose fewer people or shots"
         )
     if cameras > len(CAMERAS):
         raise OptionError(
@@ -130,7 +124,7 @@ def write_samples(
     seed
         World number.
     lookalikes
-        Draw people in groups of four that differ in one small thing, numbered from 4; else everybody differs, and
+        Draw people in groups of four that differ in one small thing, numbered from 4; else people are drawn independently, and
         numbers begin with 1.
 
     Returns
@@ -186,7 +180,7 @@ def _write_unless_different(path: Path, content: bytes) -> None:
         write_bytes(path, content)
     elif there is None or not _is_same_picture(there, content):
         raise OptionError(
-            f"samples never replace a different picture: {shown_text(path)} is one; choose or empty a folder"
+            f"samples never replace a different picture: {shown_text(path)} differs; choose another folder or empty this one"
         )
 
 
@@ -222,6 +216,6 @@ def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
         other = sorted(there)[:1]
     if other:
         raise OptionError(
-            f"samples go to an empty folder or over the same samples: {root} holds {len(other)} other "
+            f"samples are written to an empty folder or over the same samples: {root} holds {len(other)} other "
             f"files, such as {shown_text(other[0])}; choose another folder or empty this one"
         )

@@ -11,7 +11,7 @@ from mswin_viz.data.scenery import CAMERAS, MARGIN
 from mswin_viz.data.wardrobe import Identity
 from mswin_viz.errors import OptionError
 
-__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng", "view_of"]
+__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng"]
 
 VIEWS = ("front", "back", "left", "right")
 
@@ -40,9 +40,9 @@ def check_shot(camera: int, shot: int) -> None:
     """
     if not 0 <= camera < len(CAMERAS):
         last = len(CAMERAS) - 1
-        raise OptionError(f"cameras are counted from 0 to {last}: got camera {camera}; give one of these")
+        raise OptionError(f"cameras are numbered 0 to {last}: got {camera}; choose one of these")
     if shot < 0:
-        raise OptionError(f"shots count from 0: got {shot}; give a number of at least 0")
+        raise OptionError(f"shots are numbered from 0: got {shot}; choose at least 0")
 
 
 def shot_rng(identity: Identity, camera: int, shot: int, seed: int, purpose: int) -> np.random.Generator:
@@ -74,9 +74,3 @@ def shot_conditions(identity: Identity, camera: int, shot: int, seed: int) -> Sh
         ambient=float(rng.uniform(0.75, 1.3)),
         grain=tuple(int(value) for value in rng.integers(0, 380, 2)),
     )
-
-
-def view_of(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> str:
-    """From which side the shot sees the person: front, back, left or right."""
-    check_shot(camera, shot)
-    return shot_conditions(identity, camera, shot, seed).pose.view

@@ -33,7 +33,7 @@ _MASKS = {
 
 
 def _passer_by(identity: Identity, shot: ShotConditions, seed: int) -> tuple[Identity, Pose]:
-    """Somebody else who walks in front of the person, mostly outside the picture."""
+    """Another person who walks in front, mostly outside the picture."""
     other = sample_identity(identity.pid + 1_000_003, seed=seed)
     side = -1 if shot.grain[0] % 2 else 1
     view = VIEWS[shot.grain[1] % 4]

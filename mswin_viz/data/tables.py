@@ -121,7 +121,9 @@ def read_table(path: Path) -> Table:
     columns = _columns(names, path)
     unused = tuple(name for at, name in enumerate(names) if at not in columns and name)
     words = {column: _words(column, names[at]) for at, column in columns.items()}
-    return Table(path, _rows(records, names, columns), words, unused, encoding)
+    return Table(
+        path=path, rows=_rows(records, names, columns), columns=words, unused=unused, encoding=encoding
+    )
 
 
 def whole_number(text: str, name: str) -> int | None:
@@ -138,11 +140,11 @@ def whole_number(text: str, name: str) -> int | None:
         return int(text)
     if text.lower() in _UNKNOWN:
         return None
-    found = re.fullmatch(r"(-1|0*(?P<digits>\d+))(\.0*|,0{0,2}|,0{4,})?", text, re.ASCII)
-    if not found:
+    matched = re.fullmatch(r"(-1|0*(?P<digits>\d+))(\.0*|,0{0,2}|,0{4,})?", text, re.ASCII)
+    if not matched:
         rule = "at least 0, or -1 for unknown" if re.fullmatch(r"-\d+", text, re.ASCII) else "a whole number"
         raise ValueError(f"{name} is {rule}, got {short_text(text, 60)!r}")
-    digits = found["digits"] or "-1"
+    digits = matched["digits"] or "-1"
     if len(digits) > _DIGITS:
         raise ValueError(f"{name} has at most {_DIGITS} digits, got {short_text(text, 60)!r}")
     return int(digits)
@@ -194,9 +196,9 @@ def _rows(
             yield Row(number, {}, 0, fault)
         elif any(value.strip() for value in values):
             n_values = len(values)
-            found = {column: values[at].strip() if at < n_values else "" for at, column in columns.items()}
+            known = {column: values[at].strip() if at < n_values else "" for at, column in columns.items()}
             extra = sum(bool(value.strip()) for value in values[n_names:]) or min(n_values - n_names, 0)
-            yield Row(number, found, extra)
+            yield Row(number, known, extra)
 
 
 def _split(line: str, mark: str, path: Path) -> list[str]:
@@ -229,16 +231,18 @@ def _column(name: str) -> tuple[str | None, bool]:
 def _columns(names: Sequence[str], path: Path) -> dict[int, str]:
     """Position -> known column; a column's own name goes before another word for it."""
     meant = {at: _column(name) for at, name in enumerate(names)}
-    own = {column for column, exact in meant.values() if exact}
-    found = {at: column for at, (column, exact) in meant.items() if column and (exact or column not in own)}
-    for column in found.values():
-        same = [repr(short_text(names[at], 60)) for at, other in found.items() if other == column]
+    by_name = {column for column, exact in meant.values() if exact}
+    columns = {
+        at: column for at, (column, exact) in meant.items() if column and (exact or column not in by_name)
+    }
+    for column in columns.values():
+        same = [repr(short_text(names[at], 60)) for at, other in columns.items() if other == column]
         if len(same) > 1:
             raise DataError(
-                f"a table has one column for each thing: in {path}, {' and '.join(same[:2])} both mean "
+                f"a table may have one column of each kind: in {path}, {' and '.join(same[:2])} both mean "
                 f"{column}; rename or remove one"
             )
-    return found
+    return columns
 
 
 def _decoded(path: Path) -> tuple[str, str]:
@@ -248,7 +252,7 @@ def _decoded(path: Path) -> tuple[str, str]:
     encoding = marked or ("utf-8" if _fits(content, "utf-8") else _guessed(content))
     if encoding is None or (marked is None and b"\0" in content) or not _fits(content, encoding):
         raise DataError(
-            f"a table of samples is text in UTF-8: {path} has an encoding that cannot be told for certain; {_SAVE}"
+            f"a table of samples is text in UTF-8: {path} has an encoding that cannot be determined; {_SAVE}"
         )
     return content.decode(encoding), "" if encoding.startswith("utf-8") else encoding
 
@@ -256,8 +260,8 @@ def _decoded(path: Path) -> tuple[str, str]:
 def _content(path: Path) -> bytes:
     """Of a regular file that is no larger than a table may be."""
     try:
-        found = path.stat()
-        is_file, n_bytes = stat.S_ISREG(found.st_mode), found.st_size
+        status = path.stat()
+        is_file, n_bytes = stat.S_ISREG(status.st_mode), status.st_size
         if is_file and n_bytes <= MOST_BYTES:
             return path.read_bytes()
     except OSError as problem:

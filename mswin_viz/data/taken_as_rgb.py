@@ -23,7 +23,7 @@ def like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
     """A problem for each folder whose name mentions infrared light, and one for file names that do."""
     folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
     letters = {name.lower() for name in folders.values()} & set(_LETTERS)
-    found = [
+    problems = [
         Problem(_KIND, folder, f"{name} looks like a modality; loaded as RGB: rename it to RGB, NI or TI")
         for folder, name in folders.items()
         if mentions_infrared(name) or (len(letters) > 1 and name.lower() in letters)
@@ -36,8 +36,8 @@ def like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
             f"{len(named):,} file names mention infrared light; loaded as RGB: put each modality into a folder "
             "RGB, NI or TI"
         )
-        found.append(Problem(_KIND, named[0], detail))
-    return found
+        problems.append(Problem(_KIND, named[0], detail))
+    return problems
 
 
 def same_names(pictures: Sequence[Picture]) -> list[Problem]:
@@ -50,7 +50,7 @@ def same_names(pictures: Sequence[Picture]) -> list[Problem]:
     for one in pictures:
         if split_level(one.parts[-1:])[1] is None:  # query and gallery may hold the same pictures
             siblings[one.path.parent.parent][one.path.stem].add(one.path.parent.name)
-    found = []
+    problems = []
     for place, stems in siblings.items():
         several = [folders for folders in stems.values() if len(folders) > 1]
         if several:
@@ -59,8 +59,8 @@ def same_names(pictures: Sequence[Picture]) -> list[Problem]:
                 f"{len(several):,} names occur in more than one of the folders {folders}; each file is loaded as an RGB "
                 "sample of its own: if the folders are modalities, rename them to RGB, NI and TI"
             )
-            found.append(Problem(_KIND, place, detail))
-    return found
+            problems.append(Problem(_KIND, place, detail))
+    return problems
 
 
 def _marked(pictures: Sequence[Picture]) -> list[Path]:

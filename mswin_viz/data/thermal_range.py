@@ -46,7 +46,7 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
         raise OptionError(f"a modality is one of {', '.join(MODALITIES)}: got {modality!r}")
     if not all(isinstance(sample, Sample) for sample in samples):
         raise OptionError(
-            "a range is found from samples: got something else; pass what mv.samples(FOLDER) returns, or "
+            "a range is computed from samples: got something else; pass what mv.samples(FOLDER) returns, or "
             "[mv.Sample(-1, -1, {'TI': path}), ...]"
         )
     sources = [sample.images[modality] for sample in samples if modality in sample.images]

@@ -19,13 +19,13 @@ _UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # come along when text is copied fro
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(/|image/)")  # of "//" a Path keeps one slash
-_NO_ADDRESSES = "addresses are not opened: use a file or folder of this computer"
+_NO_ADDRESSES = "addresses cannot be opened: use a file or folder on this computer"
 _REASONS = {
-    errno.ENOENT: "nothing has this name",
+    errno.ENOENT: "there is nothing at this path",
     errno.ENOTDIR: "part of it is a file, not a folder",
-    errno.EACCES: "you may not read it",
-    errno.EPERM: "you may not read it",
-    errno.ELOOP: "its links lead in a circle",
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+    errno.ELOOP: "its links form a loop",
     errno.ENAMETOOLONG: "it is longer than the file system allows",
 }
 
@@ -48,10 +48,10 @@ def typed_path(text: str) -> Path:
     if bare.lower().startswith("file:"):
         bare = _path_of_address(bare)
     if not bare:
-        raise DataError(f"a path names a folder or file: got {short_text(text, _MOST_SHOWN)!r}; type one")
+        raise DataError(f"a path must name a folder or file: got {short_text(text, _MOST_SHOWN)!r}; type one")
     if _ADDRESS.match(bare) and not os.path.lexists(bare):
         raise DataError(
-            f"a path names a folder or file: got {short_text(bare, _MOST_SHOWN)}; {_NO_ADDRESSES}"
+            f"a path must name a folder or file: got {short_text(bare, _MOST_SHOWN)}; {_NO_ADDRESSES}"
         )
     unescaped = re.sub(r"\\(.)", r"\1", bare)  # as a terminal writes it: a\ b.png
     return Path(unescaped if os.sep == "/" and os.path.lexists(unescaped) else bare)
@@ -74,7 +74,7 @@ def existing_path(path: str | os.PathLike) -> Path:
     except OSError as problem:
         reason = _REASONS.get(problem.errno or 0, problem.strerror or type(problem).__name__)
     except ValueError:  # a NUL, or half of a surrogate pair
-        reason = "it holds a character that no file name can have"
+        reason = "it contains a character that file names cannot have"
     raise DataError(
         f"samples need an existing folder or image: got {short_text(os.fspath(path), _MOST_SHOWN)}; "
         f"{_better_reason(os.fspath(path), expanded) or reason}; check the path"
@@ -90,8 +90,8 @@ def _path_of_address(address: str) -> str:
         ) from problem
     if parts.netloc not in ("", "localhost"):
         raise DataError(
-            f"only files of this computer can be opened: got the address {short_text(address, _MOST_SHOWN)}, which is "
-            f"of {short_text(parts.netloc, _MOST_SHOWN)}; copy the file here"
+            f"only files on this computer can be opened: got the address {short_text(address, _MOST_SHOWN)}, which is "
+            f"on {short_text(parts.netloc, _MOST_SHOWN)}; copy the file here"
         )
     literal = re.sub(r"^//(localhost)?(?=/|$)", "", address[len("file:") :])
     return literal if os.path.lexists(literal) else unquote(parts.path, errors="surrogateescape")
@@ -103,7 +103,7 @@ def _better_reason(given: str, expanded: str) -> str:
         user = re.split(r"[/\\]", given)[0]
         return f"the home folder of {short_text(user, 40)} is not known here"
     if os.name != "nt" and _WINDOWS.match(given):
-        return "it is a path of a Windows computer"
+        return "it is a Windows path"
     if _ADDRESS.match(given):
         return _NO_ADDRESSES
     return ""

@@ -1,4 +1,4 @@
-"""Who the synthetic pedestrians are: their build, clothes, hair and bags.
+"""The identities of synthetic pedestrians: their build, clothes, hair and bags.
 
 Colours matter to the visible picture only. What near infrared and thermal cameras see follows from materials,
 which are drawn independently of colour.
@@ -14,21 +14,9 @@ import numpy as np
 from mswin_viz.errors import OptionError
 
 __all__ = [
-    "ATTRIBUTES",
-    "BAG_COLOURS",
-    "COLOURS",
-    "MATERIALS",
-    "MOST_PEOPLE",
-    "SHOES",
-    "STRAPS",
-    "STRIPE_WIDTHS",
-    "Identity",
-    "attributes",
-    "contrasting",
-    "one_of",
-    "pick",
-    "sample_identity",
-]
+    "ATTRIBUTES", "BAG_COLOURS", "COLOURS", "MATERIALS", "MOST_PEOPLE", "SHOES", "STRAPS", "STRIPE_WIDTHS",
+    "Identity", "attributes", "contrasting", "one_of", "pick", "sample_identity",
+]  # fmt: skip
 
 MOST_PEOPLE = 100_000
 """Of a crowd or a set of samples: drawing them takes hours; a larger number is taken for a slip."""
@@ -63,19 +51,14 @@ STRAPS = {"black": 1, "brown": 1, "white": 1, "red": 1}
 SHOES = {"black": 34, "white": 28, "brown": 16, "red": 10, "blue": 7, "yellow": 5}
 _SKINS = {"light": 40, "tan": 25, "brown": 20, "dark": 15}
 _UPPER_MATERIALS = {
-    "t-shirt": ("cotton", "polyester"),
-    "vest": ("cotton", "nylon", "polyester"),
-    "sweater": ("wool", "cotton", "polyester"),
-    "hoodie": ("cotton", "polyester", "wool"),
-    "jacket": ("nylon", "leather", "denim", "polyester"),
-    "coat": ("wool", "nylon", "leather", "polyester"),
-}
+    "t-shirt": ("cotton", "polyester"), "vest": ("cotton", "nylon", "polyester"),
+    "sweater": ("wool", "cotton", "polyester"), "hoodie": ("cotton", "polyester", "wool"),
+    "jacket": ("nylon", "leather", "denim", "polyester"), "coat": ("wool", "nylon", "leather", "polyester"),
+}  # fmt: skip
 _LOWER_MATERIALS = {
-    "trousers": ("denim", "cotton", "wool", "polyester"),
-    "shorts": ("denim", "cotton", "nylon"),
-    "skirt": ("cotton", "wool", "leather", "polyester"),
-    "leggings": ("nylon", "cotton", "polyester"),
-}
+    "trousers": ("denim", "cotton", "wool", "polyester"), "shorts": ("denim", "cotton", "nylon"),
+    "skirt": ("cotton", "wool", "leather", "polyester"), "leggings": ("nylon", "cotton", "polyester"),
+}  # fmt: skip
 # how much cooler the outside of a thicker garment is
 _INSULATION = {
     "t-shirt": 0.10, "vest": 0.04, "sweater": -0.04, "hoodie": -0.06, "jacket": -0.10, "coat": -0.16,
@@ -189,7 +172,7 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
     """
     if pid < 0 or seed < 0:
         raise OptionError(
-            f"pid and seed count from 0: got pid={pid}, seed={seed}; give numbers of at least 0"
+            f"pid and seed must be at least 0: got pid={pid}, seed={seed}; choose other numbers"
         )
     rng = np.random.default_rng([seed, pid, 11])
     upper_type, lower_type = pick(rng, _UPPER_TYPES), pick(rng, _LOWER_TYPES)

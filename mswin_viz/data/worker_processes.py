@@ -1,4 +1,4 @@
-"""Work by several processes that all end with this one, however it ends."""
+"""Work in several processes, all of which end when this one ends, however it ends."""
 
 from __future__ import annotations
 

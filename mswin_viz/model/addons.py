@@ -1,4 +1,4 @@
-"""Which add-on stands behind a tower: the one asked for, or the one that comes with the tower's weights."""
+"""The add-on behind a tower: the one that is named, or the one that comes with the tower's weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def addon_of(addon: str | Path | None, name: str | Path, tower: Tower) -> Chosen
         return ChosenAddon(module, f"{_in_words(module)}, from the same file", addon_keys(tower, module))
     mean = CLIPMultiScaleFeatureExtractor(tower.dim, init="mean")
     return ChosenAddon(
-        mean, _UNTRAINED if addon == "mean" else f"none comes with these weights: {_UNTRAINED}"
+        mean, _UNTRAINED if addon == "mean" else f"no add-on comes with these weights: {_UNTRAINED}"
     )
 
 

@@ -37,7 +37,7 @@ NO_TEXT: Mapping[str, int] = MappingProxyType(
     {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
 )
 """A text side that takes the place of one without weights, and is never run."""
-FIT_RULE = "weights must fit the architecture key by key; give the right arch= if they are whole"
+FIT_RULE = "weights must fit the architecture key by key; give another arch= if the file is undamaged"
 _CLIPS_WORDS = 49408
 
 
@@ -65,18 +65,18 @@ def activation(
     return quick, (gelu_note(f"arch={arch!r}"),) if known_quick and not quick else ()
 
 
-def gelu_note(asked: str) -> str:
+def gelu_note(option: str) -> str:
     """A note on GELU for a file that was trained with QuickGELU."""
-    return f"GELU, as {asked} says, but files of this layout were trained with QuickGELU"
+    return f"GELU, as {option} says, but files of this layout were trained with QuickGELU"
 
 
 def named_architecture(arch: str) -> dict[str, Any]:
     """open_clip's own entry for an architecture; names with a colon would be looked up on a hub, and are refused."""
-    found = None if ":" in arch else open_clip.get_model_config(arch)
-    if found is None:
+    architecture = None if ":" in arch else open_clip.get_model_config(arch)
+    if architecture is None:
         near = near_architectures(arch)
         raise OptionError(f"open_clip has no architecture {arch!r}; near: {', '.join(near) or 'none'}")
-    return found
+    return architecture
 
 
 def near_architectures(name: str) -> list[str]:
@@ -94,16 +94,15 @@ def check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
         f"{vision.get('pool_type', 'tok')!r} pooling": vision.get("pool_type", "tok") != "tok",
         "its last LayerNorm behind the pooling": bool(vision.get("final_ln_after_pool")),
     }
-    found = [reason for reason, holds in reasons.items() if holds]
-    if found:
+    if wrong := [reason for reason, holds in reasons.items() if holds]:
         raise OptionError(
             "the image feature must be the CLS token of open_clip's own VisionTransformer: "
-            f"{arch} has {' and '.join(found)}; use for example ViT-B-16/openai"
+            f"{arch} has {' and '.join(wrong)}; use for example ViT-B-16/openai"
         )
     if architecture.get("custom_text") or "hf_tokenizer_name" in text:
-        own = text.get("hf_tokenizer_name") or text.get("hf_model_name") or "its own"
+        kind = text.get("hf_tokenizer_name") or text.get("hf_model_name") or "its own"
         raise OptionError(
-            f"prompts are read with CLIP's BPE tokenizer: {arch} has a text side of another kind ({own})"
+            f"prompts are read with CLIP's BPE tokenizer: {arch} has a text side of another kind ({kind})"
         )
 
 

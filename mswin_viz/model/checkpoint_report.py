@@ -54,10 +54,10 @@ class LoadReport:
     @property
     def reasons(self) -> dict[str, tuple[str, ...]]:
         """Reason -> the keys that are unused for it."""
-        found: dict[str, list[str]] = {}
+        keys_by_reason: dict[str, list[str]] = {}
         for key, why in self.unused.items():
-            found.setdefault(why, []).append(key)
-        return {why: tuple(keys) for why, keys in found.items()}
+            keys_by_reason.setdefault(why, []).append(key)
+        return {why: tuple(keys) for why, keys in keys_by_reason.items()}
 
     @property
     def summary(self) -> str:

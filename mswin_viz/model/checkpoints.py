@@ -113,7 +113,7 @@ def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:
 def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int], int]:
     """Scales, in slot order, and width, off the kernels ``[D, D, s]``."""
     pattern = re.compile(re.escape(prefix) + r"sliding_windows\.(\d{1,4})\.weight", re.A)
-    kernels = {int(found[1]): value for key, value in state.items() if (found := pattern.fullmatch(key))}
+    kernels = {int(match[1]): value for key, value in state.items() if (match := pattern.fullmatch(key))}
     shapes = {slot: tuple(kernel.shape) for slot, kernel in sorted(kernels.items())}
     if not shapes or list(shapes) != list(range(len(shapes))):
         raise WeightsError(

@@ -104,13 +104,13 @@ def clip_keys(full: State, path: object) -> ClipKeys:
 
 def _foreign(full: State, path: object) -> str:
     kind = foreign_kind(full)
-    found = (
+    what = (
         f"{path} holds {kind}" if kind else f"{path} has neither; it begins with {', '.join(list(full)[:3])}"
     )
     more = "" if kind else ". An add-on alone is given as addon=, beside a model"
     return (
         "a CLIP file has an image tower with a CLS token, keys visual.* or vision_model.*, a host model "
-        f'BACKBONE.base.*: {found}. Load for example "ViT-B-16/openai", OpenAI\'s .pt, or a CLIP ViT checkpoint of '
+        f'BACKBONE.base.*: {what}. Load for example "ViT-B-16/openai", OpenAI\'s .pt, or a CLIP ViT checkpoint of '
         f"open_clip or Hugging Face{more}"
     )
 
@@ -130,9 +130,9 @@ def _bare_root(full: State) -> str | None:
 
 
 def _visual(key: str, root: str) -> str:
-    own = key.removeprefix(root)
+    name = key.removeprefix(root)
     is_inside = root == "." or key.startswith(root)
-    return f"visual.{own}" if is_inside and _BARE_KEY.fullmatch(own) else key
+    return f"visual.{name}" if is_inside and _BARE_KEY.fullmatch(name) else key
 
 
 def _from_hugging_face(state: State, full: State, path: object) -> ClipKeys:
@@ -146,7 +146,7 @@ def _from_hugging_face(state: State, full: State, path: object) -> ClipKeys:
             f"a weight file has one layout: {path} has keys of Hugging Face and {', '.join(twice[:3])} of open_clip; "
             "save one of the two alone"
         )
-    own: StateDict = {}
+    tensors: StateDict = {}
     sources: dict[str, tuple[str, ...]] = {}
     parts: dict[str, dict[str, str]] = {}
     for key in state:
@@ -154,18 +154,18 @@ def _from_hugging_face(state: State, full: State, path: object) -> ClipKeys:
         if part:
             parts.setdefault(name, {})[part] = key
         else:
-            own[name] = state[key].T if name in _TRANSPOSED and state[key].ndim == 2 else state[key]
+            tensors[name] = state[key].T if name in _TRANSPOSED and state[key].ndim == 2 else state[key]
             sources[name] = (key,)
-    for name, found in parts.items():
-        if set(found) == set("qkv"):
-            own[name] = _stacked([state[found[part]] for part in "qkv"], found["q"], path)
-            sources[name] = tuple(found[part] for part in "qkv")
+    for name, thirds in parts.items():
+        if set(thirds) == set("qkv"):
+            tensors[name] = _stacked([state[thirds[part]] for part in "qkv"], thirds["q"], path)
+            sources[name] = tuple(thirds[part] for part in "qkv")
         else:  # left under their own names, so that the fit names what is missing
-            own |= {key: state[key] for key in found.values()}
-            sources |= {key: (key,) for key in found.values()}
+            tensors |= {key: state[key] for key in thirds.values()}
+            sources |= {key: (key,) for key in thirds.values()}
     shorter = {key: key if key in full else key.removeprefix("vision_model.") for key in state}
     sources = {name: tuple(shorter[key] for key in keys) for name, keys in sources.items()}
-    return ClipKeys(own, MappingProxyType(sources), "Hugging Face")
+    return ClipKeys(tensors, MappingProxyType(sources), "Hugging Face")
 
 
 def _open_clip_key(key: str) -> tuple[str, str]:

@@ -163,11 +163,11 @@ class HostConfig:
     def __post_init__(self) -> None:
         self._settle_family()
         for f in dataclasses.fields(self):
-            given = getattr(self, f.name)
-            if "kind" not in f.metadata or (given is None and f.name in _OPTIONAL):
+            value = getattr(self, f.name)
+            if "kind" not in f.metadata or (value is None and f.name in _OPTIONAL):
                 continue
             name = f.metadata.get("key", f"{f.name}=")
-            object.__setattr__(self, f.name, checked_value(name, given, f.metadata["kind"], self.source))
+            object.__setattr__(self, f.name, checked_value(name, value, f.metadata["kind"], self.source))
         if self.transformer_type != _TOWER:
             raise ConfigError(
                 f"MODEL.TRANSFORMER_TYPE must be {_TOWER!r}, the CLIP tower: {self.source} has "
@@ -220,12 +220,12 @@ class HostConfig:
             "given more than once, the last counts": self.repeated,
             "not read here": self.unknown,
         }
-        said = "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
+        listing = "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
         idle = ""
         if self.idle:
             keys = "key" if len(self.idle) == 1 else "keys"
             idle = f"; {len(self.idle)} {keys} of training, data and logging, which the host does not read in evaluation"
-        return f"{self.source} ({self.family}{assumed}){idle}{said}"
+        return f"{self.source} ({self.family}{assumed}){idle}{listing}"
 
     def as_family(self, family: str) -> HostConfig:
         """The same configuration read as another code base's: what was left to defaults takes its defaults.
@@ -252,8 +252,8 @@ class HostConfig:
             )
         if family == MAMBAPRO and (wrong := [n for n in _ELSEWHERE if getattr(self, n)]):
             raise ConfigError(
-                f"{', '.join(f'MODEL.{name.upper()}' for name in wrong)} is of DeMo or MDReID: {self.source} is of "
-                f"MambaPro; give family={DEMO!r} or {MDREID!r}"
+                f"{', '.join(f'MODEL.{name.upper()}' for name in wrong)} belongs to DeMo or MDReID: {self.source} is a "
+                f"configuration of MambaPro; give family={DEMO!r} or {MDREID!r}"
             )
         object.__setattr__(self, "family", family)
         left_open = tuple(name for name in _BY_FAMILY if getattr(self, name) is None)
@@ -265,7 +265,7 @@ class HostConfig:
 
 def _grid(config: HostConfig) -> tuple[int, int]:
     """Rows and columns, if the positions of SIZE_TRAIN fit the patches of SIZE_TEST."""
-    found = []
+    grid = []
     for side, way in enumerate(("down", "across")):
         stride, declared, seen = (v[side] for v in (config.stride_size, config.size_train, config.size_test))
         positions, patches = declared // stride, (seen - 16) // stride + 1
@@ -275,13 +275,13 @@ def _grid(config: HostConfig) -> tuple[int, int]:
                 f"{config.source} has {positions} against {max(patches, 0)} {way} (sizes {declared} and {seen}, "
                 f"stride {stride}); the host model cannot run it either. For 256 and 128, strides 10 and 12 to 16 fit"
             )
-        found.append(patches)
-    if found[0] * found[1] > MOST_PATCHES:
+        grid.append(patches)
+    if grid[0] * grid[1] > MOST_PATCHES:
         raise ConfigError(
-            f"an image may have {MOST_PATCHES:,} patches: {config.source} has {found[0]} down and {found[1]} across "
+            f"an image may have {MOST_PATCHES:,} patches: {config.source} has {grid[0]} down and {grid[1]} across "
             "(INPUT.SIZE_TEST, MODEL.STRIDE_SIZE); correct the sizes"
         )
-    return found[0], found[1]
+    return grid[0], grid[1]
 
 
 _BY_FAMILY = ("prompt", "adapter", "mamba")

@@ -84,10 +84,10 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
 
 def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
     """TEST.FEAT_NORM as the evaluator of the data set takes it, with a remark where that is not what it says."""
-    given, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
-    is_off = given is False or given == "no"
+    value, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
+    is_off = value is False or value == "no"
     if not is_off or checked_value("DATASETS.NAMES", dataset, "a word", source).upper() == "MSVR310":
-        return given, []
+        return value, []
     return "yes", [
         "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are brought to unit "
         "length all the same"
@@ -105,7 +105,7 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     try:
         text = _text(file)
         _check_size(yaml.SafeLoader(text))
-        found = yaml.safe_load(text)
+        content = yaml.safe_load(text)
         repeated = _repeated(yaml.compose(text, Loader=yaml.SafeLoader))
     except ConfigError:
         raise
@@ -114,21 +114,21 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
             f"a configuration is a YAML file of plain values: {file} cannot be read "
             f"({' '.join(str(problem).split())[:300]}); correct that place, or copy it again from the run"
         ) from problem
-    if not isinstance(found, Mapping):
-        held = "is empty" if found is None else f"holds {value_words(found)}"
+    if not isinstance(content, Mapping):
+        held = "is empty" if content is None else f"holds {value_words(content)}"
         raise ConfigError(
-            f"a configuration has sections MODEL, INPUT, TEST: {file} {held}; is it another file?"
+            f"a configuration has sections MODEL, INPUT, TEST: {file} {held}; check that it is the run's configuration"
         )
-    if found.get("MODEL", {}) == {}:
-        names = short_text(", ".join(map(str, found)), 80)
+    if content.get("MODEL", {}) == {}:
+        names = short_text(", ".join(map(str, content)), 80)
         raise ConfigError(
             f"a configuration has a section MODEL with keys in it, which says what the run built: {file} has "
             f"{names or 'no key'}; give the run's own file, not one of data or of several runs"
         )
-    return found, repeated
+    return content, repeated
 
 
-def _flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
+def _flat_keys(content: Mapping[Any, Any], file: Path) -> dict[str, Any]:
     """Dotted key -> value, one level deep as the host writes it; deeper levels go on.
 
     Raises
@@ -138,7 +138,7 @@ def _flat_keys(found: Mapping[Any, Any], file: Path) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     seen: set[str] = set()
-    levels: list[tuple[str, Mapping[Any, Any]]] = [("", found)]
+    levels: list[tuple[str, Mapping[Any, Any]]] = [("", content)]
     while levels:
         prefix, level = levels.pop(0)
         if len(prefix.split(".")) > _DEEPEST:
@@ -223,21 +223,21 @@ def _check_scalar(loader: yaml.SafeLoader, event: yaml.ScalarEvent) -> None:
 
 def _repeated(root: yaml.Node | None) -> dict[str, str]:
     """Keys given more than once in one section, with each value as it is written."""
-    found: dict[str, str] = {}
+    repeated: dict[str, str] = {}
     levels, seen = [("", root)], set()
     while levels:
         prefix, node = levels.pop(0)
         if not isinstance(node, yaml.MappingNode) or id(node) in seen:
             continue
         seen.add(id(node))  # an alias leads to the same node again
-        given: dict[str, list[yaml.Node]] = {}
+        nodes: dict[str, list[yaml.Node]] = {}
         for key, value in node.value:
-            given.setdefault(str(key.value), []).append(value)
+            nodes.setdefault(str(key.value), []).append(value)
             levels.append((f"{prefix}{key.value}.", value))
-        for name, values in given.items():
+        for name, values in nodes.items():
             if len(values) > 1:
-                found[f"{prefix}{name}"] = ", then ".join(map(_written, values))
-    return found
+                repeated[f"{prefix}{name}"] = ", then ".join(map(_written, values))
+    return repeated
 
 
 def _written(node: yaml.Node) -> str:

@@ -111,8 +111,8 @@ def _filled(
     first = draw(jobs[0])
     drawn = array((len(jobs), *first.shape), first.dtype)
     drawn[0] = first
-    for at, one in enumerate(_drawn(jobs[1:], draw, what), start=1):
-        drawn[at] = one
+    for index, drawing in enumerate(_drawn(jobs[1:], draw, what), start=1):
+        drawn[index] = drawing
     return drawn
 
 

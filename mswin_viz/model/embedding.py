@@ -20,7 +20,7 @@ from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.towers import embedded_tower
 from mswin_viz.model.training import train_addon
-from mswin_viz.model.worlds import modality_classes, world_tokens
+from mswin_viz.model.worlds import labelled_tokens, modality_classes
 
 __all__ = ["ADDON_PEOPLE", "finished_folder", "fit_addon", "train_embedded_model", "write_embedded"]
 
@@ -78,6 +78,6 @@ def write_embedded(clip: open_clip.CLIP, token_ids: list[int], recipe: Recipe, f
 
 def fit_addon(model: Model, recipe: Recipe) -> CLIPMultiScaleFeatureExtractor:
     """A scheme-1 add-on (4, 8, 16), shared by the modalities: one person in one modality is one class."""
-    world = world_tokens(model, Crowd(ADDON_PEOPLE, recipe.seed + 1, shots=2), scales=SCALES)
+    world = labelled_tokens(model, Crowd(ADDON_PEOPLE, recipe.seed + 1, shots=2), scales=SCALES)
     tokens, labels = modality_classes([world])
     return train_addon(tokens, labels, scales=SCALES, seed=recipe.seed).addon

@@ -24,32 +24,32 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Name -> version of this package, Python and what matters most of the rest."""
-    found = {"mswin-viz": mswin_viz.__version__, "Python": platform.python_version()}
-    return found | {name: _version(name) for name in _PACKAGES}
+    versions = {"mswin-viz": mswin_viz.__version__, "Python": platform.python_version()}
+    return versions | {name: _version(name) for name in _PACKAGES}
 
 
 def devices() -> dict[str, str]:
     """Name torch gives a device -> what it is, or why it cannot be used."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = {"cpu": f"{cores} cores for this process, {torch.get_num_threads()} torch threads, {_memory()}"}
+    devices = {"cpu": f"{cores} cores for this process, {torch.get_num_threads()} torch threads, {_memory()}"}
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
-            found[f"cuda:{number}"] = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
+            devices[f"cuda:{number}"] = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
     else:
-        found["cuda"] = "not available"
-    found["mps"] = "available" if torch.backends.mps.is_available() else "not available"
-    return found
+        devices["cuda"] = "not available"
+    devices["mps"] = "available" if torch.backends.mps.is_available() else "not available"
+    return devices
 
 
 def available_weights() -> dict[str, str]:
     """What `load_model` can be given without a download -> where it comes from."""
-    found = {"embedded": _embedded()}
+    weights = {"embedded": _embedded()}
     for repo, size in _hub_models():
-        found[repo] = f"in the Hugging Face cache, {size / 2**20:.0f} MiB"
+        weights[repo] = f"in the Hugging Face cache, {size / 2**20:.0f} MiB"
     for file in sorted((Path.home() / ".cache" / "clip").glob("*.pt")):
-        found[str(file)] = f"file, {file.stat().st_size / 2**20:.0f} MiB"
-    return found
+        weights[str(file)] = f"file, {file.stat().st_size / 2**20:.0f} MiB"
+    return weights
 
 
 def _embedded() -> str:

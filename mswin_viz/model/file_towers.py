@@ -1,10 +1,10 @@
-"""A CLIP out of a file or folder of its own: OpenAI's archives, open_clip's and Hugging Face's checkpoints."""
+"""A CLIP from a file or folder: OpenAI's archives, open_clip's and Hugging Face's checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import open_clip
 import torch
@@ -27,7 +27,7 @@ from mswin_viz.model.positions import grid_doubt, source_grid
 from mswin_viz.model.state_dicts import StateDict, WeightFile
 from mswin_viz.model.stored_settings import StoredSettings, stored_settings
 from mswin_viz.model.tower_options import TowerOptions
-from mswin_viz.model.towers import NO_WEIGHTS, OPENAI_NUMBERS, Tower, built, grid_of, text_keys
+from mswin_viz.model.towers import NO_WEIGHTS, OPENAI_NUMBERS, Tower, built, grid_of, pair, text_keys
 
 __all__ = ["file_tower"]
 
@@ -70,9 +70,10 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
     options.refuse_contradictions(stored.activation, stored.mean, stored.std, stored.source)
     architecture, parts = _architecture(keys, stored, options)
     settled = _settled(stored, options, architecture, is_openai=not OPENAI_NUMBERS.isdisjoint(file.state))
-    size, source, doubt = _input(keys.state, stored, options, architecture)
+    grid = _input(keys.state, stored, options, architecture)
+    size = grid.size
     quick = settled.activation == "QuickGELU"
-    made = built({**architecture, "quick_gelu": quick}, parts.model, size, source=source)
+    made = built({**architecture, "quick_gelu": quick}, parts.model, size, source=grid.source)
     notes = settled.notes
     if parts.text_problem:
         notes += (f"no prompts: its text side is left out ({parts.text_problem})",)
@@ -83,7 +84,7 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
         mean=settled.mean,
         std=settled.std,
         activation=settled.activation,
-        positions=made.positions + doubt,
+        positions=made.positions + grid.doubt,
         native_resize=stored.resize if size[0] == size[1] else None,
         crops=stored.crops,
         has_text=VOCABULARY in parts.model,
@@ -135,14 +136,14 @@ def _settled(
             f"{' and '.join(assumed)} {verb} assumed, since the file does not say; set activation=, mean=, std= or "
             "arch= if that is wrong",
         )
-    given = [name for name in ("activation", "mean", "std") if getattr(options, name) is not None]
+    options_given = [name for name in ("activation", "mean", "std") if getattr(options, name) is not None]
     origin = f", settings of {stored.source}" if stored.source else ""
     return _Settled(
         activation=words,
         mean=options.mean or stored.mean or _MEAN,
         std=options.std or stored.std or _STD,
         notes=notes,
-        origin=origin + (f", {' and '.join(given)} as given" if given else ""),
+        origin=origin + (f", {' and '.join(options_given)} as given" if options_given else ""),
     )
 
 
@@ -160,7 +161,7 @@ def _architecture(
     else:
         if options.arch is not None:
             raise OptionError(
-                f"arch= is for plain files, which do not tell: {stored.source} has the architecture, got "
+                f"arch= is only for plain files, which do not state it: {stored.source} states the architecture: got "
                 f"{options.arch!r}; leave it out"
             )
         architecture = {**stored.architecture}
@@ -231,21 +232,30 @@ def _shortened(problems: list[str]) -> str:
     return "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
 
 
+class _Input(NamedTuple):
+    """Input size, the grid of the stored positions where more than their number tells it, and what is in doubt."""
+
+    size: tuple[int, int]
+    source: tuple[int, int] | None
+    doubt: str = ""
+
+
 def _input(
     state: StateDict, stored: StoredSettings, options: TowerOptions, architecture: Mapping[str, Any]
-) -> tuple[tuple[int, int], tuple[int, int] | None, str]:
-    """Input size, the grid of the stored positions where more than their number tells it, and what is in doubt."""
+) -> _Input:
     patch = architecture["vision_cfg"]["patch_size"]
     known = _known_size(state, stored)
     source = grid_of(known, patch, state) if known else None
     if options.image_size is not None:
-        return options.image_size, source, ""
+        return _Input(options.image_size, source)
     named = architecture["vision_cfg"].get("image_size") if options.arch else None
     if source is None and named is not None:
-        source = grid_of((named, named) if isinstance(named, int) else tuple(named), patch, state)
+        source = grid_of(pair(named), patch, state)
     n_positions = len(state[POSITIONS]) - 1
     rows, cols = source or source_grid(n_positions, (0, 0))
-    return (rows * patch, cols * patch), (rows, cols), "" if source else grid_doubt(n_positions, (0, 0))
+    return _Input(
+        (rows * patch, cols * patch), (rows, cols), "" if source else grid_doubt(n_positions, (0, 0))
+    )
 
 
 def _known_size(state: StateDict, stored: StoredSettings) -> tuple[int, int] | None:

@@ -99,16 +99,16 @@ def host_tower(
 
 def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
     """The configuration; where it leaves the code base open, the file's keys decide."""
-    found = family_of_state(full)
+    family = family_of_state(full)
     is_open = "family" in config.defaulted
     # without the second token a file of MDReID is laid out as one of DeMo
-    if found in (None, config.family) or {found, config.family} == {DEMO, MDREID}:
+    if family in (None, config.family) or {family, config.family} == {DEMO, MDREID}:
         return config
     if is_open:
-        return config.as_family(found)
+        return config.as_family(family)
     raise WeightsError(
-        f"configuration and checkpoint must come from one code base: {config.source} is of {config.family}, the keys of "
-        f"{path.name} are those of {found}; give the configuration of the run, or family={found!r} to read_config"
+        f"configuration and checkpoint must come from one code base: {config.source} belongs to {config.family}, the keys of "
+        f"{path.name} to {family}; give the configuration of the run, or family={family!r} to read_config"
     )
 
 
@@ -185,10 +185,10 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
     strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
     checked_fit(wanted, stored, rule, unexpected=strange)
     visual.load_state_dict({key: stored[file_key] for key, file_key in files.items()})
-    readout, read_out = host_readout(full, path, config, clip.get_parameter("visual.proj").shape[1])
+    readout = host_readout(full, path, config, clip.get_parameter("visual.proj").shape[1])
     used = [key for key in files.values() if not re.match(r".*\.0\.adapter_transfer\.", key)]
-    given = config if is_given else None
-    report = _report(full, path, [*used, *read_out], given, clip)
+    reported = config if is_given else None
+    report = _report(full, path, [*used, *readout.keys], reported, clip)
     rows, cols = config.grid
     return Tower(
         clip=clip.eval(),
@@ -200,11 +200,11 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
         positions=f"{rows}x{cols}, as stored",
         state=_addon_state(full),
         has_text=False,
-        notes=(*host_notes(report, full, given), *camera_notes),
+        notes=(*host_notes(report, full, reported), *camera_notes),
         first_camera=config.first_camera,
         report=report,
-        config=given,
-        readout=readout,
+        config=reported,
+        readout=readout.module,
     )
 
 

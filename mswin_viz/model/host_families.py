@@ -61,13 +61,13 @@ def family_of_keys(keys: Iterable[str], name: object, source: str) -> str | None
     named = {family.lower(): family for family in FAMILIES}.get(str(name).strip().lower())
     if named is not None:
         return named
-    own = {key.removeprefix("MODEL.") for key in keys if key.startswith("MODEL.")}
-    found = {family: sorted(own & set(words.split())) for family, words in _OWN_KEYS.items()}
-    if mixture := sorted(key for key in own if key.startswith("MOE_")):
-        found[MAMBAPRO] += mixture
-    if not found[MDREID]:
-        found[DEMO] += sorted(own & set(_SHARED_KEYS.split()))
-    speaking = {family: names for family, names in found.items() if names}
+    names_in_model = {key.removeprefix("MODEL.") for key in keys if key.startswith("MODEL.")}
+    by_family = {family: sorted(names_in_model & set(words.split())) for family, words in _OWN_KEYS.items()}
+    if mixture := sorted(key for key in names_in_model if key.startswith("MOE_")):
+        by_family[MAMBAPRO] += mixture
+    if not by_family[MDREID]:
+        by_family[DEMO] += sorted(names_in_model & set(_SHARED_KEYS.split()))
+    speaking = {family: names for family, names in by_family.items() if names}
     if len(speaking) > 1:
         each = "; ".join(f"{family} has {', '.join(names[:3])}" for family, names in sorted(speaking.items()))
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -13,7 +14,15 @@ from mswin_viz.model.config import HostConfig
 from mswin_viz.model.host_tower import HostParts
 from mswin_viz.model.readout import Readout, modality_head
 
-__all__ = ["CAMERAS", "HEAD_NAMES", "camera_table", "host_parts", "host_readout"]
+__all__ = [
+    "CAMERAS",
+    "HEAD_NAMES",
+    "CameraTable",
+    "HostReadout",
+    "camera_table",
+    "host_parts",
+    "host_readout",
+]
 
 State = Mapping[str, torch.Tensor]
 CAMERAS = "BACKBONE.cv_embed"
@@ -40,12 +49,26 @@ def host_parts(full: State, config: HostConfig, table: torch.Tensor | None) -> H
     )
 
 
-def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple[Readout | None, list[str]]:
-    """What stands between the tower's tokens and the feature, and its keys."""
+class HostReadout(NamedTuple):
+    """What stands between the tower's tokens and the feature, and its keys; None where nothing does."""
+
+    module: Readout | None
+    keys: tuple[str, ...]
+
+
+class CameraTable(NamedTuple):
+    """Rows of the camera table that are cameras, ``[cameras, W]``, and a note on the others; None without a table."""
+
+    rows: torch.Tensor | None
+    notes: tuple[str, ...] = ()
+
+
+def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> HostReadout:
+    """The neck or the heads of a checkpoint, as its configuration has them on."""
     if config.has_neck:
-        return Readout(_neck(full, path, dim)), [_NECK + name for name in _NECK_KEYS]
+        return HostReadout(Readout(_neck(full, path, dim)), tuple(_NECK + name for name in _NECK_KEYS))
     if not config.global_local:
-        return None, []
+        return HostReadout(None, ())
     heads, keys = [], []
     rule = f"GLOBAL_LOCAL is on, so the file must hold a head for each modality: in {path.name}"
     for prefix in HEAD_NAMES:
@@ -55,17 +78,17 @@ def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> tuple
         head.load_state_dict({key.removeprefix(prefix): full[key] for key in shapes})
         heads.append(head)
         keys += shapes
-    return Readout(heads=heads), keys
+    return HostReadout(Readout(heads=heads), tuple(keys))
 
 
-def camera_table(full: State, path: Path, config: HostConfig) -> tuple[torch.Tensor | None, tuple[str, ...]]:
-    """The rows of the camera table that are cameras, ``[cameras, W]``, and a note on the others.
+def camera_table(full: State, path: Path, config: HostConfig) -> CameraTable:
+    """The rows of the camera table that are cameras.
 
     MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One that was built with views has a
     row for each pair of camera and view; the host reads those of the first ``cameras`` rows only.
     """
     if not config.sie_camera:
-        return None, ()
+        return CameraTable(None)
     table = full.get(CAMERAS)
     if table is None or table.ndim not in (2, 3) or len(table) == 0 or table.shape[1:-1] not in ((), (1,)):
         got = "none" if table is None else f"one of shape {tuple(table.shape)}"
@@ -80,16 +103,18 @@ def camera_table(full: State, path: Path, config: HostConfig) -> tuple[torch.Ten
             f"n_cameras= is at most the rows of the camera table, {rows} in {path.name}: got {config.n_cameras}"
         )
     if known == rows or (config.n_cameras is None and not config.sie_view):
-        return table, ()
+        return CameraTable(table)
     if known is None or known > rows:
-        return table, (
+        note = (
             f"SIE_VIEW is on: the camera table has {rows} rows, and which of them are cameras cannot be told; all are "
-            "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig",
+            "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig"
         )
-    return table[:known], (
+        return CameraTable(table, (note,))
+    note = (
         f"the first {known} of the {rows} rows of the camera table are cameras; the host never reads the others, "
-        "and they are left out of the mean camera",
+        "and they are left out of the mean camera"
     )
+    return CameraTable(table[:known], (note,))
 
 
 def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:

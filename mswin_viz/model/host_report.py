@@ -16,7 +16,7 @@ from mswin_viz.model.host_families import MAMBAPRO
 __all__ = ["HOW_TO_SAY_IT", "host_notes", "unused_reason"]
 
 HOW_TO_SAY_IT = (
-    'give the run\'s configuration, config="run.yml", or say it: config=mv.HostConfig(prompt=True, adapter=True, '
+    'give the run\'s configuration, config="run.yml", or state it: config=mv.HostConfig(prompt=True, adapter=True, '
     "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"
 )
 MAMBA_REASON = "Mamba head: needs CUDA-only code, outside"
@@ -31,28 +31,24 @@ _BLANKED = "TEST.MISS"
 
 def unused_reason(key: str, config: HostConfig | None) -> str:
     """Why a key of a host checkpoint is not in a tower of this configuration."""
-    given = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
-    said = (
-        "in the configuration"
-        if config is not None
-        else "taken as off: there is no configuration to say otherwise"
-    )
+    effective = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
+    where = "in the configuration" if config is not None else "taken as off, as there is no configuration"
     rules = (
-        (r"AAM\.", MAMBA_REASON if given.mamba else "Mamba head: MAMBA is off in the configuration"),
+        (r"AAM\.", MAMBA_REASON if effective.mamba else "Mamba head: MAMBA is off in the configuration"),
         (r"generalFusion\.moe\.", _EXPERTS),
         (r"generalFusion\.", _ATTENTION),
         (r"BACKBONE\.classifier\.|classifier(_fuse|_moe|_rs|_ns|_ts|_[rnts])?\.", "classifier of training identities"),
         (r"bottleneck(_fuse|_moe|_rs|_ns|_ts|_[rnts])?\.", "BatchNorm neck of the outer model: training only"),
-        (_HEADS, f"heads of the modalities: GLOBAL_LOCAL is off {said}"),
+        (_HEADS, f"heads of the modalities: GLOBAL_LOCAL is off {where}"),
         (r"BACKBONE\.bottleneck\.num_batches_tracked", "a training counter"),
-        (r"BACKBONE\.bottleneck\.", "BatchNorm neck: NECK_FEAT is before" if given.neck_feat == "before"
-         else f"BatchNorm neck: the published {given.family} has none"),
-        (r"BACKBONE\.cv_embed", f"camera embedding: SIE_CAMERA is off {said}" if config is not None else
+        (r"BACKBONE\.bottleneck\.", "BatchNorm neck: NECK_FEAT is before" if effective.neck_feat == "before"
+         else f"BatchNorm neck: the published {effective.family} has none"),
+        (r"BACKBONE\.cv_embed", f"camera embedding: SIE_CAMERA is off {where}" if config is not None else
          "camera embedding: NOT applied, its factor SIE_COE is in no checkpoint; give config="),
-        (r"BACKBONE\.base\..*\.adapter_ffn\.", f"adapter: ADAPTER is off {said}" if not given.adapter else _STRANGE),
+        (r"BACKBONE\.base\..*\.adapter_ffn\.", f"adapter: ADAPTER is off {where}" if not effective.adapter else _STRANGE),
         (r"BACKBONE\.base\..*\.0\.adapter_transfer\.", "prompts: the first block has no incoming prompts to transfer"
-         if given.prompt else f"prompts: PROMPT is off {said}"),
-        (r"BACKBONE\.base\..*\.adapter_", f"prompts: PROMPT is off {said}" if not given.prompt else _STRANGE),
+         if effective.prompt else f"prompts: PROMPT is off {where}"),
+        (r"BACKBONE\.base\..*\.adapter_", f"prompts: PROMPT is off {where}" if not effective.prompt else _STRANGE),
         (re.escape(HOST_MIXTURE) + r"multi_scale_extractor\.fusion\.", "stored by the mixture, never read"),
         (re.escape(HOST_MIXTURE) + r"moe_fusion\.gating_network\.gate_output\.",
          "stored twice by the mixture: the gate's last layer"),
@@ -124,7 +120,7 @@ def _two_features(token: str) -> str:
 def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> list[str]:
     holds_addon = any(key.startswith((HOST_WINDOWS, HOST_MIXTURE)) for key in full)
     holds_heads = any(re.match(_HEADS, key) for key in full)
-    said = {
+    notes = {
         f"keys of {config.source} that are not read here: {listed(config.unknown)}; where one of them changes "
         "features in the host, these differ": bool(config.unknown),
         "the file holds a multi-scale add-on that USE_CLIP_MULTI_SCALE, off in the configuration, leaves out":
@@ -135,7 +131,7 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
         holds_heads and not config.global_local,
         "the file holds a camera table that SIE_CAMERA, off in the configuration, leaves out":
         "BACKBONE.cv_embed" in full and not config.sie_camera and not config.sie_view,
-        "FLOPS_TEST is on: the host reads camera 0 for every image; here the camera given is read":
+        "FLOPS_TEST is on: the host reads camera 0 for every image; here each image is read with its own camera":
         config.flops_test and config.sie_camera,
         f"NECK_FEAT is after, and the published {config.family} has no such neck: features are before any":
         config.neck_feat == "after" and not config.has_neck,
@@ -145,4 +141,4 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
         "read as it is": _BLANKED in config.left_out and config.family != MAMBAPRO,
         _two_features(config.token): config.add_share,
     }  # fmt: skip
-    return [*config.remarks, *(note for note, holds in said.items() if holds)]
+    return [*config.remarks, *(note for note, holds in notes.items() if holds)]

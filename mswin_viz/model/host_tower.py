@@ -165,12 +165,12 @@ def conditions(
     return torch.tensor(rows), torch.tensor(places)
 
 
-def _one_each(given: object, n_images: int, name: str) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        return [given] * n_images
-    if len(given) != n_images:
-        raise OptionError(f"{name}= is one for all images or one for each: got {len(given)} for {n_images}")
-    return list(given)
+def _one_each(value: object, n_images: int, name: str) -> list[Any]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return [value] * n_images
+    if len(value) != n_images:
+        raise OptionError(f"{name}= is one for all images or one for each: got {len(value)} for {n_images}")
+    return list(value)
 
 
 def _camera_row(camera: object, n_cameras: int) -> int:

@@ -77,7 +77,7 @@ def load_model(
     Raises
     ------
     WeightsNotFoundError, WeightsError
-        If the weights are not here and cannot be downloaded, or do not fit. Never random weights in silence.
+        If the weights are not here and cannot be downloaded, or do not fit. Weights are never left random without an error.
     ConfigError, ConfigNotFoundError
         If the configuration cannot be read, or a value in it is not of its kind.
     OptionError, DeviceError
@@ -183,8 +183,8 @@ def _named_tower(name: str, options: TowerOptions) -> Tower:
         if open_clip.get_model_config(head) or near_architectures(head):
             return tagged_tower(name, options)
         raise WeightsNotFoundError(
-            f"a pair names an architecture of open_clip, such as ViT-B-16/openai: got {name!r}, and {head!r} is near "
-            f'none; a repository of the Hugging Face Hub is written "{HUB}{name}"'
+            f"a pair names an architecture of open_clip, such as ViT-B-16/openai: got {name!r}, and no architecture "
+            f'has a name like {head!r}; a repository of the Hugging Face Hub is written "{HUB}{name}"'
         )
     raise WeightsNotFoundError(
         'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", "hf-hub:ORGANISATION/NAME", or an '
@@ -197,7 +197,7 @@ def _host_tower(file: WeightFile, options: TowerOptions, config: HostConfig | No
 
 
 def _agreeing(tower: Tower, options: TowerOptions) -> Tower:
-    """The tower, if its own activation and normalisation are those asked for."""
+    """The tower, if it has the activation and normalisation that the options give."""
     where = tower.weights if tower.config is None else tower.config.source
     options.refuse_contradictions(tower.activation, tower.mean, tower.std, where)
     return tower
@@ -210,7 +210,7 @@ def _as_read(tower: Tower, file: WeightFile) -> Tower:
 
 
 def checked_device(device: str | torch.device) -> torch.device:
-    """The device asked for, if it is there; ``"auto"`` takes the fastest."""
+    """The device of a name, if it exists here; ``"auto"`` takes the fastest."""
     if device == "auto":
         accelerators = (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))
         return torch.device(next((name for name, is_there in accelerators if is_there()), "cpu"))

@@ -97,6 +97,7 @@ class KeptPatches(nn.Module):
         self.kept: torch.Tensor | None = None
 
     def forward(self, x: Float[torch.Tensor, "image token width"]) -> Float[torch.Tensor, "image kept width"]:
+        """CLS and the patches that are kept; all of them in evaluation mode."""
         self.kept = None
         if not self.training or self.prob == 0:
             return x

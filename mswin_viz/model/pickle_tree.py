@@ -179,7 +179,7 @@ class _Machine:
     def build(self, _: Any) -> None:
         state = self.stack.pop()
         if not isinstance(self.stack[-1], Made):
-            raise PickleAbuseError("its pickle brings a value into a state that has none")
+            raise PickleAbuseError("its pickle sets the state of a value that has none")
         self.stack[-1].states.append(state)
 
     def add(self, values: list[Any]) -> None:

@@ -50,10 +50,10 @@ def source_grid(n_tokens: int, target: tuple[int, int]) -> tuple[int, int]:
     if 2 * short * short == n_tokens > 0:
         return (short, 2 * short) if target[1] > target[0] else (2 * short, short)
     fitting = ", ".join(f"{rows}x{cols}" for rows, cols in _grids(n_tokens)) or "none of common shape"
-    asked = f"a {target[0]}x{target[1]} grid" if all(target) else "no grid in particular"
+    wanted = f"a {target[0]}x{target[1]} grid" if all(target) else "no grid in particular"
     raise WeightsError(
         "position embeddings must lie on a square or 2:1 grid, or on the input's own: got "
-        f"{n_tokens} of them for {asked} (grids of that count: {fitting}); give the image_size "
+        f"{n_tokens} of them for {wanted} (grids of that count: {fitting}); give the image_size "
         "they were trained at"
     )
 
@@ -65,15 +65,15 @@ def grid_doubt(n_tokens: int, target: tuple[int, int]) -> str:
     target's own grid fits and no square does.
     """
     grid = source_grid(n_tokens, target)
-    others = [found for found in _grids(n_tokens) if found != grid]
+    others = [pair for pair in _grids(n_tokens) if pair != grid]
     was_asked = grid == tuple(target)
     if was_asked:
-        others = [found for found in others if found[0] == found[1]]
+        others = [pair for pair in others if pair[0] == pair[1]]
     if not others:
         return ""
     words = ", ".join(f"{rows}x{cols}" for rows, cols in others)
     why = "as the input asks for" if was_asked else "assumed; the image_size of the training decides"
-    return f" (of {n_tokens} positions, which make {words} too; {grid[0]}x{grid[1]} is {why})"
+    return f" (of {n_tokens} positions, which also make {words}; {grid[0]}x{grid[1]} is {why})"
 
 
 def _grids(n_tokens: int) -> list[tuple[int, int]]:

@@ -82,7 +82,7 @@ class PretrainedClip(NamedTuple):
 
 
 def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> PretrainedClip:
-    """Train the embedded CLIP, resuming from ``work/state.pt`` if it is there.
+    """Train the embedded CLIP, resuming from ``work/state.pt`` if it exists.
 
     Parameters
     ----------

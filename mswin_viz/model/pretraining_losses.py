@@ -74,7 +74,7 @@ class Trainee(nn.Module):
         cls, tokens = self.clip.get_submodule("visual")(images)
         return cls.float(), tokens
 
-    def projected(self, tokens: Float[torch.Tensor, "*any width"]) -> Float[torch.Tensor, "*any dim"]:
+    def projected(self, tokens: Float[torch.Tensor, "*row width"]) -> Float[torch.Tensor, "*row dim"]:
         """In the space that pictures share with texts."""
         return tokens.float() @ self.clip.get_parameter("visual.proj")
 

@@ -20,7 +20,7 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["n_blocks", "stages", "tokens_from", "tokens_of_pixels"]
+__all__ = ["block_outputs", "n_blocks", "tokens_from", "tokens_of_pixels"]
 
 
 def n_blocks(model: Model) -> int:
@@ -42,7 +42,7 @@ def tokens_of_pixels(
     return model.read_out(cls, patches, *given)
 
 
-def stages(
+def block_outputs(
     model: Model, pixels: Float[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
 ) -> list[Float[torch.Tensor, "batch state width"]]:
     """What enters the first block, then what each block puts out, CLS at index 0; without gradients.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -93,7 +93,7 @@ class WeightFile:
     cautions: tuple[str, ...] = ()
 
 
-def unwrapped(found: Any, file: Path) -> WeightFile:
+def unwrapped(content: Any, file: Path) -> WeightFile:
     """The state dict inside whatever a file holds.
 
     The plain weights are taken, not their moving average; of several plain entries the first of
@@ -105,21 +105,21 @@ def unwrapped(found: Any, file: Path) -> WeightFile:
     WeightsError
         If there is no state dict, several that cannot be told apart, a tensor that is not dense, or a key twice.
     """
-    if not isinstance(found, Mapping):
-        raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(found).__name__}")
-    if "param_groups" in found:
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(content).__name__}")
+    if "param_groups" in content:
         raise WeightsError(
             f"a weight file holds a model: {file} holds the state of an optimizer; load the file saved beside it"
         )
-    found, path, cautions = _opened(found, file)
-    tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
-    if not tensors and any(isinstance(value, np.ndarray) for value in found.values()):
+    content, path, cautions = _opened(content, file)
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    if not tensors and any(isinstance(value, np.ndarray) for value in content.values()):
         raise WeightsError(
             f"a weight file holds tensors by key: {file} holds arrays of NumPy; save "
             "{key: torch.from_numpy(value) for key, value in state.items()} with torch.save"
         )
     if not tensors:
-        held = ", ".join(map(str, list(found)[:6])) or "nothing at all"
+        held = ", ".join(map(str, list(content)[:6])) or "nothing at all"
         raise WeightsError(f"a weight file holds tensors by key: {file} has none ({held})")
     _refuse_strange(tensors, file)
     state, notes = _without_prefixes(tensors, file)
@@ -127,12 +127,19 @@ def unwrapped(found: Any, file: Path) -> WeightFile:
     return WeightFile(file, state, notes=(*where, *notes), cautions=cautions)
 
 
-def _opened(found: Mapping, file: Path) -> tuple[Mapping, tuple[str, ...], tuple[str, ...]]:
-    """The innermost state dict, the entries that lead there, and the choices made on the way."""
+class _Opened(NamedTuple):
+    """The innermost state dict of a file, the entries that lead there, and the choices made on the way."""
+
+    content: Mapping[Any, Any]
+    path: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+
+def _opened(content: Mapping[Any, Any], file: Path) -> _Opened:
     path, cautions = (), ()
     for _ in range(_DEEPEST):
-        inner = {str(key): value for key, value in found.items() if isinstance(value, Mapping)}
-        name = _entry(found, {key: value for key, value in inner.items() if _holds_tensors(value)}, file)
+        inner = {str(key): value for key, value in content.items() if isinstance(value, Mapping)}
+        name = _entry(content, {key: value for key, value in inner.items() if _holds_tensors(value)}, file)
         if name is None:
             break
         others = [key for key in (*PLAIN_WEIGHTS, *AVERAGED_WEIGHTS) if key != name and key in inner]
@@ -142,16 +149,16 @@ def _opened(found: Mapping, file: Path) -> tuple[Mapping, tuple[str, ...], tuple
             cautions = (*cautions, _choice(name, others))
         elif name in AVERAGED_WEIGHTS:
             cautions = (*cautions, f"the file holds no weights but a moving average, {name}, which is read")
-        found = inner[name]
-    return found, path, cautions
+        content = inner[name]
+    return _Opened(content, path, cautions)
 
 
-def _entry(found: Mapping, inner: Mapping[str, Mapping], file: Path) -> str | None:
+def _entry(content: Mapping, inner: Mapping[str, Mapping], file: Path) -> str | None:
     """The entry to open; None where the tensors are at hand."""
     for name in (*PLAIN_WEIGHTS, *AVERAGED_WEIGHTS):
         if name in inner:
             return name
-    if any(isinstance(value, torch.Tensor) for value in found.values()):
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
         return None
     unnamed = [name for name in inner if not _NOT_WEIGHTS.search(name)]
     if len(unnamed) > 1:
@@ -256,12 +263,12 @@ def _root(names: Any, file: Path) -> str:
     names = list(names)
     if any(name in _ROOTS for name in names):
         return ""
-    found = sorted(
+    roots = sorted(
         {name.removesuffix(root) for name in names for root in _ROOTS if name.endswith(f".{root}")}
     )
-    if len(found) > 1:
+    if len(roots) > 1:
         raise WeightsError(
-            f"a weight file holds one model: {file} has several, with keys {', '.join(f'{each}*' for each in found[:4])}; "
+            f"a weight file holds one model: {file} has several, with keys {', '.join(f'{each}*' for each in roots[:4])}; "
             "save one of them alone, torch.save(model.state_dict(), path)"
         )
-    return found[0] if found else ""
+    return roots[0] if roots else ""

@@ -1,6 +1,6 @@
 """What the JSON files beside weights say: architecture, activation, input size and normalisation.
 
-``open_clip_config.json`` is open_clip's own; ``config.json`` and ``preprocessor_config.json`` are written by transformers.
+``open_clip_config.json`` is open_clip's; ``config.json`` and ``preprocessor_config.json`` are written by transformers.
 """
 
 from __future__ import annotations
@@ -189,27 +189,26 @@ class _Preprocessing(BaseModel):
 
 
 def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
-    given = content.get("model_cfg", content)
-    if not isinstance(given, dict) or not all(isinstance(given.get(side), dict) for side in _KINDS):
+    described = content.get("model_cfg", content)
+    if not isinstance(described, dict) or not all(isinstance(described.get(side), dict) for side in _KINDS):
         raise WeightsError(f"{_OPEN_CLIP} has a model_cfg with vision_cfg and text_cfg: got none; {_REMEDY}")
     known = {side: {each.name: each.default for each in fields(kind)} for side, kind in _KINDS.items()}
-    if unknown := [key for side in _KINDS for key in given[side] if key not in known[side]]:
+    if unknown := [key for side in _KINDS for key in described[side] if key not in known[side]]:
         raise WeightsError(
             f"{_OPEN_CLIP} describes a model of open_clip: its installed version, {open_clip.__version__}, does not know "
             f"{', '.join(short_text(key, 60) for key in unknown[:4])}; update it"
         )
-    flags = [(side, key) for side in _KINDS for key in given[side] if isinstance(known[side][key], bool)]
+    flags = [(side, key) for side in _KINDS for key in described[side] if isinstance(known[side][key], bool)]
     for side, key in flags:
-        if not isinstance(value := given[side][key], bool):
+        if not isinstance(value := described[side][key], bool):
             raise WeightsError(f"{key} in {_OPEN_CLIP} is true or false: got {value_words(value)}; {_REMEDY}")
     sides: dict[str, dict[str, Any]] = {}
     for side, model in (("vision_cfg", _Vision), ("text_cfg", _Text)):
         needed = {name: known[side][name] for name, each in model.model_fields.items() if each.is_required()}
-        sides[side] = {**needed, **given[side]}  # sizes that are left out are open_clip's
-    model = _checked(_Architecture, {**given, **sides}, f"the model_cfg of {_OPEN_CLIP}")
-    images = content.get("preprocess_cfg") or {}
-    images = _checked(_Preprocessing, images, f"the preprocess_cfg of {_OPEN_CLIP}")
-    more = {key: given[key] for key in ("quick_gelu", "custom_text") if given.get(key)}
+        sides[side] = {**needed, **described[side]}  # sizes that are left out are open_clip's
+    model = _checked(_Architecture, {**described, **sides}, f"the model_cfg of {_OPEN_CLIP}")
+    images = _checked(_Preprocessing, content.get("preprocess_cfg") or {}, f"preprocess_cfg of {_OPEN_CLIP}")
+    more = {key: described[key] for key in ("quick_gelu", "custom_text") if described.get(key)}
     plain = {side: {**values, "output_tokens": False} for side, values in sides.items()}  # patches beside CLS
     return StoredSettings(
         source=_OPEN_CLIP,
@@ -233,6 +232,7 @@ class _TransformersSide(BaseModel):
 
     @property
     def norm(self) -> dict[str, Any]:
+        """open_clip's entry for the epsilon of LayerNorm, where it is not the usual one."""
         return {} if self.layer_norm_eps == _EPSILON else {"norm_kwargs": {"eps": self.layer_norm_eps}}
 
 
@@ -269,22 +269,21 @@ class _ImageProcessor(BaseModel):
 
 def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> StoredSettings:
     processor = _checked(_ImageProcessor, dict(images), _IMAGES)
-    is_normalised = processor.do_normalize and processor.image_mean and processor.image_std
     settings: dict[str, Any] = {
         "source": " and ".join(name for name, there in ((_CONFIG, config), (_IMAGES, images)) if there),
         "resize": "bilinear" if processor.resample == 2 else "bicubic",
         "crops": bool(processor.do_center_crop),
     }
-    if is_normalised:
-        settings |= {"mean": tuple(processor.image_mean or ()), "std": tuple(processor.image_std or ())}
+    if processor.do_normalize and processor.image_mean and processor.image_std:
+        settings |= {"mean": tuple(processor.image_mean), "std": tuple(processor.image_std)}
     if not config:
         return StoredSettings(**settings)
     # the configuration of an image tower alone is that tower's part itself
-    sides = {name: config.get(name, {}) for name in ("vision_config", "text_config")}
-    sides = {name: side if isinstance(side, dict) else {} for name, side in sides.items()}
-    own = sides["vision_config"] if "vision_config" in config else dict(config)
-    vision = _checked(_TransformersVision, own, f"the image tower in {_CONFIG}")
-    text = _checked(_TransformersText, sides["text_config"], f"the text side in {_CONFIG}")
+    tower, text = config.get("vision_config", dict(config)), config.get("text_config")
+    vision = _checked(
+        _TransformersVision, tower if isinstance(tower, dict) else {}, f"the image tower in {_CONFIG}"
+    )
+    text = _checked(_TransformersText, text if isinstance(text, dict) else {}, f"the text side in {_CONFIG}")
     return StoredSettings(
         **settings,
         activation=_ACTIVATIONS[vision.hidden_act],

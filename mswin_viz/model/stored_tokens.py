@@ -29,7 +29,7 @@ from mswin_viz.model.token_folder import (
     remove_unfinished,
     removed_entry,
 )
-from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, tokens_of_arrays
+from mswin_viz.model.token_shelf import TokenLayout, TokenStore, tokens_of_arrays
 from mswin_viz.model.tokens import Tokens
 
 __all__ = ["FailedImage", "Filling", "StoredTokens", "WantedTokens", "stored_tokens"]
@@ -110,7 +110,7 @@ class StoredTokens(NamedTuple):
     filling: Filling
 
 
-def stored_tokens(folder: Path, wanted: WantedTokens, fill: Callable[[TokenShelf], Filling]) -> StoredTokens:
+def stored_tokens(folder: Path, wanted: WantedTokens, fill: Callable[[TokenStore], Filling]) -> StoredTokens:
     """Tokens from a folder, mapped into memory; where it does not hold them, or not as they were written, made by ``fill``.
 
     The folder holds one entry, a folder named by its key, which comes into being by one rename. Another process with
@@ -189,7 +189,7 @@ def _check_index(index: _Index, wanted: WantedTokens, images: Sequence[str]) -> 
 
 
 def _written(
-    folder: Path, wanted: WantedTokens, images: list[str], fill: Callable[[TokenShelf], Filling]
+    folder: Path, wanted: WantedTokens, images: list[str], fill: Callable[[TokenStore], Filling]
 ) -> StoredTokens:
     """Fill the entry and read it; under the lock."""
     remove_unfinished(folder)
@@ -207,7 +207,7 @@ def _written(
     made: StoredTokens | None = None
     try:
         with new_folder(entry_of(folder, wanted.key)) as unfinished:
-            shelf = TokenShelf(wanted.layout, unfinished, stays=True)
+            shelf = TokenStore(wanted.layout, unfinished, stays=True)
             filling = fill(shelf)
             made = StoredTokens(shelf.tokens(), filling)
             if wanted.images() != images:

@@ -19,7 +19,7 @@ from mswin_viz.model.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["IN_MEMORY", "TokenLayout", "TokenShelf", "TokenView", "tokens_of_arrays"]
+__all__ = ["IN_MEMORY", "TokenLayout", "TokenStore", "TokenView", "tokens_of_arrays"]
 
 IN_MEMORY = 2 * 2**30
 """Bytes of tokens that are kept in memory; more go to disk."""
@@ -58,7 +58,7 @@ class TokenLayout:
         return sum(4 * math.prod(shape) for shape in self.shapes.values())
 
 
-class TokenShelf:
+class TokenStore:
     """Tokens of up to ``n_images`` shots by modality, filled in portions; the room for all of them is taken at once.
 
     Parameters

@@ -137,7 +137,7 @@ def _classes(members: Members, names: set[str]) -> dict[str, _Class]:
     by_file: dict[str, set[str]] = {}
     for name in names:
         by_file.setdefault(f"{_CODE}{name.rpartition('.')[0].replace('.', '/')}.py", set()).add(name)
-    found: dict[str, _Class] = {}
+    classes: dict[str, _Class] = {}
     for file, wanted in by_file.items():
         if file not in members.sizes:
             raise _refused(members, f"lacks the code of {short_text(sorted(wanted)[0], 80)}; copy it again")
@@ -146,15 +146,15 @@ def _classes(members: Members, names: set[str]) -> dict[str, _Class]:
         for header in _CLASS.finditer(text):
             if (name := f"{module}.{header[1]}") in wanted:
                 end = _OUTSIDE.search(text, header.end())
-                found[name] = _class(header[2] or "", text[header.end() : end.start() if end else None])
-    if absent := names - set(found):
+                classes[name] = _class(header[2] or "", text[header.end() : end.start() if end else None])
+    if absent := names - set(classes):
         raise _refused(members, f"lacks the code of {short_text(sorted(absent)[0], 80)}; copy it again")
-    if itself := sorted(name for name, each in found.items() if each.restores_itself):
+    if itself := sorted(name for name, each in classes.items() if each.restores_itself):
         raise _refused(
             members,
-            f"holds {short_text(itself[0], 80)}, which only code of its own can restore (__setstate__); {_SAVE}",
+            f"holds {short_text(itself[0], 80)}, which only its own code can restore (__setstate__); {_SAVE}",
         )
-    return found
+    return classes
 
 
 def _class(base: str, body: str) -> _Class:

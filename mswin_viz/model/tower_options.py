@@ -85,7 +85,7 @@ class TowerOptions:
         """
         if self.activation is not None and activation not in (None, self.activation):
             raise OptionError(
-                f"activation= is for plain files, which do not tell: {source} has {activation}, got "
+                f"activation= is only for plain files, which do not state it: {source} has {activation}, got "
                 f"{self.activation}; leave it out"
             )
         for name, option, known in (("mean", self.mean, mean), ("std", self.std, std)):
@@ -95,7 +95,7 @@ class TowerOptions:
                 and not np.allclose(option, known, rtol=0, atol=_CLOSE)
             ):
                 raise OptionError(
-                    f"{name}= is for plain files, which do not tell: {source} has {name} {_listed(known)}, got "
+                    f"{name}= is only for plain files, which do not state it: {source} has {name} {_listed(known)}, got "
                     f"{_listed(option)}; leave it out"
                 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,7 @@ __all__ = [
     "built",
     "embedded_tower",
     "grid_of",
+    "pair",
     "tagged_tower",
     "text_keys",
     "without_text",
@@ -128,7 +129,7 @@ def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) 
         raise WeightsError(
             f"an embedded model's activation is GELU: {folder} says quick_gelu; train it again"
         )
-    size = image_size or _pair(config["vision_cfg"]["image_size"])
+    size = image_size or pair(config["vision_cfg"]["image_size"])
     architecture = {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
     rows, cols = (n // config["vision_cfg"]["patch_size"] for n in config["vision_cfg"]["image_size"])
     made = built(architecture, embedded.clip.state_dict(), size, source=(rows, cols))
@@ -159,7 +160,7 @@ def tagged_tower(name: str, options: TowerOptions) -> Tower:
     mean, std = tuple(pretrained.get("mean", _OPENAI[0])), tuple(pretrained.get("std", _OPENAI[1]))
     options.refuse_contradictions(gelu(quick), mean, std, f"{name}, as open_clip lists it,")
     state = read_state_dict(_downloaded(name, dict(pretrained)))
-    trained = _pair(architecture["vision_cfg"]["image_size"])
+    trained = pair(architecture["vision_cfg"]["image_size"])
     size = options.image_size or trained
     source = grid_of(trained, architecture["vision_cfg"]["patch_size"], state)
     made = built({**architecture, "quick_gelu": quick}, state, size, source=source)
@@ -185,7 +186,7 @@ def _downloaded(name: str, pretrained: dict[str, Any]) -> str:
         raise not_downloaded(name, problem) from problem
     if not file:
         raise WeightsNotFoundError(
-            f"open_clip knows no place to download {name} from; pass a file's path instead"
+            f"open_clip does not know where to download {name}; pass the path of a file instead"
         )
     return file
 
@@ -275,5 +276,6 @@ def without_text(clip: open_clip.CLIP) -> None:
     torch.nn.init.constant_(clip.get_parameter(VOCABULARY), float("nan"))
 
 
-def _pair(size: int | list[int]) -> tuple[int, int]:
+def pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width, from one number or two."""
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.addons import Addon
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.checkpoints import Addon
 from mswin_viz.model.heads import seeded
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 

@@ -38,7 +38,7 @@ _AGAIN = "download it again"
 _BEGINNINGS = (
     (rb"version https://git-lfs", "is a pointer of Git LFS; fetch the file itself with git lfs pull"),
     (rb"\s*(<!doctype|<html|<\?xml|<head)", f"is a web page, perhaps an error or a login; {_AGAIN}"),
-    (rb"\s*[{\[]", "is JSON; give the weights that lie beside it"),
+    (rb"\s*[{\[]", "is JSON; give the weights in the same folder"),
     (
         rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!",
         "is a compressed archive; unpack it and give the file inside",
@@ -90,10 +90,10 @@ def read_weights(path: str | Path) -> WeightFile:
     _refuse_shard(file)
     content = _sharded(file) if file.name.endswith(".index.json") else _content(file)
     read = unwrapped(content, file)
-    given = Path(path).expanduser()
-    settings = _settings(file.parent) if given.is_dir() or file.name in FOLDER_WEIGHTS else {}
-    where = (f"read from {file.name}",) if given.is_dir() else ()
-    return replace(read, path=given, settings=MappingProxyType(settings), notes=(*where, *read.notes))
+    place = Path(path).expanduser()
+    settings = _settings(file.parent) if place.is_dir() or file.name in FOLDER_WEIGHTS else {}
+    where = (f"read from {file.name}",) if place.is_dir() else ()
+    return replace(read, path=place, settings=MappingProxyType(settings), notes=(*where, *read.notes))
 
 
 def file_at(path: str | Path, of_folder: Callable[[Path], Path] | None = None) -> tuple[Path, str]:
@@ -165,8 +165,8 @@ def _reader(file: Path) -> tuple[Callable[[Path], Any], str]:
     length = int.from_bytes(start[:8], "little")
     if start[8:9] == b"{" and length <= file.stat().st_size:
         return load_file, f"has a header of {length:,} bytes; {_AGAIN}" if length > _MOST_HEADER else ""
-    if found := next((words for begin, words in _BEGINNINGS if re.match(begin, start, re.I | re.S)), None):
-        return read_pickle, found
+    if kind := next((words for begin, words in _BEGINNINGS if re.match(begin, start, re.I | re.S)), None):
+        return read_pickle, kind
     if start.startswith(b"PK"):
         return read_archive, ""
     if start.startswith(b"\x80"):
@@ -193,10 +193,10 @@ def _sharded(index: Path) -> StateDict:
     if outside or absent:
         named = ", ".join(short_text(name, 60) for name in (outside or absent)[:4])
         raise WeightsNotFoundError(
-            f"the files of an index lie beside it: {index} names {named}, which "
-            f"{'lies elsewhere' if outside else 'is not there'}; copy the whole folder"
+            f"the files of an index must lie in its folder: {index} names {named}, which "
+            f"{'lies elsewhere' if outside else 'is missing'}; copy the whole folder"
         )
-    found: StateDict = {}
+    tensors: StateDict = {}
     for name in names:
         held = _content(index.parent / name)
         if not isinstance(held, Mapping):
@@ -204,13 +204,13 @@ def _sharded(index: Path) -> StateDict:
                 f"the files of an index hold tensors by key: {shown_text(index.parent / name)} holds a "
                 f"{type(held).__name__}; {_COPY}"
             )
-        found |= {key: value for key, value in held.items() if places.get(key, name) == name}
-    if missing := [key for key in places if key not in found]:
+        tensors |= {key: value for key, value in held.items() if places.get(key, name) == name}
+    if missing := [key for key in places if key not in tensors]:
         raise WeightsError(
             f"the files of an index hold every key it names: {index.parent} lacks "
             f"{', '.join(short_text(key, 80) for key in missing[:4])}; {_COPY}"
         )
-    return found
+    return tensors
 
 
 def _is_file(path: Path) -> bool:

@@ -15,17 +15,17 @@ from mswin_viz.data.images import MODALITIES
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import folded, folded_grid
 from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, TokenView
+from mswin_viz.model.token_shelf import TokenLayout, TokenStore, TokenView
 from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["WorldTokens", "modality_classes", "token_layout", "world_tokens"]
+__all__ = ["LabelledTokens", "labelled_tokens", "modality_classes", "token_layout"]
 
 
 @dataclass(frozen=True, eq=False)
-class WorldTokens:
+class LabelledTokens:
     """Tokens of the same shots in several modalities.
 
     Attributes
@@ -58,7 +58,7 @@ class WorldTokens:
     def __len__(self) -> int:
         return len(self.pids)
 
-    def part(self, chosen: Bool[np.ndarray, " image"]) -> WorldTokens:
+    def part(self, chosen: Bool[np.ndarray, " image"]) -> LabelledTokens:
         """Some of the images, which all ask and answer; their tokens are views, not copies."""
         at = np.flatnonzero(chosen)
         tokens = {modality: TokenView([some], at) for modality, some in self.tokens.items()}
@@ -66,14 +66,14 @@ class WorldTokens:
         scenes = None if self.scenes is None else self.scenes[at]
         return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
 
-    def folded(self, scales: Sequence[int]) -> WorldTokens:
+    def folded(self, scales: Sequence[int]) -> LabelledTokens:
         """The same with what windows of these scales cannot tell apart averaged; see `heads.folded`."""
         return replace(
             self, tokens={modality: folded(some, scales) for modality, some in self.tokens.items()}
         )
 
 
-def world_tokens(
+def labelled_tokens(
     model: Model,
     crowd: Crowd,
     *,
@@ -81,7 +81,7 @@ def world_tokens(
     folder: Path | None = None,
     workers: int = 1,
     progress: bool = True,
-) -> WorldTokens:
+) -> LabelledTokens:
     """Draw each shot once and encode it in every modality.
 
     Parameters
@@ -100,13 +100,13 @@ def world_tokens(
     OutputError
         If the folder cannot be written, or has no room for the tokens.
     """
-    shelf = TokenShelf(token_layout(model, len(crowd), MODALITIES, scales), folder)
+    shelf = TokenStore(token_layout(model, len(crowd), MODALITIES, scales), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
             tokens = model.encode(images, tags=ImageTag(modality), progress=False)
             shelf.add(modality, folded(tokens, scales) if scales else tokens)
     tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
-    return WorldTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
+    return LabelledTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
 
 
 def token_layout(
@@ -117,7 +117,7 @@ def token_layout(
     return TokenLayout(n_images, tuple(modalities), grid, model.dim)
 
 
-def modality_classes(worlds: Sequence[WorldTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:
+def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:
     """One training set out of all: a person in one modality is one class, so a head serves every modality.
 
     An image of unknown identity has the label -1, and is not trained on.

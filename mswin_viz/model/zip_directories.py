@@ -45,11 +45,11 @@ def ambiguity(stream: IO[bytes], infos: Sequence[zipfile.ZipInfo]) -> str:
 
 
 def _kinds_of_extra(extra: bytes) -> list[int]:
-    kinds, at = [], 0
-    while at + _EXTRA.size <= len(extra):
-        kind, length = _EXTRA.unpack_from(extra, at)
+    kinds, offset = [], 0
+    while offset + _EXTRA.size <= len(extra):
+        kind, length = _EXTRA.unpack_from(extra, offset)
         kinds.append(kind)
-        at += _EXTRA.size + length
+        offset += _EXTRA.size + length
     return kinds
 
 
@@ -74,6 +74,6 @@ def _ends_once(stream: IO[bytes], n_members: int) -> bool:
     return not any(disks) and n_here == n_all == n_members and start + size == end_at
 
 
-def _piece(stream: IO[bytes], at: int, n_bytes: int) -> bytes:
-    stream.seek(at)
+def _piece(stream: IO[bytes], offset: int, n_bytes: int) -> bytes:
+    stream.seek(offset)
     return stream.read(n_bytes)

@@ -189,7 +189,7 @@ class ResultCache:
             chosen = {name: (sample, name) for name in MODALITIES if name in sample.images}
         elif request.rows == "pair":
             chosen = {
-                f"{role}: {sample_label(image)}": (image, modality)
+                f"{role}: {image.label}": (image, modality)
                 for role, image in (("query", sample), ("gallery", request.second))
             }
         else:
@@ -261,7 +261,7 @@ class ResultCache:
             return _Target("pair", "the other image")
         if request.target == "image":
             (picture,) = self._pictures([(request.second, request.modality)])
-            return _Target("image", f"the second image, {sample_label(request.second)}", picture=picture)
+            return _Target("image", f"the second image, {request.second.label}", picture=picture)
         if request.target == "channel":
             channel = request.view_request.channel
             return _Target("channel", f"channel {channel}", value=channel)

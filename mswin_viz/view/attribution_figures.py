@@ -1,4 +1,4 @@
-"""Attributions and the checks on them -> matplotlib figures. No pyplot, no global state."""
+"""Attributions and the checks on them as matplotlib figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Maps = Mapping[str, Attribution]
 def maps_figure(images: Sequence[Image.Image], maps: Maps, *, provenance: str = "") -> Figure:
     """Pictures and their maps side by side, one row for each image, on one signed scale.
 
-    Each map is divided by its own reach (its 99.5th percentile in size, printed above it), since methods have
+    Each map is divided by its reach (the 99.5th percentile of its sizes, printed above it), since methods have
     different units: colours compare places and signs within a map, not sizes across maps.
 
     Parameters
@@ -116,24 +116,24 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
 
 
 def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
-    """Exact shares beside integrated gradients, and beside true ablation with the gates that flip; one image."""
+    """Exact shares of one image beside integrated gradients, and beside window removal with the ReLU gates that flip."""
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
     _draw_bars(left, {"exact share": gap.shares[row], "integrated gradients": gap.integrated[row]})
     left.set_title(
-        f"tokens of each window, through every scale\n{gap.flipped_on_path[row]} gates flip on the path",
+        f"tokens of each window, through every scale\n{gap.flipped_on_path[row]} ReLU gates flip on the path",
         fontsize=8,
     )
-    own, fall = gap.own_share[row], gap.removal[row]
-    kept = gap.removal_norm_kept[row]
-    _draw_bars(right, {"exact share": own, "fall when removed, norm kept": kept, "norm recomputed": fall})
+    share, norm_kept, removal = gap.own_share[row], gap.removal_norm_kept[row], gap.removal[row]
+    bars = {"exact share": share, "fall when removed, norm kept": norm_kept, "norm recomputed": removal}
+    _draw_bars(right, bars)
     right.set_title(
-        f"each window through its own kernel of scale {gap.scale}\n"
-        f"{int(gap.flipped[row].sum())} gates flip in all; numbers: where",
+        f"each window through its kernel of scale {gap.scale}\n"
+        f"{int(gap.flipped[row].sum())} ReLU gates flip; the numbers say where",
         fontsize=8,
     )
-    top = np.max([own, kept, fall, np.zeros_like(own)], axis=0)
+    top = np.max([share, norm_kept, removal, np.zeros_like(share)], axis=0)
     for window, n_flipped in enumerate(gap.flipped[row]):
         if n_flipped:
             right.annotate(str(n_flipped), (window, top[window]), ha="center", va="bottom", fontsize=6)
@@ -190,8 +190,8 @@ def _draw_reference(axis: Axes, checks: Faithfulness, key: tuple[str, str], kind
 
 def _draw_bars(axis: Axes, series: Mapping[str, Float[np.ndarray, " window"]]) -> None:
     width = 0.8 / len(series)
-    for at, ((label, numbers), colour) in enumerate(zip(series.items(), _BARS, strict=False)):
-        places = np.arange(len(numbers)) + (at - (len(series) - 1) / 2) * width
+    for n_before, ((label, numbers), colour) in enumerate(zip(series.items(), _BARS, strict=False)):
+        places = np.arange(len(numbers)) + (n_before - (len(series) - 1) / 2) * width
         axis.bar(places, numbers, width, label=label, color=colour)
     axis.axhline(0, color="0.3", lw=0.8)
     axis.set_xlabel("window", fontsize=8)

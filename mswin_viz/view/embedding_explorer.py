@@ -21,7 +21,7 @@ from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.embedding_board import EmbeddingBoard
-from mswin_viz.view.embedding_controls import MapControls, setting_controls
+from mswin_viz.view.embedding_controls import setting_controls
 from mswin_viz.view.folder_saving import FolderSaving
 from mswin_viz.view.guarded import show_as_out_of_date
 from mswin_viz.view.html import badge_html
@@ -30,7 +30,6 @@ from mswin_viz.view.map_figures import maps_figure, save_figures
 from mswin_viz.view.maps import LinkedMaps
 from mswin_viz.view.markup import Html
 from mswin_viz.view.neighbour_strip import NeighbourStrip
-from mswin_viz.view.point_panel import PointPanel
 from mswin_viz.view.row_pictures import first_pictures
 from mswin_viz.view.stored_output import one_line, with_picture
 from mswin_viz.view.work_bar import WorkBar
@@ -65,8 +64,10 @@ class EmbeddingExplorer(widgets.VBox):
     ----------
     table
         The embeddings; None until they are computed.
-    settings
-        The controls of what is computed, to be set from code.
+    settings, controls
+        What is computed, and how it is shown: widgets, to be set from code.
+    panel
+        The heatmaps of the image that is open.
     worker, board, saving
         The button with its progress, what is on screen, and the row that saves it.
 
@@ -98,6 +99,7 @@ class EmbeddingExplorer(widgets.VBox):
         self.settings = setting_controls(first, has_scenes=has_scenes)
         self.worker = WorkBar(self._compute, name="embed, project and compare", css="mswin-embedding")
         self.board = EmbeddingBoard(model, self._samples)
+        self.panel, self.controls = self.board.panel, self.board.controls
         self.saving = FolderSaving(self.save, "embeddings", css="mswin-embedding")
         self._below = widgets.VBox(
             [self.board, self.saving], layout={"display": "none", "overflow": "visible"}
@@ -131,19 +133,9 @@ class EmbeddingExplorer(widgets.VBox):
         return self.board.maps
 
     @property
-    def panel(self) -> PointPanel:
-        """The heatmaps of the image that is open."""
-        return self.board.panel
-
-    @property
     def strip(self) -> NeighbourStrip | None:
         """Its neighbours, plain and enhanced; None at first."""
         return self.board.strip
-
-    @property
-    def controls(self) -> MapControls:
-        """What the maps are coloured by, and the like."""
-        return self.board.controls
 
     @property
     def state(self) -> Mapping[str, Any]:

@@ -261,10 +261,8 @@ class ScaleExplorer(widgets.VBox):
             with self._guarded("drawing", failed=lambda: self.board.set_trait("failed", asked)):
                 with one_blas_thread():
                     result = self._results.result(self.controls.request(self._samples))
-                if (
-                    asked == self.controls.asked
-                ):  # else the next result is on its way; this one would pass for it
-                    self._show(result, asked)
+                if asked == self.controls.asked:
+                    self._show(result, asked)  # else it would pass for the next one, which is on its way
 
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""

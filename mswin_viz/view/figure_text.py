@@ -1,4 +1,4 @@
-"""Words in figures: names as they are, in one place. A ``$`` or a backslash begins no formula, whatever matplotlib is set to.
+"""Words in figures. Names are drawn as they are: a ``$`` or a backslash starts no formula, whatever matplotlib is set to.
 
 ``draw_plainly`` runs each time a figure is drawn; the rest puts names of any length where they fit.
 """
@@ -37,7 +37,7 @@ MOST_OF_A_NAME = 60
 _MOST_OF_A_WORD = 200  # characters, in a caption
 _LINES_PER_INCH = 4  # of a caption, so that it leaves the picture the greater part of a figure
 _NUMBERS = (ScalarFormatter, LogFormatter, LogitFormatter)
-"""What writes numbers beside an axis, as formulas where matplotlib is set so: no name stands in these."""
+"""What writes numbers beside an axis, as formulas if matplotlib is set so; no name is written by these."""
 
 
 def draw_plainly(figure: Figure) -> None:
@@ -83,7 +83,7 @@ def named_legend(
     owner: Figure | SubFigure | Axes, handles: Sequence[Artist], names: Iterable[object], **options: Any
 ) -> Legend:
     """A legend of every handle: matplotlib leaves out those whose name begins with an underscore."""
-    legend = owner.legend(handles, [str(at) for at in range(len(handles))], **options)
+    legend = owner.legend(handles, [str(number) for number in range(len(handles))], **options)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(short_text(name, MOST_OF_A_NAME))
     return legend

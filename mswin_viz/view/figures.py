@@ -1,4 +1,4 @@
-"""Figures as every view makes, styles and saves them. No pyplot, no global state."""
+"""How every figure is made, styled and saved. No pyplot, no global state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PRINT_DPI = 300
 
 
 class NotebookFigure(Figure):
-    """A figure with a picture of its own: Jupyter shows others only once pyplot has been imported."""
+    """A figure that draws itself in Jupyter, which shows others only once pyplot has been imported."""
 
     def __repr__(self) -> str:
         return super().__repr__().replace(type(self).__name__, "Figure", 1)

@@ -1,7 +1,7 @@
 """The board of heatmaps: numbers for windows of patch tokens, painted over pictures.
 
 The kernel sends numbers once; colour map, range, opacity, threshold, outlines, hover, pins and plain window means are
-the browser's (``js/``) and never wait for the kernel.
+the browser's (``js/``) and do not wait for the kernel.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import numpy as np
 import traitlets
-from ipywidgets import Dropdown, ToggleButtons, Widget, widget_serialization
+from ipywidgets import Widget, widget_serialization
 
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.data.picture_files import opened_file
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class DisplayError(OptionError, traitlets.TraitError):
-    """A display trait of the canvas got a value it cannot show; the old one stays."""
+    """A display trait got a value that it cannot take; it keeps its value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +156,8 @@ class HeatmapBoard(anywidget.AnyWidget):
         Parameters
         ----------
         panels
-            One for each column, with values for every row. NaN and infinite ones are hatched and have no say in the
-            colour scale; a token in several windows shows the mean of their finite values.
+            One for each column, with values for every row. NaN and infinite ones are hatched and do not change
+            the colour scale; a token in several windows shows the mean of their finite values.
         rows
             The pictures; those in use if None.
         order, answered, free_is_fused
@@ -214,12 +214,15 @@ class HeatmapBoard(anywidget.AnyWidget):
 
 def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, list[Any]]:
     """Each control with the trait that the browser has, and, for a menu, the values among which that is a position."""
-    return {
-        name: [control, "index", [each[1] if isinstance(each, tuple) else each for each in control.options]]
-        if isinstance(control, Dropdown | ToggleButtons) and trait == "value"
-        else [control, trait, None]
-        for name, (control, trait) in controls.items()
-    }
+    sent: dict[str, list[Any]] = {}
+    for name, (control, trait) in controls.items():
+        options = getattr(control, "options", None) if hasattr(control, "index") else None  # of a menu
+        if options is None or trait != "value":
+            sent[name] = [control, trait, None]
+        else:
+            values = [option[1] if isinstance(option, tuple) else option for option in options]
+            sent[name] = [control, "index", values]
+    return sent
 
 
 def _row(row: BoardRow) -> dict[str, Any]:

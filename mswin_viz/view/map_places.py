@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MapPoints", "arrow", "unit_square"]
 
-_HEAD = 0.3  # length of an arrow's barbs, of the arrow's own, at most 0.03 of the map
+_HEAD = 0.3  # length of an arrow's barbs, as a part of the arrow's length, at most 0.03 of the map
 _FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
 
 
@@ -28,7 +28,7 @@ class MapPoints:
     plain, enhanced
         Places on the two maps, ``[n, 2]``, of one joint projection.
     words
-        Name -> what the tooltip says of each point, ``[n]``.
+        Name -> the tooltip's words for each point, ``[n]``.
 
     Raises
     ------
@@ -52,9 +52,9 @@ class MapPoints:
                 f"every point needs a place on both maps: got {int(missing.sum())} without, the first in row "
                 f"{int(missing.argmax())}; leave those rows out"
             )
-        short = {name: len(some) for name, some in self.words.items() if len(some) != len(self)}
-        if short:
-            raise ShapeError(f"words are one for each of {len(self)} points: got {short}")
+        misfits = {name: len(words) for name, words in self.words.items() if len(words) != len(self)}
+        if misfits:
+            raise ShapeError(f"words must be one for each of {len(self)} points: got {misfits}")
 
     def __len__(self) -> int:
         return len(self.plain)
@@ -67,7 +67,8 @@ def unit_square(
     both = np.concatenate([plain, enhanced])
     low, high = both.min(axis=0), both.max(axis=0)
     reach = float((high - low).max()) / 2 / _FILLED or 1.0
-    return tuple((some - (low + high) / 2) / reach for some in (plain, enhanced))
+    middle = (low + high) / 2
+    return (plain - middle) / reach, (enhanced - middle) / reach
 
 
 def arrow(

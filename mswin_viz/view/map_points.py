@@ -6,13 +6,11 @@ import numpy as np
 
 from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.errors import OptionError
+from mswin_viz.view.labels import COLOURS
 from mswin_viz.view.map_colours import Colouring, by_category, by_value
 from mswin_viz.view.map_places import MapPoints
 
-__all__ = ["COLOURED", "camera_name", "identity_name", "map_colouring", "map_points"]
-
-COLOURED = ("identity", "camera", "modality", "plain_ap", "enhanced_ap", "ap_change")
-"""What points can be coloured by."""
+__all__ = ["camera_name", "identity_name", "map_colouring", "map_points"]
 
 
 def map_colouring(view: EmbeddingView, by: str) -> Colouring:
@@ -21,15 +19,15 @@ def map_colouring(view: EmbeddingView, by: str) -> Colouring:
     Parameters
     ----------
     by
-        ``"identity"``, ``"camera"``, ``"modality"``, ``"plain_ap"``, ``"enhanced_ap"`` or ``"ap_change"``.
+        One of :data:`mswin_viz.view.labels.COLOURS`.
 
     Raises
     ------
     OptionError
-        If it is none of these.
+        If it is not one of these.
     """
-    if by not in COLOURED:
-        raise OptionError(f"points are coloured by one of {', '.join(COLOURED)}: got {by!r}")
+    if by not in COLOURS:
+        raise OptionError(f"points can be coloured by {', '.join(COLOURS)}: got {by!r}")
     table = view.table
     if by == "modality":
         return by_category(table.modality.tolist(), order=table.modalities)
@@ -49,7 +47,7 @@ def map_points(view: EmbeddingView) -> MapPoints:
         "camera": [camera_name(camid) for camid in table.camid],
         "modality": table.modality.tolist(),
         "AP": [f"{a:.2f} → {b:.2f}" if np.isfinite([a, b]).all() else "no match" for a, b in pairs],
-        "neighbours kept": [f"{some:.0%}" if np.isfinite(some) else "-" for some in view.overlap],
+        "neighbours kept": [f"{part:.0%}" if np.isfinite(part) else "-" for part in view.overlap],
     }
     return MapPoints(view.projection.plain, view.projection.enhanced, words)
 

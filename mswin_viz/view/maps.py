@@ -1,4 +1,4 @@
-"""Two linked maps of the same images, plain and enhanced: jupyter-scatter behind our own adapter.
+"""Two linked maps of the same images, plain and enhanced: an adapter for jupyter-scatter.
 
 Rows are numbered from 0, as jupyter-scatter's links need them. Selection, hover and view are linked in the browser.
 """
@@ -29,12 +29,12 @@ from mswin_viz.view.theme import ThemeProbe
 __all__ = ["MOST_ARROWS", "LinkedMaps", "SelectionError"]
 
 MOST_ARROWS = 400
-"""Displacements drawn at once, at most; the selection may be larger."""
+"""How many displacements are drawn; the selection may be larger."""
 _DARK = "#111111"
 
 
 class SelectionError(OptionError, traitlets.TraitError):
-    """A row was selected that is not on the map; the old selection stays."""
+    """A selected row is not on the map; the selection stays as it was."""
 
 
 class LinkedMaps(widgets.VBox):
@@ -50,7 +50,7 @@ class LinkedMaps(widgets.VBox):
     colouring
         The first colours.
     thumbnail
-        Row -> JPEG or PNG file, asked for when a point is hovered; empty bytes for none.
+        Row -> JPEG or PNG file, called when a point is hovered; empty bytes for no picture.
     height
         Of a map in CSS pixels.
 
@@ -90,7 +90,7 @@ class LinkedMaps(widgets.VBox):
         view = uuid.uuid4().hex
         for scatter, name in zip(self.scatters, ("plain", "enhanced"), strict=True):
             scatter.widget.view_sync = view
-            # jupyter-scatter overrides ipywidgets' dispatch, so on_msg never hears of a tooltip; and its own answer
+            # jupyter-scatter overrides ipywidgets' dispatch, so on_msg never hears of a tooltip; and its answer
             # would need every picture in memory, while here a picture is read when its point is hovered
             react = partial(self._on_message, scatter.widget)
             scatter.widget._handle_custom_msg = self._guarded("showing a picture under the mouse")(react)
@@ -188,7 +188,7 @@ class LinkedMaps(widgets.VBox):
         rows = sorted(set(proposal["value"]))
         if rows and not 0 <= rows[0] <= rows[-1] < len(self._points):
             raise SelectionError(
-                f"rows of the map are 0..{len(self._points) - 1}: got {rows[0]} to {rows[-1]}"
+                f"selected rows must be 0..{len(self._points) - 1}: got {rows[0]} to {rows[-1]}"
             )
         return rows
 

@@ -1,4 +1,4 @@
-"""The style that marks what is out of date, for a view without a board of heatmaps, which brings it along."""
+"""The style that marks what is out of date, for a view without a board of heatmaps (the board has it)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""HTML: the one module that makes it and that escapes what comes from files, folders, prompts and weights.
+"""HTML: the one module that makes it, and that escapes what comes from files, folders, prompts and weights.
 
-Everything else hands over words. ``tag`` puts them into elements, ``Html`` shows them: a plain string set on it is text,
-whatever is in it.
+``tag`` puts words into elements; ``Html`` shows them. A plain string is text, whatever is in it.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ __all__ = [
 ]  # fmt: skip
 
 TAGS = frozenset({"b", "br", "code", "div", "img", "li", "span", "table", "td", "th", "tr", "ul"})
-"""The elements that are made here: none that runs, loads or sends anything by itself."""
+"""The elements that may be made: none of them runs, loads or sends anything."""
 ATTRIBUTES = frozenset({"alt", "class", "colspan", "role", "src", "style", "title"})
-"""Their attributes; ``src`` takes a picture's own bytes and no address."""
+"""Their attributes; ``src`` takes the bytes of a picture, not an address."""
 FONT = {
     "font": "13px/1.45 var(--jp-ui-font-family, sans-serif)",
     "color": "var(--jp-ui-font-color1, #222)",
@@ -73,10 +72,10 @@ def tag(
     Raises
     ------
     OptionError
-        If an element, attribute or value is none of those that may stand in a page.
+        If an element, attribute or value is not allowed in a page.
     """
     if name not in TAGS:
-        raise OptionError(f"an element is one of {', '.join(sorted(TAGS))}: got {name!r}")
+        raise OptionError(f"an element must be one of {', '.join(sorted(TAGS))}: got {name!r}")
     if name in _VOID and children:
         raise OptionError(f"an element {name!r} has no content: got {len(children)} children")
     written = {
@@ -128,15 +127,15 @@ def _text(value: object) -> Markup:
 
 
 def _plain(value: object) -> str:
-    """A string and no more: one of a class of its own may call itself HTML."""
+    """A string and nothing more: an instance of a subclass may call itself HTML."""
     return str.__str__(shown_text(value))
 
 
 def _attribute(name: str, value: object) -> str:
     if name not in ATTRIBUTES:
-        raise OptionError(f"an attribute is one of {', '.join(sorted(ATTRIBUTES))}: got {name!r}")
+        raise OptionError(f"an attribute must be one of {', '.join(sorted(ATTRIBUTES))}: got {name!r}")
     if name == "src" and not _PICTURE.fullmatch(str(value)):
-        raise OptionError(f"a picture is given as data:image/png;base64,...: got {str(value)[:40]!r}")
+        raise OptionError(f"a picture must be written as data:image/png;base64,...: got {str(value)[:40]!r}")
     return f' {name}="{escape(_plain(value))}"'
 
 

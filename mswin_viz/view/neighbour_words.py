@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mswin_viz.analysis.neighbours import Neighbours
 from mswin_viz.analysis.ranking import METRIC_WORDS
+from mswin_viz.data.sample import label_of
 from mswin_viz.data.shown_text import shown_text
 
 if TYPE_CHECKING:
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
 
     from mswin_viz.analysis.embedding_table import EmbeddingTable
     from mswin_viz.data.images import Crop
-    from mswin_viz.data.sample import Sample
 
-__all__ = ["measures_in_words", "sample_files", "sample_label", "who"]
+__all__ = ["measures_in_words", "sample_files", "who"]
 
 
 def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
@@ -27,20 +27,9 @@ def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
 
 
 def who(table: EmbeddingTable, row: int) -> str:
-    """Identity, camera and scene of a row, as far as they are known; else its file name."""
-    name = shown_text(table.path[row].name)
-    return _label(table.pid[row], table.camid[row], table.scene[row]) or name
-
-
-def sample_label(sample: Sample) -> str:
-    """The same of a sample; its name where the identity is not known."""
-    scene = -1 if sample.scene is None else sample.scene
-    return _label(sample.pid, sample.camid, scene) if sample.pid >= 0 else sample.name
-
-
-def _label(pid: int, camid: int, scene: int) -> str:
-    numbers = {"id": pid, "camera": camid, "scene": scene}
-    return ", ".join(f"{name} {number}" for name, number in numbers.items() if number >= 0)
+    """Identity, camera and scene of a row, as far as they are known; its file name where the identity is not."""
+    known = label_of(table.pid[row], table.camid[row], table.scene[row])
+    return known or shown_text(table.path[row].name)
 
 
 def measures_in_words(ranking: Neighbours) -> str:

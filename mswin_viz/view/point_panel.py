@@ -9,8 +9,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.joined import joined_name
 from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.data.images import joined_name
 from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -22,7 +22,6 @@ from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.lifetime import check_open, close_view
 from mswin_viz.view.markup import Html, fragment, message_html, tag
-from mswin_viz.view.neighbour_words import sample_label
 from mswin_viz.view.share_bars import numbers_html
 
 __all__ = ["PointPanel"]
@@ -161,7 +160,7 @@ class PointPanel(widgets.VBox):
         self.board.show(result.view.panels, rows=board_rows(result))
         self.result = result
         words = f", {self.modality.value}, target: {result.target}"
-        self._title.value = fragment(tag("b", sample_label(sample)), words)
+        self._title.value = fragment(tag("b", sample.label), words)
         self._numbers.value = numbers
         show_as_out_of_date(self.board, False)
         self._guarded.forget()

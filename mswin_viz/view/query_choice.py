@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.data.layouts import Sample
-from mswin_viz.view.neighbour_words import sample_label
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["JUMPS", "NO_MATCH", "jump_order", "matching", "query_name", "summary"]
+__all__ = ["JUMPS", "NO_MATCH", "QueryJumps", "jump_order", "matching", "query_name", "summary"]
 
 JUMPS = ("worst", "most changed")
 """Lowest average precision with the add-on; largest difference between plain and enhanced."""
@@ -25,7 +25,7 @@ _SAME = 1e-9  # differences of average precision that are rounding
 
 def query_name(sample: Sample) -> str:
     """Identity, camera and file name of a sample, in one line."""
-    return f"{sample_label(sample)}, {sample.name}" if sample.pid >= 0 else sample.name
+    return sample.name if sample.pid < 0 else f"{sample.label}, {sample.name}"
 
 
 def matching(samples: Sequence[Sample], search: str) -> list[int]:
@@ -54,6 +54,26 @@ def jump_order(
     rows = np.flatnonzero(np.isfinite(plain) & np.isfinite(enhanced))
     key = enhanced[rows] if kind == JUMPS[0] else -np.abs(enhanced - plain)[rows]
     return rows[np.argsort(np.round(key, 9), kind="stable")]
+
+
+@dataclass(eq=False)
+class QueryJumps:
+    """Remembers the last jump, so that the same kind again leads to the next query."""
+
+    _kind: str = ""
+    _place: int = -1
+
+    def next(
+        self, kind: str, plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]
+    ) -> tuple[int | None, str]:
+        """The row that a jump leads to, by the average precisions of all, and the jump in words; None for no match."""
+        order = jump_order(kind, plain, enhanced)
+        if not len(order):
+            return None, NO_MATCH
+        self._place = (self._place + 1) % len(order) if self._kind == kind else 0
+        self._kind, row = kind, int(order[self._place])
+        precisions = f"AP plain {plain[row]:.3f}, enhanced {enhanced[row]:.3f}"
+        return row, f"{kind}: {self._place + 1} of {len(order)}, {precisions}"
 
 
 def summary(plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]) -> str:

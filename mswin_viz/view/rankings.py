@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.joined import joined_name
 from mswin_viz.analysis.neighbours import RankedQueries, ranked_queries
+from mswin_viz.data.images import joined_name
 from mswin_viz.data.layouts import Sample
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.errors import DataError, OptionError

@@ -27,8 +27,7 @@ from mswin_viz.view.lifetime import check_open, close_view, is_closed, made_whol
 from mswin_viz.view.markup import Html, fragment, message_html, tag
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pair_work import PairWork
-from mswin_viz.view.query_choice import query_name, summary
-from mswin_viz.view.query_jumps import QueryJumps
+from mswin_viz.view.query_choice import QueryJumps, query_name, summary
 from mswin_viz.view.query_menu import QueryMenu, queries
 from mswin_viz.view.ranked_lists import RankedLists
 from mswin_viz.view.rankings import ALL, ALL_EQUALISED, Rankings, rankable
@@ -182,10 +181,10 @@ class RetrievalView(widgets.VBox):
                 self._pending_jump = kind
                 self.start()
                 return
-            jump = self._jumps.next(kind, self._rankings.table(self.table, self.modality), *precisions)
-            if jump.sample is not None:
-                self.query = jump.sample
-            self._html["jump"].value = jump.words
+            row, words = self._jumps.next(kind, *precisions)
+            if row is not None:
+                self.query = int(self._rankings.table(self.table, self.modality).sample[row])
+            self._html["jump"].value = words
 
     def figure(self, *, n_shares: int = 0, scale: int | None = None) -> Figure:
         """What is ranked on screen as one matplotlib figure, with its provenance.

@@ -39,8 +39,8 @@ def joined(pictures: Sequence[Image.Image], *, gap: int = _GAP) -> Image.Image:
     across, down = (width + gap, 0) if height >= width else (0, height + gap)
     n_more = len(pictures) - 1
     sheet = Image.new("RGB", (width + n_more * across, height + n_more * down), "white")
-    for at, picture in enumerate(pictures):
-        sheet.paste(picture, (at * across, at * down))
+    for number, picture in enumerate(pictures):
+        sheet.paste(picture, (number * across, number * down))
     return sheet
 
 

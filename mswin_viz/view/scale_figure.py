@@ -42,12 +42,12 @@ class Display:
     hidden: Sequence[str] = ()
 
 
-def scales_figure(look: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
+def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
     """Pictures, heatmaps with their colour bars, and the shares of the cosine.
 
     Parameters
     ----------
-    look
+    result
         The explorer's result.
     provenance
         The caption below.
@@ -55,20 +55,20 @@ def scales_figure(look: ExplorerResult, *, provenance: str = "", display: Displa
         How the heatmaps are drawn; as on a new board if None.
     """
     display = display or Display()
-    panels = [panel for panel in look.view.panels if panel.key not in display.hidden]
+    panels = [panel for panel in result.view.panels if panel.key not in display.hidden]
     ranges = _ranges(panels, shared=display.shared)
-    n_rows, n_cols = len(look.names), len(panels) + 2
+    n_rows, n_cols = len(result.names), len(panels) + 2
     width = 1.35 * (n_cols - 1) + 2.6
     caption = caption_lines(provenance, int(width * 21))
     figure = new_figure(width, 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2))
     axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
-    for row, name in enumerate(look.names):
-        shown = _moved(look.pictures[row].shown, look)
+    for row, name in enumerate(result.names):
+        shown = _moved(result.pictures[row].shown, result)
         axes[row, 0].imshow(shown)
         axes[row, 0].set_title(folded_name(name, 18, most=_MOST_OF_A_NAME), fontsize=8)
         for axis, panel in zip(axes[row, 1:-1], panels, strict=True):
             _draw_panel(axis, panel, row, shown, ranges[panel.key], display)
-        _draw_shares(axes[row, -1], look, row)
+        _draw_shares(axes[row, -1], result, row)
     for axis in axes[:, :-1].ravel():
         axis.set_axis_off()
     for panel, column in zip(panels, axes[:, 1:-1].T, strict=True):
@@ -99,14 +99,14 @@ def _draw_colour_bar(
     bar.set_label(VALUES[panel.unit], fontsize=6)
 
 
-def _moved(image: Image.Image, look: ExplorerResult) -> Image.Image:
+def _moved(image: Image.Image, result: ExplorerResult) -> Image.Image:
     """The picture with its patches where a shuffle put them."""
-    if look.shuffle is None:
+    if result.shuffle is None:
         return image
-    rows, cols = look.subject.tokens.grid
+    rows, cols = result.subject.tokens.grid
     width, height = image.width // cols, image.height // rows
     moved = image.copy()
-    for to, origin in enumerate(look.shuffle.order):
+    for to, origin in enumerate(result.shuffle.order):
         (r, c), (down, across) = divmod(int(origin), cols), divmod(to, cols)
         patch = image.crop((c * width, r * height, (c + 1) * width, (r + 1) * height))
         moved.paste(patch, (across * width, down * height))
@@ -147,8 +147,8 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
     axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
 
 
-def _draw_shares(axis: Axes, look: ExplorerResult, image: int) -> None:
-    rows = share_rows(look, image)[::-1]
+def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:
+    rows = share_rows(result, image)[::-1]
     values = [value for _, value in rows]
     axis.barh(range(len(rows)), values, color=[sign_colour(value) for value in values])
     axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=7)
@@ -156,13 +156,13 @@ def _draw_shares(axis: Axes, look: ExplorerResult, image: int) -> None:
     axis.tick_params(axis="x", labelsize=6)
     axis.locator_params(axis="x", nbins=4)
     axis.spines[["top", "right"]].set_visible(False)
-    sums = f"enhanced {look.view.cosine.score[image]:.3f}"
-    if not look.is_pair:
-        sums = f"plain {look.view.plain_cosine[image]:.3f}, {sums}"
-    if (gate := look.view.cosine.gate) is not None:
-        weights = zip(look.view.slots, gate[image], strict=True)
+    sums = f"enhanced {result.view.cosine.score[image]:.3f}"
+    if not result.is_pair:
+        sums = f"plain {result.view.plain_cosine[image]:.3f}, {sums}"
+    if (gate := result.view.cosine.gate) is not None:
+        weights = zip(result.view.slots, gate[image], strict=True)
         sums += "\ngate " + ", ".join(
             f"{slot_name(slot).removeprefix('scale ')}: {g:.2f}" for slot, g in weights
         )
-    words = textwrap.fill(f"cosine with “{short_text(look.target, _MOST_OF_A_TARGET)}”", 30)
+    words = textwrap.fill(f"cosine with “{short_text(result.target, _MOST_OF_A_TARGET)}”", 30)
     axis.set_title(f"{words}\n{sums}", fontsize=7)

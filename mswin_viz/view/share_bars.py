@@ -29,27 +29,27 @@ __all__ = [
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
 
-def share_rows(look: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
+def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
     """Label and share of the CLS, each slot of the fusion, and the biases of one image; they add up to the cosine."""
-    cosine = look.view.cosine
+    cosine = result.view.cosine
     slots = [
         (slot_name(slot), float(shares.windows[image].sum()) if shares else 0.0)
-        for slot, shares in zip(look.view.slots, cosine.slots, strict=True)
+        for slot, shares in zip(result.view.slots, cosine.slots, strict=True)
     ]
     return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
 
 
-def numbers_html(look: ExplorerResult) -> Markup:
+def numbers_html(result: ExplorerResult) -> Markup:
     """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
-    blocks = (_shares_html(look, image) for image in range(len(look.names)))
-    gate = gate_html(look.names, [slot_name(slot) for slot in look.view.slots], look.view.cosine.gate)
-    beside = tag("div", *blocks, gate, _prompts_html(look), style=COLUMNS)
-    return tag("div", beside, _pair_html(look), _shuffle_html(look), style=FONT)
+    blocks = (_shares_html(result, image) for image in range(len(result.names)))
+    gate = gate_html(result.names, [slot_name(slot) for slot in result.view.slots], result.view.cosine.gate)
+    beside = tag("div", *blocks, gate, _prompts_html(result), style=COLUMNS)
+    return tag("div", beside, _pair_html(result), _shuffle_html(result), style=FONT)
 
 
-def words_html(look: ExplorerResult) -> Markup:
+def words_html(result: ExplorerResult) -> Markup:
     """Every panel's windows in words."""
-    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in look.view.panels)
+    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in result.view.panels)
     return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
 
 
@@ -96,32 +96,28 @@ def gate_html(
 
 
 def inspection_html(inspection: WindowInspection, where: str) -> Markup:
-    """A window's exact share next to its true ablation."""
-    i = inspection
-    if not i.n_gates:
-        return _inspection_table(
-            i, where, "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+    """A window's exact share next to the change when it is removed."""
+    n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
+    if not n_gates:
+        words = "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+    elif n_flipped:
+        words = f"Without it {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
+    else:
+        words = (
+            f"Without it none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
+            "norm still moves)"
         )
-    gates = (
-        f"{i.n_flipped} of {i.n_gates} ReLU gates flip"
-        if i.n_flipped
-        else f"none of {i.n_gates} ReLU gates flips"
-    )
-    why = (
-        "so the two need not agree"
-        if i.n_flipped
-        else "so the score changes by exactly the share (the cosine's norm still moves)"
-    )
-    return _inspection_table(i, where, f"Without it {gates}, {why}")
+    return _inspection_table(inspection, where, words)
 
 
-def shuffle_words(look: ExplorerResult) -> str:
+def shuffle_words(result: ExplorerResult) -> str:
     """What a shuffle moved and what it did not; empty where nothing is shuffled."""
-    shuffle = look.shuffle
+    shuffle = result.shuffle
     if shuffle is None:
         return ""
     moved = [
-        f"{slot_name(slot)} {_change(shuffle.pooled_change[:, i])}" for i, slot in enumerate(look.view.slots)
+        f"{slot_name(slot)} {_change(shuffle.pooled_change[:, i])}"
+        for i, slot in enumerate(result.view.slots)
     ]
     slots = f"Pooled vectors: {'; '.join(moved)}. " if moved else ""
     return f"Shuffled windows. {slots}Enhanced CLS {_change(shuffle.enhanced_change)}."
@@ -130,7 +126,11 @@ def shuffle_words(look: ExplorerResult) -> str:
 def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
     rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
     lines = (
-        tag("tr", tag("td", name, style=_NAME), *(tag("td", f"{some:+.5f}", style=CELL) for some in numbers))
+        tag(
+            "tr",
+            tag("td", name, style=_NAME),
+            *(tag("td", f"{number:+.5f}", style=CELL) for number in numbers),
+        )
         for name, *numbers in rows
     )
     headings = (tag("th", name, style=CELL) for name in ("exact share", "change when it is removed"))
@@ -139,18 +139,18 @@ def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
     return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
 
 
-def _shares_html(look: ExplorerResult, image: int) -> Markup:
+def _shares_html(result: ExplorerResult, image: int) -> Markup:
     """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
-    cosine = look.view.cosine
+    cosine = result.view.cosine
     enhanced = float(cosine.score[image])
-    rows = [*share_rows(look, image), ("= cosine", enhanced)]
+    rows = [*share_rows(result, image), ("= cosine", enhanced)]
     reach = max(abs(value) for _, value in rows) or 1.0
     bars = (bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
     note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
-    names = tag("b", look.names[image]), ": cosine with ", tag("b", look.target), ": "
+    names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
     return tag(
         "div",
-        tag("div", *names, _scores_in_words(look, image), css="mswin-score"),
+        tag("div", *names, _scores_in_words(result, image), css="mswin-score"),
         *bars,
         tag("div", note, style=NOTE),
         css="mswin-shares",
@@ -158,23 +158,25 @@ def _shares_html(look: ExplorerResult, image: int) -> Markup:
     )
 
 
-def _scores_in_words(look: ExplorerResult, image: int) -> Markup:
-    enhanced, plain = float(look.view.cosine.score[image]), float(look.view.plain_cosine[image])
+def _scores_in_words(result: ExplorerResult, image: int) -> Markup:
+    enhanced, plain = float(result.view.cosine.score[image]), float(result.view.plain_cosine[image])
     score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
-    if look.is_pair:  # the other image's CLS is enhanced here; plain with plain is said for both together
+    if (
+        result.is_pair
+    ):  # the target is the other image's enhanced CLS; _pair_html has the plain cosine of both
         return score
     return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
 
 
-def _prompts_html(look: ExplorerResult) -> Markup:
+def _prompts_html(result: ExplorerResult) -> Markup:
     """Cosine of every prompt with plain and enhanced CLS, side by side, for each row."""
-    if not look.prompts.texts:
+    if not result.prompts.texts:
         return fragment()
-    names = (tag("th", name, style=CELL, colspan=2) for name in look.names)
-    kinds = [tag("th", kind, style=CELL) for kind in ("plain", "enhanced")] * len(look.names)
+    names = (tag("th", name, style=CELL, colspan=2) for name in result.names)
+    kinds = [tag("th", kind, style=CELL) for kind in ("plain", "enhanced")] * len(result.names)
     lines = []
-    for p, text in enumerate(look.prompts.texts):
-        pairs = zip(look.plain_scores[p], look.enhanced_scores[p], strict=True)
+    for p, text in enumerate(result.prompts.texts):
+        pairs = zip(result.plain_scores[p], result.enhanced_scores[p], strict=True)
         cells = (
             tag("td", f"{score:.3f}", style=CELL | weight)
             for pair in pairs
@@ -185,21 +187,21 @@ def _prompts_html(look: ExplorerResult) -> Markup:
     return tag("div", tag("table", *head, *lines, css="mswin-prompts", style=FONT))
 
 
-def _pair_html(look: ExplorerResult) -> Markup:
-    if not look.is_pair:
+def _pair_html(result: ExplorerResult) -> Markup:
+    if not result.is_pair:
         return fragment()
-    a, b = look.subject.plain_cls
+    a, b = result.subject.plain_cls
     plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     words = (
         f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
         "both add up to it."
     )
-    score = tag("b", f"{look.view.cosine.score[0]:.4f}")
+    score = tag("b", f"{result.view.cosine.score[0]:.4f}")
     return tag("div", "Similarity of the two: enhanced ", score, words, css="mswin-pair")
 
 
-def _shuffle_html(look: ExplorerResult) -> Markup:
-    words = shuffle_words(look)
+def _shuffle_html(result: ExplorerResult) -> Markup:
+    words = shuffle_words(result)
     return tag("div", words, css="mswin-shuffle-words") if words else fragment()
 
 
@@ -215,5 +217,5 @@ def _change(changes: np.ndarray) -> str:
     if largest == 0:
         return "unchanged to the last digit"
     if largest < 1e-12:
-        return f"unchanged but for rounding ({largest:.0e} of its length)"
-    return f"moved by {largest:.2%} of its length"
+        return f"unchanged but for rounding ({largest:.0e} of its norm)"
+    return f"moved by {largest:.2%} of its norm"

@@ -1,4 +1,4 @@
-"""What a notebook keeps of a view: a line of text, and a picture for where no kernel runs (GitHub, nbconvert)."""
+"""What a notebook keeps of a view: a line of text, and a picture to show where no kernel runs (GitHub, nbconvert)."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def with_picture(
 ) -> dict[str, Any] | None:
     """What ipywidgets shows of a widget, and beside it a line (``text/plain``), a picture, and both (``text/html``).
 
-    Where the widget can be shown, Jupyter prefers it; pages prefer ``text/html``, and PDF ``image/png``. A view that cannot be drawn now (a file is broken, nothing is
-    computed yet) is described by the line alone.
+    Where the widget can be shown, Jupyter prefers it; pages prefer ``text/html``, and PDF ``image/png``. A view that
+    cannot be drawn now (a file is broken, nothing is computed yet) is described by the line alone.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ __all__ = ["ThemeProbe"]
 
 
 class ThemeProbe(anywidget.AnyWidget):
-    """Put beside what needs to know; the browser sets its one trait, and again when the theme changes.
+    """Put it anywhere in a view; the browser sets its one trait, and sets it again when the theme changes.
 
     Attributes
     ----------

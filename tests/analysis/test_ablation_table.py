@@ -25,7 +25,7 @@ from mswin_viz.data.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, OutputError
 from mswin_viz.model.heads import n_parameters
 from mswin_viz.model.training import Schedule
-from mswin_viz.model.worlds import WorldTokens
+from mswin_viz.model.worlds import LabelledTokens
 
 from .tiny import DIM, tiny_model
 
@@ -46,14 +46,14 @@ def worlds() -> dict:
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch, worlds) -> None:
     """The same people need not be drawn and encoded for every test: that is most of what an ablation takes here."""
-    draw = ablation_run.world_tokens
+    draw = ablation_run.labelled_tokens
 
-    def once(model: mv.Model, crowd: Crowd, *, scales: tuple[int, ...], **options: Any) -> WorldTokens:
+    def once(model: mv.Model, crowd: Crowd, *, scales: tuple[int, ...], **options: Any) -> LabelledTokens:
         if (crowd, scales) not in worlds:
             worlds[crowd, scales] = draw(model, crowd, scales=scales, **options | {"folder": None})
         return worlds[crowd, scales]
 
-    monkeypatch.setattr(ablation_run, "world_tokens", once)
+    monkeypatch.setattr(ablation_run, "labelled_tokens", once)
 
 
 def made(shifts: dict[str, float], *, spread: float = 0.01) -> Ablation:
@@ -329,7 +329,7 @@ def test_an_ablation_without_room_for_its_tokens_is_refused_before_anything_is_d
 
     usage = namedtuple("usage", "total used free")(10**6, 10**6 - 999, 999)
     monkeypatch.setattr(destinations.shutil, "disk_usage", lambda _: usage)
-    monkeypatch.setattr(ablation_run, "world_tokens", refused)
+    monkeypatch.setattr(ablation_run, "labelled_tokens", refused)
     n_bytes = 3 * (4 * 8 * 2 + 4 * 8 * 2 + 4 * 4) * (1 + 12) * DIM * 4  # four cameras, two shots or one
     with pytest.raises(OutputError, match=f"need {n_bytes:,} bytes: .* has 999 free; set TMPDIR"):
         ablate_people(model, AblationPlan((2, 4), n_seeds=1), People(4, 8, 11), progress=False)

@@ -14,7 +14,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.attribution import METHODS, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
-from mswin_viz.model.stages import stages, tokens_from
+from mswin_viz.model.stages import block_outputs, tokens_from
 
 from .tiny import DEPTH, DIM, GRID, PATCH, SCALES, SIZE, direction, pictures, tiny_model
 
@@ -128,7 +128,7 @@ def test_gradient_x_input_of_pixels_is_autograd(model, images) -> None:
 @pytest.mark.parametrize("block", range(DEPTH))
 def test_tokens_behind_a_block_are_attributed_by_autograd_through_the_rest(model, images, block: int) -> None:
     found = mv.attribute(model, images, ALONG, method="gradient_x_input", level="tokens", block=block)
-    state = stages(model, model.preprocess(images))[block + 1].requires_grad_()
+    state = block_outputs(model, model.preprocess(images))[block + 1].requires_grad_()
     enhanced = model.enhance(tokens_from(model, state, block)).cls
     (gradient,) = torch.autograd.grad((enhanced @ torch.from_numpy(direction()).float()).sum(), state)
     np.testing.assert_allclose(found.values, (gradient * state).sum(dim=2)[:, 1:].detach(), atol=1e-5)

@@ -11,7 +11,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.attention import attention_weights
 from mswin_viz.errors import OptionError
 from mswin_viz.model.hooks import outputs_of
-from mswin_viz.model.stages import stages, tokens_from
+from mswin_viz.model.stages import block_outputs, tokens_from
 
 from .tiny import DEPTH, GRID, direction, pictures, tiny_model
 
@@ -26,7 +26,7 @@ def model() -> mv.Model:
 
 @pytest.fixture(scope="module")
 def states(model: mv.Model) -> list[torch.Tensor]:
-    return stages(model, model.preprocess(pictures()))
+    return block_outputs(model, model.preprocess(pictures()))
 
 
 def hooked(model: mv.Model) -> list[torch.nn.Module]:
@@ -167,7 +167,7 @@ def test_hooks_are_removed_also_when_the_work_inside_fails(model) -> None:
 
     breaks = visual.ln_post.register_forward_pre_hook(fail)
     with pytest.raises(ZeroDivisionError):
-        stages(model, model.preprocess(pictures()))
+        block_outputs(model, model.preprocess(pictures()))
     breaks.remove()
     assert seen == [DEPTH + 2]  # ln_pre, the blocks, and the one that fails
     assert hooked(model) == []

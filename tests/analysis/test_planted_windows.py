@@ -16,7 +16,7 @@ from mswin_viz.analysis.ablation_table import AblationPlan, run_ablation
 from mswin_viz.analysis.ablation_words import sentences
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import WorldTokens
+from mswin_viz.model.worlds import LabelledTokens
 
 from .tiny import DIM, tiny_model
 
@@ -24,7 +24,7 @@ N_TOKENS, SCALES = 16, (2, 4)
 WINDOWS = "windows_2_4"
 
 
-def planted(where: str, *, people: int, seed: int) -> WorldTokens:
+def planted(where: str, *, people: int, seed: int) -> LabelledTokens:
     """Four images of each person in two modalities; who it is stands in one place only, the rest is noise.
 
     ``"order"``: added to even tokens and taken from odd ones, so that the mean patch does not know it.
@@ -41,7 +41,7 @@ def planted(where: str, *, people: int, seed: int) -> WorldTokens:
         else:
             cls = np.where(np.arange(DIM) < DIM // 2, code + 0.3 * cls, 3 * cls)
         tokens[modality] = Tokens(torch.from_numpy(cls).float(), torch.from_numpy(patches).float(), (8, 2))
-    return WorldTokens(tokens, pids, np.arange(len(pids)) % 4, pids)
+    return LabelledTokens(tokens, pids, np.arange(len(pids)) % 4, pids)
 
 
 def measured(where: str) -> dict[str, Any]:

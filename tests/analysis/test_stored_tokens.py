@@ -33,7 +33,7 @@ from mswin_viz.data.stored_arrays import _hash_of_value
 from mswin_viz.errors import OutputError
 from mswin_viz.model import stored_tokens
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.worlds import WorldTokens
+from mswin_viz.model.worlds import LabelledTokens
 
 from .tiny import SIZE, tiny_model
 
@@ -76,7 +76,7 @@ def kept(tmp_path: Path, model: Model, samples: list[Sample]) -> Path:
     return tmp_path / "kept"
 
 
-def tokens_of(model: Model, samples: Sequence[Sample], folder: Path | None) -> WorldTokens:
+def tokens_of(model: Model, samples: Sequence[Sample], folder: Path | None) -> LabelledTokens:
     return sample_tokens(model, samples, folder=folder, progress=False).world
 
 
@@ -89,7 +89,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
-def check_right(found: WorldTokens, model: Model, samples: Sequence[Sample]) -> None:
+def check_right(found: LabelledTokens, model: Model, samples: Sequence[Sample]) -> None:
     """The tokens are those of the images, encoded without a folder."""
     wanted = tokens_of(model, samples, None)
     assert list(found.tokens) == list(wanted.tokens)

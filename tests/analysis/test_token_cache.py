@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
+import mswin_viz as mv
 from mswin_viz.data.images import Crop
 from mswin_viz.errors import ClosedError, ImageFileError
+from mswin_viz.model import preprocessing
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.token_cache import MOST_AT_ONCE, TokenCache
 
 from .tiny import SIZE, tiny_model
 
@@ -28,6 +32,18 @@ def model() -> Model:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return written(tmp_path / "one.png", 3)
+
+
+@pytest.fixture
+def batch_sizes(model: Model, monkeypatch) -> list[int]:
+    """Of each pass of the tower, how many images."""
+    sizes, encode = [], type(model).encode_fitted
+    monkeypatch.setattr(
+        type(model),
+        "encode_fitted",
+        lambda self, images, *given: sizes.append(len(images)) or encode(self, images, *given),
+    )
+    return sizes
 
 
 def written(path: Path, seed: int) -> Path:
@@ -115,3 +131,77 @@ def test_parts_of_a_file_are_kept_apart(model, tmp_path) -> None:
     kept = TokenCache(model)
     assert kept.picture(left) is not kept.picture(right)
     assert np.array_equal(np.asarray(kept.picture(right).shown), pixels[:, SIZE[1] :])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return [written(tmp_path / f"{seed}.png", seed) for seed in range(1, 22)]
+
+
+def test_pictures_of_a_batch_are_those_of_single_images(model, files) -> None:
+    together = TokenCache(model).pictures(files)
+    for file, picture in zip(files, together, strict=True):
+        alone = model.encode(file)
+        for part in ("cls", "patches"):
+            batched, single = getattr(picture.tokens, part), getattr(alone, part)
+            torch.testing.assert_close(batched, single, rtol=1e-6, atol=1e-6)
+            assert batched.untyped_storage().nbytes() == 4 * batched.numel()  # not a view of the whole batch
+
+
+def test_what_is_missing_is_computed_in_batches_and_nothing_twice(model, files, batch_sizes) -> None:
+    cache = TokenCache(model)
+    first = cache.pictures([files[0], files[0]])
+    assert first[0] is first[1]
+    assert cache.pictures(files)[0] is first[0]
+    assert batch_sizes == [1, MOST_AT_ONCE, 4]
+
+
+def test_a_bad_image_takes_no_other_with_it(model, files, batch_sizes) -> None:
+    files[1].write_bytes(b"not a picture")
+    cache = TokenCache(model)
+    with pytest.raises(ImageFileError, match=r"2\.png"):
+        cache.pictures(files[:3])
+    found = cache.pictures_or_problems(files[:3])
+    assert isinstance(found[1], ImageFileError)
+    assert (len(cache), batch_sizes) == (2, [2])
+    written(files[1], 30)
+    assert len(cache.pictures(files[:3])) == 3
+
+
+def test_a_file_is_opened_once(model, files, monkeypatch) -> None:
+    opened, real = [], preprocessing.opened
+    monkeypatch.setattr(preprocessing, "opened", lambda *a, **k: opened.append(a[0]) or real(*a, **k))
+    picture = TokenCache(model).picture(files[0])
+    model.encode([picture.image])
+    model.preprocess([picture.image])
+    mv.attribute(model, [picture.image], mv.Target.direction(np.ones(model.dim)), method="gradient_x_input")
+    assert opened == [files[0]]
+
+
+def test_two_threads_that_need_one_image_compute_it_once(model, files, batch_sizes) -> None:
+    caches = [TokenCache(model) for _ in range(6)]
+    with ThreadPoolExecutor(len(caches)) as pool:
+        found = list(pool.map(lambda cache: cache.pictures(files[:5]), caches))
+    assert all(pictures == found[0] for pictures in found)
+    assert sum(batch_sizes) == 5
+
+
+def test_an_interrupted_computation_is_taken_up_by_who_waits_for_it(model, files, monkeypatch) -> None:
+    began, interrupted = threading.Event(), threading.Event()
+    encode = type(model).encode_fitted
+
+    def interrupt(*_given):
+        monkeypatch.setattr(type(model), "encode_fitted", encode)
+        began.set()
+        interrupted.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(model), "encode_fitted", interrupt)
+    caches = [TokenCache(model) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(caches[0].picture, files[0])
+        assert began.wait(10)
+        second = pool.submit(caches[1].picture, files[0])
+        interrupted.set()
+        assert isinstance(first.exception(), KeyboardInterrupt)
+        assert second.result().facts.size == (SIZE[1], SIZE[0])

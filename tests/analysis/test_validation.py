@@ -17,11 +17,11 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import mean_patch_control
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.training_run import identity_batch
-from mswin_viz.model.worlds import WorldTokens, modality_classes
+from mswin_viz.model.worlds import LabelledTokens, modality_classes
 
 
 @pytest.fixture
-def world() -> WorldTokens:
+def world() -> LabelledTokens:
     generator = torch.Generator().manual_seed(2)
     tokens = {
         name: Tokens(
@@ -30,7 +30,7 @@ def world() -> WorldTokens:
         for name in ("RGB", "TI")
     }
     pids = np.repeat([5, 6, 9, 11], 3)
-    return WorldTokens(tokens, pids, np.tile([1, 2, 3], 4), pids)
+    return LabelledTokens(tokens, pids, np.tile([1, 2, 3], 4), pids)
 
 
 def test_whole_identities_are_held_out_by_the_seed() -> None:

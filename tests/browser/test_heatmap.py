@@ -27,10 +27,9 @@ CELLS = [
     "board.show([panel], rows=[BoardRow('picture')], answered={'scale': 5})",
     "opacity = ipywidgets.FloatSlider(value=1.0, min=0, max=1, step=0.1)\n"
     "opacity.add_class('opacity')\n"
-    "cmap = ipywidgets.IntSlider(value=1, min=0, max=4)\n"
+    "cmap = ipywidgets.SelectionSlider(options=['auto', 'viridis', 'cividis', 'magma', 'RdBu_r'], value='viridis')\n"
     "cmap.add_class('cmap')\n"
-    "ipywidgets.jsdlink((opacity, 'value'), (board, 'opacity'))\n"
-    "ipywidgets.jsdlink((cmap, 'value'), (board, 'cmap'))\n"
+    "board.follow({'opacity': (opacity, 'value'), 'cmap': (cmap, 'value')})\n"
     "ipywidgets.VBox([scale, opacity, cmap, board])",
 ]
 

@@ -41,8 +41,8 @@ def test_captions_are_found_from_every_level(root: Path, inside: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"pid,caption\n1,M\xfc\xfc\xfc\n", "an encoding that cannot be told for certain"),
-        (b"pid,caption\n1,\x00\n", "an encoding that cannot be told for certain"),
+        (b"pid,caption\n1,M\xfc\xfc\xfc\n", "an encoding that cannot be determined"),
+        (b"pid,caption\n1,\x00\n", "an encoding that cannot be determined"),
         (
             "image_name,hair,age\nx.jpg,short,young\n",
             "no column pid and caption among 'image_name', 'hair', 'age'",

@@ -327,7 +327,7 @@ def test_brackets_in_a_path_are_printed_as_they_are(tmp_path: Path) -> None:
 
 def test_a_table_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("RGB\n", encoding="utf-8")
-    with pytest.raises(DataError, match="the folder layout is one of folders: got the table"):
+    with pytest.raises(DataError, match="the folder layout needs a folder: got the table"):
         mv.samples(tmp_path / "t.csv", "folder")
 
 

@@ -306,7 +306,7 @@ def test_an_encoding_that_is_not_certain_is_refused_with_the_way_out(folder: Pat
     saved(folder, "RGB,pid,caption\na.png,1,Müüü\n", "cp1252")
     with pytest.raises(
         DataError,
-        match=r"manifest\.csv has an encoding that cannot be told for certain; save it as CSV in UTF-8",
+        match=r"manifest\.csv has an encoding that cannot be determined; save it as CSV in UTF-8",
     ):
         mv.samples(folder)
 
@@ -315,7 +315,7 @@ def test_a_table_of_two_encodings_is_refused(folder: Path) -> None:
     (folder / "manifest.csv").write_bytes(
         "RGB,caption\na.png,café\n".encode() + "b.png,café\n".encode("cp1252")
     )
-    with pytest.raises(DataError, match="has an encoding that cannot be told for certain"):
+    with pytest.raises(DataError, match="has an encoding that cannot be determined"):
         mv.samples(folder)
 
 
@@ -380,7 +380,7 @@ def test_a_folder_without_a_table_has_no_manifest(folder: Path, layout: str) -> 
     if layout == "auto":
         assert mv.scan(folder).layout == "folder"
     else:
-        with pytest.raises(DataError, match=r"has a table manifest\.csv, or is one: found none"):
+        with pytest.raises(DataError, match=r"needs a table manifest\.csv: found none"):
             mv.samples(folder, layout)
 
 

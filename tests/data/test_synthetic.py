@@ -13,14 +13,18 @@ from PIL import Image, ImageFilter
 from mswin_viz.data.captions import caption_of
 from mswin_viz.data.lookalikes import GROUP, LOOKALIKES, lookalike_difference, sample_lookalike
 from mswin_viz.data.sample_files import write_samples
-from mswin_viz.data.shots import view_of
+from mswin_viz.data.shots import shot_conditions
 from mswin_viz.data.synthetic import part_masks, render
-from mswin_viz.data.wardrobe import attributes, sample_identity
+from mswin_viz.data.wardrobe import Identity, attributes, sample_identity
 from mswin_viz.errors import OptionError
 
 # Shading and camera blur carry a part's edge this many pixels beyond its mask.
 REACH = 12
 PROMPT = re.compile(r"a person wearing an? (\w+) top")
+
+
+def view_of(identity: Identity, *, camera: int, shot: int, seed: int = 0) -> str:
+    return shot_conditions(identity, camera, shot, seed).pose.view
 
 
 def grown(mask: np.ndarray, pixels: int) -> np.ndarray:

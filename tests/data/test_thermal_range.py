@@ -84,6 +84,6 @@ def test_an_image_with_nan_is_left_out_by_name(tmp_path):
 @pytest.mark.parametrize("given", ["folder", [Path("a.tif")]])
 def test_something_else_than_samples_is_refused(given):
     with pytest.raises(
-        OptionError, match=r"a range is found from samples: .* pass what mv\.samples\(FOLDER\)"
+        OptionError, match=r"a range is computed from samples: .* pass what mv\.samples\(FOLDER\)"
     ):
         mv.thermal_range(given)

@@ -72,13 +72,13 @@ def test_an_address_with_a_percent_sign_in_the_name_itself_is_taken(tmp_path: Pa
 
 @pytest.mark.parametrize("text", ["''", '""', " '' ", "'\"\"'", "file://", "file:", "\u200b"])
 def test_quotes_and_addresses_without_a_path_are_refused(text: str) -> None:
-    with pytest.raises(DataError, match="a path names a folder or file"):
+    with pytest.raises(DataError, match="a path must name a folder or file"):
         typed_path(text)
 
 
 @pytest.mark.parametrize("text", ["file://server/share/a.png", "file://10.0.0.1/a.png", "file://[half/a.png"])
 def test_an_address_of_another_computer_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"only files of this computer|is not the address of a file"):
+    with pytest.raises(DataError, match=r"only files on this computer|is not the address of a file"):
         typed_path(text)
 
 
@@ -99,7 +99,7 @@ def below_a_file(folder: Path) -> str:
 
 
 REFUSED = {
-    "nothing there": (lambda _: "nowhere/at/all", "nothing has this name"),
+    "nothing there": (lambda _: "nowhere/at/all", "there is nothing at this path"),
     "a name of 300 bytes": (lambda folder: str(folder / ("x" * 300)), "longer than the file system allows"),
     "a name of 300 bytes in 100 characters": (lambda folder: str(folder / ("\u20ac" * 100)), "longer than"),
     "a path of 100,000 bytes": (lambda _: "x/" * 50_000, "longer than the file system allows"),
@@ -108,21 +108,21 @@ REFUSED = {
         lambda _: "~nosuchuser/a.png",
         "the home folder of ~nosuchuser is not known here",
     ),
-    "a NUL": (lambda _: "a\0b.png", "holds a character that no file name can have"),
-    "a NUL alone": (lambda _: "\0", "holds a character that no file name can have"),
-    "half of a surrogate pair": (lambda _: "\ud800.png", "holds a character that no file name can have"),
-    "a byte that is no text": (lambda folder: f"{folder}/caf\udce9.png", "nothing has this name"),
-    "links in a circle": (circle, "links lead in a circle"),
+    "a NUL": (lambda _: "a\0b.png", "contains a character that file names cannot have"),
+    "a NUL alone": (lambda _: "\0", "contains a character that file names cannot have"),
+    "half of a surrogate pair": (lambda _: "\ud800.png", "contains a character that file names cannot have"),
+    "a byte that is no text": (lambda folder: f"{folder}/caf\udce9.png", "there is nothing at this path"),
+    "links in a circle": (circle, "links form a loop"),
     "a pipe": (fifo, "a pipe, a device or a socket"),
     "an endless device": (lambda _: "/dev/zero", "a pipe, a device or a socket"),
     "an empty device": (lambda _: "/dev/null", "a pipe, a device or a socket"),
     "below a file": (below_a_file, "part of it is a file"),
     "a file of /proc": (lambda _: "/proc/self/status", "Pillow cannot open /proc/self/status"),
     "memory in /proc": (lambda _: "/proc/self/mem", "Pillow cannot open /proc/self/mem"),
-    "a Windows path": (lambda _: r"C:\Users\me\a.png", "a path of a Windows computer"),
-    "a Windows share": (lambda _: r"\\server\share\a.png", "a path of a Windows computer"),
-    "a web address": (lambda _: "https://example.org/a.png", "addresses are not opened"),
-    "a picture as an address": (lambda _: "data:image/png;base64,AAAA", "addresses are not opened"),
+    "a Windows path": (lambda _: r"C:\Users\me\a.png", "a Windows path"),
+    "a Windows share": (lambda _: r"\\server\share\a.png", "a Windows path"),
+    "a web address": (lambda _: "https://example.org/a.png", "addresses cannot be opened"),
+    "a picture as an address": (lambda _: "data:image/png;base64,AAAA", "addresses cannot be opened"),
 }
 
 
@@ -148,7 +148,7 @@ def test_a_path_that_may_not_be_looked_at_is_refused_in_words(
         return stat(path, *args, **options)
 
     monkeypatch.setattr(os, "stat", forbidden)
-    with pytest.raises(DataError, match="you may not read it"):
+    with pytest.raises(DataError, match="no permission to read it"):
         mv.samples(tmp_path / "secret")
 
 

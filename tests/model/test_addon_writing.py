@@ -31,7 +31,7 @@ def is_that_of(path: Path, seed: int) -> bool:
     [
         ("folder", "is a folder; add a file name"), ("file/a.pth", "on the way to"), ("", "is empty"),
         ("a\0b", "embedded null"), ("x" * 300, "too long"), ("/dev/full", "a device or pipe"), ("~no_such_user/a", "home folder"),
-        ("loop", "links lead in a circle"), ("/proc/a.pth", "/proc is not writable"),
+        ("loop", "links form a loop"), ("/proc/a.pth", "/proc is not writable"),
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_written_to_is_refused_in_our_words(

@@ -431,7 +431,7 @@ def test_a_host_checkpoint_gives_its_tower_at_256x128_with_its_own_normalisation
     assert items["normalisation"] == "mean 0.5, std 0.5"
     assert items["activation"] == "QuickGELU"
     assert items["positions"] == "16x8, as stored"
-    assert "none comes with these weights: untrained window mean" in items["add-on"]
+    assert "no add-on comes with these weights: untrained window mean" in items["add-on"]
     assert model.encode([np.zeros((60, 30, 3), np.uint8)]).patches.shape == (1, 128, 24)
 
 
@@ -522,7 +522,7 @@ def test_a_failed_download_says_what_to_do_and_loads_nothing(monkeypatch):
         raise OSError("network is unreachable")
 
     monkeypatch.setattr(open_clip, "download_pretrained", offline)
-    with pytest.raises(WeightsNotFoundError, match=r"network is unreachable.*pass its path"):
+    with pytest.raises(WeightsNotFoundError, match=r"network is unreachable.*pass their path"):
         load_model("ViT-B-16/openai", device="cpu")
 
 

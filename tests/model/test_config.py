@@ -446,7 +446,7 @@ def test_flags_in_python_take_the_code_bases_defaults():
     assert mv.HostConfig(add_share=True).family == "MDReID"
     demo = mv.HostConfig(family="DeMo", adapter=True)
     assert (demo.prompt, demo.adapter, demo.mamba) == (False, True, False)
-    with pytest.raises(ConfigError, match=r"MODEL\.GLOBAL_LOCAL is of DeMo or MDReID"):
+    with pytest.raises(ConfigError, match=r"MODEL\.GLOBAL_LOCAL belongs to DeMo or MDReID"):
         mv.HostConfig(family="MambaPro", global_local=True)
 
 

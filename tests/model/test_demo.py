@@ -26,7 +26,7 @@ import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.host_tower import HostTower
 from mswin_viz.model.image_tags import conditions_of
-from mswin_viz.model.stages import n_blocks, stages, tokens_from, tokens_of_pixels
+from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from, tokens_of_pixels
 
 BEHIND = "ignore:.*generalFusion.*NOT applied:UserWarning"
 TWO = "ignore:.*the host joins two features:UserWarning"
@@ -159,7 +159,7 @@ def test_the_gradient_reaches_the_pixels_through_the_head(load, demo, people):
     tokens = tokens_of_pixels(model, pixels, *given)
     tokens.cls.sum().backward()
     assert float(pixels.grad.abs().max()) > 0
-    state = stages(model, model.preprocess(people[0]), *given)
+    state = block_outputs(model, model.preprocess(people[0]), *given)
     for block in range(n_blocks(model)):
         again = tokens_from(model, state[block + 1], block, *given)
         torch.testing.assert_close(again.cls, tokens.cls.detach(), rtol=1e-4, atol=1e-5)
@@ -225,7 +225,7 @@ def test_the_token_that_is_not_taken_is_said(load, mdreid, people):
     assert model.load_report.unused["bottleneck_s.bias"] == "BatchNorm neck of the outer model: training only"
     assert f"{BASE}add_image_token" in model.load_report.used
     given = model.conditions(1, camera=0)
-    state = stages(model, model.preprocess(people[0]), *given)
+    state = block_outputs(model, model.preprocess(people[0]), *given)
     assert {tuple(x.shape) for x in state} == {(1, 1 + 128 + 1, 64)}
 
 
@@ -261,7 +261,7 @@ def test_attention_maps_of_two_tokens_have_one_value_for_each_patch(tmp_path, sa
 def test_the_way_on_from_a_block_carries_the_second_token(load, mdreid, people, block):
     model = load(mdreid, MDREID_ON)
     given = model.conditions(1, camera=2)
-    state = stages(model, model.preprocess(people[0]), *given)
+    state = block_outputs(model, model.preprocess(people[0]), *given)
     again = tokens_from(model, state[block + 1], block, *given)
     expected = model.encode(people[:1], camera=2)
     torch.testing.assert_close(again.cls, expected.cls, rtol=1e-4, atol=1e-5)
@@ -309,7 +309,7 @@ def test_a_configuration_of_another_code_base_is_refused(tmp_path, saved, demo):
     ):
         mv.load_host_model(yml(tmp_path), saved(demo), device="cpu")
     whole = tower_state(width=64, depth=2)
-    with pytest.raises(WeightsError, match=r"run\.yml is of DeMo, the keys of .* are those of MambaPro"):
+    with pytest.raises(WeightsError, match=r"run\.yml belongs to DeMo, the keys of .* to MambaPro"):
         mv.load_host_model(demo_yml(tmp_path), saved(whole), device="cpu")
 
 

@@ -117,7 +117,7 @@ def test_flags_that_run_nothing_in_the_host_run_nothing_here(load, whole, people
     model = load(whole, more=more)
     tokens = model.encode(people, camera=0, modality="RGB")
     assert torch.equal(model.enhance(tokens).cls, tokens.cls)
-    assert "none comes with these weights" in model.provenance_items["add-on"]
+    assert "no add-on comes with these weights" in model.provenance_items["add-on"]
 
 
 @pytest.mark.filterwarnings(MAMBA)

@@ -224,7 +224,7 @@ def test_a_bound_model_needs_no_camera_and_modality_again(loaded, people):
 
 
 def test_the_tower_itself_refuses_to_guess(loaded):
-    with pytest.raises(OptionError, match="camera or the modality"):
+    with pytest.raises(OptionError, match="this tower reads the camera of an image"):
         loaded().clip.visual(torch.zeros(1, 3, 256, 128))
 
 

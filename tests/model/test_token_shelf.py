@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mswin_viz.errors import OutputError
-from mswin_viz.model.token_shelf import TokenLayout, TokenShelf, TokenView
+from mswin_viz.model.token_shelf import TokenLayout, TokenStore, TokenView
 from mswin_viz.model.tokens import Tokens
 
 
@@ -29,7 +29,7 @@ LAYOUT = TokenLayout(9, ("TI", "RGB"), (3, 2), 3)
 @pytest.mark.parametrize("stays", [False, True])
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_what_is_put_in_portions_comes_out_whole(tmp_path, on_disk, stays) -> None:
-    shelf = TokenShelf(LAYOUT, tmp_path / "kept" if on_disk else None, stays=stays)
+    shelf = TokenStore(LAYOUT, tmp_path / "kept" if on_disk else None, stays=stays)
     first, second = some(4, 1), some(3, 2)
     for portion in (first, second):
         shelf.add("TI", portion)
@@ -46,7 +46,7 @@ def test_the_room_of_tokens_is_known_before_there_are_any() -> None:
 
 
 def test_files_that_stay_hold_the_tokens(tmp_path) -> None:
-    shelf, tokens = TokenShelf(LAYOUT, tmp_path, stays=True), some(9, 1)
+    shelf, tokens = TokenStore(LAYOUT, tmp_path, stays=True), some(9, 1)
     shelf.add("RGB", tokens)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("RGB_cls.npy", "RGB_patches.npy", "TI_cls.npy", "TI_patches.npy")
@@ -56,7 +56,7 @@ def test_files_that_stay_hold_the_tokens(tmp_path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps the files of mapped arrays")
 def test_files_that_need_not_stay_leave_nothing_even_if_the_program_is_killed(tmp_path) -> None:
-    shelf, tokens = TokenShelf(LAYOUT, tmp_path), some(9, 1)
+    shelf, tokens = TokenStore(LAYOUT, tmp_path), some(9, 1)
     assert list(tmp_path.iterdir()) == []
     shelf.add("RGB", tokens)
     assert torch.equal(shelf.tokens()["RGB"].patches, tokens.patches)
@@ -70,7 +70,7 @@ def test_room_that_is_not_there_is_refused_with_its_bytes(tmp_path, monkeypatch)
     with pytest.raises(
         OutputError, match=r"TI_cls.npy is not \(No space left on device: 108 bytes are needed"
     ):
-        TokenShelf(LAYOUT, tmp_path)
+        TokenStore(LAYOUT, tmp_path)
 
 
 @pytest.mark.parametrize("chosen", [[6, 0, 3, 3], slice(2, 6), np.array([5])])

@@ -507,7 +507,7 @@ def every_way_to_load(path: Path, folder: Path):
 def test_what_restores_a_module_never_runs(tmp_path, way, is_inner, ends):
     inner = Writes(str(tmp_path / "canary")) if ends else NeverEnds()
     torch.jit.script(Around(inner) if is_inner else inner).save(str(tmp_path / "m.pt"))
-    with pytest.raises(WeightsError, match="which only code of its own can restore"):
+    with pytest.raises(WeightsError, match="which only its own code can restore"):
         every_way_to_load(tmp_path / "m.pt", tmp_path)[way]()
     assert not (tmp_path / "canary").exists()
 

@@ -26,7 +26,7 @@ def planted() -> tuple[mv.Tokens, np.ndarray]:
 
 def test_training_lowers_the_loss_and_raises_map(planted) -> None:
     tokens, pids = planted
-    trained = mv.train_addon(tokens, pids, scales=(2, 3), steps=150, learning_rate=3e-3, progress=False)
+    trained = mv.train_addon(tokens, pids, scales=(2, 3), steps=60, learning_rate=8e-3, progress=False)
     assert trained.losses[-10:].mean() < 0.6 * trained.losses[:10].mean()
     with torch.no_grad():
         enhanced = tokens.cls + trained.addon(tokens.patches)
@@ -63,9 +63,9 @@ def test_an_addon_trained_on_folded_tokens_is_the_one_trained_on_all(planted) ->
 def test_any_head_is_trained_in_place_and_left_in_evaluation_mode(planted) -> None:
     tokens, pids = planted
     head = mean_patch_control(16, 2000)
-    losses = train_head(tokens, pids, head, schedule=Schedule(150, 3e-3), progress=False).losses
+    losses = train_head(tokens, pids, head, schedule=Schedule(60, 8e-3), progress=False).losses
     assert not head.training
-    assert losses.shape == (150,)
+    assert losses.shape == (60,)
     assert losses[-10:].mean() < 0.6 * losses[:10].mean()
 
 

@@ -74,13 +74,17 @@ def beside() -> Run:
     return own
 
 
+@cache
+def content_beside() -> str:
+    return content_of(beside())
+
+
 def refusal(file: Path, error: type[MswinVizError] = WeightsError) -> str:
     """The one line that a file is refused with; the training is left as it was."""
     own = beside()
-    before = content_of(own)
     with pytest.raises(error) as caught:
         own.restore(file)
-    assert content_of(own) == before
+    assert content_of(own) == content_beside()
     said = str(caught.value)
     assert "\n" not in said
     assert len(said) < 900
@@ -117,11 +121,13 @@ WRONG: dict[str, Callable[[], Any]] = {
 
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Every place in a state, from the whole fields down to single numbers and tensors."""
+    """Every place in a state, from the whole fields down to single numbers; of many parameters the first and the last."""
     if path:
         yield path
     if isinstance(value, dict | list | tuple):
-        for key in value if isinstance(value, dict) else range(len(value)):
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        is_of_parameters = len(keys) > 3 and len({type(value[key]) for key in keys} - {int, str}) == 1
+        for key in keys if path in ((), ("training",)) or not is_of_parameters else (keys[0], keys[-1]):
             yield from places(value[key], (*path, key))
 
 
@@ -144,7 +150,7 @@ def test_a_wrong_value_anywhere_is_refused(good, tmp_path, wrong: str) -> None:
         if content_digest(state := changed(good, path, value)) != content_digest(good):
             refusal(stored(state, tmp_path / "run.state"))
             tried += 1
-    assert tried > 60
+    assert tried > 40
 
 
 @pytest.mark.parametrize("wrong", sorted({*WRONG} - {"a huge number"}))
@@ -157,7 +163,7 @@ def test_a_wrong_field_is_refused_even_where_its_digest_is_right(good, tmp_path,
 def test_every_place_that_is_missing_is_refused(good, tmp_path) -> None:
     tried = [refusal(stored(changed(good, path, None, removed=True), tmp_path / "run.state"))
              for path in places(good)]  # fmt: skip
-    assert len(tried) > 60
+    assert len(tried) > 40
 
 
 def test_a_field_too_many_is_refused(good, tmp_path) -> None:
@@ -258,7 +264,7 @@ def test_a_state_changed_by_hand_is_refused_though_every_value_is_possible(good,
 
 def test_a_state_cut_off_anywhere_is_refused(good, tmp_path) -> None:
     whole = stored(good, tmp_path / "whole.state").read_bytes()
-    for length in [*range(0, 200, 7), *np.linspace(200, len(whole) - 1, 150, dtype=int)]:
+    for length in [*range(0, 200, 13), *np.linspace(200, len(whole) - 1, 60, dtype=int)]:
         (tmp_path / "run.state").write_bytes(whole[:length])
         refusal(tmp_path / "run.state")
 
@@ -267,19 +273,19 @@ def test_a_state_with_a_changed_byte_is_refused_or_means_the_same(good, tmp_path
     whole, rng = stored(good, tmp_path / "whole.state").read_bytes(), np.random.default_rng(3)
     wanted = run()
     wanted.restore(tmp_path / "whole.state")
-    refused = 0
-    for at in rng.choice(len(whole), 120, replace=False):
+    refused, own = 0, run()
+    for at in rng.choice(len(whole), 60, replace=False):
         content = bytearray(whole)
         content[at] ^= 1 << int(rng.integers(8))
         (tmp_path / "run.state").write_bytes(content)
-        own = run()
         try:
             own.restore(tmp_path / "run.state")
         except WeightsError:
             refused += 1
         else:
             assert content_of(own) == content_of(wanted)
-    assert refused > 40
+            own = run()
+    assert refused > 20
 
 
 class Runs:

@@ -220,7 +220,7 @@ def test_a_key_that_no_shard_holds_is_named(tmp_path):
 def test_an_index_that_names_what_cannot_be_a_file_is_refused_in_one_line(tmp_path, name):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     said = said_by(lambda: read_weights(tmp_path), error=WeightsNotFoundError)
-    assert "the files of an index lie beside it" in said
+    assert "the files of an index must lie in its folder" in said
 
 
 @pytest.mark.parametrize(

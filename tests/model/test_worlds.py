@@ -14,7 +14,7 @@ from mswin_viz.data import crowds, synthetic
 from mswin_viz.data.crowds import Crowd
 from mswin_viz.model.heads import folded
 from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import WorldTokens, modality_classes, token_layout, world_tokens
+from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, modality_classes, token_layout
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def test_each_shot_is_drawn_once_for_its_three_modalities(model, monkeypatch) ->
         return synthetic.render(*args, **options)
 
     monkeypatch.setattr(crowds, "render", counted)
-    world = world_tokens(model, Crowd(2, 3, shots=1), progress=False)
+    world = labelled_tokens(model, Crowd(2, 3, shots=1), progress=False)
     assert len(drawn) == len(set(drawn)) == 8
     assert list(world.tokens) == ["RGB", "NI", "TI"]
 
 
 def test_the_tokens_are_those_of_the_pictures(model: mv.Model) -> None:
     crowd = Crowd(2, 6, "look_alikes", shots=1)
-    world = world_tokens(model, crowd, progress=False)
+    world = labelled_tokens(model, crowd, progress=False)
     images = [shot["TI"] for shot in crowds.pictures(crowd)]
     torch.testing.assert_close(world.tokens["TI"].patches, model.encode(images).patches)
     assert world.pids.tolist() == [0] * 4 + [1] * 4
@@ -49,7 +49,7 @@ def test_tokens_on_disk_are_those_in_memory_and_leave_no_file(model: mv.Model, t
     crowd = Crowd(1, 6, shots=1)
     for scales in ((), (2, 3)):
         near, far = (
-            world_tokens(model, crowd, scales=scales, folder=folder, progress=False).tokens["TI"]
+            labelled_tokens(model, crowd, scales=scales, folder=folder, progress=False).tokens["TI"]
             for folder in (None, tmp_path / "tokens")
         )
         assert (torch.equal(near.patches, far.patches), near.grid) == (True, far.grid)
@@ -59,26 +59,26 @@ def test_tokens_on_disk_are_those_in_memory_and_leave_no_file(model: mv.Model, t
 @pytest.mark.parametrize("scales", [(), (2, 3), (5,)])
 def test_the_room_of_tokens_is_what_they_take(model: mv.Model, scales: tuple[int, ...]) -> None:
     layout = token_layout(model, 4, ("RGB", "NI", "TI"), scales)
-    tokens = world_tokens(model, Crowd(1, 6, shots=1), scales=scales, progress=False).tokens
+    tokens = labelled_tokens(model, Crowd(1, 6, shots=1), scales=scales, progress=False).tokens
     assert layout.grid == tokens["NI"].grid
     assert layout.n_bytes == sum(4 * (some.cls.numel() + some.patches.numel()) for some in tokens.values())
 
 
 def test_with_scales_only_what_their_windows_can_tell_apart_is_kept(model: mv.Model) -> None:
     crowd = Crowd(1, 6, shots=1)
-    whole, some = (world_tokens(model, crowd, scales=s, progress=False).tokens["NI"] for s in ((), (2, 3)))
+    whole, some = (labelled_tokens(model, crowd, scales=s, progress=False).tokens["NI"] for s in ((), (2, 3)))
     assert some.patches.shape[1] == 6
     torch.testing.assert_close(some.patches, folded(whole, (2, 3)).patches)
 
 
 def test_a_person_in_one_modality_is_one_class_in_every_world() -> None:
-    def world(people: int, first: float) -> WorldTokens:
+    def world(people: int, first: float) -> LabelledTokens:
         pids = np.repeat(np.arange(people), 2)
         tokens = {
             name: Tokens(torch.full((len(pids), 2), first + i), torch.zeros(len(pids), 3, 2), (3, 1))
             for i, name in enumerate(("RGB", "TI"))
         }
-        return WorldTokens(tokens, pids, pids * 0, pids)
+        return LabelledTokens(tokens, pids, pids * 0, pids)
 
     tokens, labels = modality_classes([world(2, 0), world(3, 10)])
     assert labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9]

@@ -16,7 +16,8 @@ from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import Failure
 from mswin_viz.view import map_figures
-from mswin_viz.view.map_points import COLOURED, map_colouring
+from mswin_viz.view.labels import COLOURS
+from mswin_viz.view.map_points import map_colouring
 from mswin_viz.view.share_bars import share_rows
 
 N = 8  # two people, two cameras, two shots
@@ -55,7 +56,7 @@ def html(explorer: mv.EmbeddingExplorer, name: str) -> str:
 
 
 def test_nothing_is_computed_before_the_button_is_pressed(model, samples, monkeypatch) -> None:
-    monkeypatch.setattr(type(model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    monkeypatch.setattr(type(model), "encode_fitted", lambda *_, **__: pytest.fail("the backbone ran"))
     explorer = mv.EmbeddingExplorer(model, samples)
     assert explorer.table is explorer.view is explorer.maps is None
     with pytest.raises(OptionError, match="press the button"):
@@ -76,7 +77,9 @@ def test_the_button_embeds_projects_and_compares(model, samples) -> None:
 
 def test_other_settings_wait_for_the_button_and_need_no_second_pass(explorer, monkeypatch) -> None:
     explorer.maps.selected = [12]
-    monkeypatch.setattr(type(explorer.model), "encode", lambda *_, **__: pytest.fail("the backbone ran"))
+    monkeypatch.setattr(
+        type(explorer.model), "encode_fitted", lambda *_, **__: pytest.fail("the backbone ran")
+    )
     before = explorer.maps
     explorer.settings.show.value = "RGB"
     assert explorer.maps is before
@@ -187,7 +190,7 @@ def test_a_search_selects_every_row_of_an_identity(explorer, view) -> None:
     assert "No identity '77'" in unescape(html(explorer, "selection"))
 
 
-@pytest.mark.parametrize("by", COLOURED)
+@pytest.mark.parametrize("by", COLOURS)
 def test_every_colouring_has_a_legend_and_a_colour_for_each_row(explorer, view, by: str) -> None:
     explorer.controls.colour.value = by
     colours = map_colouring(view, by)
@@ -240,4 +243,4 @@ def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_
     unknown = mv.embedding_view(dataclasses.replace(table, pid=np.full(len(table), -1)))
     with pytest.warns(UserWarning, match="left out"):
         written = map_figures.save_figures(unknown, tmp_path, kinds=("png",))
-    assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURED}
+    assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURS}

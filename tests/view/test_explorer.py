@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 import mswin_viz as mv
+from mswin_viz.analysis.targets import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.view import answers
 from mswin_viz.view.share_bars import share_rows
 from mswin_viz.view.state import apply_state, parsed
 
@@ -52,7 +54,7 @@ def assert_still_works(explorer: mv.ScaleExplorer) -> None:
 
 
 def test_moving_the_scale_runs_no_backbone_pass(explorer, monkeypatch) -> None:
-    monkeypatch.setattr(type(explorer.model), "encode", lambda *_: pytest.fail("the backbone ran"))
+    monkeypatch.setattr(type(explorer.model), "encode_fitted", lambda *_: pytest.fail("the backbone ran"))
     for scale in (1, 5, 16, 77, 128):
         explorer.controls.scale.value = scale
         assert heat(explorer, "free").shape == (1, 128 // scale)
@@ -104,8 +106,10 @@ def test_the_free_scale_in_a_slot_is_said_and_moves_the_score(explorer) -> None:
 
 
 def test_a_modality_is_encoded_once(explorer, monkeypatch) -> None:
-    calls, encode = [], type(explorer.model).encode
-    monkeypatch.setattr(type(explorer.model), "encode", lambda *a, **k: calls.append(1) or encode(*a, **k))
+    calls, encode = [], type(explorer.model).encode_fitted
+    monkeypatch.setattr(
+        type(explorer.model), "encode_fitted", lambda *a, **k: calls.append(1) or encode(*a, **k)
+    )
     for modality in ("TI", "RGB", "TI", "RGB"):
         explorer.strip.modality = modality
     assert len(calls) == 1
@@ -248,7 +252,9 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
     assert "Similarity of the two" in explorer._html["scores"].value
 
 
-def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer) -> None:
+def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer, monkeypatch) -> None:
+    known = Prompts(("the other image",), np.eye(1, explorer.model.dim), ())
+    monkeypatch.setattr(answers, "encoded_prompts", lambda *_: known)
     explorer.controls.prompt.value = "the other image"
     assert (explorer.result.target, explorer.result.is_pair) == ("the other image", False)
     assert "Similarity of the two" not in explorer._html["scores"].value
@@ -529,14 +535,14 @@ def test_the_background_can_be_stopped(explorer) -> None:
 
 
 def test_the_explorer_answers_while_the_background_works(explorer, monkeypatch) -> None:
-    allowed, encode = threading.Event(), type(explorer.model).encode
+    allowed, encode = threading.Event(), type(explorer.model).encode_fitted
 
     def slow(*args, **kwargs):
         if threading.current_thread() is not threading.main_thread():
             allowed.wait(10)
         return encode(*args, **kwargs)
 
-    monkeypatch.setattr(type(explorer.model), "encode", slow)
+    monkeypatch.setattr(type(explorer.model), "encode_fitted", slow)
     thread = explorer._background.start(explorer._samples)
     assert_still_works(explorer)
     explorer.strip.selected = 1
