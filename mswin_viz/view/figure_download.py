@@ -17,7 +17,6 @@ from mswin_viz.view.heatmap import HeatmapBoard
 __all__ = ["FigureDownload", "write_figure"]
 
 
-
 class FigureDownload(widgets.HBox):
     """A menu of formats and a button.
 
