@@ -97,7 +97,7 @@ def array_record(file: Path) -> ArrayRecord:
         ) from problem
 
 
-def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, "..."]:
+def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, "*axes"]:
     """The array of a file, mapped into memory; changes to it never reach the file.
 
     All of the file is read and hashed: 1.2 s for each GiB, beside 0.4 s for reading it from a fast disk and minutes for
