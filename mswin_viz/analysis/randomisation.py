@@ -16,8 +16,7 @@ from scipy.stats import rankdata
 
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import Target, as_target
-from mswin_viz.analysis.scored_inputs import Images
-from mswin_viz.data.image_lists import listed_images
+from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.shuffled import PARTS, shuffled
