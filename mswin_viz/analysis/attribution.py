@@ -34,7 +34,7 @@ from mswin_viz.analysis.attribution_settings import (
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.fusion import float64
 from mswin_viz.analysis.input_levels import InputLevel
-from mswin_viz.analysis.scored_inputs import Images, ScoredInputs, UnitValues, baseline_of, scored_inputs
+from mswin_viz.analysis.scored_inputs import Inputs, ScoredInputs, UnitValues, baseline_of, scored_inputs
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -123,7 +123,7 @@ class Attribution:
 
 def attribute(
     model: Model,
-    inputs: Images | Tokens,
+    inputs: Inputs,
     target: Target,
     *,
     method: str = "integrated_gradients",
@@ -205,7 +205,7 @@ class _Numbers(NamedTuple):
     delta: torch.Tensor
 
 
-def _by_captum(model: Model, inputs: Images | Tokens, call: _Call, settings: Settings) -> Attribution:
+def _by_captum(model: Model, inputs: Inputs, call: _Call, settings: Settings) -> Attribution:
     method = CAPTUM_METHODS[call.method]
     frozen = settings.norm == "frozen" or (settings.norm == "auto" and not method.takes_away)
     scored = scored_inputs(model, inputs, call.target, call.level, frozen_norm=frozen)
@@ -244,9 +244,7 @@ def _baseline_score(scored: ScoredInputs, settings: Settings) -> torch.Tensor:
         return scored.score(baseline_of(scored, settings.baseline), *scored.context)
 
 
-def _by_attention(
-    model: Model, inputs: Images | Tokens, target: Target, name: str, settings: Settings
-) -> Attribution:
+def _by_attention(model: Model, inputs: Inputs, target: Target, name: str, settings: Settings) -> Attribution:
     if isinstance(inputs, Tokens):
         raise OptionError(f"{name} reads the tower's attention: got tokens of its output; pass the images")
     if settings.block is not None:

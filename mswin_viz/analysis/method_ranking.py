@@ -15,7 +15,7 @@ from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_
 from mswin_viz.analysis.input_levels import LEVELS
 from mswin_viz.analysis.markdown_tables import markdown_table
 from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
-from mswin_viz.analysis.scored_inputs import Images, opened_inputs
+from mswin_viz.analysis.scored_inputs import Inputs, opened_inputs
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
@@ -100,7 +100,7 @@ class _Settings:
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def rank_methods(
     model: Model,
-    inputs: Images | Tokens,
+    inputs: Inputs,
     target: Target,
     *,
     level: str = "pixels",

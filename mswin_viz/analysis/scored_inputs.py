@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +24,10 @@ from mswin_viz.model.tokens import Tokens, are_tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Images", "ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
+__all__ = ["Images", "Inputs", "ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
+
+Inputs = Images | Sequence[FittedImage] | Tokens
+"""Images as they come, images that are opened, or tokens."""
 
 
 class UnitValues(NamedTuple):
@@ -111,7 +114,7 @@ class ScoredInputs:
 
 def scored_inputs(
     model: Model,
-    inputs: Images | Tokens,
+    inputs: Inputs,
     target: Target,
     level: InputLevel,
     *,
@@ -162,7 +165,7 @@ def scored_inputs(
     )
 
 
-def opened_inputs(model: Model, inputs: Images | Tokens) -> list[FittedImage] | Tokens:
+def opened_inputs(model: Model, inputs: Inputs) -> list[FittedImage] | Tokens:
     """Inputs that can be used more than once: images opened, tokens as they are."""
     return inputs if isinstance(inputs, Tokens) else model.opened(inputs)
 
@@ -198,7 +201,7 @@ class _Entry(NamedTuple):
     onwards: Callable[..., Tokens]
 
 
-def _entry(model: Model, inputs: Images | Tokens, level: InputLevel) -> _Entry:
+def _entry(model: Model, inputs: Inputs, level: InputLevel) -> _Entry:
     if isinstance(inputs, Tokens):
         if not level.is_at_output:
             where = "pixels" if level.block is None else f"block {level.block}"
