@@ -317,4 +317,4 @@ def test_a_folder_that_is_gone_is_said_in_a_line(tmp_path: Path) -> None:
         ["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
     )
     assert ended.returncode == 1
-    assert ended.stderr.startswith("DataError: commands run in a folder that exists")
+    assert ended.stderr.startswith("DataError: commands need a current folder that exists")

@@ -34,10 +34,11 @@ from mswin_viz.analysis.attribution_settings import (
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.fusion import float64
 from mswin_viz.analysis.input_levels import InputLevel
-from mswin_viz.analysis.scored_inputs import Inputs, ScoredInputs, UnitValues, baseline_of, scored_inputs
+from mswin_viz.analysis.scored_inputs import ScoredInputs, UnitValues, baseline_of, scored_inputs
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.preprocessing import ModelImages
 from mswin_viz.model.stages import n_blocks
 from mswin_viz.model.tokens import Tokens
 
@@ -123,7 +124,7 @@ class Attribution:
 
 def attribute(
     model: Model,
-    inputs: Inputs,
+    inputs: ModelImages | Tokens,
     target: Target,
     *,
     method: str = "integrated_gradients",
@@ -205,7 +206,7 @@ class _Numbers(NamedTuple):
     delta: torch.Tensor
 
 
-def _by_captum(model: Model, inputs: Inputs, call: _Call, settings: Settings) -> Attribution:
+def _by_captum(model: Model, inputs: ModelImages | Tokens, call: _Call, settings: Settings) -> Attribution:
     method = CAPTUM_METHODS[call.method]
     frozen = settings.norm == "frozen" or (settings.norm == "auto" and not method.takes_away)
     scored = scored_inputs(model, inputs, call.target, call.level, frozen_norm=frozen)
@@ -244,7 +245,9 @@ def _baseline_score(scored: ScoredInputs, settings: Settings) -> torch.Tensor:
         return scored.score(baseline_of(scored, settings.baseline), *scored.context)
 
 
-def _by_attention(model: Model, inputs: Inputs, target: Target, name: str, settings: Settings) -> Attribution:
+def _by_attention(
+    model: Model, inputs: ModelImages | Tokens, target: Target, name: str, settings: Settings
+) -> Attribution:
     if isinstance(inputs, Tokens):
         raise OptionError(f"{name} reads the tower's attention: got tokens of its output; pass the images")
     if settings.block is not None:

@@ -24,10 +24,12 @@ from mswin_viz.analysis.attribution_target import Target
 from mswin_viz.analysis.fusion import float64
 from mswin_viz.analysis.input_levels import BASELINES, InputLevel
 from mswin_viz.analysis.removal_curves import Curves, centre_prior, random_curves, removal_curves
-from mswin_viz.analysis.scored_inputs import Inputs, ScoredInputs, baseline_of, scored_inputs
+from mswin_viz.analysis.scored_inputs import ScoredInputs, baseline_of, scored_inputs
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.preprocessing import ModelImages
+from mswin_viz.model.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -124,7 +126,7 @@ class _Settings:
 
 def faithfulness(
     model: Model,
-    inputs: Inputs,
+    inputs: ModelImages | Tokens,
     target: Target,
     maps: Mapping[str, Float[np.ndarray, "batch ..."]],
     *,

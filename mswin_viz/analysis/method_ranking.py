@@ -15,10 +15,11 @@ from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_
 from mswin_viz.analysis.input_levels import LEVELS
 from mswin_viz.analysis.markdown_tables import markdown_table
 from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
-from mswin_viz.analysis.scored_inputs import Inputs, opened_inputs
+from mswin_viz.analysis.scored_inputs import opened_inputs
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.preprocessing import ModelImages
 from mswin_viz.model.stages import n_blocks
 from mswin_viz.model.tokens import Tokens
 
@@ -100,7 +101,7 @@ class _Settings:
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def rank_methods(
     model: Model,
-    inputs: Inputs,
+    inputs: ModelImages | Tokens,
     target: Target,
     *,
     level: str = "pixels",

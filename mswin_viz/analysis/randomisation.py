@@ -6,7 +6,7 @@ Checks for Saliency Maps").
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,9 @@ from scipy.stats import rankdata
 
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import Target, as_target
-from mswin_viz.analysis.scored_inputs import Images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import FittedImage
+from mswin_viz.model.preprocessing import ModelImages
 from mswin_viz.model.shuffled import PARTS, shuffled
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Randomisation:
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def randomisation_check(
     model: Model,
-    images: Images | Sequence[FittedImage],
+    images: ModelImages,
     target: Target,
     maps: Mapping[str, Mapping[str, Any]],
     *,

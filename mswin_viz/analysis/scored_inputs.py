@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,20 +14,16 @@ from mswin_viz.analysis.attribution_target import Target
 from mswin_viz.analysis.input_levels import BASELINES, InputLevel, check_target
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry
-from mswin_viz.data.image_lists import Images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import FittedImage
+from mswin_viz.model.preprocessing import FittedImage, ModelImages
 from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from, tokens_of_pixels
 from mswin_viz.model.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Images", "Inputs", "ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
-
-Inputs = Images | Sequence[FittedImage] | Tokens
-"""Images as they come, images that are opened, or tokens."""
+__all__ = ["ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
 
 
 class UnitValues(NamedTuple):
@@ -114,7 +110,7 @@ class ScoredInputs:
 
 def scored_inputs(
     model: Model,
-    inputs: Inputs,
+    inputs: ModelImages | Tokens,
     target: Target,
     level: InputLevel,
     *,
@@ -165,7 +161,7 @@ def scored_inputs(
     )
 
 
-def opened_inputs(model: Model, inputs: Inputs) -> list[FittedImage] | Tokens:
+def opened_inputs(model: Model, inputs: ModelImages | Tokens) -> list[FittedImage] | Tokens:
     """Inputs that can be used more than once: images opened, tokens as they are."""
     return inputs if isinstance(inputs, Tokens) else model.opened(inputs)
 
@@ -201,7 +197,7 @@ class _Entry(NamedTuple):
     onwards: Callable[..., Tokens]
 
 
-def _entry(model: Model, inputs: Inputs, level: InputLevel) -> _Entry:
+def _entry(model: Model, inputs: ModelImages | Tokens, level: InputLevel) -> _Entry:
     if isinstance(inputs, Tokens):
         if not level.is_at_output:
             where = "pixels" if level.block is None else f"block {level.block}"

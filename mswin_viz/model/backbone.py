@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mswin_viz.data.image_lists import Images, listed_images
+from mswin_viz.data.image_lists import listed_images
 from mswin_viz.data.images import ImageSource
 from mswin_viz.data.picture_facts import PictureFacts, warn_of
 from mswin_viz.errors import OptionError
@@ -34,7 +34,14 @@ from mswin_viz.model.image_tags import (
 )
 from mswin_viz.model.image_tower import ImageTower, image_tower
 from mswin_viz.model.precision import autocast, precision_words
-from mswin_viz.model.preprocessing import FittedImage, fitted, fitted_images, normalised, notes_on
+from mswin_viz.model.preprocessing import (
+    FittedImage,
+    ModelImages,
+    fitted,
+    fitted_images,
+    normalised,
+    notes_on,
+)
 from mswin_viz.model.prompts import prompt_ids, unknown_words
 from mswin_viz.model.provenance import metric_of, tower_items
 from mswin_viz.model.tokens import Tokens, are_tokens
@@ -129,15 +136,13 @@ class Model:
         """
         return notes_on(self.tower, facts, even_of_one=even_of_one)
 
-    def preprocess(
-        self, images: Images | Iterable[FittedImage]
-    ) -> Float[torch.Tensor, "batch 3 height width"]:
+    def preprocess(self, images: ModelImages) -> Float[torch.Tensor, "batch 3 height width"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
         opened = self.opened(images)
         warn_of(self.picture_notes([image.facts for image in opened]))
         return normalised(self.tower, opened)
 
-    def opened(self, images: Images | Iterable[FittedImage]) -> list[FittedImage]:
+    def opened(self, images: ModelImages) -> list[FittedImage]:
         """One or several images opened: as :meth:`displayed` gives them, and what is known of them as they were.
 
         :meth:`encode`, :meth:`preprocess` and attributions take them as they take files, and open nothing again; errors
@@ -148,7 +153,7 @@ class Model:
 
     def encode(
         self,
-        images: Images | Iterable[FittedImage],
+        images: ModelImages,
         *,
         tags: Tags | None = None,
         camera: Cameras = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from mswin_viz.data.image_lists import Images
 from mswin_viz.data.images import ImageSource, opened, source_name
 from mswin_viz.data.picture_facts import PictureFacts, picture_notes
 from mswin_viz.errors import ImageError, ImageFileError
@@ -18,7 +19,15 @@ from mswin_viz.model.towers import Tower
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["FittedImage", "fitted", "fitted_images", "normalised", "notes_on", "resizing_words"]
+__all__ = [
+    "FittedImage",
+    "ModelImages",
+    "fitted",
+    "fitted_images",
+    "normalised",
+    "notes_on",
+    "resizing_words",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +44,10 @@ class FittedImage:
 
     shown: Image.Image
     facts: PictureFacts
+
+
+ModelImages = Images | Iterable[FittedImage]
+"""Images, or what :meth:`Model.opened` made of them."""
 
 
 def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:

@@ -194,7 +194,7 @@ def _sharded(index: Path) -> StateDict:
         named = ", ".join(short_text(name, 60) for name in (outside or absent)[:4])
         raise WeightsNotFoundError(
             f"the files of an index must lie in its folder: {index} names {named}, which "
-            f"{'lies elsewhere' if outside else 'is missing'}; copy the whole folder"
+            f"{'lies elsewhere' if outside else 'is not there'}; copy the whole folder"
         )
     tensors: StateDict = {}
     for name in names:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import Neighbours
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
-from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.panels import Panel, shared_range
 from mswin_viz.errors import OptionError
 from mswin_viz.view.heat import colour_scale, heat_pixels
 from mswin_viz.view.labels import VALUES

@@ -81,7 +81,7 @@ def test_a_picture_of_others_stays_and_is_named(tmp_path: Path, whole, kind: str
         write_samples(tmp_path, **SIZE)
     else:
         with pytest.raises(
-            OptionError, match=r"never replace a different picture: .*000002_cam1_0_00\.jpg is one"
+            OptionError, match=r"never replace a different picture: .*000002_cam1_0_00\.jpg differs"
         ):
             write_samples(tmp_path, **SIZE)
     assert file.read_bytes() == theirs

@@ -305,7 +305,7 @@ def test_where_neither_keys_nor_file_say_the_code_base_the_way_to_say_it_is_name
 
 def test_a_configuration_of_another_code_base_is_refused(tmp_path, saved, demo):
     with pytest.raises(
-        WeightsError, match=r"from one code base: MambaPro\.yml is of MambaPro, the keys of .* DeMo"
+        WeightsError, match=r"from one code base: MambaPro\.yml belongs to MambaPro, the keys of .* DeMo"
     ):
         mv.load_host_model(yml(tmp_path), saved(demo), device="cpu")
     whole = tower_state(width=64, depth=2)

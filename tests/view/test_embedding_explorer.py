@@ -167,7 +167,7 @@ def test_opening_another_row_leaves_the_pair(explorer) -> None:
     explorer.open_row(3)
     assert explorer.panel.rows.value == "one"
     explorer.panel.rows.value = "pair"
-    assert "Choose a neighbour first" in explorer.panel._message.value
+    assert "choose a neighbour first" in explorer.panel._message.value
 
 
 def test_a_point_that_joins_modalities_opens_all_of_them_and_a_pair_says_which_it_splits(

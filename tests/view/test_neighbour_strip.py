@@ -96,7 +96,7 @@ def test_a_row_that_does_not_exist_is_an_error_and_the_old_one_stays(table: Embe
 def test_a_query_nobody_can_answer_is_said_in_the_strip(table: EmbeddingTable) -> None:
     strip = NeighbourStrip(table[[0, 4]], row=0)
     assert strip.lists == []
-    assert "drops all 1" in strip.message
+    assert "leaves out all 1" in strip.message
     strip.rule = "none"
     assert strip.message == ""
     assert [item["mark"] for item in strip.lists[0]["items"]] == ["right"]

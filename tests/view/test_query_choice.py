@@ -37,7 +37,7 @@ def test_a_search_finds_numbers_as_wholes_and_words_as_parts(search: str, found:
 
 
 def test_a_query_is_told_by_what_is_known() -> None:
-    assert query_name(SAMPLES[0]) == "id 1, camera 1, 000001_cam1"
+    assert query_name(SAMPLES[0]) == "id 1, camera 1, scene 4, 000001_cam1"
     assert query_name(SAMPLES[3]) == "own"
 
 
