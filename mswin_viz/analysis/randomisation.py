@@ -16,9 +16,9 @@ from scipy.stats import rankdata
 
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import Target, as_target
-from mswin_viz.data.image_lists import Images, listed_images
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
+from mswin_viz.model.preprocessing import ModelImages
 from mswin_viz.model.shuffled import PARTS, shuffled
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Randomisation:
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
 def randomisation_check(
     model: Model,
-    images: Images,
+    images: ModelImages,
     target: Target,
     maps: Mapping[str, Mapping[str, Any]],
     *,
@@ -81,13 +81,13 @@ def randomisation_check(
     """
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')
-    target, images = as_target(target).resolved(model), listed_images(images)
+    target, opened = as_target(target).resolved(model), model.opened(images)
     if original is None:
-        original = {name: attribute(model, images, target, **options) for name, options in maps.items()}
+        original = {name: attribute(model, opened, target, **options) for name, options in maps.items()}
     parts = PARTS if model.addon is not None else ("CLIP",)
     others = {part: shuffled(model, part, seed=seed) for part in parts}
     attributions = {
-        (name, part): attribute(others[part], images, target, **options)
+        (name, part): attribute(others[part], opened, target, **options)
         for name, options in maps.items()
         for part in parts
     }
