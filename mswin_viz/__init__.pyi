@@ -37,16 +37,16 @@ from .analysis.retrieval import RetrievalReport as RetrievalReport, retrieval as
 from .analysis.sample_tokens import sample_tokens as sample_tokens
 from .analysis.validation import held_out as held_out, validation_map as validation_map
 from .analysis.windows import WindowGeometry as WindowGeometry, windows as windows
-from .data.images import Crop as Crop
-from .data.layouts import (
+from .data.images.image_source import Crop as Crop
+from .data.sets.layouts import (
     Sample as Sample,
     query_and_gallery as query_and_gallery,
     samples as samples,
     scan as scan,
 )
-from .data.report import DataReport as DataReport
-from .data.thermal_range import thermal_range as thermal_range
-from .data.verification import verify as verify
+from .data.sets.report import DataReport as DataReport
+from .data.sets.thermal_range import thermal_range as thermal_range
+from .data.sets.verification import verify as verify
 from .errors import MswinVizError as MswinVizError
 from .model.addon_files import save_addon as save_addon
 from .model.backbone import Model as Model

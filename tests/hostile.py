@@ -9,7 +9,7 @@ import numpy as np
 from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.model.backbone import Model
 
 HIT = "window.__hit=1"

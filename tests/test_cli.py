@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import mswin_viz as mv
 from mswin_viz import cli
-from mswin_viz.data.sample_files import write_samples
+from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.model.embedded_config import EMBEDDED
 from mswin_viz.model.weight_files import read_state_dict
 
@@ -115,8 +115,8 @@ def no_work(monkeypatch) -> None:
 
     for place in (
         "mswin_viz.model.loading.load_model",
-        "mswin_viz.data.sample_files.render",
-        "mswin_viz.data.crowds.render",
+        "mswin_viz.data.synthetic.write_samples.render",
+        "mswin_viz.data.synthetic.crowd.render",
         "mswin_viz.analysis.sample_tokens.sample_tokens",
         "mswin_viz.model.environment.available_weights",
         "mswin_viz.model.embedding.train_embedded_model",
@@ -254,7 +254,9 @@ def refusal_folder(tmp_path_factory) -> Path:
 def test_a_window_longer_than_the_picture_is_refused_before_anyone_is_drawn(
     command: str, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("mswin_viz.data.crowds.render", lambda *_, **__: pytest.fail("somebody was drawn"))
+    monkeypatch.setattr(
+        "mswin_viz.data.synthetic.crowd.render", lambda *_, **__: pytest.fail("somebody was drawn")
+    )
     assert "1..128 on a 16x8 grid: got 129" in refused(f"{command} --scales 4,129", tmp_path)
 
 
@@ -263,7 +265,9 @@ def test_a_window_longer_than_the_picture_is_refused_before_anyone_is_drawn(
 def test_an_unknown_model_is_refused_before_anyone_is_drawn(
     line: str, name: str, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("mswin_viz.data.crowds.render", lambda *_, **__: pytest.fail("somebody was drawn"))
+    monkeypatch.setattr(
+        "mswin_viz.data.synthetic.crowd.render", lambda *_, **__: pytest.fail("somebody was drawn")
+    )
     assert "nosuch" in refused(f"{line} --model {name}", tmp_path)
 
 

@@ -37,7 +37,7 @@ def test_an_interrupt_while_the_libraries_are_imported_is_one_line(module: str) 
     [
         ("doctor", "mswin_viz.model.environment.versions", "interrupted"),
         ("doctor", "typer.main.get_command", "interrupted"),
-        ("samples new", "mswin_viz.data.sample_files.render", "interrupted"),
+        ("samples new", "mswin_viz.data.synthetic.write_samples.render", "interrupted"),
         ("train --out a.pth", "mswin_viz.model.loading.load_model", "interrupted"),
         (
             "train --out a.pth",

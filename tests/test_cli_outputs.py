@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from mswin_viz import cli
 from mswin_viz.cli.terminal import Notices
-from mswin_viz.data.sample_files import write_samples
+from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import OutputError
 
 COMMAND = [sys.executable, "-m", "mswin_viz.cli"]
@@ -189,7 +189,7 @@ def test_a_result_that_cannot_be_stored_in_the_end_is_printed_and_kept(measured:
 
 def test_a_result_that_can_be_kept_nowhere_is_on_standard_output(measured: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(measured / "nowhere"))
-    monkeypatch.setattr("mswin_viz.data.output_checks.why_not_writable", lambda _folder: "")
+    monkeypatch.setattr("mswin_viz.data.storage.output_checks.why_not_writable", lambda _folder: "")
     done = CliRunner().invoke(cli.app, ["ablate", "--out", str(measured / "out" / "r.json")])
     assert json.loads(done.stdout.splitlines()[0]) == MEASURED
     assert "the result is the JSON on standard output" in str(done.exception)

@@ -23,7 +23,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz import cli
-from mswin_viz.data.sample_files import write_samples
+from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import WeightsNotFoundError
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.view.glossary import TERMS
@@ -85,7 +85,7 @@ def bench(tmp_path: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(
         person["RGB"].parents[2], shipped, ignore=lambda _, names: [n for n in names if "000013" <= n < "1"]
     )
-    monkeypatch.setattr("mswin_viz.data.layouts.shipped_samples", lambda: shipped.parent)
+    monkeypatch.setattr("mswin_viz.data.sets.layouts.shipped_samples", lambda: shipped.parent)
     shutil.copy(person["RGB"], tmp_path / "person.jpg")
     counts = np.linspace(29315, 30815, 96 * 48).reshape(96, 48)
     Image.fromarray(counts.astype(np.uint16)).save(tmp_path / "thermal.png")

@@ -9,25 +9,29 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mswin_viz"
-WRITER = "data/file_writing.py"
+WRITER = "data/storage/file_writing.py"
 ALLOWED = {
-    "data/destinations.py": {"folder.mkdir", "tempfile", "tempfile.TemporaryFile"},  # makes missing folders
-    "data/file_locks.py": {"filelock.FileLock", "filelock.SoftFileLock"},
-    "data/temporary_folders.py": {
+    "data/storage/destinations.py": {
+        "folder.mkdir",
+        "tempfile",
+        "tempfile.TemporaryFile",
+    },  # makes missing folders
+    "data/storage/file_locks.py": {"filelock.FileLock", "filelock.SoftFileLock"},
+    "data/storage/temporary_folders.py": {
         "atexit.register",
         "shutil.rmtree",
         "tempfile",
         "tempfile.gettempdir",
         "tempfile.mkdtemp",
     },
-    "data/decoder_messages.py": {
+    "data/images/decoder_messages.py": {
         "os.fdopen",
         "os.ftruncate",
         "os.write",
         "tempfile",
         "tempfile.TemporaryFile",
     },  # memory, and the terminal
-    "data/picture_files.py": {"os.open"},  # reads, without waiting for a pipe
+    "data/images/picture_files.py": {"os.open"},  # reads, without waiting for a pipe
     "view/lifetime.py": {"atexit.register"},  # ends threads, writes nothing
     "model/zip_members.py": {"io.FileIO", "self._archive.open"},  # reads
 }
@@ -218,7 +222,7 @@ def test_only_one_module_writes_renames_makes_or_deletes_files(name: str) -> Non
     found = [
         use for use in writes((ROOT / name).read_text(encoding="utf-8")) if use.split(": ")[1] not in allowed
     ]
-    assert not found, f"{name}: go through mswin_viz.data.file_writing instead of {found}"
+    assert not found, f"{name}: go through mswin_viz.data.storage.file_writing instead of {found}"
 
 
 @pytest.mark.parametrize("name", ALLOWED)
@@ -378,7 +382,7 @@ import os; os.path.exists('a')
 import os; os.scandir('a')
 import shutil; shutil.which('a')
 import shutil; shutil.disk_usage('a')
-from mswin_viz.data.file_writing import write_bytes; write_bytes('a', b'')
+from mswin_viz.data.storage.file_writing import write_bytes; write_bytes('a', b'')
 from mswin_viz.data import file_writing; file_writing.write_bytes('a', b'')
 def mkdir(): pass
 """.strip().splitlines()

@@ -16,10 +16,10 @@ from mswin_viz.analysis.ablation_table import STANDARD_PLAN, AblationPlan, run_a
 from mswin_viz.analysis.matching import Matching, sample_matching
 from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.validation import check_trainable
-from mswin_viz.data.crowds import Crowd
-from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.layouts import Sample, query_and_gallery
-from mswin_viz.data.temporary_folders import temporary_folder
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.sets.layouts import Sample, query_and_gallery
+from mswin_viz.data.storage.temporary_folders import temporary_folder
+from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, token_layout
@@ -95,7 +95,7 @@ def ablate_people(
     Parameters
     ----------
     workers
-        Processes that draw; see `mswin_viz.data.crowds.pictures`.
+        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
 
     Raises
     ------

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from mswin_viz.analysis.comparison_record import Comparison
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView
-from mswin_viz.data.file_writing import write_bytes
-from mswin_viz.data.images import Crop, joined_name
-from mswin_viz.data.output_checks import output_file, output_folder
+from mswin_viz.data.images.image_source import Crop, joined_name
 from mswin_viz.data.shown_text import shown_text, without_home
-from mswin_viz.data.spreadsheet_cells import csv_file
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file, output_folder
+from mswin_viz.data.storage.spreadsheet_cells import csv_file
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:

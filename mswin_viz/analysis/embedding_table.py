@@ -13,7 +13,7 @@ import numpy as np
 from mswin_viz.analysis.arrays import unit_rows_or_nan
 from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.ranking import METRICS
-from mswin_viz.data.images import MODALITIES, Crop, joined_name
+from mswin_viz.data.images.image_source import MODALITIES, Crop, joined_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError
 from mswin_viz.model.encoded_batch import Failure

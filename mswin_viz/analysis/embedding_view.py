@@ -13,7 +13,7 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.matching import check_rule
 from mswin_viz.analysis.neighbours import failed_words
 from mswin_viz.analysis.projection import Projection, project
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 

@@ -14,11 +14,11 @@ from PIL import Image
 from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
-from mswin_viz.data.crowds import Crowd, picture_batches
-from mswin_viz.data.layouts import MODALITIES
-from mswin_viz.data.sample_files import CAPTIONED, sample_caption
-from mswin_viz.data.scenery import CAMERAS
-from mswin_viz.data.wardrobe import attributes
+from mswin_viz.data.sets.layouts import MODALITIES
+from mswin_viz.data.synthetic.crowd import Crowd, picture_batches
+from mswin_viz.data.synthetic.identity import attributes
+from mswin_viz.data.synthetic.scenery import CAMERAS
+from mswin_viz.data.synthetic.write_samples import CAPTIONED, sample_caption
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.image_tags import ImageTag
@@ -158,7 +158,7 @@ def evaluate_model(
     seed
         World they are drawn from; also seeds the random network and the random features.
     workers
-        Processes that draw; see `mswin_viz.data.crowds.pictures`.
+        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mswin_viz.analysis.evaluation import CaptionSearch, Evaluation, Measures, NamedAttribute
 from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
 from mswin_viz.analysis.ranking import METRIC_WORDS
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
 
 __all__ = ["table"]
 

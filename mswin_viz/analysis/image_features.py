@@ -11,9 +11,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.options import options_of
-from mswin_viz.data.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.encoded_batch import Failure, encoded_batch

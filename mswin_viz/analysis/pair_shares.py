@@ -15,7 +15,7 @@ from mswin_viz.analysis.fusion import float64
 from mswin_viz.analysis.panels import Panel, token_panel
 from mswin_viz.analysis.ranking import METRIC_WORDS
 from mswin_viz.analysis.windows import WindowGeometry, describe, windows
-from mswin_viz.data.images import joined_name
+from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.image_tags import ImageTag

@@ -17,12 +17,12 @@ import torch
 from tqdm.auto import tqdm
 
 from mswin_viz.analysis.matching import sample_matching
-from mswin_viz.data.images import MODALITIES, ImageSource, source_file, source_name
-from mswin_viz.data.layouts import Sample, query_and_gallery
+from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
+from mswin_viz.data.images.picture_facts import warn_of
 from mswin_viz.data.options import options_of
-from mswin_viz.data.picture_facts import warn_of
+from mswin_viz.data.sets.layouts import Sample, query_and_gallery
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.temporary_folders import temporary_folder
+from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import EncodedBatch, Failure, encoded_batch

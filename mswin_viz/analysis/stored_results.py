@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from mswin_viz.analysis.ablation_heads import PLAIN
-from mswin_viz.data.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import DataError
 from mswin_viz.model.embedded_config import EMBEDDED
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
 import typer
 
-from mswin_viz.data import output_checks
 from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.storage import output_checks
 from mswin_viz.errors import DataError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def output_file(path: Path, name: str, **options: Unpack[_FileOptions]) -> Path:
 @overload
 def output_file(path: Path | None, name: str, **options: Unpack[_FileOptions]) -> Path | None: ...
 def output_file(path: Path | None, name: str, **options: Unpack[_FileOptions]) -> Path | None:
-    """:func:`mswin_viz.data.output_checks.output_file` of an option that may be left out."""
+    """:func:`mswin_viz.data.storage.output_checks.output_file` of an option that may be left out."""
     return None if path is None else output_checks.output_file(path, _option(name), **options)
 
 
@@ -140,7 +140,7 @@ def output_folder(path: Path, name: str, **options: Unpack[_FolderOptions]) -> P
 @overload
 def output_folder(path: Path | None, name: str, **options: Unpack[_FolderOptions]) -> Path | None: ...
 def output_folder(path: Path | None, name: str, **options: Unpack[_FolderOptions]) -> Path | None:
-    """:func:`mswin_viz.data.output_checks.output_folder` of an option that may be left out."""
+    """:func:`mswin_viz.data.storage.output_checks.output_folder` of an option that may be left out."""
     return None if path is None else output_checks.output_folder(path, _option(name), **options)
 
 

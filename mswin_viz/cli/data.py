@@ -20,7 +20,7 @@ from mswin_viz.cli.checks import (
     written_path,
 )
 from mswin_viz.cli.terminal import echo
-from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.errors import OutputError
 
 __all__ = ["doctor", "samples"]
@@ -60,9 +60,9 @@ def samples(
         )
     from PIL import Image
 
-    from mswin_viz.data.contact_sheet import contact_sheet
-    from mswin_viz.data.layouts import samples as read_samples
-    from mswin_viz.data.sample_files import write_samples
+    from mswin_viz.data.sets.contact_sheet import contact_sheet
+    from mswin_viz.data.sets.layouts import samples as read_samples
+    from mswin_viz.data.synthetic.write_samples import write_samples
 
     root = write_samples(
         out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
@@ -95,13 +95,13 @@ def doctor(
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
     data = existing(data, "data")
-    from mswin_viz.data.layouts import scan
+    from mswin_viz.data.sets.layouts import scan
 
     names = None if data is None else scan(data, layout)
     from rich.console import Console
 
-    from mswin_viz.data.report import MOST_PATHS, tables
-    from mswin_viz.data.verification import verify
+    from mswin_viz.data.sets.report import MOST_PATHS, tables
+    from mswin_viz.data.sets.verification import verify
     from mswin_viz.model.environment import available_weights, devices, versions
 
     console, installed = Console(), versions()

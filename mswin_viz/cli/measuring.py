@@ -23,10 +23,10 @@ from mswin_viz.cli.checks import (
     written_path,
 )
 from mswin_viz.cli.terminal import echo
-from mswin_viz.data.deep_images import checked_range
-from mswin_viz.data.file_writing import write_json
-from mswin_viz.data.temporary_folders import write_kept_json
-from mswin_viz.data.wardrobe import MOST_PEOPLE
+from mswin_viz.data.images.deep_images import checked_range
+from mswin_viz.data.storage.file_writing import write_json
+from mswin_viz.data.storage.temporary_folders import write_kept_json
+from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _ablated(model: str, subjects: _DataSet | _Drawn, wanted: _Plan) -> dict[str
     """What `ablate` measures."""
     from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
     from mswin_viz.analysis.ablation_table import AblationPlan
-    from mswin_viz.data.layouts import samples as read_samples
+    from mswin_viz.data.sets.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training import Schedule
 

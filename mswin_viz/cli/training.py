@@ -24,11 +24,11 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
 from mswin_viz.cli.terminal import echo
-from mswin_viz.data.deep_images import checked_range
-from mswin_viz.data.file_locks import locked
-from mswin_viz.data.file_writing import remove_file
-from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.wardrobe import MOST_PEOPLE
+from mswin_viz.data.images.deep_images import checked_range
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.data.storage.file_writing import remove_file
+from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _training_samples(
 ) -> list[Sample] | None:
     """The training split of a data set (all of it where it has no such split), checked for validation; None for drawn people."""
     from mswin_viz.analysis.addon_training import training_notes
-    from mswin_viz.data.layouts import samples as read_samples
+    from mswin_viz.data.sets.layouts import samples as read_samples
 
     if data is None:
         return None
@@ -195,7 +195,7 @@ def _training_world(
     rule: str | None,
 ) -> LabelledTokens:
     from mswin_viz.analysis.sample_tokens import sample_tokens
-    from mswin_viz.data.crowds import Crowd
+    from mswin_viz.data.synthetic.crowd import Crowd
     from mswin_viz.model.worlds import labelled_tokens
 
     if samples is None:

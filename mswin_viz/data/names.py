@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from mswin_viz.data.images import MODALITIES, Crop
-from mswin_viz.data.picture_files import regular_file
+from mswin_viz.data.images.image_source import MODALITIES, Crop
+from mswin_viz.data.images.picture_files import regular_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mswin_viz.data.images import Crop, source_name
+from mswin_viz.data.images.image_source import Crop, source_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 

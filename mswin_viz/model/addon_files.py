@@ -9,8 +9,8 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from mswin_viz.data.file_writing import write_bytes
-from mswin_viz.data.output_checks import output_file
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoints import HOST_WINDOWS, Addon
 from mswin_viz.model.mixture import MixtureOfExpertsAddon

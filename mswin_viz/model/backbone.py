@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mswin_viz.data.image_lists import listed_images
-from mswin_viz.data.images import ImageSource
-from mswin_viz.data.picture_facts import PictureFacts, warn_of
+from mswin_viz.data.images.image_lists import listed_images
+from mswin_viz.data.images.image_source import ImageSource
+from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.errors import OptionError
 from mswin_viz.model.checkpoint_report import LoadReport
 from mswin_viz.model.checkpoints import Addon
@@ -171,7 +171,7 @@ class Model:
         ----------
         images
             One or several: paths, the content of files, PIL images, arrays or tensors, see
-            :func:`mswin_viz.data.images.open_image`; a list, any iterable, or an array or tensor of four axes.
+            :func:`mswin_viz.data.images.image_source.open_image`; a list, any iterable, or an array or tensor of four axes.
             Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
         tags
             What is known of the images, ``ImageTag(modality, camid)``: one for all images or one for each. Weights

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.data.stored_records import value_words
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
 from mswin_viz.model.config import HostConfig
 from mswin_viz.model.config_keys import sorted_keys

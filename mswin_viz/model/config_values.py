@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mswin_viz.data.stored_records import value_words
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import ConfigError
 
 __all__ = ["checked_value"]

@@ -13,14 +13,20 @@ import numpy as np
 from pydantic import BaseModel
 from tqdm.auto import tqdm
 
-from mswin_viz.data.destinations import destination
-from mswin_viz.data.file_locks import locked
-from mswin_viz.data.file_writing import mapped_array, replacing
-from mswin_viz.data.sample_files import WORLD_VERSION
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
-from mswin_viz.data.stored_records import STRICT
-from mswin_viz.data.worker_processes import by_processes
+from mswin_viz.data.storage.destinations import destination
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.data.storage.file_writing import mapped_array, replacing
+from mswin_viz.data.storage.stored_arrays import (
+    ArrayRecord,
+    array_record,
+    read_index,
+    stored_array,
+    write_index,
+)
+from mswin_viz.data.storage.stored_records import STRICT
+from mswin_viz.data.storage.worker_processes import by_processes
+from mswin_viz.data.synthetic.write_samples import WORLD_VERSION
 from mswin_viz.errors import CacheError
 from mswin_viz.model.recipe import Recipe
 

@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import load_file
 
-from mswin_viz.data.file_writing import write_bytes, write_json
-from mswin_viz.data.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.file_writing import write_bytes, write_json
+from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
 from mswin_viz.model.addon_files import tensors_as, weight_bytes
 from mswin_viz.model.checkpoint_report import checked_fit

@@ -8,9 +8,9 @@ from pathlib import Path
 import open_clip
 import torch
 
-from mswin_viz.data.crowds import Crowd
-from mswin_viz.data.file_writing import is_unfinished, new_folder, write_json
-from mswin_viz.data.output_checks import output_folder
+from mswin_viz.data.storage.file_writing import is_unfinished, new_folder, write_json
+from mswin_viz.data.storage.output_checks import output_folder
+from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import OutputError
 from mswin_viz.model.addon_files import save_addon
 from mswin_viz.model.backbone import Model

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from mswin_viz.data.images import Crop, ImageSource
+from mswin_viz.data.images.image_source import Crop, ImageSource
 from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.image_tags import Tags, one_each

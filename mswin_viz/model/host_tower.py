@@ -24,7 +24,7 @@ import torch
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.host_blocks import HostBlock, HostParts, unconditioned
 

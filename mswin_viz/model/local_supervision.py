@@ -16,9 +16,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mswin_viz.data.shading import SHAPE
-from mswin_viz.data.synthetic import part_masks
-from mswin_viz.data.wardrobe import sample_identity
+from mswin_viz.data.synthetic.identity import sample_identity
+from mswin_viz.data.synthetic.render import part_masks
+from mswin_viz.data.synthetic.shading import SHAPE
 from mswin_viz.model.drawing_cache import drawn_once
 from mswin_viz.model.recipe import CLIP_CONFIG, Recipe
 

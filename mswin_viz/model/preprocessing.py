@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from mswin_viz.data.image_lists import Images
-from mswin_viz.data.images import ImageSource, opened, source_name
-from mswin_viz.data.picture_facts import PictureFacts, picture_notes
+from mswin_viz.data.images.image_lists import Images
+from mswin_viz.data.images.image_source import ImageSource, opened, source_name
+from mswin_viz.data.images.picture_facts import PictureFacts, picture_notes
 from mswin_viz.errors import ImageError, ImageFileError
 from mswin_viz.model.towers import Tower
 

@@ -31,8 +31,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from mswin_viz.data.destinations import destination
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.local_supervision import training_parts
 from mswin_viz.model.pretraining_batches import Batch, Batches, TokenTable, training_pictures

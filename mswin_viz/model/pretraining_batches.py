@@ -12,9 +12,9 @@ import open_clip
 import torch
 from torch.utils.data import Dataset
 
-from mswin_viz.data.captions import caption_of
-from mswin_viz.data.synthetic import render
-from mswin_viz.data.wardrobe import Identity, attributes, sample_identity
+from mswin_viz.data.synthetic.captions import caption_of
+from mswin_viz.data.synthetic.identity import Identity, attributes, sample_identity
+from mswin_viz.data.synthetic.render import render
 from mswin_viz.model.drawing_cache import drawn_once
 from mswin_viz.model.local_supervision import STEP, part_shares
 from mswin_viz.model.recipe import Recipe

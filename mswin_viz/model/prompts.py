@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import open_clip
 
-from mswin_viz.data.stored_records import value_words
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import PromptError
 
 if TYPE_CHECKING:

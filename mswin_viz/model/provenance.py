@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mswin_viz.data.deep_images import rule_words
+from mswin_viz.data.images.deep_images import rule_words
 from mswin_viz.model.host_tower import HostTower
 from mswin_viz.model.image_tower import image_tower
 from mswin_viz.model.preprocessing import resizing_words

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from mswin_viz.data.stored_records import STRICT, checked, json_value
+from mswin_viz.data.storage.stored_records import STRICT, checked, json_value
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.heads import Head
 from mswin_viz.model.token_shelf import TokenView

@@ -13,7 +13,7 @@ import open_clip
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.data.stored_records import STRICT, checked, value_words
+from mswin_viz.data.storage.stored_records import STRICT, checked, value_words
 from mswin_viz.errors import WeightsError
 
 __all__ = ["StoredSettings", "stored_settings"]

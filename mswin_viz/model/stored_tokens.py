@@ -13,12 +13,18 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from mswin_viz.data.destinations import check_space, destination
-from mswin_viz.data.file_locks import locked
-from mswin_viz.data.file_writing import new_folder
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_arrays import ArrayRecord, array_record, read_index, stored_array, write_index
-from mswin_viz.data.stored_records import STRICT
+from mswin_viz.data.storage.destinations import check_space, destination
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.data.storage.file_writing import new_folder
+from mswin_viz.data.storage.stored_arrays import (
+    ArrayRecord,
+    array_record,
+    read_index,
+    stored_array,
+    write_index,
+)
+from mswin_viz.data.storage.stored_records import STRICT
 from mswin_viz.errors import CacheError, OutputError
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.token_folder import (

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from mswin_viz.data.images import Crop
-from mswin_viz.data.picture_bytes import png_file
-from mswin_viz.data.picture_facts import PictureFacts
+from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.images.picture_bytes import png_file
+from mswin_viz.data.images.picture_facts import PictureFacts
 from mswin_viz.errors import ClosedError, MswinVizError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.encoded_batch import encoded_batch

@@ -7,9 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from mswin_viz.data.file_writing import discard, remove_named
-from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.stored_records import read_json
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.storage.file_writing import discard, remove_named
+from mswin_viz.data.storage.stored_records import read_json
 from mswin_viz.errors import CacheError
 
 __all__ = ["INDEX", "entry_of", "older_layout", "remove_others", "remove_unfinished", "removed_entry"]

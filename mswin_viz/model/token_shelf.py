@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.data.destinations import made_folder
-from mswin_viz.data.file_writing import discard, mapped_array
+from mswin_viz.data.storage.destinations import made_folder
+from mswin_viz.data.storage.file_writing import discard, mapped_array
 from mswin_viz.model.readout import Neck
 from mswin_viz.model.tokens import Tokens
 

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeGuard
 
 import numpy as np
 
-from mswin_viz.data.deep_images import checked_range
+from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.errors import OptionError
 
 __all__ = ["ACTIVATIONS", "PRECISIONS", "LoadOptions", "TowerOptions", "checked_precision"]

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from mswin_viz.data.destinations import destination
 from mswin_viz.data.options import options_of
+from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.heads import Head, new_addon, phase_means
 from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales

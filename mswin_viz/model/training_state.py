@@ -16,10 +16,10 @@ from typing import Annotated, Any, TypeVar
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from mswin_viz.data.file_locks import locked
-from mswin_viz.data.file_writing import write_bytes
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_records import STRICT, checked
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.stored_records import STRICT, checked
 from mswin_viz.errors import OptionError, WeightsError
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_records import read_json
+from mswin_viz.data.storage.stored_records import read_json
 from mswin_viz.errors import MswinVizError, OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.state_dicts import StateDict, WeightFile, unwrapped
 from mswin_viz.model.torch_files import FORMATS, first_words, read_archive, read_pickle

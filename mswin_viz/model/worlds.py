@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.data.crowds import Crowd, picture_batches
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.synthetic.crowd import Crowd, picture_batches
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.heads import phase_grid, phase_means
 from mswin_viz.model.image_tags import ImageTag
@@ -93,7 +93,7 @@ def labelled_tokens(
         On whose disk the tokens lie, mapped into memory; None for memory. Its space is taken before anything is
         encoded, and is free again when the tokens are no longer used.
     workers
-        Processes that draw; see `mswin_viz.data.crowds.pictures`.
+        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
 
     Raises
     ------

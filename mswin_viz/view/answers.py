@@ -14,7 +14,7 @@ from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, tra
 from mswin_viz.analysis.shuffling import Shuffle, shuffle_windows
 from mswin_viz.analysis.targets import Prompts, encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
-from mswin_viz.data.layouts import MODALITIES, Sample
+from mswin_viz.data.sets.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.image_tags import ImageTag, takes_mean_camera

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
 from mswin_viz.analysis.attribution_target import FEATURES
-from mswin_viz.data.layouts import MODALITIES
+from mswin_viz.data.sets.layouts import MODALITIES
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.stages import n_blocks
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from mswin_viz.data.layouts import Sample
 from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.model.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.pictures import computed_ahead, thumbnail

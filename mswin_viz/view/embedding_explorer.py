@@ -15,7 +15,7 @@ from mswin_viz.analysis.embedding_export import export
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.data.images import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError

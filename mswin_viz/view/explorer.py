@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scale_view import ScaleView
-from mswin_viz.data.layouts import samples
 from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.typed_paths import typed_path
+from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.token_cache import TokenCache

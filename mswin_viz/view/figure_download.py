@@ -8,8 +8,8 @@ from pathlib import Path
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from mswin_viz.data.file_writing import write_bytes
-from mswin_viz.data.output_checks import output_file
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.view.figures import FORMATS, figure_bytes
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.heatmap import HeatmapBoard

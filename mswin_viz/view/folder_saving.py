@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from mswin_viz.data.typed_paths import typed_path
+from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.markup import Html, message_html
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mswin_viz.analysis.embedding_table import EmbeddingTable
-    from mswin_viz.data.images import ImageSource
+    from mswin_viz.data.images.image_source import ImageSource
 
 __all__ = ["NeighbourStrip", "NeighbourStripError"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mswin_viz.analysis.embedding_table import EmbeddingTable
-    from mswin_viz.data.images import Crop
+    from mswin_viz.data.images.image_source import Crop
 
 __all__ = ["measures_in_words", "sample_files", "who"]
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mswin_viz.data.images import Crop, open_image
-from mswin_viz.data.picture_bytes import jpeg_file
+from mswin_viz.data.images.image_source import Crop, open_image
+from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.image_tags import ImageTag

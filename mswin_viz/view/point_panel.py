@@ -10,8 +10,8 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.view_request import ViewRequest
-from mswin_viz.data.images import joined_name
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.images.image_source import joined_name
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.token_cache import TokenCache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.query_choice import matching, query_name
 from mswin_viz.view.retrieval_controls import RetrievalControls

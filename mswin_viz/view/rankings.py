@@ -10,9 +10,9 @@ import numpy as np
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import RankedQueries, ranked_queries
-from mswin_viz.data.images import joined_name
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import RULES, Neighbours
 from mswin_viz.analysis.pair_shares import pair_window_shares
-from mswin_viz.data.images import MODALITIES
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.backbone import Model
 from mswin_viz.view.figure_download import FigureDownload

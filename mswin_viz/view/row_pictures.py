@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from mswin_viz.data.images import ImageSource, open_image
-from mswin_viz.data.picture_bytes import jpeg_file
+from mswin_viz.data.images.image_source import ImageSource, open_image
+from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, WrapValidator
 from mswin_viz.data.names import content_digest, found_sample, relative_names
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.stored_records import STRICT, checked, json_value, value_words
+from mswin_viz.data.storage.stored_records import STRICT, checked, json_value, value_words
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.controls import Controls
 from mswin_viz.view.heatmap import HeatmapBoard

@@ -11,8 +11,8 @@ import numpy as np
 import traitlets
 
 from mswin_viz.analysis.matching import sample_matching
-from mswin_viz.data.images import Crop
-from mswin_viz.data.layouts import MODALITIES, Sample
+from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.sets.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.model.image_tags import ImageTag

@@ -19,9 +19,9 @@ from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_sample
 from mswin_viz.analysis.ablation_table import Ablation, AblationPlan, QueryScores
 from mswin_viz.analysis.ablation_words import brief, full, sentences
 from mswin_viz.analysis.head_costs import HeadCost
-from mswin_viz.data import destinations
-from mswin_viz.data.crowds import Crowd
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.storage import destinations
+from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError, OutputError
 from mswin_viz.model.heads import n_parameters
 from mswin_viz.model.training import Schedule

@@ -13,7 +13,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.sample_tokens import sample_tokens
-from mswin_viz.data.report import DataReport
+from mswin_viz.data.sets.report import DataReport
 from mswin_viz.errors import ImageError, ImageFileError
 
 from .tiny import SIZE, pictures, tiny_model

@@ -11,8 +11,8 @@ from PIL import Image
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.data.layouts import Sample
 from mswin_viz.data.progress import Progress
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 from mswin_viz.model.backbone import Model
 

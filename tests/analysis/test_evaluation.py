@@ -12,11 +12,11 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.evaluation import PROMPTS, Evaluation, _mean_colours, evaluate_model, prompt_of
 from mswin_viz.analysis.evaluation_table import table
-from mswin_viz.data.captions import caption_of
-from mswin_viz.data.crowds import Crowd, pictures
-from mswin_viz.data.lookalikes import sample_lookalike
-from mswin_viz.data.sample_files import CAPTIONED
-from mswin_viz.data.wardrobe import attributes, sample_identity
+from mswin_viz.data.synthetic.captions import caption_of
+from mswin_viz.data.synthetic.crowd import Crowd, pictures
+from mswin_viz.data.synthetic.identity import attributes, sample_identity
+from mswin_viz.data.synthetic.lookalikes import sample_lookalike
+from mswin_viz.data.synthetic.write_samples import CAPTIONED
 from mswin_viz.errors import OptionError
 
 PEOPLE, WORLD = 3, 9

@@ -14,7 +14,7 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import PairShares, pair_window_shares
 from mswin_viz.analysis.pair_shares import pair_panels
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.backbone import Model
 from mswin_viz.model.image_tags import ImageTag

@@ -25,11 +25,11 @@ from PIL import Image
 
 from mswin_viz.analysis import sample_tokens as module
 from mswin_viz.analysis.sample_tokens import sample_tokens
-from mswin_viz.data import destinations, temporary_folders
-from mswin_viz.data.file_locks import locked
-from mswin_viz.data.images import Crop
-from mswin_viz.data.layouts import Sample
-from mswin_viz.data.stored_arrays import _hash_of_value
+from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.storage import destinations, temporary_folders
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.data.storage.stored_arrays import _hash_of_value
 from mswin_viz.errors import OutputError
 from mswin_viz.model import stored_tokens
 from mswin_viz.model.backbone import Model
@@ -584,8 +584,8 @@ import torch
 from pathlib import Path
 from analysis.test_stored_tokens import check_right, people, tokens_of
 from analysis.tiny import tiny_model
-from mswin_viz.data.images import Crop
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.sets.layouts import Sample
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 model, images = tiny_model(addon=False), Path("images")

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images.image_source import Crop
 from mswin_viz.errors import ClosedError, ImageFileError
 from mswin_viz.model import preprocessing
 from mswin_viz.model.backbone import Model

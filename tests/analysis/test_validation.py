@@ -12,7 +12,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.analysis.addon_training import AddonPlan, training_notes
 from mswin_viz.analysis.validation import head_features, held_out, validation_map
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.heads import mean_patch_control
 from mswin_viz.model.tokens import Tokens

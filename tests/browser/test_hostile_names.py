@@ -29,8 +29,8 @@ CELLS = {
     "retrieval": "explorer = mv.RetrievalView(model, samples, table=table, k=4)\nexplorer",
     "curve": "mv.TrainingCurve(score_name=WORDS[-2], status=WORDS[-3], losses=[1.0], checked=[1], scores=[50.0])",
     "report": (
-        "from mswin_viz.data.layouts import scan\n"
-        "from mswin_viz.data.report import tables\n"
+        "from mswin_viz.data.sets.layouts import scan\n"
+        "from mswin_viz.data.sets.report import tables\n"
         "from rich.console import Console\n"
         "for table in tables(mv.verify(scan(Path.cwd() / 'set<'), progress=False)):\n"
         "    Console(width=300, force_jupyter=True).print(table)"

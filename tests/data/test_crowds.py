@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from mswin_viz.data.crowds import Crowd, picture_batches, pictures
-from mswin_viz.data.lookalikes import sample_lookalike
-from mswin_viz.data.synthetic import render
-from mswin_viz.data.wardrobe import sample_identity
+from mswin_viz.data.synthetic.crowd import Crowd, picture_batches, pictures
+from mswin_viz.data.synthetic.identity import sample_identity
+from mswin_viz.data.synthetic.lookalikes import sample_lookalike
+from mswin_viz.data.synthetic.render import render
 from mswin_viz.errors import OptionError
 
 
@@ -53,7 +53,7 @@ def test_batches_hold_every_shot_once_and_the_last_is_shorter() -> None:
 
 
 def test_processes_that_draw_need_no_torch() -> None:
-    code = "import sys, mswin_viz.data.crowds; sys.exit('torch' in sys.modules)"
+    code = "import sys, mswin_viz.data.synthetic.crowd; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

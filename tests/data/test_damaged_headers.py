@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mswin_viz.data.images import open_image, opened
-from mswin_viz.data.jpeg_headers import apart
-from mswin_viz.data.picture_facts import PictureFacts, picture_notes
+from mswin_viz.data.images.image_source import open_image, opened
+from mswin_viz.data.images.jpeg_headers import apart
+from mswin_viz.data.images.picture_facts import PictureFacts, picture_notes
 
 from .picture_kinds import HIGH, WIDE, files, picture, saved, turned_by
 

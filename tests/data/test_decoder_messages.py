@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mswin_viz.data.decoder_messages import caught_messages
-from mswin_viz.data.images import opened
+from mswin_viz.data.images.decoder_messages import caught_messages
+from mswin_viz.data.images.image_source import opened
 from mswin_viz.errors import ImageFileError
 
 from .picture_kinds import files, picture, saved
@@ -55,7 +55,7 @@ def damaged_tiff() -> bytes:
 
 REASONS = """
 import sys
-from mswin_viz.data.images import open_image
+from mswin_viz.data.images.image_source import open_image
 
 def reason(path):
     try:
@@ -156,7 +156,7 @@ def test_no_file_descriptor_is_added_from_file_to_file(way):
 def test_a_program_without_standard_error_reads_its_pictures(tmp_path: Path):
     (tmp_path / "a.tif").write_bytes(files()["tiff, tiff_lzw"])
     code = (
-        "import os, sys\nos.close(2)\nfrom mswin_viz.data.images import open_image\n"
+        "import os, sys\nos.close(2)\nfrom mswin_viz.data.images.image_source import open_image\n"
         "print(open_image(sys.argv[1]).size)"
     )
     done = run(code, str(tmp_path / "a.tif"))
@@ -210,7 +210,7 @@ def test_a_process_forked_meanwhile_keeps_its_terminal(way):
     code = (
         "import os, platform, sys, threading, time\n"
         "if sys.argv[1] == 'by the descriptor':\n    platform.libc_ver = lambda: ('', '')\n"
-        "from mswin_viz.data.decoder_messages import caught_messages\n"
+        "from mswin_viz.data.images.decoder_messages import caught_messages\n"
         "def hold():\n    with caught_messages():\n        started.set()\n        time.sleep(0.3)\n"
         "started = threading.Event()\nthread = threading.Thread(target=hold)\nthread.start()\nstarted.wait()\n"
         "child = os.fork()\nif child == 0:\n    os.write(2, b'from the child')\n    os._exit(0)\n"

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mswin_viz.data.deep_images import checked_range, eight_bit, rule_words
-from mswin_viz.data.images import Crop, open_image, opened
+from mswin_viz.data.images.deep_images import checked_range, eight_bit, rule_words
+from mswin_viz.data.images.image_source import Crop, open_image, opened
 from mswin_viz.errors import ImageError, OptionError
 
 HIGH, WIDE = 40, 24

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from killing import attempts, needs_fork
 
-from mswin_viz.data import file_writing
-from mswin_viz.data.file_locks import locked
-from mswin_viz.data.file_writing import (
+from mswin_viz.data.storage import file_writing
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.data.storage.file_writing import (
     is_unfinished,
     mapped_array,
     new_folder,
@@ -24,7 +24,7 @@ from mswin_viz.data.file_writing import (
     write_bytes,
     write_json,
 )
-from mswin_viz.data.temporary_folders import temporary_folder, write_kept_json
+from mswin_viz.data.storage.temporary_folders import temporary_folder, write_kept_json
 from mswin_viz.errors import OutputError
 
 
@@ -148,7 +148,7 @@ def test_a_file_larger_than_there_is_room_for_is_an_error_and_no_signal(tmp_path
         "import resource, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "from mswin_viz.data.file_writing import write_bytes\n"
+        "from mswin_viz.data.storage.file_writing import write_bytes\n"
         "write_bytes('file', b'x' * 1_000_000)\n"
     )
     ended = subprocess.run(
@@ -238,7 +238,7 @@ def test_only_one_writer_is_let_in(tmp_path: Path) -> None:
 def test_a_lock_can_be_waited_for_and_ends_with_its_program(tmp_path: Path) -> None:
     code = (
         "import time\n"
-        "from mswin_viz.data.file_locks import locked\n"
+        "from mswin_viz.data.storage.file_locks import locked\n"
         "with locked('state.pt', busy=''):\n"
         "    print('mine', flush=True)\n"
         "    time.sleep(60)\n"
@@ -272,7 +272,7 @@ def test_what_a_killed_program_left_goes_after_a_day(tmp_path: Path) -> None:
 @needs_fork
 def test_a_program_killed_at_any_operation_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     kept, killed = [], 0
-    with attempts("from mswin_viz.data.file_writing import write_bytes", cwd=tmp_path) as program:
+    with attempts("from mswin_viz.data.storage.file_writing import write_bytes", cwd=tmp_path) as program:
         for events in range(40):
             write_bytes(tmp_path / "file", b"old" * 1000)
             was_killed = program.run("write_bytes('file', b'new' * 50_000)", events=events)
@@ -289,7 +289,7 @@ def test_a_program_killed_at_any_operation_leaves_the_old_file_or_the_new_one(tm
 @needs_fork
 def test_a_program_killed_at_any_operation_leaves_a_whole_folder_or_none(tmp_path: Path) -> None:
     """Between its two renames there is none under its name; the old one then lies beside it."""
-    setup = "import numpy as np\nfrom mswin_viz.data.file_writing import mapped_array, new_folder"
+    setup = "import numpy as np\nfrom mswin_viz.data.storage.file_writing import mapped_array, new_folder"
     fill = (
         "with new_folder('set') as folder:\n"
         "    for name in 'ab':\n"
@@ -342,7 +342,7 @@ def refused(*_):
     raise OSError(errno.{name}, "no locks here")
 fcntl.flock = refused
 warnings.simplefilter("ignore")
-from mswin_viz.data.file_locks import locked
+from mswin_viz.data.storage.file_locks import locked
 """
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.data.images import open_image
+from mswin_viz.data.images.image_source import open_image
 from mswin_viz.errors import ImageError
 
 HIGH, WIDE = 9, 5

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mswin_viz.data.image_lists import listed_images
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images.image_lists import listed_images
+from mswin_viz.data.images.image_source import Crop
 from mswin_viz.errors import ImageError
 
 PATHS = [Path("b.png"), Path("a.png")]

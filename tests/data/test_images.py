@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mswin_viz.data.images import Crop, open_image, opened, source_name
+from mswin_viz.data.images.image_source import Crop, open_image, opened, source_name
 from mswin_viz.errors import ImageError, ImageFileError
 
 HIGH, WIDE = 9, 5

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data.images import open_image
-from mswin_viz.data.known_sets import SETS
+from mswin_viz.data.images.image_source import open_image
+from mswin_viz.data.sets.known_sets import SETS
 from mswin_viz.errors import DataError, OptionError
 
 COLOURS = {"RGB": (255, 0, 0), "NI": (0, 255, 0), "TI": (0, 0, 255)}

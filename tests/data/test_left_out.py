@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import mswin_viz as mv
 from mswin_viz import cli
-from mswin_viz.data import files
-from mswin_viz.data.files import image_suffixes, natural_key
-from mswin_viz.data.images import open_image
+from mswin_viz.data.images.image_source import open_image
+from mswin_viz.data.sets import files
+from mswin_viz.data.sets.files import image_suffixes, natural_key
 from mswin_viz.errors import DataError
 
 from .test_reid_sets import SETS, market_with_extras, msmt17, regdb, sysu

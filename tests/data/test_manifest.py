@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data import tables
+from mswin_viz.data.sets import tables
 from mswin_viz.errors import DataError
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mswin_viz as mv
-from mswin_viz.data.modalities import AMBIGUOUS, modality_of, modality_word
+from mswin_viz.data.sets.modalities import AMBIGUOUS, modality_of, modality_word
 from mswin_viz.errors import DataError
 
 from .trees import each, grow, places, said

@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.names import content_digest, found_sample, relative_names
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mswin_viz.data.output_checks import output_file, output_folder
+from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import MswinVizError, OptionError, OutputError
 
 

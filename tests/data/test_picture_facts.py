@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mswin_viz.data.deep_images import Levels
-from mswin_viz.data.picture_facts import PictureFacts, picture_notes
+from mswin_viz.data.images.deep_images import Levels
+from mswin_viz.data.images.picture_facts import PictureFacts, picture_notes
 
 UPRIGHT, LYING = (256, 128), (128, 256)
 

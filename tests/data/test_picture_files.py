@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from mswin_viz.data.files import image_suffixes
-from mswin_viz.data.images import Crop, open_image, opened
-from mswin_viz.data.picture_files import LIMIT, picture_formats
+from mswin_viz.data.images.image_source import Crop, open_image, opened
+from mswin_viz.data.images.picture_files import LIMIT, picture_formats
+from mswin_viz.data.sets.files import image_suffixes
 from mswin_viz.errors import ImageError, ImageFileError, OptionError
 
 from .picture_kinds import HIGH, WIDE, damaged, files, picture, saved
@@ -109,7 +109,7 @@ def test_a_file_of_the_kernel_that_says_it_is_empty_is_refused(path):
 
 def test_standard_input_is_refused_whether_or_not_something_comes():
     code = (
-        "from mswin_viz.data.images import open_image\n"
+        "from mswin_viz.data.images.image_source import open_image\n"
         "try:\n    open_image('/dev/stdin')\nexcept OSError as problem:\n    print(problem)"
     )
     with subprocess.Popen(
@@ -378,7 +378,7 @@ def test_a_part_is_cut_out_exactly_whatever_pillow_allows(monkeypatch, tmp_path)
 
 
 def test_transparency_of_a_picture_of_several_bands_is_laid_on_white(monkeypatch):
-    monkeypatch.setattr("mswin_viz.data.decoded_pixels._BAND", 100)
+    monkeypatch.setattr("mswin_viz.data.images.decoded_pixels._BAND", 100)
     pixels = np.random.default_rng(1).integers(0, 256, (51, 30, 4), dtype=np.uint8)
     image = Image.fromarray(pixels)
     expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

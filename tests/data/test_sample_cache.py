@@ -15,8 +15,8 @@ from killing import attempts, needs_fork
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data import shipped_samples
-from mswin_viz.data.sample_files import write_samples
+from mswin_viz.data.synthetic import shipped_samples
+from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import OptionError, OutputError
 
 SIZE = {"identities": 2, "cameras": 1, "shots": 1, "seed": 5}
@@ -109,7 +109,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make) -> None:
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As from a wheel: no folder of samples beside the package; small samples; the cache in a home folder of the test."""
     monkeypatch.setattr(shipped_samples, "_CHECKOUT", tmp_path / "nowhere")
-    monkeypatch.setattr("mswin_viz.data.sample_files.SHIPPED", SIZE)
+    monkeypatch.setattr("mswin_viz.data.synthetic.write_samples.SHIPPED", SIZE)
     monkeypatch.setenv("HOME", str(tmp_path))
     shipped_samples._drawn_for_this_program.cache_clear()
     return tmp_path / ".cache" / "mswin_viz" / "data_samples-2"
@@ -117,7 +117,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_cache_is_drawn_once(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(mv.samples()) == 2
-    monkeypatch.setattr("mswin_viz.data.sample_files.render", lambda *_, **__: pytest.fail("drawn again"))
+    monkeypatch.setattr(
+        "mswin_viz.data.synthetic.write_samples.render", lambda *_, **__: pytest.fail("drawn again")
+    )
     found = mv.samples()
     assert found[0].images["RGB"].is_relative_to(installed)
     assert found[0].caption
@@ -184,7 +186,7 @@ def test_a_home_folder_that_is_not_there_is_no_matter(
 def test_a_disk_that_fills_while_the_cache_is_drawn_is_no_matter(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mswin_viz.data import sample_files
+    from mswin_viz.data.synthetic import write_samples as sample_files
 
     def full(path: Path, content: bytes) -> Path:
         if path.suffix == ".jpg" and path.is_relative_to(installed):
@@ -234,7 +236,7 @@ def test_programs_that_begin_at_once_all_have_the_samples(tmp_path: Path, whole)
 def killed_and_rerun(tmp_path: Path, whole, events: list[int]) -> int:
     """How many of the programs that draw the cache were killed; after each the next one must find whole samples."""
     setup = _AS_INSTALLED + f"import os\nos.environ['HOME'] = {str(tmp_path)!r}\n"
-    setup += "import mswin_viz.data.sample_files, PIL.JpegImagePlugin\nPIL.Image.init()"
+    setup += "import mswin_viz.data.synthetic.write_samples, PIL.JpegImagePlugin\nPIL.Image.init()"
     killed = 0
     with attempts(setup, cwd=tmp_path) as program:
         for n in events:

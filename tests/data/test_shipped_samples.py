@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data.sample_files import SHIPPED, write_samples
-from mswin_viz.data.wardrobe import sample_identity
+from mswin_viz.data.synthetic.identity import sample_identity
+from mswin_viz.data.synthetic.write_samples import SHIPPED, write_samples
 from mswin_viz.model.embedding import ADDON_PEOPLE
 from mswin_viz.model.recipe import Recipe
 

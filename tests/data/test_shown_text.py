@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import short_text, shown_text
 

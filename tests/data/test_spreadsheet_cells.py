@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mswin_viz as mv
-from mswin_viz.data.spreadsheet_cells import csv_file, guarded, unguarded
+from mswin_viz.data.storage.spreadsheet_cells import csv_file, guarded, unguarded
 
 FORMULAS = (
     "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "  -x", '=HYPERLINK("http://x")', "=cmd|'/c calc'!A1",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from mswin_viz.data.stored_records import STRICT, checked, json_value, read_json
+from mswin_viz.data.storage.stored_records import STRICT, checked, json_value, read_json
 from mswin_viz.errors import OptionError, WeightsError
 
 

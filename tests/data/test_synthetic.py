@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from mswin_viz.data.captions import caption_of
-from mswin_viz.data.lookalikes import GROUP, LOOKALIKES, lookalike_difference, sample_lookalike
-from mswin_viz.data.sample_files import write_samples
-from mswin_viz.data.shots import shot_conditions
-from mswin_viz.data.synthetic import part_masks, render
-from mswin_viz.data.wardrobe import Identity, attributes, sample_identity
+from mswin_viz.data.synthetic.captions import caption_of
+from mswin_viz.data.synthetic.identity import Identity, attributes, sample_identity
+from mswin_viz.data.synthetic.lookalikes import GROUP, LOOKALIKES, lookalike_difference, sample_lookalike
+from mswin_viz.data.synthetic.render import part_masks, render
+from mswin_viz.data.synthetic.shots import shot_conditions
+from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import OptionError
 
 # Shading and camera blur carry a part's edge this many pixels beyond its mask.

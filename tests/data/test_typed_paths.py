@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data.typed_paths import existing_path, typed_path
+from mswin_viz.data.storage.typed_paths import existing_path, typed_path
 from mswin_viz.errors import DataError
 
 

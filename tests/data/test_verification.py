@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data.report import as_text
-from mswin_viz.data.sample_files import write_samples
+from mswin_viz.data.sets.report import as_text
+from mswin_viz.data.synthetic.write_samples import write_samples
 
 
 @pytest.fixture

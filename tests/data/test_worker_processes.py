@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mswin_viz.data.worker_processes import by_processes
+from mswin_viz.data.storage.worker_processes import by_processes
 from mswin_viz.errors import WorkerError
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are listed in /proc")
@@ -64,7 +64,7 @@ def test_an_error_of_the_work_comes_out_as_it_is() -> None:
 PROGRAM = """
 import sys, time
 sys.path[:0] = {folders!r}
-from mswin_viz.data.worker_processes import by_processes
+from mswin_viz.data.storage.worker_processes import by_processes
 if __name__ == "__main__":
     print("began", flush=True)
     for value in by_processes(time.sleep, [0.01] * 100_000, workers=3):
@@ -149,7 +149,7 @@ def test_a_script_that_would_start_itself_again_is_told_how_to_begin(tmp_path: P
     script = tmp_path / "program.py"
     script.write_text(
         f"import sys\nsys.path[:0] = [{str(Path(__file__).resolve().parents[2])!r}]\n"
-        "from mswin_viz.data.worker_processes import by_processes\n"
+        "from mswin_viz.data.storage.worker_processes import by_processes\n"
         "list(by_processes(abs, [1], workers=1))\n"
     )
     said = subprocess.run(

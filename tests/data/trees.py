@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mswin_viz.data.images import Crop
+from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import Sample
 
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".webp": "WEBP", ".jp2": "JPEG2000"}

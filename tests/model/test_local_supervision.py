@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.data.synthetic import part_masks
-from mswin_viz.data.wardrobe import sample_identity
+from mswin_viz.data.synthetic.identity import sample_identity
+from mswin_viz.data.synthetic.render import part_masks
 from mswin_viz.model.local_supervision import (
     PART_OF,
     PARTS,

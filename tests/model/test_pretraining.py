@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.data.wardrobe import attributes, sample_identity
+from mswin_viz.data.synthetic.identity import attributes, sample_identity
 from mswin_viz.errors import OptionError
 from mswin_viz.model import pretraining
 from mswin_viz.model.local_supervision import PARTS, training_parts

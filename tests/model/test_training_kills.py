@@ -12,7 +12,7 @@ import pytest
 import torch
 from killing import Attempts, attempts, needs_fork
 
-from mswin_viz.data.file_writing import is_unfinished
+from mswin_viz.data.storage.file_writing import is_unfinished
 
 SETUP = """
 import sys
@@ -21,7 +21,7 @@ from pathlib import Path
 import mswin_viz as mv
 from mswin_viz.model.heads import window_head
 from mswin_viz.model.training import Schedule, Watch, train_head
-from mswin_viz.data.file_writing import write_bytes
+from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.model.addon_files import weight_bytes
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.data import crowds, synthetic
-from mswin_viz.data.crowds import Crowd
+from mswin_viz.data.synthetic import crowd as crowds
+from mswin_viz.data.synthetic import render as synthetic
+from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.model.heads import phase_means
 from mswin_viz.model.tokens import Tokens
 from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, modality_classes, token_layout

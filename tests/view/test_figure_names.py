@@ -26,7 +26,7 @@ from mswin_viz.analysis.null_comparison import compare_with_nulls
 from mswin_viz.analysis.randomisation import Randomisation
 from mswin_viz.analysis.share_gap import ShareGap
 from mswin_viz.analysis.windows import windows
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.view import (
     attribution_figures,
     embedding_figures,

@@ -20,7 +20,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.view import (

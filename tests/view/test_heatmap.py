@@ -17,7 +17,7 @@ from traitlets import TraitError
 
 from mswin_viz.analysis.panels import Panel
 from mswin_viz.analysis.windows import tiles, windows
-from mswin_viz.data.picture_bytes import png_file
+from mswin_viz.data.images.picture_bytes import png_file
 from mswin_viz.errors import ImageFileError, MswinVizError, ShapeError
 from mswin_viz.view.assets import SCRIPTS, script, style
 from mswin_viz.view.colours import CMAPS, MARK_COLOURS, colour_tables

@@ -21,7 +21,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.token_cache import TokenCache
 from mswin_viz.model.training import TrainingStep

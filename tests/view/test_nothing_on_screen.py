@@ -14,7 +14,7 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.answers import ResultCache
 from mswin_viz.view.guarded import OUT_OF_DATE

@@ -14,7 +14,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.view.figures import figure_bytes
 
 pytestmark = [

@@ -16,7 +16,7 @@ from PIL import Image
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import MARKS, neighbours, pair_window_shares
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import MARK_COLOURS
 from mswin_viz.view.figures import figure_bytes

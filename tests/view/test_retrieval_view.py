@@ -16,7 +16,7 @@ from traitlets import TraitError
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranked_queries
-from mswin_viz.data.layouts import Sample
+from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.pair_panel import pair_html
 from mswin_viz.view.retrieval_view import ALL, ALL_EQUALISED, RetrievalView

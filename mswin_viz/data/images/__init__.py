@@ -1,0 +1,1 @@
+"""Image files: opening them, and what they are as arrays."""

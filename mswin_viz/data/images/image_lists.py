@@ -1,0 +1,69 @@
+"""One image or several, in any form -> a list, read once and in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from mswin_viz.data.images.image_arrays import is_array
+from mswin_viz.data.images.image_source import Crop, ImageSource
+from mswin_viz.errors import ImageError
+
+__all__ = ["Images", "listed_images"]
+
+Images = ImageSource | Iterable[ImageSource]
+"""One image, or several: any iterable, or an array or tensor of four axes."""
+Opened = TypeVar("Opened")
+"""What a layer above made of an image, and takes in its place."""
+_ONE = (str, os.PathLike, bytes, bytearray, memoryview, Crop, Image.Image)
+
+
+def listed_images(images: Images | Iterable[Opened]) -> list[ImageSource | Opened]:
+    """The images as a list; what can be read only once, such as a generator, is read here.
+
+    Raises
+    ------
+    ImageError
+        If there are no images, or they come as a dictionary (keys are not images) or a set (which has no order).
+    """
+    sources: list[ImageSource | Opened] = (
+        [*_from_array(images)] if is_array(images) else [*_from_others(images)]
+    )
+    if not sources:
+        raise ImageError("there must be at least one image: got an empty list")
+    return sources
+
+
+def _from_array(images: Any) -> list[ImageSource]:
+    if images.ndim == 4:
+        return list(images)
+    holds_objects = getattr(images.dtype, "kind", "") in (
+        "O",
+        "U",
+        "T",
+    )  # paths or pictures, also pandas' own
+    if holds_objects and images.ndim < 2:
+        return images.tolist() if images.ndim else [images.item()]
+    return [images]
+
+
+def _from_others(images: Any) -> list[ImageSource]:
+    if isinstance(images, _ONE) or hasattr(images, "read") or not isinstance(images, Iterable):
+        return [images]
+    if isinstance(images, Mapping):
+        raise ImageError(
+            f"images must come in a definite order: got a {type(images).__name__}; pass one image, or "
+            "list(images.values())"
+        )
+    if hasattr(images, "columns"):
+        raise ImageError(
+            f"images must come in a definite order: got a {type(images).__name__}; pass one of its columns"
+        )
+    if isinstance(images, Set) and not hasattr(images, "mapping"):  # views of dictionaries keep their order
+        raise ImageError(
+            f"images must come in a definite order: got a {type(images).__name__}; pass sorted(images)"
+        )
+    return list(images)

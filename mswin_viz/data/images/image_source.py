@@ -1,0 +1,239 @@
+"""Files, bytes, PIL images, arrays and tensors -> upright 8-bit RGB pictures; what cannot be read is named."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mswin_viz.data.images.decoded_pixels import Pixels, area, decoded, rgb
+from mswin_viz.data.images.deep_images import DeepRange, Levels, eight_bit, levels_of_colour
+from mswin_viz.data.images.image_arrays import is_array, pixels_of
+from mswin_viz.data.images.picture_files import BYTES, check_size, opened_file, unreadable
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.errors import ImageError, ImageFileError, MswinVizError
+
+if TYPE_CHECKING:
+    from jaxtyping import Num
+
+__all__ = [
+    "MODALITIES", "Crop", "ImageSource", "Opened", "deep_values", "joined_name", "open_image", "opened",
+    "source_file", "source_name",
+]  # fmt: skip
+
+MODALITIES = ("RGB", "NI", "TI")
+"""Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
+
+_PART = re.compile(
+    r"(?P<file>.+)#xywh=(?P<box>[0-9]{1,9}(?:,[0-9]{1,9}){3})(?:&of=(?P<size>[0-9]{1,9},[0-9]{1,9}))?",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of an image file, for files that hold several pictures.
+
+    Not a path on purpose: what opens files without knowing crops must fail, not show the whole file. Its text
+    form, ``FILE#xywh=X,Y,WIDTH,HEIGHT`` (W3C Media Fragments), can be stored in tables; `open_image` reads it.
+
+    Attributes
+    ----------
+    path
+        The file.
+    box
+        ``(left, top, right, bottom)``, pixels.
+    size
+        Width and height the whole file must have; None for any that holds the box.
+    """
+
+    path: Path
+    box: tuple[int, int, int, int]
+    size: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        left, top, right, bottom = self.box
+        whole = "" if self.size is None else f"&of={self.size[0]},{self.size[1]}"
+        return f"{self.path}#xywh={left},{top},{right - left},{bottom - top}{whole}"
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    @property
+    def stem(self) -> str:
+        """Name of the file without its ending."""
+        return self.path.stem
+
+
+ImageSource = str | os.PathLike | Crop | Image.Image | np.ndarray | bytes | bytearray | memoryview | BinaryIO
+"""Whatever holds one picture; torch tensors too, which this layer does not import."""
+
+
+class Opened(NamedTuple):
+    """A picture, and what became of values of more than 8 bits.
+
+    Attributes
+    ----------
+    image
+        Upright, mode RGB.
+    levels
+        None where the source has 8 bits.
+    remarks
+        What is wrong with a file whose picture could be read all the same.
+    """
+
+    image: Image.Image
+    levels: Levels | None
+    remarks: tuple[str, ...] = ()
+
+
+def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> Image.Image:
+    """One picture as mode RGB.
+
+    EXIF rotation is applied; grey is repeated; transparency is laid on white; of several frames the first is
+    taken. Images of more than 8 bits are mapped linearly to 0..255 and clipped: from ``deep_range``, or else from
+    their own 1st to 99th percentile (a part of a file from its own). Of *colour* files of 16 bits Pillow reads the
+    upper 8 bits, and no range applies.
+
+    Parameters
+    ----------
+    source
+        A file, a part of one, a file's content as bytes, a binary file object, a PIL image, or an array: uint8 or
+        float of 0..1, ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` (RGBA); uint16 of one or three
+        channels. Of a torch tensor the channels may come first, where the shape leaves no doubt.
+    deep_range
+        Values of more than 8 bits that become 0 and 255; then floating-point and 32-bit images of one channel are
+        taken too.
+
+    Raises
+    ------
+    ImageFileError
+        If a file is missing, truncated, not an image, or of more pixels than are decoded (100 million, or what the
+        environment variable MSWIN_VIZ_MAX_PIXELS says), or a part lies outside of it.
+    ImageError
+        If an array's shape or values can be read in two ways or in none, or an image holds floating-point or
+        32-bit values and there is no range.
+    """
+    return opened(source, deep_range=deep_range).image
+
+
+def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
+    """:func:`open_image`, with what became of values of more than 8 bits and what is wrong with the file.
+
+    The one judge of what is usable: whatever reads pictures goes through it.
+    """
+    pixels = _pixels(source, has_range=deep_range is not None)
+    if isinstance(pixels.values, np.ndarray):
+        shown, levels = eight_bit(pixels.values, source_name(source), deep_range)
+        return Opened(Image.fromarray(shown).convert("RGB"), levels, pixels.remarks)
+    levels = levels_of_colour(np.asarray(pixels.values)) if pixels.is_deep_colour else None
+    return Opened(pixels.values, levels, pixels.remarks)
+
+
+def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] | None:
+    """An image's own values where it has more than 8 bits, upright; None where it has 8.
+
+    Raises
+    ------
+    ImageFileError, ImageError
+        As :func:`open_image`.
+    """
+    values = _pixels(source, has_range=True).values
+    return values if isinstance(values, np.ndarray) else None
+
+
+def joined_name(modalities: Iterable[str]) -> str:
+    """What several modalities taken together are called: ``RGB+NI+TI``."""
+    return "+".join(modalities)
+
+
+def source_name(source: ImageSource) -> str:
+    """What messages call a source: its file, or what it is."""
+    if isinstance(source, Crop):
+        return shown_text(source)
+    if isinstance(source, str | os.PathLike):
+        return shown_text(os.fsdecode(source))
+    if isinstance(source, BYTES):
+        return "the bytes given"
+    if isinstance(source, Image.Image):
+        return shown_text(getattr(source, "filename", "") or "the PIL image")
+    name = getattr(source, "name", "")
+    return shown_text(name) if isinstance(name, str) and name else f"the {type(source).__name__} given"
+
+
+def source_file(source: ImageSource) -> Path | None:
+    """The file that a source is, or is a part of; None for a picture in memory."""
+    part = _part(source)
+    if part is not None:
+        return Path(part.path)
+    return Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else None
+
+
+def _pixels(source: ImageSource, *, has_range: bool) -> Pixels:
+    if is_array(source):
+        values = pixels_of(source, has_range=has_range)
+        is_8_bit = values.dtype == np.uint8
+        return Pixels(rgb(Image.fromarray(np.ascontiguousarray(values))) if is_8_bit else values)
+    part = _part(source)
+    whole = part.path if part else source
+    name = source_name(whole)
+    try:
+        if isinstance(whole, Image.Image):
+            check_size(whole, name)
+            pixels = decoded(whole, is_ours=False)
+        else:
+            with opened_file(whole, name) as image:
+                pixels = decoded(image, is_ours=True)
+    except MswinVizError:
+        raise
+    except Exception as problem:  # Pillow's readers raise errors of any kind
+        raise unreadable(name, problem) from problem
+    return replace(pixels, values=_cut(pixels.values, part)) if part else pixels
+
+
+def _part(source: object) -> Crop | None:
+    """The rectangle a source names, as a record or in its text form; None for a whole file."""
+    if isinstance(source, Crop):
+        box = source.box if isinstance(source.box, tuple | list | np.ndarray) else ()
+        if len(box) != 4 or not all(isinstance(edge, Integral) for edge in box):
+            raise ImageError(
+                f"a part is four whole numbers of pixels, left, top, right, bottom: got {source.box!r:.80} of "
+                f"{source_name(source.path)}"
+            )
+        return source
+    text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
+    matched = _PART.fullmatch(text)
+    if matched is None or os.path.exists(text):
+        return None
+    x, y, width, height = map(int, matched["box"].split(","))
+    size = None
+    if matched["size"]:
+        whole_width, whole_height = map(int, matched["size"].split(","))
+        size = whole_width, whole_height
+    return Crop(Path(matched["file"]), (x, y, x + width, y + height), size)
+
+
+def _cut(values: Image.Image | np.ndarray, part: Crop) -> Image.Image | np.ndarray:
+    left, top, right, bottom = part.box
+    name = source_name(part.path)
+    width, height = values.size if isinstance(values, Image.Image) else (values.shape[1], values.shape[0])
+    if part.size is not None and tuple(part.size) != (width, height):
+        raise ImageFileError(
+            f"{name} must be {part.size[0]} wide and {part.size[1]} high to be cut into pictures: it is "
+            f"{width} wide and {height} high; replace it or leave it out"
+        )
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ImageFileError(
+            f"a part must lie inside its file: {name} is {width} wide and {height} high, the part "
+            f"is {part.box} (left, top, right, bottom); correct it"
+        )
+    return area(values, part.box) if isinstance(values, Image.Image) else values[top:bottom, left:right]

@@ -1,0 +1,213 @@
+"""What lies below a folder, listed once: pictures in natural order, other files, and what was passed over."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, features
+
+from mswin_viz.data.images.picture_files import picture_formats
+from mswin_viz.data.sample import Problem
+from mswin_viz.data.storage.file_writing import is_unfinished
+
+__all__ = ["Picture", "Tree", "image_suffixes", "natural_key", "read_tree"]
+
+_LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # formats that Pillow may lack
+_PICTURE_ENDINGS = {
+    ".3fr", ".arw", ".avif", ".avifs", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".heic", ".heif", ".j2k", ".jp2",
+    ".jxl", ".jxr", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".svg", ".webp", ".xcf",
+}  # fmt: skip
+_JUNK = {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "#recycle"}
+_DIGITS = re.compile(r"\d+")
+_Place = tuple[Path, tuple[str, ...]]  # a folder, and the names of those down to it
+_Identity = tuple[int, int]
+_WIDTH = 24  # digits that numbers are filled up to where names are compared
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file whose ending says that it is a picture.
+
+    Attributes
+    ----------
+    path
+        The file.
+    parts
+        Names of the folders from the root of the search, its own name included, down to the file's folder. They
+        begin further up where the search began inside a split or modality folder.
+    """
+
+    path: Path
+    parts: tuple[str, ...]
+
+
+@dataclass
+class Tree:
+    """Everything below a folder.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    pictures
+        In natural order (``2`` before ``10``), folder by folder.
+    others
+        Files with other endings.
+    problems
+        Folders and files that cannot be read, links that lead nowhere, pipes named as pictures, pictures in formats
+        that cannot be read here.
+    left_out
+        What was passed over -> how often: hidden and system files, links to folders that are read already or lie around
+        the root.
+    """
+
+    root: Path
+    pictures: list[Picture] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Endings, in lower case with their dot, of the picture formats that are read and the installed Pillow can open."""
+    lacking = {name for name, library in _LIBRARIES.items() if not features.check(library)}
+    kinds = {*picture_formats(), "MPO"} - lacking  # what opens JPEG opens MPO
+    return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
+
+
+def natural_key(name: str) -> tuple[str, str]:
+    """A sort key under which ``frame_2`` comes before ``frame_10``."""
+    return _DIGITS.sub(lambda digits: digits[0].zfill(_WIDTH), name.lower()), name
+
+
+def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
+    """List a folder and everything below it; no file is opened.
+
+    Links to folders are followed, each folder once: a link into what is read anyway is passed over and counted,
+    so that neither loops nor second copies arise; and so is one to a folder that the root lies in.
+
+    Parameters
+    ----------
+    names
+        What the parts of every picture begin with; None for the folder's own name.
+    """
+    tree, seen = Tree(root), {_identity(root)}
+    above = {_identity(folder) for folder in root.resolve().parents} - {None}
+    folders, links = [(root, names or (root.resolve().name,))], []
+    while folders or links:
+        if not folders:  # links come last, so that none hides the folder that it leads to
+            folders += _unseen(_leading_down(links, above, tree), tree, seen)
+            links = []
+            continue
+        path, parts = folders.pop()
+        below = [
+            (Path(entry.path), (*parts, entry.name), entry.is_symlink())
+            for entry in _sorted_in(path, parts, tree)
+        ]
+        links += [(child, names) for child, names, linked in below if linked]
+        folders += _unseen([(child, names) for child, names, linked in below if not linked], tree, seen)
+    tree.pictures = _in_order(tree.pictures)
+    tree.others.sort()
+    tree.problems.sort(key=lambda problem: (problem.kind, problem.path))
+    return tree
+
+
+def _in_order(pictures: list[Picture]) -> list[Picture]:
+    """Folder by folder, in natural order."""
+    folders: dict[tuple[str, ...], list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        folders[picture.parts].append(picture)
+    ordered = sorted(folders, key=lambda parts: [natural_key(name) for name in parts])
+    return [
+        one for parts in ordered for one in sorted(folders[parts], key=lambda one: natural_key(one.path.name))
+    ]
+
+
+def _leading_down(links: list[_Place], above: set[_Identity | None], tree: Tree) -> list[_Place]:
+    """Links without those to a folder around the root, which would bring in everything beside it."""
+    kept = [(path, parts) for path, parts in links if _identity(path) not in above]
+    if len(kept) < len(links):
+        tree.left_out["link to a folder around this one"] += len(links) - len(kept)
+    return kept
+
+
+def _unseen(folders: list[_Place], tree: Tree, seen: set[_Identity | None]) -> list[_Place]:
+    """Folders met for the first time; the others are counted."""
+    fresh = []
+    for path, parts in folders:
+        identity = _identity(path)
+        if identity is not None and identity in seen:
+            tree.left_out["link to a folder that is read already"] += 1
+            continue
+        seen.add(identity)
+        fresh.append((path, parts))
+    return fresh
+
+
+def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirEntry[str]]:
+    """Sort a folder's files into the tree; the folders in it are returned."""
+    folders = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_unfinished(entry.name):  # ours, not the user's
+                    continue
+                if entry.name.startswith(".") or entry.name.lower() in _JUNK:
+                    tree.left_out["hidden or system file or folder"] += 1
+                elif _sort_entry(entry, parts, tree):
+                    folders.append(entry)
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        tree.problems.append(Problem("folder cannot be read", folder, f"{why}; left out"))
+    return folders
+
+
+def _sort_entry(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> bool:
+    """Sort a file into the tree; whether it is a folder. What cannot be looked at is left out alone."""
+    try:
+        if entry.is_dir():
+            return True
+        _sort_file(entry, parts, tree)
+    except OSError as problem:  # a link to itself, or into a folder without permission
+        kind = "broken link" if entry.is_symlink() else "file cannot be read"
+        why = problem.strerror or str(problem)
+        tree.problems.append(Problem(kind, Path(entry.path), f"{why}; left out"))
+    return False
+
+
+def _sort_file(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> None:
+    path, ending = Path(entry.path), os.path.splitext(entry.name)[1].lower()
+    if not entry.is_file():
+        _sort_special(entry, path, tree, is_named_as_picture=ending in image_suffixes())
+    elif ending in image_suffixes():
+        tree.pictures.append(Picture(path, parts))
+    elif ending in _PICTURE_ENDINGS:
+        detail = f"{ending} cannot be read here; convert it to PNG or JPEG; left out"
+        tree.problems.append(Problem("format cannot be read", path, detail))
+    else:
+        tree.others.append(path)
+
+
+def _sort_special(entry: os.DirEntry[str], path: Path, tree: Tree, *, is_named_as_picture: bool) -> None:
+    """A link that leads nowhere, a pipe, a socket, a device."""
+    if entry.is_symlink() and not os.path.exists(path):
+        tree.problems.append(Problem("broken link", path, "points to nothing; left out"))
+    elif is_named_as_picture:
+        tree.problems.append(Problem("not a regular file", path, "a pipe, a socket or a device; left out"))
+    else:
+        tree.left_out["neither file nor folder"] += 1
+
+
+def _identity(folder: Path) -> _Identity | None:
+    """Device and number of a folder; the same for every link to it."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,131 @@
+"""Image files on disk -> ``Sample`` records: which layout a folder has, its samples, and what is wrong with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.sample import SPLITS, Sample
+from mswin_viz.data.sets.folder_reading import read_folder, read_picture
+from mswin_viz.data.sets.known_sets import SETS
+from mswin_viz.data.sets.report import DataReport, PublishedCount
+from mswin_viz.data.storage.typed_paths import existing_path
+from mswin_viz.data.synthetic.shipped_samples import shipped_samples
+from mswin_viz.errors import DataError, OptionError
+
+__all__ = ["LAYOUTS", "MODALITIES", "Sample", "query_and_gallery", "samples", "scan"]
+
+LAYOUTS = ("auto", *SETS, "manifest", "folder")
+
+
+def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
+    """The shipped samples, or those of a data set, a folder or an image, in the natural order of their names.
+
+    Nothing but names is looked at: a broken file is found by `mswin_viz.data.sets.verification.verify`, or when it is
+    opened. What cannot be used is left out with a warning that says how much; `scan` has the list.
+
+    Parameters
+    ----------
+    root
+        None for the shipped samples; else a data set folder (or one around or inside it), a folder of images,
+        a CSV table, or one image file.
+    layout
+        ``"rgbnt201"``, ``"rgbnt100"``, ``"msvr310"``, ``"wmveid863"``, ``"market1501_rgbnt"``: three modalities;
+        ``"market1501"``, ``"dukemtmc"``, ``"msmt17"``, ``"veri776"``: visible light only; ``"sysu_mm01"``,
+        ``"regdb"``: visible or infrared; each as its authors lay it out. ``"market_style"``: names
+        ``PID_cCAMERA...`` in split folders. ``"manifest"``: a CSV table (columns ``RGB``, ``NI``, ``TI`` with
+        paths, ``pid``, ``camid``, ``scene``, ``split``, ``caption``). ``"folder"``: every image below ``root``,
+        of unknown identity. ``"auto"`` recognises which.
+    split
+        Only ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``; the last stands for query and gallery where
+        the set has these.
+
+    Raises
+    ------
+    DataError
+        If ``root`` does not exist, holds no image, is not in the layout asked for, or has no such split.
+    OptionError
+        If ``layout`` or ``split`` is not one of those.
+    """
+    report = scan(root, layout, split)
+    if report.problems:
+        counted = ", ".join(f"{count} x {kind}" for kind, count in report.counts.items())
+        first = report.problems[0]
+        warnings.warn(
+            f"not everything in {report.root} can be used as it is ({counted}; first: {first.path}: "
+            f"{first.detail}): print(mswin_viz.scan(...)) or `mswin-viz doctor --data {report.root}` lists them",
+            stacklevel=2,
+        )
+    return list(report.samples)
+
+
+def scan(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> DataReport:
+    """What `samples` finds, together with everything it could not use; printing it shows tables.
+
+    Parameters and errors are those of `samples`.
+    """
+    if layout not in LAYOUTS:
+        raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}; choose one")
+    if split not in (*SPLITS, None):
+        raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
+    folder = shipped_samples() if root is None else existing_path(root)
+    if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
+        report = read_picture(folder)
+    else:
+        report = read_folder(folder, layout)
+    report = _with_published(_with_root(report))
+    return report if split is None else _only(report, split)
+
+
+def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
+    """Positions of the query samples and of the gallery samples; those of ``"test"``, or of no split, are both.
+
+    Raises
+    ------
+    DataError
+        If there is no query or no gallery sample.
+    """
+    both = ("test", None)
+    query = [number for number, sample in enumerate(samples) if sample.split in ("query", *both)]
+    gallery = [number for number, sample in enumerate(samples) if sample.split in ("gallery", *both)]
+    if not query or not gallery:
+        raise DataError(
+            f"retrieval needs query and gallery samples: got {len(query)} and {len(gallery)}; pass the whole set"
+        )
+    return query, gallery
+
+
+def _only(report: DataReport, split: str) -> DataReport:
+    wanted = ("test", "query", "gallery") if split == "test" else (split,)
+    kept = tuple(sample for sample in report.samples if sample.split in wanted)
+    if not kept:
+        there = ", ".join(sorted({sample.split or "none" for sample in report.samples}))
+        raise DataError(f"{report.root} has no {split} split: it has {there}; choose one, or leave split out")
+    return replace(report, samples=kept, published=())
+
+
+def _with_root(report: DataReport) -> DataReport:
+    """Every sample with the folder of the data set."""
+    root = report.root if report.root.is_dir() else report.root.parent
+    return replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
+
+
+def _with_published(report: DataReport) -> DataReport:
+    """Published counts beside those found, if all splits of a published set are there."""
+    published = SETS[report.layout].published if report.layout in SETS else {}
+    if not published or {sample.split for sample in report.samples} != set(published):
+        return report
+    counts = [
+        PublishedCount(
+            split=one.split,
+            identities=published[one.split][0],
+            samples=published[one.split][1],
+            found_identities=one.identities,
+            found_samples=one.samples,
+        )
+        for one in report.splits
+    ]
+    return replace(report, published=tuple(counts))

@@ -1,0 +1,81 @@
+"""The values that a data set's images of more than 8 bits cover, as one range for all of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from mswin_viz.data.images.deep_images import DeepRange
+from mswin_viz.data.images.image_source import MODALITIES, deep_values, source_name
+from mswin_viz.data.sample import Sample
+from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
+
+__all__ = ["thermal_range"]
+
+_PERCENTILES = (1, 99)
+_PIXELS = 4096
+"""Of one image; they lie evenly over it."""
+
+
+def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: bool = False) -> DeepRange:
+    """The 1st and 99th percentile of a data set's values, for ``thermal_range=`` of :func:`mswin_viz.load_model`.
+
+    With one range for all images, the same temperature is the same grey in each; stretched one by one they lose it.
+    Images of 8 bits are left aside, and so are, with one warning, those that cannot be read.
+
+    Parameters
+    ----------
+    samples
+        The data set, or part of it.
+    modality
+        Whose images.
+    progress
+        Show a bar.
+
+    Raises
+    ------
+    OptionError
+        If there is no such modality, or something else than samples is passed.
+    DataError
+        If no image has more than 8 bits, or all hold one and the same value.
+    """
+    if modality not in MODALITIES:
+        raise OptionError(f"a modality is one of {', '.join(MODALITIES)}: got {modality!r}")
+    if not all(isinstance(sample, Sample) for sample in samples):
+        raise OptionError(
+            "a range is computed from samples: got something else; pass what mv.samples(FOLDER) returns, or "
+            "[mv.Sample(-1, -1, {'TI': path}), ...]"
+        )
+    sources = [sample.images[modality] for sample in samples if modality in sample.images]
+    parts, problems = [], []
+    for source in tqdm(sources, desc="reading", unit="image", disable=not progress):
+        try:
+            values = deep_values(source)
+        except (ImageFileError, ImageError) as problem:
+            problems.append(str(problem))
+            continue
+        if values is not None and not np.isfinite(values).all():
+            problems.append(f"an image holds finite values: {source_name(source)} holds NaN or infinity")
+        elif values is not None:
+            at = np.linspace(0, values.size - 1, min(values.size, _PIXELS)).astype(int)
+            parts.append(values.ravel()[at])
+    if problems:
+        warnings.warn(
+            f"{len(problems)} of {len(sources)} {modality} images were left out, the first because {problems[0]}",
+            stacklevel=2,
+        )
+    if not parts:
+        raise DataError(
+            f"a range needs images of more than 8 bits: got none among {len(sources)} {modality} images; load the "
+            "model without thermal_range="
+        )
+    low, high = (float(value) for value in np.percentile(np.concatenate(parts), _PERCENTILES))
+    if not low < high:
+        raise DataError(
+            f"a range needs two different values: percentiles 1 and 99 of {len(parts)} {modality} images are both "
+            f"{low:.15g}; give thermal_range=(lo, hi) yourself"
+        )
+    return low, high

@@ -1,0 +1,134 @@
+"""Opens every image of a data set: what is broken is taken out and reported, and so is what is there twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from mswin_viz.data.images.image_source import Crop, opened
+from mswin_viz.data.names import file_digest
+from mswin_viz.data.sample import Problem, Sample
+from mswin_viz.data.sets.report import DataReport
+from mswin_viz.errors import ImageError, ImageFileError
+
+__all__ = ["verify"]
+
+
+@dataclass(frozen=True)
+class _CheckedFile:
+    """A file, and what opening the pictures in it found.
+
+    Attributes
+    ----------
+    digest
+        Of its content; empty if no picture in it can be used.
+    broken
+        Those of its pictures that cannot be used.
+    reasons, remarks
+        Why not; what is wrong with the others. Each once.
+    """
+
+    path: Path
+    split: str | None
+    digest: str
+    broken: tuple[Path | Crop, ...]
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> DataReport:
+    """The report with every file opened, decoded to the end and compared with the others by content.
+
+    A query image that is in the gallery under the same name is no duplicate: data sets are made that way.
+
+    Parameters
+    ----------
+    workers
+        Threads; decoding frees Python's lock.
+
+    Returns
+    -------
+    report
+        Its samples hold only images that can be read; duplicates stay in, and are reported.
+    """
+    files = _files(report.samples)
+    with ThreadPoolExecutor(workers) as pool:
+        done = pool.map(lambda item: _opened(*item), files.items())
+        checked = list(tqdm(done, total=len(files), desc="opening", unit="file", disable=not progress))
+    problems = [
+        Problem("corrupt image", one.path, f"left out: {why}") for one in checked for why in one.reasons
+    ]
+    problems += [Problem("damaged image", one.path, f"kept: {why}") for one in checked for why in one.remarks]
+    broken = frozenset(source for one in checked for source in one.broken)
+    kept = [_without(sample, broken) for sample in report.samples]
+    return replace(
+        report,
+        samples=tuple(sample for sample in kept if sample.images),
+        problems=(*report.problems, *problems, *_duplicates(checked)),
+        opened=len(files),
+    )
+
+
+def _files(samples: Iterable[Sample]) -> dict[Path, tuple[list[Path | Crop], str | None]]:
+    """File -> the pictures in it that are used, and the split it belongs to; a strip of three is one file."""
+    files: dict[Path, tuple[list[Path | Crop], str | None]] = {}
+    for sample in samples:
+        for source in sample.images.values():
+            file = source.path if isinstance(source, Crop) else source
+            used, _ = files.setdefault(file, ([], sample.split))
+            if source not in used:
+                used.append(source)
+    return files
+
+
+def _opened(path: Path, used: tuple[list[Path | Crop], str | None]) -> _CheckedFile:
+    sources, split = used
+    broken, reasons, remarks = [], [], []
+    for source in sources:
+        try:
+            remarks += [one.replace(str(path), path.name) for one in opened(source).remarks]
+        except (ImageFileError, ImageError) as problem:
+            broken.append(source)
+            reasons.append(str(problem).replace(str(path), path.name))
+    digest = file_digest(path) if len(broken) < len(sources) else ""
+    if digest is None:  # it went away meanwhile
+        digest, broken, reasons = "", list(sources), ["it can no longer be read"]
+    return _CheckedFile(
+        path=path,
+        split=split,
+        digest=digest,
+        broken=tuple(broken),
+        reasons=tuple(dict.fromkeys(reasons)),
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def _without(sample: Sample, broken: Collection[Path | Crop]) -> Sample:
+    images = {name: source for name, source in sample.images.items() if source not in broken}
+    return sample if len(images) == len(sample.images) else replace(sample, images=images)
+
+
+def _duplicates(files: Iterable[_CheckedFile]) -> list[Problem]:
+    """One problem for each file whose content an earlier one has."""
+    by_content: dict[str, list[_CheckedFile]] = defaultdict(list)
+    duplicates = []
+    for one in files:
+        if not one.digest:
+            continue
+        twin = next((other for other in by_content[one.digest] if not _by_design(one, other)), None)
+        if twin is not None:
+            leak = (
+                " (training and test share it)" if (one.split == "train") != (twin.split == "train") else ""
+            )
+            duplicates.append(Problem("duplicate", one.path, f"same content as {twin.path}{leak}"))
+        by_content[one.digest].append(one)
+    return duplicates
+
+
+def _by_design(one: _CheckedFile, other: _CheckedFile) -> bool:
+    return {one.split, other.split} == {"query", "gallery"} and one.path.name == other.path.name

@@ -1,0 +1,250 @@
+"""Writes files whole or not at all, whatever ends the program in between; every other module writes through this one.
+
+`destinations` says where a path leads, `file_locks` keeps other programs away, `temporary_folders` are deleted at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.storage.destinations import FULL, as_output_error, destination, made_folder, short_name
+from mswin_viz.errors import OutputError
+
+__all__ = [
+    "discard", "is_unfinished", "mapped_array", "new_folder", "remove_file", "remove_named", "replacing", "write_bytes",
+    "write_json",
+]  # fmt: skip
+
+_UNFINISHED = ".unfinished"
+_STALE = 24 * 3600.0  # seconds after which what a killed program left may go
+
+
+def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Path:
+    """Write a file whole or not at all: beside it first, flushed to the disk, then renamed.
+
+    A file of that name is replaced at once, and stays as it was if anything goes wrong. A link stays a link; a device or pipe
+    is written to directly. Missing folders are made.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    final = destination(path)
+    if _is_special(final):
+        with as_output_error(path), final.open("wb") as stream:
+            stream.write(content)
+        return Path(path)
+    with replacing(path) as unfinished, as_output_error(path), unfinished.open("wb") as stream:
+        stream.write(content)
+    return Path(path)
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write a value as JSON, UTF-8, indented by one space; see :func:`write_bytes`."""
+    return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it takes the place of ``path`` at the end, and goes where there is an error.
+
+    For what is too large to be held in memory; else :func:`write_bytes`.
+
+    Raises
+    ------
+    OutputError
+        If there is no place for it. Other errors of the block come out as they are: they may be of its work.
+    """
+    final = destination(path)
+    if os.path.isdir(final):
+        raise OutputError(
+            f"a file cannot replace a folder: {shown_text(path)} is a folder; give the path of a file"
+        )
+    made_folder(final.parent)
+    _remove_stale(final)
+    unfinished = _beside(final)
+    try:
+        with as_output_error(path, only=FULL):
+            yield unfinished
+        with as_output_error(path):
+            _keep_mode(final, unfinished)
+            _flush(unfinished)
+            os.replace(unfinished, final)
+            _flush(final.parent)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder beside ``path`` to fill; at the end all of it is flushed and takes the place of ``path`` by one rename.
+
+    A folder that is there already is moved aside first and deleted afterwards; files that are mapped from it stay readable
+    where the system allows it.
+
+    Raises
+    ------
+    OutputError
+        If there is no place for it. Other errors of the block come out as they are.
+    """
+    final = destination(path)
+    made_folder(final.parent)
+    _remove_stale(final)
+    unfinished, old = _beside(final), None
+    try:
+        with as_output_error(path):
+            unfinished.mkdir()
+        with as_output_error(path, only=FULL):
+            yield unfinished
+        with as_output_error(path):
+            for part in (*unfinished.rglob("*"), unfinished):
+                _flush(part)
+            if os.path.lexists(final):
+                old = _beside(final)
+                final.rename(old)
+            unfinished.rename(final)
+            _flush(final.parent)
+    except BaseException:
+        if old is not None and not os.path.lexists(final):
+            old.rename(final)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    if old is not None:
+        discard(old)
+
+
+def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.memmap:
+    """A new ``.npy`` file mapped into memory for writing; its space is reserved first.
+
+    On a full disk a mapped file without reserved space ends the program with SIGBUS. Used inside :func:`new_folder` or
+    :func:`replacing`, which flush it to the disk.
+
+    Raises
+    ------
+    OutputError
+        If the space is not there; with its bytes.
+    """
+    file = Path(file)
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    with as_output_error(file, f"{n_bytes:,} bytes are needed for an array"):
+        array = np.lib.format.open_memmap(file, "w+", np.dtype(dtype), shape)  # a header and a hole
+        with file.open("r+b") as stream:
+            _reserve(stream.fileno(), file.stat().st_size)
+    return array
+
+
+def is_unfinished(path: str | Path) -> bool:
+    """Whether a file or folder is a lock, or what a program that was ended left half written."""
+    name = Path(path).name
+    return name.startswith(".") and name.endswith((_UNFINISHED, ".lock"))
+
+
+def remove_file(path: str | Path) -> None:
+    """Delete a file that is no longer needed, if it is there.
+
+    Raises
+    ------
+    OutputError
+        If it is there and cannot be deleted.
+    """
+    with as_output_error(path):
+        destination(path).unlink(missing_ok=True)
+
+
+def remove_named(folder: Path, names: Sequence[str]) -> list[str]:
+    """Delete files from a folder, in their order, then the folder itself unless something else is in it.
+
+    Returns
+    -------
+    others
+        Names of what else is there, sorted. Nothing that cannot be deleted is an error.
+    """
+    others: list[str] = []
+    with contextlib.suppress(OSError):
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a link, or on Windows with files that are mapped
+        others = sorted(path.name for path in folder.iterdir() if path.name not in names)
+        folder.rmdir()
+    return others
+
+
+def discard(path: Path) -> None:
+    """Delete a file, a link, or a folder with all that is in it, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _beside(final: Path) -> Path:
+    return final.with_name(f".{short_name(final)}.{secrets.token_hex(4)}{_UNFINISHED}")
+
+
+def _remove_stale(final: Path) -> None:
+    """What earlier programs left of this file or folder when they were ended."""
+    start = f".{short_name(final)}."
+    with contextlib.suppress(OSError):
+        for left in os.scandir(final.parent):
+            if left.name.startswith(start) and left.name.endswith(_UNFINISHED):
+                with contextlib.suppress(OSError):
+                    if time.time() - left.stat(follow_symlinks=False).st_mtime > _STALE:
+                        discard(Path(left.path))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is there and neither file nor folder: a device, a pipe."""
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
+
+
+def _keep_mode(final: Path, unfinished: Path) -> None:
+    """The permissions of the file that is replaced."""
+    with contextlib.suppress(OSError):
+        os.chmod(unfinished, stat.S_IMODE(final.stat().st_mode))
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk; some file systems cannot say."""
+    with contextlib.suppress(PermissionError, IsADirectoryError):  # folders on Windows
+        handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(handle)
+
+
+def _reserve(handle: int, n_bytes: int) -> None:
+    """Set a file's length and reserve its space."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, n_bytes)
+            return
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
+    free = os.fstatvfs(handle) if hasattr(os, "fstatvfs") else None
+    if free is not None and free.f_bavail * free.f_frsize < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,1 @@
+"""People drawn by the program: identities, poses, scenes, captions."""
