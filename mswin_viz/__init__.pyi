@@ -48,24 +48,24 @@ from .data.sets.report import DataReport as DataReport
 from .data.sets.thermal_range import thermal_range as thermal_range
 from .data.sets.verification import verify as verify
 from .errors import MswinVizError as MswinVizError
-from .model.addon_files import save_addon as save_addon
-from .model.backbone import Model as Model
-from .model.checkpoint_report import LoadReport as LoadReport
-from .model.checkpoints import load_addon as load_addon
-from .model.config import HostConfig as HostConfig
-from .model.config_files import read_config as read_config
-from .model.image_tags import ImageTag as ImageTag
+from .model.weights.addon_files import save_addon as save_addon
+from .model.encoder.backbone import Model as Model
+from .model.weights.load_report import LoadReport as LoadReport
+from .model.weights.checkpoints import load_addon as load_addon
+from .model.weights.host_config import HostConfig as HostConfig
+from .model.weights.config_files import read_config as read_config
+from .model.encoder.image_tags import ImageTag as ImageTag
 from .model.loading import load_host_model as load_host_model, load_model as load_model
-from .model.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
-from .model.sliding_window import (
+from .model.addon.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
+from .model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor as CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow as CLIPMultiScaleSlidingWindow,
     CLIPWithProjectionMultiScale as CLIPWithProjectionMultiScale,
     FeatureProjectionAdapter as FeatureProjectionAdapter,
     MultiScaleFeatureExtractor as MultiScaleFeatureExtractor,
 )
-from .model.tokens import Tokens as Tokens
-from .model.training import (
+from .model.tokens.tokens import Tokens as Tokens
+from .model.training.fit import (
     Schedule as Schedule,
     TrainedAddon as TrainedAddon,
     Watch as Watch,

@@ -10,7 +10,7 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 
 HIT = "window.__hit=1"
 NAMES = (

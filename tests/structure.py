@@ -20,7 +20,7 @@ DATA_TABLES: frozenset[str] = frozenset()
 """Modules that are tables of data and may be longer."""
 TOWER_CALLS = ("encode_image(", "clip.visual(")
 """What runs the image tower."""
-TOWER_ROOMS = ["model.backbone", "model.pretraining"]
+TOWER_ROOMS = ["model.encoder.backbone", "model.pretraining.run"]
 """Modules that may: the one road from image to tokens, and the training of the tower itself."""
 
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import mswin_viz as mv
 from mswin_viz import cli
 from mswin_viz.data.synthetic.write_samples import write_samples
-from mswin_viz.model.embedded_config import EMBEDDED
-from mswin_viz.model.weight_files import read_state_dict
+from mswin_viz.model.archives.weight_files import read_state_dict
+from mswin_viz.model.weights.embedded_config import EMBEDDED
 
 
 def test_samples_writes_a_data_set_that_loads(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def no_work(monkeypatch) -> None:
         "mswin_viz.data.synthetic.crowd.render",
         "mswin_viz.analysis.sample_tokens.sample_tokens",
         "mswin_viz.model.environment.available_weights",
-        "mswin_viz.model.embedding.train_embedded_model",
+        "mswin_viz.model.pretraining.make_embedded.train_embedded_model",
         "subprocess.call",
     ):
         monkeypatch.setattr(place, started)
@@ -315,7 +315,7 @@ def test_train_names_what_it_will_write_before_it_draws_anyone(
     def drawn(*_: object, **__: object) -> None:
         raise DrawnError
 
-    monkeypatch.setattr("mswin_viz.model.worlds.picture_batches", drawn)
+    monkeypatch.setattr("mswin_viz.model.training.labelled_tokens.picture_batches", drawn)
     done = CliRunner().invoke(cli.app, ["train", "--out", str(tmp_path / name), *options.split()])
     assert isinstance(done.exception, DrawnError), done.exception
     assert f"will write {tmp_path}/{words}" in done.output

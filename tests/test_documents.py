@@ -25,7 +25,7 @@ import mswin_viz as mv
 from mswin_viz import cli
 from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import WeightsNotFoundError
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.view.glossary import TERMS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from mswin_viz.analysis.decomposition import direction_of_each
 from mswin_viz.analysis.fusion import FusionState, SlotWindows, fusion_state
 from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import OptionError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.heads import (
+from mswin_viz.model.training.heads import (
     Head,
     cls_control,
     mean_patch_control,

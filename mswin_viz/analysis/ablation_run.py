@@ -21,8 +21,8 @@ from mswin_viz.data.sets.layouts import Sample, query_and_gallery
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, token_layout
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.training.labelled_tokens import LabelledTokens, labelled_tokens, token_layout
 
 __all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
 

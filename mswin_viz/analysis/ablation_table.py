@@ -13,10 +13,10 @@ from mswin_viz.analysis.ablation_heads import PLAIN, HeadRow, head_rows, windows
 from mswin_viz.analysis.head_costs import HeadCost, encode_seconds, head_cost
 from mswin_viz.analysis.validation import head_features, retrieved
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.heads import Head
-from mswin_viz.model.training import Schedule, train_head
-from mswin_viz.model.worlds import LabelledTokens, modality_classes
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.training.fit import Schedule, train_head
+from mswin_viz.model.training.heads import Head
+from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

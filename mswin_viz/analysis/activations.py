@@ -14,8 +14,8 @@ from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry, windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

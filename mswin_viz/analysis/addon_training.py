@@ -13,8 +13,7 @@ from mswin_viz.analysis.matching import sample_matching
 from mswin_viz.analysis.validation import check_trainable, held_out, validation_map
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
-from mswin_viz.model.heads import Head
-from mswin_viz.model.training import (
+from mswin_viz.model.training.fit import (
     STANDARD_SCHEDULE,
     Schedule,
     TrainedAddon,
@@ -22,7 +21,8 @@ from mswin_viz.model.training import (
     Watch,
     train_addon,
 )
-from mswin_viz.model.worlds import LabelledTokens, modality_classes
+from mswin_viz.model.training.heads import Head
+from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int

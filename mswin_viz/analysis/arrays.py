@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.tensors import real_array
+from mswin_viz.model.tokens.tensors import real_array
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -14,8 +14,8 @@ from open_clip.transformer import ResidualAttentionBlock
 
 from mswin_viz.analysis.attribution_target import Target
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import block_outputs, n_blocks, tokens_from
 
 if TYPE_CHECKING:
     from jaxtyping import Float

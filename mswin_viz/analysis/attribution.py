@@ -37,10 +37,10 @@ from mswin_viz.analysis.input_levels import InputLevel
 from mswin_viz.analysis.scored_inputs import ScoredInputs, UnitValues, baseline_of, scored_inputs
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import ModelImages
-from mswin_viz.model.stages import n_blocks
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.model.encoder.preprocessing import ModelImages
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -18,8 +18,8 @@ from mswin_viz.analysis.scored_inputs import ScoredInputs
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.errors import OptionError, StoppedError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import n_blocks
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
 
 if TYPE_CHECKING:
     import threading

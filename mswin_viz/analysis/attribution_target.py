@@ -12,8 +12,8 @@ import torch
 
 from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers, unit_rows
 from mswin_viz.errors import OptionError, PromptError, ShapeError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

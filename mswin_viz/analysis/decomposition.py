@@ -23,7 +23,7 @@ from mswin_viz.analysis.fusion import FusionState, SlotWindows, enhanced_cls, fu
 from mswin_viz.analysis.fusion_weights import FusionWeights, Slot, fusion_weights, no_windows
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.tokens import Tokens, are_tokens
+from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -16,8 +16,8 @@ from mswin_viz.analysis.ranking import METRICS
 from mswin_viz.data.images.image_source import MODALITIES, Crop, joined_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError
-from mswin_viz.model.encoded_batch import Failure
-from mswin_viz.model.tensors import float_tensor
+from mswin_viz.model.encoder.encoded_batch import Failure
+from mswin_viz.model.tokens.tensors import float_tensor
 
 if TYPE_CHECKING:
     import pandas as pd

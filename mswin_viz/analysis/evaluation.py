@@ -20,10 +20,10 @@ from mswin_viz.data.synthetic.identity import attributes
 from mswin_viz.data.synthetic.scenery import CAMERAS
 from mswin_viz.data.synthetic.write_samples import CAPTIONED, sample_caption
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.preprocessing import FittedImage
-from mswin_viz.model.untrained import untrained
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.preprocessing import FittedImage
+from mswin_viz.model.training.untrained import untrained
 
 __all__ = [
     "PROMPTS",

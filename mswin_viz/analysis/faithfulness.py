@@ -27,9 +27,9 @@ from mswin_viz.analysis.removal_curves import Curves, centre_prior, random_curve
 from mswin_viz.analysis.scored_inputs import ScoredInputs, baseline_of, scored_inputs
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import ModelImages
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.preprocessing import ModelImages
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -19,7 +19,7 @@ from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry, fallback_geometry
 from mswin_viz.errors import ShapeError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.special import ndtr, softmax
 
-from mswin_viz.model.mixture import TopK
+from mswin_viz.model.addon.mixture import TopK
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

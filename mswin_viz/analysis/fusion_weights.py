@@ -14,8 +14,8 @@ from mswin_viz.analysis.fusion_heads import MixtureHead, MlpHead, NormedLayer
 from mswin_viz.analysis.snapshots import shared_snapshot
 from mswin_viz.analysis.windows import WindowGeometry, tiles, windows
 from mswin_viz.errors import OptionError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
 
 if TYPE_CHECKING:
     from jaxtyping import Float

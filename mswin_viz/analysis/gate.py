@@ -12,8 +12,8 @@ from mswin_viz.analysis.fusion import slot_pooled
 from mswin_viz.analysis.fusion_heads import MixtureHead
 from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.errors import OptionError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -15,10 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.heads import Head, n_parameters
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import Head, n_parameters
 
 __all__ = ["HeadCost", "encode_seconds", "head_cost"]
 

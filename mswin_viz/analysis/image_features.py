@@ -16,14 +16,14 @@ from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Progress, Report, Stop, reporter
 from mswin_viz.errors import DataError, OptionError, StoppedError
-from mswin_viz.model.encoded_batch import Failure, encoded_batch
-from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.encoder.encoded_batch import Failure, encoded_batch
+from mswin_viz.model.encoder.image_tags import ImageTag
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from mswin_viz.data.sample import Sample
-    from mswin_viz.model.backbone import Model
+    from mswin_viz.model.encoder.backbone import Model
 
 __all__ = ["EmbedOptions", "embed"]
 

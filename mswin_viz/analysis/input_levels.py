@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.analysis.windows import WindowGeometry, windows
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import n_blocks
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
 
 __all__ = ["BASELINES", "LEVELS", "InputLevel", "check_target"]
 

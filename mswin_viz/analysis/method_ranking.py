@@ -18,10 +18,10 @@ from mswin_viz.analysis.randomisation import Randomisation, randomisation_check
 from mswin_viz.analysis.scored_inputs import opened_inputs
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import ModelImages
-from mswin_viz.model.stages import n_blocks
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.model.encoder.preprocessing import ModelImages
+from mswin_viz.model.tokens.tokens import Tokens
 
 __all__ = ["Ranking", "rank_methods"]
 

@@ -10,10 +10,10 @@ import torch
 
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.shuffled import shuffled
-from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.untrained import with_untrained_addon
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.shuffled_weights import shuffled
+from mswin_viz.model.training.untrained import with_untrained_addon
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -18,14 +18,14 @@ from mswin_viz.analysis.windows import WindowGeometry, describe, windows
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError, StoppedError
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_cache import TokenCache
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from mswin_viz.model.backbone import Model
+    from mswin_viz.model.encoder.backbone import Model
 
 __all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
 

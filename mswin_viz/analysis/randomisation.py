@@ -17,9 +17,9 @@ from scipy.stats import rankdata
 from mswin_viz.analysis.attribution import Attribution, attribute
 from mswin_viz.analysis.attribution_target import Target, as_target
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import ModelImages
-from mswin_viz.model.shuffled import PARTS, shuffled
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.preprocessing import ModelImages
+from mswin_viz.model.training.shuffled_weights import PARTS, shuffled
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -24,14 +24,14 @@ from mswin_viz.data.sets.layouts import Sample, query_and_gallery
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.encoded_batch import EncodedBatch, Failure, encoded_batch
-from mswin_viz.model.heads import phase_means
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
-from mswin_viz.model.token_shelf import IN_MEMORY, TokenLayout, TokenStore
-from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import LabelledTokens, token_layout
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.encoded_batch import EncodedBatch, Failure, encoded_batch
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import phase_means
+from mswin_viz.model.training.labelled_tokens import LabelledTokens, token_layout
+from mswin_viz.model.training.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
+from mswin_viz.model.training.token_store import IN_MEMORY, TokenLayout, TokenStore
 
 __all__ = ["EncodingOptions", "SampleTokens", "sample_tokens"]
 
@@ -83,7 +83,7 @@ def sample_tokens(
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are
-        replaced; those that are damaged are computed again, with a warning. See `mswin_viz.model.stored_tokens`.
+        replaced; those that are damaged are computed again, with a warning. See `mswin_viz.model.training.stored_tokens`.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.

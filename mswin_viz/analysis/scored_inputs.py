@@ -15,10 +15,10 @@ from mswin_viz.analysis.input_levels import BASELINES, InputLevel, check_target
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.preprocessing import FittedImage, ModelImages
-from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from, tokens_of_pixels
-from mswin_viz.model.tokens import Tokens, are_tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import block_outputs, n_blocks, tokens_from, tokens_of_pixels
+from mswin_viz.model.encoder.preprocessing import FittedImage, ModelImages
+from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -16,8 +16,8 @@ from mswin_viz.analysis.decomposition import decompose_fusion
 from mswin_viz.analysis.fusion_weights import FusionWeights, fusion_weights
 from mswin_viz.analysis.windows import WindowGeometry
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

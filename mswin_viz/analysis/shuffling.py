@@ -12,7 +12,7 @@ import numpy as np
 from mswin_viz.analysis.fusion import fusion_state
 from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import ScaleError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

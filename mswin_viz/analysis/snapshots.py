@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from mswin_viz.model.tensors import tensors_of, versions
+from mswin_viz.model.tokens.tensors import tensors_of, versions
 
 __all__ = ["shared_snapshot"]
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from mswin_viz.analysis.ablation_heads import PLAIN
 from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import DataError
-from mswin_viz.model.embedded_config import EMBEDDED
+from mswin_viz.model.weights.embedded_config import EMBEDDED
 
 __all__ = ["check_ablation", "embedded_ablation", "stored_ablation"]
 

@@ -13,8 +13,8 @@ from mswin_viz.analysis.arrays import finite_vectors, unit_rows_or_nan
 from mswin_viz.analysis.fusion import enhanced_cls, float64
 from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import MswinVizError, OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

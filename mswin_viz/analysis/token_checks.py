@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mswin_viz.errors import ShapeError
-from mswin_viz.model.tokens import Tokens, are_tokens
+from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
 __all__ = ["checked_tokens"]
 

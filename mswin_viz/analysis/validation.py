@@ -11,8 +11,8 @@ from mswin_viz.analysis.arrays import known_numbers
 from mswin_viz.analysis.joined import joined_features
 from mswin_viz.analysis.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
-from mswin_viz.model.heads import Head, enhanced_features
-from mswin_viz.model.worlds import LabelledTokens
+from mswin_viz.model.training.heads import Head, enhanced_features
+from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int

@@ -13,7 +13,7 @@ from mswin_viz.analysis.activations import nearest_trained_scale
 from mswin_viz.analysis.fusion import float64
 from mswin_viz.analysis.fusion_weights import FusionWeights, Slot
 from mswin_viz.errors import OptionError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float

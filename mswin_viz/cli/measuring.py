@@ -30,7 +30,7 @@ from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
-    from mswin_viz.model.backbone import Model
+    from mswin_viz.model.encoder.backbone import Model
 
 __all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evaluate"]
 
@@ -238,7 +238,7 @@ def _ablated(model: str, subjects: _DataSet | _Drawn, wanted: _Plan) -> dict[str
     from mswin_viz.analysis.ablation_table import AblationPlan
     from mswin_viz.data.sets.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
-    from mswin_viz.model.training import Schedule
+    from mswin_viz.model.training.fit import Schedule
 
     plan = AblationPlan(wanted.scales, wanted.n_seeds, Schedule(wanted.steps), wanted.rows)
     if isinstance(subjects, _Drawn):

@@ -34,8 +34,8 @@ from mswin_viz.errors import OutputError
 if TYPE_CHECKING:
     from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
     from mswin_viz.data.sample import Sample
-    from mswin_viz.model.backbone import Model
-    from mswin_viz.model.worlds import LabelledTokens
+    from mswin_viz.model.encoder.backbone import Model
+    from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
 __all__ = ["train", "train_embedded"]
 
@@ -103,9 +103,9 @@ def train(
     out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
     from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.validation import held_out
-    from mswin_viz.model.addon_files import file_words
     from mswin_viz.model.loading import load_model
-    from mswin_viz.model.training import Schedule
+    from mswin_viz.model.training.fit import Schedule
+    from mswin_viz.model.weights.addon_files import file_words
 
     schedule = Schedule(steps, learning_rate, patience=patience)
     plan = AddonPlan(scales=wanted, modality=modality, seed=seed, validation=validation, schedule=schedule)
@@ -156,7 +156,7 @@ def _outputs(
 def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
     """Room for every file of weights and its state, which holds four times as much: weights, the best, and two moments."""
     from mswin_viz.analysis.addon_training import state_file
-    from mswin_viz.model.addon_files import addon_bytes
+    from mswin_viz.model.weights.addon_files import addon_bytes
 
     names = ("shared",) if plan.modality == "shared" else MODALITIES
     n_bytes = len(names) * addon_bytes(model.dim, plan.scales)
@@ -196,7 +196,7 @@ def _training_world(
 ) -> LabelledTokens:
     from mswin_viz.analysis.sample_tokens import sample_tokens
     from mswin_viz.data.synthetic.crowd import Crowd
-    from mswin_viz.model.worlds import labelled_tokens
+    from mswin_viz.model.training.labelled_tokens import labelled_tokens
 
     if samples is None:
         world = labelled_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
@@ -210,7 +210,7 @@ def _training_world(
 
 
 def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
-    from mswin_viz.model.addon_files import save_addon
+    from mswin_viz.model.weights.addon_files import save_addon
 
     save_addon(fitted.trained.addon, path, layout=layout)
     log = fitted.trained.log
@@ -247,9 +247,9 @@ def train_embedded(
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
     at_least(1, steps=1 if steps is None else steps)
     work = output_folder(work, "WORK")
-    from mswin_viz.model.embedding import finished_folder, train_embedded_model
     from mswin_viz.model.loading import checked_device
-    from mswin_viz.model.recipe import Recipe
+    from mswin_viz.model.pretraining.make_embedded import finished_folder, train_embedded_model
+    from mswin_viz.model.pretraining.recipe import Recipe
 
     recipe = Recipe(precision=precision)
     checked_device(device)

@@ -12,7 +12,7 @@ from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 import mswin_viz
-from mswin_viz.model.embedded_config import EMBEDDED
+from mswin_viz.model.weights.embedded_config import EMBEDDED
 
 __all__ = ["available_weights", "devices", "versions"]
 

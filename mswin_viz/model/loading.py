@@ -14,18 +14,18 @@ import torch
 from mswin_viz.data.options import options_of
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
-from mswin_viz.model.addons import addon_of
-from mswin_viz.model.architectures import near_architectures
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.config import HostConfig
-from mswin_viz.model.config_files import read_config
-from mswin_viz.model.file_towers import file_tower
-from mswin_viz.model.host_checkpoints import as_host_file, host_tower, is_host
-from mswin_viz.model.hub import HUB, hub_folder
-from mswin_viz.model.state_dicts import WeightFile
-from mswin_viz.model.tower_options import LoadOptions, TowerOptions, checked_precision
-from mswin_viz.model.towers import Tower, embedded_tower, tagged_tower
-from mswin_viz.model.weight_files import read_weights
+from mswin_viz.model.addon_loading import addon_of
+from mswin_viz.model.archives.state_dicts import WeightFile
+from mswin_viz.model.archives.weight_files import read_weights
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.host.checkpoint import as_host_file, host_tower, is_host
+from mswin_viz.model.weights.architectures import near_architectures
+from mswin_viz.model.weights.clip_towers import Tower, embedded_tower, tagged_tower
+from mswin_viz.model.weights.config_files import read_config
+from mswin_viz.model.weights.file_towers import file_tower
+from mswin_viz.model.weights.host_config import HostConfig
+from mswin_viz.model.weights.hub import HUB, hub_folder
+from mswin_viz.model.weights.tower_options import LoadOptions, TowerOptions, checked_precision
 
 __all__ = ["checked_device", "load_host_model", "load_model"]
 

@@ -16,10 +16,10 @@ from mswin_viz.analysis.targets import Prompts, encoded_prompts, prompt_cosines,
 from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
 from mswin_viz.data.sets.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag, takes_mean_camera
-from mswin_viz.model.token_cache import Picture, TokenCache
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera
+from mswin_viz.model.encoder.token_cache import Picture, TokenCache
+from mswin_viz.model.tokens.tokens import Tokens
 
 __all__ = ["ExplorerRequest", "ExplorerResult", "ResultCache"]
 

@@ -11,8 +11,8 @@ import ipywidgets as widgets
 from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
 from mswin_viz.analysis.attribution_target import FEATURES
 from mswin_viz.data.sets.layouts import MODALITIES
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.stages import n_blocks
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
 
 __all__ = ["AttributionControls", "make_attribution_controls"]
 

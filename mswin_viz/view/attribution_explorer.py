@@ -22,10 +22,10 @@ from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError, StoppedError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_cache import Picture, TokenCache
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import Picture, TokenCache
+from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.view.attribution_controls import make_attribution_controls
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import SCREEN_DPI, figure_bytes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.model.token_cache import MOST_KEPT, TokenCache
+from mswin_viz.model.encoder.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.guarded import Guard
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn

@@ -11,8 +11,8 @@ import numpy as np
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import EmbeddingView
 from mswin_viz.data.sample import Sample
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.encoded_batch import Failure
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.embedding_controls import map_controls
 from mswin_viz.view.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.html import failure_words

@@ -19,7 +19,7 @@ from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.embedding_board import EmbeddingBoard
 from mswin_viz.view.embedding_controls import setting_controls
 from mswin_viz.view.folder_saving import FolderSaving

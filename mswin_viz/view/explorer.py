@@ -19,8 +19,8 @@ from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.answers import ExplorerResult, ResultCache
 from mswin_viz.view.background import Background
 from mswin_viz.view.board_rows import board_rows

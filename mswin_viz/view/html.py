@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mswin_viz.model.encoded_batch import Failure
+from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.colours import sign_colour
 from mswin_viz.view.markup import FONT, SMALL, Markup, tag
 

@@ -9,9 +9,9 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
 from mswin_viz.view.html import bar_html

@@ -11,8 +11,8 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.pair_shares import PairShares, pair_window_shares
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.guarded import show_as_out_of_date
 from mswin_viz.view.lifetime import close_view
 from mswin_viz.view.pair_panel import PairPanel

@@ -10,8 +10,8 @@ from mswin_viz.data.images.image_source import Crop, open_image
 from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import MswinVizError
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_cache import MOST_AT_ONCE, TokenCache
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import MOST_AT_ONCE, TokenCache
 
 __all__ = ["computed_ahead", "thumbnail"]
 

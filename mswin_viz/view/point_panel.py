@@ -13,8 +13,8 @@ from mswin_viz.analysis.view_request import ViewRequest
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.answers import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.board_rows import board_rows
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard, show_as_out_of_date

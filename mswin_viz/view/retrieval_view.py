@@ -19,7 +19,7 @@ from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.figure_download import FigureDownload
 from mswin_viz.view.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.html import badge_html, failure_words

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.figures import figure_picture
 from mswin_viz.view.markup import Markup, fragment, tag
 

@@ -15,7 +15,7 @@ from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sets.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
-from mswin_viz.model.image_tags import ImageTag
+from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.lifetime import close_view
 

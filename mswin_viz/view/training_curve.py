@@ -10,7 +10,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.training import TrainingStep
+from mswin_viz.model.training.fit import TrainingStep
 from mswin_viz.view.assets import script, style
 from mswin_viz.view.colours import FEATURES
 from mswin_viz.view.figure_text import folded_name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.tokens.tokens import Tokens
 
 BATCH, GRID, DIM = 3, (5, 3), 6
 SCALES = (2, 4, 7)  # 7, 3 and 2 windows of the 15 tokens; 1, 3 and 1 dropped

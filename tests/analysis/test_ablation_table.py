@@ -23,9 +23,9 @@ from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.data.storage import destinations
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError, OutputError
-from mswin_viz.model.heads import n_parameters
-from mswin_viz.model.training import Schedule
-from mswin_viz.model.worlds import LabelledTokens
+from mswin_viz.model.training.fit import Schedule
+from mswin_viz.model.training.heads import n_parameters
+from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
 from .tiny import DIM, tiny_model
 

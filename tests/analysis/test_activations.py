@@ -20,8 +20,8 @@ from mswin_viz.analysis.activations import (
 from mswin_viz.analysis.panels import shared_range
 from mswin_viz.analysis.windows import windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, GRID, SCALES
 

@@ -14,7 +14,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
-from mswin_viz.model.stages import block_outputs, tokens_from
+from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from
 
 from .tiny import DEPTH, DIM, GRID, PATCH, SCALES, SIZE, direction, pictures, tiny_model
 

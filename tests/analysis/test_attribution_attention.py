@@ -10,8 +10,8 @@ from torchcam.methods import GradCAM
 import mswin_viz as mv
 from mswin_viz.analysis.attention import attention_weights
 from mswin_viz.errors import OptionError
-from mswin_viz.model.hooks import outputs_of
-from mswin_viz.model.stages import block_outputs, tokens_from
+from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from
+from mswin_viz.model.encoder.hooks import outputs_of
 
 from .tiny import DEPTH, GRID, direction, pictures, tiny_model
 

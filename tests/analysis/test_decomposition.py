@@ -14,8 +14,8 @@ from mswin_viz.analysis.decomposition import decompose, decompose_fusion, decomp
 from mswin_viz.analysis.fusion import slot_pooled
 from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, SCALES
 

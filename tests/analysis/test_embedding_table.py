@@ -14,7 +14,7 @@ from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.progress import Progress
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 
 from .tiny import pictures, tiny_model
 

@@ -15,7 +15,7 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.embedding_view import ViewSettings, chosen_rows, embedding_view
 from mswin_viz.analysis.similarity_pairs import MOST_PAIRS, similarity_pairs
 from mswin_viz.errors import DataError, OptionError, OutputError, ShapeError, StoppedError
-from mswin_viz.model.encoded_batch import Failure
+from mswin_viz.model.encoder.encoded_batch import Failure
 
 N_IDS, CAMERAS, DIM = 4, 3, 6
 

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 import mswin_viz as mv
 from mswin_viz.analysis.randomisation import randomisation_check, rank_correlation
 from mswin_viz.errors import OptionError
-from mswin_viz.model.shuffled import PARTS, shuffled
+from mswin_viz.model.training.shuffled_weights import PARTS, shuffled
 
 from .tiny import direction, pictures, tiny_model
 

@@ -21,9 +21,9 @@ from mswin_viz.analysis.share_gap import exact_shares, share_gap
 from mswin_viz.analysis.shuffling import shuffle_windows
 from mswin_viz.analysis.targets import target_directions
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPWithProjectionMultiScale
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, SCALES
 from .tiny import direction as tiny_direction

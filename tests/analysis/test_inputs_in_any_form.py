@@ -16,8 +16,8 @@ from mswin_viz.analysis.activations import mean_activations
 from mswin_viz.analysis.decomposition import decompose_pair
 from mswin_viz.analysis.windows import windows
 from mswin_viz.errors import MswinVizError, ShapeError
-from mswin_viz.model.readout import Neck
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.readout import Neck
+from mswin_viz.model.tokens.tokens import Tokens
 
 from .tiny import DIM, GRID, direction, tiny_model
 

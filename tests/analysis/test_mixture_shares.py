@@ -12,7 +12,7 @@ from mswin_viz.analysis.decomposition import decompose_fusion, decompose_pair
 from mswin_viz.analysis.fusion import enhanced_cls
 from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon, TopK
 
 from .conftest import DIM, GRID, SCALES
 

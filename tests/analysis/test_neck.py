@@ -20,9 +20,9 @@ from mswin_viz.analysis.sample_tokens import sample_tokens
 from mswin_viz.analysis.share_gap import share_gap
 from mswin_viz.analysis.validation import validation_map
 from mswin_viz.analysis.view_request import Subject
-from mswin_viz.model.heads import Head, enhanced_features, phase_means
-from mswin_viz.model.readout import Neck
-from mswin_viz.model.shuffled import shuffled
+from mswin_viz.model.tokens.readout import Neck
+from mswin_viz.model.training.heads import Head, enhanced_features, phase_means
+from mswin_viz.model.training.shuffled_weights import shuffled
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
@@ -271,7 +271,7 @@ def test_nulls_and_shuffled_copies_keep_the_neck(load, people):
 
 
 def test_tokens_are_made_where_a_tower_or_a_file_gives_them_and_elsewhere_copied_with_their_neck():
-    makers = {"model/backbone.py", "model/token_shelf.py", "analysis/head_costs.py"}
+    makers = {"model/encoder/backbone.py", "model/training/token_store.py", "analysis/head_costs.py"}
     found = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

@@ -12,7 +12,7 @@ from mswin_viz.analysis.embedding_table import EmbeddingTable
 from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranked_queries
 from mswin_viz.analysis.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
-from mswin_viz.model.encoded_batch import Failure
+from mswin_viz.model.encoder.encoded_batch import Failure
 
 
 def made_table(features, pids, camids=None, *, modality=None, scenes=None, splits=None) -> EmbeddingTable:

@@ -8,8 +8,8 @@ import torch
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
-from mswin_viz.model.shuffled import shuffled
-from mswin_viz.model.untrained import with_untrained_addon
+from mswin_viz.model.training.shuffled_weights import shuffled
+from mswin_viz.model.training.untrained import with_untrained_addon
 
 from .planted import identities
 from .tiny import pictures, tiny_model

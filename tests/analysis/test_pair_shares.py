@@ -16,9 +16,9 @@ from mswin_viz.analysis.neighbours import PairShares, pair_window_shares
 from mswin_viz.analysis.pair_shares import pair_panels
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import TokenCache
 
 from .tiny import GRID, SCALES, pictures, tiny_model
 

@@ -15,8 +15,8 @@ from mswin_viz.analysis.ablation_run import People
 from mswin_viz.analysis.ablation_table import AblationPlan, run_ablation
 from mswin_viz.analysis.ablation_words import sentences
 from mswin_viz.errors import OptionError
-from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import LabelledTokens
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
 from .tiny import DIM, tiny_model
 

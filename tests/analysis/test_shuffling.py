@@ -9,7 +9,7 @@ import torch
 from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.shuffling import common_run, shuffle_windows, shuffled_order
 from mswin_viz.errors import ScaleError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, random_addon
 

@@ -31,9 +31,9 @@ from mswin_viz.data.storage import destinations, temporary_folders
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.stored_arrays import _hash_of_value
 from mswin_viz.errors import OutputError
-from mswin_viz.model import stored_tokens
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.worlds import LabelledTokens
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.training import stored_tokens
+from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
 from .tiny import SIZE, tiny_model
 

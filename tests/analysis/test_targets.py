@@ -11,7 +11,7 @@ from mswin_viz.analysis.fusion import enhanced_cls
 from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.targets import encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.errors import OptionError
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 
 from .conftest import BATCH, DIM, SCALES
 

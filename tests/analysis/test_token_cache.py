@@ -17,9 +17,9 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.errors import ClosedError, ImageFileError
-from mswin_viz.model import preprocessing
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.token_cache import MOST_AT_ONCE, TokenCache
+from mswin_viz.model.encoder import preprocessing
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.token_cache import MOST_AT_ONCE, TokenCache
 
 from .tiny import SIZE, tiny_model
 

@@ -14,10 +14,10 @@ from mswin_viz.analysis.addon_training import AddonPlan, training_notes
 from mswin_viz.analysis.validation import head_features, held_out, validation_map
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
-from mswin_viz.model.heads import mean_patch_control
-from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.training_run import identity_batch
-from mswin_viz.model.worlds import LabelledTokens, modality_classes
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import mean_patch_control
+from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
+from mswin_viz.model.training.run import identity_batch
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import open_clip
 import torch
 
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
-from mswin_viz.model.towers import Tower
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.weights.clip_towers import Tower
 
 SIZE, PATCH, GRID, DIM, DEPTH = (48, 16), 8, (6, 2), 10, 3
 SCALES = (2, 4, 5)  # 5: two windows of the 12 tokens, two tokens dropped

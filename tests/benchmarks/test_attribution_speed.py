@@ -16,7 +16,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.analysis.decomposition import decompose_fusion
 from mswin_viz.analysis.fusion_weights import fusion_weights
-from mswin_viz.model.towers import Tower
+from mswin_viz.model.weights.clip_towers import Tower
 
 STEPS = 50
 

@@ -10,8 +10,8 @@ import open_clip
 import pytest
 import torch
 
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.towers import Tower
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.weights.clip_towers import Tower
 
 VIT_B_16 = {
     "embed_dim": 512,

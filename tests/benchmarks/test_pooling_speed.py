@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mswin_viz.model.sliding_window import CLIPMultiScaleSlidingWindow
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
 
 
 @pytest.mark.parametrize("path", ["forward_literal", "forward"])

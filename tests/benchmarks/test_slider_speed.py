@@ -10,8 +10,8 @@ from mswin_viz.analysis.activations import reduce_activations, window_activation
 from mswin_viz.analysis.decomposition import decompose_fusion
 from mswin_viz.analysis.fusion import slot_pooled
 from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.tokens.tokens import Tokens
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.data.synthetic.identity import sample_identity
 from mswin_viz.data.synthetic.write_samples import SHIPPED, write_samples
-from mswin_viz.model.embedding import ADDON_PEOPLE
-from mswin_viz.model.recipe import Recipe
+from mswin_viz.model.pretraining.make_embedded import ADDON_PEOPLE
+from mswin_viz.model.pretraining.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2] / "data_samples"
 

@@ -11,8 +11,8 @@ from killing import Attempts, attempts, needs_fork
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, OutputError
-from mswin_viz.model.addon_files import addon_bytes, save_addon
-from mswin_viz.model.heads import window_head
+from mswin_viz.model.training.heads import window_head
+from mswin_viz.model.weights.addon_files import addon_bytes, save_addon
 
 NAMES = ("addon.pth", "addon.safetensors")
 
@@ -79,8 +79,8 @@ def test_the_size_of_an_addon_is_known_without_making_one() -> None:
 _SETUP = (
     "import os, resource, signal\n"
     "from mswin_viz.errors import OutputError\n"
-    "from mswin_viz.model.addon_files import save_addon\n"
-    "from mswin_viz.model.heads import window_head\n"
+    "from mswin_viz.model.weights.addon_files import save_addon\n"
+    "from mswin_viz.model.training.heads import window_head\n"
     "new = window_head({dim}, {scales}, seed=2).body\n"
     "save_addon(new, 'warm.pth'), save_addon(new, 'warm.safetensors')"
 )

@@ -24,14 +24,15 @@ from mswin_viz.errors import (
     WeightsError,
     WeightsNotFoundError,
 )
-from mswin_viz.model import addons, loading
-from mswin_viz.model.addon_files import save_addon
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.embedded_config import save_embedded
+from mswin_viz.model import addon_loading as addons
+from mswin_viz.model import loading
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.loading import load_model
-from mswin_viz.model.positions import resized_positions
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
-from mswin_viz.model.towers import embedded_tower
+from mswin_viz.model.weights.addon_files import save_addon
+from mswin_viz.model.weights.clip_towers import embedded_tower
+from mswin_viz.model.weights.embedded_config import save_embedded
+from mswin_viz.model.weights.positions import resized_positions
 
 from .conftest import CONFIG, UPRIGHT, tiny_clip
 

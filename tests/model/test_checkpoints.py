@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
-from mswin_viz.model.addon_files import save_addon
-from mswin_viz.model.checkpoints import load_addon
-from mswin_viz.model.embedded_config import load_embedded, save_embedded
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import (
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow,
     CLIPWithProjectionMultiScale,
 )
-from mswin_viz.model.weight_files import read_state_dict
+from mswin_viz.model.archives.weight_files import read_state_dict
+from mswin_viz.model.weights.addon_files import save_addon
+from mswin_viz.model.weights.checkpoints import load_addon
+from mswin_viz.model.weights.embedded_config import load_embedded, save_embedded
 
 from .conftest import CONFIG
 from .refusals import said_by

@@ -11,7 +11,7 @@ from host_files import MIXTURE_ON, yml
 
 import mswin_viz as mv
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
-from mswin_viz.model.config_files import read_config
+from mswin_viz.model.weights.config_files import read_config
 
 DEFAULTS = {
     "prompt": True,

@@ -24,9 +24,9 @@ from host_files import (
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.host_tower import HostTower
-from mswin_viz.model.image_tags import conditions_of
-from mswin_viz.model.stages import block_outputs, n_blocks, tokens_from, tokens_of_pixels
+from mswin_viz.model.encoder.block_outputs import block_outputs, n_blocks, tokens_from, tokens_of_pixels
+from mswin_viz.model.encoder.image_tags import conditions_of
+from mswin_viz.model.host.tower import HostTower
 
 BEHIND = "ignore:.*generalFusion.*NOT applied:UserWarning"
 TWO = "ignore:.*the host joins two features:UserWarning"

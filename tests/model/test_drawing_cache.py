@@ -13,9 +13,9 @@ import pytest
 from killing import attempts, needs_fork
 
 from mswin_viz.errors import OutputError
-from mswin_viz.model import drawing_cache
-from mswin_viz.model.drawing_cache import drawn_once
-from mswin_viz.model.recipe import Recipe
+from mswin_viz.model.pretraining import drawing_cache
+from mswin_viz.model.pretraining.drawing_cache import drawn_once
+from mswin_viz.model.pretraining.recipe import Recipe
 
 RECIPE = Recipe(seed=3, first_pid=5, identities=4, shots=2)
 
@@ -167,7 +167,7 @@ def test_drawings_that_are_killed_at_any_moment_are_right_the_next_time(tmp_path
         "from pathlib import Path\n"
         "import numpy as np\n"
         "from mswin_viz.model import drawing_cache\n"
-        "from mswin_viz.model.recipe import Recipe\n"
+        "from mswin_viz.model.pretraining.recipe import Recipe\n"
         "warnings.simplefilter('ignore')\n"
         "drawing_cache._drawn = lambda jobs, draw, what: map(draw, jobs)\n"
         "def draw(job):\n"

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mswin_viz.errors import MswinVizError, WeightsError
-from mswin_viz.model.embedded_config import load_embedded, save_embedded
+from mswin_viz.model.weights.embedded_config import load_embedded, save_embedded
 
 from .conftest import CONFIG, tiny_clip
 

@@ -13,8 +13,8 @@ import torchvision
 from open_clip.model import _build_vision_tower
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.clip_layouts import clip_keys
 from mswin_viz.model.loading import load_model
+from mswin_viz.model.weights.clip_layouts import clip_keys
 
 OPEN_CLIP = {
     "RN50": "CLIP's ResNet",

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.heads import (
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import (
     Head,
     cls_control,
     matched_mlp,
@@ -15,7 +16,6 @@ from mswin_viz.model.heads import (
     phase_means,
     window_head,
 )
-from mswin_viz.model.tokens import Tokens
 
 DIM = 6
 

@@ -24,12 +24,12 @@ from host_files import (
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.addon_files import save_addon
-from mswin_viz.model.checkpoints import addon_in
-from mswin_viz.model.host_tower import HostTower
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor
-from mswin_viz.model.untrained import untrained
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.host.tower import HostTower
+from mswin_viz.model.training.untrained import untrained
+from mswin_viz.model.weights.addon_files import save_addon
+from mswin_viz.model.weights.checkpoints import addon_in
 
 MAMBA = "ignore:.*Mamba aggregation:UserWarning"
 LEFT_OUT = "ignore:.*off in the configuration, leaves out:UserWarning"

@@ -13,8 +13,8 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
-from mswin_viz.model.host_tower import HostParts, HostTower
-from mswin_viz.model.image_tags import conditions_of
+from mswin_viz.model.encoder.image_tags import conditions_of
+from mswin_viz.model.host.tower import HostParts, HostTower
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.weight_files import read_state_dict, read_weights
+from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
 
 from .archive_writing import (
     CODE,

@@ -8,7 +8,8 @@ import torch
 
 from mswin_viz.data.synthetic.identity import sample_identity
 from mswin_viz.data.synthetic.render import part_masks
-from mswin_viz.model.local_supervision import (
+from mswin_viz.model.pretraining.batches import NAMED, _augmented
+from mswin_viz.model.pretraining.local_supervision import (
     PART_OF,
     PARTS,
     KeptPatches,
@@ -18,8 +19,7 @@ from mswin_viz.model.local_supervision import (
     part_shares,
     training_parts,
 )
-from mswin_viz.model.pretraining_batches import NAMED, _augmented
-from mswin_viz.model.recipe import Recipe
+from mswin_viz.model.pretraining.recipe import Recipe
 
 
 def test_a_part_map_is_what_the_masks_say() -> None:

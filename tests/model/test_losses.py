@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mswin_viz.model.losses import ReidLoss
+from mswin_viz.model.training.losses import ReidLoss
 
 
 def test_the_loss_is_the_weighted_sum_of_smoothed_cross_entropy_and_batch_hard_triplets() -> None:

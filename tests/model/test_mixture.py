@@ -11,10 +11,10 @@ from host_files import DIM, MIXTURE, mixture_state, window_state
 from torch import nn
 
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.addon_files import save_addon
-from mswin_viz.model.checkpoints import load_addon
-from mswin_viz.model.mixture import MixtureOfExpertsAddon, TopK
-from mswin_viz.model.mixture_files import mixture_state as first_version
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon, TopK
+from mswin_viz.model.addon.mixture_files import mixture_state as first_version
+from mswin_viz.model.weights.addon_files import save_addon
+from mswin_viz.model.weights.checkpoints import load_addon
 
 ASSUMED = "ignore:.*temperature:UserWarning"
 CASES = {

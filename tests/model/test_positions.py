@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.positions import grid_doubt, resized_positions, source_grid
+from mswin_viz.model.weights.positions import grid_doubt, resized_positions, source_grid
 
 
 def by_hand(positions: torch.Tensor, source: tuple[int, int], target: tuple[int, int]) -> torch.Tensor:

@@ -11,10 +11,8 @@ import torch
 
 from mswin_viz.data.synthetic.identity import attributes, sample_identity
 from mswin_viz.errors import OptionError
-from mswin_viz.model import pretraining
-from mswin_viz.model.local_supervision import PARTS, training_parts
-from mswin_viz.model.pretraining import pretrain
-from mswin_viz.model.pretraining_batches import (
+from mswin_viz.model.pretraining import run as pretraining
+from mswin_viz.model.pretraining.batches import (
     NAMED,
     PROMPT_LENGTH,
     SEEN,
@@ -24,8 +22,10 @@ from mswin_viz.model.pretraining_batches import (
     class_labels,
     training_pictures,
 )
-from mswin_viz.model.pretraining_losses import Trainee
-from mswin_viz.model.recipe import CLIP_CONFIG, Cycle, Recipe
+from mswin_viz.model.pretraining.local_supervision import PARTS, training_parts
+from mswin_viz.model.pretraining.losses import Trainee
+from mswin_viz.model.pretraining.recipe import CLIP_CONFIG, Cycle, Recipe
+from mswin_viz.model.pretraining.run import pretrain
 
 WHOLE, LOCAL = Cycle(2, 8e-4, ((1.01, 0.5),)), Cycle(2, 8e-4, ((0.5, 0.5), (1.01, 0.0)), local=1.0)
 RECIPE = Recipe(

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from mswin_viz.model.addon_files import save_addon
-from mswin_viz.model.checkpoints import load_addon
-from mswin_viz.model.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.weights.addon_files import save_addon
+from mswin_viz.model.weights.checkpoints import load_addon
 
 DIM, WIDE, SCALES = 12, 18, (4, 8, 16)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.sliding_window import (
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow,
     CLIPWithProjectionMultiScale,

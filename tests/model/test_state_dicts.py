@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.state_dicts import unwrapped
+from mswin_viz.model.archives.state_dicts import unwrapped
 
 FILE = Path("run.pth")
 BARE = {"visual.conv1.weight": torch.ones(2), "visual.proj": torch.zeros(1), "logit_scale": torch.ones(())}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.stored_settings import stored_settings
+from mswin_viz.model.weights.stored_settings import stored_settings
 
 OPEN_CLIP = {
     "model_cfg": {"embed_dim": 24, "quick_gelu": True, "vision_cfg": {"image_size": [64, 32], "layers": 2}, "text_cfg": {"heads": 1}},

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from mswin_viz.errors import OutputError
-from mswin_viz.model.token_shelf import TokenLayout, TokenStore, TokenView
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.token_store import TokenLayout, TokenStore, TokenView
 
 
 def some(n_images: int, seed: int) -> Tokens:

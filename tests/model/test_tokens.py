@@ -7,7 +7,7 @@ import torch
 
 import mswin_viz as mv
 from mswin_viz.errors import ShapeError
-from mswin_viz.model.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens
 
 TOKENS = mv.Tokens(torch.arange(6.0).view(3, 2), torch.ones(3, 4, 2), (2, 2))
 

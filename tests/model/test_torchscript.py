@@ -17,7 +17,7 @@ from torch import nn
 import mswin_viz
 import mswin_viz as mv
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.weight_files import read_state_dict, read_weights
+from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
 
 from .archive_writing import archive, members, module, pickled, tensor
 

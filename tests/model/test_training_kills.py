@@ -19,10 +19,10 @@ import sys
 import numpy as np, torch
 from pathlib import Path
 import mswin_viz as mv
-from mswin_viz.model.heads import window_head
-from mswin_viz.model.training import Schedule, Watch, train_head
+from mswin_viz.model.training.heads import window_head
+from mswin_viz.model.training.fit import Schedule, Watch, train_head
 from mswin_viz.data.storage.file_writing import write_bytes
-from mswin_viz.model.addon_files import weight_bytes
+from mswin_viz.model.weights.addon_files import weight_bytes
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 tokens = mv.Tokens(torch.randn(18, 4, generator=generator), torch.randn(18, 5, 4, generator=generator), (5, 1))
@@ -114,7 +114,7 @@ def test_of_two_trainings_with_one_out_one_is_refused_and_the_other_ends(tmp_pat
 HOLD = """
 import time
 from pathlib import Path
-from mswin_viz.model.training_state import only_training
+from mswin_viz.model.training.training_state import only_training
 with only_training(Path("run.state")):
     print("held", flush=True)
     time.sleep(600)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.model.untrained import untrained, with_untrained_addon
+from mswin_viz.model.training.untrained import untrained, with_untrained_addon
 
 
 @pytest.fixture

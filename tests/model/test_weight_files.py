@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
-from mswin_viz.model.weight_files import read_state_dict, read_weights
+from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
 
 from .refusals import said_by
 

@@ -13,9 +13,14 @@ import mswin_viz as mv
 from mswin_viz.data.synthetic import crowd as crowds
 from mswin_viz.data.synthetic import render as synthetic
 from mswin_viz.data.synthetic.crowd import Crowd
-from mswin_viz.model.heads import phase_means
-from mswin_viz.model.tokens import Tokens
-from mswin_viz.model.worlds import LabelledTokens, labelled_tokens, modality_classes, token_layout
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import phase_means
+from mswin_viz.model.training.labelled_tokens import (
+    LabelledTokens,
+    labelled_tokens,
+    modality_classes,
+    token_layout,
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.weight_files import read_state_dict
+from mswin_viz.model.archives.weight_files import read_state_dict
 
 from .archive_writing import FLOATS, archive, pickled, tensor, text
 

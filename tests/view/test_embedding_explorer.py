@@ -13,8 +13,8 @@ import mswin_viz as mv
 from mswin_viz.analysis.embedding_view import COUPLING_WORDS
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.model.backbone import Model
-from mswin_viz.model.encoded_batch import Failure
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view import map_figures
 from mswin_viz.view.labels import COLOURS
 from mswin_viz.view.map_points import map_colouring

@@ -15,7 +15,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.targets import Prompts
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view import answers
 from mswin_viz.view.share_bars import share_rows
 from mswin_viz.view.state import apply_state, parsed

@@ -22,7 +22,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view import (
     attribution_explorer,
     background,

@@ -15,7 +15,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.sets.layouts import Sample, scan
 from mswin_viz.data.sets.report import as_text
-from mswin_viz.model.backbone import Model
+from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.lifetime import parts_of
 from mswin_viz.view.markup import ATTRIBUTES, TAGS, Html
 from mswin_viz.view.measure_table import measures_html

@@ -23,8 +23,8 @@ from mswin_viz.analysis.fusion_weights import fusion_weights
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError
-from mswin_viz.model.token_cache import TokenCache
-from mswin_viz.model.training import TrainingStep
+from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.model.training.fit import TrainingStep
 from mswin_viz.view.heatmap import HeatmapBoard
 from mswin_viz.view.lifetime import is_closed, parts_of
 

@@ -12,8 +12,8 @@ from traitlets import TraitError
 import mswin_viz as mv
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import ImageFileError, MswinVizError
-from mswin_viz.model.image_tags import ImageTag
-from mswin_viz.model.token_cache import TokenCache
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view import pictures as module
 from mswin_viz.view.pictures import computed_ahead, thumbnail
 from mswin_viz.view.strip import ThumbnailStrip, images_in_turn, second_choice

@@ -20,7 +20,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.image_features import embed
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.model.training import TrainingStep
+from mswin_viz.model.training.fit import TrainingStep
 from mswin_viz.view.scale_figure import scales_figure
 from mswin_viz.view.stored_output import MOST_BYTES, small_png
 

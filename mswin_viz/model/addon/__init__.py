@@ -1,0 +1,1 @@
+"""The modules that are added to CLIP."""

@@ -1,0 +1,1 @@
+"""Weight archives read as data, without running code."""

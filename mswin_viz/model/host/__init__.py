@@ -1,0 +1,1 @@
+"""Re-identification models built around CLIP: tower, parts, checkpoints."""

@@ -1,0 +1,1 @@
+"""Tokens of images, and what retrieval reads of them."""

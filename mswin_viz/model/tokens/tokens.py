@@ -1,0 +1,145 @@
+"""The record that crosses from the model to everything after it: projected CLIP tokens."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mswin_viz.errors import ShapeError
+from mswin_viz.model.tokens.tensors import float_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+
+    from mswin_viz.model.tokens.readout import Neck
+
+__all__ = ["Tokens", "are_tokens"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """CLS and patch tokens of a batch of images, both in the joint CLIP space.
+
+    Any real numbers are taken: tensors of other types, NumPy arrays, nested lists. They become float32 tensors on the
+    device of the patches; a gradient stays with them, and what is float32 already is not copied.
+
+    Attributes
+    ----------
+    cls
+        The image feature as retrieval compares it, ``[B, D]`` float32; not normalised. Behind the host model's
+        BatchNorm where its retrieval is.
+    patches
+        Patch tokens after ``ln_post`` and the tower's own projection, ``[B, N, D]`` float32,
+        row-major on the grid.
+    grid
+        ``(rows, cols)`` with ``rows * cols == N``.
+    neck
+        The BatchNorm between the tower and ``cls``; None without one. An add-on reads the patches before it,
+        and what it adds goes through it: see :meth:`plus`.
+    """
+
+    cls: Float[torch.Tensor, "batch dim"]
+    patches: Float[torch.Tensor, "batch token dim"]
+    grid: tuple[int, int]
+    neck: Neck | None = None
+
+    def __post_init__(self) -> None:
+        patches = float_tensor(self.patches, "patches")
+        cls = float_tensor(self.cls, "cls").to(patches.device)
+        for name, value in {"cls": cls, "patches": patches, "grid": _checked_grid(self.grid)}.items():
+            if value is not getattr(self, name):
+                object.__setattr__(self, name, value)
+        rows, cols = self.grid
+        if self.cls.ndim != 2 or self.patches.ndim != 3:
+            raise ShapeError(
+                "Tokens need cls [B, D] and patches [B, N, D]: got cls "
+                f"{tuple(self.cls.shape)} and patches {tuple(self.patches.shape)}"
+            )
+        batch, n_tokens, dim = self.patches.shape
+        if tuple(self.cls.shape) != (batch, dim):
+            raise ShapeError(
+                f"cls and patches must share batch and width: got cls {tuple(self.cls.shape)} "
+                f"and patches {tuple(self.patches.shape)}"
+            )
+        if rows * cols != n_tokens:
+            raise ShapeError(
+                f"rows * cols of the grid must be the number of patch tokens: got a {rows}x{cols} grid "
+                f"and {n_tokens} tokens; check that the grid is not that of another image size"
+            )
+
+    def __len__(self) -> int:
+        return self.cls.shape[0]
+
+    def __getitem__(self, index: int | slice | list[int]) -> Tokens:
+        """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``).
+
+        Raises
+        ------
+        IndexError
+            If an ``int`` is beyond the batch; without it a loop over the tokens would never end.
+        """
+        if isinstance(index, int) and not -len(self) <= index < len(self):
+            raise IndexError(f"tokens of {len(self)} images are numbered 0..{len(self) - 1}: got {index}")
+        chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
+        return replace(self, cls=self.cls[chosen], patches=self.patches[chosen])
+
+    @staticmethod
+    def joined(parts: Sequence[Tokens]) -> Tokens:
+        """Several batches of one model's tokens as one batch.
+
+        Raises
+        ------
+        ShapeError
+            If there is none, or their widths, grids or necks differ.
+        """
+        if len({(part.grid, part.patches.shape[2], part.neck is None) for part in parts}) != 1:
+            raise ShapeError(
+                "batches to join are one or more, of one model: got tokens of the grids and widths "
+                f"{[(part.grid, part.patches.shape[2]) for part in parts]!r:.80}"
+            )
+        cls, patches = (torch.cat([getattr(part, name) for part in parts]) for name in ("cls", "patches"))
+        return replace(parts[0], cls=cls, patches=patches)
+
+    def plus(self, vector: Float[torch.Tensor, "batch dim"]) -> Float[torch.Tensor, "batch dim"]:
+        """The image feature once a vector is added to the CLS token: added before the neck, seen behind it."""
+        return self.cls + (vector if self.neck is None else vector * self.neck.scale)
+
+    def to(self, device: torch.device) -> Tokens:
+        """The tokens on a device; without a copy where they are there."""
+        neck = None if self.neck is None else self.neck.to(device)
+        return replace(self, cls=self.cls.to(device), patches=self.patches.to(device), neck=neck)
+
+
+def are_tokens(tokens: Any, *, width: int | None = None) -> Tokens:
+    """The tokens, if they are some, and as wide as asked.
+
+    Raises
+    ------
+    ShapeError
+        If not.
+    """
+    if not isinstance(tokens, Tokens):
+        raise ShapeError(
+            f"tokens are those of model.encode(images), or Tokens(cls, patches, grid): got {type(tokens).__name__}"
+        )
+    if width is not None and tokens.patches.shape[2] != width:
+        raise ShapeError(
+            f"tokens must be as wide as the model's, {width}: got patches {tuple(tokens.patches.shape)}; encode the "
+            "images with this model"
+        )
+    return tokens
+
+
+def _checked_grid(grid: Any) -> tuple[int, int]:
+    try:
+        rows, cols = (operator.index(side) for side in grid)
+    except (TypeError, ValueError, RuntimeError):
+        rows = cols = 0
+    if min(rows, cols) < 1:
+        raise ShapeError(f"a grid is two whole numbers of at least 1, rows and columns: got {grid!r:.60}")
+    return rows, cols

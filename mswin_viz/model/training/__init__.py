@@ -1,0 +1,1 @@
+"""Training of add-ons and heads on frozen tokens."""

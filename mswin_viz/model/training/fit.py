@@ -1,0 +1,249 @@
+"""Fits an add-on, or any other head, on cached tokens; the backbone is frozen and never runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from mswin_viz.data.options import options_of
+from mswin_viz.data.storage.destinations import destination
+from mswin_viz.errors import OptionError, ScaleError
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import Head, new_addon, phase_means
+from mswin_viz.model.training.run import Run, Schedule, TrainingLog, TrainingStep
+from mswin_viz.model.training.token_store import TokenView
+from mswin_viz.model.training.training_state import only_training
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "STANDARD_SCHEDULE",
+    "UNWATCHED",
+    "Schedule",
+    "TrainedAddon",
+    "TrainingLog",
+    "TrainingOptions",
+    "TrainingSettings",
+    "TrainingStep",
+    "Watch",
+    "train_addon",
+    "train_head",
+]
+
+STANDARD_SCHEDULE = Schedule()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What goes along with a training, at the steps its schedule checks.
+
+    Attributes
+    ----------
+    validate
+        Scores the head (higher is better), for example by `mswin_viz.validation_map`. The best head is the one
+        kept, and training stops early when the score has not risen for ``Schedule.patience`` checks.
+    report
+        Called after every step.
+    state
+        File to resume from after an interruption; a finished training gives its result again.
+    """
+
+    validate: Callable[[Head], float] | None = None
+    report: Callable[[TrainingStep], None] | None = None
+    state: Path | None = None
+
+
+UNWATCHED = Watch()
+
+
+@dataclass(frozen=True)
+class TrainedAddon:
+    """A fitted add-on and how its training went.
+
+    Attributes
+    ----------
+    addon
+        In evaluation mode, on the device of the tokens.
+    log
+        Losses, validations, the step the weights are of.
+    """
+
+    addon: CLIPMultiScaleFeatureExtractor
+    log: TrainingLog
+
+    @property
+    def losses(self) -> Float[np.ndarray, " step"]:
+        """Total loss at every step."""
+        return self.log.losses
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What a training takes by keyword; the fields of `TrainingSettings`."""
+
+    seed: int
+    schedule: Schedule | None
+    watch: Watch
+    progress: bool
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a training runs.
+
+    Attributes
+    ----------
+    seed
+        Decides the batches and the classifier; of an add-on, its initial weights too.
+    schedule
+        How long and how fast.
+    watch
+        Validation with early stop, a callback, a file to resume from.
+    progress
+        Whether a bar is shown.
+    """
+
+    seed: int = 0
+    schedule: Schedule = STANDARD_SCHEDULE
+    watch: Watch = UNWATCHED
+    progress: bool = True
+
+
+def train_addon(
+    tokens: Tokens | TokenView,
+    pids: Sequence[int] | np.ndarray,
+    *,
+    scales: Sequence[int] = (4, 8, 16),
+    steps: int = 300,
+    learning_rate: float = 3.5e-4,
+    **options: Unpack[TrainingOptions],
+) -> TrainedAddon:
+    """Fit a scheme-1 add-on so that enhanced CLS features of one identity lie together.
+
+    The loss is that of `train_head`.
+
+    Parameters
+    ----------
+    tokens
+        Cached tokens of all training images.
+    pids
+        Identity of each image; images below 0 are unknown and not trained on. At least two identities need two images
+        each. To train one add-on for all modalities, give an identity another number in each of them.
+    steps, learning_rate
+        Used where no ``schedule`` is given.
+    options
+        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingSettings`.
+
+    Raises
+    ------
+    ShapeError
+        If ``pids`` does not match ``tokens``.
+    ScaleError
+        If a window is longer than an image has tokens.
+    OptionError
+        If there are too few identities with two images, or the state file is of another training.
+    """
+    _refuse_idle_scales(tokens, scales)
+    schedule = options.get("schedule") or Schedule(steps, learning_rate)
+    settings = options_of(TrainingSettings, {**options, "schedule": schedule}, function="train_addon")
+    addon = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
+    seen = phase_means(tokens, scales) if isinstance(tokens, Tokens) else tokens
+    return TrainedAddon(addon, _trained(seen, pids, Head(addon, "patches"), settings))
+
+
+def _refuse_idle_scales(tokens: Tokens | TokenView, scales: Sequence[int]) -> None:
+    """Refuse kernels that no image would train, whose windows are longer than it."""
+    n_tokens = tokens[:1].patches.shape[1]
+    if idle := [scale for scale in checked_scales(scales, 1) if scale > n_tokens]:
+        raise ScaleError(
+            f"a scale to train is a whole number of tokens in 1..{n_tokens}: got {idle[0]}; give shorter windows"
+        )
+
+
+def train_head(
+    tokens: Tokens | TokenView,
+    pids: Sequence[int] | np.ndarray,
+    head: Head,
+    **options: Unpack[TrainingOptions],
+) -> TrainingLog:
+    """Train a head in place, so that CLS plus its output is near for one identity and far for two.
+
+    The loss is the host model's (`mswin_viz.model.training.losses.ReidLoss`), on batches of up to 16 identities x 4 images;
+    AdamW, cosine schedule.
+
+    Parameters
+    ----------
+    head
+        Left in evaluation mode, with the weights of ``TrainingLog.best_step``; on its device, or on that of the tokens
+        if it came on the CPU. Its initial weights are those it comes with.
+    options
+        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingSettings`.
+
+    Raises
+    ------
+    ShapeError, OptionError
+        As `train_addon`; OptionError also if the loss, or at a validation a weight, is not finite.
+    WeightsError
+        If the state file is damaged.
+    OutputError
+        If another program is training with the state file.
+    """
+    return _trained(tokens, pids, head, options_of(TrainingSettings, options, function="train_head"))
+
+
+def _trained(
+    tokens: Tokens | TokenView, pids: Sequence[int] | np.ndarray, head: Head, settings: TrainingSettings
+) -> TrainingLog:
+    run, watch = Run(tokens, pids, head, seed=settings.seed, schedule=settings.schedule), settings.watch
+    if watch.state is not None:
+        watch = replace(watch, state=destination(watch.state))
+    with nullcontext() if watch.state is None else only_training(watch.state):
+        if watch.state is not None and watch.state.exists():
+            run.restore(watch.state)
+        _train(run, watch, progress=settings.progress)
+    return run.finish()
+
+
+def _train(run: Run, watch: Watch, *, progress: bool) -> None:
+    """Steps, validations and saves until the schedule or the patience ends."""
+    schedule = run.schedule
+    with tqdm(
+        total=schedule.steps, initial=run.step, desc="training the head", unit="step", disable=not progress
+    ) as bar:
+        while not run.finished:
+            loss, score = run.advance(), None
+            if run.step % schedule.check_every == 0 or run.step == schedule.steps:
+                score = _checked(run, watch)
+                shown = {"loss": f"{np.mean(run.losses[-schedule.check_every :]):.3f}"}
+                bar.set_postfix(shown | ({} if score is None else {"score": f"{score:.3f}"}))
+            if watch.report is not None:
+                watch.report(TrainingStep(run.step, schedule.steps, loss, score))
+            bar.update()
+
+
+def _checked(run: Run, watch: Watch) -> float | None:
+    """Validate and save where that was asked for, if the training has not diverged; the score."""
+    run.check_finite()
+    score = None
+    if watch.validate is not None:
+        run.head.eval()
+        with torch.no_grad():
+            score = float(watch.validate(run.head))
+        run.head.train()
+        if not np.isfinite(score):
+            raise OptionError(
+                f"a validation must give a number: got {score} at step {run.step}; has every validation identity "
+                "two images in different cameras?"
+            )
+        run.note(score)
+    if watch.state is not None:
+        run.save(watch.state)
+    return score

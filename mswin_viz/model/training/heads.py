@@ -1,0 +1,167 @@
+"""What can be trained on frozen tokens: the add-on, and controls of its size that see no windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.sliding_window import (
+    CLIPMultiScaleFeatureExtractor,
+    CLIPWithProjectionMultiScale,
+    Initialisation,
+    checked_scales,
+)
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.token_store import TokenView
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "Head",
+    "cls_control",
+    "enhanced_features",
+    "matched_mlp",
+    "mean_patch_control",
+    "n_parameters",
+    "new_addon",
+    "phase_grid",
+    "phase_means",
+    "scheme_2_head",
+    "seeded",
+    "window_head",
+]
+
+Reads = Literal["patches", "cls", "mean patch"]
+
+
+class Head(nn.Module):
+    """A module together with what it reads; its output is added to the CLS token, as an add-on's is.
+
+    Parameters
+    ----------
+    body
+        Gives ``[B, D]``.
+    reads
+        ``"patches"`` ``[B, N, D]``, ``"cls"`` ``[B, D]`` or ``"mean patch"`` ``[B, D]``.
+    """
+
+    def __init__(self, body: nn.Module, reads: Reads) -> None:
+        super().__init__()
+        if reads not in get_args(Reads):
+            raise OptionError(f"a head reads one of {', '.join(get_args(Reads))}: got {reads!r}; choose one")
+        self.body = body
+        self.reads = reads
+
+    def forward(self, tokens: Tokens) -> Float[torch.Tensor, "batch dim"]:
+        """The vector to add to the CLS token."""
+        if self.reads == "cls":
+            return self.body(tokens.cls)
+        return self.body(tokens.patches if self.reads == "patches" else tokens.patches.mean(dim=1))
+
+
+def window_head(dim: int, scales: Sequence[int], *, seed: int = 0, init: Initialisation = "random") -> Head:
+    """A scheme-1 add-on with the initial weights of that seed, or, with ``init="mean"``, the window mean."""
+    return Head(new_addon(dim, scales, seed=seed, init=init), "patches")
+
+
+def new_addon(
+    dim: int, scales: Sequence[int], *, seed: int = 0, init: Initialisation = "random"
+) -> CLIPMultiScaleFeatureExtractor:
+    """The add-on of `window_head`."""
+    with seeded(seed):
+        return CLIPMultiScaleFeatureExtractor(dim, scales, init=init)
+
+
+def scheme_2_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:
+    """A scheme-2 add-on, half as wide again inside as outside (768 for 512); it needs every patch token."""
+    with seeded(seed):
+        return Head(CLIPWithProjectionMultiScale(dim, dim * 3 // 2, scales), "patches")
+
+
+def cls_control(dim: int, size: int, *, seed: int = 0) -> Head:
+    """An MLP of about ``size`` parameters that reads the CLS token: it sees no patch at all."""
+    with seeded(seed):
+        return Head(matched_mlp(dim, size), "cls")
+
+
+def mean_patch_control(dim: int, size: int, *, seed: int = 0) -> Head:
+    """An MLP of about ``size`` parameters that reads the mean patch token: patches without their order."""
+    with seeded(seed):
+        return Head(matched_mlp(dim, size), "mean patch")
+
+
+def matched_mlp(dim: int, size: int) -> nn.Sequential:
+    """``Linear -> ReLU -> Linear`` from ``dim`` to ``dim``, as near to ``size`` parameters as its width allows.
+
+    Raises
+    ------
+    OptionError
+        If not even one hidden unit fits.
+    """
+    hidden = round((size - dim) / (2 * dim + 1))  # 2 D H weights, H + D biases
+    if hidden < 1:
+        raise OptionError(
+            f"an MLP from {dim} to {dim} has at least {3 * dim + 1} parameters: got size={size}; ask for more"
+        )
+    return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+
+
+def n_parameters(module: nn.Module) -> int:
+    """How many numbers training may change."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def phase_means(tokens: Tokens, scales: Sequence[int]) -> Tokens:
+    """Fewer patch tokens that give windows of these scales, and the mean patch, the same result.
+
+    Windows are pooled by their mean, so a scale ``s`` sees only the mean of every ``s``-th token. Means of
+    every ``L``-th token, ``L`` the least common multiple of the scales, hold all of these. With scales
+    4, 8 and 16, 128 tokens become 16. They lie nowhere on the picture: their grid is ``(1, L)``.
+
+    Returns
+    -------
+    tokens
+        ``L`` patches for each image; the tokens as they are where ``L`` does not divide their number.
+    """
+    grid = phase_grid(tokens.grid, scales)
+    if grid == tokens.grid:
+        return tokens
+    batch, _, dim = tokens.patches.shape
+    patches = tokens.patches.reshape(batch, -1, math.prod(grid), dim).mean(dim=1)
+    return replace(tokens, patches=patches, grid=grid)
+
+
+def phase_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
+    """The grid of :func:`phase_means` tokens; as it is where the scales' least common multiple does not divide their number."""
+    period = math.lcm(*checked_scales(scales, 1))
+    return grid if math.prod(grid) % period else (1, period)
+
+
+def enhanced_features(
+    head: Head, tokens: Tokens | TokenView, *, batch_size: int = 512
+) -> Float[np.ndarray, "image dim"]:
+    """The CLS with the head's output added, a batch at a time, so that tokens on disk never lie in memory at once."""
+    device = next(head.parameters()).device
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(tokens), batch_size):
+            part = tokens[start : start + batch_size].to(device)
+            parts.append(part.plus(head(part)).cpu().numpy())
+    return np.concatenate(parts)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights drawn inside follow from ``seed``; the generator outside is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,138 @@
+"""Frozen tokens of a crowd of synthetic people, in the three modalities at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.synthetic.crowd import Crowd, picture_batches
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.training.heads import phase_grid, phase_means
+from mswin_viz.model.training.token_store import TokenLayout, TokenStore, TokenView
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
+__all__ = ["LabelledTokens", "labelled_tokens", "modality_classes", "token_layout"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTokens:
+    """Tokens of the same shots in several modalities.
+
+    Attributes
+    ----------
+    tokens
+        By modality; image ``i`` is the same shot in each.
+    pids, camids
+        Person and camera of each image; -1 where not known.
+    groups
+        Images with one number are of people drawn together (look-alikes), so not independent.
+    query, gallery
+        Positions of the query and gallery images; None for all.
+    scenes
+        Scene of each image, -1 where not known; None where there are none.
+    rule, metric
+        How retrieval among the images is measured: what a query leaves out, and by what is ranked, as
+        :func:`mswin_viz.analysis.retrieval.retrieval` names them.
+    """
+
+    tokens: Mapping[str, Tokens]
+    pids: Int[np.ndarray, " image"]
+    camids: Int[np.ndarray, " image"]
+    groups: Int[np.ndarray, " image"]
+    query: Int[np.ndarray, " query"] | None = None
+    gallery: Int[np.ndarray, " gallery"] | None = None
+    scenes: Int[np.ndarray, " image"] | None = None
+    rule: str = "camera"
+    metric: str = "cosine"
+
+    def __len__(self) -> int:
+        return len(self.pids)
+
+    def part(self, chosen: Bool[np.ndarray, " image"]) -> LabelledTokens:
+        """Some of the images, which all ask and answer; their tokens are views, not copies."""
+        at = np.flatnonzero(chosen)
+        tokens = {modality: TokenView([some], at) for modality, some in self.tokens.items()}
+        numbers = {name: getattr(self, name)[at] for name in ("pids", "camids", "groups")}
+        scenes = None if self.scenes is None else self.scenes[at]
+        return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
+
+    def phase_means(self, scales: Sequence[int]) -> LabelledTokens:
+        """The same with what windows of these scales cannot tell apart averaged; see `heads.phase_means`."""
+        return replace(
+            self, tokens={modality: phase_means(some, scales) for modality, some in self.tokens.items()}
+        )
+
+
+def labelled_tokens(
+    model: Model,
+    crowd: Crowd,
+    *,
+    scales: Sequence[int] = (),
+    folder: Path | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> LabelledTokens:
+    """Draw each shot once and encode it in every modality.
+
+    Parameters
+    ----------
+    scales
+        Keep only what windows of these scales can tell apart (see `phase_means`), a fraction of the memory;
+        none keeps every patch token.
+    folder
+        On whose disk the tokens lie, mapped into memory; None for memory. Its space is taken before anything is
+        encoded, and is free again when the tokens are no longer used.
+    workers
+        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, or has no room for the tokens.
+    """
+    shelf = TokenStore(token_layout(model, len(crowd), MODALITIES, scales), folder)
+    for batch in picture_batches(crowd, workers=workers, progress=progress):
+        for modality, images in batch.items():
+            tokens = model.encode(images, tags=ImageTag(modality), progress=False)
+            shelf.add(modality, phase_means(tokens, scales) if scales else tokens)
+    tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
+    return LabelledTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
+
+
+def token_layout(
+    model: Model, n_images: int, modalities: Sequence[str], scales: Sequence[int] = ()
+) -> TokenLayout:
+    """The room that a model's tokens of so many images of each modality take, or their phase means for the scales, if there are any."""
+    grid = phase_grid(model.grid, scales) if scales else model.grid
+    return TokenLayout(n_images, tuple(modalities), grid, model.dim)
+
+
+def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:
+    """One training set out of all: a person in one modality is one class, so a head serves every modality.
+
+    An image of unknown identity has the label -1, and is not trained on.
+
+    Nothing is copied: tokens on disk stay there.
+    """
+    tokens, labels, n_classes = [], [], 0
+    for world in worlds:
+        for some in world.tokens.values():
+            tokens.append(some)
+            labels.append(np.where(world.pids >= 0, world.pids + n_classes, -1))
+            n_classes += int(world.pids.max()) + 1
+    return TokenView(tokens), np.concatenate(labels)
+
+
+def _near(tokens: Tokens, device: torch.device, folder: Path | None) -> Tokens:
+    """Tokens in memory lie where the model does; those on disk stay there."""
+    return tokens if folder else tokens.to(device)

@@ -1,0 +1,1 @@
+"""Checkpoints: what is in them, and the tower and add-on they make."""

@@ -1,0 +1,141 @@
+"""Writes an add-on to a file: under its own keys, or under those of the host model, so that it goes back into that code."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file
+from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.archives.state_dicts import StateDict
+from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, Addon
+
+__all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "save_addon", "tensors_as", "weight_bytes"]
+
+KEY_LAYOUTS = ("host", "host-dropout", "bare")
+"""As the host model holds it, its last Linear named ``fusion.2``; the same with ``fusion.3`` (a Dropout lies
+between); the add-on's own keys alone."""
+_USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that weights are written in."""
+
+
+def save_addon(
+    module: Addon, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
+) -> None:
+    """Write an add-on's state dict, whole or not at all: a file of that name is replaced at once, or stays as it was.
+
+    A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
+    temperature 1 the gate is the same. Top-k routing has no key either. :func:`mswin_viz.load_addon` reads all layouts.
+
+    Parameters
+    ----------
+    path
+        Ending in ``.safetensors``, or in anything else for ``torch.save``; missing folders are made.
+    dtype
+        To store, for example ``torch.float16``; None keeps the module's.
+    layout
+        ``"bare"``, the add-on's own keys; for the windows of scheme 1 also ``"host"`` and ``"host-dropout"``, the keys of
+        the host model: there ``model.load_state_dict(torch.load(path), strict=False)`` puts the add-on in its place.
+
+    Raises
+    ------
+    OptionError
+        If it is no add-on, a mixture with top-k routing, which a file of tensors cannot hold, there is no such layout for
+        it, or the type is no floating-point type of torch or too narrow for a weight.
+    OutputError
+        If the file cannot be written.
+    """
+    _check_layout(layout)
+    if not isinstance(module, Addon):
+        raise OptionError(
+            f"an add-on is a module of windows or a mixture of experts, as model.addon: got a {type(module).__name__}"
+        )
+    if layout != "bare" and not isinstance(module, CLIPMultiScaleFeatureExtractor):
+        raise OptionError(
+            f"the host's keys of windows are those of scheme 1: got a {type(module).__name__}; "
+            'layout="bare" writes any add-on'
+        )
+    if isinstance(module, MixtureOfExpertsAddon) and module.top_k is not None:
+        raise OptionError(
+            "an add-on's file holds only tensors, so top-k routing cannot be saved: got a mixture with "
+            f"{module.top_k}; set its top_k to None to save the dense mixture, and set it again once it is loaded"
+        )
+    if dtype is not None and dtype not in _DTYPES:
+        types = ", ".join(map(str, _DTYPES))
+        raise OptionError(f"dtype is one of {types}, or None for the module's own: got {dtype!r}")
+    state = tensors_as(dtype, _state(module, layout))
+    path = output_file(path, n_bytes=sum(value.nbytes for value in state.values()))
+    write_bytes(path, weight_bytes(state, is_safetensors=path.suffix.lower() == ".safetensors"))
+
+
+def tensors_as(dtype: torch.dtype | None, tensors: Mapping[str, torch.Tensor]) -> StateDict:
+    """Tensors in the type that is stored; None keeps their own.
+
+    Raises
+    ------
+    OptionError
+        If the type cannot hold a value.
+    """
+    cast = {key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()}
+    for key, value in tensors.items():
+        if dtype is not None and not torch.equal(cast[key].isfinite(), value.detach().cpu().isfinite()):
+            raise OptionError(
+                f"dtype must hold every weight: {key} has values up to {value.abs().max():.3g}, too large for {dtype}; "
+                "choose a wider one"
+            )
+    return cast
+
+
+def weight_bytes(state: StateDict, *, is_safetensors: bool) -> bytes:
+    """The content of a file of tensors; made in memory, since torch may end the program where a disk is full."""
+    if is_safetensors:
+        return safetensors.torch.save(state)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def addon_bytes(dim: int, scales: Sequence[int]) -> int:
+    """Bytes of the weights of an add-on of scheme 1, in float32; none is made."""
+    with torch.device("meta"):
+        addon = CLIPMultiScaleFeatureExtractor(dim, scales)
+    return sum(weight.nbytes for weight in addon.parameters())
+
+
+def file_words(path: Path, layout: str = "host") -> str:
+    """What :func:`save_addon` would write, in words: file, format, and keys.
+
+    Raises
+    ------
+    OptionError
+        If there is no such layout.
+    """
+    _check_layout(layout)
+    kind = "safetensors" if path.suffix.lower() == ".safetensors" else "a torch.save file"
+    usual = "" if path.suffix.lower() in _USUAL else " whatever its ending says"
+    keys = f"{'' if layout == 'bare' else HOST_WINDOWS}multi_scale_window.*"
+    return f"{path}: {kind}{usual}, a state dict with keys {keys}"
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in KEY_LAYOUTS:
+        raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
+
+
+def _state(module: Addon, layout: str) -> StateDict:
+    state = dict(module.state_dict())
+    if isinstance(module, MixtureOfExpertsAddon):
+        last = f"moe_fusion.gating_network.gate.{len(module.moe_fusion.gating_network.gate) - 1}."
+        state |= {last + name: state[last + name] / module.temperature for name in ("weight", "bias")}
+    if layout == "bare":
+        return state
+    last = "fusion.3." if layout == "host-dropout" else "fusion.2."
+    return {HOST_WINDOWS + key.replace("fusion.2.", last): value for key, value in state.items()}
