@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.share_gap import exact_shares
+from mswin_viz.analysis.attribution.share_gap import exact_shares
 from mswin_viz.view.attribution_figures import maps_figure
 from mswin_viz.view.figures import figure_bytes
 

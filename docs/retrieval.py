@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.neighbours import query_precisions
+from mswin_viz.analysis.embeddings.neighbours import query_precisions
 from mswin_viz.view.figures import figure_bytes
 from mswin_viz.view.query_choice import jump_order
 

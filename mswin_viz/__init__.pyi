@@ -1,42 +1,45 @@
 """The public names; a type checker and an editor read them here, and the package loads each at its first use."""
 
-from .analysis.activations import (
+from .analysis.windows.activations import (
     WindowActivations as WindowActivations,
     window_activations as window_activations,
 )
-from .analysis.attribution import Attribution as Attribution, attribute as attribute
-from .analysis.attribution_target import Target as Target
-from .analysis.comparison import compare as compare
-from .analysis.comparison_record import Comparison as Comparison
-from .analysis.coupling_sweep import CouplingSweep as CouplingSweep, coupling_sweep as coupling_sweep
-from .analysis.decomposition import Decomposition as Decomposition, decompose as decompose
-from .analysis.embedding_table import EmbeddingTable as EmbeddingTable
-from .analysis.embedding_view import (
+from .analysis.attribution.attribute import Attribution as Attribution, attribute as attribute
+from .analysis.attribution.target import Target as Target
+from .analysis.measures.comparison import compare as compare
+from .analysis.measures.comparison_record import Comparison as Comparison
+from .analysis.projection.coupling_sweep import (
+    CouplingSweep as CouplingSweep,
+    coupling_sweep as coupling_sweep,
+)
+from .analysis.shares.decomposition import Decomposition as Decomposition, decompose as decompose
+from .analysis.embeddings.table import EmbeddingTable as EmbeddingTable
+from .analysis.embeddings.view import (
     EmbeddingView as EmbeddingView,
     ViewSettings as ViewSettings,
     embedding_view as embedding_view,
 )
-from .analysis.gate import GateWeights as GateWeights, gate_weights as gate_weights
-from .analysis.image_features import embed as embed
-from .analysis.method_ranking import Ranking as Ranking, rank_methods as rank_methods
-from .analysis.neighbours import (
+from .analysis.shares.gate import GateWeights as GateWeights, gate_weights as gate_weights
+from .analysis.embeddings.batch import embed as embed
+from .analysis.attribution.method_ranking import Ranking as Ranking, rank_methods as rank_methods
+from .analysis.embeddings.neighbours import (
     Neighbours as Neighbours,
     PairShares as PairShares,
     neighbours as neighbours,
     pair_window_shares as pair_window_shares,
 )
-from .analysis.null_comparison import (
+from .analysis.measures.null_comparison import (
     NullComparison as NullComparison,
     compare_with_nulls as compare_with_nulls,
 )
-from .analysis.null_features import null_features as null_features
-from .analysis.projection import project as project
-from .analysis.projection_extension import extend as extend
-from .analysis.projection_record import Projection as Projection
-from .analysis.retrieval import RetrievalReport as RetrievalReport, retrieval as retrieval
-from .analysis.sample_tokens import sample_tokens as sample_tokens
-from .analysis.validation import held_out as held_out, validation_map as validation_map
-from .analysis.windows import WindowGeometry as WindowGeometry, windows as windows
+from .analysis.measures.null_features import null_features as null_features
+from .analysis.projection.project import project as project
+from .analysis.projection.extension import extend as extend
+from .analysis.projection.record import Projection as Projection
+from .analysis.measures.retrieval import RetrievalReport as RetrievalReport, retrieval as retrieval
+from .analysis.experiments.sample_tokens import sample_tokens as sample_tokens
+from .analysis.measures.head_retrieval import held_out as held_out, validation_map as validation_map
+from .analysis.windows.geometry import WindowGeometry as WindowGeometry, windows as windows
 from .data.images.image_source import Crop as Crop
 from .data.sets.layouts import (
     Sample as Sample,

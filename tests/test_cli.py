@@ -117,7 +117,7 @@ def no_work(monkeypatch) -> None:
         "mswin_viz.model.loading.load_model",
         "mswin_viz.data.synthetic.write_samples.render",
         "mswin_viz.data.synthetic.crowd.render",
-        "mswin_viz.analysis.sample_tokens.sample_tokens",
+        "mswin_viz.analysis.experiments.sample_tokens.sample_tokens",
         "mswin_viz.model.environment.available_weights",
         "mswin_viz.model.pretraining.make_embedded.train_embedded_model",
         "subprocess.call",
@@ -324,7 +324,7 @@ def test_train_names_what_it_will_write_before_it_draws_anyone(
 @pytest.fixture
 def drawn_once(monkeypatch: pytest.MonkeyPatch, worlds: dict) -> None:
     """The same people need not be drawn and encoded for every test."""
-    from mswin_viz.analysis import ablation_run
+    from mswin_viz.analysis.experiments import ablation_run
 
     draw = ablation_run.labelled_tokens
 
@@ -387,7 +387,7 @@ def test_what_was_measured_is_stored_even_if_it_cannot_be_printed(tmp_path: Path
         raise KeyError("words")
 
     monkeypatch.setattr("mswin_viz.cli.measuring._ablated", lambda *_: {"measured": 1})
-    monkeypatch.setattr("mswin_viz.analysis.ablation_words.full", broken)
+    monkeypatch.setattr("mswin_viz.view.reports.ablation_words.full", broken)
     done = CliRunner().invoke(cli.app, ["ablate", "--out", str(tmp_path / "one.json")])
     assert isinstance(done.exception, KeyError)
     assert json.loads((tmp_path / "one.json").read_text()) == {"measured": 1}

@@ -41,7 +41,7 @@ def test_an_interrupt_while_the_libraries_are_imported_is_one_line(module: str) 
         ("train --out a.pth", "mswin_viz.model.loading.load_model", "interrupted"),
         (
             "train --out a.pth",
-            "mswin_viz.analysis.addon_training.fit_addons",
+            "mswin_viz.analysis.experiments.addon_training.fit_addons",
             "interrupted; the same command resumes from a.pth.state",
         ),
         ("evaluate", "mswin_viz.model.loading.load_model", "interrupted"),

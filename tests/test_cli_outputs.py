@@ -173,7 +173,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         return MEASURED
 
     monkeypatch.setattr("mswin_viz.cli.measuring._ablated", run)
-    monkeypatch.setattr("mswin_viz.analysis.ablation_words.full", lambda _found: "the table")
+    monkeypatch.setattr("mswin_viz.view.reports.ablation_words.full", lambda _found: "the table")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
@@ -298,7 +298,7 @@ def test_a_result_that_standard_output_has_no_room_for_is_kept(
         def as_json(self) -> dict:
             return MEASURED
 
-    monkeypatch.setattr("mswin_viz.analysis.evaluation.evaluate_model", lambda *_, **__: Found())
+    monkeypatch.setattr("mswin_viz.analysis.experiments.evaluation.evaluate_model", lambda *_, **__: Found())
     monkeypatch.setattr("mswin_viz.cli.measuring._ablated", lambda *_: MEASURED)
     monkeypatch.setattr("mswin_viz.model.loading.load_model", lambda *_, **__: None)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

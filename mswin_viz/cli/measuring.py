@@ -66,9 +66,9 @@ def evaluate(
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     at_least(2, most=MOST_PEOPLE, identities=identities)
     check_seed(seed)
-    from mswin_viz.analysis.evaluation import evaluate_model
-    from mswin_viz.analysis.evaluation_table import table
+    from mswin_viz.analysis.experiments.evaluation import evaluate_model
     from mswin_viz.model.loading import load_model
+    from mswin_viz.view.reports.evaluation_table import table
 
     evaluation = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
     stored = evaluation.as_json()
@@ -87,7 +87,7 @@ def controls(
 ) -> None:
     """Do the windows help? Short for ablate --rows windows_4_8_16,mlp_on_cls,mlp_on_mean_patch."""
     _check_counts(seeds, steps, people, identities, seed)
-    from mswin_viz.analysis.ablation_heads import windows_against_controls
+    from mswin_viz.analysis.experiments.ablation_heads import windows_against_controls
 
     plan = _Plan(_SCALES, seeds, steps, windows_against_controls(_SCALES))
     stored = _ablated(model, _Drawn(people, identities, seed, trained_on), plan)
@@ -141,7 +141,7 @@ def ablate(
     out = output_file(out, "out", endings=(".json",), inputs=(data, markdown, model))
     if markdown is not None:
         has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
-        from mswin_viz.analysis.stored_results import stored_ablation
+        from mswin_viz.analysis.experiments.stored_results import stored_ablation
 
         stored = stored_ablation(existing(markdown, "markdown"))
     else:
@@ -177,7 +177,7 @@ def _check_counts(seeds: int, steps: int, people: int, identities: int, seed: in
 
 def _show_ablation(stored: dict[str, Any], *, as_json: bool, brief: bool) -> None:
     """Print an ablation as tables and sentences, or as JSON."""
-    from mswin_viz.analysis import ablation_words
+    from mswin_viz.view.reports import ablation_words
 
     words = ablation_words.brief if brief else ablation_words.full
     _show(json.dumps(stored, indent=1) if as_json else words(stored), stored, "ablation.json")
@@ -234,8 +234,13 @@ class _Plan(NamedTuple):
 
 def _ablated(model: str, subjects: _DataSet | _Drawn, wanted: _Plan) -> dict[str, Any]:
     """What `ablate` measures."""
-    from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
-    from mswin_viz.analysis.ablation_table import AblationPlan
+    from mswin_viz.analysis.experiments.ablation_run import (
+        People,
+        ablate_people,
+        ablate_samples,
+        checked_samples,
+    )
+    from mswin_viz.analysis.experiments.ablation_table import AblationPlan
     from mswin_viz.data.sets.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training.fit import Schedule
@@ -262,7 +267,7 @@ def check_scales(model: Model, scales: Sequence[int]) -> None:
     ScaleError
         Naming the scale and the grid.
     """
-    from mswin_viz.analysis.windows import windows
+    from mswin_viz.analysis.windows.geometry import windows
 
     for scale in scales:
         windows(model.grid, scale)

@@ -32,7 +32,7 @@ from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
-    from mswin_viz.analysis.addon_training import AddonPlan, FittedAddon
+    from mswin_viz.analysis.experiments.addon_training import AddonPlan, FittedAddon
     from mswin_viz.data.sample import Sample
     from mswin_viz.model.encoder.backbone import Model
     from mswin_viz.model.training.labelled_tokens import LabelledTokens
@@ -101,8 +101,8 @@ def train(
     wanted = whole_numbers(scales, "scales")
     data = existing(data, "data")
     out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
-    from mswin_viz.analysis.addon_training import AddonPlan, fit_addons, state_file
-    from mswin_viz.analysis.validation import held_out
+    from mswin_viz.analysis.experiments.addon_training import AddonPlan, fit_addons, state_file
+    from mswin_viz.analysis.measures.head_retrieval import held_out
     from mswin_viz.model.loading import load_model
     from mswin_viz.model.training.fit import Schedule
     from mswin_viz.model.weights.addon_files import file_words
@@ -155,7 +155,7 @@ def _outputs(
 
 def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
     """Room for every file of weights and its state, which holds four times as much: weights, the best, and two moments."""
-    from mswin_viz.analysis.addon_training import state_file
+    from mswin_viz.analysis.experiments.addon_training import state_file
     from mswin_viz.model.weights.addon_files import addon_bytes
 
     names = ("shared",) if plan.modality == "shared" else MODALITIES
@@ -169,7 +169,7 @@ def _training_samples(
     data: Path | None, plan: AddonPlan, rule: str | None, *, out: Path
 ) -> list[Sample] | None:
     """The training split of a data set (all of it where it has no such split), checked for validation; None for drawn people."""
-    from mswin_viz.analysis.addon_training import training_notes
+    from mswin_viz.analysis.experiments.addon_training import training_notes
     from mswin_viz.data.sets.layouts import samples as read_samples
 
     if data is None:
@@ -194,7 +194,7 @@ def _training_world(
     people: int,
     rule: str | None,
 ) -> LabelledTokens:
-    from mswin_viz.analysis.sample_tokens import sample_tokens
+    from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
     from mswin_viz.data.synthetic.crowd import Crowd
     from mswin_viz.model.training.labelled_tokens import labelled_tokens
 

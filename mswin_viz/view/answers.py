@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from mswin_viz.analysis.fusion_weights import FusionWeights, fusion_weights
-from mswin_viz.analysis.scale_view import ScaleView, fused_part, scale_view, trained_part
-from mswin_viz.analysis.shuffling import Shuffle, shuffle_windows
-from mswin_viz.analysis.targets import Prompts, encoded_prompts, prompt_cosines, target_directions
-from mswin_viz.analysis.view_request import Subject, ViewRequest, slots_of
+from mswin_viz.analysis.scales.request import Subject, ViewRequest, slots_of
+from mswin_viz.analysis.scales.view import ScaleView, fused_part, scale_view, trained_part
+from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
+from mswin_viz.analysis.shares.fusion_weights import FusionWeights, fusion_weights
+from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
 from mswin_viz.data.sets.layouts import MODALITIES, Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.encoder.backbone import Model
@@ -42,7 +42,7 @@ class ExplorerRequest:
     view_request
         What the panels show.
     target
-        One of :data:`mswin_viz.analysis.targets.TARGET_KINDS`; in a pair each image's target is the other one.
+        One of :data:`mswin_viz.analysis.shares.directions.TARGET_KINDS`; in a pair each image's target is the other one.
     prompts
         Lines of the prompt box.
     shuffle_run

@@ -8,8 +8,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
-from mswin_viz.analysis.attribution_target import FEATURES
+from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
+from mswin_viz.analysis.attribution.target import FEATURES
 from mswin_viz.data.sets.layouts import MODALITIES
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks

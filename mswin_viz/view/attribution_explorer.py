@@ -15,9 +15,9 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.attribution import Attribution, attribute
-from mswin_viz.analysis.attribution_target import FEATURES, Target
-from mswin_viz.analysis.share_gap import exact_shares
+from mswin_viz.analysis.attribution.attribute import Attribution, attribute
+from mswin_viz.analysis.attribution.share_gap import exact_shares
+from mswin_viz.analysis.attribution.target import FEATURES, Target
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one

@@ -14,10 +14,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from mswin_viz.analysis.attribution import Attribution
-from mswin_viz.analysis.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
-from mswin_viz.analysis.randomisation import Randomisation
-from mswin_viz.analysis.share_gap import ShareGap
+from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
+from mswin_viz.analysis.attribution.randomisation import Randomisation
+from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.colours import SIGNED, sign_colour
 from mswin_viz.view.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend

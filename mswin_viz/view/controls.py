@@ -8,8 +8,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.shuffling import common_run
-from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.analysis.scales.request import ViewRequest
+from mswin_viz.analysis.shares.window_shuffle import common_run
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.answers import ExplorerRequest
 from mswin_viz.view.colours import CMAPS

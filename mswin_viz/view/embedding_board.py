@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 import numpy as np
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.embedding_view import EmbeddingView
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure

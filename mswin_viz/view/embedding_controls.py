@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.embedding_view import ViewSettings
+from mswin_viz.analysis.embeddings.view import ViewSettings
 from mswin_viz.view.labels import COLOURS, MATCHING_RULES, SHOWN, choices
 
 __all__ = ["MapControls", "SettingControls", "map_controls", "setting_controls"]

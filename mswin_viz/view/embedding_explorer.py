@@ -11,10 +11,10 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.embedding_export import export
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.export import export
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one

@@ -7,12 +7,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mswin_viz.analysis.comparison_record import NOT_MEASURED, Comparison
-from mswin_viz.analysis.embedding_export import measures_frame, points_frame
-from mswin_viz.analysis.embedding_view import EmbeddingView
-from mswin_viz.analysis.null_comparison import NullComparison
-from mswin_viz.analysis.ranking import METRIC_WORDS
-from mswin_viz.analysis.similarity_pairs import similarity_pairs
+from mswin_viz.analysis.embeddings.export import measures_frame, points_frame
+from mswin_viz.analysis.embeddings.similarity_pairs import similarity_pairs
+from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED, Comparison
+from mswin_viz.analysis.measures.null_comparison import NullComparison
+from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import FALLS, FEATURES, RISES, STAYS
 from mswin_viz.view.figure_text import caption, folded_name

@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scale_view import ScaleView
+from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text

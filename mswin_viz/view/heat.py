@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.view.colours import SIGNED, UNSIGNED
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 import traitlets
 from ipywidgets import Widget, widget_serialization
 
-from mswin_viz.analysis.panels import Panel
+from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.data.images.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.assets import script, style

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mswin_viz.analysis.inspection import inspected_window
+from mswin_viz.analysis.scales.inspection import inspected_window
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.answers import ExplorerResult
 from mswin_viz.view.guarded import problem_words

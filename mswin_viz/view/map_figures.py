@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from mswin_viz.analysis.embedding_view import EmbeddingView
+from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.data.shown_text import without_home
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file, output_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mswin_viz.analysis.embedding_view import EmbeddingView
+from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.errors import OptionError
 from mswin_viz.view.labels import COLOURS
 from mswin_viz.view.map_colours import Colouring, by_category, by_value

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mswin_viz.analysis.comparison_record import Comparison
-from mswin_viz.analysis.embedding_view import COUPLING_WORDS, EmbeddingView
-from mswin_viz.analysis.neighbours import failed_words
+from mswin_viz.analysis.embeddings.neighbours import failed_words
+from mswin_viz.analysis.embeddings.view import COUPLING_WORDS, EmbeddingView
+from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.view.markup import CELL, FONT, Markup, fragment, tag
 
 __all__ = ["measures_html", "selection_html"]

@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import Neighbours
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import MARK_COLOURS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from mswin_viz.analysis.neighbours import RULES, Neighbours, neighbours
+from mswin_viz.analysis.embeddings.neighbours import RULES, Neighbours, neighbours
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.assets import script, style
@@ -24,7 +24,7 @@ from mswin_viz.view.stored_output import MOST_OF_A_NAME, one_line, with_picture
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mswin_viz.analysis.embedding_table import EmbeddingTable
+    from mswin_viz.analysis.embeddings.table import EmbeddingTable
     from mswin_viz.data.images.image_source import ImageSource
 
 __all__ = ["NeighbourStrip", "NeighbourStripError"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mswin_viz.analysis.neighbours import Neighbours
-from mswin_viz.analysis.ranking import METRIC_WORDS
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
+from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.sample import label_of
 from mswin_viz.data.shown_text import shown_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mswin_viz.analysis.embedding_table import EmbeddingTable
+    from mswin_viz.analysis.embeddings.table import EmbeddingTable
     from mswin_viz.data.images.image_source import Crop
 
 __all__ = ["measures_in_words", "sample_files", "who"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache

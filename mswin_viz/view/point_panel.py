@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError

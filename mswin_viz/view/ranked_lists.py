@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import Neighbours
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.view.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.pair_work import Pair

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import RankedQueries, ranked_queries
+from mswin_viz.analysis.embeddings.neighbours import RankedQueries, ranked_queries
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sets.layouts import Sample

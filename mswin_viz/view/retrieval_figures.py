@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import Neighbours
-from mswin_viz.analysis.pair_shares import PairShares, SideShares, pair_panels
-from mswin_viz.analysis.panels import Panel, shared_range
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.errors import OptionError
 from mswin_viz.view.heat import colour_scale, heat_pixels
 from mswin_viz.view.labels import VALUES

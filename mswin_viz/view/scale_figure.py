@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from mswin_viz.analysis.panels import Panel, shared_range
+from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.answers import ExplorerResult
 from mswin_viz.view.colours import sign_colour

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.fusion_weights import Slot
-from mswin_viz.analysis.inspection import WindowInspection
+from mswin_viz.analysis.scales.inspection import WindowInspection
+from mswin_viz.analysis.shares.fusion_weights import Slot
 from mswin_viz.view.answers import ExplorerResult
 from mswin_viz.view.html import bar_html, weight_html
 from mswin_viz.view.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, tag

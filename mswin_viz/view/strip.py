@@ -10,7 +10,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from mswin_viz.analysis.matching import sample_matching
+from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sets.layouts import MODALITIES, Sample
 from mswin_viz.data.shown_text import shown_text

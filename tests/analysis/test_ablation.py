@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.analysis.ablation import remove_each_window, remove_window
-from mswin_viz.analysis.decomposition import decompose, decompose_fusion
-from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
+from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.window_removal import remove_each_window, remove_window
 from mswin_viz.errors import OptionError
 
 from .conftest import DIM, SCALES

@@ -12,13 +12,12 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis import ablation_run
-from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, head_rows
-from mswin_viz.analysis.ablation_report import as_json
-from mswin_viz.analysis.ablation_run import People, ablate_people, ablate_samples, checked_samples
-from mswin_viz.analysis.ablation_table import Ablation, AblationPlan, QueryScores
-from mswin_viz.analysis.ablation_words import brief, full, sentences
-from mswin_viz.analysis.head_costs import HeadCost
+from mswin_viz.analysis.experiments import ablation_run
+from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, PLAIN, head_rows
+from mswin_viz.analysis.experiments.ablation_report import as_json
+from mswin_viz.analysis.experiments.ablation_run import People, ablate_people, ablate_samples, checked_samples
+from mswin_viz.analysis.experiments.ablation_table import Ablation, AblationPlan, QueryScores
+from mswin_viz.analysis.experiments.head_costs import HeadCost
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.data.storage import destinations
 from mswin_viz.data.synthetic.crowd import Crowd
@@ -26,6 +25,7 @@ from mswin_viz.errors import DataError, OptionError, OutputError
 from mswin_viz.model.training.fit import Schedule
 from mswin_viz.model.training.heads import n_parameters
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
+from mswin_viz.view.reports.ablation_words import brief, full, sentences
 
 from .tiny import DIM, tiny_model
 
@@ -283,7 +283,7 @@ def test_an_ablation_that_cannot_be_measured_is_refused_before_anything_is_encod
         Sample(s.pid, s.camid if camera is None else camera, s.images, split="train" if s.pid % 2 else "test")
         for s in mv.samples()
     ]
-    monkeypatch.setattr("mswin_viz.analysis.ablation_run.sample_tokens", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mswin_viz.analysis.experiments.ablation_run.sample_tokens", lambda *_, **__: 1 / 0)
     with pytest.raises(*((OptionError,) if said else (ZeroDivisionError,)), match=said):
         ablate_samples(model, samples, progress=False)
 

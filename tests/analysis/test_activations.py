@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mswin_viz.analysis.activations import (
+from mswin_viz.analysis.scales.panels import shared_range
+from mswin_viz.analysis.windows.activations import (
     WindowActivations,
     nearest_trained_scale,
     reduce_activations,
@@ -17,8 +18,7 @@ from mswin_viz.analysis.activations import (
     resampling_matrix,
     window_activations,
 )
-from mswin_viz.analysis.panels import shared_range
-from mswin_viz.analysis.windows import windows
+from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens.tokens import Tokens

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution import ATTRIBUTION_METHODS, refusal
+from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from

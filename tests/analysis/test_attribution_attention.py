@@ -8,7 +8,7 @@ import torch
 from torchcam.methods import GradCAM
 
 import mswin_viz as mv
-from mswin_viz.analysis.attention import attention_weights
+from mswin_viz.analysis.attribution.attention import attention_weights
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from
 from mswin_viz.model.encoder.hooks import outputs_of

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import remove_window
-from mswin_viz.analysis.fusion_weights import fusion_weights
-from mswin_viz.analysis.share_gap import exact_shares, share_gap
+from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError
 
 from .tiny import direction, pictures, tiny_model

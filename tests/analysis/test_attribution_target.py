@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import remove_window
-from mswin_viz.analysis.decomposition import decompose_fusion
-from mswin_viz.analysis.fusion_weights import fusion_weights
-from mswin_viz.analysis.randomisation import randomisation_check
-from mswin_viz.analysis.share_gap import exact_shares, share_gap
-from mswin_viz.analysis.targets import target_directions
+from mswin_viz.analysis.attribution.randomisation import randomisation_check
+from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
+from mswin_viz.analysis.shares.decomposition import decompose_fusion
+from mswin_viz.analysis.shares.directions import target_directions
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError, PromptError, ShapeError
 
 from .tiny import DIM, SCALES, direction, pictures, tiny_model

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.sample_tokens import sample_tokens
+from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.data.sets.report import DataReport
 from mswin_viz.errors import ImageError, ImageFileError
 

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mswin_viz.analysis.decomposition import decompose, decompose_fusion, decompose_pair
-from mswin_viz.analysis.fusion import slot_pooled
-from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
+from mswin_viz.analysis.shares.fusion import slot_pooled
+from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens.tokens import Tokens

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Progress
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError

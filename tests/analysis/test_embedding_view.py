@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mswin_viz.analysis.comparison import compare
-from mswin_viz.analysis.embedding_export import export, measures_frame, points_frame
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.embedding_view import ViewSettings, chosen_rows, embedding_view
-from mswin_viz.analysis.similarity_pairs import MOST_PAIRS, similarity_pairs
+from mswin_viz.analysis.embeddings.export import export, measures_frame, points_frame
+from mswin_viz.analysis.embeddings.similarity_pairs import MOST_PAIRS, similarity_pairs
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import ViewSettings, chosen_rows, embedding_view
+from mswin_viz.analysis.measures.comparison import compare
 from mswin_viz.errors import DataError, OptionError, OutputError, ShapeError, StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure
 

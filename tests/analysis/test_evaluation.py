@@ -10,14 +10,20 @@ import pytest
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.evaluation import PROMPTS, Evaluation, _mean_colours, evaluate_model, prompt_of
-from mswin_viz.analysis.evaluation_table import table
+from mswin_viz.analysis.experiments.evaluation import (
+    PROMPTS,
+    Evaluation,
+    _mean_colours,
+    evaluate_model,
+    prompt_of,
+)
 from mswin_viz.data.synthetic.captions import caption_of
 from mswin_viz.data.synthetic.crowd import Crowd, pictures
 from mswin_viz.data.synthetic.identity import attributes, sample_identity
 from mswin_viz.data.synthetic.lookalikes import sample_lookalike
 from mswin_viz.data.synthetic.write_samples import CAPTIONED
 from mswin_viz.errors import OptionError
+from mswin_viz.view.reports.evaluation_table import table
 
 PEOPLE, WORLD = 3, 9
 

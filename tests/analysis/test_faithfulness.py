@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.faithfulness import REFERENCES, bootstrap_interval, faithfulness
-from mswin_viz.analysis.method_ranking import rank_methods
+from mswin_viz.analysis.attribution.faithfulness import REFERENCES, bootstrap_interval, faithfulness
+from mswin_viz.analysis.attribution.method_ranking import rank_methods
 from mswin_viz.errors import OptionError, ShapeError
 
 from .tiny import DIM, GRID, PATCH, SCALES, direction, pictures, tiny_addon, tiny_model

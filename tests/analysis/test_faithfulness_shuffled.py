@@ -8,7 +8,7 @@ import torch
 from scipy.stats import spearmanr
 
 import mswin_viz as mv
-from mswin_viz.analysis.randomisation import randomisation_check, rank_correlation
+from mswin_viz.analysis.attribution.randomisation import randomisation_check, rank_correlation
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training.shuffled_weights import PARTS, shuffled
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_samples
 
-from mswin_viz.analysis.feature_spaces import feature_pair, linear_cka, neighbour_overlap, silhouettes
+from mswin_viz.analysis.measures.feature_spaces import (
+    feature_pair,
+    linear_cka,
+    neighbour_overlap,
+    silhouettes,
+)
 from mswin_viz.errors import OptionError, ShapeError
 
 from .planted import identities

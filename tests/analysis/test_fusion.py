@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis import fusion_weights as module_of_weights
-from mswin_viz.analysis.activations import resampled_kernel
-from mswin_viz.analysis.decomposition import decompose_pair
-from mswin_viz.analysis.fusion import enhanced_cls, fusion_state, slot_pooled
-from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
-from mswin_viz.analysis.share_gap import exact_shares, share_gap
-from mswin_viz.analysis.shuffling import shuffle_windows
-from mswin_viz.analysis.targets import target_directions
+from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
+from mswin_viz.analysis.shares import fusion_weights as module_of_weights
+from mswin_viz.analysis.shares.decomposition import decompose_pair
+from mswin_viz.analysis.shares.directions import target_directions
+from mswin_viz.analysis.shares.fusion import enhanced_cls, fusion_state, slot_pooled
+from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.window_shuffle import shuffle_windows
+from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.activations import mean_activations
-from mswin_viz.analysis.decomposition import decompose_pair
-from mswin_viz.analysis.windows import windows
+from mswin_viz.analysis.shares.decomposition import decompose_pair
+from mswin_viz.analysis.windows.activations import mean_activations
+from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.errors import MswinVizError, ShapeError
 from mswin_viz.model.tokens.readout import Neck
 from mswin_viz.model.tokens.tokens import Tokens

@@ -12,14 +12,14 @@ import torch
 from host_files import MIXTURE_ON, WINDOWS_ON, mixture_state, tower_state, window_state, yml
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation import remove_each_window
-from mswin_viz.analysis.decomposition import decompose_pair
-from mswin_viz.analysis.fusion_weights import fusion_weights
-from mswin_viz.analysis.panels import plain_panel
-from mswin_viz.analysis.sample_tokens import sample_tokens
-from mswin_viz.analysis.share_gap import share_gap
-from mswin_viz.analysis.validation import validation_map
-from mswin_viz.analysis.view_request import Subject
+from mswin_viz.analysis.attribution.share_gap import share_gap
+from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
+from mswin_viz.analysis.measures.head_retrieval import validation_map
+from mswin_viz.analysis.scales.panels import plain_panel
+from mswin_viz.analysis.scales.request import Subject
+from mswin_viz.analysis.shares.decomposition import decompose_pair
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.model.tokens.readout import Neck
 from mswin_viz.model.training.heads import Head, enhanced_features, phase_means
 from mswin_viz.model.training.shuffled_weights import shuffled
@@ -271,7 +271,11 @@ def test_nulls_and_shuffled_copies_keep_the_neck(load, people):
 
 
 def test_tokens_are_made_where_a_tower_or_a_file_gives_them_and_elsewhere_copied_with_their_neck():
-    makers = {"model/encoder/backbone.py", "model/training/token_store.py", "analysis/head_costs.py"}
+    makers = {
+        "model/encoder/backbone.py",
+        "model/training/token_store.py",
+        "analysis/experiments/head_costs.py",
+    }
     found = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

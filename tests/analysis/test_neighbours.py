@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import neighbours, query_precisions, ranked_queries
-from mswin_viz.analysis.retrieval import retrieval
+from mswin_viz.analysis.embeddings.neighbours import neighbours, query_precisions, ranked_queries
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure
 

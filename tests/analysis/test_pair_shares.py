@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mswin_viz.analysis.decomposition import decompose_pair
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import embed
-from mswin_viz.analysis.neighbours import PairShares, pair_window_shares
-from mswin_viz.analysis.pair_shares import pair_panels
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.neighbours import PairShares, pair_window_shares
+from mswin_viz.analysis.embeddings.pair_shares import pair_panels
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, kstest, permutation_test
 
-from mswin_viz.analysis.paired_statistics import EXACT_UP_TO, bootstrap_means, interval, sign_flip
+from mswin_viz.analysis.measures.paired_statistics import EXACT_UP_TO, bootstrap_means, interval, sign_flip
 
 RNG = np.random.default_rng(0)
 

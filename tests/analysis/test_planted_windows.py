@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.ablation_heads import CONTROLS, PLAIN, windows_against_controls
-from mswin_viz.analysis.ablation_report import as_json
-from mswin_viz.analysis.ablation_run import People
-from mswin_viz.analysis.ablation_table import AblationPlan, run_ablation
-from mswin_viz.analysis.ablation_words import sentences
+from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, PLAIN, windows_against_controls
+from mswin_viz.analysis.experiments.ablation_report import as_json
+from mswin_viz.analysis.experiments.ablation_run import People
+from mswin_viz.analysis.experiments.ablation_table import AblationPlan, run_ablation
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
+from mswin_viz.view.reports.ablation_words import sentences
 
 from .tiny import DIM, tiny_model
 

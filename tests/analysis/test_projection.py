@@ -7,9 +7,9 @@ import pytest
 from scipy import sparse
 
 import mswin_viz as mv
-from mswin_viz.analysis.affinities import affinities, coupled
-from mswin_viz.analysis.projection import METHODS
-from mswin_viz.analysis.projection_space import LEAST_IMAGES
+from mswin_viz.analysis.projection.affinities import affinities, coupled
+from mswin_viz.analysis.projection.project import METHODS
+from mswin_viz.analysis.projection.space import LEAST_IMAGES
 from mswin_viz.errors import OptionError, ShapeError
 
 from .planted import identities, nearest_centre

@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from sklearn.manifold import trustworthiness
 
-from mswin_viz.analysis import nearest as module
-from mswin_viz.analysis.nearest import nearest, nearest_of_new, ranks_of
-from mswin_viz.analysis.projection_quality import disparity, map_quality
+from mswin_viz.analysis.measures import nearest as module
+from mswin_viz.analysis.measures.nearest import nearest, nearest_of_new, ranks_of
+from mswin_viz.analysis.projection.quality import disparity, map_quality
 from mswin_viz.errors import OptionError, ShapeError
 
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mswin_viz as mv
-from mswin_viz.analysis import retrieval as module
-from mswin_viz.analysis.retrieval import retrieval
+from mswin_viz.analysis.measures import retrieval as module
+from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError
 
 

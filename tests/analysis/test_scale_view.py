@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.analysis.ablation import remove_window
-from mswin_viz.analysis.activations import mean_activations, window_activations
-from mswin_viz.analysis.decomposition import decompose, decompose_fusion, decompose_pair
-from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
-from mswin_viz.analysis.inspection import inspected_window
-from mswin_viz.analysis.scale_view import fused_part, scale_view, trained_part
-from mswin_viz.analysis.targets import target_directions
-from mswin_viz.analysis.view_request import Subject, ViewRequest
-from mswin_viz.analysis.windows import tiles, windows
+from mswin_viz.analysis.scales.inspection import inspected_window
+from mswin_viz.analysis.scales.request import Subject, ViewRequest
+from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
+from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
+from mswin_viz.analysis.shares.directions import target_directions
+from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.window_removal import remove_window
+from mswin_viz.analysis.windows.activations import mean_activations, window_activations
+from mswin_viz.analysis.windows.geometry import tiles, windows
 from mswin_viz.errors import OptionError, ScaleError
 
 from .conftest import BATCH, DIM, GRID, SCALES

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mswin_viz.analysis import ablation_words
-from mswin_viz.analysis.ablation_heads import windows_against_controls
-from mswin_viz.analysis.stored_results import embedded_ablation, stored_ablation
+from mswin_viz.analysis.experiments.ablation_heads import windows_against_controls
+from mswin_viz.analysis.experiments.stored_results import embedded_ablation, stored_ablation
 from mswin_viz.errors import DataError
 from mswin_viz.model.weights.embedded_config import EMBEDDED
+from mswin_viz.view.reports import ablation_words
 
 WRONG = [
     None,

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from killing import Attempts, attempts, needs_fork
 from PIL import Image
 
-from mswin_viz.analysis import sample_tokens as module
-from mswin_viz.analysis.sample_tokens import sample_tokens
+from mswin_viz.analysis.experiments import sample_tokens as module
+from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.data.storage import destinations, temporary_folders

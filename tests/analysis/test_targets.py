@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.fusion import enhanced_cls
-from mswin_viz.analysis.fusion_weights import Slot, fusion_weights
-from mswin_viz.analysis.targets import encoded_prompts, prompt_cosines, target_directions
+from mswin_viz.analysis.shares.directions import encoded_prompts, prompt_cosines, target_directions
+from mswin_viz.analysis.shares.fusion import enhanced_cls
+from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mswin_viz.analysis.windows import describe, fallback_geometry, tiles, windows
+from mswin_viz.analysis.windows.geometry import describe, fallback_geometry, tiles, windows
 from mswin_viz.errors import ScaleError, ShapeError
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 9))

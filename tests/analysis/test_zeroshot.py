@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mswin_viz.analysis.zeroshot import text_to_image, zero_shot
+from mswin_viz.analysis.measures.zeroshot import text_to_image, zero_shot
 from mswin_viz.errors import OptionError, ShapeError
 
 TEXTS = np.array([[5.0, 0], [0, 0.1], [-1, -1]])

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.decomposition import decompose_fusion
-from mswin_viz.analysis.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.decomposition import decompose_fusion
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.model.weights.clip_towers import Tower
 
 STEPS = 50

@@ -18,7 +18,7 @@ FIRST = (
     "from pathlib import Path\n"
     "import mswin_viz as mv\n"
     "from hostile import NAMES, WORDS, hostile_model, hostile_samples\n"
-    "from mswin_viz.analysis.image_features import embed\n"
+    "from mswin_viz.analysis.embeddings.batch import embed\n"
     "model, samples = hostile_model(), hostile_samples(Path.cwd())\n"
     "table = embed(model, samples, progress=False)"
 )

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.addon_training import state_file
+from mswin_viz.analysis.experiments.addon_training import state_file
 from mswin_viz.errors import MswinVizError, OptionError, OutputError, WeightsError
 from mswin_viz.model.training.fit import Schedule, TrainingStep, Watch, train_head
 from mswin_viz.model.training.heads import window_head

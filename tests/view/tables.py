@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 
 PIDS = (3, 3, 5, 5, 3, -1)
 CAMIDS = (1, 2, 1, 2, 1, -1)

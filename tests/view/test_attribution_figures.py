@@ -9,11 +9,11 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from mswin_viz.analysis.attribution import Attribution
-from mswin_viz.analysis.faithfulness import REFERENCES, Curves, Faithfulness
-from mswin_viz.analysis.randomisation import Randomisation
-from mswin_viz.analysis.share_gap import ShareGap
-from mswin_viz.analysis.windows import windows
+from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Curves, Faithfulness
+from mswin_viz.analysis.attribution.randomisation import Randomisation
+from mswin_viz.analysis.attribution.share_gap import ShareGap
+from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.view.attribution_figures import (
     curves_figure,
     gap_figure,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import mswin_viz as mv
-from mswin_viz.analysis.embedding_view import COUPLING_WORDS
+from mswin_viz.analysis.embeddings.view import COUPLING_WORDS
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model

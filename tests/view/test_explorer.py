@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.targets import Prompts
+from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view import answers

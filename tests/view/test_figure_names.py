@@ -16,16 +16,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution import Attribution
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.embedding_view import EmbeddingView
-from mswin_viz.analysis.faithfulness import REFERENCES, Curves, Faithfulness
-from mswin_viz.analysis.image_features import embed
-from mswin_viz.analysis.neighbours import neighbours, pair_window_shares
-from mswin_viz.analysis.null_comparison import compare_with_nulls
-from mswin_viz.analysis.randomisation import Randomisation
-from mswin_viz.analysis.share_gap import ShareGap
-from mswin_viz.analysis.windows import windows
+from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Curves, Faithfulness
+from mswin_viz.analysis.attribution.randomisation import Randomisation
+from mswin_viz.analysis.attribution.share_gap import ShareGap
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.neighbours import neighbours, pair_window_shares
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
+from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.view import (
     attribution_figures,

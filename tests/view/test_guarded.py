@@ -19,7 +19,7 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.model.encoder.token_cache import TokenCache

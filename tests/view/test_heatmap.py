@@ -15,8 +15,8 @@ from matplotlib import colormaps
 from PIL import Image
 from traitlets import TraitError
 
-from mswin_viz.analysis.panels import Panel
-from mswin_viz.analysis.windows import tiles, windows
+from mswin_viz.analysis.scales.panels import Panel
+from mswin_viz.analysis.windows.geometry import tiles, windows
 from mswin_viz.data.images.picture_bytes import png_file
 from mswin_viz.errors import ImageFileError, MswinVizError, ShapeError
 from mswin_viz.view.assets import SCRIPTS, script, style

@@ -12,7 +12,7 @@ from host_files import MIXTURE_ON, mixture_state, tower_state, yml
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.fusion_weights import Slot
+from mswin_viz.analysis.shares.fusion_weights import Slot
 from mswin_viz.view.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")

@@ -12,7 +12,7 @@ import pytest
 from hostile import HIT, NAMES, WORDS, hostile_model, hostile_samples
 
 import mswin_viz as mv
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample, scan
 from mswin_viz.data.sets.report import as_text
 from mswin_viz.model.encoder.backbone import Model

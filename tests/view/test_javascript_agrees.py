@@ -14,7 +14,7 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.view_request import ViewRequest
+from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.view.assets import SCRIPTS
 from mswin_viz.view.labels import KERNELS, ROWS, VALUES, WINDOWS

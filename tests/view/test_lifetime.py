@@ -19,8 +19,8 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.fusion_weights import fusion_weights
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.encoder.token_cache import TokenCache

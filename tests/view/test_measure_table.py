@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mswin_viz.analysis.embedding_view import EmbeddingView, ViewSettings, embedding_view
-from mswin_viz.analysis.null_comparison import compare_with_nulls
+from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embedding_view
+from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.embedding_figures import measures_figure, nulls_figure, silhouette_figure
 from mswin_viz.view.measure_table import measures_html

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from traitlets import TraitError
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.neighbours import neighbours
+from mswin_viz.analysis.embeddings.neighbours import neighbours
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.view.neighbour_strip import NeighbourStrip
 from mswin_viz.view.neighbour_words import who
 from mswin_viz.view.row_pictures import MISSING, joined, read_or_blank, row_thumbnail

@@ -13,7 +13,7 @@ from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.view.figures import figure_bytes
 

@@ -13,9 +13,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import embed
-from mswin_viz.analysis.neighbours import MARKS, neighbours, pair_window_shares
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.neighbours import MARKS, neighbours, pair_window_shares
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.view.colours import MARK_COLOURS

@@ -13,9 +13,14 @@ from analysis.tiny import SCALES, pictures, tiny_model
 from PIL import Image
 from traitlets import TraitError
 
-from mswin_viz.analysis.embedding_table import EmbeddingTable
-from mswin_viz.analysis.image_features import embed
-from mswin_viz.analysis.neighbours import neighbours, pair_window_shares, query_precisions, ranked_queries
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.neighbours import (
+    neighbours,
+    pair_window_shares,
+    query_precisions,
+    ranked_queries,
+)
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.pair_panel import pair_html

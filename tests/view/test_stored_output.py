@@ -18,7 +18,7 @@ from ipywidgets import Widget
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.image_features import embed
+from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.model.training.fit import TrainingStep
 from mswin_viz.view.scale_figure import scales_figure

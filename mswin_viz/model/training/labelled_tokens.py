@@ -42,7 +42,7 @@ class LabelledTokens:
         Scene of each image, -1 where not known; None where there are none.
     rule, metric
         How retrieval among the images is measured: what a query leaves out, and by what is ranked, as
-        :func:`mswin_viz.analysis.retrieval.retrieval` names them.
+        :func:`mswin_viz.analysis.measures.retrieval.retrieval` names them.
     """
 
     tokens: Mapping[str, Tokens]

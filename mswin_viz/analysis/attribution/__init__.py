@@ -1,0 +1,1 @@
+"""Attributions by Captum, and how they are checked."""

@@ -1,0 +1,291 @@
+"""What a score rests on, by pixel, token or window: Captum behind one function.
+
+What each number means, and what it does not:
+
+- Values are signed and in units of the score, except for ``gradcam``, ``attention_rollout`` and ``legrad``.
+- ``delta`` is what the values leave over of ``score - baseline_score``. Integrated gradients and Shapley values
+  are complete (delta near 0); gradient x input, SmoothGrad and ablations are not, and their delta says by how much.
+- On the add-on and along a fixed direction, gradient x input of a token is its exact share
+  (:func:`mswin_viz.analysis.shares.decomposition.decompose`), added up over scales. Integrated gradients is that only
+  if no ReLU gate flips between the baseline and the input.
+- A window here is a group of tokens: its value counts what those tokens give through *every* scale. For a window of
+  one scale see :func:`decompose` (its share) and :func:`mswin_viz.analysis.shares.window_removal.remove_each_window`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.attribution.attention import attention_rollout, legrad
+from mswin_viz.analysis.attribution.input_levels import InputLevel
+from mswin_viz.analysis.attribution.methods import CAPTUM_METHODS, CaptumMethod, seeded_captum
+from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs, UnitValues, baseline_of, scored_inputs
+from mswin_viz.analysis.attribution.settings import (
+    AttributionOptions,
+    RowCounter,
+    Settings,
+    rows_that_fit,
+    settings_of,
+)
+from mswin_viz.analysis.attribution.target import Target, as_target
+from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.model.encoder.preprocessing import ModelImages
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["ATTRIBUTION_METHODS", "Attribution", "attribute", "refusal"]
+
+_ATTENTION = ("attention_rollout", "legrad")
+ATTRIBUTION_METHODS = (*CAPTUM_METHODS, *_ATTENTION)
+_REASONS = {
+    ("occlusion", "tokens"): 'a token cannot be covered in part; use "feature_ablation"',
+    ("occlusion", "windows"): 'a window is taken away whole; use "feature_ablation"',
+    ("shapley", "pixels"): "pixels are too many to be taken away one by one in every order; use windows",
+    ("shapley", "tokens"): "tokens are too many to be taken away one by one in every order; use windows",
+    ("gradcam", "pixels"): "its map has one value for each patch of a block; use tokens, with block=",
+    ("gradcam", "windows"): "it weights channels by their mean over all patches; use tokens",
+    ("attention_rollout", "pixels"): "attention mixes patches, not pixels; use tokens",
+    ("attention_rollout", "windows"): "attention mixes patches, not windows; use tokens",
+    ("legrad", "pixels"): "attention mixes patches, not pixels; use tokens",
+    ("legrad", "windows"): "attention mixes patches, not windows; use tokens",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """How much of a score each pixel, token or window accounts for.
+
+    Attributes
+    ----------
+    values
+        Signed; ``[B, H, W]`` for pixels (channels added up), ``[B, N]`` for tokens, ``[B, n_windows]``.
+    score, baseline_score
+        The score of each image, and of its baseline (NaN where the method has none), ``[B]``.
+    rest
+        What falls on tokens that no window covers, ``[B]``.
+    delta
+        ``values + rest - (score - baseline_score)``, added up, ``[B]``; NaN where values are not meant to add up.
+    norm
+        Norm of the target's feature at the inputs, ``[B]``; frozen or recomputed as ``parameters`` say.
+    method, level, target
+        As chosen; the target in words, with its feature.
+    grid, geometry
+        Rows and columns of patches; the windows at the window level, else None.
+    seconds
+        What it took.
+    parameters
+        Settings that the result depends on.
+    provenance
+        Which weights, input and normalisation.
+    """
+
+    values: Float[np.ndarray, "batch ..."]
+    score: Float[np.ndarray, " batch"]
+    baseline_score: Float[np.ndarray, " batch"]
+    rest: Float[np.ndarray, " batch"]
+    delta: Float[np.ndarray, " batch"]
+    norm: Float[np.ndarray, " batch"]
+    method: str
+    level: str
+    target: str
+    grid: tuple[int, int]
+    geometry: WindowGeometry | None
+    seconds: float
+    parameters: Mapping[str, Any]
+    provenance: str
+
+    def on_patches(self) -> Float[np.ndarray, "batch token"]:
+        """One value for each patch: pixels added up, a window's value spread evenly over its tokens."""
+        batch, (rows, cols) = len(self.values), self.grid
+        if self.level == "pixels":
+            sides = self.values.shape[1:]
+            starts = [-(-np.arange(n) * side // n) for n, side in zip(self.grid, sides, strict=True)]
+            summed = np.add.reduceat(np.add.reduceat(self.values, starts[0], axis=1), starts[1], axis=2)
+            return summed.reshape(batch, -1)
+        if self.geometry is None:
+            return self.values
+        spread = np.zeros((batch, rows * cols))
+        for window, tokens in enumerate(self.geometry.tokens):
+            spread[:, tokens] = self.values[:, [window]] / len(tokens)
+        return spread
+
+
+def attribute(
+    model: Model,
+    inputs: ModelImages | Tokens,
+    target: Target,
+    *,
+    method: str = "integrated_gradients",
+    level: str = "pixels",
+    **options: Unpack[AttributionOptions],
+) -> Attribution:
+    """Attribute a target's score to pixels, patch tokens or windows.
+
+    Runs in float32 and evaluation mode, batched as memory allows, the same for the same seed.
+
+    Parameters
+    ----------
+    model
+        The CLIP and its add-on.
+    inputs
+        Images; or ``Tokens`` for tokens and windows at the tower's output, where the backbone then does not run.
+    target
+        What is explained, for the plain or the enhanced CLS.
+    method
+        One of ``ATTRIBUTION_METHODS``.
+    level
+        ``"pixels"``; ``"tokens"``: patch tokens at the tower's output or behind ``block=``; ``"windows"``: the
+        same, in runs of ``scale=`` tokens.
+    **options
+        Fields of :class:`mswin_viz.analysis.attribution.settings.Settings`: ``scale``, ``block``, ``baseline``,
+        ``n_steps``, ``n_samples``, ``noise``, ``occluder``, ``norm``, ``seed``, ``batch_rows``, ``report``,
+        ``stop``, ``progress``.
+
+    Raises
+    ------
+    OptionError
+        If the method does not suit the level, or the score does not depend on the level at all.
+    ScaleError, ShapeError
+        If the scale does not fit the grid, or the target's vector not the model.
+    StoppedError
+        If ``stop`` returned true.
+    """
+    settings = settings_of(options)
+    if reason := refusal(method, level):
+        raise OptionError(reason)
+    started, target = time.perf_counter(), as_target(target).resolved(model)
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+        if method in _ATTENTION:
+            attribution = _by_attention(model, inputs, target, method, settings)
+        else:
+            where = InputLevel(level, settings.scale, settings.block)
+            attribution = _by_captum(model, inputs, _Call(target, method, where), settings)
+    return replace(attribution, seconds=time.perf_counter() - started)
+
+
+def refusal(method: str, level: str) -> str:
+    """Why a method does not suit a level; empty where it does.
+
+    Raises
+    ------
+    OptionError
+        If there is no such method.
+    """
+    if method not in ATTRIBUTION_METHODS:
+        raise OptionError(f"a method is one of {', '.join(ATTRIBUTION_METHODS)}: got {method!r}")
+    reason = _REASONS.get((method, level))
+    return f"{method} has no map of {level}: {reason}" if reason else ""
+
+
+class _Call(NamedTuple):
+    """What is attributed, how, and to what."""
+
+    target: Target
+    method: str
+    level: InputLevel
+
+
+class _Numbers(NamedTuple):
+    """A method's numbers, as tensors."""
+
+    values: torch.Tensor
+    rest: torch.Tensor
+    baseline_score: torch.Tensor
+    delta: torch.Tensor
+
+
+def _by_captum(model: Model, inputs: ModelImages | Tokens, call: _Call, settings: Settings) -> Attribution:
+    method = CAPTUM_METHODS[call.method]
+    frozen = settings.norm == "frozen" or (settings.norm == "auto" and not method.takes_away)
+    scored = scored_inputs(model, inputs, call.target, call.level, frozen_norm=frozen)
+    if "baseline" not in method.uses and settings.baseline != "zero":
+        raise OptionError(f"{call.method} starts from no baseline: got {settings.baseline!r}; leave it out")
+    counter = RowCounter(method.passes(scored, settings) * len(scored), settings)
+    try:
+        counted = replace(scored, score=counter.counted(scored.score))
+        values, rest = _in_chunks(counted, method, model, settings)
+    finally:
+        counter.close()
+    base = _baseline_score(scored, settings) if method.additive else torch.full_like(scored.value, torch.nan)
+    delta = values.flatten(1).sum(dim=1) + rest - (scored.value - base)
+    used = {key: getattr(settings, key) for key in method.uses}
+    if call.target.kind == "cosine":
+        used["norm"] = "frozen" if frozen else "recomputed"
+    if call.level.name != "pixels":
+        used["block"] = "output" if call.level.block is None else call.level.block
+    return _record(model, call, scored, _Numbers(values, rest, base, delta), used)
+
+
+def _in_chunks(scored: ScoredInputs, method: CaptumMethod, model: Model, settings: Settings) -> UnitValues:
+    """Run a method on as many images at a time as fit."""
+    rows = rows_that_fit(scored, model, settings)
+    size = 1 if method.alone else min(rows, len(scored))
+    parts = []
+    for start in range(0, len(scored), size):
+        with seeded_captum(model.device, settings.seed):
+            parts.append(method.run(scored[start : start + size], settings, rows))
+    values, rest = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return UnitValues(values.detach(), rest.detach())
+
+
+def _baseline_score(scored: ScoredInputs, settings: Settings) -> torch.Tensor:
+    with torch.no_grad():
+        return scored.score(baseline_of(scored, settings.baseline), *scored.context)
+
+
+def _by_attention(
+    model: Model, inputs: ModelImages | Tokens, target: Target, name: str, settings: Settings
+) -> Attribution:
+    if isinstance(inputs, Tokens):
+        raise OptionError(f"{name} reads the tower's attention: got tokens of its output; pass the images")
+    if settings.block is not None:
+        raise OptionError(f"{name} goes through all blocks: got block={settings.block}; leave it out")
+    scored = scored_inputs(model, inputs, target, InputLevel("pixels"))
+    counter = RowCounter(len(scored) * n_blocks(model), settings)
+    rows = rows_that_fit(scored, model, settings)
+    parts = []
+    try:
+        for start in range(0, len(scored), rows):
+            chunk, part = scored[start : start + rows], target.of_images(slice(start, start + rows))
+            conditions = chunk.context[:-2]  # the last two are direction and norm
+            parts.append(
+                attention_rollout(model, chunk.inputs, counter, conditions)
+                if name == "attention_rollout"
+                else legrad(model, chunk.inputs, part, counter, conditions)
+            )
+    finally:
+        counter.close()
+    none = torch.full_like(scored.value, torch.nan)
+    numbers = _Numbers(torch.cat(parts), torch.zeros_like(none), none, none)
+    used = {"norm": "recomputed"} if name == "legrad" else {"target": "none: follows the plain CLS"}
+    return _record(model, _Call(target, name, InputLevel("tokens")), scored, numbers, used)
+
+
+def _record(
+    model: Model, call: _Call, scored: ScoredInputs, numbers: _Numbers, parameters: Mapping[str, Any]
+) -> Attribution:
+    return Attribution(
+        **{name: float64(tensor) for name, tensor in numbers._asdict().items()},
+        score=float64(scored.value),
+        norm=float64(scored.norm),
+        method=call.method,
+        level=call.level.name,
+        target=f"{call.target.words}, {call.target.feature} CLS",
+        grid=scored.grid,
+        geometry=scored.geometry,
+        seconds=0.0,
+        parameters=dict(parameters) | ({} if call.level.scale is None else {"scale": call.level.scale}),
+        provenance=model.provenance,
+    )

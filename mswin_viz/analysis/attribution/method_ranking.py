@@ -1,0 +1,178 @@
+"""All methods on a set of images, ranked by how faithful their maps are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, Attribution, attribute, refusal
+from mswin_viz.analysis.attribution.faithfulness import (
+    REFERENCES,
+    Faithfulness,
+    bootstrap_interval,
+    faithfulness,
+)
+from mswin_viz.analysis.attribution.input_levels import LEVELS
+from mswin_viz.analysis.attribution.randomisation import Randomisation, randomisation_check
+from mswin_viz.analysis.attribution.scored_inputs import opened_inputs
+from mswin_viz.analysis.attribution.target import Target, as_target
+from mswin_viz.analysis.markdown_tables import markdown_table
+from mswin_viz.data.options import options_of
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.model.encoder.preprocessing import ModelImages
+from mswin_viz.model.tokens.tokens import Tokens
+
+__all__ = ["Ranking", "rank_methods"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Attributions of several methods, and what the checks say of them.
+
+    Attributes
+    ----------
+    attributions
+        Method -> its attribution.
+    faithfulness
+        Deletion, insertion and infidelity.
+    randomisation
+        Rank correlations with shuffled models; None if not asked for.
+    """
+
+    attributions: Mapping[str, Attribution]
+    faithfulness: Faithfulness
+    randomisation: Randomisation | None
+
+    def table(self) -> str:
+        """The ranking as a Markdown table, best first, with the references; means over images.
+
+        The gain is insertion minus deletion area beyond random orders, with a 95 % bootstrap interval over
+        images; "unexplained" is Captum's normalised infidelity (0 best, 1 worst); "shuffled" is the rank
+        correlation with the map of a model whose CLIP and add-on are shuffled (0 best).
+        """
+        baselines = self.faithfulness.baselines
+        heads = ["method", "level", *(f"gain, {b} [95 %]" for b in baselines)]
+        heads += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
+        heads += ["unexplained", *(["shuffled"] if self.randomisation else []), "s/image"]
+        names = (*self.faithfulness.ranked(), REFERENCES[0])
+        return "\n".join(markdown_table(heads, [self._row(name) for name in names], aligned=True))
+
+    def _row(self, name: str) -> list[str]:
+        checks = self.faithfulness
+        gains = [checks.gain(name, b) for b in checks.baselines]
+        attribution = self.attributions.get(name)
+        row = [
+            name,
+            attribution.level if attribution else "",
+            *(_with_interval(g, checks.seed) for g in gains),
+        ]
+        for b in checks.baselines:
+            curves = checks.curves[name, b]
+            row += [f"{curves.deletion_area.mean():.3f}", f"{curves.insertion_area.mean():.3f}"]
+        row.append(f"{checks.unexplained[name].mean():.2f}" if attribution else "")
+        if self.randomisation:
+            part = self.randomisation.parts[-1]
+            row.append(
+                f"{np.nanmean(self.randomisation.correlations[name, part]):+.2f}" if attribution else ""
+            )
+        return [*row, f"{attribution.seconds / len(attribution.score):.2f}" if attribution else ""]
+
+
+class RankingOptions(TypedDict, total=False):
+    """Options of :func:`rank_methods` by keyword, beside ``level`` and ``scale``."""
+
+    methods: Sequence[str] | None
+    settings: Mapping[str, Any]
+    checks: Mapping[str, Any]
+    randomise: bool
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The options with their defaults."""
+
+    methods: Sequence[str] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    randomise: bool = False
+
+
+@torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
+def rank_methods(
+    model: Model,
+    inputs: ModelImages | Tokens,
+    target: Target,
+    *,
+    level: str = "pixels",
+    scale: int | None = None,
+    **options: Unpack[RankingOptions],
+) -> Ranking:
+    """Run methods on a set of images and rank their maps.
+
+    Parameters
+    ----------
+    model, inputs, target
+        As in :func:`attribute`.
+    level, scale
+        ``"pixels"``: maps are compared on the image's patches, token maps of ``gradcam`` (at the last block
+        but one), ``attention_rollout`` and ``legrad`` among them. ``"tokens"`` or ``"windows"``: on the add-on.
+    **options
+        ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of
+        :func:`attribute` for all of them; ``checks``: options of :func:`faithfulness`; ``randomise=True``:
+        also shuffle the model (needs images).
+
+    Raises
+    ------
+    OptionError
+        If there is no such level, option or method, or a method does not suit the level.
+    """
+    if level not in LEVELS:
+        raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")
+    chosen = options_of(_Settings, options, function="rank_methods", also=("level", "scale"))
+    target, inputs = as_target(target).resolved(model), opened_inputs(model, inputs)
+    if chosen.randomise and isinstance(inputs, Tokens):
+        raise OptionError(
+            "a shuffled CLIP gives other tokens: got tokens with randomise=True; pass the images"
+        )
+    calls = {
+        name: {**_call(model, name, level, scale), **chosen.settings}
+        for name in chosen.methods or _suitable(level)
+    }
+    maps = {name: attribute(model, inputs, target, **call) for name, call in calls.items()}
+    units = "patches" if level == "pixels" else level
+    values = {name: a.on_patches() if units == "patches" else a.values for name, a in maps.items()}
+    checks = faithfulness(model, inputs, target, values, units=units, scale=scale, **chosen.checks)
+    shuffles = None
+    if chosen.randomise and not isinstance(inputs, Tokens):
+        shuffles = randomisation_check(model, inputs, target, calls, original=maps)
+    return Ranking(attributions=maps, faithfulness=checks, randomisation=shuffles)
+
+
+def _suitable(level: str) -> Sequence[str]:
+    """Methods with a map that can be compared at a level."""
+    wanted = (level, "tokens") if level == "pixels" else (level,)
+    attention = ("attention_rollout", "legrad")
+    return [
+        name
+        for name in ATTRIBUTION_METHODS
+        if any(not refusal(name, place) for place in wanted) and (level == "pixels" or name not in attention)
+    ]
+
+
+def _call(model: Model, name: str, level: str, scale: int | None) -> dict[str, Any]:
+    """Keyword arguments of :func:`attribute`."""
+    if level == "pixels" and refusal(name, "pixels"):
+        block = {"block": max(0, n_blocks(model) - 2)} if name == "gradcam" else {}
+        return {"method": name, "level": "tokens"} | block
+    return {"method": name, "level": level} | ({"scale": scale} if level == "windows" else {})
+
+
+def _with_interval(values: np.ndarray, seed: int) -> str:
+    low, high = bootstrap_interval(values, seed=seed)
+    return f"{values.mean():+.3f} [{low:+.3f}, {high:+.3f}]"

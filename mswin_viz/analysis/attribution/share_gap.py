@@ -1,0 +1,155 @@
+"""Where exact shares, integrated gradients and the removal of windows differ: ReLU gates that flip on the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.attribution.attribute import Attribution, attribute
+from mswin_viz.analysis.attribution.target import Target, as_target
+from mswin_viz.analysis.shares.decomposition import decompose_fusion
+from mswin_viz.analysis.shares.fusion_weights import FusionWeights, fusion_weights
+from mswin_viz.analysis.shares.window_removal import remove_each_window
+from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["ShareGap", "exact_shares", "share_gap"]
+
+
+@dataclass(frozen=True, eq=False)
+class ShareGap:
+    """Windows of one trained scale, by three accounts of the same score, for each image of a batch.
+
+    Attributes
+    ----------
+    scale, geometry
+        Which windows.
+    shares, integrated
+        What the tokens of each window give through every scale, ``[B, n_windows]``: their exact share, ReLU gates
+        frozen as they stand; and integrated gradients from tokens of zero, ReLU gates flipping on the way.
+    own_share, removal, removal_norm_kept
+        What each window gives through the kernel of its own scale: its exact share; how much the score falls when
+        its term is taken away, a cosine's norm recomputed; and the same with the norm kept as it was, which
+        differs from the share by flipped gates only.
+    flipped
+        How many ReLU gates flip when it is taken away.
+    cls, bias, score
+        The CLS share, the share of all biases, and the score, ``[B]``; in the units of the target.
+    flipped_on_path
+        How many gates differ between tokens of zero and the input, ``[B]``.
+    """
+
+    scale: int
+    geometry: WindowGeometry
+    shares: Float[np.ndarray, "batch window"]
+    integrated: Float[np.ndarray, "batch window"]
+    own_share: Float[np.ndarray, "batch window"]
+    removal: Float[np.ndarray, "batch window"]
+    removal_norm_kept: Float[np.ndarray, "batch window"]
+    flipped: Int[np.ndarray, "batch window"]
+    cls: Float[np.ndarray, " batch"]
+    bias: Float[np.ndarray, " batch"]
+    score: Float[np.ndarray, " batch"]
+    flipped_on_path: Int[np.ndarray, " batch"]
+
+
+def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> Attribution:
+    """Exact shares of the windows of one trained scale, through its own kernel, to stand beside attributions.
+
+    Raises
+    ------
+    OptionError
+        As :func:`share_gap`.
+    """
+    started = time.perf_counter()
+    weights = _checked_weights(model, target, scale)
+    parts = decompose_fusion(tokens, weights, target.directions(model, len(tokens)))
+    norm, none = parts.norm, np.full(len(tokens), np.nan)
+    parts = parts.cosine() if target.kind == "cosine" else parts
+    shares = parts.slot(weights.scales.index(scale))
+    return Attribution(
+        values=shares.windows,
+        score=parts.score,
+        baseline_score=none,
+        rest=np.zeros(len(tokens)),
+        delta=none,
+        norm=norm,
+        method="exact_share",
+        level="windows",
+        target=f"{target.words}, {target.feature} CLS",
+        grid=tokens.grid,
+        geometry=shares.geometry,
+        seconds=time.perf_counter() - started,
+        parameters={"scale": scale, "kernel": "of this scale only"},
+        provenance=model.provenance,
+    )
+
+
+@torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
+def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_steps: int = 50) -> ShareGap:
+    """Compare exact shares with integrated gradients and the removal of windows.
+
+    Parameters
+    ----------
+    tokens
+        Tokens of a batch, of the tower's output.
+    target
+        A direction or a cosine, of the enhanced CLS.
+    scale
+        One of the add-on's scales.
+    n_steps
+        Of integrated gradients.
+
+    Raises
+    ------
+    OptionError
+        If the target is not a direction or cosine, the add-on's shares are not exact, or it has no such scale.
+    """
+    weights = _checked_weights(model, target, scale)
+    slot = weights.scales.index(scale)
+    directions = target.directions(model, len(tokens))
+    parts = decompose_fusion(tokens, weights, directions)
+    empty = replace(tokens, patches=tokens.patches * 0)
+    unlit = decompose_fusion(empty, weights, directions).gates
+    without = remove_each_window(tokens, weights, directions, slot)
+    cosine = target.kind == "cosine"
+    norm = parts.norm[:, None] if cosine else 1.0  # directions of cosines are of unit length
+    parts = parts.cosine() if cosine else parts
+    geometry = parts.slot(slot).geometry
+    integrated = attribute(model, tokens, target, level="windows", scale=geometry.scale, n_steps=n_steps)
+    return ShareGap(
+        scale=scale,
+        geometry=geometry,
+        shares=np.sum(list(parts.tokens.values()), axis=0)[:, geometry.tokens].sum(axis=2),
+        integrated=integrated.values,
+        own_share=parts.slot(slot).windows,
+        removal=-(without.cosine_change if cosine else without.change),
+        removal_norm_kept=-without.change / norm,
+        flipped=without.flipped,
+        cls=parts.cls,
+        bias=parts.bias,
+        score=parts.score,
+        flipped_on_path=(parts.gates != unlit).sum(axis=1),
+    )
+
+
+def _checked_weights(model: Model, target: Target, scale: int) -> FusionWeights:
+    """The add-on's weights, if the target and the scale have exact shares."""
+    target = as_target(target)
+    if target.kind not in ("direction", "cosine") or target.feature != "enhanced":
+        raise OptionError(
+            f"shares are of a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"
+        )
+    weights = fusion_weights(model.addon)
+    if scale not in weights.scales:
+        raise OptionError(f"a trained window has one of the scales {weights.scales}: got {scale}")
+    return weights

@@ -1,0 +1,293 @@
+"""A row's nearest neighbours in a table of embeddings, with right and wrong marked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.arrays import check_counts, chosen_rows
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_window_shares
+from mswin_viz.analysis.embeddings.table import FEATURES, EmbeddingTable
+from mswin_viz.analysis.measures.matching import RULES, Matching, matching, unanswered_words
+from mswin_viz.analysis.measures.ranking import DIGITS, ranked, similarities
+from mswin_viz.analysis.measures.retrieval import average_precision, measured_queries
+from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.errors import OptionError, ShapeError, StoppedError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+__all__ = [
+    "MARKS",
+    "RULES",
+    "Neighbours",
+    "PairShares",
+    "RankedQueries",
+    "SideShares",
+    "failed_words",
+    "neighbours",
+    "pair_window_shares",
+    "query_precisions",
+    "ranked_queries",
+]
+
+MARKS = ("right", "wrong", "unknown")
+_AT_ONCE = 256  # queries between two looks at the stop
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Neighbours:
+    """The first ``k`` candidates of one query, nearest first.
+
+    Attributes
+    ----------
+    query, feature, rule
+        Row of the table, ``"plain"`` or ``"enhanced"``, and the matching rule.
+    rows
+        Rows of the table, ``[k]``; fewer where there are fewer candidates.
+    similarity
+        Cosines; or, where ``metric`` is ``"euclidean"``, Euclidean distances of the raw features; ``[k]``.
+    right
+        Whether each has the query's identity, ``[k]``; false where that is not known.
+    known
+        Whether both identities are known, ``[k]``.
+    first_right
+        Rank, from 1, of the first right one among all candidates; None where there is none.
+    average_precision
+        Of this query over all candidates, 0..1; NaN where there is no right one.
+    n_candidates, n_right, n_dropped
+        How many were ranked, how many of those are right, and how many the rule left out beside the query.
+    metric
+        The table's: ``"cosine"`` (nearest is largest) or ``"euclidean"`` (nearest is smallest).
+    """
+
+    query: int
+    feature: str
+    rule: str
+    rows: Int[np.ndarray, " k"]
+    similarity: Float[np.ndarray, " k"]
+    right: Bool[np.ndarray, " k"]
+    known: Bool[np.ndarray, " k"]
+    first_right: int | None
+    average_precision: float
+    n_candidates: int
+    n_right: int
+    n_dropped: int
+    metric: str = "cosine"
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """One of ``MARKS`` for each."""
+        pairs = zip(self.right.tolist(), self.known.tolist(), strict=True)
+        return tuple(MARKS[2] if not known else MARKS[0] if right else MARKS[1] for right, known in pairs)
+
+
+def neighbours(
+    table: EmbeddingTable,
+    query: int,
+    *,
+    k: int = 10,
+    feature: str = "plain",
+    rule: str = "camera",
+    candidates: Sequence[int] | None = None,
+) -> Neighbours:
+    """Rank rows of a table by the table's metric with one of them, as re-ID evaluation does.
+
+    The query itself is never its own neighbour. Equal similarities keep the candidates' order, as in
+    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is.
+
+    Parameters
+    ----------
+    table, query
+        The table, and the row of it that is the query.
+    k
+        How many, at most.
+    feature
+        ``"plain"`` or ``"enhanced"``.
+    rule
+        ``"camera"`` leaves out rows of the query's identity and camera, ``"scene"`` of its identity and scene (as
+        MSVR310 is measured), ``"none"`` nothing. A camera or scene that is not known (-1) is like no other.
+    candidates
+        Rows that are ranked; if None those of the query's modality in the gallery (in the training split where the
+        query is of it).
+
+    Raises
+    ------
+    OptionError
+        If the query or a candidate is not a row of the table, or there is no such option.
+    ShapeError
+        If no candidate is left, or a feature has no direction.
+    """
+    rows = _candidates(table, query, candidates)
+    check_counts(1, k=k)
+    features, who = _compared(table, feature, np.append(rows, query)), _matching(table, rule)
+    dropped = who.left_out(query, rows)
+    left = rows[~dropped]
+    if not len(left):
+        raise ShapeError(
+            f"a query needs at least one candidate: the rule {rule!r} leaves out all {len(rows)} for row {query}; "
+            'use rule="none" or more candidates'
+        )
+    similarity = similarities(features[[query]], features[left], table.metric)[0]
+    order = ranked(similarity)
+    ranks, top = np.flatnonzero(who.same(query, left[order])) + 1, left[order[:k]]
+    if table.metric == "cosine":
+        values = np.round(similarity[order[:k]], DIGITS)
+    else:
+        values = np.linalg.norm(features[top] - features[query], axis=1)
+    return Neighbours(
+        query=int(query),
+        feature=feature,
+        rule=rule,
+        rows=top,
+        similarity=values,
+        right=who.same(query, top),
+        known=(who.pids[top] >= 0) & bool(who.pids[query] >= 0),
+        first_right=int(ranks[0]) if len(ranks) else None,
+        average_precision=average_precision(ranks),
+        n_candidates=len(left),
+        n_right=len(ranks),
+        n_dropped=int(dropped.sum()),
+        metric=table.metric,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RankedQueries:
+    """How well every row of a table is answered by all that :func:`neighbours` ranks for it.
+
+    Attributes
+    ----------
+    precisions
+        Feature -> average precision of each row, ``[n]``; NaN where nothing is right.
+    notes
+        Over how many of the queries they are, where not over all, and why; what the rule could not do for want of
+        numbers; and how many images have no row.
+    """
+
+    precisions: Mapping[str, Float[np.ndarray, " row"]]
+    notes: tuple[str, ...]
+
+
+def ranked_queries(
+    table: EmbeddingTable,
+    *,
+    features: Sequence[str] = FEATURES,
+    rule: str = "camera",
+    stop: Stop | None = None,
+    report: Report | None = None,
+) -> RankedQueries:
+    """Rank the candidates of every row, once for each feature.
+
+    Parameters
+    ----------
+    table, features, rule
+        As in :func:`neighbours`.
+    report, stop
+        ``report(progress)`` is called, and ``stop()`` asked, before each block of queries and at the end.
+
+    Raises
+    ------
+    ShapeError
+        If a feature has no direction.
+    StoppedError
+        If ``stop`` said so.
+    """
+    who, unanswered, n_queries = _matching(table, rule), Counter[str](), 0
+    precisions = {feature: np.full(len(table), np.nan) for feature in features}
+    steps = StepCounter(len(table) * len(features), reporter(report), stop, f"ranking {len(table)} queries")
+    for query, gallery in _rounds(table):
+        causes = Counter[str]()  # the same for every feature
+        for feature, values in precisions.items():
+            if steps.stopping():
+                raise StoppedError(f"ranking was stopped after {steps.done} of {steps.total} queries")
+            rows = _compared(table, feature, np.concatenate([gallery, query]))
+            values[query], _, causes = measured_queries(rows, who, query, gallery, metric=table.metric)
+            steps.passed(len(query))
+        unanswered += causes
+        n_queries += len(query)
+    notes = (*_unanswered_notes(unanswered, n_queries, rule), *who.notes(), *failed_words(table))
+    return RankedQueries(precisions, notes)
+
+
+def query_precisions(
+    table: EmbeddingTable,
+    *,
+    feature: str = "plain",
+    rule: str = "camera",
+    stop: Stop | None = None,
+    report: Report | None = None,
+) -> Float[np.ndarray, " row"]:
+    """Average precision of every row by one feature; see :func:`ranked_queries`."""
+    both = ranked_queries(table, features=(feature,), rule=rule, stop=stop, report=reporter(report))
+    return both.precisions[feature]
+
+
+def _unanswered_notes(unanswered: Counter[str], n_queries: int, rule: str) -> list[str]:
+    missing = sum(unanswered.values())
+    if not missing:
+        return []
+    return [
+        f"Over {n_queries - missing} of {n_queries} queries: {missing} {'query has' if missing == 1 else 'queries have'} "
+        f"no match ({unanswered_words(unanswered, rule)})."
+    ]
+
+
+def failed_words(table: EmbeddingTable) -> list[str]:
+    """How many images have no row, and the first reason; nothing where all have one."""
+    if not table.failed:
+        return []
+    (path, reason), n = table.failed[0], len(table.failed)
+    return [
+        f"{n} {'image' if n == 1 else 'images'} could not be embedded and {'is' if n == 1 else 'are'} left out, so "
+        f"measures are over fewer queries than there are samples; the first: {path.name} ({reason})."
+    ]
+
+
+def _candidates(table: EmbeddingTable, query: int, chosen: Sequence[int] | None) -> Int[np.ndarray, " row"]:
+    """The rows that are ranked for a query, without it."""
+    if not isinstance(query, (int, np.integer)) or not 0 <= query < len(table):
+        raise OptionError(f"a query is one of the table's rows 0..{len(table) - 1}: got {query!r:.80}")
+    if chosen is None:
+        rows = _gallery(table, table.modality[query], table.split[query])
+    else:
+        rows = chosen_rows(chosen, len(table), "candidates")
+    return rows[rows != query]
+
+
+def _gallery(table: EmbeddingTable, modality: str, split: str) -> Int[np.ndarray, " row"]:
+    """Rows of a modality that are ranked for a query of some split, unless others are named."""
+    rows = table.rows(modality)
+    wanted = ("train",) if split == "train" else ("gallery", "test", "")
+    return rows[np.isin(table.split[rows], wanted)]
+
+
+def _rounds(table: EmbeddingTable) -> Iterator[tuple[Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]]]:
+    """Query rows, a block at a time, and their candidates; queries without candidates are left out."""
+    for modality in table.modalities:
+        rows = table.rows(modality)
+        for split in np.unique(table.split[rows]):
+            query, gallery = rows[table.split[rows] == split], _gallery(table, modality, split)
+            for start in range(0, len(query) if len(gallery) else 0, _AT_ONCE):
+                yield query[start : start + _AT_ONCE], gallery
+
+
+def _matching(table: EmbeddingTable, rule: str) -> Matching:
+    return matching(table.pid, table.camid, rule=rule, scenes=table.scene)
+
+
+def _compared(table: EmbeddingTable, feature: str, rows: np.ndarray) -> Float[np.ndarray, "row dim"]:
+    """Features of every row as the table's metric compares them; those of some rows are checked."""
+    features = table.compared(feature)
+    bad = rows[~np.isfinite(features[rows]).all(axis=1)]
+    if len(bad):
+        raise ShapeError(
+            f"features must be finite and not all 0 to be ranked: got {len(bad)} that are not, the first in "
+            f"row {bad[0]} ({shown_text(table.path[bad[0]].name)}); leave those rows out"
+        )
+    return features

@@ -1,0 +1,256 @@
+"""Where the similarity of two rows of a table comes from: CLS, windows and biases of every modality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.ranking import METRIC_WORDS
+from mswin_viz.analysis.scales.panels import Panel, token_panel
+from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_pair
+from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.windows.geometry import WindowGeometry, describe, windows
+from mswin_viz.data.images.image_source import joined_name
+from mswin_viz.data.progress import Stop
+from mswin_viz.errors import OptionError, StoppedError
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from mswin_viz.model.encoder.backbone import Model
+
+__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
+
+
+@dataclass(frozen=True, eq=False)
+class SideShares:
+    """What one image gives to the similarity, in one modality.
+
+    Attributes
+    ----------
+    cls, bias
+        Shares of the CLS token and of all biases.
+    windows
+        Scale -> one share for each window.
+    geometry
+        Scale -> which tokens the windows cover.
+    fused
+        Share of each patch token through the windows of all scales together, ``[N]``.
+    total
+        Their sum: this modality's part of the similarity.
+    """
+
+    cls: float
+    bias: float
+    windows: Mapping[int, Float[np.ndarray, " window"]]
+    geometry: Mapping[int, WindowGeometry]
+    fused: Float[np.ndarray, " token"]
+    total: float
+
+
+@dataclass(frozen=True, eq=False)
+class PairShares:
+    """The cosine of two rows' enhanced features, split from either side.
+
+    Attributes
+    ----------
+    a, b
+        Modality -> shares of that row's image; over all modalities either adds up to ``similarity``.
+    similarity
+        The cosine, computed from the tokens in float64.
+    plain_similarity
+        The cosine of the plain features, which the CLS shares do not add up to.
+    residual
+        The larger of the two sides' |sum of shares - similarity|, over the sum of the shares' sizes; rounding.
+    table_similarity
+        The cosine of the table's own rows; it differs where the table was made with another model.
+    grid
+        Rows and columns of patch tokens.
+    metric
+        By what the table's rows are ranked; the shares split the cosine in either case.
+    """
+
+    a: Mapping[str, SideShares]
+    b: Mapping[str, SideShares]
+    similarity: float
+    plain_similarity: float
+    residual: float
+    table_similarity: float
+    grid: tuple[int, int]
+    metric: str = "cosine"
+
+    @property
+    def note(self) -> str:
+        """A note where the ranking is not by the cosine that is split; else empty."""
+        if self.metric == "cosine":
+            return ""
+        return (
+            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; the shares split the cosine of the pair, "
+            "which may order images differently."
+        )
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Scales with windows, in fusion order."""
+        return tuple(next(iter(self.a.values())).windows)
+
+
+def pair_window_shares(
+    model: Model,
+    table: EmbeddingTable,
+    a: int,
+    b: int,
+    *,
+    kept: TokenCache | None = None,
+    stop: Stop | None = None,
+) -> PairShares:
+    """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
+
+    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and
+    ``|b|`` of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
+    (norms frozen). With equalised modalities each term is the modality's own cosine over their number.
+
+    Parameters
+    ----------
+    model
+        The one that made the table.
+    table, a, b
+        The table, and two of its rows: query and gallery, of the same modalities.
+    kept
+        Where tokens of earlier calls are kept; those of the model's open views if None.
+    stop
+        Asked before each image; true ends the work.
+
+    Raises
+    ------
+    OptionError
+        If there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2).
+    ImageFileError, ImageError
+        If an image can no longer be read.
+    StoppedError
+        If ``stop`` returned true.
+    """
+    modalities = _checked_pair(table, a, b)
+    kept = TokenCache(model) if kept is None else kept
+    tokens: dict[tuple[int, str], Tokens] = {}
+    for row in (a, b):
+        for name in modalities:
+            if stop is not None and stop():
+                raise StoppedError("the shares of a pair were stopped before they were done")
+            tag = ImageTag(name, int(table.camid[row]))
+            tokens[row, name] = kept.picture(table.files[row][name], tag).tokens
+    pairs = {name: decompose_pair(tokens[a, name], tokens[b, name], model.addon) for name in modalities}
+    enhanced = {name: (pair.a.enhanced[0], pair.b.enhanced[0]) for name, pair in pairs.items()}
+    plain = {name: (float64(tokens[a, name].cls[0]), float64(tokens[b, name].cls[0])) for name in modalities}
+    n_tokens = model.grid[0] * model.grid[1]
+    weights = _modality_weights(enhanced, table.is_equalised)
+    similarity = _joint_cosine(enhanced, table.is_equalised)
+    sides = {
+        side: {name: _side(getattr(pairs[name], side), weights[name], n_tokens) for name in modalities}
+        for side in ("a", "b")
+    }
+    return PairShares(
+        **sides,
+        similarity=similarity,
+        plain_similarity=_joint_cosine(plain, table.is_equalised),
+        residual=max(_residual(side, similarity) for side in sides.values()),
+        table_similarity=float(table.unit("enhanced")[a] @ table.unit("enhanced")[b]),
+        grid=model.grid,
+        metric=table.metric,
+    )
+
+
+def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
+    """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn.
+
+    There are no panels without an add-on. ``modalities`` None: all of them.
+    """
+    names = tuple(shares.a) if modalities is None else modalities
+    sides = [side[name] for name in names for side in (shares.a, shares.b)]
+    panels = []
+    for scale in shares.scales:
+        geometry = sides[0].geometry[scale]
+        origin = "fallback" if scale > geometry.n_tokens else "trained"
+        values = np.stack([side.windows[scale] for side in sides])
+        panels.append(
+            Panel(
+                key=f"scale-{scale}",
+                title=f"scale {scale}",
+                origin=origin,
+                geometry=geometry,
+                values=values,
+                unit="share",
+                words=describe(geometry),
+            )
+        )
+    if panels:
+        values = np.stack([side.fused for side in sides])
+        words = "each patch's share, through all scales together"
+        panels.append(token_panel("fused", "all scales", windows(shares.grid, 1), values, "share", words))
+    return tuple(panels)
+
+
+def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
+    for row in (a, b):
+        if not 0 <= row < len(table):
+            raise OptionError(f"a pair is two of the table's rows 0..{len(table) - 1}: got {a} and {b}")
+    first, second = (tuple(table.files[row]) for row in (a, b))
+    if first != second:
+        raise OptionError(
+            f"a pair has the same modalities on either side: got {joined_name(first)} and {joined_name(second)}"
+        )
+    return first
+
+
+def _joint_cosine(features: Mapping[str, tuple[np.ndarray, np.ndarray]], is_equalised: bool) -> float:
+    """The cosine of the pair's joint vectors."""
+    first, second = (
+        np.concatenate([pair[side] / _norm(pair[side], is_equalised) for pair in features.values()])
+        for side in (0, 1)
+    )
+    return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+
+
+def _modality_weights(
+    features: Mapping[str, tuple[np.ndarray, np.ndarray]], is_equalised: bool
+) -> dict[str, float]:
+    """What each modality's cosine counts for in the joint one; they add up to at most one."""
+    norms = {
+        name: [float(np.linalg.norm(side) / _norm(side, is_equalised)) for side in pair]
+        for name, pair in features.items()
+    }
+    size = math.prod(float(np.linalg.norm([pair[side] for pair in norms.values()])) for side in (0, 1))
+    return {name: math.prod(pair) / size for name, pair in norms.items()}
+
+
+def _norm(feature: Float[np.ndarray, " dim"], is_equalised: bool) -> float:
+    """What a modality's feature is divided by before it is joined."""
+    return float(np.linalg.norm(feature)) if is_equalised else 1.0
+
+
+def _side(shares: Decomposition, weight: float, n_tokens: int) -> SideShares:
+    """Shares of one modality's cosine, as parts of the joint one."""
+    slots = [slot for slot in shares.slots if slot is not None]
+    windows = {scale: weight * values[0] for scale, values in shares.windows.items()}
+    cls, bias = weight * float(shares.cls[0]), weight * float(shares.bias[0])
+    total = cls + bias + sum(float(values.sum()) for values in windows.values())
+    geometry = {slot.slot.scale: slot.geometry for slot in slots}
+    fused = weight * sum((values[0] for values in shares.tokens.values()), start=np.zeros(n_tokens))
+    return SideShares(cls=cls, bias=bias, windows=windows, geometry=geometry, fused=fused, total=total)
+
+
+def _residual(side: Mapping[str, SideShares], similarity: float) -> float:
+    total = sum(shares.total for shares in side.values())
+    size = sum(
+        abs(shares.cls) + abs(shares.bias) + sum(float(np.abs(w).sum()) for w in shares.windows.values())
+        for shares in side.values()
+    )
+    return abs(total - similarity) / max(size, np.finfo(float).tiny)

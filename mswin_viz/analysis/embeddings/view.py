@@ -1,0 +1,219 @@
+"""Everything that the maps of a set of embeddings show: places, measures of the full space, and words for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.embeddings.neighbours import failed_words
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.comparison import Comparison, compare
+from mswin_viz.analysis.measures.matching import check_rule
+from mswin_viz.analysis.projection.project import Projection, project
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
+from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "COUPLING_WORDS",
+    "SHOWN",
+    "EmbeddingView",
+    "ViewSettings",
+    "chosen_rows",
+    "embedding_view",
+    "failed_words",
+]
+
+SHOWN = ("all", *MODALITIES, "together")
+"""Every image; those of one modality; or the samples that have all three, their features joined raw."""
+COUPLING_WORDS = (
+    "How much alike the two maps lie is made by the coupling of the projection, in which each image's two places "
+    "attract "
+    "each other. It says nothing about the add-on: whether that helps is read from the measures only."
+)
+_PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
+_PROJECTING = 0.85  # part of the progress bar that the projection takes
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """What was asked of the maps and the measures.
+
+    Attributes
+    ----------
+    show
+        One of ``SHOWN``.
+    rule
+        What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
+    coupling, perplexity, seed
+        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and morphs
+        need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the price of a
+        few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
+    """
+
+    show: str = "all"
+    rule: str = "camera"
+    coupling: float = 0.2
+    perplexity: float = 30.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingView:
+    """Plain and enhanced embeddings of the same ``n`` rows on two maps, and their measures.
+
+    Attributes
+    ----------
+    table
+        The rows on the maps, ``n`` of them; copies of an image have been removed.
+    settings
+        What was asked for.
+    projection
+        Places, with their quality; row ``i`` of both maps is row ``i`` of ``table``.
+    comparisons
+        Modality -> plain against enhanced, over all rows of it, in the full space.
+    plain_ap, enhanced_ap
+        Average precision of each row, asked of the rows of its modality, ``[n]``; NaN where nothing right is left.
+    overlap
+        Fraction of each row's nearest others that stay the same, ``[n]``.
+    plain_silhouette, enhanced_silhouette
+        By identity, ``[n]``; NaN where an identity has one row.
+    notes
+        What could not be measured, and why.
+    """
+
+    table: EmbeddingTable
+    settings: ViewSettings
+    projection: Projection
+    comparisons: Mapping[str, Comparison]
+    plain_ap: Float[np.ndarray, " row"]
+    enhanced_ap: Float[np.ndarray, " row"]
+    overlap: Float[np.ndarray, " row"]
+    plain_silhouette: Float[np.ndarray, " row"]
+    enhanced_silhouette: Float[np.ndarray, " row"]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        return (
+            f"EmbeddingView({len(self)} rows, {self.settings.show}; measured: {', '.join(self.comparisons)})"
+        )
+
+    @property
+    def ap_change(self) -> Float[np.ndarray, " row"]:
+        """Enhanced minus plain average precision of each row, ``[n]``."""
+        return self.enhanced_ap - self.plain_ap
+
+    def sentences(self) -> list[str]:
+        """What the numbers say, modality by modality, and what the maps can and cannot show."""
+        measured = [
+            f"{name}: {sentence}"
+            for name, comparison in self.comparisons.items()
+            for sentence in comparison.sentences()
+        ]
+        return [*self.notes, *failed_words(self.table), *measured, *self.projection.sentences()]
+
+
+def embedding_view(
+    table: EmbeddingTable,
+    settings: ViewSettings | None = None,
+    *,
+    report: Report | None = None,
+    stop: Stop | None = None,
+) -> EmbeddingView:
+    """Project the rows that are asked for, and compare plain and enhanced in the full space, by modality.
+
+    Parameters
+    ----------
+    table
+        From :func:`mswin_viz.analysis.embeddings.table.embed`.
+    settings
+        What to show; every image if None.
+    report
+        Called now and then with how far the work is, and what is being done.
+    stop
+        Asked now and then; true ends the work.
+
+    Raises
+    ------
+    OptionError
+        If an option is not one of those on offer.
+    DataError, ShapeError
+        If no row is left, or there are too few for a map.
+    StoppedError
+        If ``stop`` said so.
+    """
+    settings = ViewSettings() if settings is None else settings
+    check_rule(settings.rule)
+    report = reporter(report) or (lambda _progress: None)
+    projected, compared = portion(report, 0, _PROJECTING), portion(report, _PROJECTING, 1)
+    rows = chosen_rows(table, settings.show)
+
+    projection = project(
+        rows.plain, rows.enhanced, coupling=settings.coupling, perplexity=settings.perplexity,
+        seed=settings.seed, report=projected, stop=stop,
+    )  # fmt: skip
+    if projection.stopped:
+        raise StoppedError("the projection was stopped before it finished; there is no map")
+    measured = {name: np.full(len(rows), np.nan) for name in _PER_ROW}
+    comparisons, notes = {}, []
+    for at, modality in enumerate(rows.modalities):
+        compared(Progress(at, len(rows.modalities), f"comparing {modality}"))
+        if stop is not None and stop():
+            raise StoppedError("the comparison was stopped before it finished; there are no measures")
+        try:
+            comparisons[modality] = _compared(rows, modality, settings, measured)
+        except MswinVizError as problem:
+            notes.append(f"{modality} cannot be measured: {problem}")
+    report(Progress(1, 1, "done"))
+    kept = {name: values[projection.kept] for name, values in measured.items()}
+    return EmbeddingView(rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes))
+
+
+def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
+    """The rows that ``show`` asks for.
+
+    Raises
+    ------
+    OptionError
+        If ``show`` is not one of ``SHOWN``.
+    DataError
+        If there is no such row.
+    """
+    if show not in SHOWN:
+        raise OptionError(f"show must be one of {', '.join(SHOWN)}: got {show!r}")
+    if show == "together":
+        return table.concatenated(MODALITIES)
+    if show == "all":
+        return table
+    rows = table.rows(show)
+    if not len(rows):
+        raise DataError(
+            f"the table has no {show} row: it has {', '.join(table.modalities)}; show one of these"
+        )
+    return table[rows]
+
+
+def _compared(
+    rows: EmbeddingTable, modality: str, settings: ViewSettings, measured: dict[str, np.ndarray]
+) -> Comparison:
+    """Plain against enhanced in one modality; what it says of each row is written into ``measured``."""
+    own = rows.rows(modality)
+    part = rows[own]
+    found = compare(
+        part.plain, part.enhanced, part.pid, part.camid,
+        rule=settings.rule, scenes=part.scene, metric=part.metric, seed=settings.seed,
+    )  # fmt: skip
+    measured["plain_ap"][own] = found.plain.per_query_ap
+    measured["enhanced_ap"][own] = found.enhanced.per_query_ap
+    for name in ("overlap", "plain_silhouette", "enhanced_silhouette"):
+        measured[name][own] = getattr(found, name)
+    return found

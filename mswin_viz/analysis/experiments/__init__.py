@@ -1,0 +1,1 @@
+"""Evaluation, ablation, training of add-ons on a data set."""

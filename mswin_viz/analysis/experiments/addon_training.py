@@ -1,0 +1,175 @@
+"""Trains the add-on on a data set's tokens, with identities held out for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.measures.head_retrieval import check_trainable, held_out, validation_map
+from mswin_viz.analysis.measures.matching import sample_matching
+from mswin_viz.data.sample import Sample
+from mswin_viz.errors import OptionError
+from mswin_viz.model.training.fit import (
+    STANDARD_SCHEDULE,
+    Schedule,
+    TrainedAddon,
+    TrainingStep,
+    Watch,
+    train_addon,
+)
+from mswin_viz.model.training.heads import Head
+from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
+__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file", "training_notes"]
+
+ADDONS = ("shared", "per")
+"""One add-on for all modalities, as the host model has it, or one for each."""
+
+
+@dataclass(frozen=True)
+class AddonPlan:
+    """How an add-on is trained.
+
+    Attributes
+    ----------
+    scales
+        Of its windows.
+    modality
+        One of `ADDONS`.
+    seed
+        Initial weights, batches, and who is held out.
+    validation
+        Fraction of the identities held out; 0 trains on all, to the end of the schedule.
+    schedule
+        How long and how fast.
+    """
+
+    scales: tuple[int, ...] = (4, 8, 16)
+    modality: str = "shared"
+    seed: int = 0
+    validation: float = 0.2
+    schedule: Schedule = STANDARD_SCHEDULE
+
+    def __post_init__(self) -> None:
+        if self.modality not in ADDONS:
+            raise OptionError(
+                f"modality must be one of {', '.join(ADDONS)}: got {self.modality!r}; choose one"
+            )
+        if not 0 <= self.validation < 1:
+            raise OptionError(
+                f"validation is a fraction of the identities, below 1: got {self.validation}; 0 for none"
+            )
+
+
+@dataclass(frozen=True)
+class FittedAddon:
+    """An add-on and its retrieval on the identities held out.
+
+    Attributes
+    ----------
+    name
+        ``"shared"``, or the modality it is for.
+    trained
+        Weights and log.
+    plain_mAP, enhanced_mAP
+        Of the held-out identities with plain and with enhanced CLS, all its modalities joined; NaN without validation.
+    """
+
+    name: str
+    trained: TrainedAddon
+    plain_mAP: float  # noqa: N815 (the field's name)
+    enhanced_mAP: float  # noqa: N815 (the field's name)
+
+
+def training_notes(
+    samples: Sequence[Sample], plan: AddonPlan = AddonPlan(), *, rule: str | None = None
+) -> tuple[str, ...]:
+    """Notes on how the training will be validated; call it before anything is encoded.
+
+    Parameters
+    ----------
+    samples
+        That will be trained on and validated with.
+    rule
+        Of validation, as in :func:`mswin_viz.analysis.experiments.sample_tokens.sample_tokens`.
+
+    Raises
+    ------
+    OptionError
+        If there are too few identities, or none that is held out can be found again under the rule.
+    """
+    matching = sample_matching(samples, rule)
+    held = _held_out(matching.pids, plan)
+    check_trainable(matching.pids[~held])
+    if not plan.validation:
+        return ()
+    rows = np.flatnonzero(held)
+    matching.checked("validation (0 for none)", rows, rows)
+    return matching.notes(rows)
+
+
+def fit_addons(
+    world: LabelledTokens,
+    plan: AddonPlan = AddonPlan(),
+    *,
+    state: Path | None = None,
+    report: Callable[[TrainingStep], None] | None = None,
+    progress: bool = True,
+) -> tuple[FittedAddon, ...]:
+    """Train one add-on, or one for each modality.
+
+    Parameters
+    ----------
+    world
+        Tokens of the training split; its query and gallery play no part.
+    state
+        File to resume from; with one add-on for each modality, the modality's name is put into its name.
+    report
+        Called after every step.
+    """
+    worlds = {"shared": world}
+    if plan.modality == "per":
+        worlds = {name: replace(world, tokens={name: tokens}) for name, tokens in world.tokens.items()}
+    return tuple(
+        _fitted(name, each, plan, Watch(report=report, state=state_file(state, name)), progress=progress)
+        for name, each in worlds.items()
+    )
+
+
+def _fitted(
+    name: str, world: LabelledTokens, plan: AddonPlan, watch: Watch, *, progress: bool
+) -> FittedAddon:
+    held = _held_out(world.pids, plan)
+    if plan.validation:
+        watch = replace(watch, validate=validation_map(world.part(held)))
+    tokens, labels = modality_classes([world.part(~held)])
+    trained = train_addon(
+        tokens, labels, scales=plan.scales, seed=plan.seed, schedule=plan.schedule, watch=watch,
+        progress=progress,
+    )  # fmt: skip
+    plain, enhanced = float("nan"), float("nan")
+    if plan.validation:
+        joint_map = validation_map(world.part(held))
+        plain, enhanced = joint_map(None), joint_map(Head(trained.addon, "patches"))
+    return FittedAddon(name, trained, plain, enhanced)
+
+
+def _held_out(pids: Int[np.ndarray, " image"], plan: AddonPlan) -> Bool[np.ndarray, " image"]:
+    """The images to validate on; none without validation."""
+    if not plan.validation:
+        return np.zeros(len(pids), bool)
+    return held_out(pids, fraction=plan.validation, seed=plan.seed)
+
+
+def state_file(state: Path | None, name: str) -> Path | None:
+    """Where the training of one add-on keeps its state."""
+    if state is None or name == "shared":
+        return state
+    return Path(state).with_name(f"{Path(state).stem}_{name}{Path(state).suffix}")

@@ -1,0 +1,1 @@
+"""Retrieval, neighbours, statistics."""

@@ -1,0 +1,200 @@
+"""Plain against enhanced CLS in the full space: did the add-on move images of the same identity together?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+import numpy as np
+
+from mswin_viz.analysis.arrays import check_counts, chosen_rows
+from mswin_viz.analysis.measures.comparison_record import Comparison
+from mswin_viz.analysis.measures.feature_spaces import (
+    first_of_equals,
+    linear_cka,
+    neighbour_overlap,
+    real_pair,
+    silhouettes,
+)
+from mswin_viz.analysis.measures.matching import matching
+from mswin_viz.analysis.measures.paired_statistics import bootstrap_means, interval, sign_flip
+from mswin_viz.analysis.measures.ranking import compared_rows
+from mswin_viz.analysis.measures.retrieval import (
+    RetrievalOptions,
+    RetrievalReport,
+    RetrievalRequest,
+    report_of,
+)
+from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.errors import ShapeError, StoppedError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy.typing import ArrayLike
+
+__all__ = ["CompareOptions", "Comparison", "compare"]
+
+_STEPS = 5
+_Result = TypeVar("_Result")
+
+
+class CompareOptions(RetrievalOptions, total=False):
+    """Options of `compare` by keyword; see there."""
+
+    k: int
+    draws: int
+    flips: int
+    seed: int
+    report: Report | None
+    stop: Stop | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """The options of `compare` that are not those of `retrieval`."""
+
+    k: int = 10
+    draws: int = 2000
+    flips: int = 10_000
+    seed: int = 0
+    report: Report | None = None
+    stop: Stop | None = None
+
+    def __post_init__(self) -> None:
+        check_counts(1, k=self.k, draws=self.draws, flips=self.flips)
+        check_counts(0, seed=self.seed)
+
+
+def compare(
+    plain: Float[np.ndarray, "image dim"],
+    enhanced: Float[np.ndarray, "image dim"],
+    pids: ArrayLike,
+    camids: ArrayLike | None = None,
+    **options: Unpack[CompareOptions],
+) -> Comparison:
+    """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
+
+    All measures are those of L2-normalised features (of raw ones with ``metric="euclidean"``) in all dimensions; no
+    map is involved.
+
+    Parameters
+    ----------
+    plain, enhanced
+        CLS of the same images without and with the add-on.
+    pids, camids, query, gallery, rule, scenes, metric, ranks
+        As in `retrieval`. Neighbour overlap, silhouettes and CKA are over all images, by the same metric. An image of
+        unknown identity is like no other: a distractor, and a cluster by itself.
+    k
+        Neighbours of the overlap, 10 if not given; fewer, with a note, where there are few images.
+    draws
+        Of the bootstrap over identities, 2,000 if not given.
+    flips
+        Random sign patterns of the paired test, where there are too many to try all; 10,000 if not given.
+    seed
+        Of draws and flips.
+    report, stop
+        ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, after each of
+        five steps.
+
+    Raises
+    ------
+    ShapeError
+        If arrays do not fit, or there are fewer than two images.
+    OptionError
+        If an option is out of range, or there is no such option.
+    StoppedError
+        If a stop was asked for.
+    """
+    retrieving, rest = _split(options)
+    plain, enhanced = real_pair(plain, enhanced)
+    a, b = (
+        compared_rows(rows, retrieving.metric, name)
+        for rows, name in ((plain, "plain"), (enhanced, "enhanced"))
+    )
+    if len(a) < 2:
+        raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
+    who = matching(pids, camids, rule=retrieving.rule, scenes=retrieving.scenes)
+    if len(who) != len(a):
+        raise ShapeError(f"a comparison needs one pid for each of {len(a)} images: got ({len(who)},)")
+    steps = StepCounter(_STEPS, reporter(rest.report), rest.stop, "comparing plain with enhanced")
+    before, after = (_step(steps, report_of(rows, who, retrieving)) for rows in (a, b))
+    identities = _step(steps, _identities(before, after, rest))
+    near = min(rest.k, len(a) - 1)
+    overlap = _step(steps, neighbour_overlap(a, b, k=near))
+    return Comparison(
+        plain=before,
+        enhanced=after,
+        **identities,
+        k=near,
+        overlap=overlap,
+        plain_silhouette=silhouettes(a, who.identities, metric=retrieving.metric),
+        enhanced_silhouette=silhouettes(b, who.identities, metric=retrieving.metric),
+        cka=_step(steps, linear_cka(a, b)),
+        pids=who.pids,
+        query=chosen_rows(retrieving.query, len(a), "query"),
+        notes=(*_notes(plain, enhanced, rest.k, near), *before.notes),
+    )
+
+
+def _split(options: CompareOptions) -> tuple[RetrievalRequest, _Request]:
+    """The options of `retrieval`, and the rest."""
+    names = [field.name for field in fields(RetrievalRequest)]
+    retrieving: dict[str, Any] = {name: value for name, value in options.items() if name in names}
+    rest = {name: value for name, value in options.items() if name not in names}
+    return RetrievalRequest(**retrieving), options_of(_Request, rest, function="compare", also=names)
+
+
+def _step(steps: StepCounter, result: _Result) -> _Result:
+    """Count a step that is done.
+
+    Raises
+    ------
+    StoppedError
+        If a stop was asked for.
+    """
+    if steps.passed(1):
+        raise StoppedError(f"stopped on request after {steps.done} of {steps.total} steps of the comparison")
+    return result
+
+
+def _notes(plain: np.ndarray, enhanced: np.ndarray, wanted: int, used: int) -> Iterator[str]:
+    n = len(plain)
+    if used < wanted:
+        yield f"Overlap of {wanted} neighbours was asked for; {n} images allow {used}, which were used."
+    again = int((first_of_equals(plain, enhanced) != np.arange(n)).sum())
+    if again:
+        yield (
+            f"{again} of {n} images equal an earlier one in both spaces (as where the query set is the gallery); "
+            "here they count each time, as neighbours too."
+        )
+
+
+def _identities(before: RetrievalReport, after: RetrievalReport, request: _Request) -> dict[str, Any]:
+    """What a `Comparison` says of the identities with an answered query: their AP, intervals of the mAPs, and the test."""
+    answered = ~np.isnan(before.per_query_ap)
+    identities, owner, counts = np.unique(
+        before.query_pids[answered], return_inverse=True, return_counts=True
+    )
+    plain, enhanced = before.per_query_ap[answered], after.per_query_ap[answered]
+    sums = np.stack(
+        [
+            np.bincount(owner, weights=ap, minlength=len(identities))
+            for ap in (plain, enhanced, enhanced - plain)
+        ],
+        axis=1,
+    )
+    seed, has_spread = request.seed, len(identities) > 1
+    drawn = bootstrap_means(sums, counts, draws=request.draws, seed=seed) if has_spread else None
+    values = {"plain": before.mAP, "enhanced": after.mAP, "difference": after.mAP - before.mAP}
+    return {
+        "identities": identities,
+        "n_queries": counts,
+        "plain_ap": sums[:, 0] / counts,
+        "enhanced_ap": sums[:, 1] / counts,
+        "test": sign_flip(sums[:, 2], counts, flips=request.flips, seed=seed),
+    } | {
+        f"{name}_interval": interval(value, None if drawn is None else drawn[:, column])
+        for column, (name, value) in enumerate(values.items())
+    }

@@ -1,0 +1,224 @@
+"""The record of plain against enhanced CLS in the full space, and what its numbers mean in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.measures.paired_statistics import Interval, PairedTest
+from mswin_viz.analysis.measures.ranking import METRIC_WORDS
+from mswin_viz.analysis.measures.retrieval import RetrievalReport
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int
+
+__all__ = ["ALPHA", "NOT_MEASURED", "Comparison"]
+
+NOT_MEASURED = "not measured"
+"""How a verdict begins where fewer than two identities have a match."""
+ALPHA = 0.05
+"""Below it a p is taken for a difference."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Comparison:
+    """Plain against enhanced features of the same ``n`` images; everything is measured in all dimensions.
+
+    Attributes
+    ----------
+    plain, enhanced
+        Retrieval with each; see `RetrievalReport`.
+    identities
+        Identities with a query that has a match, ``[i]``, ascending.
+    n_queries
+        Answered queries of each of them, ``[i]``.
+    plain_ap, enhanced_ap
+        Mean average precision of each identity's queries, ``[i]``, 0..1.
+    plain_interval, enhanced_interval, difference_interval
+        mAP of each and enhanced minus plain, with bootstrap intervals over identities.
+    test
+        Paired sign-flip test of the difference, over identities.
+    k
+        Neighbours of the overlap.
+    overlap
+        Of each image: fraction of its ``k`` nearest others that stay the same, ``[n]``, 0..1.
+    plain_silhouette, enhanced_silhouette
+        Of each image, by identity and the metric of retrieval, ``[n]``, -1..1; NaN where an identity has one image,
+        or is not known.
+    cka
+        Linear CKA of both, 0..1: how similar the two spaces are.
+    pids
+        Identity of each image, ``[n]``; -1 where not known.
+    query
+        Index of the image of each query, ``[q]``.
+    notes
+        What differs from the request, in sentences.
+    """
+
+    plain: RetrievalReport
+    enhanced: RetrievalReport
+    identities: Int[np.ndarray, " identity"]
+    n_queries: Int[np.ndarray, " identity"]
+    plain_ap: Float[np.ndarray, " identity"]
+    enhanced_ap: Float[np.ndarray, " identity"]
+    plain_interval: Interval
+    enhanced_interval: Interval
+    difference_interval: Interval
+    test: PairedTest
+    k: int
+    overlap: Float[np.ndarray, " image"]
+    plain_silhouette: Float[np.ndarray, " image"]
+    enhanced_silhouette: Float[np.ndarray, " image"]
+    cka: float
+    pids: Int[np.ndarray, " image"]
+    query: Int[np.ndarray, " query"]
+    notes: tuple[str, ...]
+
+    @property
+    def change(self) -> Float[np.ndarray, " identity"]:
+        """Enhanced minus plain average precision of each identity, ``[i]``."""
+        return self.enhanced_ap - self.plain_ap
+
+    @property
+    def cmc_change(self) -> Mapping[int, float]:
+        """Rank -> enhanced minus plain CMC."""
+        return {rank: self.enhanced.cmc[rank] - self.plain.cmc[rank] for rank in self.plain.cmc}
+
+    @property
+    def mean_silhouettes(self) -> tuple[float, float]:
+        """Mean plain and enhanced silhouette over the images that have one, -1..1; NaN if none has."""
+        return _mean(self.plain_silhouette), _mean(self.enhanced_silhouette)
+
+    @property
+    def unmeasured(self) -> str:
+        """Why no verdict is possible; empty where one is."""
+        if len(self.identities) == 0:
+            return f"no query has a match ({self.plain.cause})"
+        if len(self.identities) == 1:
+            rest = f" ({self.plain.cause})" if self.plain.cause else ""
+            return f"only one identity has a match, and a test needs two{rest}"
+        return ""
+
+    @property
+    def verdict(self) -> str:
+        """``"better"`` or ``"worse"`` (enhanced, by mAP) if p < 0.05 and 0 is outside the interval;
+        ``"not measured: "`` and the cause where fewer than two identities have a match; else
+        ``"cannot be told apart"``."""
+        if self.unmeasured:
+            return f"{NOT_MEASURED}: {self.unmeasured}"
+        change = self.difference_interval
+        if self.test.p < ALPHA and (change.low > 0 or change.high < 0):
+            return "better" if change.value > 0 else "worse"
+        return "cannot be told apart"
+
+    def sentences(self) -> list[str]:
+        """What each number says; no map is involved in any of them."""
+        return [*self.notes, *_retrieval_words(self), *_space_words(self)]
+
+    def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A table of identities (``pid``, ``n_queries``, ``plain_ap``, ``enhanced_ap``, ``change``) and one of images.
+
+        The second is indexed by image and holds ``pid``, ``overlap``, ``plain_silhouette``,
+        ``enhanced_silhouette``, and of queries ``plain_ap``, ``enhanced_ap``, ``plain_first_match``,
+        ``enhanced_first_match`` (NaN elsewhere).
+        """
+        import pandas as pd
+
+        identities = pd.DataFrame(
+            {
+                "pid": self.identities,
+                "n_queries": self.n_queries,
+                "plain_ap": self.plain_ap,
+                "enhanced_ap": self.enhanced_ap,
+                "change": self.change,
+            }
+        )
+        images = pd.DataFrame(
+            {
+                "pid": self.pids,
+                "overlap": self.overlap,
+                "plain_silhouette": self.plain_silhouette,
+                "enhanced_silhouette": self.enhanced_silhouette,
+            }
+        )
+        for name, report in (("plain", self.plain), ("enhanced", self.enhanced)):
+            for column, values in (("ap", report.per_query_ap), ("first_match", report.first_match)):
+                images[f"{name}_{column}"] = np.nan
+                images.loc[self.query, f"{name}_{column}"] = values
+        return identities, images
+
+
+def _retrieval_words(comparison: Comparison) -> list[str]:
+    if len(comparison.identities) == 0:
+        return [f"No query has a match in the gallery: retrieval is not measured ({comparison.plain.cause})."]
+    gap, test = comparison.difference_interval, comparison.test
+    up, down = int((comparison.change > 0).sum()), int((comparison.change < 0).sum())
+    kind = "all" if test.exact else "random"
+    words = [
+        f"mAP {comparison.plain.mAP:.1%} plain, {comparison.enhanced.mAP:.1%} enhanced, over {comparison.plain.queries} "
+        f"({len(comparison.identities)} {'identity' if comparison.unmeasured else 'identities'}), ranked by "
+        f"{METRIC_WORDS[comparison.plain.metric]}; change "
+        f"{_points(gap.value)}{_range(gap)}.",
+        *comparison.plain.unanswered_sentences(),
+        f"Average precision rose for {up} {'identity' if up == 1 else 'identities'} and fell for {down}.",
+        "Change of "
+        + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in comparison.cmc_change.items())
+        + ".",
+    ]
+    if comparison.unmeasured:
+        return [
+            *words,
+            "One identity has no spread, so there is no interval and no test, and a difference is not measured.",
+        ]
+    verdict = {
+        "better": "the enhanced features retrieve better than the plain ones",
+        "worse": "the enhanced features retrieve worse than the plain ones",
+    }.get(comparison.verdict, _undecided(test))
+    return [
+        *words,
+        f"Paired sign-flip test over identities ({kind} sign patterns, {test.patterns}): p = {test.p:.3g}; {verdict}.",
+    ]
+
+
+def _undecided(test: PairedTest) -> str:
+    """Why nothing is told apart: the test could have, and did not, or there are too few identities for any answer."""
+    least = 2 / test.patterns  # all signs alike, either way
+    if test.exact and least >= ALPHA:
+        return f"so few identities cannot tell the two apart, whatever the change (p is at least {least:.3g})"
+    return "with these identities the two cannot be told apart"
+
+
+def _space_words(comparison: Comparison) -> list[str]:
+    plain, enhanced = comparison.mean_silhouettes
+    silhouette = (
+        f"Mean silhouette by identity {plain:.3f} plain, {enhanced:.3f} enhanced (higher: identities tighter and "
+        "further apart; cameras are not told apart here)."
+    )
+    return [
+        f"Of an image's {comparison.k} nearest others, {comparison.overlap.mean():.0%} stay the same (mean over images): how "
+        "much moved, not whether for the better.",
+        "Silhouettes need two identities, and two images of one: not measured."
+        if np.isnan(plain)
+        else silhouette,
+        f"Linear CKA {comparison.cka:.3f}: how alike the two spaces are, not which is better.",
+    ]
+
+
+def _mean(values: np.ndarray) -> float:
+    measured = values[~np.isnan(values)]
+    return float(measured.mean()) if len(measured) else float("nan")
+
+
+def _points(change: float) -> str:
+    return f"{100 * change:+.1f} points"
+
+
+def _range(change: Interval) -> str:
+    if np.isnan(change.low):
+        return ""
+    low, high = 100 * change.low, 100 * change.high
+    return f" ({change.level:.0%} interval {low:+.1f} to {high:+.1f}, bootstrap over identities)"

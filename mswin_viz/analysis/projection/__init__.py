@@ -1,0 +1,1 @@
+"""Joint t-SNE of plain and enhanced features."""

@@ -1,0 +1,1 @@
+"""What the scale explorer shows."""

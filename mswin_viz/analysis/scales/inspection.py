@@ -1,0 +1,87 @@
+"""One window under the glass: its exact share next to what happens when it is taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mswin_viz.analysis.scales.request import Subject
+from mswin_viz.analysis.scales.view import ScaleView
+from mswin_viz.analysis.shares.decomposition import decompose_fusion
+from mswin_viz.analysis.shares.window_removal import remove_window
+from mswin_viz.errors import OptionError
+
+__all__ = ["WindowInspection", "inspected_window"]
+
+
+@dataclass(frozen=True)
+class WindowInspection:
+    """What one window of one image gives to the cosine, and what the cosine loses without it.
+
+    Attributes
+    ----------
+    share
+        The window's exact share of the cosine, the norm frozen.
+    change
+        What the cosine changes by when the window is taken away: gates may flip, norms are recomputed.
+    score_share, score_change
+        The same for the score ``v . enhanced``, where the norm plays no part.
+    n_flipped, n_gates
+        ReLU gates that open or close, and how many there are.
+    norm_before, norm_after
+        Norm of the enhanced CLS with and without the window.
+    """
+
+    share: float
+    change: float
+    score_share: float
+    score_change: float
+    n_flipped: int
+    n_gates: int
+    norm_before: float
+    norm_after: float
+
+
+def inspected_window(
+    subject: Subject, view: ScaleView, key: str, image: int, window: int
+) -> WindowInspection:
+    """Share of a window of a panel, and what its removal changes.
+
+    Parameters
+    ----------
+    subject, view
+        The images, and what is shown of them.
+    key
+        A panel of the view that has windows: a trained scale that is on, or the free one (as it stands in the
+        fusion, or as if it replaced the nearest scale).
+    image, window
+        Which image and window.
+
+    Raises
+    ------
+    OptionError
+        If there is no such window, its slot is off, or the panel has no windows.
+    """
+    if subject.weights is None or key in ("fused", "plain"):
+        raise OptionError(f"only a window of a scale can be taken away: got a patch of the panel {key!r}")
+    if not 0 <= image < len(subject.tokens):
+        raise OptionError(f"an image is one of 0..{len(subject.tokens) - 1}: got {image}")
+    if key == "free" and view.free_place is not None:
+        index, slots = view.free_place
+    else:
+        index, slots = [panel.key for panel in view.panels].index(view.panel(key).key), view.slots
+        if slots[index] != subject.weights.trained_slots[index]:
+            raise OptionError(f"scale {subject.scales[index]} is not in the fusion now; switch its slot on")
+    direction = subject.direction if subject.direction.ndim == 1 else subject.direction[image]
+    alone = subject.tokens[image]
+    parts = decompose_fusion(alone, subject.weights, direction, slots=slots)
+    without = remove_window(alone, subject.weights, direction, index, window, slots=slots)
+    return WindowInspection(
+        share=float(parts.cosine().slot(index).windows[0, window]),
+        change=float(without.cosine_change[0]),
+        score_share=float(parts.slot(index).windows[0, window]),
+        score_change=float(without.change[0]),
+        n_flipped=int(without.flipped[0]),
+        n_gates=parts.gates.shape[1],
+        norm_before=float(parts.norm[0]),
+        norm_after=float(without.norm[0]),
+    )

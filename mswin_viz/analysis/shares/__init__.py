@@ -1,0 +1,1 @@
+"""Exact shares of a score, and what removing or shuffling windows does."""

@@ -1,0 +1,297 @@
+"""Exact additive shares of the CLS token, every window, every token and the biases in a score.
+
+For a direction ``v`` the score is ``v . enhanced``. With the ReLU gates frozen as they stand at this input
+the add-on is linear in the tokens, so the score splits exactly into ``v . cls``, one share for each window
+(which splits further over its tokens), and one share of all biases together. A mixture of experts splits as exactly
+once its gate's weights, the deviations that its LayerNorms divide by, and the factors ``Phi(x)`` of its GELUs
+``x Phi(x)`` are frozen too. A share is not what the score loses without the window: taking a window away can flip
+gates (:mod:`mswin_viz.analysis.shares.window_removal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.arrays import finite_vectors
+from mswin_viz.analysis.shares.fusion import FusionState, SlotWindows, enhanced_cls, fusion_state
+from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot, fusion_weights, no_windows
+from mswin_viz.analysis.windows.activations import Origin
+from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.tokens.tokens import Tokens, are_tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = [
+    "Decomposition",
+    "PairDecomposition",
+    "SlotShares",
+    "decompose",
+    "decompose_fusion",
+    "decompose_pair",
+    "direction_of_each",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class SlotShares:
+    """Shares of one slot of the fusion.
+
+    Attributes
+    ----------
+    slot, origin, geometry
+        What stands in the slot, where its kernel comes from, and which tokens its windows cover.
+    windows, tokens
+        Shares ``[B, n_windows]`` and ``[B, N]``; a token no window covers has 0.
+    bias
+        The convolution bias' part of the bias share, ``[B]``.
+    """
+
+    slot: Slot
+    origin: Origin
+    geometry: WindowGeometry
+    windows: Float[np.ndarray, "batch window"]
+    tokens: Float[np.ndarray, "batch token"]
+    bias: Float[np.ndarray, " batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """``cls + all windows + bias = score``, for each image of a batch; float64.
+
+    Attributes
+    ----------
+    score
+        ``v . enhanced``, computed without the shares, ``[B]``.
+    cls, bias
+        Shares of the CLS token and of all biases, ``[B]``.
+    windows, tokens
+        Scale -> shares ``[B, n_windows]`` and ``[B, N]``; slots of the same windows are added up, slots of one
+        scale but other windows stand side by side, slots that are off are left out.
+    slots
+        The same for each slot in fusion order; None where a slot is off.
+    norm, plain_norm, direction_norm
+        Norms of the enhanced CLS, the plain CLS and the direction, ``[B]``.
+    enhanced
+        The enhanced CLS, ``[B, D]``.
+    gates
+        Which ReLU gates are open, ``[B, hidden]``; of no width in a mixture of experts.
+    gate
+        Of a mixture of experts: the weight of each slot's expert, ``[B, n_slots]``, a row adds up to one; else None.
+    residual
+        ``|sum of shares - score|`` over the sum of the shares' sizes, ``[B]``; rounding only.
+    """
+
+    score: Float[np.ndarray, " batch"]
+    cls: Float[np.ndarray, " batch"]
+    windows: Mapping[int, Float[np.ndarray, "batch window"]]
+    tokens: Mapping[int, Float[np.ndarray, "batch token"]]
+    bias: Float[np.ndarray, " batch"]
+    norm: Float[np.ndarray, " batch"]
+    residual: Float[np.ndarray, " batch"]
+    enhanced: Float[np.ndarray, "batch dim"]
+    slots: tuple[SlotShares | None, ...]
+    plain_norm: Float[np.ndarray, " batch"]
+    direction_norm: Float[np.ndarray, " batch"]
+    gates: Bool[np.ndarray, "batch hidden"]
+    gate: Float[np.ndarray, "batch slot"] | None = None
+
+    def slot(self, index: int) -> SlotShares:
+        """Shares of one slot of the fusion.
+
+        Raises
+        ------
+        OptionError
+            If the slot is off.
+        """
+        shares = self.slots[index]
+        if shares is None:
+            raise OptionError(f"only a slot that is on has shares: got slot {index}, which is off")
+        return shares
+
+    def cosine(self) -> Decomposition:
+        """The same shares of the cosine between the enhanced CLS and the direction.
+
+        Score and shares are divided by ``norm`` (frozen as it stands here) and by ``direction_norm``. The CLS
+        share is not the plain cosine, whose norm is ``plain_norm``. NaN where either vector is zero.
+        """
+        norms = self.norm * self.direction_norm
+        factor = np.divide(1, norms, out=np.full_like(norms, np.nan), where=norms > 0)
+        each = factor[:, None]
+        return replace(
+            self,
+            score=self.score * factor,
+            cls=self.cls * factor,
+            bias=self.bias * factor,
+            windows={scale: shares * each for scale, shares in self.windows.items()},
+            tokens={scale: shares * each for scale, shares in self.tokens.items()},
+            slots=tuple(
+                s and replace(s, windows=s.windows * each, tokens=s.tokens * each, bias=s.bias * factor)
+                for s in self.slots
+            ),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PairDecomposition:
+    """The cosine similarity of pairs of enhanced CLS tokens, split from either side.
+
+    Attributes
+    ----------
+    similarity
+        ``[B]``, -1..1.
+    a, b
+        Shares of the first image's windows along the second's feature, and the other way round; both add up
+        to ``similarity``.
+    """
+
+    similarity: Float[np.ndarray, " batch"]
+    a: Decomposition
+    b: Decomposition
+
+
+def decompose(
+    tokens: Tokens, addon: torch.nn.Module | None, direction: Float[np.ndarray, "*batch dim"] | torch.Tensor
+) -> Decomposition:
+    """Split the score ``direction . enhanced`` into exact shares; evaluation mode, float64 inside.
+
+    Parameters
+    ----------
+    tokens
+        Tokens of a batch.
+    addon
+        A scheme-1 add-on or a mixture of experts; None gives the plain CLS, whose share is the whole score.
+    direction
+        ``[D]``, or one for each image ``[B, D]``.
+
+    Raises
+    ------
+    OptionError
+        For scheme 2, whose LayerNorms are not linear.
+    ShapeError
+        If the direction does not fit the tokens, or is not finite.
+    """
+    return decompose_fusion(tokens, None if addon is None else fusion_weights(addon), direction)
+
+
+def decompose_fusion(
+    tokens: Tokens,
+    weights: FusionWeights | None,
+    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
+    *,
+    slots: Sequence[Slot] | None = None,
+    pooled: Sequence[Float[np.ndarray, "batch dim"] | None] | None = None,
+) -> Decomposition:
+    """:func:`decompose` with weights at hand, and any :class:`Slot` in each place of the fusion.
+
+    ``slots`` and ``pooled`` as in :func:`mswin_viz.analysis.shares.fusion.fusion_state`.
+    """
+    weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
+    v = direction_of_each(direction, tokens)
+    state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
+    back = weights.head.pulled_back(v * state.gain, state.fused)
+    shares = tuple(
+        None if view is None else _slot_shares(view, weights, r)
+        for view, r in zip(state.slots, back.directions, strict=True)
+    )
+    bias = back.bias + sum(s.bias for s in shares if s is not None)
+    return _record(state, v, bias, shares)
+
+
+def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
+    """Split the similarity of image pairs, query ``a`` and gallery ``b``, from either side.
+
+    Raises
+    ------
+    ShapeError
+        If there are not as many ``a`` as ``b``.
+    """
+    if are_tokens(a_tokens).cls.shape != are_tokens(b_tokens).cls.shape:
+        raise ShapeError(
+            f"pairs need as many images on either side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
+            f"{tuple(b_tokens.cls.shape)}; repeat the query's tokens, for example tokens[[0, 0, 0]]"
+        )
+    weights = no_windows(a_tokens.cls.shape[1]) if addon is None else fusion_weights(addon)
+    a = decompose_fusion(a_tokens, weights, enhanced_cls(b_tokens, weights)).cosine()
+    b = decompose_fusion(b_tokens, weights, a.enhanced).cosine()
+    return PairDecomposition(a.score, a, b)
+
+
+def direction_of_each(
+    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens
+) -> Float[np.ndarray, "batch dim"]:
+    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``.
+
+    Raises
+    ------
+    ShapeError
+        If it does not fit the tokens, or is not finite.
+    """
+    if isinstance(direction, str):
+        raise ShapeError(
+            f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
+        )
+    v, shape = finite_vectors(direction, "a direction"), tuple(are_tokens(tokens).cls.shape)
+    if v.shape not in (shape, shape[1:]):
+        raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
+    return np.broadcast_to(v, shape)
+
+
+def _slot_shares(view: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]) -> SlotShares:
+    batch, n_windows, _, _ = view.tokens.shape
+    each = np.einsum("bntd,bdt->bnt", view.tokens, view.taps(weights, r)) / n_windows
+    on_tokens = np.zeros((view.geometry.n_tokens, batch))
+    np.add.at(on_tokens, view.geometry.tokens.ravel(), each.reshape(batch, -1).T)  # windows may overlap
+    return SlotShares(
+        slot=view.slot,
+        origin=view.origin,
+        geometry=view.geometry,
+        windows=each.sum(axis=2),
+        tokens=on_tokens.T,
+        bias=r @ view.bias(weights),
+    )
+
+
+def _record(
+    state: FusionState,
+    v: Float[np.ndarray, "batch dim"],
+    bias: Float[np.ndarray, " batch"],
+    slots: tuple[SlotShares | None, ...],
+) -> Decomposition:
+    slots_on = [s for s in slots if s is not None]
+    by_window, by_token = _windows_by_scale(slots_on), {}
+    for s in slots_on:
+        by_token[s.slot.scale] = by_token.get(s.slot.scale, 0) + s.tokens
+    cls, score = (v * state.cls).sum(axis=1), (v * state.enhanced).sum(axis=1)
+    total = cls + bias + sum(shares.sum(axis=1) for shares in by_window.values())
+    size = np.abs(cls) + np.abs(bias) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
+    return Decomposition(
+        score=score,
+        cls=cls,
+        windows=by_window,
+        tokens=by_token,
+        bias=bias,
+        norm=np.linalg.norm(state.enhanced, axis=1),
+        residual=np.abs(total - score) / np.maximum(size, np.finfo(float).tiny),
+        enhanced=state.enhanced,
+        slots=slots,
+        plain_norm=np.linalg.norm(state.cls, axis=1),
+        direction_norm=np.linalg.norm(v, axis=1),
+        gates=state.gates,
+        gate=state.fused.gate if state.fused.gate.shape[1] else None,
+    )
+
+
+def _windows_by_scale(slots: Sequence[SlotShares]) -> dict[int, Float[np.ndarray, "batch window"]]:
+    """Shares of the windows of each scale; windows that differ at one scale stand side by side."""
+    windows: dict[int, dict[WindowGeometry, np.ndarray]] = {}
+    for shares in slots:
+        same_scale = windows.setdefault(shares.slot.scale, {})
+        same_scale[shares.geometry] = same_scale.get(shares.geometry, 0) + shares.windows
+    return {scale: np.concatenate(list(shares.values()), axis=1) for scale, shares in windows.items()}

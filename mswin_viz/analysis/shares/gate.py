@@ -1,0 +1,57 @@
+"""How much each scale's expert counts in a mixture of experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.shares.fusion import slot_pooled
+from mswin_viz.analysis.shares.fusion_layers import MixtureHead
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["GateWeights", "gate_weights"]
+
+
+@dataclass(frozen=True, eq=False)
+class GateWeights:
+    """The gate's weights of a batch.
+
+    Attributes
+    ----------
+    scales
+        Tokens in a window of each expert.
+    values
+        Weight of each scale's expert, ``[B, n_scales]``; at least 0, a row adds up to one (with hard top-k routing
+        to less).
+    """
+
+    scales: tuple[int, ...]
+    values: Float[np.ndarray, "batch scale"]
+
+
+def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
+    """The weights that a mixture's gate gives its scales for each image of a batch.
+
+    Raises
+    ------
+    OptionError
+        If the add-on has no gate.
+    ShapeError
+        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
+    """
+    weights = fusion_weights(addon) if isinstance(addon, MixtureOfExpertsAddon) else None
+    if weights is None or not isinstance(weights.head, MixtureHead):
+        raise OptionError(
+            f"only a MixtureOfExpertsAddon has a gate: got {'none' if addon is None else type(addon).__name__}"
+        )
+    pooled = [slot_pooled(tokens, weights, index) for index in range(len(weights.scales))]
+    return GateWeights(weights.scales, weights.head.weights(pooled))

@@ -1,0 +1,92 @@
+"""The order of windows carries no weight: shuffle them and measure what moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.shares.fusion import fusion_state
+from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot
+from mswin_viz.errors import ScaleError
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+__all__ = ["Shuffle", "common_run", "shuffle_windows", "shuffled_order"]
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffle:
+    """What a shuffle of whole runs of tokens does to a fusion.
+
+    Attributes
+    ----------
+    order
+        Which token comes to each place, ``[N]``.
+    tokens
+        The images' tokens in that order; the CLS stays.
+    pooled_change
+        How far each slot's pooled vector moves, as a fraction of its norm, ``[B, n_slots]``; 0 where it is off.
+    enhanced_change
+        The same for the enhanced CLS, ``[B]``.
+    """
+
+    order: Int[np.ndarray, " token"]
+    tokens: Tokens
+    pooled_change: Float[np.ndarray, "batch slot"]
+    enhanced_change: Float[np.ndarray, " batch"]
+
+
+def shuffled_order(n_tokens: int, run: int, *, seed: int = 0) -> Int[np.ndarray, " token"]:
+    """Whole runs of ``run`` tokens in another order, none of them where it was; the tail stays where it is.
+
+    Raises
+    ------
+    ScaleError
+        If there are not two runs to exchange.
+    """
+    n_runs = n_tokens // run if run >= 1 else 0
+    if n_runs < 2:
+        raise ScaleError(f"a shuffle needs at least two runs in {n_tokens} tokens: got runs of {run}")
+    rng = np.random.default_rng(seed)
+    cycle = rng.permutation(n_runs)  # each run goes where the next of this cycle was: nothing stays
+    places = np.empty(n_runs, np.int64)
+    places[cycle] = np.roll(cycle, 1)
+    runs = np.arange(n_runs * run).reshape(n_runs, run)[places]
+    return np.concatenate([runs.ravel(), np.arange(n_runs * run, n_tokens)])
+
+
+def shuffle_windows(
+    tokens: Tokens,
+    weights: FusionWeights | None,
+    run: int,
+    *,
+    slots: Sequence[Slot] | None = None,
+    seed: int = 0,
+) -> Shuffle:
+    """Shuffle whole runs of ``run`` tokens and measure what moves; ``weights`` None for plain CLIP."""
+    order = shuffled_order(tokens.patches.shape[1], run, seed=seed)
+    moved = replace(tokens, patches=tokens.patches[:, order.tolist()])
+    if weights is None:
+        return Shuffle(order, moved, np.zeros((len(tokens), 0)), np.zeros(len(tokens)))
+    before, after = (fusion_state(t, weights, slots=slots) for t in (tokens, moved))
+    changes = [_moved(old, new) for old, new in zip(before.fused.pooled, after.fused.pooled, strict=True)]
+    return Shuffle(order, moved, np.stack(changes, axis=1), _moved(before.enhanced, after.enhanced))
+
+
+def common_run(scales: Sequence[int]) -> int:
+    """The shortest run that holds whole windows of every scale: shuffling such runs moves no slot."""
+    return math.lcm(*scales)
+
+
+def _moved(
+    before: Float[np.ndarray, "batch dim"], after: Float[np.ndarray, "batch dim"]
+) -> Float[np.ndarray, " batch"]:
+    length = np.linalg.norm(before, axis=1)
+    distance = np.linalg.norm(after - before, axis=1)
+    return np.divide(distance, length, out=np.zeros_like(distance), where=length > 0)

@@ -1,0 +1,1 @@
+"""Windows of tokens, and their activations."""

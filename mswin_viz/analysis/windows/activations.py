@@ -1,0 +1,293 @@
+"""The output of every window of a scale, by trained, resampled and mean kernels, and one number for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.arrays import finite_vectors
+from mswin_viz.analysis.token_checks import checked_tokens
+from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometry, windows
+from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "WindowActivations",
+    "mean_activations",
+    "nearest_trained_scale",
+    "reduce_activations",
+    "resampled_kernel",
+    "resampling_matrix",
+    "window_activations",
+    "windows_module",
+]
+
+Origin = Literal["trained", "resampled", "mean", "fallback"]
+_KERNELS = ("auto", "trained", "resampled", "mean")
+
+
+@dataclass(frozen=True, eq=False)
+class WindowActivations:
+    """Outputs of one scale's windows.
+
+    Attributes
+    ----------
+    values
+        Convolution outputs, bias included, ``[B, n_windows, D]`` float32.
+    origin
+        ``"trained"``; ``"resampled"`` from the kernel of ``source_scale``; ``"mean"``, the plain mean of the
+        window's tokens; ``"fallback"``, the mean of all tokens because the image has fewer than the scale.
+    geometry
+        Which tokens the windows cover.
+    scale
+        The scale asked for; above ``geometry.scale`` in a fallback.
+    source_scale
+        The trained scale the kernel comes from; None for means.
+    """
+
+    values: Float[np.ndarray, "batch window dim"]
+    origin: Origin
+    geometry: WindowGeometry
+    scale: int
+    source_scale: int | None = None
+
+
+def window_activations(
+    tokens: Tokens,
+    addon: torch.nn.Module | None,
+    scale: int,
+    *,
+    kernel: str = "auto",
+    source_scale: int | None = None,
+    stride: int | None = None,
+) -> WindowActivations:
+    """The windows' outputs at any scale from 1 to N.
+
+    Parameters
+    ----------
+    tokens
+        Patch tokens of a batch.
+    addon
+        Scheme 1, a mixture of experts, scheme 2 (then the windows see the projected tokens), or None: plain means only.
+    scale
+        Tokens in a window.
+    kernel
+        ``"auto"``: the trained kernel where ``scale`` is trained, else one resampled from ``source_scale``;
+        ``"trained"``, ``"resampled"`` and ``"mean"`` insist.
+    source_scale
+        The trained scale to resample from; if None the nearest by ratio (:func:`nearest_trained_scale`).
+    stride
+        Tokens between two windows' starts; ``scale`` if None.
+
+    Raises
+    ------
+    ScaleError
+        If the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the module).
+    OptionError
+        If there is no such kernel.
+    ShapeError
+        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
+    """
+    if kernel not in _KERNELS:
+        raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")
+    module = windows_module(addon)
+    with torch.no_grad():
+        patches = _seen_patches(tokens, addon)
+        if module is not None and scale in module.scales and scale > patches.shape[1]:
+            mean = _array(patches.mean(dim=1, keepdim=True))
+            geometry = fallback_geometry(tokens.grid)
+            return WindowActivations(values=mean, origin="fallback", geometry=geometry, scale=int(scale))
+        geometry = windows(tokens.grid, scale, stride=stride)
+        if kernel == "mean" or (module is None and kernel == "auto"):
+            return mean_activations(tokens, addon, geometry)
+        windowed = patches[:, torch.tensor(geometry.tokens, device=patches.device)]  # [B, n, s, D]
+        if module is None:
+            raise OptionError(
+                f'without an add-on there is no kernel to use: got kernel={kernel!r}; use kernel="mean"'
+            )
+        source = _source(module, scale, kernel, source_scale)
+        values = _array(_convolved(windowed, module.convolutions[module.scales.index(source)]))
+    return WindowActivations(
+        values=values,
+        origin="trained" if source == scale else "resampled",
+        geometry=geometry,
+        scale=geometry.scale,
+        source_scale=source,
+    )
+
+
+def mean_activations(
+    tokens: Tokens, addon: torch.nn.Module | None, geometry: WindowGeometry
+) -> WindowActivations:
+    """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
+    with torch.no_grad():
+        patches = _seen_patches(tokens, addon)
+        means = patches[:, torch.tensor(geometry.tokens, device=patches.device)].mean(dim=2)
+    return WindowActivations(values=_array(means), origin="mean", geometry=geometry, scale=geometry.scale)
+
+
+def resampling_matrix(source: int, target: int) -> Float[np.ndarray, "source target"]:
+    """How much of each source tap goes to each target tap when a kernel is resized linearly.
+
+    The triangle filter of Pillow's bilinear resizing, widened when shrinking so that no tap is lost, but normalised
+    over the target: each row sums to one, so the kernel's sum over taps is kept. The identity for equal sizes.
+    """
+    if source < 1 or target < 1:
+        raise ScaleError(f"kernels have at least one tap: got {source} and {target}")
+    centres = (np.arange(target) + 0.5) * source / target - 0.5
+    reach = max(1.0, source / target)
+    distance = np.abs(np.clip(centres, 0, source - 1)[None] - np.arange(source)[:, None])
+    weights = np.clip(1 - distance / reach, 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def resampled_kernel(
+    kernel: Float[torch.Tensor, "dim_out dim_in source"], scale: int
+) -> Float[torch.Tensor, "dim_out dim_in target"]:
+    """A kernel of another scale made from a trained one, by :func:`resampling_matrix`."""
+    matrix = torch.from_numpy(resampling_matrix(kernel.shape[2], scale)).to(kernel)
+    return kernel @ matrix
+
+
+def nearest_trained_scale(scales: Sequence[int], scale: int) -> int:
+    """The trained scale nearest by ratio, by ``|log(trained / scale)|``; the larger of two as near."""
+    return min(scales, key=lambda trained: (round(abs(math.log(trained / scale)), 12), -trained))
+
+
+def windows_module(addon: torch.nn.Module | None) -> CLIPMultiScaleSlidingWindow | None:
+    """The sliding windows inside an add-on of any kind; None without one."""
+    if addon is None:
+        return None
+    inner = getattr(addon, "windows", None)
+    if isinstance(inner, CLIPMultiScaleSlidingWindow):
+        return inner
+    raise OptionError(
+        "an add-on is a CLIPMultiScaleFeatureExtractor, a CLIPWithProjectionMultiScale or a MixtureOfExpertsAddon: "
+        f"got a {type(addon).__name__}"
+    )
+
+
+def reduce_activations(
+    activations: WindowActivations,
+    how: str,
+    *,
+    direction: Float[np.ndarray, "*batch dim"] | None = None,
+    channel: int | None = None,
+    relative: bool = False,
+) -> Float[np.ndarray, "batch window"]:
+    """One number for each window.
+
+    Parameters
+    ----------
+    activations
+        Of one scale.
+    how
+        ``"norm"``: the activation norm, at least 0; ``"cosine"``: to ``direction``, signed, -1..1 (0 where the
+        norm is 0); ``"channel"``: the value of ``channel``, signed.
+    direction
+        ``[D]``, or one for each image ``[B, D]``; not zero.
+    channel
+        0..D-1.
+    relative
+        Divide by the mean size over the image's windows, so that scales compare; a cosine has no unit to remove.
+
+    Raises
+    ------
+    OptionError
+        If ``how`` is something else, the channel is missing or too large, or a cosine should be relative.
+    ShapeError
+        If the direction is missing, zero, or does not fit.
+    """
+    values = activations.values
+    if how == "cosine":
+        if relative:
+            raise OptionError(
+                "relative divides norms and channels: got how='cosine', which has no unit to remove"
+            )
+        return _cosines(values, direction)
+    if how == "norm":
+        numbers = np.linalg.norm(values, axis=2)
+    elif how == "channel":
+        if channel is None or not 0 <= channel < values.shape[2]:
+            raise OptionError(f"a channel is a whole number in 0..{values.shape[2] - 1}: got {channel}")
+        numbers = values[:, :, channel]
+    else:
+        raise OptionError(f"how must be norm, cosine or channel: got {how!r}; shares come from decompose()")
+    if not relative:
+        return numbers
+    size = np.abs(numbers).mean(axis=1, keepdims=True)
+    return np.divide(numbers, size, out=np.zeros_like(numbers), where=size > 0)
+
+
+def _source(module: CLIPMultiScaleSlidingWindow, scale: int, kernel: str, source: int | None) -> int:
+    if source is not None and source not in module.scales:
+        raise OptionError(f"source_scale must be one of the trained scales {module.scales}: got {source}")
+    if kernel == "trained" and (scale not in module.scales or source not in (None, scale)):
+        raise OptionError(
+            f"trained kernels exist for scales {module.scales}: got {scale}; use kernel='resampled'"
+        )
+    if source is not None:
+        return source
+    if scale in module.scales and kernel != "resampled":
+        return scale
+    return nearest_trained_scale(module.scales, scale)
+
+
+def _convolved(
+    windowed: Float[torch.Tensor, "batch window tap dim"], conv: torch.nn.Conv1d
+) -> Float[torch.Tensor, "batch window dim"]:
+    """The convolution, with the resampling moved from the kernel to the tokens: the same sum.
+
+    sum_k (sum_k' K[:, :, k'] R[k', k]) x_k = sum_k' K[:, :, k'] (sum_k R[k', k] x_k), so no resized kernel of
+    D * D * s numbers is ever made.
+    """
+    (source,) = conv.kernel_size
+    taps = windowed.transpose(2, 3)  # [B, n, D, s]
+    if taps.shape[3] != source:
+        taps = taps @ torch.from_numpy(resampling_matrix(source, taps.shape[3]).T.copy()).to(taps)
+    return torch.nn.functional.linear(taps.flatten(2), conv.weight.flatten(1), conv.bias)
+
+
+def _seen_patches(tokens: Tokens, addon: torch.nn.Module | None) -> Float[torch.Tensor, "batch token wide"]:
+    """The tokens that the windows see: the patches, projected in scheme 2, where the add-on's weights are."""
+    patches, module = checked_tokens(tokens, addon).patches, windows_module(addon)
+    if module is None:
+        return patches
+    is_projected = isinstance(addon, CLIPWithProjectionMultiScale)
+    width = addon.feat_dim if is_projected else module.feat_dim
+    if patches.shape[2] != width:
+        raise ShapeError(
+            f"tokens must be as wide as the add-on's, {width}: got patches {tuple(patches.shape)}; "
+            "use the add-on that was trained for this model"
+        )
+    patches = patches.to(next(module.parameters()))
+    return addon.projection(patches) if is_projected else patches
+
+
+def _cosines(
+    values: Float[np.ndarray, "batch window dim"], direction: Float[np.ndarray, "*batch dim"] | None
+) -> Float[np.ndarray, "batch window"]:
+    batch, _, dim = values.shape
+    shape = None if direction is None else np.shape(direction)
+    if shape not in ((dim,), (batch, dim)):
+        raise ShapeError(f"a cosine needs a direction of shape ({dim},) or ({batch}, {dim}): got {shape}")
+    along = np.broadcast_to(finite_vectors(direction, "a direction").astype(values.dtype), (batch, dim))
+    norm = np.linalg.norm(along, axis=1)
+    if not (norm > 0).all():
+        raise ShapeError("a cosine needs a direction of non-zero norm: got a zero vector")
+    norms = np.linalg.norm(values, axis=2) * norm[:, None]
+    dots = np.einsum("bnd,bd->bn", values, along)
+    return np.clip(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0), -1, 1)
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy()

@@ -1,0 +1,245 @@
+"""A stored ablation (`ablation_report.as_json`) as Markdown tables and as sentences that follow from its numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, row_words
+from mswin_viz.analysis.experiments.stored_results import check_ablation
+from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
+
+__all__ = ["HOPED", "brief", "full", "one_table", "sentences"]
+
+HOPED = 1.0
+"""Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
+_SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "test": "test split"}
+_NOT_MEASURED = "not measured"
+_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "=", _NOT_MEASURED: _NOT_MEASURED}
+_UNMEASURED = (
+    "Not measured: fewer than two identities (or groups of look-alikes) have a query with a match, so no difference "
+    "has an interval or a test; measure on images of more identities, each in several cameras."
+)
+_DIFFERENCE = (
+    "Difference in mAP to plain CLS, and of all windows to each row (▲ better, ▼ worse, = not told apart)."
+)
+
+Stored = Mapping[str, Any]
+
+
+def sentences(stored: Stored) -> list[str]:
+    """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
+    check_ablation(stored)
+    if not any(_is_measured(cell) for name in stored["rows"] for cell in _cells(stored, name, "minus_plain")):
+        return [*_queries(stored), _UNMEASURED]
+    if stored["reference"] not in stored["rows"]:
+        missing = (
+            f"The row of all scales ({row_words(stored['reference'])}) was not run, so the windows are not compared with "
+            "the controls."
+        )
+        return [*_queries(stored), _against_plain(stored), missing]
+    counts = _windows_against_controls(stored)
+    against = [_against_plain(stored), _against_controls(counts)]
+    return [*_queries(stored), *against, *_hope(stored), _meaning(counts)]
+
+
+def full(stored: Stored) -> str:
+    """Every split, row and column with intervals, then differences, costs, rule and sentences."""
+    check_ablation(stored)
+    lines = [f"{_about(stored)} mAP [95 % interval] / Rank-1, percent.".strip()]
+    for split in stored["scores"]:
+        lines += ["", f"**{_heading(split)}**", "", *_scores(stored, split), "", _DIFFERENCE, ""]
+        lines += _differences(stored, split)
+    lines += ["", *_costs(stored), "", stored["rule"], "", *sentences(stored)]
+    return "\n".join(lines)
+
+
+def brief(stored: Stored) -> str:
+    """`one_table` and `sentences`; for a README."""
+    return "\n".join([one_table(stored), "", " ".join(sentences(stored))])
+
+
+def one_table(stored: Stored) -> str:
+    """One line for each row: cost, and the modalities together in every split."""
+    check_ablation(stored)
+    column, splits = stored["columns"][-1], list(stored["scores"])
+    heads, lines = ["head", "parameters", "MMACs"], []
+    for split in splits:
+        heads += [f"{_split(split)}: mAP", "minus plain", "Rank-1"]
+    for name, row in stored["rows"].items():
+        line = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
+        for split in splits:
+            cell = stored["scores"][split][name][column]
+            line += [_interval(cell["mAP"]), _change(cell["mAP"].get("minus_plain")), _percent(cell["rank1"])]
+        lines.append(line)
+    words = column_words(column)
+    title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
+    return "\n".join([f"{_about(stored)} {title}".strip(), "", *markdown_table(heads, lines)])
+
+
+def _about(stored: Stored) -> str:
+    return stored["settings"].get("words", "")
+
+
+def _scores(stored: Stored, split: str) -> list[str]:
+    rows = (
+        [row_words(name), *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
+        for name, cells in stored["scores"][split].items()
+    )  # fmt: skip
+    return markdown_table(["head", *map(column_words, stored["columns"])], rows)
+
+
+def _differences(stored: Stored, split: str) -> list[str]:
+    kinds = {"minus_plain": "minus plain", "windows_minus": "windows minus it"}
+    columns = [(column, kind) for column in stored["columns"] for kind in kinds]
+    rows = (
+        [row_words(name), *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns)]
+        for name, cells in stored["scores"][split].items()
+    )
+    return markdown_table(["head", *(f"{column_words(c)}: {kinds[kind]}" for c, kind in columns)], rows)
+
+
+def _costs(stored: Stored) -> list[str]:
+    columns: dict[str, Callable[[Stored], str]] = {
+        "head": lambda row: row["words"],
+        "parameters": lambda row: f"{row['parameters']:,}",
+        "MMACs of an image": lambda row: f"{row['macs'] / 1e6:.1f}",
+        "time / encode time": lambda row: f"{row['time_ratio']:.3f}",
+        "MiB of results, 16 images": lambda row: f"{row['memory'] / 2**20:.1f}",
+        "runs": lambda row: f"{row['runs'] if row['trained'] else 'untrained'}",
+    }
+    measured = [row for row in stored["rows"].values() if "parameters" in row]
+    return markdown_table(list(columns), ([cell(row) for cell in columns.values()] for row in measured))
+
+
+def _against_plain(stored: Stored) -> str:
+    trained = [name for name, row in stored["rows"].items() if row["trained"]]
+    if not trained:
+        return "No head was trained, so none is compared with plain CLS."
+    cells = [cell for name in trained for cell in _cells(stored, name, "minus_plain") if _is_measured(cell)]
+    count = Counter(cell["verdict"] for cell in cells)
+    heads = f"{len(trained)} trained heads are" if len(trained) > 1 else "trained head is"
+    return (
+        f"Against plain CLS, the {heads} better in mAP in {count['better']} of {len(cells)} comparisons, worse in "
+        f"{count['worse']}, and not told apart in {count['not told apart']}."
+    )
+
+
+@dataclass(frozen=True)
+class _Comparisons:
+    """Windows against the controls of their size: how many were measured, won against every control, lost to any."""
+
+    n_controls: int
+    n: int
+    won: int
+    lost: int
+
+
+def _windows_against_controls(stored: Stored) -> _Comparisons:
+    present = [name for name in CONTROLS if name in stored["rows"]]
+    cells = zip(*(_cells(stored, name, "windows_minus") for name in present), strict=True)
+    verdicts = [{cell["verdict"] for cell in pair} for pair in cells if all(map(_is_measured, pair))]
+    won = sum(each == {"better"} for each in verdicts)
+    return _Comparisons(len(present), len(verdicts), won, sum("worse" in each for each in verdicts))
+
+
+def _against_controls(counts: _Comparisons) -> str:
+    if not counts.n_controls:
+        return "No control was run, so nothing can be said of windows."
+    return (
+        f"Against {'both controls' if counts.n_controls > 1 else 'the control'} of their size without windows, the windows "
+        f"are better in mAP in {counts.won} of {counts.n} comparisons; a control is better in {counts.lost}, and neither in "
+        f"{counts.n - counts.won - counts.lost}."
+    )
+
+
+def _meaning(counts: _Comparisons) -> str:
+    if counts.n and counts.won == counts.n:
+        return "What the windows find is not found without them: the order of the patches carries something here."
+    if counts.won:
+        return f"The windows find something that heads without them do not in {counts.won} of {counts.n} comparisons only."
+    if counts.n and counts.lost == counts.n:
+        return (
+            "What a trained head gains here is not due to the windows: in every comparison a head of the same size without "
+            "windows does better."
+        )
+    return (
+        "No evidence here that the windows help: in no comparison do they beat every control. A difference too small to "
+        "detect may still exist."
+    )
+
+
+def _hope(stored: Stored) -> list[str]:
+    lines, column = [], stored["columns"][-1]
+    for split, by_row in stored["scores"].items():
+        cell = by_row[stored["reference"]][column]
+        gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
+        where = f"{_split(split).capitalize()}, {column_words(column)}"
+        if not all(map(_is_measured, gains.values())):
+            lines.append(f"{where}: {_NOT_MEASURED}.")
+            continue
+        reached = all(100 * gain["mean"] >= HOPED and gain["verdict"] == "better" for gain in gains.values())
+        words = " and ".join(
+            f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()
+        )
+        lines.append(
+            f"{where}: {row_words(stored['reference'])} change plain CLS by {words}; the gain of 1 to 2 points in both "
+            f"that was hoped for is {'reached' if reached else 'not reached'}."
+        )
+    return lines
+
+
+def _queries(stored: Stored) -> list[str]:
+    """Over how many queries each split is measured, where not over all."""
+    return [
+        f"{_heading(split)}: measured over {n['answered']} of {n['asked']} queries; the others "
+        "have no match under the rule."
+        for split, n in stored.get("queries", {}).items()
+        if n["answered"] < n["asked"]
+    ]
+
+
+def _cells(stored: Stored, name: str, kind: str) -> list[Stored]:
+    """Of every split and column; none where the row has no such cells, as plain CLS has no difference to itself."""
+    every = [by_row[name][c]["mAP"] for by_row in stored["scores"].values() for c in stored["columns"]]
+    return [cell[kind] for cell in every if kind in cell]
+
+
+def _is_measured(cell: Stored) -> bool:
+    return cell["verdict"] != _NOT_MEASURED
+
+
+def _interval(cell: Stored) -> str:
+    if cell["mean"] is None:
+        return _NOT_MEASURED
+    span = "" if cell["low"] is None else f" [{percent(cell['low'])}, {percent(cell['high'])}]"
+    return f"{_percent(cell)}{span}"
+
+
+def _percent(cell: Stored) -> str:
+    return _NOT_MEASURED if cell["mean"] is None else percent(cell["mean"])
+
+
+def _change(cell: Stored | None) -> str:
+    """A difference with its interval and sign; nothing where there is none, as of plain CLS to itself."""
+    if cell is None:
+        return ""
+    if cell["mean"] is None:
+        return _SIGNS[cell["verdict"]]
+    span = "" if cell["low"] is None else f" [{_points(cell['low'])}, {_points(cell['high'])}]"
+    return f"{_points(cell['mean'])}{span} {_SIGNS[cell['verdict']]}"
+
+
+def _points(fraction: float) -> str:
+    """Percent with a sign; nothing is ever -0.0."""
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
+
+
+def _split(name: str) -> str:
+    return _SPLITS.get(name, name)
+
+
+def _heading(name: str) -> str:
+    return f"{_split(name)[0].upper()}{_split(name)[1:]}"
