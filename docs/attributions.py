@@ -12,8 +12,8 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares
-from mswin_viz.view.attribution_figures import maps_figure
-from mswin_viz.view.figures import figure_bytes
+from mswin_viz.view.attributions.figures import maps_figure
+from mswin_viz.view.parts.figure_file import figure_bytes
 
 PROMPT = "a person wearing a black top"
 ATTENTION = ("attention_rollout", "legrad")

@@ -12,8 +12,8 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.neighbours import query_precisions
-from mswin_viz.view.figures import figure_bytes
-from mswin_viz.view.query_choice import jump_order
+from mswin_viz.view.parts.figure_file import figure_bytes
+from mswin_viz.view.retrieval.query_choice import jump_order
 
 N_RESULTS, SCALE = 6, 8
 

@@ -74,12 +74,12 @@ from .model.training.fit import (
     Watch as Watch,
     train_addon as train_addon,
 )
-from .view.attribution_explorer import AttributionExplorer as AttributionExplorer
-from .view.embedding_explorer import EmbeddingExplorer as EmbeddingExplorer
-from .view.explorer import ScaleExplorer as ScaleExplorer
-from .view.neighbour_strip import NeighbourStrip as NeighbourStrip
-from .view.retrieval_figures import ranked_figure as ranked_figure
-from .view.retrieval_view import RetrievalView as RetrievalView
-from .view.training_curve import TrainingCurve as TrainingCurve
+from .view.attributions.explorer import AttributionExplorer as AttributionExplorer
+from .view.embeddings.explorer import EmbeddingExplorer as EmbeddingExplorer
+from .view.scales.explorer import ScaleExplorer as ScaleExplorer
+from .view.parts.neighbour_strip import NeighbourStrip as NeighbourStrip
+from .view.retrieval.figures import ranked_figure as ranked_figure
+from .view.retrieval.view import RetrievalView as RetrievalView
+from .view.parts.training_curve import TrainingCurve as TrainingCurve
 
 __version__: str

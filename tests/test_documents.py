@@ -26,7 +26,7 @@ from mswin_viz import cli
 from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import WeightsNotFoundError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
-from mswin_viz.view.glossary import TERMS
+from mswin_viz.view.widgets.glossary import TERMS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [

@@ -1,4 +1,4 @@
-"""Only ``view/markup.py`` makes HTML, and no script of ours puts words into a page as HTML."""
+"""Only ``view/widgets/markup.py`` makes HTML, and no script of ours puts words into a page as HTML."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ MADE = [
     "class A:\n    def _repr_html_(self):\n        return self.name",
     "class A:\n    def _repr_markdown_(self):\n        return self.name",
     "x = frame.to_html()",
-    "from mswin_viz.view.markup import Markup\nx = Markup(name)",
+    "from mswin_viz.view.widgets.markup import Markup\nx = Markup(name)",
     "from mswin_viz.view import markup\nx = markup.Markup(name)",
     "x = {'text/markdown': name}",
 ]
@@ -184,10 +184,10 @@ LEFT = [
     "x = re.compile(r'(?P<pid>\\\\d+)_c(?P<cam>\\\\d+)')",
     'x = f"need 3 < {n}"',
     'x = word.removesuffix("</w>")',
-    'from mswin_viz.view.markup import tag\nx = tag("b", name)',
+    'from mswin_viz.view.widgets.markup import tag\nx = tag("b", name)',
     'x = "a -> b, c <- d"',
     'x = "html"',
-    "from mswin_viz.view.markup import Markup\ndef f() -> Markup: ...",
+    "from mswin_viz.view.widgets.markup import Markup\ndef f() -> Markup: ...",
 ]
 
 

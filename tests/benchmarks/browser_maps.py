@@ -22,9 +22,9 @@ from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no pa
 
 PLAIN, ENHANCED = ".mswin-map-plain canvas", ".mswin-map-enhanced canvas"
 PREPARE = """import numpy as np
-from mswin_viz.view.map_colours import by_category
-from mswin_viz.view.map_places import MapPoints
-from mswin_viz.view.maps import LinkedMaps
+from mswin_viz.view.widgets.map_colours import by_category
+from mswin_viz.view.widgets.map_places import MapPoints
+from mswin_viz.view.widgets.maps import LinkedMaps
 n = {n}
 rng = np.random.default_rng(0)
 identity = rng.integers(0, n // 20, n)

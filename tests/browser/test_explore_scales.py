@@ -50,7 +50,7 @@ def explorer(opened: Lab) -> Lab:
     """The explorer as it was at first."""
     opened.page.mouse.move(0, 0)
     opened.execute(
-        "from mswin_viz.view.state import apply_state\n"
+        "from mswin_viz.view.scales.state import apply_state\n"
         "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)"
     )
     opened.wait_idle()
@@ -256,7 +256,7 @@ def test_a_pair_has_shares_both_ways(explorer: Lab) -> None:
     sums = (
         "[sum(s for _, s in share_rows(explorer.result, i)) - explorer.view.cosine.score[i] for i in (0, 1)]"
     )
-    explorer.execute("from mswin_viz.view.share_bars import share_rows")
+    explorer.execute("from mswin_viz.view.scales.share_bars import share_rows")
     assert explorer.ask(f"bool(max(abs(d) for d in {sums}) < 1e-9)") == "True"
     assert "both add up to it" in text(explorer, ".mswin-pair")
 

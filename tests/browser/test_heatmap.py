@@ -18,7 +18,7 @@ PATCH = 28  # CSS pixels: the largest width, 168, over 6 columns
 CANVAS = ".mswin-heatmap canvas"
 CELLS = [
     "import time\nimport numpy as np\nimport ipywidgets\nfrom mswin_viz.analysis.scales.panels import Panel\n"
-    "from mswin_viz.analysis.windows.geometry import windows\nfrom mswin_viz.view.heatmap import BoardRow, HeatmapBoard",
+    "from mswin_viz.analysis.windows.geometry import windows\nfrom mswin_viz.view.widgets.board import BoardRow, HeatmapBoard",
     "scale = ipywidgets.IntSlider(value=5, min=1, max=24)\n"
     "scale.add_class('scale')\n"
     "board = HeatmapBoard((4, 6), opacity=1.0, outline=False, cmap='viridis', watched={'scale': (scale, 'value')})\n"

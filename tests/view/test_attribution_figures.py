@@ -14,7 +14,7 @@ from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Curves, Fait
 from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.analysis.windows.geometry import windows
-from mswin_viz.view.attribution_figures import (
+from mswin_viz.view.attributions.figures import (
     curves_figure,
     gap_figure,
     maps_figure,

@@ -15,10 +15,10 @@ from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure
-from mswin_viz.view import map_figures
-from mswin_viz.view.labels import COLOURS
-from mswin_viz.view.map_points import map_colouring
-from mswin_viz.view.share_bars import share_rows
+from mswin_viz.view.embeddings import map_figures
+from mswin_viz.view.scales.share_bars import share_rows
+from mswin_viz.view.widgets.labels import COLOURS
+from mswin_viz.view.widgets.map_points import map_colouring
 
 N = 8  # two people, two cameras, two shots
 

@@ -16,9 +16,9 @@ import mswin_viz as mv
 from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.view import answers
-from mswin_viz.view.share_bars import share_rows
-from mswin_viz.view.state import apply_state, parsed
+from mswin_viz.view.scales import result_cache as answers
+from mswin_viz.view.scales.share_bars import share_rows
+from mswin_viz.view.scales.state import apply_state, parsed
 
 
 @pytest.fixture(scope="module")

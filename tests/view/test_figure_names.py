@@ -27,18 +27,16 @@ from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.view import (
-    attribution_figures,
-    embedding_figures,
-    figures,
-    map_figures,
-    neighbour_figure,
-    retrieval_figures,
-    scale_figure,
-)
-from mswin_viz.view.figure_text import named_legend
-from mswin_viz.view.figures import NotebookFigure, figure_bytes
-from mswin_viz.view.map_colours import by_category
+from mswin_viz.view.attributions import figures as attribution_figures
+from mswin_viz.view.embeddings import figures as embedding_figures
+from mswin_viz.view.embeddings import map_figures
+from mswin_viz.view.parts import figure_file as figures
+from mswin_viz.view.parts import neighbour_figure
+from mswin_viz.view.parts.figure_file import NotebookFigure, figure_bytes
+from mswin_viz.view.parts.figure_text import named_legend
+from mswin_viz.view.retrieval import figures as retrieval_figures
+from mswin_viz.view.scales import figure as scale_figure
+from mswin_viz.view.widgets.map_colours import by_category
 
 VIEW = Path(figures.__file__).parent
 NAMES = {

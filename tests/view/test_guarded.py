@@ -23,30 +23,21 @@ from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.view import (
-    attribution_explorer,
-    background,
-    embedding_board,
-    embedding_explorer,
-    explorer,
-    figure_download,
-    inspection_words,
-    maps,
-    neighbour_strip,
-    pair_panel,
-    pair_work,
-    query_choice,
-    query_menu,
-    rankings,
-    retrieval_view,
-)
-from mswin_viz.view.answers import ResultCache
-from mswin_viz.view.attribution_controls import AttributionControls
-from mswin_viz.view.guarded import OUT_OF_DATE, Guard, problem_words
-from mswin_viz.view.heatmap import HeatmapBoard
-from mswin_viz.view.lifetime import parts_of
-from mswin_viz.view.maps import LinkedMaps
-from mswin_viz.view.worker import Worker
+from mswin_viz.view.attributions import explorer as attribution_explorer
+from mswin_viz.view.attributions.controls import AttributionControls
+from mswin_viz.view.embeddings import board as embedding_board
+from mswin_viz.view.embeddings import explorer as embedding_explorer
+from mswin_viz.view.parts import background, figure_download, neighbour_strip
+from mswin_viz.view.parts.worker import Worker
+from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, rankings
+from mswin_viz.view.retrieval import view as retrieval_view
+from mswin_viz.view.scales import explorer, inspection_words
+from mswin_viz.view.scales.result_cache import ResultCache
+from mswin_viz.view.widgets import maps
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, problem_words
+from mswin_viz.view.widgets.lifetime import parts_of
+from mswin_viz.view.widgets.maps import LinkedMaps
 
 VIEW = Path(mv.__file__).parent / "view"
 MODEL = tiny_model()

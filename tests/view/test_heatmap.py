@@ -19,9 +19,9 @@ from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.windows.geometry import tiles, windows
 from mswin_viz.data.images.picture_bytes import png_file
 from mswin_viz.errors import ImageFileError, MswinVizError, ShapeError
-from mswin_viz.view.assets import SCRIPTS, script, style
-from mswin_viz.view.colours import CMAPS, MARK_COLOURS, colour_tables
-from mswin_viz.view.heatmap import BoardRow, HeatmapBoard
+from mswin_viz.view.widgets.assets import SCRIPTS, script, style
+from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
+from mswin_viz.view.widgets.colours import CMAPS, MARK_COLOURS, colour_tables
 
 GRID, SCALE = (4, 6), 5
 VALUES = [[0.5, -1.0, 2.0, np.nan], [1.0, 2.0, 3.0, 4.0]]

@@ -13,7 +13,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.shares.fusion_weights import Slot
-from mswin_viz.view.share_bars import gate_html, share_rows
+from mswin_viz.view.scales.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")
 

@@ -16,9 +16,9 @@ from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample, scan
 from mswin_viz.data.sets.report import as_text
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.view.lifetime import parts_of
-from mswin_viz.view.markup import ATTRIBUTES, TAGS, Html
-from mswin_viz.view.measure_table import measures_html
+from mswin_viz.view.embeddings.measure_table import measures_html
+from mswin_viz.view.widgets.lifetime import parts_of
+from mswin_viz.view.widgets.markup import ATTRIBUTES, TAGS, Html
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* is left out:UserWarning")  # measures of unknown identities
 

@@ -16,8 +16,8 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.view.assets import SCRIPTS
-from mswin_viz.view.labels import KERNELS, ROWS, VALUES, WINDOWS
+from mswin_viz.view.widgets.assets import SCRIPTS
+from mswin_viz.view.widgets.labels import KERNELS, ROWS, VALUES, WINDOWS
 
 pytestmark = pytest.mark.node
 

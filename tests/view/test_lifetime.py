@@ -25,8 +25,8 @@ from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.model.training.fit import TrainingStep
-from mswin_viz.view.heatmap import HeatmapBoard
-from mswin_viz.view.lifetime import is_closed, parts_of
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.lifetime import is_closed, parts_of
 
 MODEL = tiny_model()
 
@@ -422,7 +422,7 @@ def test_widgets_that_another_thread_makes_meanwhile_stay(samples, monkeypatch) 
         thread.join()
         raise RuntimeError("and then it failed")
 
-    monkeypatch.setattr("mswin_viz.view.explorer.make_controls", beside)
+    monkeypatch.setattr("mswin_viz.view.scales.explorer.make_controls", beside)
     with pytest.raises(RuntimeError, match="and then"):
         mv.ScaleExplorer(MODEL, samples)
     assert not is_closed(made[0])
@@ -448,14 +448,14 @@ def test_what_the_work_still_made_while_its_view_was_closed_is_closed_too(given)
 
 
 def test_work_that_outlasts_the_patience_of_closing_makes_nothing_afterwards(given, monkeypatch) -> None:
-    monkeypatch.setattr("mswin_viz.view.lifetime._PATIENCE", 0.05)
+    monkeypatch.setattr("mswin_viz.view.widgets.lifetime._PATIENCE", 0.05)
     widgets, go_on = set(_instances), threading.Event()
 
     def deaf(table, settings, **_: object) -> mv.EmbeddingView:
         go_on.wait(10)
         return given["view"]
 
-    monkeypatch.setattr("mswin_viz.view.embedding_explorer.embedding_view", deaf)
+    monkeypatch.setattr("mswin_viz.view.embeddings.explorer.embedding_view", deaf)
     explorer = mv.EmbeddingExplorer(MODEL, given["samples"], table=given["table"])
     thread = explorer.start()
     explorer.close()
@@ -567,8 +567,9 @@ AT_WORK = """
 import threading, time
 import mswin_viz as mv
 from mswin_viz.errors import StoppedError
-from mswin_viz.view import attribution_explorer, background
-from mswin_viz.view.work_bar import WorkBar
+from mswin_viz.view.attributions import explorer as attribution_explorer
+from mswin_viz.view.parts import background
+from mswin_viz.view.parts.work_bar import WorkBar
 
 begun = []
 

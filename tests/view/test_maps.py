@@ -10,10 +10,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mswin_viz.errors import OptionError, ShapeError
-from mswin_viz.view.colours import distinct_colours
-from mswin_viz.view.map_colours import MISSING, by_category, by_value, legend_html
-from mswin_viz.view.map_places import MapPoints, arrow, unit_square
-from mswin_viz.view.maps import MOST_ARROWS, LinkedMaps, SelectionError
+from mswin_viz.view.widgets.colours import distinct_colours
+from mswin_viz.view.widgets.map_colours import MISSING, by_category, by_value, legend_html
+from mswin_viz.view.widgets.map_places import MapPoints, arrow, unit_square
+from mswin_viz.view.widgets.maps import MOST_ARROWS, LinkedMaps, SelectionError
 
 N = 7
 PNG = b"\x89PNG rest of a file"

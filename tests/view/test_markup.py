@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
-from mswin_viz.view.markup import Html, Markup, fragment, tag
+from mswin_viz.view.widgets.markup import Html, Markup, fragment, tag
 
 from .test_hostile_names import Page
 

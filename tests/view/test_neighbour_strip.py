@@ -12,9 +12,9 @@ from traitlets import TraitError
 
 from mswin_viz.analysis.embeddings.neighbours import neighbours
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.view.neighbour_strip import NeighbourStrip
-from mswin_viz.view.neighbour_words import who
-from mswin_viz.view.row_pictures import MISSING, joined, read_or_blank, row_thumbnail
+from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
+from mswin_viz.view.parts.neighbour_words import who
+from mswin_viz.view.parts.row_pictures import MISSING, joined, read_or_blank, row_thumbnail
 
 from .tables import small_table
 
@@ -136,7 +136,7 @@ def test_a_row_is_ranked_once_whatever_else_changes_with_it(table: EmbeddingTabl
         ranked.append(options["feature"])
         return neighbours(*args, **options)
 
-    monkeypatch.setattr("mswin_viz.view.neighbour_strip.neighbours", counted)
+    monkeypatch.setattr("mswin_viz.view.parts.neighbour_strip.neighbours", counted)
     strip.show(table[[2, 1, 0, 3]], 1, k=2, rule="none")
     assert ranked == list(strip.results) == ["plain", "enhanced"]
     assert (strip.row, strip.k, strip.rule) == (1, 2, "none")

@@ -16,9 +16,9 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import MswinVizError, OptionError
-from mswin_viz.view.answers import ResultCache
-from mswin_viz.view.guarded import OUT_OF_DATE
-from mswin_viz.view.lifetime import parts_of
+from mswin_viz.view.scales.result_cache import ResultCache
+from mswin_viz.view.widgets.guarded import OUT_OF_DATE
+from mswin_viz.view.widgets.lifetime import parts_of
 
 MODEL = tiny_model()
 
@@ -214,7 +214,7 @@ def test_work_that_ends_through_what_ends_programs_is_said_and_can_be_started_ag
 
     made = mv.EmbeddingExplorer(MODEL, samples)
     with monkeypatch.context() as broken:
-        broken.setattr("mswin_viz.view.embedding_explorer.embed", fail)
+        broken.setattr("mswin_viz.view.embeddings.explorer.embed", fail)
         made.start().join(30)
     assert f"{kind.__name__}: now" in said(made)
     assert made.worker.status.value == "failed"

@@ -15,7 +15,7 @@ from PIL import Image
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.view.figures import figure_bytes
+from mswin_viz.view.parts.figure_file import figure_bytes
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* is left out:UserWarning"),  # measures of unknown identities

@@ -14,7 +14,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.view import embedding_explorer
+from mswin_viz.view.embeddings import explorer as embedding_explorer
 
 MODEL = tiny_model()
 

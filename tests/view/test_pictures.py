@@ -14,9 +14,9 @@ from mswin_viz.data.progress import Progress
 from mswin_viz.errors import ImageFileError, MswinVizError
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.view import pictures as module
-from mswin_viz.view.pictures import computed_ahead, thumbnail
-from mswin_viz.view.strip import ThumbnailStrip, images_in_turn, second_choice
+from mswin_viz.view.parts import pictures as module
+from mswin_viz.view.parts.pictures import computed_ahead, thumbnail
+from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn, second_choice
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mswin_viz.data.sets.layouts import Sample
-from mswin_viz.view.query_choice import jump_order, matching, query_name, summary
+from mswin_viz.view.retrieval.query_choice import jump_order, matching, query_name, summary
 
 NAN = float("nan")
 SAMPLES = [

@@ -18,9 +18,9 @@ from mswin_viz.analysis.embeddings.neighbours import MARKS, neighbours, pair_win
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import OptionError
-from mswin_viz.view.colours import MARK_COLOURS
-from mswin_viz.view.figures import figure_bytes
-from mswin_viz.view.retrieval_figures import ranked_figure
+from mswin_viz.view.parts.figure_file import figure_bytes
+from mswin_viz.view.retrieval.figures import ranked_figure
+from mswin_viz.view.widgets.colours import MARK_COLOURS
 
 from .tables import small_table
 

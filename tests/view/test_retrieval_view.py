@@ -23,8 +23,8 @@ from mswin_viz.analysis.embeddings.neighbours import (
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError
-from mswin_viz.view.pair_panel import pair_html
-from mswin_viz.view.retrieval_view import ALL, ALL_EQUALISED, RetrievalView
+from mswin_viz.view.retrieval.pair_panel import pair_html
+from mswin_viz.view.retrieval.view import ALL, ALL_EQUALISED, RetrievalView
 
 MODEL = tiny_model()
 

@@ -21,8 +21,8 @@ import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.model.training.fit import TrainingStep
-from mswin_viz.view.scale_figure import scales_figure
-from mswin_viz.view.stored_output import MOST_BYTES, small_png
+from mswin_viz.view.parts.stored_output import MOST_BYTES, small_png
+from mswin_viz.view.scales.figure import scales_figure
 
 MODEL = tiny_model()
 LIVE = "application/vnd.jupyter.widget-view+json"

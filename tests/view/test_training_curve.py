@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mswin_viz.model.training.fit import TrainingStep
-from mswin_viz.view.training_curve import TrainingCurve
+from mswin_viz.view.parts.training_curve import TrainingCurve
 
 
 def told(curve: TrainingCurve, losses: list[float], scores: dict[int, float]) -> None:
@@ -29,6 +29,6 @@ def test_a_second_training_begins_an_empty_curve() -> None:
 def test_steps_in_quick_succession_are_sent_together(monkeypatch) -> None:
     curve, sent = TrainingCurve(), []
     curve.observe(lambda change: sent.append(len(change["new"])), "losses")
-    monkeypatch.setattr("mswin_viz.view.training_curve.time.monotonic", lambda: curve._sent + 0.01)
+    monkeypatch.setattr("mswin_viz.view.parts.training_curve.time.monotonic", lambda: curve._sent + 0.01)
     told(curve, [1.0] * 40, {20: 0.1})
     assert sent == [20, 40]

@@ -8,7 +8,7 @@ import pytest
 
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import ClosedError, StoppedError
-from mswin_viz.view.work_bar import WorkBar
+from mswin_viz.view.parts.work_bar import WorkBar
 
 
 class Job:

@@ -1,0 +1,189 @@
+"""One view of embeddings on screen: measures, linked maps, the image behind each point, and its neighbours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import ipywidgets as widgets
+import numpy as np
+
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.data.sample import Sample
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.encoded_batch import Failure
+from mswin_viz.view.embeddings.controls import map_controls
+from mswin_viz.view.embeddings.measure_table import measures_html, selection_html
+from mswin_viz.view.parts.html import failure_words
+from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
+from mswin_viz.view.parts.pictures import thumbnail
+from mswin_viz.view.scales.point_panel import PointPanel
+from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
+from mswin_viz.view.widgets.labels import COLOURS
+from mswin_viz.view.widgets.lifetime import made_whole
+from mswin_viz.view.widgets.map_colours import Colouring, legend_html
+from mswin_viz.view.widgets.map_places import MapPoints
+from mswin_viz.view.widgets.map_points import identity_name, map_colouring, map_points
+from mswin_viz.view.widgets.maps import MOST_ARROWS, LinkedMaps
+from mswin_viz.view.widgets.markup import Html, message_html
+
+__all__ = ["EmbeddingBoard"]
+
+_NEIGHBOURS = 6  # that fit below the maps
+
+
+class EmbeddingBoard(widgets.VBox):
+    """Shows the view it is given; a click on a point opens the image behind it.
+
+    Colours, search, selection, arrows and morph follow at once.
+
+    Parameters
+    ----------
+    model, samples
+        Those of the table.
+
+    Attributes
+    ----------
+    view
+        What is on screen; None at first.
+    maps, panel, strip
+        The maps, the heatmaps of the image, and its neighbours, plain and enhanced; maps and strip are None at first.
+    controls
+        The widgets, to be set from code.
+    """
+
+    def __init__(self, model: Model, samples: Sequence[Sample]) -> None:
+        self._model, self._samples = model, samples
+        self._lock, self._guarded = threading.RLock(), Guard(self, self._show_problems)
+        self._failed: Sequence[Failure] = ()
+        self.view: EmbeddingView | None = None
+        self.maps: LinkedMaps | None = None
+        self.strip: NeighbourStrip | None = None
+        self.panel, self.controls = PointPanel(model), map_controls()
+        names = ("measures", "legend", "selection", "message")
+        self.html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
+        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
+        side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
+        beside = widgets.HBox(
+            [self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"}
+        )
+        super().__init__(
+            [self.html["measures"], self.controls.layout(), self.html["message"], beside],
+            layout={"overflow": "visible"},
+        )
+        self._observe()
+
+    def show(self, view: EmbeddingView, *, failed: Sequence[Failure] = ()) -> None:
+        """Show another view, on new maps, and name the images that have no row."""
+        with self._lock:
+            self._failed = failed
+            points, colouring = map_points(view), map_colouring(view, self.controls.coloured_by)
+            measures = measures_html(view)
+            identities = [identity_name(pid) for pid in np.unique(view.table.pid)]
+            self._make(view, points, colouring)
+            self.controls.morph.value = False
+            self.controls.search.options = identities
+            self.html["measures"].value = measures
+            self._guarded.forget()
+            self._show_problems(())
+            self._show_legend(colouring)
+            self._on_selected()
+
+    def _observe(self) -> None:
+        c, guarded = self.controls, self._guarded
+        c.colour.observe(
+            guarded("colouring", failed=self._mark_colours_as_old)(lambda _change: self._colour()), "value"
+        )
+        c.search.observe(guarded("searching")(lambda change: self._search(change["new"])), "value")
+        c.morph.observe(
+            guarded("morphing")(lambda change: self._set_on_maps("is_morphed", change["new"])), "value"
+        )
+        c.arrows.observe(
+            guarded("drawing arrows")(lambda change: self._set_on_maps("has_arrows", change["new"])), "value"
+        )
+
+    # ---- display ----------------------------------------------------------------------------
+
+    def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
+        """New maps for each view; the strip before them, being smaller, so that it need not wait for their script."""
+        with made_whole():
+            strip = self.strip or self._new_strip(view.table)
+            maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail)
+        guarded = self._guarded("opening a point", failed=lambda: show_as_out_of_date(self.panel.board, True))
+        maps.has_arrows = self.controls.arrows.value
+        maps.observe(guarded(lambda _change: self._on_selected()), "selected")
+        if strip is self.strip:
+            strip.replace(view.table)
+        strip.rule = view.settings.rule
+        old, self.view, self.strip, self.maps = self.maps, view, strip, maps
+        self._map_box.children = [maps, self.html["legend"], self.html["selection"], strip]
+        if old is not None:
+            old.close()
+
+    def _new_strip(self, table: EmbeddingTable) -> NeighbourStrip:
+        strip = NeighbourStrip(table, has_addon=self._model.addon is not None, k=_NEIGHBOURS)
+        guarded = self._guarded("opening a neighbour")
+        strip.observe(guarded(lambda change: self._on_neighbour(change["new"])), "clicked")
+        return strip
+
+    def _colour(self) -> None:
+        with self._lock:
+            if self.view is None or self.maps is None:
+                return
+            colouring = map_colouring(self.view, self.controls.coloured_by)
+            self.maps.colour(colouring)
+            self._show_legend(colouring)
+            show_as_out_of_date(self.maps, False)
+
+    def _mark_colours_as_old(self) -> None:
+        if self.maps is not None:
+            show_as_out_of_date(self.maps, True)
+
+    def _show_problems(self, problems: Sequence[str]) -> None:
+        self.html["message"].value = message_html([*problems, *failure_words(self._failed)])
+
+    def _show_legend(self, colouring: Colouring) -> None:
+        self.html["legend"].value = legend_html(colouring, COLOURS[self.controls.coloured_by])
+
+    # ---- reactions --------------------------------------------------------------------------
+
+    def _set_on_maps(self, name: str, value: bool) -> None:
+        if self.maps is not None:
+            setattr(self.maps, name, value)
+
+    def _search(self, wanted: str) -> None:
+        """Select every row of an identity, in both maps."""
+        wanted = wanted.strip()
+        if not wanted or self.view is None or self.maps is None:
+            return
+        rows = [row for row, pid in enumerate(self.view.table.pid) if identity_name(pid) == wanted]
+        if rows:
+            self.maps.selected = rows
+        else:
+            self.html["selection"].value = message_html([f"No identity {wanted!r} is on the maps."])
+
+    def _on_selected(self) -> None:
+        with self._lock:
+            if self.view is None or self.maps is None or self.strip is None:
+                return
+            rows = list(self.maps.selected)
+            self.html["selection"].value = selection_html(self.view, rows, MOST_ARROWS)
+            if len(rows) == 1:
+                self.strip.row = rows[0]
+                joined = tuple(self.view.table.files[rows[0]])
+                shown = "modalities" if len(joined) > 1 else None
+                self.panel.look_at(*self._image(self.view.table, rows[0]), rows=shown, joined=joined)
+
+    def _on_neighbour(self, row: int) -> None:
+        """Open the neighbour that was clicked beside the image."""
+        with self._lock:
+            if row >= 0 and self.view is not None:
+                self.panel.compare_with(self._image(self.view.table, row)[0])
+
+    def _image(self, table: EmbeddingTable, row: int) -> tuple[Sample, str]:
+        """The sample of a row, and the modality to look at: its own, or the first of those joined."""
+        return self._samples[int(table.sample[row])], next(iter(table.files[row]))
+
+    def _thumbnail(self, row: int) -> bytes:
+        return b"" if self.view is None else thumbnail(self.view.table.path[row])

@@ -1,0 +1,100 @@
+"""The embedding explorer's controls: widgets and their layout, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.embeddings.view import ViewSettings
+from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN, choices
+
+__all__ = ["MapControls", "SettingControls", "map_controls", "setting_controls"]
+
+_LABEL = {"description_width": "initial"}
+
+
+@dataclass(frozen=True, eq=False)
+class SettingControls:
+    """What is computed: changes wait for the button."""
+
+    show: widgets.Dropdown
+    rule: widgets.Dropdown
+    coupling: widgets.BoundedFloatText
+    perplexity: widgets.BoundedFloatText
+    seed: widgets.BoundedIntText
+
+    @property
+    def settings(self) -> ViewSettings:
+        """What they ask for."""
+        return ViewSettings(
+            show=str(self.show.value), rule=str(self.rule.value), coupling=self.coupling.value,
+            perplexity=self.perplexity.value, seed=self.seed.value,
+        )  # fmt: skip
+
+    def layout(self) -> widgets.Box:
+        """In one row."""
+        every = [self.show, self.rule, self.coupling, self.perplexity, self.seed]
+        return widgets.HBox(every, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+
+
+@dataclass(frozen=True, eq=False)
+class MapControls:
+    """How the maps are shown: changes show at once."""
+
+    colour: widgets.Dropdown
+    search: widgets.Combobox
+    morph: widgets.ToggleButton
+    arrows: widgets.Checkbox
+
+    @property
+    def coloured_by(self) -> str:
+        """What the points are coloured by: a key of ``labels.COLOURS``."""
+        return str(self.colour.value)
+
+    def layout(self) -> widgets.Box:
+        """In one row."""
+        every = [self.colour, self.search, self.morph, self.arrows]
+        return widgets.HBox(every, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+
+
+def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingControls:
+    """Controls that stand at some settings."""
+    rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
+    number = {"style": _LABEL, "layout": {"width": "136px"}}
+    return SettingControls(
+        show=_menu(SHOWN, settings.show, "show", "mswin-show", width="190px"),
+        rule=_menu(rules, settings.rule, "matching rule", "mswin-rule", width="390px"),
+        coupling=widgets.BoundedFloatText(
+            settings.coupling, min=0, max=10, step=0.01, description="coupling", **number
+        ).add_class("mswin-coupling"),
+        perplexity=widgets.BoundedFloatText(
+            settings.perplexity, min=2, max=500, step=5, description="perplexity", **number
+        ).add_class("mswin-perplexity"),
+        seed=widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
+    )
+
+
+def map_controls() -> MapControls:
+    """Controls of maps that show nothing yet."""
+    return MapControls(
+        _menu(COLOURS, "identity", "colour by", "mswin-map-colour", width="210px"),
+        widgets.Combobox(
+            placeholder="identity, then Enter", description="search", continuous_update=False, style=_LABEL,
+            layout={"width": "270px"},
+        ).add_class("mswin-map-search"),
+        widgets.ToggleButton(
+            False, description="morph plain into enhanced", icon="exchange", layout={"width": "auto"}
+        ).add_class("mswin-map-morph"),
+        widgets.Checkbox(
+            True, description="arrows of the selection", indent=False, layout={"width": "auto"}
+        ).add_class("mswin-map-arrows"),
+    )  # fmt: skip
+
+
+def _menu(labels: Mapping[str, str], value: str, name: str, css: str, *, width: str) -> widgets.Dropdown:
+    menu = widgets.Dropdown(
+        options=choices(labels), value=value, description=name, style=_LABEL, layout={"width": width}
+    )
+    return menu.add_class(css)

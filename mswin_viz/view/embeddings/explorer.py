@@ -1,0 +1,214 @@
+"""The embedding explorer: linked maps of plain and enhanced CLS, their measures, and the image behind each point."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mswin_viz.analysis.embeddings.batch import embed
+from mswin_viz.analysis.embeddings.export import export
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embedding_view
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.progress import Report, Stop, portion
+from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.view.embeddings.board import EmbeddingBoard
+from mswin_viz.view.embeddings.controls import setting_controls
+from mswin_viz.view.embeddings.map_figures import maps_figure, save_figures
+from mswin_viz.view.parts.folder_saving import FolderSaving
+from mswin_viz.view.parts.html import badge_html
+from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
+from mswin_viz.view.parts.row_pictures import first_pictures
+from mswin_viz.view.parts.stored_output import one_line, with_picture
+from mswin_viz.view.parts.work_bar import WorkBar
+from mswin_viz.view.widgets.guarded import show_as_out_of_date
+from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.maps import LinkedMaps
+from mswin_viz.view.widgets.markup import Html
+
+__all__ = ["EmbeddingExplorer"]
+
+_EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
+
+
+class EmbeddingExplorer(widgets.VBox):
+    """Plain and enhanced embeddings side by side; a click on a point opens the image behind it.
+
+    What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
+    Colours, search, selection, arrows and morph follow at once.
+
+    Parameters
+    ----------
+    model
+        From :func:`mswin_viz.load_model`.
+    samples
+        Those of the table, in the same order; at least one.
+    table
+        Their embeddings, where they are at hand; else the button computes them.
+    view
+        Maps and measures that are at hand; else the button computes them.
+    modalities
+        Which images are embedded.
+    settings
+        Where the controls stand at first.
+
+    Attributes
+    ----------
+    table
+        The embeddings; None until they are computed.
+    settings, controls
+        What is computed, and how it is shown: widgets, to be set from code.
+    panel
+        The heatmaps of the image that is open.
+    worker, board, saving
+        The button with its progress, what is on screen, and the row that saves it.
+
+    Raises
+    ------
+    DataError
+        If there is no sample.
+    OptionError
+        If the table was made from other samples.
+    """
+
+    @made_whole()
+    def __init__(
+        self,
+        model: Model,
+        samples: Sequence[Sample],
+        *,
+        table: EmbeddingTable | None = None,
+        view: EmbeddingView | None = None,
+        modalities: Sequence[str] = MODALITIES,
+        settings: ViewSettings | None = None,
+    ) -> None:
+        self.model, self._samples, self._modalities = model, at_least_one(samples), tuple(modalities)
+        self.table = table
+        for shown in (table, None if view is None else view.table):
+            self._check(shown)
+        first = settings or (ViewSettings() if view is None else view.settings)
+        has_scenes = any(sample.scene is not None for sample in self._samples)
+        self.settings = setting_controls(first, has_scenes=has_scenes)
+        self.worker = WorkBar(self._compute, name="embed, project and compare", css="mswin-embedding")
+        self.board = EmbeddingBoard(model, self._samples)
+        self.panel, self.controls = self.board.panel, self.board.controls
+        self.saving = FolderSaving(self.save, "embeddings", css="mswin-embedding")
+        self._below = widgets.VBox(
+            [self.board, self.saving], layout={"display": "none", "overflow": "visible"}
+        )
+        badge = Html(badge_html(model.provenance_items))
+        super().__init__([badge, self.settings.layout(), self.worker, self._below])
+        self.add_class("mswin-embeddings")
+        if view is not None:
+            self._show(view)
+
+    def __repr__(self) -> str:
+        shows = f"{len(self._samples)} samples, {'no maps yet' if self.view is None else repr(self.view)}"
+        return one_line(self, shows, self.model, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        def draw() -> Figure | Image.Image:
+            if self.view is None:
+                return first_pictures(self._samples)
+            return maps_figure(self.view, by=self.controls.coloured_by)
+
+        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
+
+    @property
+    def view(self) -> EmbeddingView | None:
+        """The maps and measures on screen; None until they are computed."""
+        return self.board.view
+
+    @property
+    def maps(self) -> LinkedMaps | None:
+        """The maps; None at first."""
+        return self.board.maps
+
+    @property
+    def strip(self) -> NeighbourStrip | None:
+        """Its neighbours, plain and enhanced; None at first."""
+        return self.board.strip
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What is selected, opened and coloured by."""
+        selected = [] if self.maps is None else list(self.maps.selected)
+        return {"selected": selected, "colour": self.controls.coloured_by, **self.panel.state}
+
+    def close(self) -> None:
+        """End the work, release the image that is open, and close every widget; ``table`` and ``view`` stay."""
+        close_view(self)
+
+    def start(self) -> threading.Thread:
+        """Compute what the settings ask for, as the button does."""
+        return self.worker.start()
+
+    def open_row(self, row: int) -> None:
+        """Select one row of the maps, and open its image.
+
+        Raises
+        ------
+        OptionError
+            If there are no maps yet, or no such row.
+        ClosedError
+            If the explorer was closed.
+        """
+        check_open(self)
+        if self.maps is None:
+            raise OptionError(
+                "a row is opened on maps: none have been computed yet; press the button, or call start()"
+            )
+        self.maps.selected = [row]
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write every figure (PNG and PDF) and every table (CSV and Parquet) of what is shown.
+
+        Raises
+        ------
+        OptionError
+            If there is nothing to save yet.
+        ClosedError
+            If the explorer was closed.
+        """
+        check_open(self)
+        if self.view is None:
+            raise OptionError("there is nothing to save yet: press the button, or call start()")
+        written = export(self.view, folder, provenance=self.model.provenance)
+        return [*written, *save_figures(self.view, folder, provenance=self.model.provenance)]
+
+    def _check(self, table: EmbeddingTable | None) -> None:
+        if table is not None and len(table) and int(table.sample.max()) >= len(self._samples):
+            raise OptionError(
+                f"a table is shown with the samples it was made from: it names sample {int(table.sample.max())}, got "
+                f"{len(self._samples)} samples"
+            )
+
+    def _compute(self, report: Report, stop: Stop) -> None:
+        """Compute and show; maps of an earlier request that stay on screen are marked."""
+        show_as_out_of_date(self._below, self.view is not None)
+        self._compute_view(report, stop)
+        show_as_out_of_date(self._below, False)
+
+    def _compute_view(self, report: Report, stop: Stop) -> None:
+        begun, settings = 0.0, self.settings.settings
+        if self.table is None:
+            begun = _EMBEDDING
+            self.table = embed(
+                self.model, self._samples, modalities=self._modalities, progress=False, stop=stop,
+                report=portion(report, 0, begun),
+            )  # fmt: skip
+        view = embedding_view(self.table, settings, report=portion(report, begun, 1), stop=stop)
+        check_open(self)  # it may have been closed while this was computed
+        self._show(view)
+
+    def _show(self, view: EmbeddingView) -> None:
+        self.board.show(view, failed=() if self.table is None else self.table.failed)
+        self._below.layout.display = None

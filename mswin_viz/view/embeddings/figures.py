@@ -1,0 +1,215 @@
+"""The measures of a view of embeddings, plain beside enhanced, as figures for print."""
+
+from __future__ import annotations
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mswin_viz.analysis.embeddings.export import measures_frame, points_frame
+from mswin_viz.analysis.embeddings.similarity_pairs import similarity_pairs
+from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED, Comparison
+from mswin_viz.analysis.measures.null_comparison import NullComparison
+from mswin_viz.analysis.measures.ranking import METRIC_WORDS
+from mswin_viz.errors import OptionError
+from mswin_viz.view.parts.figure_file import new_figure, tidy
+from mswin_viz.view.parts.figure_text import caption, folded_name
+from mswin_viz.view.widgets.colours import FALLS, FEATURES, RISES, STAYS
+
+__all__ = [
+    "change_figure",
+    "measures_figure",
+    "nulls_figure",
+    "silhouette_figure",
+    "similarity_figure",
+]
+
+_ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
+_MOST_LINES = 60
+_WIDE = 40  # characters above a panel
+
+
+def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
+    """Average precision of each identity, plain and enhanced, as pairs; one panel for each modality.
+
+    With few identities each has a line with an arrow to its enhanced value, worst change first; with many, the
+    changes are drawn in order as one curve of points.
+    """
+    names = _measured(view)
+    many = max(len(view.comparisons[name].identities) for name in names) > _MOST_LINES
+    figure = new_figure(3.1 * len(names) + 0.4, 4.6)
+    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        comparison = view.comparisons[name]
+        order = np.argsort(comparison.change, kind="stable")
+        (_draw_changes if many else _draw_pairs)(axis, comparison, order)
+        gap = comparison.difference_interval
+        span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+        axis.set_title(f"{folded_name(name, _WIDE)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
+        tidy(axis)
+    caption(
+        figure,
+        f"Each identity's AP, plain and enhanced; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}",
+    )
+    return figure
+
+
+def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
+    """Distributions of the cosines of pairs, of the same and of different identities, plain and enhanced."""
+    pairs = similarity_pairs(view.table, rule=view.settings.rule, seed=view.settings.seed)
+    if not len(pairs.first):
+        raise OptionError("similarities are compared between known identities: the table has no pair of them")
+    names = list(dict.fromkeys(pairs.modality.tolist()))
+    frame = pairs.to_pandas()
+    figure = new_figure(3.1 * len(names) + 0.4, 4.6)
+    axes = figure.subplots(2, len(names), squeeze=False, sharex="col")
+    for column, name in enumerate(names):
+        gaps = pairs.gap(name)
+        for axis, feature, gap in zip(axes[:, column], FEATURES, gaps, strict=True):
+            part = frame.loc[(frame.modality == name) & (frame.feature == feature)]
+            sns.histplot(
+                part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
+                element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,
+            )  # fmt: skip
+            axis.set_title(f"{folded_name(name, _WIDE)}, {feature}: gap of means {gap:.3f}", fontsize=8)
+            axis.set_ylabel("density" if column == 0 else "", fontsize=8)
+            axis.set_xlabel("cosine of a pair", fontsize=8)
+            tidy(axis)
+    drawn = "a random sample of pairs. " if pairs.is_sample else ""
+    caption(figure, f"Pairs within a modality; query rule: {view.settings.rule}. {drawn}{provenance}")
+    return figure
+
+
+def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
+    """Silhouettes of the rows by identity, plain and enhanced: halves of one violin for each modality."""
+    frame = points_frame(view).melt(
+        ["modality"], ["plain_silhouette", "enhanced_silhouette"], "feature", "silhouette"
+    )
+    frame["feature"] = frame["feature"].str.removesuffix("_silhouette")
+    frame = frame.dropna()
+    if frame.empty:
+        raise OptionError("a silhouette needs identities with two images or more: the table has none")
+    names = [name for name in view.table.modalities if (frame.modality == name).any()]
+    figure = new_figure(1.6 * len(names) + 2.6, 3.8)
+    axis = figure.subplots()
+    sns.violinplot(
+        frame, x="modality", y="silhouette", hue="feature", order=names, hue_order=list(FEATURES), split=True, inner="quart",
+        cut=0, palette=FEATURES, linewidth=0.8, ax=axis,
+    )  # fmt: skip
+    axis.axhline(0, **_ZERO)
+    axis.set_xlabel("")
+    axis.set_ylabel("silhouette by identity", fontsize=8)
+    axis.legend(fontsize=8, frameon=False, loc="lower right")
+    tidy(axis, size=8)
+    metric = METRIC_WORDS[view.table.metric].capitalize()
+    caption(figure, f"{metric}, full space; 1: tight and far from other identities. {provenance}")
+    return figure
+
+
+def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
+    """mAP with its 95 % intervals, Rank-1, and its change against zero, by modality."""
+    names = _measured(view)
+    frame = measures_frame(view)
+    figure = new_figure(8.6, 1.2 + 0.62 * len(names))
+    levels, change = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])
+    places = np.arange(len(names))[::-1]
+    for feature, shift in (("plain", 0.17), ("enhanced", -0.17)):
+        intervals = [getattr(view.comparisons[name], f"{feature}_interval") for name in names]
+        value = np.array([100 * interval.value for interval in intervals])
+        ends = np.array([[100 * interval.low, 100 * interval.high] for interval in intervals])
+        ends = np.nan_to_num(np.abs(ends - value[:, None]))
+        levels.barh(
+            places + shift,
+            value,
+            0.32,
+            xerr=ends.T,
+            color=FEATURES[feature],
+            label=f"mAP, {feature}",
+            capsize=2,
+        )
+        levels.plot(100 * frame[f"{feature}_rank1"], places + shift, "D", color="black", ms=4, mfc="white",
+                    label="Rank-1" if feature == "plain" else None)  # fmt: skip
+    gaps = [view.comparisons[name].difference_interval for name in names]
+    for place, gap, name in zip(places, gaps, names, strict=True):
+        change.plot([100 * gap.low, 100 * gap.high], [place, place], color="0.3", lw=2, solid_capstyle="butt")
+        change.plot(100 * gap.value, place, "o", color=FEATURES["enhanced"])
+        test = view.comparisons[name].test
+        change.annotate(
+            f"p = {test.p:.2g}" if np.isfinite(test.p) else "no test", (100 * gap.value, place),
+            (0, 6), textcoords="offset points", fontsize=7, ha="center",
+        )  # fmt: skip
+    change.axvline(0, **_ZERO)
+    levels.set_yticks(places, names)
+    levels.set_xlabel("%, bars with 95 % intervals over identities", fontsize=8)
+    change.set_xlabel("change of mAP, points (95 %)", fontsize=8)
+    levels.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    tidy(levels, change, size=8)
+    change.set_ylim(-0.6, len(names) - 0.35)
+    metric = METRIC_WORDS[view.table.metric]
+    caption(figure, f"Full space, {metric}, rule: {view.settings.rule}. {_queries(view)}{provenance}")
+    return figure
+
+
+def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
+    """Change of mAP from plain by the trained add-on, and by add-ons that learned nothing, with 95 % intervals."""
+    rows = {"trained": nulls.trained, **nulls.nulls}
+    figure = new_figure(6.4, 1.1 + 0.3 * len(rows))
+    axis = figure.subplots()
+    for place, comparison in enumerate(rows.values()):
+        gap, is_trained = comparison.difference_interval, place == 0
+        colour = FEATURES["enhanced"] if is_trained else FEATURES["plain"]
+        axis.plot(
+            [100 * gap.low, 100 * gap.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt"
+        )
+        axis.plot(100 * gap.value, place, "o" if is_trained else "s", color=colour, ms=6 if is_trained else 4)
+    axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    axis.invert_yaxis()
+    axis.axvline(0, **_ZERO)
+    axis.set_xlabel("change of mAP from plain, points (95 % over identities)", fontsize=8)
+    tidy(axis, size=8)
+    cause = nulls.trained.unmeasured
+    words = f"{NOT_MEASURED.capitalize()}: {cause}. " if cause else ""
+    words += "Blue: the trained add-on; grey: its weights shuffled, or never trained. "
+    if nulls.trained.plain.n_answered < nulls.trained.plain.n_queries:
+        words += f"Over {nulls.trained.plain.queries}. "
+    caption(figure, f"{words}{provenance}")
+    return figure
+
+
+def _measured(view: EmbeddingView) -> list[str]:
+    names = [name for name, comparison in view.comparisons.items() if len(comparison.identities)]
+    if not names:
+        raise OptionError("identities are compared where a query has a match: none of this table has one")
+    return names
+
+
+def _queries(view: EmbeddingView) -> str:
+    """Over how many queries the measures are, modality by modality, where not over all."""
+    plain = {name: comparison.plain for name, comparison in view.comparisons.items()}
+    words = [f"{name} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries]
+    return f"{'; '.join(words)}. " if words else ""
+
+
+def _draw_pairs(axis: Axes, comparison: Comparison, order: np.ndarray) -> None:
+    """A line from plain to enhanced for each identity; its end points the way."""
+    for place, identity in enumerate(order):
+        plain, enhanced = 100 * comparison.plain_ap[identity], 100 * comparison.enhanced_ap[identity]
+        colour = RISES if enhanced > plain else FALLS if enhanced < plain else STAYS
+        marker = "^" if enhanced > plain else "v" if enhanced < plain else "o"
+        axis.plot([plain, enhanced], [place, place], color=colour, lw=1.4)
+        axis.plot(plain, place, "o", color="0.45", ms=2.5)
+        axis.plot(enhanced, place, marker, color=colour, ms=4)
+    axis.set_yticks(range(len(order)), [str(pid) for pid in comparison.identities[order]], fontsize=5)
+    axis.set_xlabel("AP of the identity, %", fontsize=8)
+    axis.set_ylabel("identity, by its change", fontsize=8)
+
+
+def _draw_changes(axis: Axes, comparison: Comparison, order: np.ndarray) -> None:
+    changes = 100 * comparison.change[order]
+    for sign, colour, marker in ((1, RISES, "^"), (-1, FALLS, "v"), (0, STAYS, ".")):
+        places = np.flatnonzero(np.sign(changes) == sign)
+        axis.plot(changes[places], places, marker, color=colour, ms=3, ls="")
+    axis.axvline(0, **_ZERO)
+    axis.set_xlabel("change of AP, points", fontsize=8)
+    axis.set_ylabel("identities, by their change", fontsize=8)

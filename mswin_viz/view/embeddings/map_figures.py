@@ -1,0 +1,118 @@
+"""Both maps of a view as one figure, and every figure of a view as files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.data.shown_text import without_home
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file, output_folder
+from mswin_viz.errors import OptionError
+from mswin_viz.view.embeddings.figures import (
+    change_figure,
+    measures_figure,
+    silhouette_figure,
+    similarity_figure,
+)
+from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes, new_figure
+from mswin_viz.view.parts.figure_text import caption, named_legend
+from mswin_viz.view.widgets.labels import COLOURS, FEATURES
+from mswin_viz.view.widgets.map_colours import Colouring
+from mswin_viz.view.widgets.map_points import map_colouring
+
+__all__ = ["maps_figure", "save_figures"]
+
+_MOST_NAMED = 30  # colours in a legend
+
+
+def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = "") -> Figure:
+    """Both maps on one scale and in one set of colours; the caption says what they do not show."""
+    figure = new_figure(9.2, 4.9)
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    colouring, settings = map_colouring(view, by), view.settings
+    size = float(np.clip(2500 / len(view), 3, 30))
+    for axis, (feature, name) in zip(axes, FEATURES.items(), strict=True):
+        places, quality = getattr(view.projection, feature), getattr(view.projection, f"{feature}_quality")
+        axis.scatter(*places.T, c=colouring.of_points, s=size, lw=0, alpha=0.85)
+        axis.set(xticks=[], yticks=[], aspect="equal")
+        axis.set_title(f"{name}\ntrustworthiness {quality.trustworthiness:.3f}", fontsize=9)
+    _explain_colours(figure, axes, colouring, COLOURS[by])
+    words = (
+        f"{len(view)} rows ({settings.show}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
+        f"{view.projection.settings.perplexity:g}, seed {settings.seed}. How similar the two maps look is set by the "
+        f"coupling; judge the add-on by the measures. {provenance}"
+    )
+    caption(figure, words)
+    return figure
+
+
+def save_figures(
+    view: EmbeddingView, folder: str | Path, *, kinds: Sequence[str] = ("png", "pdf"), provenance: str = ""
+) -> list[Path]:
+    """Write every figure that the view allows, 300 dots an inch.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    kinds
+        File endings: ``"png"``, ``"svg"``, ``"pdf"``.
+
+    Returns
+    -------
+    paths
+        The files; a figure with nothing to show is left out.
+
+    Raises
+    ------
+    OptionError
+        If a kind is not one of these, or there is no kind.
+    OutputError
+        If a file cannot be written; checked before anything is drawn.
+    """
+    if not kinds or not set(kinds) <= set(FORMATS):
+        raise OptionError(f"kinds must be some of {', '.join(FORMATS)}: got {tuple(kinds)}")
+    folder = output_folder(folder)
+    draw = {
+        "measures": measures_figure,
+        "change": change_figure,
+        "similarities": similarity_figure,
+        "silhouettes": silhouette_figure,
+    }
+    names = (*(f"maps_by_{by}" for by in COLOURS), *draw)
+    paths = {name: [output_file(folder / f"{name}.{kind}") for kind in kinds] for name in names}
+    about = without_home(provenance)
+    made = {f"maps_by_{by}": maps_figure(view, by=by, provenance=about) for by in COLOURS}
+    for name, function in draw.items():
+        try:
+            made[name] = function(view, provenance=about)
+        except OptionError as nothing:
+            warnings.warn(f"{name} is left out: {nothing}", stacklevel=2)
+    for name, figure in made.items():
+        for path, kind in zip(paths[name], kinds, strict=True):
+            write_bytes(path, figure_bytes(figure, kind))
+    return [path for name in made for path in paths[name]]
+
+
+def _explain_colours(figure: Figure, axes: np.ndarray, colouring: Colouring, title: str) -> None:
+    if colouring.ends is not None:
+        scale = ScalarMappable(Normalize(*colouring.ends), ListedColormap(colouring.colours[1:]))
+        bar = figure.colorbar(scale, ax=list(axes), location="right", shrink=0.7, pad=0.01)
+        missing = f"; grey: {colouring.n_missing} without a match" if colouring.n_missing else ""
+        bar.set_label(title + missing, fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+        return
+    if len(colouring.names) > _MOST_NAMED:
+        figure.suptitle(f"coloured by {title}: {len(colouring.names)} colours", fontsize=9)
+        return
+    dots = [axes[-1].plot([], [], "o", color=colour, ms=4)[0] for colour in colouring.colours]
+    style = {"loc": "outside right center", "fontsize": 6, "frameon": False, "title_fontsize": 7}
+    named_legend(figure, dots, colouring.names, title=title, **style)

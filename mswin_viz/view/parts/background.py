@@ -1,0 +1,92 @@
+"""Work ahead of time: thumbnails, then tokens, with progress in the strip."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.model.encoder.token_cache import MOST_KEPT, TokenCache
+from mswin_viz.view.parts.pictures import computed_ahead, thumbnail
+from mswin_viz.view.parts.worker import Worker
+from mswin_viz.view.widgets.guarded import Guard
+from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn
+
+__all__ = ["Background"]
+
+
+class Background:
+    """The work behind a strip.
+
+    Parameters
+    ----------
+    cache
+        Where tokens are kept.
+    strip
+        Where thumbnails and progress are shown.
+    guarded
+        Shows what goes wrong.
+    """
+
+    def __init__(self, cache: TokenCache, strip: ThumbnailStrip, guarded: Guard) -> None:
+        self._cache, self._strip, self._guarded = cache, strip, guarded
+        self._samples: Sequence[Sample] = ()
+        self._worker = Worker(
+            self._work, guarded, show=self._show, name="work in the background", restarts=True
+        )
+
+    def start(self, samples: Sequence[Sample]) -> threading.Thread:
+        """Start again with these samples; work in progress is abandoned.
+
+        Raises
+        ------
+        ClosedError
+            If the view was closed.
+        """
+        self._samples = list(samples)
+        return self._worker.start()
+
+    def stop(self) -> None:
+        """Stop the work after the current file."""
+        self._worker.stop()
+
+    def close(self) -> None:
+        """End the work, and wait until it has ended."""
+        self._worker.close()
+
+    def _work(self, report: Report, stop: Stop) -> None:
+        samples = self._samples
+        with self._guarded("drawing thumbnails", failed=self._show_failure):
+            self._draw_thumbnails(samples, stop)
+        with self._guarded("computing tokens in the background", failed=self._show_failure):
+            self._compute_tokens(samples, report, stop)
+
+    def _compute_tokens(self, samples: Sequence[Sample], report: Report, stop: Stop) -> None:
+        images = images_in_turn(samples, self._strip.modality)
+        if all(path in self._cache for path, _ in images[:MOST_KEPT]):
+            return
+        n_bad = computed_ahead(self._cache, images, report=report, stop=stop)
+        words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""
+        report(Progress(1, 1, "stopped" if stop() else words))
+
+    def _draw_thumbnails(self, samples: Sequence[Sample], stop: Stop) -> None:
+        """Sent a few at a time, in growing portions, so that the first are seen at once."""
+        thumbs: list[bytes] = []
+        due = 24
+        for modality in self._strip.modalities:
+            for position, sample in enumerate(samples):
+                if stop():
+                    return
+                is_drawn = position < MOST_KEPT and modality in sample.images
+                thumbs.append(thumbnail(sample.images[modality]) if is_drawn else b"")
+                if len(thumbs) >= due:
+                    due, self._strip.thumbs = 3 * len(thumbs), list(thumbs)
+        self._strip.thumbs = thumbs
+
+    def _show_failure(self) -> None:
+        self._show(Progress(1, 1, "failed: the message says why; images are computed when they are chosen"))
+
+    def _show(self, progress: Progress) -> None:
+        with self._strip.hold_sync():
+            self._strip.progress, self._strip.status = progress.fraction, progress.words

@@ -1,0 +1,76 @@
+"""A button that downloads the figure on screen, in a format of choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file
+from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.guarded import Guard
+
+__all__ = ["FigureDownload", "write_figure"]
+
+
+class FigureDownload(widgets.HBox):
+    """A menu of formats and a button.
+
+    Parameters
+    ----------
+    board
+        Sends the file to the browser.
+    figure, name
+        Draw the figure, and name its file, without an ending, when the button is pressed.
+    guarded
+        Of the view it belongs to: shows what goes wrong.
+    css
+        Prefix of the class of each part.
+
+    Attributes
+    ----------
+    format, button
+        The widgets.
+    """
+
+    def __init__(
+        self,
+        board: HeatmapBoard,
+        figure: Callable[[], Figure],
+        name: Callable[[], str],
+        *,
+        guarded: Guard,
+        css: str,
+    ) -> None:
+        self._board, self._figure, self._name = board, figure, name
+        self.format = widgets.Dropdown(options=FORMATS, value=FORMATS[0], layout={"width": "64px"})
+        self.button = widgets.Button(description="save figure", layout={"width": "96px"})
+        super().__init__([self.format.add_class(f"{css}-format"), self.button.add_class(f"{css}-save")])
+        self.button.on_click(guarded("saving the figure")(lambda _button: self._on_save()))
+
+    def _on_save(self) -> None:
+        self.button.disabled = True  # a second or two
+        try:
+            kind = str(self.format.value)
+            file = figure_bytes(self._figure(), kind)
+            self._board.send({"kind": "download", "name": f"{self._name()}.{kind}"}, [file])
+        finally:
+            self.button.disabled = False
+
+
+def write_figure(draw: Callable[[], Figure], path: str | Path) -> Path:
+    """Draw a figure into a PNG, SVG or PDF file; the place is checked before.
+
+    Raises
+    ------
+    OptionError
+        If the file has another ending.
+    OutputError
+        If it cannot be written.
+    """
+    path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
+    return write_bytes(path, figure_bytes(draw(), path.suffix.lower().removeprefix(".")))

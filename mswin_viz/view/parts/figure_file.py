@@ -1,0 +1,72 @@
+"""How every figure is made, styled and saved. No pyplot, no global state."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mswin_viz.view.parts.figure_text import draw_plainly
+
+__all__ = [
+    "FORMATS",
+    "SCREEN_DPI",
+    "NotebookFigure",
+    "figure_bytes",
+    "figure_picture",
+    "new_figure",
+    "tidy",
+]
+
+FORMATS = ("png", "svg", "pdf")
+"""The kinds of files that a figure is saved as."""
+SCREEN_DPI = 110
+"""Dots an inch of figures in widgets and notebooks."""
+_PRINT_DPI = 300
+
+
+class NotebookFigure(Figure):
+    """A figure that draws itself in Jupyter, which shows others only once pyplot has been imported."""
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace(type(self).__name__, "Figure", 1)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it with names as they are: see :func:`mswin_viz.view.parts.figure_text.draw_plainly`."""
+        draw_plainly(self)
+        super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        return figure_bytes(self, "png", dpi=SCREEN_DPI)
+
+
+def new_figure(width: float, height: float) -> NotebookFigure:
+    """An empty figure of a size in inches, which fits its parts together when it is drawn."""
+    return NotebookFigure(figsize=(width, height), layout="constrained", dpi=100)
+
+
+def tidy(*axes: Axes, size: float = 7) -> None:
+    """Small numbers at the ticks, and no line above and to the right."""
+    for axis in axes:
+        axis.tick_params(labelsize=size)
+        axis.spines[["top", "right"]].set_visible(False)
+
+
+def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
+    """A figure as a PNG, SVG or PDF file, at print quality unless it says otherwise."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=dpi)
+    return file.getvalue()
+
+
+def figure_picture(figure: Figure) -> Image.Image:
+    """A figure's pixels as on the screen, drawn once: a file takes two rounds, of which one is for its layout."""
+    figure.set_dpi(SCREEN_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

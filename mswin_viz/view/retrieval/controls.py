@@ -1,0 +1,73 @@
+"""The controls of the retrieval view: which query, by which modality, under which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+
+from mswin_viz.view.retrieval.query_choice import JUMPS
+from mswin_viz.view.widgets.labels import MATCHING_RULES, choices
+from mswin_viz.view.widgets.markup import Html
+
+__all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
+
+MOST_K = 24
+"""Most results in a list."""
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalControls:
+    """Widgets, to be set from code as by hand."""
+
+    search: widgets.Text
+    query: widgets.Dropdown
+    count: Html
+    previous: widgets.Button
+    following: widgets.Button
+    jumps: dict[str, widgets.Button]
+    modality: widgets.ToggleButtons
+    rule: widgets.Dropdown
+    k: widgets.BoundedIntText
+
+    def layout(self, *more: widgets.Widget) -> widgets.VBox:
+        """All of them and more, in two rows that wrap."""
+        steps = widgets.HBox([self.previous, self.following, *self.jumps.values()])
+        who = widgets.HBox([self.search, self.query, self.count, steps], layout={"flex_flow": "row wrap"})
+        how = widgets.HBox([self.modality, self.rule, self.k, *more])
+        how.layout.flex_flow = "row wrap"
+        return widgets.VBox([who, how]).add_class("mswin-group")
+
+
+def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> RetrievalControls:
+    """Controls for these modalities; the rule of scenes only where there are some."""
+    rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
+    made = RetrievalControls(
+        search=widgets.Text(
+            placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}
+        ),
+        query=widgets.Dropdown(description="query", layout={"width": "340px"}, style={"description_width": "44px"}),
+        count=Html(),
+        previous=_button("previous", "86px"),
+        following=_button("next", "64px"),
+        jumps={name: _button(name, "auto") for name in JUMPS},
+        modality=widgets.ToggleButtons(
+            options=list(modalities), description="rank by", style={"button_width": "auto", "description_width": "60px"}
+        ),
+        rule=widgets.Dropdown(
+            options=choices(rules), description="matching rule", layout={"width": "390px"}, style={"description_width": "initial"}
+        ),
+        k=widgets.BoundedIntText(8, min=1, max=MOST_K, description="results", layout={"width": "150px"}),
+    )  # fmt: skip
+    made.jumps["worst"].tooltip = "lowest average precision with the add-on; press again for the next one"
+    made.jumps["most changed"].tooltip = "largest change of average precision; press again for the next one"
+    for name in ("search", "query", "count", "previous", "following", "modality", "rule", "k"):
+        getattr(made, name).add_class(f"mswin-retrieval-{name}")
+    for name, button in made.jumps.items():
+        button.add_class(f"mswin-retrieval-{name.replace(' ', '-')}")
+    return made
+
+
+def _button(name: str, width: str) -> widgets.Button:
+    return widgets.Button(description=name, layout={"width": width})

@@ -1,0 +1,130 @@
+"""Ranked results, with the windows that their similarity comes from, as one matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure, SubFigure
+
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.scales.panels import Panel, shared_range
+from mswin_viz.errors import OptionError
+from mswin_viz.view.parts.heat import colour_scale, heat_pixels
+from mswin_viz.view.parts.neighbour_figure import GAP, PageSize, neighbours_figure, row_picture
+from mswin_viz.view.widgets.labels import VALUES
+
+__all__ = ["ranked_figure"]
+
+_OPACITY = 0.6
+_KEY = (
+    "Heat: each window's exact share of the cosine of the enhanced features, norms frozen; the query's windows above, "
+    "the result's below. CLS, windows and biases of either image add up to the cosine. A share is not what is lost when "
+    "a window is removed."
+)
+
+
+def ranked_figure(
+    table: EmbeddingTable,
+    results: Mapping[str, Neighbours],
+    *,
+    shares: Sequence[PairShares] = (),
+    scale: int | None = None,
+    provenance: str = "",
+) -> Figure:
+    """A query and its ranked results, a row for each feature, right and wrong marked by sign, colour and line.
+
+    Parameters
+    ----------
+    table
+        The table that holds the query.
+    results
+        ``"plain"`` and/or ``"enhanced"`` -> neighbours of one query.
+    shares
+        Of the query and each enhanced result, in their order; there may be fewer than results. With them, two more
+        rows show which windows of either image the similarity comes from.
+    scale
+        The windows that are shown; all scales together, patch by patch, if None.
+    provenance
+        Printed small below.
+
+    Raises
+    ------
+    OptionError
+        If there is no result, results are of different queries, there is no such scale, or shares are given of an
+        add-on that has no windows.
+    """
+    if not shares:
+        return neighbours_figure(table, results, note=provenance)
+    panels = [_panel(pair, scale) for pair in shares]
+
+    def draw_heat(part: SubFigure, page: PageSize) -> None:
+        _draw_heat(part, page, table, results["enhanced"], list(zip(shares, panels, strict=True)))
+
+    note = " ".join(filter(None, (_KEY, shares[0].note, provenance)))
+    return neighbours_figure(table, results, note=note, draw_below=draw_heat)
+
+
+def _panel(shares: PairShares, scale: int | None) -> Panel:
+    panels = {panel.key: panel for panel in pair_panels(shares)}
+    key = "fused" if scale is None else f"scale-{scale}"
+    if key not in panels:
+        raise OptionError(
+            f"window shares are shown at one of the scales {', '.join(map(str, shares.scales)) or '(none)'}: got "
+            f"{scale}"
+        )
+    return panels[key]
+
+
+def _draw_heat(
+    part: SubFigure,
+    page: PageSize,
+    table: EmbeddingTable,
+    ranked: Neighbours,
+    pairs: Sequence[tuple[PairShares, Panel]],
+) -> None:
+    """The query's windows above, each result's below, on one scale; and the sums of their shares."""
+    title = f"where the enhanced cosine comes from: {pairs[0][1].title}, query above, result below"
+    part.suptitle(title, fontsize=8, x=0.01, ha="left")
+    limits = shared_range([panel.values for _, panel in pairs], signed=True)
+    colours = colour_scale(limits, signed=True)
+    axes = part.subplots(2, page.n_cols, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for column, (row, (pair, panel)) in zip(
+        axes.T, zip(ranked.rows.tolist(), pairs, strict=False), strict=False
+    ):
+        for line, (axis, owner, sides) in enumerate(
+            zip(column, (ranked.query, row), (pair.a, pair.b), strict=True)
+        ):
+            axis.imshow(row_picture(table, owner, page.picture))
+            for place in range(len(sides)):
+                _draw_windows(axis, panel, (2 * place + line, place), page.picture, colours)
+            axis.text(0.5, -0.03, _sums(sides), transform=axis.transAxes, ha="center", va="top", fontsize=5.5)
+    bar = part.colorbar(colours, ax=axes, location="bottom", aspect=50, shrink=0.5, pad=0.02)
+    bar.ax.tick_params(labelsize=5.5)
+    bar.set_label(VALUES["share"], fontsize=6)
+
+
+def _draw_windows(
+    axis: Axes, panel: Panel, which: tuple[int, int], size: tuple[int, int], colours: ScalarMappable
+) -> None:
+    """Heat of one of the joined pictures; ``which``: row of the panel, and place among the pictures."""
+    row, place = which
+    width, height = size
+    left, top = (place * (width + GAP), 0) if height >= width else (0, place * (height + GAP))
+    bounds = axis.get_xlim(), axis.get_ylim()
+    heat = heat_pixels(panel, row, colours, opacity=_OPACITY)
+    axis.imshow(heat, extent=(left, left + width, top + height, top), interpolation="nearest")
+    axis.set(xlim=bounds[0], ylim=bounds[1])
+
+
+def _sums(sides: Mapping[str, SideShares]) -> str:
+    cls, bias, total = (
+        sum(getattr(side, name) for side in sides.values()) for name in ("cls", "bias", "total")
+    )
+    parts = {"CLS": cls, "windows": total - cls - bias, "bias": bias}
+    return "\n".join(f"{name} {round(value, 3) + 0.0:+.3f}" for name, value in parts.items())

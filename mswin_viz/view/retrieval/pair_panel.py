@@ -1,0 +1,182 @@
+"""Where the similarity of a query and one result comes from: heatmaps over both, and bars that leave nothing out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.view.parts.html import bar_html
+from mswin_viz.view.parts.neighbour_words import who
+from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
+from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
+from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
+
+__all__ = ["PairPanel", "pair_html"]
+
+_WIDTH = 100  # of a picture, CSS pixels
+_OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
+
+
+class PairPanel(widgets.VBox):
+    """The shares of one pair: heatmaps over query and result, and signed bars for either image.
+
+    Of joined modalities the heatmaps show one at a time, chosen above them; the bars show all.
+
+    Parameters
+    ----------
+    model
+        The one behind the table.
+
+    Attributes
+    ----------
+    board
+        The heatmaps, a column for each scale; its chips choose among them.
+    modality
+        Which of the joined modalities the heatmaps are of.
+    shares
+        What is shown; None for nothing.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._lock = model, threading.RLock()
+        self._pair: tuple[EmbeddingTable, int, int] | None = None
+        self.shares: PairShares | None = None
+        self.board = HeatmapBoard(model.grid, width=_WIDTH)
+        self.modality = widgets.ToggleButtons(
+            options=[""], description="heatmaps of", style={"button_width": "auto"}
+        )
+        self._bars, self._notes = Html(layout={"flex": "1 1 420px"}), Html()
+        self._bars.add_class("mswin-pair-bars")
+        self.modality.add_class("mswin-pair-modality")
+        maps = widgets.VBox([self.modality, self.board], layout={"flex": "0 1 auto"})
+        body = widgets.HBox([maps, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
+        super().__init__([self._notes, body], layout={"display": "none"})
+        self.add_class("mswin-pair-panel")
+        self._guarded = Guard(self, self._say)
+        guarded = self._guarded("choosing a modality", failed=lambda: show_as_out_of_date(self.board, True))
+        self.modality.observe(guarded(lambda _change: self._draw()), "value")
+
+    def close(self) -> None:
+        """Close the panel with its heatmaps."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Release the pair."""
+        self.shares, self._pair = None, None
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.shares, self._pair, self.layout.display = None, None, "none"
+
+    def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
+        """Show the shares of two rows of a table, query first; where that fails, nothing is shown.
+
+        Raises
+        ------
+        ImageFileError, ImageError
+            If a picture can no longer be read.
+        """
+        try:
+            self._show(table, pair, shares)
+        except BaseException:
+            self.clear()
+            raise
+
+    def _show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
+        with self._lock:
+            self.shares, self._pair = shares, None
+            if tuple(self.modality.options) != tuple(shares.a):
+                self.modality.options = list(shares.a)  # which chooses the first
+            self.modality.layout.display = None if len(shares.a) > 1 else "none"
+            self._pair = table, *pair
+            self._draw()
+        self._bars.value = pair_html(shares, (who(table, pair[0]), who(table, pair[1])))
+        self._guarded.forget()
+        self._say(())
+        self.layout.display = None
+
+    def _say(self, problems: Sequence[str]) -> None:
+        warnings = () if self.shares is None else _warnings(self.shares)
+        self._notes.value = message_html(
+            [*problems, OUT_OF_DATE, *warnings] if problems else [*problems, *warnings]
+        )
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._pair is None or self.shares is None:
+                return
+            table, *pair = self._pair
+            name = str(self.modality.value)
+            sources = [table.files[row][name] for row in pair]
+            tags = [ImageTag(name, int(table.camid[row])) for row in pair]
+            pictures = TokenCache(self._model).pictures(sources, tags)
+            rows = [
+                BoardRow(role, picture.png)
+                for role, picture in zip(("query", "result"), pictures, strict=True)
+            ]
+            self.board.show(pair_panels(self.shares, (name,)), rows=rows)
+            show_as_out_of_date(self.board, False)
+
+
+def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
+    """Both ways of splitting the similarity, as signed bars: CLS, windows by scale, and biases of every modality."""
+    lines = {"query": _rows(shares.a, shares.similarity), "result": _rows(shares.b, shares.similarity)}
+    reach = max(abs(value) for rows in lines.values() for _, value in rows) or 1.0
+    blocks = (
+        tag(
+            "div",
+            tag("div", tag("b", f"split over the {role}"), f", {name}"),
+            *(bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows),
+            css="mswin-shares",
+            style={"flex": "1 1 260px", "max-width": "400px"},
+        )
+        for (role, rows), name in zip(lines.items(), names, strict=True)
+    )
+    similarity = tag("b", f"{shares.similarity:.4f}")
+    plain = f", plain {shares.plain_similarity:.4f}."
+    note = (
+        f"Either column adds up to the enhanced cosine (residual {shares.residual:.0e}). Norms are frozen, so the CLS "
+        "share is not the plain cosine. A share is not what is lost when a window is removed: that can flip gates of "
+        "the fusion."
+    )
+    return tag(
+        "div",
+        tag("div", "Cosine of the two: enhanced ", similarity, plain, css="mswin-pair"),
+        tag("div", *blocks, style={"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}),
+        tag("div", note, style={"opacity": ".8", "font-size": "12px", "max-width": "760px"}),
+        style=FONT,
+    )
+
+
+def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str, float]]:
+    """Label and share of everything; they add up to the last one."""
+    rows: list[tuple[str, float]] = []
+    for name, side in sides.items():
+        lead = f"{name} " if len(sides) > 1 else ""
+        parts = {
+            "CLS": side.cls,
+            **{f"scale {scale}": float(values.sum()) for scale, values in side.windows.items()},
+        }
+        rows += [(f"{lead}{label}", value) for label, value in (parts | {"bias": side.bias}).items()]
+    return [*rows, ("= cosine", similarity)]
+
+
+def _warnings(shares: PairShares) -> Sequence[str]:
+    apart = abs(shares.similarity - shares.table_similarity)
+    notes = [shares.note] if shares.note else []
+    if apart > _OTHER_MODEL:
+        notes.append(
+            f"the table was made with another model or other files: its cosine is {shares.table_similarity:.4f}, the "
+            f"one computed now {shares.similarity:.4f}; embed the samples again"
+        )
+    if not shares.scales:
+        notes.append("without an add-on no window has a share: the CLS has it all")
+    return notes

@@ -1,0 +1,96 @@
+"""The shares of the chosen result, worked out in the background; of several choices the latest counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_window_shares
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.view.parts.work_bar import WorkBar
+from mswin_viz.view.retrieval.pair_panel import PairPanel
+from mswin_viz.view.widgets.guarded import show_as_out_of_date
+from mswin_viz.view.widgets.lifetime import close_view
+
+__all__ = ["Pair", "PairWork"]
+
+Pair = tuple[EmbeddingTable, int, int]
+"""A table, and the rows of query and result."""
+
+
+class PairWork(widgets.VBox):
+    """Splits the similarity of the pair that is chosen on screen, and shows it where that is still the chosen one.
+
+    Parameters
+    ----------
+    model
+        The one behind the table.
+    chosen
+        The pair on screen: table, query's row, result's row; None where no result is chosen.
+
+    Attributes
+    ----------
+    worker, panel
+        The button with its progress, and what it found.
+    kept
+        Tokens of the images looked at last.
+    """
+
+    def __init__(self, model: Model, chosen: Callable[[], Pair | None]) -> None:
+        self._model, self._chosen = model, chosen
+        self.kept, self.panel = TokenCache(model), PairPanel(model)
+        self.worker = WorkBar(
+            self._split, name="window shares of the chosen result", css="mswin-retrieval-pair", restarts=True
+        )
+        super().__init__([self.worker, self.panel])
+
+    def close(self) -> None:
+        """End the work, release the tokens, and close the widgets."""
+        close_view(self)
+
+    def release(self) -> None:
+        """End the work, and release the tokens."""
+        self.worker.release()
+        self.kept.close()
+
+    def follow(self) -> None:
+        """Begin on what is chosen now; where nothing is, show nothing."""
+        if self._chosen() is None:
+            self.panel.clear()
+        else:
+            self.worker.start()
+
+    def _split(self, report: Report, stop: Stop) -> None:
+        pair = self._chosen()
+        if pair is None:
+            raise OptionError("window shares need a chosen result: click one in the lists above")
+        try:
+            shares = self._shares(pair, report, stop)
+            if self._is_chosen(pair):
+                self.panel.show(pair[0], pair[1:], shares)
+        except BaseException:
+            show_as_out_of_date(self.panel.board, True)
+            raise
+
+    def _is_chosen(self, pair: Pair) -> bool:
+        chosen = self._chosen()
+        return chosen is not None and chosen[0] is pair[0] and chosen[1:] == pair[1:]
+
+    def _shares(self, pair: Pair, report: Report, stop: Stop) -> PairShares:
+        table, query, result = pair
+        n_images, n_asked = 2 * len(table.files[query]), count()
+
+        def reported_stop() -> bool:
+            done = next(n_asked)
+            report(Progress(done, n_images + 1, f"image {done + 1} of {n_images}"))
+            return stop()
+
+        shares = pair_window_shares(self._model, table, query, result, kept=self.kept, stop=reported_stop)
+        report(Progress(1, 1))
+        return shares

@@ -1,0 +1,60 @@
+"""The scale explorer's line for opening files, and for taking away the figure and the state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as widgets
+
+from mswin_viz.view.parts.figure_download import FigureDownload
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.guarded import Guard
+
+__all__ = ["ExplorerBar"]
+
+
+class ExplorerBar(widgets.HBox):
+    """A box for a path, the download of the figure, and a button that copies the state.
+
+    Parameters
+    ----------
+    board
+        Puts the state into the clipboard.
+    download
+        Of the figure.
+    opened, state
+        Called with the path that is typed, and for the state to copy.
+    guarded
+        Of the explorer: shows what goes wrong.
+
+    Attributes
+    ----------
+    path, download, copy
+        The widgets.
+    """
+
+    def __init__(
+        self,
+        board: HeatmapBoard,
+        download: FigureDownload,
+        *,
+        opened: Callable[[str], None],
+        state: Callable[[], Mapping[str, Any]],
+        guarded: Guard,
+    ) -> None:
+        self.path = widgets.Text(
+            placeholder="path of an image or folder, then Enter", description="open", continuous_update=False,
+            style={"description_width": "40px"}, layout={"width": "330px"},
+        ).add_class("mswin-path")  # fmt: skip
+        self.download = download
+        self.copy = widgets.Button(description="copy state", layout={"width": "96px"}).add_class("mswin-copy")
+        super().__init__([self.path, widgets.HBox([download, self.copy])], layout={"flex_flow": "row wrap"})
+        self.add_class("mswin-take-away")
+        self.path.observe(guarded("opening a path")(lambda change: opened(change["new"])), "value")
+        self.copy.on_click(
+            guarded("copying the state")(
+                lambda _button: board.send({"kind": "copy", "text": json.dumps(state())})
+            )
+        )

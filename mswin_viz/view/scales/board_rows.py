@@ -1,0 +1,21 @@
+"""From a result to the pictures of a board."""
+
+from __future__ import annotations
+
+from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.widgets.board import BoardRow
+
+__all__ = ["board_rows"]
+
+
+def board_rows(result: ExplorerResult, *, has_free_means: bool = False) -> list[BoardRow]:
+    """The pictures; with ``has_free_means`` also what the browser needs to compute plain window means itself."""
+    count = len(result.names)
+    patches = result.subject.patches if has_free_means else [None] * count
+    directions = result.subject.direction if has_free_means else [None] * count
+    return [
+        BoardRow(name, picture.png, tokens, direction)
+        for name, picture, tokens, direction in zip(
+            result.names, result.pictures, patches, directions, strict=True
+        )
+    ]

@@ -1,0 +1,245 @@
+"""The explorer's controls: widgets and their layout, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+
+from mswin_viz.analysis.scales.request import ViewRequest
+from mswin_viz.analysis.shares.window_shuffle import common_run
+from mswin_viz.data.sample import Sample
+from mswin_viz.view.scales.result_cache import ExplorerRequest
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.colours import CMAPS
+from mswin_viz.view.widgets.labels import KERNELS, ROWS, SLOTS, TARGETS, VALUES, WINDOWS, choices
+from mswin_viz.view.widgets.markup import Html, tag
+from mswin_viz.view.widgets.strip import ThumbnailStrip
+
+__all__ = ["Controls", "linked_display", "make_controls"]
+
+_LABELLED = {"description_width": "78px"}
+_ROW = {"width": "330px", "margin": "1px 2px"}
+_DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """Every control, by name.
+
+    Attributes
+    ----------
+    of_the_view
+        What an answer of the kernel depends on.
+    of_the_display
+        What only the browser acts on.
+    slots
+        One for each slot of the fusion, among those of the view.
+    strip
+        The thumbnails; its choices belong to the view.
+    """
+
+    of_the_view: Mapping[str, widgets.ValueWidget]
+    of_the_display: Mapping[str, widgets.ValueWidget]
+    slots: tuple[widgets.ToggleButtons, ...]
+    strip: ThumbnailStrip
+
+    def __getattr__(self, name: str) -> widgets.ValueWidget:
+        every = {**self.of_the_view, **self.of_the_display}
+        if name in every:
+            return every[name]
+        raise AttributeError(f"a control is one of {', '.join(every)}: got {name!r}")
+
+    @property
+    def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
+        """Name -> control and trait that the browser compares with an answer's."""
+        strip = {name: (self.strip, name) for name in ("selected", "second", "modality")}
+        return {**{name: (control, "value") for name, control in self.of_the_view.items()}, **strip}
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The values of the watched traits now."""
+        return {name: getattr(control, trait) for name, (control, trait) in self.watched.items()}
+
+    def request(self, samples: Sequence[Sample]) -> ExplorerRequest:
+        """What the controls ask for, of the samples in the strip."""
+        return ExplorerRequest(
+            sample=samples[self.strip.selected],
+            second=samples[self.strip.second],
+            modality=self.strip.modality,
+            rows=self.rows.value,
+            view_request=self._view_request,
+            target=self.target.value,
+            prompts=tuple(self.prompts),
+            shuffle_run=self.shuffle.value,
+        )
+
+    @property
+    def _view_request(self) -> ViewRequest:
+        tile = (self.tile_rows.value, self.tile_cols.value) if self.windows.value == "tiles" else None
+        return ViewRequest(
+            free_scale=self.scale.value,
+            kernel=self.kernel.value,
+            value=self.value.value,
+            channel=self.channel.value,
+            slots=tuple(str(slot.value) for slot in self.slots),
+            stride=self.stride.value or None,
+            tile=tile,
+        )
+
+    @property
+    def prompts(self) -> list[str]:
+        """The lines of the prompt box that are not blank."""
+        return [line for line in self.prompt.value.splitlines() if line.strip()]
+
+    def layout(self) -> widgets.Box:
+        """The controls of the view in groups."""
+        fusion = [*self.slots, self.shuffle] if self.slots else [self.shuffle]
+        groups = (
+            (
+                "windows of the free panel",
+                [self.scale, self.kernel, _line(self.windows, self.stride), self.tile],
+            ),
+            ("value and target", [_line(self.value, self.channel), self.target, self.prompt]),
+            ("rows, fusion, order", [self.rows, *fusion]),
+        )
+        return widgets.HBox(
+            [_group(title, parts) for title, parts in groups],
+            layout={"flex_flow": "row wrap", "grid_gap": "6px"},
+        )
+
+    @property
+    def tile(self) -> widgets.Box:
+        """Size of a tile; idle for runs."""
+        return _line(self.tile_rows, self.tile_cols)
+
+
+def make_controls(
+    grid: tuple[int, int],
+    dim: int,
+    scales: Sequence[int],
+    strip: ThumbnailStrip,
+    *,
+    prompt: str,
+    has_text: bool,
+) -> Controls:
+    """Controls for a grid, features of width ``dim`` and a fusion of ``scales``."""
+    slots = tuple(
+        _buttons(
+            {state: state for state in SLOTS},
+            f"scale {scale}",
+            f"mswin-slot-{scale}",
+            tooltips=SLOTS.values(),
+        )
+        for scale in scales
+    )
+    view = {
+        **_window_controls(grid, scales),
+        **_target_controls(dim, prompt, has_text),
+        "rows": _buttons(ROWS, "rows", "mswin-rows"),
+        "shuffle": _shuffle_menu(grid[0] * grid[1], scales),
+        **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
+    }
+    for name in ("tile_rows", "tile_cols"):
+        widgets.dlink(
+            (view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles"
+        )
+    return Controls(view, _display_controls(), slots, strip)
+
+
+def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
+    """The display controls, which the board follows in the browser without the kernel."""
+    board.follow({name: (controls.of_the_display[name], "value") for name in _DISPLAY})
+    layout = {"flex_flow": "row wrap", "grid_gap": "0 6px"}
+    return widgets.HBox(list(controls.of_the_display.values()), layout=layout)
+
+
+def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
+    n_tokens = grid[0] * grid[1]
+    first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
+    scale = widgets.IntSlider(
+        first, min=1, max=n_tokens, description="free scale", style=_LABELLED, layout=_ROW
+    )
+    small = {"style": {"description_width": "44px"}, "layout": {"width": "108px"}}
+    tile = {"style": _LABELLED, "layout": {"width": "150px"}}
+    return {
+        "scale": scale.add_class("mswin-scale"),
+        "kernel": _buttons(KERNELS, "its kernel", "mswin-kernel"),
+        "windows": _menu(WINDOWS, "windows", "mswin-windows", width="218px"),
+        "stride": widgets.BoundedIntText(
+            0, min=0, max=n_tokens, description="stride", tooltip="tokens to the next window; 0: end to end", **small
+        ).add_class("mswin-stride"),
+        "tile_rows": widgets.BoundedIntText(
+            min(4, grid[0]), min=1, max=grid[0], description="tile: rows", **tile
+        ).add_class("mswin-tile-rows"),
+        "tile_cols": widgets.BoundedIntText(
+            min(4, grid[1]), min=1, max=grid[1], description="columns", **tile
+        ).add_class("mswin-tile-cols"),
+    }  # fmt: skip
+
+
+def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets.ValueWidget]:
+    targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
+    return {
+        "value": _menu(VALUES, "value", "mswin-value", width="218px"),
+        "channel": widgets.BoundedIntText(
+            0, min=0, max=dim - 1, description="channel", style={"description_width": "56px"}, layout={"width": "112px"}
+        ).add_class("mswin-channel"),
+        "target": _menu(targets, "target", "mswin-target", value="text" if has_text else "own"),
+        "prompt": widgets.Textarea(
+            prompt if has_text else "", description="prompts", placeholder="one prompt a line", continuous_update=False,
+            disabled=not has_text, rows=3, style=_LABELLED, layout={**_ROW, "height": "62px"},
+        ).add_class("mswin-prompt"),
+    }  # fmt: skip
+
+
+def _shuffle_menu(n_tokens: int, scales: Sequence[int]) -> widgets.Dropdown:
+    runs = sorted({*scales, common_run(scales)} if scales else set())
+    labels = {
+        run: f"{'windows' if run in scales else 'runs'} of {run}" for run in runs if n_tokens // run >= 2
+    }
+    return _menu({0: "no", **labels}, "shuffle", "mswin-shuffle")
+
+
+def _display_controls() -> dict[str, widgets.ValueWidget]:
+    slider = {"min": 0, "max": 1, "style": {"description_width": "64px"}, "layout": {"width": "236px"}}
+    box = {"indent": False, "layout": {"width": "auto"}}
+    return {
+        "opacity": widgets.FloatSlider(0.55, step=0.05, description="opacity", **slider).add_class("mswin-opacity"),
+        "threshold": widgets.FloatSlider(0, step=0.02, description="threshold", **slider).add_class("mswin-threshold"),
+        "cmap": widgets.Dropdown(
+            options=["auto", *CMAPS], description="colours", style={"description_width": "52px"}, layout={"width": "160px"}
+        ).add_class("mswin-cmap"),
+        "outline": widgets.Checkbox(True, description="outlines", **box).add_class("mswin-outline"),
+        "shared": widgets.Checkbox(False, description="one colour scale", **box).add_class("mswin-shared"),
+    }  # fmt: skip
+
+
+def _menu(
+    labels: Mapping[Any, str], name: str, css: str, *, value: Any = None, width: str = "330px"
+) -> widgets.Dropdown:
+    menu = widgets.Dropdown(
+        options=choices(labels), description=name, style=_LABELLED, layout={**_ROW, "width": width}
+    )
+    menu.value = next(iter(labels)) if value is None else value
+    return menu.add_class(css)
+
+
+def _buttons(
+    labels: Mapping[str, str], name: str, css: str, *, tooltips: Iterable[str] = ()
+) -> widgets.ToggleButtons:
+    style = {**_LABELLED, "button_width": "auto"}
+    return widgets.ToggleButtons(
+        options=choices(labels), description=name, tooltips=list(tooltips), style=style, layout=_ROW
+    ).add_class(css)
+
+
+def _line(*parts: widgets.Widget) -> widgets.Box:
+    return widgets.HBox(parts, layout={"align_items": "center"})
+
+
+def _group(title: str, parts: Sequence[widgets.Widget]) -> widgets.Box:
+    heading = Html(tag("span", title, css="mswin-heading"))
+    return widgets.VBox([heading, *parts]).add_class("mswin-group")

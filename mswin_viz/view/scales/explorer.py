@@ -1,0 +1,297 @@
+"""The scale explorer: controls and heatmaps wired together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from mswin_viz.analysis.blas_threads import one_blas_thread
+from mswin_viz.analysis.scales.view import ScaleView
+from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.data.sets.layouts import samples
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.storage.typed_paths import typed_path
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.view.parts.background import Background
+from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
+from mswin_viz.view.parts.html import badge_html
+from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.scales.bar import ExplorerBar
+from mswin_viz.view.scales.board_rows import board_rows
+from mswin_viz.view.scales.controls import linked_display, make_controls
+from mswin_viz.view.scales.figure import Display, scales_figure
+from mswin_viz.view.scales.inspection_words import inspection_words
+from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.share_bars import numbers_html, words_html
+from mswin_viz.view.scales.state import apply_state, parsed, state_of
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.guarded import Guard
+from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.markup import Html, message_html
+from mswin_viz.view.widgets.strip import ThumbnailStrip
+
+__all__ = ["ScaleExplorer"]
+
+
+class ScaleExplorer(widgets.VBox):
+    """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
+
+    Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
+    the kernel. Colour map, opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer
+    fits the controls is marked until the new one is there. What cannot be done (an unreadable file, a prompt that is
+    too long, a full memory) is shown in the widget, and the last good view stays, marked as out of date.
+
+    Parameters
+    ----------
+    model
+        From :func:`mswin_viz.load_model`; scheme-1 add-ons and plain CLIP.
+    samples
+        What the thumbnail strip offers; at least one.
+    prompt
+        The first targets, one a line.
+
+    Attributes
+    ----------
+    result, view
+        The records behind what is on screen.
+    controls, strip, board, bar
+        The widgets, to be set from code.
+
+    Raises
+    ------
+    DataError
+        If there is no sample.
+    OptionError
+        If the add-on is of scheme 2, whose shares are not exact.
+    """
+
+    @made_whole()
+    def __init__(
+        self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
+    ) -> None:
+        self.model, self._samples = model, at_least_one(samples)
+        self._kept = TokenCache(model)
+        self._results = ResultCache(model, self._kept)
+        self._results.weights()  # refuses scheme 2 before anything is drawn
+        self._lock, self._ticket, self._is_held = threading.RLock(), 0, False
+        self._guarded = Guard(self, self._show_messages)
+        self.result: ExplorerResult | None = None
+        self._row_key: tuple[Any, ...] = ()
+        self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
+        scales = () if model.addon is None else model.addon.scales
+        self.controls = make_controls(
+            model.grid, model.dim, scales, self.strip, prompt=prompt, has_text=model.tower.has_text
+        )
+        self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
+        self._background = Background(self._kept, self.strip, self._guarded)
+        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
+        download = FigureDownload(
+            self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
+            guarded=self._guarded, css="mswin",
+        )  # fmt: skip
+        self.bar = ExplorerBar(
+            self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
+        )
+        super().__init__(self._children())
+        self.add_class("mswin-explorer")
+        self._update()
+        self._observe()
+
+    @classmethod
+    def from_state(
+        cls, model: Model, samples: Sequence[Sample], state: str | Mapping[str, Any]
+    ) -> ScaleExplorer:
+        """The explorer as it was when its state was copied.
+
+        Parameters
+        ----------
+        model, samples
+            The same as then, wherever the files lie now: a sample is found by its path relative to the folder of all
+            samples. Other weights, and a file whose content has changed, are named in the widget.
+        state
+            From the button "copy state", or :attr:`state`.
+
+        Raises
+        ------
+        OptionError
+            If the state cannot be read, or does not fit this model.
+        DataError
+            If the samples do not hold its images, or several of them may be one of these.
+        """
+        record, explorer = parsed(state), cls(model, samples)
+        try:
+            with explorer._held():
+                notes = apply_state(record, explorer.controls, explorer.board, explorer._samples)
+        except BaseException:
+            explorer.close()
+            raise
+        if record["weights"] != shown_text(model.provenance):
+            notes.append(f"This state was made with other weights: {record['weights']}")
+        if notes:
+            explorer._show_messages(notes)
+        return explorer
+
+    def __repr__(self) -> str:
+        name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
+        shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
+        return one_line(self, shows, self.model, is_closed=is_closed(self))
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        bundle = super()._repr_mimebundle_(**options)
+        return with_picture(bundle, repr(self), lambda: self.result and self.figure())
+
+    def close(self) -> None:
+        """End the work in the background, release everything that is kept, and close every widget.
+
+        The controls and :attr:`state` can still be read; what needs an answer raises a ``ClosedError``. Tokens and the
+        copy of the weights are shared by all views of a model, and freed with the last of them, or with the model.
+        """
+        close_view(self)
+
+    def release(self) -> None:
+        """End the work in the background, and release everything that is kept."""
+        self._background.close()
+        with self._lock:
+            self._results.close()
+            self.result, self._row_key = None, ()
+
+    @property
+    def view(self) -> ScaleView | None:
+        """The panels on screen."""
+        return None if self.result is None else self.result.view
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A JSON-ready record that rebuilds this view: see :meth:`from_state`."""
+        return state_of(self.controls, self.board, self._samples, self.model.provenance)
+
+    def figure(self) -> Figure:
+        """The present view as a matplotlib figure, with its provenance.
+
+        Raises
+        ------
+        OptionError
+            If nothing could be shown yet.
+        ClosedError
+            If the explorer was closed.
+        """
+        check_open(self)
+        if self.result is None:
+            raise OptionError(
+                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
+            )
+        board = self.board
+        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+        return scales_figure(self.result, provenance=self.model.provenance, display=display)
+
+    def save_figure(self, path: str | Path) -> Path:
+        """Write the present view as a PNG, SVG or PDF file; the ending says which.
+
+        Raises
+        ------
+        OptionError
+            If the ending is none of these.
+        OutputError
+            If the file cannot be written; checked before anything is drawn.
+        """
+        return write_figure(self.figure, path)
+
+    def _children(self) -> list[widgets.Widget]:
+        badge = Html(badge_html(self.model.provenance_items))
+        message = self._html["message"].add_class("mswin-explorer-message")
+        numbers = [
+            self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
+            for name in ("inspection", "scores", "words")
+        ]
+        display = linked_display(self.controls, self.board)
+        return [badge, self.bar, self.strip, self.controls.layout(), message, display, self.board, *numbers]
+
+    def _observe(self) -> None:
+        guarded = self._guarded
+        for control, trait in self.controls.watched.values():
+            control.observe(guarded("following a control")(lambda _change: self._update()), trait)
+        self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
+        self.strip.on_msg(
+            guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
+        )
+
+    def _on_strip(self, content: Mapping[str, Any]) -> None:
+        if content.get("kind") == "shown":
+            self._background.start(self._samples)
+        elif content.get("kind") == "stop":
+            self._background.stop()
+
+    def _open(self, path: str) -> None:
+        if not path.strip():
+            return
+        opened = samples(typed_path(path))
+        with self._held():
+            self.strip.replace(opened)
+            self._samples = opened
+        self._background.start(opened)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Several controls are set; one answer follows."""
+        with self._lock:
+            self._is_held = True
+            try:
+                yield
+            finally:
+                self._is_held = False
+        self._update()
+
+    def _update(self) -> None:
+        """Show what the controls ask for, or why that cannot be; of several waiting requests only the latest counts."""
+        check_open(self)
+        self._ticket = ticket = self._ticket + 1
+        with self._lock:
+            if ticket != self._ticket or self._is_held:
+                return
+            asked = self.controls.asked
+            with self._guarded("drawing", failed=lambda: self.board.set_trait("failed", asked)):
+                with one_blas_thread():
+                    result = self._results.result(self.controls.request(self._samples))
+                if asked == self.controls.asked:
+                    self._show(result, asked)  # else it would pass for the next one, which is on its way
+
+    def _inspect(self) -> None:
+        """Put the pinned window's share next to the change when it is removed."""
+        with (
+            self._lock,
+            self._guarded(
+                "inspecting a window", failed=lambda: self._html["inspection"].set_trait("value", "")
+            ),
+        ):
+            self._html["inspection"].value = inspection_words(self.result, self.board.pinned)
+
+    def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
+        is_live = result.view_request.is_mean
+        key = (result.pictures, result.names, is_live and result.subject, result.shuffle)
+        rows = None if key == self._row_key else board_rows(result, has_free_means=is_live)
+        numbers, words = numbers_html(result), words_html(result)
+        self.board.show(
+            result.view.panels,
+            rows=rows,
+            order=() if result.shuffle is None else result.shuffle.order.tolist(),
+            answered=asked,
+            free_is_fused="free" in result.view_request.slots,
+        )
+        self.result, self._row_key = result, key
+        self._html["scores"].value, self._html["words"].value = numbers, words
+        self._guarded.forget()
+        self._show_messages(())
+        self._inspect()
+
+    def _show_messages(self, messages: Sequence[str]) -> None:
+        notes = () if self.result is None else self.result.notes
+        self._html["message"].value = message_html([*messages, *notes])

@@ -1,0 +1,167 @@
+"""The scale explorer's view as one static figure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from mswin_viz.analysis.scales.panels import Panel, shared_range
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.view.parts.figure_file import new_figure
+from mswin_viz.view.parts.figure_text import caption_lines, folded_name, write_caption
+from mswin_viz.view.parts.heat import colour_scale, heat_pixels
+from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.scales.share_bars import share_rows, slot_name
+from mswin_viz.view.widgets.colours import sign_colour
+from mswin_viz.view.widgets.labels import VALUES
+
+__all__ = ["Display", "scales_figure"]
+
+_MOST_OF_A_NAME = 36  # two lines above a picture
+_MOST_OF_A_TARGET = 180
+
+
+@dataclass(frozen=True, kw_only=True)
+class Display:
+    """How the heatmaps are drawn: the board's traits of the same names."""
+
+    opacity: float = 0.55
+    threshold: float = 0.0
+    cmap: str = "auto"
+    outline: bool = True
+    shared: bool = False
+    hidden: Sequence[str] = ()
+
+
+def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
+    """Pictures, heatmaps with their colour bars, and the shares of the cosine.
+
+    Parameters
+    ----------
+    result
+        The explorer's result.
+    provenance
+        The caption below.
+    display
+        How the heatmaps are drawn; as on a new board if None.
+    """
+    display = display or Display()
+    panels = [panel for panel in result.view.panels if panel.key not in display.hidden]
+    ranges = _ranges(panels, shared=display.shared)
+    n_rows, n_cols = len(result.names), len(panels) + 2
+    width = 1.35 * (n_cols - 1) + 2.6
+    caption = caption_lines(provenance, int(width * 21))
+    figure = new_figure(width, 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2))
+    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
+    for row, name in enumerate(result.names):
+        shown = _moved(result.pictures[row].shown, result)
+        axes[row, 0].imshow(shown)
+        axes[row, 0].set_title(folded_name(name, 18, most=_MOST_OF_A_NAME), fontsize=8)
+        for axis, panel in zip(axes[row, 1:-1], panels, strict=True):
+            _draw_panel(axis, panel, row, shown, ranges[panel.key], display)
+        _draw_shares(axes[row, -1], result, row)
+    for axis in axes[:, :-1].ravel():
+        axis.set_axis_off()
+    for panel, column in zip(panels, axes[:, 1:-1].T, strict=True):
+        _draw_colour_bar(figure, list(column), panel, ranges[panel.key], display)
+    write_caption(figure, caption)
+    return figure
+
+
+def _ranges(panels: Sequence[Panel], *, shared: bool) -> Mapping[str, tuple[float, float]]:
+    """Each panel's colour range: its own, or one for all panels of a unit."""
+    groups: dict[str, list[np.ndarray]] = {}
+    for panel in panels:
+        groups.setdefault(panel.unit if shared else panel.key, []).append(panel.values)
+    return {
+        panel.key: shared_range(groups[panel.unit if shared else panel.key], signed=panel.signed)
+        for panel in panels
+    }
+
+
+def _draw_colour_bar(
+    figure: Figure, axes: list[Axes], panel: Panel, limits: tuple[float, float], display: Display
+) -> None:
+    colours = colour_scale(limits, signed=panel.signed, cmap=display.cmap)
+    bar = figure.colorbar(colours, ax=axes, location="bottom", pad=0.01)
+    ticks = [limits[0], sum(limits) / 2, limits[1]]
+    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+    bar.ax.tick_params(labelsize=6)
+    bar.set_label(VALUES[panel.unit], fontsize=6)
+
+
+def _moved(image: Image.Image, result: ExplorerResult) -> Image.Image:
+    """The picture with its patches where a shuffle put them."""
+    if result.shuffle is None:
+        return image
+    rows, cols = result.subject.tokens.grid
+    width, height = image.width // cols, image.height // rows
+    moved = image.copy()
+    for to, origin in enumerate(result.shuffle.order):
+        (r, c), (down, across) = divmod(int(origin), cols), divmod(to, cols)
+        patch = image.crop((c * width, r * height, (c + 1) * width, (r + 1) * height))
+        moved.paste(patch, (across * width, down * height))
+    return moved
+
+
+def _draw_panel(
+    axis: Axes, panel: Panel, row: int, image: Image.Image, limits: tuple[float, float], display: Display
+) -> None:
+    rows, cols = panel.geometry.grid
+    colours = colour_scale(limits, signed=panel.signed, cmap=display.cmap)
+    heat = heat_pixels(panel, row, colours, opacity=display.opacity, threshold=display.threshold)
+    axis.imshow(image)
+    axis.imshow(heat, extent=(0, image.width, image.height, 0), interpolation="nearest")
+    cell = image.width / cols, image.height / rows
+    if display.outline and panel.geometry.scale > 1:
+        _draw_outlines(axis, panel, *cell)
+    for token in panel.geometry.dropped:
+        corner = (token % cols * cell[0], token // cols * cell[1])
+        axis.add_patch(Rectangle(corner, *cell, fill=False, hatch="////", ec="0.35", lw=0))
+    axis.set_title("\n".join(filter(None, (panel.title, panel.origin))), fontsize=8)
+
+
+def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> None:
+    """A line wherever two neighbouring cells belong to different windows."""
+    geometry = panel.geometry
+    member = np.zeros((geometry.n_tokens, geometry.n_windows), bool)
+    member[geometry.tokens.ravel(), np.repeat(np.arange(geometry.n_windows), geometry.scale)] = True
+    member = member.reshape(*geometry.grid, -1)
+    lines = [
+        [((col + 1) * width, row * height), ((col + 1) * width, (row + 1) * height)]
+        for row, col in np.argwhere((member[:, 1:] != member[:, :-1]).any(axis=2))
+    ]
+    lines += [
+        [(col * width, (row + 1) * height), ((col + 1) * width, (row + 1) * height)]
+        for row, col in np.argwhere((member[1:] != member[:-1]).any(axis=2))
+    ]
+    axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
+
+
+def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:
+    rows = share_rows(result, image)[::-1]
+    values = [value for _, value in rows]
+    axis.barh(range(len(rows)), values, color=[sign_colour(value) for value in values])
+    axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=7)
+    axis.axvline(0, color="0.3", lw=0.8)
+    axis.tick_params(axis="x", labelsize=6)
+    axis.locator_params(axis="x", nbins=4)
+    axis.spines[["top", "right"]].set_visible(False)
+    sums = f"enhanced {result.view.cosine.score[image]:.3f}"
+    if not result.is_pair:
+        sums = f"plain {result.view.plain_cosine[image]:.3f}, {sums}"
+    if (gate := result.view.cosine.gate) is not None:
+        weights = zip(result.view.slots, gate[image], strict=True)
+        sums += "\ngate " + ", ".join(
+            f"{slot_name(slot).removeprefix('scale ')}: {g:.2f}" for slot, g in weights
+        )
+    words = textwrap.fill(f"cosine with “{short_text(result.target, _MOST_OF_A_TARGET)}”", 30)
+    axis.set_title(f"{words}\n{sums}", fontsize=7)

@@ -1,0 +1,221 @@
+"""The numbers beside the heatmaps, as plain HTML with no script: shares, scores, windows in words, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.scales.inspection import WindowInspection
+from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.view.parts.html import bar_html, weight_html
+from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, tag
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "gate_html",
+    "inspection_html",
+    "numbers_html",
+    "share_rows",
+    "shuffle_words",
+    "slot_name",
+    "words_html",
+]
+
+_NAME = {"text-align": "left", "padding-right": "10px"}
+
+
+def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
+    """Label and share of the CLS, each slot of the fusion, and the biases of one image; they add up to the cosine."""
+    cosine = result.view.cosine
+    slots = [
+        (slot_name(slot), float(shares.windows[image].sum()) if shares else 0.0)
+        for slot, shares in zip(result.view.slots, cosine.slots, strict=True)
+    ]
+    return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
+
+
+def numbers_html(result: ExplorerResult) -> Markup:
+    """Shares, scores and what a shuffle moved: what stays as it is while only the free windows move."""
+    blocks = (_shares_html(result, image) for image in range(len(result.names)))
+    gate = gate_html(result.names, [slot_name(slot) for slot in result.view.slots], result.view.cosine.gate)
+    beside = tag("div", *blocks, gate, _prompts_html(result), style=COLUMNS)
+    return tag("div", beside, _pair_html(result), _shuffle_html(result), style=FONT)
+
+
+def words_html(result: ExplorerResult) -> Markup:
+    """Every panel's windows in words."""
+    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in result.view.panels)
+    return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
+
+
+def gate_html(
+    names: Sequence[str], slots: Sequence[str], gate: Float[np.ndarray, "batch slot"] | None
+) -> Markup:
+    """A group of bars for each row, 0 to 1, with a mark at equal weights; empty where there is no gate.
+
+    Parameters
+    ----------
+    names
+        Of the rows: modalities, or the two images of a pair.
+    slots
+        What stands in each slot of the fusion.
+    gate
+        Weight of each slot's expert; a row adds up to one.
+    """
+    if gate is None:
+        return fragment()
+    groups = (
+        tag(
+            "div",
+            tag("b", name),
+            *(
+                weight_html(slot, float(weight), 1 / len(slots))
+                for slot, weight in zip(slots, row, strict=True)
+            ),
+            css="mswin-gate-row",
+        )
+        for name, row in zip(names, gate, strict=True)
+    )
+    note = (
+        "The gate's softmax over scales, computed from all of them; it adds up to 1. The line marks equal weights. "
+        "In the shares these weights are held as they stand."
+    )
+    return tag(
+        "div",
+        tag("div", "How much each scale's expert counts"),
+        *groups,
+        tag("div", note, style=NOTE),
+        css="mswin-gate",
+        style=FONT | {"flex": "1 1 220px", "max-width": "340px"},
+    )
+
+
+def inspection_html(inspection: WindowInspection, where: str) -> Markup:
+    """A window's exact share next to the change when it is removed."""
+    n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
+    if not n_gates:
+        words = "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+    elif n_flipped:
+        words = f"Without it {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
+    else:
+        words = (
+            f"Without it none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
+            "norm still moves)"
+        )
+    return _inspection_table(inspection, where, words)
+
+
+def shuffle_words(result: ExplorerResult) -> str:
+    """What a shuffle moved and what it did not; empty where nothing is shuffled."""
+    shuffle = result.shuffle
+    if shuffle is None:
+        return ""
+    moved = [
+        f"{slot_name(slot)} {_change(shuffle.pooled_change[:, i])}"
+        for i, slot in enumerate(result.view.slots)
+    ]
+    slots = f"Pooled vectors: {'; '.join(moved)}. " if moved else ""
+    return f"Shuffled windows. {slots}Enhanced CLS {_change(shuffle.enhanced_change)}."
+
+
+def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
+    rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
+    lines = (
+        tag(
+            "tr",
+            tag("td", name, style=_NAME),
+            *(tag("td", f"{number:+.5f}", style=CELL) for number in numbers),
+        )
+        for name, *numbers in rows
+    )
+    headings = (tag("th", name, style=CELL) for name in ("exact share", "change when it is removed"))
+    table = tag("table", tag("tr", tag("th"), *headings), *lines, style=FONT)
+    norms = f"{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}"
+    return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
+
+
+def _shares_html(result: ExplorerResult, image: int) -> Markup:
+    """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
+    cosine = result.view.cosine
+    enhanced = float(cosine.score[image])
+    rows = [*share_rows(result, image), ("= cosine", enhanced)]
+    reach = max(abs(value) for _, value in rows) or 1.0
+    bars = (bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
+    note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
+    names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
+    return tag(
+        "div",
+        tag("div", *names, _scores_in_words(result, image), css="mswin-score"),
+        *bars,
+        tag("div", note, style=NOTE),
+        css="mswin-shares",
+        style={"flex": "1 1 260px", "max-width": "400px"},
+    )
+
+
+def _scores_in_words(result: ExplorerResult, image: int) -> Markup:
+    enhanced, plain = float(result.view.cosine.score[image]), float(result.view.plain_cosine[image])
+    score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
+    if (
+        result.is_pair
+    ):  # the target is the other image's enhanced CLS; _pair_html has the plain cosine of both
+        return score
+    return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
+
+
+def _prompts_html(result: ExplorerResult) -> Markup:
+    """Cosine of every prompt with plain and enhanced CLS, side by side, for each row."""
+    if not result.prompts.texts:
+        return fragment()
+    names = (tag("th", name, style=CELL, colspan=2) for name in result.names)
+    kinds = [tag("th", kind, style=CELL) for kind in ("plain", "enhanced")] * len(result.names)
+    lines = []
+    for p, text in enumerate(result.prompts.texts):
+        pairs = zip(result.plain_scores[p], result.enhanced_scores[p], strict=True)
+        cells = (
+            tag("td", f"{score:.3f}", style=CELL | weight)
+            for pair in pairs
+            for score, weight in zip(pair, ({}, {"font-weight": "600"}), strict=True)
+        )
+        lines.append(tag("tr", tag("td", text, style=_NAME), *cells))
+    head = tag("tr", tag("th"), *names), tag("tr", tag("th", "prompt", style={"text-align": "left"}), *kinds)
+    return tag("div", tag("table", *head, *lines, css="mswin-prompts", style=FONT))
+
+
+def _pair_html(result: ExplorerResult) -> Markup:
+    if not result.is_pair:
+        return fragment()
+    a, b = result.subject.plain_cls
+    plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    words = (
+        f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
+        "both add up to it."
+    )
+    score = tag("b", f"{result.view.cosine.score[0]:.4f}")
+    return tag("div", "Similarity of the two: enhanced ", score, words, css="mswin-pair")
+
+
+def _shuffle_html(result: ExplorerResult) -> Markup:
+    words = shuffle_words(result)
+    return tag("div", words, css="mswin-shuffle-words") if words else fragment()
+
+
+def slot_name(slot: Slot) -> str:
+    """What stands in a slot of the fusion, in a word or two."""
+    if slot.kernel == "off":
+        return "off"
+    return f"{slot.tile[0]}x{slot.tile[1]} tiles" if slot.tile else f"scale {slot.scale}"
+
+
+def _change(changes: np.ndarray) -> str:
+    largest = float(np.max(changes, initial=0.0))
+    if largest == 0:
+        return "unchanged to the last digit"
+    if largest < 1e-12:
+        return f"unchanged but for rounding ({largest:.0e} of its norm)"
+    return f"moved by {largest:.2%} of its norm"

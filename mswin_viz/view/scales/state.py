@@ -1,0 +1,160 @@
+"""The explorer's view as plain JSON, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, WrapValidator
+
+from mswin_viz.data.names import content_digest, found_sample, relative_names
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.storage.stored_records import STRICT, checked, json_value, value_words
+from mswin_viz.errors import MswinVizError, OptionError
+from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.widgets.board import HeatmapBoard
+
+__all__ = ["VERSION", "apply_state", "parsed", "state_of"]
+
+VERSION = 2
+"""Of the states written here. Those of version 1, which name a sample by its file name alone, are read, too."""
+_READ = (1, VERSION)
+_ROLES = {"sample": "selected", "second": "second"}
+_BOARD = ("hidden", "pinned")
+MOST_BYTES = 2**20
+"""Of the JSON of a state."""
+_REMEDY = "copy it again with 'copy state', or create the explorer without one"
+_Text = Annotated[str, Field(max_length=10_000)]
+_Number = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def state_of(
+    controls: Controls, board: HeatmapBoard, samples: Sequence[Sample], provenance: str
+) -> dict[str, Any]:
+    """Everything that rebuilds this view from the same samples and weights; JSON takes it as it is.
+
+    A sample is named by its path relative to the folder of all samples, with a digest of its file's content.
+    """
+    strip, names = controls.strip, relative_names(samples)
+    chosen = {role: getattr(strip, trait) for role, trait in _ROLES.items()}
+    every = {**controls.of_the_view, **controls.of_the_display}
+    return {
+        "version": VERSION,
+        "weights": shown_text(provenance),
+        **{role: names[position] for role, position in chosen.items()},
+        "digests": {role: content_digest(samples[position]) for role, position in chosen.items()},
+        "modality": strip.modality,
+        "controls": {name: control.value for name, control in every.items()},
+        **{name: getattr(board, name) for name in _BOARD},
+    }
+
+
+class _Pinned(BaseModel):
+    """A window that is pinned."""
+
+    model_config = STRICT
+    key: _Text
+    row: _Number
+    window: _Number
+
+
+def _empty_is_none(value: Any, check: Callable[[Any], Any]) -> Any:
+    """A board without a pin has an empty one."""
+    return value if value == {} and isinstance(value, dict) else check(value)
+
+
+class _State(BaseModel):
+    """What `state_of` gives; version 1 has no digests."""
+
+    model_config = STRICT
+    version: Annotated[int, Field(ge=_READ[0], le=VERSION)]
+    weights: _Text
+    sample: _Text
+    second: _Text
+    digests: dict[str, _Text | None] = {}
+    modality: _Text
+    controls: dict[str, Any]
+    hidden: Annotated[list[_Text], Field(max_length=1000)] = []
+    pinned: Annotated[_Pinned | None, WrapValidator(_empty_is_none)] = None
+
+
+def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A state from its JSON, or as it is.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be read as one, or is of a version that is not known.
+    """
+    if isinstance(state, str):
+        record = json_value(state, what="a state", remedy=_REMEDY, most_bytes=MOST_BYTES)
+    else:
+        record = dict(state) if isinstance(state, Mapping) else state
+    if isinstance(record, dict) and type(record.get("version")) is int and record["version"] not in _READ:
+        raise OptionError(
+            f"a state has version {' or '.join(map(str, _READ))}: got version {value_words(record['version'])}; "
+            "copy it again from an explorer of this package's version"
+        )
+    return checked(_State, record, what="the state", remedy=_REMEDY).model_dump(warnings=False)
+
+
+def apply_state(
+    state: Mapping[str, Any], controls: Controls, board: HeatmapBoard, samples: Sequence[Sample]
+) -> list[str]:
+    """Set every control as the state has it; notes for the user.
+
+    Raises
+    ------
+    DataError
+        If the samples do not hold one of its images, or several of them may be it.
+    OptionError
+        If it names a control that is not here, or a value that a control does not take.
+    """
+    strip = controls.strip
+    digests = state["digests"]
+    named = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
+    every = {**controls.of_the_view, **controls.of_the_display}
+    unknown = sorted(set(state["controls"]) - set(every))
+    if unknown:
+        raise OptionError(
+            f"a state for this model has the controls {', '.join(every)}: also got {short_text(', '.join(map(shown_text, unknown)), 200)}; load the "
+            "model it was copied from"
+        )
+    _set(strip, "modality", state["modality"])
+    for role, trait in _ROLES.items():
+        setattr(strip, trait, named[role].position)
+    for name, value in state["controls"].items():
+        _set(every[name], "value", value, name)
+    for name, value in state["controls"].items():  # once all are set: what one takes may depend on another
+        if not _is_same(every[name].value, value):
+            raise _refusal(every[name], name, value)
+    for name in _BOARD:
+        _set(board, name, state[name])
+    return list(dict.fromkeys(sample.note for sample in named.values() if sample.note))
+
+
+def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:
+    try:
+        setattr(widget, trait, value)
+    except MswinVizError:
+        raise
+    except Exception as problem:  # traitlets' and ipywidgets' own, of several kinds
+        raise _refusal(widget, name or trait, value) from problem
+
+
+def _is_same(taken: Any, value: Any) -> bool:
+    """Whether a control took a value as it is, neither rounded, clipped nor converted."""
+    is_number = isinstance(taken, float) and type(value) is int
+    return value is not None and taken == value and (type(taken) is type(value) or is_number)
+
+
+def _refusal(widget: Any, name: str, value: Any) -> OptionError:
+    """A value that a control does not take, and what it takes."""
+    if hasattr(widget, "options"):
+        takes = f"one of {', '.join(repr(each[1]) if isinstance(each, tuple) else repr(each) for each in widget.options)}"
+    elif hasattr(widget, "max"):
+        takes = f"a {'whole ' * isinstance(widget.value, int)}number from {widget.min} to {widget.max}"
+    else:
+        takes = {bool: "True or False", str: "text"}.get(type(getattr(widget, "value", None)), "another")
+    return OptionError(f"{name} of a state must be {takes}: got {value_words(value)}; {_REMEDY}")

@@ -1,0 +1,273 @@
+"""The board of heatmaps: numbers for windows of patch tokens, painted over pictures.
+
+The kernel sends numbers once; colour map, range, opacity, threshold, outlines, hover, pins and plain window means are
+the browser's (``js/``) and do not wait for the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import numpy as np
+import traitlets
+from ipywidgets import Widget, widget_serialization
+
+from mswin_viz.analysis.scales.panels import Panel
+from mswin_viz.data.images.picture_files import opened_file
+from mswin_viz.errors import ImageFileError, OptionError, ShapeError
+from mswin_viz.view.widgets.assets import script, style
+from mswin_viz.view.widgets.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
+from mswin_viz.view.widgets.labels import VALUES
+from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "BoardRow",
+    "DisplayError",
+    "HeatmapBoard",
+]
+
+
+class DisplayError(OptionError, traitlets.TraitError):
+    """A display trait got a value that it cannot take; it keeps its value."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoardRow:
+    """One picture of the board.
+
+    Attributes
+    ----------
+    name
+        What stands above it.
+    image
+        PNG or JPEG file; empty for none.
+    patches, direction
+        Patch tokens ``[N, D]`` and the target's direction ``[D]``, where the browser is to compute window means
+        itself; None otherwise.
+    """
+
+    name: str
+    image: bytes = b""
+    patches: Float[np.ndarray, "token dim"] | None = None
+    direction: Float[np.ndarray, " dim"] | None = None
+
+
+class HeatmapBoard(anywidget.AnyWidget):
+    """Heatmaps over pictures, drawn in the browser: a row for each picture, a column for each panel.
+
+    The traits, and the values of the controls it watches, are its whole state. Every heatmap is an element of class
+    ``mswin-heatmap`` with one 2-D canvas inside. A column whose answer no longer fits the watched controls is marked,
+    and plain window means are computed in the browser, without the kernel, where the rows hold patch tokens.
+
+    Parameters
+    ----------
+    grid
+        Rows and columns of patch tokens.
+    watched
+        Name -> (control, trait) of what an answer depends on; ``answered`` of :meth:`show` uses the same names.
+
+    Attributes
+    ----------
+    width
+        Largest width of a picture in CSS pixels; patches are square, so the grid gives the height.
+    cmap
+        A name in ``CMAPS``, or "auto": ``UNSIGNED`` or ``SIGNED``, as the values are.
+    opacity
+        Of the heat, 0 to 1.
+    threshold
+        Hide cells weaker than this fraction of the range: distance from zero if signed, else from the
+        low end.
+    outline
+        Draw lines between cells of different windows; those of disconnected windows are dashed.
+    shared
+        One colour scale for all panels of one unit; else each column has its own, the same for every picture.
+    hidden
+        Keys of columns that are not on screen.
+    pinned
+        ``{"key", "row", "window"}`` of the window that was clicked; None for none.
+    order
+        Which patch comes to each place, where tokens are shuffled; empty otherwise.
+    answered, failed
+        Values of the watched controls that the columns fit, and those that could not be answered.
+    free_is_fused
+        Whether the free windows stand in the fusion, so that every column depends on them.
+    """
+
+    _esm = script("board")
+    _css = style("marks", "board")
+
+    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
+    columns = traitlets.List(traitlets.Dict()).tag(sync=True)
+    grid_rows = traitlets.Int(1, min=1).tag(sync=True)
+    grid_cols = traitlets.Int(1, min=1).tag(sync=True)
+    watched = traitlets.Dict().tag(sync=True, **widget_serialization)
+    followed = traitlets.Dict().tag(sync=True, **widget_serialization)
+    answered = traitlets.Dict().tag(sync=True)
+    failed = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    free_is_fused = traitlets.Bool(False).tag(sync=True)
+    order = traitlets.List(traitlets.Int()).tag(sync=True)
+    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    width = traitlets.Int(168, min=24).tag(sync=True)
+    cmap = traitlets.Unicode("auto").tag(sync=True)
+    opacity = traitlets.Float(0.55).tag(sync=True)
+    threshold = traitlets.Float(0.0).tag(sync=True)
+    outline = traitlets.Bool(True).tag(sync=True)
+    shared = traitlets.Bool(False).tag(sync=True)
+    cmaps = traitlets.List(traitlets.Unicode(), list(CMAPS), read_only=True).tag(sync=True)
+    auto = traitlets.Dict({"unsigned": UNSIGNED, "signed": SIGNED}, read_only=True).tag(sync=True)
+    units = traitlets.Dict(VALUES, read_only=True).tag(sync=True)
+    lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
+
+    @made_whole()
+    def __init__(
+        self,
+        grid: tuple[int, int] = (16, 8),
+        *,
+        watched: Mapping[str, tuple[Widget, str]] | None = None,
+        **traits: Any,
+    ) -> None:
+        rows, cols = _checked_grid(grid)
+        super().__init__(grid_rows=rows, grid_cols=cols, watched=_for_the_browser(watched or {}), **traits)
+
+    def follow(self, controls: Mapping[str, tuple[Widget, str]]) -> None:
+        """Set display traits, by name, to what controls hold; in the browser, while the kernel is busy too."""
+        self.followed = _for_the_browser(controls)
+
+    def show(
+        self,
+        panels: Sequence[Panel],
+        *,
+        rows: Sequence[BoardRow] | None = None,
+        order: Sequence[int] = (),
+        answered: Mapping[str, Any] | None = None,
+        free_is_fused: bool = False,
+    ) -> None:
+        """Show panels: one message to the browser, holding only what changed.
+
+        Everything is checked first; where something does not fit, nothing changes.
+
+        Parameters
+        ----------
+        panels
+            One for each column, with values for every row. NaN and infinite ones are hatched and do not change
+            the colour scale; a token in several windows shows the mean of their finite values.
+        rows
+            The pictures; those in use if None.
+        order, answered, free_is_fused
+            The traits of these names.
+
+        Raises
+        ------
+        ShapeError
+            If the panels do not fit the rows or the grid.
+        ImageFileError
+            If image bytes are not a PNG or JPEG file.
+        ClosedError
+            If the board was closed.
+        """
+        check_open(self)
+        n_rows = len(self.rows if rows is None else rows)
+        columns = [_column(panel, n_rows, (self.grid_rows, self.grid_cols)) for panel in panels]
+        state: dict[str, Any] = {"columns": columns, "order": [int(token) for token in order]}
+        if rows is not None:
+            state["rows"] = [_row(row) for row in rows]
+        state |= {"answered": dict(answered or {}), "failed": None, "free_is_fused": free_is_fused}
+        with self.hold_sync(), self.hold_trait_notifications():
+            for name, value in state.items():
+                self.set_trait(name, value)
+
+    def __repr__(self) -> str:
+        grid = f"{self.grid_rows}x{self.grid_cols}"
+        if is_closed(self):
+            return "HeatmapBoard(closed)"
+        return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
+
+    def close(self) -> None:
+        """Close it with its layout, and release pictures and numbers."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Release pictures and numbers."""
+        self.rows, self.columns = [], []
+
+    @traitlets.validate("cmap")
+    def _checked_cmap(self, proposal: Any) -> str:
+        cmap, names = proposal["value"], ("auto", *CMAPS)
+        if cmap not in names:
+            raise DisplayError(f"cmap must be one of {', '.join(names)}: got {cmap!r}; choose one of these")
+        return cmap
+
+    @traitlets.validate("opacity", "threshold")
+    def _checked_fraction(self, proposal: Any) -> float:
+        name, value = proposal["trait"].name, proposal["value"]
+        if not 0 <= value <= 1:
+            raise DisplayError(f"{name} must lie in 0..1: got {value}; give a fraction, not a percentage")
+        return value
+
+
+def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, list[Any]]:
+    """Each control with the trait that the browser has, and, for a menu, the values among which that is a position."""
+    sent: dict[str, list[Any]] = {}
+    for name, (control, trait) in controls.items():
+        options = getattr(control, "options", None) if hasattr(control, "index") else None  # of a menu
+        if options is None or trait != "value":
+            sent[name] = [control, trait, None]
+        else:
+            values = [option[1] if isinstance(option, tuple) else option for option in options]
+            sent[name] = [control, "index", values]
+    return sent
+
+
+def _row(row: BoardRow) -> dict[str, Any]:
+    live = row.patches is not None
+    return {
+        "name": row.name,
+        "image": _checked_file(row.image) if row.image else b"",
+        "tokens": np.asarray(row.patches, np.float32).tobytes() if live else b"",
+        "direction": np.asarray(row.direction, np.float32).tobytes() if live else b"",
+    }
+
+
+def _checked_file(data: bytes) -> bytes:
+    try:
+        with opened_file(data, "the picture") as image:
+            kind = image.format
+    except ImageFileError:
+        kind = None
+    if kind not in ("PNG", "JPEG"):
+        raise ImageFileError(
+            f"the canvas shows PNG and JPEG files: got {len(data)} bytes of {kind or 'something else'}; "
+            "pass a PIL image instead"
+        )
+    return data
+
+
+def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
+    values, geometry = np.asarray(panel.values, dtype=np.float32), panel.geometry
+    if geometry.grid != grid:
+        raise ShapeError(f"panels lie on the board's grid, {grid}: got {geometry.grid} in {panel.key!r}")
+    if values.shape != (n_rows, geometry.n_windows):
+        raise ShapeError(
+            f"need one value for each of {geometry.n_windows} windows in each of {n_rows} rows: got values of "
+            f"shape {values.shape} in {panel.key!r}"
+        )
+    about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed")}
+    tile = None if geometry.tile is None else list(geometry.tile)
+    return {
+        **about,
+        **{"scale": geometry.scale, "stride": geometry.stride, "tile": tile, "values": values.tobytes()},
+    }
+
+
+def _checked_grid(grid: tuple[int, int]) -> tuple[int, int]:
+    rows, cols = grid
+    if rows < 1 or cols < 1:
+        raise ShapeError(f"a grid needs at least one row and one column: got {rows} rows and {cols} columns")
+    return int(rows), int(cols)

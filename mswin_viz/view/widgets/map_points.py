@@ -1,0 +1,62 @@
+"""From a view of embeddings to the points of the maps: words for the tooltip, and colours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.errors import OptionError
+from mswin_viz.view.widgets.labels import COLOURS
+from mswin_viz.view.widgets.map_colours import Colouring, by_category, by_value
+from mswin_viz.view.widgets.map_places import MapPoints
+
+__all__ = ["camera_name", "identity_name", "map_colouring", "map_points"]
+
+
+def map_colouring(view: EmbeddingView, by: str) -> Colouring:
+    """Colours of the rows of a view.
+
+    Parameters
+    ----------
+    by
+        One of :data:`mswin_viz.view.widgets.labels.COLOURS`.
+
+    Raises
+    ------
+    OptionError
+        If it is not one of these.
+    """
+    if by not in COLOURS:
+        raise OptionError(f"points can be coloured by {', '.join(COLOURS)}: got {by!r}")
+    table = view.table
+    if by == "modality":
+        return by_category(table.modality.tolist(), order=table.modalities)
+    if by in ("identity", "camera"):
+        numbers, name = (table.pid, identity_name) if by == "identity" else (table.camid, camera_name)
+        order = dict.fromkeys(name(n) for n in np.unique(numbers))
+        return by_category([name(n) for n in numbers], order=tuple(order))
+    return by_value(getattr(view, by), signed=by == "ap_change")
+
+
+def map_points(view: EmbeddingView) -> MapPoints:
+    """What the maps show of the rows of a view."""
+    table = view.table
+    pairs = zip(view.plain_ap, view.enhanced_ap, strict=True)
+    words = {
+        "identity": [identity_name(pid) for pid in table.pid],
+        "camera": [camera_name(camid) for camid in table.camid],
+        "modality": table.modality.tolist(),
+        "AP": [f"{a:.2f} → {b:.2f}" if np.isfinite([a, b]).all() else "no match" for a, b in pairs],
+        "neighbours kept": [f"{part:.0%}" if np.isfinite(part) else "-" for part in view.overlap],
+    }
+    return MapPoints(view.projection.plain, view.projection.enhanced, words)
+
+
+def identity_name(pid: int) -> str:
+    """An identity in words."""
+    return f"{pid}" if pid >= 0 else "unknown"
+
+
+def camera_name(camid: int) -> str:
+    """A camera in words."""
+    return f"camera {camid}" if camid >= 0 else "unknown"

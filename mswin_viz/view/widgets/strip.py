@@ -1,0 +1,112 @@
+"""The thumbnail strip: search and choose among many images; searching never reaches the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from mswin_viz.analysis.measures.matching import sample_matching
+from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.sets.layouts import MODALITIES, Sample
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.view.widgets.assets import script, style
+from mswin_viz.view.widgets.lifetime import close_view
+
+__all__ = ["StripError", "ThumbnailStrip", "images_in_turn", "second_choice"]
+
+
+class StripError(OptionError, traitlets.TraitError):
+    """The strip was told to choose an image that is not in it; the old choice stays."""
+
+
+class ThumbnailStrip(anywidget.AnyWidget):
+    """Thumbnails of samples, with a search by identity, camera and modality. The traits are its whole state.
+
+    The browser says ``{"kind": "shown"}`` when it is first drawn and ``{"kind": "stop"}`` at the stop button.
+
+    Attributes
+    ----------
+    items
+        What is known of each sample.
+    modality
+        Which images are shown and chosen: one of ``MODALITIES``.
+    selected, second
+        Positions of the chosen sample and of the one it is compared with.
+    thumbs
+        JPEG files, sample by sample for each modality in turn; empty bytes where there is none yet.
+    progress, status
+        Of background work: fraction done (below 0 for none), and words beside the bar.
+    """
+
+    _esm = script("strip")
+    _css = style("strip")
+
+    items = traitlets.List(traitlets.Dict()).tag(sync=True)
+    modalities = traitlets.List(traitlets.Unicode(), list(MODALITIES), read_only=True).tag(sync=True)
+    modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)
+    selected = traitlets.Int(0).tag(sync=True)
+    second = traitlets.Int(0).tag(sync=True)
+    thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)
+    progress = traitlets.Float(-1.0).tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, samples: Sequence[Sample], **traits: Any) -> None:
+        items = [_item(sample) for sample in samples]
+        super().__init__(items=items, second=second_choice(samples), **traits)
+
+    def __repr__(self) -> str:
+        return f"ThumbnailStrip({len(self.items)} samples, {self.modality}, {self.selected} chosen)"
+
+    def close(self) -> None:
+        """Close it with its layout, and release the thumbnails."""
+        close_view(self)
+
+    def release(self) -> None:
+        """Release the thumbnails."""
+        self.thumbs = []
+
+    def replace(self, samples: Sequence[Sample]) -> None:
+        """Other samples: the first is chosen, in a modality that it has."""
+        with self.hold_sync(), self.hold_trait_notifications():
+            self.items = [_item(sample) for sample in samples]
+            self.thumbs, self.selected, self.second = [], 0, second_choice(samples)
+            if self.modality not in samples[0].images:
+                self.modality = next(iter(samples[0].images))
+
+    @traitlets.validate("selected", "second")
+    def _checked_position(self, proposal: Any) -> int:
+        at = proposal["value"]
+        if not 0 <= at < max(1, len(self.items)):
+            raise StripError(f"choose one of the images 0..{len(self.items) - 1}: got {at}")
+        return at
+
+
+def second_choice(samples: Sequence[Sample], first: int = 0) -> int:
+    """A sample to compare with: a match under the camera rule, else another sample, else itself."""
+    rows = np.arange(len(samples))
+    matches = rows[sample_matching(samples, "camera").matches(first, rows)]
+    return int(next(iter([*matches, *rows[rows != first]]), first))
+
+
+def images_in_turn(samples: Sequence[Sample], modality: str) -> list[tuple[Path | Crop, ImageTag]]:
+    """Every image and what is known of it, those of ``modality`` first."""
+    order = [modality, *(name for name in MODALITIES if name != modality)]
+    return [
+        (sample.images[name], ImageTag(name, sample.camid))
+        for name in order
+        for sample in samples
+        if name in sample.images
+    ]
+
+
+def _item(sample: Sample) -> dict[str, Any]:
+    caption = None if sample.caption is None else shown_text(sample.caption)
+    about = {"name": sample.name, "pid": sample.pid, "camid": sample.camid, "caption": caption}
+    return {**about, "modalities": list(sample.images)}
