@@ -14,9 +14,9 @@ import nbformat
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no package path)
+from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 CELLS = (
     "import mswin_viz as mv\n"

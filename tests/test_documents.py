@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 import typer
-from host_files import WINDOWS_ON, tower_state, window_state, yml
 from ipywidgets import Widget
 from model.conftest import tiny_clip
 from PIL import Image
+from support.host_files import WINDOWS_ON, tower_state, window_state, yml
 
 import mswin_viz as mv
 from mswin_viz import cli

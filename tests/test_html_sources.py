@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mswin_viz"
-THE_MODULE = ROOT / "view" / "markup.py"
+THE_MODULE = ROOT / "view" / "widgets" / "markup.py"
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != THE_MODULE)
 SCRIPTS = sorted(ROOT.rglob("*.mjs"))
 

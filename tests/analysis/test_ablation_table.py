@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.tiny import DIM, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.experiments import ablation_run
@@ -26,8 +27,6 @@ from mswin_viz.model.training.fit import Schedule
 from mswin_viz.model.training.heads import n_parameters
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
 from mswin_viz.view.reports.ablation_words import brief, full, sentences
-
-from .tiny import DIM, tiny_model
 
 COST = HeadCost(100, 5_000_000, 0.01, 2**20)
 ROWS = ("windows_2_4", "untrained_random", *CONTROLS)

@@ -9,14 +9,13 @@ import threading
 import numpy as np
 import pytest
 import torch
+from support.tiny import DEPTH, DIM, GRID, PATCH, SCALES, SIZE, direction, pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from
-
-from .tiny import DEPTH, DIM, GRID, PATCH, SCALES, SIZE, direction, pictures, tiny_model
 
 N = GRID[0] * GRID[1]
 ALONG = mv.Target.direction(direction())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.tiny import DEPTH, GRID, direction, pictures, tiny_model
 from torchcam.methods import GradCAM
 
 import mswin_viz as mv
@@ -12,8 +13,6 @@ from mswin_viz.analysis.attribution.attention import attention_weights
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from
 from mswin_viz.model.encoder.hooks import outputs_of
-
-from .tiny import DEPTH, GRID, direction, pictures, tiny_model
 
 ALONG = mv.Target.direction(direction())
 V = torch.from_numpy(direction()).float()

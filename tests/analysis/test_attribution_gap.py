@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.tiny import direction, pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError
-
-from .tiny import direction, pictures, tiny_model
 
 ALONG, COSINE = mv.Target.direction(direction()), mv.Target.image(direction())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.tiny import DIM, SCALES, direction, pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.randomisation import randomisation_check
@@ -14,8 +15,6 @@ from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError, PromptError, ShapeError
-
-from .tiny import DIM, SCALES, direction, pictures, tiny_model
 
 PROMPTS = ("a red coat", "a blue bag", "a green hat")
 QUICK = {"method": "gradient_x_input", "progress": False}

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import kstest
+from support.planted import identities
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
-
-from .planted import identities
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.tiny import SIZE, pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.data.sets.report import DataReport
 from mswin_viz.errors import ImageError, ImageFileError
-
-from .tiny import SIZE, pictures, tiny_model
 
 HIGH, WIDE = SIZE
 N_GOOD = 4

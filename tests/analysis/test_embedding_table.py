@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
@@ -15,8 +16,6 @@ from mswin_viz.data.progress import Progress
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
-
-from .tiny import pictures, tiny_model
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.tiny import DIM, GRID, PATCH, SCALES, direction, pictures, tiny_addon, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, bootstrap_interval, faithfulness
 from mswin_viz.analysis.attribution.method_ranking import rank_methods
 from mswin_viz.errors import OptionError, ShapeError
-
-from .tiny import DIM, GRID, PATCH, SCALES, direction, pictures, tiny_addon, tiny_model
 
 ALONG = mv.Target.direction(direction())
 V = torch.from_numpy(direction()).float()

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from support.tiny import direction, pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.randomisation import randomisation_check, rank_correlation
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training.shuffled_weights import PARTS, shuffled
-
-from .tiny import direction, pictures, tiny_model
 
 TARGET = mv.Target.image(direction())
 MAPS = {

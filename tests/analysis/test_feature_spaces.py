@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import silhouette_samples
+from support.planted import identities
 
 from mswin_viz.analysis.measures.feature_spaces import (
     feature_pair,
@@ -13,8 +14,6 @@ from mswin_viz.analysis.measures.feature_spaces import (
     silhouettes,
 )
 from mswin_viz.errors import OptionError, ShapeError
-
-from .planted import identities
 
 FEATURES, PIDS, _ = identities(50, 7, dim=9, spread=0.9)
 OTHER = FEATURES + np.random.default_rng(2).normal(size=FEATURES.shape)

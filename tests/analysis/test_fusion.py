@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from support.tiny import direction as tiny_direction
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
@@ -26,8 +28,6 @@ from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, SCALES
-from .tiny import direction as tiny_direction
-from .tiny import pictures, tiny_model
 
 
 def enhanced_by_torch(tokens, addon):

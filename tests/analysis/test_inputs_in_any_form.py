@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.tiny import DIM, GRID, direction, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.shares.decomposition import decompose_pair
@@ -18,8 +19,6 @@ from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.errors import MswinVizError, ShapeError
 from mswin_viz.model.tokens.readout import Neck
 from mswin_viz.model.tokens.tokens import Tokens
-
-from .tiny import DIM, GRID, direction, tiny_model
 
 BATCH, N = 4, GRID[0] * GRID[1]
 

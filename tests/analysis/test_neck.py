@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from host_files import MIXTURE_ON, WINDOWS_ON, mixture_state, tower_state, window_state, yml
+from support.host_files import MIXTURE_ON, WINDOWS_ON, mixture_state, tower_state, window_state, yml
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import share_gap
@@ -273,6 +273,7 @@ def test_nulls_and_shuffled_copies_keep_the_neck(load, people):
 def test_tokens_are_made_where_a_tower_or_a_file_gives_them_and_elsewhere_copied_with_their_neck():
     makers = {
         "model/encoder/backbone.py",
+        "model/encoder/encoded_batch.py",
         "model/training/token_store.py",
         "analysis/experiments/head_costs.py",
     }

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.planted import identities
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 from mswin_viz.model.training.shuffled_weights import shuffled
 from mswin_viz.model.training.untrained import with_untrained_addon
-
-from .planted import identities
-from .tiny import pictures, tiny_model
 
 
 @pytest.fixture(scope="module")

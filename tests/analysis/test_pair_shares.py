@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.tiny import GRID, SCALES, pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.neighbours import PairShares, pair_window_shares
@@ -19,8 +20,6 @@ from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache
-
-from .tiny import GRID, SCALES, pictures, tiny_model
 
 N_TOKENS = GRID[0] * GRID[1]
 

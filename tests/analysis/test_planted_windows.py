@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.tiny import DIM, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, PLAIN, windows_against_controls
@@ -17,8 +18,6 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
 from mswin_viz.view.reports.ablation_words import sentences
-
-from .tiny import DIM, tiny_model
 
 N_TOKENS, SCALES = 16, (2, 4)
 WINDOWS = "windows_2_4"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
+from support.planted import identities, nearest_centre
 
 import mswin_viz as mv
 from mswin_viz.analysis.projection.affinities import affinities, coupled
 from mswin_viz.analysis.projection.project import METHODS
 from mswin_viz.analysis.projection.space import LEAST_IMAGES
 from mswin_viz.errors import OptionError, ShapeError
-
-from .planted import identities, nearest_centre
 
 FEATURES, PIDS, _ = identities()
 ENHANCED = FEATURES + 0.3 * np.random.default_rng(9).normal(size=FEATURES.shape)

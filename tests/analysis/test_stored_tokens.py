@@ -20,8 +20,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from killing import Attempts, attempts, needs_fork
 from PIL import Image
+from support.killing import Attempts, attempts, needs_fork
+from support.tiny import SIZE, tiny_model
 
 from mswin_viz.analysis.experiments import sample_tokens as module
 from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
@@ -34,8 +35,6 @@ from mswin_viz.errors import OutputError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training import stored_tokens
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
-
-from .tiny import SIZE, tiny_model
 
 ALL = ("RGB", "NI", "TI")
 
@@ -583,7 +582,7 @@ sys.path.insert(0, {tests!r})
 import torch
 from pathlib import Path
 from analysis.test_stored_tokens import check_right, people, tokens_of
-from analysis.tiny import tiny_model
+from support.tiny import tiny_model
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sets.layouts import Sample
 warnings.simplefilter("ignore")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.tiny import SIZE, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.data.images.image_source import Crop
@@ -20,8 +21,6 @@ from mswin_viz.errors import ClosedError, ImageFileError
 from mswin_viz.model.encoder import preprocessing
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import MOST_AT_ONCE, TokenCache
-
-from .tiny import SIZE, tiny_model
 
 
 @pytest.fixture

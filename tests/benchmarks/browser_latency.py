@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no package path)
+from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 FREE = ".mswin-heatmap[data-key=free] canvas"
 FUSED = ".mswin-heatmap[data-key=fused] canvas"

@@ -16,9 +16,9 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from tests.browser.lab import Lab  # noqa: E402  (the repository's root is no package path)
+from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 PLAIN, ENHANCED = ".mswin-map-plain canvas", ".mswin-map-enhanced canvas"
 PREPARE = """import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .lab import Lab
+    from support.lab import Lab
 
 
 def _unavailable(reason: str) -> None:
@@ -22,7 +22,7 @@ def _unavailable(reason: str) -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A running ``Lab`` over an empty folder, ``lab.root``; put notebooks there, then ``lab.open`` them."""
     try:
-        from .lab import Lab, NoChromiumError
+        from support.lab import Lab, NoChromiumError
     except ImportError as error:
         _unavailable(str(error))
     running = Lab(tmp_path_factory.mktemp("notebooks"))

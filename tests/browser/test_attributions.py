@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from .lab import Lab
+    from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 

@@ -7,8 +7,7 @@ import ast
 import nbformat
 import numpy as np
 import pytest
-
-from .lab import Lab
+from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 

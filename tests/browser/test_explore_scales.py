@@ -16,7 +16,7 @@ from PIL import Image
 from .test_heatmap import is_orange
 
 if TYPE_CHECKING:
-    from .lab import Lab
+    from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 

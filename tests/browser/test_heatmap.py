@@ -8,8 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 from matplotlib import colormaps
-
-from .lab import Lab
+from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 

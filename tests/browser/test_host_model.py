@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from .lab import Lab
+    from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 CELL = """import mswin_viz as mv
@@ -23,7 +23,7 @@ BARS = "() => [...document.querySelectorAll('.mswin-gate-row')].map((row) => [ro
 @pytest.fixture(scope="module")
 def notebook(lab: Lab) -> Lab:
     import torch
-    from host_files import MIXTURE_ON, mixture_state, tower_state, yml
+    from support.host_files import MIXTURE_ON, mixture_state, tower_state, yml
 
     torch.save(tower_state(width=64, depth=2) | mixture_state(), lab.root / "host.pth")
     yml(lab.root, more=MIXTURE_ON)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from hostile import NAMES, WORDS
-
-from .lab import Lab
+from support.hostile import NAMES, WORDS
+from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +16,7 @@ FIRST = (
     f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
     "from pathlib import Path\n"
     "import mswin_viz as mv\n"
-    "from hostile import NAMES, WORDS, hostile_model, hostile_samples\n"
+    "from support.hostile import NAMES, WORDS, hostile_model, hostile_samples\n"
     "from mswin_viz.analysis.embeddings.batch import embed\n"
     "model, samples = hostile_model(), hostile_samples(Path.cwd())\n"
     "table = embed(model, samples, progress=False)"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
-
-from .lab import Lab
+from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 

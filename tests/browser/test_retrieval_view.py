@@ -10,8 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
-
-    from .lab import Lab
+    from support.lab import Lab
 
 pytestmark = pytest.mark.browser
 

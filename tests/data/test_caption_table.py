@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.trees import each, grow
 
 import mswin_viz as mv
-
-from .trees import each, grow
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.picture_kinds import HIGH, WIDE, files, picture, saved, turned_by
 
 from mswin_viz.data.images.image_source import open_image, opened
 from mswin_viz.data.images.jpeg_headers import apart
 from mswin_viz.data.images.picture_facts import PictureFacts, picture_notes
-
-from .picture_kinds import HIGH, WIDE, files, picture, saved, turned_by
 
 TURNS = {
     1: lambda x: x, 2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1], 4: lambda x: x[::-1],

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.picture_kinds import files, picture, saved
 
 from mswin_viz.data.images.decoder_messages import caught_messages
 from mswin_viz.data.images.image_source import opened
 from mswin_viz.errors import ImageFileError
-
-from .picture_kinds import files, picture, saved
 
 FAX = "Fax4Decode: Bad code word at line 3 of strip 0 (x 5)."
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killing import attempts, needs_fork
+from support.killing import attempts, needs_fork
 
 from mswin_viz.data.storage import file_writing
 from mswin_viz.data.storage.file_locks import locked

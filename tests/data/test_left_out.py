@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
+from support.trees import each, grow, places
 from typer.testing import CliRunner
 
 import mswin_viz as mv
@@ -20,7 +21,6 @@ from mswin_viz.data.sets.files import image_suffixes, natural_key
 from mswin_viz.errors import DataError
 
 from .test_reid_sets import SETS, market_with_extras, msmt17, regdb, sysu
-from .trees import each, grow, places
 
 OPENED = [
     "jpg",

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.trees import each, grow, places, said
 
 import mswin_viz as mv
 from mswin_viz.data.sets.modalities import AMBIGUOUS, modality_of, modality_word
 from mswin_viz.errors import DataError
-
-from .trees import each, grow, places, said
 
 NAME = "000258_cam3_0_01.jpg"
 TRIOS = [

@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
+from support.picture_kinds import HIGH, WIDE, damaged, files, picture, saved
 
 from mswin_viz.data.images.image_source import Crop, open_image, opened
 from mswin_viz.data.images.picture_files import LIMIT, picture_formats
 from mswin_viz.data.sets.files import image_suffixes
 from mswin_viz.errors import ImageError, ImageFileError, OptionError
-
-from .picture_kinds import HIGH, WIDE, damaged, files, picture, saved
 
 PACKAGE = Path(__file__).resolve().parents[2] / "mswin_viz"
 

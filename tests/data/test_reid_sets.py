@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.trees import each, grow, places, said
 
 import mswin_viz as mv
 from mswin_viz.errors import DataError
-
-from .trees import each, grow, places, said
 
 THREE = ("vis", "ni", "th")
 MARKET = [

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killing import attempts, needs_fork
 from PIL import Image
+from support.killing import attempts, needs_fork
 
 import mswin_viz as mv
 from mswin_viz.data.synthetic import shipped_samples

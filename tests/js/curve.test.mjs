@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { places, smoothed, span } from "../../mswin_viz/view/js/curve.mjs";
+import { places, smoothed, span } from "../../mswin_viz/view/widgets/js/curve.mjs";
 
 test("the span holds every finite value and leaves room", () => {
   const { lo, hi } = span([2, NaN, 4, Infinity]);

@@ -1,8 +1,8 @@
-// Ranked neighbours: the pure functions of mswin_viz/view/js/neighbours.mjs. Run: node --test tests/js/
+// Ranked neighbours: the pure functions of mswin_viz/view/widgets/js/neighbours.mjs. Run: node --test tests/js/
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { movedWords, neighbourLabel, stepFrom, SIGNS } from "../../mswin_viz/view/js/neighbours.mjs";
+import { movedWords, neighbourLabel, stepFrom, SIGNS } from "../../mswin_viz/view/widgets/js/neighbours.mjs";
 
 test("arrow keys walk a list, change lists, and stop at every end", () => {
   assert.deepEqual(stepFrom("ArrowRight", 0, 2, [8, 8]), [0, 3]);

@@ -1,8 +1,8 @@
-// The thumbnail strip's search and keys: the pure functions of mswin_viz/view/js/strip.mjs. Run: node --test tests/js/
+// The thumbnail strip's search and keys: the pure functions of mswin_viz/view/widgets/js/strip.mjs. Run: node --test tests/js/
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { found, labelOf, stepTo } from "../../mswin_viz/view/js/strip.mjs";
+import { found, labelOf, stepTo } from "../../mswin_viz/view/widgets/js/strip.mjs";
 
 const ITEMS = [
   { name: "000001_cam1", pid: 1, camid: 1, caption: "a black vest", modalities: ["RGB", "NI"] },

@@ -1,11 +1,11 @@
-// Numbers, windows and what each panel shows: the pure functions of mswin_viz/view/js/. Run: node --test tests/js/
+// Numbers, windows and what each panel shows: the pure functions of mswin_viz/view/widgets/js/. Run: node --test tests/js/
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import * as numbers from "../../mswin_viz/view/js/numbers.mjs";
-import { fittedWidth, layoutOf } from "../../mswin_viz/view/js/paint.mjs";
-import * as panels from "../../mswin_viz/view/js/panels.mjs";
-import * as windows from "../../mswin_viz/view/js/windows.mjs";
+import * as numbers from "../../mswin_viz/view/widgets/js/numbers.mjs";
+import { fittedWidth, layoutOf } from "../../mswin_viz/view/widgets/js/paint.mjs";
+import * as panels from "../../mswin_viz/view/widgets/js/panels.mjs";
+import * as windows from "../../mswin_viz/view/widgets/js/windows.mjs";
 
 const ROWS = 20;
 const COLS = 30; // not square: a swap of rows and columns fails

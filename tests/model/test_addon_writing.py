@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from killing import Attempts, attempts, needs_fork
+from support.killing import Attempts, attempts, needs_fork
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, OutputError

@@ -8,6 +8,7 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.refusals import said_by
 
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
@@ -22,7 +23,6 @@ from mswin_viz.model.weights.checkpoints import load_addon
 from mswin_viz.model.weights.embedded_config import load_embedded, save_embedded
 
 from .conftest import CONFIG
-from .refusals import said_by
 
 DIM, SCALES = 6, (2, 5)
 HOST = "BACKBONE.clip_multi_scale_extractor."

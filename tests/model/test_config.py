@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from host_files import MIXTURE_ON, yml
+from support.host_files import MIXTURE_ON, yml
 
 import mswin_viz as mv
 from mswin_viz.errors import ConfigError, ConfigNotFoundError

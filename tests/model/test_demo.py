@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from host_equations import head, tower
-from host_files import (
+from support.host_equations import head, tower
+from support.host_files import (
     BASE,
     DEMO_ON,
     DIM,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killing import attempts, needs_fork
+from support.killing import attempts, needs_fork
 
 from mswin_viz.errors import OutputError
 from mswin_viz.model.pretraining import drawing_cache

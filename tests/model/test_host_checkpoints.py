@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from host_files import (
+from support.host_files import (
     BASE,
     BOTTLENECKS,
     DIM,

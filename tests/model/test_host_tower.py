@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from host_equations import tower
-from host_files import BASE, DEPTH, N_CAMERAS, tower_state, yml
 from PIL import Image
+from support.host_equations import tower
+from support.host_files import BASE, DEPTH, N_CAMERAS, tower_state, yml
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, WeightsError

@@ -12,11 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
-
-from mswin_viz.errors import WeightsError
-from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
-
-from .archive_writing import (
+from support.archive_writing import (
     CODE,
     FLOATS,
     GOOD,
@@ -34,7 +30,10 @@ from .archive_writing import (
     tensor,
     text,
 )
-from .refusals import said_by
+from support.refusals import said_by
+
+from mswin_viz.errors import WeightsError
+from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
 
 
 def refusal(path: Path, content: bytes) -> str:

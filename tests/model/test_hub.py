@@ -10,11 +10,10 @@ import huggingface_hub
 import open_clip
 import pytest
 from huggingface_hub import constants
+from support.hugging_face_files import hugging_face_folder, hugging_face_state
 
 from mswin_viz.errors import OptionError, WeightsNotFoundError
 from mswin_viz.model.loading import load_model
-
-from .hugging_face_files import hugging_face_folder, hugging_face_state
 
 REPO = "hf-hub:someone/tiny-clip"
 

@@ -8,12 +8,12 @@ import warnings
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.hugging_face_files import hugging_face_folder, hugging_face_state
 
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.loading import load_model
 
 from .conftest import tiny_clip
-from .hugging_face_files import hugging_face_folder, hugging_face_state
 
 ASSUMED = "ignore:.*QuickGELU and OpenAI's normalisation are assumed:UserWarning"
 PROMPTS = ["a person wearing a red top", "a bus"]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from host_files import DIM, MIXTURE, mixture_state, window_state
+from support.host_files import DIM, MIXTURE, mixture_state, window_state
 from torch import nn
 
 from mswin_viz.errors import OptionError, WeightsError

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.refusals import said_by
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, WeightsError
 
 from .conftest import tiny_clip
-from .refusals import said_by
 
 MODEL: dict[str, Any] = {
     "embed_dim": 24,

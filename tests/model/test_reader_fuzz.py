@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from host_files import MIXTURE_ON, mixture_state, other_heads, tower_state, window_state, yml
 from safetensors.torch import save_file
+from support.host_files import MIXTURE_ON, mixture_state, other_heads, tower_state, window_state, yml
 
 import mswin_viz as mv
 from mswin_viz.errors import MswinVizError

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.refusals import said_by
 
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
@@ -14,8 +15,6 @@ from mswin_viz.model.addon.sliding_window import (
     CLIPMultiScaleSlidingWindow,
     CLIPWithProjectionMultiScale,
 )
-
-from .refusals import said_by
 
 
 def module_and_patches(dim: int = 6, scales: tuple[int, ...] = (2, 3, 5), shape: tuple[int, int] = (3, 17)):

@@ -11,15 +11,14 @@ from typing import Dict, List, NamedTuple, Optional, Tuple  # noqa: UP035 - Torc
 import numpy as np
 import pytest
 import torch
-from host_files import WINDOWS_ON, other_heads, tower_state, window_state, yml
+from support.archive_writing import archive, members, module, pickled, tensor
+from support.host_files import WINDOWS_ON, other_heads, tower_state, window_state, yml
 from torch import nn
 
 import mswin_viz
 import mswin_viz as mv
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
-
-from .archive_writing import archive, members, module, pickled, tensor
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from killing import Attempts, attempts, needs_fork
+from support.killing import Attempts, attempts, needs_fork
 
 from mswin_viz.data.storage.file_writing import is_unfinished
 

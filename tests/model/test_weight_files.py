@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save, save_file
+from support.refusals import said_by
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
-
-from .refusals import said_by
 
 STATE = {"visual.a": torch.ones(2, 3), "visual.b": torch.zeros(1)}
 NUMBERS = [

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.archive_writing import FLOATS, archive, pickled, tensor, text
 
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.archives.weight_files import read_state_dict
-
-from .archive_writing import FLOATS, archive, pickled, tensor, text
 
 PICKLE = pickled(b"}" + text("w") + tensor() + b"s")
 HELD = {"a/data.pkl": PICKLE, "a/data/0": FLOATS, "a/version": b"3\n"}

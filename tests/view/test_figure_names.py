@@ -10,10 +10,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from analysis.tiny import pictures, tiny_model
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.attribute import Attribution
@@ -38,7 +38,7 @@ from mswin_viz.view.retrieval import figures as retrieval_figures
 from mswin_viz.view.scales import figure as scale_figure
 from mswin_viz.view.widgets.map_colours import by_category
 
-VIEW = Path(figures.__file__).parent
+VIEW = Path(figures.__file__).parents[1]
 NAMES = {
     "formulas": ("_$\\frac{ $x_$ \\$5", "_$\\frac{ $x_$ \\$5"),
     "a number's own formula": ("$\\mathdefault{x", "$\\mathdefault{x"),
@@ -281,7 +281,7 @@ def test_the_maps_legend_has_modalities_that_begin_with_an_underscore(view) -> N
     assert by_category(["_thermal"]).names == ("_thermal",)
 
 
-@pytest.mark.parametrize("path", sorted(VIEW.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(VIEW.rglob("*.py")), ids=lambda path: path.name)
 def test_no_figure_and_no_legend_is_made_any_other_way(path: Path) -> None:
     called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     names = [getattr(some, "attr", getattr(some, "id", "")) for some in called]

@@ -15,8 +15,8 @@ import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
-from analysis.tiny import pictures, tiny_model
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
@@ -77,7 +77,7 @@ def unguarded(tree: ast.AST) -> Iterator[str]:
                 yield where
 
 
-@pytest.mark.parametrize("path", sorted(VIEW.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(VIEW.rglob("*.py")), ids=lambda path: path.stem)
 def test_every_callback_and_thread_of_a_view_is_guarded(path: Path) -> None:
     found = list(unguarded(ast.parse(path.read_text(encoding="utf-8"))))
     if path.stem == "guarded":

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from host_files import MIXTURE_ON, mixture_state, tower_state, yml
 from PIL import Image
+from support.host_files import MIXTURE_ON, mixture_state, tower_state, yml
 
 import mswin_viz as mv
 from mswin_viz.analysis.shares.fusion_weights import Slot

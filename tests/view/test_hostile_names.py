@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import ipywidgets as widgets
 import numpy as np
 import pytest
-from hostile import HIT, NAMES, WORDS, hostile_model, hostile_samples
+from support.hostile import HIT, NAMES, WORDS, hostile_model, hostile_samples
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from analysis.tiny import pictures, tiny_model
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.request import ViewRequest

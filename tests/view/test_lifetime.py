@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from analysis.tiny import pictures, tiny_model
 from ipywidgets import Widget
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.small_tables import small_table
 
 from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.embeddings.figures import measures_figure, nulls_figure, silhouette_figure
 from mswin_viz.view.embeddings.measure_table import measures_html
-
-from .tables import small_table
 
 
 def words(view: EmbeddingView) -> str:

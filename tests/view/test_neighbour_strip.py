@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.small_tables import small_table
 from traitlets import TraitError
 
 from mswin_viz.analysis.embeddings.neighbours import neighbours
@@ -15,8 +16,6 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.neighbour_words import who
 from mswin_viz.view.parts.row_pictures import MISSING, joined, read_or_blank, row_thumbnail
-
-from .tables import small_table
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import ipywidgets as widgets
 import pytest
 import torch
-from analysis.tiny import pictures, tiny_model
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.data.sets.layouts import Sample

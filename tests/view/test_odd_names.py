@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.tiny import pictures, tiny_model
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed

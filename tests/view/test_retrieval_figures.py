@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis.tiny import tiny_model
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
+from support.small_tables import small_table
+from support.tiny import tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.neighbours import MARKS, neighbours, pair_window_shares
@@ -21,8 +22,6 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import figure_bytes
 from mswin_viz.view.retrieval.figures import ranked_figure
 from mswin_viz.view.widgets.colours import MARK_COLOURS
-
-from .tables import small_table
 
 
 @pytest.fixture

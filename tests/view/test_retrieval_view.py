@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis.tiny import SCALES, pictures, tiny_model
 from PIL import Image
+from support.tiny import SCALES, pictures, tiny_model
 from traitlets import TraitError
 
 from mswin_viz.analysis.embeddings.batch import embed

@@ -13,9 +13,9 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from analysis.tiny import pictures, tiny_model
 from ipywidgets import Widget
 from PIL import Image
+from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import BrowserType, ConsoleMessage, Locator, Page, Playwright, Route, sync_playwright
 
-from .server import LabServer
+from support.lab_server import LabServer
 
 PAGE_JS = (Path(__file__).parent / "page.js").read_text()
 CHROMIUM_OPTIONS = [

@@ -82,7 +82,7 @@ class Attempts:
 @contextmanager
 def attempts(setup: str, *, cwd: Path | None = None) -> Iterator[Attempts]:
     """A program that has run ``setup`` (its imports), waiting for attempts; one thread, no accelerator."""
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",

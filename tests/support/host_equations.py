@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from host_files import BASE
+
+from support.host_files import BASE
 
 SLOTS = {"RGB": "rgb", "NI": "nir", "TI": "tir"}
 BOTTLENECK_OF = {"rgb": "adapter_r", "nir": "adapter_n", "tir": "adapter_t"}

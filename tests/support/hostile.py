@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from analysis.tiny import pictures, tiny_model
 from PIL import Image
 
 from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.model.encoder.backbone import Model
+from support.tiny import pictures, tiny_model
 
 HIT = "window.__hit=1"
 NAMES = (
