@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test check smoke torture lint types format hooks notebooks benchmarks clean
+.PHONY: help lab test check quick smoke torture lint types format hooks notebooks benchmarks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,10 @@ lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
 	$(BIN)/python -m pytest --nbval
 
-check: lint types  ## before each commit, about a minute: style, types, and the quick tests
+check: $(INSTALLED)  ## before each commit, about a minute: style, types, and the quick tests
+	$(MAKE) --no-print-directory -j2 --output-sync=target lint types quick
+
+quick: $(INSTALLED)  ## the quick tests: no browser, no notebook, no training, no embedded model
 	$(BIN)/python -m pytest -q --quick
 
 smoke: $(INSTALLED)  ## the recipe of the embedded model learns something in a minute or two

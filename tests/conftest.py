@@ -1,13 +1,32 @@
-"""Fixtures for every test."""
+"""Fixtures for every test, the check of shapes, and which tests are quick."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support import shapes
+from support.quick import QUICK
 
 shapes.install()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only the files of tests/support/quick.py, as make check")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not config.getoption("--quick") or collection_path.is_dir():
+        return None
+    return collection_path.name not in QUICK or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that may take minutes end by themselves."""
+    for item in items:
+        if item.get_closest_marker("torture") or item.get_closest_marker("smoke"):
+            item.add_marker(pytest.mark.timeout(0))
 
 
 @pytest.fixture(autouse=True)
