@@ -13,7 +13,9 @@ shapes.install()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--quick", action="store_true", help="only the files of tests/support/quick.py, as make check")
+    parser.addoption(
+        "--quick", action="store_true", help="only the files of tests/support/quick.py, as make check"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

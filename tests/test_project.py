@@ -11,6 +11,7 @@ import nbformat
 import pytest
 import yaml
 from support import notebooks
+from support.quick import QUICK
 
 import mswin_viz as mv
 
@@ -56,6 +57,10 @@ def test_a_notebook_with_pictures_state_long_or_unexecuted_cells_is_named(tmp_pa
     path = tmp_path / "wrong.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"widgets": {}}), path)
     assert len(list(notebooks.problems(path))) == 4
+
+
+def test_the_quick_tests_are_files_that_exist() -> None:
+    assert {path.name for path in (ROOT / "tests").rglob("test_*.py")} >= QUICK
 
 
 def test_a_corrupted_stored_output_makes_nbval_fail(tmp_path: Path) -> None:
