@@ -14,6 +14,7 @@ from support import shapes
 
 SOURCE = """
 from __future__ import annotations
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 import numpy as np
@@ -24,6 +25,15 @@ def summed(a: Float[np.ndarray, "row dim"], b: Float[np.ndarray, "row dim"]) -> 
     if len(a) == 0:
         raise ValueError("no row")
     return (np.asarray(a) + b).sum(axis=1 - a.shape[0] // 9)
+
+def warned(a: Float[np.ndarray, "row dim"]) -> None:
+    warnings.warn("of the caller", stacklevel=2)
+
+def warned_of(a: Float[np.ndarray, "row dim"]) -> None:
+    _warn()
+
+def _warn() -> None:
+    warnings.warn("of the caller's caller", stacklevel=3)
 
 def by_scale(values: dict[int, Float[np.ndarray, "batch window"]]) -> None: ...
 
@@ -103,3 +113,10 @@ def test_a_refused_input_is_not_noted(module: ModuleType, noted: Callable[[], li
     with pytest.raises(ValueError, match="no row"):
         module.summed(np.zeros((0, 2)), np.ones(7))
     assert noted() == []
+
+
+@pytest.mark.parametrize("name", ["warned", "warned_of"])
+def test_a_warning_is_attributed_to_the_caller_as_without_the_check(module: ModuleType, name: str) -> None:
+    with pytest.warns(UserWarning, match="of the caller") as caught:
+        getattr(module, name)(np.zeros((3, 2)))
+    assert [one.filename for one in caught] == [__file__]

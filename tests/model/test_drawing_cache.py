@@ -166,7 +166,7 @@ def test_drawings_that_are_killed_at_any_moment_are_right_the_next_time(tmp_path
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from mswin_viz.model import drawing_cache\n"
+        "from mswin_viz.model.pretraining import drawing_cache\n"
         "from mswin_viz.model.pretraining.recipe import Recipe\n"
         "warnings.simplefilter('ignore')\n"
         "drawing_cache._drawn = lambda jobs, draw, what: map(draw, jobs)\n"

@@ -110,10 +110,10 @@ def test_the_grid_asked_for_is_taken_wherever_its_count_fits(rows, cols):
         (128, (16, 8), ""),
         (128, (8, 16), ""),
         (144, (12, 12), ""),
-        (144, (18, 8), "make 12x12 too; 18x8 is as the input asks for"),
-        (144, (16, 8), "make 18x8, 16x9, 9x16, 8x18 too; 12x12 is assumed; the image_size"),
-        (128, (14, 14), "make 8x16 too; 16x8 is assumed"),
-        (128, (0, 0), "make 8x16 too; 16x8 is assumed"),
+        (144, (18, 8), "also make 12x12; 18x8 is as the input asks for"),
+        (144, (16, 8), "also make 18x8, 16x9, 9x16, 8x18; 12x12 is assumed; the image_size"),
+        (128, (14, 14), "also make 8x16; 16x8 is assumed"),
+        (128, (0, 0), "also make 8x16; 16x8 is assumed"),
     ],
 )
 def test_a_count_that_makes_several_grids_is_said_to(n_tokens, target, said):

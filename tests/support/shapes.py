@@ -16,6 +16,7 @@ import inspect
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,31 @@ __all__ = ["MISMATCHES", "install", "wrapped"]
 MISMATCHES: list[str] = []
 """What did not hold since the list was last cleared."""
 _KINDS = ("Float", "Int", "Bool", "UInt8", "Shaped", "Num", "Integer", "Inexact", "Real", "UInt", "Complex")
+_ISSUE = warnings.warn
 
 
 def install() -> None:
     """Check every module of the package that is imported from now on."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+        warnings.warn = _warn
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning] | None = None,
+    stacklevel: int = 1,
+    source: Any = None,
+    **options: Any,
+) -> None:
+    """``warnings.warn``, whose ``stacklevel`` does not count the wrappers of this module."""
+    frame, n_frames = sys._getframe(1), 1
+    while n_frames < stacklevel and frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_filename == __file__:
+            stacklevel += 1
+        n_frames += 1
+    _ISSUE(message, category, stacklevel + 1, source, **options)
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -143,10 +143,9 @@ class Model:
         return normalised(self.tower, opened)
 
     def opened(self, images: ModelImages) -> list[FittedImage]:
-        """One or several images opened: as :meth:`displayed` gives them, and what is known of them as they were.
+        """One or several images, opened once: :meth:`encode`, :meth:`preprocess` and attributions take them as they take files.
 
-        :meth:`encode`, :meth:`preprocess` and attributions take them as they take files, and open nothing again; errors
-        as in :meth:`encode`.
+        They are as :meth:`displayed` gives them, with what is known of the files; errors as in :meth:`encode`.
         """
         sources = listed_images(images)
         return fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
@@ -286,10 +285,7 @@ class Model:
         patches: Float[torch.Tensor, "batch token dim"],
         *given: Int[torch.Tensor, " batch"],
     ) -> Tokens:
-        """The tokens of projected CLS and patches, the CLS as retrieval compares it; differentiable.
-
-        ``given`` as :meth:`conditions` gives it.
-        """
+        """Tokens of projected CLS and patches, the CLS as retrieval compares it; differentiable, see :meth:`conditions`."""
         readout = self.tower.readout
         if readout is None:
             return Tokens(cls, patches, self.grid)

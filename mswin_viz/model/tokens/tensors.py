@@ -50,7 +50,7 @@ def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
 
 
 def real_array(values: Any, name: str) -> Num[np.ndarray, "*axes"]:
-    """Integers or floats as an array; objects such as Python's own numbers and fractions become float64.
+    """Integers or floats as an array; objects such as Python's own numbers and fractions, and long doubles, become float64.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def real_array(values: Any, name: str) -> Num[np.ndarray, "*axes"]:
         raise _refused(name, f"{type(values).__name__} of something else, or of rows that differ") from None
     if numbers.dtype.kind not in "iuf":
         raise _refused(name, f"{type(values).__name__} of {array.dtype}")
-    return numbers
+    return numbers.astype(np.float64) if numbers.dtype == np.longdouble else numbers
 
 
 def _of_objects(array: np.ndarray) -> np.ndarray:

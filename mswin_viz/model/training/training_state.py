@@ -25,7 +25,6 @@ from mswin_viz.errors import OptionError, WeightsError
 __all__ = [
     "REMEDY",
     "PlainTensor",
-    "StoredOptimiser",
     "TrainingState",
     "check_finite",
     "check_optimiser",
