@@ -9,15 +9,19 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
-from mswin_viz.analysis.attribution.target import FEATURES
-from mswin_viz.data.sets.layouts import MODALITIES
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.view.widgets.glossary import explained
+from mswin_viz.view.widgets.labels import FEATURES, MODALITIES, choices
 
 __all__ = ["AttributionControls", "make_attribution_controls"]
 
 _WIDE = {"description_width": "84px"}
 _ROW = {"width": "420px"}
+_TERMS = {
+    "modality": ("modality",), "pair": ("target",), "prompt": ("prompt",),
+    "features": ("plain CLS", "enhanced CLS"), "methods": ("attribution",),
+}  # fmt: skip
 _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
 
@@ -42,7 +46,7 @@ class AttributionControls:
     @property
     def chosen_features(self) -> tuple[str, ...]:
         """The features that are explained."""
-        return FEATURES if self.features.value == "both" else (str(self.features.value),)
+        return tuple(FEATURES) if self.features.value == "both" else (str(self.features.value),)
 
     def calls(self, model: Model) -> dict[str, dict[str, Any]]:
         """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
@@ -62,20 +66,22 @@ def make_attribution_controls(
 ) -> AttributionControls:
     """Controls for samples of these names."""
     options = [(name, at) for at, name in enumerate(names)]
-    features = (*FEATURES, "both") if has_addon else ("plain",)
+    features = {**FEATURES, "both": "both"} if has_addon else {"plain": FEATURES["plain"]}
     made = AttributionControls(
         sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
-        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}, layout=_ROW),
-        pair=widgets.Dropdown(options=[("the text below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
+        modality=widgets.ToggleButtons(options=choices(MODALITIES), description="modality", style={**_WIDE, "button_width": "auto"}, layout=_ROW),
+        pair=widgets.Dropdown(options=[("the prompt below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
         prompt=widgets.Text(
-            prompt, description="text", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
+            prompt, description="prompt", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
-        features=widgets.ToggleButtons(options=features, value=features[has_addon], description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_ROW),
+        features=widgets.ToggleButtons(options=choices(features), value=list(features)[has_addon], description="feature", style={**_WIDE, "button_width": "auto"}, layout=_ROW),
         methods=widgets.SelectMultiple(
             options=ATTRIBUTION_METHODS, value=_FIRST, rows=len(ATTRIBUTION_METHODS), description="methods", style=_WIDE, layout=_ROW
         ),
         n_steps=widgets.IntSlider(16, min=4, max=64, step=4, description="steps", style=_WIDE, layout=_ROW),
     )  # fmt: skip
+    for name, terms in _TERMS.items():
+        explained(getattr(made, name), *terms)
     for name in ("methods", "sample"):
         getattr(made, name).add_class(f"mswin-attribution-{name}")
     return made

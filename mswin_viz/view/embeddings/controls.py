@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embeddings.view import ViewSettings
+from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN, choices
 
 __all__ = ["MapControls", "SettingControls", "map_controls", "setting_controls"]
@@ -63,7 +64,7 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
     """Controls that stand at some settings."""
     rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
     number = {"style": _LABEL, "layout": {"width": "136px"}}
-    return SettingControls(
+    made = SettingControls(
         show=_menu(SHOWN, settings.show, "show", "mswin-show", width="190px"),
         rule=_menu(rules, settings.rule, "matching rule", "mswin-rule", width="390px"),
         coupling=widgets.BoundedFloatText(
@@ -74,11 +75,15 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
         ).add_class("mswin-perplexity"),
         seed=widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
     )
+    explained(made.show, "modality")
+    explained(made.rule, "matching rule")
+    explained(made.coupling, "coupling")
+    return made
 
 
 def map_controls() -> MapControls:
     """Controls of maps that show nothing yet."""
-    return MapControls(
+    made = MapControls(
         _menu(COLOURS, "identity", "colour by", "mswin-map-colour", width="210px"),
         widgets.Combobox(
             placeholder="identity, then Enter", description="search", continuous_update=False, style=_LABEL,
@@ -91,6 +96,10 @@ def map_controls() -> MapControls:
             True, description="arrows of the selection", indent=False, layout={"width": "auto"}
         ).add_class("mswin-map-arrows"),
     )  # fmt: skip
+    explained(made.search, "identity")
+    explained(made.morph, "plain CLS", "enhanced CLS")
+    explained(made.arrows, "shift")
+    return made
 
 
 def _menu(labels: Mapping[str, str], value: str, name: str, css: str, *, width: str) -> widgets.Dropdown:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 
 from mswin_viz.view.retrieval.query_choice import JUMPS
+from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import MATCHING_RULES, choices
 from mswin_viz.view.widgets.markup import Html
 
@@ -15,6 +16,7 @@ __all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
 
 MOST_K = 24
 """Most results in a list."""
+_TERMS = {"query": "query", "modality": "modality", "rule": "matching rule", "k": "gallery"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,8 @@ def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> Retrie
         ),
         k=widgets.BoundedIntText(8, min=1, max=MOST_K, description="results", layout={"width": "150px"}),
     )  # fmt: skip
+    for name, term in _TERMS.items():
+        explained(getattr(made, name), term)
     made.jumps["worst"].tooltip = "lowest average precision with the add-on; press again for the next one"
     made.jumps["most changed"].tooltip = "largest change of average precision; press again for the next one"
     for name in ("search", "query", "count", "previous", "following", "modality", "rule", "k"):

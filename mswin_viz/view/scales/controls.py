@@ -14,6 +14,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.view.scales.result_cache import ExplorerRequest
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import CMAPS
+from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import KERNELS, ROWS, SLOTS, TARGETS, VALUES, WINDOWS, choices
 from mswin_viz.view.widgets.markup import Html, tag
 from mswin_viz.view.widgets.strip import ThumbnailStrip
@@ -22,6 +23,11 @@ __all__ = ["Controls", "linked_display", "make_controls"]
 
 _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
+_TERMS = {
+    "scale": ("free scale",), "kernel": ("kernel",), "windows": ("window", "tile"),
+    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("activation norm", "share", "target"),
+    "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
+}  # fmt: skip
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
 
 
@@ -142,6 +148,11 @@ def make_controls(
         "shuffle": _shuffle_menu(grid[0] * grid[1], scales),
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }
+    for name, terms in _TERMS.items():
+        explained(view[name], *terms)
+    explained(view["stride"], "stride", hint="0: windows stand end to end.")
+    for slot in slots:
+        explained(slot, "slot")
     for name in ("tile_rows", "tile_cols"):
         widgets.dlink(
             (view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles"
@@ -169,7 +180,7 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
         "kernel": _buttons(KERNELS, "its kernel", "mswin-kernel"),
         "windows": _menu(WINDOWS, "windows", "mswin-windows", width="218px"),
         "stride": widgets.BoundedIntText(
-            0, min=0, max=n_tokens, description="stride", tooltip="tokens to the next window; 0: end to end", **small
+            0, min=0, max=n_tokens, description="stride", **small
         ).add_class("mswin-stride"),
         "tile_rows": widgets.BoundedIntText(
             min(4, grid[0]), min=1, max=grid[0], description="tile: rows", **tile

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["TERMS"]
+from typing import TypeVar
+
+import ipywidgets as widgets
+
+__all__ = ["TERMS", "explained"]
+
+Control = TypeVar("Control", bound=widgets.DOMWidget)
 
 TERMS = {
     "token": "One vector of the image tower's output: the CLS token stands for the image, each patch token for one patch.",
@@ -54,3 +60,10 @@ TERMS = {
     "provenance": "Which weights, add-on, activation, input size and normalisation a result comes from.",
 }
 """Term -> what it means."""
+
+
+def explained(control: Control, *terms: str, hint: str = "") -> Control:
+    """The control, with what its term means as its tooltip; several terms and a hint stand on lines of their own."""
+    lines = [TERMS[term] if len(terms) == 1 else f"{term}: {TERMS[term]}" for term in terms]
+    control.tooltip = "\n".join([*lines, hint] if hint else lines)
+    return control
