@@ -41,8 +41,8 @@ from .analysis.experiments.sample_tokens import sample_tokens as sample_tokens
 from .analysis.measures.head_retrieval import held_out as held_out, validation_map as validation_map
 from .analysis.windows.geometry import WindowGeometry as WindowGeometry, windows as windows
 from .data.images.image_source import Crop as Crop
+from .data.sample import Sample as Sample
 from .data.sets.layouts import (
-    Sample as Sample,
     query_and_gallery as query_and_gallery,
     samples as samples,
     scan as scan,

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
 from mswin_viz.analysis.attribution.target import FEATURES
-from mswin_viz.data.sets.layouts import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 
