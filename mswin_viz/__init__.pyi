@@ -58,8 +58,8 @@ from .analysis.windows.geometry import (
 )
 from .data.images.image_source import Crop as Crop
 from .data.progress import Progress as Progress
+from .data.sample import Sample as Sample
 from .data.sets.layouts import (
-    Sample as Sample,
     query_and_gallery as query_and_gallery,
     samples as samples,
     scan as scan,

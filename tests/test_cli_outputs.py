@@ -111,8 +111,8 @@ def test_a_place_that_is_of_no_use_is_refused_in_one_line_before_any_work(
     (place / "r.json").write_text("{}")
     for work in (
         "model.loading.load_model",
-        "data.sample_files.render",
-        "model.embedding.train_embedded_model",
+        "data.synthetic.write_samples.render",
+        "model.pretraining.make_embedded.train_embedded_model",
     ):
         monkeypatch.setattr(f"mswin_viz.{work}", lambda *_, **__: pytest.fail("work was started"))
     monkeypatch.setattr(sys, "argv", ["mswin-viz", *line.split(), path])

@@ -19,7 +19,7 @@ from mswin_viz.analysis.experiments.ablation_report import as_json
 from mswin_viz.analysis.experiments.ablation_run import People, ablate_people, ablate_samples, checked_samples
 from mswin_viz.analysis.experiments.ablation_table import Ablation, AblationPlan, QueryScores
 from mswin_viz.analysis.experiments.head_costs import HeadCost
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage import destinations
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError, OutputError

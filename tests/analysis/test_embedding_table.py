@@ -13,7 +13,7 @@ from support.tiny import pictures, tiny_model
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Progress
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError, ShapeError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 

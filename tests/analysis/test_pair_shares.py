@@ -15,7 +15,7 @@ from mswin_viz.analysis.embeddings.neighbours import PairShares, pair_window_sha
 from mswin_viz.analysis.embeddings.pair_shares import pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.decomposition import decompose_pair
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag

@@ -12,7 +12,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.synthetic.write_samples import write_samples
 from mswin_viz.errors import DataError
 

@@ -27,7 +27,7 @@ from support.tiny import SIZE, tiny_model
 from mswin_viz.analysis.experiments import sample_tokens as module
 from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.data.images.image_source import Crop
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage import destinations, temporary_folders
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.stored_arrays import _hash_of_value
@@ -584,7 +584,7 @@ from pathlib import Path
 from analysis.test_stored_tokens import check_right, people, tokens_of
 from support.tiny import tiny_model
 from mswin_viz.data.images.image_source import Crop
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 model, images = tiny_model(addon=False), Path("images")

@@ -12,7 +12,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.analysis.experiments.addon_training import AddonPlan, training_notes
 from mswin_viz.analysis.measures.head_retrieval import head_features, held_out, validation_map
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import mean_patch_control

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.sets.contact_sheet import contact_sheet
-from mswin_viz.data.sets.layouts import Sample
 from mswin_viz.errors import DataError
 
 

@@ -144,7 +144,7 @@ def test_a_file_cut_short_while_it_is_open_never_ends_the_program(tmp_path):
     path = tmp_path / "big.bmp"
     Image.new("RGB", (2000, 1000)).save(path)
     code = (
-        "import os, sys\nfrom mswin_viz.data import picture_files as p\n"
+        "import os, sys\nfrom mswin_viz.data.images import picture_files as p\n"
         "with p.opened_file(sys.argv[1], 'big') as image:\n"
         "    os.truncate(sys.argv[1], 5000)\n"
         "    try:\n        p.loaded(image)\n    except OSError as problem:\n        print('refused', problem)\n"

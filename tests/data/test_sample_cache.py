@@ -186,18 +186,18 @@ def test_a_home_folder_that_is_not_there_is_no_matter(
 def test_a_disk_that_fills_while_the_cache_is_drawn_is_no_matter(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mswin_viz.data.synthetic import write_samples as sample_files
+    from mswin_viz.data.synthetic import write_samples
 
     def full(path: Path, content: bytes) -> Path:
         if path.suffix == ".jpg" and path.is_relative_to(installed):
             raise OutputError("No space left on device")
         return write(path, content)
 
-    write = sample_files.write_bytes
-    monkeypatch.setattr(sample_files, "write_bytes", full)
+    write = write_samples.write_bytes
+    monkeypatch.setattr(write_samples, "write_bytes", full)
     with pytest.warns(UserWarning, match="No space left on device"):
         assert len(mv.samples()) == 2
-    monkeypatch.setattr(sample_files, "write_bytes", write)
+    monkeypatch.setattr(write_samples, "write_bytes", write)
     assert mv.samples()[0].images["RGB"].is_relative_to(installed)
 
 
@@ -214,9 +214,9 @@ def test_pictures_of_others_in_the_cache_stay_and_the_samples_are_ours(installed
 _AS_INSTALLED = (
     "from pathlib import Path\n"
     "import mswin_viz as mv\n"
-    "from mswin_viz.data import sample_files, shipped_samples\n"
+    "from mswin_viz.data.synthetic import shipped_samples, write_samples\n"
     "shipped_samples._CHECKOUT = Path('nowhere')\n"
-    f"sample_files.SHIPPED = {SIZE}\n"
+    f"write_samples.SHIPPED = {SIZE}\n"
 )
 
 

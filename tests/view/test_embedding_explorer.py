@@ -11,7 +11,7 @@ import pytest
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.view import COUPLING_WORDS
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure

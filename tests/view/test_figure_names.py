@@ -26,7 +26,7 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
 from mswin_viz.analysis.windows.geometry import windows
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions import figures as attribution_figures
 from mswin_viz.view.embeddings import figures as embedding_figures
 from mswin_viz.view.embeddings import map_figures

@@ -20,7 +20,7 @@ from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.attributions import explorer as attribution_explorer

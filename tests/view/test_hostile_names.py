@@ -13,7 +13,8 @@ from support.hostile import HIT, NAMES, WORDS, hostile_model, hostile_samples
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.data.sets.layouts import Sample, scan
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.sets.layouts import scan
 from mswin_viz.data.sets.report import as_text
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.embeddings.measure_table import measures_html

@@ -15,7 +15,7 @@ from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.request import ViewRequest
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.widgets.assets import SCRIPTS
 from mswin_viz.view.widgets.labels import KERNELS, ROWS, VALUES, WINDOWS
 

@@ -21,7 +21,7 @@ from support.tiny import pictures, tiny_model
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.model.training.fit import TrainingStep

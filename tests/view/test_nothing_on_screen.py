@@ -14,7 +14,7 @@ from PIL import Image
 from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.scales.result_cache import ResultCache
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE

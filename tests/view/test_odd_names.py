@@ -14,7 +14,7 @@ from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.parts.figure_file import figure_bytes
 
 pytestmark = [

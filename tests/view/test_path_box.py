@@ -13,7 +13,7 @@ from PIL import Image
 from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.embeddings import explorer as embedding_explorer
 
 MODEL = tiny_model()

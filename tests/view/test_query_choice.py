@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.retrieval.query_choice import jump_order, matching, query_name, summary
 
 NAN = float("nan")

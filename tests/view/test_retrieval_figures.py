@@ -17,7 +17,7 @@ from support.tiny import tiny_model
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.neighbours import MARKS, neighbours, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import figure_bytes
 from mswin_viz.view.retrieval.figures import ranked_figure

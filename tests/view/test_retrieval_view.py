@@ -21,7 +21,7 @@ from mswin_viz.analysis.embeddings.neighbours import (
     ranked_queries,
 )
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.retrieval.pair_panel import pair_html
 from mswin_viz.view.retrieval.view import ALL, ALL_EQUALISED, RetrievalView

@@ -17,7 +17,8 @@ from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.analysis.measures.head_retrieval import check_trainable
 from mswin_viz.analysis.measures.matching import Matching, sample_matching
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.sets.layouts import Sample, query_and_gallery
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.sets.layouts import query_and_gallery
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError

@@ -14,7 +14,7 @@ from PIL import Image
 from mswin_viz.analysis.measures.joined import joined_features
 from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.analysis.measures.zeroshot import text_to_image, zero_shot
-from mswin_viz.data.sets.layouts import MODALITIES
+from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.synthetic.crowd import Crowd, picture_batches
 from mswin_viz.data.synthetic.identity import attributes
 from mswin_viz.data.synthetic.scenery import CAMERAS

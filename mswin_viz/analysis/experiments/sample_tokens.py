@@ -20,7 +20,8 @@ from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.images.picture_facts import warn_of
 from mswin_viz.data.options import options_of
-from mswin_viz.data.sets.layouts import Sample, query_and_gallery
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.sets.layouts import query_and_gallery
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError, OptionError

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import SPLITS, Sample
 from mswin_viz.data.sets.folder_reading import read_folder, read_picture
 from mswin_viz.data.sets.known_sets import SETS
@@ -16,7 +15,7 @@ from mswin_viz.data.storage.typed_paths import existing_path
 from mswin_viz.data.synthetic.shipped_samples import shipped_samples
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["LAYOUTS", "MODALITIES", "Sample", "query_and_gallery", "samples", "scan"]
+__all__ = ["LAYOUTS", "query_and_gallery", "samples", "scan"]
 
 LAYOUTS = ("auto", *SETS, "manifest", "folder")
 

@@ -9,6 +9,11 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
+<<<<<<< HEAD
+=======
+from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.data.images.image_source import MODALITIES
+>>>>>>> t_data
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.view.widgets.glossary import explained

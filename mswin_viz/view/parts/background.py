@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from mswin_viz.data.progress import Progress, Report, Stop
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.parts.pictures import computed_ahead, thumbnail
 from mswin_viz.view.parts.worker import Worker

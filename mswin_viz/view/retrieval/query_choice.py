@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_choice import matching, query_name
 from mswin_viz.view.widgets.guarded import Guard

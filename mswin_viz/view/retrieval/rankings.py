@@ -12,7 +12,7 @@ from mswin_viz.analysis.embeddings.neighbours import RankedQueries, ranked_queri
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.figure_download import FigureDownload

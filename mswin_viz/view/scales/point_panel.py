@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.images.image_source import joined_name
-from mswin_viz.data.sets.layouts import Sample
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache

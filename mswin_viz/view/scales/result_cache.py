@@ -14,7 +14,8 @@ from mswin_viz.analysis.scales.view import ScaleView, fused_part, scale_view, tr
 from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.analysis.shares.fusion_weights import FusionWeights, fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
-from mswin_viz.data.sets.layouts import MODALITIES, Sample
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera

@@ -11,8 +11,8 @@ import numpy as np
 import traitlets
 
 from mswin_viz.analysis.measures.matching import sample_matching
-from mswin_viz.data.images.image_source import Crop
-from mswin_viz.data.sets.layouts import MODALITIES, Sample
+from mswin_viz.data.images.image_source import MODALITIES, Crop
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.image_tags import ImageTag
