@@ -13,7 +13,7 @@ import torch
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Num
+    from jaxtyping import Float, Shaped
 
 __all__ = ["float_tensor", "real_array", "tensors_of", "versions"]
 
@@ -49,7 +49,7 @@ def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
     return found
 
 
-def real_array(values: Any, name: str) -> Num[np.ndarray, "*axes"]:
+def real_array(values: Any, name: str) -> Shaped[np.ndarray, "*axes"]:
     """Integers or floats as an array; objects such as Python's own numbers and fractions become float64.
 
     Parameters
