@@ -11,7 +11,7 @@ COLUMN_WORDS = {"three_together": "three together", "together": "all together"}
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, padded: bool = False) -> list[str]:
-    """Lines of a table; the first column names the rows. ``padded`` columns are equally wide as they are printed."""
+    """Lines of a table; the first column names the rows. ``padded`` cells are as wide as their column."""
     if padded:
         table = [heads, *rows]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]

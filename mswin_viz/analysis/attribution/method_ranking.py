@@ -95,7 +95,7 @@ class RankingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class _Settings:
-    """The options with their defaults."""
+    """`RankingOptions` with their defaults."""
 
     methods: Sequence[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
