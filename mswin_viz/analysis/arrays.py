@@ -208,13 +208,7 @@ def _not_whole(name: str, got: str) -> OptionError:
 
 
 def _array(values: Any) -> np.ndarray:
-    """The values as NumPy reads them, with their mask if they have one.
-
-    Raises
-    ------
-    ValueError
-        If it cannot.
-    """
+    """The values as NumPy reads them, with their mask if they have one; a ValueError if it cannot."""
     try:
         dense = _detached(values)
     except (TypeError, RuntimeError):

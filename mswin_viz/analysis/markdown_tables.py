@@ -10,11 +10,9 @@ COLUMN_WORDS = {"three_together": "three together", "together": "all together"}
 """Columns whose words differ from their names; a modality is written as it is."""
 
 
-def markdown_table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], *, aligned: bool = False
-) -> list[str]:
-    """Lines of a table; the first column names the rows. ``aligned`` columns read well as they are printed."""
-    if aligned:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, padded: bool = False) -> list[str]:
+    """Lines of a table; the first column names the rows. ``padded`` cells are as wide as their column."""
+    if padded:
         table = [heads, *rows]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         table.insert(1, ["-" * width for width in widths])

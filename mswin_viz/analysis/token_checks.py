@@ -1,4 +1,4 @@
-"""What every function of this layer that reads tokens asks of them, and the form in which it gets them."""
+"""The check that every function of this layer makes of the tokens it is given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
         If it is something else, holds no image, or a value is not finite.
     """
     if len(are_tokens(tokens)) == 0:
-        raise ShapeError("there must be the tokens of at least one image: got none")
+        raise ShapeError("tokens must be those of at least one image: got none")
     found = tokens.to(_device(tokens, addon))
     parts = {name: getattr(found, name).detach().contiguous() for name in ("cls", "patches")}
     for name, values in parts.items():

@@ -184,7 +184,9 @@ def test_one_image_is_an_error():
 
 @pytest.mark.parametrize("name", ["comparison", "comparison_record", "null_comparison", "paired_statistics"])
 def test_conclusions_know_no_map(name):
-    tree = ast.parse((ROOT / "mswin_viz" / "analysis" / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(
+        (ROOT / "mswin_viz" / "analysis" / "measures" / f"{name}.py").read_text(encoding="utf-8")
+    )
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {module for module in modules if "projection" in module or "coupling" in module}
 

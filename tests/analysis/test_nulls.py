@@ -114,7 +114,7 @@ def test_a_trained_addon_that_helps_beats_nulls_that_do_not():
     found = mv.compare_with_nulls(PLAIN, PLAIN + CENTRES, NULLS, PIDS, CAMIDS)
     assert found.trained.verdict == "better"
     assert all(some.verdict == "better" for some in found.against.values())
-    assert "0 of them change mAP at least as much upwards" in found.sentences()[1]
+    assert "0 of them raise mAP at least as much" in found.sentences()[1]
     assert "better, beyond chance, than each of them" in found.sentences()[-1]
     table = found.to_pandas()
     assert table.index.tolist() == ["trained", "null 0", "null 1", "null 2"]

@@ -61,7 +61,7 @@ class Ranking:
         heads += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
         heads += ["unexplained", *(["shuffled"] if self.randomisation else []), "s/image"]
         names = (*self.faithfulness.ranked(), REFERENCES[0])
-        return "\n".join(markdown_table(heads, [self._row(name) for name in names], aligned=True))
+        return "\n".join(markdown_table(heads, [self._row(name) for name in names], padded=True))
 
     def _row(self, name: str) -> list[str]:
         checks = self.faithfulness
@@ -95,7 +95,7 @@ class RankingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class _Settings:
-    """The options with their defaults."""
+    """`RankingOptions` with their defaults."""
 
     methods: Sequence[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

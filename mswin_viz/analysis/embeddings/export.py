@@ -81,11 +81,7 @@ def measures_frame(view: EmbeddingView) -> pd.DataFrame:
 
 
 def export(
-    view: EmbeddingView,
-    folder: str | Path,
-    *,
-    formats: Sequence[str] = FORMATS,
-    provenance: str = "",
+    view: EmbeddingView, folder: str | Path, *, formats: Sequence[str] = FORMATS, provenance: str = ""
 ) -> list[Path]:
     """Write points, identities and measures as tables, one file for each and each format.
 

@@ -27,17 +27,8 @@ __all__ = ["FEATURES", "EmbeddingTable"]
 
 FEATURES = ("plain", "enhanced")
 """The CLS before and after the add-on."""
-_SHAPES = {
-    "sample": 1,
-    "modality": 1,
-    "pid": 1,
-    "camid": 1,
-    "scene": 1,
-    "split": 1,
-    "plain": 2,
-    "enhanced": 2,
-}
 _KNOWN = ("pid", "camid", "scene", "split")
+_N_AXES = dict.fromkeys(("sample", "modality", *_KNOWN), 1) | dict.fromkeys(FEATURES, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +83,7 @@ class EmbeddingTable:
                 found = float_tensor(given, f"the {name} features of a table").detach().cpu().numpy()
                 object.__setattr__(self, name, found)
         n_rows = len(self.files)
-        for name, n_axes in _SHAPES.items():
+        for name, n_axes in _N_AXES.items():
             shape = np.shape(getattr(self, name))
             if len(shape) != n_axes or shape[0] != n_rows:
                 raise ShapeError(
@@ -111,10 +102,10 @@ class EmbeddingTable:
         """A table of some rows, in that order."""
         if not isinstance(rows, slice) and np.ndim(np.asarray(rows)) == 0:
             raise OptionError(
-                f"a table is cut by a slice or several rows: got {rows!r}; use table[[{rows!r}]]"
+                f"a table is indexed by a slice or by several rows: got {rows!r}; use table[[{rows!r}]]"
             )
         at = np.arange(len(self))[rows]
-        columns = {name: getattr(self, name)[at] for name in _SHAPES}
+        columns = {name: getattr(self, name)[at] for name in _N_AXES}
         files = tuple(self.files[row] for row in at)
         return replace(self, **columns, files=files)
 

@@ -33,9 +33,8 @@ __all__ = [
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
 COUPLING_WORDS = (
-    "How much alike the two maps lie is made by the coupling of the projection, in which each image's two places "
-    "attract "
-    "each other. It says nothing about the add-on: whether that helps is read from the measures only."
+    "How similar the two maps look is set by the coupling of the projection, which pulls each image's two places "
+    "together. It says nothing about the add-on: judge that by the measures only."
 )
 _PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
 _PROJECTING = 0.85  # part of the progress bar that the projection takes
@@ -43,7 +42,7 @@ _PROJECTING = 0.85  # part of the progress bar that the projection takes
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """What was asked of the maps and the measures.
+    """Settings of the maps and the measures.
 
     Attributes
     ----------
@@ -79,7 +78,7 @@ class EmbeddingView:
     comparisons
         Modality -> plain against enhanced, over all rows of it, in the full space.
     plain_ap, enhanced_ap
-        Average precision of each row, asked of the rows of its modality, ``[n]``; NaN where nothing right is left.
+        Average precision of each row as a query among the rows of its modality, ``[n]``; NaN where it has no match.
     overlap
         Fraction of each row's nearest others that stay the same, ``[n]``.
     plain_silhouette, enhanced_silhouette

@@ -172,7 +172,10 @@ def evaluate_model(
     random = untrained(model, seed=seed)
     crowds = {split: Crowd(identities, seed, split, SHOTS) for split in ("standard", "look_alikes")}
     prompts = _prompts(crowds["standard"])
-    texts = [_encoded(one, prompts) for one in (model, random)] if model.tower.has_text else []
+    networks = (model, random) if model.tower.has_text else ()
+    texts = [
+        {name: one.encode_text(words).cpu().numpy() for name, words in prompts.items()} for one in networks
+    ]
     by_split, rgb = {}, []
     for split, crowd in crowds.items():
         features = _features(model, random, crowd, workers=workers, progress=progress)
@@ -258,10 +261,6 @@ def _prompts(crowd: Crowd) -> dict[str, list[str]]:
     return {name: [prompt_of(name, value) for value in _values(crowd, name)] for name in PROMPTS} | {
         "captions": captions
     }
-
-
-def _encoded(model: Model, prompts: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
-    return {name: model.encode_text(texts).cpu().numpy() for name, texts in prompts.items()}
 
 
 def _named(rgb: Sequence[np.ndarray], texts: Sequence[Features], crowd: Crowd, name: str) -> NamedAttribute:

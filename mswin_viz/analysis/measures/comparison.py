@@ -147,13 +147,7 @@ def _split(options: CompareOptions) -> tuple[RetrievalRequest, _Request]:
 
 
 def _step(steps: StepCounter, result: _Result) -> _Result:
-    """Count a step that is done.
-
-    Raises
-    ------
-    StoppedError
-        If a stop was asked for.
-    """
+    """The result of a step, which is counted; or a stop."""
     if steps.passed(1):
         raise StoppedError(f"stopped on request after {steps.done} of {steps.total} steps of the comparison")
     return result

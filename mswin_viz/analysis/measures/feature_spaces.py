@@ -15,14 +15,7 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "feature_pair",
-    "first_of_equals",
-    "linear_cka",
-    "neighbour_overlap",
-    "real_pair",
-    "silhouettes",
-]
+__all__ = ["feature_pair", "first_of_equals", "linear_cka", "neighbour_overlap", "real_pair", "silhouettes"]
 
 
 def feature_pair(

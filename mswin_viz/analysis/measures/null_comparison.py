@@ -68,7 +68,7 @@ class NullComparison:
             f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; "
             f"{len(changes)} add-ons that learned "
             f"nothing {100 * changes.min():+.1f} to {100 * changes.max():+.1f} points.",
-            f"{n_as_much} of them {'changes' if n_as_much == 1 else 'change'} mAP at least as much upwards as the trained one.",
+            f"{n_as_much} of them {'raises' if n_as_much == 1 else 'raise'} mAP at least as much as the trained one.",
         ]
         if self.trained.unmeasured:
             return [*words, f"Whether that is beyond chance is not measured: {self.trained.unmeasured}."]

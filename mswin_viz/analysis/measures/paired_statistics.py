@@ -68,11 +68,7 @@ class PairedTest:
 
 
 def bootstrap_means(
-    sums: Float[np.ndarray, "identity column"],
-    counts: Num[np.ndarray, " identity"],
-    *,
-    draws: int,
-    seed: int,
+    sums: Float[np.ndarray, "identity column"], counts: Num[np.ndarray, " identity"], *, draws: int, seed: int
 ) -> Float[np.ndarray, "draw column"]:
     """Means over queries of identities drawn with replacement; the same draw for all columns (paired).
 
@@ -100,11 +96,7 @@ def interval(value: float, drawn: Float[np.ndarray, " draw"] | None, *, level: f
 
 
 def sign_flip(
-    sums: Float[np.ndarray, " identity"],
-    counts: Num[np.ndarray, " identity"],
-    *,
-    flips: int,
-    seed: int,
+    sums: Float[np.ndarray, " identity"], counts: Num[np.ndarray, " identity"], *, flips: int, seed: int
 ) -> PairedTest:
     """Sign-flip test of paired differences, whole identities at a time (Fisher, 1935).
 

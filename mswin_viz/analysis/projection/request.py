@@ -28,7 +28,7 @@ class MapOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class MapRequest:
-    """The same, with defaults and checked."""
+    """`MapOptions` with their defaults, checked."""
 
     perplexity: float = 30
     metric: str = "cosine"

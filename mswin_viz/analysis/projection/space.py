@@ -15,14 +15,7 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "LEAST_IMAGES",
-    "DistinctPair",
-    "MapSpace",
-    "distinct",
-    "map_space",
-    "used_perplexity",
-]
+__all__ = ["LEAST_IMAGES", "DistinctPair", "MapSpace", "distinct", "map_space", "used_perplexity"]
 
 LEAST_IMAGES = 5
 """Distinct images that a map needs: with fewer, no perplexity above 1 fits."""

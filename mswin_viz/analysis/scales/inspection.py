@@ -1,4 +1,4 @@
-"""One window under the glass: its exact share next to what happens when it is taken away."""
+"""One window inspected: its exact share, next to what changes when it is removed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def inspected_window(
         If there is no such window, its slot is off, or the panel has no windows.
     """
     if subject.weights is None or key in ("fused", "plain"):
-        raise OptionError(f"only a window of a scale can be taken away: got a patch of the panel {key!r}")
+        raise OptionError(f"only a window of a scale can be removed: got a patch of the panel {key!r}")
     if not 0 <= image < len(subject.tokens):
         raise OptionError(f"an image is one of 0..{len(subject.tokens) - 1}: got {image}")
     if key == "free" and view.free_place is not None:
