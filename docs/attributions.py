@@ -12,7 +12,7 @@ from PIL import Image
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares
-from mswin_viz.view.attributions.figures import maps_figure
+from mswin_viz.view.attributions.figures import attributions_figure
 from mswin_viz.view.parts.figure_file import figure_bytes
 
 PROMPT = "a person wearing a black top"
@@ -30,7 +30,7 @@ def main() -> None:
     maps["gradcam"] = mv.attribute(model, images, target, method="gradcam", level="tokens", block=block)
     maps |= {m: mv.attribute(model, images, target, method=m, level="tokens") for m in ATTENTION}
     words = f"cosine with “{PROMPT}”, enhanced CLS; {model.provenance}"
-    figure = maps_figure([model.displayed(image) for image in images], maps, provenance=words)
+    figure = attributions_figure([model.displayed(image) for image in images], maps, provenance=words)
     picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100))).convert("RGB").quantize(256)
     picture.save(Path(__file__).parent / "attributions.png", optimize=True)
 

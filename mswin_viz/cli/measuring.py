@@ -179,7 +179,7 @@ def _show_ablation(stored: dict[str, Any], *, as_json: bool, brief: bool) -> Non
     """Print an ablation as tables and sentences, or as JSON."""
     from mswin_viz.view.reports import ablation_words
 
-    words = ablation_words.brief if brief else ablation_words.full
+    words = ablation_words.ablation_brief if brief else ablation_words.full
     _show(json.dumps(stored, indent=1) if as_json else words(stored), stored, "ablation.json")
 
 

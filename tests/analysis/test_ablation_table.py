@@ -26,7 +26,7 @@ from mswin_viz.errors import DataError, OptionError, OutputError
 from mswin_viz.model.training.fit import Schedule
 from mswin_viz.model.training.heads import n_parameters
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
-from mswin_viz.view.reports.ablation_words import brief, full, sentences
+from mswin_viz.view.reports.ablation_words import ablation_brief, ablation_sentences, full
 
 COST = HeadCost(100, 5_000_000, 0.01, 2**20)
 ROWS = ("windows_2_4", "untrained_random", *CONTROLS)
@@ -144,7 +144,7 @@ def test_queries_without_a_match_are_left_out() -> None:
 
 
 def test_the_sentences_say_plainly_that_windows_do_not_beat_the_controls() -> None:
-    said = sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.06, "mlp_on_mean_patch": 0.05}))
+    said = ablation_sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.06, "mlp_on_mean_patch": 0.05}))
     assert said[0].startswith(
         "Against plain CLS, the 3 trained heads are better in mAP in 3 of 3 comparisons"
     )
@@ -154,7 +154,7 @@ def test_the_sentences_say_plainly_that_windows_do_not_beat_the_controls() -> No
 
 def test_the_sentences_say_so_where_windows_do_beat_both_and_the_hope_is_reached() -> None:
     found = summary({"windows_2_4": 0.1, "mlp_on_cls": 0.02})
-    said = sentences(found)
+    said = ablation_sentences(found)
     assert "better in mAP in 1 of 1 comparisons; a control is better in 0" in said[1]
     reached = cell(found, "windows_2_4", "rank1")["minus_plain"]["verdict"] == "better"
     assert ("is reached" in said[2]) == reached
@@ -162,13 +162,13 @@ def test_the_sentences_say_so_where_windows_do_beat_both_and_the_hope_is_reached
 
 
 def test_a_tie_with_the_controls_is_no_evidence_for_windows() -> None:
-    said = sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.03, "mlp_on_mean_patch": 0.03}))
+    said = ablation_sentences(summary({"windows_2_4": 0.03, "mlp_on_cls": 0.03, "mlp_on_mean_patch": 0.03}))
     assert said[-1].startswith("No evidence here that the windows help")
     assert said[-1].endswith("A difference too small to detect may still exist.")
 
 
 def test_a_gain_below_one_point_is_not_the_one_hoped_for() -> None:
-    said = sentences(summary({"windows_2_4": 0.008}, spread=0.0001))
+    said = ablation_sentences(summary({"windows_2_4": 0.008}, spread=0.0001))
     assert "+0.8 mAP (better)" in said[2]
     assert "is not reached" in said[2]
 
@@ -176,12 +176,15 @@ def test_a_gain_below_one_point_is_not_the_one_hoped_for() -> None:
 def test_tables_hold_every_row_and_end_with_the_sentences() -> None:
     found = summary({"windows_2_4": 0.03})
     words = ("plain CLS", "windows 2 + 4", "untrained, random initialisation", "control: MLP on CLS")
-    for text in (full(found), brief(found)):
+    for text in (full(found), ablation_brief(found)):
         assert all(f"| {row} |" in text for row in words)
         assert text.startswith("Made for a test.")
-        assert text.endswith(sentences(found)[-1])
+        assert text.endswith(ablation_sentences(found)[-1])
     value = cell(found, "windows_2_4")
-    assert f"{100 * value['mean']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]" in brief(found)
+    assert (
+        f"{100 * value['mean']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+        in ablation_brief(found)
+    )
     assert "-0.0" not in full(found)
 
 
@@ -250,13 +253,15 @@ def test_the_model_and_the_generator_are_left_alone(model) -> None:
 
 def test_fewer_answered_queries_than_asked_are_said_beside_the_table() -> None:
     ablation = made({"windows_2_4": 0.1})
-    assert not any("queries" in line and "of 40" in line for line in sentences(as_json(ablation, {})))
+    assert not any(
+        "queries" in line and "of 40" in line for line in ablation_sentences(as_json(ablation, {}))
+    )
     for scores in ablation.scores["standard"].values():
         scores.ap[:, :10], scores.first[:, :10] = np.nan, np.nan
     found = json.loads(json.dumps(as_json(ablation, {}), allow_nan=False))
     assert found["queries"] == {"standard": {"asked": 40, "answered": 30}}
-    assert "measured over 30 of 40 queries" in sentences(found)[0]
-    assert "measured over 30 of 40 queries" in brief(found)
+    assert "measured over 30 of 40 queries" in ablation_sentences(found)[0]
+    assert "measured over 30 of 40 queries" in ablation_brief(found)
 
 
 @pytest.mark.parametrize("n_answered", [0, 2])
@@ -266,9 +271,9 @@ def test_where_nothing_was_measured_no_sentence_says_that_nothing_differs(n_answ
         scores.ap[:, n_answered:], scores.first[:, n_answered:] = np.nan, np.nan  # one identity, or nobody
     found = json.loads(json.dumps(as_json(ablation, {"words": "Made."}), allow_nan=False))
     assert cell(found, "windows_2_4")["minus_plain"]["verdict"] == "not measured"
-    words = sentences(found)
+    words = ablation_sentences(found)
     assert words[-1].startswith("Not measured: fewer than two identities")
-    for text in (full(found), brief(found)):
+    for text in (full(found), ablation_brief(found)):
         assert "not measured" in text
         assert "not told apart in" not in text
         assert "nan" not in text.lower().replace("nance", "")
@@ -304,10 +309,10 @@ def test_a_table_without_the_row_of_all_scales_says_what_it_cannot_say() -> None
         for split, by_row in ablation.scores.items()
     }
     found = json.loads(json.dumps(as_json(dataclasses.replace(ablation, scores=kept), {})))
-    words = sentences(found)
+    words = ablation_sentences(found)
     assert words[-1].startswith("The row of all scales (windows 2 + 4) was not run")
     assert not any("Against the control" in line or "Against both" in line for line in words)
-    for text in (full(found), brief(found)):
+    for text in (full(found), ablation_brief(found)):
         assert text.endswith(words[-1])
 
 
@@ -317,7 +322,7 @@ def test_one_modality_keeps_its_capitals_in_the_heading() -> None:
         split: {name: {"RGB": cells["RGB"]} for name, cells in by_row.items()}
         for split, by_row in found["scores"].items()
     }
-    assert "RGB; mAP and Rank-1 in percent" in brief({**found, "columns": ["RGB"], "scores": only})
+    assert "RGB; mAP and Rank-1 in percent" in ablation_brief({**found, "columns": ["RGB"], "scores": only})
 
 
 def test_an_ablation_without_room_for_its_tokens_is_refused_before_anything_is_drawn(

@@ -17,7 +17,7 @@ from mswin_viz.analysis.experiments.ablation_table import AblationPlan, run_abla
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
-from mswin_viz.view.reports.ablation_words import sentences
+from mswin_viz.view.reports.ablation_words import ablation_sentences
 
 N_TOKENS, SCALES = 16, (2, 4)
 WINDOWS = "windows_2_4"
@@ -68,18 +68,20 @@ def test_windows_beat_the_controls_where_only_the_order_of_patches_tells_people_
     assert [verdicts(in_order, name) for name in CONTROLS] == [["better"] * 3] * 2
     assert (
         "the windows are better in mAP in 3 of 3 comparisons; a control is better in 0"
-        in sentences(in_order)[1]
+        in ablation_sentences(in_order)[1]
     )
-    assert sentences(in_order)[-1].startswith("What the windows find is not found without them")
+    assert ablation_sentences(in_order)[-1].startswith("What the windows find is not found without them")
 
 
 def test_windows_do_not_beat_the_controls_where_cls_alone_tells_people_apart(in_cls) -> None:
     assert verdicts(in_cls, "mlp_on_cls") == ["worse"] * 3
     assert (
         "the windows are better in mAP in 0 of 3 comparisons; a control is better in 3"
-        in sentences(in_cls)[1]
+        in ablation_sentences(in_cls)[1]
     )
-    assert sentences(in_cls)[-1].startswith("What a trained head gains here is not due to the windows")
+    assert ablation_sentences(in_cls)[-1].startswith(
+        "What a trained head gains here is not due to the windows"
+    )
 
 
 def test_a_head_that_reads_what_matters_beats_plain_cls_on_people_it_was_not_trained_on(in_cls) -> None:

@@ -49,7 +49,7 @@ def reduced() -> dict[str, Any]:
     return found | {"rows": {row: found["rows"][row] for row in rows}, "columns": columns, "scores": scores}
 
 
-SHOWN = (ablation_words.full, ablation_words.brief)
+SHOWN = (ablation_words.full, ablation_words.ablation_brief)
 IGNORED = {"settings"}
 """Below these only some values are read."""
 
@@ -57,7 +57,7 @@ IGNORED = {"settings"}
 def test_the_model_card_shows_the_figures_that_are_stored() -> None:
     card = (EMBEDDED / "CARD.md").read_text(encoding="utf-8")
     stored = embedded_ablation()
-    assert ablation_words.brief(stored) in card
+    assert ablation_words.ablation_brief(stored) in card
     printed = set(ablation_words.full(stored).splitlines())
     columns = [line for line in card.splitlines() if line.startswith("| windows 4 + 8 + 16 |")]
     assert len(columns) == 5

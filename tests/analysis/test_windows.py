@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mswin_viz.analysis.windows.geometry import describe, fallback_geometry, tiles, windows
+from mswin_viz.analysis.windows.geometry import describe_windows, fallback_geometry, tiles, windows
 from mswin_viz.errors import ScaleError, ShapeError
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -139,7 +139,7 @@ def test_the_fallback_is_one_window_of_all_tokens():
     ],
 )
 def test_windows_are_described_in_words(grid, scale, stride, words):
-    assert describe(windows(grid, scale, stride=stride)) == words
+    assert describe_windows(windows(grid, scale, stride=stride)) == words
 
 
 @given(grids, st.data())
@@ -182,4 +182,4 @@ def test_a_tile_stride_below_one_is_an_error():
     ],
 )
 def test_tiles_are_described_in_words(tile, stride, words):
-    assert describe(tiles((16, 8), tile, stride=stride)) == words
+    assert describe_windows(tiles((16, 8), tile, stride=stride)) == words

@@ -15,9 +15,9 @@ from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.view.attributions.figures import (
+    attributions_figure,
     curves_figure,
     gap_figure,
-    maps_figure,
     randomisation_figure,
 )
 
@@ -43,7 +43,7 @@ def maps() -> dict[str, Attribution]:
 
 
 def test_each_image_has_a_row_and_each_map_a_column_with_one_colour_bar(maps) -> None:
-    figure = maps_figure([IMAGE, IMAGE], maps, provenance="tiny weights")
+    figure = attributions_figure([IMAGE, IMAGE], maps, provenance="tiny weights")
     assert len(figure.axes) == 2 * 4 + 1
     assert figure.axes[1].get_title().startswith("by pixel\npixels, ±")
     assert "delta +2e-03" in figure.axes[1].get_title()
@@ -51,7 +51,7 @@ def test_each_image_has_a_row_and_each_map_a_column_with_one_colour_bar(maps) ->
 
 
 def test_colours_are_signed_about_zero_and_nothing_is_drawn_where_the_map_is_zero(maps) -> None:
-    figure = maps_figure([IMAGE, IMAGE], maps)
+    figure = attributions_figure([IMAGE, IMAGE], maps)
     heat = figure.axes[2].images[1].get_array()
     assert heat.shape[:2] == GRID
     np.testing.assert_allclose(heat[1, 0, :3], colormaps["RdBu_r"](1.0)[:3])
@@ -62,7 +62,7 @@ def test_colours_are_signed_about_zero_and_nothing_is_drawn_where_the_map_is_zer
 
 
 def test_a_window_s_value_lies_evenly_on_its_tokens_and_tokens_left_out_have_none(maps) -> None:
-    heat = maps_figure([IMAGE, IMAGE], maps).axes[3].images[1].get_array()[..., 3].ravel()
+    heat = attributions_figure([IMAGE, IMAGE], maps).axes[3].images[1].get_array()[..., 3].ravel()
     assert (heat[:4] > 0).all()
     assert (heat[4:] == 0).all()
 

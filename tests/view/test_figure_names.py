@@ -157,7 +157,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
         return scale_figure.scales_figure(named, provenance=name)
 
     def maps(name: str) -> Figure:
-        return attribution_figures.maps_figure([IMAGE], {name: attribution(name)}, provenance=name)
+        return attribution_figures.attributions_figure([IMAGE], {name: attribution(name)}, provenance=name)
 
     return {
         "scales_figure": scales,
@@ -167,7 +167,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
         "silhouette_figure": of_the_view(embedding_figures.silhouette_figure),
         "measures_figure": of_the_view(embedding_figures.measures_figure),
         "nulls_figure": nulls,
-        "attribution maps_figure": maps,
+        "attributions_figure": maps,
         "randomisation_figure": randomised,
         "curves_figure": curves,
         "gap_figure": gap,
@@ -184,12 +184,13 @@ FIGURES = [
     "silhouette_figure",
     "measures_figure",
     "nulls_figure",
+    "attributions_figure",
     "randomisation_figure",
     "curves_figure",
     "gap_figure",
     "ranked_figure",
 ]
-EVERY = [*FIGURES, "attribution maps_figure", "TrainingCurve.figure"]
+EVERY = [*FIGURES, "TrainingCurve.figure"]
 
 
 @pytest.fixture

@@ -424,7 +424,7 @@ FAULTS = [
     Fault("attributions", attribution_explorer, "attribute", press),
     Fault("attributions", attribution_explorer, "exact_shares", press),
     Fault("attributions", TokenCache, "pictures", press, True),
-    Fault("attributions", attribution_explorer, "maps_figure", press, True),
+    Fault("attributions", attribution_explorer, "attributions_figure", press, True),
     Fault("attributions", attribution_explorer, "figure_bytes", press, True),
     Fault("attributions", AttributionControls, "calls", press, True),
     Fault("embeddings", embedding_explorer, "embed", new_table, True),

@@ -14,7 +14,7 @@ from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.analysis.scales.panels import Panel, token_panel
 from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.shares.fusion import float64
-from mswin_viz.analysis.windows.geometry import WindowGeometry, describe, windows
+from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows, windows
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError, StoppedError
@@ -188,7 +188,7 @@ def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> 
                 geometry=geometry,
                 values=values,
                 unit="share",
-                words=describe(geometry),
+                words=describe_windows(geometry),
             )
         )
     if panels:

@@ -18,7 +18,7 @@ from mswin_viz.analysis.windows.activations import (
     reduce_activations,
     window_activations,
 )
-from mswin_viz.analysis.windows.geometry import WindowGeometry, describe, fallback_geometry, windows
+from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows, fallback_geometry, windows
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -241,7 +241,7 @@ def _reduced(
 
 def _in_words(geometry: WindowGeometry, origin: str, note: str, *, is_of_the_design: bool = True) -> str:
     parts: list[str] = [
-        describe(geometry),
+        describe_windows(geometry),
         _KERNELS.get(origin, f"kernel {origin}, untrained at this scale"),
     ]
     if not is_of_the_design:

@@ -18,7 +18,7 @@ from mswin_viz.errors import ScaleError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["WindowGeometry", "describe", "fallback_geometry", "tiles", "windows"]
+__all__ = ["WindowGeometry", "describe_windows", "fallback_geometry", "tiles", "windows"]
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 _FRACTIONS = {2: "half a row", 3: "a third of a row", 4: "a quarter of a row", 8: "an eighth of a row"}
@@ -129,7 +129,7 @@ def fallback_geometry(grid: tuple[int, int]) -> WindowGeometry:
     return windows(grid, grid[0] * grid[1])
 
 
-def describe(geometry: WindowGeometry) -> str:
+def describe_windows(geometry: WindowGeometry) -> str:
     """The windows in words: how many, what each is on the grid, and which tokens none covers.
 
     For example "32 windows, each half a row of the 16x8 grid", or "49 windows of 4 tokens; 7 wrap a row end

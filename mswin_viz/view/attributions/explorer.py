@@ -27,7 +27,7 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.view.attributions.controls import make_attribution_controls
-from mswin_viz.view.attributions.figures import maps_figure
+from mswin_viz.view.attributions.figures import attributions_figure
 from mswin_viz.view.parts.figure_file import SCREEN_DPI, figure_bytes
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import one_line, with_picture
@@ -159,7 +159,7 @@ class AttributionExplorer(widgets.VBox):
             raise OptionError(
                 "a figure needs maps: none have been computed yet; press attribute, or call start()"
             )
-        return maps_figure(self._shown, self.maps, provenance=self.model.provenance)
+        return attributions_figure(self._shown, self.maps, provenance=self.model.provenance)
 
     def _request(self) -> _Request:
         c = self.controls
@@ -283,7 +283,7 @@ class AttributionExplorer(widgets.VBox):
         if not maps:
             return
         provenance = f"cosine with {request.words}; {self.model.provenance}"
-        figure = maps_figure(shown, maps, provenance=provenance)
+        figure = attributions_figure(shown, maps, provenance=provenance)
         self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
         self.maps, self._shown, self._is_old = maps, shown, False
         self._picture.layout.display = None

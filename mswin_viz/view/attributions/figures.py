@@ -26,7 +26,7 @@ from mswin_viz.view.widgets.colours import SIGNED, sign_colour
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["curves_figure", "gap_figure", "maps_figure", "randomisation_figure"]
+__all__ = ["attributions_figure", "curves_figure", "gap_figure", "randomisation_figure"]
 
 _SIGNED = colormaps[SIGNED]
 _REACH = 99.5
@@ -37,7 +37,7 @@ _GREY = "0.45"
 Maps = Mapping[str, Attribution]
 
 
-def maps_figure(images: Sequence[Image.Image], maps: Maps, *, provenance: str = "") -> Figure:
+def attributions_figure(images: Sequence[Image.Image], maps: Maps, *, provenance: str = "") -> Figure:
     """Pictures and their maps side by side, one row for each image, on one signed scale.
 
     Each map is divided by its reach (the 99.5th percentile of its sizes, printed above it), since methods have

@@ -11,7 +11,7 @@ from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, row_words
 from mswin_viz.analysis.experiments.stored_results import check_ablation
 from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
 
-__all__ = ["HOPED", "brief", "full", "one_table", "sentences"]
+__all__ = ["HOPED", "ablation_brief", "ablation_sentences", "ablation_table", "full"]
 
 HOPED = 1.0
 """Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
@@ -29,7 +29,7 @@ _DIFFERENCE = (
 Stored = Mapping[str, Any]
 
 
-def sentences(stored: Stored) -> list[str]:
+def ablation_sentences(stored: Stored) -> list[str]:
     """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
     check_ablation(stored)
     if not any(_is_measured(cell) for name in stored["rows"] for cell in _cells(stored, name, "minus_plain")):
@@ -52,16 +52,16 @@ def full(stored: Stored) -> str:
     for split in stored["scores"]:
         lines += ["", f"**{_heading(split)}**", "", *_scores(stored, split), "", _DIFFERENCE, ""]
         lines += _differences(stored, split)
-    lines += ["", *_costs(stored), "", stored["rule"], "", *sentences(stored)]
+    lines += ["", *_costs(stored), "", stored["rule"], "", *ablation_sentences(stored)]
     return "\n".join(lines)
 
 
-def brief(stored: Stored) -> str:
-    """`one_table` and `sentences`; for a README."""
-    return "\n".join([one_table(stored), "", " ".join(sentences(stored))])
+def ablation_brief(stored: Stored) -> str:
+    """`ablation_table` and `sentences`; for a README."""
+    return "\n".join([ablation_table(stored), "", " ".join(ablation_sentences(stored))])
 
 
-def one_table(stored: Stored) -> str:
+def ablation_table(stored: Stored) -> str:
     """One line for each row: cost, and the modalities together in every split."""
     check_ablation(stored)
     column, splits = stored["columns"][-1], list(stored["scores"])
