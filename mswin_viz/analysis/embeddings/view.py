@@ -33,9 +33,8 @@ __all__ = [
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
 COUPLING_WORDS = (
-    "How much alike the two maps lie is made by the coupling of the projection, in which each image's two places "
-    "attract "
-    "each other. It says nothing about the add-on: whether that helps is read from the measures only."
+    "How similar the two maps look is set by the coupling, which pulls each image's two places together; judge the "
+    "add-on by the measures."
 )
 _PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
 _PROJECTING = 0.85  # part of the progress bar that the projection takes

@@ -18,6 +18,7 @@ __all__ = ["AttributionControls", "make_attribution_controls"]
 
 _WIDE = {"description_width": "84px"}
 _ROW = {"width": "420px"}
+_BUTTONS = {**_ROW, "display": "flex", "flex_flow": "row nowrap", "align_items": "center"}
 _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
 
@@ -65,12 +66,12 @@ def make_attribution_controls(
     features = (*FEATURES, "both") if has_addon else ("plain",)
     made = AttributionControls(
         sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
-        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}, layout=_ROW),
+        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}, layout=_BUTTONS),
         pair=widgets.Dropdown(options=[("the text below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
         prompt=widgets.Text(
             prompt, description="text", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
-        features=widgets.ToggleButtons(options=features, value=features[has_addon], description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_ROW),
+        features=widgets.ToggleButtons(options=features, value=features[has_addon], description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_BUTTONS),
         methods=widgets.SelectMultiple(
             options=ATTRIBUTION_METHODS, value=_FIRST, rows=len(ATTRIBUTION_METHODS), description="methods", style=_WIDE, layout=_ROW
         ),
