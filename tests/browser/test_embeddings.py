@@ -118,7 +118,7 @@ def test_a_click_on_a_neighbour_shows_the_windows_shares_of_the_similarity(maps:
     assert maps.ask("explorer.panel.rows.value") == "'pair'"
     total, score = ast.literal_eval(
         maps.ask(
-            "(sum(v for _, v in __import__('mswin_viz.view.scales.share_bars').view.share_bars.share_rows(explorer.panel.result)),"
+            "(sum(v for _, v in __import__('mswin_viz.view.scales.share_bars').view.scales.share_bars.share_rows(explorer.panel.result)),"
             " float(explorer.panel.result.view.cosine.score[0]))"
         )
     )

@@ -66,7 +66,7 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
     number = {"style": _LABEL, "layout": {"width": "136px"}}
     made = SettingControls(
         show=_menu(SHOWN, settings.show, "show", "mswin-show", width="190px"),
-        rule=_menu(rules, settings.rule, "matching rule", "mswin-rule", width="390px"),
+        rule=_menu(rules, settings.rule, "matching rule", "mswin-rule", width="450px"),
         coupling=widgets.BoundedFloatText(
             settings.coupling, min=0, max=10, step=0.01, description="coupling", **number
         ).add_class("mswin-coupling"),

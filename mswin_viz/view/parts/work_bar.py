@@ -64,7 +64,8 @@ class WorkBar(widgets.VBox):
         for part, widget in parts.items():
             widget.add_class(f"{css}-{part}")
         row = widgets.HBox(
-            [self.run, self.stop_button, self.progress, self.status], layout={"flex_flow": "row wrap"}
+            [self.run, self.stop_button, self.progress, self.status],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
         )
         super().__init__([row, self._message])
         guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))

@@ -36,9 +36,9 @@ class RetrievalControls:
     def layout(self, *more: widgets.Widget) -> widgets.VBox:
         """All of them and more, in two rows that wrap."""
         steps = widgets.HBox([self.previous, self.following, *self.jumps.values()])
-        who = widgets.HBox([self.search, self.query, self.count, steps], layout={"flex_flow": "row wrap"})
-        how = widgets.HBox([self.modality, self.rule, self.k, *more])
-        how.layout.flex_flow = "row wrap"
+        line = {"flex_flow": "row wrap", "align_items": "center"}
+        who = widgets.HBox([self.search, self.query, self.count, steps], layout=line)
+        how = widgets.HBox([self.modality, self.rule, self.k, *more], layout=line)
         return widgets.VBox([who, how]).add_class("mswin-group")
 
 
@@ -58,7 +58,7 @@ def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> Retrie
             options=list(modalities), description="rank by", style={"button_width": "auto", "description_width": "60px"}
         ),
         rule=widgets.Dropdown(
-            options=choices(rules), description="matching rule", layout={"width": "390px"}, style={"description_width": "initial"}
+            options=choices(rules), description="matching rule", layout={"width": "450px"}, style={"description_width": "initial"}
         ),
         k=widgets.BoundedIntText(8, min=1, max=MOST_K, description="results", layout={"width": "150px"}),
     )  # fmt: skip

@@ -173,12 +173,12 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
     scale = widgets.IntSlider(
         first, min=1, max=n_tokens, description="free scale", style=_LABELLED, layout=_ROW
     )
-    small = {"style": {"description_width": "44px"}, "layout": {"width": "108px"}}
+    small = {"style": {"description_width": "44px"}, "layout": {"width": "96px"}}
     tile = {"style": _LABELLED, "layout": {"width": "150px"}}
     return {
         "scale": scale.add_class("mswin-scale"),
         "kernel": _buttons(KERNELS, "its kernel", "mswin-kernel"),
-        "windows": _menu(WINDOWS, "windows", "mswin-windows", width="218px"),
+        "windows": _menu(WINDOWS, "windows", "mswin-windows", width="232px"),
         "stride": widgets.BoundedIntText(
             0, min=0, max=n_tokens, description="stride", **small
         ).add_class("mswin-stride"),
@@ -194,9 +194,9 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
 def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets.ValueWidget]:
     targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
     return {
-        "value": _menu(VALUES, "value", "mswin-value", width="218px"),
+        "value": _menu(VALUES, "value", "mswin-value", width="226px"),
         "channel": widgets.BoundedIntText(
-            0, min=0, max=dim - 1, description="channel", style={"description_width": "56px"}, layout={"width": "112px"}
+            0, min=0, max=dim - 1, description="channel", style={"description_width": "52px"}, layout={"width": "104px"}
         ).add_class("mswin-channel"),
         "target": _menu(targets, "target", "mswin-target", value="text" if has_text else "own"),
         "prompt": widgets.Textarea(
