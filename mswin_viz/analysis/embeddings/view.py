@@ -33,13 +33,8 @@ __all__ = [
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
 COUPLING_WORDS = (
-<<<<<<< HEAD
-    "How similar the two maps look is set by the coupling of the projection, which pulls each image's two places "
-    "together. It says nothing about the add-on: judge that by the measures only."
-=======
     "How similar the two maps look is set by the coupling, which pulls each image's two places together; judge the "
     "add-on by the measures."
->>>>>>> t_browser
 )
 _PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
 _PROJECTING = 0.85  # part of the progress bar that the projection takes

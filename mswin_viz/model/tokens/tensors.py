@@ -13,7 +13,7 @@ import torch
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Shaped
+    from jaxtyping import Float, Num
 
 __all__ = ["float_tensor", "real_array", "tensors_of", "versions"]
 

@@ -9,11 +9,6 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
-<<<<<<< HEAD
-=======
-from mswin_viz.analysis.attribution.target import FEATURES
-from mswin_viz.data.images.image_source import MODALITIES
->>>>>>> t_data
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.view.widgets.glossary import explained
@@ -23,14 +18,11 @@ __all__ = ["AttributionControls", "make_attribution_controls"]
 
 _WIDE = {"description_width": "84px"}
 _ROW = {"width": "420px"}
-<<<<<<< HEAD
 _TERMS = {
     "modality": ("modality",), "pair": ("target",), "prompt": ("prompt",),
     "features": ("plain CLS", "enhanced CLS"), "methods": ("attribution",),
 }  # fmt: skip
-=======
 _BUTTONS = {**_ROW, "display": "flex", "flex_flow": "row nowrap", "align_items": "center"}
->>>>>>> t_browser
 _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
 
@@ -78,21 +70,12 @@ def make_attribution_controls(
     features = {**FEATURES, "both": "both"} if has_addon else {"plain": FEATURES["plain"]}
     made = AttributionControls(
         sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
-<<<<<<< HEAD
-        modality=widgets.ToggleButtons(options=choices(MODALITIES), description="modality", style={**_WIDE, "button_width": "auto"}, layout=_ROW),
+        modality=widgets.ToggleButtons(options=choices(MODALITIES), description="modality", style={**_WIDE, "button_width": "auto"}, layout=_BUTTONS),
         pair=widgets.Dropdown(options=[("the prompt below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
-=======
-        modality=widgets.ToggleButtons(options=MODALITIES, description="modality", style={**_WIDE, "button_width": "56px"}, layout=_BUTTONS),
-        pair=widgets.Dropdown(options=[("the text below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
->>>>>>> t_browser
         prompt=widgets.Text(
             prompt, description="prompt", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
-<<<<<<< HEAD
-        features=widgets.ToggleButtons(options=choices(features), value=list(features)[has_addon], description="feature", style={**_WIDE, "button_width": "auto"}, layout=_ROW),
-=======
-        features=widgets.ToggleButtons(options=features, value=features[has_addon], description="CLS", style={**_WIDE, "button_width": "88px"}, layout=_BUTTONS),
->>>>>>> t_browser
+        features=widgets.ToggleButtons(options=choices(features), value=list(features)[has_addon], description="feature", style={**_WIDE, "button_width": "auto"}, layout=_BUTTONS),
         methods=widgets.SelectMultiple(
             options=ATTRIBUTION_METHODS, value=_FIRST, rows=len(ATTRIBUTION_METHODS), description="methods", style=_WIDE, layout=_ROW
         ),
