@@ -174,7 +174,7 @@ MADE = [
     "class A:\n    def _repr_markdown_(self):\n        return self.name",
     "x = frame.to_html()",
     "from mswin_viz.view.widgets.markup import Markup\nx = Markup(name)",
-    "from mswin_viz.view import markup\nx = markup.Markup(name)",
+    "from mswin_viz.view.widgets import markup\nx = markup.Markup(name)",
     "x = {'text/markdown': name}",
 ]
 LEFT = [

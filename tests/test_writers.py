@@ -383,7 +383,7 @@ import os; os.scandir('a')
 import shutil; shutil.which('a')
 import shutil; shutil.disk_usage('a')
 from mswin_viz.data.storage.file_writing import write_bytes; write_bytes('a', b'')
-from mswin_viz.data import file_writing; file_writing.write_bytes('a', b'')
+from mswin_viz.data.storage import file_writing; file_writing.write_bytes('a', b'')
 def mkdir(): pass
 """.strip().splitlines()
 """Snippets that write nothing to a disk, or go through the module that does."""

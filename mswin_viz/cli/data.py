@@ -36,7 +36,7 @@ def samples(
     identities: Annotated[int, typer.Option(help="How many people to draw.")] = 24,
     cameras: Annotated[int, typer.Option(help="How many cameras, at most 4.")] = 4,
     shots: Annotated[int, typer.Option(help="Shots of each person by each camera.")] = 2,
-    seed: Annotated[int, typer.Option(help="World number; another number draws other people.")] = 0,
+    seed: Annotated[int, typer.Option(help="World number; a different number draws different people.")] = 0,
     look_alikes: Annotated[
         bool, typer.Option("--look-alikes", help="Draw groups of four people who differ in one small detail.")
     ] = False,

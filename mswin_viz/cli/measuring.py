@@ -30,6 +30,8 @@ from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
+    from mswin_viz.analysis.experiments.ablation_run import People
+    from mswin_viz.analysis.experiments.ablation_table import AblationPlan
     from mswin_viz.model.encoder.backbone import Model
 
 __all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evaluate"]
@@ -37,8 +39,8 @@ __all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evalu
 _OF_PEOPLE, _OF_DATA = ("people", "identities", "seed", "trained_on"), ("cache", "rule", "thermal_range")
 _OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", *_OF_DATA, *_OF_PEOPLE)
 _SCALES = (4, 8, 16)
-ModelName = Annotated[str, typer.Option(help="As in load_model().")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as fractions.")]
+ModelName = Annotated[str, typer.Option(help="Which model, as in load_model().")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions instead of percentages.")]
 Seeds = Annotated[int, typer.Option(help="Training runs of each head.")]
 Steps = Annotated[int, typer.Option(help="Training steps of each head.")]
 PeopleTrained = Annotated[int, typer.Option(help="People drawn to train on, of world SEED + 1.")]
@@ -60,7 +62,9 @@ ThermalRange = Annotated[
 def evaluate(
     model: ModelName = "embedded",
     identities: Annotated[int, typer.Option(help="People of each split, freshly drawn.")] = 150,
-    seed: Annotated[int, typer.Option(help="World number; training used world 20000.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="World number: which people are drawn; training used world 20000.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
@@ -85,12 +89,14 @@ def controls(
     trained_on: TrainedOn = "standard",
     as_json: AsJson = False,
 ) -> None:
-    """Do the windows help? Short for ablate --rows windows_4_8_16,mlp_on_cls,mlp_on_mean_patch."""
+    """Do the windows help? The same as ablate --rows windows_4_8_16,mlp_on_cls,mlp_on_mean_patch."""
     _check_counts(seeds, steps, people, identities, seed)
     from mswin_viz.analysis.experiments.ablation_heads import windows_against_controls
+    from mswin_viz.analysis.experiments.ablation_run import People
 
-    plan = _Plan(_SCALES, seeds, steps, windows_against_controls(_SCALES))
-    stored = _ablated(model, _Drawn(people, identities, seed, trained_on), plan)
+    drawn = People(trained=people, measured=identities, seed=seed, trained_on=trained_on)
+    plan = _plan(_SCALES, seeds, steps, windows_against_controls(_SCALES))
+    stored = _ablated(model, drawn, plan)
     _show_ablation(stored, as_json=as_json, brief=False)
 
 
@@ -146,9 +152,7 @@ def ablate(
         stored = stored_ablation(existing(markdown, "markdown"))
     else:
         has_no_effect(
-            context,
-            _OF_DATA if data is None else _OF_PEOPLE,
-            f"with{'out' * (data is None)} --data",
+            context, _OF_DATA if data is None else _OF_PEOPLE, f"with{'out' * (data is None)} --data"
         )
         _check_counts(seeds, steps, people, identities, seed)
         checked_range(thermal_range)
@@ -156,12 +160,11 @@ def ablate(
         cache = output_folder(cache, "cache", inputs=(data, model))
         check_apart(out=out, cache=cache)
         names = tuple(name.strip() for name in rows.split(",")) if rows else None
-        subjects = (
-            _Drawn(people, identities, seed, trained_on)
-            if data is None
-            else _DataSet(data, cache, rule, thermal_range)
-        )
-        stored = _ablated(model, subjects, _Plan(whole_numbers(scales, "scales"), seeds, steps, names))
+        plan = _plan(whole_numbers(scales, "scales"), seeds, steps, names)
+        from mswin_viz.analysis.experiments.ablation_run import People
+
+        drawn = People(trained=people, measured=identities, seed=seed, trained_on=trained_on)
+        stored = _ablated(model, drawn if data is None else _DataSet(data, cache, rule, thermal_range), plan)
     not_stored = None if out is None else _not_stored(stored, out)
     _show_ablation(stored, as_json=as_json, brief=brief)
     if not_stored is not None:
@@ -214,43 +217,23 @@ class _DataSet(NamedTuple):
     thermal_range: tuple[float, float] | None
 
 
-class _Drawn(NamedTuple):
-    """People to draw; see `ablation_run.People`."""
-
-    trained: int
-    measured: int
-    seed: int
-    trained_on: str
-
-
-class _Plan(NamedTuple):
-    """What is trained; see `ablation_table.AblationPlan`."""
-
-    scales: tuple[int, ...]
-    n_seeds: int
-    steps: int
-    rows: tuple[str, ...] | None
-
-
-def _ablated(model: str, subjects: _DataSet | _Drawn, wanted: _Plan) -> dict[str, Any]:
-    """What `ablate` measures."""
-    from mswin_viz.analysis.experiments.ablation_run import (
-        People,
-        ablate_people,
-        ablate_samples,
-        checked_samples,
-    )
+def _plan(scales: tuple[int, ...], seeds: int, steps: int, rows: tuple[str, ...] | None) -> AblationPlan:
     from mswin_viz.analysis.experiments.ablation_table import AblationPlan
-    from mswin_viz.data.sets.layouts import samples as read_samples
-    from mswin_viz.model.loading import load_model
     from mswin_viz.model.training.fit import Schedule
 
-    plan = AblationPlan(wanted.scales, wanted.n_seeds, Schedule(wanted.steps), wanted.rows)
-    if isinstance(subjects, _Drawn):
-        people = People(**subjects._asdict())
+    return AblationPlan(scales, seeds, Schedule(steps), rows)
+
+
+def _ablated(model: str, subjects: _DataSet | People, plan: AblationPlan) -> dict[str, Any]:
+    """What `ablate` measures."""
+    from mswin_viz.analysis.experiments.ablation_run import ablate_people, ablate_samples, checked_samples
+    from mswin_viz.data.sets.layouts import samples as read_samples
+    from mswin_viz.model.loading import load_model
+
+    if not isinstance(subjects, _DataSet):
         encoder = load_model(model, addon=None)
         check_scales(encoder, plan.scales)
-        return ablate_people(encoder, plan, people, workers=cores())
+        return ablate_people(encoder, plan, subjects, workers=cores())
     samples = read_samples(subjects.path)
     for note in checked_samples(samples, subjects.rule)[2]:
         echo(note, err=True)

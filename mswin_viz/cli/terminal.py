@@ -22,9 +22,8 @@ class Notices(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write what can be written; the length of all of it."""
         if self._stream is not None:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # a full disk, a pipe without a reader, a closed stream
+            # a full disk, a pipe without a reader, a closed stream
+            with contextlib.suppress(OSError, ValueError):
                 self._stream.write(text)
                 self._stream.flush()
         return len(text)

@@ -56,14 +56,16 @@ def train(
         Path | None,
         typer.Option(parser=read_path, metavar="PATH", help="Data set; without it, people are drawn."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="As in load_model(): whose tokens it is trained on.")
-    ] = "embedded",
+    model: Annotated[str, typer.Option(help="Model that makes the tokens, as in load_model().")] = "embedded",
     scales: Annotated[str, typer.Option(help="Scales of the add-on, separated by commas.")] = "4,8,16",
-    modality: Annotated[str, typer.Option(help="shared: one add-on for all; per: one for each.")] = "shared",
+    modality: Annotated[
+        str, typer.Option(help="shared: one add-on for all modalities; per: one for each.")
+    ] = "shared",
     seed: Annotated[int, typer.Option(help="Decides initial weights, batches, and who is held out.")] = 0,
     steps: Annotated[int, typer.Option(help="Batches of 16 identities x 4 images.")] = 300,
-    learning_rate: Annotated[float, typer.Option(help="Of AdamW; falls along a cosine.")] = 3.5e-4,
+    learning_rate: Annotated[
+        float, typer.Option(help="Learning rate of AdamW; decays along a cosine.")
+    ] = 3.5e-4,
     validation: Annotated[float, typer.Option(help="Fraction of identities held out; 0 for none.")] = 0.2,
     patience: Annotated[int, typer.Option(help="Validations without a new best before training stops.")] = 6,
     state: Annotated[

@@ -48,7 +48,8 @@ def decoded(image: Image.Image, *, is_ours: bool) -> Pixels:
         remarks.append(f"{problem}: it is shown as it is stored, which may not be upright")
     short = tuple(short_text(remark, _LONGEST_REMARK) for remark in remarks)
     if image.mode == "I" and stored and stored[0][0].startswith("ppm"):
-        return Pixels(_counts_of_pgm(image, stored[0][2]), remarks=short)
+        largest = stored[0][2]  # count that the header allows; PIL stretches counts so that it is 65535
+        return Pixels(np.round(np.asarray(image) * (largest / 65535)).astype(np.int32), remarks=short)
     if image.mode[0] in "FI":
         return Pixels(np.asarray(image), remarks=short)
     dropped = any(";16" in mode and not mode.startswith("BGR;") for _, mode, _ in stored)
@@ -74,11 +75,6 @@ def _storage(tile: tuple[Any, ...]) -> tuple[str, str, Any]:
     args = args if isinstance(args, tuple) else (args,)
     mode, following = (*args, "", None)[:2]
     return codec, mode if isinstance(mode, str) else "", following
-
-
-def _counts_of_pgm(image: Image.Image, largest: int) -> np.ndarray:
-    """The counts in a PGM file, which PIL stretches so that the largest count its header allows is 65535."""
-    return np.round(np.asarray(image) * (largest / 65535)).astype(np.int32)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -46,12 +46,9 @@ def kind_in_words(start: bytes) -> str:
         if start.startswith(mark):
             return f"it is {words}"
     if start[4:8] == b"ftyp":
-        is_picture = start[8:12] in _HEIF_BRANDS
-        return (
-            "it is a HEIC picture, which cannot be read here: convert it to PNG or JPEG"
-            if is_picture
-            else "it is a film (MP4)"
-        )
+        if start[8:12] in _HEIF_BRANDS:
+            return "it is a HEIC picture, which cannot be read here: convert it to PNG or JPEG"
+        return "it is a film (MP4)"
     if start[40:44] == b" EMF":
         return "it is a Windows metafile (EMF)"
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -64,7 +64,8 @@ def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *ch
         return array
     if has_range and array.ndim == 2:
         return array
-    raise ImageError(f"{_rule(given)} with values {_extent(given)}; {_advice(array)}")
+    extent = f"{float(given.min()):g}..{float(given.max()):g}"
+    raise ImageError(f"{_rule(given)} with values {extent}; {_advice(array)}")
 
 
 def _in_memory(source: Any) -> np.ndarray:
@@ -89,12 +90,9 @@ def _channels_last(array: np.ndarray, *, may_be_first: bool) -> np.ndarray:
     if array.ndim == 2:
         return array
     if array.ndim != 3:
-        way_out = (
-            "pass a batch [B, H, W, 3] by itself, not in a list"
-            if array.ndim == 4
-            else "cut it into pictures"
-        )
-        raise ImageError(f"{_rule(array)}; {way_out}")
+        is_batch = array.ndim == 4
+        advice = "pass a batch [B, H, W, 3] by itself, not in a list" if is_batch else "cut it into pictures"
+        raise ImageError(f"{_rule(array)}; {advice}")
     first, last = may_be_first and array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
     if first and last:
         raise ImageError(
@@ -117,10 +115,6 @@ def _rule(array: np.ndarray) -> str:
         "an image array is uint8, float of 0..1, or uint16 counts, of shape [H, W], [H, W, 1], [H, W, 3] or "
         f"[H, W, 4] (tensors also [C, H, W]): got {array.dtype} {array.shape}"
     )
-
-
-def _extent(array: np.ndarray) -> str:
-    return f"{float(array.min()):g}..{float(array.max()):g}"
 
 
 def _advice(array: np.ndarray) -> str:

@@ -29,9 +29,7 @@ def listed_images(images: Images | Iterable[Opened]) -> list[ImageSource | Opene
     ImageError
         If there are no images, or they come as a dictionary (keys are not images) or a set (which has no order).
     """
-    sources: list[ImageSource | Opened] = (
-        [*_from_array(images)] if is_array(images) else [*_from_others(images)]
-    )
+    sources: list[ImageSource | Opened] = [*(_from_array if is_array(images) else _from_others)(images)]
     if not sources:
         raise ImageError("there must be at least one image: got an empty list")
     return sources
@@ -53,17 +51,14 @@ def _from_array(images: Any) -> list[ImageSource]:
 def _from_others(images: Any) -> list[ImageSource]:
     if isinstance(images, _ONE) or hasattr(images, "read") or not isinstance(images, Iterable):
         return [images]
+    advice = ""
     if isinstance(images, Mapping):
-        raise ImageError(
-            f"images must come in a definite order: got a {type(images).__name__}; pass one image, or "
-            "list(images.values())"
-        )
-    if hasattr(images, "columns"):
-        raise ImageError(
-            f"images must come in a definite order: got a {type(images).__name__}; pass one of its columns"
-        )
-    if isinstance(images, Set) and not hasattr(images, "mapping"):  # views of dictionaries keep their order
-        raise ImageError(
-            f"images must come in a definite order: got a {type(images).__name__}; pass sorted(images)"
-        )
+        advice = "one image, or list(images.values())"
+    elif hasattr(images, "columns"):
+        advice = "one of its columns"
+    elif isinstance(images, Set) and not hasattr(images, "mapping"):  # views of dictionaries keep their order
+        advice = "sorted(images)"
+    if advice:
+        kind = type(images).__name__
+        raise ImageError(f"images must come in a definite order: got a {kind}; pass {advice}")
     return list(images)

@@ -209,27 +209,19 @@ def _check_regular(status: os.stat_result, name: str) -> None:
 
 
 def _what(mode: int) -> str:
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    kinds |= {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
     return kinds.get(stat.S_IFMT(mode), "something else")
 
 
 def _from_its_start(source: Any, name: str) -> BinaryIO:
     """A file object where it begins; one that cannot go back is read whole."""
     if not hasattr(source, "read"):
+        is_sample = hasattr(source, "images")
+        advice = "pass sample.images[...] of one modality" if is_sample else "convert it to one of them"
         raise ImageError(
             "an image is a path, a file's content, a PIL image, an array or a tensor: got "
-            f"{type(source).__name__}; "
-            + (
-                "pass sample.images[...] of one modality"
-                if hasattr(source, "images")
-                else "convert it to one of them"
-            )
+            f"{type(source).__name__}; {advice}"
         )
     is_closed = getattr(source, "closed", False)
     if is_closed or isinstance(source.read(0), str):

@@ -19,7 +19,7 @@ from mswin_viz.errors import DataError
 __all__ = ["COLUMNS", "NAME", "read", "table_in"]
 
 NAME = "manifest.csv"
-"""Name under which the table of a folder is result."""
+"""Name under which the table of a folder is found."""
 _SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}
 _IDENTITY = re.compile(r"id|person|people|vehicle|\bcar\b|ident|label|class|name", re.IGNORECASE)
 

@@ -224,11 +224,10 @@ def _without_clashes(group: list[_Placed]) -> list[tuple[dict[str, _Placed], lis
     if len({one.modality for one in group}) == len(group):
         return [({one.modality: one for one in group}, [])]
     counts = Counter(one.picture.path.suffix for one in group)
-    ordered = sorted(
+    shots: list[dict[str, _Placed]] = []
+    rest = sorted(
         group, key=lambda one: -counts[one.picture.path.suffix]
     )  # files of one ending belong together
-    shots: list[dict[str, _Placed]] = []
-    rest = ordered
     while rest:
         shot: dict[str, _Placed] = {}
         wanted = rest[0].picture.path.suffix
@@ -243,11 +242,10 @@ def _without_clashes(group: list[_Placed]) -> list[tuple[dict[str, _Placed], lis
 
 
 def _clash(one: _Placed, other: _Placed) -> Problem:
-    beside = (
-        "" if other.picture.path.parent == one.picture.path.parent else f"{other.picture.path.parent.name}/"
-    )
-    detail = f"{beside}{other.picture.path.name} has the same name and modality; loaded as another sample"
-    return Problem("same name twice", one.picture.path, detail)
+    file, known = one.picture.path, other.picture.path
+    shown = known.name if known.parent == file.parent else f"{known.parent.name}/{known.name}"
+    detail = f"{shown} has the same name and modality; loaded as another sample"
+    return Problem("same name twice", file, detail)
 
 
 def _where(modality: str, beside: _Placed, folders: Mapping[str, Path]) -> Path:

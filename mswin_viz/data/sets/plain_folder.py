@@ -18,7 +18,6 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+", re.IGNORECASE)
-_RENAME = "rename it to RGB, NI or TI"
 
 
 def read(contents: Contents, *, unclear: bool = False) -> ReaderResult:
@@ -50,14 +49,8 @@ def like_an_identity(name: str) -> bool:
 
 
 def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:
-    return [
-        Problem(
-            "modality not known",
-            folder,
-            f"near or thermal infrared? Its pictures are loaded as RGB: {_RENAME}",
-        )
-        for folder in sorted(folders)
-    ]
+    detail = "near or thermal infrared? Its pictures are loaded as RGB: rename it to RGB, NI or TI"
+    return [Problem("modality not known", folder, detail) for folder in sorted(folders)]
 
 
 def _like_identities(root: Path, named: Sequence[tuple[tuple[str, ...], str]]) -> list[Problem]:

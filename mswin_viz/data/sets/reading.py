@@ -157,9 +157,8 @@ def read_shots(
         if parts == JUNK:
             result.passed[junk] += shot.files.values()
         elif isinstance(parts, NameParts):
-            result.samples.append(
-                Sample(parts.pid, parts.camid, shot.files, scene=parts.scene, split=home[1])
-            )
+            sample = Sample(parts.pid, parts.camid, shot.files, scene=parts.scene, split=home[1])
+            result.samples.append(sample)
             result.problems += missing_modalities(shot)
         else:
             detail = f"{parts or f'expected {expected}'}; left out"

@@ -223,13 +223,9 @@ def _problems(report: DataReport, most: int | None) -> Table:
     for kind, count in report.counts.items():
         rows = [problem for problem in report.problems if problem.kind == kind]
         for number, problem in enumerate(rows[:most]):
-            first = number == 0
-            table.add_row(
-                kind if first else "",
-                f"{count:,}" if first else "",
-                _place(problem, report),
-                _detail(problem, report),
-            )
+            detail = Text(_escaped(problem.detail.replace(f"{report.root}/", "")))
+            headings = ("", "") if number else (kind, f"{count:,}")
+            table.add_row(*headings, _place(problem, report), detail)
         if most is not None and count > most:
             table.add_row("", "", f"... and {count - most:,} more", "")
         table.add_section()
@@ -240,10 +236,6 @@ def _place(problem: Problem, report: DataReport) -> Text:
     """The file, relative to the data set where it lies inside."""
     inside = problem.path.is_relative_to(report.root) and problem.path != report.root
     return Text(_escaped(str(problem.path.relative_to(report.root) if inside else problem.path)))
-
-
-def _detail(problem: Problem, report: DataReport) -> Text:
-    return Text(_escaped(problem.detail.replace(f"{report.root}/", "")))
 
 
 def _escaped(words: str) -> str:

@@ -31,9 +31,7 @@ def _read(contents: Contents) -> ReaderResult | None:
     folders: dict[tuple[str, ...], list[Picture]] = defaultdict(list)
     for picture in contents.plain:
         level, split = split_level(picture.parts)
-        if (
-            split is not None and len(picture.parts) <= level + 2
-        ):  # at most a folder for each identity between
+        if split is not None and len(picture.parts) <= level + 2:  # at most an identity's folder between
             folders[picture.parts].append(picture)
     sizes = {parts: _strip_size(pictures) for parts, pictures in folders.items()}
     strips = {one.path: size for parts, size in sizes.items() if size is not None for one in folders[parts]}

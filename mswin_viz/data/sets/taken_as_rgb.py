@@ -28,9 +28,8 @@ def like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
         for folder, name in folders.items()
         if mentions_infrared(name) or (len(letters) > 1 and name.lower() in letters)
     ]
-    named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)] or _marked(
-        pictures
-    )
+    named = [one.path for one in pictures if mentions_infrared(one.path.stem, certain=True)]
+    named = named or _marked(pictures)
     if named:
         detail = (
             f"{len(named):,} file names mention infrared light; loaded as RGB: put each modality into a folder "

@@ -122,9 +122,8 @@ def _duplicates(files: Iterable[_CheckedFile]) -> list[Problem]:
             continue
         twin = next((other for other in by_content[one.digest] if not _by_design(one, other)), None)
         if twin is not None:
-            leak = (
-                " (training and test share it)" if (one.split == "train") != (twin.split == "train") else ""
-            )
+            is_leak = (one.split == "train") != (twin.split == "train")
+            leak = " (training and test share it)" if is_leak else ""
             duplicates.append(Problem("duplicate", one.path, f"same content as {twin.path}{leak}"))
         by_content[one.digest].append(one)
     return duplicates

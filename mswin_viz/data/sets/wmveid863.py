@@ -30,11 +30,7 @@ def _read(contents: Contents) -> ReaderResult | None:
 
 def _flat(contents: Contents) -> ReaderResult | None:
     """Samples of a copy without identity folders, told from RGBNT201 by its query and the names of its folders."""
-    shots = [
-        shot
-        for shot in contents.shots
-        if {path.parent.name.lower() for path in shot.files.values()} & _SPELLED
-    ]
+    shots = [s for s in contents.shots if {path.parent.name.lower() for path in s.files.values()} & _SPELLED]
     if "query" not in {split for _, split in splits_of({shot.place for shot in shots}).values()}:
         return None
     return read_shots(shots, lambda shot: name_parts(_FLAT, shot.stem), "PPPPPP_camC_...")

@@ -52,6 +52,6 @@ def _temporary_place() -> Path:
         return Path(tempfile.gettempdir())
     except OSError as problem:  # all of them are full, read-only or missing
         raise OutputError(
-            f"temporary files need a writable folder: there is none ({problem.strerror or problem}); set "
+            f"temporary files need a writable folder: found none ({problem.strerror or problem}); set "
             "TMPDIR to one"
         ) from problem

@@ -145,11 +145,8 @@ def _near(rng: np.random.Generator, centre: float, spread: float) -> float:
 def contrasting(rng: np.random.Generator, colour: str) -> str:
     """A second colour that stands out from the first."""
     dark = ("black", "blue", "purple", "green", "red", "brown")
-    choices = (
-        ("white", "yellow", "white", "pink")
-        if colour in dark
-        else ("black", "blue", "red", "purple", "white")
-    )
+    light = ("white", "yellow", "white", "pink")
+    choices = light if colour in dark else ("black", "blue", "red", "purple", "white")
     alike = {"white": "yellow", "yellow": "white", "red": "pink", "pink": "white", "orange": "red"}
     too_close = {colour, alike.get(colour)}
     return one_of(rng, [word for word in choices if word not in too_close])

@@ -38,25 +38,11 @@ class Camera:
 
 
 CAMERAS = (
-    Camera(
-        place="park", gain=1.02, cast=(1.0, 1.0, 0.97), light_from=-0.8, blur=0.35, noise=3.0, contrast=1.0
-    ),
-    Camera(
-        place="hall", gain=1.0, cast=(1.07, 1.0, 0.88), light_from=0.3, blur=0.6, noise=4.0, contrast=0.94
-    ),
-    Camera(
-        place="street", gain=0.94, cast=(0.95, 0.99, 1.07), light_from=0.9, blur=0.5, noise=5.0, contrast=0.96
-    ),
-    Camera(
-        place="car park",
-        gain=0.74,
-        cast=(1.04, 0.97, 0.96),
-        light_from=-0.3,
-        blur=0.75,
-        noise=8.0,
-        contrast=0.9,
-    ),
-)
+    Camera(place="park", gain=1.02, cast=(1.0, 1.0, 0.97), light_from=-0.8, blur=0.35, noise=3.0, contrast=1.0),
+    Camera(place="hall", gain=1.0, cast=(1.07, 1.0, 0.88), light_from=0.3, blur=0.6, noise=4.0, contrast=0.94),
+    Camera(place="street", gain=0.94, cast=(0.95, 0.99, 1.07), light_from=0.9, blur=0.5, noise=5.0, contrast=0.96),
+    Camera(place="car park", gain=0.74, cast=(1.04, 0.97, 0.96), light_from=-0.3, blur=0.75, noise=8.0, contrast=0.9),
+)  # fmt: skip
 
 _STUFF: dict[str, Stuff] = {
     "sky": Stuff((188, 212, 230), 0.22, 0.05),
