@@ -152,7 +152,8 @@ def _tower_of(name: str | Path, options: TowerOptions, config: HostConfig | None
     if name != "embedded" and str(name) and os.path.exists(path):
         file = as_host_file(read_weights(path))
         if is_host(file.state):
-            return _as_read(_host_tower(file, options, config), file)
+            tower = host_tower(file.state, file.path, options.image_size, options.arch, config)
+            return _as_read(_agreeing(tower, options), file)
         if config is None:
             return _as_read(file_tower(file, options), file)
     if config is not None:
@@ -190,10 +191,6 @@ def _named_tower(name: str, options: TowerOptions) -> Tower:
         'a model is "embedded", an open_clip pair such as "ViT-B-16/openai", "hf-hub:ORGANISATION/NAME", or an '
         f"existing file or folder: got {short_text(name, 300)!r}; check the path, or download the file"
     )
-
-
-def _host_tower(file: WeightFile, options: TowerOptions, config: HostConfig | None) -> Tower:
-    return _agreeing(host_tower(file.state, file.path, options.image_size, options.arch, config), options)
 
 
 def _agreeing(tower: Tower, options: TowerOptions) -> Tower:

@@ -395,7 +395,7 @@ def test_a_neck_that_is_used_must_be_in_the_file(load, tower):
     state = {key: value for key, value in tower.items() if key != "BACKBONE.bottleneck.running_var"}
     with pytest.raises(WeightsError, match=r"NECK_FEAT is after.*missing BACKBONE\.bottleneck\.running_var"):
         load(state, neck="after")
-    with pytest.raises(WeightsError, match="variance is at least 0"):
+    with pytest.raises(WeightsError, match="variance must be at least 0"):
         load(tower | {"BACKBONE.bottleneck.running_var": -torch.ones(DIM)}, neck="after")
 
 

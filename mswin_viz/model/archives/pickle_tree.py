@@ -223,10 +223,6 @@ def _check_protocol(version: int) -> None:
         )
 
 
-def _one(machine: _Machine) -> list[Any]:
-    return [machine.stack.pop()]
-
-
 def _two(machine: _Machine) -> list[Any]:
     value, key = machine.stack.pop(), machine.stack.pop()
     return [key, value]
@@ -253,7 +249,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
     "BUILD": _Machine.build,
-    "APPEND": lambda machine, _: machine.add(_one(machine)),
+    "APPEND": lambda machine, _: machine.add([machine.stack.pop()]),
     "APPENDS": lambda machine, _: machine.add(machine.since_mark()),
     "SETITEM": lambda machine, _: machine.set_items(_two(machine)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),

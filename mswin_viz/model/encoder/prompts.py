@@ -97,7 +97,7 @@ def _refusal(words: str) -> PromptError:
 def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> None:
     _check_text(prompt)
     if not prompt.strip():
-        raise _refusal(f"a prompt must say something: got {prompt!r}")
+        raise _refusal(f"a prompt must not be empty: got {prompt!r}")
     n_tokens = len(_tokenizer(None).encode(prompt)) + 2
     if n_tokens > context_length:
         shown = prompt if len(prompt) <= 60 else prompt[:60] + "..."

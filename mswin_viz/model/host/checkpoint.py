@@ -215,7 +215,7 @@ def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.
     rows, cols = config.grid
     width = architecture["vision_cfg"]["width"]
     if width % 64:
-        raise WeightsError(f"heads are 64 wide: a tower {width} wide has no whole number of them")
+        raise WeightsError(f"heads are 64 wide, so the tower's width must be a multiple of 64: got {width}")
     vision = {
         **architecture["vision_cfg"],
         "head_width": 64,

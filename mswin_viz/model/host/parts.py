@@ -124,6 +124,6 @@ def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
     neck.load_state_dict({name: full[_NECK + name] for name in _NECK_KEYS}, strict=False)
     if bool((full[f"{_NECK}running_var"] < 0).any()):
         raise WeightsError(
-            f"a variance is at least 0: {_NECK}running_var of {path.name} is not; copy it again"
+            f"a variance must be at least 0: {_NECK}running_var of {path.name} has a negative one; copy it again"
         )
     return neck

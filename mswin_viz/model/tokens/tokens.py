@@ -99,7 +99,7 @@ class Tokens:
         """
         if len({(part.grid, part.patches.shape[2], part.neck is None) for part in parts}) != 1:
             raise ShapeError(
-                "batches to join are one or more, of one model: got tokens of the grids and widths "
+                "only batches of one model can be joined, and at least one: got tokens of the grids and widths "
                 f"{[(part.grid, part.patches.shape[2]) for part in parts]!r:.80}"
             )
         cls, patches = (torch.cat([getattr(part, name) for part in parts]) for name in ("cls", "patches"))

@@ -110,7 +110,7 @@ def matched_mlp(dim: int, size: int) -> nn.Sequential:
     hidden = round((size - dim) / (2 * dim + 1))  # 2 D H weights, H + D biases
     if hidden < 1:
         raise OptionError(
-            f"an MLP from {dim} to {dim} has at least {3 * dim + 1} parameters: got size={size}; ask for more"
+            f"an MLP from {dim} to {dim} has at least {3 * dim + 1} parameters: got size={size}; give a larger size"
         )
     return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
 

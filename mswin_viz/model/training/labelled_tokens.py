@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.synthetic.crowd import Crowd, picture_batches
@@ -105,8 +104,10 @@ def labelled_tokens(
         for modality, images in batch.items():
             tokens = model.encode(images, tags=ImageTag(modality), progress=False)
             shelf.add(modality, phase_means(tokens, scales) if scales else tokens)
-    tokens = {name: _near(some, model.device, folder) for name, some in shelf.tokens().items()}
-    return LabelledTokens(tokens, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
+    by_modality = shelf.tokens()
+    if not folder:  # tokens in memory lie where the model does; those on disk stay there
+        by_modality = {name: some.to(model.device) for name, some in by_modality.items()}
+    return LabelledTokens(by_modality, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
 
 
 def token_layout(
@@ -120,9 +121,7 @@ def token_layout(
 def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[np.ndarray, " image"]]:
     """One training set out of all: a person in one modality is one class, so a head serves every modality.
 
-    An image of unknown identity has the label -1, and is not trained on.
-
-    Nothing is copied: tokens on disk stay there.
+    An image of unknown identity has the label -1, and is not trained on. Nothing is copied: tokens on disk stay there.
     """
     tokens, labels, n_classes = [], [], 0
     for world in worlds:
@@ -131,8 +130,3 @@ def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[n
             labels.append(np.where(world.pids >= 0, world.pids + n_classes, -1))
             n_classes += int(world.pids.max()) + 1
     return TokenView(tokens), np.concatenate(labels)
-
-
-def _near(tokens: Tokens, device: torch.device, folder: Path | None) -> Tokens:
-    """Tokens in memory lie where the model does; those on disk stay there."""
-    return tokens if folder else tokens.to(device)

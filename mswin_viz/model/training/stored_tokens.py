@@ -153,13 +153,7 @@ def stored_tokens(folder: Path, wanted: WantedTokens, fill: Callable[[TokenStore
 
 
 def _read(folder: Path, wanted: WantedTokens, images: Sequence[str]) -> StoredTokens | None:
-    """The entry that is asked for; None if the folder does not hold it.
-
-    Raises
-    ------
-    CacheError
-        If it is not exactly what was written, with the reason.
-    """
+    """The entry that is asked for; None if the folder does not hold it, CacheError if it is not what was written."""
     entry = entry_of(folder, wanted.key)
     if not os.path.isdir(entry):
         return None

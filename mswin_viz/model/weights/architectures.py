@@ -75,7 +75,7 @@ def named_architecture(arch: str) -> dict[str, Any]:
     architecture = None if ":" in arch else open_clip.get_model_config(arch)
     if architecture is None:
         near = near_architectures(arch)
-        raise OptionError(f"open_clip has no architecture {arch!r}; near: {', '.join(near) or 'none'}")
+        raise OptionError(f"open_clip has no architecture {arch!r}; similar: {', '.join(near) or 'none'}")
     return architecture
 
 

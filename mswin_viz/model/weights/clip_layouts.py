@@ -187,6 +187,6 @@ def _stacked(thirds: list[torch.Tensor], key: str, path: object) -> torch.Tensor
     shapes = {tuple(third.shape) for third in thirds}
     if len(shapes) > 1 or not thirds[0].ndim:
         raise WeightsError(
-            f"queries, keys and values are of one shape: {path} has {sorted(shapes)} at {key}; copy it again"
+            f"queries, keys and values must have the same shape: {path} has {sorted(shapes)} at {key}; copy it again"
         )
     return torch.cat(thirds)

@@ -95,13 +95,7 @@ def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
 
 
 def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
-    """What the file holds, and dotted key -> words for each key that it gives more than once.
-
-    Raises
-    ------
-    ConfigError
-        If it is no YAML of plain values, or has no section MODEL.
-    """
+    """What the file holds, and dotted key -> words for each key that it gives more than once."""
     try:
         text = _text(file)
         _check_size(yaml.SafeLoader(text))
@@ -129,13 +123,7 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
 
 
 def _flat_keys(content: Mapping[Any, Any], file: Path) -> dict[str, Any]:
-    """Dotted key -> value, one level deep as the host writes it; deeper levels go on.
-
-    Raises
-    ------
-    ConfigError
-        If a section is no section, or sections never end.
-    """
+    """Dotted key -> value, one level deep as the host writes it; deeper levels go on."""
     flat: dict[str, Any] = {}
     seen: set[str] = set()
     levels: list[tuple[str, Mapping[Any, Any]]] = [("", content)]
@@ -149,8 +137,8 @@ def _flat_keys(content: Mapping[Any, Any], file: Path) -> dict[str, Any]:
             key = f"{prefix}{name}"
             if key in seen:
                 raise ConfigError(
-                    f"a key has one spelling: {file} gives {value_words(key)} in two, as with a dot and in a section, or as "
-                    "a number and as text; remove one"
+                    f"a key must have one spelling: {file} gives {value_words(key)} in two, such as with a dot and in a "
+                    "section, or as a number and as text; remove one"
                 )
             seen.add(key)
             if isinstance(value, Mapping) and value:
@@ -180,17 +168,11 @@ def _text(file: Path) -> str:
 
 
 def _check_size(loader: yaml.SafeLoader) -> None:
-    """Go through a file without building anything; what an alias stands for counts each time.
-
-    Raises
-    ------
-    ValueError
-        If it holds more than any configuration, or is nested without end.
-    """
+    """Go through a file without building anything; what an alias stands for counts each time."""
     total, sizes = 0, {}
     around: list[
         tuple[str | None, int]
-    ] = []  # anchors of the sections and lists around, and the count before each
+    ] = []  # anchor of each section or list around, and the count before it
     while loader.check_event():
         event = loader.get_event()
         if isinstance(event, yaml.AliasEvent):
