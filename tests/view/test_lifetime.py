@@ -192,7 +192,7 @@ def test_explorers_of_one_model_share_one_cache_and_each_image_is_encoded_once(s
         explorer._background.start(samples).join(60)
         explorer.controls.rows.value = "modalities"
     assert sum(n_encoded) == len({path for sample in samples for path in sample.images.values()})
-    assert made[0].look.pictures == made[1].look.pictures
+    assert made[0].result.pictures == made[1].result.pictures
     for explorer in made:
         explorer.close()
 

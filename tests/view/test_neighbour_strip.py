@@ -107,7 +107,7 @@ def test_what_is_not_known_is_said(table: EmbeddingTable) -> None:
     assert "not known" in strip.lists[0]["words"]
     assert who(table, 5) == "RGB_5.png"
     lonely = NeighbourStrip(replace(table, pid=table.sample), row=1)
-    assert "no right one is left among 5" in lonely.lists[0]["words"]
+    assert "no match is left among 5" in lonely.lists[0]["words"]
 
 
 def test_another_table_takes_the_place_of_the_first(table: EmbeddingTable) -> None:

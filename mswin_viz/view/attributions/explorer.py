@@ -265,12 +265,7 @@ class AttributionExplorer(widgets.VBox):
         for i, (feature, target) in enumerate(targets.items()):
             part = portion(report, i / len(targets), (i + 1) / len(targets))
             maps[f"{name}, {feature}"] = attribute(
-                model,
-                [picture.image for picture in pictures],
-                target,
-                report=part,
-                stop=stop,
-                **call,
+                model, [picture.image for picture in pictures], target, report=part, stop=stop, **call
             )
         if len(targets) == 2:
             plain, enhanced = (maps[f"{name}, {feature}"] for feature in FEATURES)

@@ -63,7 +63,10 @@ class EmbeddingBoard(widgets.VBox):
         self.panel, self.controls = PointPanel(model), map_controls()
         names = ("measures", "legend", "selection", "message")
         self.html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
-        self._map_box = widgets.VBox(layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"})
+        self._map_box = widgets.VBox(  # no part stands alone, so that close() finds each of them
+            [self.html["legend"], self.html["selection"]],
+            layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"},
+        )
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
         beside = widgets.HBox(
             [self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"}

@@ -82,11 +82,9 @@ def save_figures(
         raise OptionError(f"kinds must be some of {', '.join(FORMATS)}: got {tuple(kinds)}")
     folder = output_folder(folder)
     draw = {
-        "measures": measures_figure,
-        "change": change_figure,
-        "similarities": similarity_figure,
-        "silhouettes": silhouette_figure,
-    }
+        "measures": measures_figure, "change": change_figure,
+        "similarities": similarity_figure, "silhouettes": silhouette_figure,
+    }  # fmt: skip
     names = (*(f"maps_by_{by}" for by in COLOURS), *draw)
     paths = {name: [output_file(folder / f"{name}.{kind}") for kind in kinds] for name in names}
     about = without_home(provenance)

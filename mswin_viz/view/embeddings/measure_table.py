@@ -20,14 +20,8 @@ _CAUTION = {
     "margin": "3px 0",
 }
 _HEADINGS = (
-    "",
-    "mAP plain → enhanced",
-    "change (95 % interval)",
-    "p",
-    "Rank-1",
-    "neighbours kept",
-    "verdict by mAP",
-)
+    "", "mAP plain → enhanced", "change (95 % interval)", "p", "Rank-1", "neighbours kept", "verdict by mAP",
+)  # fmt: skip
 
 
 def measures_html(view: EmbeddingView) -> Markup:
@@ -56,10 +50,8 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> M
     known = change[np.isfinite(change)]
     mean = f"mean change of AP {known.mean():+.3f}" if len(known) else "no change of AP is known"
     arrows = f"; arrows for the first {n_arrows}" if len(at) > n_arrows else ""
-    rows_word, ids_word = (
-        ("row" if len(at) == 1 else "rows"),
-        ("identity" if len(identities) == 1 else "identities"),
-    )
+    rows_word = "row" if len(at) == 1 else "rows"
+    ids_word = "identity" if len(identities) == 1 else "identities"
     words = f" {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}."
     return tag("div", tag("b", len(at)), words, style=FONT)
 

@@ -37,13 +37,7 @@ class Background:
         )
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
-        """Start again with these samples; work in progress is abandoned.
-
-        Raises
-        ------
-        ClosedError
-            If the view was closed.
-        """
+        """Start again with these samples; work in progress is abandoned."""
         self._samples = list(samples)
         return self._worker.start()
 

@@ -75,11 +75,7 @@ def _bar(
     """Label, bar on its track, and number; ``bar``: left end and width, percent of the track, and colour."""
     (label, number), (left, width, colour) = words, bar
     filled = _PLACED | {"left": f"{left:.2f}%", "width": f"{width:.2f}%", "background": colour}
-    line = _PLACED | {
-        "left": f"{mark:.2f}%",
-        "width": "1px",
-        "background": "var(--jp-ui-font-color2, #777)",
-    }
+    line = _PLACED | {"left": f"{mark:.2f}%", "width": "1px", "background": "var(--jp-ui-font-color2, #777)"}
     return tag(
         "div",
         tag("span", label, style={"width": f"{label_width}px"}),

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import anywidget
+import numpy as np
 import traitlets
 
 from mswin_viz.analysis.embeddings.neighbours import RULES, Neighbours, neighbours
@@ -140,9 +141,7 @@ class NeighbourStrip(anywidget.AnyWidget):
         self._thumbnail.cache_clear()
         differs = self._has_addon
         if differs is None:
-            differs = not (
-                table.plain.shape == table.enhanced.shape and (table.plain == table.enhanced).all()
-            )
+            differs = not np.array_equal(table.plain, table.enhanced)
         self._features = tuple(FEATURES) if differs else ("plain",)
         self._size = picture_size(table.files, longer=_HEIGHT)
 
@@ -187,11 +186,8 @@ class NeighbourStrip(anywidget.AnyWidget):
             {"name": name, "picture": self._picture({name: file}), "is_used": name in ranked_by}
             for name, file in sample_files(table, self.row).items()
         ]
-        return {
-            "label": who(table, self.row),
-            "name": shown_text(table.path[self.row].name),
-            "pictures": pictures,
-        }
+        name = shown_text(table.path[self.row].name)
+        return {"label": who(table, self.row), "name": name, "pictures": pictures}
 
 
 def _lists(table: EmbeddingTable, results: Mapping[str, Neighbours]) -> list[dict[str, Any]]:

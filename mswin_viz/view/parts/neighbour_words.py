@@ -33,12 +33,12 @@ def who(table: EmbeddingTable, row: int) -> str:
 
 
 def measures_in_words(ranking: Neighbours) -> str:
-    """Average precision, the first right neighbour, how many there are; the metric where it is not the cosine."""
+    """Average precision, the first match, and how many matches there are; the metric where it is not the cosine."""
     metric = "" if ranking.metric == "cosine" else f", by {METRIC_WORDS[ranking.metric]}"
     if not ranking.n_right:
-        reason = "no right one is left" if ranking.known.any() else "identities are not known"
+        reason = "no match is left" if ranking.known.any() else "identities are not known"
         return f"{reason} among {ranking.n_candidates}{metric}"
     return (
-        f"AP {ranking.average_precision:.3f}, first right at rank {ranking.first_right}, {ranking.n_right} right of "
-        f"{ranking.n_candidates}{metric}"
+        f"AP {ranking.average_precision:.3f}, first match at rank {ranking.first_right}, {ranking.n_right} of "
+        f"{ranking.n_candidates} match{metric}"
     )

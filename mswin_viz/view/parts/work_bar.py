@@ -54,20 +54,12 @@ class WorkBar(widgets.VBox):
         self.stop_button = widgets.Button(description="stop", disabled=True, layout={"width": "60px"})
         self.progress = widgets.FloatProgress(0.0, min=0, max=1, layout={"width": "180px"})
         self.status, self._message = Html(), Html()
-        parts = {
-            "run": self.run,
-            "stop": self.stop_button,
-            "progress": self.progress,
-            "status": self.status,
-            "message": self._message,
-        }
-        for part, widget in parts.items():
+        row = [self.run, self.stop_button, self.progress, self.status]
+        names = ("run", "stop", "progress", "status", "message")
+        for part, widget in zip(names, [*row, self._message], strict=True):
             widget.add_class(f"{css}-{part}")
-        row = widgets.HBox(
-            [self.run, self.stop_button, self.progress, self.status],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
-        super().__init__([row, self._message])
+        layout = {"flex_flow": "row wrap", "align_items": "center"}
+        super().__init__([widgets.HBox(row, layout=layout), self._message])
         guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))
         self.run.on_click(guarded(lambda _: self.start()))
         self.stop_button.on_click(self._guarded("stopping the work")(lambda _: self.stop()))

@@ -56,13 +56,7 @@ class Worker:
         self.thread: threading.Thread | None = None
 
     def start(self) -> threading.Thread:
-        """Begin the work; the thread that does it.
-
-        Raises
-        ------
-        ClosedError
-            If the view was closed.
-        """
+        """Begin the work, unless the view is closed; the thread that does it."""
         check_open(self._guarded.view)
         with self._lock:
             if self.thread is None or not self._is_running:
@@ -89,10 +83,7 @@ class Worker:
     def _run(self) -> None:
         is_wanted = True
         while is_wanted:
-            with (
-                suppress(BaseException),
-                self._guarded(self._name),
-            ):  # the guard shows it; the thread has no caller
+            with suppress(BaseException), self._guarded(self._name):  # it is shown; a thread has no caller
                 self._job(self._report, self._stopped.is_set)
             with self._lock:
                 is_wanted = self._is_running = self._is_wanted_again

@@ -123,8 +123,6 @@ def _draw_windows(
 
 
 def _sums(sides: Mapping[str, SideShares]) -> str:
-    cls, bias, total = (
-        sum(getattr(side, name) for side in sides.values()) for name in ("cls", "bias", "total")
-    )
+    cls, bias, total = (sum(getattr(s, name) for s in sides.values()) for name in ("cls", "bias", "total"))
     parts = {"CLS": cls, "windows": total - cls - bias, "bias": bias}
     return "\n".join(f"{name} {round(value, 3) + 0.0:+.3f}" for name, value in parts.items())

@@ -74,7 +74,8 @@ class PairPanel(widgets.VBox):
 
     def clear(self) -> None:
         """Show nothing."""
-        self.shares, self._pair, self.layout.display = None, None, "none"
+        self.release()
+        self.layout.display = "none"
 
     def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
         """Show the shares of two rows of a table, query first; where that fails, nothing is shown.
@@ -105,9 +106,8 @@ class PairPanel(widgets.VBox):
 
     def _say(self, problems: Sequence[str]) -> None:
         warnings = () if self.shares is None else _warnings(self.shares)
-        self._notes.value = message_html(
-            [*problems, OUT_OF_DATE, *warnings] if problems else [*problems, *warnings]
-        )
+        outdated = [OUT_OF_DATE] if problems else []
+        self._notes.value = message_html([*problems, *outdated, *warnings])
 
     def _draw(self) -> None:
         with self._lock:
@@ -118,10 +118,7 @@ class PairPanel(widgets.VBox):
             sources = [table.files[row][name] for row in pair]
             tags = [ImageTag(name, int(table.camid[row])) for row in pair]
             pictures = TokenCache(self._model).pictures(sources, tags)
-            rows = [
-                BoardRow(role, picture.png)
-                for role, picture in zip(("query", "result"), pictures, strict=True)
-            ]
+            rows = [BoardRow(role, p.png) for role, p in zip(("query", "result"), pictures, strict=True)]
             self.board.show(pair_panels(self.shares, (name,)), rows=rows)
             show_as_out_of_date(self.board, False)
 
@@ -161,11 +158,9 @@ def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str,
     rows: list[tuple[str, float]] = []
     for name, side in sides.items():
         lead = f"{name} " if len(sides) > 1 else ""
-        parts = {
-            "CLS": side.cls,
-            **{f"scale {scale}": float(values.sum()) for scale, values in side.windows.items()},
-        }
-        rows += [(f"{lead}{label}", value) for label, value in (parts | {"bias": side.bias}).items()]
+        windows = {f"scale {scale}": float(values.sum()) for scale, values in side.windows.items()}
+        parts = {"CLS": side.cls, **windows, "bias": side.bias}
+        rows += [(f"{lead}{label}", value) for label, value in parts.items()]
     return [*rows, ("= cosine", similarity)]
 
 

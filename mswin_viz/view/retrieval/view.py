@@ -140,9 +140,8 @@ class RetrievalView(widgets.VBox):
         self._refresh()
 
     def __repr__(self) -> str:
-        shows = (
-            f"{len(self._samples)} samples, {'not embedded yet' if self.table is None else repr(self.table)}"
-        )
+        embedded = "not embedded yet" if self.table is None else repr(self.table)
+        shows = f"{len(self._samples)} samples, {embedded}"
         return one_line(self, shows, self.model, is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
@@ -286,8 +285,7 @@ class RetrievalView(widgets.VBox):
         precisions = self._rankings.precisions(self.modality, self.rule)
         words, notes = "press “embed and rank” to rank all queries; this one is below", ()
         if precisions is not None:
-            words = summary(*precisions)
-            notes = self._rankings.notes(self.modality, self.rule)
+            words, notes = summary(*precisions), self._rankings.notes(self.modality, self.rule)
         lines = (tag("div", note) for note in notes)
         self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
 

@@ -10,12 +10,8 @@ __all__ = ["board_rows"]
 
 def board_rows(result: ExplorerResult, *, has_free_means: bool = False) -> list[BoardRow]:
     """The pictures; with ``has_free_means`` also what the browser needs to compute plain window means itself."""
-    count = len(result.names)
-    patches = result.subject.patches if has_free_means else [None] * count
-    directions = result.subject.direction if has_free_means else [None] * count
-    return [
-        BoardRow(name, picture.png, tokens, direction)
-        for name, picture, tokens, direction in zip(
-            result.names, result.pictures, patches, directions, strict=True
-        )
-    ]
+    nothing = [None] * len(result.names)
+    patches = result.subject.patches if has_free_means else nothing
+    directions = result.subject.direction if has_free_means else nothing
+    pngs = [picture.png for picture in result.pictures]
+    return list(map(BoardRow, result.names, pngs, patches, directions))

@@ -104,13 +104,10 @@ class Controls:
         """The controls of the view in groups."""
         fusion = [*self.slots, self.shuffle] if self.slots else [self.shuffle]
         groups = (
-            (
-                "windows of the free panel",
-                [self.scale, self.kernel, _line(self.windows, self.stride), self.tile],
-            ),
+            ("windows of the free panel", [self.scale, self.kernel, _line(self.windows, self.stride), self.tile]),
             ("value and target", [_line(self.value, self.channel), self.target, self.prompt]),
             ("rows, fusion, order", [self.rows, *fusion]),
-        )
+        )  # fmt: skip
         return widgets.HBox(
             [_group(title, parts) for title, parts in groups],
             layout={"flex_flow": "row wrap", "grid_gap": "6px"},
@@ -133,12 +130,7 @@ def make_controls(
 ) -> Controls:
     """Controls for a grid, features of width ``dim`` and a fusion of ``scales``."""
     slots = tuple(
-        _buttons(
-            {state: state for state in SLOTS},
-            f"scale {scale}",
-            f"mswin-slot-{scale}",
-            tooltips=SLOTS.values(),
-        )
+        _buttons({s: s for s in SLOTS}, f"scale {scale}", f"mswin-slot-{scale}", tooltips=SLOTS.values())
         for scale in scales
     )
     view = {

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -266,13 +267,10 @@ class ScaleExplorer(widgets.VBox):
 
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""
-        with (
-            self._lock,
-            self._guarded(
-                "inspecting a window", failed=lambda: self._html["inspection"].set_trait("value", "")
-            ),
-        ):
-            self._html["inspection"].value = inspection_words(self.result, self.board.pinned)
+        shown = self._html["inspection"]
+        emptied = partial(shown.set_trait, "value", "")
+        with self._lock, self._guarded("inspecting a window", failed=emptied):
+            shown.value = inspection_words(self.result, self.board.pinned)
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
         is_live = result.view_request.is_mean

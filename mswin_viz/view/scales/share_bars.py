@@ -16,15 +16,7 @@ from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fra
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "gate_html",
-    "inspection_html",
-    "numbers_html",
-    "share_rows",
-    "shuffle_words",
-    "slot_name",
-    "words_html",
-]
+__all__ = ["gate_html", "inspection_html", "numbers_html", "share_rows", "slot_name", "words_html"]
 
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
@@ -69,18 +61,10 @@ def gate_html(
     """
     if gate is None:
         return fragment()
-    groups = (
-        tag(
-            "div",
-            tag("b", name),
-            *(
-                weight_html(slot, float(weight), 1 / len(slots))
-                for slot, weight in zip(slots, row, strict=True)
-            ),
-            css="mswin-gate-row",
-        )
-        for name, row in zip(names, gate, strict=True)
-    )
+    groups = []
+    for name, row in zip(names, gate, strict=True):
+        bars = (weight_html(slot, float(w), 1 / len(slots)) for slot, w in zip(slots, row, strict=True))
+        groups.append(tag("div", tag("b", name), *bars, css="mswin-gate-row"))
     note = (
         "The gate's softmax over scales, computed from all of them; it adds up to 1. The line marks equal weights. "
         "In the shares these weights are held as they stand."
@@ -110,29 +94,12 @@ def inspection_html(inspection: WindowInspection, where: str) -> Markup:
     return _inspection_table(inspection, where, words)
 
 
-def shuffle_words(result: ExplorerResult) -> str:
-    """What a shuffle moved and what it did not; empty where nothing is shuffled."""
-    shuffle = result.shuffle
-    if shuffle is None:
-        return ""
-    moved = [
-        f"{slot_name(slot)} {_change(shuffle.pooled_change[:, i])}"
-        for i, slot in enumerate(result.view.slots)
-    ]
-    slots = f"Pooled vectors: {'; '.join(moved)}. " if moved else ""
-    return f"Shuffled windows. {slots}Enhanced CLS {_change(shuffle.enhanced_change)}."
-
-
 def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
     rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
-    lines = (
-        tag(
-            "tr",
-            tag("td", name, style=_NAME),
-            *(tag("td", f"{number:+.5f}", style=CELL) for number in numbers),
-        )
-        for name, *numbers in rows
-    )
+    lines = []
+    for name, *numbers in rows:
+        cells = (tag("td", f"{number:+.5f}", style=CELL) for number in numbers)
+        lines.append(tag("tr", tag("td", name, style=_NAME), *cells))
     headings = (tag("th", name, style=CELL) for name in ("exact share", "change when it is removed"))
     table = tag("table", tag("tr", tag("th"), *headings), *lines, style=FONT)
     norms = f"{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}"
@@ -161,10 +128,8 @@ def _shares_html(result: ExplorerResult, image: int) -> Markup:
 def _scores_in_words(result: ExplorerResult, image: int) -> Markup:
     enhanced, plain = float(result.view.cosine.score[image]), float(result.view.plain_cosine[image])
     score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
-    if (
-        result.is_pair
-    ):  # the target is the other image's enhanced CLS; _pair_html has the plain cosine of both
-        return score
+    if result.is_pair:
+        return score  # the target is the other image's enhanced CLS; _pair_html has the plain cosine of both
     return fragment(f"plain CLS {plain:.3f}, ", score, f" ({enhanced - plain:+.3f})")
 
 
@@ -201,8 +166,14 @@ def _pair_html(result: ExplorerResult) -> Markup:
 
 
 def _shuffle_html(result: ExplorerResult) -> Markup:
-    words = shuffle_words(result)
-    return tag("div", words, css="mswin-shuffle-words") if words else fragment()
+    """What a shuffle moved and what it did not; empty where nothing is shuffled."""
+    shuffle = result.shuffle
+    if shuffle is None:
+        return fragment()
+    changes = zip(result.view.slots, shuffle.pooled_change.T, strict=True)
+    moved = "; ".join(f"{slot_name(slot)} {_change(change)}" for slot, change in changes)
+    words = f"Shuffled windows. {f'Pooled vectors: {moved}. ' if moved else ''}Enhanced CLS {_change(shuffle.enhanced_change)}."
+    return tag("div", words, css="mswin-shuffle-words")
 
 
 def slot_name(slot: Slot) -> str:

@@ -26,11 +26,7 @@ from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, m
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "BoardRow",
-    "DisplayError",
-    "HeatmapBoard",
-]
+__all__ = ["BoardRow", "DisplayError", "HeatmapBoard"]
 
 
 class DisplayError(OptionError, traitlets.TraitError):
@@ -260,10 +256,8 @@ def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
         )
     about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed")}
     tile = None if geometry.tile is None else list(geometry.tile)
-    return {
-        **about,
-        **{"scale": geometry.scale, "stride": geometry.stride, "tile": tile, "values": values.tobytes()},
-    }
+    windows = {"scale": geometry.scale, "stride": geometry.stride, "tile": tile}
+    return {**about, **windows, "values": values.tobytes()}
 
 
 def _checked_grid(grid: tuple[int, int]) -> tuple[int, int]:

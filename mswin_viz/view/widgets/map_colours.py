@@ -23,14 +23,9 @@ MISSING = "#8c8c8c"
 """The colour of what has no value; no colour scale has it."""
 _BINS = 256
 _MOST_NAMED = 24
-_SCALE = {
-    "display": "inline-block",
-    "width": "140px",
-    "height": "10px",
-    "margin": "0 6px",
-    "vertical-align": "middle",
-}
-_DOT = {"display": "inline-block", "width": "10px", "height": "10px", "border-radius": "5px"}
+_BLOCK = {"display": "inline-block", "height": "10px"}
+_SCALE = _BLOCK | {"width": "140px", "margin": "0 6px", "vertical-align": "middle"}
+_DOT = _BLOCK | {"width": "10px", "border-radius": "5px"}
 
 
 @dataclass(frozen=True, eq=False)

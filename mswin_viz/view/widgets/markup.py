@@ -24,10 +24,7 @@ TAGS = frozenset({"b", "br", "code", "div", "img", "li", "span", "table", "td", 
 """The elements that may be made: none of them runs, loads or sends anything."""
 ATTRIBUTES = frozenset({"alt", "class", "colspan", "role", "src", "style", "title"})
 """Their attributes; ``src`` takes the bytes of a picture, not an address."""
-FONT = {
-    "font": "13px/1.45 var(--jp-ui-font-family, sans-serif)",
-    "color": "var(--jp-ui-font-color1, #222)",
-}
+FONT = {"font": "13px/1.45 var(--jp-ui-font-family, sans-serif)", "color": "var(--jp-ui-font-color1, #222)"}
 """How words beside the pictures are set, in the page's letters."""
 SMALL = {"font-size": "12px"}
 NOTE = SMALL | {"opacity": ".75"}
@@ -36,11 +33,7 @@ COLUMNS = {"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}
 """Blocks beside each other, as many as fit."""
 CELL = {"padding": "1px 10px 1px 0", "text-align": "right", "font-variant-numeric": "tabular-nums"}
 """A number in a table."""
-_WRONG = {
-    "border-left": "3px solid var(--jp-error-color1, #c33)",
-    "padding": "2px 8px",
-    "margin": "2px 0",
-}
+_WRONG = {"border-left": "3px solid var(--jp-error-color1, #c33)", "padding": "2px 8px", "margin": "2px 0"}
 _VOID = frozenset({"br", "img"})
 _DECLARED = re.compile(r"(?!.*url)[\w\s#%.,()/+-]+", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]*={0,2}")
