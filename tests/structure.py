@@ -18,10 +18,10 @@ MOST_LINES = 300
 MOST_PARAMETERS = 6
 DATA_TABLES: frozenset[str] = frozenset()
 """Modules that are tables of data and may be longer."""
-TOWER_CALLS = ("encode_image(", "clip.visual(")
-"""What runs the image tower."""
-TOWER_ROOMS = ["model.encoder.backbone", "model.pretraining.run"]
-"""Modules that may: the one road from image to tokens, and the training of the tower itself."""
+TOWER_CALLS = {"encode_image", "visual"}
+"""Calls that run the image tower."""
+TOWER_ROOMS = ["model.encoder.backbone", "model.encoder.block_outputs"]
+"""Modules that may: ``Model.encode``, the one road from image to tokens, and the pass whose gradients attributions need."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,11 @@ def tower_runs(all_modules: list[Module]) -> list[str]:
     return [
         module.name
         for module in all_modules
-        if any(call in module.path.read_text(encoding="utf-8") for call in TOWER_CALLS)
+        if any(
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", getattr(node.func, "id", "")) in TOWER_CALLS
+            for node in ast.walk(module.tree)
+        )
     ]
 
 

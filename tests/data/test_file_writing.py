@@ -378,7 +378,7 @@ def no_place(*_) -> str:
 def test_without_any_place_for_temporary_files_that_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", no_place)
     for write in (lambda: temporary_folder("x_"), lambda: write_kept_json("a.json", 1)):
-        with pytest.raises(OutputError, match=r"there is none \(No usable temporary.*; set TMPDIR to one"):
+        with pytest.raises(OutputError, match=r"found none \(No usable temporary.*; set TMPDIR to one"):
             write()
 
 

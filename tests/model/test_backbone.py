@@ -493,7 +493,11 @@ def test_models_without_a_cls_feature_or_clips_tokenizer_are_refused_by_name_bef
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("ViT-B-61/openai", "ViT-B-16"), ("ViT-B-16/opnai", "laion400m_e32"), ("embeded/x", "similar: embedded")],
+    [
+        ("ViT-B-61/openai", "ViT-B-16"),
+        ("ViT-B-16/opnai", "laion400m_e32"),
+        ("embeded/x", "similar: embedded"),
+    ],
 )
 def test_unknown_names_are_refused_with_those_on_offer(name, said):
     with pytest.raises(OptionError, match=said):
