@@ -104,7 +104,7 @@ def export(
     Raises
     ------
     OptionError
-        If a format is none of these.
+        If a format is not one of these.
     OutputError
         If a file cannot be written.
     """

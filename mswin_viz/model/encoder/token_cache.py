@@ -158,7 +158,7 @@ class TokenCache:
     def pictures_or_problems(
         self, sources: Sequence[Path | Crop], tags: Tags = UNKNOWN
     ) -> list[Picture | MswinVizError]:
-        """The picture of each file, or why there is none.
+        """The picture of each file, or the reason why it cannot be used.
 
         Raises
         ------

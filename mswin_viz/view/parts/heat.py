@@ -25,7 +25,7 @@ def colour_scale(limits: tuple[float, float], *, signed: bool, cmap: str = "auto
 
 
 def token_means(panel: Panel, row: int) -> Float[np.ndarray, " token"]:
-    """Mean of the finite values of each token's windows, NaN where there is none."""
+    """Mean of the finite values of each token's windows; NaN if it has none."""
     tokens, n_tokens = panel.geometry.tokens, panel.geometry.n_tokens
     values = np.repeat(panel.values[row], tokens.shape[1])
     finite = np.isfinite(values)

@@ -223,7 +223,7 @@ def _percent(cell: Stored) -> str:
 
 
 def _change(cell: Stored | None) -> str:
-    """A difference with its interval and sign; nothing where there is none, as of plain CLS to itself."""
+    """A difference with its interval and sign; empty for plain CLS, which is not compared with itself."""
     if cell is None:
         return ""
     if cell["mean"] is None:

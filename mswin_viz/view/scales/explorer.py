@@ -200,7 +200,7 @@ class ScaleExplorer(widgets.VBox):
         Raises
         ------
         OptionError
-            If the ending is none of these.
+            If the file name ends in anything else.
         OutputError
             If the file cannot be written; checked before anything is drawn.
         """

@@ -16,7 +16,7 @@ __all__ = ["inspection_words"]
 
 
 def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | None) -> Markup:
-    """A table of the pinned window, or why there is none; empty where nothing is pinned."""
+    """A table of the pinned window, or the reason why it cannot be inspected; empty if no window is pinned."""
     if not pinned or result is None:
         return fragment()
     key, row, window = (pinned[name] for name in ("key", "row", "window"))
