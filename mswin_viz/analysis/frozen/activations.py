@@ -1,0 +1,124 @@
+"""Activations: the factor ``(f(x) - f(0)) / x`` is held; what has no such factor is held as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from mswin_viz.analysis.frozen.signals import (
+    Run,
+    is_signal,
+    mark_gate,
+)
+
+__all__ = ["RULES"]
+
+
+def _pointwise(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
+    """``f(x) = f(0) + x (f(x) - f(0)) / x``, the factor held; at zero it is the slope from below."""
+    options.pop("inplace", None)
+    at_zero = func(torch.zeros_like(x[:1] if x.ndim else x), *args, **options)
+    safe = torch.where(x == 0, torch.full_like(x, -1e-6), x).detach()
+    linear = x * run.hold((func(safe, *args, **options) - at_zero) / safe)
+    return linear + run.constant(at_zero, x) if bool((at_zero != 0).any()) else linear
+
+
+def _gated(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
+    return mark_gate(_pointwise(run, func, x, *args, **options))
+
+
+def _gated_halves(run: Run, func: Callable, x: torch.Tensor, dim: int = -1) -> Any:
+    signal, gate = x.chunk(2, dim=dim)
+    return signal * run.hold(gate.sigmoid())
+
+
+def _powered(run: Run, func: Callable, x: Any, exponent: Any = 2, **_: Any) -> Any:
+    if is_signal(exponent) or not is_signal(x) or bool((torch.as_tensor(exponent) <= 0).any()):
+        return run.held_whole(torch.pow(x, exponent), "pow")
+    safe = torch.where(x == 0, torch.ones_like(x), x)
+    return x * run.hold(torch.where(x == 0, 0.0, torch.pow(safe, exponent) / safe))
+
+
+def _root(run: Run, func: Callable, x: torch.Tensor, **_: Any) -> Any:
+    return _powered(run, func, x, 0.5)
+
+
+def _held(run: Run, func: Callable, *args: Any, **options: Any) -> Any:
+    return run.held_whole(func(*args, **options), func.__name__.strip("_"))
+
+
+_POINTWISE = [
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "rrelu",
+    "prelu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "hardswish",
+    "hardtanh",
+    "hardshrink",
+    "softshrink",
+    "tanhshrink",
+    "threshold",
+    "softsign",
+    "tanh",
+    "softplus",
+    "logsigmoid",
+    "clamp",
+    "clamp_min",
+    "clamp_max",
+    "clip",
+    "abs",
+    "absolute",
+    "sin",
+    "sinh",
+    "asinh",
+    "atan",
+    "arctan",
+    "erf",
+    "expm1",
+    "log1p",
+]
+_GATES = ["sigmoid", "hardsigmoid", "expit"]
+_HELD = [
+    "softmax",
+    "softmin",
+    "gumbel_softmax",
+    "log_softmax",
+    "logsumexp",
+    "exp",
+    "exp2",
+    "log",
+    "log2",
+    "log10",
+    "rsqrt",
+    "reciprocal",
+    "rpow",
+    "cos",
+    "cosh",
+    "norm",
+    "vector_norm",
+    "matrix_norm",
+    "std",
+    "var",
+    "cdist",
+    "pdist",
+    "pairwise_distance",
+    "cosine_similarity",
+    "sign",
+    "sgn",
+    "round",
+    "floor",
+    "ceil",
+    "trunc",
+]
+
+RULES = {"glu": _gated_halves, "pow": _powered, "square": _powered, "sqrt": _root}
+RULES |= dict.fromkeys(_POINTWISE, _pointwise) | dict.fromkeys(_GATES, _gated) | dict.fromkeys(_HELD, _held)

@@ -1,0 +1,157 @@
+"""The linear map that a torch function is at one input, once everything that is not linear is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mswin_viz.analysis.frozen.frozen_pass import FrozenPass
+from mswin_viz.errors import ShapeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["UNEXPLAINED_FROM", "FrozenMap", "InputShares"]
+
+UNEXPLAINED_FROM = 1e-5
+"""From this residual on, a part of the score is called unexplained; below, it is rounding."""
+Constants = Callable[[str], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class InputShares:
+    """A score as a sum: every number of the inputs, the constants, and what neither explains; float64.
+
+    Attributes
+    ----------
+    score
+        ``v . f(x)``, ``[B]``.
+    inputs
+        Of each input, the share of each of its numbers, shaped as the input.
+    constants
+        Share of the biases and of everything else that is added without depending on the input, ``[B]``.
+    unexplained
+        ``score`` minus all of these, ``[B]``: rounding, or what was not linear and could not be held.
+    residual
+        ``|unexplained|`` over the sum of the sizes of the constants and of each vector of an input, ``[B]``.
+    left
+        Names of operations that were met and are not known to be linear once held; the reason, where the residual
+        is above :data:`UNEXPLAINED_FROM`.
+    """
+
+    score: Float[np.ndarray, " batch"]
+    inputs: tuple[Float[np.ndarray, "batch ..."], ...]
+    constants: Float[np.ndarray, " batch"]
+    unexplained: Float[np.ndarray, " batch"]
+    residual: Float[np.ndarray, " batch"]
+    left: tuple[str, ...]
+
+
+class FrozenMap:
+    """``function`` at ``inputs``, as a map that is linear (affine) in them.
+
+    Parameters
+    ----------
+    function
+        From tensors ``[B, ...]`` to ``[B, D]``; it treats the images of a batch one by one.
+    inputs
+        Floating-point tensors of one batch. Computation is in their precision.
+    module
+        Where the function's parameters and buffers come from, to name the constants by.
+
+    Attributes
+    ----------
+    output
+        ``function(*inputs)``, ``[B, D]``.
+    left
+        As in :class:`InputShares`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., torch.Tensor],
+        inputs: Sequence[torch.Tensor],
+        module: torch.nn.Module | None = None,
+    ) -> None:
+        self._function = function
+        self._names = {} if module is None else _names(module)
+        self._inputs = tuple(x.detach().clone().requires_grad_() for x in inputs)
+        run = FrozenPass(self._names)
+        self._output = self._run(run, self._inputs)
+        self.left, self._held = tuple(sorted(run.left)), run.kept
+
+    @property
+    def output(self) -> Float[torch.Tensor, "batch dim"]:
+        return self._output.detach()
+
+    def __call__(
+        self, *inputs: Float[torch.Tensor, "batch ..."], constants: bool | Constants = True
+    ) -> Float[torch.Tensor, "batch dim"]:
+        """The map at other inputs, everything held as it is at the first ones.
+
+        Parameters
+        ----------
+        inputs
+            Shaped as the first ones.
+        constants
+            Whether biases and other constants count, or which, by the name of the parameter.
+        """
+        counts = constants if callable(constants) else lambda _name: bool(constants)
+        run = FrozenPass(self._names, self._held, counts)
+        return self._run(run, [x.detach().requires_grad_() for x in inputs]).detach()
+
+    def gradients(self, direction: Float[torch.Tensor, "batch dim"]) -> tuple[torch.Tensor, ...]:
+        """What the score along a direction is multiplied from, for each input; zero where it is not read."""
+        if not self._output.requires_grad:
+            return tuple(torch.zeros_like(x) for x in self._inputs)
+        score = (self._output * direction).sum()
+        found = torch.autograd.grad(score, self._inputs, retain_graph=True, allow_unused=True)
+        return tuple(
+            torch.zeros_like(x) if g is None else g for x, g in zip(self._inputs, found, strict=True)
+        )
+
+    def constants(
+        self, direction: Float[torch.Tensor, "batch dim"], which: bool | Constants = True
+    ) -> np.ndarray:
+        """The share of the constants, or of some of them, ``[B]``: the map at inputs of zero."""
+        at_zero = self(*(torch.zeros_like(x) for x in self._inputs), constants=which)
+        return (at_zero * direction).sum(dim=1).double().cpu().numpy()
+
+    def shares(self, direction: Float[torch.Tensor, "batch dim"]) -> InputShares:
+        """The score along a direction, split."""
+        score = (self._output * direction).sum(dim=1).detach().double().cpu().numpy()
+        products = [
+            (x * g).detach().double().cpu().numpy()
+            for x, g in zip(self._inputs, self.gradients(direction), strict=True)
+        ]
+        constants = self.constants(direction)
+        explained, size = constants.copy(), np.abs(constants)
+        for product in products:
+            of_rows = product.sum(axis=-1).reshape(len(product), -1)
+            explained += of_rows.sum(axis=1)
+            size += np.abs(of_rows).sum(axis=1)
+        unexplained = score - explained
+        residual = np.abs(unexplained) / np.maximum(np.maximum(size, np.abs(score)), np.finfo(float).tiny)
+        return InputShares(score, tuple(products), constants, unexplained, residual, self.left)
+
+    def _run(self, run: FrozenPass, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        with torch.enable_grad(), run:
+            output = self._function(*(x.clone() for x in inputs))  # a copy, which may be changed in place
+        if isinstance(output, torch.Tensor) and not output.requires_grad:
+            output = run.output_without_signal(output)
+        if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != len(inputs[0]):
+            shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+            raise ShapeError(
+                f"shares need a function that gives one vector an image, [{len(inputs[0])}, D]: got {shape}"
+            )
+        return output
+
+
+def _names(module: torch.nn.Module) -> dict[int, str]:
+    """Storage address of each parameter and buffer -> its name."""
+    named = (*module.named_parameters(), *module.named_buffers())
+    return {tensor.untyped_storage().data_ptr(): name for name, tensor in named}
