@@ -9,8 +9,6 @@ import torch
 
 from mswin_viz.errors import WeightsError
 
-__all__ = ["mixture_state"]
-
 _GATE = "moe_fusion.gating_network."
 _REFUSED = {
     "moe_fusion.gate_fusion.": "a gate in front of the experts (USE_GATE_FUSION)",

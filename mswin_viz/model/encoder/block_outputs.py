@@ -20,8 +20,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["block_outputs", "n_blocks", "tokens_from", "tokens_of_pixels"]
-
 
 def n_blocks(model: Model) -> int:
     """How many transformer blocks the image tower has."""

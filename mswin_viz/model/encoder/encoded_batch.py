@@ -16,8 +16,6 @@ from mswin_viz.model.encoder.image_tags import Tags, one_each
 from mswin_viz.model.encoder.preprocessing import FittedImage
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["UNUSABLE", "EncodedBatch", "Failure", "encoded_batch"]
-
 UNUSABLE = (ImageFileError, ImageError, OptionError)
 """Errors that concern one image and no other; OptionError: a camera that the weights have no row for."""
 

@@ -19,16 +19,6 @@ from mswin_viz.model.weights.clip_towers import Tower
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "FittedImage",
-    "ModelImages",
-    "fitted",
-    "fitted_images",
-    "normalised",
-    "notes_on",
-    "resizing_words",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class FittedImage:

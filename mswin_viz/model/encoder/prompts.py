@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Int
 
-__all__ = ["prompt_ids", "unknown_words"]
-
 _EXAMPLE = "a person wearing a red top"
 _WORD = re.compile(r"[^\W\d_]+|\d")
 _ARTICLES = ("a", "an", "the", "of", "and", "or", "with", "in", "on", "at", "to", "is", "are")

@@ -10,8 +10,6 @@ from mswin_viz.model.encoder.preprocessing import resizing_words
 from mswin_viz.model.host.tower import HostTower
 from mswin_viz.model.weights.clip_towers import Tower
 
-__all__ = ["metric_of", "tower_items"]
-
 
 def metric_of(tower: Tower) -> str:
     """How retrieval compares features: ``"cosine"``, or ``"euclidean"`` of raw features as a host may (FEAT_NORM)."""

@@ -26,8 +26,6 @@ from mswin_viz.model.encoder.preprocessing import FittedImage
 from mswin_viz.model.tokens.tensors import versions
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["MOST_AT_ONCE", "MOST_KEPT", "Picture", "TokenCache"]
-
 MOST_KEPT = 600
 """Pictures whose tokens are kept for one model; at N = 128 and D = 512 that is 160 MiB."""
 MOST_AT_ONCE = 16

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
-__all__ = ["Neck", "Readout", "modality_head"]
-
 
 @dataclass(frozen=True, eq=False)
 class Neck:

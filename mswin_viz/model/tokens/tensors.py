@@ -15,8 +15,6 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Num
 
-__all__ = ["float_tensor", "real_array", "tensors_of", "versions"]
-
 
 def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
     """The values as a float32 tensor: dense, on the device they are on, with their gradient if they have one.

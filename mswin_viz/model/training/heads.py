@@ -25,21 +25,6 @@ from mswin_viz.model.training.token_store import TokenView
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "Head",
-    "cls_control",
-    "enhanced_features",
-    "matched_mlp",
-    "mean_patch_control",
-    "n_parameters",
-    "new_addon",
-    "phase_grid",
-    "phase_means",
-    "scheme_2_head",
-    "seeded",
-    "window_head",
-]
-
 Reads = Literal["patches", "cls", "mean patch"]
 
 

@@ -15,8 +15,6 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ID_WEIGHT", "MARGIN", "SMOOTHING", "TRIPLET_WEIGHT", "IdentityHead", "ReidLoss"]
-
 ID_WEIGHT, TRIPLET_WEIGHT = 0.25, 1.0
 """Weights of the two losses, the host model's."""
 SMOOTHING, MARGIN = 0.1, 0.3

@@ -11,8 +11,6 @@ from torch import nn
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["PARTS", "shuffled"]
-
 PARTS = ("add-on", "CLIP", "both")
 """What can be shuffled: the add-on; the image tower; or both. The text tower stays."""
 

@@ -15,8 +15,6 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.heads import seeded
 from mswin_viz.model.weights.checkpoints import Addon
 
-__all__ = ["INITIALISATIONS", "untrained", "with_untrained_addon"]
-
 INITIALISATIONS = ("random", "mean")
 """Torch's own initial weights; or plain window means whose shift is zero."""
 
