@@ -12,8 +12,6 @@ from mswin_viz.model.weights.checkpoints import Addon, load_addon
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
-__all__ = ["ChosenAddon", "addon_of"]
-
 _UNTRAINED = "untrained window mean, zero shift"
 
 

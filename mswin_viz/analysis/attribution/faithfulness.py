@@ -34,8 +34,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["REFERENCES", "UNITS", "Faithfulness", "bootstrap_interval", "faithfulness"]
-
 REFERENCES = ("random order", "centre prior")
 """Orders that do not depend on the model: a map must be better than these."""
 UNITS = {"patches": "pixels", "pixels": "pixels", "tokens": "tokens", "windows": "windows"}
@@ -135,6 +133,8 @@ def faithfulness(
 ) -> Faithfulness:
     """Deletion and insertion curves of maps, beside random orders and the centre prior.
 
+    Raises ShapeError if a map has not one value for each unit; OptionError if there are no such units or options.
+
     Parameters
     ----------
     model, inputs, target
@@ -148,13 +148,6 @@ def faithfulness(
     **options
         ``scale`` of the windows, ``baselines`` (blur and mean for images, zero and mean for tokens), ``n_steps=16``
         along a curve, ``n_random=5`` random orders, ``n_perturbations=32`` for infidelity, ``seed=0``.
-
-    Raises
-    ------
-    ShapeError
-        If a map has not one value for each unit.
-    OptionError
-        If there are no such units or options.
     """
     settings = options_of(_Settings, {"units": units, **options}, function="faithfulness")
     scored = scored_inputs(model, inputs, target, InputLevel(UNITS[units], settings.scale))

@@ -23,8 +23,6 @@ from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs, UnitValue
 from mswin_viz.analysis.attribution.settings import Settings
 from mswin_viz.errors import OptionError
 
-__all__ = ["CAPTUM_METHODS", "CaptumMethod", "seeded_captum"]
-
 
 @dataclass(frozen=True)
 class CaptumMethod:

@@ -63,6 +63,8 @@ def randomisation_check(
 ) -> Randomisation:
     """Attribute again with the add-on, the CLIP, and both shuffled; the target's direction stays the same.
 
+    Raises OptionError if the model has no add-on, or ``maps`` is empty.
+
     Parameters
     ----------
     model, images, target
@@ -73,11 +75,6 @@ def randomisation_check(
         Of the shuffles.
     original
         The trained model's attributions, if they are at hand.
-
-    Raises
-    ------
-    OptionError
-        If the model has no add-on, or ``maps`` is empty.
     """
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')

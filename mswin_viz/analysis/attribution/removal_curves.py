@@ -15,8 +15,6 @@ from mswin_viz.analysis.shares.fusion import float64
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Curves", "centre_prior", "random_curves", "removal_curves"]
-
 
 @dataclass(frozen=True, eq=False)
 class Curves:

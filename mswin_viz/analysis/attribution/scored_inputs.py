@@ -23,8 +23,6 @@ from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
-
 
 class UnitValues(NamedTuple):
     """Numbers of a method, one for each pixel, token or window.
@@ -118,6 +116,9 @@ def scored_inputs(
 ) -> ScoredInputs:
     """A target's score as a function of a level of the model.
 
+    Raises OptionError if the target does not depend on the level, or tokens are given for a level before the tower's
+    output; ScaleError if the scale does not fit the grid.
+
     Parameters
     ----------
     inputs
@@ -127,13 +128,6 @@ def scored_inputs(
         Where the score starts.
     frozen_norm
         Divide a cosine by the norm as it is at the inputs, a constant, instead of the norm of what is scored.
-
-    Raises
-    ------
-    OptionError
-        If the target does not depend on the level, or tokens are given for a level before the tower's output.
-    ScaleError
-        If the scale does not fit the grid.
     """
     check_target(model, target, level)
     grid = inputs.grid if isinstance(inputs, Tokens) else model.grid
@@ -167,13 +161,7 @@ def opened_inputs(model: Model, inputs: ModelImages | Tokens) -> list[FittedImag
 
 
 def baseline_of(scored: ScoredInputs, name: str) -> Float[torch.Tensor, "batch ..."]:
-    """Inputs in which nothing is left, one of ``BASELINES`` of the level.
-
-    Raises
-    ------
-    OptionError
-        If the level has no such baseline.
-    """
+    """Inputs in which nothing is left, one of ``BASELINES`` of the level."""
     level = scored.level.name
     if name not in BASELINES[level]:
         raise OptionError(f"a baseline of {level} is one of {', '.join(BASELINES[level])}: got {name!r}")

@@ -24,8 +24,6 @@ from mswin_viz.model.encoder.block_outputs import n_blocks
 if TYPE_CHECKING:
     import threading
 
-__all__ = ["AttributionOptions", "RowCounter", "Settings", "rows_that_fit", "settings_of"]
-
 _MOST_BYTES = 2**30
 """Never more than this for one batch: larger ones are no faster on a CPU."""
 _ASSUMED_FREE = 2**31
@@ -112,13 +110,7 @@ class AttributionOptions(TypedDict, total=False):
 
 
 def settings_of(options: AttributionOptions) -> Settings:
-    """Settings from keyword arguments; an event ``stopped=``, which ``stop=`` replaces, is still taken.
-
-    Raises
-    ------
-    OptionError
-        If there is no setting of that name.
-    """
+    """Settings from keyword arguments; an event ``stopped=``, which ``stop=`` replaces, is still taken."""
     named: dict[str, Any] = dict(options)
     if "stopped" in named:
         warnings.warn("stopped=event is now stop=event.is_set", DeprecationWarning, stacklevel=3)
@@ -149,13 +141,7 @@ class RowCounter:
         self._bar = tqdm(total=self.total, desc="attributing", unit="row", disable=not self.settings.progress)
 
     def __call__(self, rows: int) -> None:
-        """Note rows that are done.
-
-        Raises
-        ------
-        StoppedError
-            If the work was stopped.
-        """
+        """Note rows that are done."""
         self._done = min(self._done + rows, self.total)
         self._bar.update(self._done - self._bar.n)
         if self.settings.report is not None:

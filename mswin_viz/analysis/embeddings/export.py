@@ -21,8 +21,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "export", "identities_frame", "measures_frame", "points_frame"]
-
 FORMATS = ("csv", "parquet")
 _TABLES = ("points", "identities", "measures")
 
@@ -85,6 +83,8 @@ def export(
 ) -> list[Path]:
     """Write points, identities and measures as tables, one file for each and each format.
 
+    Raises OptionError if a format is not one of these; OutputError if a file cannot be written.
+
     Parameters
     ----------
     view
@@ -100,13 +100,6 @@ def export(
     -------
     paths
         What was written.
-
-    Raises
-    ------
-    OptionError
-        If a format is not one of these.
-    OutputError
-        If a file cannot be written.
     """
     strange = [name for name in formats if name not in FORMATS]
     if strange or not formats:

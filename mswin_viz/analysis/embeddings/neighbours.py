@@ -99,7 +99,9 @@ def neighbours(
     """Rank rows of a table by the table's metric with one of them, as re-ID evaluation does.
 
     The query itself is never its own neighbour. Equal similarities keep the candidates' order, as in
-    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is.
+    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is. Raises OptionError if the
+    query or a candidate is not a row of the table, or there is no such option; ShapeError if no candidate is left, or
+    a feature has no direction.
 
     Parameters
     ----------
@@ -115,13 +117,6 @@ def neighbours(
     candidates
         Rows that are ranked; if None those of the query's modality in the gallery (in the training split where the
         query is of it).
-
-    Raises
-    ------
-    OptionError
-        If the query or a candidate is not a row of the table, or there is no such option.
-    ShapeError
-        If no candidate is left, or a feature has no direction.
     """
     rows = _candidates(table, query, candidates)
     check_counts(1, k=k)
@@ -184,19 +179,14 @@ def ranked_queries(
 ) -> RankedQueries:
     """Rank the candidates of every row, once for each feature.
 
+    Raises ShapeError if a feature has no direction; StoppedError if ``stop`` said so.
+
     Parameters
     ----------
     table, features, rule
         As in :func:`neighbours`.
     report, stop
         ``report(progress)`` is called, and ``stop()`` asked, before each block of queries and at the end.
-
-    Raises
-    ------
-    ShapeError
-        If a feature has no direction.
-    StoppedError
-        If ``stop`` said so.
     """
     who, unanswered, n_queries = _matching(table, rule), Counter[str](), 0
     precisions = {feature: np.full(len(table), np.nan) for feature in features}

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
-
 
 @dataclass(frozen=True, eq=False)
 class SideShares:
@@ -114,9 +112,11 @@ def pair_window_shares(
 ) -> PairShares:
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
 
-    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and
-    ``|b|`` of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
-    (norms frozen). With equalised modalities each term is the modality's own cosine over their number.
+    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|``
+    of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
+    (norms frozen). With equalised modalities each term is the modality's own cosine over their number. Raises
+    OptionError if there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2);
+    ImageFileError, ImageError if an image can no longer be read; StoppedError if ``stop`` returned true.
 
     Parameters
     ----------
@@ -128,15 +128,6 @@ def pair_window_shares(
         Where tokens of earlier calls are kept; those of the model's open views if None.
     stop
         Asked before each image; true ends the work.
-
-    Raises
-    ------
-    OptionError
-        If there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2).
-    ImageFileError, ImageError
-        If an image can no longer be read.
-    StoppedError
-        If ``stop`` returned true.
     """
     modalities = _checked_pair(table, a, b)
     kept = TokenCache(model) if kept is None else kept

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float, Int
 
-__all__ = ["MOST_PAIRS", "SimilarityPairs", "similarity_pairs"]
-
 MOST_PAIRS = 50_000
 """Pairs of each kind and modality; where there are more, so many are drawn."""
 
@@ -71,6 +69,8 @@ class SimilarityPairs:
 def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int = 0) -> SimilarityPairs:
     """Cosines of pairs within each modality; rows whose identity is not known are left out.
 
+    Raises OptionError if there is no such ``rule``.
+
     Parameters
     ----------
     table
@@ -79,11 +79,6 @@ def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int =
         ``"camera"`` leaves out pairs of one identity and one known camera, ``"scene"`` of one scene, ``"none"`` none.
     seed
         Of the draw, where there are more than ``MOST_PAIRS`` of a kind.
-
-    Raises
-    ------
-    OptionError
-        If there is no such ``rule``.
     """
     who = matching(table.pid, table.camid, rule=rule, scenes=table.scene)
     rng, parts, drawn = np.random.default_rng(seed), [np.zeros((0, 2), int)], False

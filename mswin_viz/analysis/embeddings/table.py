@@ -131,20 +131,14 @@ class EmbeddingTable:
     def unit(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features of unit length, float64, kept; a row without a direction is NaN.
 
-        Raises
-        ------
-        OptionError
-            If ``feature`` is not one of ``FEATURES``.
+        Raises OptionError if ``feature`` is not one of ``FEATURES``.
         """
         return self._units[_checked_feature(feature)]
 
     def compared(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features as :attr:`metric` compares them, float64, kept: of unit length for the cosine, else as they are.
 
-        Raises
-        ------
-        OptionError
-            If ``feature`` is not one of ``FEATURES``.
+        Raises OptionError if ``feature`` is not one of ``FEATURES``.
         """
         return (self._units if self.metric == "cosine" else self._raw)[_checked_feature(feature)]
 
@@ -153,8 +147,9 @@ class EmbeddingTable:
     ) -> EmbeddingTable:
         """One row for each sample that has all of some modalities, their features joined in that order.
 
-        Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its
-        kin), so that a modality with longer features has more say.
+        Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its kin), so
+        that a modality with longer features has more say. Raises OptionError if there is no modality, or one twice;
+        DataError if no sample has all of them.
 
         Parameters
         ----------
@@ -162,13 +157,6 @@ class EmbeddingTable:
             Which, in order.
         equalised
             Bring each modality to unit length first, so that all have the same say. Named in :attr:`is_equalised`.
-
-        Raises
-        ------
-        OptionError
-            If there is no modality, or one twice.
-        DataError
-            If no sample has all of them.
         """
         if not modalities or len(set(modalities)) < len(modalities):
             raise OptionError(f"modalities to join are named once each: got {tuple(modalities)}")

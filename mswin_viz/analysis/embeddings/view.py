@@ -130,6 +130,9 @@ def embedding_view(
 ) -> EmbeddingView:
     """Project the rows that are asked for, and compare plain and enhanced in the full space, by modality.
 
+    Raises OptionError if an option is not one of those on offer; DataError, ShapeError if no row is left, or there
+    are too few for a map; StoppedError if ``stop`` said so.
+
     Parameters
     ----------
     table
@@ -140,15 +143,6 @@ def embedding_view(
         Called now and then with how far the work is, and what is being done.
     stop
         Asked now and then; true ends the work.
-
-    Raises
-    ------
-    OptionError
-        If an option is not one of those on offer.
-    DataError, ShapeError
-        If no row is left, or there are too few for a map.
-    StoppedError
-        If ``stop`` said so.
     """
     settings = ViewSettings() if settings is None else settings
     check_rule(settings.rule)
@@ -180,12 +174,7 @@ def embedding_view(
 def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
     """The rows that ``show`` asks for.
 
-    Raises
-    ------
-    OptionError
-        If ``show`` is not one of ``SHOWN``.
-    DataError
-        If there is no such row.
+    Raises OptionError if ``show`` is not one of ``SHOWN``; DataError if there is no such row.
     """
     if show not in SHOWN:
         raise OptionError(f"show must be one of {', '.join(SHOWN)}: got {show!r}")

@@ -16,16 +16,6 @@ from mswin_viz.model.training.heads import (
     window_head,
 )
 
-__all__ = [
-    "CONTROLS",
-    "PLAIN",
-    "HeadRow",
-    "head_rows",
-    "row_words",
-    "windows_against_controls",
-    "windows_name",
-]
-
 PLAIN = "plain_cls"
 """Name of the row without any head."""
 CONTROLS = ("mlp_on_cls", "mlp_on_mean_patch")
@@ -65,6 +55,8 @@ class HeadRow:
 def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = None) -> tuple[HeadRow, ...]:
     """Every row but plain CLS: single scales, pairs, all; mean and no training; scheme 2; controls.
 
+    Raises OptionError if there is no row of a given name.
+
     Parameters
     ----------
     dim
@@ -73,11 +65,6 @@ def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = N
         Each subset is a row. The controls have as many parameters as all scales together.
     only
         Names to keep; None for all.
-
-    Raises
-    ------
-    OptionError
-        If there is no row of a given name.
     """
     rows = [_windows(dim, subset) for n in range(1, len(scales) + 1) for subset in combinations(scales, n)]
     size = n_parameters(window_head(dim, scales))

@@ -15,8 +15,6 @@ from mswin_viz.analysis.measures.paired_statistics import bootstrap_means, inter
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ALPHA", "RULE", "as_json"]
-
 ALPHA, _DRAWS, _FLIPS = 0.05, 2000, 10_000
 RULE = (
     "Intervals: 95 %, bootstrap over identities (look-alikes as one), of the mean over training seeds. Two rows are "

@@ -93,15 +93,13 @@ def ablate_people(
 ) -> dict[str, Any]:
     """Draw people, encode them, fill the table; the summary of `ablation_report.as_json`.
 
+    Raises OutputError if whole tokens are needed and the temporary folder has no room for them; nothing has been
+    encoded then.
+
     Parameters
     ----------
     workers
         Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
-
-    Raises
-    ------
-    OutputError
-        If whole tokens are needed and the temporary folder has no room for them; nothing has been encoded then.
     """
     start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
     folder = _roomy(model, [*people.tests.values(), *people.training]) if needs_whole else None
@@ -138,6 +136,9 @@ def ablate_samples(
 ) -> dict[str, Any]:
     """Train on a data set's training split, measure on its test split (or query and gallery).
 
+    Raises DataError if a split is missing, or an identity is in both; OptionError if no query can have a match under
+    the rule; nothing has been encoded then.
+
     Parameters
     ----------
     samples
@@ -146,13 +147,6 @@ def ablate_samples(
         Where tokens are kept for the next time; see `sample_tokens`.
     rule
         What a query leaves out; see `sample_tokens`.
-
-    Raises
-    ------
-    DataError
-        If a split is missing, or an identity is in both.
-    OptionError
-        If no query can have a match under the rule; nothing has been encoded then.
     """
     start = time.perf_counter()
     training, test, notes = checked_samples(samples, rule)
@@ -175,13 +169,7 @@ def ablate_samples(
 def checked_samples(
     samples: Sequence[Sample], rule: str | None = None
 ) -> tuple[list[Sample], list[Sample], tuple[str, ...]]:
-    """The samples to train on, those to measure on, and notes on the rule; nothing is opened.
-
-    Raises
-    ------
-    DataError, OptionError
-        As `ablate_samples`.
-    """
+    """The samples to train on, those to measure on, and notes on the rule; nothing is opened."""
     training = [sample for sample in samples if sample.split == "train"]
     test = [sample for sample in samples if sample.split in ("test", "query", "gallery")]
     shared = {sample.pid for sample in training} & {sample.pid for sample in test} - {-1}

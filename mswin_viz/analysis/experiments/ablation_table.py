@@ -31,6 +31,9 @@ ABLATION_SCHEDULE = Schedule(200)
 class AblationPlan:
     """What is compared, and how thoroughly.
 
+    Raises OptionError, ScaleError if no head would be trained, there is no row of a given name, or a scale is not a
+    whole number.
+
     Attributes
     ----------
     scales
@@ -41,11 +44,6 @@ class AblationPlan:
         How long and how fast each is trained.
     rows
         Names of rows to keep (`ablation_heads.head_rows`); None for all.
-
-    Raises
-    ------
-    OptionError, ScaleError
-        If no head would be trained, there is no row of a given name, or a scale is not a whole number.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)
@@ -123,7 +121,8 @@ def run_ablation(
 ) -> Ablation:
     """Train every row with every seed on ``training`` and measure it on each of ``tests``.
 
-    The model's own add-on plays no part: every head starts from initial weights.
+    The model's own add-on plays no part: every head starts from initial weights. Raises ShapeError if training and
+    tests have different modalities.
 
     Parameters
     ----------
@@ -132,11 +131,6 @@ def run_ablation(
         the plan needs them.
     tests
         Split -> tokens of identities that are not among those.
-
-    Raises
-    ------
-    ShapeError
-        If training and tests have different modalities.
     """
     columns = _columns([*training, *tests.values()])
     rows = head_rows(model.dim, plan.scales, only=plan.rows)

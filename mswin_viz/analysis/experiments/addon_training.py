@@ -27,8 +27,6 @@ from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_cl
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file", "training_notes"]
-
 ADDONS = ("shared", "per")
 """One add-on for all modalities, as the host model has it, or one for each."""
 
@@ -93,17 +91,14 @@ def training_notes(
 ) -> tuple[str, ...]:
     """Notes on how the training will be validated; call it before anything is encoded.
 
+    Raises OptionError if there are too few identities, or none that is held out can be found again under the rule.
+
     Parameters
     ----------
     samples
         That will be trained on and validated with.
     rule
         Of validation, as in :func:`mswin_viz.analysis.experiments.sample_tokens.sample_tokens`.
-
-    Raises
-    ------
-    OptionError
-        If there are too few identities, or none that is held out can be found again under the rule.
     """
     matching = sample_matching(samples, rule)
     held = _held_out(matching.pids, plan)

@@ -25,17 +25,6 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.preprocessing import FittedImage
 from mswin_viz.model.training.untrained import untrained
 
-__all__ = [
-    "PROMPTS",
-    "SHOTS",
-    "CaptionSearch",
-    "Evaluation",
-    "Measures",
-    "NamedAttribute",
-    "evaluate_model",
-    "prompt_of",
-]
-
 SHOTS = 2
 """Shots of each person in each of the four cameras."""
 PROMPTS = {
@@ -150,6 +139,8 @@ def evaluate_model(
     """Every figure of the model card.
 
     Retrieval is of raw features by the model's metric, all against all, the query's own identity and camera left out.
+    Raises OptionError if there are fewer than two identities; PromptError if a prompt or caption does not fit the
+    text tower.
 
     Parameters
     ----------
@@ -159,13 +150,6 @@ def evaluate_model(
         World they are drawn from; also seeds the random network and the random features.
     workers
         Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
-
-    Raises
-    ------
-    OptionError
-        If there are fewer than two identities.
-    PromptError
-        If a prompt or caption does not fit the text tower.
     """
     if identities < 2:
         raise OptionError(f"retrieval needs at least two identities: got {identities}; draw more")

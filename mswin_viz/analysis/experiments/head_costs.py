@@ -20,8 +20,6 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import Head, n_parameters
 
-__all__ = ["HeadCost", "encode_seconds", "head_cost"]
-
 _BATCH, _REPEATS = 16, 5
 
 

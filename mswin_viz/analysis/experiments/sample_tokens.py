@@ -72,8 +72,10 @@ def sample_tokens(
 ) -> SampleTokens:
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
 
-    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than
-    8 bits that keep few grey levels; also where the tokens were kept from an earlier run.
+    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than 8
+    bits that keep few grey levels; also where the tokens were kept from an earlier run. Raises DataError if no sample
+    can be used; OutputError if the folder cannot be written, or its disk has no room for the tokens; nothing has been
+    encoded then.
 
     Parameters
     ----------
@@ -92,13 +94,6 @@ def sample_tokens(
         Images in one pass, 32 by default.
     progress : bool
         Show a bar, as by default.
-
-    Raises
-    ------
-    DataError
-        If no sample can be used.
-    OutputError
-        If the folder cannot be written, or its disk has no room for the tokens; nothing has been encoded then.
     """
     chosen = options_of(_Options, options, function="sample_tokens")
     rule = sample_matching(samples, rule).rule

@@ -144,24 +144,12 @@ _WRITE = "write one with `mswin-viz ablate --out FILE.json`"
 
 
 def check_ablation(found: Any, what: str = "a stored ablation") -> None:
-    """Compare with what `ablation_report.as_json` makes.
-
-    Raises
-    ------
-    DataError
-        Naming the first values that are wrong.
-    """
+    """Compare with what `ablation_report.as_json` makes. Raises DataError that names the first wrong values."""
     checked(_Ablation, found, what=what, remedy=_WRITE, error=DataError)
 
 
 def stored_ablation(path: Path) -> dict[str, Any]:
-    """An ablation that was stored as JSON.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read or is not one.
-    """
+    """An ablation that was stored as JSON. Raises DataError if the file cannot be read or is not one."""
     found = read_json(path, what="the stored ablation", remedy=_WRITE, error=DataError)
     check_ablation(found, f"the stored ablation {path}")
     return found

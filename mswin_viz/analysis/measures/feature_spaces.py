@@ -15,18 +15,13 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["feature_pair", "first_of_equals", "linear_cka", "neighbour_overlap", "real_pair", "silhouettes"]
-
 
 def feature_pair(
     plain: Any, enhanced: Any
 ) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
     """Both matrices with rows of norm 1, float64.
 
-    Raises
-    ------
-    ShapeError
-        If their shapes differ or are not ``[n, D]``, or a row has no direction.
+    Raises ShapeError if their shapes differ or are not ``[n, D]``, or a row has no direction.
     """
     plain, enhanced = real_pair(plain, enhanced)
     return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
@@ -35,13 +30,7 @@ def feature_pair(
 def real_pair(
     plain: Any, enhanced: Any
 ) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
-    """Both matrices as they are, float64.
-
-    Raises
-    ------
-    ShapeError
-        If their shapes differ or are not ``[n, D]``.
-    """
+    """Both matrices as they are, float64."""
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if plain.ndim != 2 or plain.shape != enhanced.shape or plain.shape[1] < 2:
         raise ShapeError(
@@ -64,13 +53,7 @@ def first_of_equals(plain: Any, enhanced: Any) -> Int[np.ndarray, " image"]:
 def neighbour_overlap(
     a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image dim"], *, k: int
 ) -> Float[np.ndarray, " image"]:
-    """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1.
-
-    Raises
-    ------
-    OptionError
-        If there are no ``k`` others.
-    """
+    """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1."""
     if not 1 <= k < len(a):
         raise OptionError(f"an image has {len(a) - 1} others, and at least one is looked at: got k={k}")
     pairs = zip(nearest(a, k), nearest(b, k), strict=True)

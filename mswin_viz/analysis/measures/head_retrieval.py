@@ -25,12 +25,8 @@ def held_out(
 ) -> Bool[np.ndarray, " image"]:
     """Which images are of identities set aside for validation: whole identities, drawn by the seed.
 
-    Images of unknown identity are not held out.
-
-    Raises
-    ------
-    OptionError
-        If ``fraction`` leaves fewer than two identities on either side.
+    Images of unknown identity are not held out. Raises OptionError if ``fraction`` leaves fewer than two identities
+    on either side.
     """
     numbers = known_numbers(pids, "pids")
     known = np.unique(numbers[numbers >= 0])
@@ -47,13 +43,7 @@ def held_out(
 
 
 def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
-    """Refuse images that cannot be trained on, before they are encoded.
-
-    Raises
-    ------
-    OptionError
-        If fewer than two identities have two images.
-    """
+    """Refuse images that cannot be trained on, before they are encoded."""
     _, counts = np.unique(pids[pids >= 0], return_counts=True)
     if (counts > 1).sum() < 2:
         raise OptionError(

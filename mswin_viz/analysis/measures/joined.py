@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["joined_features"]
-
 
 def joined_features(features: Sequence[np.ndarray]) -> Float[np.ndarray, "row all_dims"]:
     """Features of each modality concatenated row by row, raw, as MambaPro and related models rank them."""

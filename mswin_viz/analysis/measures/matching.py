@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.data.sample import Sample
 
-__all__ = [
-    "RULES",
-    "Galleries",
-    "Matching",
-    "check_rule",
-    "matching",
-    "sample_matching",
-    "sample_rule",
-    "unanswered_words",
-]
-
 Rows = int | np.integer | np.ndarray
 """One row, or several: the indices of images."""
 RULES = ("camera", "scene", "none")
@@ -117,10 +106,7 @@ class Matching:
     ) -> Matching:
         """The same, checked to have a query with a match; call it before work that ends in a measure.
 
-        Raises
-        ------
-        OptionError
-            If no query has a match in the gallery.
+        Raises OptionError if no query has a match in the gallery.
         """
         every = np.arange(len(self))
         query, gallery = (every if rows is None else np.asarray(rows) for rows in (query, gallery))
@@ -170,13 +156,7 @@ class Galleries:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse what is not one of ``RULES``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such rule.
-    """
+    """Refuse what is not one of ``RULES``."""
     if rule not in RULES:
         raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
 
@@ -184,12 +164,8 @@ def check_rule(rule: str) -> None:
 def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any = None) -> Matching:
     """Who matches whom, from identities, cameras and scenes as `known_numbers` reads them; None: none is known.
 
-    Raises
-    ------
-    OptionError
-        If there is no such rule, the scene rule lacks its scenes, or a number is not whole.
-    ShapeError
-        If there is not one number for each image.
+    Raises OptionError if there is no such rule, the scene rule lacks its scenes, or a number is not whole; ShapeError
+    if there is not one number for each image.
     """
     check_rule(rule)
     if rule == "scene" and scenes is None:
@@ -215,13 +191,7 @@ def sample_rule(samples: Sequence[Sample]) -> str:
 
 
 def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Matching:
-    """Who matches whom among samples; by `sample_rule` if the rule is None.
-
-    Raises
-    ------
-    OptionError
-        If there is no such rule.
-    """
+    """Who matches whom among samples; by `sample_rule` if the rule is None."""
     scenes = [-1 if sample.scene is None else sample.scene for sample in samples]
     return matching(
         [sample.pid for sample in samples],

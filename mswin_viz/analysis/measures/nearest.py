@@ -15,8 +15,6 @@ from sklearn.metrics import pairwise_distances_chunked
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["nearest", "nearest_and_ranks", "nearest_of_new", "nearest_with_distances", "ranks_of"]
-
 _PAIRS = 4_000_000  # distances held at once
 
 

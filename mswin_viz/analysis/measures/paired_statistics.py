@@ -17,8 +17,6 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Num
 
-__all__ = ["EXACT_UP_TO", "Interval", "PairedTest", "bootstrap_means", "interval", "sign_flip"]
-
 EXACT_UP_TO = 14
 """Identities up to which all 2^n sign patterns are tried."""
 _CHUNK = 2_000_000  # numbers drawn at once

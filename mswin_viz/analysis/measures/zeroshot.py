@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from numpy.typing import ArrayLike
 
-__all__ = ["TextToImageReport", "ZeroShotReport", "text_to_image", "zero_shot"]
-
 
 @dataclass(frozen=True, eq=False)
 class ZeroShotReport:
@@ -67,19 +65,15 @@ def zero_shot(
 ) -> ZeroShotReport:
     """Classify images by the nearest of K prompts.
 
+    Raises ShapeError if there is no image or prompt, the widths or lengths differ, or a feature has no direction;
+    OptionError if a label has no prompt.
+
     Parameters
     ----------
     image_features, text_features
         One row for each image and each prompt; normalised here.
     labels
         Index of the right prompt of each image, 0..K-1.
-
-    Raises
-    ------
-    ShapeError
-        If there is no image or prompt, the widths or lengths differ, or a feature has no direction.
-    OptionError
-        If a label has no prompt.
     """
     images, texts = _images_and_texts(image_features, text_features)
     right, n_prompts = np.asarray(labels), len(texts)
@@ -110,17 +104,14 @@ def text_to_image(
 ) -> TextToImageReport:
     """Find the nearest image of each text.
 
+    Raises ShapeError if there is no image or text, the widths or lengths differ, or a feature has no direction.
+
     Parameters
     ----------
     image_features, text_features
         One row for each image and each text; normalised here.
     fits
         Whether what the text says is true of the image.
-
-    Raises
-    ------
-    ShapeError
-        If there is no image or text, the widths or lengths differ, or a feature has no direction.
     """
     images, texts = _images_and_texts(image_features, text_features)
     fits = np.asarray(fits, dtype=bool)

@@ -15,16 +15,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "METRICS",
-    "Pair",
-    "affinities_to_new",
-    "both_affinities",
-    "check_metric",
-    "coupled",
-    "metric_distances",
-]
-
 METRICS = ("cosine", "euclidean")
 _Half = TypeVar("_Half")
 Pair: TypeAlias = tuple[_Half, _Half]
@@ -48,13 +38,7 @@ class ExactNeighbours(KNNIndex):
 
 
 def check_metric(metric: str) -> None:
-    """Refuse what is not one of ``METRICS``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such metric.
-    """
+    """Refuse what is not one of ``METRICS``."""
     if metric not in METRICS:
         raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
 

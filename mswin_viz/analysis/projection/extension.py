@@ -67,12 +67,8 @@ def extend(
     place in the other half: a coupling would need a place that is fixed already. So images added later align
     less than those of the map; that is no sign that they changed more.
 
-    ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations.
-
-    Raises
-    ------
-    ShapeError
-        If the features do not fit each other or the map, or a row has no direction.
+    ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations. Raises ShapeError if the features do
+    not fit each other or the map, or a row has no direction.
     """
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if plain.shape != enhanced.shape or plain.ndim != 2 or len(plain) == 0:

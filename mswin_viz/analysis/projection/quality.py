@@ -14,8 +14,6 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MapQuality", "disparity", "knn_recall", "map_quality"]
-
 
 @dataclass(frozen=True)
 class MapQuality:
@@ -46,6 +44,9 @@ def map_quality(
 ) -> MapQuality:
     """Trustworthiness and continuity (Venna and Kaski, 2001), and kNN recall, of a map.
 
+    Raises ShapeError if the numbers of rows differ; OptionError if ``k`` is not in 1..(n - 1) // 2: trustworthiness
+    is not defined there.
+
     Parameters
     ----------
     features
@@ -54,13 +55,6 @@ def map_quality(
         Their places on the map.
     k
         Neighbours; less than half of the images.
-
-    Raises
-    ------
-    ShapeError
-        If the numbers of rows differ.
-    OptionError
-        If ``k`` is not in 1..(n - 1) // 2: trustworthiness is not defined there.
     """
     n = len(features)
     if len(coordinates) != n:

@@ -11,8 +11,6 @@ from mswin_viz.analysis.projection.affinities import check_metric
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.errors import OptionError
 
-__all__ = ["MapOptions", "MapRequest", "check_coupling"]
-
 
 class MapOptions(TypedDict, total=False):
     """Options by keyword; see `mswin_viz.project`."""
@@ -49,12 +47,6 @@ class MapRequest:
 
 
 def check_coupling(coupling: float) -> None:
-    """Refuse what is not a coupling.
-
-    Raises
-    ------
-    OptionError
-        If it is not finite, or below 0.
-    """
+    """Refuse what is not a coupling."""
     if not (np.isfinite(coupling) and coupling >= 0):
         raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")

@@ -10,8 +10,6 @@ from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError
 
-__all__ = ["WindowInspection", "inspected_window"]
-
 
 @dataclass(frozen=True)
 class WindowInspection:
@@ -46,6 +44,8 @@ def inspected_window(
 ) -> WindowInspection:
     """Share of a window of a panel, and what its removal changes.
 
+    Raises OptionError if there is no such window, its slot is off, or the panel has no windows.
+
     Parameters
     ----------
     subject, view
@@ -55,11 +55,6 @@ def inspected_window(
         fusion, or as if it replaced the nearest scale).
     image, window
         Which image and window.
-
-    Raises
-    ------
-    OptionError
-        If there is no such window, its slot is off, or the panel has no windows.
     """
     if subject.weights is None or key in ("fused", "plain"):
         raise OptionError(f"only a window of a scale can be removed: got a patch of the panel {key!r}")

@@ -23,17 +23,6 @@ from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "Panel",
-    "free_panel",
-    "fused_panel",
-    "plain_panel",
-    "shared_range",
-    "token_panel",
-    "trained_answers",
-    "trained_panel",
-]
-
 _KERNELS = {
     "trained": "trained kernel",
     "mean": "plain window mean, untrained",

@@ -18,17 +18,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "SLOT_STATES",
-    "VALUES",
-    "FreePlace",
-    "Subject",
-    "ViewRequest",
-    "free_slot",
-    "place_of_free",
-    "slots_of",
-]
-
 VALUES = ("norm", "share", "cosine", "channel")
 """What a window's number can be: activation norm; its share of the cosine; cosine to the target; one channel."""
 SLOT_STATES = ("on", "off", "free")
@@ -76,13 +65,7 @@ class ViewRequest:
         return self.tile is None and self.stride in (None, self.free_scale)
 
     def checked(self, n_slots: int) -> ViewRequest:
-        """This request.
-
-        Raises
-        ------
-        OptionError
-            If it names a value or slot state that does not exist.
-        """
+        """This request. Raises OptionError if it names a value or slot state that does not exist."""
         if self.value not in VALUES:
             raise OptionError(f"value must be one of {', '.join(VALUES)}: got {self.value!r}")
         if len(self.slots) != n_slots or not set(self.slots) <= set(SLOT_STATES):

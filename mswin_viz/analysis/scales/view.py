@@ -28,8 +28,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["FusedPart", "ScaleView", "TrainedPart", "fused_part", "scale_view", "trained_part"]
-
 
 @dataclass(frozen=True, eq=False)
 class ScaleView:
@@ -56,13 +54,7 @@ class ScaleView:
     free_place: FreePlace | None
 
     def panel(self, key: str) -> Panel:
-        """The panel of that key.
-
-        Raises
-        ------
-        OptionError
-            If there is none.
-        """
+        """The panel of that key. Raises OptionError if there is none."""
         panels = {panel.key: panel for panel in self.panels}
         if key not in panels:
             raise OptionError(f"a panel is one of {', '.join(panels)}: got {key!r}")
@@ -129,6 +121,9 @@ def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart |
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
     """The view of a request.
 
+    Raises OptionError if the request names a value or slot state that does not exist; ScaleError if the free scale is
+    outside 1..N or a tile does not fit.
+
     Parameters
     ----------
     subject, request
@@ -136,13 +131,6 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     fused
         :func:`fused_part` of this request, if it is at hand from a request that differs in nothing but a free
         scale outside the fusion.
-
-    Raises
-    ------
-    OptionError
-        If the request names a value or slot state that does not exist.
-    ScaleError
-        If the free scale is outside 1..N or a tile does not fit.
     """
     fused = fused or fused_part(subject, request)
     parts, place = fused.decomposition, None

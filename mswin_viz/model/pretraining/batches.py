@@ -22,18 +22,6 @@ from mswin_viz.model.pretraining.recipe import Recipe
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
-__all__ = [
-    "NAMED",
-    "PROMPT_LENGTH",
-    "SEEN",
-    "SHOTS_EACH",
-    "Batch",
-    "Batches",
-    "TokenTable",
-    "class_labels",
-    "training_pictures",
-]
-
 SHOTS_EACH = 2
 """Pictures of each person of a batch in each modality."""
 PROMPT_LENGTH = 16

@@ -30,8 +30,6 @@ from mswin_viz.data.synthetic.write_samples import WORLD_VERSION
 from mswin_viz.errors import CacheError
 from mswin_viz.model.pretraining.recipe import Recipe
 
-__all__ = ["drawn_once"]
-
 _Draw = Callable[[tuple[int, int, int]], np.ndarray]
 
 

@@ -25,17 +25,6 @@ from mswin_viz.model.pretraining.recipe import CLIP_CONFIG, Recipe
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-__all__ = [
-    "PARTS",
-    "PART_OF",
-    "KeptPatches",
-    "kept_shares",
-    "local_prompt_loss",
-    "part_loss",
-    "part_shares",
-    "training_parts",
-]
-
 PARTS = ("elsewhere", "skin", "hair", "hat", "upper", "lower", "shoes", "bag")
 """Everything a pixel can show, the place and what hides the person being ``elsewhere``."""
 PART_OF = {

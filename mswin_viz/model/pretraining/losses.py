@@ -24,16 +24,6 @@ from mswin_viz.model.pretraining.recipe import CLIP_CONFIG, Recipe
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = [
-    "Trainee",
-    "contrast",
-    "identity_loss",
-    "normalised",
-    "pair_contrast",
-    "patch_losses",
-    "picture_losses",
-]
-
 _IDENTITY_SCALE = 20.0  # of the normalised softmax
 _PAIR_TEMPERATURE = 0.1
 

@@ -22,8 +22,6 @@ from mswin_viz.model.weights.addon_files import save_addon
 from mswin_viz.model.weights.clip_towers import embedded_tower
 from mswin_viz.model.weights.embedded_config import EMBEDDED_FILES, save_embedded
 
-__all__ = ["ADDON_PEOPLE", "finished_folder", "fit_addon", "train_embedded_model", "write_embedded"]
-
 SCALES = (4, 8, 16)
 ADDON_PEOPLE = 300
 """People the add-on learns from: of the world after the recipe's, so that the CLIP has seen none of them."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["CLIP_CONFIG", "Cycle", "Recipe"]
-
 CLIP_CONFIG = {
     "embed_dim": 512,
     "vision_cfg": {"image_size": [256, 128], "layers": 6, "width": 192, "head_width": 64, "patch_size": 16},

@@ -52,8 +52,6 @@ from mswin_viz.model.training.training_state import (
     write_state,
 )
 
-__all__ = ["PretrainedClip", "pretrain"]
-
 _Part = Literal[
     "rgb",
     "infrared",

@@ -32,8 +32,6 @@ from mswin_viz.model.training.training_state import (
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Run", "Schedule", "TrainingLog", "TrainingStep", "identity_batch"]
-
 _CLASSIFIER_STREAM = 1_000_003  # so that the classifier is not drawn from the numbers the head was drawn from
 
 

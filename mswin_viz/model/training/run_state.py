@@ -20,8 +20,6 @@ from mswin_viz.model.training.training_state import REMEDY, PlainTensor, Trainin
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["RunState", "check_steps", "stored_generator", "training_identity"]
-
 
 class _Identity(BaseModel):
     """What makes a training this one and no other: digests, and settings as JSON."""

@@ -38,8 +38,6 @@ from mswin_viz.model.training.token_folder import (
 )
 from mswin_viz.model.training.token_store import TokenLayout, TokenStore, tokens_of_arrays
 
-__all__ = ["FailedImage", "Filling", "StoredTokens", "WantedTokens", "stored_tokens"]
-
 
 class FailedImage(BaseModel):
     """An image for which its sample was left out: the sample's position, the modality and the reason."""

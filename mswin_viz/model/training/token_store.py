@@ -19,8 +19,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["IN_MEMORY", "TokenLayout", "TokenStore", "TokenView", "tokens_of_arrays"]
-
 IN_MEMORY = 2 * 2**30
 """Bytes of tokens that are kept in memory; more go to disk."""
 

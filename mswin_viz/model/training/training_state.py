@@ -22,23 +22,6 @@ from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.stored_records import STRICT, checked
 from mswin_viz.errors import OptionError, WeightsError
 
-__all__ = [
-    "REMEDY",
-    "PlainTensor",
-    "TrainingState",
-    "check_finite",
-    "check_optimiser",
-    "check_tensors",
-    "content_digest",
-    "n_bytes",
-    "named_state",
-    "only_training",
-    "read_state",
-    "refusal",
-    "resume_optimiser",
-    "write_state",
-]
-
 REMEDY = "delete it to start again, or choose another file"
 _SLACK, _FEW = 2**19, 2**16  # bytes and numbers that a state may have beside its tensors and the losses
 _MOST_DEEP = 16  # dictionaries and lists in one another
