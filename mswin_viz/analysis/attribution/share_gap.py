@@ -11,8 +11,9 @@ import torch
 
 from mswin_viz.analysis.attribution.attribute import Attribution, attribute
 from mswin_viz.analysis.attribution.target import Target, as_target
+from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError
@@ -134,7 +135,7 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
     )
 
 
-def _checked_weights(model: Model, target: Target, scale: int) -> FusionWeights:
+def _checked_weights(model: Model, target: Target, scale: int) -> AddonMap:
     """The add-on's weights, if the target and the scale have exact shares."""
     target = as_target(target)
     if target.kind not in ("direction", "cosine") or target.feature != "enhanced":

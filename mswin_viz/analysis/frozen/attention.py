@@ -69,8 +69,8 @@ def _multi_head_attention(
     n_more = logits.shape[-1] - len(key)  # what stands behind the keys is never masked
     logits = _masked(logits, _widened(options.get("attn_mask"), n_more))
     if (padding := options.get("key_padding_mask")) is not None:
-        padding = _widened(padding.reshape(-1, 1, 1, len(key)).expand(-1, num_heads, 1, -1), n_more)
-        logits = _masked(logits, padding.reshape(-1, 1, logits.shape[-1]))
+        of_heads = padding.reshape(-1, 1, 1, len(key)).expand(-1, num_heads, 1, -1).reshape(-1, 1, len(key))
+        logits = _masked(logits, _widened(of_heads, n_more))
     attention = run.hold(logits.softmax(dim=-1))
     mixed = (attention @ heads[2]).transpose(0, 1).reshape(len(query), query.shape[1], -1)
     result = linear(mixed, out_weight)

@@ -20,10 +20,11 @@ def _with_bias(
     run: Run, func: Callable, x: Any, weight: Any, bias: Any = None, *args: Any, **options: Any
 ) -> Any:
     """linear and convolutions."""
-    if is_signal(weight):  # a kernel that the input makes
-        half = [func(x, run.hold(weight), None, *args, **options)]
-        half += [func(run.hold(x) if is_signal(x) else x, weight, None, *args, **options)]
-        result = sum(half) / 2 if is_signal(x) else half[1]
+    if is_signal(weight) and is_signal(x):  # a kernel that the input makes
+        result = (
+            func(x, run.hold(weight), None, *args, **options)
+            + func(run.hold(x), weight, None, *args, **options)
+        ) / 2
     else:
         result = func(x, weight, None, *args, **options)
     if bias is None:

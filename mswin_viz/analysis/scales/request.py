@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.fusion import float64
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import nearest_trained_scale
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
@@ -91,7 +92,7 @@ class Subject:
 
     tokens: Tokens
     addon: torch.nn.Module | None
-    weights: FusionWeights | None
+    weights: AddonMap | None
     direction: Float[np.ndarray, "*batch dim"]
 
     @property

@@ -21,7 +21,6 @@ from mswin_viz.analysis.scales.panels import (
 )
 from mswin_viz.analysis.scales.request import FreePlace, Subject, ViewRequest, place_of_free, slots_of
 from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_fusion
-from mswin_viz.analysis.shares.fusion import slot_pooled
 from mswin_viz.analysis.shares.fusion_weights import Slot
 from mswin_viz.errors import OptionError
 
@@ -100,10 +99,10 @@ def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
     """The trained kernels' part of a view; depends on the request's value and channel only."""
     request.checked(len(subject.scales))
     n_slots, weights = len(subject.scales), subject.weights
-    pooled = [] if weights is None else [slot_pooled(subject.tokens, weights, i) for i in range(n_slots)]
+    pooled = weights.run(subject.tokens).pooled if weights is not None and n_slots else ()
     has_shares = request.value == "share"
     answers = (None,) * n_slots if has_shares else trained_answers(subject, request)
-    return TrainedPart(tuple(pooled), answers)
+    return TrainedPart(pooled, answers)
 
 
 def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:

@@ -11,16 +11,18 @@ gates (:mod:`mswin_viz.analysis.shares.window_removal`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from mswin_viz.analysis.arrays import finite_vectors
-from mswin_viz.analysis.shares.fusion import FusionState, SlotWindows, enhanced_cls, fusion_state
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot, fusion_weights, no_windows
-from mswin_viz.analysis.windows.activations import Origin
+from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split
+from mswin_viz.analysis.shares.fusion import enhanced_cls
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights, no_windows
+from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
@@ -40,20 +42,8 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class SlotShares:
-    """Shares of one slot of the fusion; ``bias`` is the convolution's; a token in no window has 0."""
-
-    slot: Slot
-    origin: Origin
-    geometry: WindowGeometry
-    windows: Float[np.ndarray, "batch window"]
-    tokens: Float[np.ndarray, "batch token"]
-    bias: Float[np.ndarray, " batch"]
-
-
-@dataclass(frozen=True, eq=False)
 class Decomposition:
-    """``cls + all windows + bias = score``, for each image of a batch; float64.
+    """``cls + all windows + outside + bias + unexplained = score``, for each image of a batch; float64.
 
     Attributes
     ----------
@@ -75,7 +65,14 @@ class Decomposition:
     gate
         Of a mixture of experts: the weight of each slot's expert, ``[B, n_slots]``, a row adds up to one; else None.
     residual
-        ``|sum of shares - score|`` over the sum of the shares' sizes, ``[B]``; rounding only.
+        ``|sum of shares - score|`` over the sum of the shares' sizes, ``[B]``; rounding only for add-ons of windows.
+    outside
+        Share of the patch tokens that no window covers, ``[B]``; zero for add-ons of windows, which do not read them.
+    unexplained
+        The score minus all shares where the residual is above 1e-5, else zero, ``[B]``: what an operation of a module
+        adds that is not linear and could not be held.
+    left
+        Names of such operations.
     """
 
     score: Float[np.ndarray, " batch"]
@@ -85,12 +82,15 @@ class Decomposition:
     bias: Float[np.ndarray, " batch"]
     norm: Float[np.ndarray, " batch"]
     residual: Float[np.ndarray, " batch"]
-    enhanced: Float[np.ndarray, "batch dim"]
+    enhanced: Float[np.ndarray, "batch wide"]
     slots: tuple[SlotShares | None, ...]
     plain_norm: Float[np.ndarray, " batch"]
     direction_norm: Float[np.ndarray, " batch"]
     gates: Bool[np.ndarray, "batch hidden"]
     gate: Float[np.ndarray, "batch slot"] | None = None
+    outside: Float[np.ndarray, " batch"] = field(default_factory=lambda: np.zeros(1))
+    unexplained: Float[np.ndarray, " batch"] = field(default_factory=lambda: np.zeros(1))
+    left: tuple[str, ...] = ()
 
     def slot(self, index: int) -> SlotShares:
         """Shares of one slot of the fusion. Raises OptionError if the slot is off."""
@@ -113,12 +113,11 @@ class Decomposition:
             score=self.score * factor,
             cls=self.cls * factor,
             bias=self.bias * factor,
+            outside=self.outside * factor,
+            unexplained=self.unexplained * factor,
             windows={scale: shares * each for scale, shares in self.windows.items()},
             tokens={scale: shares * each for scale, shares in self.tokens.items()},
-            slots=tuple(
-                s and replace(s, windows=s.windows * each, tokens=s.tokens * each, bias=s.bias * factor)
-                for s in self.slots
-            ),
+            slots=tuple(s and s.times(factor) for s in self.slots),
         )
 
 
@@ -140,16 +139,18 @@ def decompose(
 ) -> Decomposition:
     """Split the score ``direction . enhanced`` into exact shares; evaluation mode, float64 inside.
 
-    The add-on is of scheme 1 or a mixture of experts; None gives the plain CLS, whose share is the whole score. The
-    direction is ``[D]``, or one for each image ``[B, D]``. Raises OptionError for scheme 2, whose LayerNorms are not
-    linear; ShapeError if the direction does not fit the tokens, or is not finite.
+    The add-on is any module behind a tower, or None for the plain CLS, whose share is the whole score. Add-ons of windows
+    are split in closed form; any other module over its patch tokens, each a window of one, with what is not linear held,
+    and what could not be held is ``unexplained``. The direction is ``[D]``, or one for each image ``[B, D]``; of an
+    add-on that is concatenated, ``D`` may be the CLS token's width, and the rest is zero. Raises ShapeError if the
+    direction does not fit the tokens, or is not finite.
     """
     return decompose_fusion(tokens, None if addon is None else fusion_weights(addon), direction)
 
 
 def decompose_fusion(
     tokens: Tokens,
-    weights: FusionWeights | None,
+    weights: AddonMap | None,
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
     *,
     slots: Sequence[Slot] | None = None,
@@ -160,15 +161,9 @@ def decompose_fusion(
     ``slots`` and ``pooled`` as in :func:`mswin_viz.analysis.shares.fusion.fusion_state`.
     """
     weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
-    v = direction_of_each(direction, tokens)
-    state = fusion_state(tokens, weights, slots=slots, pooled=pooled)
-    back = weights.head.pulled_back(v * state.gain, state.fused)
-    shares = tuple(
-        None if view is None else _slot_shares(view, weights, r)
-        for view, r in zip(state.slots, back.directions, strict=True)
-    )
-    bias = back.bias + sum(s.bias for s in shares if s is not None)
-    return _record(state, v, bias, shares)
+    v = direction_of_each(direction, tokens, weights)
+    state = weights.run(tokens, slots, pooled)
+    return _record(state, v, state.split(v))
 
 
 def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
@@ -185,61 +180,52 @@ def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | 
 
 
 def direction_of_each(
-    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens
-) -> Float[np.ndarray, "batch dim"]:
-    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``."""
+    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens, weights: AddonMap | None = None
+) -> Float[np.ndarray, "batch wide"]:
+    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``.
+
+    Where an add-on's feature is concatenated, a direction as wide as the CLS token is zero along that feature.
+    """
     if isinstance(direction, str):
         raise ShapeError(
             f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
         )
-    v, shape = finite_vectors(direction, "a direction"), tuple(are_tokens(tokens).cls.shape)
-    if v.shape not in (shape, shape[1:]):
-        raise ShapeError(f"a direction is [D] or [B, D], here {shape[1:]} or {shape}: got {v.shape}")
-    return np.broadcast_to(v, shape)
+    v, (batch, dim) = finite_vectors(direction, "a direction"), are_tokens(tokens).cls.shape
+    width = dim if weights is None else weights.feature_dim
+    if v.shape in ((dim,), (batch, dim)) and width > dim:
+        v = np.concatenate([v, np.zeros((*v.shape[:-1], width - dim))], axis=-1)
+    if v.shape not in ((width,), (batch, width)):
+        raise ShapeError(f"a direction is [D] or [B, D], here ({width},) or {(batch, width)}: got {v.shape}")
+    return np.broadcast_to(v, (batch, width))
 
 
-def _slot_shares(view: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]) -> SlotShares:
-    batch, n_windows, _, _ = view.tokens.shape
-    each = np.einsum("bntd,bdt->bnt", view.tokens, view.taps(weights, r)) / n_windows
-    on_tokens = np.zeros((view.geometry.n_tokens, batch))
-    np.add.at(on_tokens, view.geometry.tokens.ravel(), each.reshape(batch, -1).T)  # windows may overlap
-    return SlotShares(
-        slot=view.slot,
-        origin=view.origin,
-        geometry=view.geometry,
-        windows=each.sum(axis=2),
-        tokens=on_tokens.T,
-        bias=r @ view.bias(weights),
-    )
-
-
-def _record(
-    state: FusionState,
-    v: Float[np.ndarray, "batch dim"],
-    bias: Float[np.ndarray, " batch"],
-    slots: tuple[SlotShares | None, ...],
-) -> Decomposition:
-    slots_on = [s for s in slots if s is not None]
+def _record(state: AddonState, v: Float[np.ndarray, "batch wide"], split: Split) -> Decomposition:
+    slots_on = [s for s in split.slots if s is not None]
     by_window, by_token = _windows_by_scale(slots_on), {}
     for s in slots_on:
         by_token[s.slot.scale] = by_token.get(s.slot.scale, 0) + s.tokens
-    cls, score = (v * state.cls).sum(axis=1), (v * state.enhanced).sum(axis=1)
-    total = cls + bias + sum(shares.sum(axis=1) for shares in by_window.values())
-    size = np.abs(cls) + np.abs(bias) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
+    score = (v * state.enhanced).sum(axis=1)
+    single = (split.cls, split.bias, split.outside)
+    total = sum(single) + sum(shares.sum(axis=1) for shares in by_window.values())
+    size = sum(map(np.abs, single)) + sum(np.abs(shares).sum(axis=1) for shares in by_window.values())
+    residual = np.abs(total - score) / np.maximum(size, np.finfo(float).tiny)
     return Decomposition(
         score=score,
-        cls=cls,
+        cls=split.cls,
         windows=by_window,
         tokens=by_token,
-        bias=bias,
+        bias=split.bias,
         norm=np.linalg.norm(state.enhanced, axis=1),
-        residual=np.abs(total - score) / np.maximum(size, np.finfo(float).tiny),
+        residual=residual,
         enhanced=state.enhanced,
-        slots=slots,
+        slots=split.slots,
         plain_norm=np.linalg.norm(state.cls, axis=1),
         direction_norm=np.linalg.norm(v, axis=1),
-        gates=state.fused.gates,
-        gate=state.fused.gate if state.fused.gate.shape[1] else None,
+        gates=state.gates,
+        gate=state.gate if state.gate.shape[1] else None,
+        outside=split.outside,
+        unexplained=np.where(residual > UNEXPLAINED_FROM, score - total, 0.0),
+        left=split.left,
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import finite_vectors, unit_rows_or_nan
+from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.fusion import enhanced_cls, float64
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.tokens.tokens import Tokens
@@ -55,7 +56,7 @@ def encoded_prompts(model: Model, lines: Sequence[str]) -> Prompts:
 def target_directions(
     kind: str,
     tokens: Tokens,
-    weights: FusionWeights | None,
+    weights: AddonMap | None,
     *,
     slots: Sequence[Slot] | None = None,
     second: Tokens | None = None,
@@ -74,9 +75,11 @@ def target_directions(
     elif kind == "text" and value is not None:
         direction = np.broadcast_to(value, shape)
     elif kind == "image" and second is not None:
-        direction = np.broadcast_to(_enhanced(second, weights, slots), shape)
+        seen = _enhanced(second, weights, slots)
+        direction = np.broadcast_to(seen, (shape[0], seen.shape[1]))
     elif kind == "shift":
-        direction = _enhanced(tokens, weights, slots) - float64(tokens.cls)
+        direction = _enhanced(tokens, weights, slots).copy()
+        direction[:, : shape[1]] -= float64(tokens.cls)
     elif kind == "pair":
         direction = _enhanced(tokens, weights, slots)[::-1]
     elif kind == "own":
@@ -101,6 +104,6 @@ def prompt_cosines(
 
 
 def _enhanced(
-    tokens: Tokens, weights: FusionWeights | None, slots: Sequence[Slot] | None
+    tokens: Tokens, weights: AddonMap | None, slots: Sequence[Slot] | None
 ) -> Float[np.ndarray, "batch dim"]:
     return float64(tokens.cls) if weights is None else enhanced_cls(tokens, weights, slots)

@@ -1,4 +1,4 @@
-"""What an add-on's fusion (MLP or mixture of experts) computes in float64 arrays, open to change slot by slot.
+"""What an add-on of windows computes in float64 arrays, open to change slot by slot.
 
 Every slot of the fusion can be on, off, or given another scale (:class:`Slot`) at the cost of a few matrix-vector
 products, with no torch and no module.
@@ -7,33 +7,129 @@ products, with no torch and no module.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
-from mswin_viz.analysis.shares.fusion_layers import Fused
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split, Without
+from mswin_viz.analysis.shares.fusion_layers import Fused, MixtureHead, MlpHead
+from mswin_viz.analysis.shares.projected_layers import ProjectedHead, ProjectedTokens, TokenProjection
+from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.activations import Origin, resampling_matrix
 from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometry
-from mswin_viz.errors import ShapeError
+from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
+
+__all__ = [
+    "FusionState",
+    "FusionWeights",
+    "SlotWindows",
+    "enhanced_cls",
+    "float64",
+    "fusion_state",
+    "slot_pooled",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class FusionWeights:
+    """A read-only float64 copy of an add-on's weights, in the symbols of the formulas.
+
+    Attributes
+    ----------
+    scales
+        Trained scale of each slot.
+    kernels, conv_biases
+        ``K_s [D, D, s]`` (out, in, tap) and ``c_s [D]`` of each slot.
+    head
+        What fuses the pooled vectors: scheme 1's MLP, scheme 2's with the way back, or a mixture of experts.
+    projection
+        What each token goes through before the windows, in scheme 2.
+    """
+
+    scales: tuple[int, ...]
+    kernels: tuple[Float[np.ndarray, "dim_out dim_in tap"], ...]
+    conv_biases: tuple[Float[np.ndarray, " dim"], ...]
+    head: MlpHead | ProjectedHead | MixtureHead
+    projection: TokenProjection | None = None
+    _projected: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+
+    @property
+    def dim(self) -> int:
+        """Width ``D`` of the tokens."""
+        return self.head.dim
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the enhanced CLS."""
+        return self.head.dim
+
+    @property
+    def trained_slots(self) -> tuple[Slot, ...]:
+        """Every slot on, at its own scale."""
+        return tuple(Slot(scale) for scale in self.scales)
+
+    def run(
+        self,
+        tokens: Tokens,
+        slots: Sequence[Slot] | None = None,
+        pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
+    ) -> FusionState:
+        """Run the fusion on a batch, see :func:`fusion_state`."""
+        slots = self.trained_slots if slots is None else tuple(slots)
+        pooled = [None] * len(slots) if pooled is None else list(pooled)
+        if not len(slots) == len(pooled) == len(self.scales):
+            raise ShapeError(
+                f"a fusion of scales {self.scales} has {len(self.scales)} slots: got {len(slots)} slots "
+                f"and {len(pooled)} pooled vectors"
+            )
+        tokens = checked_tokens(tokens)
+        cls, seen = float64(tokens.cls), self.seen(tokens)
+        views = tuple(_slot_windows(seen, tokens.grid, self, i, slot) for i, slot in enumerate(slots))
+        vectors = [
+            _pooled(view, self, len(cls)) if p is None else p for view, p in zip(views, pooled, strict=True)
+        ]
+        fused = self.head.fused(vectors, len(cls))
+        gain = np.ones(cls.shape[1]) if tokens.neck is None else float64(tokens.neck.scale)
+        return FusionState(self, cls, cls + gain * fused.shift, gain, fused, views)
+
+    def seen(self, tokens: Tokens) -> ProjectedTokens:
+        """The tokens as the windows see them; projections of the last tokens are kept while those live."""
+        if tokens.patches.shape[2] != self.dim:
+            raise ShapeError(
+                f"tokens must be as wide as the add-on's, {self.dim}: got patches "
+                f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
+            )
+        if self.projection is None:
+            patches = float64(tokens.patches)
+            return ProjectedTokens(patches, patches)
+        version, projected = self._projected.get(tokens.patches, (None, None))
+        if projected is None or version != tokens.patches._version:
+            projected = self.projection(float64(tokens.patches))
+            self._projected[tokens.patches] = (tokens.patches._version, projected)
+        return projected
 
 
 @dataclass(frozen=True, eq=False)
 class SlotWindows:
-    """The windows that slot ``index`` of the fusion sees in a batch, and where their kernel comes from."""
+    """The windows that slot ``index`` of the fusion sees in a batch, and where their kernel comes from.
+
+    ``linear`` is the part of ``tokens`` that is linear in the patch tokens; all of it without a projection.
+    """
 
     slot: Slot
     index: int
     origin: Origin
     geometry: WindowGeometry
-    tokens: Float[np.ndarray, "batch window tap dim"]
+    tokens: Float[np.ndarray, "batch window tap wide"]
+    linear: Float[np.ndarray, "batch window tap wide"]
 
     def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
         """p_s: the mean over windows of the convolution, its bias included."""
@@ -83,86 +179,119 @@ class FusionState:
     ``gain`` multiplies what the head gives before it is added: the scale of the tokens' neck, or ones.
     """
 
+    weights: FusionWeights
     cls: Float[np.ndarray, "batch dim"]
     enhanced: Float[np.ndarray, "batch dim"]
     gain: Float[np.ndarray, " dim"]
     fused: Fused
     slots: tuple[SlotWindows | None, ...]
 
+    @property
+    def gates(self) -> Bool[np.ndarray, "batch hidden"]:
+        """Which ReLU gates of the fusion are open; of no width in a mixture of experts."""
+        return self.fused.gates
+
+    @property
+    def gate(self) -> Float[np.ndarray, "batch slot"]:
+        """Weight of each expert of a mixture; of no width elsewhere."""
+        return self.fused.gate
+
+    @property
+    def pooled(self) -> tuple[Float[np.ndarray, "batch wide"], ...]:
+        """What each slot hands to the fusion."""
+        return self.fused.pooled
+
+    def geometry(self, index: int) -> WindowGeometry | None:
+        """Which tokens the windows of a slot cover; None where it is off."""
+        view = self.slots[index]
+        return None if view is None else view.geometry
+
+    def split(self, v: Float[np.ndarray, "batch dim"]) -> Split:
+        """Shares with the gates, the deviations and the experts' weights held."""
+        back = self.weights.head.pulled_back(v * self.gain, self.fused)
+        shares = tuple(
+            None if view is None else _slot_shares(view, self.weights, r)
+            for view, r in zip(self.slots, back.directions, strict=True)
+        )
+        bias = back.bias + sum(s.bias for s in shares if s is not None)
+        return Split((v * self.cls).sum(axis=1), bias, shares, np.zeros(len(v)))
+
+    def without(self, index: int, window: int | slice) -> Without:
+        """The window's own term becomes zero; the number of windows and the biases stay."""
+        view = self.slots[index]
+        if view is None:
+            raise OptionError(f"only a slot that is on has windows: got slot {index}, which is off")
+        terms = view.terms(self.weights, window) / view.geometry.n_windows  # [B, m, D]
+        without = self.weights.head.without(self.fused, index, terms)
+        return Without(self.cls[:, None] + self.gain * without.shift, without.gates)
+
 
 def fusion_state(
     tokens: Tokens,
-    weights: FusionWeights,
+    weights: AddonMap,
     *,
     slots: Sequence[Slot] | None = None,
-    pooled: Sequence[Float[np.ndarray, "batch dim"] | None] | None = None,
-) -> FusionState:
-    """Run the fusion on a batch.
+    pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
+) -> AddonState:
+    """An add-on at a batch.
 
     ``slots`` has one for each of ``weights.scales``; None turns all on at their own scale. ``pooled`` has a result of
     :func:`slot_pooled` for each slot, or None where it must be computed. Raises ScaleError if a slot's scale is outside
     1..N, unless it is the slot's own; ShapeError if the number of slots, or the tokens, do not fit the weights.
     """
-    slots = weights.trained_slots if slots is None else tuple(slots)
-    pooled = [None] * len(slots) if pooled is None else list(pooled)
-    if not len(slots) == len(pooled) == len(weights.scales):
-        raise ShapeError(
-            f"a fusion of scales {weights.scales} has {len(weights.scales)} slots: got {len(slots)} slots "
-            f"and {len(pooled)} pooled vectors"
-        )
-    tokens = checked_tokens(tokens)
-    cls, patches = float64(tokens.cls), _checked_patches(tokens, weights)
-    seen = tuple(_slot_windows(patches, tokens.grid, weights, i, slot) for i, slot in enumerate(slots))
-    vectors = [
-        _pooled(view, weights, len(cls)) if p is None else p for view, p in zip(seen, pooled, strict=True)
-    ]
-    fused = weights.head.fused(vectors, len(cls))
-    gain = np.ones(cls.shape[1]) if tokens.neck is None else float64(tokens.neck.scale)
-    return FusionState(cls=cls, enhanced=cls + gain * fused.shift, gain=gain, fused=fused, slots=seen)
+    return weights.run(tokens, slots, pooled)
 
 
 def enhanced_cls(
-    tokens: Tokens, weights: FusionWeights, slots: Sequence[Slot] | None = None
+    tokens: Tokens, weights: AddonMap, slots: Sequence[Slot] | None = None
 ) -> Float[np.ndarray, "batch dim"]:
     """The enhanced CLS tokens of a batch, with any :class:`Slot` in each place of the fusion; float64."""
-    return fusion_state(tokens, weights, slots=slots).enhanced
+    return weights.run(tokens, slots).enhanced
 
 
 def slot_pooled(
     tokens: Tokens, weights: FusionWeights, index: int, slot: Slot | None = None
-) -> Float[np.ndarray, "batch dim"]:
+) -> Float[np.ndarray, "batch wide"]:
     """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
     slot = weights.trained_slots[index] if slot is None else slot
     tokens = checked_tokens(tokens)
-    view = _slot_windows(_checked_patches(tokens, weights), tokens.grid, weights, index, slot)
+    view = _slot_windows(weights.seen(tokens), tokens.grid, weights, index, slot)
     return _pooled(view, weights, len(tokens))
 
 
 def _slot_windows(
-    patches: Float[np.ndarray, "batch token dim"],
-    grid: tuple[int, int],
-    weights: FusionWeights,
-    index: int,
-    slot: Slot,
+    seen: ProjectedTokens, grid: tuple[int, int], weights: FusionWeights, index: int, slot: Slot
 ) -> SlotWindows | None:
     if slot.kernel == "off":
         return None
     is_trained_scale = slot.scale == weights.scales[index]
     origin: Origin
-    if is_trained_scale and slot.scale > patches.shape[1]:
+    if is_trained_scale and slot.scale > seen.values.shape[1]:
         geometry, origin = fallback_geometry(grid), "fallback"
     else:
         geometry = slot.geometry(grid)
         origin = "mean" if slot.kernel == "mean" else "trained" if is_trained_scale else "resampled"
-    tokens = _windowed(patches, geometry.tokens)
-    return SlotWindows(slot=slot, index=index, origin=origin, geometry=geometry, tokens=tokens)
+    tokens = _windowed(seen.values, geometry.tokens)
+    linear = tokens if seen.linear is seen.values else _windowed(seen.linear, geometry.tokens)
+    return SlotWindows(slot, index, origin, geometry, tokens, linear)
+
+
+def _slot_shares(view: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch wide"]) -> SlotShares:
+    taps, (batch, n_windows) = view.taps(weights, r), view.tokens.shape[:2]
+    each = np.einsum("bntd,bdt->bnt", view.linear, taps) / n_windows
+    on_tokens = np.zeros((view.geometry.n_tokens, batch))
+    np.add.at(on_tokens, view.geometry.tokens.ravel(), each.reshape(batch, -1).T)  # windows may overlap
+    bias = r @ view.bias(weights)
+    if view.linear is not view.tokens:  # what the projection's biases put into the windows
+        bias = bias + np.einsum("bntd,bdt->b", view.tokens - view.linear, taps) / n_windows
+    return SlotShares(view.slot, view.origin, view.geometry, each.sum(axis=2), on_tokens.T, bias)
 
 
 def _pooled(
     view: SlotWindows | None, weights: FusionWeights, n_images: int
-) -> Float[np.ndarray, "batch dim"]:
+) -> Float[np.ndarray, "batch wide"]:
     """What a slot hands to the fusion: zeros where it is off."""
-    return np.zeros((n_images, weights.dim)) if view is None else view.pooled(weights)
+    return np.zeros((n_images, weights.head.width)) if view is None else view.pooled(weights)
 
 
 def _windowed(
@@ -172,15 +301,6 @@ def _windowed(
     if np.array_equal(tokens.ravel(), np.arange(tokens.size)):
         return patches[:, : tokens.size].reshape(len(patches), *tokens.shape, patches.shape[2])
     return patches[:, tokens]
-
-
-def _checked_patches(tokens: Tokens, weights: FusionWeights) -> Float[np.ndarray, "batch token dim"]:
-    if tokens.patches.shape[2] != weights.dim:
-        raise ShapeError(
-            f"tokens must be as wide as the add-on's, {weights.dim}: got patches "
-            f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
-        )
-    return float64(tokens.patches)
 
 
 def float64(values: np.ndarray | torch.Tensor) -> np.ndarray:

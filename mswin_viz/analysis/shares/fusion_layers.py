@@ -7,15 +7,13 @@ that is not linear frozen as it stands (``pulled_back``), and what it gives when
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import ndtr, softmax
-
-from mswin_viz.model.addon.mixture import TopK
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -34,7 +32,7 @@ class Fused:
     """What a head adds to the CLS at one input (``shift``), what went in, and what is frozen there."""
 
     shift: Float[np.ndarray, "*batch dim"]
-    pooled: tuple[Float[np.ndarray, "*batch dim"], ...]
+    pooled: tuple[Float[np.ndarray, "*batch wide"], ...]
     hidden: Float[np.ndarray, "*batch hidden"]  # of the MLP, before the ReLU; of no width in a mixture
     gates: Bool[np.ndarray, "*batch hidden"]  # whether each ReLU gate is open
     gate: Float[
@@ -46,7 +44,7 @@ class Fused:
 class PulledBack(NamedTuple):
     """How a score depends on what each slot hands to the head, all that is not linear frozen; the biases' share."""
 
-    directions: tuple[Float[np.ndarray, "batch dim"], ...]
+    directions: tuple[Float[np.ndarray, "batch wide"], ...]
     bias: Float[np.ndarray, " batch"]
 
 
@@ -69,6 +67,11 @@ class MlpHead:
     @property
     def dim(self) -> int:
         """Width ``D``."""
+        return len(self.b2)
+
+    @property
+    def width(self) -> int:
+        """Width of the pooled vectors."""
         return len(self.b2)
 
     def fused(self, pooled: Sequence[Float[np.ndarray, "batch dim"]], n_images: int) -> Fused:
@@ -142,11 +145,16 @@ class MixtureHead:
     logits_bias: Float[np.ndarray, " slot"]
     temperature: float
     last: NormedLayer
-    top_k: TopK | None = None
+    top_k: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @property
     def dim(self) -> int:
         """Width ``D``."""
+        return len(self.last.b)
+
+    @property
+    def width(self) -> int:
+        """Width of the pooled vectors."""
         return len(self.last.b)
 
     def fused(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]], n_images: int) -> Fused:

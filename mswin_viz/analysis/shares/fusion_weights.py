@@ -1,123 +1,46 @@
-"""The one read-only float64 copy of an add-on's weights, and what may stand in each slot of its fusion."""
+"""The one read-only float64 copy of an add-on: arrays for add-ons of windows, a frozen module for any other."""
 
 from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
+from mswin_viz.analysis.shares.addon_map import AddonMap
+from mswin_viz.analysis.shares.fusion import FusionWeights
 from mswin_viz.analysis.shares.fusion_layers import MixtureHead, MlpHead, NormedLayer
-from mswin_viz.analysis.windows.activations import windows_module
-from mswin_viz.analysis.windows.geometry import WindowGeometry, tiles, windows
+from mswin_viz.analysis.shares.module_map import module_map
+from mswin_viz.analysis.shares.projected_layers import Normed, ProjectedHead, TokenProjection
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import OptionError
-from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.parts import GatedExperts, TwoLayers, WindowParts, window_parts
 from mswin_viz.model.tokens.tensors import tensors_of, versions
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 __all__ = ["FusionWeights", "Slot", "fusion_weights", "no_windows"]
 
-_KERNELS = ("trained", "mean", "off")
-_COPIES: weakref.WeakKeyDictionary[nn.Module, tuple[object, FusionWeights]] = weakref.WeakKeyDictionary()
+_COPIES: weakref.WeakKeyDictionary[nn.Module, tuple[object, AddonMap]] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Slot:
-    """What stands in one slot of the fusion.
+def fusion_weights(addon: nn.Module | None) -> AddonMap:
+    """A read-only float64 copy of an add-on as it is now.
 
-    Attributes
-    ----------
-    scale
-        Tokens in a window.
-    kernel
-        ``"trained"``: the slot's kernel, resampled if ``scale`` is not the slot's own; ``"mean"``: the plain window
-        mean, without a bias; ``"off"``: the slot's pooled vector is zero.
-    stride
-        Tokens from one window to the next; ``scale`` if None, as in the trained module.
-    tile
-        ``(rows, cols)`` of 2-D windows in place of runs; plain means only, ``scale`` is their product.
+    Everything that needs it shares one copy for each add-on; it is made again once a weight, or a number that no
+    tensor holds, has changed. Raises OptionError without an add-on.
     """
-
-    scale: int
-    kernel: Literal["trained", "mean", "off"] = "trained"
-    stride: int | None = None
-    tile: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.kernel not in _KERNELS:
-            raise OptionError(f"a slot's kernel must be one of {', '.join(_KERNELS)}: got {self.kernel!r}")
-        if self.tile is not None and self.kernel == "trained":
-            raise OptionError(f"no kernel is trained on 2-D tiles: got {self.tile}; use kernel='mean'")
-        if self.tile is not None and self.scale != self.tile[0] * self.tile[1]:
-            raise OptionError(
-                f"a tile of {self.tile} has {self.tile[0] * self.tile[1]} tokens: got scale {self.scale}"
-            )
-
-    def geometry(self, grid: tuple[int, int]) -> WindowGeometry:
-        """Which tokens its windows cover."""
-        if self.tile is not None:
-            return tiles(grid, self.tile, stride=self.stride)
-        return windows(grid, self.scale, stride=self.stride)
-
-
-@dataclass(frozen=True, eq=False)
-class FusionWeights:
-    """A read-only float64 copy of an add-on's weights, in the symbols of the formulas.
-
-    Attributes
-    ----------
-    scales
-        Trained scale of each slot.
-    kernels, conv_biases
-        ``K_s [D, D, s]`` (out, in, tap) and ``c_s [D]`` of each slot.
-    head
-        What fuses the pooled vectors: scheme 1's MLP, or a mixture of experts.
-    """
-
-    scales: tuple[int, ...]
-    kernels: tuple[Float[np.ndarray, "dim_out dim_in tap"], ...]
-    conv_biases: tuple[Float[np.ndarray, " dim"], ...]
-    head: MlpHead | MixtureHead
-
-    @property
-    def dim(self) -> int:
-        """Width ``D`` of the tokens."""
-        return self.head.dim
-
-    @property
-    def trained_slots(self) -> tuple[Slot, ...]:
-        """Every slot on, at its own scale."""
-        return tuple(Slot(scale) for scale in self.scales)
-
-
-def fusion_weights(addon: nn.Module | None) -> FusionWeights:
-    """A read-only float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
-
-    Everything that needs them shares one copy for each add-on; it is made again once a weight or a setting of the
-    gate has changed. Raises OptionError for scheme 2, whose LayerNorms are not linear, and without an add-on.
-    """
-    if isinstance(addon, CLIPWithProjectionMultiScale):
-        raise OptionError(
-            "shares are exact for scheme 1 and the mixture of experts: got a CLIPWithProjectionMultiScale (scheme "
-            "2), whose LayerNorms are not linear in the tokens; use a CLIPMultiScaleFeatureExtractor"
-        )
-    module = windows_module(addon)
-    if addon is None or module is None:
+    if addon is None:
         raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
-    settings = (addon.temperature, addon.top_k) if isinstance(addon, MixtureOfExpertsAddon) else ()
+    parts = window_parts(addon)
+    settings = () if parts is None else parts.settings
     with _LOCK:
         key = (versions(addon), tuple(_sum_of_bits(tensor) for tensor in tensors_of(addon)), settings)
         kept = _COPIES.get(addon)
         if kept is None or kept[0] != key:
-            kept = _COPIES[addon] = (key, _copied_weights(addon, module))
+            kept = _COPIES[addon] = (key, module_map(addon) if parts is None else _copied_parts(parts))
         return kept[1]
 
 
@@ -127,33 +50,46 @@ def no_windows(dim: int) -> FusionWeights:
     return FusionWeights((), (), (), head)
 
 
-def _copied_weights(addon: nn.Module, module: CLIPMultiScaleSlidingWindow) -> FusionWeights:
+def _copied_parts(parts: WindowParts) -> FusionWeights:
+    convolutions = parts.windows.convolutions
     return FusionWeights(
-        scales=module.scales,
-        kernels=tuple(_copied(conv.weight) for conv in module.convolutions),
-        conv_biases=tuple(_copied(conv.bias) for conv in module.convolutions),
-        head=_mixture_head(addon) if isinstance(addon, MixtureOfExpertsAddon) else _mlp_head(module),
+        scales=parts.windows.scales,
+        kernels=tuple(_copied(conv.weight) for conv in convolutions),
+        conv_biases=tuple(_copied(conv.bias) for conv in convolutions),
+        head=_HEADS[type(parts.fusion)](parts.fusion),
+        projection=None if parts.projection is None else _projection(*parts.projection),
     )
 
 
-def _mlp_head(module: CLIPMultiScaleSlidingWindow) -> MlpHead:
-    first, last = _linears(module.fusion)
-    return MlpHead(
-        W1=_copied(first.weight), b1=_copied(first.bias), W2=_copied(last.weight), b2=_copied(last.bias)
-    )
+def _mlp_head(fusion: TwoLayers) -> MlpHead | ProjectedHead:
+    first, last = cast(Any, fusion.first), cast(Any, fusion.last)
+    mlp = MlpHead(_copied(first.weight), _copied(first.bias), _copied(last.weight), _copied(last.bias))
+    return mlp if fusion.back is None else ProjectedHead(mlp, _normed(*fusion.back))
 
 
-def _mixture_head(addon: MixtureOfExpertsAddon) -> MixtureHead:
-    gate = addon.moe_fusion.gating_network.gate
-    logits = _linears(gate)[-1]
+def _mixture_head(fusion: GatedExperts) -> MixtureHead:
+    logits = _linears(fusion.gate)[-1]
     return MixtureHead(
-        experts=tuple(_layers(expert) for expert in addon.moe_fusion.experts),
-        gate=_layers(gate),
+        experts=tuple(_layers(expert) for expert in fusion.experts),
+        gate=_layers(fusion.gate),
         logits=_copied(logits.weight),
         logits_bias=_copied(logits.bias),
-        temperature=addon.temperature,
-        last=_layers(addon.moe_fusion.final_fusion)[0],
-        top_k=addon.top_k,
+        temperature=fusion.temperature,
+        last=_layers(fusion.last)[0],
+        top_k=fusion.thinned,
+    )
+
+
+_HEADS = {TwoLayers: _mlp_head, GatedExperts: _mixture_head}
+
+
+def _projection(first: Any, norm: Any, last: Any) -> TokenProjection:
+    return TokenProjection(_normed(first, norm), _copied(last.weight), _copied(last.bias))
+
+
+def _normed(linear: Any, norm: Any) -> Normed:
+    return Normed(
+        _copied(linear.weight), _copied(linear.bias), _copied(norm.weight), _copied(norm.bias), norm.eps
     )
 
 

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.analysis.shares.fusion import slot_pooled
-from mswin_viz.analysis.shares.fusion_layers import MixtureHead
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.errors import OptionError
-from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -38,10 +35,10 @@ def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
     Raises OptionError if the add-on has no gate; ShapeError if there are no tokens, they are not as wide as the
     add-on's, or they hold NaN or infinity.
     """
-    weights = fusion_weights(addon) if isinstance(addon, MixtureOfExpertsAddon) else None
-    if weights is None or not isinstance(weights.head, MixtureHead):
+    weights = None if addon is None else fusion_weights(addon)
+    gate = None if weights is None else weights.run(tokens).gate
+    if weights is None or gate is None or not gate.shape[1]:
         raise OptionError(
             f"only a MixtureOfExpertsAddon has a gate: got {'none' if addon is None else type(addon).__name__}"
         )
-    pooled = [slot_pooled(tokens, weights, index) for index in range(len(weights.scales))]
-    return GateWeights(weights.scales, weights.head.weights(pooled))
+    return GateWeights(weights.scales, gate)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState
 from mswin_viz.analysis.shares.decomposition import direction_of_each
-from mswin_viz.analysis.shares.fusion import FusionState, SlotWindows, fusion_state
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot
+from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -48,7 +49,7 @@ class WindowRemoval:
 
 def remove_window(
     tokens: Tokens,
-    weights: FusionWeights,
+    weights: AddonMap,
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
     slot_index: int,
     window: int,
@@ -61,40 +62,35 @@ def remove_window(
     :func:`mswin_viz.analysis.shares.decomposition.decompose_fusion`. Raises OptionError if there is no such slot or
     window, or the slot is off.
     """
-    state = fusion_state(tokens, weights, slots=slots)
-    view = _slot_with_windows(state, slot_index)
-    if not 0 <= window < view.geometry.n_windows:
+    state = weights.run(tokens, slots)
+    geometry = _windows_of(state, weights, slot_index)
+    if not 0 <= window < geometry.n_windows:
         raise OptionError(
-            f"a window of slot {slot_index} is one of 0..{view.geometry.n_windows - 1}: got {window}"
+            f"a window of slot {slot_index} is one of 0..{geometry.n_windows - 1}: got {window}"
         )
-    removal = _without(state, weights, direction_of_each(direction, tokens), view, int(window))
+    removal = _without(state, direction_of_each(direction, tokens, weights), slot_index, int(window))
     return WindowRemoval(**{name: values[:, 0] for name, values in vars(removal).items()})
 
 
 def remove_each_window(
     tokens: Tokens,
-    weights: FusionWeights,
+    weights: AddonMap,
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
     slot_index: int,
     *,
     slots: Sequence[Slot] | None = None,
 ) -> WindowRemoval:
     """:func:`remove_window` for each window of a slot in turn, ``[B, n_windows]``."""
-    state = fusion_state(tokens, weights, slots=slots)
-    view = _slot_with_windows(state, slot_index)
-    return _without(state, weights, direction_of_each(direction, tokens), view, slice(None))
+    state = weights.run(tokens, slots)
+    _windows_of(state, weights, slot_index)
+    return _without(state, direction_of_each(direction, tokens, weights), slot_index, slice(None))
 
 
 def _without(
-    state: FusionState,
-    weights: FusionWeights,
-    v: Float[np.ndarray, "batch dim"],
-    view: SlotWindows,
-    window: int | slice,
+    state: AddonState, v: Float[np.ndarray, "batch wide"], index: int, window: int | slice
 ) -> WindowRemoval:
-    terms = view.terms(weights, window) / view.geometry.n_windows  # [B, m, D]
-    without = weights.head.without(state.fused, view.index, terms)
-    enhanced = state.cls[:, None] + state.gain * without.shift
+    without = state.without(index, window)
+    enhanced = without.enhanced
     score, cosine = _scores(enhanced, v)
     score_with, cosine_with = _scores(state.enhanced[:, None], v)
     return WindowRemoval(
@@ -103,7 +99,7 @@ def _without(
         cosine=cosine,
         cosine_change=cosine - cosine_with,
         norm=np.linalg.norm(enhanced, axis=2),
-        flipped=(without.gates != state.fused.gates[:, None]).sum(axis=2),
+        flipped=(without.gates != state.gates[:, None]).sum(axis=2),
     )
 
 
@@ -116,10 +112,11 @@ def _scores(
     return score, np.divide(score, norms, out=np.full_like(score, np.nan), where=norms > 0)
 
 
-def _slot_with_windows(state: FusionState, index: int) -> SlotWindows:
-    if not 0 <= index < len(state.slots):
-        raise OptionError(f"a slot of this fusion is one of 0..{len(state.slots) - 1}: got {index}")
-    view = state.slots[index]
-    if view is None:
+def _windows_of(state: AddonState, weights: AddonMap, index: int) -> WindowGeometry:
+    n_slots = max(1, len(weights.scales))
+    if not 0 <= index < n_slots:
+        raise OptionError(f"a slot of this fusion is one of 0..{n_slots - 1}: got {index}")
+    geometry = state.geometry(index)
+    if geometry is None:
         raise OptionError(f"only a slot that is on has windows to take away: got slot {index}, which is off")
-    return view
+    return geometry

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.shares.fusion import fusion_state
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, Slot
+from mswin_viz.analysis.shares.addon_map import AddonMap
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import ScaleError
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -56,7 +56,7 @@ def shuffled_order(n_tokens: int, run: int, *, seed: int = 0) -> Int[np.ndarray,
 
 def shuffle_windows(
     tokens: Tokens,
-    weights: FusionWeights | None,
+    weights: AddonMap | None,
     run: int,
     *,
     slots: Sequence[Slot] | None = None,
@@ -67,9 +67,10 @@ def shuffle_windows(
     moved = replace(tokens, patches=tokens.patches[:, order.tolist()])
     if weights is None:
         return Shuffle(order, moved, np.zeros((len(tokens), 0)), np.zeros(len(tokens)))
-    before, after = (fusion_state(t, weights, slots=slots) for t in (tokens, moved))
-    changes = [_moved(old, new) for old, new in zip(before.fused.pooled, after.fused.pooled, strict=True)]
-    return Shuffle(order, moved, np.stack(changes, axis=1), _moved(before.enhanced, after.enhanced))
+    before, after = (weights.run(t, slots) for t in (tokens, moved))
+    changes = [_moved(old, new) for old, new in zip(before.pooled, after.pooled, strict=True)]
+    pooled = np.stack(changes, axis=1) if changes else np.zeros((len(tokens), 0))
+    return Shuffle(order, moved, pooled, _moved(before.enhanced, after.enhanced))
 
 
 def common_run(scales: Sequence[int]) -> int:

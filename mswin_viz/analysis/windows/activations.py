@@ -31,7 +31,7 @@ __all__ = [
     "windows_module",
 ]
 
-Origin = Literal["trained", "resampled", "mean", "fallback"]
+Origin = Literal["trained", "resampled", "mean", "fallback", "tokens"]
 _KERNELS = ("auto", "trained", "resampled", "mean")
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.parts import GatedExperts, WindowParts
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ class MixtureOfExpertsAddon(nn.Module):
     def feat_dim(self) -> int:
         """Width of the tokens the module reads."""
         return self.multi_scale_extractor.feat_dim
+
+    def window_parts(self) -> WindowParts:
+        """Its layers, by what they do."""
+        experts, gate = tuple(self.moe_fusion.experts), self.moe_fusion.gating_network.gate
+        fusion = GatedExperts(experts, gate, self.temperature, self.moe_fusion.final_fusion, self.top_k)
+        return WindowParts(self.windows, fusion, settings=(self.temperature, self.top_k))
 
     def _gate(self, pooled: Sequence[torch.Tensor]) -> torch.Tensor:
         logits = self.moe_fusion.gating_network.gate(torch.cat(list(pooled), dim=1))

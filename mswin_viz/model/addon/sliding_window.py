@@ -20,6 +20,7 @@ from torch import nn
 
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
+from mswin_viz.model.addon.parts import TwoLayers, WindowParts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -98,6 +99,10 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
         """The sliding windows themselves, as every add-on has them."""
         return self
 
+    def window_parts(self) -> WindowParts:
+        """Its layers, by what they do."""
+        return WindowParts(self, TwoLayers(self.fusion[0], self.fusion[2]))
+
 
 class CLIPMultiScaleFeatureExtractor(nn.Module):
     """:class:`CLIPMultiScaleSlidingWindow` as the host model holds it, as member ``multi_scale_window``."""
@@ -126,6 +131,10 @@ class CLIPMultiScaleFeatureExtractor(nn.Module):
     def feat_dim(self) -> int:
         """Width of the tokens the module reads."""
         return self.multi_scale_window.feat_dim
+
+    def window_parts(self) -> WindowParts:
+        """The layers of the windows inside, by what they do."""
+        return self.multi_scale_window.window_parts()
 
 
 class FeatureProjectionAdapter(nn.Module):
@@ -219,6 +228,13 @@ class CLIPWithProjectionMultiScale(nn.Module):
     def scales(self) -> tuple[int, ...]:
         """Window lengths in tokens, in fusion order."""
         return self.windows.scales
+
+    def window_parts(self) -> WindowParts:
+        """Its layers, by what they do."""
+        first, norm, _, last = self.projection.projection
+        fusion = self.windows.fusion
+        back = (self.back_projection[0], self.back_projection[1])
+        return WindowParts(self.windows, TwoLayers(fusion[0], fusion[2], back), (first, norm, last))
 
 
 def _phase_means(

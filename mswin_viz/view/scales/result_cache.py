@@ -11,8 +11,9 @@ import numpy as np
 
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, slots_of
 from mswin_viz.analysis.scales.view import ScaleView, fused_part, scale_view, trained_part
+from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
-from mswin_viz.analysis.shares.fusion_weights import FusionWeights, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Sample
@@ -162,14 +163,8 @@ class ResultCache:
             notes=self._notes(request, prompts, pictures),
         )
 
-    def weights(self) -> FusionWeights | None:
-        """The add-on's shared float64 copy, taken again when a weight has changed.
-
-        Raises
-        ------
-        OptionError
-            For scheme 2, whose shares are not exact.
-        """
+    def weights(self) -> AddonMap | None:
+        """The add-on's shared float64 copy, taken again when a weight has changed."""
         return None if self.model.addon is None else fusion_weights(self.model.addon)
 
     def close(self) -> None:

@@ -1,0 +1,134 @@
+"""What analysis asks of an add-on, whatever is in it: its feature, the shares of a score, and what stays without a part.
+
+Two kinds answer: add-ons of windows, in closed form (:mod:`mswin_viz.analysis.shares.fusion`), and any other torch
+module, with what is not linear held (:mod:`mswin_viz.analysis.shares.module_map`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from mswin_viz.analysis.shares.slots import Slot, SlotShares
+from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = ["AddonMap", "AddonState", "Split", "Without"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The shares of a score ``v . enhanced``.
+
+    Attributes
+    ----------
+    cls, bias
+        Of the CLS token and of all biases, ``[B]``.
+    slots
+        Of the windows of each slot; None where a slot is off.
+    outside
+        Of patch tokens that no window covers, ``[B]``; zero where only windows are read.
+    left
+        Operations that no share explains, by name; what they leave is the score minus all shares.
+    """
+
+    cls: Float[np.ndarray, " batch"]
+    bias: Float[np.ndarray, " batch"]
+    slots: tuple[SlotShares | None, ...]
+    outside: Float[np.ndarray, " batch"]
+    left: tuple[str, ...] = ()
+
+
+class Without(NamedTuple):
+    """The enhanced CLS with each of several windows taken away, nothing held, and the ReLU gates then (none: no width)."""
+
+    enhanced: Float[np.ndarray, "batch window dim"]
+    gates: Bool[np.ndarray, "batch window hidden"]
+
+
+class AddonState(Protocol):
+    """An add-on at one batch of tokens, float64.
+
+    Attributes
+    ----------
+    cls
+        The plain CLS, ``[B, D]``.
+    enhanced
+        The enhanced CLS, ``[B, D]``; wider where the add-on's feature is concatenated.
+    gates
+        Which ReLU gates are open, ``[B, hidden]``; of no width where there are none to count.
+    gate
+        Weight of each expert, ``[B, n_slots]``; of no width without experts.
+    """
+
+    @property
+    def cls(self) -> Float[np.ndarray, "batch dim"]: ...
+
+    @property
+    def enhanced(self) -> Float[np.ndarray, "batch wide"]: ...
+
+    @property
+    def gates(self) -> Bool[np.ndarray, "batch hidden"]: ...
+
+    @property
+    def gate(self) -> Float[np.ndarray, "batch slot"]: ...
+
+    @property
+    def pooled(self) -> tuple[Float[np.ndarray, "batch wide"], ...]:
+        """What each slot hands to the fusion."""
+        ...
+
+    def geometry(self, index: int) -> WindowGeometry | None:
+        """Which tokens the windows of a slot cover; None where it is off."""
+        ...
+
+    def split(self, v: Float[np.ndarray, "batch wide"]) -> Split:
+        """The shares of the score along a direction of each image."""
+        ...
+
+    def without(self, index: int, window: int | slice) -> Without:
+        """What the enhanced CLS becomes without one window of a slot, or each of several."""
+        ...
+
+
+class AddonMap(Protocol):
+    """An add-on as arrays, or as a frozen copy of a module.
+
+    Attributes
+    ----------
+    scales
+        Trained scale of each slot of its fusion; empty for a module that is not made of windows.
+    """
+
+    @property
+    def scales(self) -> tuple[int, ...]: ...
+
+    @property
+    def dim(self) -> int:
+        """Width ``D`` of the tokens."""
+        ...
+
+    @property
+    def trained_slots(self) -> tuple[Slot, ...]:
+        """Every slot on, at its own scale."""
+        ...
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the enhanced CLS."""
+        ...
+
+    def run(
+        self,
+        tokens: Tokens,
+        slots: Sequence[Slot] | None = None,
+        pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
+    ) -> AddonState:
+        """The add-on at a batch of tokens, see :func:`mswin_viz.analysis.shares.fusion.fusion_state`."""
+        ...

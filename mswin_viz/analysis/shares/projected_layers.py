@@ -1,0 +1,106 @@
+"""Scheme 2 around the windows, as float64 arrays: each token is projected before them, and their fusion back behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.shares.fusion_layers import Fused, FusedWithout, MlpHead, PulledBack, Trace
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["ProjectedHead", "ProjectedTokens", "TokenProjection"]
+
+
+@dataclass(frozen=True, eq=False)
+class Normed:
+    """``LayerNorm(W x + b)``; with the deviation held it is affine."""
+
+    W: Float[np.ndarray, "to width"]
+    b: Float[np.ndarray, " to"]
+    scale: Float[np.ndarray, " to"]
+    offset: Float[np.ndarray, " to"]
+    eps: float
+
+    def __call__(self, x: Float[np.ndarray, "*batch width"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The result, the part of it that is linear in ``x``, and the deviation."""
+        linear = x @ self.W.T
+        linear = linear - linear.mean(axis=-1, keepdims=True)
+        constant = self.b - self.b.mean()
+        centred = linear + constant
+        deviation = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
+        return centred / deviation * self.scale + self.offset, linear / deviation * self.scale, deviation
+
+    def pulled_back(
+        self, v: Float[np.ndarray, "batch to"], deviation: Float[np.ndarray, "batch 1"]
+    ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
+        """The direction on the input, and the biases' share."""
+        bias, v = v @ self.offset, v * self.scale / deviation
+        v = v - v.mean(axis=-1, keepdims=True)
+        return v @ self.W, bias + v @ self.b
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedTokens:
+    """Tokens as the windows see them, and the part of each that is linear in the patch token; the rest is of the biases."""
+
+    values: Float[np.ndarray, "batch token wide"]
+    linear: Float[np.ndarray, "batch token wide"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenProjection:
+    """``W relu(LayerNorm(...)) + b`` of each token on its own; gates and deviations are held where shares are taken."""
+
+    first: Normed
+    W: Float[np.ndarray, "wide width"]
+    b: Float[np.ndarray, " wide"]
+
+    def __call__(self, patches: Float[np.ndarray, "batch token dim"]) -> ProjectedTokens:
+        hidden, linear, _ = self.first(patches)
+        is_open = hidden > 0
+        return ProjectedTokens(
+            np.where(is_open, hidden, 0) @ self.W.T + self.b, np.where(is_open, linear, 0) @ self.W.T
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedHead:
+    """Scheme 2's fusion: the MLP of scheme 1, then a Linear and a LayerNorm back to the width of the tokens."""
+
+    mlp: MlpHead
+    back: Normed
+
+    @property
+    def dim(self) -> int:
+        """Width ``D`` of the vector that is added."""
+        return len(self.back.b)
+
+    @property
+    def width(self) -> int:
+        """Width of the pooled vectors."""
+        return self.mlp.width
+
+    def fused(self, pooled: Sequence[Float[np.ndarray, "batch wide"]], n_images: int) -> Fused:
+        """What it gives for the pooled vectors of a batch."""
+        inner = self.mlp.fused(pooled, n_images)
+        shift, _, deviation = self.back(inner.shift)
+        trace = Trace(deviation, np.ones(shift.shape))
+        return replace(inner, shift=shift, traces=((trace,),))
+
+    def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
+        """The direction seen from each slot, and the share of the biases; gates and the deviation held."""
+        r, bias = self.back.pulled_back(v, fused.traces[0][0].deviation)
+        inner = self.mlp.pulled_back(r, fused)
+        return PulledBack(inner.directions, inner.bias + bias)
+
+    def without(
+        self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window wide"]
+    ) -> FusedWithout:
+        """What it gives with each of several parts of slot ``index`` taken away; nothing is held."""
+        inner = self.mlp.without(fused, index, removed)
+        return FusedWithout(self.back(inner.shift)[0], inner.gates)

@@ -1,0 +1,91 @@
+"""What an add-on is, and how it names its parts: the interface that the package's modules and a user's share.
+
+Anything that maps patch tokens ``[B, N, D]`` to a vector ``[B, D]`` is an add-on: :class:`AddonModule` says what the
+package reads of it. A module of windows also names its layers (:class:`WindowParts`), from which every share has a
+closed form; any other module is split by holding what is not linear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float
+
+    from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
+
+__all__ = ["AddonModule", "GatedExperts", "TwoLayers", "WindowParts", "window_parts"]
+
+
+@runtime_checkable
+class AddonModule(Protocol):
+    """An ``nn.Module`` behind a tower.
+
+    Attributes
+    ----------
+    feat_dim
+        Width ``D`` of the patch tokens it reads.
+    """
+
+    feat_dim: int
+
+    def __call__(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
+        """The vector that is added to the CLS token."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TwoLayers:
+    """A fusion ``last(relu(first(pooled)))``, and what follows it: a Linear and a LayerNorm, or nothing."""
+
+    first: nn.Module
+    last: nn.Module
+    back: tuple[nn.Module, nn.Module] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GatedExperts:
+    """A fusion of one expert for each scale, mixed by a softmax gate; layers are Linear, LayerNorm, GELU in turn.
+
+    ``thinned`` keeps the largest of the gate's weights; None keeps all.
+    """
+
+    experts: tuple[nn.Module, ...]
+    gate: nn.Module
+    temperature: float
+    last: nn.Module
+    thinned: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class WindowParts:
+    """The layers of an add-on whose windows are pooled and fused.
+
+    Attributes
+    ----------
+    windows
+        The convolutions.
+    fusion
+        What turns the pooled vectors into the vector that is added.
+    projection
+        What each token goes through before the windows: Linear, LayerNorm, ReLU, Linear; None where nothing does.
+    settings
+        Numbers that no tensor holds and the result depends on.
+    """
+
+    windows: CLIPMultiScaleSlidingWindow
+    fusion: TwoLayers | GatedExperts
+    projection: tuple[nn.Module, nn.Module, nn.Module] | None = None
+    settings: tuple[Any, ...] = ()
+
+
+def window_parts(addon: nn.Module | None) -> WindowParts | None:
+    """The layers of an add-on of windows; None for any other module, and without one."""
+    parts: Callable[[], WindowParts] | None = getattr(addon, "window_parts", None)
+    return None if parts is None else parts()
