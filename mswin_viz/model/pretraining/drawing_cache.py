@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -90,15 +90,19 @@ def _index_of(file: Path) -> Path:
 def _filled(
     jobs: list[_Job], draw: _Draw, what: str, array: Callable[[tuple[int, ...], np.dtype], np.ndarray]
 ) -> np.ndarray:
-    """Every job, drawn by all processors into an array that is made when the first one shows its shape."""
+    """Every job drawn into an array that is made when the first one shows its shape."""
     first = draw(jobs[0])
     drawn = array((len(jobs), *first.shape), first.dtype)
     drawn[0] = first
-    with contextlib.closing(by_processes(draw, jobs[1:], workers=os.cpu_count() or 1)) as drawings:
-        bar = tqdm(drawings, total=len(jobs) - 1, desc=f"drawing {what}")
-        for index, drawing in enumerate(bar, start=1):
-            drawn[index] = drawing
+    for index, drawing in enumerate(_drawn(jobs[1:], draw, what), start=1):
+        drawn[index] = drawing
     return drawn
+
+
+def _drawn(jobs: list[_Job], draw: _Draw, what: str) -> Iterator[np.ndarray]:
+    """In the order of the jobs, by all processors."""
+    with contextlib.closing(by_processes(draw, jobs, workers=os.cpu_count() or 1)) as drawn:
+        yield from tqdm(drawn, total=len(jobs), desc=f"drawing {what}")
 
 
 def _warn(words: str) -> None:
