@@ -39,9 +39,6 @@ _LEAST_SHARE = 0.25  # of a patch, for its text to name the part
 _PATCH = CLIP_CONFIG["vision_cfg"]["patch_size"] // STEP
 
 
-# ---- which part lies where ------------------------------------------------------------------
-
-
 def training_parts(recipe: Recipe, cache: Path | None = None) -> UInt8[np.ndarray, "person shot rows cols"]:
     """Index into ``PARTS`` at every second pixel of every training picture; drawn once, then read from ``cache``."""
     return drawn_once(recipe, _person_parts, cache, "parts")
@@ -66,24 +63,15 @@ def part_shares(parts: UInt8[np.ndarray, "rows cols"]) -> Float[np.ndarray, "pat
     return shares.astype(np.float32)
 
 
-# ---- losses ---------------------------------------------------------------------------------
-
-
 class KeptPatches(nn.Module):
-    """Patch dropout (Li et al. 2023, FLIP) that remembers which patches it kept; takes the place of open_clip's.
-
-    Attributes
-    ----------
-    prob
-        Share of patch tokens dropped.
-    kept
-        Indices of the patches of the last pass, ``[image, kept]``; None if all were kept.
-    """
+    """Patch dropout (Li et al. 2023, FLIP) that remembers which patches it kept; takes the place of open_clip's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.prob = 0.0
-        self.kept: torch.Tensor | None = None
+        self.prob = 0.0  # share of patch tokens dropped
+        self.kept: torch.Tensor | None = (
+            None  # patches of the last pass, [image, kept]; None if all were kept
+        )
 
     def forward(self, x: Float[torch.Tensor, "image token width"]) -> Float[torch.Tensor, "image kept width"]:
         """CLS and the patches that are kept; all of them in evaluation mode."""
@@ -116,10 +104,7 @@ def local_prompt_loss(
     labels: Int[torch.Tensor, " image"],
     share: Float[torch.Tensor, "image patch"],
 ) -> torch.Tensor | None:
-    """Cross-entropy of one attribute's words at the patches that show its part, weighted by the part's share.
-
-    None where no patch of the batch shows it.
-    """
+    """Cross-entropy of one attribute's words at the patches that show its part, weighted by its share; None if none does."""
     weight = torch.where(share >= _LEAST_SHARE, share, 0) * (labels >= 0)[:, None]
     if not weight.any():
         return None

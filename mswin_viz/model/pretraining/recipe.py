@@ -48,11 +48,6 @@ class Recipe:
     precision
         ``"float32"``, or ``"bfloat16"`` for mixed precision (faster where the processor has bfloat16 units, much
         slower where it has not).
-
-    Raises
-    ------
-    OptionError
-        If there is no such precision.
     """
 
     seed: int = 20_000
@@ -71,7 +66,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
-            raise OptionError(f"precision is float32 or bfloat16: got {self.precision!r}; choose one")
+            raise OptionError(f"precision must be float32 or bfloat16: got {self.precision!r}; choose one")
 
     @property
     def steps(self) -> int:
@@ -79,7 +74,7 @@ class Recipe:
         return sum(cycle.steps for cycle in self.cycles)
 
     def scaled(self, steps: int) -> Recipe:
-        """The recipe with about so many steps in all, each cycle keeping its share of them."""
+        """The recipe with about ``steps`` steps in all, each cycle keeping its share of them."""
         share = steps / self.steps
         cycles = (replace(cycle, steps=max(1, round(cycle.steps * share))) for cycle in self.cycles)
         return replace(self, cycles=tuple(cycles))

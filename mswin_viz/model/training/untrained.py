@@ -45,7 +45,7 @@ def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -
     if init not in get_args(Initialisation):
         raise OptionError(f"init must be one of {', '.join(get_args(Initialisation))}: got {init!r}")
     if model.addon is None:
-        raise OptionError("an untrained add-on takes the form of the model's add-on: got a model without one")
+        raise OptionError("an untrained add-on copies the form of the model's: got a model without an add-on")
     if init == "mean":
         addon, origin = _window_means(model.addon), "untrained window mean, zero shift"
     else:
