@@ -165,17 +165,15 @@ def test_the_width_of_the_mlps_is_read_off_the_file(saved, people, ratio):
 def test_the_report_and_the_provenance_say_how_a_file_was_read(saved, clip):
     state = {f"module._orig_mod.{key}": value for key, value in clip.state_dict().items()}
     model = load_model(saved({"epoch": np.float64(3), "model": {"state_dict": state}}), device="cpu", **PLAIN)
-    said = (
-        f"read from its entry model.state_dict, module._orig_mod. taken off {len(state)} of {len(state)} keys"
-    )
+    said = f"read from its entry model.state_dict, module._orig_mod. removed from {len(state)} of {len(state)} keys"
     assert said in model.provenance_items["file"]
-    assert "module._orig_mod. taken off" in str(model.load_report)
+    assert "module._orig_mod. removed from" in str(model.load_report)
 
 
 def test_the_plain_weights_beside_their_average_are_used_with_a_warning(saved, clip, people):
     average = {key: value + 1 for key, value in clip.state_dict().items()}
     path = saved({"model_ema": average, "model": clip.state_dict()})
-    with pytest.warns(UserWarning, match=r"model is read, model_ema \(a moving average\) left out"):
+    with pytest.warns(UserWarning, match=r"model is read, not model_ema \(a moving average\);"):
         model = load_model(path, device="cpu", **PLAIN)
     assert "model_ema" in model.provenance_items["note"]
     with torch.no_grad():

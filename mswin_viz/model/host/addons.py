@@ -14,8 +14,6 @@ from mswin_viz.model.weights.checkpoints import HOST_MIXTURE, HOST_WINDOWS, Addo
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.host_config import HostConfig
 
-__all__ = ["addon_keys", "host_addon"]
-
 State = Mapping[str, torch.Tensor]
 
 

@@ -14,8 +14,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["N_PROMPTS", "HostBlock", "HostParts", "unconditioned"]
-
 N_PROMPTS = 4
 """Prompts of one modality in one block; fixed in the published code."""
 _PROMPTS = ("adapter_prompt_rgb", "adapter_prompt_nir", "adapter_prompt_tir")

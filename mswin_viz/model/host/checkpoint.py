@@ -26,8 +26,6 @@ from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.host_families import DEMO, MAMBAPRO, MDREID, family_of_state
 from mswin_viz.model.weights.load_report import LoadReport, checked_fit
 
-__all__ = ["as_host_file", "host_tower", "is_host"]
-
 State = Mapping[str, torch.Tensor]
 _BASE = "BACKBONE.base."
 _SECOND = f"{_BASE}add_image_token"

@@ -14,16 +14,6 @@ from mswin_viz.model.tokens.readout import Readout, modality_head
 from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.load_report import checked_fit
 
-__all__ = [
-    "CAMERAS",
-    "HEAD_NAMES",
-    "CameraTable",
-    "HostReadout",
-    "camera_table",
-    "host_parts",
-    "host_readout",
-]
-
 State = Mapping[str, torch.Tensor]
 CAMERAS = "BACKBONE.cv_embed"
 """Key of the camera table."""

@@ -13,8 +13,6 @@ from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.host_families import MAMBAPRO
 from mswin_viz.model.weights.load_report import LoadReport
 
-__all__ = ["HOW_TO_SAY_IT", "host_notes", "unused_reason"]
-
 HOW_TO_SAY_IT = (
     'give the run\'s configuration, config="run.yml", or state it: config=mv.HostConfig(prompt=True, adapter=True, '
     "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"

@@ -31,8 +31,6 @@ from mswin_viz.model.host.blocks import HostBlock, HostParts, unconditioned
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MEAN_CAMERA", "Camera", "HostParts", "HostTower", "conditions"]
-
 MEAN_CAMERA = "mean"
 """In place of a camera's number: the mean over the table, for images of no known camera. The host has no such thing."""
 Camera = int | str

@@ -13,22 +13,6 @@ from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.load_report import checked_fit
 
-__all__ = [
-    "FIT_RULE",
-    "NO_TEXT",
-    "POSITIONS",
-    "VOCABULARY",
-    "activation",
-    "architecture_of",
-    "check_architecture",
-    "check_sizes",
-    "gelu",
-    "gelu_note",
-    "named_architecture",
-    "near_architectures",
-    "text_stem_problem",
-]
-
 POSITIONS = "visual.positional_embedding"
 """Key of the image tower's position embeddings in open_clip's and OpenAI's layout."""
 VOCABULARY = "token_embedding.weight"

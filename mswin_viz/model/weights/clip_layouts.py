@@ -13,8 +13,6 @@ from mswin_viz.errors import WeightsError
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.foreign_files import foreign_kind
 
-__all__ = ["ClipKeys", "clip_keys"]
-
 State = Mapping[str, torch.Tensor]
 
 _POSITIONS = "visual.positional_embedding"

@@ -32,20 +32,6 @@ from mswin_viz.model.weights.load_report import LoadReport, checked_fit
 from mswin_viz.model.weights.positions import grid_doubt, resized_positions, source_grid
 from mswin_viz.model.weights.tower_options import TowerOptions
 
-__all__ = [
-    "HOST_SIZE",
-    "NO_WEIGHTS",
-    "OPENAI_NUMBERS",
-    "Tower",
-    "built",
-    "embedded_tower",
-    "grid_of",
-    "pair",
-    "tagged_tower",
-    "text_keys",
-    "without_text",
-]
-
 HOST_SIZE = (256, 128)
 """Input height and width of re-ID models of persons."""
 

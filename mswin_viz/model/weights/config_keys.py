@@ -9,8 +9,6 @@ from typing import Any
 
 from mswin_viz.model.weights.host_families import MAMBAPRO
 
-__all__ = ["MISSING_MODALITIES", "listed", "sorted_keys"]
-
 MISSING_MODALITIES = ("r", "n", "t", "rn", "rt", "nt")
 """Values of TEST.MISS for which DeMo and MDReID blank or leave out the images of some modalities."""
 _IDLE_SECTIONS = ("SOLVER", "DATALOADER", "DATASETS")

@@ -10,8 +10,6 @@ from typing import Any
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import ConfigError
 
-__all__ = ["checked_value"]
-
 
 def checked_value(key: str, value: Any, kind: str, source: str) -> Any:
     """The value as its kind, or a refusal that names key, value and kind."""

@@ -20,8 +20,6 @@ from mswin_viz.model.archives.weight_files import first_words
 from mswin_viz.model.weights.addon_files import tensors_as, weight_bytes
 from mswin_viz.model.weights.load_report import checked_fit
 
-__all__ = ["EMBEDDED", "EMBEDDED_FILES", "EmbeddedClip", "load_embedded", "save_embedded"]
-
 EMBEDDED = Path(__file__).parents[1] / "embedded"
 """Folder of the embedded model."""
 EMBEDDED_FILES = ("config.json", "clip.safetensors", "addon.safetensors", "card.json")

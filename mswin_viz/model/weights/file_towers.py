@@ -37,8 +37,6 @@ from mswin_viz.model.weights.positions import grid_doubt, source_grid
 from mswin_viz.model.weights.stored_settings import StoredSettings, stored_settings
 from mswin_viz.model.weights.tower_options import TowerOptions
 
-__all__ = ["file_tower"]
-
 _MEAN, _STD = tuple(open_clip.OPENAI_DATASET_MEAN), tuple(open_clip.OPENAI_DATASET_STD)
 _IDLE = NO_WEIGHTS | {
     "vision_model.embeddings.position_ids",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["foreign_kind"]
-
 _NO_CLS = "attention pooling, no CLS token"
 _NO_SPACE = "no projection into CLIP's space"
 _KINDS: tuple[tuple[str, str], ...] = (

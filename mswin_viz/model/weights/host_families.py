@@ -15,8 +15,6 @@ import torch
 
 from mswin_viz.errors import ConfigError
 
-__all__ = ["DEMO", "FAMILIES", "MAMBAPRO", "MDREID", "family_of_keys", "family_of_state"]
-
 MAMBAPRO, DEMO, MDREID = FAMILIES = ("MambaPro", "DeMo", "MDReID")
 _MULTI_SCALE = (
     "USE_CLIP_MULTI_SCALE CLIP_MULTI_SCALE_SCALES USE_MULTI_SCALE_MOE USE_GATE_FUSION USE_ATTENTION_FUSION"

@@ -13,8 +13,6 @@ from huggingface_hub.errors import HfHubHTTPError
 from mswin_viz.errors import WeightsNotFoundError
 from mswin_viz.model.archives.weight_files import FOLDER_WEIGHTS, SETTINGS, first_words
 
-__all__ = ["HUB", "connected_or_offline", "hub_folder", "not_downloaded"]
-
 HUB = "hf-hub:"
 """What a name on the hub begins with, as open_clip writes it."""
 _SECONDS = 5

@@ -12,8 +12,6 @@ from mswin_viz.errors import WeightsError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["grid_doubt", "resized_positions", "source_grid"]
-
 _LONGEST = 3
 """Longer side over shorter one up to which a grid counts as a possible reading of a number of positions."""
 

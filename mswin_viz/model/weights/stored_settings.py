@@ -16,8 +16,6 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.stored_records import STRICT, checked, value_words
 from mswin_viz.errors import WeightsError
 
-__all__ = ["StoredSettings", "stored_settings"]
-
 _OPEN_CLIP, _CONFIG, _IMAGES = "open_clip_config.json", "config.json", "preprocessor_config.json"
 _REMEDY = "copy the folder again"
 _ACTIVATIONS = {"quick_gelu": "QuickGELU", "gelu": "GELU"}

@@ -12,8 +12,6 @@ import numpy as np
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.errors import OptionError
 
-__all__ = ["ACTIVATIONS", "PRECISIONS", "LoadOptions", "TowerOptions", "checked_precision"]
-
 ACTIVATIONS = {"gelu": "GELU", "quick_gelu": "QuickGELU"}
 PRECISIONS = ("auto", "float32", "mixed")
 _CLOSE = 1e-6
