@@ -110,7 +110,9 @@ def test_an_average_alone_is_read_with_a_caution(name):
 
 
 def test_entries_of_unknown_names_are_not_guessed_between():
-    with pytest.raises(WeightsError, match=r"has tensors in generator, discriminator, and nothing says which"):
+    with pytest.raises(
+        WeightsError, match=r"has tensors in generator, discriminator, and nothing says which"
+    ):
         unwrapped({"generator": BARE, "discriminator": AVERAGE}, FILE)
 
 
