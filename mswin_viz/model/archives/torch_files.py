@@ -1,4 +1,4 @@
-"""``torch.save`` and ``torch.jit.save`` files, read without running their code or reserving more memory than they hold."""
+"""Files of ``torch.save`` and ``torch.jit.save``, read without running their code or reserving too much memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether every reader of a zip archive finds the same members: Python's, which checks it, and torch's, which loads it."""
+"""Whether Python's zip reader, which checks an archive, and torch's, which loads it, find the same members."""
 
 from __future__ import annotations
 

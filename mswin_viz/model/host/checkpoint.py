@@ -199,7 +199,7 @@ def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.
     without_text(clip)
     is_plain = parts == HostParts() and config.size_test == (16 * rows, 16 * cols)
     if not is_plain:  # without any part open_clip's own tower runs, bit for bit
-        clip.add_module("visual", HostTower(clip.visual, config.grid, parts))  # pyright: ignore[reportArgumentType]  # no tower of timm: it was read off CLIP's keys
+        clip.add_module("visual", HostTower(clip.visual, config.grid, parts))  # pyright: ignore[reportArgumentType]  # not a timm tower
     return clip
 
 

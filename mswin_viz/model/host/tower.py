@@ -119,7 +119,7 @@ def conditions(
     camera: Camera | Sequence[Camera] | None,
     modality: str | Sequence[str | None] | None,
 ) -> tuple[Int[torch.Tensor, " batch"], ...]:
-    """What a tower reads beside the pixels, on the CPU: camera rows and positions in ``MODALITIES``; empty for open_clip's.
+    """What a host tower reads beside the pixels: camera rows and positions in ``MODALITIES``; open_clip's reads nothing.
 
     ``camera`` and ``modality`` are one for all images or one for each. -1 stands for the mean camera; 0 where the tower
     has no part that reads it. OptionError if one is missing, unknown, or a camera that the tower cannot use.

@@ -20,7 +20,7 @@ from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, Addon
 __all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "save_addon", "tensors_as", "weight_bytes"]
 
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
-"""The host model's keys, its last Linear named ``fusion.2``; the same with ``fusion.3`` (behind a Dropout); bare keys."""
+"""The host model's keys, its last Linear named ``fusion.2`` or (behind a Dropout) ``fusion.3``; the add-on's own keys."""
 _USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

@@ -91,7 +91,7 @@ def addon_in(
 
 
 def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-    """The tensors without the name of a module around the add-on, where it stands before all keys and is not a host's."""
+    """The tensors without the name of a module around the add-on, where it stands before all keys; a host's stays."""
     first = [key for key in state if "sliding_windows.0.weight" in key]
     if len(first) != 1 or first[0].startswith((HOST_WINDOWS, HOST_MIXTURE)):
         return state

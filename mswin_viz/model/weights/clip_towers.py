@@ -63,9 +63,7 @@ class Tower:
     report: LoadReport | None = None  # None for the embedded weights and those of open_clip's list
     config: HostConfig | None = None  # the host model's, where one was given
     readout: Readout | None = None  # between the tokens and the feature that a host retrieves by
-    thermal_range: tuple[float, float] | None = (
-        None  # values shown black and white; None: each image's percentiles
-    )
+    thermal_range: tuple[float, float] | None = None  # of deep images; None: each one's percentiles
 
     @property
     def dim(self) -> int:

@@ -99,7 +99,7 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     except _DAMAGED as problem:
         why = " ".join(str(problem).split())[:300]
         raise ConfigError(
-            f"a configuration is a YAML file of plain values: {file} cannot be read ({why}); correct that place, or "
+            f"a configuration is a YAML file of plain values: {file} cannot be read ({why}); correct it there, or "
             "copy it again from the run"
         ) from problem
     if not isinstance(content, Mapping):

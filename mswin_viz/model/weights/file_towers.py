@@ -201,13 +201,9 @@ def _image_side(state: StateDict) -> StateDict:
 
 def _with_stored(architecture: dict[str, Any], stored: StoredSettings) -> dict[str, Any]:
     """The architecture with the heads of the text side and LayerNorm's epsilon that the stored settings give."""
-    vision, text = (
-        {**architecture["vision_cfg"], **stored.vision},
-        {**architecture["text_cfg"], **stored.text},
-    )
-    if (
-        stored.text_heads is not None and text["vocab_size"] > 1
-    ):  # else there is no text side, only a stand-in
+    vision = {**architecture["vision_cfg"], **stored.vision}
+    text = {**architecture["text_cfg"], **stored.text}
+    if stored.text_heads is not None and text["vocab_size"] > 1:  # of one word: only a stand-in
         text["heads"] = stored.text_heads
     return {**architecture, "vision_cfg": vision, "text_cfg": text}
 

@@ -2,7 +2,7 @@
 
 Keys, defaults and meanings are those of the published code: MambaPro (AAAI 2025) with its multi-scale fork, DeMo
 (AAAI 2025) and MDReID (NeurIPS 2025). A key that affects the features of an image is read into :class:`HostConfig`;
-every other key is listed there, with what it does in the host.
+every other key is listed there as left out, idle or unknown. None is dropped silently.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class HostConfig:
     flops_test
         The host then reads camera 0 for every image; not followed here.
     mamba, hdm, atm
-        Whether the host fuses the modalities with Mamba (None: on in MambaPro only), or DeMo with attention over them
-        and experts; all are behind the image branch and outside this package.
+        Fusion of the modalities with Mamba (None: on in MambaPro only), or in DeMo with attention over them and with
+        experts. All of it acts behind the image branch, outside this package.
     global_local
         DeMo, MDReID: whether a head for each modality fuses the CLS feature with the mean patch feature.
     add_share, token
@@ -89,12 +89,12 @@ class HostConfig:
     use_gate_fusion, use_attention_fusion
         Modules in front of the experts, of later versions of the fork; a mixture that has one is refused.
     dataset
-        Name of the data set, which decides the number of its first camera and how many there are.
+        Name of the data set, which decides the number of its first camera and how many cameras there are.
     source
         The file it was read from, or "given in Python".
     left_out, idle, unknown
-        Keys that act in the host behind the image branch, outside this package; that the published code does not read
-        when it evaluates; that it does not have at all.
+        Keys that act in the host behind the image branch, outside this package; keys that the published code does not
+        read when it evaluates; and keys that it does not have, which are not read here.
     repeated
         Keys given more than once, with the values; the last counts, as for the host.
     remarks

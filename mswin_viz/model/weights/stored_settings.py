@@ -61,10 +61,8 @@ class StoredSettings:
     architecture: Mapping[str, Any] | None = None  # open_clip's, complete
     heads: int | None = None  # attention heads of the image tower
     text_heads: int | None = None
-    vision: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # more of open_clip's vision_cfg that shapes do not tell
-    text: Mapping[str, Any] = field(default_factory=dict)  # and of its text_cfg
+    vision: Mapping[str, Any] = field(default_factory=dict)  # of vision_cfg, what shapes do not tell
+    text: Mapping[str, Any] = field(default_factory=dict)  # the same of text_cfg
     text_refusal: str = ""  # why open_clip cannot run the text side
     resize: str = "bicubic"  # interpolation of a square input
     crops: bool = True  # to the centre
