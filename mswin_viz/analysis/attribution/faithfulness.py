@@ -48,10 +48,8 @@ class Faithfulness:
     ----------
     names
         The maps', without the references.
-    baselines
-        What "absent" meant.
-    units
-        What was taken away.
+    baselines, units
+        What "absent" meant, and what was taken away.
     curves
         ``(name, baseline)`` -> curves, references included.
     unexplained

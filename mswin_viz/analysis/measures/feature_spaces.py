@@ -63,18 +63,10 @@ def neighbour_overlap(
 def silhouettes(
     features: Float[np.ndarray, "image dim"], pids: Int[np.ndarray, " image"], *, metric: str = "cosine"
 ) -> Float[np.ndarray, " image"]:
-    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1.
+    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1; NaN where that has one image, or is the only one.
 
-    NaN where an identity has one image, or is the only one.
-
-    Parameters
-    ----------
-    features
-        L2-normalised for the cosine distance; as they are for the Euclidean one.
-    pids
-        Identities; one of them for each image that is like no other.
-    metric
-        ``"cosine"`` or ``"euclidean"``.
+    Features are L2-normalised for the cosine distance, and as they are for the Euclidean one. An image that is like
+    no other has an identity by itself.
     """
     _, group, sizes = np.unique(pids, return_inverse=True, return_counts=True)
     if not 2 <= len(sizes) < len(features):

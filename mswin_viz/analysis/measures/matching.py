@@ -1,7 +1,7 @@
 """Which gallery images match a query, and which are left out: the one home of the camera and scene rules.
 
-What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera (or
-scene) shares it with no other, so that the rule leaves out the query itself only.
+What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera
+(or scene) shares it with no other, so that the rule leaves out the query itself only.
 """
 
 from __future__ import annotations
@@ -43,17 +43,10 @@ _CURES = {
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """Who matches whom among ``n`` images, under one rule.
+    """Who matches whom among ``n`` images, under one of ``RULES``.
 
-    Attributes
-    ----------
-    pids
-        Identity of each image, ``[n]``; -1 where not known.
-    groups
-        Camera or scene of each image, ``[n]``; where not known, and under the rule ``"none"``, a number below 0 that
-        no other image has.
-    rule
-        One of ``RULES``.
+    An identity that is not known is -1. ``groups`` has the camera or scene of each image; where not known, and under
+    the rule ``"none"``, a number below 0 that no other image has.
     """
 
     pids: Int[np.ndarray, " image"]
@@ -202,7 +195,7 @@ def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Match
 
 
 def unanswered_words(unanswered: Mapping[str, int], rule: str) -> str:
-    """Why queries have no match, such as ``"20 are the only image of their identity in the gallery"``; empty if all have."""
+    """Why queries have no match, such as ``"20 of unknown identity"``; empty if all have one."""
     place = "another scene" if rule == "scene" else "another camera"
     phrases = {
         "unknown": "{n} of unknown identity",

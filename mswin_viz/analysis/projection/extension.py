@@ -34,17 +34,7 @@ _CAREFUL = {"learning_rate": 0.1, "momentum": 0.8, "max_grad_norm": 0.25, "exagg
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """Places of new images on an existing map.
-
-    Attributes
-    ----------
-    plain, enhanced
-        Coordinates on the map's two halves, ``[new, 2]``.
-    stopped
-        True if the computation was stopped before its end.
-    notes
-        How they were placed, in sentences.
-    """
+    """Places of new images on the two halves of an existing map; ``notes`` say how they were placed."""
 
     plain: Float[np.ndarray, "new 2"]
     enhanced: Float[np.ndarray, "new 2"]
