@@ -245,5 +245,5 @@ def _checked_map(name: str, values: np.ndarray, scored: ScoredInputs) -> Float[n
             f"a map has one value for each image and unit, here {wanted}: got {flat.shape} for {name!r}"
         )
     if not np.isfinite(flat).all():
-        raise ShapeError(f"a map's values are finite: got NaN or infinity in {name!r}")
+        raise ShapeError(f"a map's values must be finite: got NaN or infinity in {name!r}")
     return np.pad(flat, ((0, 0), (0, dropped)), constant_values=flat.min() - 1 if dropped else 0)

@@ -166,7 +166,7 @@ def _entry(model: Model, inputs: ModelImages | Tokens, level: InputLevel) -> _En
         if not level.is_at_output:
             where = "pixels" if level.block is None else f"block {level.block}"
             raise OptionError(
-                f"tokens are those of the tower's output, and cannot be followed back to {where}: pass the images"
+                f"tokens of the tower's output cannot be followed back to {where}: got tokens; pass the images"
             )
         return _entry_at_output(inputs, model)
     pixels = model.preprocess(inputs).to(model.device)

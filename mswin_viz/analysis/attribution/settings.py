@@ -140,7 +140,7 @@ class RowCounter:
             self.settings.report(Progress(self._done, self.total, "attributing"))
         if self.settings.stop is not None and self.settings.stop():
             raise StoppedError(
-                f"an attribution has values once it is done: it was stopped at {self._done} of {self.total} rows"
+                f"the attribution was stopped at {self._done} of {self.total} rows, so it has no values"
             )
 
     def counted(self, score: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

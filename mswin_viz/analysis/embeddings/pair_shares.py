@@ -186,7 +186,7 @@ def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
     first, second = (tuple(table.files[row]) for row in (a, b))
     if first != second:
         raise OptionError(
-            f"a pair has the same modalities on either side: got {joined_name(first)} and {joined_name(second)}"
+            f"both rows of a pair must have the same modalities: got {joined_name(first)} and {joined_name(second)}"
         )
     return first
 

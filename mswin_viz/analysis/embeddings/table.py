@@ -156,7 +156,7 @@ class EmbeddingTable:
             Bring each modality to unit length first, so that all have the same say. Named in :attr:`is_equalised`.
         """
         if not modalities or len(set(modalities)) < len(modalities):
-            raise OptionError(f"modalities to join are named once each: got {tuple(modalities)}")
+            raise OptionError(f"name each modality to join exactly once: got {tuple(modalities)}")
         found = [{int(self.sample[row]): row for row in self.rows(name)} for name in modalities]
         shared = [sample for sample in found[0] if all(sample in rows for rows in found)]
         if not shared:

@@ -52,7 +52,7 @@ class AddonPlan:
             )
         if not 0 <= self.validation < 1:
             raise OptionError(
-                f"validation is a fraction of the identities, below 1: got {self.validation}; 0 for none"
+                f"validation must be a fraction of the identities below 1: got {self.validation}; use 0 for none"
             )
 
 

@@ -55,7 +55,7 @@ def neighbour_overlap(
 ) -> Float[np.ndarray, " image"]:
     """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1."""
     if not 1 <= k < len(a):
-        raise OptionError(f"an image has {len(a) - 1} others, and at least one is looked at: got k={k}")
+        raise OptionError(f"k must be in 1..{len(a) - 1}, the number of other images: got k={k}")
     pairs = zip(nearest(a, k), nearest(b, k), strict=True)
     return np.array([np.isin(near_a, near_b, assume_unique=True).mean() for near_a, near_b in pairs])
 

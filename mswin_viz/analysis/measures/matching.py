@@ -28,7 +28,7 @@ RULES = ("camera", "scene", "none")
 CAUSES = ("unknown", "alone", "left out")
 """Why a query has no match: its identity is not known; nobody else in the gallery has it; the rule leaves them out."""
 _WAY_OUT = {
-    "camera": 'give camid (a manifest has a column of that name), or choose rule="none", which does the same knowingly',
+    "camera": 'give camid (a manifest has a column of that name), or choose rule="none" to do the same on purpose',
     "scene": 'give scene (a manifest has a column of that name), or choose rule="camera" or "none"',
 }
 
@@ -87,11 +87,13 @@ class Matching:
         n_unknown = int((self.groups[rows] < 0).sum())
         if self.rule == "none" or n_unknown == 0:
             return ()
-        which = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
+        which, there = "No", ""
+        if n_unknown < len(rows):
+            which, there = f"{n_unknown} of {len(rows)} images have no", " there"
         return (
-            f"{which} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. Near-duplicates of "
-            f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
-            f"{_WAY_OUT[self.rule]}.",
+            f"{which} {self.rule} numbers, so the {self.rule} rule leaves out only the query itself{there}. "
+            "Near-duplicates of the same shot count as matches, so values are higher than those of a protocol that knows "
+            f"the {self.rule}s; {_WAY_OUT[self.rule]}.",
         )
 
     def checked(

@@ -63,7 +63,7 @@ def extend(
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if plain.shape != enhanced.shape or plain.ndim != 2 or len(plain) == 0:
         raise ShapeError(
-            f"new images need plain and enhanced features [new >= 1, D] alike: got {plain.shape} and {enhanced.shape}"
+            f"new images need plain and enhanced features, both [new >= 1, D]: got {plain.shape} and {enhanced.shape}"
         )
     halves = [
         _new_half(projection, projection.plain, (projection.space.plain, projection.space.scores(plain))),
