@@ -451,7 +451,7 @@ def test_a_target_that_cannot_be_is_refused(model, images) -> None:
         mv.attribute(model, images, mv.Target.direction(np.ones(DIM + 1)))
     with pytest.raises(OptionError, match="zero vector"):
         mv.Target.image(np.zeros(DIM))
-    with pytest.raises(OptionError, match="known by its gallery images: got k=5 alone"):
+    with pytest.raises(OptionError, match="needs its gallery images: got k=5 alone"):
         mv.Target.identity(5)
     with pytest.raises(OptionError, match="the gallery must hold the identity"):
         mv.Target.identity(5, np.ones((2, DIM)), [1, 2])
