@@ -168,7 +168,7 @@ def _is_whole(value: Any) -> bool:
 
 def _not_whole(name: str, got: str) -> OptionError:
     return OptionError(
-        f"{name} are whole numbers, -1 or NaN where not known: got {got}; number names first, for example with "
+        f"{name} are whole numbers, -1 or NaN where not known: got {got}; turn names into numbers, for example with "
         "np.unique(names, return_inverse=True)[1]"
     )
 

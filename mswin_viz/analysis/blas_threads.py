@@ -1,4 +1,4 @@
-"""One BLAS thread for matrices so small that NumPy's threads would only wait for each other; one limit for the process."""
+"""One BLAS thread for matrices so small that NumPy's threads would only wait for each other."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ def _by_captum(model: Model, inputs: ModelImages | Tokens, call: _Call, settings
     frozen = settings.norm == "frozen" or (settings.norm == "auto" and not method.takes_away)
     scored = scored_inputs(model, inputs, call.target, call.level, frozen_norm=frozen)
     if "baseline" not in method.uses and settings.baseline != "zero":
-        raise OptionError(f"{call.method} starts from no baseline: got {settings.baseline!r}; leave it out")
+        raise OptionError(f"{call.method} uses no baseline: got baseline={settings.baseline!r}; leave it out")
     counter = RowCounter(method.passes(scored, settings) * len(scored), settings)
     try:
         counted = replace(scored, score=counter.counted(scored.score))

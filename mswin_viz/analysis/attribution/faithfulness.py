@@ -48,10 +48,8 @@ class Faithfulness:
     ----------
     names
         The maps', without the references.
-    baselines
-        What "absent" meant.
-    units
-        What was taken away.
+    baselines, units
+        What "absent" meant, and what was taken away.
     curves
         ``(name, baseline)`` -> curves, references included.
     unexplained
@@ -247,5 +245,5 @@ def _checked_map(name: str, values: np.ndarray, scored: ScoredInputs) -> Float[n
             f"a map has one value for each image and unit, here {wanted}: got {flat.shape} for {name!r}"
         )
     if not np.isfinite(flat).all():
-        raise ShapeError(f"a map's values are finite: got NaN or infinity in {name!r}")
+        raise ShapeError(f"a map's values must be finite: got NaN or infinity in {name!r}")
     return np.pad(flat, ((0, 0), (0, dropped)), constant_values=flat.min() - 1 if dropped else 0)

@@ -18,19 +18,10 @@ mean colour or mean token, or a strongly blurred image."""
 
 @dataclass(frozen=True)
 class InputLevel:
-    """What a score is a function of.
+    """What a score is a function of: one of ``LEVELS``; ``scale``, the tokens in a window, at the window level only.
 
-    Raises OptionError if there is no such level, or the scale or block does not belong to it.
-
-    Attributes
-    ----------
-    name
-        One of ``LEVELS``.
-    scale
-        Tokens in a window; at the window level only.
-    block
-        Where the tokens are taken: behind this block of the tower; None for the tower's output, which the add-on
-        reads. The CLS token stays as it is there.
+    Tokens are taken behind the ``block`` of the tower; None for its output, which the add-on reads. The CLS token
+    stays as it is there. Raises OptionError if there is no such level, or the scale or block does not belong to it.
     """
 
     name: str = "pixels"

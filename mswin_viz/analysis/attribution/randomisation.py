@@ -29,16 +29,9 @@ __all__ = ["Randomisation", "randomisation_check", "rank_correlation"]
 
 @dataclass(frozen=True, eq=False)
 class Randomisation:
-    """Maps of the trained model against those of shuffled ones.
+    """Maps of the trained model against those of shuffled ones, each by its name, and by ``(name, part)`` if shuffled.
 
-    Attributes
-    ----------
-    original
-        Name -> the trained model's attribution.
-    shuffled
-        ``(name, part)`` -> the attribution with that part's weights shuffled.
-    correlations
-        ``(name, part)`` -> Spearman's rank correlation of the two maps, ``[B]``, -1..1; NaN for a constant map.
+    ``correlations`` are Spearman's rank correlations of the two maps, ``[B]``, -1..1; NaN for a constant map.
     """
 
     original: Mapping[str, Attribution]

@@ -91,7 +91,7 @@ class Settings:
 
 
 class AttributionOptions(TypedDict, total=False):
-    """Options of :func:`mswin_viz.analysis.attribution.attribute.attribute` by keyword: the fields of :class:`Settings`."""
+    """Options of :func:`attribute` by keyword: the fields of :class:`Settings`."""
 
     scale: int | None
     block: int | None
@@ -122,15 +122,7 @@ def settings_of(options: AttributionOptions) -> Settings:
 
 @dataclass(eq=False)
 class RowCounter:
-    """Counts the rows of a score, reports them, and ends the work when it is stopped.
-
-    Attributes
-    ----------
-    total
-        Rows expected in all.
-    settings
-        Their ``report``, ``stop`` and ``progress`` are used.
-    """
+    """Counts the rows of a score, up to ``total``, reports them, and ends the work when it is stopped."""
 
     total: int
     settings: Settings
@@ -148,7 +140,7 @@ class RowCounter:
             self.settings.report(Progress(self._done, self.total, "attributing"))
         if self.settings.stop is not None and self.settings.stop():
             raise StoppedError(
-                f"an attribution has values once it is done: it was stopped at {self._done} of {self.total} rows"
+                f"the attribution was stopped at {self._done} of {self.total} rows, so it has no values"
             )
 
     def counted(self, score: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

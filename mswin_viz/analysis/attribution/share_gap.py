@@ -140,9 +140,9 @@ def _checked_weights(model: Model, target: Target, scale: int) -> AddonMap:
     target = as_target(target)
     if target.kind not in ("direction", "cosine") or target.feature != "enhanced":
         raise OptionError(
-            f"shares are of a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"
+            f"exact shares need a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"
         )
     weights = fusion_weights(model.addon)
     if scale not in weights.scales:
-        raise OptionError(f"a trained window has one of the scales {weights.scales}: got {scale}")
+        raise OptionError(f"the scale must be one of the trained {weights.scales}: got {scale}")
     return weights

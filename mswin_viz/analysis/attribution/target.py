@@ -103,7 +103,7 @@ class Target:
         Raises OptionError for ``feature="plain"``, which nothing is added to.
         """
         if feature != "enhanced":
-            raise OptionError('a shift is what makes the CLS enhanced: got feature="plain"; leave it out')
+            raise OptionError('the shift leads to the enhanced CLS: got feature="plain"; leave feature out')
         return Target("shift", "the norm of the add-on's shift", feature)
 
     @staticmethod
@@ -129,7 +129,7 @@ class Target:
         """
         if features is None or pids is None:
             raise OptionError(
-                f"an identity is known by its gallery images: got k={k} alone; give their features [n, D] and pids "
+                f"an identity needs its gallery images: got k={k} alone; pass their features [n, D] and pids "
                 "(a model holds no classifier)"
             )
         known, gallery = known_numbers(pids, "pids"), real_numbers(features, "a gallery's features")
@@ -143,8 +143,9 @@ class Target:
             )
         images = gallery[known == k]
         if len(images) == 0:
+            n_known = len(np.unique(known[known >= 0]))
             raise OptionError(
-                f"an identity is one in the gallery ({len(set(known[known >= 0].tolist()))} of them): got {k}"
+                f"the gallery must hold the identity: got {k}, none of its {n_known} identities"
             )
         centre = unit_rows(images, f"identity {k}").mean(axis=0)
         return Target("cosine", f"identity {k}, mean of {len(images)} gallery images", feature, centre)
@@ -241,7 +242,7 @@ def _listed_prompts(prompts: Any) -> tuple[str, ...]:
     """One prompt for each image, in the images' order."""
     if isinstance(prompts, Set):
         raise PromptError(
-            f"several prompts are one for each image, in order, and a set has none: got {prompts!r:.80}; pass a list"
+            f"prompts for several images must be in the images' order: got the set {prompts!r:.80}; pass a list"
         )
     listed: tuple[Any, ...] = (prompts,)
     with suppress(TypeError):  # not iterable; an array or tensor without axes is so in name only

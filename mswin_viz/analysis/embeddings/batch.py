@@ -135,7 +135,7 @@ def _features(model: Model, samples: Sequence[Sample], rows: Sequence[_Row]) -> 
     is_finite = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
     places = np.array(list(batch.images), int)
     failed += [
-        Failure(sources[place], "the model gives it a feature that is not finite")
+        Failure(sources[place], "the model gave it a feature that is not finite")
         for place in places[~is_finite]
     ]
     kept = [rows[place] for place in places[is_finite]]

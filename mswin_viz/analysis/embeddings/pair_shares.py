@@ -30,20 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SideShares:
-    """What one image gives to the similarity, in one modality.
+    """What one image gives to the similarity, in one modality; ``total`` is the sum of its shares.
 
-    Attributes
-    ----------
-    cls, bias
-        Shares of the CLS token and of all biases.
-    windows
-        Scale -> one share for each window.
-    geometry
-        Scale -> which tokens the windows cover.
-    fused
-        Share of each patch token through the windows of all scales together, ``[N]``.
-    total
-        Their sum: this modality's part of the similarity.
+    Windows and their geometry are by scale; ``fused`` is the share of each patch token through all scales together,
+    ``[N]``.
     """
 
     cls: float
@@ -196,7 +186,7 @@ def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
     first, second = (tuple(table.files[row]) for row in (a, b))
     if first != second:
         raise OptionError(
-            f"a pair has the same modalities on either side: got {joined_name(first)} and {joined_name(second)}"
+            f"both rows of a pair must have the same modalities: got {joined_name(first)} and {joined_name(second)}"
         )
     return first
 

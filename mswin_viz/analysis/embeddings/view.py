@@ -10,9 +10,11 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.analysis.measures.comparison import Comparison, compare
+from mswin_viz.analysis.measures.comparison import compare
+from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.analysis.measures.matching import check_rule
-from mswin_viz.analysis.projection.project import Projection, project
+from mswin_viz.analysis.projection.project import project
+from mswin_viz.analysis.projection.record import Projection
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
@@ -20,15 +22,7 @@ from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "COUPLING_WORDS",
-    "SHOWN",
-    "EmbeddingView",
-    "ViewSettings",
-    "chosen_rows",
-    "embedding_view",
-    "failed_words",
-]
+__all__ = ["COUPLING_WORDS", "SHOWN", "EmbeddingView", "ViewSettings", "chosen_rows", "embedding_view"]
 
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
@@ -51,9 +45,9 @@ class ViewSettings:
     rule
         What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
     coupling, perplexity, seed
-        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and morphs
-        need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the price of a
-        few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
+        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and
+        morphs need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the
+        price of a few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
     """
 
     show: str = "all"

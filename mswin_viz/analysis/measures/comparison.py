@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
-__all__ = ["CompareOptions", "Comparison", "compare"]
+__all__ = ["CompareOptions", "compare"]
 
 _STEPS = 5
 _Result = TypeVar("_Result")
@@ -158,7 +158,7 @@ def _notes(plain: np.ndarray, enhanced: np.ndarray, wanted: int, used: int) -> I
 
 
 def _identities(before: RetrievalReport, after: RetrievalReport, request: _Request) -> dict[str, Any]:
-    """What a `Comparison` says of the identities with an answered query: their AP, intervals of the mAPs, and the test."""
+    """The fields of a `Comparison` on the identities with an answered query: AP, intervals of the mAPs, and the test."""
     answered = ~np.isnan(before.per_query_ap)
     identities, owner, counts = np.unique(
         before.query_pids[answered], return_inverse=True, return_counts=True

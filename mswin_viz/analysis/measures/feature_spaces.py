@@ -55,7 +55,7 @@ def neighbour_overlap(
 ) -> Float[np.ndarray, " image"]:
     """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1."""
     if not 1 <= k < len(a):
-        raise OptionError(f"an image has {len(a) - 1} others, and at least one is looked at: got k={k}")
+        raise OptionError(f"k must be in 1..{len(a) - 1}, the number of other images: got k={k}")
     pairs = zip(nearest(a, k), nearest(b, k), strict=True)
     return np.array([np.isin(near_a, near_b, assume_unique=True).mean() for near_a, near_b in pairs])
 
@@ -63,18 +63,10 @@ def neighbour_overlap(
 def silhouettes(
     features: Float[np.ndarray, "image dim"], pids: Int[np.ndarray, " image"], *, metric: str = "cosine"
 ) -> Float[np.ndarray, " image"]:
-    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1.
+    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1; NaN where that has one image, or is the only one.
 
-    NaN where an identity has one image, or is the only one.
-
-    Parameters
-    ----------
-    features
-        L2-normalised for the cosine distance; as they are for the Euclidean one.
-    pids
-        Identities; one of them for each image that is like no other.
-    metric
-        ``"cosine"`` or ``"euclidean"``.
+    Features are L2-normalised for the cosine distance, and as they are for the Euclidean one. An image that is like
+    no other has an identity by itself.
     """
     _, group, sizes = np.unique(pids, return_inverse=True, return_counts=True)
     if not 2 <= len(sizes) < len(features):

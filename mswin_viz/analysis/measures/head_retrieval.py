@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import known_numbers
-from mswin_viz.analysis.measures.joined import joined_features
 from mswin_viz.analysis.measures.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training.heads import Head, enhanced_features
@@ -79,7 +78,7 @@ def head_features(world: LabelledTokens, head: Head | None) -> list[np.ndarray]:
         tokens.cls.cpu().numpy() if head is None else enhanced_features(head, tokens)
         for tokens in world.tokens.values()
     ]
-    return [*each, joined_features(each)] if len(each) > 1 else each
+    return [*each, np.concatenate(each, axis=1)] if len(each) > 1 else each
 
 
 def retrieved(world: LabelledTokens, features: np.ndarray) -> RetrievalReport:

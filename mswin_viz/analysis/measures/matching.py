@@ -1,7 +1,7 @@
 """Which gallery images match a query, and which are left out: the one home of the camera and scene rules.
 
-What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera (or
-scene) shares it with no other, so that the rule leaves out the query itself only.
+What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera
+(or scene) shares it with no other, so that the rule leaves out the query itself only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RULES = ("camera", "scene", "none")
 CAUSES = ("unknown", "alone", "left out")
 """Why a query has no match: its identity is not known; nobody else in the gallery has it; the rule leaves them out."""
 _WAY_OUT = {
-    "camera": 'give camid (a manifest has a column of that name), or choose rule="none", which does the same knowingly',
+    "camera": 'give camid (a manifest has a column of that name), or choose rule="none" to do the same on purpose',
     "scene": 'give scene (a manifest has a column of that name), or choose rule="camera" or "none"',
 }
 
@@ -43,17 +43,10 @@ _CURES = {
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """Who matches whom among ``n`` images, under one rule.
+    """Who matches whom among ``n`` images, under one of ``RULES``.
 
-    Attributes
-    ----------
-    pids
-        Identity of each image, ``[n]``; -1 where not known.
-    groups
-        Camera or scene of each image, ``[n]``; where not known, and under the rule ``"none"``, a number below 0 that
-        no other image has.
-    rule
-        One of ``RULES``.
+    An identity that is not known is -1. ``groups`` has the camera or scene of each image; where not known, and under
+    the rule ``"none"``, a number below 0 that no other image has.
     """
 
     pids: Int[np.ndarray, " image"]
@@ -94,11 +87,13 @@ class Matching:
         n_unknown = int((self.groups[rows] < 0).sum())
         if self.rule == "none" or n_unknown == 0:
             return ()
-        which = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
+        which, there = "No", ""
+        if n_unknown < len(rows):
+            which, there = f"{n_unknown} of {len(rows)} images have no", " there"
         return (
-            f"{which} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. Near-duplicates of "
-            f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
-            f"{_WAY_OUT[self.rule]}.",
+            f"{which} {self.rule} numbers, so the {self.rule} rule leaves out only the query itself{there}. "
+            "Near-duplicates of the same shot count as matches, so values are higher than those of a protocol that knows "
+            f"the {self.rule}s; {_WAY_OUT[self.rule]}.",
         )
 
     def checked(
@@ -202,7 +197,7 @@ def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Match
 
 
 def unanswered_words(unanswered: Mapping[str, int], rule: str) -> str:
-    """Why queries have no match, such as ``"20 are the only image of their identity in the gallery"``; empty if all have."""
+    """Why queries have no match, such as ``"20 of unknown identity"``; empty if all have one."""
     place = "another scene" if rule == "scene" else "another camera"
     phrases = {
         "unknown": "{n} of unknown identity",

@@ -21,12 +21,17 @@ DIGITS = 12
 _LONGEST = 1e120  # beyond it a squared distance may overflow
 
 
+def check_metric(metric: str) -> None:
+    """Refuse what is not one of ``METRICS``."""
+    if metric not in METRICS:
+        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+
+
 def compared_rows(
     features: Float[np.ndarray, "image dim"], metric: str, name: str
 ) -> Float[np.ndarray, "image dim"]:
     """Features as `similarities` takes them: rows of norm 1 for the cosine, else as they are; float64."""
-    if metric not in METRICS:
-        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+    check_metric(metric)
     if metric == "cosine":
         return unit_rows(features, name)
     features = np.asarray(features, dtype=np.float64)

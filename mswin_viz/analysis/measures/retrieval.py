@@ -224,12 +224,7 @@ def measured_queries(
 ) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, " query"], Counter[str]]:
     """Average precision and rank of the first match of each query, NaN without one; why queries have none.
 
-    Parameters
-    ----------
-    features
-        As `ranking.compared_rows` gives them for the metric.
-    query, gallery
-        Query and gallery rows.
+    Query and gallery are rows of the features, which are as `ranking.compared_rows` gives them for the metric.
     """
     galleries = who.of(gallery)
     candidates = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]

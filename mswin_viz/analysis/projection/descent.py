@@ -30,17 +30,7 @@ _JITTER = 0.01  # of the spread; openTSNE's
 
 @dataclass(frozen=True, eq=False)
 class JointMap:
-    """What joint maps of the same images have in common, whatever their coupling.
-
-    Attributes
-    ----------
-    affinities
-        Of the plain and the enhanced half.
-    start
-        Where both halves start, ``[2m, 2]``.
-    seed
-        Of the descent.
-    """
+    """What joint maps of the same images have in common, whatever their coupling; both halves start at ``start``."""
 
     affinities: Pair[sparse.csr_matrix]
     start: Float[np.ndarray, "two_m 2"]

@@ -29,7 +29,7 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "MapSettings", "Projection", "project"]
+__all__ = ["METHODS", "project"]
 
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
 

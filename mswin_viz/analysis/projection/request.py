@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from mswin_viz.analysis.projection.affinities import check_metric
+from mswin_viz.analysis.measures.ranking import check_metric
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.errors import OptionError
 

@@ -21,15 +21,7 @@ LEAST_IMAGES = 5
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DistinctPair:
-    """Normalised features of the images that differ.
-
-    Attributes
-    ----------
-    plain, enhanced
-        ``[m, D]``, rows of norm 1.
-    kept, place_of, removed, equals
-        As in `Projection`.
-    """
+    """Features of norm 1 of the images that differ; rows and places as in `Projection`."""
 
     plain: Float[np.ndarray, "place dim"]
     enhanced: Float[np.ndarray, "place dim"]
@@ -41,16 +33,9 @@ class DistinctPair:
 
 @dataclass(frozen=True, eq=False)
 class MapSpace:
-    """L2-normalised features in the components of one PCA of plain and enhanced together.
+    """Scores of L2-normalised features in the components of one PCA of plain and enhanced together.
 
-    Attributes
-    ----------
-    plain, enhanced
-        Scores, ``[m, c]``.
-    centre
-        Mean of the normalised features, ``[D]``.
-    components
-        ``[c, D]``; None where the features are taken as they are.
+    ``centre`` is the mean of the features; no components: they are taken as they are.
     """
 
     plain: Float[np.ndarray, "place component"]

@@ -44,7 +44,8 @@ class ViewRequest:
     stride
         Tokens from one free window to the next; the scale itself if None.
     tile
-        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` are not read then.
+        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` are not read
+        then.
     """
 
     free_scale: int
@@ -80,14 +81,8 @@ class ViewRequest:
 class Subject:
     """One or more images, seen through one add-on, against one target.
 
-    Attributes
-    ----------
-    tokens
-        Tokens of the images.
-    addon, weights
-        The add-on and its float64 snapshot; both None for plain CLIP.
-    direction
-        The target's direction, ``[D]`` or one for each image.
+    ``weights`` is the add-on's float64 snapshot; both are None for plain CLIP. There is one direction, or one for
+    each image.
     """
 
     tokens: Tokens
@@ -112,15 +107,7 @@ class Subject:
 
 
 class FreePlace(NamedTuple):
-    """Where the free windows stand.
-
-    Attributes
-    ----------
-    index
-        The slot that holds them, or would.
-    slots
-        The fusion then.
-    """
+    """The slot that holds the free windows, or would, and the fusion then."""
 
     index: int
     slots: tuple[Slot, ...]
