@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
+from mswin_viz.model.addon.own import Addon, as_addon, imported_addon, is_import
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
+from mswin_viz.model.encoder.image_tower import image_tower
 from mswin_viz.model.host.addons import addon_keys, host_addon
-from mswin_viz.model.weights.checkpoints import Addon, load_addon
+from mswin_viz.model.weights.checkpoints import StoredAddon, load_addon
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
@@ -19,15 +24,23 @@ _UNTRAINED = "untrained window mean, zero shift"
 class ChosenAddon:
     """The add-on behind a tower, None for plain CLIP; where it comes from, in words; its keys in the tower's file."""
 
-    module: Addon | None
+    module: StoredAddon | Addon | None
     origin: str
     keys: tuple[str, ...] = ()
 
 
-def addon_of(addon: str | Path | None, name: str | Path, tower: Tower) -> ChosenAddon:
+def addon_of(addon: str | Path | nn.Module | None, name: str | Path, tower: Tower) -> ChosenAddon:
     """The add-on that ``addon=`` of :func:`mswin_viz.load_model` means for a tower."""
     if addon is None:
         return ChosenAddon(None, "none: plain CLIP")
+    if isinstance(addon, nn.Module) or is_import(addon):
+        made = copy.deepcopy(addon) if isinstance(addon, nn.Module) else imported_addon(str(addon))
+        module = as_addon(made)
+        if not isinstance(module, Addon):
+            return ChosenAddon(module, f"{_in_words(module)}, passed as a module")
+        rows, cols = image_tower(tower.clip).grid_size
+        module.fitted(tower.dim, rows * cols)
+        return ChosenAddon(module, module.description)
     if addon not in ("default", "mean"):
         module = load_addon(addon)
         return ChosenAddon(module, f"{_in_words(module)} from {Path(addon).name}")
@@ -41,7 +54,7 @@ def addon_of(addon: str | Path | None, name: str | Path, tower: Tower) -> Chosen
     return ChosenAddon(CLIPMultiScaleFeatureExtractor(tower.dim, init="mean"), origin)
 
 
-def _in_words(module: Addon) -> str:
+def _in_words(module: StoredAddon) -> str:
     scales = f"scales {'/'.join(str(scale) for scale in module.scales)}"
     if not isinstance(module, MixtureOfExpertsAddon):
         return scales

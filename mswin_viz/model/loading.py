@@ -10,6 +10,7 @@ from typing import Unpack
 
 import open_clip
 import torch
+from torch import nn
 
 from mswin_viz.data.options import options_of
 from mswin_viz.data.shown_text import short_text
@@ -33,7 +34,7 @@ __all__ = ["checked_device", "load_host_model", "load_model"]
 def load_model(
     name: str | Path = "embedded",
     *,
-    addon: str | Path | None = "default",
+    addon: str | Path | nn.Module | None = "default",
     device: str | torch.device = "auto",
     config: str | Path | HostConfig | None = None,
     precision: str = "auto",
@@ -49,7 +50,8 @@ def load_model(
         ``.ckpt``, ``.safetensors``), or a folder of open_clip or Hugging Face.
     addon
         ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
-        ``"mean"``: that, always; None; or a path.
+        ``"mean"``: that, always; None; a path; a module of yours (a copy of it, in evaluation mode; see
+        :class:`mswin_viz.Addon`); or ``"package.module:Name"``, which imports, and so runs, that code.
     device
         ``"auto"`` takes CUDA, then Apple's GPU, then the CPU.
     config
@@ -114,7 +116,7 @@ def load_host_model(
     config: str | Path | HostConfig,
     weights: str | Path,
     *,
-    addon: str | Path | None = "default",
+    addon: str | Path | nn.Module | None = "default",
     device: str | torch.device = "auto",
     thermal_range: tuple[float, float] | None = None,
     precision: str = "auto",

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -194,7 +194,7 @@ class BlockShares:
 def _split(
     model: Model, pixels: torch.Tensor, given: Sequence[torch.Tensor], v: np.ndarray, baseline: str
 ) -> ClsSplit:
-    conv = model.visual.conv1
+    conv: Any = model.visual.conv1
     with torch.no_grad():
         embedded = nn.functional.conv2d(pixels, conv.weight, None, conv.stride, conv.padding, conv.dilation)
 
@@ -261,7 +261,7 @@ def _block_shares(
             for hook in hooks:
                 hook.remove()
         state = [output[:, 0] for output in states]
-        last, norm = state[-1], visual.ln_post
+        last, norm = state[-1], cast(Any, visual.ln_post)
         neck = model.read_out(
             torch.zeros_like(v), pixels.new_zeros(len(v), model.grid[0] * model.grid[1], model.dim), *given
         ).neck

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import nn
@@ -15,9 +17,10 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Addon", "as_addon", "imported_addon"]
+__all__ = ["Addon", "as_addon", "imported_addon", "is_import"]
 
 Window = int | tuple[int, int]
+_IMPORT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Addon(nn.Module):
@@ -86,7 +89,7 @@ class Addon(nn.Module):
     ) -> Float[torch.Tensor, "batch token wide"] | None:
         """What the module says of each token, ``module.activations(patches)``; None where it says nothing."""
         tell = getattr(self.module, "activations", None)
-        return tell(patches) if callable(tell) else None
+        return cast("torch.Tensor", tell(patches)) if callable(tell) else None
 
     def fitted(self, dim: int, n_tokens: int) -> Addon:
         """This add-on, once it has run on tokens of a model: width and count of the tokens as they are there.
@@ -123,6 +126,11 @@ class Addon(nn.Module):
         return self
 
     @property
+    def scales(self) -> tuple[int, ...]:
+        """No scale of its own has a slot."""
+        return ()
+
+    @property
     def words(self) -> str:
         """Class and module of the code."""
         kind = type(self.module)
@@ -140,10 +148,15 @@ class Addon(nn.Module):
         return f"{self.words} ({file}), {n_weights:,} parameters, {how} the CLS"
 
 
-def as_addon(module: nn.Module) -> nn.Module:
+def as_addon(module: nn.Module) -> Any:
     """A module as it is if it is one of the package's or wrapped already, else wrapped."""
     is_known = isinstance(module, Addon) or hasattr(module, "window_parts")
-    return module if is_known else Addon(module)
+    return cast("Any", module if is_known else Addon(module))
+
+
+def is_import(name: object) -> bool:
+    """Whether it names code, ``"package.module:Name"``, and no file of that name exists."""
+    return isinstance(name, str) and bool(_IMPORT.fullmatch(name)) and not os.path.exists(name)
 
 
 def imported_addon(name: str) -> nn.Module:
@@ -165,7 +178,7 @@ def imported_addon(name: str) -> nn.Module:
             f'an add-on of yours is named "package.module:Name", importable from here and made without arguments: '
             f"{name!r} failed with {type(problem).__name__}: {problem}; or pass the module itself, addon=MyModule(512)"
         ) from problem
-    return Addon(made) if not isinstance(made, nn.Module) else made
+    return made if isinstance(made, nn.Module) else Addon(made)
 
 
 def _n_arguments(module: nn.Module) -> int:

@@ -18,6 +18,7 @@ from mswin_viz.data.images.image_lists import listed_images
 from mswin_viz.data.images.image_source import ImageSource
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.encoder.hooks import outputs_of
 from mswin_viz.model.encoder.image_tags import (
     Cameras,
@@ -43,7 +44,7 @@ from mswin_viz.model.encoder.prompts import prompt_ids, unknown_words
 from mswin_viz.model.encoder.provenance import metric_of, tower_items
 from mswin_viz.model.host.tower import conditions
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
-from mswin_viz.model.weights.checkpoints import Addon
+from mswin_viz.model.weights.checkpoints import StoredAddon
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.load_report import LoadReport
 
@@ -72,7 +73,7 @@ class Model:
     """
 
     tower: Tower
-    addon: Addon | None
+    addon: StoredAddon | Addon | None
     addon_origin: str
     device: torch.device
     precision: str = "auto"
@@ -229,7 +230,7 @@ class Model:
         return conditions(self.clip.visual, n_images, camera, modality)
 
     def enhance(self, tokens: Tokens) -> Tokens:
-        """``cls + add-on(patches)``; patches untouched. Without an add-on, the tokens as they are.
+        """``cls + add-on(patches)``, or the add-on's vector behind ``cls``; patches untouched. Without an add-on, the tokens as they are.
 
         Where the tokens have a neck the sum is taken before it, as the host does, and ``cls`` is what comes out behind.
         Differentiable in the tokens; the add-on's own parameters are frozen. The result lies where the model does.
@@ -240,7 +241,15 @@ class Model:
             If it is given something other than tokens, or they are not as wide as the model's.
         """
         tokens = are_tokens(tokens, width=self.dim).to(self.device)
-        return tokens if self.addon is None else replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
+        if self.addon is None:
+            return tokens
+        vector = (
+            self.addon(tokens.patches, tokens.cls)
+            if isinstance(self.addon, Addon)
+            else self.addon(tokens.patches)
+        )
+        is_behind = isinstance(self.addon, Addon) and self.addon.combine == "concatenate"
+        return tokens.followed_by(vector) if is_behind else replace(tokens, cls=tokens.plus(vector))
 
     def autocast(self) -> AbstractContextManager:
         """The precision :meth:`encode` runs the tower in: mixed on CUDA, unless :attr:`precision` is ``"float32"``."""

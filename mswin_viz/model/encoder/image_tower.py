@@ -13,6 +13,7 @@ class ImageTower(Protocol):
     """A ViT with a CLS feature; what it takes beside the pixels is a host model's camera and modality."""
 
     grid_size: tuple[int, int]
+    conv1: nn.Conv2d
     proj: torch.Tensor
     ln_pre: nn.Module
     ln_post: nn.Module

@@ -10,14 +10,20 @@ import torch
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon, TopK
 from mswin_viz.model.addon.mixture_files import mixture_state
-from mswin_viz.model.weights.checkpoints import HOST_MIXTURE, HOST_WINDOWS, Addon, addon_in, mixture_sizes
+from mswin_viz.model.weights.checkpoints import (
+    HOST_MIXTURE,
+    HOST_WINDOWS,
+    StoredAddon,
+    addon_in,
+    mixture_sizes,
+)
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.host_config import HostConfig
 
 State = Mapping[str, torch.Tensor]
 
 
-def host_addon(tower: Tower) -> Addon | None:
+def host_addon(tower: Tower) -> StoredAddon | None:
     """The add-on that belongs to a host tower; None where it was trained without one."""
     config, state = tower.config, tower.state or {}
     if config is None:
@@ -50,7 +56,7 @@ def host_addon(tower: Tower) -> Addon | None:
     return addon
 
 
-def addon_keys(tower: Tower, addon: Addon) -> tuple[str, ...]:
+def addon_keys(tower: Tower, addon: StoredAddon) -> tuple[str, ...]:
     """Keys of a host checkpoint that an add-on from :func:`host_addon` reads."""
     is_mixture = isinstance(addon, MixtureOfExpertsAddon)
     prefix = HOST_MIXTURE if is_mixture else HOST_WINDOWS
@@ -63,7 +69,7 @@ def addon_keys(tower: Tower, addon: Addon) -> tuple[str, ...]:
     return tuple(key for key in tower.state or {} if key.startswith(prefix) and not key.startswith(idle))
 
 
-def _mixture(state: State, config: HostConfig, weights: str) -> Addon | None:
+def _mixture(state: State, config: HostConfig, weights: str) -> StoredAddon | None:
     """The mixture that a configuration asks for, with what no file holds."""
     _refuse_fusion(config)
     fixed = config.moe_fixed_weights if config.moe_use_fixed_weights else None

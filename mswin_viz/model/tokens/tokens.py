@@ -41,12 +41,15 @@ class Tokens:
     neck
         The BatchNorm between the tower and ``cls``; None without one. An add-on reads the patches before it,
         and what it adds goes through it: see :meth:`plus`.
+    n_behind
+        How many numbers of ``cls`` an add-on put behind the CLS token: it then is ``[B, D + n_behind]``.
     """
 
-    cls: Float[torch.Tensor, "batch dim"]
+    cls: Float[torch.Tensor, "batch wide"]
     patches: Float[torch.Tensor, "batch token dim"]
     grid: tuple[int, int]
     neck: Neck | None = None
+    n_behind: int = 0
 
     def __post_init__(self) -> None:
         patches = float_tensor(self.patches, "patches")
@@ -59,7 +62,7 @@ class Tokens:
         if self.cls.ndim != 2 or self.patches.ndim != 3:
             raise ShapeError(f"Tokens need cls [B, D] and patches [B, N, D]: got {shapes}")
         batch, n_tokens, dim = self.patches.shape
-        if self.cls.shape != (batch, dim):
+        if self.cls.shape != (batch, dim + self.n_behind):
             raise ShapeError(f"cls and patches must share batch and width: got {shapes}")
         if rows * cols != n_tokens:
             raise ShapeError(
@@ -80,13 +83,18 @@ class Tokens:
     @staticmethod
     def joined(parts: Sequence[Tokens]) -> Tokens:
         """Several batches of one model's tokens as one; ShapeError without a batch, or if widths, grids or necks differ."""
-        if len({(part.grid, part.patches.shape[2], part.neck is None) for part in parts}) != 1:
+        if len({(part.grid, part.patches.shape[2], part.n_behind, part.neck is None) for part in parts}) != 1:
             raise ShapeError(
                 "only batches of one model can be joined, and at least one: got tokens of the grids and widths "
                 f"{[(part.grid, part.patches.shape[2]) for part in parts]!r:.80}"
             )
         cls, patches = (torch.cat([getattr(part, name) for part in parts]) for name in ("cls", "patches"))
         return replace(parts[0], cls=cls, patches=patches)
+
+    def followed_by(self, vector: Float[torch.Tensor, "batch more"]) -> Tokens:
+        """The tokens with a vector behind the CLS token."""
+        cls = torch.cat([self.cls, vector], dim=1)
+        return replace(self, cls=cls, n_behind=self.n_behind + vector.shape[1])
 
     def plus(self, vector: Float[torch.Tensor, "batch dim"]) -> Float[torch.Tensor, "batch dim"]:
         """The image feature once a vector is added to the CLS token: added before the neck, seen behind it."""

@@ -17,7 +17,6 @@ from mswin_viz.model.addon.sliding_window import (
 )
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.heads import seeded
-from mswin_viz.model.weights.checkpoints import Addon
 
 
 def untrained(model: Model, *, seed: int = 0) -> Model:
@@ -63,7 +62,7 @@ def _reset(module: nn.Module) -> None:
         reset()
 
 
-def _window_means(addon: Addon) -> CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale:
+def _window_means(addon: nn.Module) -> CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale:
     if isinstance(addon, CLIPMultiScaleFeatureExtractor):
         mean = CLIPMultiScaleFeatureExtractor(addon.feat_dim, addon.scales, init="mean")
     elif isinstance(addon, CLIPWithProjectionMultiScale):

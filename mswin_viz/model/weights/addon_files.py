@@ -15,7 +15,7 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.archives.state_dicts import StateDict
-from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, Addon
+from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, StoredAddon
 
 __all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "save_addon", "tensors_as", "weight_bytes"]
 
@@ -26,7 +26,7 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_addon(
-    module: Addon, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
+    module: StoredAddon, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
 ) -> None:
     """Write an add-on's state dict, whole or not at all: an existing file is replaced at once, or stays as it was.
 
@@ -52,7 +52,7 @@ def save_addon(
         If the file cannot be written.
     """
     _check_layout(layout)
-    if not isinstance(module, Addon):
+    if not isinstance(module, StoredAddon):
         raise OptionError(
             f"an add-on is a module of windows or a mixture of experts, such as model.addon: got a {type(module).__name__}"
         )
@@ -116,7 +116,7 @@ def _check_layout(layout: str) -> None:
         raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
 
 
-def _state(module: Addon, layout: str) -> StateDict:
+def _state(module: StoredAddon, layout: str) -> StateDict:
     state = dict(module.state_dict())
     if isinstance(module, MixtureOfExpertsAddon):
         last = f"moe_fusion.gating_network.gate.{len(module.moe_fusion.gating_network.gate) - 1}."

@@ -19,18 +19,18 @@ from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.archives.weight_files import read_weights
 from mswin_viz.model.weights.load_report import checked_fit
 
-__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "Addon", "addon_in", "load_addon", "mixture_sizes"]
+__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "StoredAddon", "addon_in", "load_addon", "mixture_sizes"]
 
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
-Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
-"""A module behind a tower."""
+StoredAddon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
+"""An add-on that a file is recognised as."""
 _MIXTURE = "moe_fusion."
 _MOST_LAYERS = 64
 
 
-def load_addon(path: str | Path, *, temperature: float | None = None) -> Addon:
+def load_addon(path: str | Path, *, temperature: float | None = None) -> StoredAddon:
     """The add-on in a file, in evaluation mode; the scales are read from the kernels.
 
     Reads bare add-ons of both schemes and the mixture of experts, and the scheme-1 add-on or the mixture inside a
@@ -70,7 +70,7 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> Addon:
 
 def addon_in(
     state: Mapping[str, torch.Tensor], path: str | Path, *, temperature: float = 1.0
-) -> Addon | None:
+) -> StoredAddon | None:
     """The add-on among the tensors of a file, or None if no key belongs to one."""
     state = _at_the_root(state)
     tensors = _below(HOST_MIXTURE, state) or _below(HOST_WINDOWS, state)
@@ -121,7 +121,7 @@ def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int],
     return [shape[2] for shape in shapes.values()], dim
 
 
-def _scheme_2(state: StateDict, path: str | Path) -> Addon:
+def _scheme_2(state: StateDict, path: str | Path) -> StoredAddon:
     scales, wide = _scales(state, "multi_scale_extractor.multi_scale_window.", path)
     first = state.get("projection.projection.0.weight")
     if first is None or first.ndim != 2:
@@ -129,7 +129,7 @@ def _scheme_2(state: StateDict, path: str | Path) -> Addon:
     return _filled(lambda: CLIPWithProjectionMultiScale(first.shape[1], wide, scales), state, path)
 
 
-def _mixture(state: StateDict, path: str | Path, temperature: float) -> Addon:
+def _mixture(state: StateDict, path: str | Path, temperature: float) -> StoredAddon:
     state = mixture_state(state, path)
     scales, dim = _scales(state, "multi_scale_extractor.", path)
     sizes = mixture_sizes(state, path)
@@ -167,7 +167,7 @@ def _depth(state: Mapping[str, torch.Tensor], pattern: str) -> int:
     return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
 
 
-def _filled(made: Callable[[], Addon], state: StateDict, path: str | Path) -> Addon:
+def _filled(made: Callable[[], StoredAddon], state: StateDict, path: str | Path) -> StoredAddon:
     """The module with its weights; keys and shapes are compared before memory is reserved, and none may be missing."""
     try:
         with torch.device("meta"):
