@@ -15,8 +15,6 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
-__all__ = ["FoundSample", "content_digest", "file_digest", "found_sample", "relative_names"]
-
 _MOST_NAMED = 5  # candidates in a message
 Parts = tuple[str, ...]
 

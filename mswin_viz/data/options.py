@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["options_of"]
-
 Record = TypeVar("Record")
 
 

@@ -6,8 +6,6 @@ import os
 import re
 import unicodedata
 
-__all__ = ["short_text", "shown_text", "without_home"]
-
 _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories: control characters, surrogates, unassigned characters, line and paragraph separators."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -12,8 +12,6 @@ from mswin_viz.data.images.orientation import HeaderError, turned
 from mswin_viz.data.images.picture_files import loaded
 from mswin_viz.data.shown_text import short_text
 
-__all__ = ["Pixels", "area", "decoded", "rgb"]
-
 _LONGEST_REMARK = 300
 _BAND = 2**22  # pixels
 

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 
-__all__ = ["caught_messages"]
-
 _STDERR = 2
 _MOST = 5
 """Different messages that are kept of one file; a damaged one can give thousands."""

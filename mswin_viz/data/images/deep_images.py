@@ -13,10 +13,6 @@ from mswin_viz.errors import ImageError, OptionError
 if TYPE_CHECKING:
     from jaxtyping import Num, UInt8
 
-__all__ = [
-    "DeepRange", "Levels", "checked_range", "eight_bit", "levels_of_colour", "range_words", "rule_words",
-]  # fmt: skip
-
 DeepRange = tuple[float, float]
 """Values that become 0 and 255, in the units of the files."""
 _PERCENTILES = (1, 99)

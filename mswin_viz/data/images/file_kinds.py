@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["kind_in_words"]
-
 _MARKS = (
     (b"%!PS", "a PostScript document"),
     (b"\xc5\xd0\xd3\xc6", "a PostScript document"),

@@ -11,8 +11,6 @@ from mswin_viz.errors import ImageError
 if TYPE_CHECKING:
     from jaxtyping import Num
 
-__all__ = ["is_array", "is_tensor", "pixels_of"]
-
 _CHANNELS = (1, 3, 4)
 _ROUNDING = 1e-6  # a float picture may leave 0..1 by this much
 

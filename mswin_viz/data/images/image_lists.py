@@ -12,8 +12,6 @@ from mswin_viz.data.images.image_arrays import is_array
 from mswin_viz.data.images.image_source import Crop, ImageSource
 from mswin_viz.errors import ImageError
 
-__all__ = ["Images", "listed_images"]
-
 Images = ImageSource | Iterable[ImageSource]
 """One image, or several: any iterable, or an array or tensor of four axes."""
 Opened = TypeVar("Opened")

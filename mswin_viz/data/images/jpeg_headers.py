@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["MARK", "apart"]
-
 MARK = b"\xff\xd8\xff"
 """What a JPEG file begins with."""
 _START_OF_SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2

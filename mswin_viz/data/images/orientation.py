@@ -7,8 +7,6 @@ import struct
 
 from PIL import Image
 
-__all__ = ["HeaderError", "turned"]
-
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

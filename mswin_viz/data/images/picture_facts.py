@@ -10,8 +10,6 @@ import numpy as np
 
 from mswin_viz.data.images.deep_images import DeepRange, Levels, range_words, rule_words
 
-__all__ = ["PictureFacts", "picture_notes", "warn_of"]
-
 _STRONG = 2.0
 """An aspect ratio that changes by more than this factor, either way, is a strong distortion."""
 _FEW_LEVELS = 32

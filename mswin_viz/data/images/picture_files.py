@@ -20,11 +20,6 @@ from mswin_viz.data.images.file_kinds import kind_in_words
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
 
-__all__ = [
-    "BYTES", "FORMATS", "LIMIT", "check_size", "loaded", "most_pixels", "opened_file", "picture_formats",
-    "regular_file", "unreadable",
-]  # fmt: skip
-
 FORMATS = (
     "JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "PSD", "QOI", "SGI", "SUN",
     "PCX", "TGA",

@@ -13,8 +13,6 @@ from mswin_viz.data.sets.modalities import AMBIGUOUS, UNCLEAR, Contents, modalit
 from mswin_viz.data.sets.reading import ReaderResult
 from mswin_viz.data.sets.taken_as_rgb import like_modalities, same_names
 
-__all__ = ["account_for", "left_out_counts"]
-
 
 def account_for(below: Contents, result: ReaderResult, name: str, *, is_paired: bool) -> None:
     """Put what became of every picture into a reader's result.

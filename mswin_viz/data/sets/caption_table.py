@@ -12,8 +12,6 @@ from mswin_viz.data.sets.tables import Row, Table, heading_words, read_table, wh
 from mswin_viz.data.storage.spreadsheet_cells import unguarded
 from mswin_viz.errors import DataError
 
-__all__ = ["NAME", "add_captions"]
-
 NAME = "attributes.csv"
 """Name of the table, in any case."""
 _KIND = "captions not read"

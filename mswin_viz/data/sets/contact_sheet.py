@@ -10,8 +10,6 @@ from mswin_viz.data.images.image_source import MODALITIES, open_image
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError
 
-__all__ = ["contact_sheet"]
-
 _TILE = (64, 128)  # width and height of one picture
 
 

@@ -15,8 +15,6 @@ from mswin_viz.data.images.picture_files import picture_formats
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.storage.file_writing import is_unfinished
 
-__all__ = ["Picture", "Tree", "image_suffixes", "natural_key", "read_tree"]
-
 _LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # formats that Pillow may lack
 _PICTURE_ENDINGS = {
     ".3fr", ".arw", ".avif", ".avifs", ".cr2", ".cr3", ".dng", ".exr", ".hdr", ".heic", ".heif", ".j2k", ".jp2",

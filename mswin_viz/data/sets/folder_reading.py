@@ -23,8 +23,6 @@ from mswin_viz.data.sets.splits import split_level
 from mswin_viz.data.sets.sysu_mm01 import is_camera_of_sysu, is_infrared_of_sysu
 from mswin_viz.errors import DataError, ImageFileError
 
-__all__ = ["read_folder", "read_picture"]
-
 
 def read_folder(root: Path, layout: str) -> DataReport:
     """Samples of a folder, or of a table, with an account of everything that lies below it.

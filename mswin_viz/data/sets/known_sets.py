@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from mswin_viz.data.sets import market, msmt17, msvr310, regdb, rgbnt100, rgbnt201, sysu_mm01, wmveid863
 
-__all__ = ["SETS"]
-
 SETS = {
     layout.name: layout
     for layout in (

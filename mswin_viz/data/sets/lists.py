@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["numbers", "read_lines"]
-
 
 def read_lines(path: Path) -> list[str]:
     """Lines that are not empty, without the blanks around them; bytes that are not UTF-8 are kept escaped."""

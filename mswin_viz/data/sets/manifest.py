@@ -16,8 +16,6 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.spreadsheet_cells import unguarded
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "NAME", "read", "table_in"]
-
 NAME = "manifest.csv"
 """Name under which the table of a folder is found."""
 _SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}

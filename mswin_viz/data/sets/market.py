@@ -23,8 +23,6 @@ from mswin_viz.data.sets.reading import (
 )
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["DUKEMTMC", "MARKET1501", "MARKET1501_RGBNT", "MARKET_STYLE", "VERI776"]
-
 _MARKET = r"(?P<pid>-1|\d{4})_c(?P<cam>\d)s\d"
 _COMPANIONS = ("gt_bbox", "gt_query")  # hand-drawn boxes of Market-1501, of no use without its query list
 

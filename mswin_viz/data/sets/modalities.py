@@ -13,11 +13,6 @@ from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.sets.files import Picture, Tree
 
-__all__ = [
-    "AMBIGUOUS", "UNCLEAR", "Contents", "Shot", "contents", "mentions_infrared", "modality_of",
-    "modality_word",
-]  # fmt: skip
-
 AMBIGUOUS = "infrared"
 """What `modality_word` says of a name that may mean near or thermal infrared."""
 UNCLEAR = "may be near or thermal infrared: rename the folder to NI or TI, or list the pictures in a table manifest.csv"

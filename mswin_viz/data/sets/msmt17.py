@@ -24,8 +24,6 @@ from mswin_viz.data.sets.reading import (
 )
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["LAYOUT"]
-
 _NAME = re.compile(r"(?P<pid>\d{4})_\d{3}_(?P<cam>\d{2})_\d{4}", re.IGNORECASE)
 _C_NAME = re.compile(r"(?P<pid>\d{4})_c(?P<cam>\d+)_", re.IGNORECASE)
 _LISTS = {

@@ -11,8 +11,6 @@ from mswin_viz.data.sets.modalities import Contents, Shot
 from mswin_viz.data.sets.reading import Layout, NameParts, ReaderResult, name_parts, read_shots
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["LAYOUT"]
-
 _NAME = re.compile(r"(?P<pid>\d{4})..(?P<scene>\d{3})..(?P<cam>\d)")
 _SPLITS = {"bounding_box_train", "query3", "bounding_box_test"}
 

@@ -11,8 +11,6 @@ from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import ReaderResult, missing_modalities
 
-__all__ = ["like_an_identity", "read"]
-
 _NAMES = re.compile(
     r"(-1|\d{2,})([_-]\d+)?[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
     re.IGNORECASE,

@@ -16,11 +16,6 @@ from mswin_viz.data.sets.modalities import Contents, Shot
 from mswin_viz.data.sets.splits import splits_of
 from mswin_viz.errors import DataError
 
-__all__ = [
-    "DISTRACTOR", "JUNK", "Layout", "NameParts", "ReaderResult", "missing_modalities", "name_parts", "outermost",
-    "read_listed", "read_shots", "refuse_two", "single_shots",
-]  # fmt: skip
-
 JUNK = "junk"
 """Returned by a name's reader for pictures that the authors of a set leave out."""
 DISTRACTOR = -1

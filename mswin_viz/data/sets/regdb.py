@@ -15,8 +15,6 @@ from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import Layout, ReaderResult, read_listed
 
-__all__ = ["LAYOUT"]
-
 _LIST = re.compile(r"(?P<part>train|test)_(?P<kind>visible|thermal)_(?P<trial>\d+)\.txt", re.IGNORECASE)
 
 

@@ -18,8 +18,6 @@ from mswin_viz.data.sets.reading import Layout, ReaderResult, name_parts, read_s
 from mswin_viz.data.sets.splits import split_level
 from mswin_viz.errors import ImageFileError
 
-__all__ = ["LAYOUT", "STRIP"]
-
 STRIP = (768, 128)
 """Width and height of a published file."""
 _NAME = re.compile(r"(?P<pid>\d+)_c(?P<cam>\d+)", re.IGNORECASE)

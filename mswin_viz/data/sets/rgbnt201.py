@@ -7,8 +7,6 @@ import re
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import Layout, ReaderResult, name_parts, read_shots
 
-__all__ = ["LAYOUT"]
-
 _NAME = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d+)_", re.IGNORECASE)
 
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-__all__ = ["split_level", "splits_of"]
-
 _WORDS = {
     "train": r"(bounding_box_|bbox_|image_)?train(ing)?(_(set|\d+))?|mask_train_v2|trainset",
     "query": r"(image_)?query\d?|(image_)?probe|bounding_box_query",

@@ -12,8 +12,6 @@ from mswin_viz.data.sets.lists import numbers
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import Layout, ReaderResult, outermost, refuse_two
 
-__all__ = ["LAYOUT", "is_camera_of_sysu", "is_infrared_of_sysu"]
-
 _CAMERA = re.compile(r"cam([1-6])", re.IGNORECASE)
 _CAMERAS = tuple(f"cam{number}" for number in range(1, 7))
 _INFRARED = (3, 6)

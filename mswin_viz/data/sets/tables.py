@@ -15,8 +15,6 @@ from mswin_viz.data.sets.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "Row", "Table", "heading_words", "read_table", "whole_number"]
-
 COLUMNS = (*MODALITIES, "pid", "camid", "scene", "split", "caption")
 """Columns that are understood."""
 _SYNONYMS = {

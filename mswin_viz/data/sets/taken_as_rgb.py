@@ -12,8 +12,6 @@ from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import mentions_infrared, modality_of
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["like_modalities", "same_names"]
-
 _KIND = "modality not used"
 _LETTERS = "rntvi"  # what RGB, NI, TI, visible and infrared are called in some code
 _PIECES = re.compile(r"[_\-. ]+")

@@ -13,8 +13,6 @@ from mswin_viz.data.sets.modalities import Contents, Shot
 from mswin_viz.data.sets.reading import Layout, NameParts, ReaderResult, name_parts, read_shots
 from mswin_viz.data.sets.splits import split_level, splits_of
 
-__all__ = ["LAYOUT"]
-
 _CAMERA = re.compile(r"(?<![a-z])v(\d)(?!\d)", re.IGNORECASE)
 _SCENE = re.compile(r"(?<![a-z])s(\d{3})(?!\d)", re.IGNORECASE)
 _FLAT = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d)", re.IGNORECASE)

@@ -13,10 +13,6 @@ from pathlib import Path
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OutputError
 
-__all__ = [
-    "FULL", "as_output_error", "check_space", "destination", "made_folder", "short_name", "why_not_writable",
-]  # fmt: skip
-
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
 _LONGEST_NAME = 200  # bytes of a name that is kept in the name of its unfinished file; file systems allow 255

@@ -12,8 +12,6 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from mswin_viz.data.storage.destinations import as_output_error, destination, made_folder, short_name
 from mswin_viz.errors import OutputError
 
-__all__ = ["locked"]
-
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems without locks answer."""
 _POLL = 0.2  # seconds between two looks at a lock

@@ -24,11 +24,6 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.destinations import FULL, as_output_error, destination, made_folder, short_name
 from mswin_viz.errors import OutputError
 
-__all__ = [
-    "discard", "is_unfinished", "mapped_array", "new_folder", "remove_file", "remove_named", "replacing", "write_bytes",
-    "write_json",
-]  # fmt: skip
-
 _UNFINISHED = ".unfinished"
 _STALE = 24 * 3600.0  # seconds after which what a killed program left may go
 

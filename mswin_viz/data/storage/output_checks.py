@@ -10,8 +10,6 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.destinations import check_space, destination, why_not_writable
 from mswin_viz.errors import OptionError, OutputError
 
-__all__ = ["output_file", "output_folder"]
-
 _LONGEST = 255
 """Bytes of a name, where the system does not say."""
 _MOST_SHOWN = 160

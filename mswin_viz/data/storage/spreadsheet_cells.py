@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["csv_file", "guarded", "unguarded"]
-
 _GUARDED = re.compile(r"'*\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """The beginning of a formula, also in full-width characters and after blanks, behind any ``'`` of its own."""
 

@@ -19,8 +19,6 @@ from mswin_viz.errors import CacheError
 if TYPE_CHECKING:
     from jaxtyping import Shaped
 
-__all__ = ["ArrayRecord", "array_record", "read_index", "stored_array", "write_index"]
-
 _PORTION = 2**24  # values looked at at once
 _MOST_BYTES = 2**30  # of an index: it may name every image of a data set
 _HASH = "blake2b"

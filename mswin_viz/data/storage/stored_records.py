@@ -15,8 +15,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 
-__all__ = ["STRICT", "checked", "json_value", "read_json", "value_words"]
-
 STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
 """The configuration of such models: no text for a number, no NaN, no infinity; keys of later versions are left alone."""
 MOST_BYTES = 8 * 2**20

@@ -12,8 +12,6 @@ from mswin_viz.data.storage.destinations import as_output_error, check_space
 from mswin_viz.data.storage.file_writing import write_json
 from mswin_viz.errors import OutputError
 
-__all__ = ["temporary_folder", "write_kept_json"]
-
 
 def write_kept_json(name: str, value: Any) -> Path:
     """Write a value into a new temporary folder that is not deleted; its path.

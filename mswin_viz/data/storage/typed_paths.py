@@ -12,8 +12,6 @@ from urllib.parse import unquote, urlsplit
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DataError
 
-__all__ = ["existing_path", "typed_path"]
-
 _MOST_SHOWN = 200  # characters of a path in a message
 _UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # come along when text is copied from a page
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb")

@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 
 from mswin_viz.errors import WorkerError
 
-__all__ = ["by_processes"]
-
 _AHEAD = 3  # results a process may be ahead of their use, or all of them would lie in memory
 
 _Job = TypeVar("_Job")

@@ -9,8 +9,6 @@ import numpy as np
 from mswin_viz.data.synthetic.identity import ATTRIBUTES, Identity, one_of
 from mswin_viz.errors import OptionError
 
-__all__ = ["caption_of"]
-
 
 def _with_article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from mswin_viz.data.synthetic.identity import Identity
 from mswin_viz.data.synthetic.part_canvas import PartCanvas, Point, draw_line, draw_oval, draw_shape
 
-__all__ = ["Trunk", "draw_bag_body", "draw_bag_frontal", "draw_handbag"]
-
 
 def draw_bag_body(canvas: PartCanvas, centre: Point, half: Point, relief: int = 225) -> None:
     """The body of a bag with its flap and buckle; ``half`` is half its width and height."""

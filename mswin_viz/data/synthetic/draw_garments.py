@@ -15,10 +15,6 @@ from mswin_viz.data.synthetic.part_canvas import (
     draw_shape,
 )
 
-__all__ = [
-    "draw_arm", "draw_back_details", "draw_front_details", "draw_leg", "draw_skirt", "draw_torso", "hem_of",
-]  # fmt: skip
-
 _BARE_LEG = (0.048, 0.034, 0.022)
 
 

@@ -7,8 +7,6 @@ import math
 from mswin_viz.data.synthetic.identity import Identity
 from mswin_viz.data.synthetic.part_canvas import PartCanvas, draw_limb, draw_line, draw_oval, draw_shape
 
-__all__ = ["draw_hat", "draw_head_back", "draw_head_front", "draw_head_side"]
-
 
 def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
     """A cap or a beanie, if the person wears one."""

@@ -21,8 +21,6 @@ from mswin_viz.data.synthetic.draw_head import draw_hat, draw_head_back, draw_he
 from mswin_viz.data.synthetic.identity import Identity
 from mswin_viz.data.synthetic.part_canvas import PartCanvas, Point, draw_line, draw_shape
 
-__all__ = ["SUPERSAMPLING", "Pose", "draw_person"]
-
 SUPERSAMPLING = 2
 
 

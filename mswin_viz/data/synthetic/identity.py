@@ -13,11 +13,6 @@ import numpy as np
 
 from mswin_viz.errors import OptionError
 
-__all__ = [
-    "ATTRIBUTES", "BAG_COLOURS", "COLOURS", "MATERIALS", "MOST_PEOPLE", "SHOES", "STRAPS", "STRIPE_WIDTHS",
-    "Identity", "attributes", "contrasting", "one_of", "pick", "sample_identity",
-]  # fmt: skip
-
 MOST_PEOPLE = 100_000
 """Of a crowd or a set of samples: drawing them takes hours; a larger number is taken for a slip."""
 COLOURS = {

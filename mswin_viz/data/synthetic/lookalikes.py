@@ -18,8 +18,6 @@ from mswin_viz.data.synthetic.identity import (
     sample_identity,
 )
 
-__all__ = ["GROUP", "LOOKALIKES", "lookalike_difference", "sample_lookalike"]
-
 LOOKALIKES = {
     "logo": ("none", "left", "right", "centre"),
     "shoes_colour": tuple(SHOES),

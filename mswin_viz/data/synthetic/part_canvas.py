@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-__all__ = ["PARTS", "PartCanvas", "Point", "between", "draw_limb", "draw_line", "draw_oval", "draw_shape"]
-
 PARTS = (
     "background", "skin", "skin_far", "feature", "hair", "glasses", "hat", "hat_trim",
     "upper", "upper_far", "upper_trim", "seam", "hood", "logo", "lower", "lower_far", "lower_trim",

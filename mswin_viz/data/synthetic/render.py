@@ -16,8 +16,6 @@ from mswin_viz.data.synthetic.scenery import CAMERAS, draw_obstacle, place
 from mswin_viz.data.synthetic.shading import SHAPE, figure, halved
 from mswin_viz.data.synthetic.shots import VIEWS, ShotConditions, check_shot, shot_conditions, shot_rng
 
-__all__ = ["part_masks", "render"]
-
 # parts that one mask name covers
 _MASKS = {
     "skin": ("skin", "skin_far", "feature"),

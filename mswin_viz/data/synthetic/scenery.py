@@ -10,8 +10,6 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["CAMERAS", "MARGIN", "Camera", "draw_obstacle", "place", "smooth_noise"]
-
 MARGIN = 24  # pixels of place beyond each edge of the picture, so that a shot can look a little aside
 _ROWS, _COLS = 256 + 2 * MARGIN, 128 + 2 * MARGIN
 

@@ -14,8 +14,6 @@ from mswin_viz.data.synthetic.part_canvas import PARTS
 from mswin_viz.data.synthetic.scenery import smooth_noise
 from mswin_viz.data.synthetic.shots import ShotConditions
 
-__all__ = ["SHAPE", "figure", "halved"]
-
 SHAPE = (256, 128)
 """Rows and columns of every picture."""
 _SKINS = {"light": (232, 190, 164), "tan": (206, 156, 120), "brown": (150, 100, 70), "dark": (92, 62, 48)}

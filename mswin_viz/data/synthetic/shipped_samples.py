@@ -13,8 +13,6 @@ from mswin_viz.data.storage.stored_records import read_json
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import MswinVizError
 
-__all__ = ["shipped_samples"]
-
 _CHECKOUT = Path(__file__).resolve().parents[3] / "data_samples"
 _RECORD = "complete"
 """File of the cache that is written last: file -> its bytes."""

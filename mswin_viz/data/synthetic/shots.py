@@ -11,8 +11,6 @@ from mswin_viz.data.synthetic.identity import Identity
 from mswin_viz.data.synthetic.scenery import CAMERAS, MARGIN
 from mswin_viz.errors import OptionError
 
-__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng"]
-
 VIEWS = ("front", "back", "left", "right")
 
 
