@@ -1,4 +1,4 @@
-"""Text in CSV tables that spreadsheets show and do not compute: a cell that begins as a formula does gets a ``'`` in front."""
+"""Text in CSV tables that spreadsheets must not compute: a cell that begins like a formula gets a ``'`` in front."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _GUARDED = re.compile(r"'*\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""The beginning of a formula, also in full-width characters and after blanks, behind any ``'`` of its own."""
+"""The beginning of a formula, also in full-width characters, after blanks, or after a ``'`` that is there already."""
 
 
 def guarded(text: str) -> str:
