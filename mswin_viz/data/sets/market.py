@@ -29,27 +29,15 @@ _COMPANIONS = ("gt_bbox", "gt_query")  # hand-drawn boxes of Market-1501, of no 
 
 @dataclass(frozen=True)
 class _Style:
-    """How one set names its files.
+    """How one set names its files."""
 
-    Attributes
-    ----------
-    pattern
-        Of the beginning of a file name, with groups ``pid`` and ``cam``.
-    names
-        The same in words, for messages.
-    background
-        Whether identity 0 is background.
-    modalities
-        Whether each split has folders of modalities; None where either will do.
-    """
-
-    pattern: str
-    names: str
-    background: bool = False
-    modalities: bool | None = False
+    pattern: str  # of the beginning of a file name, with groups pid and cam
+    names: str  # the same in words, for messages
+    background: bool = False  # whether identity 0 is background
+    modalities: bool | None = False  # whether each split has folders of modalities; None if it may have
 
     def read(self, contents: Contents) -> ReaderResult | None:
-        """Samples of the split folders; what the authors leave out is counted, and companions are passed over."""
+        """Samples of the split folders; junk and hand-drawn boxes are counted."""
         companions = [one for one in contents.plain if one.parts[-1].lower() in _COMPANIONS]
         others = [one for one in contents.plain if one.parts[-1].lower() not in _COMPANIONS]
         shots = [] if self.modalities is False else contents.shots

@@ -1,4 +1,4 @@
-"""Which modality a folder's name stands for, and the pictures of one shot across modality folders."""
+"""Tells modalities by the names of folders, and brings together the pictures of one shot across them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mswin_viz.data.sample import Problem
 from mswin_viz.data.sets.files import Picture, Tree
 
 AMBIGUOUS = "infrared"
-"""What `modality_word` says of a name that may mean near or thermal infrared."""
+"""The `modality_word` of a name that may mean near or thermal infrared."""
 UNCLEAR = "may be near or thermal infrared: rename the folder to NI or TI, or list the pictures in a table manifest.csv"
-"""What messages say of a folder with such a name."""
+"""What messages say about a folder with such a name."""
 _WORDS = {
     "RGB": "rgb vis visible visual visiblelight color colors colour colours truecolor",
     "NI": "ni nir near nearir nearinfrared nearinfra",
@@ -39,64 +39,32 @@ _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 
 @dataclass(frozen=True)
 class Shot:
-    """The pictures of one moment.
+    """The pictures of one moment."""
 
-    Attributes
-    ----------
-    place
-        Names of the folders above, without those that name a modality.
-    stem
-        File name without its ending, which may differ between the modalities.
-    files
-        Modality -> file.
-    absent
-        Modality -> where its file should be, for those that other shots have.
-    """
-
-    place: tuple[str, ...]
-    stem: str
-    files: Mapping[str, Path]
-    absent: Mapping[str, Path]
+    place: tuple[str, ...]  # names of the folders above, without those that name a modality
+    stem: str  # of the file name; endings may differ between the modalities
+    files: Mapping[str, Path]  # by modality
+    absent: Mapping[str, Path]  # where the file of a modality should be that other shots have
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A tree, sorted by what its folders' names say.
-
-    Attributes
-    ----------
-    tree
-        All files and folders found.
-    shots
-        Pictures in folders that name a modality, those of one moment together.
-    plain
-        Pictures in folders that name no modality.
-    unclear
-        Pictures in folders whose name may mean more than one modality.
-    problems
-        Files that share a name with another one of their modality.
-    """
+    """A tree whose pictures are sorted by the names of their folders."""
 
     tree: Tree
-    shots: tuple[Shot, ...]
-    plain: tuple[Picture, ...]
-    unclear: tuple[Picture, ...]
-    problems: tuple[Problem, ...]
+    shots: tuple[Shot, ...]  # pictures in folders that name a modality
+    plain: tuple[Picture, ...]  # pictures in folders that name none
+    unclear: tuple[Picture, ...]  # pictures in folders that may mean near or thermal infrared
+    problems: tuple[Problem, ...]  # files that share their name and modality with another one
 
 
 @lru_cache(maxsize=4096)
 def modality_word(name: str) -> tuple[str | None, str]:
-    """What a name says of a modality, and the rest of it.
+    """The modality that a name means (or `AMBIGUOUS`, or None), and its other words, such as ``"train"`` of ``train_nir``.
 
-    Case, separators, a plural, a number before the name and words such as "images" do not matter: ``near-infrared``, ``NIR_images`` and ``Ni`` are
-    one. Short words that have other meanings too (``th``, ``near``) count only where they stand alone.
-
-    Returns
-    -------
-    word
-        One of ``MODALITIES``, `AMBIGUOUS`, or None.
-    rest
-        The other words, for example ``"train"`` of ``train_nir``.
+    Case, separators, a plural, a number before the name and words such as "images" do not matter: ``near-infrared``,
+    ``NIR_images`` and ``Ni`` mean the same. Short words with other meanings (``th``, ``near``) count only if they stand
+    alone.
     """
     tokens = [token.lower() for token in _TOKENS.findall(_NUMBERED.sub("", name))]
     core = [token for token in tokens if token not in _FILLERS]
@@ -114,7 +82,7 @@ def modality_word(name: str) -> tuple[str | None, str]:
 
 
 def _longest(tokens: list[str]) -> tuple[int, str | None]:
-    """How many of the first tokens make a word that names a modality even beside others."""
+    """How many of the first tokens make a word that names a modality even beside other words, and which."""
     for length in (3, 2, 1):
         text = "".join(tokens[:length])
         if len(tokens) >= length and text in _MEANING and text not in _PLAIN_IN_PAIRS:
@@ -123,13 +91,13 @@ def _longest(tokens: list[str]) -> tuple[int, str | None]:
 
 
 def modality_of(name: str) -> str | None:
-    """The modality that a name states beyond doubt, alone or with words such as "images"."""
+    """The modality that a name states beyond doubt, without other words than those such as "images"."""
     word, rest = modality_word(name)
     return word if word in MODALITIES and not rest else None
 
 
 def mentions_infrared(name: str, *, certain: bool = False) -> bool:
-    """Whether a part of a name could stand for infrared light; with ``certain``, whether it can mean nothing else."""
+    """Whether a part of a name can mean infrared light; with ``certain``, whether it can mean nothing else."""
     tokens = {token.lower() for token in _TOKENS.findall(name)}
     words = {token for token in tokens if _MEANING.get(token) not in (None, "RGB")} - {"near"}
     return bool(words - _PLAIN_IN_PAIRS if certain else words)
@@ -146,7 +114,7 @@ class _Placed:
 
 
 def contents(tree: Tree) -> Contents:
-    """Sort a tree's pictures by modality, and bring together those of one shot by place and name."""
+    """Sort a tree's pictures by modality, and bring together those of one place and name as shots."""
     known: dict[tuple[str, ...], tuple[str | None, tuple[str, ...], int]] = {}
     placed, plain, unclear = [], [], []
     for picture in tree.pictures:
@@ -162,7 +130,7 @@ def contents(tree: Tree) -> Contents:
 
 
 def _meaning(parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...], int]:
-    """The word of the deepest folder that has one, the place without such folders, and how far up that is."""
+    """The modality of the deepest folder that names one, the place without such folders, and how far up that folder is."""
     words = [modality_word(name) for name in parts]
     named = [at for at, (word, _) in enumerate(words) if word is not None]
     if not named:
@@ -206,8 +174,8 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
 
 
 def _bare(stem: str, modality: str) -> str:
-    """A name without the word for its own modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
-    pieces = _SEPARATORS.split(stem)  # words at even positions, what separates them at odd ones
+    """A name without the word for its modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
+    pieces = _SEPARATORS.split(stem)  # words at even positions, separators at odd ones
     stated = [n for n in range(0, len(pieces), 2) if _MEANING.get(pieces[n].lower()) == modality]
     for n in reversed(stated):
         del pieces[max(n - 1, 0) : n + 1 if n else 2]
@@ -215,7 +183,7 @@ def _bare(stem: str, modality: str) -> str:
 
 
 def _without_clashes(group: list[_Placed]) -> list[tuple[dict[str, _Placed], list[Problem]]]:
-    """The files of one place and name as shots with one file for each modality; files too many make shots of their own."""
+    """The files of one place and name, divided into shots with at most one file of each modality."""
     if len({one.modality for one in group}) == len(group):
         return [({one.modality: one for one in group}, [])]
     counts = Counter(one.picture.path.suffix for one in group)
@@ -244,7 +212,7 @@ def _clash(one: _Placed, other: _Placed) -> Problem:
 
 
 def _where(modality: str, beside: _Placed, folders: Mapping[str, Path]) -> Path:
-    """Where the file of a modality should lie, beside that of another one."""
+    """Where the file of a missing modality should be, judged by that of another one."""
     path = beside.picture.path
     if modality in folders:
         return folders[modality] / path.name

@@ -38,13 +38,13 @@ _FOLDERS = {
     "gallery": ("test", "mask_test_v2"),
 }
 _AGAIN = (
-    "identities are numbered from 0 in the training part and again in the test part: the same number means another "
-    "person there"
+    "identities are numbered from 0 in the training part and again in the test part, where the same number means "
+    "another person"
 )
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples as the lists say; without lists, as the folders of the splits say."""
+    """Samples by the lists, or by the split folders if there are no lists."""
     tables = [path for path in contents.tree.others if path.name.lower() in _LISTS]
     if tables:
         tables.sort(key=lambda path: list(_LISTS).index(path.name.lower()))

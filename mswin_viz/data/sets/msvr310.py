@@ -16,7 +16,7 @@ _SPLITS = {"bounding_box_train", "query3", "bounding_box_test"}
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples; names that say nothing, or another identity than their folder, are left out and reported."""
+    """Samples; names of another form, or of another identity than their folder, are reported."""
     folders = {name.lower() for shot in contents.shots for name in shot.place}
     splits = _SPLITS | ({"query"} if folders & {"bounding_box_train", "bounding_box_test"} else set())
     return read_shots(contents.shots, lambda shot: _parts(shot, splits), "PPPP_sSSS_vC...")

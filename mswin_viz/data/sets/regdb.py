@@ -19,7 +19,7 @@ _LIST = re.compile(r"(?P<part>train|test)_(?P<kind>visible|thermal)_(?P<trial>\d
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples of the first of the random splits; visible images of the test part are the queries, thermal ones the gallery."""
+    """Samples of the first of the random splits, whose visible test images are the queries, thermal ones the gallery."""
     trials: dict[int, list[Path]] = defaultdict(list)
     for path in contents.tree.others:
         if matched := _LIST.fullmatch(path.name):

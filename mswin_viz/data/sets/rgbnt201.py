@@ -11,7 +11,7 @@ _NAME = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d+)_", re.IGNORECASE)
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples named so, whatever their split and modality folders are called."""
+    """Samples with such names, whatever their split and modality folders are called."""
     return read_shots(contents.shots, lambda shot: name_parts(_NAME, shot.stem), "PPPPPP_camC_...")
 
 

@@ -2,7 +2,7 @@
 flare-aware enhancement network.
 
 The test folder, in some copies called ``gallery``, is the gallery. Names hold ``vC`` for the camera and ``sSSS``
-for the scene, where there is one. Copies without identity folders name their files ``PPPPPP_camC_...``.
+for the scene, if there is one. Copies without identity folders name their files ``PPPPPP_camC_...``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _SPLITS = {"train", "query", "test", "gallery"}
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples; the identity is the number of the folder, or stands in the name where there is no such folder."""
+    """Samples; the identity is the number of the folder, or in the file name if there is no such folder."""
     result = read_shots(contents.shots, _parts, "vC... for the camera")
     return _flat(contents) if result is None else result
 
 
 def _flat(contents: Contents) -> ReaderResult | None:
-    """Samples of a copy without identity folders, told from RGBNT201 by its query and the names of its folders."""
+    """Samples of a copy without identity folders, which its query and folder names tell from RGBNT201."""
     shots = [s for s in contents.shots if {path.parent.name.lower() for path in s.files.values()} & _SPELLED]
     if "query" not in {split for _, split in splits_of({shot.place for shot in shots}).values()}:
         return None
