@@ -318,7 +318,7 @@ def test_a_table_of_two_encodings_is_refused(folder: Path) -> None:
     (folder / "manifest.csv").write_bytes(
         "RGB,caption\na.png,café\n".encode() + "b.png,café\n".encode("cp1252")
     )
-    with pytest.raises(DataError, match="encoding of .* cannot be determined"):
+    with pytest.raises(DataError, match=r"encoding of .* cannot be determined"):
         mv.samples(folder)
 
 

@@ -22,23 +22,14 @@ class PartCanvas:
     """Two aligned drawings of one person: part labels, and how far each part stands out (for the light).
 
     Points are in body heights: x from the person's middle, y downwards from the crown.
-
-    Attributes
-    ----------
-    labels, relief
-        What is drawn on.
-    x, top, size
-        Middle, crown and height of the body, pixels.
-    flip
-        -1 to mirror.
     """
 
     labels: ImageDraw.ImageDraw
     relief: ImageDraw.ImageDraw
-    x: float
+    x: float  # middle, crown and height of the body, pixels
     top: float
     size: float
-    flip: int = 1
+    flip: int = 1  # -1 mirrors
 
     def at(self, point: Point) -> Point:
         """Where a point of the body lies, pixels."""
@@ -81,5 +72,5 @@ def draw_limb(
 
 
 def between(a: Point, b: Point, t: float) -> Point:
-    """The point ``t`` (0..1) of the way from one to the other."""
+    """The point at the fraction ``t`` of the way from one to the other."""
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)
