@@ -13,6 +13,7 @@ from mswin_viz.data.synthetic.part_canvas import (
     draw_line,
     draw_oval,
     draw_shape,
+    mirrored,
 )
 
 _BARE_LEG = (0.048, 0.034, 0.022)
@@ -101,11 +102,10 @@ def draw_torso(canvas: PartCanvas, who: Identity, shoulder: float, hip: float, s
         half = (shoulder if y < 0.3 else hip) * 0.97
         draw_line(canvas, "seam", [(-half, y), (0, y + 0.006), (half, y)], 0.009)
     if kind in ("sweater", "hoodie"):
-        draw_shape(canvas, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018),
-            (hip * 0.95, hem + 0.008), (-hip * 0.95, hem + 0.008)], 160)  # fmt: skip
+        waistband = mirrored([(hip * 0.97, hem - 0.018), (hip * 0.95, hem + 0.008)])
+        draw_shape(canvas, "upper_trim", waistband, 160)
     if kind == "coat":
-        draw_shape(canvas, "upper_trim", [(-hip * 0.95, 0.405), (hip * 0.95, 0.405), (hip * 0.97, 0.428),
-            (-hip * 0.97, 0.428)], 170)  # fmt: skip
+        draw_shape(canvas, "upper_trim", mirrored([(hip * 0.95, 0.405), (hip * 0.97, 0.428)]), 170)
 
 
 def draw_front_details(canvas: PartCanvas, who: Identity, hip: float) -> None:
@@ -113,23 +113,23 @@ def draw_front_details(canvas: PartCanvas, who: Identity, hip: float) -> None:
     kind, hem = who.upper_type, hem_of(who)
     if kind in ("t-shirt", "vest"):
         depth = 0.03 if kind == "t-shirt" else 0.06
-        draw_shape(canvas, "skin", [(-0.042, 0.14), (0.042, 0.14), (0.026, 0.15 + depth * 0.6),
-            (0, 0.15 + depth), (-0.026, 0.15 + depth * 0.6)], 165)  # fmt: skip
+        neck = mirrored([(0.042, 0.14), (0.026, 0.15 + depth * 0.6), (0, 0.15 + depth)])
+        draw_shape(canvas, "skin", neck, 165)
     elif kind == "sweater":
         draw_oval(canvas, "upper_trim", (0, 0.148), (0.05, 0.018))
     elif kind == "hoodie":
         draw_oval(canvas, "hood", (0, 0.152), (0.078, 0.032), 200)
         for x in (-0.018, 0.018):
             draw_line(canvas, "sole", [(x, 0.175), (x * 1.1, 0.245)], 0.007)
-        draw_shape(canvas, "upper_trim", [(-0.05, 0.40), (0.05, 0.40), (0.075, 0.475), (-0.075, 0.475)], 180)
-        draw_shape(canvas, "upper", [(-0.044, 0.406), (0.044, 0.406), (0.066, 0.469), (-0.066, 0.469)], 180)
+        draw_shape(canvas, "upper_trim", mirrored([(0.05, 0.40), (0.075, 0.475)]), 180)
+        draw_shape(canvas, "upper", mirrored([(0.044, 0.406), (0.066, 0.469)]), 180)
     else:
         draw_line(canvas, "upper_trim", [(0, 0.18), (0.004, hem)], 0.012)
         reach = 0.26 if kind == "coat" else 0.2
         for side in (-1, 1):
             draw_shape(canvas, "upper_trim", [(side * 0.05, 0.135), (side * 0.075, 0.16), (side * 0.05, 0.2),
                 (0, reach), (side * 0.012, 0.165)], 190)  # fmt: skip
-        draw_shape(canvas, "skin", [(-0.028, 0.135), (0.028, 0.135), (0, 0.185)], 150)
+        draw_shape(canvas, "skin", mirrored([(0.028, 0.135), (0, 0.185)]), 150)
         for side in (-1, 1):
             draw_line(canvas, "upper_trim", [(side * hip * 0.45, 0.455), (side * hip * 0.85, 0.445)], 0.01)
     if who.logo != "none":
@@ -150,8 +150,7 @@ def draw_back_details(canvas: PartCanvas, who: Identity) -> None:
     if who.logo != "none":
         _logo(canvas, {"left": "right", "right": "left"}.get(who.logo, who.logo), 0.285)
     if kind == "hoodie":
-        draw_shape(canvas, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)],
-            210)  # fmt: skip
+        draw_shape(canvas, "hood", mirrored([(0.07, 0.14), (0.06, 0.205), (0, 0.245)]), 210)
     elif kind == "jacket":
         draw_line(canvas, "upper_trim", [(-0.11, 0.235), (0.11, 0.235)], 0.009)
         draw_oval(canvas, "upper_trim", (0, 0.147), (0.052, 0.017))

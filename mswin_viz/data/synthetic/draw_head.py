@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from mswin_viz.data.synthetic.identity import Identity
-from mswin_viz.data.synthetic.part_canvas import PartCanvas, draw_limb, draw_line, draw_oval, draw_shape
+from mswin_viz.data.synthetic.part_canvas import (
+    PartCanvas,
+    draw_limb,
+    draw_line,
+    draw_oval,
+    draw_shape,
+    mirrored,
+)
 
 
 def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
@@ -25,8 +32,7 @@ def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
         draw_shape(canvas, "hat_trim", [(0.02, 0.04), (0.06, 0.042), (0.1, 0.056), (0.1, 0.063),
             (0.02, 0.056)], 220)  # fmt: skip
     elif view == "front":
-        draw_shape(canvas, "hat_trim", [(-0.046, 0.045), (0.046, 0.045), (0.056, 0.062), (0, 0.054),
-            (-0.056, 0.062)], 220)  # fmt: skip
+        draw_shape(canvas, "hat_trim", mirrored([(0.046, 0.045), (0.056, 0.062), (0, 0.054)]), 220)
     else:
         draw_line(canvas, "hat_trim", [(-0.02, 0.047), (0.02, 0.047)], 0.01)
 
@@ -37,7 +43,7 @@ def draw_head_front(canvas: PartCanvas, who: Identity) -> None:
         for s in (-1, 1):
             draw_shape(canvas, "hair", [(s * 0.02, 0.02), (s * 0.054, 0.03), (s * 0.066, 0.1),
                 (s * 0.07, 0.2), (s * 0.05, 0.225), (s * 0.03, 0.2), (s * 0.034, 0.1)], 140)  # fmt: skip
-    draw_shape(canvas, "skin", [(-0.025, 0.1), (0.025, 0.1), (0.03, 0.15), (0, 0.162), (-0.03, 0.15)], 130)
+    draw_shape(canvas, "skin", mirrored([(0.025, 0.1), (0.03, 0.15), (0, 0.162)]), 130)
     if who.hair != "bald":
         draw_oval(canvas, "hair", (0, 0.055), (0.05, 0.056), 190)
     for s in (-1, 1):
@@ -60,17 +66,17 @@ def draw_head_front(canvas: PartCanvas, who: Identity) -> None:
 
 def draw_head_back(canvas: PartCanvas, who: Identity) -> None:
     """The head from behind."""
-    draw_shape(canvas, "skin", [(-0.025, 0.1), (0.025, 0.1), (0.03, 0.15), (-0.03, 0.15)], 150)
+    draw_shape(canvas, "skin", mirrored([(0.025, 0.1), (0.03, 0.15)]), 150)
     for s in (-1, 1):
         draw_oval(canvas, "skin", (s * 0.045, 0.072), (0.008, 0.013), 170)
     draw_oval(canvas, "skin", (0, 0.066), (0.043, 0.058), 200)
     if who.hair == "bald":
         return
     draw_oval(canvas, "hair", (0, 0.055), (0.048, 0.057), 205)
-    draw_shape(canvas, "hair", [(-0.045, 0.06), (0.045, 0.06), (0.03, 0.115), (-0.03, 0.115)], 200)
+    draw_shape(canvas, "hair", mirrored([(0.045, 0.06), (0.03, 0.115)]), 200)
     if who.hair == "long":
-        draw_shape(canvas, "hair", [(-0.05, 0.05), (0.05, 0.05), (0.062, 0.12), (0.062, 0.23), (0.03, 0.255),
-            (0, 0.248), (-0.03, 0.255), (-0.062, 0.23), (-0.062, 0.12)], 215)  # fmt: skip
+        long_hair = mirrored([(0.05, 0.05), (0.062, 0.12), (0.062, 0.23), (0.03, 0.255), (0, 0.248)])
+        draw_shape(canvas, "hair", long_hair, 215)
     elif who.hair == "ponytail":
         draw_limb(canvas, "hair", [(0, 0.05), (0.004, 0.13), (-0.004, 0.215)], (0.018, 0.022, 0.008), 230)
         draw_line(canvas, "hat_trim", [(-0.018, 0.062), (0.018, 0.062)], 0.012)

@@ -19,7 +19,7 @@ from mswin_viz.data.synthetic.draw_garments import (
 )
 from mswin_viz.data.synthetic.draw_head import draw_hat, draw_head_back, draw_head_front, draw_head_side
 from mswin_viz.data.synthetic.identity import Identity
-from mswin_viz.data.synthetic.part_canvas import PartCanvas, Point, draw_line, draw_shape
+from mswin_viz.data.synthetic.part_canvas import PartCanvas, Point, draw_line, draw_shape, mirrored
 
 SUPERSAMPLING = 2
 
@@ -42,8 +42,8 @@ def _frontal(canvas: PartCanvas, who: Identity, pose: Pose) -> None:
     right = -1 if front else 1  # where this person's right hand is in the picture
     bag_at = right if who.bag_side == "right" else -right
     if who.bag == "backpack" and front:
-        draw_shape(canvas, "bag", [(-shoulder * 0.8, 0.15), (shoulder * 0.8, 0.15), (shoulder * 1.1, 0.3),
-            (shoulder * 1.02, 0.43), (-shoulder * 1.02, 0.43), (-shoulder * 1.1, 0.3)], 110)  # fmt: skip
+        bag = mirrored([(shoulder * 0.8, 0.15), (shoulder * 1.1, 0.3), (shoulder * 1.02, 0.43)])
+        draw_shape(canvas, "bag", bag, 110)
     arms = {s: ((s * (shoulder - 0.018), 0.198), (s * (shoulder + 0.014 + 0.008 * abs(step)), 0.325),
         (s * (shoulder + 0.018), 0.455 - 0.022 * s * step)) for s in (-1, 1)}  # fmt: skip
     legs = {s: ((s * hip * 0.52, 0.5), (s * (hip * 0.6 + 0.004), 0.715 + 0.008 * s * step),
@@ -54,8 +54,7 @@ def _frontal(canvas: PartCanvas, who: Identity, pose: Pose) -> None:
     if who.lower_type == "skirt":
         draw_skirt(canvas, hip * 0.95, [legs[-1][1], legs[1][1]], 0.016 * step, who.skirt_hem)
     else:
-        draw_shape(canvas, "lower", [(-hip * 0.95, 0.44), (hip * 0.95, 0.44), (hip, 0.54), (0, 0.56),
-            (-hip, 0.54)], 170)  # fmt: skip
+        draw_shape(canvas, "lower", mirrored([(hip * 0.95, 0.44), (hip, 0.54), (0, 0.56)]), 170)
         draw_line(canvas, "lower_trim", [(0, 0.5), (0, 0.56)], 0.007)
     draw_torso(canvas, who, shoulder, hip, 0.01 * step)
     if front:
@@ -98,8 +97,9 @@ def _profile(canvas: PartCanvas, who: Identity, pose: Pose) -> None:
     if who.lower_type == "skirt":
         draw_skirt(canvas, depth * 1.05, [near_leg[1], far_leg[1]], -0.02 * step, who.skirt_hem)
     else:
-        draw_shape(canvas, "lower", [(-depth, 0.44), (depth, 0.44), (depth * 0.95, 0.55), (-depth, 0.55)],
-            170)  # fmt: skip
+        draw_shape(
+            canvas, "lower", [(-depth, 0.44), (depth, 0.44), (depth * 0.95, 0.55), (-depth, 0.55)], 170
+        )
     if who.bag == "backpack":
         b = -depth * 0.8
         draw_shape(canvas, "bag", [(b, 0.165), (b - 0.06, 0.18), (b - 0.092, 0.24), (b - 0.095, 0.42),

@@ -43,6 +43,11 @@ def draw_shape(canvas: PartCanvas, part: str, points: Sequence[Point], relief: i
     canvas.relief.polygon(placed, fill=relief)
 
 
+def mirrored(half: Sequence[Point]) -> list[Point]:
+    """The symmetric outline that has this right half, given from top to bottom."""
+    return [*half, *((-x, y) for x, y in reversed(half) if x)]
+
+
 def draw_oval(canvas: PartCanvas, part: str, centre: Point, radii: Point, relief: int = 190) -> None:
     """A filled ellipse of one part."""
     x, y = canvas.at(centre)
