@@ -60,9 +60,10 @@ def _without_modality(result: ReaderResult, root: Path) -> list[Problem]:
         return []
     there = {name for sample in result.samples for name in sample.images}
     have = ", ".join(name for name in MODALITIES if name in there)
-    detail = f"image in the whole set; loaded with {have}"
     return [
-        Problem("missing modality", root, f"no {name} {detail}") for name in MODALITIES if name not in there
+        Problem("missing modality", root, f"no {name} image in the whole set; loaded with {have}")
+        for name in MODALITIES
+        if name not in there
     ]
 
 

@@ -76,14 +76,14 @@ def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
     folders, links = [(root, names or (root.resolve().name,))], []
     while folders or links:
         if not folders:  # links come last, so that none hides the folder that it leads to
-            folders += _unseen(_leading_down(links, above, tree), tree, seen)
+            folders += _unseen(links, tree, seen, above)
             links = []
             continue
         path, parts = folders.pop()
         inside: list[_Place] = []
         for entry in _sorted_in(path, parts, tree):
             (links if entry.is_symlink() else inside).append((Path(entry.path), (*parts, entry.name)))
-        folders += _unseen(inside, tree, seen)
+        folders += _unseen(inside, tree, seen, above)
     folder_key = cache(lambda parts: [natural_key(name) for name in parts])
     tree.pictures.sort(key=lambda one: (folder_key(one.parts), natural_key(one.path.name)))
     tree.others.sort()
@@ -91,24 +91,20 @@ def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
     return tree
 
 
-def _leading_down(links: list[_Place], above: set[_Identity | None], tree: Tree) -> list[_Place]:
-    """The links without those to a folder around the root, which would bring in everything beside it."""
-    kept = [(path, parts) for path, parts in links if _identity(path) not in above]
-    if len(kept) < len(links):
-        tree.left_out["link to a folder around this one"] += len(links) - len(kept)
-    return kept
-
-
-def _unseen(folders: list[_Place], tree: Tree, seen: set[_Identity | None]) -> list[_Place]:
-    """The folders that are met for the first time; the others are counted."""
+def _unseen(
+    folders: list[_Place], tree: Tree, seen: set[_Identity | None], above: set[_Identity | None]
+) -> list[_Place]:
+    """The folders that are met for the first time and are not around the root; the others are counted."""
     fresh = []
     for path, parts in folders:
         identity = _identity(path)
-        if identity is not None and identity in seen:
+        if identity in above:  # it would bring in everything beside the root
+            tree.left_out["link to a folder around this one"] += 1
+        elif identity is not None and identity in seen:
             tree.left_out["link to a folder that is read already"] += 1
-            continue
-        seen.add(identity)
-        fresh.append((path, parts))
+        else:
+            seen.add(identity)
+            fresh.append((path, parts))
     return fresh
 
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from mswin_viz.data.images.image_source import MODALITIES
@@ -115,12 +115,10 @@ class _Placed:
 
 def contents(tree: Tree) -> Contents:
     """Sort a tree's pictures by modality, and bring together those of one place and name as shots."""
-    known: dict[tuple[str, ...], tuple[str | None, tuple[str, ...], int]] = {}
+    meaning = cache(_meaning)
     placed, plain, unclear = [], [], []
     for picture in tree.pictures:
-        if picture.parts not in known:
-            known[picture.parts] = _meaning(picture.parts)
-        word, place, level = known[picture.parts]
+        word, place, level = meaning(picture.parts)
         if word in MODALITIES:
             placed.append(_Placed(picture, word, place, level))
         else:
@@ -136,16 +134,13 @@ def _meaning(parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...], int]:
     if not named:
         return None, parts, 0
     at = named[-1]
-    modality = words[at][0]
-    if modality == AMBIGUOUS:  # an infrared folder inside one that says which infrared
+    if words[at][0] == AMBIGUOUS:  # an infrared folder inside one that says which infrared
         clear = [n for n in named if words[n][0] in ("NI", "TI")]
         if not clear:
             return AMBIGUOUS, parts, 0
         at = clear[-1]
-        modality = words[at][0]
     place = [name if word is None else rest for name, (word, rest) in zip(parts, words, strict=True)]
-    place = [name for name in place if name]
-    return modality, tuple(place), len(parts) - at
+    return words[at][0], tuple(filter(None, place)), len(parts) - at
 
 
 def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
@@ -188,10 +183,8 @@ def _without_clashes(group: list[_Placed]) -> list[tuple[dict[str, _Placed], lis
         return [({one.modality: one for one in group}, [])]
     counts = Counter(one.picture.path.suffix for one in group)
     shots: list[dict[str, _Placed]] = []
-    rest = sorted(
-        group, key=lambda one: -counts[one.picture.path.suffix]
-    )  # files of one ending belong together
-    while rest:
+    rest = sorted(group, key=lambda one: -counts[one.picture.path.suffix])
+    while rest:  # files of one ending belong together
         shot: dict[str, _Placed] = {}
         wanted = rest[0].picture.path.suffix
         for one in sorted(rest, key=lambda one: one.picture.path.suffix != wanted):
