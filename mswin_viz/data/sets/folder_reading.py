@@ -25,7 +25,7 @@ from mswin_viz.errors import DataError, ImageFileError
 
 
 def read_folder(root: Path, layout: str) -> DataReport:
-    """Samples of a folder or table, with an account of everything below it; `DataError` if there is not one data set."""
+    """Samples of a folder or table, with an account of everything below it; a `DataError` unless it holds one data set."""
     if root.is_file():
         if layout not in ("auto", "manifest"):
             raise DataError(f"the {layout} layout needs a folder: got the table {root}; point to a folder")

@@ -59,20 +59,17 @@ SMALLEST_PICTURE = 3000
 """Bytes of the smallest file; the mean is 8,500."""
 
 
-def _counts_checked(counts: dict[str, int], cameras: int) -> None:
+def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
+        most = len(CAMERAS) if name == "cameras" else MOST_PEOPLE
         if count < 1:
             raise OptionError(f"{name} must be at least 1: got {count}; ask for one or more")
-        if count > MOST_PEOPLE:
-            raise OptionError(f"{name} must be at most {MOST_PEOPLE:,}: got {count:,}; ask for fewer")
+        if count > most:
+            raise OptionError(f"{name} must be at most {most:,}: got {count:,}; ask for fewer")
     n_shots = math.prod(counts.values())
     if n_shots > _MOST_SHOTS:
         raise OptionError(
             f"a sample set may have at most {_MOST_SHOTS:,} shots: got {n_shots:,}; choose fewer people or shots"
-        )
-    if cameras > len(CAMERAS):
-        raise OptionError(
-            f"there are {len(CAMERAS)} cameras: got cameras={cameras}; ask for 1 to {len(CAMERAS)}"
         )
 
 
@@ -139,7 +136,7 @@ def write_samples(
     OutputError
         If the folder cannot be written to, or has too little space.
     """
-    _counts_checked({"identities": identities, "cameras": cameras, "shots": shots}, cameras)
+    _check_counts(identities=identities, cameras=cameras, shots=shots)
     first, sample = (GROUP, sample_lookalike) if lookalikes else (1, sample_identity)
     people = [sample(pid, seed=seed) for pid in range(first, first + identities)]
     taken = [
