@@ -6,10 +6,9 @@ from .analysis.attribution.randomisation import randomisation_check as randomisa
 from .analysis.attribution.share_gap import exact_shares as exact_shares, share_gap as share_gap
 from .analysis.attribution.target import Target as Target
 from .analysis.embeddings.batch import embed as embed
-from .analysis.embeddings.neighbours import (
-    Neighbours as Neighbours,
+from .analysis.embeddings.neighbours import Neighbours as Neighbours, neighbours as neighbours
+from .analysis.embeddings.pair_shares import (
     PairShares as PairShares,
-    neighbours as neighbours,
     pair_window_shares as pair_window_shares,
 )
 from .analysis.embeddings.table import EmbeddingTable as EmbeddingTable

@@ -14,16 +14,6 @@ from mswin_viz.model.tokens.tensors import real_array
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "check_counts",
-    "chosen_rows",
-    "finite_vectors",
-    "known_numbers",
-    "real_numbers",
-    "unit_rows",
-    "unit_rows_or_nan",
-]
-
 _LARGEST = np.iinfo(np.int64).max
 _NO_ARRAY = "a tensor that is sparse, nested, quantised or without data"
 
@@ -31,10 +21,7 @@ _NO_ARRAY = "a tensor that is sparse, nested, quantised or without data"
 def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
     """The values as float64; a tensor may be on any device, of any width, and have a gradient.
 
-    Raises
-    ------
-    ShapeError
-        If they are not real numbers, or rows differ in length.
+    Raises ShapeError if they are not real numbers, or rows differ in length.
     """
     try:
         dense = _detached(values)
@@ -48,10 +35,7 @@ def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
 def unit_rows(features: Any, name: str) -> Float[np.ndarray, "row dim"]:
     """Rows divided by their Euclidean norm, float64.
 
-    Raises
-    ------
-    ShapeError
-        If they are not rows of numbers, or a row has no direction.
+    Raises ShapeError if they are not rows of numbers, or a row has no direction.
     """
     features = real_numbers(features, f"{name} features")
     if features.ndim != 2:
@@ -78,10 +62,7 @@ def unit_rows_or_nan(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray
 def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
     """One vector ``[D]``, or one for each image ``[B, D]``; float64.
 
-    Raises
-    ------
-    ShapeError
-        If the values are not numbers, have no or more than two axes, or are not finite.
+    Raises ShapeError if the values are not numbers, have no or more than two axes, or are not finite.
     """
     vectors = real_numbers(values, name)
     if vectors.ndim not in (1, 2) or vectors.size == 0:
@@ -103,13 +84,8 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
 def known_numbers(values: Any, name: str) -> Int[np.ndarray, "*image"]:
     """Identity, camera or scene numbers as int64; -1 where a number is not known.
 
-    Not known are numbers below 0, NaN, None, pandas' NA and masked ones. Whole floats count as integers, as pandas writes a
-    column in which one number is missing.
-
-    Raises
-    ------
-    OptionError
-        If a value is not a whole number.
+    Not known are numbers below 0, NaN, None, pandas' NA and masked ones. Whole floats count as integers, as pandas
+    writes a column in which one number is missing. Raises OptionError if a value is not a whole number.
     """
     try:
         numbers = _array(values)
@@ -136,13 +112,7 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, "*image"]:
 
 
 def check_counts(least: int, /, **counts: Any) -> None:
-    """Refuse what is not a whole number of at least ``least``.
-
-    Raises
-    ------
-    OptionError
-        Naming the first that is not.
-    """
+    """Refuse what is not a whole number of at least ``least``. Raises OptionError that names the first."""
     for name, count in counts.items():
         if not isinstance(count, Integral) or isinstance(count, bool) or int(count) < least:
             raise OptionError(f"{name} is a whole number of at least {least}: got {count!r:.80}")
@@ -151,12 +121,8 @@ def check_counts(least: int, /, **counts: Any) -> None:
 def chosen_rows(chosen: Any, n_images: int, name: str) -> Int[np.ndarray, " chosen"]:
     """Indices of the images that are chosen, by index or by a boolean for each image; all if None.
 
-    Raises
-    ------
-    ShapeError
-        If no image is chosen, or they are not one row of numbers.
-    OptionError
-        If an index is not a whole number or out of range.
+    Raises ShapeError if no image is chosen, or they are not one row of numbers; OptionError if an index is not a
+    whole number or out of range.
     """
     try:
         rows = np.arange(n_images) if chosen is None else _array(chosen)
@@ -202,7 +168,7 @@ def _is_whole(value: Any) -> bool:
 
 def _not_whole(name: str, got: str) -> OptionError:
     return OptionError(
-        f"{name} are whole numbers, -1 or NaN where not known: got {got}; number names first, for example with "
+        f"{name} are whole numbers, -1 or NaN where not known: got {got}; turn names into numbers, for example with "
         "np.unique(names, return_inverse=True)[1]"
     )
 

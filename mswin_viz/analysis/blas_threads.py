@@ -1,4 +1,4 @@
-"""One BLAS thread for matrices so small that NumPy's threads would only wait for each other; one limit for the process."""
+"""One BLAS thread for matrices so small that NumPy's threads would only wait for each other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
-
-__all__ = ["one_blas_thread"]
 
 
 @dataclass(eq=False)

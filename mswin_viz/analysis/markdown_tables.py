@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["COLUMN_WORDS", "column_words", "markdown_table", "percent"]
-
 COLUMN_WORDS = {"three_together": "three together", "together": "all together"}
 """Columns whose words differ from their names; a modality is written as it is."""
 

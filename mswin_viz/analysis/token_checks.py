@@ -10,17 +10,9 @@ import torch
 from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
-__all__ = ["checked_tokens"]
-
 
 def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
-    """The tokens of at least one image, finite, without a gradient, on the add-on's device.
-
-    Raises
-    ------
-    ShapeError
-        If it is something else, holds no image, or a value is not finite.
-    """
+    """The tokens of at least one image, finite, without a gradient, on the add-on's device."""
     if len(are_tokens(tokens)) == 0:
         raise ShapeError("tokens must be those of at least one image: got none")
     found = tokens.to(_device(tokens, addon))

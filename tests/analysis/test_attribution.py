@@ -381,7 +381,7 @@ def test_pairs_that_make_no_sense_are_refused_with_the_reason(model, images, tok
         "pixels come before every block": {"block": 0},
         "a block of this tower is one of 0..2": {"level": "tokens", "block": 9},
         "a baseline of pixels is one of": {"baseline": "noise"},
-        "starts from no baseline": {"method": "gradient_x_input", "baseline": "mean"},
+        "uses no baseline": {"method": "gradient_x_input", "baseline": "mean"},
         "attribute has no option .steps.": {"steps": 4},
         "n_steps is a whole number": {"n_steps": 0},
         "noise is a positive fraction": {"noise": 0.0},
@@ -451,15 +451,15 @@ def test_a_target_that_cannot_be_is_refused(model, images) -> None:
         mv.attribute(model, images, mv.Target.direction(np.ones(DIM + 1)))
     with pytest.raises(OptionError, match="zero vector"):
         mv.Target.image(np.zeros(DIM))
-    with pytest.raises(OptionError, match="known by its gallery images: got k=5 alone"):
+    with pytest.raises(OptionError, match="needs its gallery images: got k=5 alone"):
         mv.Target.identity(5)
-    with pytest.raises(OptionError, match="an identity is one in the gallery"):
+    with pytest.raises(OptionError, match="the gallery must hold the identity"):
         mv.Target.identity(5, np.ones((2, DIM)), [1, 2])
     with pytest.raises(ShapeError, match="one pid for each feature"):
         mv.Target.identity(1, np.ones((2, DIM)), [1])
     with pytest.raises(OptionError, match="feature is one of"):
         mv.Target.norm(feature="best")
-    with pytest.raises(OptionError, match="makes the CLS enhanced"):
+    with pytest.raises(OptionError, match="leads to the enhanced CLS"):
         mv.Target.shift(feature="plain")
     with pytest.raises(OptionError, match="needs an add-on"):
         mv.attribute(tiny_model(addon=False), images, mv.Target.shift())

@@ -62,9 +62,9 @@ def test_a_cosine_s_removal_recomputes_the_norm(model, tokens) -> None:
 
 def test_targets_and_scales_without_shares_are_refused(model, tokens) -> None:
     for target in (mv.Target.norm(), mv.Target.image(direction(), feature="plain")):
-        with pytest.raises(OptionError, match="shares are of a direction or cosine"):
+        with pytest.raises(OptionError, match="exact shares need a direction or cosine"):
             share_gap(model, tokens, target, 4)
-    with pytest.raises(OptionError, match="a trained window has one of the scales"):
+    with pytest.raises(OptionError, match="the scale must be one of the trained"):
         share_gap(model, tokens, ALONG, 3)
 
 

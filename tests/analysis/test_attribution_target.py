@@ -81,7 +81,7 @@ def test_a_prompt_that_says_nothing_is_refused_where_the_target_is_made(prompt) 
 
 @pytest.mark.parametrize("prompts", [{"a red coat", "a hat"}, frozenset(PROMPTS), {"a hat": 1}.keys()])
 def test_prompts_without_an_order_are_refused(model, prompts) -> None:
-    with pytest.raises(PromptError, match="in order, and a set has none"):
+    with pytest.raises(PromptError, match="must be in the images' order"):
         mv.Target.text(prompts)
     with pytest.raises(PromptError, match="a text or a list of texts"):
         model.encode_text(prompts)

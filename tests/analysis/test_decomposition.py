@@ -239,7 +239,7 @@ def test_a_pair_without_an_add_on_is_the_plain_cosine(tokens):
 
 
 def test_pairs_of_unequal_numbers_are_an_error(tokens, addon):
-    with pytest.raises(ShapeError, match="as many images"):
+    with pytest.raises(ShapeError, match="same number of images"):
         decompose_pair(tokens[0], tokens, addon)
 
 

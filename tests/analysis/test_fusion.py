@@ -116,7 +116,7 @@ def test_gates_and_origins_are_told(tokens, addon):
     slots = (Slot(2), Slot(5), Slot(7, "mean"))
     state = fusion_state(tokens, fusion_weights(addon), slots=slots)
     assert [view.origin for view in state.slots] == ["trained", "resampled", "mean"]
-    np.testing.assert_array_equal(state.gates, state.hidden > 0)
+    np.testing.assert_array_equal(state.fused.gates, state.fused.hidden > 0)
 
 
 def test_scheme_2_is_refused_by_name():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mswin_viz.analysis.embeddings.neighbours import neighbours, query_precisions, ranked_queries
+from mswin_viz.analysis.embeddings.neighbours import neighbours, ranked_queries
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
@@ -122,7 +122,7 @@ def test_precisions_of_all_queries_are_those_of_each_and_of_retrieval(rule: str,
     features[:, 0] += 5
     groups = {"camids": rng.integers(0, 3, 31), "scenes": rng.integers(0, 4, 31)}
     table = made_table(features, rng.integers(0, 5, 31), **groups)
-    found = query_precisions(table, feature=feature, rule=rule)
+    found = ranked_queries(table, features=(feature,), rule=rule).precisions[feature]
     each = [neighbours(table, row, feature=feature, rule=rule) for row in range(31)]
     np.testing.assert_allclose(found, [one.average_precision for one in each])
     report = retrieval(getattr(table, feature), table.pid, rule=rule, **groups)
@@ -136,7 +136,7 @@ def test_ranking_every_query_is_reported_and_can_be_stopped() -> None:
     ranked_queries(table, report=lambda progress: seen.append((progress.done, progress.total)))
     assert seen == [(9, 18), (18, 18)]  # plain, enhanced
     with pytest.raises(StoppedError, match="0 of 9"):
-        query_precisions(table, stop=lambda: True)
+        ranked_queries(table, features=("plain",), stop=lambda: True)
 
 
 def test_every_feature_is_ranked_in_one_go() -> None:
@@ -144,12 +144,13 @@ def test_every_feature_is_ranked_in_one_go() -> None:
     ranked = ranked_queries(table)
     assert list(ranked.precisions) == ["plain", "enhanced"]
     for feature, precisions in ranked.precisions.items():
-        np.testing.assert_array_equal(precisions, query_precisions(table, feature=feature))
+        alone = ranked_queries(table, features=(feature,)).precisions[feature]
+        np.testing.assert_array_equal(precisions, alone)
 
 
 def test_a_gallery_of_nobody_leaves_precisions_empty() -> None:
     table = made_table(at_angles(0, 1), [0, 0], splits=["query", "query"])
-    assert np.isnan(query_precisions(table)).all()
+    assert np.isnan(ranked_queries(table).precisions["plain"]).all()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_table_that_is_ranked_by_distance_is_so_everywhere() -> None:
     features = np.round(rng.normal(size=(31, 3)) * rng.uniform(0.5, 4, size=(31, 1)))  # with ties
     pids = np.where(rng.random(31) < 0.2, -1, rng.integers(0, 5, 31))
     table = replace(made_table(features, pids, rng.integers(-1, 3, 31)), metric="euclidean")
-    found = query_precisions(table)
+    found = ranked_queries(table).precisions["plain"]
     each = [neighbours(table, row) for row in range(31)]
     np.testing.assert_allclose(found, [one.average_precision for one in each])
     report = retrieval(table.plain, table.pid, table.camid, metric="euclidean")
@@ -191,7 +192,7 @@ def test_a_table_that_is_ranked_by_distance_is_so_everywhere() -> None:
     np.testing.assert_allclose(each[4].similarity, distances)
     assert (np.diff(distances) >= -1e-9).all()
     assert each[4].metric == "euclidean"
-    by_cosine = query_precisions(made_table(features + 5, pids, table.camid))
+    by_cosine = ranked_queries(made_table(features + 5, pids, table.camid)).precisions["plain"]
     assert not np.allclose(found, by_cosine, equal_nan=True)
 
 
@@ -210,7 +211,7 @@ def test_what_must_be_known_of_a_ranking_is_said() -> None:
         "Over 2 of 6 queries: 4 queries have no match (1 of unknown identity, 1 whose identity has no other image in the "
         "gallery, 2 whose identity has no image from another camera).",
     )
-    assert np.isfinite(query_precisions(table)).sum() == 2
+    assert np.isfinite(ranked_queries(table).precisions["plain"]).sum() == 2
     assert ranked_queries(made_table(at_angles(0, 1), [0, 0])).notes == ()
     unknown = made_table(at_angles(0, 1), [0, 0], [-1, -1])
     assert "No camera numbers" in ranked_queries(unknown).notes[0]

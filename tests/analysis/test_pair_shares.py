@@ -11,8 +11,7 @@ from PIL import Image
 from support.tiny import GRID, SCALES, pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.neighbours import PairShares, pair_window_shares
-from mswin_viz.analysis.embeddings.pair_shares import pair_panels
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.data.sample import Sample

@@ -327,7 +327,7 @@ def test_where_no_camera_or_scene_is_known_only_the_query_is_dropped_and_it_is_s
     report = retrieval(features, pids, **keys, rule=rule)
     assert report.mAP == retrieval(features, pids, camids, rule="none").mAP
     assert report.notes[0] == report.sentences()[-1]
-    assert f"No {rule} numbers: there the {rule} rule leaves out only the query itself." in report.notes[0]
+    assert f"No {rule} numbers, so the {rule} rule leaves out only the query itself." in report.notes[0]
     assert "higher than" in report.notes[0]
     assert 'rule="' in report.notes[0]
     assert retrieval(features, pids, camids).notes == ()

@@ -333,7 +333,7 @@ def test_a_sample_with_tokens_that_are_not_finite_is_left_out_each_time(
     for _ in range(2):
         world, left_out = sample_tokens(model, samples, folder=tmp_path / "kept", progress=False)
         assert (left_out[0].path, left_out[0].reason) == (
-            *(samples[1].images["NI"], "the model gives it tokens that are not finite"),
+            *(samples[1].images["NI"], "the model gave it tokens that are not finite"),
         )
         assert world.pids.tolist() == [1, 2]
     monkeypatch.undo()

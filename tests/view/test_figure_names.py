@@ -21,7 +21,8 @@ from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Curves, Fait
 from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.neighbours import neighbours, pair_window_shares
+from mswin_viz.analysis.embeddings.neighbours import neighbours
+from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.measures.null_comparison import compare_with_nulls

@@ -15,7 +15,8 @@ from support.small_tables import small_table
 from support.tiny import tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.neighbours import MARKS, neighbours, pair_window_shares
+from mswin_viz.analysis.embeddings.neighbours import MARKS, neighbours
+from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError

@@ -14,12 +14,8 @@ from support.tiny import SCALES, pictures, tiny_model
 from traitlets import TraitError
 
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.neighbours import (
-    neighbours,
-    pair_window_shares,
-    query_precisions,
-    ranked_queries,
-)
+from mswin_viz.analysis.embeddings.neighbours import neighbours, ranked_queries
+from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
@@ -122,7 +118,7 @@ def test_a_search_narrows_the_menu_and_asks_its_first_find(view) -> None:
 def test_jumps_visit_the_worst_queries_in_turn(view, table, modality: str) -> None:
     view.modality = modality
     chosen = table.concatenated(("RGB", "NI")) if modality == ALL else table[table.rows(modality)]
-    after = query_precisions(chosen, feature="enhanced")
+    after = ranked_queries(chosen).precisions["enhanced"]
     order = [
         int(chosen.sample[row]) for row in np.argsort(np.round(after, 9), kind="stable") if after[row] >= 0
     ]
@@ -137,7 +133,7 @@ def test_jumps_visit_the_worst_queries_in_turn(view, table, modality: str) -> No
 def test_the_summary_is_that_of_the_retrieval_measures(view, table) -> None:
     rgb = table[table.rows("RGB")]
     for feature in ("plain", "enhanced"):
-        assert f"{np.nanmean(query_precisions(rgb, feature=feature)):.3f}" in text(view, "summary")
+        assert f"{np.nanmean(ranked_queries(rgb).precisions[feature]):.3f}" in text(view, "summary")
     (note,) = ranked_queries(rgb).notes
     assert note.startswith("1 image could not be embedded")
     assert note in unescape(text(view, "summary"))

@@ -20,19 +20,11 @@ from mswin_viz.model.encoder.block_outputs import block_outputs, n_blocks, token
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["attention_rollout", "attention_weights", "legrad"]
-
 
 def attention_weights(
     block: ResidualAttentionBlock, x: Float[torch.Tensor, "batch token width"]
 ) -> Float[torch.Tensor, "batch head token token"]:
-    """softmax(q k / sqrt(width of a head)) of one block at its input ``x``; rows add up to one.
-
-    Raises
-    ------
-    OptionError
-        If the block is not open_clip's standard one.
-    """
+    """softmax(q k / sqrt(width of a head)) of one block at its input ``x``; rows add up to one."""
     query, key, _ = _heads(_standard(block), x)
     return (query @ key.transpose(2, 3) / query.shape[3] ** 0.5).softmax(dim=3)
 

@@ -133,7 +133,9 @@ def attribute(
 ) -> Attribution:
     """Attribute a target's score to pixels, patch tokens or windows.
 
-    Runs in float32 and evaluation mode, batched as memory allows, the same for the same seed.
+    Runs in float32 and evaluation mode, batched as memory allows, the same for the same seed. Raises OptionError if
+    the method does not suit the level, or the score does not depend on the level at all; ScaleError, ShapeError if
+    the scale does not fit the grid, or the target's vector not the model; StoppedError if ``stop`` returned true.
 
     Parameters
     ----------
@@ -152,15 +154,6 @@ def attribute(
         Fields of :class:`mswin_viz.analysis.attribution.settings.Settings`: ``scale``, ``block``, ``baseline``,
         ``n_steps``, ``n_samples``, ``noise``, ``occluder``, ``norm``, ``seed``, ``batch_rows``, ``report``,
         ``stop``, ``progress``.
-
-    Raises
-    ------
-    OptionError
-        If the method does not suit the level, or the score does not depend on the level at all.
-    ScaleError, ShapeError
-        If the scale does not fit the grid, or the target's vector not the model.
-    StoppedError
-        If ``stop`` returned true.
     """
     settings = settings_of(options)
     if reason := refusal(method, level):
@@ -176,13 +169,7 @@ def attribute(
 
 
 def refusal(method: str, level: str) -> str:
-    """Why a method does not suit a level; empty where it does.
-
-    Raises
-    ------
-    OptionError
-        If there is no such method.
-    """
+    """Why a method does not suit a level; empty where it does. Raises OptionError if there is no such method."""
     if method not in ATTRIBUTION_METHODS:
         raise OptionError(f"a method is one of {', '.join(ATTRIBUTION_METHODS)}: got {method!r}")
     reason = _REASONS.get((method, level))
@@ -211,7 +198,7 @@ def _by_captum(model: Model, inputs: ModelImages | Tokens, call: _Call, settings
     frozen = settings.norm == "frozen" or (settings.norm == "auto" and not method.takes_away)
     scored = scored_inputs(model, inputs, call.target, call.level, frozen_norm=frozen)
     if "baseline" not in method.uses and settings.baseline != "zero":
-        raise OptionError(f"{call.method} starts from no baseline: got {settings.baseline!r}; leave it out")
+        raise OptionError(f"{call.method} uses no baseline: got baseline={settings.baseline!r}; leave it out")
     counter = RowCounter(method.passes(scored, settings) * len(scored), settings)
     try:
         counted = replace(scored, score=counter.counted(scored.score))

@@ -34,8 +34,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["REFERENCES", "UNITS", "Faithfulness", "bootstrap_interval", "faithfulness"]
-
 REFERENCES = ("random order", "centre prior")
 """Orders that do not depend on the model: a map must be better than these."""
 UNITS = {"patches": "pixels", "pixels": "pixels", "tokens": "tokens", "windows": "windows"}
@@ -50,10 +48,8 @@ class Faithfulness:
     ----------
     names
         The maps', without the references.
-    baselines
-        What "absent" meant.
-    units
-        What was taken away.
+    baselines, units
+        What "absent" meant, and what was taken away.
     curves
         ``(name, baseline)`` -> curves, references included.
     unexplained
@@ -135,6 +131,8 @@ def faithfulness(
 ) -> Faithfulness:
     """Deletion and insertion curves of maps, beside random orders and the centre prior.
 
+    Raises ShapeError if a map has not one value for each unit; OptionError if there are no such units or options.
+
     Parameters
     ----------
     model, inputs, target
@@ -148,13 +146,6 @@ def faithfulness(
     **options
         ``scale`` of the windows, ``baselines`` (blur and mean for images, zero and mean for tokens), ``n_steps=16``
         along a curve, ``n_random=5`` random orders, ``n_perturbations=32`` for infidelity, ``seed=0``.
-
-    Raises
-    ------
-    ShapeError
-        If a map has not one value for each unit.
-    OptionError
-        If there are no such units or options.
     """
     settings = options_of(_Settings, {"units": units, **options}, function="faithfulness")
     scored = scored_inputs(model, inputs, target, InputLevel(UNITS[units], settings.scale))
@@ -254,5 +245,5 @@ def _checked_map(name: str, values: np.ndarray, scored: ScoredInputs) -> Float[n
             f"a map has one value for each image and unit, here {wanted}: got {flat.shape} for {name!r}"
         )
     if not np.isfinite(flat).all():
-        raise ShapeError(f"a map's values are finite: got NaN or infinity in {name!r}")
+        raise ShapeError(f"a map's values must be finite: got NaN or infinity in {name!r}")
     return np.pad(flat, ((0, 0), (0, dropped)), constant_values=flat.min() - 1 if dropped else 0)

@@ -10,8 +10,6 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 
-__all__ = ["BASELINES", "LEVELS", "InputLevel", "check_target"]
-
 LEVELS = ("pixels", "tokens", "windows")
 BASELINES = {"pixels": ("zero", "mean", "blur"), "tokens": ("zero", "mean"), "windows": ("zero", "mean")}
 """Level -> what "absent" can mean: zero after normalisation (its mean colour; a token of zeros), the image's own
@@ -20,22 +18,10 @@ mean colour or mean token, or a strongly blurred image."""
 
 @dataclass(frozen=True)
 class InputLevel:
-    """What a score is a function of.
+    """What a score is a function of: one of ``LEVELS``; ``scale``, the tokens in a window, at the window level only.
 
-    Attributes
-    ----------
-    name
-        One of ``LEVELS``.
-    scale
-        Tokens in a window; at the window level only.
-    block
-        Where the tokens are taken: behind this block of the tower; None for the tower's output, which the add-on
-        reads. The CLS token stays as it is there.
-
-    Raises
-    ------
-    OptionError
-        If there is no such level, or the scale or block does not belong to it.
+    Tokens are taken behind the ``block`` of the tower; None for its output, which the add-on reads. The CLS token
+    stays as it is there. Raises OptionError if there is no such level, or the scale or block does not belong to it.
     """
 
     name: str = "pixels"
@@ -65,13 +51,7 @@ class InputLevel:
 
 
 def check_target(model: Model, target: Target, level: InputLevel) -> None:
-    """Refuse a target that does not depend on the inputs of a level, where the gradient is exactly zero.
-
-    Raises
-    ------
-    OptionError
-        If it does not.
-    """
+    """Refuse a target that does not depend on the inputs of a level, where the gradient is exactly zero."""
     target = as_target(target)
     if target.kind == "shift" and model.addon is None:
         raise OptionError("a shift needs an add-on: got a model without one; load the model with addon=")

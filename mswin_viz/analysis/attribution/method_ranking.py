@@ -115,6 +115,8 @@ def rank_methods(
 ) -> Ranking:
     """Run methods on a set of images and rank their maps.
 
+    Raises OptionError if there is no such level, option or method, or a method does not suit the level.
+
     Parameters
     ----------
     model, inputs, target
@@ -126,11 +128,6 @@ def rank_methods(
         ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of
         :func:`attribute` for all of them; ``checks``: options of :func:`faithfulness`; ``randomise=True``:
         also shuffle the model (needs images).
-
-    Raises
-    ------
-    OptionError
-        If there is no such level, option or method, or a method does not suit the level.
     """
     if level not in LEVELS:
         raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")

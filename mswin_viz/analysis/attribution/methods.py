@@ -23,27 +23,15 @@ from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs, UnitValue
 from mswin_viz.analysis.attribution.settings import Settings
 from mswin_viz.errors import OptionError
 
-__all__ = ["CAPTUM_METHODS", "CaptumMethod", "seeded_captum"]
-
 
 @dataclass(frozen=True)
 class CaptumMethod:
-    """A method and how it is to be run.
+    """A method, as ``run(scored, settings, rows)``, and how it is run.
 
-    Attributes
-    ----------
-    run
-        ``run(scored, settings, rows)``; ``scored`` may count its rows.
-    passes
-        ``passes(scored, settings)``: how often each image goes through the score.
-    uses
-        Settings that change its result.
-    takes_away
-        Whether it takes things away, so that a cosine's norm is recomputed; else it follows gradients.
-    additive
-        Whether its values and the baseline's score are meant to add up to the score.
-    alone
-        Whether images go through it one by one, so that its random numbers do not depend on the batch.
+    ``passes`` counts how often each image goes through the score; ``uses`` names the settings that change its result.
+    If it ``takes_away`` things, a cosine's norm is recomputed; else it follows gradients. Values of an ``additive``
+    one and the baseline's score are meant to add up to the score. Images go through it ``alone`` so that its random
+    numbers do not depend on the batch.
     """
 
     run: Callable[[ScoredInputs, Settings, int], UnitValues]

@@ -29,16 +29,9 @@ __all__ = ["Randomisation", "randomisation_check", "rank_correlation"]
 
 @dataclass(frozen=True, eq=False)
 class Randomisation:
-    """Maps of the trained model against those of shuffled ones.
+    """Maps of the trained model against those of shuffled ones, each by its name, and by ``(name, part)`` if shuffled.
 
-    Attributes
-    ----------
-    original
-        Name -> the trained model's attribution.
-    shuffled
-        ``(name, part)`` -> the attribution with that part's weights shuffled.
-    correlations
-        ``(name, part)`` -> Spearman's rank correlation of the two maps, ``[B]``, -1..1; NaN for a constant map.
+    ``correlations`` are Spearman's rank correlations of the two maps, ``[B]``, -1..1; NaN for a constant map.
     """
 
     original: Mapping[str, Attribution]
@@ -63,6 +56,8 @@ def randomisation_check(
 ) -> Randomisation:
     """Attribute again with the add-on, the CLIP, and both shuffled; the target's direction stays the same.
 
+    Raises OptionError if the model has no add-on, or ``maps`` is empty.
+
     Parameters
     ----------
     model, images, target
@@ -73,11 +68,6 @@ def randomisation_check(
         Of the shuffles.
     original
         The trained model's attributions, if they are at hand.
-
-    Raises
-    ------
-    OptionError
-        If the model has no add-on, or ``maps`` is empty.
     """
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')

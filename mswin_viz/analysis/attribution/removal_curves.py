@@ -15,20 +15,10 @@ from mswin_viz.analysis.shares.fusion import float64
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Curves", "centre_prior", "random_curves", "removal_curves"]
-
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Scores while units go and come back, in one order and with one baseline.
-
-    Attributes
-    ----------
-    fractions
-        Of the units that are gone (deletion) or back (insertion), ``[S + 1]`` from 0 to 1.
-    deletion, insertion
-        Scores, ``[B, S + 1]``.
-    """
+    """Scores ``[B, S + 1]`` while units go (deletion) and come back (insertion), at the fractions moved, 0 to 1."""
 
     fractions: Float[np.ndarray, " step"]
     deletion: Float[np.ndarray, "batch step"]

@@ -23,19 +23,9 @@ from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ScoredInputs", "UnitValues", "baseline_of", "opened_inputs", "scored_inputs"]
-
 
 class UnitValues(NamedTuple):
-    """Numbers of a method, one for each pixel, token or window.
-
-    Attributes
-    ----------
-    values
-        ``[B, H, W]``, ``[B, N]`` or ``[B, n_windows]``.
-    rest
-        What falls on tokens that no window covers, ``[B]``.
-    """
+    """A method's numbers for each pixel, token or window, and for the rest: the tokens that no window covers."""
 
     values: Float[torch.Tensor, "batch ..."]
     rest: Float[torch.Tensor, " batch"]
@@ -43,27 +33,19 @@ class UnitValues(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScoredInputs:
-    """Inputs of a batch and the score they get.
+    """Inputs of a batch, preprocessed pixels or patch tokens, and the score they get.
 
     Attributes
     ----------
-    inputs
-        Preprocessed pixels ``[B, 3, H, W]`` or patch tokens ``[B, N, width]``.
     context
-        Tensors ``[B, ...]`` that the score needs beside the inputs, row by row.
+        Tensors that the score needs beside the inputs, row by row.
     score
         ``score(inputs, *context) -> [B]``, differentiable; evaluation mode, float32.
-    groups
-        Which unit each element belongs to, broadcastable to the inputs: the image's patches, its tokens, or
-        its windows; tokens that no window covers are one more unit, the last.
-    n_groups
-        How many units there are.
-    grid, geometry
-        Rows and columns of patches; the windows at the window level.
-    level
-        Where the score starts.
+    groups, n_groups
+        Which unit each element belongs to (the image's patches, its tokens, or its windows; tokens that no window
+        covers are one more unit, the last), broadcastable to the inputs; and how many units there are.
     norm, value
-        Norm of the target's feature, and the score, at the inputs ``[B]``.
+        Norm of the target's feature, and the score, at the inputs.
     """
 
     inputs: Float[torch.Tensor, "batch ..."]
@@ -118,22 +100,10 @@ def scored_inputs(
 ) -> ScoredInputs:
     """A target's score as a function of a level of the model.
 
-    Parameters
-    ----------
-    inputs
-        Images; or tokens from :meth:`Model.encode`, for the tokens and windows of the tower's output: then
-        the backbone does not run.
-    level
-        Where the score starts.
-    frozen_norm
-        Divide a cosine by the norm as it is at the inputs, a constant, instead of the norm of what is scored.
-
-    Raises
-    ------
-    OptionError
-        If the target does not depend on the level, or tokens are given for a level before the tower's output.
-    ScaleError
-        If the scale does not fit the grid.
+    Tokens from :meth:`Model.encode` stand for images at the tower's output: then the backbone does not run. A
+    ``frozen_norm`` divides a cosine by the norm as it is at the inputs, a constant. Raises OptionError if the target
+    does not depend on the level, or tokens are given for a level before the tower's output; ScaleError if the scale
+    does not fit.
     """
     check_target(model, target, level)
     grid = inputs.grid if isinstance(inputs, Tokens) else model.grid
@@ -167,13 +137,7 @@ def opened_inputs(model: Model, inputs: ModelImages | Tokens) -> list[FittedImag
 
 
 def baseline_of(scored: ScoredInputs, name: str) -> Float[torch.Tensor, "batch ..."]:
-    """Inputs in which nothing is left, one of ``BASELINES`` of the level.
-
-    Raises
-    ------
-    OptionError
-        If the level has no such baseline.
-    """
+    """Inputs in which nothing is left, one of ``BASELINES`` of the level."""
     level = scored.level.name
     if name not in BASELINES[level]:
         raise OptionError(f"a baseline of {level} is one of {', '.join(BASELINES[level])}: got {name!r}")
@@ -202,7 +166,7 @@ def _entry(model: Model, inputs: ModelImages | Tokens, level: InputLevel) -> _En
         if not level.is_at_output:
             where = "pixels" if level.block is None else f"block {level.block}"
             raise OptionError(
-                f"tokens are those of the tower's output, and cannot be followed back to {where}: pass the images"
+                f"tokens of the tower's output cannot be followed back to {where}: got tokens; pass the images"
             )
         return _entry_at_output(inputs, model)
     pixels = model.preprocess(inputs).to(model.device)

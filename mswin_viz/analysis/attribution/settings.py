@@ -24,8 +24,6 @@ from mswin_viz.model.encoder.block_outputs import n_blocks
 if TYPE_CHECKING:
     import threading
 
-__all__ = ["AttributionOptions", "RowCounter", "Settings", "rows_that_fit", "settings_of"]
-
 _MOST_BYTES = 2**30
 """Never more than this for one batch: larger ones are no faster on a CPU."""
 _ASSUMED_FREE = 2**31
@@ -93,7 +91,7 @@ class Settings:
 
 
 class AttributionOptions(TypedDict, total=False):
-    """Options of :func:`mswin_viz.analysis.attribution.attribute.attribute` by keyword: the fields of :class:`Settings`."""
+    """Options of :func:`attribute` by keyword: the fields of :class:`Settings`."""
 
     scale: int | None
     block: int | None
@@ -112,13 +110,7 @@ class AttributionOptions(TypedDict, total=False):
 
 
 def settings_of(options: AttributionOptions) -> Settings:
-    """Settings from keyword arguments; an event ``stopped=``, which ``stop=`` replaces, is still taken.
-
-    Raises
-    ------
-    OptionError
-        If there is no setting of that name.
-    """
+    """Settings from keyword arguments; an event ``stopped=``, which ``stop=`` replaces, is still taken."""
     named: dict[str, Any] = dict(options)
     if "stopped" in named:
         warnings.warn("stopped=event is now stop=event.is_set", DeprecationWarning, stacklevel=3)
@@ -130,15 +122,7 @@ def settings_of(options: AttributionOptions) -> Settings:
 
 @dataclass(eq=False)
 class RowCounter:
-    """Counts the rows of a score, reports them, and ends the work when it is stopped.
-
-    Attributes
-    ----------
-    total
-        Rows expected in all.
-    settings
-        Their ``report``, ``stop`` and ``progress`` are used.
-    """
+    """Counts the rows of a score, up to ``total``, reports them, and ends the work when it is stopped."""
 
     total: int
     settings: Settings
@@ -149,20 +133,14 @@ class RowCounter:
         self._bar = tqdm(total=self.total, desc="attributing", unit="row", disable=not self.settings.progress)
 
     def __call__(self, rows: int) -> None:
-        """Note rows that are done.
-
-        Raises
-        ------
-        StoppedError
-            If the work was stopped.
-        """
+        """Note rows that are done."""
         self._done = min(self._done + rows, self.total)
         self._bar.update(self._done - self._bar.n)
         if self.settings.report is not None:
             self.settings.report(Progress(self._done, self.total, "attributing"))
         if self.settings.stop is not None and self.settings.stop():
             raise StoppedError(
-                f"an attribution has values once it is done: it was stopped at {self._done} of {self.total} rows"
+                f"the attribution was stopped at {self._done} of {self.total} rows, so it has no values"
             )
 
     def counted(self, score: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -63,13 +63,7 @@ class ShareGap:
 
 
 def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> Attribution:
-    """Exact shares of the windows of one trained scale, through its own kernel, to stand beside attributions.
-
-    Raises
-    ------
-    OptionError
-        As :func:`share_gap`.
-    """
+    """Exact shares of the windows of one trained scale, through its own kernel; errors as in :func:`share_gap`."""
     started = time.perf_counter()
     weights = _checked_weights(model, target, scale)
     parts = decompose_fusion(tokens, weights, target.directions(model, len(tokens)))
@@ -98,6 +92,9 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
 def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_steps: int = 50) -> ShareGap:
     """Compare exact shares with integrated gradients and the removal of windows.
 
+    Raises OptionError if the target is not a direction or cosine, the add-on's shares are not exact, or it has no
+    such scale.
+
     Parameters
     ----------
     tokens
@@ -108,11 +105,6 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
         One of the add-on's scales.
     n_steps
         Of integrated gradients.
-
-    Raises
-    ------
-    OptionError
-        If the target is not a direction or cosine, the add-on's shares are not exact, or it has no such scale.
     """
     weights = _checked_weights(model, target, scale)
     slot = weights.scales.index(scale)
@@ -147,9 +139,9 @@ def _checked_weights(model: Model, target: Target, scale: int) -> FusionWeights:
     target = as_target(target)
     if target.kind not in ("direction", "cosine") or target.feature != "enhanced":
         raise OptionError(
-            f"shares are of a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"
+            f"exact shares need a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"
         )
     weights = fusion_weights(model.addon)
     if scale not in weights.scales:
-        raise OptionError(f"a trained window has one of the scales {weights.scales}: got {scale}")
+        raise OptionError(f"the scale must be one of the trained {weights.scales}: got {scale}")
     return weights

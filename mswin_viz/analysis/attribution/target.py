@@ -66,10 +66,7 @@ class Target:
     def direction(v: Float[np.ndarray, "*batch dim"] | torch.Tensor, *, feature: str = "enhanced") -> Target:
         """The score v . f along a fixed direction, ``[D]`` or ``[B, D]``.
 
-        Raises
-        ------
-        ShapeError
-            If the direction has another shape or is not finite.
+        Raises ShapeError if the direction has another shape or is not finite.
         """
         return Target("direction", "a fixed direction", feature, _checked_vector(v))
 
@@ -77,10 +74,7 @@ class Target:
     def text(prompt: str | Sequence[str], *, feature: str = "enhanced") -> Target:
         """The cosine with a prompt's feature; several prompts are one for each image, in the images' order.
 
-        Raises
-        ------
-        PromptError
-            If there is no prompt, or one is not a text or is empty.
+        Raises PromptError if there is no prompt, or one is not a text or is empty.
         """
         if isinstance(prompt, str):
             _check_prompt(prompt)
@@ -93,12 +87,7 @@ class Target:
     def image(image: Float[np.ndarray, "*batch dim"] | torch.Tensor, *, feature: str = "enhanced") -> Target:
         """The cosine with another image's feature, ``[D]`` or ``[B, D]``: how similar the two are.
 
-        Raises
-        ------
-        ShapeError
-            If the feature has another shape or is not finite.
-        OptionError
-            If it is zero.
+        Raises ShapeError if the feature has another shape or is not finite; OptionError if it is zero.
         """
         return Target("cosine", "another image's feature", feature, _checked_vector(image))
 
@@ -111,13 +100,10 @@ class Target:
     def shift(*, feature: str = "enhanced") -> Target:
         """The norm of what the add-on adds, |enhanced - plain|.
 
-        Raises
-        ------
-        OptionError
-            For ``feature="plain"``, which nothing is added to.
+        Raises OptionError for ``feature="plain"``, which nothing is added to.
         """
         if feature != "enhanced":
-            raise OptionError('a shift is what makes the CLS enhanced: got feature="plain"; leave it out')
+            raise OptionError('the shift leads to the enhanced CLS: got feature="plain"; leave feature out')
         return Target("shift", "the norm of the add-on's shift", feature)
 
     @staticmethod
@@ -130,6 +116,9 @@ class Target:
     ) -> Target:
         """The cosine with identity ``k``: the mean of the unit features that a gallery holds of it.
 
+        Raises ShapeError, OptionError if the gallery is missing, does not fit itself, does not hold the identity, or
+        holds a feature of it that is not finite or has no length.
+
         Parameters
         ----------
         k
@@ -137,16 +126,10 @@ class Target:
         features, pids
             The gallery's features ``[n, D]``, and whose they are; a model holds no classifier that could stand in
             for them.
-
-        Raises
-        ------
-        ShapeError, OptionError
-            If the gallery is missing, does not fit itself, does not hold the identity, or holds a feature of it that
-            is not finite or has no length.
         """
         if features is None or pids is None:
             raise OptionError(
-                f"an identity is known by its gallery images: got k={k} alone; give their features [n, D] and pids "
+                f"an identity needs its gallery images: got k={k} alone; pass their features [n, D] and pids "
                 "(a model holds no classifier)"
             )
         known, gallery = known_numbers(pids, "pids"), real_numbers(features, "a gallery's features")
@@ -160,8 +143,9 @@ class Target:
             )
         images = gallery[known == k]
         if len(images) == 0:
+            n_known = len(np.unique(known[known >= 0]))
             raise OptionError(
-                f"an identity is one in the gallery ({len(set(known[known >= 0].tolist()))} of them): got {k}"
+                f"the gallery must hold the identity: got {k}, none of its {n_known} identities"
             )
         centre = unit_rows(images, f"identity {k}").mean(axis=0)
         return Target("cosine", f"identity {k}, mean of {len(images)} gallery images", feature, centre)
@@ -187,10 +171,7 @@ class Target:
     def directions(self, model: Model, n_images: int) -> Float[torch.Tensor, "batch dim"]:
         """v of each image, float32 on the model's device: unit length for a cosine, zero where unused.
 
-        Raises
-        ------
-        ShapeError
-            If the vector does not fit the model or the number of images.
+        Raises ShapeError if the vector does not fit the model or the number of images.
         """
         if isinstance(self.prompt, tuple) and len(self.prompt) != n_images:
             raise ShapeError(
@@ -229,13 +210,7 @@ class Target:
 
 
 def as_target(target: Target) -> Target:
-    """The target, checked to be one.
-
-    Raises
-    ------
-    OptionError
-        If it is something else, such as a prompt.
-    """
+    """The target, checked to be one."""
     if isinstance(target, Target):
         return target
     kind = "text" if _is_text(target) else "image" if isinstance(target, (np.ndarray, torch.Tensor)) else ""
@@ -267,7 +242,7 @@ def _listed_prompts(prompts: Any) -> tuple[str, ...]:
     """One prompt for each image, in the images' order."""
     if isinstance(prompts, Set):
         raise PromptError(
-            f"several prompts are one for each image, in order, and a set has none: got {prompts!r:.80}; pass a list"
+            f"prompts for several images must be in the images' order: got the set {prompts!r:.80}; pass a list"
         )
     listed: tuple[Any, ...] = (prompts,)
     with suppress(TypeError):  # not iterable; an array or tensor without axes is so in name only

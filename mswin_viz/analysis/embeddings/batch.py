@@ -73,10 +73,11 @@ def embed(
 ) -> EmbeddingTable:
     """Embed every image of some samples, a batch at a time; patch tokens are not kept.
 
-    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row,
-    takes no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as
-    host models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that
-    keep few grey levels.
+    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row, takes
+    no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as host
+    models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that keep
+    few grey levels. Raises OptionError if a modality, the batch size or an option is not one of those on offer;
+    DataError if there is no image to embed, or none that could be; StoppedError if ``stop`` returned True.
 
     Parameters
     ----------
@@ -97,15 +98,6 @@ def embed(
     -------
     table
         Rows modality by modality, in the samples' order.
-
-    Raises
-    ------
-    OptionError
-        If a modality, the batch size or an option is not one of those on offer.
-    DataError
-        If there is no image to embed, or none that could be.
-    StoppedError
-        If ``stop`` returned True.
     """
     chosen = options_of(_Options, options, function="embed")
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []
@@ -143,7 +135,7 @@ def _features(model: Model, samples: Sequence[Sample], rows: Sequence[_Row]) -> 
     is_finite = np.isfinite(plain).all(axis=1) & np.isfinite(enhanced).all(axis=1)
     places = np.array(list(batch.images), int)
     failed += [
-        Failure(sources[place], "the model gives it a feature that is not finite")
+        Failure(sources[place], "the model gave it a feature that is not finite")
         for place in places[~is_finite]
     ]
     kept = [rows[place] for place in places[is_finite]]

@@ -21,8 +21,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "export", "identities_frame", "measures_frame", "points_frame"]
-
 FORMATS = ("csv", "parquet")
 _TABLES = ("points", "identities", "measures")
 
@@ -30,8 +28,8 @@ _TABLES = ("points", "identities", "measures")
 def points_frame(view: EmbeddingView) -> pd.DataFrame:
     """One line for each row of the maps: who and which file, both places, and what is measured of it.
 
-    Paths are relative to the folder of the data set; of a file outside it, the name alone. Where the samples came from no
-    single data set, they are relative to the folder around all files.
+    Paths are relative to the folder of the data set; of a file outside it, the name alone. Where the samples came
+    from no single data set, they are relative to the folder around all files.
     """
     frame = view.table.to_pandas().assign(path=_names_below(view.table))
     for name, places in (("plain", view.projection.plain), ("enhanced", view.projection.enhanced)):
@@ -63,8 +61,8 @@ def identities_frame(view: EmbeddingView) -> pd.DataFrame:
 def measures_frame(view: EmbeddingView) -> pd.DataFrame:
     """One line for each modality: every measure of the full space; and the quality of the maps, which is of all rows.
 
-    mAP, Rank-1 and overlap are fractions, over ``n_queries`` of ``n_asked`` queries; ``low`` and ``high`` end the 95 % interval of the change of mAP; a
-    ``map_`` column says how faithful a map is to its own full space.
+    mAP, Rank-1 and overlap are fractions, over ``n_queries`` of ``n_asked`` queries; ``low`` and ``high`` end the 95
+    % interval of the change of mAP; a ``map_`` column says how faithful a map is to its own full space.
     """
     import pandas as pd
 
@@ -83,30 +81,12 @@ def measures_frame(view: EmbeddingView) -> pd.DataFrame:
 def export(
     view: EmbeddingView, folder: str | Path, *, formats: Sequence[str] = FORMATS, provenance: str = ""
 ) -> list[Path]:
-    """Write points, identities and measures as tables, one file for each and each format.
+    """Write points, identities and measures as tables, one file for each and each format; gives their paths.
 
-    Parameters
-    ----------
-    view
-        What is shown.
-    folder
-        Made if it is not there; files of the same names are replaced.
-    formats
-        Some of ``FORMATS``. In CSV, text that a spreadsheet would take for a formula has a ``'`` in front.
-    provenance
-        Which weights: written into a column, so that it stays with the numbers, with ``~`` for the home folder.
-
-    Returns
-    -------
-    paths
-        What was written.
-
-    Raises
-    ------
-    OptionError
-        If a format is not one of these.
-    OutputError
-        If a file cannot be written.
+    The folder is made if it is not there; files of the same names are replaced. In CSV, text that a spreadsheet would
+    take for a formula has a ``'`` in front. The provenance, which weights, is written into a column, so that it stays
+    with the numbers, with ``~`` for the home folder. Raises OptionError if a format is not one of ``FORMATS``;
+    OutputError if a file cannot be written.
     """
     strange = [name for name in formats if name not in FORMATS]
     if strange or not formats:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, chosen_rows
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_window_shares
-from mswin_viz.analysis.embeddings.table import FEATURES, EmbeddingTable
-from mswin_viz.analysis.measures.matching import RULES, Matching, matching, unanswered_words
+from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.matching import Matching, matching, unanswered_words
 from mswin_viz.analysis.measures.ranking import DIGITS, ranked, similarities
 from mswin_viz.analysis.measures.retrieval import average_precision, measured_queries
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
@@ -22,19 +22,7 @@ from mswin_viz.errors import OptionError, ShapeError, StoppedError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = [
-    "MARKS",
-    "RULES",
-    "Neighbours",
-    "PairShares",
-    "RankedQueries",
-    "SideShares",
-    "failed_words",
-    "neighbours",
-    "pair_window_shares",
-    "query_precisions",
-    "ranked_queries",
-]
+__all__ = ["MARKS", "Neighbours", "RankedQueries", "failed_words", "neighbours", "ranked_queries"]
 
 MARKS = ("right", "wrong", "unknown")
 _AT_ONCE = 256  # queries between two looks at the stop
@@ -99,7 +87,9 @@ def neighbours(
     """Rank rows of a table by the table's metric with one of them, as re-ID evaluation does.
 
     The query itself is never its own neighbour. Equal similarities keep the candidates' order, as in
-    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is.
+    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is. Raises OptionError if the
+    query or a candidate is not a row of the table, or there is no such option; ShapeError if no candidate is left, or
+    a feature has no direction.
 
     Parameters
     ----------
@@ -115,13 +105,6 @@ def neighbours(
     candidates
         Rows that are ranked; if None those of the query's modality in the gallery (in the training split where the
         query is of it).
-
-    Raises
-    ------
-    OptionError
-        If the query or a candidate is not a row of the table, or there is no such option.
-    ShapeError
-        If no candidate is left, or a feature has no direction.
     """
     rows = _candidates(table, query, candidates)
     check_counts(1, k=k)
@@ -161,13 +144,8 @@ def neighbours(
 class RankedQueries:
     """How well every row of a table is answered by all that :func:`neighbours` ranks for it.
 
-    Attributes
-    ----------
-    precisions
-        Feature -> average precision of each row, ``[n]``; NaN where nothing is right.
-    notes
-        Over how many of the queries they are, where not over all, and why; what the rule could not do for want of
-        numbers; and how many images have no row.
+    ``precisions`` has the average precision of each row, by feature; NaN where nothing is right. ``notes`` say over how
+    many of the queries they are, what the rule could not do for want of numbers, and how many images have no row.
     """
 
     precisions: Mapping[str, Float[np.ndarray, " row"]]
@@ -182,21 +160,10 @@ def ranked_queries(
     stop: Stop | None = None,
     report: Report | None = None,
 ) -> RankedQueries:
-    """Rank the candidates of every row, once for each feature.
+    """Rank the candidates of every row, once for each feature, as in :func:`neighbours`.
 
-    Parameters
-    ----------
-    table, features, rule
-        As in :func:`neighbours`.
-    report, stop
-        ``report(progress)`` is called, and ``stop()`` asked, before each block of queries and at the end.
-
-    Raises
-    ------
-    ShapeError
-        If a feature has no direction.
-    StoppedError
-        If ``stop`` said so.
+    ``report(progress)`` is called, and ``stop()`` asked, before each block of queries and at the end. Raises
+    ShapeError if a feature has no direction; StoppedError if ``stop`` said so.
     """
     who, unanswered, n_queries = _matching(table, rule), Counter[str](), 0
     precisions = {feature: np.full(len(table), np.nan) for feature in features}
@@ -213,19 +180,6 @@ def ranked_queries(
         n_queries += len(query)
     notes = (*_unanswered_notes(unanswered, n_queries, rule), *who.notes(), *failed_words(table))
     return RankedQueries(precisions, notes)
-
-
-def query_precisions(
-    table: EmbeddingTable,
-    *,
-    feature: str = "plain",
-    rule: str = "camera",
-    stop: Stop | None = None,
-    report: Report | None = None,
-) -> Float[np.ndarray, " row"]:
-    """Average precision of every row by one feature; see :func:`ranked_queries`."""
-    both = ranked_queries(table, features=(feature,), rule=rule, stop=stop, report=reporter(report))
-    return both.precisions[feature]
 
 
 def _unanswered_notes(unanswered: Counter[str], n_queries: int, rule: str) -> list[str]:

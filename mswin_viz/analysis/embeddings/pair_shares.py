@@ -27,25 +27,13 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
-
 
 @dataclass(frozen=True, eq=False)
 class SideShares:
-    """What one image gives to the similarity, in one modality.
+    """What one image gives to the similarity, in one modality; ``total`` is the sum of its shares.
 
-    Attributes
-    ----------
-    cls, bias
-        Shares of the CLS token and of all biases.
-    windows
-        Scale -> one share for each window.
-    geometry
-        Scale -> which tokens the windows cover.
-    fused
-        Share of each patch token through the windows of all scales together, ``[N]``.
-    total
-        Their sum: this modality's part of the similarity.
+    Windows and their geometry are by scale; ``fused`` is the share of each patch token through all scales together,
+    ``[N]``.
     """
 
     cls: float
@@ -114,9 +102,11 @@ def pair_window_shares(
 ) -> PairShares:
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
 
-    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and
-    ``|b|`` of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
-    (norms frozen). With equalised modalities each term is the modality's own cosine over their number.
+    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|``
+    of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
+    (norms frozen). With equalised modalities each term is the modality's own cosine over their number. Raises
+    OptionError if there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2);
+    ImageFileError, ImageError if an image can no longer be read; StoppedError if ``stop`` returned true.
 
     Parameters
     ----------
@@ -128,15 +118,6 @@ def pair_window_shares(
         Where tokens of earlier calls are kept; those of the model's open views if None.
     stop
         Asked before each image; true ends the work.
-
-    Raises
-    ------
-    OptionError
-        If there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2).
-    ImageFileError, ImageError
-        If an image can no longer be read.
-    StoppedError
-        If ``stop`` returned true.
     """
     modalities = _checked_pair(table, a, b)
     kept = TokenCache(model) if kept is None else kept
@@ -205,7 +186,7 @@ def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
     first, second = (tuple(table.files[row]) for row in (a, b))
     if first != second:
         raise OptionError(
-            f"a pair has the same modalities on either side: got {joined_name(first)} and {joined_name(second)}"
+            f"both rows of a pair must have the same modalities: got {joined_name(first)} and {joined_name(second)}"
         )
     return first
 

@@ -14,28 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Bool, Float, Int
 
-__all__ = ["MOST_PAIRS", "SimilarityPairs", "similarity_pairs"]
-
 MOST_PAIRS = 50_000
 """Pairs of each kind and modality; where there are more, so many are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
 class SimilarityPairs:
-    """Pairs of rows of one modality, with their cosines in both spaces.
+    """Pairs of rows of one modality, with their cosines in both spaces, ``[p]``.
 
-    Attributes
-    ----------
-    first, second
-        Rows of the table, ``[p]`` each.
-    modality
-        Of each pair, ``[p]``.
-    same
-        Whether both rows have the same identity, ``[p]``.
-    plain, enhanced
-        Cosines, ``[p]``.
-    is_sample
-        Whether pairs were drawn at random because there are too many.
+    ``first`` and ``second`` are rows of the table; ``same`` tells whether they have one identity; ``is_sample``,
+    whether pairs were drawn at random because there are too many.
     """
 
     first: Int[np.ndarray, " pair"]
@@ -71,19 +59,8 @@ class SimilarityPairs:
 def similarity_pairs(table: EmbeddingTable, *, rule: str = "camera", seed: int = 0) -> SimilarityPairs:
     """Cosines of pairs within each modality; rows whose identity is not known are left out.
 
-    Parameters
-    ----------
-    table
-        Whose rows are paired.
-    rule
-        ``"camera"`` leaves out pairs of one identity and one known camera, ``"scene"`` of one scene, ``"none"`` none.
-    seed
-        Of the draw, where there are more than ``MOST_PAIRS`` of a kind.
-
-    Raises
-    ------
-    OptionError
-        If there is no such ``rule``.
+    The rule ``"camera"`` leaves out pairs of one identity and one known camera, ``"scene"`` of one scene, ``"none"``
+    nothing. Where there are more than ``MOST_PAIRS`` of a kind, the seed decides which are drawn.
     """
     who = matching(table.pid, table.camid, rule=rule, scenes=table.scene)
     rng, parts, drawn = np.random.default_rng(seed), [np.zeros((0, 2), int)], False

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import unit_rows_or_nan
-from mswin_viz.analysis.measures.joined import joined_features
-from mswin_viz.analysis.measures.ranking import METRICS
+from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.analysis.measures.ranking import check_metric
 from mswin_viz.data.images.image_source import MODALITIES, Crop, joined_name
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["FEATURES", "EmbeddingTable"]
+__all__ = ["EmbeddingTable"]
 
-FEATURES = ("plain", "enhanced")
-"""The CLS before and after the add-on."""
 _KNOWN = ("pid", "camid", "scene", "split")
 _N_AXES = dict.fromkeys(("sample", "modality", *_KNOWN), 1) | dict.fromkeys(FEATURES, 2)
 
@@ -75,8 +73,7 @@ class EmbeddingTable:
     root: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise OptionError(f"metric is one of {', '.join(METRICS)}: got {self.metric!r}")
+        check_metric(self.metric)
         for name in FEATURES:
             given = getattr(self, name)
             if not (type(given) is np.ndarray and given.dtype in (np.float32, np.float64)):
@@ -131,20 +128,14 @@ class EmbeddingTable:
     def unit(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features of unit length, float64, kept; a row without a direction is NaN.
 
-        Raises
-        ------
-        OptionError
-            If ``feature`` is not one of ``FEATURES``.
+        Raises OptionError if ``feature`` is not one of ``FEATURES``.
         """
         return self._units[_checked_feature(feature)]
 
     def compared(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features as :attr:`metric` compares them, float64, kept: of unit length for the cosine, else as they are.
 
-        Raises
-        ------
-        OptionError
-            If ``feature`` is not one of ``FEATURES``.
+        Raises OptionError if ``feature`` is not one of ``FEATURES``.
         """
         return (self._units if self.metric == "cosine" else self._raw)[_checked_feature(feature)]
 
@@ -153,8 +144,9 @@ class EmbeddingTable:
     ) -> EmbeddingTable:
         """One row for each sample that has all of some modalities, their features joined in that order.
 
-        Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its
-        kin), so that a modality with longer features has more say.
+        Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its kin), so
+        that a modality with longer features has more say. Raises OptionError if there is no modality, or one twice;
+        DataError if no sample has all of them.
 
         Parameters
         ----------
@@ -162,16 +154,9 @@ class EmbeddingTable:
             Which, in order.
         equalised
             Bring each modality to unit length first, so that all have the same say. Named in :attr:`is_equalised`.
-
-        Raises
-        ------
-        OptionError
-            If there is no modality, or one twice.
-        DataError
-            If no sample has all of them.
         """
         if not modalities or len(set(modalities)) < len(modalities):
-            raise OptionError(f"modalities to join are named once each: got {tuple(modalities)}")
+            raise OptionError(f"name each modality to join exactly once: got {tuple(modalities)}")
         found = [{int(self.sample[row]): row for row in self.rows(name)} for name in modalities]
         shared = [sample for sample in found[0] if all(sample in rows for rows in found)]
         if not shared:
@@ -181,7 +166,7 @@ class EmbeddingTable:
             )
         at = [[rows[sample] for sample in shared] for rows in found]
         joint = {
-            name: joined_features([_scaled(getattr(self, name)[rows], equalised) for rows in at])
+            name: np.concatenate([_scaled(getattr(self, name)[rows], equalised) for rows in at], axis=1)
             for name in FEATURES
         }
         files = tuple(

@@ -10,9 +10,11 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.analysis.measures.comparison import Comparison, compare
+from mswin_viz.analysis.measures.comparison import compare
+from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.analysis.measures.matching import check_rule
-from mswin_viz.analysis.projection.project import Projection, project
+from mswin_viz.analysis.projection.project import project
+from mswin_viz.analysis.projection.record import Projection
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
@@ -20,15 +22,7 @@ from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "COUPLING_WORDS",
-    "SHOWN",
-    "EmbeddingView",
-    "ViewSettings",
-    "chosen_rows",
-    "embedding_view",
-    "failed_words",
-]
+__all__ = ["COUPLING_WORDS", "SHOWN", "EmbeddingView", "ViewSettings", "chosen_rows", "embedding_view"]
 
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
@@ -51,9 +45,9 @@ class ViewSettings:
     rule
         What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
     coupling, perplexity, seed
-        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and morphs
-        need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the price of a
-        few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
+        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and
+        morphs need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the
+        price of a few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
     """
 
     show: str = "all"
@@ -130,6 +124,9 @@ def embedding_view(
 ) -> EmbeddingView:
     """Project the rows that are asked for, and compare plain and enhanced in the full space, by modality.
 
+    Raises OptionError if an option is not one of those on offer; DataError, ShapeError if no row is left, or there
+    are too few for a map; StoppedError if ``stop`` said so.
+
     Parameters
     ----------
     table
@@ -140,15 +137,6 @@ def embedding_view(
         Called now and then with how far the work is, and what is being done.
     stop
         Asked now and then; true ends the work.
-
-    Raises
-    ------
-    OptionError
-        If an option is not one of those on offer.
-    DataError, ShapeError
-        If no row is left, or there are too few for a map.
-    StoppedError
-        If ``stop`` said so.
     """
     settings = ViewSettings() if settings is None else settings
     check_rule(settings.rule)
@@ -180,12 +168,7 @@ def embedding_view(
 def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
     """The rows that ``show`` asks for.
 
-    Raises
-    ------
-    OptionError
-        If ``show`` is not one of ``SHOWN``.
-    DataError
-        If there is no such row.
+    Raises OptionError if ``show`` is not one of ``SHOWN``; DataError if there is no such row.
     """
     if show not in SHOWN:
         raise OptionError(f"show must be one of {', '.join(SHOWN)}: got {show!r}")

@@ -16,16 +16,6 @@ from mswin_viz.model.training.heads import (
     window_head,
 )
 
-__all__ = [
-    "CONTROLS",
-    "PLAIN",
-    "HeadRow",
-    "head_rows",
-    "row_words",
-    "windows_against_controls",
-    "windows_name",
-]
-
 PLAIN = "plain_cls"
 """Name of the row without any head."""
 CONTROLS = ("mlp_on_cls", "mlp_on_mean_patch")
@@ -42,18 +32,10 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class HeadRow:
-    """One way to change the CLS token.
+    """One way to change the CLS token: ``make(seed)`` gives a head with its initial weights.
 
-    Attributes
-    ----------
-    name
-        As the table is keyed.
-    make
-        Seed -> a head with its initial weights.
-    is_trained
-        Whether it is trained; an untrained head is measured as it is made.
-    whole_tokens
-        Whether it needs every patch token; for windows of scheme 1 fewer are enough (see `phase_means`).
+    An untrained head is measured as it is made. ``whole_tokens``: it needs every patch token; for windows of scheme 1
+    fewer are enough (see `phase_means`).
     """
 
     name: str
@@ -65,19 +47,8 @@ class HeadRow:
 def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = None) -> tuple[HeadRow, ...]:
     """Every row but plain CLS: single scales, pairs, all; mean and no training; scheme 2; controls.
 
-    Parameters
-    ----------
-    dim
-        Width of the tokens.
-    scales
-        Each subset is a row. The controls have as many parameters as all scales together.
-    only
-        Names to keep; None for all.
-
-    Raises
-    ------
-    OptionError
-        If there is no row of a given name.
+    Each subset of the scales is a row. The controls have as many parameters as all scales together. ``only`` names
+    rows to keep; raises OptionError if there is no row of a given name.
     """
     rows = [_windows(dim, subset) for n in range(1, len(scales) + 1) for subset in combinations(scales, n)]
     size = n_parameters(window_head(dim, scales))

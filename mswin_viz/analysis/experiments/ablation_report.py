@@ -15,8 +15,6 @@ from mswin_viz.analysis.measures.paired_statistics import bootstrap_means, inter
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ALPHA", "RULE", "as_json"]
-
 ALPHA, _DRAWS, _FLIPS = 0.05, 2000, 10_000
 RULE = (
     "Intervals: 95 %, bootstrap over identities (look-alikes as one), of the mean over training seeds. Two rows are "
@@ -30,17 +28,10 @@ _MEASURES = {"mAP": "ap", "rank1": "first"}
 def as_json(ablation: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Costs, scores with intervals, and every row's paired difference to plain CLS and from the full windows.
 
-    Parameters
-    ----------
-    settings
-        What was run, kept as it is.
-
-    Returns
-    -------
-    summary
-        Fractions; ``scores[split][row][column][measure]`` has ``mean``, ``low``, ``high``, ``per_seed``,
-        ``minus_plain`` and ``windows_minus`` (the row of all windows minus this one); None in place of a number that
-        could not be measured. ``queries[split]`` has ``asked`` and ``answered``.
+    All are fractions. ``scores[split][row][column][measure]`` has ``mean``, ``low``, ``high``, ``per_seed``,
+    ``minus_plain`` and ``windows_minus`` (the row of all windows minus this one); None in place of a number that
+    could not be measured. ``queries[split]`` has ``asked`` and ``answered``; ``settings``, what was run, are kept as
+    they are.
     """
     rows = {
         name: {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.training.labelled_tokens import LabelledTokens, labelled_tokens, token_layout
+from mswin_viz.model.training.labelled_tokens import labelled_tokens, token_layout
 
 __all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
 
@@ -93,15 +93,13 @@ def ablate_people(
 ) -> dict[str, Any]:
     """Draw people, encode them, fill the table; the summary of `ablation_report.as_json`.
 
+    Raises OutputError if whole tokens are needed and the temporary folder has no room for them; nothing has been
+    encoded then.
+
     Parameters
     ----------
     workers
         Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
-
-    Raises
-    ------
-    OutputError
-        If whole tokens are needed and the temporary folder has no room for them; nothing has been encoded then.
     """
     start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
     folder = _roomy(model, [*people.tests.values(), *people.training]) if needs_whole else None
@@ -117,8 +115,9 @@ def ablate_people(
         f"Heads trained on the frozen tokens of {people.trained} people{kind} of world {people.seed + 1}; measured on "
         f"{people.measured} others of world {people.seed} in each split."
     )
-    about = _About(words, {"people": dataclasses.asdict(people)}, start)
-    return _summary(model, training, tests, plan, about, progress=progress)
+    ablation = run_ablation(model, training, tests, plan, progress=progress)
+    settings = _settings(model, plan, words, training[0].metric) | {"people": dataclasses.asdict(people)}
+    return as_json(ablation, settings | {"seconds": round(time.perf_counter() - start)})
 
 
 def _roomy(model: Model, crowds: Iterable[Crowd]) -> Path:
@@ -138,21 +137,9 @@ def ablate_samples(
 ) -> dict[str, Any]:
     """Train on a data set's training split, measure on its test split (or query and gallery).
 
-    Parameters
-    ----------
-    samples
-        Of all splits, as `mv.samples(root)` gives them.
-    folder
-        Where tokens are kept for the next time; see `sample_tokens`.
-    rule
-        What a query leaves out; see `sample_tokens`.
-
-    Raises
-    ------
-    DataError
-        If a split is missing, or an identity is in both.
-    OptionError
-        If no query can have a match under the rule; nothing has been encoded then.
+    ``samples`` are of all splits, as `mv.samples(root)` gives them; folder and rule as in `sample_tokens`. Raises
+    DataError if a split is missing, or an identity is in both; OptionError if no query can have a match under the
+    rule; nothing has been encoded then.
     """
     start = time.perf_counter()
     training, test, notes = checked_samples(samples, rule)
@@ -168,20 +155,15 @@ def ablate_samples(
         f"measured on {len(second)} samples of {len(set(second.pids.tolist()))} others"
         f"{f'; {n_out} samples left out' if n_out else ''}.{''.join(f' {note}' for note in notes)}"
     )
-    about = _About(words, {"left_out": n_out, "rule": second.rule}, start)
-    return _summary(model, [first], {"test": second}, plan, about, progress=progress)
+    ablation = run_ablation(model, [first], {"test": second}, plan, progress=progress)
+    settings = _settings(model, plan, words, first.metric) | {"left_out": n_out, "rule": second.rule}
+    return as_json(ablation, settings | {"seconds": round(time.perf_counter() - start)})
 
 
 def checked_samples(
     samples: Sequence[Sample], rule: str | None = None
 ) -> tuple[list[Sample], list[Sample], tuple[str, ...]]:
-    """The samples to train on, those to measure on, and notes on the rule; nothing is opened.
-
-    Raises
-    ------
-    DataError, OptionError
-        As `ablate_samples`.
-    """
+    """The samples to train on, those to measure on, and notes on the rule; nothing is opened."""
     training = [sample for sample in samples if sample.split == "train"]
     test = [sample for sample in samples if sample.split in ("test", "query", "gallery")]
     shared = {sample.pid for sample in training} & {sample.pid for sample in test} - {-1}
@@ -219,31 +201,11 @@ def _few_identities(
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _About:
-    """What a summary says of its run: a sentence, settings, and when it began."""
-
-    words: str
-    settings: Mapping[str, Any]
-    start: float
-
-
-def _summary(
-    model: Model,
-    training: Sequence[LabelledTokens],
-    tests: Mapping[str, LabelledTokens],
-    plan: AblationPlan,
-    about: _About,
-    *,
-    progress: bool,
-) -> dict[str, Any]:
-    ablation = run_ablation(model, training, tests, plan, progress=progress)
+def _settings(model: Model, plan: AblationPlan, words: str, metric: str) -> dict[str, Any]:
+    """What a summary says of its run: ``words`` and how the heads were trained, the model, and the plan."""
     seeds = f"{plan.n_seeds} {'seed' if plan.n_seeds == 1 else 'seeds'}"
-    settings = {
-        "words": f"{about.words} {plan.schedule.steps} steps, {seeds}, raw features, {training[0].metric}.",
+    return {
+        "words": f"{words} {plan.schedule.steps} steps, {seeds}, raw features, {metric}.",
         "model": model.provenance_items,
         "plan": dataclasses.asdict(plan),
-        **about.settings,
-        "seconds": round(time.perf_counter() - about.start),
     }
-    return as_json(ablation, settings)

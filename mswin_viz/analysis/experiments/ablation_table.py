@@ -1,4 +1,4 @@
-"""Which part of the add-on helps? Its variants, and controls without windows, on identities that were not trained on."""
+"""Which part of the add-on helps? Its variants, and controls without windows, on identities not trained on."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ ABLATION_SCHEDULE = Schedule(200)
 class AblationPlan:
     """What is compared, and how thoroughly.
 
+    Raises OptionError, ScaleError if no head would be trained, there is no row of a given name, or a scale is not a
+    whole number.
+
     Attributes
     ----------
     scales
@@ -41,11 +44,6 @@ class AblationPlan:
         How long and how fast each is trained.
     rows
         Names of rows to keep (`ablation_heads.head_rows`); None for all.
-
-    Raises
-    ------
-    OptionError, ScaleError
-        If no head would be trained, there is no row of a given name, or a scale is not a whole number.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)
@@ -71,15 +69,7 @@ STANDARD_PLAN = AblationPlan()
 
 @dataclass(frozen=True, eq=False)
 class QueryScores:
-    """Retrieval of every query in every run; NaN where a query has no match.
-
-    Attributes
-    ----------
-    ap
-        Average precision.
-    first
-        1 where the first result is right, else 0.
-    """
+    """Average precision, and whether the first result is right, of every query in every run; NaN without a match."""
 
     ap: Float[np.ndarray, "run query column"]
     first: Float[np.ndarray, "run query column"]
@@ -89,20 +79,9 @@ class QueryScores:
 class Ablation:
     """Everything measured; `ablation_report` turns it into summaries, tables and sentences.
 
-    Attributes
-    ----------
-    columns
-        Modalities, and ``three_together`` (or ``together``) where there are several.
-    reference
-        Name of the row with all windows.
-    costs
-        Row -> what it costs; plain CLS costs nothing.
-    trained
-        Names of the rows that were trained.
-    scores
-        Split -> row -> scores.
-    groups
-        Split -> group of each query; queries of one group are not independent.
+    Columns are the modalities, and ``three_together`` (or ``together``) where there are several. ``reference`` is the
+    row of all windows; plain CLS has no costs. Scores are by split and row, ``groups`` by split: queries of one group
+    are not independent.
     """
 
     columns: tuple[str, ...]
@@ -121,22 +100,11 @@ def run_ablation(
     *,
     progress: bool = True,
 ) -> Ablation:
-    """Train every row with every seed on ``training`` and measure it on each of ``tests``.
+    """Train every row with every seed on ``training`` and measure it on each split of ``tests``.
 
-    The model's own add-on plays no part: every head starts from initial weights.
-
-    Parameters
-    ----------
-    training
-        Tokens; a person in one modality is one class, so a head serves all modalities. With every patch token if
-        the plan needs them.
-    tests
-        Split -> tokens of identities that are not among those.
-
-    Raises
-    ------
-    ShapeError
-        If training and tests have different modalities.
+    The model's own add-on plays no part: every head starts from initial weights. A person in one modality is one
+    class, so a head serves all modalities. Tests hold other identities. Tokens have every patch token if the plan
+    needs them. Raises ShapeError if training and tests have different modalities.
     """
     columns = _columns([*training, *tests.values()])
     rows = head_rows(model.dim, plan.scales, only=plan.rows)

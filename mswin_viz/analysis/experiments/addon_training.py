@@ -27,28 +27,16 @@ from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_cl
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["ADDONS", "AddonPlan", "FittedAddon", "fit_addons", "state_file", "training_notes"]
-
 ADDONS = ("shared", "per")
 """One add-on for all modalities, as the host model has it, or one for each."""
 
 
 @dataclass(frozen=True)
 class AddonPlan:
-    """How an add-on is trained.
+    """How an add-on is trained; ``modality`` is one of `ADDONS`.
 
-    Attributes
-    ----------
-    scales
-        Of its windows.
-    modality
-        One of `ADDONS`.
-    seed
-        Initial weights, batches, and who is held out.
-    validation
-        Fraction of the identities held out; 0 trains on all, to the end of the schedule.
-    schedule
-        How long and how fast.
+    The seed decides initial weights, batches, and who is held out; ``validation`` is the fraction of the identities
+    held out, where 0 trains on all, to the end of the schedule.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)
@@ -64,22 +52,15 @@ class AddonPlan:
             )
         if not 0 <= self.validation < 1:
             raise OptionError(
-                f"validation is a fraction of the identities, below 1: got {self.validation}; 0 for none"
+                f"validation must be a fraction of the identities below 1: got {self.validation}; use 0 for none"
             )
 
 
 @dataclass(frozen=True)
 class FittedAddon:
-    """An add-on and its retrieval on the identities held out.
+    """An add-on, ``"shared"`` or of one modality, and its retrieval on the identities held out.
 
-    Attributes
-    ----------
-    name
-        ``"shared"``, or the modality it is for.
-    trained
-        Weights and log.
-    plain_mAP, enhanced_mAP
-        Of the held-out identities with plain and with enhanced CLS, all its modalities joined; NaN without validation.
+    Both mAPs are of all its modalities joined, with plain and with enhanced CLS; NaN without validation.
     """
 
     name: str
@@ -91,19 +72,9 @@ class FittedAddon:
 def training_notes(
     samples: Sequence[Sample], plan: AddonPlan = AddonPlan(), *, rule: str | None = None
 ) -> tuple[str, ...]:
-    """Notes on how the training will be validated; call it before anything is encoded.
+    """Notes on how the training will be validated under the rule; call it before anything is encoded.
 
-    Parameters
-    ----------
-    samples
-        That will be trained on and validated with.
-    rule
-        Of validation, as in :func:`mswin_viz.analysis.experiments.sample_tokens.sample_tokens`.
-
-    Raises
-    ------
-    OptionError
-        If there are too few identities, or none that is held out can be found again under the rule.
+    Raises OptionError if there are too few identities, or none that is held out can be found again under the rule.
     """
     matching = sample_matching(samples, rule)
     held = _held_out(matching.pids, plan)
@@ -123,16 +94,9 @@ def fit_addons(
     report: Callable[[TrainingStep], None] | None = None,
     progress: bool = True,
 ) -> tuple[FittedAddon, ...]:
-    """Train one add-on, or one for each modality.
+    """Train one add-on, or one for each modality, on a training split; its query and gallery play no part.
 
-    Parameters
-    ----------
-    world
-        Tokens of the training split; its query and gallery play no part.
-    state
-        File to resume from; with one add-on for each modality, the modality's name is put into its name.
-    report
-        Called after every step.
+    ``state`` is a file to resume from (see `state_file`); ``report`` is called after every step.
     """
     worlds = {"shared": world}
     if plan.modality == "per":

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mswin_viz.analysis.measures.joined import joined_features
 from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.analysis.measures.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.images.image_source import MODALITIES
@@ -24,17 +23,6 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.preprocessing import FittedImage
 from mswin_viz.model.training.untrained import untrained
-
-__all__ = [
-    "PROMPTS",
-    "SHOTS",
-    "CaptionSearch",
-    "Evaluation",
-    "Measures",
-    "NamedAttribute",
-    "evaluate_model",
-    "prompt_of",
-]
 
 SHOTS = 2
 """Shots of each person in each of the four cameras."""
@@ -64,18 +52,10 @@ class Measures:
 
 @dataclass(frozen=True)
 class NamedAttribute:
-    """Zero-shot accuracy of one attribute, fractions.
+    """Zero-shot accuracy of one attribute: fraction of RGB pictures whose nearest prompt is the right one.
 
-    Attributes
-    ----------
-    accuracy
-        RGB pictures whose nearest prompt is the right one.
-    chance, commonest
-        Of guessing evenly, and of always giving the commonest answer.
-    random_network
-        Accuracy of the same architecture with untrained weights.
-    prompts
-        One for each value that occurs.
+    Beside it: guessing evenly, always giving the commonest answer, and the same architecture with untrained weights.
+    There is one prompt for each value that occurs.
     """
 
     accuracy: float
@@ -89,17 +69,8 @@ class NamedAttribute:
 class CaptionSearch:
     """Each person's caption against all RGB pictures, fractions.
 
-    Attributes
-    ----------
-    rank1
-        Captions whose first picture shows a person of whom all ``attributes`` are true; "plain" too, which
-        some captions leave unsaid.
-    chance
-        The same of a picture taken blindly.
-    random_network
-        ``rank1`` of the same architecture with untrained weights.
-    attributes
-        What the captions are made of.
+    ``rank1``: captions whose first picture shows a person of whom all ``attributes`` are true; "plain" too, which some
+    captions leave unsaid. ``chance``: the same of a picture taken blindly.
     """
 
     rank1: float
@@ -112,20 +83,9 @@ class CaptionSearch:
 class Evaluation:
     """Every figure of the model card; all are fractions.
 
-    Attributes
-    ----------
-    model
-        What was measured, in words: weights, add-on, input and so on.
-    identities, seed, cameras, shots_per_camera
-        Who was drawn for each split: people, world, and pictures.
-    retrieval
-        Split -> features -> ``"RGB"``, ``"NI"``, ``"TI"`` or ``"three_together"`` -> measures.
-    zero_shot, text_to_image
-        None where there is no text tower.
-    notes
-        What was left out, and why.
-    metric
-        By what retrieval ranks: ``"cosine"`` or ``"euclidean"``.
+    ``model`` says in words what was measured; identities, seed, cameras and shots, who was drawn for each split.
+    Retrieval is by split, then features, then ``"RGB"``, ``"NI"``, ``"TI"`` or ``"three_together"``, ranked by
+    ``metric``. What needs a text tower is None without one; the notes say what was left out, and why.
     """
 
     model: Mapping[str, str]
@@ -150,22 +110,10 @@ def evaluate_model(
     """Every figure of the model card.
 
     Retrieval is of raw features by the model's metric, all against all, the query's own identity and camera left out.
-
-    Parameters
-    ----------
-    identities
-        People of the standard and of the look-alike split, each.
-    seed
-        World they are drawn from; also seeds the random network and the random features.
-    workers
-        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
-
-    Raises
-    ------
-    OptionError
-        If there are fewer than two identities.
-    PromptError
-        If a prompt or caption does not fit the text tower.
+    There are as many ``identities`` in the standard as in the look-alike split, of the world ``seed``, which also
+    seeds the random network and features. Workers draw, as in `mswin_viz.data.synthetic.crowd.pictures`. Raises
+    OptionError if there are fewer than two identities; PromptError if a prompt or caption does not fit the text
+    tower.
     """
     if identities < 2:
         raise OptionError(f"retrieval needs at least two identities: got {identities}; draw more")
@@ -238,7 +186,7 @@ def _mean_colours(images: Sequence[FittedImage]) -> np.ndarray:
 
 def _retrieved(features: Features, crowd: Crowd, metric: str) -> dict[str, Measures]:
     """All against all, in each modality and in all of them concatenated raw, as the host model does."""
-    together = joined_features([features[name] for name in MODALITIES])
+    together = np.concatenate([features[name] for name in MODALITIES], axis=1)
     reports = {
         name: retrieval(array, crowd.pids, crowd.camids, ranks=(1,), metric=metric)
         for name, array in {**features, "three_together": together}.items()

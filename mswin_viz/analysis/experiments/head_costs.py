@@ -20,8 +20,6 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import Head, n_parameters
 
-__all__ = ["HeadCost", "encode_seconds", "head_cost"]
-
 _BATCH, _REPEATS = 16, 5
 
 
@@ -29,16 +27,8 @@ _BATCH, _REPEATS = 16, 5
 class HeadCost:
     """Of one head as it runs here (windows by the pooled path), every patch token given.
 
-    Attributes
-    ----------
-    parameters
-        Numbers training may change.
-    macs
-        Multiply-adds for one image.
-    time_ratio
-        Seconds of the head over seconds of `Model.encode`, the same 16 images, medians of 5.
-    memory
-        Peak bytes of results for 16 images, without weights and tokens.
+    Parameters that training may change; multiply-adds for one image; seconds of the head over seconds of
+    `Model.encode`, the same 16 images, medians of 5; peak bytes of results for 16 images, without weights and tokens.
     """
 
     parameters: int
@@ -54,13 +44,7 @@ def encode_seconds(model: Model) -> float:
 
 
 def head_cost(head: Head, model: Model, *, encoding: float) -> HeadCost:
-    """Measure one head on random tokens of the model's grid.
-
-    Parameters
-    ----------
-    encoding
-        Of `encode_seconds`.
-    """
+    """Measure one head on random tokens of the model's grid; ``encoding`` from `encode_seconds`."""
     rows, cols = model.grid
     generator = torch.Generator().manual_seed(0)
     cls, patches = (

@@ -72,8 +72,10 @@ def sample_tokens(
 ) -> SampleTokens:
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
 
-    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than
-    8 bits that keep few grey levels; also where the tokens were kept from an earlier run.
+    One warning counts the pictures that the resize to the input distorts strongly, another the images of more than 8
+    bits that keep few grey levels; also where the tokens were kept from an earlier run. Raises DataError if no sample
+    can be used; OutputError if the folder cannot be written, or its disk has no room for the tokens; nothing has been
+    encoded then.
 
     Parameters
     ----------
@@ -83,8 +85,8 @@ def sample_tokens(
         Keep only what windows of these scales can tell apart (see `phase_means`); none keeps every patch token.
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
-        they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are
-        replaced; those that are damaged are computed again, with a warning. See `mswin_viz.model.training.stored_tokens`.
+        they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are replaced;
+        those that are damaged are computed again, with a warning. See `mswin_viz.model.training.stored_tokens`.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.
@@ -92,13 +94,6 @@ def sample_tokens(
         Images in one pass, 32 by default.
     progress : bool
         Show a bar, as by default.
-
-    Raises
-    ------
-    DataError
-        If no sample can be used.
-    OutputError
-        If the folder cannot be written, or its disk has no room for the tokens; nothing has been encoded then.
     """
     chosen = options_of(_Options, options, function="sample_tokens")
     rule = sample_matching(samples, rule).rule
@@ -125,8 +120,8 @@ def _with_one_set_of_modalities(samples: Sequence[Sample]) -> tuple[list[Sample]
     """Samples of known identity cut to the commonest set of modalities; those that lack one, and why."""
     if not any(sample.pid >= 0 for sample in samples):
         raise DataError(
-            f"tokens to train or measure on need samples with identities: none of {len(samples)} has one; lay them "
-            "out as a data set, or list them in a manifest with a pid column"
+            f"samples to train or measure on need identities: got none in {len(samples)} samples; lay them out as a "
+            "data set, or list them in a manifest with a pid column"
         )
     sets = Counter(frozenset(sample.images) for sample in samples if sample.pid >= 0)
     wanted = [name for name in MODALITIES if name in sets.most_common(1)[0][0]]
@@ -185,7 +180,7 @@ def _unusable(batches: Mapping[str, EncodedBatch]) -> dict[int, tuple[str, str]]
         is_finite = cls.isfinite().all(dim=1) & patches.isfinite().all(dim=2).all(dim=1)
         for place, fine in zip(batch.images, is_finite.tolist(), strict=True):
             if not fine:
-                bad.setdefault(place, (name, "the model gives it tokens that are not finite"))
+                bad.setdefault(place, (name, "the model gave it tokens that are not finite"))
     return bad
 
 

@@ -49,7 +49,7 @@ class _Change(_Interval):
     @model_validator(mode="after")
     def _is_measured(self) -> _Change:
         if self.mean is None and self.verdict != "not measured":
-            raise ValueError(f"what is {self.verdict} has a mean")
+            raise ValueError(f"the verdict {self.verdict!r} needs a mean")
         return self
 
 
@@ -125,14 +125,14 @@ class _Ablation(BaseModel):
             raise ValueError(f"rows.{without[0]} lacks its costs")
         for split, by_row in self.scores.items():
             if set(by_row) != set(self.rows):
-                raise ValueError(f"scores.{split} has other rows than rows")
+                raise ValueError(f"scores.{split} must have one entry for each of rows")
             for name, cells in by_row.items():
                 self._check_cells(f"scores.{split}.{name}", name, cells)
         return self
 
     def _check_cells(self, where: str, name: str, cells: Mapping[str, _Cell]) -> None:
         if set(cells) != set(self.columns):
-            raise ValueError(f"{where} has other columns than columns")
+            raise ValueError(f"{where} must have one entry for each of columns")
         for measure in (each for cell in cells.values() for each in (cell.mAP, cell.rank1)):
             if name != PLAIN and measure.minus_plain is None:
                 raise ValueError(f"{where} lacks minus_plain")
@@ -144,24 +144,12 @@ _WRITE = "write one with `mswin-viz ablate --out FILE.json`"
 
 
 def check_ablation(found: Any, what: str = "a stored ablation") -> None:
-    """Compare with what `ablation_report.as_json` makes.
-
-    Raises
-    ------
-    DataError
-        Naming the first values that are wrong.
-    """
+    """Compare with what `ablation_report.as_json` makes. Raises DataError that names the first wrong values."""
     checked(_Ablation, found, what=what, remedy=_WRITE, error=DataError)
 
 
 def stored_ablation(path: Path) -> dict[str, Any]:
-    """An ablation that was stored as JSON.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read or is not one.
-    """
+    """An ablation that was stored as JSON. Raises DataError if the file cannot be read or is not one."""
     found = read_json(path, what="the stored ablation", remedy=_WRITE, error=DataError)
     check_ablation(found, f"the stored ablation {path}")
     return found

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
-__all__ = ["CompareOptions", "Comparison", "compare"]
+__all__ = ["CompareOptions", "compare"]
 
 _STEPS = 5
 _Result = TypeVar("_Result")
@@ -77,7 +77,8 @@ def compare(
     """Retrieval, neighbours, silhouettes and similarity of both spaces, with intervals and a test over identities.
 
     All measures are those of L2-normalised features (of raw ones with ``metric="euclidean"``) in all dimensions; no
-    map is involved.
+    map is involved. Raises ShapeError if arrays do not fit, or there are fewer than two images; OptionError if an
+    option is out of range, or there is no such option; StoppedError if a stop was asked for.
 
     Parameters
     ----------
@@ -97,15 +98,6 @@ def compare(
     report, stop
         ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, after each of
         five steps.
-
-    Raises
-    ------
-    ShapeError
-        If arrays do not fit, or there are fewer than two images.
-    OptionError
-        If an option is out of range, or there is no such option.
-    StoppedError
-        If a stop was asked for.
     """
     retrieving, rest = _split(options)
     plain, enhanced = real_pair(plain, enhanced)
@@ -166,7 +158,7 @@ def _notes(plain: np.ndarray, enhanced: np.ndarray, wanted: int, used: int) -> I
 
 
 def _identities(before: RetrievalReport, after: RetrievalReport, request: _Request) -> dict[str, Any]:
-    """What a `Comparison` says of the identities with an answered query: their AP, intervals of the mAPs, and the test."""
+    """The fields of a `Comparison` on the identities with an answered query: AP, intervals of the mAPs, and the test."""
     answered = ~np.isnan(before.per_query_ap)
     identities, owner, counts = np.unique(
         before.query_pids[answered], return_inverse=True, return_counts=True

@@ -128,23 +128,11 @@ class Comparison:
         """
         import pandas as pd
 
-        identities = pd.DataFrame(
-            {
-                "pid": self.identities,
-                "n_queries": self.n_queries,
-                "plain_ap": self.plain_ap,
-                "enhanced_ap": self.enhanced_ap,
-                "change": self.change,
-            }
-        )
-        images = pd.DataFrame(
-            {
-                "pid": self.pids,
-                "overlap": self.overlap,
-                "plain_silhouette": self.plain_silhouette,
-                "enhanced_silhouette": self.enhanced_silhouette,
-            }
-        )
+        identities, images = pd.DataFrame({"pid": self.identities}), pd.DataFrame({"pid": self.pids})
+        for name in ("n_queries", "plain_ap", "enhanced_ap", "change"):
+            identities[name] = getattr(self, name)
+        for name in ("overlap", "plain_silhouette", "enhanced_silhouette"):
+            images[name] = getattr(self, name)
         for name, report in (("plain", self.plain), ("enhanced", self.enhanced)):
             for column, values in (("ap", report.per_query_ap), ("first_match", report.first_match)):
                 images[f"{name}_{column}"] = np.nan

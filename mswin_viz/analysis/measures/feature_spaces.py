@@ -15,18 +15,13 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["feature_pair", "first_of_equals", "linear_cka", "neighbour_overlap", "real_pair", "silhouettes"]
-
 
 def feature_pair(
     plain: Any, enhanced: Any
 ) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
     """Both matrices with rows of norm 1, float64.
 
-    Raises
-    ------
-    ShapeError
-        If their shapes differ or are not ``[n, D]``, or a row has no direction.
+    Raises ShapeError if their shapes differ or are not ``[n, D]``, or a row has no direction.
     """
     plain, enhanced = real_pair(plain, enhanced)
     return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
@@ -35,13 +30,7 @@ def feature_pair(
 def real_pair(
     plain: Any, enhanced: Any
 ) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
-    """Both matrices as they are, float64.
-
-    Raises
-    ------
-    ShapeError
-        If their shapes differ or are not ``[n, D]``.
-    """
+    """Both matrices as they are, float64."""
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if plain.ndim != 2 or plain.shape != enhanced.shape or plain.shape[1] < 2:
         raise ShapeError(
@@ -64,15 +53,9 @@ def first_of_equals(plain: Any, enhanced: Any) -> Int[np.ndarray, " image"]:
 def neighbour_overlap(
     a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image dim"], *, k: int
 ) -> Float[np.ndarray, " image"]:
-    """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1.
-
-    Raises
-    ------
-    OptionError
-        If there are no ``k`` others.
-    """
+    """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1."""
     if not 1 <= k < len(a):
-        raise OptionError(f"an image has {len(a) - 1} others, and at least one is looked at: got k={k}")
+        raise OptionError(f"k must be in 1..{len(a) - 1}, the number of other images: got k={k}")
     pairs = zip(nearest(a, k), nearest(b, k), strict=True)
     return np.array([np.isin(near_a, near_b, assume_unique=True).mean() for near_a, near_b in pairs])
 
@@ -80,18 +63,10 @@ def neighbour_overlap(
 def silhouettes(
     features: Float[np.ndarray, "image dim"], pids: Int[np.ndarray, " image"], *, metric: str = "cosine"
 ) -> Float[np.ndarray, " image"]:
-    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1.
+    """Silhouette of each image by identity (Rousseeuw, 1987), -1..1; NaN where that has one image, or is the only one.
 
-    NaN where an identity has one image, or is the only one.
-
-    Parameters
-    ----------
-    features
-        L2-normalised for the cosine distance; as they are for the Euclidean one.
-    pids
-        Identities; one of them for each image that is like no other.
-    metric
-        ``"cosine"`` or ``"euclidean"``.
+    Features are L2-normalised for the cosine distance, and as they are for the Euclidean one. An image that is like
+    no other has an identity by itself.
     """
     _, group, sizes = np.unique(pids, return_inverse=True, return_counts=True)
     if not 2 <= len(sizes) < len(features):

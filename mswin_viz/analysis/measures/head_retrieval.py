@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import known_numbers
-from mswin_viz.analysis.measures.joined import joined_features
 from mswin_viz.analysis.measures.retrieval import RetrievalReport, retrieval
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training.heads import Head, enhanced_features
@@ -25,12 +24,8 @@ def held_out(
 ) -> Bool[np.ndarray, " image"]:
     """Which images are of identities set aside for validation: whole identities, drawn by the seed.
 
-    Images of unknown identity are not held out.
-
-    Raises
-    ------
-    OptionError
-        If ``fraction`` leaves fewer than two identities on either side.
+    Images of unknown identity are not held out. Raises OptionError if ``fraction`` leaves fewer than two identities
+    on either side.
     """
     numbers = known_numbers(pids, "pids")
     known = np.unique(numbers[numbers >= 0])
@@ -47,13 +42,7 @@ def held_out(
 
 
 def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
-    """Refuse images that cannot be trained on, before they are encoded.
-
-    Raises
-    ------
-    OptionError
-        If fewer than two identities have two images.
-    """
+    """Refuse images that cannot be trained on, before they are encoded."""
     _, counts = np.unique(pids[pids >= 0], return_counts=True)
     if (counts > 1).sum() < 2:
         raise OptionError(
@@ -89,7 +78,7 @@ def head_features(world: LabelledTokens, head: Head | None) -> list[np.ndarray]:
         tokens.cls.cpu().numpy() if head is None else enhanced_features(head, tokens)
         for tokens in world.tokens.values()
     ]
-    return [*each, joined_features(each)] if len(each) > 1 else each
+    return [*each, np.concatenate(each, axis=1)] if len(each) > 1 else each
 
 
 def retrieved(world: LabelledTokens, features: np.ndarray) -> RetrievalReport:

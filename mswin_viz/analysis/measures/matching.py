@@ -1,7 +1,7 @@
 """Which gallery images match a query, and which are left out: the one home of the camera and scene rules.
 
-What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera (or
-scene) shares it with no other, so that the rule leaves out the query itself only.
+What is not known is like nothing else: an image of unknown identity matches no image, and an image of unknown camera
+(or scene) shares it with no other, so that the rule leaves out the query itself only.
 """
 
 from __future__ import annotations
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.data.sample import Sample
 
-__all__ = [
-    "RULES",
-    "Galleries",
-    "Matching",
-    "check_rule",
-    "matching",
-    "sample_matching",
-    "sample_rule",
-    "unanswered_words",
-]
-
 Rows = int | np.integer | np.ndarray
 """One row, or several: the indices of images."""
 RULES = ("camera", "scene", "none")
@@ -39,7 +28,7 @@ RULES = ("camera", "scene", "none")
 CAUSES = ("unknown", "alone", "left out")
 """Why a query has no match: its identity is not known; nobody else in the gallery has it; the rule leaves them out."""
 _WAY_OUT = {
-    "camera": 'give camid (a manifest has a column of that name), or choose rule="none", which does the same knowingly',
+    "camera": 'give camid (a manifest has a column of that name), or choose rule="none" to do the same on purpose',
     "scene": 'give scene (a manifest has a column of that name), or choose rule="camera" or "none"',
 }
 
@@ -54,17 +43,10 @@ _CURES = {
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """Who matches whom among ``n`` images, under one rule.
+    """Who matches whom among ``n`` images, under one of ``RULES``.
 
-    Attributes
-    ----------
-    pids
-        Identity of each image, ``[n]``; -1 where not known.
-    groups
-        Camera or scene of each image, ``[n]``; where not known, and under the rule ``"none"``, a number below 0 that
-        no other image has.
-    rule
-        One of ``RULES``.
+    An identity that is not known is -1. ``groups`` has the camera or scene of each image; where not known, and under
+    the rule ``"none"``, a number below 0 that no other image has.
     """
 
     pids: Int[np.ndarray, " image"]
@@ -105,11 +87,13 @@ class Matching:
         n_unknown = int((self.groups[rows] < 0).sum())
         if self.rule == "none" or n_unknown == 0:
             return ()
-        which = "No" if n_unknown == len(rows) else f"{n_unknown} of {len(rows)} images have no"
+        which, there = "No", ""
+        if n_unknown < len(rows):
+            which, there = f"{n_unknown} of {len(rows)} images have no", " there"
         return (
-            f"{which} {self.rule} numbers: there the {self.rule} rule leaves out only the query itself. Near-duplicates of "
-            f"the same shot count as matches, so values are higher than those of a protocol that knows the {self.rule}s; "
-            f"{_WAY_OUT[self.rule]}.",
+            f"{which} {self.rule} numbers, so the {self.rule} rule leaves out only the query itself{there}. "
+            "Near-duplicates of the same shot count as matches, so values are higher than those of a protocol that knows "
+            f"the {self.rule}s; {_WAY_OUT[self.rule]}.",
         )
 
     def checked(
@@ -117,10 +101,7 @@ class Matching:
     ) -> Matching:
         """The same, checked to have a query with a match; call it before work that ends in a measure.
 
-        Raises
-        ------
-        OptionError
-            If no query has a match in the gallery.
+        Raises OptionError if no query has a match in the gallery.
         """
         every = np.arange(len(self))
         query, gallery = (every if rows is None else np.asarray(rows) for rows in (query, gallery))
@@ -170,13 +151,7 @@ class Galleries:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse what is not one of ``RULES``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such rule.
-    """
+    """Refuse what is not one of ``RULES``."""
     if rule not in RULES:
         raise OptionError(f"rule is one of {', '.join(RULES)}: got {rule!r}")
 
@@ -184,12 +159,8 @@ def check_rule(rule: str) -> None:
 def matching(pids: Any, camids: Any = None, *, rule: str = "camera", scenes: Any = None) -> Matching:
     """Who matches whom, from identities, cameras and scenes as `known_numbers` reads them; None: none is known.
 
-    Raises
-    ------
-    OptionError
-        If there is no such rule, the scene rule lacks its scenes, or a number is not whole.
-    ShapeError
-        If there is not one number for each image.
+    Raises OptionError if there is no such rule, the scene rule lacks its scenes, or a number is not whole; ShapeError
+    if there is not one number for each image.
     """
     check_rule(rule)
     if rule == "scene" and scenes is None:
@@ -215,13 +186,7 @@ def sample_rule(samples: Sequence[Sample]) -> str:
 
 
 def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Matching:
-    """Who matches whom among samples; by `sample_rule` if the rule is None.
-
-    Raises
-    ------
-    OptionError
-        If there is no such rule.
-    """
+    """Who matches whom among samples; by `sample_rule` if the rule is None."""
     scenes = [-1 if sample.scene is None else sample.scene for sample in samples]
     return matching(
         [sample.pid for sample in samples],
@@ -232,7 +197,7 @@ def sample_matching(samples: Sequence[Sample], rule: str | None = None) -> Match
 
 
 def unanswered_words(unanswered: Mapping[str, int], rule: str) -> str:
-    """Why queries have no match, such as ``"20 are the only image of their identity in the gallery"``; empty if all have."""
+    """Why queries have no match, such as ``"20 of unknown identity"``; empty if all have one."""
     place = "another scene" if rule == "scene" else "another camera"
     phrases = {
         "unknown": "{n} of unknown identity",

@@ -1,7 +1,7 @@
 """Nearest rows and ranks of rows, exact, a block of rows at a time: memory stays bounded.
 
-scikit-learn computes the distances; the selection is ours, because equal distances come in the order of the rows whatever
-the number of threads, and neighbours and ranks come from the same block, never from all pairs at once.
+scikit-learn computes the distances; the selection is ours, because equal distances come in the order of the rows
+whatever the number of threads, and neighbours and ranks come from the same block, never from all pairs at once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from sklearn.metrics import pairwise_distances_chunked
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-__all__ = ["nearest", "nearest_and_ranks", "nearest_of_new", "nearest_with_distances", "ranks_of"]
 
 _PAIRS = 4_000_000  # distances held at once
 

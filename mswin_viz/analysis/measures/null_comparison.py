@@ -90,19 +90,14 @@ def compare_with_nulls(
 ) -> NullComparison:
     """`compare` of plain with enhanced, of plain with each null, and of each null with enhanced.
 
+    Raises OptionError if there is no null, or nulls have no names; StoppedError if a stop was asked for.
+
     Parameters
     ----------
     nulls
         As `mswin_viz.analysis.measures.null_features.null_features` gives them.
     options
         Of `compare`. ``report`` is called, and ``stop`` asked, between comparisons.
-
-    Raises
-    ------
-    OptionError
-        If there is no null, or nulls have no names.
-    StoppedError
-        If a stop was asked for.
     """
     if not isinstance(nulls, Mapping):
         raise OptionError(

@@ -34,6 +34,9 @@ def null_features(
 ) -> dict[str, Float[np.ndarray, "image dim"]]:
     """Enhanced CLS of the same images by add-ons of the model's form that learned nothing.
 
+    Raises OptionError if there is no such kind, no kind or no seed, or the model has no add-on; ShapeError if there
+    are no tokens, or they hold NaN or infinity.
+
     Parameters
     ----------
     tokens
@@ -49,13 +52,6 @@ def null_features(
     -------
     enhanced
         Name of the null, such as ``"shuffled, seed 0"`` -> ``[n, D]`` float32, in the order of the tokens.
-
-    Raises
-    ------
-    OptionError
-        If there is no such kind, no kind or no seed, or the model has no add-on.
-    ShapeError
-        If there are no tokens, or they hold NaN or infinity.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds or seeds < 1:

@@ -3,8 +3,8 @@
 Images of one identity are not independent: a person who is easy to find is easy in every picture. So an
 identity is drawn, or its sign flipped, as a whole.
 
-Tests hold both against scipy.stats. `permutation_test` gives the same exact p, but needs ten to twenty times as long; `bootstrap`
-draws anew for each measure, where a paired comparison needs one draw for all.
+Tests hold both against scipy.stats. `permutation_test` gives the same exact p, but needs ten to twenty times as long;
+`bootstrap` draws anew for each measure, where a paired comparison needs one draw for all.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Num
 
-__all__ = ["EXACT_UP_TO", "Interval", "PairedTest", "bootstrap_means", "interval", "sign_flip"]
-
 EXACT_UP_TO = 14
 """Identities up to which all 2^n sign patterns are tried."""
 _CHUNK = 2_000_000  # numbers drawn at once
@@ -26,17 +24,7 @@ _CHUNK = 2_000_000  # numbers drawn at once
 
 @dataclass(frozen=True)
 class Interval:
-    """A bootstrap interval; NaN if there are fewer than two identities.
-
-    Attributes
-    ----------
-    value
-        The measure itself.
-    low, high
-        Ends of the percentile interval.
-    level
-        Its coverage, such as 0.95.
-    """
+    """A measure with the ends of its percentile bootstrap interval; NaN if there are fewer than two identities."""
 
     value: float
     low: float
@@ -46,19 +34,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A two-sided sign-flip test of a mean difference.
+    """A two-sided sign-flip test of ``difference``, a mean over queries.
 
-    Attributes
-    ----------
-    difference
-        What is tested: the mean over queries.
-    p
-        Chance of a difference at least as large in size, were the sign of each identity's difference arbitrary.
-        NaN if no identity was measured.
-    patterns
-        Sign patterns looked at.
-    exact
-        Whether those are all there are.
+    ``p`` is the chance of a difference at least as large in size, were the sign of each identity's difference
+    arbitrary; NaN if no identity was measured. ``exact``: the ``patterns`` of signs looked at are all there are.
     """
 
     difference: float
@@ -72,12 +51,7 @@ def bootstrap_means(
 ) -> Float[np.ndarray, "draw column"]:
     """Means over queries of identities drawn with replacement; the same draw for all columns (paired).
 
-    Parameters
-    ----------
-    sums
-        Of an identity's queries, for each measure.
-    counts
-        Queries of each identity.
+    Each identity has the sums over its queries, one for each measure, and the number of its queries.
     """
     rng, n = np.random.default_rng(seed), len(counts)
     means, step = [], max(1, _CHUNK // n)
@@ -100,15 +74,9 @@ def sign_flip(
 ) -> PairedTest:
     """Sign-flip test of paired differences, whole identities at a time (Fisher, 1935).
 
-    All patterns where there are at most 2^14, else so many random ones; the observed pattern counts as one of
-    them, so that p is never 0 (Phipson and Smyth, 2010).
-
-    Parameters
-    ----------
-    sums
-        Sum over an identity's queries of the paired differences.
-    counts
-        Queries of each identity.
+    All patterns where there are at most 2^14, else so many random ones; the observed pattern counts as one of them,
+    so that p is never 0 (Phipson and Smyth, 2010). Each identity has the sum over its queries of the differences, and
+    the number of its queries.
     """
     n = len(sums)
     if n == 0:

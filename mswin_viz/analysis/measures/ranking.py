@@ -12,8 +12,6 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["DIGITS", "METRICS", "METRIC_WORDS", "compared_rows", "ranked", "similarities"]
-
 METRICS = ("cosine", "euclidean")
 """Cosine; or Euclidean distance of raw features, as hosts rank with FEAT_NORM off."""
 METRIC_WORDS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
@@ -23,20 +21,17 @@ DIGITS = 12
 _LONGEST = 1e120  # beyond it a squared distance may overflow
 
 
+def check_metric(metric: str) -> None:
+    """Refuse what is not one of ``METRICS``."""
+    if metric not in METRICS:
+        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+
+
 def compared_rows(
     features: Float[np.ndarray, "image dim"], metric: str, name: str
 ) -> Float[np.ndarray, "image dim"]:
-    """Features as `similarities` takes them: rows of norm 1 for the cosine, else as they are; float64.
-
-    Raises
-    ------
-    OptionError
-        If there is no such metric.
-    ShapeError
-        If a row is not finite, or, for the cosine, has no direction.
-    """
-    if metric not in METRICS:
-        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
+    """Features as `similarities` takes them: rows of norm 1 for the cosine, else as they are; float64."""
+    check_metric(metric)
     if metric == "cosine":
         return unit_rows(features, name)
     features = np.asarray(features, dtype=np.float64)

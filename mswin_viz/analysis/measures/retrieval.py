@@ -153,10 +153,12 @@ def retrieval(
     """Rank the gallery for each query, as re-ID evaluation does.
 
     By cosine the ranking is that of the Euclidean distance between L2-normalised features. A gallery image with the
-    query's identity *and* camera is left out for that query (the query itself among them). Equal similarities
-    keep the gallery's order. mAP and CMC are those of Zheng et al. (2015, Market-1501), over the queries with
-    a match. Only the ranks of matches are looked for, a block of queries at a time: memory beside the features
-    stays below 100 MB.
+    query's identity *and* camera is left out for that query (the query itself among them). Equal similarities keep
+    the gallery's order. mAP and CMC are those of Zheng et al. (2015, Market-1501), over the queries with a match.
+    Only the ranks of matches are looked for, a block of queries at a time: memory beside the features stays below 100
+    MB. Raises ShapeError if the arrays' lengths differ, there is no query or gallery image, or a feature is not
+    finite or, by cosine, has no direction; OptionError if an index or a rank is out of range, a pid, camera or scene
+    is not a whole number, there is no such option, metric or rule, or the rule lacks its scenes.
 
     Parameters
     ----------
@@ -177,15 +179,6 @@ def retrieval(
         Scene of each image, for that rule; as cameras where not known.
     metric
         ``"cosine"``, or ``"euclidean"``: distance of the features as they are.
-
-    Raises
-    ------
-    ShapeError
-        If the arrays' lengths differ, there is no query or gallery image, or a feature is not finite or, by cosine,
-        has no direction.
-    OptionError
-        If an index or a rank is out of range, a pid, camera or scene is not a whole number, there is no such option,
-        metric or rule, or the rule lacks its scenes.
     """
     request = options_of(RetrievalRequest, options, function="retrieval")
     rows, who = (
@@ -231,12 +224,7 @@ def measured_queries(
 ) -> tuple[Float[np.ndarray, " query"], Float[np.ndarray, " query"], Counter[str]]:
     """Average precision and rank of the first match of each query, NaN without one; why queries have none.
 
-    Parameters
-    ----------
-    features
-        As `ranking.compared_rows` gives them for the metric.
-    query, gallery
-        Query and gallery rows.
+    Query and gallery are rows of the features, which are as `ranking.compared_rows` gives them for the metric.
     """
     galleries = who.of(gallery)
     candidates = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]

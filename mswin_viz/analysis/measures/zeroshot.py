@@ -15,23 +15,13 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from numpy.typing import ArrayLike
 
-__all__ = ["TextToImageReport", "ZeroShotReport", "text_to_image", "zero_shot"]
-
 
 @dataclass(frozen=True, eq=False)
 class ZeroShotReport:
-    """How often the nearest prompt is the right one.
+    """How often the nearest of K prompts is the right one, and, as ``chance`` and ``majority``, blind guesses.
 
-    Attributes
-    ----------
-    accuracy
-        Fraction of images whose nearest prompt is their label's.
-    chance, majority
-        Accuracy of guessing evenly, ``1 / K``, and of always naming the commonest label.
-    confusion
-        Counts ``[K, K]``: rows are labels, columns are predictions.
-    predictions
-        Index of the nearest prompt of each image, ``[n]``; the first of several as near.
+    The confusion counts labels (rows) against predictions (columns); a prediction is the first of several prompts as
+    near.
     """
 
     accuracy: float
@@ -43,16 +33,9 @@ class ZeroShotReport:
 
 @dataclass(frozen=True, eq=False)
 class TextToImageReport:
-    """How often the image a text finds first is one that fits.
+    """Fraction of texts whose nearest image fits, by chance the mean fraction of images that fit a text.
 
-    Attributes
-    ----------
-    rank1
-        Fraction of texts whose nearest image fits.
-    chance
-        Mean fraction of images that fit a text: Rank-1 of a blind choice.
-    first
-        Index of each text's nearest image, ``[n_texts]``; the first of several as near.
+    ``first`` is the index of each text's nearest image; the first of several as near.
     """
 
     rank1: float
@@ -65,21 +48,10 @@ def zero_shot(
     text_features: Float[np.ndarray, "prompt dim"],
     labels: ArrayLike,
 ) -> ZeroShotReport:
-    """Classify images by the nearest of K prompts.
+    """Classify images by the nearest of K prompts; labels are the index of the right one, 0..K-1.
 
-    Parameters
-    ----------
-    image_features, text_features
-        One row for each image and each prompt; normalised here.
-    labels
-        Index of the right prompt of each image, 0..K-1.
-
-    Raises
-    ------
-    ShapeError
-        If there is no image or prompt, the widths or lengths differ, or a feature has no direction.
-    OptionError
-        If a label has no prompt.
+    Features have one row for each image and prompt, and are normalised here. Raises ShapeError if there is no image or
+    prompt, the widths or lengths differ, or a feature has no direction; OptionError if a label has no prompt.
     """
     images, texts = _images_and_texts(image_features, text_features)
     right, n_prompts = np.asarray(labels), len(texts)
@@ -108,19 +80,10 @@ def text_to_image(
     text_features: Float[np.ndarray, "text dim"],
     fits: Bool[np.ndarray, "text image"],
 ) -> TextToImageReport:
-    """Find the nearest image of each text.
+    """Find the nearest image of each text; ``fits`` tells whether what a text says is true of an image.
 
-    Parameters
-    ----------
-    image_features, text_features
-        One row for each image and each text; normalised here.
-    fits
-        Whether what the text says is true of the image.
-
-    Raises
-    ------
-    ShapeError
-        If there is no image or text, the widths or lengths differ, or a feature has no direction.
+    Features have one row for each image and text, and are normalised here. Raises ShapeError if there is no image or
+    text, the widths or lengths differ, or a feature has no direction.
     """
     images, texts = _images_and_texts(image_features, text_features)
     fits = np.asarray(fits, dtype=bool)

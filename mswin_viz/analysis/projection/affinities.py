@@ -10,22 +10,11 @@ from openTSNE.nearest_neighbors import KNNIndex
 from scipy import sparse
 
 from mswin_viz.analysis.measures.nearest import nearest_of_new, nearest_with_distances
-from mswin_viz.errors import OptionError
+from mswin_viz.analysis.measures.ranking import METRICS
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = [
-    "METRICS",
-    "Pair",
-    "affinities_to_new",
-    "both_affinities",
-    "check_metric",
-    "coupled",
-    "metric_distances",
-]
-
-METRICS = ("cosine", "euclidean")
 _Half = TypeVar("_Half")
 Pair: TypeAlias = tuple[_Half, _Half]
 """One for the plain half of a map, one for the enhanced half."""
@@ -45,18 +34,6 @@ class ExactNeighbours(KNNIndex):
         """Neighbours of new rows among the old ones, and their distances."""
         indices, squared = nearest_of_new(query, self.data, k)
         return indices, metric_distances(squared, self.metric)
-
-
-def check_metric(metric: str) -> None:
-    """Refuse what is not one of ``METRICS``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such metric.
-    """
-    if metric not in METRICS:
-        raise OptionError(f"metric is one of {', '.join(METRICS)}: got {metric!r}")
 
 
 def metric_distances(squared: Float[np.ndarray, "*pairs"], metric: str) -> Float[np.ndarray, "*pairs"]:

@@ -85,17 +85,14 @@ def coupling_sweep(
 ) -> CouplingSweep:
     """Disparity and kNN recall of the joint map at each coupling; affinities are computed once.
 
+    Raises the errors of `project`, and OptionError if there is no coupling to try.
+
     Parameters
     ----------
     couplings
         At least 0 each; 0 couples nothing.
     perplexity, metric, pca, seed, k, report, stop
         As in `project`; the steps reported are those of all maps. After a stop the finished maps are returned.
-
-    Raises
-    ------
-    ShapeError, OptionError
-        As `project`; and if there is no coupling to try.
     """
     if len(couplings) == 0:
         raise OptionError("a sweep needs at least one coupling: got none")

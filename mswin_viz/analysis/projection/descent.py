@@ -19,8 +19,6 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["SPREAD", "STEPS", "JointMap", "alone", "descended", "joint_map", "start_of"]
-
 STEPS = (250, 500)
 """Steps with early exaggeration, and after it; openTSNE's."""
 SPREAD = 1e-4
@@ -32,17 +30,7 @@ _JITTER = 0.01  # of the spread; openTSNE's
 
 @dataclass(frozen=True, eq=False)
 class JointMap:
-    """What joint maps of the same images have in common, whatever their coupling.
-
-    Attributes
-    ----------
-    affinities
-        Of the plain and the enhanced half.
-    start
-        Where both halves start, ``[2m, 2]``.
-    seed
-        Of the descent.
-    """
+    """What joint maps of the same images have in common, whatever their coupling; both halves start at ``start``."""
 
     affinities: Pair[sparse.csr_matrix]
     start: Float[np.ndarray, "two_m 2"]
@@ -67,12 +55,7 @@ def start_of(
     """The first two principal components, scaled down to where t-SNE starts (Kobak and Berens, 2019), and jitter.
 
     The jitter, a hundredth of the spread, is what the seed decides; halves of one map share it, so that an image
-    without a change starts in one place.
-
-    Raises
-    ------
-    ShapeError
-        If all rows are the same.
+    without a change starts in one place. Raises ShapeError if all rows are the same.
     """
     solver = "full" if len(scores) < scores.shape[1] else "covariance_eigh"
     components = PCA(2, svd_solver=solver).fit_transform(scores)

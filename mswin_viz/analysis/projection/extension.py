@@ -34,17 +34,7 @@ _CAREFUL = {"learning_rate": 0.1, "momentum": 0.8, "max_grad_norm": 0.25, "exagg
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """Places of new images on an existing map.
-
-    Attributes
-    ----------
-    plain, enhanced
-        Coordinates on the map's two halves, ``[new, 2]``.
-    stopped
-        True if the computation was stopped before its end.
-    notes
-        How they were placed, in sentences.
-    """
+    """Places of new images on the two halves of an existing map; ``notes`` say how they were placed."""
 
     plain: Float[np.ndarray, "new 2"]
     enhanced: Float[np.ndarray, "new 2"]
@@ -67,17 +57,13 @@ def extend(
     place in the other half: a coupling would need a place that is fixed already. So images added later align
     less than those of the map; that is no sign that they changed more.
 
-    ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations.
-
-    Raises
-    ------
-    ShapeError
-        If the features do not fit each other or the map, or a row has no direction.
+    ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations. Raises ShapeError if the features do
+    not fit each other or the map, or a row has no direction.
     """
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if plain.shape != enhanced.shape or plain.ndim != 2 or len(plain) == 0:
         raise ShapeError(
-            f"new images need plain and enhanced features [new >= 1, D] alike: got {plain.shape} and {enhanced.shape}"
+            f"new images need plain and enhanced features, both [new >= 1, D]: got {plain.shape} and {enhanced.shape}"
         )
     halves = [
         _new_half(projection, projection.plain, (projection.space.plain, projection.space.scores(plain))),

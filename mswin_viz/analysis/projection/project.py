@@ -29,7 +29,7 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "MapSettings", "Projection", "project"]
+__all__ = ["METHODS", "project"]
 
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
 
@@ -45,8 +45,10 @@ def project(
     """Places of plain and enhanced CLS on two maps that can be compared.
 
     Features are L2-normalised, one PCA is fitted on both together, images that occur twice (equal plain *and*
-    enhanced features, as float32) are removed. Computed by openTSNE (Policar et al., 2024), single-threaded and
-    with exact neighbours: the same input and seed give the same map.
+    enhanced features, as float32) are removed. Computed by openTSNE (Policar et al., 2024), single-threaded and with
+    exact neighbours: the same input and seed give the same map. Raises ShapeError if the matrices do not fit, a row
+    has no direction, or fewer than 5 images differ; OptionError if there is no such option, method or metric, or a
+    number is out of range.
 
     Parameters
     ----------
@@ -76,13 +78,6 @@ def project(
         ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, every 10
         iterations; quality is measured after the last. A stopped map is returned as far as it got, with ``stopped``
         true, and is not judged.
-
-    Raises
-    ------
-    ShapeError
-        If the matrices do not fit, a row has no direction, or fewer than 5 images differ.
-    OptionError
-        If there is no such option, method or metric, or a number is out of range.
     """
     check_coupling(coupling)
     if method not in METHODS:

@@ -14,25 +14,14 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MapQuality", "disparity", "knn_recall", "map_quality"]
-
 
 @dataclass(frozen=True)
 class MapQuality:
-    """How well a map keeps the neighbourhoods of the full space; each is at most 1, and 1 is best.
+    """How well a map keeps the neighbourhoods of the full space, by ``k`` neighbours; 1 is best.
 
-    All are NaN for a map that was stopped: an unfinished one is not judged.
-
-    Attributes
-    ----------
-    k
-        Neighbours looked at.
-    trustworthiness
-        Low if images are neighbours on the map that are far apart in the full space.
-    continuity
-        Low if neighbours of the full space are torn apart on the map.
-    knn_recall
-        Fraction of each image's nearest neighbours in the full space that are nearest neighbours on the map.
+    Trustworthiness is low if neighbours on the map are far apart in the full space, continuity if neighbours of the
+    full space are torn apart on the map; kNN recall is the fraction of each image's nearest neighbours in the full
+    space that are nearest on the map. All are NaN for a map that was stopped: an unfinished one is not judged.
     """
 
     k: int
@@ -46,21 +35,9 @@ def map_quality(
 ) -> MapQuality:
     """Trustworthiness and continuity (Venna and Kaski, 2001), and kNN recall, of a map.
 
-    Parameters
-    ----------
-    features
-        The full space, compared by Euclidean distance; pass L2-normalised rows for the order of the cosine.
-    coordinates
-        Their places on the map.
-    k
-        Neighbours; less than half of the images.
-
-    Raises
-    ------
-    ShapeError
-        If the numbers of rows differ.
-    OptionError
-        If ``k`` is not in 1..(n - 1) // 2: trustworthiness is not defined there.
+    The full space is compared by Euclidean distance; pass L2-normalised rows for the order of the cosine. Raises
+    ShapeError if the numbers of rows differ; OptionError if ``k`` is not in 1..(n - 1) // 2, beyond which
+    trustworthiness is not defined.
     """
     n = len(features)
     if len(coordinates) != n:

@@ -7,11 +7,9 @@ from typing import TypedDict
 
 import numpy as np
 
-from mswin_viz.analysis.projection.affinities import check_metric
+from mswin_viz.analysis.measures.ranking import check_metric
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.errors import OptionError
-
-__all__ = ["MapOptions", "MapRequest", "check_coupling"]
 
 
 class MapOptions(TypedDict, total=False):
@@ -49,12 +47,6 @@ class MapRequest:
 
 
 def check_coupling(coupling: float) -> None:
-    """Refuse what is not a coupling.
-
-    Raises
-    ------
-    OptionError
-        If it is not finite, or below 0.
-    """
+    """Refuse what is not a coupling."""
     if not (np.isfinite(coupling) and coupling >= 0):
         raise OptionError(f"coupling is a finite number of at least 0: got {coupling}")

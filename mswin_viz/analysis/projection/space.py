@@ -15,23 +15,13 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["LEAST_IMAGES", "DistinctPair", "MapSpace", "distinct", "map_space", "used_perplexity"]
-
 LEAST_IMAGES = 5
 """Distinct images that a map needs: with fewer, no perplexity above 1 fits."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DistinctPair:
-    """Normalised features of the images that differ.
-
-    Attributes
-    ----------
-    plain, enhanced
-        ``[m, D]``, rows of norm 1.
-    kept, place_of, removed, equals
-        As in `Projection`.
-    """
+    """Features of norm 1 of the images that differ; rows and places as in `Projection`."""
 
     plain: Float[np.ndarray, "place dim"]
     enhanced: Float[np.ndarray, "place dim"]
@@ -43,16 +33,9 @@ class DistinctPair:
 
 @dataclass(frozen=True, eq=False)
 class MapSpace:
-    """L2-normalised features in the components of one PCA of plain and enhanced together.
+    """Scores of L2-normalised features in the components of one PCA of plain and enhanced together.
 
-    Attributes
-    ----------
-    plain, enhanced
-        Scores, ``[m, c]``.
-    centre
-        Mean of the normalised features, ``[D]``.
-    components
-        ``[c, D]``; None where the features are taken as they are.
+    ``centre`` is the mean of the features; no components: they are taken as they are.
     """
 
     plain: Float[np.ndarray, "place component"]
@@ -63,10 +46,7 @@ class MapSpace:
     def scores(self, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "image component"]:
         """Where features lie in this space.
 
-        Raises
-        ------
-        ShapeError
-            If the width is another one, or a row has no direction.
+        Raises ShapeError if the width is another one, or a row has no direction.
         """
         new = real_numbers(features, "features")
         if new.ndim != 2 or new.shape[1] != len(self.centre):
@@ -78,13 +58,7 @@ class MapSpace:
 
 
 def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
-    """Each image once: the first of those whose plain *and* enhanced features are equal as float32.
-
-    Raises
-    ------
-    ShapeError
-        As `feature_pair`.
-    """
+    """Each image once: the first of those whose plain *and* enhanced features are equal as float32."""
     unit_plain, unit_enhanced = feature_pair(plain, enhanced)
     first = first_of_equals(plain, enhanced)
     kept, place_of = np.unique(first, return_inverse=True)
@@ -100,13 +74,7 @@ def distinct(plain: np.ndarray, enhanced: np.ndarray) -> DistinctPair:
 
 
 def used_perplexity(wanted: float, n_images: int) -> tuple[float, str | None]:
-    """The perplexity that so many images allow, (n - 1) / 3 at most, and a sentence if that is less than wanted.
-
-    Raises
-    ------
-    ShapeError
-        If there are too few images for any.
-    """
+    """The perplexity that so many images allow, (n - 1) / 3 at most, and a sentence if that is less than wanted."""
     if n_images < LEAST_IMAGES:
         raise ShapeError(
             f"a map needs at least {LEAST_IMAGES} images that differ: got {n_images}; add images"

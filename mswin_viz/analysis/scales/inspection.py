@@ -10,25 +10,15 @@ from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError
 
-__all__ = ["WindowInspection", "inspected_window"]
-
 
 @dataclass(frozen=True)
 class WindowInspection:
     """What one window of one image gives to the cosine, and what the cosine loses without it.
 
-    Attributes
-    ----------
-    share
-        The window's exact share of the cosine, the norm frozen.
-    change
-        What the cosine changes by when the window is taken away: gates may flip, norms are recomputed.
-    score_share, score_change
-        The same for the score ``v . enhanced``, where the norm plays no part.
-    n_flipped, n_gates
-        ReLU gates that open or close, and how many there are.
-    norm_before, norm_after
-        Norm of the enhanced CLS with and without the window.
+    ``share`` is exact, the norm frozen. ``change`` is what the cosine changes by when the window is taken away: gates
+    may flip, norms are recomputed. ``score_...`` are the same for ``v . enhanced``, where the norm plays no part.
+    ``n_flipped`` of ``n_gates`` ReLU gates open or close; the norms are those of the enhanced CLS with and without
+    the window.
     """
 
     share: float
@@ -46,20 +36,8 @@ def inspected_window(
 ) -> WindowInspection:
     """Share of a window of a panel, and what its removal changes.
 
-    Parameters
-    ----------
-    subject, view
-        The images, and what is shown of them.
-    key
-        A panel of the view that has windows: a trained scale that is on, or the free one (as it stands in the
-        fusion, or as if it replaced the nearest scale).
-    image, window
-        Which image and window.
-
-    Raises
-    ------
-    OptionError
-        If there is no such window, its slot is off, or the panel has no windows.
+    The panel has windows: it is a trained scale that is on, or the free one (as it stands in the fusion, or as if it
+    replaced the nearest scale). Raises OptionError if there is no such window or its slot is off.
     """
     if subject.weights is None or key in ("fused", "plain"):
         raise OptionError(f"only a window of a scale can be removed: got a patch of the panel {key!r}")

@@ -23,17 +23,6 @@ from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "Panel",
-    "free_panel",
-    "fused_panel",
-    "plain_panel",
-    "shared_range",
-    "token_panel",
-    "trained_answers",
-    "trained_panel",
-]
-
 _KERNELS = {
     "trained": "trained kernel",
     "mean": "plain window mean, untrained",
@@ -120,16 +109,9 @@ def trained_panel(
 
 
 def free_panel(subject: Subject, request: ViewRequest, decomposition: Decomposition, index: int) -> Panel:
-    """The panel of the free windows.
+    """The panel of the free windows; the shares are of the cosine with these in slot ``index``, -1 for plain CLIP.
 
-    Parameters
-    ----------
-    subject, request
-        The images, and what to show of them.
-    decomposition
-        Of the cosine, with the free windows in slot ``index``.
-    index
-        That slot; it may hold them only by supposition (``"free" not in request.slots``). -1 for plain CLIP.
+    That slot may hold them only by supposition (``"free" not in request.slots``).
     """
     slot, is_fused = free_slot(request), "free" in request.slots
     geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)

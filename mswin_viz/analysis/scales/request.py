@@ -18,17 +18,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "SLOT_STATES",
-    "VALUES",
-    "FreePlace",
-    "Subject",
-    "ViewRequest",
-    "free_slot",
-    "place_of_free",
-    "slots_of",
-]
-
 VALUES = ("norm", "share", "cosine", "channel")
 """What a window's number can be: activation norm; its share of the cosine; cosine to the target; one channel."""
 SLOT_STATES = ("on", "off", "free")
@@ -54,7 +43,8 @@ class ViewRequest:
     stride
         Tokens from one free window to the next; the scale itself if None.
     tile
-        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` are not read then.
+        ``(rows, cols)``: 2-D tiles in place of runs, as untrained means; ``free_scale`` and ``kernel`` are not read
+        then.
     """
 
     free_scale: int
@@ -76,13 +66,7 @@ class ViewRequest:
         return self.tile is None and self.stride in (None, self.free_scale)
 
     def checked(self, n_slots: int) -> ViewRequest:
-        """This request.
-
-        Raises
-        ------
-        OptionError
-            If it names a value or slot state that does not exist.
-        """
+        """This request. Raises OptionError if it names a value or slot state that does not exist."""
         if self.value not in VALUES:
             raise OptionError(f"value must be one of {', '.join(VALUES)}: got {self.value!r}")
         if len(self.slots) != n_slots or not set(self.slots) <= set(SLOT_STATES):
@@ -96,14 +80,8 @@ class ViewRequest:
 class Subject:
     """One or more images, seen through one add-on, against one target.
 
-    Attributes
-    ----------
-    tokens
-        Tokens of the images.
-    addon, weights
-        The add-on and its float64 snapshot; both None for plain CLIP.
-    direction
-        The target's direction, ``[D]`` or one for each image.
+    ``weights`` is the add-on's float64 snapshot; both are None for plain CLIP. There is one direction, or one for
+    each image.
     """
 
     tokens: Tokens
@@ -128,15 +106,7 @@ class Subject:
 
 
 class FreePlace(NamedTuple):
-    """Where the free windows stand.
-
-    Attributes
-    ----------
-    index
-        The slot that holds them, or would.
-    slots
-        The fusion then.
-    """
+    """The slot that holds the free windows, or would, and the fusion then."""
 
     index: int
     slots: tuple[Slot, ...]

@@ -28,8 +28,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["FusedPart", "ScaleView", "TrainedPart", "fused_part", "scale_view", "trained_part"]
-
 
 @dataclass(frozen=True, eq=False)
 class ScaleView:
@@ -56,13 +54,7 @@ class ScaleView:
     free_place: FreePlace | None
 
     def panel(self, key: str) -> Panel:
-        """The panel of that key.
-
-        Raises
-        ------
-        OptionError
-            If there is none.
-        """
+        """The panel of that key. Raises OptionError if there is none."""
         panels = {panel.key: panel for panel in self.panels}
         if key not in panels:
             raise OptionError(f"a panel is one of {', '.join(panels)}: got {key!r}")
@@ -73,12 +65,7 @@ class ScaleView:
 class TrainedPart:
     """What the trained kernels give, whatever the free scale and the slots are.
 
-    Attributes
-    ----------
-    pooled
-        Each slot's pooled vector, ``[B, D]``.
-    answers
-        One number for each window of each trained scale; None for shares, which the fusion decides.
+    Each slot's pooled vector, and one number for each window of each scale; None for shares, which the fusion decides.
     """
 
     pooled: tuple[Float[np.ndarray, "batch dim"], ...]
@@ -87,17 +74,7 @@ class TrainedPart:
 
 @dataclass(frozen=True, eq=False)
 class FusedPart:
-    """What a move of the free scale leaves as it is, unless the free scale stands in a slot.
-
-    Attributes
-    ----------
-    panels
-        All but the free scale's.
-    decomposition
-        Shares of the score, before division by the norm.
-    trained
-        What went into it.
-    """
+    """What a move of the free scale outside the fusion leaves as it is: all panels but its own, and the shares."""
 
     panels: tuple[Panel, ...]
     decomposition: Decomposition
@@ -115,7 +92,7 @@ def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
 
 
 def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:
-    """All panels but the free scale's, and the decomposition; ``trained`` from before if value and channel are the same."""
+    """All panels but the free scale's, and the shares; ``trained`` from before if value and channel are the same."""
     trained = trained or trained_part(subject, request)
     decomposition = _decomposed(subject, slots_of(request, subject.scales), trained)
     cosine = decomposition.cosine()
@@ -129,20 +106,9 @@ def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart |
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
     """The view of a request.
 
-    Parameters
-    ----------
-    subject, request
-        The images, and what to show of them.
-    fused
-        :func:`fused_part` of this request, if it is at hand from a request that differs in nothing but a free
-        scale outside the fusion.
-
-    Raises
-    ------
-    OptionError
-        If the request names a value or slot state that does not exist.
-    ScaleError
-        If the free scale is outside 1..N or a tile does not fit.
+    ``fused`` is :func:`fused_part` of this request, if it is at hand from one that differs in nothing but a free
+    scale outside the fusion. Raises OptionError if the request names a value or slot state that does not exist;
+    ScaleError if the free scale is outside 1..N or a tile does not fit.
     """
     fused = fused or fused_part(subject, request)
     parts, place = fused.decomposition, None

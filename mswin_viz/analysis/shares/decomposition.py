@@ -41,17 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class SlotShares:
-    """Shares of one slot of the fusion.
-
-    Attributes
-    ----------
-    slot, origin, geometry
-        What stands in the slot, where its kernel comes from, and which tokens its windows cover.
-    windows, tokens
-        Shares ``[B, n_windows]`` and ``[B, N]``; a token no window covers has 0.
-    bias
-        The convolution bias' part of the bias share, ``[B]``.
-    """
+    """Shares of one slot of the fusion; ``bias`` is the convolution's; a token in no window has 0."""
 
     slot: Slot
     origin: Origin
@@ -103,13 +93,7 @@ class Decomposition:
     gate: Float[np.ndarray, "batch slot"] | None = None
 
     def slot(self, index: int) -> SlotShares:
-        """Shares of one slot of the fusion.
-
-        Raises
-        ------
-        OptionError
-            If the slot is off.
-        """
+        """Shares of one slot of the fusion. Raises OptionError if the slot is off."""
         shares = self.slots[index]
         if shares is None:
             raise OptionError(f"only a slot that is on has shares: got slot {index}, which is off")
@@ -140,15 +124,10 @@ class Decomposition:
 
 @dataclass(frozen=True, eq=False)
 class PairDecomposition:
-    """The cosine similarity of pairs of enhanced CLS tokens, split from either side.
+    """The cosine similarity of pairs of enhanced CLS tokens, -1..1, split from either side.
 
-    Attributes
-    ----------
-    similarity
-        ``[B]``, -1..1.
-    a, b
-        Shares of the first image's windows along the second's feature, and the other way round; both add up
-        to ``similarity``.
+    ``a`` has the shares of the first image along the second's feature, ``b`` the other way round; each adds up to
+    ``similarity``.
     """
 
     similarity: Float[np.ndarray, " batch"]
@@ -161,21 +140,9 @@ def decompose(
 ) -> Decomposition:
     """Split the score ``direction . enhanced`` into exact shares; evaluation mode, float64 inside.
 
-    Parameters
-    ----------
-    tokens
-        Tokens of a batch.
-    addon
-        A scheme-1 add-on or a mixture of experts; None gives the plain CLS, whose share is the whole score.
-    direction
-        ``[D]``, or one for each image ``[B, D]``.
-
-    Raises
-    ------
-    OptionError
-        For scheme 2, whose LayerNorms are not linear.
-    ShapeError
-        If the direction does not fit the tokens, or is not finite.
+    The add-on is of scheme 1 or a mixture of experts; None gives the plain CLS, whose share is the whole score. The
+    direction is ``[D]``, or one for each image ``[B, D]``. Raises OptionError for scheme 2, whose LayerNorms are not
+    linear; ShapeError if the direction does not fit the tokens, or is not finite.
     """
     return decompose_fusion(tokens, None if addon is None else fusion_weights(addon), direction)
 
@@ -205,16 +172,10 @@ def decompose_fusion(
 
 
 def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
-    """Split the similarity of image pairs, query ``a`` and gallery ``b``, from either side.
-
-    Raises
-    ------
-    ShapeError
-        If there are not as many ``a`` as ``b``.
-    """
+    """Split the similarity of image pairs, query ``a`` and gallery ``b``, from either side."""
     if are_tokens(a_tokens).cls.shape != are_tokens(b_tokens).cls.shape:
         raise ShapeError(
-            f"pairs need as many images on either side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
+            f"pairs need the same number of images on each side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
             f"{tuple(b_tokens.cls.shape)}; repeat the query's tokens, for example tokens[[0, 0, 0]]"
         )
     weights = no_windows(a_tokens.cls.shape[1]) if addon is None else fusion_weights(addon)
@@ -226,13 +187,7 @@ def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | 
 def direction_of_each(
     direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, tokens: Tokens
 ) -> Float[np.ndarray, "batch dim"]:
-    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``.
-
-    Raises
-    ------
-    ShapeError
-        If it does not fit the tokens, or is not finite.
-    """
+    """The direction of each image of a batch, float64, from one ``[D]`` or several ``[B, D]``."""
     if isinstance(direction, str):
         raise ShapeError(
             f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
@@ -283,7 +238,7 @@ def _record(
         slots=slots,
         plain_norm=np.linalg.norm(state.cls, axis=1),
         direction_norm=np.linalg.norm(v, axis=1),
-        gates=state.gates,
+        gates=state.fused.gates,
         gate=state.fused.gate if state.fused.gate.shape[1] else None,
     )
 

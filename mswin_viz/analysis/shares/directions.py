@@ -19,25 +19,13 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["TARGET_KINDS", "Prompts", "encoded_prompts", "prompt_cosines", "target_directions"]
-
 TARGET_KINDS = ("text", "image", "shift", "channel", "own")
 """The first prompt; the second image's enhanced CLS; enhanced minus plain CLS; one channel; the image's plain CLS."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Prompts that could be encoded, and notes on the rest.
-
-    Attributes
-    ----------
-    texts
-        In order.
-    features
-        Unit length, ``[P, D]`` float64.
-    notes
-        Prompts left out and why, and words that mean nothing to the text tower.
-    """
+    """Prompts that could be encoded, their unit features, and notes: what was left out and why, and unknown words."""
 
     texts: tuple[str, ...]
     features: Float[np.ndarray, "prompt dim"]
@@ -73,25 +61,11 @@ def target_directions(
     second: Tokens | None = None,
     value: Float[np.ndarray, " dim"] | int | None = None,
 ) -> Float[np.ndarray, "batch dim"]:
-    """Unit directions, one for each image.
+    """Unit directions, one for each image; ``weights`` None for plain CLIP.
 
-    Parameters
-    ----------
-    kind
-        One of ``TARGET_KINDS``, or ``"pair"``: of two images, each one's direction is the other's enhanced CLS.
-    tokens, weights, slots
-        The images and the fusion; ``weights`` None for plain CLIP.
-    second
-        The image of ``"image"``.
-    value
-        The text feature of ``"text"``, the channel of ``"channel"``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such target, or it has no direction.
-    ShapeError
-        If the direction is not finite.
+    The kind is one of ``TARGET_KINDS``, or ``"pair"``: of two images, each one's direction is the other's enhanced CLS.
+    ``second`` is the image of ``"image"``; ``value`` the text feature of ``"text"``, or the channel of ``"channel"``.
+    Raises OptionError if there is no such target, or it has no direction; ShapeError if the direction is not finite.
     """
     shape = tuple(tokens.cls.shape)
     if kind == "channel" and isinstance(value, int):

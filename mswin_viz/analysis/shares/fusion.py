@@ -22,27 +22,12 @@ from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-__all__ = ["FusionState", "SlotWindows", "enhanced_cls", "float64", "fusion_state", "slot_pooled"]
+    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True, eq=False)
 class SlotWindows:
-    """The windows that one slot of the fusion sees in a batch.
-
-    Attributes
-    ----------
-    slot, index
-        What stands in the slot, and its place in the fusion.
-    origin
-        Where its kernel comes from: ``"trained"``, ``"resampled"``, ``"mean"`` or ``"fallback"`` (a trained
-        scale above N: the mean of all tokens).
-    geometry
-        Which tokens the windows cover.
-    tokens
-        ``[B, n_windows, s, D]``.
-    """
+    """The windows that slot ``index`` of the fusion sees in a batch, and where their kernel comes from."""
 
     slot: Slot
     index: int
@@ -52,8 +37,8 @@ class SlotWindows:
 
     def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
         """p_s: the mean over windows of the convolution, its bias included."""
-        phases = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
-        return self._terms(phases, weights)[:, 0] + self.bias(weights)
+        mean_window = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
+        return self._terms(mean_window, weights)[:, 0] + self.bias(weights)
 
     def terms(self, weights: FusionWeights, window: int | slice) -> Float[np.ndarray, "batch window dim"]:
         """sum_k K_s[:, :, k] x of the chosen windows: the convolution without its bias."""
@@ -93,18 +78,9 @@ class SlotWindows:
 
 @dataclass(frozen=True, eq=False)
 class FusionState:
-    """Everything the fusion computes at one input, float64.
+    """Everything the fusion computes at one input, float64; a slot that is off is None.
 
-    Attributes
-    ----------
-    cls, enhanced
-        The plain and the enhanced CLS tokens, ``[B, D]``.
-    gain
-        What the head's answer is multiplied by before it is added, ``[D]``: the scale of the tokens' neck, or ones.
-    fused
-        What the head gives, and what is frozen there.
-    slots
-        What each slot sees, in fusion order; None where it is off.
+    ``gain`` multiplies what the head gives before it is added: the scale of the tokens' neck, or ones.
     """
 
     cls: Float[np.ndarray, "batch dim"]
@@ -112,16 +88,6 @@ class FusionState:
     gain: Float[np.ndarray, " dim"]
     fused: Fused
     slots: tuple[SlotWindows | None, ...]
-
-    @property
-    def hidden(self) -> Float[np.ndarray, "batch hidden"]:
-        """``h`` before the ReLU; of no width in a mixture of experts."""
-        return self.fused.hidden
-
-    @property
-    def gates(self) -> Bool[np.ndarray, "batch hidden"]:
-        """Whether each ReLU gate is open; of no width in a mixture of experts."""
-        return self.fused.gates
 
 
 def fusion_state(
@@ -133,24 +99,9 @@ def fusion_state(
 ) -> FusionState:
     """Run the fusion on a batch.
 
-    Parameters
-    ----------
-    tokens
-        Tokens of a batch.
-    weights
-        From :func:`mswin_viz.analysis.shares.fusion_weights.fusion_weights`.
-    slots
-        One for each of ``weights.scales``; all on at their own scale if None.
-    pooled
-        Results of :func:`slot_pooled`, one for each slot; None where it is to be computed.
-
-    Raises
-    ------
-    ScaleError
-        If a slot's scale is outside 1..N, unless it is the slot's own.
-    ShapeError
-        If there are not as many slots as scales, or there are no tokens, they are not as wide as the weights, or they
-        hold NaN or infinity.
+    ``slots`` has one for each of ``weights.scales``; None turns all on at their own scale. ``pooled`` has a result of
+    :func:`slot_pooled` for each slot, or None where it must be computed. Raises ScaleError if a slot's scale is outside
+    1..N, unless it is the slot's own; ShapeError if the number of slots, or the tokens, do not fit the weights.
     """
     slots = weights.trained_slots if slots is None else tuple(slots)
     pooled = [None] * len(slots) if pooled is None else list(pooled)

@@ -20,20 +20,10 @@ from mswin_viz.model.addon.mixture import TopK
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["Fused", "FusedWithout", "MixtureHead", "MlpHead", "NormedLayer", "PulledBack", "Trace"]
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What one normed layer has frozen at one input.
-
-    Attributes
-    ----------
-    deviation
-        Standard deviation that its LayerNorm divides by, ``[..., 1]``.
-    factor
-        ``Phi`` of the GELU ``x Phi(x)``, ``[..., width]``.
-    """
+    """Frozen in one layer: the deviation that its LayerNorm divides by, and the factor ``Phi`` of its ``x Phi(x)``."""
 
     deviation: Float[np.ndarray, "*batch 1"]
     factor: Float[np.ndarray, "*batch width"]
@@ -41,55 +31,27 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """What a head gives at one input, and what is frozen there.
-
-    Attributes
-    ----------
-    shift
-        The vector added to the CLS, ``[..., D]``.
-    pooled
-        What went in, one ``[..., D]`` for each slot.
-    hidden, gates
-        Of the MLP: ``h`` before the ReLU and whether each gate is open; of no width in a mixture.
-    gate
-        Of the mixture: the weight of each expert, ``[..., slots]``; of no width in the MLP.
-    traces
-        Of the mixture: of each layer of each expert, and last of the closing layer.
-    """
+    """What a head adds to the CLS at one input (``shift``), what went in, and what is frozen there."""
 
     shift: Float[np.ndarray, "*batch dim"]
     pooled: tuple[Float[np.ndarray, "*batch dim"], ...]
-    hidden: Float[np.ndarray, "*batch hidden"]
-    gates: Bool[np.ndarray, "*batch hidden"]
-    gate: Float[np.ndarray, "*batch slot"]
-    traces: tuple[tuple[Trace, ...], ...] = ()
+    hidden: Float[np.ndarray, "*batch hidden"]  # of the MLP, before the ReLU; of no width in a mixture
+    gates: Bool[np.ndarray, "*batch hidden"]  # whether each ReLU gate is open
+    gate: Float[
+        np.ndarray, "*batch slot"
+    ]  # of the mixture, the weight of each expert; of no width in the MLP
+    traces: tuple[tuple[Trace, ...], ...] = ()  # of each layer of each expert, and last of the closing layer
 
 
 class PulledBack(NamedTuple):
-    """How a score along a direction depends on the inputs, with everything that is not linear frozen.
-
-    Attributes
-    ----------
-    directions
-        On what each slot hands to the head, ``[B, D]`` each.
-    bias
-        Share of the biases, ``[B]``.
-    """
+    """How a score depends on what each slot hands to the head, all that is not linear frozen; the biases' share."""
 
     directions: tuple[Float[np.ndarray, "batch dim"], ...]
     bias: Float[np.ndarray, " batch"]
 
 
 class FusedWithout(NamedTuple):
-    """What a head gives, nothing frozen, once parts of one slot are taken away one by one.
-
-    Attributes
-    ----------
-    shift
-        ``[B, n_windows, D]``.
-    gates
-        The ReLU gates then, ``[B, n_windows, hidden]``; of no width in a mixture.
-    """
+    """What a head gives, nothing frozen, once each part of one slot is taken away in turn, and the ReLU gates then."""
 
     shift: Float[np.ndarray, "batch window dim"]
     gates: Bool[np.ndarray, "batch window hidden"]
@@ -122,8 +84,8 @@ class MlpHead:
     def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
         """The direction seen from each slot, and the share of the biases; ReLU gates frozen."""
         gated = fused.gates * (v @ self.W2)  # [B, hidden]: how the score moves with h
-        back, dim = gated @ self.W1, self.dim  # [B, slots * D]
-        slots = tuple(back[:, start : start + dim] for start in range(0, back.shape[1], dim))
+        back = gated @ self.W1  # [B, slots * D]
+        slots = tuple(back[:, start : start + self.dim] for start in range(0, back.shape[1], self.dim))
         return PulledBack(slots, gated @ self.b1 + v @ self.b2)
 
     def without(
@@ -170,18 +132,8 @@ class NormedLayer:
 class MixtureHead:
     """Experts, gate and closing layer of a :class:`MixtureOfExpertsAddon`.
 
-    Attributes
-    ----------
-    experts
-        Layers of each expert; its input is added to its answer.
-    gate
-        Layers of the gate but the last.
-    logits, logits_bias, temperature
-        Its last layer, and what its logits are divided by.
-    last
-        The closing layer.
-    top_k
-        How the gate's weights are thinned out; None: every expert counts.
+    An expert's input is added to its answer. ``gate`` are the gate's layers but the last, which is ``logits``;
+    ``top_k`` thins out the gate's weights, None lets every expert count.
     """
 
     experts: tuple[tuple[NormedLayer, ...], ...]
@@ -219,10 +171,7 @@ class MixtureHead:
         )
 
     def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
-        """The direction seen from each slot, and the share of the biases.
-
-        Frozen: the gate's weights, the LayerNorms' deviations, the GELUs' factors.
-        """
+        """The direction seen from each slot, and the share of the biases; gate, deviations and factors frozen."""
         r, bias = self.last.pulled_back(v, fused.traces[-1][0])
         back = []
         for i, layers in enumerate(self.experts):

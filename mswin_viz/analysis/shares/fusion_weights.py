@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,12 +12,12 @@ import torch
 from torch import nn
 
 from mswin_viz.analysis.shares.fusion_layers import MixtureHead, MlpHead, NormedLayer
-from mswin_viz.analysis.shares.snapshots import shared_snapshot
 from mswin_viz.analysis.windows.activations import windows_module
 from mswin_viz.analysis.windows.geometry import WindowGeometry, tiles, windows
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.tokens.tensors import tensors_of, versions
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["FusionWeights", "Slot", "fusion_weights", "no_windows"]
 
 _KERNELS = ("trained", "mean", "off")
+_COPIES: weakref.WeakKeyDictionary[nn.Module, tuple[object, FusionWeights]] = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Slot:
     scale
         Tokens in a window.
     kernel
-        ``"trained"``: the slot's own kernel, resampled if ``scale`` is not the slot's own; ``"mean"``: the
-        plain window mean, without a bias; ``"off"``: the slot's pooled vector is zero.
+        ``"trained"``: the slot's kernel, resampled if ``scale`` is not the slot's own; ``"mean"``: the plain window
+        mean, without a bias; ``"off"``: the slot's pooled vector is zero.
     stride
         Tokens from one window to the next; ``scale`` if None, as in the trained module.
     tile
@@ -98,12 +102,7 @@ def fusion_weights(addon: nn.Module | None) -> FusionWeights:
     """A read-only float64 copy of the weights of a scheme-1 add-on, or a mixture of experts, as they are now.
 
     Everything that needs them shares one copy for each add-on; it is made again once a weight or a setting of the
-    gate has changed.
-
-    Raises
-    ------
-    OptionError
-        For scheme 2, whose LayerNorms are not linear, and without an add-on.
+    gate has changed. Raises OptionError for scheme 2, whose LayerNorms are not linear, and without an add-on.
     """
     if isinstance(addon, CLIPWithProjectionMultiScale):
         raise OptionError(
@@ -114,7 +113,12 @@ def fusion_weights(addon: nn.Module | None) -> FusionWeights:
     if addon is None or module is None:
         raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
     settings = (addon.temperature, addon.top_k) if isinstance(addon, MixtureOfExpertsAddon) else ()
-    return shared_snapshot(addon, lambda: _copied_weights(addon, module), settings=settings)
+    with _LOCK:
+        key = (versions(addon), tuple(_sum_of_bits(tensor) for tensor in tensors_of(addon)), settings)
+        kept = _COPIES.get(addon)
+        if kept is None or kept[0] != key:
+            kept = _COPIES[addon] = (key, _copied_weights(addon, module))
+        return kept[1]
 
 
 def no_windows(dim: int) -> FusionWeights:
@@ -170,6 +174,19 @@ def _layers(modules: nn.Module) -> tuple[NormedLayer, ...]:
 
 def _linears(modules: nn.Module) -> list[nn.Linear]:
     return [module for module in modules.modules() if isinstance(module, nn.Linear)]
+
+
+def _sum_of_bits(tensor: torch.Tensor) -> int:
+    """Changes that torch does not count, those of ``parameter.data`` and inference mode, change this sum.
+
+    A few milliseconds for an add-on.
+    """
+    bits = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    if bits.device.type != "cpu":
+        return int(bits.sum(dtype=torch.int64))
+    array = bits.numpy()
+    whole = len(array) - len(array) % 8
+    return int(np.add.reduce(array[:whole].view(np.int64))) + int(array[whole:].sum(dtype=np.int64))
 
 
 def _copied(parameter: torch.Tensor | None) -> np.ndarray:

@@ -23,15 +23,9 @@ __all__ = ["GateWeights", "gate_weights"]
 
 @dataclass(frozen=True, eq=False)
 class GateWeights:
-    """The gate's weights of a batch.
+    """The weight of each scale's expert in a batch, ``values [B, n_scales]``.
 
-    Attributes
-    ----------
-    scales
-        Tokens in a window of each expert.
-    values
-        Weight of each scale's expert, ``[B, n_scales]``; at least 0, a row adds up to one (with hard top-k routing
-        to less).
+    At least 0; a row adds up to one (with hard top-k routing to less).
     """
 
     scales: tuple[int, ...]
@@ -41,12 +35,8 @@ class GateWeights:
 def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
     """The weights that a mixture's gate gives its scales for each image of a batch.
 
-    Raises
-    ------
-    OptionError
-        If the add-on has no gate.
-    ShapeError
-        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
+    Raises OptionError if the add-on has no gate; ShapeError if there are no tokens, they are not as wide as the
+    add-on's, or they hold NaN or infinity.
     """
     weights = fusion_weights(addon) if isinstance(addon, MixtureOfExpertsAddon) else None
     if weights is None or not isinstance(weights.head, MixtureHead):

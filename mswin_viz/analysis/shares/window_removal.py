@@ -57,22 +57,9 @@ def remove_window(
 ) -> WindowRemoval:
     """Take one window away: its own term becomes zero, the number of windows and the biases stay.
 
-    Parameters
-    ----------
-    tokens, weights, direction, slots
-        As in :func:`mswin_viz.analysis.shares.decomposition.decompose_fusion`.
-    slot_index, window
-        Which slot of the fusion, and which of its windows.
-
-    Returns
-    -------
-    removal
-        One number for each image, ``[B]``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such slot or window, or the slot is off.
+    Gives one number for each image, ``[B]``. Tokens, weights, direction and slots as in
+    :func:`mswin_viz.analysis.shares.decomposition.decompose_fusion`. Raises OptionError if there is no such slot or
+    window, or the slot is off.
     """
     state = fusion_state(tokens, weights, slots=slots)
     view = _slot_with_windows(state, slot_index)
@@ -116,7 +103,7 @@ def _without(
         cosine=cosine,
         cosine_change=cosine - cosine_with,
         norm=np.linalg.norm(enhanced, axis=2),
-        flipped=(without.gates != state.gates[:, None]).sum(axis=2),
+        flipped=(without.gates != state.fused.gates[:, None]).sum(axis=2),
     )
 
 

@@ -26,14 +26,11 @@ class Shuffle:
 
     Attributes
     ----------
-    order
-        Which token comes to each place, ``[N]``.
-    tokens
-        The images' tokens in that order; the CLS stays.
-    pooled_change
-        How far each slot's pooled vector moves, as a fraction of its norm, ``[B, n_slots]``; 0 where it is off.
-    enhanced_change
-        The same for the enhanced CLS, ``[B]``.
+    order, tokens
+        Which token comes to each place, ``[N]``, and the images' tokens in that order; the CLS stays.
+    pooled_change, enhanced_change
+        How far each slot's pooled vector, ``[B, n_slots]``, and the enhanced CLS, ``[B]``, move as a fraction of their
+        norms; 0 for a slot that is off.
     """
 
     order: Int[np.ndarray, " token"]
@@ -43,16 +40,12 @@ class Shuffle:
 
 
 def shuffled_order(n_tokens: int, run: int, *, seed: int = 0) -> Int[np.ndarray, " token"]:
-    """Whole runs of ``run`` tokens in another order, none of them where it was; the tail stays where it is.
-
-    Raises
-    ------
-    ScaleError
-        If there are not two runs to exchange.
-    """
+    """Whole runs of ``run`` tokens in another order, none of them where it was; the tail stays where it is."""
     n_runs = n_tokens // run if run >= 1 else 0
     if n_runs < 2:
-        raise ScaleError(f"a shuffle needs at least two runs in {n_tokens} tokens: got runs of {run}")
+        raise ScaleError(
+            f"a shuffle needs at least two runs in {n_tokens} tokens: got runs of {run}; use shorter runs"
+        )
     rng = np.random.default_rng(seed)
     cycle = rng.permutation(n_runs)  # each run goes where the next of this cycle was: nothing stays
     places = np.empty(n_runs, np.int64)

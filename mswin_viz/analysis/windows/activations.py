@@ -48,10 +48,8 @@ class WindowActivations:
         window's tokens; ``"fallback"``, the mean of all tokens because the image has fewer than the scale.
     geometry
         Which tokens the windows cover.
-    scale
-        The scale asked for; above ``geometry.scale`` in a fallback.
-    source_scale
-        The trained scale the kernel comes from; None for means.
+    scale, source_scale
+        The scale asked for (above ``geometry.scale`` in a fallback), and the trained one of the kernel; None for means.
     """
 
     values: Float[np.ndarray, "batch window dim"]
@@ -72,14 +70,14 @@ def window_activations(
 ) -> WindowActivations:
     """The windows' outputs at any scale from 1 to N.
 
+    Raises ScaleError if the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the
+    module); OptionError if there is no such kernel; ShapeError if there are no tokens, they are not as wide as the
+    add-on's, or they hold NaN or infinity.
+
     Parameters
     ----------
-    tokens
-        Patch tokens of a batch.
     addon
         Scheme 1, a mixture of experts, scheme 2 (then the windows see the projected tokens), or None: plain means only.
-    scale
-        Tokens in a window.
     kernel
         ``"auto"``: the trained kernel where ``scale`` is trained, else one resampled from ``source_scale``;
         ``"trained"``, ``"resampled"`` and ``"mean"`` insist.
@@ -87,15 +85,6 @@ def window_activations(
         The trained scale to resample from; if None the nearest by ratio (:func:`nearest_trained_scale`).
     stride
         Tokens between two windows' starts; ``scale`` if None.
-
-    Raises
-    ------
-    ScaleError
-        If the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the module).
-    OptionError
-        If there is no such kernel.
-    ShapeError
-        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
     """
     if kernel not in _KERNELS:
         raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")
@@ -184,28 +173,10 @@ def reduce_activations(
     channel: int | None = None,
     relative: bool = False,
 ) -> Float[np.ndarray, "batch window"]:
-    """One number for each window.
+    """One number for each window: its ``"norm"``, its ``"cosine"`` to a direction, or the value of one ``"channel"``.
 
-    Parameters
-    ----------
-    activations
-        Of one scale.
-    how
-        ``"norm"``: the activation norm, at least 0; ``"cosine"``: to ``direction``, signed, -1..1 (0 where the
-        norm is 0); ``"channel"``: the value of ``channel``, signed.
-    direction
-        ``[D]``, or one for each image ``[B, D]``; not zero.
-    channel
-        0..D-1.
-    relative
-        Divide by the mean size over the image's windows, so that scales compare; a cosine has no unit to remove.
-
-    Raises
-    ------
-    OptionError
-        If ``how`` is something else, the channel is missing or too large, or a cosine should be relative.
-    ShapeError
-        If the direction is missing, zero, or does not fit.
+    The cosine is 0 where the norm is 0; the direction is ``[D]``, or one for each image ``[B, D]``. ``relative``
+    divides by the mean size over the image's windows, so that scales compare; a cosine has no unit to remove.
     """
     values = activations.values
     if how == "cosine":
@@ -245,11 +216,7 @@ def _source(module: CLIPMultiScaleSlidingWindow, scale: int, kernel: str, source
 def _convolved(
     windowed: Float[torch.Tensor, "batch window tap dim"], conv: torch.nn.Conv1d
 ) -> Float[torch.Tensor, "batch window dim"]:
-    """The convolution, with the resampling moved from the kernel to the tokens: the same sum.
-
-    sum_k (sum_k' K[:, :, k'] R[k', k]) x_k = sum_k' K[:, :, k'] (sum_k R[k', k] x_k), so no resized kernel of
-    D * D * s numbers is ever made.
-    """
+    """The convolution; the tokens are resampled in place of the kernel, of D * D * s numbers: the same sum."""
     (source,) = conv.kernel_size
     taps = windowed.transpose(2, 3)  # [B, n, D, s]
     if taps.shape[3] != source:

@@ -67,6 +67,8 @@ class WindowGeometry:
 def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> WindowGeometry:
     """The windows a strided convolution without padding sees.
 
+    Raises ShapeError if the grid has no token; ScaleError if the scale is outside 1..N or the stride is below 1.
+
     Parameters
     ----------
     grid
@@ -75,13 +77,6 @@ def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> 
         Tokens in a window, 1..N.
     stride
         Tokens between the starts of two windows; ``scale`` if None, so that windows do not overlap.
-
-    Raises
-    ------
-    ShapeError
-        If the grid has no token.
-    ScaleError
-        If the scale is outside 1..N or the stride is below 1.
     """
     rows, cols = (int(n) for n in grid)
     if rows < 1 or cols < 1:
@@ -99,23 +94,17 @@ def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> 
 def tiles(grid: tuple[int, int], tile: tuple[int, int], *, stride: int | None = None) -> WindowGeometry:
     """2-D windows of ``tile`` (rows, cols) patches: not in the trained module, whose windows are runs.
 
+    Raises ScaleError if the tile does not fit the grid or the stride is below 1.
+
     Parameters
     ----------
-    grid
-        ``(rows, cols)`` of patch tokens, row-major.
-    tile
-        Rows and columns of one tile.
+    grid, tile
+        ``(rows, cols)`` of patch tokens, row-major, and of one tile.
     stride
         Patches from one tile to the next, down and across; the tile's own size if None.
-
-    Raises
-    ------
-    ScaleError
-        If the tile does not fit the grid or the stride is below 1.
     """
     (rows, cols), (height, width) = grid, tile
-    fits = _is_whole(height) and _is_whole(width) and 1 <= height <= rows and 1 <= width <= cols
-    if not fits:
+    if not (_is_whole(height) and _is_whole(width) and 1 <= height <= rows and 1 <= width <= cols):
         raise ScaleError(
             f"a tile has 1..{rows} rows and 1..{cols} columns on a {rows}x{cols} grid: got {tile}"
         )
@@ -140,9 +129,7 @@ def describe_windows(geometry: WindowGeometry) -> str:
     parts = [_shapes_in_words(geometry)]
     if geometry.stride != geometry.scale and geometry.n_windows > 1:
         parts.append(f"one starts every {_counted(geometry.stride, 'token')}")
-    parts += _row_ends_in_words(geometry)
-    parts += _dropped_in_words(geometry)
-    return "; ".join(parts)
+    return "; ".join([*parts, *_row_ends_in_words(geometry), *_dropped_in_words(geometry)])
 
 
 @lru_cache(maxsize=512)
@@ -231,15 +218,15 @@ def _all_or(count: int, geometry: WindowGeometry) -> str:
 
 
 def _dropped_in_words(geometry: WindowGeometry) -> list[str]:
-    n_dropped = len(geometry.dropped)
+    n_dropped, count = len(geometry.dropped), _counted(len(geometry.dropped), "token")
     if n_dropped == 0:
         return []
     if geometry.tile is not None:
-        return [f"{_counted(n_dropped, 'token')} in no tile"]
+        return [f"{count} in no tile"]
     at_the_end = geometry.n_tokens - 1 - int(geometry.tokens[-1, -1])
     if at_the_end == n_dropped:
-        return [f"{_counted(n_dropped, 'token')} at the end {'is' if n_dropped == 1 else 'are'} dropped"]
-    return [f"{_counted(n_dropped, 'token')} in no window, {at_the_end} of them at the end"]
+        return [f"{count} at the end {'is' if n_dropped == 1 else 'are'} dropped"]
+    return [f"{count} in no window, {at_the_end} of them at the end"]
 
 
 def _counted(count: int, noun: str, several: str = "") -> str:

@@ -10,7 +10,8 @@ import anywidget
 import numpy as np
 import traitlets
 
-from mswin_viz.analysis.embeddings.neighbours import RULES, Neighbours, neighbours
+from mswin_viz.analysis.embeddings.neighbours import Neighbours, neighbours
+from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.neighbour_figure import neighbours_figure

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.neighbours import RULES, Neighbours
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample
