@@ -208,7 +208,7 @@ REFUSED = {
     "lab {}/nosuch.ipynb": "NOTEBOOK must exist",
     "samples {}/new --identities 0": "identities must be at least 1: got 0",
     "samples {}/new --shots -1": "shots must be at least 1: got -1",
-    "samples {}/new --cameras 5": "there are 4 cameras: got cameras=5",
+    "samples {}/new --cameras 5": "cameras must be at most 4: got 5",
     "samples {}/new --seed -1": "--seed must be at least 0 and below 2**32: got -1",
     "samples {}/file": "OUT must be a folder: {}/file is a file",
     "samples {}/new --sheet {}": "--sheet must be a file",

@@ -15,32 +15,21 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError
 
-__all__ = ["FoundSample", "content_digest", "file_digest", "found_sample", "relative_names"]
-
 _MOST_NAMED = 5  # candidates in a message
 Parts = tuple[str, ...]
 
 
 class FoundSample(NamedTuple):
-    """A sample that a name stands for.
-
-    Attributes
-    ----------
-    position
-        Among the samples that were searched.
-    note
-        What to tell about it; empty if nothing.
-    """
+    """Position of the sample that a name stands for, and what the user should know about it, if anything."""
 
     position: int
     note: str = ""
 
 
 def relative_names(samples: Sequence[Sample]) -> list[str]:
-    """The path of each sample's first image, relative to the folder that holds every image of all samples.
+    """The path of each sample's first image (of RGB, NI, TI), relative to the folder that holds all of their images.
 
-    "First" is in the order RGB, NI, TI. Parts are joined by ``/`` on every system; a part of a file keeps its
-    ``#xywh=``; whatever is not valid text is escaped as :func:`mswin_viz.data.shown_text.shown_text` does.
+    Separators are ``/`` on every system; a part of a file keeps its ``#xywh=``; invalid text is escaped.
     """
     every = [[_parts(source) for source in _sources(sample)] for sample in samples]
     shared = os.path.commonprefix([parts[:-1] for paths in every for parts in paths])  # noqa: RUF071 (of tuples it compares whole names)
@@ -55,15 +44,8 @@ def content_digest(sample: Sample) -> str | None:
 def found_sample(samples: Sequence[Sample], name: object, digest: str | None = None) -> FoundSample:
     """The one sample that a name from :func:`relative_names` stands for, wherever the data set lies now.
 
-    Parameters
-    ----------
-    samples
-        In any order; more or fewer than the name was made among.
-    name
-        The relative path; or, as old states have it, a file name without folder and ending.
-    digest
-        What the file held then. It decides between files whose paths fit alike, and whether a file of the same name
-        but of no known folder is the same.
+    ``name`` may also be a file name without folder and ending, as in old states. ``digest``, of the file's content at
+    that time, decides between paths that fit equally well, and whether a file of that name is still the same.
 
     Raises
     ------
@@ -73,24 +55,24 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
     fits = _fitting(samples, name)
     if not fits:
         raise DataError(
-            f"a view is rebuilt from the samples it was made from: found none named {name!r} among {len(samples)}"
-            f"{_alike(samples, name)}; pass samples that hold it"
+            f"a view is rebuilt from the samples it was made from: none of {len(samples)} is named {name!r}"
+            f"{_alike(samples, name)}; pass samples that include it"
         )
     same = [at for at, source in fits.items() if digest is not None and file_digest(_file(source)) == digest]
     if len(same) == 1:
         return FoundSample(same[0])
     if len(fits) > 1:
         raise DataError(
-            f"a sample is found again by a path that only one has: {name!r} may be {_named(samples, list(fits))}; "
-            "pass the samples of its folder alone, or copy the state again from all of them"
+            f"a saved path must belong to one sample only: {name!r} may be {_named(samples, list(fits))}; pass only "
+            "the samples of its folder, or copy the state again from all of them"
         )
     ((at, source),) = fits.items()
     if digest is None or file_digest(_file(source)) in (None, digest):
         return FoundSample(at)
     if "/" not in str(name).replace("\\", "/"):
         raise DataError(
-            f"a view is rebuilt from the samples it was made from: {_named(samples, [at])} is named {name!r} like the "
-            "image of then, but its file holds another picture; pass samples that hold it"
+            f"a view is rebuilt from the samples it was made from: {_named(samples, [at])} is also named {name!r}, but "
+            "its file holds another picture; pass samples that include the original"
         )
     return FoundSample(
         at, f"{name} is no longer the file that this state was copied from: its content has changed."
@@ -117,11 +99,9 @@ def _fitting(samples: Sequence[Sample], name: object) -> dict[int, Path | Crop]:
 
 def _alike(samples: Sequence[Sample], name: object) -> str:
     """The samples whose files have the same name, in other folders."""
-    if not isinstance(name, str):
-        return ""
-    last = name.replace("\\", "/").split("/")[-1]
+    last = str(name).replace("\\", "/").split("/")[-1]
     alike = [at for at, s in enumerate(samples) if last in [_parts(source)[-1] for source in _sources(s)]]
-    return f" (of the same file name: {_named(samples, alike)})" if alike else ""
+    return f" (with the same file name: {_named(samples, alike)})" if alike else ""
 
 
 def _named(samples: Sequence[Sample], positions: Sequence[int]) -> str:
@@ -132,11 +112,8 @@ def _named(samples: Sequence[Sample], positions: Sequence[int]) -> str:
 
 def _sources(sample: Sample) -> list[Path | Crop]:
     """The sample's images, RGB, NI and TI first, whatever their order."""
-    order = [
-        *(name for name in MODALITIES if name in sample.images),
-        *sorted(set(sample.images) - {*MODALITIES}),
-    ]
-    return [sample.images[name] for name in order]
+    known = [name for name in MODALITIES if name in sample.images]
+    return [sample.images[name] for name in (*known, *sorted(set(sample.images) - {*MODALITIES}))]
 
 
 def _file(source: Path | Crop) -> Path:

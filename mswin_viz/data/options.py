@@ -9,21 +9,13 @@ from typing import Any, TypeVar
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["options_of"]
-
 Record = TypeVar("Record")
 
 
 def options_of(
     record: Callable[..., Record], given: Mapping[str, Any], *, function: str, also: Sequence[str] = ()
 ) -> Record:
-    """The options record of a call; ``function``, and the options that it has ``also``, are named in the error.
-
-    Raises
-    ------
-    OptionError
-        If there is no option of a given name.
-    """
+    """The options record of a call; an `OptionError` for an unknown name lists them, with those that it has ``also``."""
     names = [field.name for field in fields(record) if field.init]  # pyright: ignore[reportArgumentType]  # a dataclass
     for name in given:
         if name not in names:

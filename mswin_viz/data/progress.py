@@ -12,7 +12,7 @@ __all__ = ["Progress", "Report", "StepCounter", "Stop", "portion", "reporter"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a piece of work is.
+    """How far work has come.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def reporter(report: Callable[..., None] | None) -> Report | None:
 
 
 def portion(report: Report, begin: float, end: float) -> Report:
-    """For a portion of the work that takes the whole from the fraction ``begin`` to ``end``: its own report."""
+    """The report of a part of the work, which takes the whole from the fraction ``begin`` to ``end``."""
 
     def scaled(progress: Progress) -> None:
         done = begin + (end - begin) * progress.fraction
@@ -70,17 +70,7 @@ def portion(report: Report, begin: float, end: float) -> Report:
 
 @dataclass(frozen=True, eq=False)
 class StepCounter:
-    """Counts the steps of several runs as one piece of work.
-
-    Attributes
-    ----------
-    total
-        Steps of all runs.
-    report, stop
-        What is called after each portion of steps, if anything.
-    words
-        What is being done.
-    """
+    """Counts the ``total`` steps of several runs as one piece of work; calls ``report`` and ``stop`` on the way."""
 
     total: int
     report: Report | None = None
@@ -96,7 +86,7 @@ class StepCounter:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop was asked for while there was work left; once stopped, stopped."""
+        """Whether a stop was asked for while there was work left; it cannot be taken back."""
         return bool(self._stopped)
 
     def stopping(self) -> bool:

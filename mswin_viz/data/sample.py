@@ -1,4 +1,4 @@
-"""The record of one shot, and what may be wrong with the files of a data set."""
+"""The record of one shot, and of a problem with a file of a data set."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Sample:
 
     @property
     def label(self) -> str:
-        """Identity, camera and scene, as far as they are known; the name of its file where the identity is not."""
+        """Identity, camera and scene, where known; the file's name if the identity is unknown."""
         return label_of(self.pid, self.camid, self.scene) or self.name
 
 
 def label_of(pid: int, camid: int = -1, scene: int | None = None) -> str:
-    """Identity, camera and scene in words, those that are known; empty where the identity is not."""
+    """The known ones of identity, camera and scene in words; empty if the identity is unknown."""
     if pid < 0:
         return ""
     known = (("id", pid), ("camera", camid), ("scene", -1 if scene is None else scene))
@@ -95,13 +95,7 @@ class Problem:
 
 
 def at_least_one(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples as a new list.
-
-    Raises
-    ------
-    DataError
-        If there is no sample.
-    """
+    """The samples as a new list; a `DataError` if there are none."""
     if not samples:
         raise DataError("an explorer needs at least one sample: got none; see mswin_viz.samples()")
     return list(samples)

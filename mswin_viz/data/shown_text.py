@@ -6,26 +6,17 @@ import os
 import re
 import unicodedata
 
-__all__ = ["short_text", "shown_text", "without_home"]
-
 _ESCAPED = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 """Unicode categories: control characters, surrogates, unassigned characters, line and paragraph separators."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They reverse the order in which the text after them is shown."""
+"""Characters that reverse the order in which the text after them is shown."""
 
 
 def shown_text(value: object, *, keep: str = "") -> str:
-    r"""A path, name or message as it is shown and written: whatever is not valid text is escaped, as in ``caf\udce9``.
+    r"""A path, name or message as it is shown and written: invalid text is escaped, as in ``caf\udce9``, but for ``keep``.
 
-    A file name need not be valid UTF-8 (Python then has surrogates in it), and may hold line breaks; CSV, Parquet, JSON,
+    A file name may be invalid UTF-8 (Python then has surrogates in it), and may hold line breaks; CSV, Parquet, JSON,
     SVG and the browser refuse the first and are broken by the second.
-
-    Parameters
-    ----------
-    value
-        Anything with a text form.
-    keep
-        Characters that stay as they are, such as a line break between lines.
     """
     text = str(value)
     if text.isprintable():
@@ -34,7 +25,7 @@ def shown_text(value: object, *, keep: str = "") -> str:
 
 
 def short_text(value: object, most: int, *, keep: str = "") -> str:
-    """:func:`shown_text` with its middle left out where it is longer than ``most`` characters: a file name may be any length."""
+    """:func:`shown_text` in at most ``most`` characters; the middle of a longer text is left out."""
     text = shown_text(value, keep=keep)
     if len(text) <= most:
         return text

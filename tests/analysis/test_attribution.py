@@ -459,7 +459,7 @@ def test_a_target_that_cannot_be_is_refused(model, images) -> None:
         mv.Target.identity(1, np.ones((2, DIM)), [1])
     with pytest.raises(OptionError, match="feature is one of"):
         mv.Target.norm(feature="best")
-    with pytest.raises(OptionError, match="makes the CLS enhanced"):
+    with pytest.raises(OptionError, match="leads to the enhanced CLS"):
         mv.Target.shift(feature="plain")
     with pytest.raises(OptionError, match="needs an add-on"):
         mv.attribute(tiny_model(addon=False), images, mv.Target.shift())

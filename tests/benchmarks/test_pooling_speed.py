@@ -10,9 +10,16 @@ from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
 
 @pytest.mark.parametrize("path", ["forward_literal", "forward"])
 @pytest.mark.parametrize("batch", [1, 8, 64, 256])
-def test_pooling(benchmark, batch: int, path: str) -> None:
-    benchmark.group = f"pooling, batch {batch}"
+def test_pooling(benchmark, device: str, batch: int, path: str) -> None:
+    benchmark.group = f"pooling on {device}, batch {batch}"
     torch.manual_seed(0)
-    module, patches = CLIPMultiScaleSlidingWindow(), torch.randn(batch, 128, 512)
+    module, patches = CLIPMultiScaleSlidingWindow().to(device), torch.randn(batch, 128, 512, device=device)
+    pool = getattr(module, path)
+
+    def done() -> None:
+        pool(patches)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
     with torch.no_grad():
-        benchmark(getattr(module, path), patches)
+        benchmark(done)

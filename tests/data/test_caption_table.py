@@ -40,8 +40,8 @@ def test_captions_are_found_from_every_level(root: Path, inside: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"pid,caption\n1,M\xfc\xfc\xfc\n", "an encoding that cannot be determined"),
-        (b"pid,caption\n1,\x00\n", "an encoding that cannot be determined"),
+        (b"pid,caption\n1,M\xfc\xfc\xfc\n", "attributes.csv cannot be determined"),
+        (b"pid,caption\n1,\x00\n", "attributes.csv cannot be determined"),
         (
             "image_name,hair,age\nx.jpg,short,young\n",
             "no column pid and caption among 'image_name', 'hair', 'age'",
@@ -49,11 +49,11 @@ def test_captions_are_found_from_every_level(root: Path, inside: str) -> None:
         ("pid,hair\n1,short\n", "no column caption among 'pid', 'hair'"),
         ("", "no column pid and caption among nothing"),
         ("pid,PID,caption\n1,1,a\n", "both mean pid"),
-        ("pid,caption\none,a person\n", "line 2: pid is a whole number, got 'one'; left out"),
-        ("pid,caption\n-7,a\n", "line 2: pid is at least 0, or -1 for unknown, got '-7'; left out"),
+        ("pid,caption\none,a person\n", "line 2: pid must be a whole number, got 'one'; left out"),
+        ("pid,caption\n-7,a\n", "line 2: pid must be at least 0, or -1 for unknown, got '-7'; left out"),
         (
             "person_id,text\n1_0,a\n",
-            "line 2: pid (column 'person_id') is a whole number, got '1_0'; left out",
+            "line 2: pid (column 'person_id') must be a whole number, got '1_0'; left out",
         ),
         ('pid,caption\n1,"a\n2,b\n', "a quote in line 2 is never closed"),
         (

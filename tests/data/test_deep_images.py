@@ -238,7 +238,7 @@ def test_a_range_of_two_numbers_is_taken(asked):
     ],
 )
 def test_a_range_that_is_none_is_refused(asked):
-    with pytest.raises(OptionError, match="thermal_range is two finite numbers, the smaller one first"):
+    with pytest.raises(OptionError, match="thermal_range must be two finite numbers, the smaller one first"):
         checked_range(asked)
 
 

@@ -73,7 +73,7 @@ def test_half_precision_gives_the_nearest_of_256_values(dtype):
 
 @pytest.mark.parametrize("shape", [(3, 3, 3), (3, HIGH, 3), (1, HIGH, 3), (3, HIGH, 1), (4, HIGH, 3)])
 def test_a_tensor_whose_channels_could_be_first_or_last_is_refused_with_both_ways_out(shape):
-    with pytest.raises(ImageError, match=r"both could be; pass tensor\.permute\(1, 2, 0\)\.numpy\(\)"):
+    with pytest.raises(ImageError, match=r"either fits; pass tensor\.permute\(1, 2, 0\)\.numpy\(\)"):
         open_image(torch.zeros(shape, dtype=torch.uint8))
 
 

@@ -112,7 +112,7 @@ def test_a_home_folder_is_put_in(place: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("path", [None, 5, b"x", ["x"]])
 def test_what_is_no_path_is_refused(path: object) -> None:
-    with pytest.raises(OptionError, match="path is a path: got a"):
+    with pytest.raises(OptionError, match="path must be a path: got a"):
         output_file(path)
 
 

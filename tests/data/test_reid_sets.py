@@ -108,7 +108,7 @@ def test_a_layout_asked_for_is_found_and_any_other_refused(tmp_path: Path, layou
     root = grow(tmp_path / "set", *names)
     assert [said(sample) for sample in mv.samples(root, layout)] == expected
     other = "sysu_mm01" if layout != "sysu_mm01" else "regdb"
-    with pytest.raises(DataError, match=rf"the {other} layout has .*cam1.*found none"):
+    with pytest.raises(DataError, match=rf"the {other} layout has .*cam1.*has none"):
         mv.samples(root, other)
 
 
@@ -311,7 +311,7 @@ def test_sysu_mm01_without_its_lists_has_no_splits_and_says_so(tmp_path: Path) -
     root = grow(tmp_path / "SYSU-MM01", *(f"cam{camera}/0001/0001.jpg" for camera in (1, 3)))
     report = mv.scan(root)
     assert [said(sample) for sample in report.samples] == [(1, 1, None), (1, 3, None)]
-    assert "the splits are not known" in report.notes[0]
+    assert "the splits are unknown" in report.notes[0]
 
 
 def regdb(root: Path) -> Path:
@@ -480,5 +480,5 @@ def test_strips_of_three_modalities_are_cut_whatever_their_size_and_split_folder
 
 def test_of_a_folder_in_no_known_layout_it_is_said_that_identities_are_unknown(tmp_path: Path) -> None:
     report = mv.scan(grow(tmp_path, "a.jpg", "b/c.jpg"))
-    assert report.notes == ("the layout is not known, so identities and cameras are not either",)
+    assert report.notes == ("the layout is not known, so identities and cameras are unknown",)
     assert report.sound

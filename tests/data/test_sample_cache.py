@@ -81,7 +81,7 @@ def test_a_picture_of_others_stays_and_is_named(tmp_path: Path, whole, kind: str
         write_samples(tmp_path, **SIZE)
     else:
         with pytest.raises(
-            OptionError, match=r"never replace a different picture: .*000002_cam1_0_00\.jpg differs"
+            OptionError, match=r"must not replace a different picture: .*000002_cam1_0_00\.jpg differs"
         ):
             write_samples(tmp_path, **SIZE)
     assert file.read_bytes() == theirs
@@ -101,7 +101,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, make) -> None:
     file = write_samples(tmp_path, **SIZE) / PICTURE
     file.unlink()
     make(file)
-    with pytest.raises(OptionError, match="never replace a different picture"):
+    with pytest.raises(OptionError, match="must not replace a different picture"):
         write_samples(tmp_path, **SIZE)
 
 
@@ -205,7 +205,7 @@ def test_pictures_of_others_in_the_cache_stay_and_the_samples_are_ours(installed
     mv.samples()
     picture = installed / "RGBNT201" / PICTURE
     picture.write_bytes(b"mine")
-    with pytest.warns(UserWarning, match="never replace a different picture"):
+    with pytest.warns(UserWarning, match="must not replace a different picture"):
         found = mv.samples()
     assert picture.read_bytes() == b"mine"
     assert not found[0].images["RGB"].is_relative_to(installed)

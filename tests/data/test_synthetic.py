@@ -346,6 +346,6 @@ def test_a_picture_that_somebody_changed_is_not_replaced(tmp_path):
     root = write_samples(tmp_path, identities=1, cameras=1, shots=1)
     changed = root / "test" / "RGB" / "000001_cam1_0_00.jpg"
     changed.write_bytes(b"mine")
-    with pytest.raises(OptionError, match="never replace"):
+    with pytest.raises(OptionError, match="must not replace"):
         write_samples(tmp_path, identities=1, cameras=1, shots=1)
     assert changed.read_bytes() == b"mine"

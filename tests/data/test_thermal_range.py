@@ -63,7 +63,7 @@ def test_broken_files_are_counted_in_one_warning(tmp_path):
 def test_a_range_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(DataError, match="both 7000; give thermal_range"):
         mv.thermal_range(stored(tmp_path, [np.full((40, 24), 7000, np.uint16)]))
-    with pytest.raises(OptionError, match="modality is one of"):
+    with pytest.raises(OptionError, match="modality must be one of"):
         mv.thermal_range([], modality="TIR")
     with pytest.raises(DataError, match="none among 0"):
         mv.thermal_range([])

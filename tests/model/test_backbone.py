@@ -276,7 +276,7 @@ def test_a_thermal_range_leaves_pictures_of_8_bits_as_they_are(openai_file, peop
 
 
 def test_a_thermal_range_that_is_none_is_refused_before_weights_are_looked_for():
-    with pytest.raises(OptionError, match=r"thermal_range is two finite numbers.*got \(2, 1\)"):
+    with pytest.raises(OptionError, match=r"thermal_range must be two finite numbers.*got \(2, 1\)"):
         load_model("missing.pt", thermal_range=(2, 1))
 
 

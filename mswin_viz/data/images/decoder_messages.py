@@ -9,20 +9,17 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 
-__all__ = ["caught_messages"]
-
 _STDERR = 2
-_MOST = 5
-"""Different messages that are kept of one file; a damaged one can give thousands."""
+_MOST = 5  # different messages that are kept of one file; a damaged one can give thousands
 _OF_LIBTIFF = re.compile(
     rb"(?:tempfile\.tif|_?TIFF\w*|(?:Fax[34]|LZW|ZIP|O?JPEG|LogL|PixarLog|ZSTD|LZMA|LERC|WebP|Thunder|NeXT|DumpMode|PackBits"
     rb"|InitCCITT|Predictor[A-Z]|ChopUp|TryChopUp|allocChopped|EstimateStrip|EvaluateIFD|MissingReq|setExtra|setByte)\w*|"
     rb"(?=: \w+ compression support)): .*\."
 )
-"""The name of its function or of the file, as Pillow calls it, and a sentence."""
+"""The name of a function of libtiff, or of the file as Pillow calls it, and a sentence."""
 _LOCK = threading.RLock()
 
 
@@ -30,24 +27,25 @@ _LOCK = threading.RLock()
 def caught_messages() -> Iterator[list[str]]:
     """What libtiff prints while the block runs, filled in at its end: different messages, at most five.
 
-    Pillow gives no way to hand libtiff another place to print to. So C's own standard error leads elsewhere for as long
-    as one file is decoded, by one thread at a time; what else was written there meanwhile is written again afterwards.
+    Pillow cannot tell libtiff where to print. So C's own standard error is diverted while one file is decoded, by one
+    thread at a time; whatever else was written to it meanwhile is printed afterwards.
     """
     messages: list[str] = []
+    diverted = _stream_diverted if platform.libc_ver()[0] == "glibc" else _descriptor_diverted
     with _LOCK:
         if not _has_stderr():
             yield messages
             return
         place = _place(os.getpid())
         try:
-            with _diverted(place):
+            with diverted(place):
                 yield messages
         finally:
             _sort(place, messages)
 
 
 def _has_stderr() -> bool:
-    """Whether the descriptor is a program's own; where it was closed, the next file that is opened gets its number."""
+    """Whether standard error is open; if it was closed, the next file that is opened gets its number."""
     try:
         return os.get_inheritable(_STDERR)
     except OSError:
@@ -56,23 +54,16 @@ def _has_stderr() -> bool:
 
 @cache
 def _place(process: int) -> int:
-    """Descriptor of a file that a process keeps for this; in memory, where the system has such files."""
+    """Descriptor of a file that the process keeps for this; in memory, if the system has such files."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("decoder_messages")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
-def _diverted(place: int) -> AbstractContextManager[None]:
-    return _stream_diverted(place) if platform.libc_ver()[0] == "glibc" else _descriptor_diverted(place)
-
-
 @contextmanager
 def _stream_diverted(place: int) -> Iterator[None]:
-    """C's variable ``stderr`` leads to the place; glibc lets programs set it.
-
-    What Python's own streams, other programs and new processes write goes to the terminal as ever.
-    """
+    """Set C's variable ``stderr``, as glibc allows; Python's streams and other processes still print to the terminal."""
     stream = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr")
     kept = stream.value
     stream.value = _c_file(place) or kept
@@ -84,7 +75,7 @@ def _stream_diverted(place: int) -> Iterator[None]:
 
 @cache
 def _c_file(place: int) -> int | None:
-    """C's file of the place, without a buffer. It is never closed: some other thread may still be about to print to it."""
+    """C's file of the place, without a buffer; never closed, as another thread may be about to print to it."""
     c = ctypes.CDLL(None)
     c.fdopen.restype = ctypes.c_void_p
     file = c.fdopen(place, b"a")
@@ -94,10 +85,7 @@ def _c_file(place: int) -> int | None:
 
 @contextmanager
 def _descriptor_diverted(place: int) -> Iterator[None]:
-    """The descriptor itself leads to the place, for whatever writes to it.
-
-    A process that another thread starts at just that moment keeps the place as its standard error.
-    """
+    """Divert the descriptor itself, for whatever writes to it; a process started at that moment keeps it diverted."""
     kept = os.dup(_STDERR)
     try:
         os.dup2(place, _STDERR)
@@ -108,7 +96,7 @@ def _descriptor_diverted(place: int) -> Iterator[None]:
 
 
 def _sort(place: int, messages: list[str]) -> None:
-    """The decoder's lines are kept, all others printed; the place is empty then."""
+    """Keep the decoder's lines, print all others, and empty the place."""
     if not os.fstat(place).st_size:
         return
     with os.fdopen(os.dup(place), "rb") as printed:
@@ -124,5 +112,5 @@ def _sort(place: int, messages: list[str]) -> None:
     os.lseek(place, 0, os.SEEK_SET)
 
 
-if hasattr(os, "register_at_fork"):  # a fork in between would keep the other place for good
+if hasattr(os, "register_at_fork"):  # a process forked meanwhile would stay diverted for good
     os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)

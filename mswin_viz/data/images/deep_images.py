@@ -1,4 +1,4 @@
-"""Images of more than 8 bits -> 8-bit pictures, by a stated rule; what the rule left of each is counted."""
+"""Images of more than 8 bits -> 8-bit pictures by a stated rule, with a count of what is left of each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ from mswin_viz.errors import ImageError, OptionError
 if TYPE_CHECKING:
     from jaxtyping import Num, UInt8
 
-__all__ = [
-    "DeepRange", "Levels", "checked_range", "eight_bit", "levels_of_colour", "range_words", "rule_words",
-]  # fmt: skip
-
 DeepRange = tuple[float, float]
 """Values that become 0 and 255, in the units of the files."""
 _PERCENTILES = (1, 99)
@@ -25,22 +21,12 @@ _MOST_COUNTS = 65535
 
 
 class Levels(NamedTuple):
-    """What 8 bits keep of one image of more than 8 bits.
+    """What 8 bits keep of one image of more than 8 bits."""
 
-    Attributes
-    ----------
-    count
-        Different values in the 8-bit picture, 1..256.
-    low, high
-        Smallest and largest value in the file; NaN for colour files, of which Pillow reads the upper 8 bits.
-    outside
-        Fraction of pixels outside the fixed range; 0 without one.
-    """
-
-    count: int
-    low: float
+    count: int  # different values in the 8-bit picture, 1..256
+    low: float  # smallest and largest value in the file; NaN for colour files, of which Pillow reads the upper 8 bits
     high: float
-    outside: float
+    outside: float  # fraction of pixels outside the fixed range; 0 without one
 
     @property
     def is_of_colour(self) -> bool:
@@ -49,13 +35,7 @@ class Levels(NamedTuple):
 
 
 def checked_range(given: Sequence[float] | None) -> DeepRange | None:
-    """``thermal_range`` as two floats; None stays None.
-
-    Raises
-    ------
-    OptionError
-        If it is not two finite numbers, the smaller one first.
-    """
+    """``thermal_range`` as two floats, or None; an `OptionError` unless both are finite, the smaller one first."""
     if given is None:
         return None
     both = tuple(given) if isinstance(given, tuple | list | np.ndarray) else ()
@@ -65,7 +45,7 @@ def checked_range(given: Sequence[float] | None) -> DeepRange | None:
         or not both[0] < both[1]
     ):
         raise OptionError(
-            "thermal_range is two finite numbers, the smaller one first, in the units of the files, for example "
+            "thermal_range must be two finite numbers, the smaller one first, in the units of the files, for example "
             f"(29315, 30815) for centikelvin: got {given!r}; leave it out to stretch each image by itself"
         )
     return float(both[0]), float(both[1])
@@ -90,17 +70,19 @@ def eight_bit(
 ) -> tuple[UInt8[np.ndarray, "rows cols *channels"], Levels]:
     """One image's values as 0..255, linearly and clipped; all channels share one scale.
 
-    From ``deep_range``; without it from the image's own 1st to 99th percentile (from its smallest to its largest
-    value where these percentiles are equal; a constant image becomes middle grey).
+    From ``deep_range``; without it, from the image's own 1st to 99th percentile (or from its smallest to its largest
+    value if these are equal; a constant image becomes middle grey).
 
     Raises
     ------
     ImageError
-        If values are not finite; or, without a range, are not whole numbers of 0..65535.
+        If values are not finite or, without a range, not whole numbers of 0..65535.
     """
     exact = values.astype(np.float64)
     if not np.isfinite(exact).all():
-        raise ImageError(f"an image holds finite values: {name} holds NaN or infinity; replace them first")
+        raise ImageError(
+            f"an image must hold finite values: {name} holds NaN or infinity; replace them first"
+        )
     low, high = float(exact.min()), float(exact.max())
     if deep_range is None:
         _check_counts(values, name, low, high)
@@ -128,7 +110,7 @@ def _check_counts(values: np.ndarray, name: str, low: float, high: float) -> Non
         )
     if low < 0 or high > _MOST_COUNTS:
         raise ImageError(
-            f"without a range, an image holds counts of 0..{_MOST_COUNTS}: {name} holds {low:.15g}..{high:.15g}; "
+            f"without a range, an image must hold counts of 0..{_MOST_COUNTS}: {name} holds {low:.15g}..{high:.15g}; "
             "load the model with thermal_range=(lo, hi) in these units, or save 8 or 16 bits"
         )
 

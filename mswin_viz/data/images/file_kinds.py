@@ -1,8 +1,6 @@
-"""What a file is that is not a picture, in words, told by how it begins."""
+"""What a file that is not a picture holds, told by how it begins."""
 
 from __future__ import annotations
-
-__all__ = ["kind_in_words"]
 
 _MARKS = (
     (b"%!PS", "a PostScript document"),
@@ -35,13 +33,7 @@ _CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 
 
 def kind_in_words(start: bytes) -> str:
-    """A sentence about a file that is in no format that is read.
-
-    Parameters
-    ----------
-    start
-        Its first few hundred bytes.
-    """
+    """What a file that cannot be read as a picture is, told by its first few hundred bytes."""
     for mark, words in _MARKS:
         if start.startswith(mark):
             return f"it is {words}"

@@ -1,4 +1,4 @@
-"""Arrays and tensors that hold one picture -> channels last, in values whose meaning is known."""
+"""Arrays and tensors that hold one picture -> channels last, with values of known meaning."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from mswin_viz.errors import ImageError
 if TYPE_CHECKING:
     from jaxtyping import Num
 
-__all__ = ["is_array", "is_tensor", "pixels_of"]
-
 _CHANNELS = (1, 3, 4)
 _ROUNDING = 1e-6  # a float picture may leave 0..1 by this much
 
 
 def is_tensor(source: object) -> bool:
-    """Whether something is a torch tensor, told by its methods: this layer does not import torch."""
+    """Whether something is a torch tensor, judged by its methods: this layer does not import torch."""
     return all(hasattr(source, name) for name in ("detach", "cpu", "dtype", "ndim"))
 
 
@@ -29,26 +27,19 @@ def is_array(source: object) -> bool:
 
 
 def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *channels"]:
-    """The picture in an array, ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``.
+    """The picture in an array, ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``: uint8, or values of more than 8 bits as given.
 
     Parameters
     ----------
     source
-        Channels last, or for tensors first as well: ``[H, W]``, or one, three or four (RGBA) channels. uint8;
-        floats of 0..1; uint16 counts of one or three channels.
+        uint8, floats of 0..1, or uint16 counts of one or three channels; channels last, in tensors also first.
     has_range
-        Whether a range is known that gives values of any other unit a meaning; then one channel of any real type
-        is taken as it is.
-
-    Returns
-    -------
-    pixels
-        uint8; or, of more than 8 bits, the values as given.
+        Whether a range gives other values a meaning; then one channel of any real type is taken as it is.
 
     Raises
     ------
     ImageError
-        If the shape could be read in two ways or in none, or the values have no known meaning.
+        If the shape can be read in two ways or in none, or the values have no known meaning.
     """
     given = _in_memory(source)
     if given.dtype.kind not in "uif":
@@ -71,7 +62,7 @@ def pixels_of(source: Any, *, has_range: bool) -> Num[np.ndarray, "rows cols *ch
 def _in_memory(source: Any) -> np.ndarray:
     if np.ma.is_masked(source):
         raise ImageError(
-            "an image has a value at every pixel: got a masked array; fill it with array.filled(0)"
+            "an image must have a value at every pixel: got a masked array; fill it with array.filled(0)"
         )
     try:
         if not is_tensor(source):
@@ -86,7 +77,7 @@ def _in_memory(source: Any) -> np.ndarray:
 
 
 def _channels_last(array: np.ndarray, *, may_be_first: bool) -> np.ndarray:
-    """``[H, W]`` or ``[H, W, 3 or 4]`` of any layout that can be read in one way only."""
+    """``[H, W]`` or ``[H, W, 3 or 4]`` of any layout that can be read in only one way."""
     if array.ndim == 2:
         return array
     if array.ndim != 3:
@@ -96,7 +87,7 @@ def _channels_last(array: np.ndarray, *, may_be_first: bool) -> np.ndarray:
     first, last = may_be_first and array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
     if first and last:
         raise ImageError(
-            f"a tensor's channels are its first or its last axis: got {array.shape}, where both could be; pass "
+            f"a tensor's channels must be its first or its last axis: got {array.shape}, where either fits; pass "
             "tensor.permute(1, 2, 0).numpy() if they come first, tensor.numpy() if they come last"
         )
     if not first and not last:
@@ -112,13 +103,13 @@ def _fits_one(array: np.ndarray) -> bool:
 
 def _rule(array: np.ndarray) -> str:
     return (
-        "an image array is uint8, float of 0..1, or uint16 counts, of shape [H, W], [H, W, 1], [H, W, 3] or "
+        "an image array must be uint8, float of 0..1, or uint16 counts, of shape [H, W], [H, W, 1], [H, W, 3] or "
         f"[H, W, 4] (tensors also [C, H, W]): got {array.dtype} {array.shape}"
     )
 
 
 def _advice(array: np.ndarray) -> str:
-    """What to do with values whose meaning is not known."""
+    """What to do with values of unknown meaning."""
     if array.dtype.kind != "f":
         return "convert it to uint8 if it holds 0..255, to uint16 if it holds counts (one or three channels)"
     if not np.isfinite(array).all():

@@ -1,4 +1,4 @@
-"""One image or several, in any form -> a list, read once and in order."""
+"""One image or several, in any form -> a list."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from mswin_viz.data.images.image_arrays import is_array
 from mswin_viz.data.images.image_source import Crop, ImageSource
 from mswin_viz.errors import ImageError
 
-__all__ = ["Images", "listed_images"]
-
 Images = ImageSource | Iterable[ImageSource]
 """One image, or several: any iterable, or an array or tensor of four axes."""
 Opened = TypeVar("Opened")
@@ -22,28 +20,18 @@ _ONE = (str, os.PathLike, bytes, bytearray, memoryview, Crop, Image.Image)
 
 
 def listed_images(images: Images | Iterable[Opened]) -> list[ImageSource | Opened]:
-    """The images as a list; what can be read only once, such as a generator, is read here.
-
-    Raises
-    ------
-    ImageError
-        If there are no images, or they come as a dictionary (keys are not images) or a set (which has no order).
-    """
+    """The images as a list; an `ImageError` if there are none, or they come as a dictionary, table or set."""
     sources: list[ImageSource | Opened] = [*(_from_array if is_array(images) else _from_others)(images)]
     if not sources:
-        raise ImageError("there must be at least one image: got an empty list")
+        raise ImageError("at least one image is needed: got an empty list")
     return sources
 
 
 def _from_array(images: Any) -> list[ImageSource]:
     if images.ndim == 4:
         return list(images)
-    holds_objects = getattr(images.dtype, "kind", "") in (
-        "O",
-        "U",
-        "T",
-    )  # paths or pictures, also pandas' own
-    if holds_objects and images.ndim < 2:
+    kind = getattr(images.dtype, "kind", "")
+    if kind in ("O", "U", "T") and images.ndim < 2:  # paths or pictures, also in a pandas Series
         return images.tolist() if images.ndim else [images.item()]
     return [images]
 

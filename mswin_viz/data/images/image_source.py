@@ -41,8 +41,8 @@ _PART = re.compile(
 class Crop:
     """A rectangle of an image file, for files that hold several pictures.
 
-    Not a path on purpose: what opens files without knowing crops must fail, not show the whole file. Its text
-    form, ``FILE#xywh=X,Y,WIDTH,HEIGHT`` (W3C Media Fragments), can be stored in tables; `open_image` reads it.
+    It is not a path on purpose: code that knows no crops must fail, not show the whole file. Its text form,
+    ``FILE#xywh=X,Y,WIDTH,HEIGHT`` (W3C Media Fragments), can be stored in tables and is read like a path.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Crop:
     box
         ``(left, top, right, bottom)``, pixels.
     size
-        Width and height the whole file must have; None for any that holds the box.
+        Width and height that the whole file must have; None for any that contains the box.
     """
 
     path: Path
@@ -79,58 +79,42 @@ ImageSource = str | os.PathLike | Crop | Image.Image | np.ndarray | bytes | byte
 
 
 class Opened(NamedTuple):
-    """A picture, and what became of values of more than 8 bits.
-
-    Attributes
-    ----------
-    image
-        Upright, mode RGB.
-    levels
-        None where the source has 8 bits.
-    remarks
-        What is wrong with a file whose picture could be read all the same.
-    """
+    """An upright picture of mode RGB, and what is wrong with its file although it could be read."""
 
     image: Image.Image
-    levels: Levels | None
+    levels: Levels | None  # what is left of more than 8 bits; None where the source has 8
     remarks: tuple[str, ...] = ()
 
 
 def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> Image.Image:
     """One picture as mode RGB.
 
-    EXIF rotation is applied; grey is repeated; transparency is laid on white; of several frames the first is
-    taken. Images of more than 8 bits are mapped linearly to 0..255 and clipped: from ``deep_range``, or else from
-    their own 1st to 99th percentile (a part of a file from its own). Of *colour* files of 16 bits Pillow reads the
-    upper 8 bits, and no range applies.
+    EXIF rotation is applied, grey is repeated, transparency is laid on white, and only the first frame is read. Images
+    of more than 8 bits are mapped linearly to 0..255 and clipped: from ``deep_range``, or from their own 1st to 99th
+    percentile. Of *colour* files of 16 bits Pillow reads the upper 8 bits, and no range applies.
 
     Parameters
     ----------
     source
-        A file, a part of one, a file's content as bytes, a binary file object, a PIL image, or an array: uint8 or
-        float of 0..1, ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` (RGBA); uint16 of one or three
-        channels. Of a torch tensor the channels may come first, where the shape leaves no doubt.
+        A file or a part of one, a file's content, a binary file object, a PIL image, or an array: uint8 or float of
+        0..1, ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` (RGBA); uint16 of one or three channels. A torch
+        tensor may have its channels first, if the shape leaves no doubt.
     deep_range
-        Values of more than 8 bits that become 0 and 255; then floating-point and 32-bit images of one channel are
-        taken too.
+        Values that become 0 and 255; with it, floating-point and 32-bit images of one channel can be read too.
 
     Raises
     ------
     ImageFileError
-        If a file is missing, truncated, not an image, or of more pixels than are decoded (100 million, or what the
-        environment variable MSWIN_VIZ_MAX_PIXELS says), or a part lies outside of it.
+        If a file is missing, damaged, not an image, or has more pixels than are decoded (100 million, or the
+        environment variable MSWIN_VIZ_MAX_PIXELS), or a part lies outside it.
     ImageError
-        If an array's shape or values can be read in two ways or in none, or an image holds floating-point or
-        32-bit values and there is no range.
+        If an array can be read in two ways or in none, or floating-point or 32-bit values have no range.
     """
     return opened(source, deep_range=deep_range).image
 
 
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
-    """:func:`open_image`, with what became of values of more than 8 bits and what is wrong with the file.
-
-    The one judge of what is usable: whatever reads pictures goes through it.
-    """
+    """:func:`open_image`, with what is left of more than 8 bits and what is wrong with the file."""
     pixels = _pixels(source, has_range=deep_range is not None)
     if isinstance(pixels.values, np.ndarray):
         shown, levels = eight_bit(pixels.values, source_name(source), deep_range)
@@ -140,19 +124,13 @@ def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opene
 
 
 def deep_values(source: ImageSource) -> Num[np.ndarray, "rows cols *channels"] | None:
-    """An image's own values where it has more than 8 bits, upright; None where it has 8.
-
-    Raises
-    ------
-    ImageFileError, ImageError
-        As :func:`open_image`.
-    """
+    """An image's own values if it has more than 8 bits, upright; else None. Errors are those of :func:`open_image`."""
     values = _pixels(source, has_range=True).values
     return values if isinstance(values, np.ndarray) else None
 
 
 def joined_name(modalities: Iterable[str]) -> str:
-    """What several modalities taken together are called: ``RGB+NI+TI``."""
+    """The name of several modalities taken together: ``RGB+NI+TI``."""
     return "+".join(modalities)
 
 
@@ -171,7 +149,7 @@ def source_name(source: ImageSource) -> str:
 
 
 def source_file(source: ImageSource) -> Path | None:
-    """The file that a source is, or is a part of; None for a picture in memory."""
+    """The file that a source is or is part of; None for a picture in memory."""
     part = _part(source)
     if part is not None:
         return Path(part.path)
@@ -201,13 +179,13 @@ def _pixels(source: ImageSource, *, has_range: bool) -> Pixels:
 
 
 def _part(source: object) -> Crop | None:
-    """The rectangle a source names, as a record or in its text form; None for a whole file."""
+    """The rectangle that a source names, as a record or as text; None for a whole file."""
     if isinstance(source, Crop):
         box = source.box if isinstance(source.box, tuple | list | np.ndarray) else ()
         if len(box) != 4 or not all(isinstance(edge, Integral) for edge in box):
             raise ImageError(
-                f"a part is four whole numbers of pixels, left, top, right, bottom: got {source.box!r:.80} of "
-                f"{source_name(source.path)}"
+                f"a part must be four whole numbers of pixels (left, top, right, bottom): got {source.box!r:.80} of "
+                f"{source_name(source.path)}; correct it"
             )
         return source
     text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""

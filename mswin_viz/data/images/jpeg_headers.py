@@ -1,8 +1,6 @@
-"""A JPEG file apart from what is written about it: so that a damaged header never stops its picture from being read."""
+"""Takes headers out of JPEG files, so that a damaged one never stops a picture from being read."""
 
 from __future__ import annotations
-
-__all__ = ["MARK", "apart"]
 
 MARK = b"\xff\xd8\xff"
 """What a JPEG file begins with."""
@@ -13,15 +11,10 @@ _KINDS = {"exif": b"Exif\0\0", "xmp": b"http://ns.adobe.com/xap/1.0/\0"}
 
 
 def apart(content: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """The file without its segments APP1 and APP2, and the EXIF header and XMP text that they held.
+    """The file without its segments APP1 and APP2, and the EXIF header and XMP text in them.
 
-    Pillow reads these segments (EXIF, XMP; colour profile, index of further pictures) while it opens a file, and warns
-    of damage or raises in the middle of it. None of them is needed for the pixels.
-
-    Parameters
-    ----------
-    content
-        A file that begins with `MARK`. From a marker on that cannot be followed, it stays as it is.
+    While Pillow opens a file, damage in these segments (EXIF, XMP, colour profile, index of further pictures) makes it
+    warn or raise; the pixels need none of them. After a marker that makes no sense, the file stays as it is.
     """
     kept, headers, offset = [content[:2]], {}, 2
     while offset + 4 <= len(content) and content[offset] == 0xFF:

@@ -1,4 +1,4 @@
-"""How a stored picture is to be turned to stand upright, from its EXIF header or its XMP text."""
+"""Turns a stored picture upright, as its EXIF header or its XMP text says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 import struct
 
 from PIL import Image
-
-__all__ = ["HeaderError", "turned"]
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -24,32 +22,20 @@ _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "L"}  # TIFF's types BYTE, SHORT, LONG
 _ENTRY = 12  # bytes
 _IN_XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([^\"'<]{0,20})")
-_LINES_BEFORE_HEX = 3  # in the text that ImageMagick keeps an EXIF header in
+_LINES_BEFORE_HEX = 3  # in the text in which ImageMagick keeps an EXIF header
 
 
 class HeaderError(ValueError):
-    """An EXIF header cannot be read; it never leaves the modules that open pictures."""
+    """An EXIF header cannot be read; caught where pictures are decoded."""
 
 
 def turned(image: Image.Image, *, is_ours: bool) -> Image.Image:
-    """The picture upright.
+    """A loaded picture, upright; a `HeaderError` if its header is damaged.
 
-    Pillow's own ``exif_transpose`` writes the whole header again, and so fails where any tag in it is damaged; only the
-    one tag is needed here.
-
-    Parameters
-    ----------
-    image
-        Loaded. Of TIFF, Pillow turns it while it loads.
-    is_ours
-        Whether it was opened in this package. Others may have set its tag in memory.
-
-    Raises
-    ------
-    HeaderError
-        If the header is damaged, or holds another value than 0 (not known) to 8.
+    Pillow's own ``exif_transpose`` writes the whole header again, so it fails if any tag is damaged; only one tag is
+    needed here. A picture that is not ``is_ours``, opened by this package, may have had it set in memory.
     """
-    if is_ours and image.format == "TIFF":
+    if is_ours and image.format == "TIFF":  # Pillow turns these while it loads them
         return image
     try:
         turn = _stored(image) if is_ours else image.getexif().get(_TAG, 1)

@@ -6,8 +6,6 @@ import io
 
 from PIL import Image
 
-__all__ = ["jpeg_file", "png_file"]
-
 
 def png_file(image: Image.Image) -> bytes:
     """A picture as a PNG file, written quickly."""

@@ -1,4 +1,4 @@
-"""Warnings about a set of pictures: damaged files, shapes that a resize distorts, deep images of few greys."""
+"""Warnings about a set of pictures: damaged files, distorted shapes, deep images with few grey levels."""
 
 from __future__ import annotations
 
@@ -10,32 +10,17 @@ import numpy as np
 
 from mswin_viz.data.images.deep_images import DeepRange, Levels, range_words, rule_words
 
-__all__ = ["PictureFacts", "picture_notes", "warn_of"]
-
-_STRONG = 2.0
-"""An aspect ratio that changes by more than this factor, either way, is a strong distortion."""
+_STRONG = 2.0  # the factor by which an aspect ratio changes above which it counts as strongly distorted
 _FEW_LEVELS = 32
 _MOSTLY_OUTSIDE = 0.9
 
 
 class PictureFacts(NamedTuple):
-    """One picture before it is resized.
+    """One picture before it is resized, and what is wrong with its file although it could be read."""
 
-    Attributes
-    ----------
-    name
-        Its file, or what it is.
-    size
-        Width and height, pixels, upright.
-    levels
-        Of an image of more than 8 bits; None for others.
-    remarks
-        What is wrong with its file, though the picture could be read.
-    """
-
-    name: str
-    size: tuple[int, int]
-    levels: Levels | None
+    name: str  # its file, or what it is
+    size: tuple[int, int]  # width and height, pixels, upright
+    levels: Levels | None  # of an image of more than 8 bits
     remarks: tuple[str, ...] = ()
 
 
@@ -48,30 +33,33 @@ def picture_notes(
     is_fixed: bool = False,
     even_of_one: bool = False,
 ) -> tuple[str, ...]:
-    """Sentences about a set of pictures, with counts; none where all is well.
+    """Sentences about a set of pictures, with counts; none if all is well.
 
     Parameters
     ----------
     image_size
         The model's input, ``(height, width)``.
     stretches
-        Whether every picture is resized to just that size, whatever its shape.
+        Whether every picture is resized to exactly that size, whatever its shape.
     deep_range
         Range of images of more than 8 bits; None for percentiles of each.
     is_fixed
-        Whether a run's configuration decides the size, so that no other can be asked for.
+        Whether a run's configuration sets the size, so that no other can be chosen.
     even_of_one
         Whether to mention the shape of a single picture too.
     """
     is_told = stretches and len(facts) > (0 if even_of_one else 1)
-    about_shapes = _shape_note(facts, image_size, is_fixed) if is_told else ""
-    about_levels = (_level_note(facts, deep_range), "" if deep_range else _stretch_note(facts))
-    notes = (_damage_note(facts), about_shapes, *about_levels)
+    notes = (
+        _damage_note(facts),
+        _shape_note(facts, image_size, is_fixed) if is_told else "",
+        _level_note(facts, deep_range),
+        "" if deep_range else _stretch_note(facts),
+    )
     return tuple(note for note in notes if note)
 
 
 def warn_of(notes: Sequence[str], *, stacklevel: int = 3) -> None:
-    """One warning for each note, as from the caller's caller."""
+    """One warning for each note, attributed to the caller's caller."""
     for note in notes:
         warnings.warn(note, stacklevel=stacklevel)
 
@@ -80,10 +68,9 @@ def _damage_note(facts: Sequence[PictureFacts]) -> str:
     damaged = [fact for fact in facts if fact.remarks]
     if not damaged:
         return ""
-    first = damaged[0]
     return (
         f"{len(damaged)} of {len(facts)} image files are damaged though their pictures could be read (first: "
-        f"{first.name}: {first.remarks[0]}); `mswin-viz doctor --data FOLDER` lists them"
+        f"{damaged[0].name}: {damaged[0].remarks[0]}); `mswin-viz doctor --data FOLDER` lists them"
     )
 
 
@@ -131,20 +118,20 @@ def _deep(facts: Sequence[PictureFacts]) -> list[tuple[str, Levels]]:
 
 def _level_note(facts: Sequence[PictureFacts], deep_range: DeepRange | None) -> str:
     deep = _deep(facts)
-    few = sorted((one for one in deep if one[1].count < _FEW_LEVELS), key=lambda one: one[1].count)
-    cut_off = sorted(
-        (one for one in deep if one[1].outside > _MOSTLY_OUTSIDE), key=lambda one: -one[1].outside
-    )
+    few = [one for one in deep if one[1].count < _FEW_LEVELS]
+    cut_off = [one for one in deep if one[1].outside > _MOSTLY_OUTSIDE]
     remarks = []
     if few:
+        name, levels = min(few, key=lambda one: one[1].count)
         remarks.append(
             f"{len(few)} of {len(deep)} keep fewer than {_FEW_LEVELS} grey levels (fewest: "
-            f"{few[0][1].count} in {_with_extent(*few[0])})"
+            f"{levels.count} in {_with_extent(name, levels)})"
         )
     if cut_off:
+        worst = max(cut_off, key=lambda one: one[1].outside)
         remarks.append(
             f"{len(cut_off)} of {len(deep)} have more than {_MOSTLY_OUTSIDE:.0%} of their pixels outside the range "
-            f"(most: {_with_extent(*cut_off[0])})"
+            f"(most: {_with_extent(*worst)})"
         )
     if not remarks:
         return ""
@@ -154,7 +141,7 @@ def _level_note(facts: Sequence[PictureFacts], deep_range: DeepRange | None) -> 
 
 
 def _stretch_note(facts: Sequence[PictureFacts]) -> str:
-    """Of several images that were stretched one by one: what that takes from them."""
+    """What several images lose if each is stretched by itself."""
     n_stretched = sum(not levels.is_of_colour for _, levels in _deep(facts))
     if n_stretched < 2:
         return ""
@@ -172,7 +159,7 @@ def _with_extent(name: str, levels: Levels) -> str:
 
 
 def _advice(n_grey: int, n_colour: int, deep_range: DeepRange | None) -> str:
-    """What to do, by what is at fault."""
+    """What to do, depending on the cause."""
     advice = []
     if deep_range is not None and (n_grey or not n_colour):
         advice.append(
@@ -180,7 +167,7 @@ def _advice(n_grey: int, n_colour: int, deep_range: DeepRange | None) -> str:
             "to stretch each image by itself"
         )
     elif n_grey:
-        advice.append("the files themselves hold so few different values: check how they were written")
+        advice.append("the files themselves hold few different values: check how they were written")
     if n_colour:
         advice.append("save these colour files as one grey channel of 16 bits, of which every bit is read")
     return "; ".join(advice)

@@ -1,4 +1,4 @@
-"""The one place that opens picture files: regular files, in picture formats, of no more pixels than the limit."""
+"""The one place that opens picture files: regular files, in picture formats, with no more pixels than the limit."""
 
 from __future__ import annotations
 
@@ -20,32 +20,27 @@ from mswin_viz.data.images.file_kinds import kind_in_words
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
 
-__all__ = [
-    "BYTES", "FORMATS", "LIMIT", "check_size", "loaded", "most_pixels", "opened_file", "picture_formats",
-    "regular_file", "unreadable",
-]  # fmt: skip
-
 FORMATS = (
     "JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "PSD", "QOI", "SGI", "SUN",
     "PCX", "TGA",
 )  # fmt: skip
-"""Pillow's names of the formats that are read: pictures in pixels. Not what is run by another program (EPS), drawn from
-commands (PDF, WMF), or decoded before its size is known (icons)."""
+"""Pillow's names of the formats that are read: not those that another program runs (EPS), that are drawn from commands
+(PDF, WMF), or decoded before their size is known (icons)."""
 BYTES = (bytes, bytearray, memoryview)
 LIMIT = "MSWIN_VIZ_MAX_PIXELS"
-"""Environment variable: the most pixels that are decoded of one file."""
+"""Environment variable with the most pixels that are decoded from one file."""
 _MOST_PIXELS = 100_000_000
 _START = 512  # bytes from which an unknown file is named
-_MAGIC = 16  # bytes that Pillow's formats are told by
+_MAGIC = 16  # bytes by which Pillow recognises formats
 _UNMARKED = {"TGA": (".tga", ".icb", ".vda", ".vst")}
-"""Formats that begin with no mark, so that nearly any file could be one -> endings of those that are."""
-_WITHOUT_TILES = ("WEBP", "AVIF")  # Pillow decodes these in one go, and says nowhere that it has yet to
+"""Format without a mark, so that nearly any file could be one -> the endings that it has."""
+_WITHOUT_TILES = ("WEBP", "AVIF")  # Pillow decodes these at once, and does not say whether it has done so
 _LONGEST_REASON = 300
 _LARGEST_JPEG = 2**29  # bytes
 
 
 def picture_formats() -> list[str]:
-    """Those of `FORMATS` that the installed Pillow knows, and those that the user has added to Pillow."""
+    """Those of `FORMATS` that the installed Pillow knows, and those that the user added to Pillow."""
     Image.init()
     return list(_formats(tuple(Image.OPEN)))
 
@@ -57,62 +52,41 @@ def _formats(registered: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def most_pixels() -> int:
-    """The most pixels that are decoded of one file: 100 million, or what MSWIN_VIZ_MAX_PIXELS says.
-
-    Raises
-    ------
-    OptionError
-        If the variable holds no whole number of at least 1.
-    """
+    """The most pixels that are decoded from one file: 100 million, or the environment variable `LIMIT`."""
     text = os.environ.get(LIMIT, "").strip()
     if not text:
         return _MOST_PIXELS
     if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):
         raise OptionError(
-            f"{LIMIT} is a whole number of pixels, at least 1: got {short_text(text, 40)!r}; write for example "
-            f"{_MOST_PIXELS}, or leave it out"
+            f"{LIMIT} must be a whole number of pixels, at least 1: got {short_text(text, 40)!r}; set it to "
+            f"{_MOST_PIXELS}, for example, or leave it out"
         )
     return int(text)
 
 
 @contextmanager
 def opened_file(source: Any, name: str) -> Iterator[Image.Image]:
-    """A picture whose pixels are not decoded yet; the file is closed at the end of the block.
-
-    Parameters
-    ----------
-    source
-        A path, a file's content as bytes, or a binary file object.
-    name
-        For messages.
+    """A picture whose pixels are not decoded yet, from a path, a file's content as bytes, or a binary file object.
 
     Raises
     ------
     ImageFileError
-        If it is missing, not a regular file or a picture, in a format that is not read, or has too many pixels.
+        If it is missing, no regular file, in a format that is not read, or has too many pixels.
     ImageError
         If the source is something else.
     """
-    with _binary(source, name) as file:
-        image = _identified(file, name)
-        with image:
-            try:
-                check_size(image, name)
-            except MswinVizError:
-                raise
-            except Exception as problem:  # tags of other types
-                raise unreadable(name, problem) from problem
-            yield image
+    with _binary(source, name) as file, _identified(file, name) as image:
+        try:
+            check_size(image, name)
+        except MswinVizError:
+            raise
+        except Exception as problem:  # tags of other types
+            raise unreadable(name, problem) from problem
+        yield image
 
 
 def loaded(image: Image.Image) -> list[str]:
-    """Decode every pixel; what the decoder complained about.
-
-    Raises
-    ------
-    Exception
-        Of any kind, from Pillow; with the complaints as notes.
-    """
+    """Decode every pixel; what the decoder complained about. Pillow may raise any error; the complaints are its notes."""
     codecs = {tile[0] for tile in getattr(image, "tile", ())}
     if "libtiff" not in codecs:
         image.load()
@@ -128,13 +102,7 @@ def loaded(image: Image.Image) -> list[str]:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Refuse a picture of no pixels, or one still to be decoded of more than :func:`most_pixels`.
-
-    Raises
-    ------
-    ImageFileError
-        If it is one.
-    """
+    """Refuse a picture without pixels, or one that is not decoded yet and has more than :func:`most_pixels`."""
     if min(image.size) < 1:
         raise unreadable(name, f"it is {image.width} wide and {image.height} high")
     if not (getattr(image, "tile", ()) or image.format in _WITHOUT_TILES):  # in memory already
@@ -152,7 +120,7 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def unreadable(name: str, problem: object) -> ImageFileError:
-    """The error for a file that cannot be read: a sentence on why, or what Pillow raised."""
+    """The error for a file that cannot be read, with a reason in words or what Pillow raised."""
     reason = problem
     if isinstance(problem, Exception):
         words = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
@@ -177,13 +145,7 @@ def _binary(source: Any, name: str) -> Iterator[BinaryIO]:
 
 
 def regular_file(path: str | os.PathLike, name: str) -> io.BufferedReader:
-    """A regular file, opened without waiting for another program to write to it.
-
-    Raises
-    ------
-    ImageFileError
-        If it cannot be opened, is something else, such as a pipe or a device, or is empty.
-    """
+    """A regular file, opened without waiting for another program; an `ImageFileError` for an empty file, pipe or device."""
     try:
         _check_regular(os.stat(path), name)
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
@@ -215,12 +177,12 @@ def _what(mode: int) -> str:
 
 
 def _from_its_start(source: Any, name: str) -> BinaryIO:
-    """A file object where it begins; one that cannot go back is read whole."""
+    """A file object at its beginning; one that cannot go back is read whole."""
     if not hasattr(source, "read"):
         is_sample = hasattr(source, "images")
         advice = "pass sample.images[...] of one modality" if is_sample else "convert it to one of them"
         raise ImageError(
-            "an image is a path, a file's content, a PIL image, an array or a tensor: got "
+            "an image must be a path, a file's content, a PIL image, an array or a tensor: got "
             f"{type(source).__name__}; {advice}"
         )
     is_closed = getattr(source, "closed", False)
@@ -239,8 +201,8 @@ def _from_its_start(source: Any, name: str) -> BinaryIO:
 def _identified(file: BinaryIO, name: str) -> Image.Image:
     """The picture by the first format that can read its header.
 
-    `Image.open` would do the same, but counts pixels by a limit of its own, which warns before ours can be asked and
-    is shared by the whole process; and it maps files into memory, where one that is cut short meanwhile ends Python.
+    `Image.open` would do the same, but warns by a pixel limit of its own, which the whole process shares, before ours
+    can be checked; and it maps files into memory, where one that is cut short meanwhile ends Python.
     """
     start = file.read(_START)
     if not start:
@@ -261,7 +223,7 @@ def _identified(file: BinaryIO, name: str) -> Image.Image:
 
 
 def _opened_as(opens: Callable[..., Image.Image], file: BinaryIO, start: bytes) -> Image.Image:
-    """The picture by one of Pillow's formats; of a JPEG file, apart from its headers."""
+    """The picture, read by one of Pillow's formats; a JPEG file without its headers."""
     if not start.startswith(jpeg_headers.MARK) or file.seek(0, os.SEEK_END) > _LARGEST_JPEG:
         file.seek(0)
         return opens(file, "")

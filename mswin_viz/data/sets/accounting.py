@@ -1,4 +1,4 @@
-"""An account of every picture below a folder: it is a sample, in a problem, or left out for a reason that is counted."""
+"""Accounts for every picture below a folder: it is in a sample, in a problem, or left out for a reason that is counted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,9 @@ from mswin_viz.data.sets.modalities import AMBIGUOUS, UNCLEAR, Contents, modalit
 from mswin_viz.data.sets.reading import ReaderResult
 from mswin_viz.data.sets.taken_as_rgb import like_modalities, same_names
 
-__all__ = ["account_for", "left_out_counts"]
-
 
 def account_for(below: Contents, result: ReaderResult, name: str, *, is_paired: bool) -> None:
-    """Put what became of every picture into a reader's result.
-
-    Parameters
-    ----------
-    name
-        Of the layout.
-    is_paired
-        Whether pictures of several modalities belong together in it.
-    """
+    """Add to a reader's result what became of every picture; ``name`` and ``is_paired`` are those of the layout."""
     used = result.files
     result.problems[:0] = below.tree.problems
     if is_paired:
@@ -38,16 +28,17 @@ def account_for(below: Contents, result: ReaderResult, name: str, *, is_paired: 
         rest = [one.path for one in below.tree.pictures if os.path.normpath(one.path) not in done]
         result.passed["picture that the table does not name"] += rest
         return
-    as_rgb = _read_as_rgb(below, result)
-    signs = like_modalities(as_rgb)
+    read_as_rgb = {sample.images.get("RGB") for sample in result.samples}
+    unnamed = [picture for picture in below.plain if picture.path in read_as_rgb]
+    signs = like_modalities(unnamed)
     if not signs and is_paired and name != "folder":
-        signs = same_names(as_rgb)
+        signs = same_names(unnamed)
     result.problems += signs
     _add_unread(below, result, name, [one for one in below.tree.pictures if one.path not in done])
 
 
 def _add_unread(below: Contents, result: ReaderResult, name: str, pictures: list[Picture]) -> None:
-    """One problem for each folder of pictures that were not read, and a count of those outside the data set."""
+    """Report each folder of pictures that were not read, and count those outside the data set."""
     unclear = {one.path for one in below.unclear}
     holding = {folder for path in result.files for folder in path.parents}
     counts: Counter[tuple[str, Path]] = Counter()
@@ -65,21 +56,15 @@ def _add_unread(below: Contents, result: ReaderResult, name: str, pictures: list
 
 def _without_modality(result: ReaderResult, root: Path) -> list[Problem]:
     """One problem for each modality that no shot of a set of several has, rather than one for each shot."""
-    there = {name for sample in result.samples for name in sample.images}
     if all(len(sample.images) == 1 for sample in result.samples):
         return []
+    there = {name for sample in result.samples for name in sample.images}
     have = ", ".join(name for name in MODALITIES if name in there)
     return [
         Problem("missing modality", root, f"no {name} image in the whole set; loaded with {have}")
         for name in MODALITIES
         if name not in there
     ]
-
-
-def _read_as_rgb(below: Contents, result: ReaderResult) -> list[Picture]:
-    """Pictures in folders that name no modality, each of which became a sample of visible light."""
-    paths = {sample.images.get("RGB") for sample in result.samples}
-    return [picture for picture in below.plain if picture.path in paths]
 
 
 def _undecided(picture: Picture) -> Path:
@@ -97,7 +82,7 @@ def _top(picture: Picture, base: tuple[str, ...], holding: set[Path]) -> Path:
 
 
 def left_out_counts(below: Contents, result: ReaderResult) -> Counter[str]:
-    """Why files are left out that are no fault -> how many."""
+    """Reason -> number of the files that are left out though nothing is wrong with them."""
     counts = Counter({reason: len(paths) for reason, paths in result.passed.items() if paths})
     read = set(result.tables)
     for path in below.tree.others:

@@ -1,4 +1,4 @@
-"""Captions in a table ``attributes.csv`` beside the splits: a sentence for each identity."""
+"""Reads captions from a table ``attributes.csv`` beside the splits: a sentence for each identity."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from mswin_viz.data.sets.tables import Row, Table, heading_words, read_table, wh
 from mswin_viz.data.storage.spreadsheet_cells import unguarded
 from mswin_viz.errors import DataError
 
-__all__ = ["NAME", "add_captions"]
-
 NAME = "attributes.csv"
 """Name of the table, in any case."""
 _KIND = "captions not read"
 
 
 def add_captions(result: ReaderResult, tables: Iterable[Path]) -> None:
-    """Give the samples the captions of their identities.
-
-    A table that cannot be read, or a row of it, is reported; the samples stay without captions.
-    """
+    """Give the samples the captions of their identities; a table or row that cannot be read is reported."""
     for path in tables:
         captions = _captions(path, result.problems)
         result.tables.append(path)
@@ -57,7 +52,7 @@ def _captions(path: Path, problems: list[Problem]) -> dict[int, str]:
 
 
 def _add(row: Row, table: Table, captions: dict[int, str]) -> str:
-    """Take over a row's caption; what is wrong with it, if anything."""
+    """Add a row's caption; returns what is wrong with the row, if anything."""
     try:
         if row.fault:
             return row.fault

@@ -10,18 +10,11 @@ from mswin_viz.data.images.image_source import MODALITIES, open_image
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError
 
-__all__ = ["contact_sheet"]
-
 _TILE = (64, 128)  # width and height of one picture
 
 
 def contact_sheet(samples: Sequence[Sample], *, columns: int = 16) -> Image.Image:
-    """Samples side by side, ``columns`` in a row; below each, its other modalities.
-
-    Parameters
-    ----------
-    samples
-        At least one; a modality that a sample lacks stays white.
+    """Samples side by side, ``columns`` in a row, each with its modalities one below the other; missing ones are white.
 
     Raises
     ------
@@ -31,7 +24,7 @@ def contact_sheet(samples: Sequence[Sample], *, columns: int = 16) -> Image.Imag
         If a picture cannot be read.
     """
     if not samples:
-        raise DataError("a contact sheet needs at least one sample: got none")
+        raise DataError("a contact sheet needs at least one sample: got none; see mswin_viz.samples()")
     width, height = _TILE
     rows = -(-len(samples) // columns) * len(MODALITIES)
     sheet = Image.new("RGB", (min(columns, len(samples)) * width, rows * height), "white")

@@ -1,10 +1,10 @@
-"""What lies below a folder, listed once: pictures in natural order, other files, and what was passed over."""
+"""Lists what lies below a folder: pictures in natural order, other files, and what was left out."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,8 +14,6 @@ from PIL import Image, features
 from mswin_viz.data.images.picture_files import picture_formats
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.storage.file_writing import is_unfinished
-
-__all__ = ["Picture", "Tree", "image_suffixes", "natural_key", "read_tree"]
 
 _LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # formats that Pillow may lack
 _PICTURE_ENDINGS = {
@@ -33,13 +31,8 @@ _WIDTH = 24  # digits that numbers are filled up to where names are compared
 class Picture:
     """A file whose ending says that it is a picture.
 
-    Attributes
-    ----------
-    path
-        The file.
-    parts
-        Names of the folders from the root of the search, its own name included, down to the file's folder. They
-        begin further up where the search began inside a split or modality folder.
+    ``parts`` are the names of the folders from the root of the search down to the file's own; they begin further up if
+    the search began inside a split or modality folder.
     """
 
     path: Path
@@ -48,110 +41,75 @@ class Picture:
 
 @dataclass
 class Tree:
-    """Everything below a folder.
-
-    Attributes
-    ----------
-    root
-        The folder.
-    pictures
-        In natural order (``2`` before ``10``), folder by folder.
-    others
-        Files with other endings.
-    problems
-        Folders and files that cannot be read, links that lead nowhere, pipes named as pictures, pictures in formats
-        that cannot be read here.
-    left_out
-        What was passed over -> how often: hidden and system files, links to folders that are read already or lie around
-        the root.
-    """
+    """Everything below a folder."""
 
     root: Path
-    pictures: list[Picture] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    pictures: list[Picture] = field(default_factory=list)  # in natural order (2 before 10), folder by folder
+    others: list[Path] = field(default_factory=list)  # files with other endings
+    problems: list[Problem] = field(default_factory=list)  # what cannot be read
+    left_out: Counter[str] = field(
+        default_factory=Counter
+    )  # what is no fault, such as hidden files -> how often
 
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Endings, in lower case with their dot, of the picture formats that are read and the installed Pillow can open."""
+    """Endings, in lower case with their dot, of the picture formats that the installed Pillow can open."""
     lacking = {name for name, library in _LIBRARIES.items() if not features.check(library)}
     kinds = {*picture_formats(), "MPO"} - lacking  # what opens JPEG opens MPO
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
 
 
 def natural_key(name: str) -> tuple[str, str]:
-    """A sort key under which ``frame_2`` comes before ``frame_10``."""
+    """A sort key by which ``frame_2`` comes before ``frame_10``."""
     return _DIGITS.sub(lambda digits: digits[0].zfill(_WIDTH), name.lower()), name
 
 
 def read_tree(root: Path, names: tuple[str, ...] | None = None) -> Tree:
     """List a folder and everything below it; no file is opened.
 
-    Links to folders are followed, each folder once: a link into what is read anyway is passed over and counted,
-    so that neither loops nor second copies arise; and so is one to a folder that the root lies in.
-
-    Parameters
-    ----------
-    names
-        What the parts of every picture begin with; None for the folder's own name.
+    Links to folders are followed, but each folder is read once, so that there are no loops or copies; links to a folder
+    around the root are left out. The parts of every picture begin with ``names``, by default the folder's own.
     """
     tree, seen = Tree(root), {_identity(root)}
     above = {_identity(folder) for folder in root.resolve().parents} - {None}
     folders, links = [(root, names or (root.resolve().name,))], []
     while folders or links:
         if not folders:  # links come last, so that none hides the folder that it leads to
-            folders += _unseen(_leading_down(links, above, tree), tree, seen)
+            folders += _unseen(links, tree, seen, above)
             links = []
             continue
         path, parts = folders.pop()
-        below = [
-            (Path(entry.path), (*parts, entry.name), entry.is_symlink())
-            for entry in _sorted_in(path, parts, tree)
-        ]
-        links += [(child, names) for child, names, linked in below if linked]
-        folders += _unseen([(child, names) for child, names, linked in below if not linked], tree, seen)
-    tree.pictures = _in_order(tree.pictures)
+        inside: list[_Place] = []
+        for entry in _sorted_in(path, parts, tree):
+            (links if entry.is_symlink() else inside).append((Path(entry.path), (*parts, entry.name)))
+        folders += _unseen(inside, tree, seen, above)
+    folder_key = cache(lambda parts: [natural_key(name) for name in parts])
+    tree.pictures.sort(key=lambda one: (folder_key(one.parts), natural_key(one.path.name)))
     tree.others.sort()
     tree.problems.sort(key=lambda problem: (problem.kind, problem.path))
     return tree
 
 
-def _in_order(pictures: list[Picture]) -> list[Picture]:
-    """Folder by folder, in natural order."""
-    folders: dict[tuple[str, ...], list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        folders[picture.parts].append(picture)
-    ordered = sorted(folders, key=lambda parts: [natural_key(name) for name in parts])
-    return [
-        one for parts in ordered for one in sorted(folders[parts], key=lambda one: natural_key(one.path.name))
-    ]
-
-
-def _leading_down(links: list[_Place], above: set[_Identity | None], tree: Tree) -> list[_Place]:
-    """Links without those to a folder around the root, which would bring in everything beside it."""
-    kept = [(path, parts) for path, parts in links if _identity(path) not in above]
-    if len(kept) < len(links):
-        tree.left_out["link to a folder around this one"] += len(links) - len(kept)
-    return kept
-
-
-def _unseen(folders: list[_Place], tree: Tree, seen: set[_Identity | None]) -> list[_Place]:
-    """Folders met for the first time; the others are counted."""
+def _unseen(
+    folders: list[_Place], tree: Tree, seen: set[_Identity | None], above: set[_Identity | None]
+) -> list[_Place]:
+    """The folders that are met for the first time and are not around the root; the others are counted."""
     fresh = []
     for path, parts in folders:
         identity = _identity(path)
-        if identity is not None and identity in seen:
+        if identity in above:  # it would bring in everything beside the root
+            tree.left_out["link to a folder around this one"] += 1
+        elif identity is not None and identity in seen:
             tree.left_out["link to a folder that is read already"] += 1
-            continue
-        seen.add(identity)
-        fresh.append((path, parts))
+        else:
+            seen.add(identity)
+            fresh.append((path, parts))
     return fresh
 
 
 def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirEntry[str]]:
-    """Sort a folder's files into the tree; the folders in it are returned."""
+    """Sort a folder's files into the tree, and return the folders in it."""
     folders = []
     try:
         with os.scandir(folder) as entries:
@@ -169,7 +127,7 @@ def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirE
 
 
 def _sort_entry(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> bool:
-    """Sort a file into the tree; whether it is a folder. What cannot be looked at is left out alone."""
+    """Sort a file into the tree, or say that it is a folder; one that cannot be read is reported."""
     try:
         if entry.is_dir():
             return True
@@ -183,22 +141,17 @@ def _sort_entry(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> 
 
 def _sort_file(entry: os.DirEntry[str], parts: tuple[str, ...], tree: Tree) -> None:
     path, ending = Path(entry.path), os.path.splitext(entry.name)[1].lower()
-    if not entry.is_file():
-        _sort_special(entry, path, tree, is_named_as_picture=ending in image_suffixes())
-    elif ending in image_suffixes():
+    is_file, is_picture = entry.is_file(), ending in image_suffixes()
+    if is_file and is_picture:
         tree.pictures.append(Picture(path, parts))
-    elif ending in _PICTURE_ENDINGS:
+    elif is_file and ending not in _PICTURE_ENDINGS:
+        tree.others.append(path)
+    elif is_file:
         detail = f"{ending} cannot be read here; convert it to PNG or JPEG; left out"
         tree.problems.append(Problem("format cannot be read", path, detail))
-    else:
-        tree.others.append(path)
-
-
-def _sort_special(entry: os.DirEntry[str], path: Path, tree: Tree, *, is_named_as_picture: bool) -> None:
-    """A link that leads nowhere, a pipe, a socket, a device."""
-    if entry.is_symlink() and not os.path.exists(path):
+    elif entry.is_symlink() and not os.path.exists(path):
         tree.problems.append(Problem("broken link", path, "points to nothing; left out"))
-    elif is_named_as_picture:
+    elif is_picture:
         tree.problems.append(Problem("not a regular file", path, "a pipe, a socket or a device; left out"))
     else:
         tree.left_out["neither file nor folder"] += 1

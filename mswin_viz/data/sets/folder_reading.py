@@ -1,4 +1,4 @@
-"""Which of the known layouts a folder has, and what its reader finds."""
+"""Finds out which of the known layouts a folder has, and reads it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,12 @@ from mswin_viz.data.sets.splits import split_level
 from mswin_viz.data.sets.sysu_mm01 import is_camera_of_sysu, is_infrared_of_sysu
 from mswin_viz.errors import DataError, ImageFileError
 
-__all__ = ["read_folder", "read_picture"]
-
 
 def read_folder(root: Path, layout: str) -> DataReport:
-    """Samples of a folder, or of a table, with an account of everything that lies below it.
-
-    Raises
-    ------
-    DataError
-        If nothing can be used, the layout asked for is not there, or more than one data set is.
-    """
-    if root.is_file() and layout not in ("auto", "manifest"):
-        raise DataError(f"the {layout} layout needs a folder: got the table {root}; point to a folder")
+    """Samples of a folder or table, with an account of everything below it; a `DataError` unless it holds one data set."""
     if root.is_file():
+        if layout not in ("auto", "manifest"):
+            raise DataError(f"the {layout} layout needs a folder: got the table {root}; point to a folder")
         return _report(root, "manifest", manifest.read(root), Counter())
     below = contents(read_tree(root, _names(root)))
     table = manifest.table_in(root, below.tree.others, deeper=layout == "manifest")
@@ -54,7 +46,7 @@ def read_folder(root: Path, layout: str) -> DataReport:
 
 
 def _names(folder: Path) -> tuple[str, ...]:
-    """The folder's name, after those above it where these are a split, a modality or an identity of one data set."""
+    """The folder's name, after those above it that are a split, modality or identity of the same data set."""
     above = folder.resolve().parts[-4:]
     first = len(above) - 1
     for level in range(len(above) - 1, -1, -1):
@@ -68,13 +60,7 @@ def _names(folder: Path) -> tuple[str, ...]:
 
 
 def read_picture(path: Path) -> DataReport:
-    """One sample of one picture, in the modality that its folder is named for.
-
-    Raises
-    ------
-    DataError
-        If it is no picture.
-    """
+    """One sample of one picture, in the modality that its folder is named for; a `DataError` if it is no picture."""
     if path.suffix.lower() not in image_suffixes() and not _opens(path):
         raise DataError(f"a sample must be a picture: Pillow cannot open {path}; check the path")
     names = _names(path.parent)
@@ -97,15 +83,15 @@ def _opens(path: Path) -> bool:
 
 
 def _recognised(below: Contents, layout: str) -> tuple[str, ReaderResult]:
-    """Name of the layout, the one asked for or else the one that fits, and what its reader finds."""
+    """Name of the layout, given or recognised, and what its reader finds."""
     if layout == "folder":
         return layout, plain_folder.read(below, unclear=True)
     if layout != "auto":
         result = SETS[layout].read(below)
         if result is None:
             raise DataError(
-                f"the {layout} layout has {SETS[layout].shape}: found none below {below.tree.root}; point to the data "
-                'set\'s folder, or use layout="folder"'
+                f"the {layout} layout has {SETS[layout].shape}: {below.tree.root} has none; point to the data set's "
+                'folder, or use layout="folder"'
             )
         return layout, _captioned(below, result)
     for general in (False, True):
@@ -117,8 +103,8 @@ def _recognised(below: Contents, layout: str) -> tuple[str, ReaderResult]:
         fitting = _of_different_pictures(fitting)
         if len(fitting) > 1:
             raise DataError(
-                f"{below.tree.root} must hold one data set: got {' and '.join(fitting)}; point to one, or choose with "
-                "layout="
+                f"{below.tree.root} must hold one data set: got {' and '.join(fitting)}; point to one, or choose one "
+                "with layout="
             )
         for name, result in fitting.items():
             return name, _captioned(below, result)
@@ -127,7 +113,7 @@ def _recognised(below: Contents, layout: str) -> tuple[str, ReaderResult]:
 
 
 def _of_different_pictures(fitting: dict[str, ReaderResult]) -> dict[str, ReaderResult]:
-    """Of layouts that claim the same pictures, the one that understands more of them."""
+    """The layouts without those that claim pictures of which another one understands more."""
     kept: dict[str, ReaderResult] = {}
     taken: set[Path] = set()
     for name, result in sorted(fitting.items(), key=lambda item: -len(item[1].samples)):
@@ -164,7 +150,7 @@ def _report(root: Path, name: str, result: ReaderResult, left_out: Counter[str])
 
 
 def _why(result: ReaderResult, left_out: Counter[str]) -> str:
-    """The first problem, and what was left out, in brackets."""
+    """The first problem and what was left out, in brackets."""
     words = ""
     if result.problems:
         first = result.problems[0]

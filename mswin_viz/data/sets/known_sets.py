@@ -1,10 +1,8 @@
-"""Every layout that is known. A new data set is a module with a ``LAYOUT`` and a line here."""
+"""Every known layout. A new data set is a module with a ``LAYOUT``, and a line here."""
 
 from __future__ import annotations
 
 from mswin_viz.data.sets import market, msmt17, msvr310, regdb, rgbnt100, rgbnt201, sysu_mm01, wmveid863
-
-__all__ = ["SETS"]
 
 SETS = {
     layout.name: layout
@@ -23,4 +21,4 @@ SETS = {
         market.MARKET_STYLE,
     )
 }
-"""Name -> layout of a published set, or of a family of sets; where several fit, the first that reads most of it."""
+"""Name -> layout of a published set, or of a family of sets; if several fit, the first that reads most pictures."""

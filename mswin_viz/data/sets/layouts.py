@@ -1,4 +1,4 @@
-"""Image files on disk -> ``Sample`` records: which layout a folder has, its samples, and what is wrong with it."""
+"""Image files on disk -> ``Sample`` records, and a report of what is wrong with them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LAYOUTS = ("auto", *SETS, "manifest", "folder")
 def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
     """The shipped samples, or those of a data set, a folder or an image, in the natural order of their names.
 
-    Nothing but names is looked at: a broken file is found by `mswin_viz.data.sets.verification.verify`, or when it is
-    opened. What cannot be used is left out with a warning that says how much; `scan` has the list.
+    Only names are read: broken files are found by `verify`, or when they are opened. A warning counts what cannot be
+    used; `scan` lists it.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
         paths, ``pid``, ``camid``, ``scene``, ``split``, ``caption``). ``"folder"``: every image below ``root``,
         of unknown identity. ``"auto"`` recognises which.
     split
-        Only ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``; the last stands for query and gallery where
-        the set has these.
+        ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``, to return only that split; ``"test"`` stands for query and
+        gallery if the set has these.
 
     Raises
     ------
     DataError
-        If ``root`` does not exist, holds no image, is not in the layout asked for, or has no such split.
+        If ``root`` does not exist, holds no image, is not in this layout, or has no such split.
     OptionError
-        If ``layout`` or ``split`` is not one of those.
+        If ``layout`` or ``split`` is unknown.
     """
     report = scan(root, layout, split)
     if report.problems:
@@ -62,10 +62,7 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
 
 
 def scan(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> DataReport:
-    """What `samples` finds, together with everything it could not use; printing it shows tables.
-
-    Parameters and errors are those of `samples`.
-    """
+    """What `samples` finds and what it cannot use, with the same parameters and errors; printing it shows tables."""
     if layout not in LAYOUTS:
         raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}; choose one")
     if split not in (*SPLITS, None):
@@ -75,12 +72,14 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
         report = read_picture(folder)
     else:
         report = read_folder(folder, layout)
-    report = _with_published(_with_root(report))
+    root = report.root if report.root.is_dir() else report.root.parent
+    report = replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
+    report = _with_published(report)
     return report if split is None else _only(report, split)
 
 
 def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
-    """Positions of the query samples and of the gallery samples; those of ``"test"``, or of no split, are both.
+    """Positions of the query and of the gallery samples; samples of ``"test"``, or of no split, are both.
 
     Raises
     ------
@@ -92,7 +91,7 @@ def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
     gallery = [number for number, sample in enumerate(samples) if sample.split in ("gallery", *both)]
     if not query or not gallery:
         raise DataError(
-            f"retrieval needs query and gallery samples: got {len(query)} and {len(gallery)}; pass the whole set"
+            f"retrieval needs query and gallery samples: got {len(query)} and {len(gallery)}; pass both splits"
         )
     return query, gallery
 
@@ -106,24 +105,14 @@ def _only(report: DataReport, split: str) -> DataReport:
     return replace(report, samples=kept, published=())
 
 
-def _with_root(report: DataReport) -> DataReport:
-    """Every sample with the folder of the data set."""
-    root = report.root if report.root.is_dir() else report.root.parent
-    return replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
-
-
 def _with_published(report: DataReport) -> DataReport:
-    """Published counts beside those found, if all splits of a published set are there."""
+    """The report with published counts beside those found, if all splits of a published set are there."""
     published = SETS[report.layout].published if report.layout in SETS else {}
     if not published or {sample.split for sample in report.samples} != set(published):
         return report
     counts = [
         PublishedCount(
-            split=one.split,
-            identities=published[one.split][0],
-            samples=published[one.split][1],
-            found_identities=one.identities,
-            found_samples=one.samples,
+            one.split, *published[one.split], found_identities=one.identities, found_samples=one.samples
         )
         for one in report.splits
     ]

@@ -1,4 +1,4 @@
-"""A CSV table of samples: a column for each modality with paths, and what is known of each sample."""
+"""Reads a CSV table of samples: a column of paths for each modality, and what is known about each sample."""
 
 from __future__ import annotations
 
@@ -16,23 +16,16 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.spreadsheet_cells import unguarded
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "NAME", "read", "table_in"]
-
 NAME = "manifest.csv"
-"""Name under which the table of a folder is found."""
+"""Name of the table in a folder."""
 _SPLITS = {"training": "train", "testing": "test", "probe": "query", "queries": "query"}
 _IDENTITY = re.compile(r"id|person|people|vehicle|\bcar\b|ident|label|class|name", re.IGNORECASE)
 
 
 def table_in(root: Path, others: Sequence[Path], *, deeper: bool = False) -> Path | None:
-    """The table of samples of a folder: its ``manifest.csv`` in any case, or ``manifest.tsv``.
+    """A folder's ``manifest.csv`` or ``manifest.tsv``, in any case, among the files below it.
 
-    Parameters
-    ----------
-    others
-        Files below the folder.
-    deeper
-        Also take the only such table in a folder below.
+    With ``deeper``, also the only such table in a folder below.
     """
     named = [path for path in others if path.name.lower() in (NAME, "manifest.tsv")]
     inside = sorted((path for path in named if path.parent == root), key=lambda path: path.name != NAME)
@@ -42,19 +35,19 @@ def table_in(root: Path, others: Sequence[Path], *, deeper: bool = False) -> Pat
 
 
 def read(path: Path) -> ReaderResult:
-    """Samples of a table; paths are relative to it. Rows that cannot be used are left out and reported.
+    """Samples of a table, with paths relative to it; rows that cannot be used are reported.
 
     Raises
     ------
     DataError
-        If the table cannot be read, has no column of a modality, or two columns for one thing.
+        If the table cannot be read, or has no column of a modality or two columns of one kind.
     """
     table, result = read_table(path), ReaderResult(tables=[path])
     if not set(table.columns) & set(MODALITIES):
         has = heading_words((*table.columns, *table.unused)) or "no columns"
         raise DataError(
-            f"a manifest has a column of paths for at least one of {', '.join(MODALITIES)}: {path} has "
-            f"{has}; rename or add one (understood: {', '.join(COLUMNS)}), or choose another layout with layout="
+            f"a manifest needs a column of paths for at least one of {', '.join(MODALITIES)}: {path} has "
+            f"{has}; rename or add one (known: {', '.join(COLUMNS)}), or choose another layout with layout="
         )
     seen: dict[str, int] = {}
     folder = str(path.parent)
@@ -126,7 +119,7 @@ def _sample(row: Row, table: Table, folder: str) -> tuple[Sample | None, list[Pr
 
 
 def _ragged(row: Row, path: Path) -> Problem:
-    """A row that has more values than there are headings, or fewer."""
+    """The problem of a row with more or fewer values than there are headings."""
     if row.extra > 0:
         detail = f"{row.extra} more values than headings, which are not used; put text that holds separators in double quotes"
         return Problem("row too long", path, f"line {row.number}: {detail}")
@@ -135,10 +128,7 @@ def _ragged(row: Row, path: Path) -> Problem:
 
 
 def _file(text: str, folder: str) -> Path | None:
-    """The file that a path of a table in this folder leads to.
-
-    Separators may be those of Windows, and an apostrophe may stand before a name that a spreadsheet takes for a formula.
-    """
+    """The file that a path in a table leads to, also with Windows separators or a spreadsheet's apostrophe in front."""
     plain = unguarded(text)
     for spelling in dict.fromkeys((text, text.replace("\\", "/"), plain, plain.replace("\\", "/"))):
         file = os.path.join(folder, os.path.expanduser(spelling))
@@ -152,6 +142,6 @@ def _split(values: Mapping[str, str], table: Table) -> str | None:
     split = _SPLITS.get(text.lower(), text.lower()) or None
     if split not in (*SPLITS, None):
         raise ValueError(
-            f"{table.columns['split']} is one of {', '.join(SPLITS)}, got {short_text(text, 60)!r}"
+            f"{table.columns['split']} must be one of {', '.join(SPLITS)}, got {short_text(text, 60)!r}"
         )
     return split

@@ -8,7 +8,6 @@ the evaluation leaves out; identity 0 of Market-1501 is background, which stays 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mswin_viz.data.sets.modalities import Contents, Shot
@@ -23,35 +22,21 @@ from mswin_viz.data.sets.reading import (
 )
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["DUKEMTMC", "MARKET1501", "MARKET1501_RGBNT", "MARKET_STYLE", "VERI776"]
-
 _MARKET = r"(?P<pid>-1|\d{4})_c(?P<cam>\d)s\d"
 _COMPANIONS = ("gt_bbox", "gt_query")  # hand-drawn boxes of Market-1501, of no use without its query list
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How one set names its files.
+    """How one set names its files."""
 
-    Attributes
-    ----------
-    pattern
-        Of the beginning of a file name, with groups ``pid`` and ``cam``.
-    names
-        The same in words, for messages.
-    background
-        Whether identity 0 is background.
-    modalities
-        Whether each split has folders of modalities; None where either will do.
-    """
-
-    pattern: str
-    names: str
-    background: bool = False
-    modalities: bool | None = False
+    pattern: str  # of the beginning of a file name, with groups pid and cam
+    names: str  # the same in words, for messages
+    background: bool = False  # whether identity 0 is background
+    modalities: bool | None = False  # whether each split has folders of modalities; None if it may have
 
     def read(self, contents: Contents) -> ReaderResult | None:
-        """Samples of the split folders; what the authors leave out is counted, and companions are passed over."""
+        """Samples of the split folders; junk and hand-drawn boxes are counted."""
         companions = [one for one in contents.plain if one.parts[-1].lower() in _COMPANIONS]
         others = [one for one in contents.plain if one.parts[-1].lower() not in _COMPANIONS]
         shots = [] if self.modalities is False else contents.shots
@@ -81,42 +66,26 @@ class _Style:
         return NameParts(DISTRACTOR if self.background and pid == 0 else pid, int(matched["cam"]))
 
 
-def _layout(
-    name: str, folders: str, style: _Style, published: Mapping[str, tuple[int, int]] | None = None
-) -> Layout:
-    shape = f"sub-folders {folders} and names {style.names}"
-    return Layout(name=name, shape=shape, read=style.read, published=published or {})
+def _layout(name: str, folders: str, style: _Style) -> Layout:
+    return Layout(name, f"sub-folders {folders} and names {style.names}", style.read)
 
 
 _BOXES = "{bounding_box_train,query,bounding_box_test}"
-MARKET1501 = _layout(
-    "market1501",
-    _BOXES,
-    _Style(_MARKET, "PPPP_cCsS_...", background=True),
-    {"train": (751, 12936), "query": (750, 3368), "gallery": (750, 15913)},
+_STYLE = _Style(_MARKET, "PPPP_cCsS_...", background=True)
+_DUKE = _Style(r"(?P<pid>\d{4})_c(?P<cam>\d)_f\d", "PPPP_cC_fFFFFFFF")
+_VERI = _Style(r"(?P<pid>\d{4})_c(?P<cam>\d{3})_\d", "PPPP_cCCC_...")
+_ANY = r"(?P<pid>(00)?-1|\d+)(_c(am)?|c(?=\dT\d+F\d))(?P<cam>\d+)"  # the second form is that of tracklets
+MARKET1501 = replace(
+    _layout("market1501", _BOXES, _STYLE),
+    published={"train": (751, 12936), "query": (750, 3368), "gallery": (750, 15913)},
 )
 MARKET1501_RGBNT = _layout(
-    "market1501_rgbnt",
-    "{train,query,gallery}/{RGB,NI,TI}",
-    _Style(_MARKET, "PPPP_cCsS_...", background=True, modalities=True),
+    "market1501_rgbnt", "{train,query,gallery}/{RGB,NI,TI}", replace(_STYLE, modalities=True)
 )
-DUKEMTMC = _layout(
-    "dukemtmc",
-    _BOXES,
-    _Style(r"(?P<pid>\d{4})_c(?P<cam>\d)_f\d", "PPPP_cC_fFFFFFFF"),
-    {"train": (702, 16522), "query": (702, 2228), "gallery": (1110, 17661)},
+DUKEMTMC = replace(
+    _layout("dukemtmc", _BOXES, _DUKE),
+    published={"train": (702, 16522), "query": (702, 2228), "gallery": (1110, 17661)},
 )
-VERI776 = _layout(
-    "veri776",
-    "{image_train,image_query,image_test}",
-    _Style(r"(?P<pid>\d{4})_c(?P<cam>\d{3})_\d", "PPPP_cCCC_..."),
-)
-_ANY = r"(?P<pid>(00)?-1|\d+)(_c(am)?|c(?=\dT\d+F\d))(?P<cam>\d+)"  # the second form is that of tracklets
-MARKET_STYLE = replace(
-    _layout(
-        "market_style",
-        "for train, query and gallery or test,",
-        _Style(_ANY, "PID_cCAMERA...", modalities=None),
-    ),
-    general=True,
-)
+VERI776 = _layout("veri776", "{image_train,image_query,image_test}", _VERI)
+_LOOSE = _Style(_ANY, "PID_cCAMERA...", modalities=None)
+MARKET_STYLE = replace(_layout("market_style", "for train, query and gallery or test,", _LOOSE), general=True)

@@ -1,4 +1,4 @@
-"""Which modality a folder's name stands for, and the pictures of one shot across modality folders."""
+"""Tells modalities by the names of folders, and brings together the pictures of one shot across them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.sets.files import Picture, Tree
 
-__all__ = [
-    "AMBIGUOUS", "UNCLEAR", "Contents", "Shot", "contents", "mentions_infrared", "modality_of",
-    "modality_word",
-]  # fmt: skip
-
 AMBIGUOUS = "infrared"
-"""What `modality_word` says of a name that may mean near or thermal infrared."""
+"""The `modality_word` of a name that may mean near or thermal infrared."""
 UNCLEAR = "may be near or thermal infrared: rename the folder to NI or TI, or list the pictures in a table manifest.csv"
-"""What messages say of a folder with such a name."""
+"""What messages say about a folder with such a name."""
 _WORDS = {
     "RGB": "rgb vis visible visual visiblelight color colors colour colours truecolor",
     "NI": "ni nir near nearir nearinfrared nearinfra",
@@ -44,64 +39,32 @@ _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 
 @dataclass(frozen=True)
 class Shot:
-    """The pictures of one moment.
+    """The pictures of one moment."""
 
-    Attributes
-    ----------
-    place
-        Names of the folders above, without those that name a modality.
-    stem
-        File name without its ending, which may differ between the modalities.
-    files
-        Modality -> file.
-    absent
-        Modality -> where its file should be, for those that other shots have.
-    """
-
-    place: tuple[str, ...]
-    stem: str
-    files: Mapping[str, Path]
-    absent: Mapping[str, Path]
+    place: tuple[str, ...]  # names of the folders above, without those that name a modality
+    stem: str  # of the file name; endings may differ between the modalities
+    files: Mapping[str, Path]  # by modality
+    absent: Mapping[str, Path]  # where the file of a modality should be that other shots have
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A tree, sorted by what its folders' names say.
-
-    Attributes
-    ----------
-    tree
-        All files and folders found.
-    shots
-        Pictures in folders that name a modality, those of one moment together.
-    plain
-        Pictures in folders that name no modality.
-    unclear
-        Pictures in folders whose name may mean more than one modality.
-    problems
-        Files that share a name with another one of their modality.
-    """
+    """A tree whose pictures are sorted by the names of their folders."""
 
     tree: Tree
-    shots: tuple[Shot, ...]
-    plain: tuple[Picture, ...]
-    unclear: tuple[Picture, ...]
-    problems: tuple[Problem, ...]
+    shots: tuple[Shot, ...]  # pictures in folders that name a modality
+    plain: tuple[Picture, ...]  # pictures in folders that name none
+    unclear: tuple[Picture, ...]  # pictures in folders that may mean near or thermal infrared
+    problems: tuple[Problem, ...]  # files that share their name and modality with another one
 
 
 @lru_cache(maxsize=4096)
 def modality_word(name: str) -> tuple[str | None, str]:
-    """What a name says of a modality, and the rest of it.
+    """The modality that a name means (or `AMBIGUOUS`, or None), and its other words, such as ``"train"`` of ``train_nir``.
 
-    Case, separators, a plural, a number before the name and words such as "images" do not matter: ``near-infrared``, ``NIR_images`` and ``Ni`` are
-    one. Short words that have other meanings too (``th``, ``near``) count only where they stand alone.
-
-    Returns
-    -------
-    word
-        One of ``MODALITIES``, `AMBIGUOUS`, or None.
-    rest
-        The other words, for example ``"train"`` of ``train_nir``.
+    Case, separators, a plural, a number before the name and words such as "images" do not matter: ``near-infrared``,
+    ``NIR_images`` and ``Ni`` mean the same. Short words with other meanings (``th``, ``near``) count only if they stand
+    alone.
     """
     tokens = [token.lower() for token in _TOKENS.findall(_NUMBERED.sub("", name))]
     core = [token for token in tokens if token not in _FILLERS]
@@ -119,7 +82,7 @@ def modality_word(name: str) -> tuple[str | None, str]:
 
 
 def _longest(tokens: list[str]) -> tuple[int, str | None]:
-    """How many of the first tokens make a word that names a modality even beside others."""
+    """How many of the first tokens make a word that names a modality even beside other words, and which."""
     for length in (3, 2, 1):
         text = "".join(tokens[:length])
         if len(tokens) >= length and text in _MEANING and text not in _PLAIN_IN_PAIRS:
@@ -128,13 +91,13 @@ def _longest(tokens: list[str]) -> tuple[int, str | None]:
 
 
 def modality_of(name: str) -> str | None:
-    """The modality that a name states beyond doubt, alone or with words such as "images"."""
+    """The modality that a name states beyond doubt, without other words than those such as "images"."""
     word, rest = modality_word(name)
     return word if word in MODALITIES and not rest else None
 
 
 def mentions_infrared(name: str, *, certain: bool = False) -> bool:
-    """Whether a part of a name could stand for infrared light; with ``certain``, whether it can mean nothing else."""
+    """Whether a part of a name can mean infrared light; with ``certain``, whether it can mean nothing else."""
     tokens = {token.lower() for token in _TOKENS.findall(name)}
     words = {token for token in tokens if _MEANING.get(token) not in (None, "RGB")} - {"near"}
     return bool(words - _PLAIN_IN_PAIRS if certain else words)
@@ -151,13 +114,11 @@ class _Placed:
 
 
 def contents(tree: Tree) -> Contents:
-    """Sort a tree's pictures by modality, and bring together those of one shot by place and name."""
-    known: dict[tuple[str, ...], tuple[str | None, tuple[str, ...], int]] = {}
+    """Sort a tree's pictures by modality, and bring together those of one place and name as shots."""
+    meaning = cache(_meaning)
     placed, plain, unclear = [], [], []
     for picture in tree.pictures:
-        if picture.parts not in known:
-            known[picture.parts] = _meaning(picture.parts)
-        word, place, level = known[picture.parts]
+        word, place, level = meaning(picture.parts)
         if word in MODALITIES:
             placed.append(_Placed(picture, word, place, level))
         else:
@@ -167,22 +128,19 @@ def contents(tree: Tree) -> Contents:
 
 
 def _meaning(parts: tuple[str, ...]) -> tuple[str | None, tuple[str, ...], int]:
-    """The word of the deepest folder that has one, the place without such folders, and how far up that is."""
+    """The modality of the deepest folder that names one, the place without such folders, and how far up that folder is."""
     words = [modality_word(name) for name in parts]
     named = [at for at, (word, _) in enumerate(words) if word is not None]
     if not named:
         return None, parts, 0
     at = named[-1]
-    modality = words[at][0]
-    if modality == AMBIGUOUS:  # an infrared folder inside one that says which infrared
+    if words[at][0] == AMBIGUOUS:  # an infrared folder inside one that says which infrared
         clear = [n for n in named if words[n][0] in ("NI", "TI")]
         if not clear:
             return AMBIGUOUS, parts, 0
         at = clear[-1]
-        modality = words[at][0]
     place = [name if word is None else rest for name, (word, rest) in zip(parts, words, strict=True)]
-    place = [name for name in place if name]
-    return modality, tuple(place), len(parts) - at
+    return words[at][0], tuple(filter(None, place)), len(parts) - at
 
 
 def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
@@ -211,8 +169,8 @@ def _shots(placed: list[_Placed]) -> tuple[list[Shot], list[Problem]]:
 
 
 def _bare(stem: str, modality: str) -> str:
-    """A name without the word for its own modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
-    pieces = _SEPARATORS.split(stem)  # words at even positions, what separates them at odd ones
+    """A name without the word for its modality: ``0001_nir`` in a folder of near infrared is ``0001``."""
+    pieces = _SEPARATORS.split(stem)  # words at even positions, separators at odd ones
     stated = [n for n in range(0, len(pieces), 2) if _MEANING.get(pieces[n].lower()) == modality]
     for n in reversed(stated):
         del pieces[max(n - 1, 0) : n + 1 if n else 2]
@@ -220,15 +178,13 @@ def _bare(stem: str, modality: str) -> str:
 
 
 def _without_clashes(group: list[_Placed]) -> list[tuple[dict[str, _Placed], list[Problem]]]:
-    """The files of one place and name as shots with one file for each modality; files too many make shots of their own."""
+    """The files of one place and name, divided into shots with at most one file of each modality."""
     if len({one.modality for one in group}) == len(group):
         return [({one.modality: one for one in group}, [])]
     counts = Counter(one.picture.path.suffix for one in group)
     shots: list[dict[str, _Placed]] = []
-    rest = sorted(
-        group, key=lambda one: -counts[one.picture.path.suffix]
-    )  # files of one ending belong together
-    while rest:
+    rest = sorted(group, key=lambda one: -counts[one.picture.path.suffix])
+    while rest:  # files of one ending belong together
         shot: dict[str, _Placed] = {}
         wanted = rest[0].picture.path.suffix
         for one in sorted(rest, key=lambda one: one.picture.path.suffix != wanted):
@@ -249,7 +205,7 @@ def _clash(one: _Placed, other: _Placed) -> Problem:
 
 
 def _where(modality: str, beside: _Placed, folders: Mapping[str, Path]) -> Path:
-    """Where the file of a modality should lie, beside that of another one."""
+    """Where the file of a missing modality should be, judged by that of another one."""
     path = beside.picture.path
     if modality in folders:
         return folders[modality] / path.name

@@ -24,8 +24,6 @@ from mswin_viz.data.sets.reading import (
 )
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["LAYOUT"]
-
 _NAME = re.compile(r"(?P<pid>\d{4})_\d{3}_(?P<cam>\d{2})_\d{4}", re.IGNORECASE)
 _C_NAME = re.compile(r"(?P<pid>\d{4})_c(?P<cam>\d+)_", re.IGNORECASE)
 _LISTS = {
@@ -40,13 +38,13 @@ _FOLDERS = {
     "gallery": ("test", "mask_test_v2"),
 }
 _AGAIN = (
-    "identities are numbered from 0 in the training part and again in the test part: the same number means another "
-    "person there"
+    "identities are numbered from 0 in the training part and again in the test part, where the same number means "
+    "another person"
 )
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples as the lists say; without lists, as the folders of the splits say."""
+    """Samples by the lists, or by the split folders if there are no lists."""
     tables = [path for path in contents.tree.others if path.name.lower() in _LISTS]
     if tables:
         tables.sort(key=lambda path: list(_LISTS).index(path.name.lower()))

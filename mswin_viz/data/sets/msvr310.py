@@ -11,14 +11,12 @@ from mswin_viz.data.sets.modalities import Contents, Shot
 from mswin_viz.data.sets.reading import Layout, NameParts, ReaderResult, name_parts, read_shots
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["LAYOUT"]
-
 _NAME = re.compile(r"(?P<pid>\d{4})..(?P<scene>\d{3})..(?P<cam>\d)")
 _SPLITS = {"bounding_box_train", "query3", "bounding_box_test"}
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples; names that say nothing, or another identity than their folder, are left out and reported."""
+    """Samples; names of another form, or of another identity than their folder, are reported."""
     folders = {name.lower() for shot in contents.shots for name in shot.place}
     splits = _SPLITS | ({"query"} if folders & {"bounding_box_train", "bounding_box_test"} else set())
     return read_shots(contents.shots, lambda shot: _parts(shot, splits), "PPPP_sSSS_vC...")

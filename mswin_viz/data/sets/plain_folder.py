@@ -1,17 +1,15 @@
-"""A folder whose layout is not known: pictures of unknown identity, in the modalities that their folders are named for."""
+"""Reads a folder of unknown layout: pictures of unknown identity, in the modalities that their folders are named for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import ReaderResult, missing_modalities
-
-__all__ = ["like_an_identity", "read"]
 
 _NAMES = re.compile(
     r"(-1|\d{2,})([_-]\d+)?[_-]?c(am)?\d|\d{2,}_\d{3}_\d{2}_|(id|pid|person|ped|vehicle|veh|car)[_-]?\d+([_-]|$)",
@@ -21,12 +19,9 @@ _FOLDERS = re.compile(r"\d{2,}|(id|pid|person|ped|vehicle|veh|car|s|p)[_-]?\d+",
 
 
 def read(contents: Contents, *, unclear: bool = False) -> ReaderResult:
-    """Samples of unknown identity: pictures of one shot are one, each other picture is an RGB sample.
+    """Samples of unknown identity: one for each shot, and an RGB sample for each other picture.
 
-    Parameters
-    ----------
-    unclear
-        Also take pictures in folders that may mean near or thermal infrared, as RGB.
+    With ``unclear``, pictures in folders that may mean near or thermal infrared are read as RGB too.
     """
     result = ReaderResult(base=contents.tree.pictures[0].parts[:1] if contents.tree.pictures else ())
     for shot in contents.shots:
@@ -37,8 +32,10 @@ def read(contents: Contents, *, unclear: bool = False) -> ReaderResult:
     named = [(shot.place[1:], shot.stem) for shot in contents.shots]
     named += [(picture.parts[1:], picture.path.stem) for picture in rest]
     if unclear:
-        result.problems += _taken_as_rgb({one.path.parent for one in contents.unclear})
-    result.notes.append("the layout is not known, so identities and cameras are not either")
+        detail = "near or thermal infrared? Its pictures are loaded as RGB: rename it to RGB, NI or TI"
+        folders = sorted({one.path.parent for one in contents.unclear})
+        result.problems += [Problem("modality not known", folder, detail) for folder in folders]
+    result.notes.append("the layout is not known, so identities and cameras are unknown")
     result.problems += _like_identities(contents.tree.root, named)
     return result
 
@@ -46,11 +43,6 @@ def read(contents: Contents, *, unclear: bool = False) -> ReaderResult:
 def like_an_identity(name: str) -> bool:
     """Whether a folder's name is a number, or a word for a person or vehicle with one."""
     return name.isdecimal() or _FOLDERS.fullmatch(name) is not None
-
-
-def _taken_as_rgb(folders: Iterable[Path]) -> list[Problem]:
-    detail = "near or thermal infrared? Its pictures are loaded as RGB: rename it to RGB, NI or TI"
-    return [Problem("modality not known", folder, detail) for folder in sorted(folders)]
 
 
 def _like_identities(root: Path, named: Sequence[tuple[tuple[str, ...], str]]) -> list[Problem]:
@@ -61,7 +53,7 @@ def _like_identities(root: Path, named: Sequence[tuple[tuple[str, ...], str]]) -
     if example is None:
         return []
     detail = (
-        f"names look like identities ({example}), in a layout that is not known: identities and cameras are unknown; "
+        f"names look like identities ({example}), but the layout is not known, so identities and cameras are unknown; "
         "list them in a table manifest.csv"
     )
     return [Problem("identities not read", root, detail)]

@@ -1,4 +1,4 @@
-"""What a reader of a layout is and finds, and the loop that readers of shots and of single pictures share."""
+"""What a reader of a layout is and finds, and the loops that readers share."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ from pathlib import Path
 
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.sets.files import Picture
-from mswin_viz.data.sets.lists import read_lines
 from mswin_viz.data.sets.modalities import Contents, Shot
 from mswin_viz.data.sets.splits import splits_of
 from mswin_viz.errors import DataError
 
-__all__ = [
-    "DISTRACTOR", "JUNK", "Layout", "NameParts", "ReaderResult", "missing_modalities", "name_parts", "outermost",
-    "read_listed", "read_shots", "refuse_two", "single_shots",
-]  # fmt: skip
-
 JUNK = "junk"
-"""Returned by a name's reader for pictures that the authors of a set leave out."""
+"""What the reader of a name returns for pictures that the authors of a set leave out."""
 DISTRACTOR = -1
 """Identity of background pictures: it matches nobody."""
 _Home = tuple[tuple[str, ...], str | None]  # names of the folders down to a data set, and a split of it
@@ -30,28 +24,18 @@ _Home = tuple[tuple[str, ...], str | None]  # names of the folders down to a dat
 
 @dataclass
 class ReaderResult:
-    """What a reader makes of a folder.
-
-    Attributes
-    ----------
-    samples, problems
-        What can be used, and what is wrong with which file.
-    passed
-        Why pictures are left out by design -> those pictures.
-    notes
-        Sentences on what was done; none of them is a fault.
-    tables
-        Files that are no pictures and were read.
-    base
-        Names of the folders down to the data set's own.
-    """
+    """What a reader makes of a folder."""
 
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     passed: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    """Why pictures are left out by design -> those pictures."""
     notes: list[str] = field(default_factory=list)
+    """Sentences on what was decided; none of them is a fault."""
     tables: list[Path] = field(default_factory=list)
+    """Files that are no pictures and were read."""
     base: tuple[str, ...] = ()
+    """Names of the folders down to the data set's own."""
 
     @property
     def files(self) -> set[Path]:
@@ -70,15 +54,15 @@ class Layout:
     shape
         What it looks like, for messages.
     read
-        Finds samples; None where the folder is laid out otherwise.
+        Finds the samples; None if the folder has another layout.
     published
-        Split -> identities and samples as the authors count them; empty where that is not known.
+        Split -> identities and samples as the authors count them; empty if unknown.
     general
-        Whether it is tried only where no other layout fits.
+        Whether it is tried only if no other layout fits.
     paired
-        Whether pictures of several modalities belong together; if not, it is no problem that none do.
+        Whether pictures of several modalities belong together.
     is_certain
-        Whether a folder that can be read is recognised as this layout without being asked for.
+        Whether a folder that can be read has this layout even if ``layout=`` does not say so.
     """
 
     name: str
@@ -92,7 +76,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class NameParts:
-    """What a file name, with its folders, says of a picture."""
+    """What a file name, with its folders, says about a picture."""
 
     pid: int
     camid: int
@@ -100,7 +84,7 @@ class NameParts:
 
 
 def name_parts(pattern: re.Pattern[str], name: str) -> NameParts | None:
-    """What the pattern's groups ``pid``, ``cam`` and perhaps ``scene`` hold; None where the name begins otherwise."""
+    """The pattern's groups ``pid``, ``cam`` and perhaps ``scene`` in a name; None if the name does not begin like it."""
     matched = pattern.match(name)
     if matched is None:
         return None
@@ -109,12 +93,12 @@ def name_parts(pattern: re.Pattern[str], name: str) -> NameParts | None:
 
 
 def single_shots(pictures: Iterable[Picture]) -> list[Shot]:
-    """Each picture as a shot in visible light alone, which lacks no other modality."""
+    """Each picture as a shot in visible light that lacks no other modality."""
     return [Shot(one.parts, one.path.stem, {"RGB": one.path}, {}) for one in pictures]
 
 
 def missing_modalities(shot: Shot) -> list[Problem]:
-    """One problem for each modality that a shot lacks and others have."""
+    """One problem for each modality that a shot lacks but others have."""
     have = ", ".join(shot.files)
     return [
         Problem("missing modality", path, f"no {modality}; loaded with {have}")
@@ -129,16 +113,16 @@ def read_shots(
     *,
     junk: str = "junk",
 ) -> ReaderResult | None:
-    """Samples of the shots whose names a reader understands; None where it understands none.
+    """Samples of the shots whose names a reader understands; None if it understands none.
 
     Parameters
     ----------
     read
-        Returns what a shot's name says, `JUNK`, a sentence on what is wrong, or None for a name of another kind.
+        Returns what a shot's name says, `JUNK`, a sentence on what is wrong, or None for a name of another form.
     expected
-        The form of names, for the report on those that have another one beside names that were understood.
+        The form of names, to report those that have another one.
     junk
-        What junk is called in the report.
+        What the report calls junk.
 
     Raises
     ------
@@ -173,19 +157,10 @@ def read_listed(
     *,
     note: str,
 ) -> ReaderResult | None:
-    """Samples of the pictures that a set's lists name, one in each line; None where they name none.
+    """Samples of the pictures that a set's lists name, one in each line; None if they name none.
 
-    Parameters
-    ----------
-    read
-        Takes a line, its list and every picture there is by its path.
-    note
-        What is to be told about the set.
-
-    Raises
-    ------
-    DataError
-        If the lists are those of two data sets.
+    ``read`` takes a line, its list, and every picture by its path; ``note`` is what to say about the set. Lists of two
+    data sets are a `DataError`.
     """
     pictures = {picture.path: picture for picture in contents.tree.pictures}
     result = ReaderResult(notes=[note], tables=list(tables))
@@ -206,7 +181,7 @@ def read_listed(
 
 
 def _of_one_set(homes: set[_Home]) -> set[_Home]:
-    """The homes without those inside another one that has the same split: copies that tools make of a set."""
+    """The homes without those inside another one of the same split, which are copies that tools make of a set."""
     kept: dict[str | None, tuple[str, ...]] = {}
     for home, split in sorted(homes, key=lambda one: (len(one[0]), str(one))):
         outer = kept.setdefault(split, home)
@@ -216,7 +191,13 @@ def _of_one_set(homes: set[_Home]) -> set[_Home]:
                 f"{'/'.join(home)}; point to one of them"
             )
     in_splits: set[_Home] = {(home, split) for home, split in homes if split and kept[split] == home}
-    return in_splits or homes  # what lies in no split folder beside those that do is no part of the set
+    return in_splits or homes  # beside split folders, pictures outside them are no part of the set
+
+
+def read_lines(path: Path) -> list[str]:
+    """A text file's lines without empty ones and blanks around them; bytes that are not UTF-8 are escaped."""
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def refuse_two(homes: Iterable[Path]) -> None:
@@ -229,5 +210,5 @@ def refuse_two(homes: Iterable[Path]) -> None:
 
 
 def outermost(folders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """The folder around all of them, by the names of the folders down to it."""
+    """The folder around all of these, as the names of the folders down to it."""
     return tuple(os.path.commonprefix(list(folders)))  # noqa: RUF071 (of tuples it compares whole names)

@@ -15,13 +15,11 @@ from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import Layout, ReaderResult, read_listed
 
-__all__ = ["LAYOUT"]
-
 _LIST = re.compile(r"(?P<part>train|test)_(?P<kind>visible|thermal)_(?P<trial>\d+)\.txt", re.IGNORECASE)
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples of the first of the random splits; visible images of the test part are the queries, thermal ones the gallery."""
+    """Samples of the first of the random splits, whose visible test images are the queries, thermal ones the gallery."""
     trials: dict[int, list[Path]] = defaultdict(list)
     for path in contents.tree.others:
         if matched := _LIST.fullmatch(path.name):

@@ -1,4 +1,4 @@
-"""What a data set holds and what is wrong with it, as a record and as tables."""
+"""The report on a data set, as a record and as tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mswin_viz.data.sample import SPLITS, Problem, Sample
 __all__ = ["MOST_PATHS", "DataReport", "PublishedCount", "SplitCount", "as_text", "tables"]
 
 MOST_PATHS = 10
-"""Files of one kind of problem that are listed unless all are asked for."""
+"""Files that are listed of each kind of problem, unless all are asked for."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,10 @@ class SplitCount:
     Attributes
     ----------
     split
-        One of `SPLITS`, or ``"-"`` where the layout knows none.
-    identities
-        Different known identities.
+        One of `SPLITS`, or ``"-"`` if the layout knows none.
     samples, complete
         All samples, and those with all three modalities.
-    cameras, scenes
+    identities, cameras, scenes
         Different known ones.
     modalities
         Modality -> samples that have it.
@@ -53,7 +51,7 @@ class SplitCount:
 
 @dataclass(frozen=True)
 class PublishedCount:
-    """What the authors of a set say a split holds, beside what is there."""
+    """What a split holds according to the authors of a set, beside what was found."""
 
     split: str
     identities: int
@@ -76,19 +74,19 @@ class DataReport:
     root
         The folder or file that was read.
     layout
-        How it is laid out.
+        Its layout.
     samples
         Everything that can be used.
     problems
-        Everything that cannot, or not as it is.
+        Everything that cannot be used, or not as it is.
     published
-        One entry for each split if the whole of a published set seems to be there, else none.
+        One entry for each split if a published set seems to be complete, else none.
     opened
-        How many image files were opened and read; 0 if only names were looked at.
+        How many image files were opened; 0 if only names were read.
     left_out
-        What was passed over though nothing is wrong with it -> how many: other kinds of files, junk by name.
+        What was left out though nothing is wrong with it -> how many: other kinds of files, junk by name.
     notes
-        What was decided on the way, in sentences; nothing in them is a fault.
+        What was decided, in sentences; none of it is a fault.
     """
 
     root: Path
@@ -135,13 +133,7 @@ def _counted(name: str | None, samples: list[Sample]) -> SplitCount:
 
 
 def tables(report: DataReport, *, most: int | None = MOST_PATHS) -> list[RenderableType]:
-    """What each split holds, whether that is what was published, and what is wrong with which file.
-
-    Parameters
-    ----------
-    most
-        Files listed of each kind of problem; None for all.
-    """
+    """The report as tables, with at most ``most`` files of each kind of problem; None for all."""
     parts: list[RenderableType] = [_splits(report)]
     if report.published:
         parts += [_published(report), Text(_published_words(report))]
@@ -164,7 +156,7 @@ def as_text(report: DataReport, *, width: int = 110) -> str:
 
 
 def _splits(report: DataReport) -> Table:
-    """One column for each split, so that nothing is cut on a narrow terminal."""
+    """One column for each split, so that nothing is cut off on a narrow terminal."""
     table = Table(
         title=Text(_escaped(f"{report.layout}: {report.root}")), title_justify="left", title_style="bold"
     )
@@ -196,12 +188,9 @@ def _published(report: DataReport) -> Table:
     for heading in ("split", "published", "found", ""):
         table.add_column(heading, justify="left" if heading in ("split", "") else "right")
     for row in report.published:
-        words = "match" if row.matches else "mismatch"
-        table.add_row(
-            row.split, f"{row.identities:,}, {row.samples:,}",
-            f"{row.found_identities:,}, {row.found_samples:,}", words,
-            style="" if row.matches else "red",
-        )  # fmt: skip
+        numbers = f"{row.identities:,}, {row.samples:,}", f"{row.found_identities:,}, {row.found_samples:,}"
+        words, style = ("match", "") if row.matches else ("mismatch", "red")
+        table.add_row(row.split, *numbers, words, style=style)
     return table
 
 
@@ -210,7 +199,7 @@ def _published_words(report: DataReport) -> str:
         return f"The counts of {report.layout} match those its authors published."
     return (
         f"The counts differ from those published for {report.layout}: this is a part of the set, an incomplete "
-        "copy, or another set in its layout."
+        "copy, or another set in the same layout."
     )
 
 
@@ -233,13 +222,13 @@ def _problems(report: DataReport, most: int | None) -> Table:
 
 
 def _place(problem: Problem, report: DataReport) -> Text:
-    """The file, relative to the data set where it lies inside."""
+    """The file, relative to the data set if it is inside."""
     inside = problem.path.is_relative_to(report.root) and problem.path != report.root
     return Text(_escaped(str(problem.path.relative_to(report.root) if inside else problem.path)))
 
 
 def _escaped(words: str) -> str:
-    """Words that can be printed, though a file name in them may not be valid UTF-8."""
+    """Words that can be printed, even if a file name in them is not valid UTF-8."""
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -247,7 +236,7 @@ def _summary(report: DataReport) -> str:
     looked = (
         f"{report.opened:,} image files were opened and read"
         if report.opened
-        else "only names were looked at; `mswin-viz doctor --data` opens every file"
+        else "only names were read; `mswin-viz doctor --data` opens every file"
     )
     n_problems = len(report.problems)
     wrong = f"{n_problems:,} problem{'s' * (n_problems > 1)}" if n_problems else "no problem found"

@@ -18,8 +18,6 @@ from mswin_viz.data.sets.reading import Layout, ReaderResult, name_parts, read_s
 from mswin_viz.data.sets.splits import split_level
 from mswin_viz.errors import ImageFileError
 
-__all__ = ["LAYOUT", "STRIP"]
-
 STRIP = (768, 128)
 """Width and height of a published file."""
 _NAME = re.compile(r"(?P<pid>\d+)_c(?P<cam>\d+)", re.IGNORECASE)
@@ -27,7 +25,7 @@ _TRIED = 5  # headers read until one can be
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples of split folders that hold strips; one file header in each is read, to tell them from other pictures."""
+    """Samples of split folders that hold strips; one file header in each is read to tell them from other pictures."""
     folders: dict[tuple[str, ...], list[Picture]] = defaultdict(list)
     for picture in contents.plain:
         level, split = split_level(picture.parts)
@@ -57,14 +55,14 @@ def _parts(file: Path, size: tuple[int, int]) -> dict[str, Crop]:
 
 
 def _strip_size(pictures: list[Picture]) -> tuple[int, int] | None:
-    """Width and height of the strips of a folder, 768x128 or of the same shape; None for other pictures."""
+    """Width and height of a folder's strips, if its pictures have the proportions of `STRIP`; else None."""
     named = [picture.path for picture in pictures if _NAME.match(picture.path.name)]
     for path in named[:_TRIED]:
         try:
             with opened_file(path, str(path)) as image:
                 return image.size if image.width * STRIP[1] == image.height * STRIP[0] else None
         except ImageFileError:
-            continue  # a broken file, which is reported later
+            continue  # reported later
     return None
 
 

@@ -7,13 +7,11 @@ import re
 from mswin_viz.data.sets.modalities import Contents
 from mswin_viz.data.sets.reading import Layout, ReaderResult, name_parts, read_shots
 
-__all__ = ["LAYOUT"]
-
 _NAME = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d+)_", re.IGNORECASE)
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples named so, whatever their split and modality folders are called."""
+    """Samples with such names, whatever their split and modality folders are called."""
     return read_shots(contents.shots, lambda shot: name_parts(_NAME, shot.stem), "PPPPPP_camC_...")
 
 

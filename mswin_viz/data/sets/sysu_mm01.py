@@ -8,11 +8,8 @@ from __future__ import annotations
 import re
 
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.sets.lists import numbers
 from mswin_viz.data.sets.modalities import Contents
-from mswin_viz.data.sets.reading import Layout, ReaderResult, outermost, refuse_two
-
-__all__ = ["LAYOUT", "is_camera_of_sysu", "is_infrared_of_sysu"]
+from mswin_viz.data.sets.reading import Layout, ReaderResult, outermost, read_lines, refuse_two
 
 _CAMERA = re.compile(r"cam([1-6])", re.IGNORECASE)
 _CAMERAS = tuple(f"cam{number}" for number in range(1, 7))
@@ -20,16 +17,16 @@ _INFRARED = (3, 6)
 _IDS = {"train_id.txt": "train", "val_id.txt": "train", "test_id.txt": "test"}
 _NOTE = (
     "the infrared images of test identities are the queries, all visible ones are the gallery; the published protocol "
-    "draws one visible image for each identity and camera, ten times, and leaves out camera 2 for queries of camera 3"
+    "draws one visible image for each identity and camera, ten times, and leaves out camera 2 for queries from camera 3"
 )
 _NO_IDS = (
-    "exp/train_id.txt, val_id.txt and test_id.txt are not there: the splits are not known; cameras 3 and 6 are taken "
-    "as near infrared"
+    "exp/train_id.txt, val_id.txt and test_id.txt are missing, so the splits are unknown; cameras 3 and 6 are read as "
+    "near infrared"
 )
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples of camera folders; identities are divided as ``exp/{train,val,test}_id.txt`` say."""
+    """Samples of camera folders; ``exp/{train,val,test}_id.txt`` divide the identities into splits."""
     pictures = [
         (picture, camid)
         for picture in contents.tree.pictures
@@ -38,7 +35,12 @@ def _read(contents: Contents) -> ReaderResult | None:
     if not pictures:
         return None
     tables = [path for path in contents.tree.others if path.name.lower() in _IDS]
-    splits = {pid: _IDS[path.name.lower()] for path in tables for pid in numbers(path)}
+    splits = {
+        int(number): _IDS[path.name.lower()]
+        for path in tables
+        for line in read_lines(path)
+        for number in re.findall(r"\d+", line)
+    }
     result = ReaderResult(notes=[_NOTE if splits else _NO_IDS], tables=tables)
     result.base = outermost(picture.parts[:-2] for picture, _ in pictures)
     for camera in range(1, 7):
@@ -56,13 +58,13 @@ def _read(contents: Contents) -> ReaderResult | None:
 
 
 def _camera(names: tuple[str, ...]) -> int:
-    """Number of the camera that the last of these folders is named for; 0 for none."""
+    """Number of the camera that the last of these folders is named for, or 0."""
     matched = _CAMERA.fullmatch(names[-1]) if names else None
     return int(matched[1]) if matched else 0
 
 
 def _is_certain(contents: Contents) -> bool:
-    """Whether camera folders are those of SYSU-MM01: by its lists, its name, or all six of them and no other."""
+    """Whether this is SYSU-MM01, by its lists, its name, or all six camera folders and no other."""
     if any(path.name.lower() in _IDS for path in contents.tree.others):
         return True
     above = {picture.parts[:-1] for picture in contents.tree.pictures if len(picture.parts) > 1}
@@ -71,12 +73,12 @@ def _is_certain(contents: Contents) -> bool:
 
 
 def is_camera_of_sysu(names: tuple[str, ...]) -> bool:
-    """Whether the last of these folders is a camera of a data set that is called so."""
+    """Whether the last of these folders is a camera of a data set called SYSU."""
     return len(names) > 1 and "sysu" in names[-2].lower() and _camera(names) > 0
 
 
 def is_infrared_of_sysu(names: tuple[str, ...]) -> bool:
-    """Whether one of these folders is an infrared camera of a data set that is called so."""
+    """Whether one of these folders is an infrared camera of a data set called SYSU."""
     above = [names[: level + 1] for level in range(len(names))]
     return any(is_camera_of_sysu(folders) and _camera(folders) in _INFRARED for folders in above)
 

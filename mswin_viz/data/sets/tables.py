@@ -1,4 +1,4 @@
-"""Tables as people save them -> rows under known headings: encodings, separators and spellings of headings."""
+"""Tables as people save them -> rows under known headings, whatever their encoding, separator and spelling."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from mswin_viz.data.sets.modalities import AMBIGUOUS, modality_word
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DataError
 
-__all__ = ["COLUMNS", "Row", "Table", "heading_words", "read_table", "whole_number"]
-
 COLUMNS = (*MODALITIES, "pid", "camid", "scene", "split", "caption")
-"""Columns that are understood."""
+"""Known columns."""
 _SYNONYMS = {
     "pid": "pids personid person identity identityid id ids vehicleid vehicle carid objectid",
     "camid": "camids camera cam cameraid camno cameranumber camnumber cameraids",
@@ -35,69 +33,43 @@ _BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 _HIGH = re.compile(rb"[\x80-\xff]+")
-_HINT = re.compile(r"\Asep=.[ \t]*(?=[\r\n]|\Z)")
-"""Of the separator, for spreadsheets; a line of its own."""
-_FIRST = re.compile(r"[^\r\n]*\S[^\r\n]*")
+_HINT = re.compile(r"\Asep=.[ \t]*(?=[\r\n]|\Z)")  # a first line that tells spreadsheets the separator
+_FIRST = re.compile(r"[^\r\n]*\S[^\r\n]*")  # line with a visible character
 _DIGITS = 18
 MOST_BYTES = 2**30
 """Of a table."""
 _SAVE = "save it as CSV in UTF-8"
-_MOST_HEADINGS = 20
-"""Named in a message; a file that is no table of samples can have thousands."""
+_MOST_HEADINGS = 20  # named in a message; a file that is no table of samples can have thousands
 _UNKNOWN = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table.
+    """One row of a table."""
 
-    Attributes
-    ----------
-    number
-        Of the line in the file, the first being 1; of a row over several lines, the last of them.
-    values
-        Known column -> text without the blanks around it.
-    extra
-        How many values it has beyond the headings; below 0, how many it lacks.
-    fault
-        Why it cannot be split into values; empty if it can.
-    """
-
-    number: int
-    values: Mapping[str, str]
-    extra: int
-    fault: str = ""
+    number: int  # of its last line in the file, from 1
+    values: Mapping[str, str]  # known column -> text without blanks around it
+    extra: int  # values beyond the headings; below 0, values that are missing
+    fault: str = ""  # why it cannot be split into values
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table while it is read.
-
-    Attributes
-    ----------
-    rows
-        To be gone through once; it raises a ``DataError`` where the rest cannot be read.
-    path
-        Of the file.
-    columns
-        Known column -> how messages name it: with its heading, where that is another word.
-    unused
-        Headings that were not understood.
-    encoding
-        How its bytes are read, if not as UTF-8.
-    """
+    """A table that is being read."""
 
     path: Path
-    rows: Iterator[Row]
-    columns: Mapping[str, str]
-    unused: tuple[str, ...]
-    encoding: str
+    rows: Iterator[Row]  # can be read once; raises a DataError if the rest cannot be read
+    columns: Mapping[
+        str, str
+    ]  # known column -> its name in messages, with its heading if that is another word
+    unused: tuple[str, ...]  # unknown headings
+    encoding: str  # empty for UTF-8
 
 
 def read_table(path: Path) -> Table:
     """The rows of a CSV table under the headings of `COLUMNS`.
 
-    Case, blanks and separators in headings do not matter, nor do common other words (``person_id``, ``camera``,
+    Case, blanks and separators in headings do not matter, and common synonyms are known (``person_id``, ``camera``,
     ``visible``); values may be separated by commas, semicolons or tabs.
 
     Raises
@@ -107,34 +79,22 @@ def read_table(path: Path) -> Table:
     """
     text, encoding = _decoded(path)
     text = _HINT.sub("", text)
-    heading = _FIRST.search(text)
-    separator = max(
-        ",;\t",
-        key=lambda mark: (
-            (len(_known(_split(heading[0], mark, path))), heading[0].count(mark)) if heading else ()
-        ),
-    )
+    first = _FIRST.search(text)
+    heading = first[0] if first else ""
+    separator = max(",;\t", key=lambda mark: (_n_known(heading, mark, path), heading.count(mark)))
     records = _records(text, separator, path)
-    names = next(
-        ([value.strip() for value in values] for _, values, _ in records if any(map(str.strip, values))), []
-    )
+    names = next(([v.strip() for v in values] for _, values, _ in records if any(map(str.strip, values))), [])
     columns = _columns(names, path)
     unused = tuple(name for at, name in enumerate(names) if at not in columns and name)
     words = {column: _words(column, names[at]) for at, column in columns.items()}
-    return Table(
-        path=path, rows=_rows(records, names, columns), columns=words, unused=unused, encoding=encoding
-    )
+    return Table(path, _rows(records, names, columns), columns=words, unused=unused, encoding=encoding)
 
 
 def whole_number(text: str, name: str) -> int | None:
     """An identity, camera or scene as tables hold it: ``12``, ``0012``, ``12.0`` or ``12,0``; -1 and None are unknown.
 
-    Numbers are of ASCII digits, from 0 to below 10^18. ``12,000`` may be twelve or twelve thousand, so it is refused.
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
+    Anything else is a ``ValueError``, with ``name`` in its message: numbers of more than 18 digits, and ``12,000``, which
+    may be twelve or twelve thousand.
     """
     if text.isdigit() and text.isascii() and len(text) <= _DIGITS:
         return int(text)
@@ -143,32 +103,26 @@ def whole_number(text: str, name: str) -> int | None:
     matched = re.fullmatch(r"(-1|0*(?P<digits>\d+))(\.0*|,0{0,2}|,0{4,})?", text, re.ASCII)
     if not matched:
         rule = "at least 0, or -1 for unknown" if re.fullmatch(r"-\d+", text, re.ASCII) else "a whole number"
-        raise ValueError(f"{name} is {rule}, got {short_text(text, 60)!r}")
+        raise ValueError(f"{name} must be {rule}, got {short_text(text, 60)!r}")
     digits = matched["digits"] or "-1"
     if len(digits) > _DIGITS:
-        raise ValueError(f"{name} has at most {_DIGITS} digits, got {short_text(text, 60)!r}")
+        raise ValueError(f"{name} may have at most {_DIGITS} digits, got {short_text(text, 60)!r}")
     return int(digits)
 
 
 def heading_words(names: Sequence[str]) -> str:
-    """Headings for a message: the first of them, and how many more there are."""
+    """Headings for a message: the first twenty, and how many more there are."""
     words = ", ".join(repr(short_text(name, 60)) for name in names[:_MOST_HEADINGS])
     return words if len(names) <= _MOST_HEADINGS else f"{words} and {len(names) - _MOST_HEADINGS:,} more"
 
 
 def _words(column: str, heading: str) -> str:
-    """A column, with its heading where that is another word."""
+    """A column's name in messages, with its heading if that is another word."""
     return column if heading.lower() == column.lower() else f"{column} (column {short_text(heading, 60)!r})"
 
 
 def _records(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str], str]]:
-    """Last line, values and fault of each record.
-
-    Raises
-    ------
-    DataError
-        If a quote is never closed, or a value is longer than any text.
-    """
+    """Last line, values and fault of each record; a `DataError` for a quote that is never closed or a huge value."""
     reader = csv.reader(StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     while True:
         begin = reader.line_num + 1
@@ -182,8 +136,9 @@ def _records(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[
                 yield reader.line_num, [], f"a quote that is opened in line {begin} is closed within a value"
                 continue
             raise DataError(
-                f"a table of samples is a CSV file: {path} cannot be read, as a quote in line {begin} is never closed, or "
-                f"a value has more than {csv.field_size_limit():,} characters; close it, or write a quote in a text twice"
+                f"a table of samples must be a CSV file: {path} cannot be read, because a quote in line {begin} is never "
+                f"closed, or a value has more than {csv.field_size_limit():,} characters; close the quote, or double it if "
+                "it is part of a text"
             ) from problem
 
 
@@ -201,23 +156,20 @@ def _rows(
             yield Row(number, known, extra)
 
 
-def _split(line: str, mark: str, path: Path) -> list[str]:
-    """The values of one line by itself, whatever its quotes."""
+def _n_known(heading: str, mark: str, path: Path) -> int:
+    """How many known columns a line of headings has with this separator."""
     try:
-        return next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+        names = next(csv.reader([heading], delimiter=mark, skipinitialspace=True), [])
     except csv.Error as problem:
         raise DataError(
-            f"a table of samples begins with its headings: {path} has more than {csv.field_size_limit():,} characters "
-            f"there; {_SAVE}"
+            f"a table of samples must begin with its headings: {path} has one of more than "
+            f"{csv.field_size_limit():,} characters; {_SAVE}"
         ) from problem
-
-
-def _known(names: Sequence[str]) -> set[str]:
-    return {column for name in names if (column := _column(name)[0])}
+    return len({column for name in names if (column := _column(name)[0])})
 
 
 def _column(name: str) -> tuple[str | None, bool]:
-    """The known column that a heading means, and whether it is called so itself."""
+    """The known column that a heading means, and whether that is its own name."""
     plain = "".join(re.findall(r"[^\W_]+", name)).lower()
     for column in COLUMNS:
         if plain == column.lower():
@@ -229,7 +181,7 @@ def _column(name: str) -> tuple[str | None, bool]:
 
 
 def _columns(names: Sequence[str], path: Path) -> dict[int, str]:
-    """Position -> known column; a column's own name goes before another word for it."""
+    """Position -> known column; its own name takes precedence over synonyms."""
     meant = {at: _column(name) for at, name in enumerate(names)}
     by_name = {column for column, exact in meant.values() if exact}
     columns = {
@@ -239,7 +191,7 @@ def _columns(names: Sequence[str], path: Path) -> dict[int, str]:
         same = [repr(short_text(names[at], 60)) for at, other in columns.items() if other == column]
         if len(same) > 1:
             raise DataError(
-                f"a table may have one column of each kind: in {path}, {' and '.join(same[:2])} both mean "
+                f"a table may have only one column of each kind: in {path}, {' and '.join(same[:2])} both mean "
                 f"{column}; rename or remove one"
             )
     return columns
@@ -252,13 +204,13 @@ def _decoded(path: Path) -> tuple[str, str]:
     encoding = marked or ("utf-8" if _fits(content, "utf-8") else _guessed(content))
     if encoding is None or (marked is None and b"\0" in content) or not _fits(content, encoding):
         raise DataError(
-            f"a table of samples is text in UTF-8: {path} has an encoding that cannot be determined; {_SAVE}"
+            f"a table of samples must be text in UTF-8: the encoding of {path} cannot be determined; {_SAVE}"
         )
     return content.decode(encoding), "" if encoding.startswith("utf-8") else encoding
 
 
 def _content(path: Path) -> bytes:
-    """Of a regular file that is no larger than a table may be."""
+    """The bytes of a regular file that is no larger than a table may be."""
     try:
         status = path.stat()
         is_file, n_bytes = stat.S_ISREG(status.st_mode), status.st_size
@@ -266,16 +218,18 @@ def _content(path: Path) -> bytes:
             return path.read_bytes()
     except OSError as problem:
         why = problem.strerror or problem
-        raise DataError(f"a table of samples must be a readable file: {path} is not ({why})") from problem
+        raise DataError(
+            f"a table of samples must be a readable file: {path} is not ({why}); check the path"
+        ) from problem
     if not is_file:
-        raise DataError(f"a table of samples is a file: {path} is a folder or a pipe; check the path")
+        raise DataError(f"a table of samples must be a file: {path} is a folder or a pipe; check the path")
     raise DataError(
-        f"a table of samples has at most {MOST_BYTES:,} bytes: {path} has {n_bytes:,}; split it into several"
+        f"a table of samples may have at most {MOST_BYTES:,} bytes: {path} has {n_bytes:,}; split it into several"
     )
 
 
 def _guessed(content: bytes) -> str | None:
-    """Western European or Chinese, where the lengths of the runs of high bytes leave no doubt."""
+    """Western European or Chinese, if the lengths of the runs of high bytes leave no doubt."""
     high = _HIGH.findall(content)
     runs = [len(run) for run in high]
     mean = sum(runs) / len(runs)

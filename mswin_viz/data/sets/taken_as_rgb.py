@@ -1,4 +1,4 @@
-"""Signs that pictures which are loaded as RGB may have been taken in infrared light."""
+"""Finds signs that pictures which are loaded as RGB were taken in infrared light."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import mentions_infrared, modality_of
 from mswin_viz.data.sets.splits import split_level
 
-__all__ = ["like_modalities", "same_names"]
-
 _KIND = "modality not used"
-_LETTERS = "rntvi"  # what RGB, NI, TI, visible and infrared are called in some code
+_LETTERS = "rntvi"  # short for RGB, NI, TI, visible and infrared in some code
 _PIECES = re.compile(r"[_\-. ]+")
 
 
 def like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
-    """A problem for each folder whose name mentions infrared light, and one for file names that do."""
+    """A problem for each folder whose name mentions infrared light, and one for all such file names."""
     folders = {picture.path.parent: picture.parts[-1] for picture in pictures}
     letters = {name.lower() for name in folders.values()} & set(_LETTERS)
     problems = [
@@ -40,11 +38,7 @@ def like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
 
 
 def same_names(pictures: Sequence[Picture]) -> list[Problem]:
-    """A problem for each place where sibling folders hold files of one name, where names are those of pictures.
-
-    One identity, camera and frame is one picture: where it is there in several folders, these are probably
-    modalities under names that are not known.
-    """
+    """A problem for each place where sibling folders hold files of one name, so are probably unknown modalities."""
     siblings: dict[Path, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for one in pictures:
         if split_level(one.parts[-1:])[1] is None:  # query and gallery may hold the same pictures
@@ -63,7 +57,7 @@ def same_names(pictures: Sequence[Picture]) -> list[Problem]:
 
 
 def _marked(pictures: Sequence[Picture]) -> list[Path]:
-    """Files whose names begin or end in a word for infrared, where other names have a word for another modality."""
+    """Files whose names begin or end in a word for infrared, if other names have a word for another modality."""
     marks = {one.path: _mark(one.path.stem) for one in pictures}
     if len(set(marks.values()) - {None}) < 2:
         return []

@@ -1,4 +1,4 @@
-"""The values that a data set's images of more than 8 bits cover, as one range for all of them."""
+"""One range of values for all of a data set's images of more than 8 bits."""
 
 from __future__ import annotations
 
@@ -16,34 +16,33 @@ from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
 __all__ = ["thermal_range"]
 
 _PERCENTILES = (1, 99)
-_PIXELS = 4096
-"""Of one image; they lie evenly over it."""
+_PIXELS = 4096  # of one image, spread evenly over it
 
 
 def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: bool = False) -> DeepRange:
     """The 1st and 99th percentile of a data set's values, for ``thermal_range=`` of :func:`mswin_viz.load_model`.
 
-    With one range for all images, the same temperature is the same grey in each; stretched one by one they lose it.
-    Images of 8 bits are left aside, and so are, with one warning, those that cannot be read.
+    With one range for all images, the same temperature is the same grey in each. Images of 8 bits are left out, as are
+    those that cannot be read, with one warning.
 
     Parameters
     ----------
     samples
         The data set, or part of it.
     modality
-        Whose images.
+        Which of their images.
     progress
         Show a bar.
 
     Raises
     ------
     OptionError
-        If there is no such modality, or something else than samples is passed.
+        If there is no such modality, or something other than samples is passed.
     DataError
-        If no image has more than 8 bits, or all hold one and the same value.
+        If no image has more than 8 bits, or all values are equal.
     """
     if modality not in MODALITIES:
-        raise OptionError(f"a modality is one of {', '.join(MODALITIES)}: got {modality!r}")
+        raise OptionError(f"modality must be one of {', '.join(MODALITIES)}: got {modality!r}; choose one")
     if not all(isinstance(sample, Sample) for sample in samples):
         raise OptionError(
             "a range is computed from samples: got something else; pass what mv.samples(FOLDER) returns, or "
@@ -58,7 +57,7 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
             problems.append(str(problem))
             continue
         if values is not None and not np.isfinite(values).all():
-            problems.append(f"an image holds finite values: {source_name(source)} holds NaN or infinity")
+            problems.append(f"an image must hold finite values: {source_name(source)} holds NaN or infinity")
         elif values is not None:
             at = np.linspace(0, values.size - 1, min(values.size, _PIXELS)).astype(int)
             parts.append(values.ravel()[at])

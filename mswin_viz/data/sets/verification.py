@@ -1,4 +1,4 @@
-"""Opens every image of a data set: what is broken is taken out and reported, and so is what is there twice."""
+"""Opens every image of a data set; broken ones are taken out and reported, duplicates are reported."""
 
 from __future__ import annotations
 
@@ -21,28 +21,18 @@ __all__ = ["verify"]
 
 @dataclass(frozen=True)
 class _CheckedFile:
-    """A file, and what opening the pictures in it found.
-
-    Attributes
-    ----------
-    digest
-        Of its content; empty if no picture in it can be used.
-    broken
-        Those of its pictures that cannot be used.
-    reasons, remarks
-        Why not; what is wrong with the others. Each once.
-    """
+    """A file, and what opening the pictures in it found."""
 
     path: Path
     split: str | None
-    digest: str
-    broken: tuple[Path | Crop, ...]
-    reasons: tuple[str, ...]
-    remarks: tuple[str, ...]
+    digest: str  # of its content; empty if no picture in it can be used
+    broken: list[Path | Crop]  # those of its pictures that cannot be used
+    reasons: list[str]  # why not
+    remarks: list[str]  # what is wrong with the others
 
 
 def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> DataReport:
-    """The report with every file opened, decoded to the end and compared with the others by content.
+    """The report with every file opened, decoded completely and compared with the others by content.
 
     A query image that is in the gallery under the same name is no duplicate: data sets are made that way.
 
@@ -54,7 +44,7 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
     Returns
     -------
     report
-        Its samples hold only images that can be read; duplicates stay in, and are reported.
+        Its samples hold only images that can be read; duplicates are reported but kept.
     """
     files = _files(report.samples)
     with ThreadPoolExecutor(workers) as pool:
@@ -64,7 +54,7 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
         Problem("corrupt image", one.path, f"left out: {why}") for one in checked for why in one.reasons
     ]
     problems += [Problem("damaged image", one.path, f"kept: {why}") for one in checked for why in one.remarks]
-    broken = frozenset(source for one in checked for source in one.broken)
+    broken = {source for one in checked for source in one.broken}
     kept = [_without(sample, broken) for sample in report.samples]
     return replace(
         report,
@@ -75,7 +65,7 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
 
 
 def _files(samples: Iterable[Sample]) -> dict[Path, tuple[list[Path | Crop], str | None]]:
-    """File -> the pictures in it that are used, and the split it belongs to; a strip of three is one file."""
+    """File -> the pictures in it that are used, and its split."""
     files: dict[Path, tuple[list[Path | Crop], str | None]] = {}
     for sample in samples:
         for source in sample.images.values():
@@ -96,16 +86,10 @@ def _opened(path: Path, used: tuple[list[Path | Crop], str | None]) -> _CheckedF
             broken.append(source)
             reasons.append(str(problem).replace(str(path), path.name))
     digest = file_digest(path) if len(broken) < len(sources) else ""
-    if digest is None:  # it went away meanwhile
-        digest, broken, reasons = "", list(sources), ["it can no longer be read"]
-    return _CheckedFile(
-        path=path,
-        split=split,
-        digest=digest,
-        broken=tuple(broken),
-        reasons=tuple(dict.fromkeys(reasons)),
-        remarks=tuple(dict.fromkeys(remarks)),
-    )
+    if digest is None:  # it was deleted meanwhile
+        digest, broken, reasons = "", sources, ["it can no longer be read"]
+    reasons, remarks = list(dict.fromkeys(reasons)), list(dict.fromkeys(remarks))
+    return _CheckedFile(path, split, digest, broken=broken, reasons=reasons, remarks=remarks)
 
 
 def _without(sample: Sample, broken: Collection[Path | Crop]) -> Sample:
@@ -114,7 +98,7 @@ def _without(sample: Sample, broken: Collection[Path | Crop]) -> Sample:
 
 
 def _duplicates(files: Iterable[_CheckedFile]) -> list[Problem]:
-    """One problem for each file whose content an earlier one has."""
+    """One problem for each file with the same content as an earlier one."""
     by_content: dict[str, list[_CheckedFile]] = defaultdict(list)
     duplicates = []
     for one in files:

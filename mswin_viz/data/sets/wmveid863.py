@@ -2,7 +2,7 @@
 flare-aware enhancement network.
 
 The test folder, in some copies called ``gallery``, is the gallery. Names hold ``vC`` for the camera and ``sSSS``
-for the scene, where there is one. Copies without identity folders name their files ``PPPPPP_camC_...``.
+for the scene, if there is one. Copies without identity folders name their files ``PPPPPP_camC_...``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from mswin_viz.data.sets.modalities import Contents, Shot
 from mswin_viz.data.sets.reading import Layout, NameParts, ReaderResult, name_parts, read_shots
 from mswin_viz.data.sets.splits import split_level, splits_of
 
-__all__ = ["LAYOUT"]
-
 _CAMERA = re.compile(r"(?<![a-z])v(\d)(?!\d)", re.IGNORECASE)
 _SCENE = re.compile(r"(?<![a-z])s(\d{3})(?!\d)", re.IGNORECASE)
 _FLAT = re.compile(r"(?P<pid>\d{6})_cam(?P<cam>\d)", re.IGNORECASE)
@@ -23,13 +21,13 @@ _SPLITS = {"train", "query", "test", "gallery"}
 
 
 def _read(contents: Contents) -> ReaderResult | None:
-    """Samples; the identity is the number of the folder, or stands in the name where there is no such folder."""
+    """Samples; the identity is the number of the folder, or in the file name if there is no such folder."""
     result = read_shots(contents.shots, _parts, "vC... for the camera")
     return _flat(contents) if result is None else result
 
 
 def _flat(contents: Contents) -> ReaderResult | None:
-    """Samples of a copy without identity folders, told from RGBNT201 by its query and the names of its folders."""
+    """Samples of a copy without identity folders, which its query and folder names tell from RGBNT201."""
     shots = [s for s in contents.shots if {path.parent.name.lower() for path in s.files.values()} & _SPELLED]
     if "query" not in {split for _, split in splits_of({shot.place for shot in shots}).values()}:
         return None

@@ -1,4 +1,4 @@
-"""Where output goes: what a path leads to, whether it can be written there, and how it is said that it cannot."""
+"""Where output goes: what a path leads to, and whether it can be written there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ from pathlib import Path
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OutputError
 
-__all__ = [
-    "FULL", "as_output_error", "check_space", "destination", "made_folder", "short_name", "why_not_writable",
-]  # fmt: skip
-
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
 _LONGEST_NAME = 200  # bytes of a name that is kept in the name of its unfinished file; file systems allow 255
@@ -28,7 +24,7 @@ def destination(path: str | Path) -> Path:
     Raises
     ------
     OutputError
-        If it leads nowhere: empty, a NUL in it, a home folder that is not known, links that lead to one another.
+        If it is empty, has a NUL in it, names an unknown home folder, or its links form a loop.
     """
     why = ""
     try:
@@ -51,7 +47,7 @@ def destination(path: str | Path) -> Path:
 
 
 def why_not_writable(folder: Path) -> str:
-    """Why no file can be made in a folder that is there, tried with one that has no name; empty where one can."""
+    """Why no file can be made in an existing folder, tried with a nameless one; empty if one can."""
     try:
         with tempfile.TemporaryFile(dir=folder):  # permissions do not hold for every user and file system
             return ""
@@ -60,13 +56,7 @@ def why_not_writable(folder: Path) -> str:
 
 
 def made_folder(path: str | Path) -> Path:
-    """The folder itself, made with those above it where it is missing.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be made.
-    """
+    """The folder itself, made with those above it where it is missing; an `OutputError` if that fails."""
     folder = destination(path)
     with as_output_error(path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,20 +64,7 @@ def made_folder(path: str | Path) -> Path:
 
 
 def check_space(folder: Path, n_bytes: int, needs: str, remedy: str) -> None:
-    """Refuse before the work starts what a folder's disk has no room for.
-
-    Parameters
-    ----------
-    needs
-        Begins the message: ``"temporary files need"``.
-    remedy
-        Ends it.
-
-    Raises
-    ------
-    OutputError
-        If fewer than ``n_bytes`` are free; with both numbers.
-    """
+    """Refuse work whose output a folder's disk has no room for, with an `OutputError`: "NEEDS 5 bytes: ... ; REMEDY"."""
     with as_output_error(folder):
         free = shutil.disk_usage(folder).free
     if free < n_bytes:
@@ -95,14 +72,14 @@ def check_space(folder: Path, n_bytes: int, needs: str, remedy: str) -> None:
 
 
 def short_name(path: Path) -> str:
-    """The name of a file, short enough for one with something before and after it."""
+    """The name of a file, short enough to be part of a longer one."""
     name = os.fsencode(path.name)
     return path.name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME].decode(errors="ignore") or "_"
 
 
 @contextlib.contextmanager
 def as_output_error(path: str | Path, needs: str = "", *, only: Sequence[int] = ()) -> Iterator[None]:
-    """Errors of the system in the block, or ``only`` those of some numbers, as `OutputError` with what was needed."""
+    """Turn the block's system errors, or ``only`` those of some numbers, into `OutputError`, with what was needed."""
     try:
         yield
     except MswinVizError:

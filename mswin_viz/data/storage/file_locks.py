@@ -12,8 +12,6 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from mswin_viz.data.storage.destinations import as_output_error, destination, made_folder, short_name
 from mswin_viz.errors import OutputError
 
-__all__ = ["locked"]
-
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems without locks answer."""
 _POLL = 0.2  # seconds between two looks at a lock
@@ -23,24 +21,17 @@ _POLL = 0.2  # seconds between two looks at a lock
 def locked(path: str | Path, *, busy: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock, so that no other program writes the file or folder.
 
-    Parameters
-    ----------
-    path
-        What is written; the lock is a hidden file beside it, and ends with the program that holds it.
-    busy
-        The message where another program holds it.
-    waiting
-        Called once before waiting for that program; if None, nothing is waited for.
+    The lock is a hidden file beside ``path``, and ends with the program that holds it. Where another program holds it,
+    ``waiting`` is called once and that program waited for.
 
     Raises
     ------
     OutputError
-        With ``busy``, or if no lock can be made there.
+        With the message ``busy`` if there is no ``waiting``; or if no lock can be made there.
     """
     final = destination(path)
     made_folder(final.parent)
-    file = final.with_name(f".{short_name(final)}.lock")
-    lock = _lock_at(file, path)
+    lock = _lock_at(final.with_name(f".{short_name(final)}.lock"), path)
     try:
         lock.acquire(timeout=0)
     except Timeout as problem:
@@ -55,7 +46,7 @@ def locked(path: str | Path, *, busy: str, waiting: Callable[[], None] | None = 
 
 
 def _lock_at(file: Path, path: str | Path) -> BaseFileLock:
-    """The system's lock, or a file that is one where the file system has no locks; tried once."""
+    """The system's lock, tried once; a file as a lock where the file system has none."""
     lock = FileLock(file)
     with as_output_error(path):
         try:

@@ -1,7 +1,4 @@
-"""Writes files whole or not at all, whatever ends the program in between; every other module writes through this one.
-
-`destinations` says where a path leads, `file_locks` keeps other programs away, `temporary_folders` are deleted at the end.
-"""
+"""Writes files whole or not at all, whatever ends the program in between; every other module writes through this one."""
 
 from __future__ import annotations
 
@@ -24,20 +21,15 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.destinations import FULL, as_output_error, destination, made_folder, short_name
 from mswin_viz.errors import OutputError
 
-__all__ = [
-    "discard", "is_unfinished", "mapped_array", "new_folder", "remove_file", "remove_named", "replacing", "write_bytes",
-    "write_json",
-]  # fmt: skip
-
 _UNFINISHED = ".unfinished"
 _STALE = 24 * 3600.0  # seconds after which what a killed program left may go
 
 
 def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Path:
-    """Write a file whole or not at all: beside it first, flushed to the disk, then renamed.
+    """Write a file whole or not at all: under another name first, flushed to the disk, then renamed.
 
-    A file of that name is replaced at once, and stays as it was if anything goes wrong. A link stays a link; a device or pipe
-    is written to directly. Missing folders are made.
+    A file of that name is replaced in one step, and stays as it was if anything goes wrong. A link stays a link; a
+    device or pipe is written to directly. Missing folders are made.
 
     Raises
     ------
@@ -45,11 +37,8 @@ def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Pa
         If it cannot be written.
     """
     final = destination(path)
-    if _is_special(final):
-        with as_output_error(path), final.open("wb") as stream:
-            stream.write(content)
-        return Path(path)
-    with replacing(path) as unfinished, as_output_error(path), unfinished.open("wb") as stream:
+    place = contextlib.nullcontext(final) if _is_special(final) else replacing(path)
+    with place as file, as_output_error(path), file.open("wb") as stream:
         stream.write(content)
     return Path(path)
 
@@ -61,14 +50,10 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes the place of ``path`` at the end, and goes where there is an error.
+    """A new path to write to, which replaces ``path`` at the end of the block, or is deleted after an error.
 
-    For what is too large to be held in memory; else :func:`write_bytes`.
-
-    Raises
-    ------
-    OutputError
-        If there is no place for it. Other errors of the block come out as they are: they may be of its work.
+    For what does not fit in memory; otherwise use :func:`write_bytes`. A full disk is an `OutputError`; other errors of
+    the block come out as they are.
     """
     final = destination(path)
     if os.path.isdir(final):
@@ -93,15 +78,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """A folder beside ``path`` to fill; at the end all of it is flushed and takes the place of ``path`` by one rename.
+    """A new folder to fill, which replaces ``path`` by one rename at the end of the block; errors as in :func:`replacing`.
 
-    A folder that is there already is moved aside first and deleted afterwards; files that are mapped from it stay readable
-    where the system allows it.
-
-    Raises
-    ------
-    OutputError
-        If there is no place for it. Other errors of the block come out as they are.
+    An existing folder is moved aside first and deleted afterwards; files mapped from it stay readable where the system
+    allows it.
     """
     final = destination(path)
     made_folder(final.parent)
@@ -130,15 +110,10 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.memmap:
-    """A new ``.npy`` file mapped into memory for writing; its space is reserved first.
+    """A new ``.npy`` file mapped into memory for writing, in a :func:`new_folder` or while :func:`replacing` a file.
 
-    On a full disk a mapped file without reserved space ends the program with SIGBUS. Used inside :func:`new_folder` or
-    :func:`replacing`, which flush it to the disk.
-
-    Raises
-    ------
-    OutputError
-        If the space is not there; with its bytes.
+    Its space is reserved first, with an `OutputError` if there is too little: on a full disk, writing to a mapped file
+    without space would end the program with SIGBUS.
     """
     file = Path(file)
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
@@ -150,30 +125,21 @@ def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTyp
 
 
 def is_unfinished(path: str | Path) -> bool:
-    """Whether a file or folder is a lock, or what a program that was ended left half written."""
+    """Whether a file or folder is a lock, or what a killed program left half written."""
     name = Path(path).name
     return name.startswith(".") and name.endswith((_UNFINISHED, ".lock"))
 
 
 def remove_file(path: str | Path) -> None:
-    """Delete a file that is no longer needed, if it is there.
-
-    Raises
-    ------
-    OutputError
-        If it is there and cannot be deleted.
-    """
+    """Delete a file if it exists; an `OutputError` if it cannot be deleted."""
     with as_output_error(path):
         destination(path).unlink(missing_ok=True)
 
 
 def remove_named(folder: Path, names: Sequence[str]) -> list[str]:
-    """Delete files from a folder, in their order, then the folder itself unless something else is in it.
+    """Delete files from a folder, in order, then the folder unless it holds other files; their names, sorted.
 
-    Returns
-    -------
-    others
-        Names of what else is there, sorted. Nothing that cannot be deleted is an error.
+    Whatever cannot be deleted stays, without an error.
     """
     others: list[str] = []
     with contextlib.suppress(OSError):
@@ -199,7 +165,7 @@ def _beside(final: Path) -> Path:
 
 
 def _remove_stale(final: Path) -> None:
-    """What earlier programs left of this file or folder when they were ended."""
+    """Delete what killed programs left of this file or folder."""
     start = f".{short_name(final)}."
     with contextlib.suppress(OSError):
         for left in os.scandir(final.parent):
@@ -210,7 +176,7 @@ def _remove_stale(final: Path) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether it is there and neither file nor folder: a device, a pipe."""
+    """Whether it is a device or a pipe, neither file nor folder."""
     with contextlib.suppress(OSError):
         mode = path.stat().st_mode
         return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,4 +1,4 @@
-"""Checks of where something will be written, before the work that makes it."""
+"""Checks, before the work starts, that its output can be written."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.destinations import check_space, destination, why_not_writable
 from mswin_viz.errors import OptionError, OutputError
 
-__all__ = ["output_file", "output_folder"]
-
-_LONGEST = 255
-"""Bytes of a name, where the system does not say."""
+_LONGEST = 255  # bytes of a name, where the system does not say
 _MOST_SHOWN = 160
 
 
@@ -25,24 +22,23 @@ def output_file(
     inputs: Sequence[str | Path | None] = (),
     n_bytes: int = 0,
 ) -> Path:
-    """Refuse a file that could not be written in the end; folders that are missing will be made.
+    """Refuse a file that could not be written in the end; missing folders will be made.
 
     Parameters
     ----------
     name
-        What the caller calls it, for messages.
+        What messages call it.
     endings
         Those that can be written, in lower case; none for any.
     inputs
-        Files that will be read, and folders of such files, none of which may be replaced; None, and what does not
-        exist, is passed over.
+        Files and folders that will be read and must not be replaced; None and what does not exist are ignored.
     n_bytes
         How much will be written, at least.
 
     Returns
     -------
     path
-        The same, its ``~`` replaced by the home folder.
+        The same, with ``~`` replaced by the home folder.
 
     Raises
     ------
@@ -70,10 +66,7 @@ def output_file(
 def output_folder(
     path: str | Path, name: str = "folder", *, inputs: Sequence[str | Path | None] = (), n_bytes: int = 0
 ) -> Path:
-    """Refuse a folder that could not be written to; it will be made where it is missing.
-
-    Parameters, what is returned, and errors are those of :func:`output_file`.
-    """
+    """Refuse a folder that could not be written to, as :func:`output_file` does; a missing one will be made."""
     final, shown = _final(path, name), _shown(path)
     if final.exists() and not final.is_dir():
         raise OutputError(f"{name} must be a folder: {shown} is a file; choose another")
@@ -85,7 +78,7 @@ def output_folder(
 def _final(path: str | Path, name: str) -> Path:
     """Where the path leads; the system must be able to look there."""
     if not isinstance(path, str | os.PathLike):
-        raise OptionError(f"{name} is a path: got a {type(path).__name__}; give text or a pathlib.Path")
+        raise OptionError(f"{name} must be a path: got a {type(path).__name__}; give text or a pathlib.Path")
     try:
         final = destination(path)
         final.exists()
@@ -106,13 +99,13 @@ def _check_no_input(final: Path, inputs: Sequence[str | Path | None], name: str,
             raise OutputError(f"{name} must not replace what is read: {shown} is an input; choose another")
         if is_there and final.is_file() and Path(os.path.realpath(path)) in final.parents:
             raise OutputError(
-                f"{name} must not replace what is read: {shown} is there already, in the input {_shown(source)}; "
+                f"{name} must not replace what is read: {shown} already exists in the input {_shown(source)}; "
                 "choose another name or folder"
             )
 
 
 def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
-    """The nearest folder that exists must take new entries, with the names of those that are missing."""
+    """Refuse a place where the nearest existing folder cannot take the missing ones, or has too little space."""
     missing = []
     for there in (folder, *folder.parents):
         if os.path.lexists(there):
@@ -129,7 +122,7 @@ def _check_place(folder: Path, shown: str, name: str, n_bytes: int) -> None:
         raise OutputError(
             f"{name} must lie in a writable folder: got {shown}, but {there} is not writable ({why}); choose another"
         )
-    check_space(there, n_bytes, f"{name} needs", "free some, or choose another place")
+    check_space(there, n_bytes, f"{name} needs", "free some space, or choose another place")
 
 
 def _longest_name(folder: Path) -> int:

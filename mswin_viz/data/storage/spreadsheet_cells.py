@@ -1,4 +1,4 @@
-"""Text in CSV tables that spreadsheets show and do not compute: a cell that begins as a formula does gets a ``'`` in front."""
+"""Text in CSV tables that spreadsheets must not compute: a cell that begins like a formula gets a ``'`` in front."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["csv_file", "guarded", "unguarded"]
-
 _GUARDED = re.compile(r"'*\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""The beginning of a formula, also in full-width characters and after blanks, behind any ``'`` of its own."""
+"""The beginning of a formula, also in full-width characters, after blanks, or after a ``'`` that is there already."""
 
 
 def guarded(text: str) -> str:

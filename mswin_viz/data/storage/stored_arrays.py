@@ -1,4 +1,4 @@
-"""Arrays that are kept in ``.npy`` files for the next run: an index beside them says what each must be."""
+"""Arrays kept in ``.npy`` files for the next run, with an index that says what each must hold."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from mswin_viz.errors import CacheError
 if TYPE_CHECKING:
     from jaxtyping import Shaped
 
-__all__ = ["ArrayRecord", "array_record", "read_index", "stored_array", "write_index"]
-
 _PORTION = 2**24  # values looked at at once
 _MOST_BYTES = 2**30  # of an index: it may name every image of a data set
 _HASH = "blake2b"
@@ -29,46 +27,24 @@ _Index = TypeVar("_Index", bound=BaseModel)
 
 
 class ArrayRecord(BaseModel):
-    """What a file must hold to be the array that was written.
-
-    Attributes
-    ----------
-    shape, dtype
-        Of the array; the type as NumPy spells it, with its byte order.
-    n_bytes
-        Of the whole file.
-    blake2b
-        Hash of the whole file: 16 bytes as hexadecimal digits.
-    """
+    """What a file must hold to be the array that was written."""
 
     model_config = STRICT
 
     shape: list[int]
-    dtype: str
-    n_bytes: int
+    dtype: str  # as NumPy spells it, with its byte order
+    n_bytes: int  # of the whole file, as the hash: 16 bytes as hexadecimal digits
     blake2b: str
 
 
 def write_index(file: Path, index: BaseModel) -> None:
-    """Write an index as JSON, with a hash of itself; written last, it says that the arrays are there.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
+    """Write an index as JSON, with a hash of itself; it is written last, when the arrays are complete."""
     value = index.model_dump()
     write_json(file, {_HASH: _hash_of_value(value), **value})
 
 
 def read_index(file: Path, kind: type[_Index]) -> _Index:
-    """An index that :func:`write_index` wrote.
-
-    Raises
-    ------
-    CacheError
-        If it is missing, damaged, or of another kind or version.
-    """
+    """An index that :func:`write_index` wrote; a `CacheError` if it is missing, damaged, or of another kind or version."""
     about = {"remedy": "delete it", "error": CacheError}
     value = read_json(file, what="the index", most_bytes=_MOST_BYTES, **about)
     index = checked(kind, value, what=f"the index {shown_text(file.name)}", **about)
@@ -79,13 +55,7 @@ def read_index(file: Path, kind: type[_Index]) -> _Index:
 
 
 def array_record(file: Path) -> ArrayRecord:
-    """The record of an array that has been written.
-
-    Raises
-    ------
-    CacheError
-        If it is no longer there, for example because it was deleted.
-    """
+    """The record of an array that has been written; a `CacheError` if it was deleted meanwhile."""
     try:
         array = np.load(file, mmap_mode="r")
         return ArrayRecord(
@@ -100,13 +70,8 @@ def array_record(file: Path) -> ArrayRecord:
 def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, "*shape"]:
     """The array of a file, mapped into memory; changes to it never reach the file.
 
-    All of the file is read and hashed: 1.2 s for each GiB, beside 0.4 s for reading it from a fast disk and minutes for
-    encoding as many images. A check of sizes alone would take zeros, or parts of an older file, for values.
-
-    Raises
-    ------
-    CacheError
-        If it is not exactly what the record says, or holds a number that is not finite.
+    The whole file is read and hashed, in 1.2 s for each GiB: a check of its size alone would take zeros, or parts of an
+    older file, for values. Anything but what the record says, or a number that is not finite, is a `CacheError`.
     """
     name = shown_text(file.name)
     try:

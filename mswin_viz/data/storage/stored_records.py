@@ -1,4 +1,4 @@
-"""What the program reads back of its own (states, indices, results): one check for every kind of file, one message."""
+"""One check, with one kind of message, for every file of its own that the program reads back (states, indices, results)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 
-__all__ = ["STRICT", "checked", "json_value", "read_json", "value_words"]
-
 STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
-"""The configuration of such models: no text for a number, no NaN, no infinity; keys of later versions are left alone."""
+"""The configuration of such models: no text for a number, no NaN, no infinity; keys of later versions are ignored."""
 MOST_BYTES = 8 * 2**20
-"""Of a JSON file or text that is read."""
+"""The longest JSON file or text that is read."""
 _MOST_DEEP = 64  # lists and objects in one another
 _MOST_NAMED = 3
 _MOST_OF_A_VALUE = 80  # characters
@@ -32,23 +30,16 @@ _Error = Callable[[str], MswinVizError]
 def checked(
     kind: type[_T] | TypeAdapter[_T], value: Any, *, what: str, remedy: str, error: _Error = OptionError
 ) -> _T:
-    """The value as the kind describes it.
+    """The value as ``kind`` describes it: a pydantic model with ``model_config = STRICT``, or an adapter of another type.
 
     Parameters
     ----------
-    kind
-        A ``pydantic.BaseModel`` with ``model_config = STRICT``, or an adapter of another type.
     what
-        Names the file and what it is: ``"the training state run.pt"``.
+        Names the file: ``"the training state run.pt"``.
     remedy
         How to go on without it: ``"delete it to start again"``.
     error
-        The class of the error.
-
-    Raises
-    ------
-    MswinVizError
-        Of that class, naming the first values that are wrong.
+        Class of the error that names the first wrong values.
     """
     adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
     try:
@@ -62,13 +53,7 @@ def checked(
 def json_value(
     text: str | bytes, *, what: str, remedy: str, error: _Error = OptionError, most_bytes: int = MOST_BYTES
 ) -> Any:
-    """The value of a JSON text; refused early where it is too long, nested too deeply, or holds NaN or infinity.
-
-    Raises
-    ------
-    MswinVizError
-        Of the class ``error``.
-    """
+    """The value of a JSON text; ``error`` if it is too long, nested too deeply, or holds NaN or infinity."""
     _check_length(len(text), most_bytes, what, remedy, error)
     try:
         value = json.loads(text, parse_constant=_no_constant)
@@ -83,13 +68,7 @@ def json_value(
 def read_json(
     file: Path, *, what: str, remedy: str, error: _Error = OptionError, most_bytes: int = MOST_BYTES
 ) -> Any:
-    """:func:`json_value` of a file; ``what`` without its name.
-
-    Raises
-    ------
-    MswinVizError
-        Of the class ``error``; also if the file cannot be read.
-    """
+    """:func:`json_value` of a file, whose name is added to ``what``; ``error`` also if it cannot be read."""
     named = f"{what} {shown_text(file)}"
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
@@ -128,7 +107,7 @@ def _is_deeper(value: Any, most: int) -> bool:
 
 
 def _reasons(problem: ValidationError) -> str:
-    """The first wrong values: where, what is expected, what is there."""
+    """The first wrong values: where they are, what is expected, what was got."""
     errors = problem.errors(include_url=False, include_context=False)
     named = []
     for each in errors[:_MOST_NAMED]:
@@ -142,8 +121,8 @@ def _reasons(problem: ValidationError) -> str:
 
 
 def value_words(value: Any) -> str:
-    """A value as messages show it, in at most 80 characters; a number of thousands of digits, or an object of a foreign kind, may have none."""
+    """A value as messages show it, in at most 80 characters."""
     try:
         return short_text(reprlib.repr(value), _MOST_OF_A_VALUE)
-    except Exception:
+    except Exception:  # a number of thousands of digits, or a foreign object
         return f"a value of type {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Folders for as long as the program runs, and results that are kept because their own place cannot be written."""
+"""Folders that last as long as the program, and a place for results whose own cannot be written."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from mswin_viz.data.storage.destinations import as_output_error, check_space
 from mswin_viz.data.storage.file_writing import write_json
 from mswin_viz.errors import OutputError
 
-__all__ = ["temporary_folder", "write_kept_json"]
-
 
 def write_kept_json(name: str, value: Any) -> Path:
-    """Write a value into a new temporary folder that is not deleted; its path.
-
-    For a result whose own place can no longer be written to.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written there either.
-    """
+    """Write a result that cannot be written to its own place into a temporary folder that is kept; returns its path."""
     where = _temporary_place()
     with as_output_error(where):
         folder = tempfile.mkdtemp(prefix="mswin_viz_kept_")
@@ -32,13 +22,7 @@ def write_kept_json(name: str, value: Any) -> Path:
 
 
 def temporary_folder(prefix: str, *, n_bytes: int = 0) -> Path:
-    """A folder that is deleted when the program ends.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be made, or fewer than ``n_bytes`` are free there.
-    """
+    """A folder that is deleted when the program ends; an `OutputError` if fewer than ``n_bytes`` are free for it."""
     where = _temporary_place()
     check_space(where, n_bytes, "temporary files need", "set TMPDIR to a folder with more")
     with as_output_error(where):
@@ -52,6 +36,5 @@ def _temporary_place() -> Path:
         return Path(tempfile.gettempdir())
     except OSError as problem:  # all of them are full, read-only or missing
         raise OutputError(
-            f"temporary files need a writable folder: found none ({problem.strerror or problem}); set "
-            "TMPDIR to one"
+            f"temporary files need a writable folder: found none ({problem.strerror or problem}); set TMPDIR to one"
         ) from problem

@@ -1,4 +1,4 @@
-"""Paths as people type and paste them, and in words why one cannot be opened."""
+"""Paths as people type and paste them, and why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from urllib.parse import unquote, urlsplit
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import DataError
 
-__all__ = ["existing_path", "typed_path"]
-
 _MOST_SHOWN = 200  # characters of a path in a message
-_UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # come along when text is copied from a page
+_UNSEEN = "\ufeff\u200b\u200e\u200f\u2060"  # copied along with text from a page
 _QUOTES = ("''", '""', "``", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(/|image/)")  # of "//" a Path keeps one slash
@@ -33,12 +31,7 @@ _REASONS = {
 def typed_path(text: str) -> Path:
     """The path that a user typed or pasted: without quotes around it, and from a ``file:`` address.
 
-    What is there under exactly this name is taken first, whatever its characters.
-
-    Raises
-    ------
-    DataError
-        If there is nothing between the quotes, or it is an address, unless of a file of this computer.
+    An existing file of exactly this name comes first. An empty text or any other address is a `DataError`.
     """
     bare = text.strip().strip(_UNSEEN).strip()
     if os.path.lexists(text) or os.path.lexists(bare):
@@ -58,13 +51,7 @@ def typed_path(text: str) -> Path:
 
 
 def existing_path(path: str | os.PathLike) -> Path:
-    """A folder or regular file that is there, with ``~`` as the home folder.
-
-    Raises
-    ------
-    DataError
-        If nothing is there, permission is missing, or it is something else, such as a pipe or a device.
-    """
+    """An existing folder or regular file, with ``~`` as the home folder; a `DataError` says why there is none."""
     expanded = os.path.expanduser(path)
     try:
         mode = os.stat(expanded).st_mode
@@ -98,7 +85,7 @@ def _path_of_address(address: str) -> str:
 
 
 def _better_reason(given: str, expanded: str) -> str:
-    """Why a path does not look like one of this computer; empty if it does."""
+    """Why a path cannot be one of this computer; empty if it can."""
     if given.startswith("~") and expanded == given:
         user = re.split(r"[/\\]", given)[0]
         return f"the home folder of {short_text(user, 40)} is not known here"

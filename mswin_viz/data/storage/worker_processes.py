@@ -1,4 +1,4 @@
-"""Work in several processes, all of which end when this one ends, however it ends."""
+"""Work in several processes, which all end when this one ends, however it ends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 
 from mswin_viz.errors import WorkerError
 
-__all__ = ["by_processes"]
-
 _AHEAD = 3  # results a process may be ahead of their use, or all of them would lie in memory
 
 _Job = TypeVar("_Job")
@@ -28,14 +26,7 @@ _Result = TypeVar("_Result")
 def by_processes(
     function: Callable[[_Job], _Result], jobs: Iterable[_Job], *, workers: int
 ) -> Generator[_Result, None, None]:
-    """The function of every job, in their order.
-
-    Parameters
-    ----------
-    function
-        Of a module, so that other processes find it.
-    workers
-        How many processes, started afresh ("spawn").
+    """The results of a module's function for every job, in order; processes are started afresh ("spawn").
 
     Raises
     ------
@@ -65,7 +56,7 @@ def by_processes(
 
 
 class _Recorded(SpawnContext):
-    """Knows the processes it made, those too whose start was interrupted before their pool knew them."""
+    """Knows the processes it made, even those whose start was interrupted before the pool knew them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +76,7 @@ class _Recorded(SpawnContext):
 
 
 def _started(start: Callable[[], None]) -> None:
-    """Start a process that an interrupt does not reach while it imports, when it could only print a traceback."""
+    """Start a process that an interrupt does not reach while it imports: it could only print a traceback."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         start()
         return

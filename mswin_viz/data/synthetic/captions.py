@@ -9,8 +9,6 @@ import numpy as np
 from mswin_viz.data.synthetic.identity import ATTRIBUTES, Identity, one_of
 from mswin_viz.errors import OptionError
 
-__all__ = ["caption_of"]
-
 
 def _with_article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
@@ -58,7 +56,7 @@ def _hair_and_logo(words: dict[str, str]) -> list[str]:
 
 
 def _carried(words: dict[str, str], rng: np.random.Generator) -> str:
-    """The closing phrase about the bag, or nothing."""
+    """The phrase about the bag that ends the sentence; may be empty."""
     bag, colour = words.get("bag"), words.get("bag_colour", "none")
     if bag is None and "any_bag" in words:
         bag = "bag" if words["any_bag"] == "yes" else "none"
@@ -71,21 +69,11 @@ def _carried(words: dict[str, str], rng: np.random.Generator) -> str:
 
 
 def caption_of(identity: Identity, keys: Sequence[str], *, rng: np.random.Generator) -> str:
-    """A sentence in lower case that says what ``keys`` name and nothing else.
+    """A sentence in lower case that says what ``keys`` name and nothing else; ``rng`` chooses the wording.
 
-    Parameters
-    ----------
-    keys
-        Names from `ATTRIBUTES`. A colour without its garment may be that of a top, bottoms, a hat or a bag.
-        Stripe width, strap, second colour, skin and materials have no wording and are passed over.
-    rng
-        Chooses the wording.
-
-    Returns
-    -------
-    caption
-        "a person wearing a red top" is the commonest form for a colour. Garments, bag and hair together stay
-        under 30 tokens of CLIP's tokenizer; naming hat, shoes and logo as well can take up to about 35.
+    ``keys`` are names from `ATTRIBUTES`. A colour without its garment may be that of a top, bottoms, a hat or a bag.
+    Stripe width, strap, second colour, skin and materials have no wording and are left out. Garments, bag and hair
+    together take fewer than 30 tokens of CLIP's tokenizer; hat, shoes and logo bring them to about 35.
 
     Raises
     ------
@@ -94,23 +82,17 @@ def caption_of(identity: Identity, keys: Sequence[str], *, rng: np.random.Genera
     """
     unknown = [key for key in keys if key not in ATTRIBUTES]
     if unknown:
-        choices = ", ".join(ATTRIBUTES)
-        raise OptionError(f"captions are made of attributes: got {unknown}; choose from {choices}")
+        raise OptionError(f"captions describe attributes: got {unknown}; choose from {', '.join(ATTRIBUTES)}")
     words = {key: getattr(identity, key) for key in keys}
     garments, traits, carried = _garments(words, rng), _hair_and_logo(words), _carried(words, rng)
-    who = (
-        "a person" if rng.random() < 0.7 else one_of(rng, ("someone", "a pedestrian", "a photo of a person"))
-    )
-    worn = " and ".join([", ".join(garments[:-1]), garments[-1]] if len(garments) > 1 else garments)
-    verb = "wearing" if rng.random() < 0.75 else "in"
-    if garments and garments[0] == "no hat":
-        verb = "wearing"
-    parts = [
-        who,
-        *([f"with {' and '.join(traits)}"] if traits else []),
-        *([f"{verb} {worn}"] if worn else []),
-    ]
-    sentence = " ".join(parts)
-    if not carried:
-        return sentence
-    return f"{sentence}, {carried}" if len(parts) > 1 else f"{sentence} {carried}"
+    others = ("someone", "a pedestrian", "a photo of a person")
+    sentence = who = "a person" if rng.random() < 0.7 else one_of(rng, others)
+    if traits:
+        sentence += f" with {' and '.join(traits)}"
+    verb = "wearing" if rng.random() < 0.75 or garments[:1] == ["no hat"] else "in"
+    if garments:
+        worn = " and ".join([", ".join(garments[:-1]), garments[-1]] if len(garments) > 1 else garments)
+        sentence += f" {verb} {worn}"
+    if carried:
+        sentence += f" {carried}" if sentence == who else f", {carried}"
+    return sentence

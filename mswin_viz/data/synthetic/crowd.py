@@ -1,4 +1,4 @@
-"""Crowds of synthetic people, every shot drawn once in three modalities; importing this module does not import torch."""
+"""Crowds of synthetic people, with every shot drawn in three modalities; this module does not import torch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["CROWD_SPLITS", "Crowd", "picture_batches", "pictures"]
 
 CROWD_SPLITS = {"standard": sample_identity, "look_alikes": sample_lookalike}
-"""Name of a split -> how its people are drawn."""
-_BLOCK = 8  # shots a worker draws before it hands them over
+"""Name of a split -> the function that makes its people."""
+_BLOCK = 8  # shots that a worker draws before it hands them over
 
 Pictures = dict[str, "UInt8[np.ndarray, 'rows cols 3']"]
 """One shot, by modality."""
@@ -34,24 +34,23 @@ Pictures = dict[str, "UInt8[np.ndarray, 'rows cols 3']"]
 
 @dataclass(frozen=True)
 class Crowd:
-    """People, and how often each is photographed; images are ordered by person, camera and shot.
+    """Synthetic people and their shots; images are ordered by person, camera and shot.
 
     Attributes
     ----------
     people
-        How many, numbered from 0.
+        Number of people, numbered from 0.
     seed
         World number.
     split
-        ``"standard"``: people drawn independently. ``"look_alikes"``: groups of four who share everything
-        but one small thing.
+        ``"standard"``: people drawn independently. ``"look_alikes"``: groups of four who differ in one small thing.
     shots
         Of each person in each of the four cameras.
 
     Raises
     ------
     OptionError
-        If there is no such split, or there are no people, no shots, or too many people.
+        If there is no such split, there are no people or shots, or too many people.
     """
 
     people: int
@@ -61,10 +60,12 @@ class Crowd:
 
     def __post_init__(self) -> None:
         if self.split not in CROWD_SPLITS:
-            raise OptionError(f"a split is one of {', '.join(CROWD_SPLITS)}: got {self.split!r}; choose one")
+            raise OptionError(
+                f"split must be one of {', '.join(CROWD_SPLITS)}: got {self.split!r}; choose one"
+            )
         if not 1 <= self.people <= MOST_PEOPLE or self.shots < 1:
             raise OptionError(
-                f"a crowd has 1 to {MOST_PEOPLE:,} people and at least one shot of each: got people={self.people}, "
+                f"a crowd needs 1 to {MOST_PEOPLE:,} people and at least one shot of each: got people={self.people}, "
                 f"shots={self.shots}; choose other numbers"
             )
 
@@ -87,25 +88,15 @@ class Crowd:
 
     @property
     def groups(self) -> Int[np.ndarray, " image"]:
-        """Group of each image: its look-alikes share one; in the standard split each person is a group."""
+        """Group of each image: look-alikes share one; in the standard split each person is a group."""
         return self.pids // (GROUP if self.split == "look_alikes" else 1)
 
 
 def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
-    """Each shot of a crowd once, in order, in the three modalities.
+    """Each shot of a crowd, in order, in the three modalities.
 
-    Parameters
-    ----------
-    workers
-        Processes that draw; 1 draws in this one. More are started afresh ("spawn"), so a script that asks
-        for them needs the usual ``if __name__ == "__main__":``.
-
-    Raises
-    ------
-    OptionError
-        If ``workers`` is below 1.
-    WorkerError
-        If a worker process was killed.
+    One worker draws in this process. More are started afresh ("spawn"), so a script that asks for them needs the usual
+    ``if __name__ == "__main__":``; a `WorkerError` says that one of them was killed.
     """
     if workers < 1:
         raise OptionError(f"workers must be at least 1, got {workers}; use 1 to draw in this process")
@@ -121,7 +112,7 @@ def pictures(crowd: Crowd, *, workers: int = 1) -> Iterator[Pictures]:
 def picture_batches(
     crowd: Crowd, *, size: int = 32, workers: int = 1, progress: bool = True
 ) -> Iterator[dict[str, list[np.ndarray]]]:
-    """The shots of a crowd in batches, by modality, under one progress bar."""
+    """The shots of a crowd in batches, by modality, with one progress bar."""
     name = crowd.split.replace("_", "-")
     with tqdm(total=len(crowd), desc=f"{name}, world {crowd.seed}", unit="shot", disable=not progress) as bar:
         for shots in _batched(pictures(crowd, workers=workers), size):

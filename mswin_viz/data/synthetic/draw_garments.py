@@ -13,17 +13,14 @@ from mswin_viz.data.synthetic.part_canvas import (
     draw_line,
     draw_oval,
     draw_shape,
+    mirrored,
 )
-
-__all__ = [
-    "draw_arm", "draw_back_details", "draw_front_details", "draw_leg", "draw_skirt", "draw_torso", "hem_of",
-]  # fmt: skip
 
 _BARE_LEG = (0.048, 0.034, 0.022)
 
 
 def draw_leg(canvas: PartCanvas, who: Identity, joints: Sequence[Point], foot: float, far: bool) -> None:
-    """One leg with its shoe; ``foot`` is how far the toe reaches forward (0 seen from the front)."""
+    """One leg with its shoe; ``foot`` is how far the toe reaches forward (0 if seen from the front)."""
     build, suffix, relief = who.width**0.6, "_far" if far else "", 120 if far else 185
     hip, knee, ankle = joints
     bare = [width * build for width in _BARE_LEG]
@@ -39,12 +36,12 @@ def draw_leg(canvas: PartCanvas, who: Identity, joints: Sequence[Point], foot: f
         end, half = between(hip, knee, 0.6 + 0.8 * (who.fit - 0.84)), 0.05 * who.fit**0.6 * build
         draw_oval(canvas, "lower" + suffix, hip, (half, half), relief)
         draw_shape(canvas, "lower" + suffix, [(hip[0] - half, hip[1]), (hip[0] + half, hip[1]),
-                                         (end[0] + half * 1.08, end[1] + 0.012), (end[0] - half * 1.08, end[1])], relief)  # fmt: skip
+            (end[0] + half * 1.08, end[1] + 0.012), (end[0] - half * 1.08, end[1])], relief)  # fmt: skip
     x, y = ankle
     heel = y + 0.036
     if foot:
         shoe = [(x - 0.03, y + 0.004), (x + 0.022, y + 0.004), (x + 0.04, y + 0.018), (x + foot, y + 0.024),
-                (x + foot, heel), (x - 0.034, heel)]  # fmt: skip
+            (x + foot, heel), (x - 0.034, heel)]  # fmt: skip
     else:
         shoe = [(x - 0.024, y + 0.004), (x + 0.024, y + 0.004), (x + 0.036, heel), (x - 0.036, heel)]
     draw_shape(canvas, "shoes" + suffix, shoe, relief)
@@ -74,16 +71,16 @@ def draw_skirt(canvas: PartCanvas, half: float, knees: Sequence[Point], sway: fl
     """A skirt that hangs from the waist, opens over both knees and swings with the step."""
     left, right, flare = min(k[0] for k in knees), max(k[0] for k in knees), 0.034
     hem = [(max(right, half * 0.7) + flare + sway, low), (0.02 + sway, low + 0.012),
-           (min(left, -half * 0.7) - flare + sway, low)]  # fmt: skip
-    draw_shape(canvas, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52), *hem,
-        (-half * 1.12, 0.52)], 170)  # fmt: skip
+        (min(left, -half * 0.7) - flare + sway, low)]  # fmt: skip
+    draw_shape(canvas, "lower", [(-half, 0.44), (half, 0.44), (half * 1.12, 0.52),
+        *hem, (-half * 1.12, 0.52)], 170)  # fmt: skip
     for share in (0.25, 0.5, 0.75):
         draw_line(canvas, "lower_trim", [(half * (2 * share - 1) * 0.8, 0.53), between(hem[2], hem[0],
             share)], 0.006)  # fmt: skip
 
 
 def hem_of(who: Identity) -> float:
-    """Where the upper garment ends, of the body's height."""
+    """Where the upper garment ends, as a fraction of the body's height."""
     usual = {"coat": 0.645, "jacket": 0.5, "hoodie": 0.52, "sweater": 0.512, "t-shirt": 0.505, "vest": 0.5}
     return usual[who.upper_type] + who.hem * (2.2 if who.upper_type == "coat" else 1.0)
 
@@ -97,44 +94,42 @@ def draw_torso(canvas: PartCanvas, who: Identity, shoulder: float, hip: float, s
     flare = 0.035 if kind == "coat" else 0.0
     sway *= 2.6 if kind == "coat" else 1.0
     points = [(-shoulder * 0.42, 0.145), (shoulder * 0.42, 0.145), (shoulder, 0.175), (shoulder * 0.93, 0.27),
-              (hip * 0.93, 0.41), (hip + flare + sway, hem), (-hip - flare + sway, hem), (-hip * 0.93, 0.41),
-              (-shoulder * 0.93, 0.27), (-shoulder, 0.175)]  # fmt: skip
+        (hip * 0.93, 0.41), (hip + flare + sway, hem), (-hip - flare + sway, hem), (-hip * 0.93, 0.41),
+        (-shoulder * 0.93, 0.27), (-shoulder, 0.175)]  # fmt: skip
     draw_shape(canvas, "upper", points, 165)
     for row in range(1, who.quilting):
         y = 0.17 + (hem - 0.17) * row / who.quilting
         half = (shoulder if y < 0.3 else hip) * 0.97
         draw_line(canvas, "seam", [(-half, y), (0, y + 0.006), (half, y)], 0.009)
     if kind in ("sweater", "hoodie"):
-        draw_shape(canvas, "upper_trim", [(-hip * 0.97, hem - 0.018), (hip * 0.97, hem - 0.018),
-                                     (hip * 0.95, hem + 0.008),
-                                     (-hip * 0.95, hem + 0.008)], 160)  # fmt: skip
+        waistband = mirrored([(hip * 0.97, hem - 0.018), (hip * 0.95, hem + 0.008)])
+        draw_shape(canvas, "upper_trim", waistband, 160)
     if kind == "coat":
-        draw_shape(canvas, "upper_trim", [(-hip * 0.95, 0.405), (hip * 0.95, 0.405), (hip * 0.97, 0.428),
-                                     (-hip * 0.97, 0.428)], 170)  # fmt: skip
+        draw_shape(canvas, "upper_trim", mirrored([(hip * 0.95, 0.405), (hip * 0.97, 0.428)]), 170)
 
 
 def draw_front_details(canvas: PartCanvas, who: Identity, hip: float) -> None:
-    """Neckline, zip, lapels, pocket, logo: what only the front of a garment has."""
+    """Details of a garment's front: neckline, zip, lapels, pocket, logo."""
     kind, hem = who.upper_type, hem_of(who)
     if kind in ("t-shirt", "vest"):
         depth = 0.03 if kind == "t-shirt" else 0.06
-        draw_shape(canvas, "skin", [(-0.042, 0.14), (0.042, 0.14), (0.026, 0.15 + depth * 0.6), (0, 0.15 + depth),
-                               (-0.026, 0.15 + depth * 0.6)], 165)  # fmt: skip
+        neck = mirrored([(0.042, 0.14), (0.026, 0.15 + depth * 0.6), (0, 0.15 + depth)])
+        draw_shape(canvas, "skin", neck, 165)
     elif kind == "sweater":
         draw_oval(canvas, "upper_trim", (0, 0.148), (0.05, 0.018))
     elif kind == "hoodie":
         draw_oval(canvas, "hood", (0, 0.152), (0.078, 0.032), 200)
         for x in (-0.018, 0.018):
             draw_line(canvas, "sole", [(x, 0.175), (x * 1.1, 0.245)], 0.007)
-        draw_shape(canvas, "upper_trim", [(-0.05, 0.40), (0.05, 0.40), (0.075, 0.475), (-0.075, 0.475)], 180)
-        draw_shape(canvas, "upper", [(-0.044, 0.406), (0.044, 0.406), (0.066, 0.469), (-0.066, 0.469)], 180)
+        draw_shape(canvas, "upper_trim", mirrored([(0.05, 0.40), (0.075, 0.475)]), 180)
+        draw_shape(canvas, "upper", mirrored([(0.044, 0.406), (0.066, 0.469)]), 180)
     else:
         draw_line(canvas, "upper_trim", [(0, 0.18), (0.004, hem)], 0.012)
         reach = 0.26 if kind == "coat" else 0.2
         for side in (-1, 1):
             draw_shape(canvas, "upper_trim", [(side * 0.05, 0.135), (side * 0.075, 0.16), (side * 0.05, 0.2),
-                                         (0, reach), (side * 0.012, 0.165)], 190)  # fmt: skip
-        draw_shape(canvas, "skin", [(-0.028, 0.135), (0.028, 0.135), (0, 0.185)], 150)
+                (0, reach), (side * 0.012, 0.165)], 190)  # fmt: skip
+        draw_shape(canvas, "skin", mirrored([(0.028, 0.135), (0, 0.185)]), 150)
         for side in (-1, 1):
             draw_line(canvas, "upper_trim", [(side * hip * 0.45, 0.455), (side * hip * 0.85, 0.445)], 0.01)
     if who.logo != "none":
@@ -150,13 +145,12 @@ def _logo(canvas: PartCanvas, place: str, y: float) -> None:
 
 
 def draw_back_details(canvas: PartCanvas, who: Identity) -> None:
-    """Logo, hood, seams and collar: what only the back of a garment has."""
+    """Details of a garment's back: logo, hood, seams and collar."""
     kind = who.upper_type
     if who.logo != "none":
         _logo(canvas, {"left": "right", "right": "left"}.get(who.logo, who.logo), 0.285)
     if kind == "hoodie":
-        draw_shape(canvas, "hood", [(-0.07, 0.14), (0.07, 0.14), (0.06, 0.205), (0, 0.245), (-0.06, 0.205)],
-            210)  # fmt: skip
+        draw_shape(canvas, "hood", mirrored([(0.07, 0.14), (0.06, 0.205), (0, 0.245)]), 210)
     elif kind == "jacket":
         draw_line(canvas, "upper_trim", [(-0.11, 0.235), (0.11, 0.235)], 0.009)
         draw_oval(canvas, "upper_trim", (0, 0.147), (0.052, 0.017))

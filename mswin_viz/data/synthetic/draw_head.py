@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 
 from mswin_viz.data.synthetic.identity import Identity
-from mswin_viz.data.synthetic.part_canvas import PartCanvas, draw_limb, draw_line, draw_oval, draw_shape
-
-__all__ = ["draw_hat", "draw_head_back", "draw_head_front", "draw_head_side"]
+from mswin_viz.data.synthetic.part_canvas import (
+    PartCanvas,
+    draw_limb,
+    draw_line,
+    draw_oval,
+    draw_shape,
+    mirrored,
+)
 
 
 def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
@@ -16,8 +21,8 @@ def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
         return
     side = view in ("left", "right")
     rx = 0.056 if side else 0.049
-    dome = [(rx * math.cos(a) - (0.004 if side else 0), 0.05 - 0.058 * math.sin(a))
-            for a in [math.pi * i / 12 for i in range(13)]]  # fmt: skip
+    angles = [math.pi * i / 12 for i in range(13)]
+    dome = [(rx * math.cos(a) - (0.004 if side else 0), 0.05 - 0.058 * math.sin(a)) for a in angles]
     draw_shape(canvas, "hat", dome, 215)
     if who.hat == "beanie":
         draw_shape(canvas, "hat_trim", [(-rx - 0.003, 0.036), (rx + 0.001, 0.036), (rx, 0.06),
@@ -27,8 +32,7 @@ def draw_hat(canvas: PartCanvas, who: Identity, view: str) -> None:
         draw_shape(canvas, "hat_trim", [(0.02, 0.04), (0.06, 0.042), (0.1, 0.056), (0.1, 0.063),
             (0.02, 0.056)], 220)  # fmt: skip
     elif view == "front":
-        draw_shape(canvas, "hat_trim", [(-0.046, 0.045), (0.046, 0.045), (0.056, 0.062), (0, 0.054),
-            (-0.056, 0.062)], 220)  # fmt: skip
+        draw_shape(canvas, "hat_trim", mirrored([(0.046, 0.045), (0.056, 0.062), (0, 0.054)]), 220)
     else:
         draw_line(canvas, "hat_trim", [(-0.02, 0.047), (0.02, 0.047)], 0.01)
 
@@ -37,9 +41,9 @@ def draw_head_front(canvas: PartCanvas, who: Identity) -> None:
     """The face, with hair and glasses."""
     if who.hair == "long":  # two locks beside the neck, so that the chin stays free
         for s in (-1, 1):
-            draw_shape(canvas, "hair", [(s * 0.02, 0.02), (s * 0.054, 0.03), (s * 0.066, 0.1), (s * 0.07, 0.2),
-                                   (s * 0.05, 0.225), (s * 0.03, 0.2), (s * 0.034, 0.1)], 140)  # fmt: skip
-    draw_shape(canvas, "skin", [(-0.025, 0.1), (0.025, 0.1), (0.03, 0.15), (0, 0.162), (-0.03, 0.15)], 130)
+            draw_shape(canvas, "hair", [(s * 0.02, 0.02), (s * 0.054, 0.03), (s * 0.066, 0.1),
+                (s * 0.07, 0.2), (s * 0.05, 0.225), (s * 0.03, 0.2), (s * 0.034, 0.1)], 140)  # fmt: skip
+    draw_shape(canvas, "skin", mirrored([(0.025, 0.1), (0.03, 0.15), (0, 0.162)]), 130)
     if who.hair != "bald":
         draw_oval(canvas, "hair", (0, 0.055), (0.05, 0.056), 190)
     for s in (-1, 1):
@@ -47,8 +51,8 @@ def draw_head_front(canvas: PartCanvas, who: Identity) -> None:
     draw_oval(canvas, "skin", (0, 0.068), (0.042, 0.06), 200)
     if who.hair != "bald":
         draw_shape(canvas, "hair", [(-0.043, 0.062), (-0.047, 0.035), (-0.03, 0.008), (0, 0.0), (0.03, 0.008),
-                               (0.047, 0.035), (0.043, 0.062), (0.036, 0.04), (0.012, 0.032), (-0.014, 0.03),
-                               (-0.034, 0.042)], 205)  # fmt: skip
+            (0.047, 0.035), (0.043, 0.062), (0.036, 0.04), (0.012, 0.032), (-0.014, 0.03), (-0.034, 0.042)],
+            205)  # fmt: skip
     for s in (-1, 1):
         if who.glasses == "dark":
             draw_oval(canvas, "glasses", (s * 0.018, 0.066), (0.0145, 0.0115), 215)
@@ -62,18 +66,17 @@ def draw_head_front(canvas: PartCanvas, who: Identity) -> None:
 
 def draw_head_back(canvas: PartCanvas, who: Identity) -> None:
     """The head from behind."""
-    draw_shape(canvas, "skin", [(-0.025, 0.1), (0.025, 0.1), (0.03, 0.15), (-0.03, 0.15)], 150)
+    draw_shape(canvas, "skin", mirrored([(0.025, 0.1), (0.03, 0.15)]), 150)
     for s in (-1, 1):
         draw_oval(canvas, "skin", (s * 0.045, 0.072), (0.008, 0.013), 170)
     draw_oval(canvas, "skin", (0, 0.066), (0.043, 0.058), 200)
     if who.hair == "bald":
         return
     draw_oval(canvas, "hair", (0, 0.055), (0.048, 0.057), 205)
-    draw_shape(canvas, "hair", [(-0.045, 0.06), (0.045, 0.06), (0.03, 0.115), (-0.03, 0.115)], 200)
+    draw_shape(canvas, "hair", mirrored([(0.045, 0.06), (0.03, 0.115)]), 200)
     if who.hair == "long":
-        draw_shape(canvas, "hair", [(-0.05, 0.05), (0.05, 0.05), (0.062, 0.12), (0.062, 0.23),
-                               (0.03, 0.255), (0, 0.248),
-                               (-0.03, 0.255), (-0.062, 0.23), (-0.062, 0.12)], 215)  # fmt: skip
+        long_hair = mirrored([(0.05, 0.05), (0.062, 0.12), (0.062, 0.23), (0.03, 0.255), (0, 0.248)])
+        draw_shape(canvas, "hair", long_hair, 215)
     elif who.hair == "ponytail":
         draw_limb(canvas, "hair", [(0, 0.05), (0.004, 0.13), (-0.004, 0.215)], (0.018, 0.022, 0.008), 230)
         draw_line(canvas, "hat_trim", [(-0.018, 0.062), (0.018, 0.062)], 0.012)
@@ -87,21 +90,18 @@ def draw_head_side(canvas: PartCanvas, who: Identity, sway: float) -> None:
             (0.016, 0.022, 0.008), 170)  # fmt: skip
     if who.hair != "bald":
         draw_oval(canvas, "hair", (-0.006, 0.055), (0.054, 0.057), 190)
-    face = [(-0.03, 0.025), (0.02, 0.012), (0.043, 0.04), (0.046, 0.06), (0.06, 0.08),
-            (0.046, 0.087), (0.047, 0.1),
-            (0.042, 0.112), (0.036, 0.126), (0.012, 0.122), (-0.02, 0.1), (-0.034, 0.07)]  # fmt: skip
+    face = [(-0.03, 0.025), (0.02, 0.012), (0.043, 0.04), (0.046, 0.06), (0.06, 0.08), (0.046, 0.087),
+        (0.047, 0.1), (0.042, 0.112), (0.036, 0.126), (0.012, 0.122), (-0.02, 0.1), (-0.034, 0.07)]  # fmt: skip
     if who.hair == "bald":
         draw_oval(canvas, "skin", (-0.006, 0.058), (0.052, 0.056), 195)
     draw_shape(canvas, "skin", face, 200)
     if who.hair != "bald":
         draw_shape(canvas, "hair", [(0.043, 0.036), (0.028, 0.008), (-0.006, -0.002), (-0.04, 0.016),
-                               (-0.058, 0.055),
-                               (-0.046, 0.1), (-0.02, 0.105), (-0.012, 0.07), (0.004, 0.075), (0.012, 0.045),
-                               (0.03, 0.03)], 210)  # fmt: skip
+            (-0.058, 0.055), (-0.046, 0.1), (-0.02, 0.105), (-0.012, 0.07), (0.004, 0.075), (0.012, 0.045),
+            (0.03, 0.03)], 210)  # fmt: skip
     if who.hair == "long":
         draw_shape(canvas, "hair", [(0.004, 0.03), (0.006, 0.075), (-0.002, 0.13), (-0.01, 0.21),
-                               (-0.05 - sway, 0.235),
-                               (-0.075 - sway, 0.2), (-0.066, 0.1), (-0.056, 0.04)], 215)  # fmt: skip
+            (-0.05 - sway, 0.235), (-0.075 - sway, 0.2), (-0.066, 0.1), (-0.056, 0.04)], 215)  # fmt: skip
     else:
         draw_oval(canvas, "skin", (-0.008, 0.074), (0.009, 0.014), 215)
     if who.glasses == "dark":

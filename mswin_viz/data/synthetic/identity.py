@@ -1,7 +1,7 @@
 """The identities of synthetic pedestrians: their build, clothes, hair and bags.
 
-Colours matter to the visible picture only. What near infrared and thermal cameras see follows from materials,
-which are drawn independently of colour.
+Colours show in visible light only. What near-infrared and thermal cameras see depends on materials, which are drawn
+independently of colours.
 """
 
 from __future__ import annotations
@@ -13,13 +13,8 @@ import numpy as np
 
 from mswin_viz.errors import OptionError
 
-__all__ = [
-    "ATTRIBUTES", "BAG_COLOURS", "COLOURS", "MATERIALS", "MOST_PEOPLE", "SHOES", "STRAPS", "STRIPE_WIDTHS",
-    "Identity", "attributes", "contrasting", "one_of", "pick", "sample_identity",
-]  # fmt: skip
-
 MOST_PEOPLE = 100_000
-"""Of a crowd or a set of samples: drawing them takes hours; a larger number is taken for a slip."""
+"""The most people of a crowd or a sample set: drawing them takes hours, so a larger number is probably a mistake."""
 COLOURS = {
     "black": (34, 34, 38), "white": (236, 236, 232), "grey": (132, 134, 138), "red": (200, 32, 38),
     "orange": (240, 128, 24), "yellow": (242, 212, 48), "green": (40, 138, 62), "blue": (40, 84, 190),
@@ -38,9 +33,7 @@ _PATTERNS = {"plain": 37, "striped": 23, "checked": 20, "dotted": 20}
 _UPPER_TYPES = {"t-shirt": 20, "sweater": 15, "hoodie": 17, "jacket": 17, "coat": 18, "vest": 13}
 _LOWER_TYPES = {"trousers": 38, "shorts": 23, "skirt": 25, "leggings": 14}
 _BAGS = {"none": 45, "backpack": 20, "handbag": 17, "shoulder bag": 18}
-BAG_COLOURS = {
-    "black": 26, "brown": 18, "red": 14, "blue": 12, "green": 8, "yellow": 8, "grey": 8, "pink": 6,
-}  # fmt: skip
+BAG_COLOURS = {"black": 26, "brown": 18, "red": 14, "blue": 12, "green": 8, "yellow": 8, "grey": 8, "pink": 6}
 _HAIR = {"short": 42, "long": 32, "ponytail": 16, "bald": 10}
 _HAIR_COLOURS = {"black": 32, "brown": 34, "blond": 20, "grey": 8, "red": 6}
 _HATS = {"none": 58, "cap": 22, "beanie": 20}
@@ -67,7 +60,7 @@ _INSULATION = {
 
 @dataclass(frozen=True)
 class Identity:
-    """One synthetic person. Words are plain English; ``*_nir`` and ``*_warmth`` are in 0..1."""
+    """One synthetic person; ``*_nir`` (near-infrared reflectance) and ``*_warmth`` are in 0..1."""
 
     pid: int
     height: float  # of the picture's height
@@ -75,10 +68,10 @@ class Identity:
     shoulders: float  # 1 is average
     fit: float  # how wide trousers, shorts and leggings are cut; 1 is average
     flare: float  # how much wider trousers are at the ankle; 0 is straight
-    hem: float  # how far the upper garment reaches beyond its usual end, of the body's height
+    hem: float  # how far the upper garment reaches beyond its usual end, as a fraction of the body's height
     sleeve: float  # how much of the upper arm a short sleeve covers, 0..1
-    skirt_hem: float  # where a skirt ends, of the body's height
-    quilting: int  # seams across a padded jacket, coat or vest; 0 where it is not padded
+    skirt_hem: float  # where a skirt ends, as a fraction of the body's height
+    quilting: int  # seams across a padded jacket, coat or vest; 0 if it is not padded
     glasses: str  # none or dark
     skin: str
     hair: str
@@ -128,13 +121,13 @@ ATTRIBUTES = (
 
 
 def pick(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
-    """A word, as often as its weight says."""
+    """A word, drawn by its weight."""
     total = np.cumsum(list(weights.values()))
     return list(weights)[int(np.searchsorted(total, rng.random() * total[-1], side="right"))]
 
 
 def one_of(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """One of several words, each as often as the others."""
+    """One of several words, drawn with equal weights."""
     return words[int(rng.integers(len(words)))]
 
 
@@ -153,20 +146,7 @@ def contrasting(rng: np.random.Generator, colour: str) -> str:
 
 
 def sample_identity(pid: int, *, seed: int = 0) -> Identity:
-    """The person numbered ``pid`` in the world of ``seed``; the same one at every call.
-
-    Parameters
-    ----------
-    pid
-        Person number, at least 0.
-    seed
-        World number, at least 0.
-
-    Raises
-    ------
-    OptionError
-        If either number is negative.
-    """
+    """The person number ``pid`` in the world ``seed``, the same at every call; negative numbers are an `OptionError`."""
     if pid < 0 or seed < 0:
         raise OptionError(
             f"pid and seed must be at least 0: got pid={pid}, seed={seed}; choose other numbers"
@@ -237,11 +217,11 @@ def sample_identity(pid: int, *, seed: int = 0) -> Identity:
 
 
 def _seams(rng: np.random.Generator, upper_type: str, material: str) -> int:
-    """How many seams a padded garment has; only nylon and polyester are padded."""
+    """How many seams a garment has; only nylon and polyester are padded."""
     padded = upper_type in ("jacket", "coat", "vest") and material in ("nylon", "polyester")
     return int(rng.choice((4, 6, 9))) if padded and rng.random() < 0.7 else 0
 
 
 def attributes(identity: Identity) -> dict[str, str]:
-    """Every nameable attribute as a word; ``none`` where there is nothing to name."""
+    """Every attribute as a word; ``none`` for what the person does not have."""
     return {"pid": str(identity.pid)} | {name: str(getattr(identity, name)) for name in ATTRIBUTES}

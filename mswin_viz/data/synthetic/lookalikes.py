@@ -18,31 +18,28 @@ from mswin_viz.data.synthetic.identity import (
     sample_identity,
 )
 
-__all__ = ["GROUP", "LOOKALIKES", "lookalike_difference", "sample_lookalike"]
-
 LOOKALIKES = {
     "logo": ("none", "left", "right", "centre"),
     "shoes_colour": tuple(SHOES),
     "strap_colour": tuple(STRAPS),
     "stripe_width": tuple(STRIPE_WIDTHS),
 }
-"""The small things in which look-alikes differ, and what each can be."""
+"""The small things in which look-alikes differ -> their values."""
 GROUP = 4
-"""Look-alikes come in groups of so many."""
-_LOOKALIKE_MODELS = 2_000_000  # people from this number on are what groups of look-alikes are drawn after
+"""Number of look-alikes in a group."""
+_LOOKALIKE_MODELS = 2_000_000  # number of the person after whom the first group is drawn
 
 
 def lookalike_difference(pid: int, *, seed: int = 0) -> str:
-    """The one attribute in which person ``pid`` of the look-alike split differs from the rest of the group."""
+    """The attribute in which person ``pid`` of the look-alike split differs from the rest of the group."""
     return list(LOOKALIKES)[int(np.random.default_rng([seed, pid // GROUP, 12]).integers(len(LOOKALIKES)))]
 
 
 def sample_lookalike(pid: int, *, seed: int = 0) -> Identity:
-    """Person ``pid`` of the look-alike split of a world: four in a row differ in one small thing.
+    """Person ``pid`` of the look-alike split of a world, with the errors of `sample_identity`.
 
-    People ``4 k .. 4 k + 3`` share build, clothes and materials with one person of the world, and differ from each
-    other in one of `LOOKALIKES`: the place of a logo, the colour of the shoes or of a bag's strap, or the width of
-    stripes. Shots differ as they do for other people. Parameters and errors are those of `sample_identity`.
+    People ``4 k .. 4 k + 3`` share build, clothes and materials with one person of the world, and differ in one of
+    `LOOKALIKES`: the place of a logo, the colour of shoes or of a bag's strap, or the width of stripes.
     """
     person = sample_identity(pid, seed=seed)
     model = sample_identity(_LOOKALIKE_MODELS + pid // GROUP, seed=seed)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-__all__ = ["PARTS", "PartCanvas", "Point", "between", "draw_limb", "draw_line", "draw_oval", "draw_shape"]
-
 PARTS = (
     "background", "skin", "skin_far", "feature", "hair", "glasses", "hat", "hat_trim",
     "upper", "upper_far", "upper_trim", "seam", "hood", "logo", "lower", "lower_far", "lower_trim",
@@ -24,23 +22,14 @@ class PartCanvas:
     """Two aligned drawings of one person: part labels, and how far each part stands out (for the light).
 
     Points are in body heights: x from the person's middle, y downwards from the crown.
-
-    Attributes
-    ----------
-    labels, relief
-        What is drawn on.
-    x, top, size
-        Middle, crown and height of the body, pixels.
-    flip
-        -1 to mirror.
     """
 
     labels: ImageDraw.ImageDraw
     relief: ImageDraw.ImageDraw
-    x: float
+    x: float  # middle, crown and height of the body, pixels
     top: float
     size: float
-    flip: int = 1
+    flip: int = 1  # -1 mirrors
 
     def at(self, point: Point) -> Point:
         """Where a point of the body lies, pixels."""
@@ -52,6 +41,11 @@ def draw_shape(canvas: PartCanvas, part: str, points: Sequence[Point], relief: i
     placed = [canvas.at(point) for point in points]
     canvas.labels.polygon(placed, fill=_ID[part])
     canvas.relief.polygon(placed, fill=relief)
+
+
+def mirrored(half: Sequence[Point]) -> list[Point]:
+    """The symmetric outline that has this right half, given from top to bottom."""
+    return [*half, *((-x, y) for x, y in reversed(half) if x)]
 
 
 def draw_oval(canvas: PartCanvas, part: str, centre: Point, radii: Point, relief: int = 190) -> None:
@@ -83,5 +77,5 @@ def draw_limb(
 
 
 def between(a: Point, b: Point, t: float) -> Point:
-    """The point ``t`` (0..1) of the way from one to the other."""
+    """The point at the fraction ``t`` of the way from one to the other."""
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)

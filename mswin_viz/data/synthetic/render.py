@@ -1,6 +1,6 @@
-"""A world of synthetic pedestrians in three aligned modalities: visible (RGB), near and thermal infrared.
+"""Draws synthetic pedestrians in three aligned modalities: visible (RGB), near and thermal infrared.
 
-Everything follows from numbers: world seed, person, camera and shot give the same bytes at every call.
+The same world seed, person, camera and shot give the same bytes at every call.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from mswin_viz.data.synthetic.scenery import CAMERAS, draw_obstacle, place
 from mswin_viz.data.synthetic.shading import SHAPE, figure, halved
 from mswin_viz.data.synthetic.shots import VIEWS, ShotConditions, check_shot, shot_conditions, shot_rng
 
-__all__ = ["part_masks", "render"]
-
-# parts that one mask name covers
 _MASKS = {
     "skin": ("skin", "skin_far", "feature"),
     "hair": ("hair",),
@@ -30,27 +27,21 @@ _MASKS = {
     "shoes": ("shoes", "shoes_far"),
     "bag": ("bag", "bag_trim", "strap"),
 }
+"""Name of a mask -> the parts that it covers."""
 
 
 def _passer_by(identity: Identity, shot: ShotConditions, seed: int) -> tuple[Identity, Pose]:
     """Another person who walks in front, mostly outside the picture."""
     other = sample_identity(identity.pid + 1_000_003, seed=seed)
-    side = -1 if shot.grain[0] % 2 else 1
-    view = VIEWS[shot.grain[1] % 4]
-    pose = Pose(
-        view=view,
-        x=shot.pose.x + side * (42 + shot.grain[1] % 14),
-        top=26.0,
-        size=238.0,
-        phase=shot.pose.phase + 1,
-    )
-    return other, pose
+    side, view = -1 if shot.grain[0] % 2 else 1, VIEWS[shot.grain[1] % 4]
+    x = shot.pose.x + side * (42 + shot.grain[1] % 14)
+    return other, Pose(view, x, top=26.0, size=238.0, phase=shot.pose.phase + 1)
 
 
 def _in_front(
     identity: Identity, shot: ShotConditions, camera: int, shot_number: int, seed: int
 ) -> tuple[Float[np.ndarray, "rows cols"], Float[np.ndarray, "rows cols 5"]] | None:
-    """Coverage and look of what hides part of the person, if anything does."""
+    """Coverage and look of what hides part of the person, if anything."""
     if shot.obstacle == "none":
         return None
     if shot.obstacle == "person":
@@ -69,7 +60,7 @@ def _shadow(pose: Pose) -> Float[np.ndarray, "rows cols"]:
 def _scene(
     identity: Identity, camera: int, shot_number: int, seed: int
 ) -> tuple[ShotConditions, Float[np.ndarray, "rows cols 5"]]:
-    """The shot as it lies before the camera: five layers, 0..255."""
+    """The shot as the camera sees it: five layers, 0..255."""
     shot = shot_conditions(identity, camera, shot_number, seed)
     y, x = shot.shift
     scene = place(camera)[y : y + SHAPE[0], x : x + SHAPE[1]]
@@ -102,8 +93,8 @@ def render(
     Parameters
     ----------
     identity
-        Who is seen. The pose, the place and the noise depend on ``identity.pid`` only, so two people who
-        share a pid and differ in a garment differ there and nowhere else.
+        Who is seen. The pose, the place and the noise depend on ``identity.pid`` only, so the pictures of two people
+        with the same pid differ only where they do.
     camera
         0 to 3: park, hall, street, car park at night.
     shot
@@ -126,14 +117,11 @@ def render(
     made, scene = _scene(identity, camera, shot, seed)
     rng, view = shot_rng(identity, camera, shot, seed, 23), CAMERAS[camera]
     noise = rng.standard_normal((*SHAPE, 5), dtype=np.float32)
-    rgb = _blurred(scene[..., :3], view.blur) * (
-        np.array(view.cast, np.float32) * made.cast * made.gain * view.gain
-    )
-    rgb = (rgb - 128) * view.contrast + 128 * (0.5 + 0.5 * view.gain)
+    light = np.array(view.cast, np.float32) * made.cast * made.gain * view.gain
+    rgb = (_blurred(scene[..., :3], view.blur) * light - 128) * view.contrast + 128 * (0.5 + 0.5 * view.gain)
     rgb += noise[..., :3] * (view.noise * 0.6) + noise[..., 3:4] * (view.noise * 0.5)
-    near = _blurred(scene[..., 3], view.blur + 0.2) * (0.9 + 0.1 * made.gain) + noise[..., 3] * (
-        2.5 + view.noise * 0.6
-    )
+    near = _blurred(scene[..., 3], view.blur + 0.2) * (0.9 + 0.1 * made.gain)
+    near = near + noise[..., 3] * (2.5 + view.noise * 0.6)
     warm = 14 + 0.92 * _blurred(scene[..., 4], 1.1) + noise[..., 4] * 3.2
     return {"RGB": np.clip(rgb, 0, 255).astype(np.uint8), "NI": _grey(near), "TI": _grey(warm)}
 
@@ -141,13 +129,9 @@ def render(
 def part_masks(
     identity: Identity, *, camera: int, shot: int, seed: int = 0
 ) -> dict[str, Bool[np.ndarray, "256 128"]]:
-    """Where each part of the person is visible in `render`'s pictures of the same shot.
+    """Where each part in `_MASKS` is visible in `render`'s pictures of the same shot; all false without such a part.
 
-    Returns
-    -------
-    masks
-        By part: skin, hair, hat, upper, logo (a part of upper), lower, shoes, bag; all false where there is
-        none. What an obstacle covers is left out. A part's shading reaches a few pixels beyond its mask.
+    What an obstacle covers is left out. A part's shading reaches a few pixels beyond its mask.
     """
     check_shot(camera, shot)
     made = shot_conditions(identity, camera, shot, seed)

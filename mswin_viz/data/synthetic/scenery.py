@@ -1,4 +1,4 @@
-"""The four places where synthetic pedestrians are seen, what may stand in front of them, and the cameras."""
+"""The four places and cameras that see synthetic pedestrians, and the obstacles in front of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["CAMERAS", "MARGIN", "Camera", "draw_obstacle", "place", "smooth_noise"]
-
-MARGIN = 24  # pixels of place beyond each edge of the picture, so that a shot can look a little aside
+MARGIN = 24  # pixels of the place beyond each edge of the picture, so that shots can be shifted
 _ROWS, _COLS = 256 + 2 * MARGIN, 128 + 2 * MARGIN
 
 
@@ -26,7 +24,7 @@ class Stuff(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """One camera: its place, light and optics. Sigmas in pixels, noise in grey levels."""
+    """One camera: its place, light and optics; blur is in pixels, noise in grey levels."""
 
     place: str
     gain: float
@@ -137,7 +135,7 @@ def _car_park(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 @lru_cache(maxsize=1)
 def smooth_noise() -> Float[np.ndarray, "side side"]:
-    """One sheet of soft, cloth-like noise around 0, about -1 to 1; callers cut their own window out of it."""
+    """A sheet of soft, cloth-like noise around 0, about -1 to 1, of which callers use a part."""
     rng, side, total = np.random.default_rng(20251), 640, 0.0
     for cell, weight in ((4, 0.3), (8, 0.4), (20, 0.6)):
         coarse = Image.fromarray(rng.normal(0, 1, (side // cell, side // cell)).astype(np.float32))

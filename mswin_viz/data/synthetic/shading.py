@@ -14,8 +14,6 @@ from mswin_viz.data.synthetic.part_canvas import PARTS
 from mswin_viz.data.synthetic.scenery import smooth_noise
 from mswin_viz.data.synthetic.shots import ShotConditions
 
-__all__ = ["SHAPE", "figure", "halved"]
-
 SHAPE = (256, 128)
 """Rows and columns of every picture."""
 _SKINS = {"light": (232, 190, 164), "tan": (206, 156, 120), "brown": (150, 100, 70), "dark": (92, 62, 48)}
@@ -25,7 +23,7 @@ _PERIODS = {"narrow": 0.03, "medium": 0.041, "wide": 0.056, "broad": 0.076}  # o
 
 
 def _dyed(word: str, tint: Sequence[float], spread: float = 9.0) -> np.ndarray:
-    """A colour word as this person's dye: near the chart's colour, never across to the next word."""
+    """A colour word as this person's dye: near the chart's colour, and never that of another word."""
     base = np.array(COLOURS.get(word, (0, 0, 0)), np.float32)
     if word in ("black", "white", "grey"):  # a cast would make these another colour
         spread *= 0.2
@@ -49,17 +47,13 @@ def _palette(who: Identity) -> Float[np.ndarray, "parts 5"]:
         "skin_far": (skin * 0.78, 0.56, 0.88),
         "feature": (skin * 0.3, 0.25, 0.86),
         "hair": (hair, who.hair_nir, 0.52),
-        "glasses": (np.array((24, 24, 28)), 0.1, 0.4),  # glass keeps the warmth of the face back
+        "glasses": (np.array((24, 24, 28)), 0.1, 0.4),  # glass holds back the warmth of the face
         "hat": (hat, who.hat_nir, who.hat_warmth),
         "hat_trim": (hat * 0.78, who.hat_nir * 0.85, who.hat_warmth * 0.92),
         "upper": (upper, who.upper_nir, who.upper_warmth),
         "upper_far": (upper * 0.72, who.upper_nir * 0.76, who.upper_warmth * 0.92),
         "upper_trim": (upper * 0.72, who.upper_nir * 0.8, who.upper_warmth * 0.88),
-        "seam": (
-            upper * 0.8,
-            who.upper_nir * 0.82,
-            min(who.upper_warmth * 1.3 + 0.06, 0.95),
-        ),  # padding is thin there
+        "seam": (upper * 0.8, who.upper_nir * 0.82, min(who.upper_warmth * 1.3 + 0.06, 0.95)),  # thin padding
         "hood": (upper * 0.86, who.upper_nir * 0.9, who.upper_warmth * 0.84),
         "logo": (logo, mark, who.upper_warmth * 0.82),
         "lower": (lower, who.lower_nir, who.lower_warmth),
@@ -72,15 +66,14 @@ def _palette(who: Identity) -> Float[np.ndarray, "parts 5"]:
         "bag_trim": (bag * 0.8, who.bag_nir * 0.82, 0.12),
         "strap": (_dyed(who.strap_colour, who.tint, 4), who.bag_nir * 0.7 + 0.1, 0.2),
     }
-    return np.array(
-        [(*look[part][0], 255 * look[part][1], 255 * look[part][2]) for part in PARTS], np.float32
-    )
+    rows = [(*colour, 255 * nir, 255 * warmth) for colour, nir, warmth in (look[part] for part in PARTS)]
+    return np.array(rows, np.float32)
 
 
 def _pattern_mask(
     who: Identity, pose: Pose, labels: UInt8[np.ndarray, "rows cols"]
 ) -> Bool[np.ndarray, "rows cols"]:
-    """Where the second colour of the upper garment's pattern lies, on the enlarged sheet."""
+    """Where the upper garment has its pattern's second colour, in the enlarged drawing."""
     scale = labels.shape[0] / SHAPE[0]
     period = _PERIODS[who.stripe_width] * pose.size * scale
     y = ((np.arange(labels.shape[0], dtype=np.float32) - pose.top * scale) / period)[:, None]

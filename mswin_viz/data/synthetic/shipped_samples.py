@@ -1,4 +1,4 @@
-"""The samples that come with the package: of a checkout, or drawn once into a cache."""
+"""The samples that come with the package: those of a checkout, or drawn once into a cache."""
 
 from __future__ import annotations
 
@@ -13,23 +13,15 @@ from mswin_viz.data.storage.stored_records import read_json
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import MswinVizError
 
-__all__ = ["shipped_samples"]
-
 _CHECKOUT = Path(__file__).resolve().parents[3] / "data_samples"
-_RECORD = "complete"
-"""File of the cache that is written last: file -> its bytes."""
+_RECORD = "complete"  # file of the cache that is written last: file -> number of its bytes
 
 
 def shipped_samples() -> Path:
-    """``data_samples/`` of a checkout; from an installed wheel, a cache that is drawn once and finished if need be.
+    """``data_samples/`` of a checkout; in an installed package, a cache that is drawn once, and completed if need be.
 
-    Where there can be no cache (a home folder that is read-only or full, other pictures in it), they are drawn into a
-    temporary folder for as long as the program runs, with a warning.
-
-    Raises
-    ------
-    OutputError
-        If there is no room for temporary files either.
+    If there can be no cache (a read-only or full home folder, other pictures in it), a warning says that they are drawn
+    into a temporary folder for as long as the program runs. Without space for that either, `OutputError`.
     """
     if (_CHECKOUT / "RGBNT201").is_dir():
         return _CHECKOUT
@@ -71,9 +63,7 @@ def _sizes(cache: Path, root: Path) -> dict[str, int]:
 
 
 def _say_waiting() -> None:
-    warnings.warn(
-        "another program is drawing the samples that come with mswin_viz: waiting for it", stacklevel=2
-    )
+    warnings.warn("another program is drawing the samples of mswin_viz: waiting for it", stacklevel=2)
 
 
 def _temporary(why: str) -> Path:

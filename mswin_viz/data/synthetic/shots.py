@@ -1,4 +1,4 @@
-"""How a synthetic person stands before a camera: view, pose, light and what is in the way."""
+"""The conditions of a shot: view, pose, light and obstacles."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from mswin_viz.data.synthetic.draw_person import Pose
 from mswin_viz.data.synthetic.identity import Identity
 from mswin_viz.data.synthetic.scenery import CAMERAS, MARGIN
 from mswin_viz.errors import OptionError
-
-__all__ = ["VIEWS", "ShotConditions", "check_shot", "shot_conditions", "shot_rng"]
 
 VIEWS = ("front", "back", "left", "right")
 
@@ -31,27 +29,20 @@ class ShotConditions:
 
 
 def check_shot(camera: int, shot: int) -> None:
-    """Refuse a camera that is not there, or a negative shot.
-
-    Raises
-    ------
-    OptionError
-        If it is one.
-    """
+    """Refuse a camera that does not exist, or a negative shot, with an `OptionError`."""
     if not 0 <= camera < len(CAMERAS):
-        last = len(CAMERAS) - 1
-        raise OptionError(f"cameras are numbered 0 to {last}: got {camera}; choose one of these")
+        raise OptionError(f"camera must be 0 to {len(CAMERAS) - 1}: got {camera}; choose one of these")
     if shot < 0:
-        raise OptionError(f"shots are numbered from 0: got {shot}; choose at least 0")
+        raise OptionError(f"shot must be at least 0: got {shot}; choose a larger number")
 
 
 def shot_rng(identity: Identity, camera: int, shot: int, seed: int, purpose: int) -> np.random.Generator:
-    """Random numbers for one purpose in one shot; the same at every call."""
+    """Random numbers for one purpose in one shot, the same at every call."""
     return np.random.default_rng([seed, identity.pid, camera, shot, purpose])
 
 
 def shot_conditions(identity: Identity, camera: int, shot: int, seed: int) -> ShotConditions:
-    """The conditions of one shot of a person; the same at every call."""
+    """The conditions of one shot of a person, the same at every call."""
     rng = shot_rng(identity, camera, shot, seed, 21)
     size = 256 * identity.height * rng.uniform(0.93, 1.05)
     top = float(np.clip(rng.normal(0.5, 0.12), 0.15, 0.85)) * max(256 - size - 10, 2) + 6

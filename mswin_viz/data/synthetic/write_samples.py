@@ -45,34 +45,31 @@ class Counts(TypedDict):
 
 
 SHIPPED: Counts = {"identities": 24, "cameras": 2, "shots": 2, "seed": 7}
-"""Arguments of ``write_samples`` that make the shipped samples; training drew from other worlds."""
+"""Arguments of ``write_samples`` for the shipped samples; the shipped weights were trained on other worlds."""
 WORLD_VERSION = 2
-"""Goes up whenever the same numbers draw another picture than before."""
+"""Goes up whenever the same numbers give another picture than before."""
 CAPTIONED = ("upper_colour", "pattern", "upper_type", "lower_colour", "lower_type", "bag", "bag_colour")
-"""What the captions of sample sets name."""
+"""Attributes in the captions of sample sets."""
 TABLE = "attributes.csv"
 """Name of the table of attributes and captions."""
 _SAME = 1.0
-"""Grey levels, of 256, by which one picture written by two JPEG libraries differs at most in the mean."""
+"""The most grey levels, of 256, by which two JPEG libraries' files of one picture differ in the mean."""
 _MOST_SHOTS = 1_000_000
 SMALLEST_PICTURE = 3000
-"""Bytes; the mean is 8,500."""
+"""Bytes of the smallest file; the mean is 8,500."""
 
 
-def _counts_checked(counts: dict[str, int], cameras: int) -> None:
+def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
+        most = len(CAMERAS) if name == "cameras" else MOST_PEOPLE
         if count < 1:
             raise OptionError(f"{name} must be at least 1: got {count}; ask for one or more")
-        if count > MOST_PEOPLE:
-            raise OptionError(f"{name} must be at most {MOST_PEOPLE:,}: got {count:,}; ask for fewer")
+        if count > most:
+            raise OptionError(f"{name} must be at most {most:,}: got {count:,}; ask for fewer")
     n_shots = math.prod(counts.values())
     if n_shots > _MOST_SHOTS:
         raise OptionError(
-            f"a sample set has at most {_MOST_SHOTS:,} shots: got {n_shots:,}; choose fewer people or shots"
-        )
-    if cameras > len(CAMERAS):
-        raise OptionError(
-            f"there are {len(CAMERAS)} cameras: got cameras={cameras}; ask for 1 to {len(CAMERAS)}"
+            f"a sample set may have at most {_MOST_SHOTS:,} shots: got {n_shots:,}; choose fewer people or shots"
         )
 
 
@@ -87,7 +84,7 @@ def _jpeg(picture: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
 
 
 def sample_caption(person: Identity) -> str:
-    """A person's caption as the table of a sample set words it."""
+    """A person's caption in the table of a sample set."""
     return caption_of(person, CAPTIONED, rng=np.random.default_rng(person.pid))
 
 
@@ -113,19 +110,19 @@ def write_samples(
 ) -> Path:
     """Write a sample data set in the layout of RGBNT201, with a table of the true attributes.
 
-    What an interrupted run of the same samples left is finished, half-written files too; no other picture is replaced.
+    What an interrupted run of the same samples left is completed, half-written files too; no other picture is replaced.
 
     Parameters
     ----------
     out
         Folder in which to create ``RGBNT201/``; made if missing.
     identities, cameras, shots
-        How many people, cameras (at most 4) and shots of each person in each camera and modality.
+        Number of people, of cameras (at most 4), and of shots of each person in each camera and modality.
     seed
         World number.
     lookalikes
-        Draw people in groups of four that differ in one small thing, numbered from 4; else people are drawn independently, and
-        numbers begin with 1.
+        Draw people in groups of four that differ in one small thing, numbered from 4; else people are drawn
+        independently and numbered from 1.
 
     Returns
     -------
@@ -135,22 +132,18 @@ def write_samples(
     Raises
     ------
     OptionError
-        If a count is not positive, more than 4 cameras are asked for, or the folder holds other files.
+        If a count is not positive or too large, there are more than 4 cameras, or the folder holds other files.
     OutputError
-        If nothing can be written there, or too little.
+        If the folder cannot be written to, or has too little space.
     """
-    _counts_checked({"identities": identities, "cameras": cameras, "shots": shots}, cameras)
+    _check_counts(identities=identities, cameras=cameras, shots=shots)
     first, sample = (GROUP, sample_lookalike) if lookalikes else (1, sample_identity)
     people = [sample(pid, seed=seed) for pid in range(first, first + identities)]
-    names = [
+    taken = [
         (person, camera, shot) for person in people for camera in range(cameras) for shot in range(shots)
     ]
     root = output_folder(out, "the folder of samples") / "RGBNT201"
-    pictures = {
-        f"test/{modality}/{_file_name(*which)}": (which, modality)
-        for which in names
-        for modality in MODALITIES
-    }
+    pictures = [f"test/{modality}/{_file_name(*which)}" for which in taken for modality in MODALITIES]
     with locked(root, busy="", waiting=lambda: _say_waiting(root)):
         _refuse_other_files(root, {*pictures, TABLE}, _table(people))
         missing = sum(not (root / name).exists() for name in pictures)
@@ -158,9 +151,10 @@ def write_samples(
         write_bytes(root / TABLE, _table(people))
         for modality in MODALITIES:
             made_folder(root / "test" / modality)
-        for which in names:
-            for modality, picture in render(which[0], camera=which[1], shot=which[2], seed=seed).items():
-                _write_unless_different(root / "test" / modality / _file_name(*which), _jpeg(picture))
+        for person, camera, shot in taken:
+            name = _file_name(person, camera, shot)
+            for modality, picture in render(person, camera=camera, shot=shot, seed=seed).items():
+                _write_unless_different(root / "test" / modality / name, _jpeg(picture))
     return root
 
 
@@ -169,7 +163,7 @@ def _say_waiting(root: Path) -> None:
 
 
 def _write_unless_different(path: Path, content: bytes) -> None:
-    """Write a file; one that is there already must be this picture, or what an interrupted program wrote of it."""
+    """Write a file; an existing one must be this picture, or what an interrupted program wrote of it."""
     if not os.path.lexists(path):
         write_bytes(path, content)
         return
@@ -180,12 +174,12 @@ def _write_unless_different(path: Path, content: bytes) -> None:
         write_bytes(path, content)
     elif there is None or not _is_same_picture(there, content):
         raise OptionError(
-            f"samples never replace a different picture: {shown_text(path)} differs; choose another folder or empty this one"
+            f"samples must not replace a different picture: {shown_text(path)} differs; choose another folder or empty this one"
         )
 
 
 def _start_of(path: Path, n_bytes: int) -> bytes | None:
-    """The first bytes of a regular file; None if it is something else, such as a pipe that would be waited for."""
+    """The first bytes of a regular file; None for anything else, such as a pipe that would block."""
     if not path.is_file():
         return None
     with path.open("rb") as stream:
@@ -193,12 +187,12 @@ def _start_of(path: Path, n_bytes: int) -> bytes | None:
 
 
 def _is_half(there: bytes, content: bytes) -> bool:
-    """Whether a file holds what a program that was ended wrote of it: its beginning, with zeros after it or without."""
+    """Whether a file holds what a killed program wrote of it: its beginning, perhaps with zeros after it."""
     return content.startswith(there.rstrip(b"\0"))
 
 
 def _is_same_picture(there: bytes, content: bytes) -> bool:
-    """Whether two JPEG files differ only by the library that wrote them."""
+    """Whether two JPEG files differ only in the library that wrote them."""
     try:
         one, other = (np.asarray(open_image(file), int) for file in (there, content))
     except ImageFileError:
@@ -207,7 +201,7 @@ def _is_same_picture(there: bytes, content: bytes) -> bool:
 
 
 def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
-    """Only an empty folder, or one that holds this very sample set, whole or in part, may be written to."""
+    """Refuse a folder with anything but this sample set, whole or in part."""
     files = [path for path in root.rglob("*") if path.is_file() and not is_unfinished(path)]
     there = {path.relative_to(root).as_posix() for path in files}
     other = sorted(there - wanted)
@@ -216,6 +210,6 @@ def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
         other = sorted(there)[:1]
     if other:
         raise OptionError(
-            f"samples are written to an empty folder or over the same samples: {root} holds {len(other)} other "
+            f"samples need an empty folder, or one with the same samples: {root} holds {len(other)} other "
             f"files, such as {shown_text(other[0])}; choose another folder or empty this one"
         )
