@@ -25,7 +25,7 @@ from mswin_viz.model.training.heads import Head, enhanced_features, phase_means
 from mswin_viz.model.training.shuffled_weights import shuffled
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
+    "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table; SIE_CAMERA is off in:UserWarning"
 )
 ADDONS = {"windows": (WINDOWS_ON, window_state()), "mixture": (MIXTURE_ON, mixture_state())}
 PACKAGE = Path(mv.__file__).parent

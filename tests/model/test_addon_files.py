@@ -88,7 +88,9 @@ def test_what_is_saved_is_loaded_whatever_the_ending(tmp_path: Path, kind, endin
 
 @pytest.mark.parametrize("kind", ["scheme 2", "mixture"])
 def test_the_hosts_keys_of_windows_are_refused_to_other_addons(tmp_path: Path, kind) -> None:
-    with pytest.raises(OptionError, match=r'those of scheme 1: got a \w+; layout="bare" writes any'):
+    with pytest.raises(
+        OptionError, match=r'windows of scheme 1 have keys in the host: got a \w+; layout="bare" writes any'
+    ):
         save_addon(KINDS[kind](), tmp_path / "addon.pth", layout="host")
 
 

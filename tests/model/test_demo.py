@@ -31,7 +31,7 @@ from mswin_viz.model.host.tower import HostTower
 BEHIND = "ignore:.*generalFusion.*NOT applied:UserWarning"
 TWO = "ignore:.*the host joins two features:UserWarning"
 MODALITIES = ("RGB", "NI", "TI")
-NO_CAMERAS = "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
+NO_CAMERAS = "ignore:.*camera table; SIE_CAMERA is off in:UserWarning"
 pytestmark = pytest.mark.filterwarnings(BEHIND, TWO, NO_CAMERAS)
 
 
@@ -116,13 +116,15 @@ def test_adapters_of_demo_are_half_as_wide_as_the_tower(load, people):
 
 
 def test_what_fuses_the_modalities_is_left_out_by_name(load, demo, tmp_path, saved):
-    with pytest.warns(UserWarning, match=r"HDM, attention and ATM, experts over the modalities.*NOT applied"):
+    with pytest.warns(
+        UserWarning, match=r"HDM, the attention and ATM, the experts over the modalities.*NOT applied"
+    ):
         model = mv.load_host_model(demo_yml(tmp_path), saved(demo), device="cpu")
     report = model.load_report
     assert sorted([*report.used, *report.unused]) == sorted(demo)
     expected = {
-        "generalFusion.r_token": "HDM: attention over the modalities, outside",
-        "generalFusion.moe.gating_network.gate.q_.weight": "ATM: experts over the modalities, outside",
+        "generalFusion.r_token": "HDM: attention over the modalities, not run here",
+        "generalFusion.moe.gating_network.gate.q_.weight": "ATM: experts over the modalities, not run here",
         "classifier_moe.weight": "classifier of training identities",
         "bottleneck_moe.bias": "BatchNorm neck of the outer model: training only",
         "bottleneck.weight": "BatchNorm neck of the outer model: training only",
@@ -145,7 +147,7 @@ def test_heads_ask_for_the_modality_with_prompts_off(load, demo, people):
     model = load(demo, sie=False)
     assert conditions_of(model.tower, mv.ImageTag("TI", 3)) == (None, "TI")
     with pytest.raises(
-        OptionError, match="prompts or heads for each modality: modality= is one of RGB, NI, TI"
+        OptionError, match="modality= is one of RGB, NI, TI, since these weights have prompts or heads"
     ):
         model.encode(people[:1])
     tags = [mv.ImageTag("RGB", 1), mv.ImageTag("NI", 2), mv.ImageTag("TI")]
@@ -338,7 +340,7 @@ def test_a_neck_or_blanked_modalities_are_remarked_on(load, demo, tmp_path):
         warnings.simplefilter("always")
         model = mv.load_host_model(path, tmp_path / "host.pth", device="cpu")
     said = " ".join(str(warning.message) for warning in caught)
-    assert "NECK_FEAT is after, and the published DeMo has no such neck" in said
+    assert "NECK_FEAT is after, but the published DeMo has no such neck" in said
     assert "TEST.MISS is set: the host then leaves out or blanks the images of some modalities" in said
     assert model.tower.readout.neck is None
 
@@ -385,7 +387,7 @@ def test_rows_of_views_are_no_cameras_and_not_in_the_mean(load, people, axes):
 def test_where_the_cameras_cannot_be_told_that_is_said(tmp_path, saved):
     state = demo_state(width=64, depth=2, n_cameras=6)
     path = demo_yml(tmp_path, DEMO_ON + "  SIE_VIEW: True\n", dataset="OurStreet")
-    with pytest.warns(UserWarning, match=r"6 rows, and which of them are cameras cannot be told.*n_cameras="):
+    with pytest.warns(UserWarning, match=r"6 rows, and nothing says which of them are cameras.*n_cameras="):
         model = mv.load_host_model(path, saved(state), device="cpu")
     assert model.clip.visual.parts.n_cameras == 6
     flags = mv.HostConfig(family="DeMo", global_local=True, sie_view=True, n_cameras=3)

@@ -99,6 +99,6 @@ def test_models_are_named_by_their_published_keys(kind):
 def test_a_file_of_no_known_model_says_how_it_begins(saved):
     with pytest.raises(
         WeightsError,
-        match=r"it begins with alpha\.weight, beta\. Load for .* An add-on alone is given as addon=",
+        match=r"it begins with alpha\.weight, beta\. Load for .* Pass an add-on alone as addon=",
     ):
         load_model(saved({"alpha.weight": torch.ones(2), "beta": torch.ones(1)}), device="cpu")

@@ -32,7 +32,7 @@ from mswin_viz.model.weights.addon_files import save_addon
 from mswin_viz.model.weights.checkpoints import addon_in
 
 MAMBA = "ignore:.*Mamba aggregation:UserWarning"
-LEFT_OUT = "ignore:.*off in the configuration, leaves out:UserWarning"
+LEFT_OUT = "ignore:.*off in the configuration, so it is left out:UserWarning"
 PROMPTS = ("adapter_prompt_rgb", "adapter_prompt_nir", "adapter_prompt_tir")
 
 
@@ -122,7 +122,9 @@ def test_flags_that_run_nothing_in_the_host_run_nothing_here(load, whole, people
 
 @pytest.mark.filterwarnings(MAMBA)
 def test_an_add_on_left_out_by_the_configuration_is_said(load, whole):
-    with pytest.warns(UserWarning, match="USE_CLIP_MULTI_SCALE, off in the configuration, leaves out"):
+    with pytest.warns(
+        UserWarning, match="USE_CLIP_MULTI_SCALE is off in the configuration, so it is left out"
+    ):
         load(whole)
 
 
@@ -162,12 +164,12 @@ def test_every_key_is_used_or_unused_with_a_reason(load, whole, changes):
 def test_reasons_are_the_right_ones(load, whole):
     reasons = load(whole, more=MIXTURE_ON).load_report.unused
     expected = {
-        "AAM.mamba.layers.0.mixer.D": "Mamba head: needs CUDA-only code, outside",
+        "AAM.mamba.layers.0.mixer.D": "Mamba head: not run here, since it needs CUDA-only code",
         "BACKBONE.classifier.weight": "classifier of training identities",
         "classifier_fuse.weight": "classifier of training identities",
         "bottleneck_fuse.weight": "BatchNorm neck of the outer model: training only",
         "BACKBONE.bottleneck.weight": "BatchNorm neck: NECK_FEAT is before",
-        f"{MIXTURE}multi_scale_extractor.fusion.3.bias": "stored by the mixture, never read",
+        f"{MIXTURE}multi_scale_extractor.fusion.3.bias": "stored by the mixture but never read",
         f"{WINDOWS}multi_scale_window.fusion.0.weight": "multi-scale windows: not in use",
         f"{BASE}transformer.resblocks.0.adapter_transfer.0.weight": "prompts: the first block has no incoming prompts to transfer",
     }
@@ -191,7 +193,7 @@ def test_it_prints_every_key_and_its_summary_is_in_the_provenance(load, whole):
     printed = str(model.load_report)
     assert all(key in printed for key in whole)
     assert "2 Mamba head, " in model.load_report.summary
-    assert "NOT applied: it needs CUDA-only code" in model.provenance
+    assert "NOT applied, since it needs CUDA-only code" in model.provenance
     assert model.load_report.summary in model.provenance
     assert "MambaPro.yml" in model.provenance_items["configuration"]
     assert "camera embedding of 4 cameras, factor 1" in model.provenance_items["host parts"]
@@ -528,7 +530,7 @@ def test_windows_beside_a_mixture_are_refused_as_untrained(load, whole):
 
 @pytest.mark.filterwarnings(MAMBA, LEFT_OUT)
 def test_a_camera_table_that_the_configuration_leaves_out_is_a_warning(load, whole):
-    with pytest.warns(UserWarning, match=r"holds a camera table that SIE_CAMERA, off in the"):
+    with pytest.warns(UserWarning, match=r"holds a camera table; SIE_CAMERA is off in the"):
         load(whole, sie=False)
 
 

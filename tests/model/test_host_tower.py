@@ -17,7 +17,7 @@ from mswin_viz.model.encoder.image_tags import conditions_of
 from mswin_viz.model.host.tower import HostParts, HostTower
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table that SIE_CAMERA, off in:UserWarning"
+    "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table; SIE_CAMERA is off in:UserWarning"
 )
 
 

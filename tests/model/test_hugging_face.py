@@ -230,5 +230,5 @@ def test_a_configuration_of_another_model_is_not_taken_for_this_one(tmp_path, cl
 
 
 def test_a_file_with_keys_of_both_layouts_is_refused(saved, clip):
-    with pytest.raises(WeightsError, match=r"has keys of Hugging Face and visual\.class_embedding"):
+    with pytest.raises(WeightsError, match=r"has Hugging Face's keys and visual\.class_embedding"):
         load_model(saved(hugging_face_state(clip) | clip.state_dict()), device="cpu")

@@ -1,4 +1,4 @@
-"""Wrappers are opened, prefixes taken off, choices reported, and nothing is guessed between two models."""
+"""Wrappers are opened, prefixes removed, choices reported, and nothing is guessed between two models."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_state_dict_is_found_in_every_wrapper(how):
 def test_prefixes_come_off_as_often_as_they_stand_there_and_are_reported(prefix):
     found = unwrapped({"state_dict": behind(prefix)}, FILE)
     assert sorted(found.state) == sorted(BARE)
-    assert " taken off 3 of 3 keys" in found.notes[-1]
+    assert " removed from 3 of 3 keys" in found.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_names_of_wrapping_modules_come_off_inside_a_key(key):
 def test_keys_without_the_models_prefix_stay_as_they_are():
     found = unwrapped(behind("model.") | {"loss_fn.centers": torch.ones(2)}, FILE)
     assert sorted(found.state) == sorted([*BARE, "loss_fn.centers"])
-    assert found.notes == ("model. taken off 3 of 4 keys",)
+    assert found.notes == ("model. removed from 3 of 4 keys",)
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,20 @@ def test_the_plain_weights_are_taken_beside_their_average_with_a_caution(plain, 
     found = unwrapped(dict(entries if is_first else entries[::-1]), FILE)
     assert torch.equal(found.state["visual.conv1.weight"], torch.ones(2))
     (caution,) = found.cautions
-    assert f"{plain} is read, {average} (a moving average) left out" in caution
+    assert f"{plain} is read, not {average} (a moving average);" in caution
 
 
 @pytest.mark.parametrize("name", ["state_dict_ema", "model_ema", "ema"])
 def test_an_average_alone_is_read_with_a_caution(name):
     found = unwrapped({name: BARE, "epoch": 2}, FILE)
     assert sorted(found.state) == sorted(BARE)
-    assert found.cautions == (f"the file holds no weights but a moving average, {name}, which is read",)
+    assert found.cautions == (f"the file's only weights are a moving average, {name}, which is read",)
 
 
 def test_entries_of_unknown_names_are_not_guessed_between():
-    with pytest.raises(WeightsError, match=r"has tensors in generator, discriminator, and which"):
+    with pytest.raises(
+        WeightsError, match=r"has tensors in generator, discriminator, and nothing says which"
+    ):
         unwrapped({"generator": BARE, "discriminator": AVERAGE}, FILE)
 
 

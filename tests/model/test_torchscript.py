@@ -386,7 +386,7 @@ def mobile(stream) -> None:
 
 OTHERS = {
     "holds its tensors as constants without names, as torch.jit.freeze": frozen,
-    "as torch.jit.freeze and the trace of a function leave them": of_a_function,
+    "as torch.jit.freeze and tracing a function leave them": of_a_function,
     "is made for mobile devices (the lite interpreter)": mobile,
     "is a TorchScript module for mobile devices (.ptl)": lambda s: s.write(
         b"\x1c\x00\x00\x00PTMF" + bytes(99)

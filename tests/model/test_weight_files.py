@@ -149,7 +149,7 @@ OTHERS = {
     "is a compressed archive": gzip.compress(torch_file()),
     "is a zip archive of readme.txt; unpack it": archive("zip"),
     "is a tar archive; unpack it": archive("tar"),
-    "holds arrays of NumPy (.npz)": archive("npz"),
+    "holds NumPy arrays (.npz)": archive("npz"),
     "is an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "is a picture": b"\xff\xd8\xff\xe0" + bytes(100),
 }
@@ -165,13 +165,13 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(tmp_path, words, name):
 
 def test_arrays_of_numpy_by_key_are_named(tmp_path):
     torch.save({key: value.numpy() for key, value in STATE.items()}, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match=r"holds arrays of NumPy.*torch\.from_numpy"):
+    with pytest.raises(WeightsError, match=r"holds NumPy arrays.*torch\.from_numpy"):
         read_weights(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("path", [None, 3, True, {}])
 def test_what_is_no_path_is_refused(path):
-    with pytest.raises(OptionError, match="weights are the path of a file or folder"):
+    with pytest.raises(OptionError, match="weights must be the path of a file or folder"):
         read_weights(path)
 
 

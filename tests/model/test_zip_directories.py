@@ -83,7 +83,7 @@ def sizes_64(*sizes: int) -> bytes:
 
 
 OTHER_NAME = struct.pack("<HHBI", 0x7075, 15, 1, zlib.crc32(b"a/version")) + b"a/data.pkl"
-ONE_LIST = "does not end with its one list of members"
+ONE_LIST = "does not end with a single list of members"
 AMBIGUOUS = {
     "two directories": (ONE_LIST, two_directories),
     "a comment": (ONE_LIST, lambda: GOOD[:-2] + struct.pack("<H", 5) + b"hello"),
@@ -100,8 +100,8 @@ AMBIGUOUS = {
     "another count of 64 bits": (ONE_LIST, lambda: end_64(n=2)),
     "another disk of 64 bits": (ONE_LIST, lambda: end_64(disk=1)),
     "names in upper and lower case": ("differ in upper and lower case (a/data.pkl)", lambda: archive(HELD | {"a/DATA.PKL": OTHER["a/data.pkl"]})),
-    "a name that ends early": ("a name with a zero in it", lambda: archive(HELD | {"a/oddZx": b""}).replace(b"oddZx", b"odd\0x")),
-    "a file that is a folder": ("a folder that is a file (a/data/0)", lambda: field(1, 38, "<I", 0x10)),
+    "a name that ends early": ("a name with a zero byte in it", lambda: archive(HELD | {"a/oddZx": b""}).replace(b"oddZx", b"odd\0x")),
+    "a file that is a folder": ("a file marked as a folder (a/data/0)", lambda: field(1, 38, "<I", 0x10)),
     "a second name": ("gives a name or size twice (a/version)", lambda: with_extra("a/version", OTHER_NAME)),
     "a second size": ("gives a name or size twice (a/data/0)", lambda: with_extra("a/data/0", sizes_64(24, 24) + sizes_64(12, 12))),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A pickle as a tree of plain values: every call in it is written down, none is made."""
+"""A pickle as a tree of plain values: every call in it is recorded, none is made."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MOST_BYTES", "Global", "Made", "PickleAbuseError", "PickleTree", "Stored", "pickle_tree"]
-
 MOST_BYTES = 32 * 2**20
-"""Of one pickle. Tensors lie beside it; that of the largest CLIP has less than 1 MiB."""
+"""Largest pickle that is read. Tensors lie beside it; the largest CLIP's pickle has less than 1 MiB."""
 _MOST_STEPS = 2_000_000
 _MOST_WRITTEN_OUT = 4_000_000
 _PER_VALUE = 16  # characters or bytes of a text that count as one value
@@ -19,8 +17,8 @@ _NEWEST_PROTOCOL = 3
 _DICT, _SET = "builtins.dict", "builtins.set"
 
 
-class PickleAbuseError(ValueError):
-    """A pickle has steps that no file of weights needs, or too many. Caught by whatever reads the file."""
+class PickleAbuseError(Exception):
+    """A pickle has steps that no weight file needs, or too many. Whatever reads the file catches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +40,10 @@ class Stored:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Made:
-    """What a pickle would make by a call.
+    """What a pickle would make by calling ``by``: ``builtins.dict``, or ``a value`` where the callee has no name.
 
-    Attributes
-    ----------
-    by
-        What it would call; ``builtins.dict`` for a dict, ``a value`` for what has no name.
-    arguments
-        Of the call.
-    pairs
-        Items that would be set, in order; without a key where they would be appended.
-    states
-        What it would be brought into (``__setstate__``, or attributes by name).
+    ``pairs`` are the items it would set, in order (key None where it would append them), ``states`` what it would pass
+    to ``__setstate__`` or set as attributes by name.
     """
 
     by: Global
@@ -69,38 +59,20 @@ class Made:
 
 @dataclass(eq=False)
 class PickleTree:
-    """A pickle's value, and all that it would import, call or read on the way.
-
-    Attributes
-    ----------
-    value
-        Built of None, numbers, texts, bytes, tuples, lists, and the classes of this module. It may hold itself.
-    globals
-        Names.
-    made
-        Every call, in order; dicts too.
-    end
-        How many bytes the pickle has.
-    """
+    """A pickle's value (which may contain itself), the names it would import and every call, dicts too, in order."""
 
     value: Any = None
     globals: set[str] = field(default_factory=set)
     made: list[Made] = field(default_factory=list)
-    end: int = 0
+    end: int = 0  # length of the pickle in bytes
 
 
 def pickle_tree(data: bytes) -> PickleTree:
-    """The first pickle in ``data``.
+    """The first pickle in ``data``; PickleAbuseError if it has other operations than torch writes, or too many.
 
-    Known are the operations that ``torch.save`` and ``torch.jit.save`` write. Nothing is imported, called, hashed or
-    compared, and there is no recursion, so that the steps bound the time.
-
-    Raises
-    ------
-    PickleAbuseError
-        If an operation is not one of those, lacks what it works on, or there are too many; or if what is used as keys
-        and arguments would be millions of values when written out (a list within itself, tuples that double, a long
-        text that is copied again and again).
+    Nothing is imported, called, hashed or compared, and there is no recursion, so that the steps bound the time. Keys
+    and arguments that would be millions of values when written out (a list within itself, tuples that double, a long
+    text copied again and again) are refused too.
     """
     machine, stream = _Machine(), io.BytesIO(data)
     try:
@@ -115,8 +87,6 @@ def pickle_tree(data: bytes) -> PickleTree:
             machine.step(operation.name, argument)
     except (IndexError, KeyError, TypeError) as problem:
         raise PickleAbuseError("its pickle uses a value that is not there") from problem
-    except PickleAbuseError:
-        raise
     except (ValueError, OverflowError) as problem:
         raise PickleAbuseError("its pickle is damaged") from problem
     raise PickleAbuseError("its pickle has no end")
@@ -143,24 +113,24 @@ class _Machine:
             self.memo[argument] = self.stack[-1]
         elif name in _STEPS:
             _STEPS[name](self, argument)
-        elif name == "PROTO":
-            _check_protocol(argument)
-        else:
+        elif name != "PROTO":
             raise PickleAbuseError(f"its pickle has an operation that weights do not need ({name})")
+        elif argument > _NEWEST_PROTOCOL:
+            raise PickleAbuseError(
+                f"it was saved with pickle protocol {argument}, and torch reads no code-free pickle beyond "
+                f"{_NEWEST_PROTOCOL}; leave pickle_protocol= out"
+            )
 
-    def since_mark(self) -> list[Any]:
-        start = self.marks.pop()
+    def take(self, n_values: int) -> list[Any]:
+        start = len(self.stack) - n_values
+        if start < 0:
+            raise IndexError
         values = self.stack[start:]
         del self.stack[start:]
         return values
 
-    def tuple_of(self, n_values: int) -> None:
-        if len(self.stack) < n_values:
-            raise IndexError
-        self.stack[-n_values:] = [tuple(self.stack[-n_values:])]
-
-    def collect(self, _: Any) -> None:
-        self.stack.append(tuple(self.since_mark()))
+    def since_mark(self) -> list[Any]:
+        return self.take(len(self.stack) - self.marks.pop())
 
     def name(self, argument: str) -> None:
         name = argument.replace(" ", ".")
@@ -189,12 +159,12 @@ class _Machine:
         elif isinstance(target, Made) and not target.is_dict:
             target.pairs.extend((None, value) for value in values)
         else:
-            raise PickleAbuseError("its pickle adds to what is not a list")
+            raise PickleAbuseError("its pickle appends to something that is not a list")
 
     def set_items(self, values: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, Made) or len(values) % 2:
-            raise PickleAbuseError("its pickle sets items of what is not a dict")
+            raise PickleAbuseError("its pickle sets items of something that is not a dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
             self.count(key)
             target.pairs.append((key, value))
@@ -215,19 +185,6 @@ class _Machine:
                 raise PickleAbuseError("its pickle holds values within values, millions when written out")
 
 
-def _check_protocol(version: int) -> None:
-    if version > _NEWEST_PROTOCOL:
-        raise PickleAbuseError(
-            f"it was saved with pickle protocol {version}, and torch reads no code-free pickle beyond "
-            f"{_NEWEST_PROTOCOL}; leave pickle_protocol= out"
-        )
-
-
-def _two(machine: _Machine) -> list[Any]:
-    value, key = machine.stack.pop(), machine.stack.pop()
-    return [key, value]
-
-
 _VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
@@ -240,18 +197,18 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 _GETS, _PUTS = {"BINGET", "LONG_BINGET"}, {"BINPUT", "LONG_BINPUT"}
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),
-    "TUPLE": _Machine.collect,
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.since_mark())),
+    "TUPLE1": lambda machine, _: machine.stack.append(tuple(machine.take(1))),
+    "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.take(2))),
+    "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.take(3))),
     "EMPTY_DICT": lambda machine, _: machine.push(Made(Global(_DICT))),
     "GLOBAL": _Machine.name,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
     "BUILD": _Machine.build,
-    "APPEND": lambda machine, _: machine.add([machine.stack.pop()]),
+    "APPEND": lambda machine, _: machine.add(machine.take(1)),
     "APPENDS": lambda machine, _: machine.add(machine.since_mark()),
-    "SETITEM": lambda machine, _: machine.set_items(_two(machine)),
+    "SETITEM": lambda machine, _: machine.set_items(machine.take(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
     "BINPERSID": lambda machine, _: machine.stack.append(Stored(machine.stack.pop())),
 }

@@ -1,22 +1,20 @@
-"""What a file holds -> one state dict: wrappers opened, prefixes of wrapping modules taken off, and both reported."""
+"""The one state dict in a file's content: wrappers are opened, prefixes of wrapping modules removed, both reported."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import WeightsError
-
-__all__ = ["AVERAGED_WEIGHTS", "PLAIN_WEIGHTS", "StateDict", "WeightFile", "unwrapped"]
 
 StateDict = dict[str, torch.Tensor]
 
@@ -35,55 +33,23 @@ _NOT_WEIGHTS = re.compile(
 )
 _WITHIN = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _LEADING = ("module.", "model.")
-_ROOTS = (
-    "visual.conv1.weight",
-    "vision_model.embeddings.class_embedding",
-    "BACKBONE.base.conv1.weight",
-)
+_ROOTS = ("visual.conv1.weight", "vision_model.embeddings.class_embedding", "BACKBONE.base.conv1.weight")
 """A tensor of each known layout; its key shows which prefix all keys of a model have."""
 _DEEPEST = 4
 _MOST_REPEATED = 64 * 2**20  # bytes of all expanded views, once copied
-_NUMBERS = frozenset(
-    {
-        torch.float64,
-        torch.float32,
-        torch.float16,
-        torch.bfloat16,
-        torch.complex128,
-        torch.complex64,
-        torch.complex32,
-    }
-    | {
-        torch.int64,
-        torch.int32,
-        torch.int16,
-        torch.int8,
-        torch.uint64,
-        torch.uint32,
-        torch.uint16,
-        torch.uint8,
-    }
-    | {torch.bool}
-)
-"""Formats a file may have tensors in. Weights are real floating-point numbers; the others are counters, masks and ids."""
+_NUMBERS = {
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex128, torch.complex64, torch.complex32,
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint64, torch.uint32, torch.uint16, torch.uint8, torch.bool,
+}  # fmt: skip
+"""Number formats that a file's tensors may have. Weights are real floats; the others are counters, masks and ids."""
 
 
 @dataclass(frozen=True, eq=False)
 class WeightFile:
     """Tensors of a file or folder, how they were found, and what stands beside them.
 
-    Attributes
-    ----------
-    path
-        The file, or the folder.
-    state
-        Tensors by key, without prefixes of wrapping modules.
-    settings
-        Name of a settings file -> its content, of folders and of files with a standard name.
-    notes
-        Which entry was opened and which prefixes were taken off, in words.
-    cautions
-        Choices between several sets of weights, which the user should know about.
+    ``settings`` maps the name of a settings file to its content. ``notes`` say which entry was opened and which
+    prefixes were removed; ``cautions`` which of several sets of weights was chosen, as the user should know.
     """
 
     path: Path
@@ -98,12 +64,7 @@ def unwrapped(content: Any, file: Path) -> WeightFile:
 
     The plain weights are taken, not their moving average; of several plain entries the first of
     :data:`PLAIN_WEIGHTS`. Prefixes of wrapping modules (``module.``, ``model.``, ``_orig_mod.`` and those of FSDP)
-    come off as often as they stand there, and so does whatever else stands before all of a CLIP's keys.
-
-    Raises
-    ------
-    WeightsError
-        If there is no state dict, several that cannot be told apart, a tensor that is not dense, or a key twice.
+    are removed as often as they occur, and so is whatever else stands before all of a CLIP's keys.
     """
     if not isinstance(content, Mapping):
         raise WeightsError(f"a weight file holds a state dict: {file} holds a {type(content).__name__}")
@@ -111,11 +72,11 @@ def unwrapped(content: Any, file: Path) -> WeightFile:
         raise WeightsError(
             f"a weight file holds a model: {file} holds the state of an optimizer; load the file saved beside it"
         )
-    content, path, cautions = _opened(content, file)
+    content, entries, cautions = _opened(content, file)
     tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
     if not tensors and any(isinstance(value, np.ndarray) for value in content.values()):
         raise WeightsError(
-            f"a weight file holds tensors by key: {file} holds arrays of NumPy; save "
+            f"a weight file holds tensors by key: {file} holds NumPy arrays; save "
             "{key: torch.from_numpy(value) for key, value in state.items()} with torch.save"
         )
     if not tensors:
@@ -123,38 +84,41 @@ def unwrapped(content: Any, file: Path) -> WeightFile:
         raise WeightsError(f"a weight file holds tensors by key: {file} has none ({held})")
     _refuse_strange(tensors, file)
     state, notes = _without_prefixes(tensors, file)
-    where = (f"read from its entry {'.'.join(path)}",) if path else ()
+    where = (f"read from its entry {'.'.join(entries)}",) if entries else ()
     return WeightFile(file, state, notes=(*where, *notes), cautions=cautions)
 
 
-class _Opened(NamedTuple):
+def _opened(
+    content: Mapping[Any, Any], file: Path
+) -> tuple[Mapping[Any, Any], tuple[str, ...], tuple[str, ...]]:
     """The innermost state dict of a file, the entries that lead there, and the choices made on the way."""
-
-    content: Mapping[Any, Any]
-    path: tuple[str, ...]
-    cautions: tuple[str, ...]
-
-
-def _opened(content: Mapping[Any, Any], file: Path) -> _Opened:
-    path, cautions = (), ()
+    entries, cautions = (), ()
     for _ in range(_DEEPEST):
-        inner = {str(key): value for key, value in content.items() if isinstance(value, Mapping)}
-        name = _entry(content, {key: value for key, value in inner.items() if _holds_tensors(value)}, file)
+        inner = {
+            str(key): value
+            for key, value in content.items()
+            if isinstance(value, Mapping) and _holds_tensors(value)
+        }
+        name = _entry(content, inner, file)
         if name is None:
             break
+        entries = (*entries, name)
         others = [key for key in (*PLAIN_WEIGHTS, *AVERAGED_WEIGHTS) if key != name and key in inner]
-        others = [key for key in others if _holds_tensors(inner[key])]
-        path = (*path, name)
         if others:
-            cautions = (*cautions, _choice(name, others))
+            averaged = " (a moving average)" if set(others) & set(AVERAGED_WEIGHTS) else ""
+            caution = (
+                f"the file holds several sets of weights: {name} is read, not {', '.join(others)}{averaged}; to read "
+                "another, save it alone"
+            )
+            cautions = (*cautions, caution)
         elif name in AVERAGED_WEIGHTS:
-            cautions = (*cautions, f"the file holds no weights but a moving average, {name}, which is read")
+            cautions = (*cautions, f"the file's only weights are a moving average, {name}, which is read")
         content = inner[name]
-    return _Opened(content, path, cautions)
+    return content, entries, cautions
 
 
 def _entry(content: Mapping, inner: Mapping[str, Mapping], file: Path) -> str | None:
-    """The entry to open; None where the tensors are at hand."""
+    """The entry to open; None where ``content`` itself holds the tensors."""
     for name in (*PLAIN_WEIGHTS, *AVERAGED_WEIGHTS):
         if name in inner:
             return name
@@ -164,7 +128,7 @@ def _entry(content: Mapping, inner: Mapping[str, Mapping], file: Path) -> str | 
     if len(unnamed) > 1:
         raise WeightsError(
             f"one entry of a weight file holds the model ({', '.join(PLAIN_WEIGHTS)}): {file} has tensors in "
-            f"{', '.join(unnamed[:6])}, and which are the model's is not known; save that one alone, "
+            f"{', '.join(unnamed[:6])}, and nothing says which are the model's; save that one alone, "
             "torch.save(model.state_dict(), path)"
         )
     return unnamed[0] if unnamed else None
@@ -179,14 +143,6 @@ def _holds_tensors(value: Mapping, depth: int = _DEEPEST) -> bool:
     )
 
 
-def _choice(name: str, others: list[str]) -> str:
-    averaged = " (a moving average)" if set(others) & set(AVERAGED_WEIGHTS) else ""
-    return (
-        f"the file holds several sets of weights: {name} is read, {', '.join(others)}{averaged} left out; to read "
-        "another, save it alone"
-    )
-
-
 def _refuse_strange(tensors: StateDict, file: Path) -> None:
     """Refuse tensors that cannot be weights, and those that are small in the file and huge once copied."""
     odd = {key: kind for key, value in tensors.items() if (kind := _strange_kind(value))}
@@ -196,9 +152,7 @@ def _refuse_strange(tensors: StateDict, file: Path) -> None:
             f"weights are dense tensors of numbers of 16, 32 or 64 bits: {shown_text(file)} has {len(odd)} others ({named}); "
             "save the model's weights as float16 or float32"
         )
-    repeated = {
-        key: value.numel() * value.element_size() for key, value in tensors.items() if _repeats(value)
-    }
+    repeated = {key: value.nbytes for key, value in tensors.items() if _repeats(value)}
     if sum(repeated.values()) > _MOST_REPEATED:
         key, n_bytes = max(repeated.items(), key=lambda item: item[1])
         raise WeightsError(
@@ -209,7 +163,7 @@ def _refuse_strange(tensors: StateDict, file: Path) -> None:
 
 
 def _strange_kind(value: torch.Tensor) -> str:
-    """What a tensor is that cannot hold weights; empty for dense ones of a known number format."""
+    """Why a tensor cannot hold weights; empty for dense ones of a known number format."""
     if value.is_quantized:
         return "quantised"
     if value.is_meta:
@@ -230,7 +184,7 @@ def _repeats(value: torch.Tensor) -> bool:
 
 
 def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[str, ...]]:
-    """Keys as the model itself has them, and what was taken off how many."""
+    """Tensors under the keys that the model itself has, and a note on each prefix that was removed."""
     taken: Counter[str] = Counter()
     names = {key: _bare(key, taken) for key in tensors}
     if root := _root(names.values(), file):
@@ -244,7 +198,7 @@ def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[
                 f"{name} ({keys[name]} and {key}); save one model alone"
             )
         keys[name] = key
-    notes = tuple(f"{prefix} taken off {count} of {len(tensors)} keys" for prefix, count in taken.items())
+    notes = tuple(f"{prefix} removed from {count} of {len(tensors)} keys" for prefix, count in taken.items())
     return {name: tensors[key] for name, key in keys.items()}, notes
 
 
@@ -258,10 +212,9 @@ def _bare(key: str, taken: Counter[str]) -> str:
     return name
 
 
-def _root(names: Any, file: Path) -> str:
+def _root(names: Collection[str], file: Path) -> str:
     """What stands before all keys of the one model in a file; empty where nothing does, or no known model is there."""
-    names = list(names)
-    if any(name in _ROOTS for name in names):
+    if any(root in names for root in _ROOTS):
         return ""
     roots = sorted(
         {name.removesuffix(root) for name in names for root in _ROOTS if name.endswith(f".{root}")}

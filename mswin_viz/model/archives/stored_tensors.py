@@ -1,4 +1,4 @@
-"""Tensors as a pickle describes them: which part of which stored bytes, held to the bytes that are there."""
+"""Tensors as a pickle describes them: which part of which stored bytes, checked against the bytes that are there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import torch
 
 from mswin_viz.model.archives.pickle_tree import Global, Made, PickleAbuseError, PickleTree, Stored
-
-__all__ = ["DENSE", "TensorPlace", "check_claims", "tensor_place"]
 
 DENSE = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 """Functions that make a dense tensor of a storage, an offset, sizes and strides."""
@@ -34,19 +32,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class TensorPlace:
-    """Where a dense tensor lies.
-
-    Attributes
-    ----------
-    key
-        Name of the stored bytes.
-    dtype
-        Of an element.
-    n_stored
-        Elements in the whole of the stored bytes.
-    offset, size, stride
-        In elements.
-    """
+    """Where a dense tensor lies in the ``n_stored`` elements stored as ``key``; offset and stride in elements."""
 
     key: str
     dtype: torch.dtype
@@ -57,20 +43,10 @@ class TensorPlace:
 
 
 def check_claims(tree: PickleTree, n_bytes: int) -> None:
-    """Hold what a pickle of ``torch.save`` claims to the bytes of its file, before torch reserves memory for it.
+    """Check what a pickle of ``torch.save`` claims against its file, before torch reserves memory for it.
 
-    Parameters
-    ----------
-    tree
-        The pickle.
-    n_bytes
-        What all storages together may have.
-
-    Raises
-    ------
-    PickleAbuseError
-        If a tensor reaches outside its storage, the storages are larger than the file, or a call would make numbers
-        of nothing: ``torch.FloatTensor(2**30)``.
+    PickleAbuseError if a tensor reaches outside its storage, all storages together have more than ``n_bytes``, or a
+    call would make numbers out of nothing: ``torch.FloatTensor(2**30)``.
     """
     stored: dict[str, int] = {}
     for made in tree.made:
@@ -88,7 +64,7 @@ def check_claims(tree: PickleTree, n_bytes: int) -> None:
 
 
 def _call(made: Made) -> tuple[str, tuple[Any, ...]]:
-    """What is called in the end, with which arguments: a tensor of a subclass is made by another function first."""
+    """The function finally called, and its arguments: a tensor of a subclass is wrapped in another call."""
     name, arguments = made.by.name, made.arguments
     while name == _SUBCLASS and isinstance(arguments, tuple) and len(arguments) > 2:
         function, arguments = arguments[0], arguments[2]
@@ -99,14 +75,11 @@ def _call(made: Made) -> tuple[str, tuple[Any, ...]]:
 
 
 def _check_call(name: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse a call that takes memory for numbers that the file does not hold, or long over a text."""
-    is_sized = bool(arguments) and isinstance(arguments[0], int)
+    """Refuse a call that reserves memory for numbers that the file does not hold, or is slow over a long text."""
+    makes_numbers = bool(arguments) and _MAKES_NUMBERS.fullmatch(name)
+    makes_bytes = bool(arguments) and isinstance(arguments[0], int) and _MAKES_BYTES.fullmatch(name)
     is_shaped = name.endswith("._reconstruct") and (len(arguments) < 2 or 0 not in _shape(arguments[1]))
-    if (
-        (arguments and _MAKES_NUMBERS.fullmatch(name))
-        or (is_sized and _MAKES_BYTES.fullmatch(name))
-        or is_shaped
-    ):
+    if makes_numbers or makes_bytes or is_shaped:
         raise PickleAbuseError(f"{name[:60]} is called for numbers that the file does not hold")
     longest = max((len(each) for each in arguments if isinstance(each, str | bytes)), default=0)
     if longest > _MOST_TEXT and name != _ENCODES:
@@ -114,34 +87,26 @@ def _check_call(name: str, arguments: tuple[Any, ...]) -> None:
 
 
 def tensor_place(made: Made) -> TensorPlace:
-    """Where the tensor lies that a call would make.
-
-    Raises
-    ------
-    PickleAbuseError
-        If its dtype is unknown, or it reaches outside its storage.
-    """
-    return _place(
-        made.arguments, made.arguments[6] if made.by.name == _TYPED and len(made.arguments) > 6 else None
-    )
+    """Where the tensor lies that a call would make; PickleAbuseError if it has no known dtype or valid place."""
+    typed = made.arguments[6] if made.by.name == _TYPED and len(made.arguments) > 6 else None
+    return _place(made.arguments, typed)
 
 
 def _place(arguments: Any, typed: Any) -> TensorPlace:
     if not isinstance(arguments, tuple) or len(arguments) < 4 or not isinstance(arguments[0], Stored):
         raise PickleAbuseError("a tensor in it has no storage")
     key, stored_dtype, n_stored = _storage(arguments[0].identity)
-    dtype = stored_dtype if typed is None else _dtype(typed, "torch.", "")
+    dtype = stored_dtype if typed is None else _dtype(typed, "")
     n_stored = n_stored * stored_dtype.itemsize // dtype.itemsize
     offset, size, stride = arguments[1], _shape(arguments[2]), _shape(arguments[3])
     if not _is_count(offset) or len(size) != len(stride) or len(size) > _MOST_AXES:
         raise PickleAbuseError("a tensor in it has no valid shape")
-    n_elements = math.prod(size)
-    last = (
-        offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if n_elements
-        else offset - 1
-    )
-    if last >= n_stored or math.prod(n for n in size if n) >= 2**63 or any(step >= 2**63 for step in stride):
+    reach = sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if math.prod(size) else -1
+    if (
+        offset + reach >= n_stored
+        or math.prod(n for n in size if n) >= 2**63
+        or any(step >= 2**63 for step in stride)
+    ):
         raise PickleAbuseError(
             f"a tensor of shape {size[:6]} in it reaches outside its storage, which has {n_stored:,} elements"
         )
@@ -151,24 +116,26 @@ def _place(arguments: Any, typed: Any) -> TensorPlace:
 def _storage(identity: Any) -> tuple[str, torch.dtype, int]:
     """Name, dtype and number of elements of a reference ``("storage", KIND, KEY, DEVICE, N, ...)``."""
     if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
-        raise PickleAbuseError("it refers to what is not a storage")
+        raise PickleAbuseError("it refers to something that is not a storage")
     _, kind, key, device, n_elements = identity[:5]
     if not isinstance(key, str) or not _is_count(n_elements) or device == "meta":
         raise PickleAbuseError("it refers to a storage without data or without a valid size")
-    return key, _dtype(kind, "torch.", "Storage"), n_elements
+    return key, _dtype(kind, "Storage"), n_elements
 
 
-def _dtype(kind: Any, begins: str, ends: str) -> torch.dtype:
+def _dtype(kind: Any, ends: str) -> torch.dtype:
     name = kind.name if isinstance(kind, Global) else ""
-    bare = name.removeprefix("torch.storage.").removeprefix(begins).removesuffix(ends)
+    bare = name.removeprefix("torch.storage.").removeprefix("torch.").removesuffix(ends)
     dtype = getattr(torch, _NAMES.get(bare, bare.lower()), None) if name.endswith(ends) else None
     if not isinstance(dtype, torch.dtype):
-        raise PickleAbuseError(f"a tensor in it is of a kind that is not known ({name[:60] or 'no name'})")
+        raise PickleAbuseError(f"a tensor in it is of an unknown kind ({name[:60] or 'no name'})")
     return dtype
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    value = _unpacked(value)
+    """The sizes in a tuple or a ``torch.Size``."""
+    if isinstance(value, Made) and value.by.name == _SIZE and len(value.arguments) == 1:
+        value = value.arguments[0]
     if not isinstance(value, tuple) or not all(_is_count(n) for n in value):
         raise PickleAbuseError("a tensor in it has no valid shape")
     return value
@@ -176,9 +143,3 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _unpacked(value: Any) -> Any:
-    """The tuple in a ``torch.Size``; any other value as it is."""
-    is_size = isinstance(value, Made) and value.by.name == _SIZE and len(value.arguments) == 1
-    return value.arguments[0] if is_size else value

@@ -1,4 +1,4 @@
-"""Files of ``torch.save`` and ``torch.jit.save``, read without running code from them or reserving more than they hold."""
+"""Files of ``torch.save`` and ``torch.jit.save``, read without running their code or reserving too much memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from mswin_viz.model.archives.stored_tensors import check_claims
 from mswin_viz.model.archives.torchscript import is_torchscript, torchscript_state
 from mswin_viz.model.archives.zip_members import Members, opened_members
 
-__all__ = ["FORMATS", "first_words", "read_archive", "read_pickle"]
-
 FORMATS = "a weight file is a safetensors file, a torch.save file or a TorchScript archive"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _GLOBAL = re.compile(r"GLOBAL ([\w.<>]+)")
@@ -41,13 +39,7 @@ def first_words(problem: BaseException) -> str:
 
 
 def read_archive(file: Path) -> Any:
-    """What a zip archive of ``torch.save`` holds, or the state dict of a TorchScript archive.
-
-    Raises
-    ------
-    WeightsError
-        If it is damaged, of another kind, claims more bytes than it has, or would need to run code to be read.
-    """
+    """What a zip archive of ``torch.save`` holds, or the state dict of a TorchScript archive."""
     with opened_members(file) as members:
         if is_torchscript(members):
             return torchscript_state(members)
@@ -60,19 +52,12 @@ def read_archive(file: Path) -> Any:
 
 
 def read_pickle(file: Path) -> Any:
-    """What a file of ``torch.save`` holds that is a plain pickle, as torch wrote them before 1.6.
-
-    Raises
-    ------
-    WeightsError
-        As :func:`read_archive`.
-    """
+    """What a ``torch.save`` file holds that is a plain pickle, as torch wrote them before 1.6."""
     with file.open("rb") as stream:
         data = stream.read(MOST_BYTES)
     if _check(file, data, 0).value != _MAGIC:
         raise WeightsError(
-            f"{FORMATS}: {shown_text(file)} is a pickle that torch.save did not write; where it was made, "
-            "torch.save(state_dict, path), and load that"
+            f"{FORMATS}: {shown_text(file)} is a pickle that torch.save did not write; where it was made, {_REMEDY}"
         )
     for _ in range(_LEADING_PICKLES):
         data = data[_check(file, data, file.stat().st_size).end :]
@@ -106,29 +91,26 @@ def _foreign(members: Members) -> str:
     names = list(members.sizes)
     if any(name in members.sizes for name in _EXPORTED):
         return (
-            "is an exported program (torch.export, .pt2); where it was made, torch.save(exported.state_dict, path), and "
-            "load that"
+            "is an exported program (torch.export, .pt2); where it was made, save its weights with "
+            "torch.save(exported.state_dict, path), and load that"
         )
     if any(name in members.sizes for name in _PACKAGED):
         return f"is a package of code (torch.package); where it was made, {_REMEDY}"
     if names and all(name.endswith(".npy") for name in names):
-        return "holds arrays of NumPy (.npz); save tensors by key, torch.save(state_dict, path)"
+        return "holds NumPy arrays (.npz); save tensors by key, torch.save(state_dict, path)"
     shown = ", ".join(short_text(name, 60) for name in names[:3]) or "nothing"
     return f"is a zip archive of {shown}; unpack it and give the file inside"
 
 
 def _numpy_allowed() -> AbstractContextManager:
-    """Allow :func:`_numpy_globals` for a while, beside what the user allows anyway."""
+    """Allow :func:`_numpy_globals` inside a ``with`` block, beside what the user allows anyway."""
     allowed = torch.serialization.get_safe_globals()
     return torch.serialization.safe_globals([each for each in _numpy_globals() if each not in allowed])
 
 
 def _numpy_globals() -> list[Callable]:
     """What NumPy's numbers and arrays are made of, under the names that NumPy 1 and NumPy 2 write; no objects."""
-    functions: dict[str, Any] = {
-        "scalar": np.float64(0).__reduce__()[0],
-        "_reconstruct": np.zeros(0).__reduce__()[0],
-    }
+    functions = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
     makers = [
         _under_the_name(function, module, name)
         for module in ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -142,7 +124,7 @@ def _numpy_globals() -> list[Callable]:
     return [np.dtype, np.ndarray, bytes, *kinds, *makers]
 
 
-def _under_the_name(function: Callable, module: str, name: str) -> Callable:
+def _under_the_name(function: Any, module: str, name: str) -> Callable:
     def stand_in(*args: Any) -> Any:
         return function(*args)
 

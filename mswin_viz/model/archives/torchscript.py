@@ -1,8 +1,7 @@
 """The state dict of a TorchScript archive, read without running any of its code.
 
 ``torch.jit.load`` calls the ``__setstate__`` of the modules in an archive. Here the archive's pickle becomes a tree of
-plain values (:mod:`mswin_viz.model.archives.pickle_tree`); of its code only the lists of parameters, buffers and attributes are
-read, as text.
+plain values; of its code only the lists of parameters, buffers and attributes are read, as text.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ from mswin_viz.model.archives.pickle_tree import MOST_BYTES, Made, PickleAbuseEr
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.archives.stored_tensors import DENSE, TensorPlace, tensor_place
 from mswin_viz.model.archives.zip_members import Members
-
-__all__ = ["is_torchscript", "torchscript_state"]
 
 _PICKLE, _CONSTANTS, _CODE = "data.pkl", "constants.pkl", "code/"
 _MOST_CODE = 16 * 2**20  # bytes of one file
@@ -50,25 +47,13 @@ _NOT_MODULES = (
 
 @dataclass(frozen=True)
 class _Class:
-    """What the code says of a class.
-
-    Attributes
-    ----------
-    is_module
-        Whether it is an ``nn.Module``.
-    parameters, buffers
-        Names of its tensors.
-    attributes
-        Name -> declared type, in order.
-    restores_itself
-        Whether it has a ``__setstate__``.
-    """
+    """What the code says of a class."""
 
     is_module: bool
     parameters: frozenset[str]
     buffers: frozenset[str]
-    attributes: Mapping[str, str]
-    restores_itself: bool
+    attributes: Mapping[str, str]  # name -> declared type, in order
+    restores_itself: bool  # it has a ``__setstate__``
 
 
 def is_torchscript(members: Members) -> bool:
@@ -82,11 +67,6 @@ def torchscript_state(members: Members) -> StateDict:
     """What ``torch.jit.load(path).state_dict()`` is, bit by bit: parameters, then buffers, then submodules.
 
     Tensors that share a storage share it here too. Each storage is read once, and only if a tensor needs it.
-
-    Raises
-    ------
-    WeightsError
-        If the archive is damaged, is not of a module with tensors by name, or has what only its code could restore.
     """
     for member, what in _NOT_MODULES:
         if member in members.sizes:
@@ -108,7 +88,7 @@ def torchscript_state(members: Members) -> StateDict:
     if not places and any(name.startswith("constants/") for name in members.sizes):
         raise _refused(
             members,
-            "holds its tensors as constants without names, as torch.jit.freeze and the trace of a function leave them; "
+            "holds its tensors as constants without names, as torch.jit.freeze and tracing a function leave them; "
             f"before that, {_SAVE}",
         )
     return _tensors(members, places)
@@ -150,22 +130,18 @@ def _classes(members: Members, names: set[str]) -> dict[str, _Class]:
     if absent := names - set(classes):
         raise _refused(members, f"lacks the code of {short_text(sorted(absent)[0], 80)}; copy it again")
     if itself := sorted(name for name, each in classes.items() if each.restores_itself):
-        raise _refused(
-            members,
-            f"holds {short_text(itself[0], 80)}, which only its own code can restore (__setstate__); {_SAVE}",
-        )
+        named = short_text(itself[0], 80)
+        raise _refused(members, f"holds {named}, which only its own code can restore (__setstate__); {_SAVE}")
     return classes
 
 
 def _class(base: str, body: str) -> _Class:
-    method = _METHOD.search(body)
-    head = body[: method.start()] if method else body
-    attributes = {plain or quoted: declared for plain, quoted, declared in _ATTRIBUTE.findall(head)}
+    head = _METHOD.split(body, maxsplit=1)[0]
     return _Class(
         is_module=base == "Module",
         parameters=_listed("parameters", head),
         buffers=_listed("buffers", head),
-        attributes=attributes,
+        attributes={plain or quoted: declared for plain, quoted, declared in _ATTRIBUTE.findall(head)},
         restores_itself=bool(_RESTORES.search(body)),
     )
 
@@ -178,7 +154,7 @@ def _listed(name: str, head: str) -> frozenset[str]:
 def _places(
     members: Members, value: object, classes: Mapping[str, _Class]
 ) -> Iterator[tuple[str, TensorPlace]]:
-    """Key -> place of all tensors of a module."""
+    """Key and place of every tensor of a module."""
     waiting, n_steps = [("", value, 0)], 0
     while waiting:
         prefix, module, depth = waiting.pop()
@@ -238,7 +214,7 @@ def _place_of(members: Members, value: object, key: str) -> TensorPlace | None:
 
 
 def _is_empty_dict(value: object) -> bool:
-    """Also of the dicts that TorchScript wraps in a note of their type."""
+    """Whether it is an empty dict; also one that TorchScript wraps in a note of its type."""
     if isinstance(value, Made) and value.by.name == _TAGGED and isinstance(value.arguments, tuple):
         value = value.arguments[0] if value.arguments else None
     return isinstance(value, Made) and value.is_dict and not value.pairs
@@ -250,11 +226,9 @@ def _tensors(members: Members, places: Mapping[str, TensorPlace]) -> StateDict:
     for key, place in places.items():
         name, n_bytes = f"data/{place.key}", place.n_stored * place.dtype.itemsize
         if members.sizes.get(name, -1) not in range(n_bytes, n_bytes + place.dtype.itemsize):
-            has = f"{members.sizes[name]:,}" if name in members.sizes else "none"
-            raise _refused(
-                members,
-                f"has a {short_text(key, 80)} of {n_bytes:,} stored bytes and {has} in its place; copy it again",
-            )
+            held = f"{members.sizes[name]:,}" if name in members.sizes else "no"
+            named = short_text(key, 80)
+            raise _refused(members, f"holds {held} bytes for {named}, which needs {n_bytes:,}; copy it again")
         if name not in storages:
             room = torch.empty(members.sizes[name], dtype=torch.uint8)
             members.read_into(name, room.numpy().data)

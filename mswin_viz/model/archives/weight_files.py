@@ -1,4 +1,4 @@
-"""Weight files and folders as people save them -> tensors by key, read without running code from them."""
+"""Tensors by key from weight files and folders as people save them, read without running code from them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from mswin_viz.errors import MswinVizError, OptionError, WeightsError, WeightsNo
 from mswin_viz.model.archives.state_dicts import StateDict, WeightFile, unwrapped
 from mswin_viz.model.archives.torch_files import FORMATS, first_words, read_archive, read_pickle
 
-__all__ = ["FOLDER_WEIGHTS", "SETTINGS", "file_at", "first_words", "read_state_dict", "read_weights"]
+__all__ = ["FOLDER_WEIGHTS", "SETTINGS", "file_at", "read_state_dict", "read_weights"]
 
 _OPEN_CLIP = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
+    "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
+)  # fmt: skip
 _TRANSFORMERS = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
 )  # fmt: skip
@@ -39,19 +37,14 @@ _BEGINNINGS = (
     (rb"version https://git-lfs", "is a pointer of Git LFS; fetch the file itself with git lfs pull"),
     (rb"\s*(<!doctype|<html|<\?xml|<head)", f"is a web page, perhaps an error or a login; {_AGAIN}"),
     (rb"\s*[{\[]", "is JSON; give the weights in the same folder"),
-    (
-        rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!",
-        "is a compressed archive; unpack it and give the file inside",
-    ),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "is a compressed archive; unpack it and give the file inside"),
     (rb"\x89HDF", "is an HDF5 file, as Keras writes them; convert it to PyTorch"),
-    (rb"\x93NUMPY", "is an array of NumPy; save tensors by key, torch.save(state_dict, path)"),
-    (
-        rb".{4}PTMF",
-        "is a TorchScript module for mobile devices (.ptl); where it was made, torch.save(module.state_dict(), path)",
-    ),
+    (rb"\x93NUMPY", "is a NumPy array; save tensors by key, torch.save(state_dict, path)"),
+    (rb".{4}PTMF", "is a TorchScript module for mobile devices (.ptl); where it was made, save its weights with "
+     "torch.save(module.state_dict(), path)"),
     (rb"\xff\xd8\xff|\x89PNG|GIF8|%PDF", "is a picture or document; check the path"),
-)
-"""What a file begins with that holds no weights, and what it then is."""
+)  # fmt: skip
+"""How a file begins that holds no weights, and what it then is."""
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)", re.A)
 _MOST_HEADER = 16 * 2**20  # bytes: more than 100,000 tensors
 _COPY = "copy the folder again"
@@ -64,12 +57,11 @@ def read_state_dict(path: str | Path) -> StateDict:
 
 
 def read_weights(path: str | Path) -> WeightFile:
-    """Tensors of a ``.safetensors``, ``torch.save`` or TorchScript file, or of a folder as open_clip and
-    Hugging Face lay them out, sharded or whole.
+    """Tensors of a weight file (safetensors, ``torch.save``, TorchScript), or of an open_clip or Hugging Face folder.
 
-    A file's content decides its format, not its ending. Wrappers are opened and prefixes taken off as
-    :func:`mswin_viz.model.archives.state_dicts.unwrapped` says. Pickles are read with ``weights_only=True``; beside tensors they
-    may hold NumPy's numbers and arrays.
+    A file's content decides its format, not its ending. Wrappers are opened and prefixes removed, as
+    :func:`mswin_viz.model.archives.state_dicts.unwrapped` says. Pickles are read with ``weights_only=True``; beside
+    tensors they may hold NumPy numbers and arrays.
 
     Raises
     ------
@@ -78,20 +70,20 @@ def read_weights(path: str | Path) -> WeightFile:
     WeightsError
         If the file is damaged, of another kind, holds no tensors, or would need to run code to be read.
     OptionError
-        If it is no path.
+        If ``path`` is not a path.
     """
     if not isinstance(path, str | os.PathLike):
-        raise OptionError(f"weights are the path of a file or folder: got {path!r}")
+        raise OptionError(f"weights must be the path of a file or folder: got {path!r}")
     file, problem = file_at(path, _file_in)
     if problem:
         raise WeightsNotFoundError(
             f"weights must be an existing file: {short_text(str(path), _MOST_SHOWN)} {problem}; check the path"
         )
     _refuse_shard(file)
-    content = _sharded(file) if file.name.endswith(".index.json") else _content(file)
-    read = unwrapped(content, file)
-    place = Path(path).expanduser()
-    settings = _settings(file.parent) if place.is_dir() or file.name in FOLDER_WEIGHTS else {}
+    read = unwrapped(_sharded(file) if file.name.endswith(".index.json") else _content(file), file)
+    place, settings = Path(path).expanduser(), {}
+    if place.is_dir() or file.name in FOLDER_WEIGHTS:
+        settings = {name: _json(file.with_name(name)) for name in SETTINGS if file.with_name(name).is_file()}
     where = (f"read from {file.name}",) if place.is_dir() else ()
     return replace(read, path=place, settings=MappingProxyType(settings), notes=(*where, *read.notes))
 
@@ -125,7 +117,7 @@ def _file_in(folder: Path) -> Path:
 
 
 def _refuse_shard(file: Path) -> None:
-    """Refuse one of several files that a checkpoint was split into."""
+    """Refuse a single file of a checkpoint that was split into several."""
     parts = _SHARD.fullmatch(file.name)
     if parts is None or int(parts[3]) < 2:
         return
@@ -157,7 +149,7 @@ def _content(file: Path) -> Any:
 
 
 def _reader(file: Path) -> tuple[Callable[[Path], Any], str]:
-    """What reads a file, whatever its ending, and what the file is where it holds no weights."""
+    """The function that reads a file, whatever its ending, and what is wrong with a file that holds no weights."""
     with file.open("rb") as stream:
         start = stream.read(64)
     if not start:
@@ -177,21 +169,17 @@ def _reader(file: Path) -> tuple[Callable[[Path], Any], str]:
 
 
 def _sharded(index: Path) -> StateDict:
-    """All tensors of the files that an index of Hugging Face names."""
+    """All tensors of the files that a Hugging Face index names."""
     places = _json(index).get("weight_map")
-    if (
-        not isinstance(places, dict)
-        or not places
-        or not all(isinstance(name, str) for name in places.values())
-    ):
+    if not isinstance(places, dict) or not places or any(not isinstance(n, str) for n in places.values()):
         raise WeightsError(
-            f"an index of weights has a weight_map, key to file: {index} has none; copy it again"
+            f"an index of weights has a weight_map from key to file: {index} has none; copy it again"
         )
     names = sorted(set(places.values()))
     outside = [name for name in names if Path(name).name != name]
-    absent = [] if outside else [name for name in names if not _is_file(index.parent / name)]
-    if outside or absent:
-        named = ", ".join(short_text(name, 60) for name in (outside or absent)[:4])
+    unusable = outside or [name for name in names if file_at(index.parent / name)[1]]
+    if unusable:
+        named = ", ".join(short_text(name, 60) for name in unusable[:4])
         raise WeightsNotFoundError(
             f"the files of an index must lie in its folder: {index} names {named}, which "
             f"{'lies elsewhere' if outside else 'is not there'}; copy the whole folder"
@@ -213,21 +201,10 @@ def _sharded(index: Path) -> StateDict:
     return tensors
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long
-        return False
-
-
-def _settings(folder: Path) -> dict[str, Mapping[str, Any]]:
-    return {name: _json(folder / name) for name in SETTINGS if (folder / name).is_file()}
-
-
 def _json(file: Path) -> Mapping[str, Any]:
     content = read_json(file, what="the file beside weights", remedy="copy it again", error=WeightsError)
     if not isinstance(content, dict):
         raise WeightsError(
-            f"{file.name} beside weights is a JSON object: {shown_text(file)} is a {type(content).__name__}; copy it again"
+            f"{file.name} beside weights must be a JSON object: {shown_text(file)} is a {type(content).__name__}; copy it again"
         )
     return content

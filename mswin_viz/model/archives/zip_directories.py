@@ -1,4 +1,4 @@
-"""Whether every reader of a zip archive finds the same members in it: Python's, which checks it, and torch's, which loads it."""
+"""Whether Python's zip reader, which checks an archive, and torch's, which loads it, find the same members."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import IO
 
 from mswin_viz.data.shown_text import short_text
 
-__all__ = ["ambiguity"]
-
 _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
 _PLACE_64 = struct.Struct("<4sIQI")
@@ -21,27 +19,19 @@ _IS_FOLDER = 0x10  # of MS-DOS: torch leaves the memory of such a member as it w
 
 
 def ambiguity(stream: IO[bytes], infos: Sequence[zipfile.ZipInfo]) -> str:
-    """In which way an archive could be read as another one; empty where it cannot.
-
-    Parameters
-    ----------
-    stream
-        The archive.
-    infos
-        Its members as ``zipfile`` lists them.
-    """
+    """Why two readers could see different members in an archive with these ``infos``; empty where they cannot."""
     spelled = Counter(info.orig_filename.lower() for info in infos)  # torch finds A/DATA.PKL as a/data.pkl
     if twice := [name for name, count in spelled.items() if count > 1]:
         return f"has two members whose names differ in upper and lower case ({short_text(twice[0], 60)})"
     for info in infos:
         if "\0" in info.orig_filename:
-            return f"has a name with a zero in it ({short_text(info.orig_filename, 60)})"
+            return f"has a name with a zero byte in it ({short_text(info.orig_filename, 60)})"
         if info.external_attr & _IS_FOLDER and not info.is_dir():
-            return f"has a folder that is a file ({short_text(info.orig_filename, 60)})"
+            return f"has a file marked as a folder ({short_text(info.orig_filename, 60)})"
         kinds = Counter(_kinds_of_extra(info.extra))
         if kinds[_OTHER_NAME] or kinds[_SIZES_64] > 1:
             return f"gives a name or size twice ({short_text(info.orig_filename, 60)})"
-    return "" if _ends_once(stream, len(infos)) else "does not end with its one list of members"
+    return "" if _ends_once(stream, len(infos)) else "does not end with a single list of members"
 
 
 def _kinds_of_extra(extra: bytes) -> list[int]:
@@ -54,7 +44,7 @@ def _kinds_of_extra(extra: bytes) -> list[int]:
 
 
 def _ends_once(stream: IO[bytes], n_members: int) -> bool:
-    """Whether the one directory stands where it is said to, all of it, and nothing follows."""
+    """Whether there is one directory, complete, where the archive says, and nothing after it."""
     n_bytes = stream.seek(0, 2)
     end_at = n_bytes - _END.size
     mark, *disks, n_here, n_all, size, start, n_comment = _END.unpack(_piece(stream, end_at, _END.size))
@@ -66,9 +56,8 @@ def _ends_once(stream: IO[bytes], n_members: int) -> bool:
         end_at -= _PLACE_64.size + _END_64.size
         if place_64 != end_at or n_disks > 1:
             return False
-        mark, length, _, _, *disks, n_here, n_all, size, start = _END_64.unpack(
-            _piece(stream, end_at, _END_64.size)
-        )
+        end = _piece(stream, end_at, _END_64.size)
+        mark, length, _, _, *disks, n_here, n_all, size, start = _END_64.unpack(end)
         if mark != b"PK\6\6" or length != _END_64.size - 12 or disk:
             return False
     return not any(disks) and n_here == n_all == n_members and start + size == end_at

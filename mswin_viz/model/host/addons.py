@@ -14,67 +14,53 @@ from mswin_viz.model.weights.checkpoints import HOST_MIXTURE, HOST_WINDOWS, Addo
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.host_config import HostConfig
 
-__all__ = ["addon_keys", "host_addon"]
-
 State = Mapping[str, torch.Tensor]
 
 
 def host_addon(tower: Tower) -> Addon | None:
-    """The add-on that belongs to a host tower; None where it was trained without one.
-
-    Raises
-    ------
-    WeightsError
-        If the configuration asks for one that the file lacks or left untrained, or one of other scales or sizes.
-    """
+    """The add-on that belongs to a host tower; None where it was trained without one."""
     config, state = tower.config, tower.state or {}
     if config is None:
         return addon_in(state, tower.weights)
     if config.addon_kind == "none":
         return None
-    is_mixture = config.addon_kind == "mixture"
-    prefix, inner = (
-        (HOST_MIXTURE, "multi_scale_extractor") if is_mixture else (HOST_WINDOWS, "multi_scale_window")
-    )
+    prefix, inner = HOST_WINDOWS, "multi_scale_window"
+    if is_mixture := config.addon_kind == "mixture":
+        prefix, inner = HOST_MIXTURE, "multi_scale_extractor"
     chosen = {key: value for key, value in state.items() if key.startswith(prefix)}
     if not chosen:
         raise WeightsError(
             f"{config.source} has the multi-scale add-on on: {tower.weights} is a baseline without it, missing "
-            f"{prefix}{inner}.sliding_windows.0.weight and all others of {prefix}*; load the checkpoint of that run, "
-            'or addon="mean" or None for the tower alone'
+            f"{prefix}{inner}.sliding_windows.0.weight and all other keys {prefix}*; load the checkpoint of that run, "
+            'or pass addon="mean" or None for the tower alone'
         )
     mixture = [key for key in state if key.startswith(HOST_MIXTURE)]
     if mixture and not is_mixture:
         raise WeightsError(
-            f"windows beside a mixture of experts were never trained: USE_MULTI_SCALE_MOE is off in {config.source}, and "
-            f'{tower.weights} has a mixture, {mixture[0]} and more; give the configuration of that run, or addon="mean" or '
-            "None for the tower alone"
+            f"windows beside a mixture of experts were never trained: USE_MULTI_SCALE_MOE is off in {config.source}, but "
+            f"{tower.weights} has a mixture, {mixture[0]} and more; give the configuration of that run, or pass "
+            'addon="mean" or None for the tower alone'
         )
-    return _mixture(chosen, config, tower.weights) if is_mixture else _windows(chosen, config, tower.weights)
+    if is_mixture:
+        return _mixture(chosen, config, tower.weights)
+    addon = addon_in(chosen, tower.weights)
+    if addon is not None:
+        scales = {"CLIP_MULTI_SCALE_SCALES": (config.clip_multi_scale_scales, addon.scales)}
+        _check_agreement(scales, config, tower.weights)
+    return addon
 
 
 def addon_keys(tower: Tower, addon: Addon) -> tuple[str, ...]:
     """Keys of a host checkpoint that an add-on from :func:`host_addon` reads."""
     is_mixture = isinstance(addon, MixtureOfExpertsAddon)
     prefix = HOST_MIXTURE if is_mixture else HOST_WINDOWS
-    idle = [
+    gate = f"{HOST_MIXTURE}moe_fusion.gating_network."
+    has_fixed_weights = tower.config is not None and tower.config.moe_use_fixed_weights
+    idle = (
         f"{HOST_MIXTURE}multi_scale_extractor.fusion.",
-        f"{HOST_MIXTURE}moe_fusion.gating_network.gate_output.",
-    ]
-    if is_mixture and tower.config is not None and tower.config.moe_use_fixed_weights:
-        idle.append(f"{HOST_MIXTURE}moe_fusion.gating_network.")
-    return tuple(
-        key for key in tower.state or {} if key.startswith(prefix) and not key.startswith(tuple(idle))
+        gate if has_fixed_weights else f"{gate}gate_output.",
     )
-
-
-def _windows(state: State, config: HostConfig, weights: str) -> Addon | None:
-    addon = addon_in(state, weights)
-    if addon is not None:
-        _check_agreement(
-            {"CLIP_MULTI_SCALE_SCALES": (config.clip_multi_scale_scales, addon.scales)}, config, weights
-        )
-    return addon
+    return tuple(key for key in tower.state or {} if key.startswith(prefix) and not key.startswith(idle))
 
 
 def _mixture(state: State, config: HostConfig, weights: str) -> Addon | None:
@@ -110,13 +96,13 @@ def _refuse_fusion(config: HostConfig) -> None:
     on = [name for name in ("use_gate_fusion", "use_attention_fusion") if getattr(config, name)]
     if on:
         raise WeightsError(
-            f"MODEL.{on[0].upper()} puts a module in front of the experts that is not read here: {config.source} has "
-            'it on, so the mixture would differ; load the tower alone, addon="mean" or None'
+            f"MODEL.{on[0].upper()} puts a module in front of the experts that is not read here: it is on in "
+            f'{config.source}, so the mixture would differ; load the tower alone, addon="mean" or None'
         )
 
 
 def _check_agreement(pairs: Mapping[str, tuple[Any, Any]], config: HostConfig, weights: str) -> None:
-    """Sizes that the configuration gives must be those of the file."""
+    """Refuse sizes in the configuration that differ from the file's."""
     wrong = [
         f"{key} {want} against {have}" for key, (want, have) in pairs.items() if want not in (None, have)
     ]

@@ -1,4 +1,4 @@
-"""What a host tower has beside CLIP's own weights, and its transformer block: see :mod:`mswin_viz.model.host.tower`."""
+"""The parts a host tower adds to CLIP, and its transformer block: see :mod:`mswin_viz.model.host.tower`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["N_PROMPTS", "HostBlock", "HostParts", "unconditioned"]
-
 N_PROMPTS = 4
 """Prompts of one modality in one block; fixed in the published code."""
 _PROMPTS = ("adapter_prompt_rgb", "adapter_prompt_nir", "adapter_prompt_tir")
@@ -24,39 +22,24 @@ _TWO_TOKENS = {
     "specific": "a second token for what the modalities share, whose own feature is left out",
     "shared": "the feature of a second token for what the modalities share (the class token's is left out)",
 }
-"""Which of two tokens leads -> words."""
+"""Words for each token that can lead where there are two."""
 
 
 @dataclass(frozen=True)
 class HostParts:
     """What a host tower has beside CLIP's own weights.
 
-    Attributes
-    ----------
-    stride
-        Of the patch convolution, pixels down and across.
-    has_prompts, has_adapters
-        Whether every block has them.
-    n_cameras
-        Rows of the camera table; 0 for none.
-    sie_coe
-        The factor on a row of the table.
-    adapter_width
-        Inside an adapter; None: twice the tower's, as MambaPro has it.
-    has_heads
-        Whether a head of each modality stands behind the tower, so that the modality must be known.
-    leading_token
-        Where there are two tokens, the one whose feature is taken: ``"specific"``, the class token, or ``"shared"``,
-        the second one. The other stands behind the patches. None: there is no second token.
+    ``leading_token`` is None, or where there are two tokens the one whose feature is taken: ``"specific"``, the class
+    token, or ``"shared"``, the second one. The other one follows the patches.
     """
 
-    stride: tuple[int, int] = (16, 16)
-    has_prompts: bool = False
+    stride: tuple[int, int] = (16, 16)  # of the patch convolution, pixels down and across
+    has_prompts: bool = False  # in every block
     has_adapters: bool = False
-    n_cameras: int = 0
-    sie_coe: float = 1.0
-    adapter_width: int | None = None
-    has_heads: bool = False
+    n_cameras: int = 0  # rows of the camera table
+    sie_coe: float = 1.0  # factor on a row of the table
+    adapter_width: int | None = None  # None: twice the tower's, as in MambaPro
+    has_heads: bool = False  # a head for each modality follows the tower, so that the modality must be known
     leading_token: str | None = None
 
     @property
@@ -80,16 +63,9 @@ class HostParts:
 
 
 class HostBlock(nn.Module):
-    """One transformer block with prompts and an adapter beside the MLP, each where asked for.
+    """open_clip's ``ResidualAttentionBlock`` with the prompts and the adapter beside the MLP that ``parts`` asks for.
 
-    Parameters
-    ----------
-    block
-        open_clip's ``ResidualAttentionBlock``, whose norms, attention and MLP are taken over.
-    parts
-        What to add.
-    is_first
-        Whether no mean of prompts comes in from a block before.
+    No mean of prompts enters the first block.
     """
 
     adapter_transfer: nn.Module
@@ -114,7 +90,7 @@ class HostBlock(nn.Module):
         x: Float[torch.Tensor, "batch state width"],
         modality: Int[torch.Tensor, " batch"] | None = None,
     ) -> Float[torch.Tensor, "batch new_state width"]:
-        """The state behind this block; ``modality`` holds places in ``MODALITIES`` and is read by prompts only."""
+        """The state behind this block; ``modality`` holds positions in ``MODALITIES``, which only prompts read."""
         z = self._with_prompts(x, modality) if self.has_prompts else x
         normed = self.ln_1(z)
         u = z + self.attn(normed, normed, normed, need_weights=False)[0]
@@ -127,7 +103,7 @@ class HostBlock(nn.Module):
         return torch.cat([v[:, : -3 * N_PROMPTS], (rgb + nir + tir) / 3], dim=1)
 
     def reset_parameters(self) -> None:
-        """Draw the prompts; everything else draws itself."""
+        """Initialise the prompts; layers initialise everything else."""
         for name in _PROMPTS if self.has_prompts else ():
             nn.init.normal_(getattr(self, name), std=0.02)
 
@@ -150,11 +126,10 @@ class HostBlock(nn.Module):
 
 
 def unconditioned(name: str) -> OptionError:
-    """What to say where a tower is run without the camera or modality that it reads."""
+    """The error for a tower that is run without the camera or modality it reads."""
     return OptionError(f"this tower reads the {name} of an image: got none; use Model.encode")
 
 
 def _bottleneck(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(width, width // 2), QuickGELU(), nn.Dropout(0.0), nn.Linear(width // 2, width)
-    )
+    inner = width // 2
+    return nn.Sequential(nn.Linear(width, inner), QuickGELU(), nn.Dropout(0.0), nn.Linear(inner, width))

@@ -1,4 +1,4 @@
-"""Whole checkpoints of a re-ID host model -> a tower, with a report of every key.
+"""The tower in a whole checkpoint of a re-ID host model, with a report of every key.
 
 The published loader copies with broadcasting and leaves what is missing at random values. Here keys and shapes are
 compared first, a missing key is an error that names it, and every key that is not used is listed with the reason.
@@ -26,8 +26,6 @@ from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.host_families import DEMO, MAMBAPRO, MDREID, family_of_state
 from mswin_viz.model.weights.load_report import LoadReport, checked_fit
 
-__all__ = ["as_host_file", "host_tower", "is_host"]
-
 State = Mapping[str, torch.Tensor]
 _BASE = "BACKBONE.base."
 _SECOND = f"{_BASE}add_image_token"
@@ -43,9 +41,8 @@ def as_host_file(file: WeightFile) -> WeightFile:
     if is_host(file.state) or not {"base.class_embedding", "base.conv1.weight"} <= file.state.keys():
         return file
     state = {f"BACKBONE.{key}": value for key, value in file.state.items()}
-    return replace(
-        file, state=state, notes=(*file.notes, "keys of the host's BACKBONE alone, its prefix put back")
-    )
+    note = "keys of the host's BACKBONE alone, its prefix added again"
+    return replace(file, state=state, notes=(*file.notes, note))
 
 
 def host_tower(
@@ -57,29 +54,12 @@ def host_tower(
 ) -> Tower:
     """The tower of a host checkpoint, with the parts that the configuration says it was trained with.
 
-    Parameters
-    ----------
-    full
-        Every tensor of the file.
-    path
-        Where it came from.
-    image_size, arch
-        Without a configuration only: another input size, open_clip's architecture.
-    config
-        None reads the plain tower, if the file leaves no doubt that prompts and adapters were off. In a file of DeMo or
-        MDReID the keys say which parts were on: those are read.
-
-    Raises
-    ------
-    WeightsError
-        If a key is missing or of another shape, or the file alone cannot tell what was on.
-    OptionError
-        If options contradict the configuration.
+    Without a configuration the parts are read that the keys of DeMo and MDReID show, and a MambaPro tower as a plain
+    one, if the file leaves no doubt that prompts and adapters were off; ``image_size`` and ``arch`` are for that case.
     """
     if not any(key.startswith(_BASE) for key in full):
         raise WeightsError(
-            f"a host model's tower has keys {_BASE}*: {path} has none; an add-on alone is given as addon=, "
-            "beside a model"
+            f"a host model's tower has keys {_BASE}*: {path} has none; pass an add-on alone as addon=, beside a model"
         )
     if config is None:
         implied = _of_the_keys(full, image_size)
@@ -98,13 +78,12 @@ def host_tower(
 
 
 def _of_this_file(config: HostConfig, full: State, path: Path) -> HostConfig:
-    """The configuration; where it leaves the code base open, the file's keys decide."""
+    """The configuration; where it does not name the code base, the file's keys decide."""
     family = family_of_state(full)
-    is_open = "family" in config.defaulted
     # without the second token a file of MDReID is laid out as one of DeMo
     if family in (None, config.family) or {family, config.family} == {DEMO, MDREID}:
         return config
-    if is_open:
+    if "family" in config.defaulted:
         return config.as_family(family)
     raise WeightsError(
         f"configuration and checkpoint must come from one code base: {config.source} belongs to {config.family}, the keys of "
@@ -132,14 +111,14 @@ def _of_the_keys(full: State, image_size: tuple[int, int] | None) -> HostConfig 
 
 
 def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, arch: str | None) -> Tower:
-    """CLIP's own tower out of a host checkpoint that nothing else was trained in."""
+    """CLIP's own tower in a host checkpoint in which no other part was trained."""
     _refuse_trained_parts(full, path)
     base = {key: value for key, value in _base(full).items() if ".adapter_" not in key}
     state = {f"visual.{k}": v.float() if v.is_floating_point() else v for k, v in base.items()}
     architecture = architecture_of(state, arch)
     quick, assumed = activation(architecture, arch, known_quick=True)
     size = image_size or HOST_SIZE
-    # a trained host file holds positions for its own input: the asked-for grid wherever the count fits
+    # a trained host file holds positions for its own input: the requested grid wherever the count fits
     source = grid_of(size, architecture["vision_cfg"]["patch_size"], state)
     made = built({**architecture, "quick_gelu": quick}, state, size, source=source)
     report = _report(full, path, [_BASE + key for key in base], None, made.clip)
@@ -159,7 +138,7 @@ def _plain_tower(full: State, path: Path, image_size: tuple[int, int] | None, ar
 
 
 def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: bool = True) -> Tower:
-    """The tower of a configuration; one that is not ``is_given`` was made up from the file's keys."""
+    """The tower of a configuration; one that is not ``is_given`` was inferred from the file's keys."""
     table, camera_notes = camera_table(full, path, config)
     parts = host_parts(full, config, table)
     clip = _empty_clip(_base(full), config, parts)
@@ -173,14 +152,12 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
         )
     if _SECOND in full and full[_SECOND].ndim == 2:
         stored = {**stored, _SECOND: full[_SECOND].flatten()}  # as it is before CLIP's weights are put in
-    assumed = ""
+    rule = f"a host checkpoint must fit its configuration, {config.source}, key by key: in {path.name}"
     if {"family", "prompt"} <= set(config.defaulted):
-        assumed = (
-            ' (PROMPT is not in it: on, as in MambaPro; give family="DeMo" or "MDReID" if it is of those)'
+        rule = (
+            f"a host checkpoint must fit its configuration, {config.source} (PROMPT is not in it: on, as in MambaPro; "
+            f'give family="DeMo" or "MDReID" if it is from one of those), key by key: in {path.name}'
         )
-    rule = (
-        f"a host checkpoint must fit its configuration, {config.source}{assumed}, key by key: in {path.name}"
-    )
     wanted = {files[key]: value.shape for key, value in visual.state_dict().items()}
     strange = [key for key in full if key.startswith(_BASE) and key not in wanted and ".adapter_" not in key]
     checked_fit(wanted, stored, rule, unexpected=strange)
@@ -209,24 +186,20 @@ def _configured_tower(full: State, path: Path, config: HostConfig, *, is_given: 
 
 
 def _empty_clip(base: State, config: HostConfig, parts: HostParts) -> open_clip.CLIP:
-    """open_clip's model of the file's width and depth with the host's tower in it; still without weights."""
+    """open_clip's model of the file's width and depth, with the host's tower in it but no weights yet."""
     state = {f"visual.{key}": value for key, value in base.items() if ".adapter_" not in key}
     architecture = architecture_of(state, None)
     rows, cols = config.grid
     width = architecture["vision_cfg"]["width"]
     if width % 64:
         raise WeightsError(f"heads are 64 wide, so the tower's width must be a multiple of 64: got {width}")
-    vision = {
-        **architecture["vision_cfg"],
-        "head_width": 64,
-        "patch_size": 16,
-        "image_size": [16 * rows, 16 * cols],
-    }
+    sizes = {"head_width": 64, "patch_size": 16, "image_size": [16 * rows, 16 * cols]}
+    vision = {**architecture["vision_cfg"], **sizes}
     clip = open_clip.CLIP(**{**architecture, "vision_cfg": vision, "quick_gelu": True})
     without_text(clip)
     is_plain = parts == HostParts() and config.size_test == (16 * rows, 16 * cols)
     if not is_plain:  # without any part open_clip's own tower runs, bit for bit
-        clip.add_module("visual", HostTower(clip.visual, config.grid, parts))  # pyright: ignore[reportArgumentType]  # no tower of timm: it was read off CLIP's keys
+        clip.add_module("visual", HostTower(clip.visual, config.grid, parts))  # pyright: ignore[reportArgumentType]  # not a timm tower
     return clip
 
 
@@ -239,18 +212,10 @@ def _addon_state(full: State) -> dict[str, torch.Tensor]:
 
 
 def _refuse_trained_parts(full: State, path: Path) -> None:
-    """Whether prompts and adapters were on is in no file: refuse where training has left its mark on them."""
-    marks = {
-        "PROMPT": r".*\.adapter_prompt_(rgb|nir|tir)$",
-        "ADAPTER": r".*\.adapter_ffn\.\d+\.bias$",
-    }
-    moved = [
-        name
-        for name, pattern in marks.items()
-        if any(
-            re.match(pattern, key) and bool((value != 0).any()) for key, value in full.items() if _BASE in key
-        )
-    ]
+    """No file says whether prompts and adapters were on: refuse where training has left its mark on them."""
+    trained = [key for key, value in _base(full).items() if ".adapter_" in key and bool((value != 0).any())]
+    marks = {"PROMPT": r".*\.adapter_prompt_(rgb|nir|tir)$", "ADAPTER": r".*\.adapter_ffn\.\d+\.bias$"}
+    moved = [name for name, pattern in marks.items() if any(re.match(pattern, key) for key in trained)]
     if moved:
         raise WeightsError(
             f"a file cannot tell whether {' and '.join(moved)} was on, and these tensors of {path.name} are not zero, "
@@ -262,10 +227,9 @@ def _report(
     full: State, path: Path, used: list[str], config: HostConfig | None, clip: open_clip.CLIP
 ) -> LoadReport:
     taken = set(used)
-    unused = {key: unused_reason(key, config) for key in full if key not in taken}
     return LoadReport(
         file=path.name,
         used=tuple(key for key in full if key in taken),
-        unused=unused,
+        unused={key: unused_reason(key, config) for key in full if key not in taken},
         missing=text_keys(clip),
     )

@@ -1,4 +1,4 @@
-"""What a host checkpoint holds beside its tower: the rows that are cameras, and the layers behind the tokens."""
+"""What a host checkpoint holds beside its tower: the camera rows of its table, and the layers behind the tokens."""
 
 from __future__ import annotations
 
@@ -13,16 +13,6 @@ from mswin_viz.model.host.tower import HostParts
 from mswin_viz.model.tokens.readout import Readout, modality_head
 from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.load_report import checked_fit
-
-__all__ = [
-    "CAMERAS",
-    "HEAD_NAMES",
-    "CameraTable",
-    "HostReadout",
-    "camera_table",
-    "host_parts",
-    "host_readout",
-]
 
 State = Mapping[str, torch.Tensor]
 CAMERAS = "BACKBONE.cv_embed"
@@ -50,14 +40,14 @@ def host_parts(full: State, config: HostConfig, table: torch.Tensor | None) -> H
 
 
 class HostReadout(NamedTuple):
-    """What stands between the tower's tokens and the feature, and its keys; None where nothing does."""
+    """The module between the tower's tokens and the feature (None: there is none), and its keys."""
 
     module: Readout | None
     keys: tuple[str, ...]
 
 
 class CameraTable(NamedTuple):
-    """Rows of the camera table that are cameras, ``[cameras, W]``, and a note on the others; None without a table."""
+    """The rows ``[cameras, W]`` of the camera table that are cameras (None: no table), and a note on the others."""
 
     rows: torch.Tensor | None
     notes: tuple[str, ...] = ()
@@ -84,8 +74,8 @@ def host_readout(full: State, path: Path, config: HostConfig, dim: int) -> HostR
 def camera_table(full: State, path: Path, config: HostConfig) -> CameraTable:
     """The rows of the camera table that are cameras.
 
-    MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One that was built with views has a
-    row for each pair of camera and view; the host reads those of the first ``cameras`` rows only.
+    MambaPro stores the table as ``[rows, W]``, DeMo and MDReID as ``[rows, 1, W]``. One built with views has a row for
+    each pair of camera and view; the host reads only the first ``cameras`` rows.
     """
     if not config.sie_camera:
         return CameraTable(None)
@@ -94,7 +84,7 @@ def camera_table(full: State, path: Path, config: HostConfig) -> CameraTable:
         got = "none" if table is None else f"one of shape {tuple(table.shape)}"
         raise WeightsError(
             f"SIE_CAMERA is on, so the file must hold a table {CAMERAS}, [cameras, W] or [cameras, 1, W]: {path} has "
-            f"{got}; take a configuration in which SIE_CAMERA is as the run had it"
+            f"{got}; take a configuration in which SIE_CAMERA is as it was in the run"
         )
     table = table.flatten(0, 1) if table.ndim == 3 else table
     known, rows = config.cameras, len(table)
@@ -106,7 +96,7 @@ def camera_table(full: State, path: Path, config: HostConfig) -> CameraTable:
         return CameraTable(table)
     if known is None or known > rows:
         note = (
-            f"SIE_VIEW is on: the camera table has {rows} rows, and which of them are cameras cannot be told; all are "
+            f"SIE_VIEW is on: the camera table has {rows} rows, and nothing says which of them are cameras; all are "
             "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig"
         )
         return CameraTable(table, (note,))
@@ -124,6 +114,6 @@ def _neck(full: State, path: Path, dim: int) -> torch.nn.BatchNorm1d:
     neck.load_state_dict({name: full[_NECK + name] for name in _NECK_KEYS}, strict=False)
     if bool((full[f"{_NECK}running_var"] < 0).any()):
         raise WeightsError(
-            f"a variance must be at least 0: {_NECK}running_var of {path.name} has a negative one; copy it again"
+            f"a variance must be at least 0: {_NECK}running_var of {path.name} has a negative value; copy it again"
         )
     return neck

@@ -1,4 +1,4 @@
-"""Why a key of a host checkpoint is not used, and what a reader must be told about a host model."""
+"""Why a key of a host checkpoint is not used, and the notes that a host model is loaded with."""
 
 from __future__ import annotations
 
@@ -13,18 +13,14 @@ from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.host_families import MAMBAPRO
 from mswin_viz.model.weights.load_report import LoadReport
 
-__all__ = ["HOW_TO_SAY_IT", "host_notes", "unused_reason"]
-
 HOW_TO_SAY_IT = (
     'give the run\'s configuration, config="run.yml", or state it: config=mv.HostConfig(prompt=True, adapter=True, '
-    "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as the run had it"
+    "sie_camera=True, sie_coe=1.0, use_clip_multi_scale=True), each as it was in the run"
 )
-MAMBA_REASON = "Mamba head: needs CUDA-only code, outside"
+_MAMBA = "Mamba head: not run here, since it needs CUDA-only code"
 _STRANGE = "not a key of the published model"
-_EXPERTS, _ATTENTION = (
-    "ATM: experts over the modalities, outside",
-    "HDM: attention over the modalities, outside",
-)
+_EXPERTS = "ATM: experts over the modalities, not run here"
+_ATTENTION = "HDM: attention over the modalities, not run here"
 _HEADS = r"(rgb|nir|tir)_reduce\."
 _BLANKED = "TEST.MISS"
 
@@ -34,7 +30,7 @@ def unused_reason(key: str, config: HostConfig | None) -> str:
     effective = config or HostConfig(prompt=False, adapter=False, sie_camera=False, mamba=True)
     where = "in the configuration" if config is not None else "taken as off, as there is no configuration"
     rules = (
-        (r"AAM\.", MAMBA_REASON if effective.mamba else "Mamba head: MAMBA is off in the configuration"),
+        (r"AAM\.", _MAMBA if effective.mamba else "Mamba head: MAMBA is off in the configuration"),
         (r"generalFusion\.moe\.", _EXPERTS),
         (r"generalFusion\.", _ATTENTION),
         (r"BACKBONE\.classifier\.|classifier(_fuse|_moe|_rs|_ns|_ts|_[rnts])?\.", "classifier of training identities"),
@@ -49,9 +45,9 @@ def unused_reason(key: str, config: HostConfig | None) -> str:
         (r"BACKBONE\.base\..*\.0\.adapter_transfer\.", "prompts: the first block has no incoming prompts to transfer"
          if effective.prompt else f"prompts: PROMPT is off {where}"),
         (r"BACKBONE\.base\..*\.adapter_", f"prompts: PROMPT is off {where}" if not effective.prompt else _STRANGE),
-        (re.escape(HOST_MIXTURE) + r"multi_scale_extractor\.fusion\.", "stored by the mixture, never read"),
+        (re.escape(HOST_MIXTURE) + r"multi_scale_extractor\.fusion\.", "stored by the mixture but never read"),
         (re.escape(HOST_MIXTURE) + r"moe_fusion\.gating_network\.gate_output\.",
-         "stored twice by the mixture: the gate's last layer"),
+         "the gate's last layer, which the mixture stores twice"),
         (re.escape(HOST_MIXTURE), "mixture of experts: not in use"),
         (re.escape(HOST_WINDOWS), "multi-scale windows: not in use"),
     )  # fmt: skip
@@ -61,42 +57,33 @@ def unused_reason(key: str, config: HostConfig | None) -> str:
 def host_notes(
     report: LoadReport, full: Mapping[str, torch.Tensor], config: HostConfig | None
 ) -> tuple[str, ...]:
-    """What a reader of a host model must be told: what is left out, assumed, or read otherwise."""
-    notes = [*_left_out(report.reasons)]
+    """What the user of a host model must know: what is left out, assumed, or read differently from the host."""
+    reasons, notes = report.reasons, []
+    if _MAMBA in reasons:
+        notes.append(
+            "the checkpoint's Mamba aggregation (AAM.*) is NOT applied, since it needs CUDA-only code: features are "
+            "those of each modality before it"
+        )
+    fusion = {"HDM, the attention": _ATTENTION, "ATM, the experts": _EXPERTS}
+    if behind := [name for name, reason in fusion.items() if reason in reasons]:
+        notes.append(
+            f"the fusion of the modalities ({' and '.join(behind)} over the modalities, generalFusion.*) is NOT applied: "
+            "features are those of each modality before it"
+        )
     notes += _without_configuration(report) if config is None else _of_configuration(full, config)
-    if strange := report.reasons.get(_STRANGE):
+    if strange := reasons.get(_STRANGE):
         notes.append(
             f"{len(strange)} keys belong to no published model and are not used: {', '.join(strange[:4])}"
         )
     return tuple(notes)
 
 
-def _left_out(reasons: Mapping[str, tuple[str, ...]]) -> list[str]:
-    notes = []
-    if MAMBA_REASON in reasons:
-        notes.append(
-            "the checkpoint's Mamba aggregation (AAM.*) is NOT applied: it needs CUDA-only code; features are "
-            "those of each modality, before it"
-        )
-    behind = [
-        name
-        for name, reason in (("HDM, attention", _ATTENTION), ("ATM, experts", _EXPERTS))
-        if reason in reasons
-    ]
-    if behind:
-        notes.append(
-            f"what fuses the modalities ({' and '.join(behind)} over the modalities, generalFusion.*) is NOT applied: "
-            "features are those of each modality, before it"
-        )
-    return notes
-
-
 def _without_configuration(report: LoadReport) -> list[str]:
     keys, notes = [*report.used, *report.unused], []
     if any(".adapter_" in key for key in report.unused):
         notes.append(
-            "prompts and adapter biases in the file are all zero, so both are taken as off; if the run had them "
-            f"on, {HOW_TO_SAY_IT}"
+            "prompts and adapter biases in the file are all zero, so both are taken as off; if they were on in the "
+            f"run, {HOW_TO_SAY_IT}"
         )
     if "BACKBONE.cv_embed" in report.unused:
         notes.append(
@@ -123,17 +110,15 @@ def _of_configuration(full: Mapping[str, torch.Tensor], config: HostConfig) -> l
     notes = {
         f"keys of {config.source} that are not read here: {listed(config.unknown)}; where one of them changes "
         "features in the host, these differ": bool(config.unknown),
-        "the file holds a multi-scale add-on that USE_CLIP_MULTI_SCALE, off in the configuration, leaves out":
+        "the file holds a multi-scale add-on; USE_CLIP_MULTI_SCALE is off in the configuration, so it is left out":
         config.addon_kind == "none" and holds_addon,
         "the file holds heads of the modalities, as a run with GLOBAL_LOCAL on saves them; it is off in the "
-        "configuration, "
-        "so they are left out":
-        holds_heads and not config.global_local,
-        "the file holds a camera table that SIE_CAMERA, off in the configuration, leaves out":
+        "configuration, so they are left out": holds_heads and not config.global_local,
+        "the file holds a camera table; SIE_CAMERA is off in the configuration, so it is left out":
         "BACKBONE.cv_embed" in full and not config.sie_camera and not config.sie_view,
         "FLOPS_TEST is on: the host reads camera 0 for every image; here each image is read with its own camera":
         config.flops_test and config.sie_camera,
-        f"NECK_FEAT is after, and the published {config.family} has no such neck: features are before any":
+        f"NECK_FEAT is after, but the published {config.family} has no such neck: features are taken without one":
         config.neck_feat == "after" and not config.has_neck,
         f"PROMPT is on, which the published {config.family} cannot run: prompts are read as MambaPro's":
         config.prompt and config.family != MAMBAPRO,

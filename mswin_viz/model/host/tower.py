@@ -6,9 +6,9 @@ MDReID share. Beside CLIP's own weights the tower may hold
 
 - a table with one row for each camera; its row, times a factor, is added to the CLS embedding (SIE);
 - in every block, an adapter beside the MLP that reads the same tokens without their LayerNorm (PFA);
-- in every block, four prompts for each modality, which are appended to the tokens and taken off again. Those of
+- in every block, four prompts for each modality, which are appended to the tokens and removed again. Those of
   the image's own modality carry the mean of all prompts from block to block (SRP);
-- a second token with a position of its own, beside the class token (MDReID: what the modalities share).
+- a second token with its own position, beside the class token (MDReID: what the modalities share).
 
 Between blocks the state of an image is its tokens, ``[B, 1 + N, W]``, followed by that second token and by that mean
 where they are there: ``[B, 1 + N + 1 + 4, W]`` at most.
@@ -31,24 +31,15 @@ from mswin_viz.model.host.blocks import HostBlock, HostParts, unconditioned
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MEAN_CAMERA", "Camera", "HostParts", "HostTower", "conditions"]
-
 MEAN_CAMERA = "mean"
-"""In place of a camera's number: the mean over the table, for images of no known camera. The host has no such thing."""
+"""In place of a camera's number: the mean of the table, for images of unknown cameras. The host has no such thing."""
 Camera = int | str
 
 
 class HostTower(nn.Module):
-    """open_clip's image tower with a host model's parts; stands in its place as ``clip.visual``.
+    """open_clip's image tower with a host model's parts; replaces it as ``clip.visual``.
 
-    Parameters
-    ----------
-    visual
-        The tower whose layers are taken over.
-    grid
-        Rows and columns of patch tokens, which fix the number of position embeddings.
-    parts
-        What to add. With neither prompts nor adapters the blocks stay open_clip's own.
+    ``grid`` is rows and columns of patch tokens. With neither prompts nor adapters the blocks stay open_clip's own.
     """
 
     def __init__(self, visual: VisionTransformer, grid: tuple[int, int], parts: HostParts) -> None:
@@ -93,7 +84,7 @@ class HostTower(nn.Module):
         return x[:, : 1 + self.grid_size[0] * self.grid_size[1]]
 
     def reset_parameters(self) -> None:
-        """Draw the camera table and the second token; everything else draws itself or is drawn by the caller."""
+        """Initialise the camera table and the second token; layers and the caller initialise everything else."""
         if self.parts.n_cameras:
             nn.init.normal_(self.cv_embed, std=0.02)
         if self.parts.leading_token:
@@ -128,32 +119,15 @@ def conditions(
     camera: Camera | Sequence[Camera] | None,
     modality: str | Sequence[str | None] | None,
 ) -> tuple[Int[torch.Tensor, " batch"], ...]:
-    """What a tower reads beside the pixels: nothing, or camera rows and places in ``MODALITIES``, on the CPU.
+    """What a host tower reads beside the pixels: camera rows and positions in ``MODALITIES``; open_clip's reads nothing.
 
-    Parameters
-    ----------
-    visual
-        A :class:`HostTower`, or open_clip's own, which reads nothing more.
-    n_images
-        How many images there are.
-    camera, modality
-        One for all, or one for each.
-
-    Returns
-    -------
-    conditions
-        Empty, or two tensors; -1 stands for the mean camera, 0 where a part is not there to read it.
-
-    Raises
-    ------
-    OptionError
-        If the tower needs one that is missing, has no use for a camera, or knows no such camera or modality.
+    ``camera`` and ``modality`` are one for all images or one for each. -1 stands for the mean camera; 0 where the tower
+    has no part that reads it. OptionError if one is missing, unknown, or a camera that the tower cannot use.
     """
     parts = visual.parts if isinstance(visual, HostTower) else HostParts()
     if camera is not None and not parts.n_cameras:
         raise OptionError(
-            "camera= needs a camera embedding, and none is applied with these weights: got "
-            f"{camera}; leave it out"
+            f"camera= needs a camera embedding, and none is applied with these weights: got {camera}; leave it out"
         )
     if not isinstance(visual, HostTower):
         return ()
@@ -181,15 +155,15 @@ def _camera_row(camera: object, n_cameras: int) -> int:
         if 0 <= row < n_cameras:
             return row
     raise OptionError(
-        f"these weights have a camera embedding of {n_cameras} rows, counted from 0: camera= is one of "
-        f'0..{n_cameras - 1}, or "{MEAN_CAMERA}" for no known camera: got {camera!r}'
+        f'camera= is one of 0..{n_cameras - 1}, or "{MEAN_CAMERA}" for an unknown camera, since these weights have a '
+        f"camera embedding of {n_cameras} rows: got {camera!r}"
     )
 
 
 def _place(modality: object) -> int:
     if modality not in MODALITIES:
         raise OptionError(
-            f"these weights have prompts or heads for each modality: modality= is one of {', '.join(MODALITIES)}: "
+            f"modality= is one of {', '.join(MODALITIES)}, since these weights have prompts or heads for each: "
             f"got {modality!r}"
         )
     return MODALITIES.index(modality)

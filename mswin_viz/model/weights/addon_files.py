@@ -1,4 +1,4 @@
-"""Writes an add-on to a file: under its own keys, or under those of the host model, so that it goes back into that code."""
+"""Writes an add-on to a file under its own keys, or under the host model's, so that the host's code can load it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,18 @@ from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, Addon
 __all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "save_addon", "tensors_as", "weight_bytes"]
 
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
-"""As the host model holds it, its last Linear named ``fusion.2``; the same with ``fusion.3`` (a Dropout lies
-between); the add-on's own keys alone."""
+"""The host model's keys, its last Linear named ``fusion.2`` or (behind a Dropout) ``fusion.3``; the add-on's own keys."""
 _USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Types that weights are written in."""
 
 
 def save_addon(
     module: Addon, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
 ) -> None:
-    """Write an add-on's state dict, whole or not at all: a file of that name is replaced at once, or stays as it was.
+    """Write an add-on's state dict, whole or not at all: an existing file is replaced at once, or stays as it was.
 
-    A mixture's temperature, which has no key, is divided into the last layer of its gate: read back at
-    temperature 1 the gate is the same. Top-k routing has no key either. :func:`mswin_viz.load_addon` reads all layouts.
+    A mixture's temperature has no key; the last layer of its gate is divided by it, so that the gate is the same when
+    read back at temperature 1. :func:`mswin_viz.load_addon` reads all layouts.
 
     Parameters
     ----------
@@ -42,25 +40,25 @@ def save_addon(
     dtype
         To store, for example ``torch.float16``; None keeps the module's.
     layout
-        ``"bare"``, the add-on's own keys; for the windows of scheme 1 also ``"host"`` and ``"host-dropout"``, the keys of
-        the host model: there ``model.load_state_dict(torch.load(path), strict=False)`` puts the add-on in its place.
+        ``"bare"``, the add-on's own keys; for the windows of scheme 1 also ``"host"`` and ``"host-dropout"``, the host
+        model's keys: there ``model.load_state_dict(torch.load(path), strict=False)`` puts the add-on in its place.
 
     Raises
     ------
     OptionError
-        If it is no add-on, a mixture with top-k routing, which a file of tensors cannot hold, there is no such layout for
-        it, or the type is no floating-point type of torch or too narrow for a weight.
+        If ``module`` is not an add-on, or is a mixture with top-k routing, which a file of tensors cannot hold; if it
+        has no such layout; or if ``dtype`` is not a floating-point type, or too narrow for a weight.
     OutputError
         If the file cannot be written.
     """
     _check_layout(layout)
     if not isinstance(module, Addon):
         raise OptionError(
-            f"an add-on is a module of windows or a mixture of experts, as model.addon: got a {type(module).__name__}"
+            f"an add-on is a module of windows or a mixture of experts, such as model.addon: got a {type(module).__name__}"
         )
     if layout != "bare" and not isinstance(module, CLIPMultiScaleFeatureExtractor):
         raise OptionError(
-            f"the host's keys of windows are those of scheme 1: got a {type(module).__name__}; "
+            f"only windows of scheme 1 have keys in the host: got a {type(module).__name__}; "
             'layout="bare" writes any add-on'
         )
     if isinstance(module, MixtureOfExpertsAddon) and module.top_k is not None:
@@ -77,13 +75,7 @@ def save_addon(
 
 
 def tensors_as(dtype: torch.dtype | None, tensors: Mapping[str, torch.Tensor]) -> StateDict:
-    """Tensors in the type that is stored; None keeps their own.
-
-    Raises
-    ------
-    OptionError
-        If the type cannot hold a value.
-    """
+    """Tensors in the type to store (None keeps their own); OptionError if it cannot hold a value."""
     cast = {key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()}
     for key, value in tensors.items():
         if dtype is not None and not torch.equal(cast[key].isfinite(), value.detach().cpu().isfinite()):
@@ -95,7 +87,7 @@ def tensors_as(dtype: torch.dtype | None, tensors: Mapping[str, torch.Tensor]) -
 
 
 def weight_bytes(state: StateDict, *, is_safetensors: bool) -> bytes:
-    """The content of a file of tensors; made in memory, since torch may end the program where a disk is full."""
+    """The content of a file of tensors; made in memory, since torch may end the program if the disk is full."""
     if is_safetensors:
         return safetensors.torch.save(state)
     buffer = io.BytesIO()
@@ -104,20 +96,14 @@ def weight_bytes(state: StateDict, *, is_safetensors: bool) -> bytes:
 
 
 def addon_bytes(dim: int, scales: Sequence[int]) -> int:
-    """Bytes of the weights of an add-on of scheme 1, in float32; none is made."""
+    """Bytes of the float32 weights of a scheme-1 add-on, without making one."""
     with torch.device("meta"):
         addon = CLIPMultiScaleFeatureExtractor(dim, scales)
     return sum(weight.nbytes for weight in addon.parameters())
 
 
 def file_words(path: Path, layout: str = "host") -> str:
-    """What :func:`save_addon` would write, in words: file, format, and keys.
-
-    Raises
-    ------
-    OptionError
-        If there is no such layout.
-    """
+    """What :func:`save_addon` would write, in words: file, format, and keys."""
     _check_layout(layout)
     kind = "safetensors" if path.suffix.lower() == ".safetensors" else "a torch.save file"
     usual = "" if path.suffix.lower() in _USUAL else " whatever its ending says"

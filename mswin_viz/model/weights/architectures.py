@@ -1,4 +1,4 @@
-"""The architecture of a CLIP: named by open_clip, or read off the shapes of a file's tensors."""
+"""The architecture of a CLIP: named by open_clip, or inferred from the shapes of a file's tensors."""
 
 from __future__ import annotations
 
@@ -13,22 +13,6 @@ from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.load_report import checked_fit
 
-__all__ = [
-    "FIT_RULE",
-    "NO_TEXT",
-    "POSITIONS",
-    "VOCABULARY",
-    "activation",
-    "architecture_of",
-    "check_architecture",
-    "check_sizes",
-    "gelu",
-    "gelu_note",
-    "named_architecture",
-    "near_architectures",
-    "text_stem_problem",
-]
-
 POSITIONS = "visual.positional_embedding"
 """Key of the image tower's position embeddings in open_clip's and OpenAI's layout."""
 VOCABULARY = "token_embedding.weight"
@@ -36,20 +20,23 @@ VOCABULARY = "token_embedding.weight"
 NO_TEXT: Mapping[str, int] = MappingProxyType(
     {"context_length": 77, "vocab_size": 1, "width": 64, "heads": 1, "layers": 1}
 )
-"""A text side that takes the place of one without weights, and is never run."""
+"""Stands in for a text side without weights; never run."""
 FIT_RULE = "weights must fit the architecture key by key; give another arch= if the file is undamaged"
 _CLIPS_WORDS = 49408
 
 
 def architecture_of(state: StateDict, arch: str | None, *, heads: int | None = None) -> dict[str, Any]:
-    """The architecture named, or read off the shapes; `heads` of the image tower, where they are known.
-
-    Raises
-    ------
-    WeightsError
-        If a tensor that sizes are read off is missing or of another kind.
-    """
-    _check_stem(state)
+    """The named architecture, or the one that shapes tell; ``heads`` of the image tower, where they are known."""
+    stem = {"visual.conv1.weight": 4, "visual.proj": 2, POSITIONS: 2}
+    if missing := [key for key in stem if key not in state]:
+        raise WeightsError(
+            f"a CLIP file holds every tensor of its tower: missing {', '.join(missing)}; copy it again"
+        )
+    if wrong := [key for key, n_axes in stem.items() if state[key].ndim != n_axes or 0 in state[key].shape]:
+        got = ", ".join(f"{key} is {tuple(state[key].shape)}" for key in wrong)
+        raise WeightsError(
+            f"sizes are read from kernels [W, 3, P, P] and tables [rows, W]: got {got}; copy the file again"
+        )
     if arch is None:
         return _inferred(state, heads)
     architecture = named_architecture(arch)
@@ -60,7 +47,7 @@ def architecture_of(state: StateDict, arch: str | None, *, heads: int | None = N
 def activation(
     architecture: Mapping[str, Any], arch: str | None, *, known_quick: bool
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether QuickGELU is used: as an architecture named has it, else yes; with a note where the file knows better."""
+    """Whether QuickGELU is used: as a named architecture has it, else yes; with a note where the file contradicts it."""
     quick = True if arch is None else bool(architecture.get("quick_gelu", False))
     return quick, (gelu_note(f"arch={arch!r}"),) if known_quick and not quick else ()
 
@@ -71,7 +58,7 @@ def gelu_note(option: str) -> str:
 
 
 def named_architecture(arch: str) -> dict[str, Any]:
-    """open_clip's own entry for an architecture; names with a colon would be looked up on a hub, and are refused."""
+    """open_clip's own entry for an architecture; a name with a colon would be looked up on a hub, and is refused."""
     architecture = None if ":" in arch else open_clip.get_model_config(arch)
     if architecture is None:
         near = near_architectures(arch)
@@ -80,19 +67,19 @@ def named_architecture(arch: str) -> dict[str, Any]:
 
 
 def near_architectures(name: str) -> list[str]:
-    """Names of models that a mistyped one may stand for, nearest first."""
+    """Names of models that resemble a mistyped one, nearest first."""
     return difflib.get_close_matches(name, [*open_clip.list_models(), "embedded"], n=3)
 
 
 def check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
-    """Refuse, by name and before any download, what gives no CLS feature or reads prompts another way."""
+    """Refuse, before any download, an architecture without a CLS feature or with another text tokenizer."""
     vision, text = architecture["vision_cfg"], architecture["text_cfg"]
     reasons = {
         f"a timm tower ({vision.get('timm_model_name')})": "timm_model_name" in vision,
         "a convolutional tower (ResNet)": isinstance(vision.get("layers"), list),
         "attention pooling": bool(vision.get("attentional_pool")),
         f"{vision.get('pool_type', 'tok')!r} pooling": vision.get("pool_type", "tok") != "tok",
-        "its last LayerNorm behind the pooling": bool(vision.get("final_ln_after_pool")),
+        "its last LayerNorm after the pooling": bool(vision.get("final_ln_after_pool")),
     }
     if wrong := [reason for reason, holds in reasons.items() if holds]:
         raise OptionError(
@@ -107,13 +94,7 @@ def check_architecture(arch: str, architecture: Mapping[str, Any]) -> None:
 
 
 def check_sizes(architecture: Mapping[str, Any], state: StateDict) -> None:
-    """Compare what an architecture claims with the tensors that decide its size, before anything is built.
-
-    Raises
-    ------
-    WeightsError
-        Naming what does not fit.
-    """
+    """Compare what an architecture claims with the tensors that decide its size, before anything is built."""
     vision, text = architecture["vision_cfg"], architecture["text_cfg"]
     width, patch, dim = vision["width"], vision["patch_size"], architecture["embed_dim"]
     wanted = {"visual.conv1.weight": (width, 3, patch, patch), "visual.proj": (width, dim)}
@@ -127,7 +108,7 @@ def check_sizes(architecture: Mapping[str, Any], state: StateDict) -> None:
 
 
 def _sizes_of_blocks(prefix: str, side: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Of the first layer, and of the last."""
+    """Shapes in the first layer and in the last."""
     width = side["width"]
     inner = int(width * side.get("mlp_ratio", 4.0))
     return {
@@ -142,7 +123,7 @@ def gelu(quick: bool) -> str:
 
 
 def text_stem_problem(state: StateDict, *, heads: int | None = None) -> str:
-    """Why the sizes of a text side cannot be read off its tensors; empty where they can."""
+    """Why the sizes of a text side cannot be read from its tensors; empty where they can."""
     stem = (VOCABULARY, "positional_embedding")
     if missing := [key for key in stem if key not in state]:
         return f"missing {', '.join(missing)}"
@@ -156,42 +137,18 @@ def text_stem_problem(state: StateDict, *, heads: int | None = None) -> str:
     if heads is None and width > 64 and width % (width // 64):
         return f"heads are 64 wide, and its width of {width} is not a multiple of 64"
     if heads is not None and width % heads:
-        return f"its width {width} has no whole number of channels for each of {heads} heads"
+        return f"its width {width} is not a multiple of its {heads} heads"
     return ""
 
 
-def _check_stem(state: StateDict) -> None:
-    """The few tensors that sizes are read off; the others are compared one by one when loaded."""
-    stem = {"visual.conv1.weight": 4, "visual.proj": 2, POSITIONS: 2}
-    missing = [key for key in stem if key not in state]
-    if missing:
-        raise WeightsError(
-            f"a CLIP file holds every tensor of its tower: missing {', '.join(missing)}; copy it again"
-        )
-    wrong = [
-        f"{key} is {tuple(state[key].shape)}"
-        for key, n_axes in stem.items()
-        if state[key].ndim != n_axes or 0 in state[key].shape
-    ]
-    if wrong:
-        raise WeightsError(
-            f"sizes are read off kernels [W, 3, P, P] and tables [rows, W]: got {', '.join(wrong)}; copy "
-            "the file again"
-        )
-
-
 def _inferred(state: StateDict, heads: int | None) -> dict[str, Any]:
-    """OpenAI's ViT layout read off the shapes."""
+    """The sizes of OpenAI's ViT layout, from the shapes."""
     conv, proj = state["visual.conv1.weight"], state["visual.proj"]
     width, layers = conv.shape[0], _depth(state, "visual.transformer.resblocks.")
     if not layers:
         raise WeightsError("a tower has transformer blocks: got none (visual.transformer.resblocks.*)")
-    vision = {
-        "layers": layers,
-        "width": width,
-        "patch_size": conv.shape[2],
-        "head_width": _head_width(width, layers, heads),
-    }
+    head_width = _head_width(width, layers, heads)
+    vision = {"layers": layers, "width": width, "patch_size": conv.shape[2], "head_width": head_width}
     vision |= _mlp_ratio(state, "visual.transformer.resblocks.0.mlp.c_fc.weight", width)
     text: dict[str, Any] = dict(NO_TEXT)
     if VOCABULARY in state:
@@ -217,7 +174,7 @@ def _head_width(width: int, layers: int, heads: int | None) -> int:
     if heads is not None:
         if width % heads:
             raise WeightsError(
-                f"a tower has a whole number of channels for each head: got {heads} heads for a width of {width}"
+                f"a tower's width must be a multiple of its heads: got {heads} heads for a width of {width}"
             )
         return width // heads
     known = (named_architecture(name)["vision_cfg"] for name in open_clip.list_models())
@@ -225,8 +182,7 @@ def _head_width(width: int, layers: int, heads: int | None) -> int:
     head = listed.pop() if len(listed) == 1 else 64
     if width % head:
         raise WeightsError(
-            f"heads are 64 wide where nothing says otherwise: a tower {width} wide has no whole number of "
-            "them; give arch="
+            f"heads are 64 wide where nothing says otherwise: a width of {width} is not a multiple of 64; give arch="
         )
     return head
 

@@ -1,4 +1,4 @@
-"""The add-on in a file: which kind it is and how large, read off its keys and shapes."""
+"""The add-on in a file: its kind and sizes are read from its keys and shapes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""
 Addon = CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale | MixtureOfExpertsAddon
-"""What stands behind a tower."""
+"""A module behind a tower."""
 _MIXTURE = "moe_fusion."
 _MOST_LAYERS = 64
 
 
 def load_addon(path: str | Path, *, temperature: float | None = None) -> Addon:
-    """The add-on in a file, in evaluation mode; the scales are read off the kernels.
+    """The add-on in a file, in evaluation mode; the scales are read from the kernels.
 
     Reads bare add-ons of both schemes and the mixture of experts, and the scheme-1 add-on or the mixture inside a
     whole host-model checkpoint, with or without ``module.``, scheme 1's last Linear named ``fusion.2`` or
@@ -73,37 +73,31 @@ def addon_in(
 ) -> Addon | None:
     """The add-on among the tensors of a file, or None if no key belongs to one."""
     state = _at_the_root(state)
-    tensors = (
-        _below(HOST_MIXTURE, state)
-        or _below(HOST_WINDOWS, state)
-        or {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
-    )
+    tensors = _below(HOST_MIXTURE, state) or _below(HOST_WINDOWS, state)
+    if not tensors:
+        tensors = {key: value for key, value in state.items() if not key.startswith("BACKBONE.")}
     if any(key.startswith(_MIXTURE) for key in tensors) or any(key.startswith(HOST_MIXTURE) for key in state):
         return _mixture(tensors, path, temperature)
-    if not any(".fusion.2." in f".{key}" for key in tensors):  # a Dropout makes the last Linear number 3
+    if not any(".fusion.2." in f".{key}" for key in tensors):  # behind a Dropout the last Linear is number 3
         tensors = {re.sub(r"(^|\.)fusion\.3\.", r"\1fusion.2.", key): value for key, value in tensors.items()}
     if any(key.startswith("multi_scale_extractor.") for key in tensors):
         return _scheme_2(tensors, path)
     if not any("sliding_windows." in key for key in tensors):
         return None
-    tensors = {
-        "multi_scale_window." + key.removeprefix("multi_scale_window."): value
-        for key, value in tensors.items()
-    }
-    scales, dim = _scales(tensors, "multi_scale_window.", path)
+    prefix = "multi_scale_window."
+    tensors = {prefix + key.removeprefix(prefix): value for key, value in tensors.items()}
+    scales, dim = _scales(tensors, prefix, path)
     return _filled(lambda: CLIPMultiScaleFeatureExtractor(dim, scales), tensors, path)
 
 
 def _at_the_root(state: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-    """Without what stands before all of an add-on's keys, where it is not a host's: the name of a module around it."""
+    """The tensors without the name of a module around the add-on, where it stands before all keys; a host's stays."""
     first = [key for key in state if "sliding_windows.0.weight" in key]
     if len(first) != 1 or first[0].startswith((HOST_WINDOWS, HOST_MIXTURE)):
         return state
-    match = re.search(
-        r"(?<![^.])(multi_scale_extractor\.)?(multi_scale_window\.)?sliding_windows\.0\.weight", first[0]
-    )
-    root = first[0].removesuffix(match[0]) if match is not None else ""
-    return {key.removeprefix(root): value for key, value in state.items() if key.startswith(root)}
+    pattern = r"(?<![^.])(multi_scale_extractor\.)?(multi_scale_window\.)?sliding_windows\.0\.weight"
+    match = re.search(pattern, first[0])
+    return _below(first[0].removesuffix(match[0]) if match is not None else "", state)
 
 
 def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:
@@ -111,7 +105,7 @@ def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> StateDict:
 
 
 def _scales(state: StateDict, prefix: str, path: str | Path) -> tuple[list[int], int]:
-    """Scales, in slot order, and width, off the kernels ``[D, D, s]``."""
+    """Scales, in slot order, and width, from the kernels ``[D, D, s]``."""
     pattern = re.compile(re.escape(prefix) + r"sliding_windows\.(\d{1,4})\.weight", re.A)
     kernels = {int(match[1]): value for key, value in state.items() if (match := pattern.fullmatch(key))}
     shapes = {slot: tuple(kernel.shape) for slot, kernel in sorted(kernels.items())}
@@ -157,13 +151,7 @@ class MixtureSizes(NamedTuple):
 
 
 def mixture_sizes(state: Mapping[str, torch.Tensor], path: str | Path) -> MixtureSizes:
-    """Sizes of a mixture of experts, off its tensors.
-
-    Raises
-    ------
-    WeightsError
-        If it has no expert or no gate.
-    """
+    """Sizes of a mixture of experts, from its tensors; WeightsError if it has no expert or no gate."""
     experts = _depth(state, r"moe_fusion\.experts\.0\.expert\.(\d+)\.weight")
     gate = _depth(state, r"moe_fusion\.gating_network\.gate\.(\d+)\.weight")
     first = state.get("moe_fusion.experts.0.expert.0.weight")
@@ -175,12 +163,12 @@ def mixture_sizes(state: Mapping[str, torch.Tensor], path: str | Path) -> Mixtur
 
 
 def _depth(state: Mapping[str, torch.Tensor], pattern: str) -> int:
-    """How many Linears of a stack there are: matrices, each of which a LayerNorm may follow."""
+    """How many Linears a stack has: matrices, each perhaps followed by a LayerNorm."""
     return sum(value.ndim == 2 for key, value in state.items() if re.fullmatch(pattern, key))
 
 
 def _filled(made: Callable[[], Addon], state: StateDict, path: str | Path) -> Addon:
-    """Load after comparing every key and shape, before memory is taken; nothing is left at its initial value."""
+    """The module with its weights; keys and shapes are compared before memory is reserved, and none may be missing."""
     try:
         with torch.device("meta"):
             module = made()

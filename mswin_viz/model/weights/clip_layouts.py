@@ -1,4 +1,4 @@
-"""CLIP's keys as Hugging Face, a bare image tower and open_clip itself write them -> open_clip's."""
+"""Translates CLIP's keys, as Hugging Face, a bare image tower or open_clip writes them, to open_clip's."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import torch
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.foreign_files import foreign_kind
-
-__all__ = ["ClipKeys", "clip_keys"]
 
 State = Mapping[str, torch.Tensor]
 
@@ -54,21 +52,11 @@ _TRANSPOSED = ("visual.proj", "text_projection")
 
 @dataclass(frozen=True, eq=False)
 class ClipKeys:
-    """A file's tensors under open_clip's keys.
-
-    Attributes
-    ----------
-    state
-        By open_clip's key; keys of no CLIP as they are.
-    sources
-        open_clip's key -> the keys of the file it was made of.
-    layout
-        Whose keys they were.
-    """
+    """A file's tensors under open_clip's keys; keys that no CLIP has stay as they are."""
 
     state: StateDict
-    sources: Mapping[str, tuple[str, ...]]
-    layout: str
+    sources: Mapping[str, tuple[str, ...]]  # open_clip's key -> the keys of the file it was made of
+    layout: str  # whose keys they were
 
     @property
     def is_hugging_face(self) -> bool:
@@ -77,22 +65,14 @@ class ClipKeys:
 
 
 def clip_keys(full: State, path: object) -> ClipKeys:
-    """Tensors of a file under open_clip's keys, whichever of CLIP's layouts it has.
-
-    Raises
-    ------
-    WeightsError
-        If it holds no CLIP image tower; what it is instead is named where its keys tell.
-    """
+    """Tensors of a file under open_clip's keys; a file without a CLIP image tower is refused by what it is instead."""
     state = {f"vision_model.{key}": value for key, value in full.items()} if _is_vision_model(full) else full
     if "vision_model.embeddings.class_embedding" in state and not any(map(_NOT_CLIPS.search, state)):
         return _from_hugging_face(state, full, path)
     if root := _bare_root(full):
-        names = {key: _visual(key, root) for key in full}
-        sources = {name: (key,) for key, name in names.items()}
-        return ClipKeys(
-            {names[key]: full[key] for key in full}, MappingProxyType(sources), "a bare image tower"
-        )
+        names = {_visual(key, root): key for key in full}
+        sources = MappingProxyType({name: (key,) for name, key in names.items()})
+        return ClipKeys({name: full[key] for name, key in names.items()}, sources, "a bare image tower")
     if _POSITIONS in full and not any(key.startswith("visual.attn_pool.") for key in full):
         return ClipKeys(dict(full), MappingProxyType({key: (key,) for key in full}), "open_clip")
     if "visual.class_embedding" in full and not any(key.startswith("visual.attn_pool.") for key in full):
@@ -103,11 +83,11 @@ def clip_keys(full: State, path: object) -> ClipKeys:
 
 
 def _foreign(full: State, path: object) -> str:
-    kind = foreign_kind(full)
-    what = (
-        f"{path} holds {kind}" if kind else f"{path} has neither; it begins with {', '.join(list(full)[:3])}"
-    )
-    more = "" if kind else ". An add-on alone is given as addon=, beside a model"
+    if kind := foreign_kind(full):
+        what, more = f"{path} holds {kind}", ""
+    else:
+        what = f"{path} has none of them; it begins with {', '.join(list(full)[:3])}"
+        more = ". Pass an add-on alone as addon=, beside a model"
     return (
         "a CLIP file has an image tower with a CLS token, keys visual.* or vision_model.*, a host model "
         f'BACKBONE.base.*: {what}. Load for example "ViT-B-16/openai", OpenAI\'s .pt, or a CLIP ViT checkpoint of '
@@ -117,13 +97,12 @@ def _foreign(full: State, path: object) -> str:
 
 def _is_vision_model(full: State) -> bool:
     """Whether these are the keys of transformers' CLIPVisionModel as its version 5 writes them."""
-    return {"embeddings.class_embedding", "embeddings.patch_embedding.weight", "pre_layrnorm.weight"} <= set(
-        full
-    )
+    names = {"embeddings.class_embedding", "embeddings.patch_embedding.weight", "pre_layrnorm.weight"}
+    return names <= full.keys()
 
 
 def _bare_root(full: State) -> str | None:
-    """What stands before the keys of a bare image tower, at least "."; None where there is no such tower."""
+    """The prefix of a bare image tower's keys, or "." for no prefix; None where there is no such tower."""
     roots = [key.removesuffix(_BARE[0]) for key in full if key == _BARE[0] or key.endswith(f".{_BARE[0]}")]
     roots = [root for root in roots if root != "visual." and all(root + name in full for name in _BARE)]
     return (roots[0] or ".") if len(roots) == 1 else None
@@ -139,11 +118,11 @@ def _from_hugging_face(state: State, full: State, path: object) -> ClipKeys:
     if "visual_projection.weight" not in state:
         raise WeightsError(
             f"a CLIP's image tower ends in a projection into the space of its prompts: {path} is a CLIPVisionModel "
-            "without it, missing visual_projection.weight; load the CLIPModel, or a CLIPVisionModelWithProjection"
+            "without one, missing visual_projection.weight; load the CLIPModel, or a CLIPVisionModelWithProjection"
         )
     if twice := [key for key in state if key.startswith("visual.")]:
         raise WeightsError(
-            f"a weight file has one layout: {path} has keys of Hugging Face and {', '.join(twice[:3])} of open_clip; "
+            f"a weight file has one layout: {path} has Hugging Face's keys and {', '.join(twice[:3])} of open_clip's; "
             "save one of the two alone"
         )
     tensors: StateDict = {}
@@ -169,7 +148,7 @@ def _from_hugging_face(state: State, full: State, path: object) -> ClipKeys:
 
 
 def _open_clip_key(key: str) -> tuple[str, str]:
-    """open_clip's key, and which third of a stacked tensor this is; unknown keys stay as they are."""
+    """open_clip's key, and which third (q, k or v) of a stacked tensor this is; unknown keys stay as they are."""
     if key in _NAMES:
         return _NAMES[key], ""
     block = _BLOCK.fullmatch(key)

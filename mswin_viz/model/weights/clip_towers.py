@@ -13,7 +13,8 @@ import torch
 
 from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.archives.state_dicts import StateDict
-from mswin_viz.model.archives.weight_files import first_words, read_state_dict
+from mswin_viz.model.archives.torch_files import first_words
+from mswin_viz.model.archives.weight_files import read_state_dict
 from mswin_viz.model.tokens.readout import Readout
 from mswin_viz.model.weights.architectures import (
     FIT_RULE,
@@ -32,20 +33,6 @@ from mswin_viz.model.weights.load_report import LoadReport, checked_fit
 from mswin_viz.model.weights.positions import grid_doubt, resized_positions, source_grid
 from mswin_viz.model.weights.tower_options import TowerOptions
 
-__all__ = [
-    "HOST_SIZE",
-    "NO_WEIGHTS",
-    "OPENAI_NUMBERS",
-    "Tower",
-    "built",
-    "embedded_tower",
-    "grid_of",
-    "pair",
-    "tagged_tower",
-    "text_keys",
-    "without_text",
-]
-
 HOST_SIZE = (256, 128)
 """Input height and width of re-ID models of persons."""
 
@@ -53,67 +40,30 @@ OPENAI_NUMBERS = {"input_resolution", "context_length", "vocab_size"}
 """Entries beside the weights that OpenAI's archives carry, and only they."""
 NO_WEIGHTS = OPENAI_NUMBERS | {"attn_mask", "text.attn_mask"}
 """Entries no weight depends on; a TorchScript archive also holds the causal mask."""
-_OPENAI = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tower:
-    """A CLIP with its weights, and what is known of them.
+    """A CLIP with its weights, and what is known of them."""
 
-    Attributes
-    ----------
-    clip
-        open_clip's model, in evaluation mode.
-    weights
-        Where the weights come from, in words.
-    image_size
-        Input height and width.
-    mean, std
-        Pixel normalisation, for each channel.
-    activation, positions
-        The activation function, and whether positions were resized, in words.
-    native_resize
-        Interpolation of open_clip's own preprocessing; None: a plain bilinear resize to ``image_size``.
-    crops
-        Whether open_clip's own preprocessing resizes the shorter side and crops the centre, or stretches.
-    token_ids
-        BPE ids the text tower knows; None for all of them.
-    state
-        Tensors of a host checkpoint that belong to its add-on.
-    has_text
-        Whether there is a text tower.
-    notes
-        What was assumed or left out; each is a warning when the model is loaded.
-    first_camera
-        The number, in file names, of the camera whose embedding comes first.
-    report
-        What became of every key of the file; None for the embedded weights and those of open_clip's list.
-    config
-        The host model's configuration, where one was given.
-    readout
-        What a host model puts between its tokens and the feature it retrieves by; None for nothing.
-    thermal_range
-        Values of images of more than 8 bits that become black and white; None for percentiles of each image.
-    """
-
-    clip: open_clip.CLIP
-    weights: str
-    image_size: tuple[int, int]
+    clip: open_clip.CLIP  # in evaluation mode
+    weights: str  # where they come from, in words
+    image_size: tuple[int, int]  # input height and width
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    activation: str
-    positions: str
-    native_resize: str | None = None
-    crops: bool = True
-    token_ids: frozenset[int] | None = None
-    state: Mapping[str, torch.Tensor] | None = None
+    activation: str  # GELU or QuickGELU
+    positions: str  # the grid, and whether positions were resized, in words
+    native_resize: str | None = None  # open_clip's interpolation; None: a plain bilinear resize to image_size
+    crops: bool = True  # open_clip resizes the shorter side and crops the centre; else it stretches
+    token_ids: frozenset[int] | None = None  # BPE ids the text tower knows; None: all of them
+    state: Mapping[str, torch.Tensor] | None = None  # tensors of a host checkpoint's add-on
     has_text: bool = True
-    notes: tuple[str, ...] = ()
-    first_camera: int = 1
-    report: LoadReport | None = None
-    config: HostConfig | None = None
-    readout: Readout | None = None
-    thermal_range: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()  # what was assumed or left out; a warning each when the model is loaded
+    first_camera: int = 1  # number, in file names, of the camera whose embedding comes first
+    report: LoadReport | None = None  # None for the embedded weights and those of open_clip's list
+    config: HostConfig | None = None  # the host model's, where one was given
+    readout: Readout | None = None  # between the tokens and the feature that a host retrieves by
+    thermal_range: tuple[float, float] | None = None  # of deep images; None: each one's percentiles
 
     @property
     def dim(self) -> int:
@@ -146,7 +96,7 @@ def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) 
 
 
 def tagged_tower(name: str, options: TowerOptions) -> Tower:
-    """``"ARCH/TAG"`` as open_clip lists them; downloads once, into open_clip's own cache."""
+    """An ``"ARCH/TAG"`` pair of open_clip's list; downloaded once, into open_clip's own cache."""
     arch, _, tag = name.partition("/")
     architecture = named_architecture(arch)
     check_architecture(arch, architecture)
@@ -157,7 +107,8 @@ def tagged_tower(name: str, options: TowerOptions) -> Tower:
             f"open_clip has weights {', '.join(tags) or '(none)'} for {arch}: got {tag!r}; choose one"
         )
     quick = bool(pretrained.get("quick_gelu", architecture.get("quick_gelu", False)))
-    mean, std = tuple(pretrained.get("mean", _OPENAI[0])), tuple(pretrained.get("std", _OPENAI[1]))
+    mean = tuple(pretrained.get("mean", open_clip.OPENAI_DATASET_MEAN))
+    std = tuple(pretrained.get("std", open_clip.OPENAI_DATASET_STD))
     options.refuse_contradictions(gelu(quick), mean, std, f"{name}, as open_clip lists it,")
     state = read_state_dict(_downloaded(name, dict(pretrained)))
     trained = pair(architecture["vision_cfg"]["image_size"])
@@ -178,7 +129,7 @@ def tagged_tower(name: str, options: TowerOptions) -> Tower:
 
 
 def _downloaded(name: str, pretrained: dict[str, Any]) -> str:
-    """The file of an open_clip pair, from its cache or the network."""
+    """The weight file of an open_clip pair, from its cache or the network."""
     try:
         with connected_or_offline(str(pretrained.get("hf_hub", ""))):
             file = open_clip.download_pretrained(pretrained)
@@ -221,15 +172,16 @@ def built(
     config = copy.deepcopy(dict(architecture))
     patch = config["vision_cfg"]["patch_size"]
     if any(n < patch or n % patch for n in size):
+        fitting = "x".join(str(max(1, n // patch) * patch) for n in size)
         raise OptionError(
             f"an input side must be a multiple of the {patch}-pixel patch: got {size[0]}x{size[1]} (height x "
-            f"width); {max(1, size[0] // patch) * patch}x{max(1, size[1] // patch) * patch} would do"
+            f"width); {fitting} would do"
         )
     target = (size[0] // patch, size[1] // patch)
     if target[0] * target[1] > MOST_PATCHES:
         raise OptionError(
-            f"an input may have {MOST_PATCHES:,} patches: {size[0]}x{size[1]} has {target[0] * target[1]:,} of {patch} "
-            "pixels; give a smaller image_size"
+            f"an input has at most {MOST_PATCHES:,} patches: {size[0]}x{size[1]} has {target[0] * target[1]:,} of "
+            f"{patch} pixels; give a smaller image_size"
         )
     check_sizes(config, state)
     config["vision_cfg"]["image_size"] = list(size)
@@ -249,7 +201,7 @@ def built(
 def _made(config: dict[str, Any]) -> open_clip.CLIP:
     try:
         return open_clip.CLIP(**config)
-    except Exception as problem:  # open_clip and torch state what cannot be combined by errors of many kinds
+    except Exception as problem:  # open_clip and torch raise errors of many kinds
         raise WeightsError(
             f"open_clip must be able to build the architecture of the weights: it cannot ({type(problem).__name__}: "
             f"{first_words(problem)}); copy the settings beside the weights again, or give arch="
@@ -259,11 +211,7 @@ def _made(config: dict[str, Any]) -> open_clip.CLIP:
 def _load_exactly(clip: open_clip.CLIP, state: StateDict) -> None:
     wanted = {key: tuple(value.shape) for key, value in clip.state_dict().items() if key not in NO_WEIGHTS}
     has_text = VOCABULARY in state
-    needed = {
-        key: shape
-        for key, shape in wanted.items()
-        if (has_text and key != "logit_scale") or key.startswith("visual.")
-    }
+    needed = {k: v for k, v in wanted.items() if k.startswith("visual.") or (has_text and k != "logit_scale")}
     extra = [key for key in state if key not in wanted and key not in NO_WEIGHTS]
     checked_fit(needed, state, FIT_RULE, unexpected=extra)
     clip.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)

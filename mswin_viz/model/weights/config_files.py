@@ -26,34 +26,27 @@ _DEEPEST = 8
 MOST_BYTES, _MOST_VALUES, _MOST_DEEP = 2**18, 5000, 32
 _MOST_TEXT, _MOST_DIGITS = 10_000, 64  # characters of one value, and of one number
 _DAMAGED = (
-    yaml.YAMLError,
-    ValueError,
-    TypeError,
-    OverflowError,
-    RecursionError,
-    OSError,
-    LookupError,
-    AttributeError,
-)
-"""What PyYAML raises: its own errors, and those of Python where a value does not fit its tag."""
+    yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, OSError, LookupError, AttributeError,
+)  # fmt: skip
+"""What PyYAML raises: its own errors, and Python's where a value does not fit its tag."""
 
 
 def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
-    """The host model's YAML file as it is.
+    """The configuration in a host model's YAML file, which is read as it is.
 
     Parameters
     ----------
     path
         The file of the run.
     family
-        The code base, ``"MambaPro"``, ``"DeMo"`` or ``"MDReID"``, where its keys do not say it.
+        The code base, ``"MambaPro"``, ``"DeMo"`` or ``"MDReID"``, where the file's keys do not say it.
 
     Raises
     ------
     ConfigNotFoundError
         If there is no such file.
     ConfigError
-        If it is no YAML, has no section MODEL or keys of two code bases, or a value that is read here is not of its
+        If it is not YAML, has no section MODEL or keys of two code bases, or a value that is read here is not of its
         kind; key, value and kind are named.
     """
     if not isinstance(path, str | Path):
@@ -83,13 +76,13 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
 
 
 def _feat_norm(values: Mapping[str, Any], source: str) -> tuple[Any, list[str]]:
-    """TEST.FEAT_NORM as the evaluator of the data set takes it, with a remark where that is not what it says."""
+    """TEST.FEAT_NORM as the data set's evaluator takes it, with a remark where that differs from what it says."""
     value, dataset = values.get("feat_norm", "yes"), values.get("dataset", "RGBNT201")
     is_off = value is False or value == "no"
     if not is_off or checked_value("DATASETS.NAMES", dataset, "a word", source).upper() == "MSVR310":
         return value, []
     return "yes", [
-        "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are brought to unit "
+        "TEST.FEAT_NORM is 'no', which the published evaluator follows for MSVR310 only: features are scaled to unit "
         "length all the same"
     ]
 
@@ -104,9 +97,10 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     except ConfigError:
         raise
     except _DAMAGED as problem:
+        why = " ".join(str(problem).split())[:300]
         raise ConfigError(
-            f"a configuration is a YAML file of plain values: {file} cannot be read "
-            f"({' '.join(str(problem).split())[:300]}); correct that place, or copy it again from the run"
+            f"a configuration is a YAML file of plain values: {file} cannot be read ({why}); correct it there, or "
+            "copy it again from the run"
         ) from problem
     if not isinstance(content, Mapping):
         held = "is empty" if content is None else f"holds {value_words(content)}"
@@ -116,14 +110,14 @@ def _parsed(file: Path) -> tuple[Mapping[Any, Any], dict[str, str]]:
     if content.get("MODEL", {}) == {}:
         names = short_text(", ".join(map(str, content)), 80)
         raise ConfigError(
-            f"a configuration has a section MODEL with keys in it, which says what the run built: {file} has "
-            f"{names or 'no key'}; give the run's own file, not one of data or of several runs"
+            f"a configuration has a section MODEL with keys, which say what the run built: {file} has "
+            f"{names or 'no key'}; give the file of one run, not one for data or for several runs"
         )
     return content, repeated
 
 
 def _flat_keys(content: Mapping[Any, Any], file: Path) -> dict[str, Any]:
-    """Dotted key -> value, one level deep as the host writes it; deeper levels go on."""
+    """Values by dotted key, of sections within sections too."""
     flat: dict[str, Any] = {}
     seen: set[str] = set()
     levels: list[tuple[str, Mapping[Any, Any]]] = [("", content)]
@@ -131,7 +125,7 @@ def _flat_keys(content: Mapping[Any, Any], file: Path) -> dict[str, Any]:
         prefix, level = levels.pop(0)
         if len(prefix.split(".")) > _DEEPEST:
             raise ConfigError(
-                f"a configuration has sections of keys: {file} goes deeper than that at {prefix}"
+                f"a configuration has at most {_DEEPEST} levels: {file} goes deeper at {prefix}"
             )
         for name, value in level.items():
             key = f"{prefix}{name}"
@@ -154,7 +148,7 @@ def _flat_keys(content: Mapping[Any, Any], file: Path) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str:
-    """The file's text; bytes that are not UTF-8, as in comments of another encoding, become a replacement character."""
+    """The file's text; bytes that are not UTF-8, as in comments in another encoding, become a replacement character."""
     with file.open("rb") as stream:
         content = stream.read(MOST_BYTES + 1)
     if content.startswith((b"PK\x03\x04", b"\x80\x02")):
@@ -168,11 +162,9 @@ def _text(file: Path) -> str:
 
 
 def _check_size(loader: yaml.SafeLoader) -> None:
-    """Go through a file without building anything; what an alias stands for counts each time."""
+    """Count a file's values without building anything; what an alias stands for counts each time."""
     total, sizes = 0, {}
-    around: list[
-        tuple[str | None, int]
-    ] = []  # anchor of each section or list around, and the count before it
+    around: list[tuple[str | None, int]] = []  # anchor of each collection around, and the count before it
     while loader.check_event():
         event = loader.get_event()
         if isinstance(event, yaml.AliasEvent):
@@ -193,14 +185,12 @@ def _check_size(loader: yaml.SafeLoader) -> None:
 
 
 def _check_scalar(loader: yaml.SafeLoader, event: yaml.ScalarEvent) -> None:
-    """Refuse a text, and a number, that is longer than any."""
+    """Refuse a text or a number that is too long."""
     tag = event.tag or loader.resolve(yaml.ScalarNode, event.value[:_MOST_TEXT], event.implicit)
     most = _MOST_DIGITS if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") else _MOST_TEXT
-    if len(event.value) > most:
+    if (n := len(event.value)) > most:
         line = event.start_mark.line + 1
-        raise ValueError(
-            f"a value in line {line} has {len(event.value):,} characters; at most {most:,} are read"
-        )
+        raise ValueError(f"a value in line {line} has {n:,} characters; at most {most:,} are read")
 
 
 def _repeated(root: yaml.Node | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a key of a host configuration that is not read into a field does in the published code."""
+"""What the published code does with a configuration key that no field takes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from types import MappingProxyType
 from typing import Any
 
 from mswin_viz.model.weights.host_families import MAMBAPRO
-
-__all__ = ["MISSING_MODALITIES", "listed", "sorted_keys"]
 
 MISSING_MODALITIES = ("r", "n", "t", "rn", "rt", "nt")
 """Values of TEST.MISS for which DeMo and MDReID blank or leave out the images of some modalities."""
@@ -27,8 +25,8 @@ _IDLE: Mapping[str, str] = MappingProxyType(
 )
 """Keys that the published code does not read when it evaluates a CLIP tower, as its source shows.
 
-USE_MULTI_SCALE acts in T2T towers only, the ATTENTION keys in a module that is refused here, RE_RANKING is handed
-to no evaluator, NECK is stored and never asked for.
+USE_MULTI_SCALE acts in T2T towers only, the ATTENTION keys in a module that is refused here; RE_RANKING reaches no
+evaluator, and NECK is stored but never read.
 """
 _IDLE_NAMES = re.compile(r"MODEL\.MOE_\w+_(DROPOUT|LOSS_WEIGHT)|MODEL\.MOE_DROPOUT|OUTPUT_DIR")
 _SHOWN = 12
@@ -38,16 +36,9 @@ _BEHIND = ("MODEL.HDM", "MODEL.ATM", "MODEL.HEAD", "MODEL.MAMBA", "MODEL.MAMBA_B
 def sorted_keys(
     flat: Mapping[str, Any], read: Iterable[str], family: str | None
 ) -> dict[str, tuple[str, ...]]:
-    """Every key that acts elsewhere or nowhere: ``left_out``, ``idle`` and ``unknown``.
+    """Every dotted key that acts elsewhere or nowhere: ``left_out``, ``idle`` and ``unknown``.
 
-    Parameters
-    ----------
-    flat
-        Dotted key -> value.
-    read
-        Keys that a field takes; they are listed only where they act behind the image branch.
-    family
-        The code base, where it is known.
+    Keys that a field takes, ``read``, are listed only where they act behind the image branch.
     """
     fields = set(read)
     behind = tuple(key for key, value in flat.items() if _is_behind(key, value, family))
@@ -60,7 +51,7 @@ def sorted_keys(
 
 
 def listed(keys: Sequence[str]) -> str:
-    """Keys in a row: the first few by name, then how many more."""
+    """The first few keys by name, then how many more."""
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return ", ".join(keys[:_SHOWN]) + more
 
@@ -72,7 +63,7 @@ def _is_idle(key: str) -> bool:
 
 
 def _is_behind(key: str, value: Any, family: str | None) -> bool:
-    """Whether a key is on that changes what stands behind the image branch, or which images it gets."""
+    """Whether a key turns on something behind the image branch, or changes which images it gets."""
     if key == "TEST.MISS":
         return family != MAMBAPRO and str(value).strip() in MISSING_MODALITIES
     return key in _BEHIND and value is not False

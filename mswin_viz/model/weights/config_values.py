@@ -1,4 +1,4 @@
-"""Kinds of value that a host configuration's keys take: what is right for each, and what is made of it."""
+"""The kinds of value in a host configuration: how each is checked, and what it becomes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import ConfigError
 
-__all__ = ["checked_value"]
-
 
 def checked_value(key: str, value: Any, kind: str, source: str) -> Any:
-    """The value as its kind, or a refusal that names key, value and kind."""
+    """The value converted to its kind; ConfigError names key, value and kind."""
     read = _literal(value) if kind != "a word" or str(value)[:1] in "([" else value
     if kind == "a word" and isinstance(read, list | tuple) and len(read) == 1:
         read = read[0]  # DATASETS.NAMES: ('RGBNT201')
@@ -41,6 +39,10 @@ def _is_number(value: Any) -> bool:
         return False
 
 
+def _is_weight(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
 
@@ -64,10 +66,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     "before or after": (lambda v: v in ("before", "after"), str),
     "soft or hard": _one_of("soft", "hard"),
     "specific or shared": _one_of("specific", "shared"),
-    "yes or no": (
-        lambda v: isinstance(v, bool) or v in ("yes", "no"),
-        lambda v: v if isinstance(v, bool) else v == "yes",
-    ),
+    "yes or no": (lambda v: isinstance(v, bool) or v in ("yes", "no"), lambda v: v is True or v == "yes"),
     "True or False": (lambda v: isinstance(v, bool), bool),
     "a finite number": (_is_number, float),
     "a number above 0": (lambda v: _is_number(v) and v > 0, float),
@@ -76,8 +75,5 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], Callable[[Any], Any]]] = {
     "two whole numbers above 0": (_all(_is_count, 2), tuple),
     "three finite numbers": (_all(_is_number, 3), _floats),
     "three numbers above 0": (_all(lambda v: _is_number(v) and v > 0, 3), _floats),
-    "numbers of at least 0, not all 0": (
-        lambda v: _all(lambda x: _is_number(x) and x >= 0, None)(v) and sum(v) > 0,
-        _floats,
-    ),
+    "numbers of at least 0, not all 0": (lambda v: _all(_is_weight, None)(v) and sum(v) > 0, _floats),
 }

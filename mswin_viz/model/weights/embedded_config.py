@@ -1,4 +1,4 @@
-"""The embedded model's folder: its configuration, whether the weights beside it are of that architecture, and both read."""
+"""The embedded model's folder: reads and writes its configuration and the weights, which must fit it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from mswin_viz.data.storage.file_writing import write_bytes, write_json
 from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
 from mswin_viz.model.archives.state_dicts import StateDict
-from mswin_viz.model.archives.weight_files import first_words
+from mswin_viz.model.archives.torch_files import first_words
 from mswin_viz.model.weights.addon_files import tensors_as, weight_bytes
 from mswin_viz.model.weights.load_report import checked_fit
-
-__all__ = ["EMBEDDED", "EMBEDDED_FILES", "EmbeddedClip", "load_embedded", "save_embedded"]
 
 EMBEDDED = Path(__file__).parents[1] / "embedded"
 """Folder of the embedded model."""
@@ -83,17 +81,7 @@ class _Config(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedClip:
-    """What a folder of an embedded model holds.
-
-    Attributes
-    ----------
-    clip
-        In evaluation mode.
-    config
-        Its configuration.
-    token_ids
-        BPE ids its text tower knows.
-    """
+    """What a folder of an embedded model holds: the CLIP in evaluation mode, and the BPE ids its text tower knows."""
 
     clip: open_clip.CLIP
     config: Mapping[str, Any]
@@ -112,20 +100,22 @@ def save_embedded(
 
 
 def load_embedded(folder: Path = EMBEDDED) -> EmbeddedClip:
-    """The CLIP of :func:`save_embedded`.
-
-    Raises
-    ------
-    WeightsError
-        If a file is missing or damaged, or the weights do not fit the configuration.
-    """
+    """The CLIP of :func:`save_embedded`; WeightsError if a file is missing or damaged, or the weights do not fit."""
     missing = [name for name in ("config.json", "clip.safetensors") if not (folder / name).is_file()]
     if missing:
         raise WeightsNotFoundError(
             f"the embedded model has config.json and clip.safetensors: {folder} lacks {', '.join(missing)}; {_REMEDY}"
         )
-    config, file = _config(folder / "config.json"), folder / "clip.safetensors"
-    stored = _tensors(file)
+    content = read_json(folder / "config.json", what="the configuration", remedy=_REMEDY, error=WeightsError)
+    what = f"the configuration {folder / 'config.json'}"
+    config = checked(_Config, content, what=what, remedy=_REMEDY, error=WeightsError).model_dump()
+    file = folder / "clip.safetensors"
+    try:
+        stored = load_file(file)
+    except Exception as problem:  # a damaged file fails in any way
+        raise WeightsError(
+            f"a weight file must be whole: {file} cannot be read ({first_words(problem)}); {_REMEDY}"
+        ) from problem
     rows = _checked_rows(stored, config, file)
     state = {key: value.float() for key, value in stored.items() if key != _ROWS}
     table = torch.zeros(config["text_cfg"]["vocab_size"], config["text_cfg"]["width"])
@@ -138,28 +128,12 @@ def load_embedded(folder: Path = EMBEDDED) -> EmbeddedClip:
     return EmbeddedClip(clip.eval(), config, frozenset(rows.tolist()))
 
 
-def _tensors(file: Path) -> StateDict:
-    try:
-        return load_file(file)
-    except Exception as problem:  # a damaged file fails in any way
-        raise WeightsError(
-            f"a weight file must be whole: {file} cannot be read ({first_words(problem)}); {_REMEDY}"
-        ) from problem
-
-
-def _config(file: Path) -> dict[str, Any]:
-    """The configuration in a file; WeightsError names the first values that are wrong."""
-    content = read_json(file, what="the configuration", remedy=_REMEDY, error=WeightsError)
-    what = f"the configuration {file}"
-    return checked(_Config, content, what=what, remedy=_REMEDY, error=WeightsError).model_dump()
-
-
 def _rule(file: Path) -> str:
     return f"the embedded weights must fit their configuration ({_REMEDY}): in {file}"
 
 
 def _checked_rows(state: StateDict, config: Mapping[str, Any], file: Path) -> torch.Tensor:
-    """The token ids whose embeddings are stored; what decides sizes is compared before anything of that size is built."""
+    """The token ids whose embeddings are stored; sizes are compared before anything of that size is built."""
     vision, text, dim = config["vision_cfg"], config["text_cfg"], config["embed_dim"]
     width, patch = vision["width"], vision["patch_size"]
     rows = state.get(_ROWS)
@@ -167,7 +141,7 @@ def _checked_rows(state: StateDict, config: Mapping[str, Any], file: Path) -> to
         raise WeightsError(f"{_rule(file)}: {_ROWS} is not a list of token ids")
     if not ((rows >= 0) & (rows < text["vocab_size"])).all():
         raise WeightsError(
-            f"{_rule(file)}: {_ROWS} holds token ids outside the {text['vocab_size']:,} of the vocabulary"
+            f"{_rule(file)}: {_ROWS} holds ids that are not among the {text['vocab_size']:,} of the vocabulary"
         )
     n_positions = 1 + (vision["image_size"][0] // patch) * (vision["image_size"][1] // patch)
     wanted = {

@@ -37,14 +37,8 @@ from mswin_viz.model.weights.positions import grid_doubt, source_grid
 from mswin_viz.model.weights.stored_settings import StoredSettings, stored_settings
 from mswin_viz.model.weights.tower_options import TowerOptions
 
-__all__ = ["file_tower"]
-
 _MEAN, _STD = tuple(open_clip.OPENAI_DATASET_MEAN), tuple(open_clip.OPENAI_DATASET_STD)
-_IDLE = NO_WEIGHTS | {
-    "vision_model.embeddings.position_ids",
-    "text_model.embeddings.position_ids",
-    "embeddings.position_ids",
-}
+_IDLE = NO_WEIGHTS | {f"{side}embeddings.position_ids" for side in ("vision_model.", "text_model.", "")}
 _TEXT = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
 _OTHER_TEXT = ("text.", "text_model.", "text_projection.", "text_encoder.", "bert.")
 _SCALE = "logit_scale"
@@ -52,7 +46,7 @@ _SCALE = "logit_scale"
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """A file's tensors, sorted: those of the model, the keys that are not used, with the reason, and those of a text side."""
+    """A file's tensors, sorted: the model's, unused keys with the reason, and the keys a text side would have."""
 
     model: StateDict
     unused: Mapping[str, str]
@@ -61,17 +55,10 @@ class _Parts:
 
 
 def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
-    """OpenAI's archive, an open_clip or Hugging Face checkpoint, or a bare image tower.
+    """The tower in OpenAI's archive, an open_clip or Hugging Face checkpoint, or a bare image tower.
 
-    The image tower must be whole. A text side is taken where it is whole too, and else left out with the reason; keys
-    of no part of a CLIP, and a missing ``logit_scale``, are in the report.
-
-    Raises
-    ------
-    WeightsError
-        If the file holds no CLIP image tower, or a tensor of it is missing or does not fit.
-    OptionError
-        If an option contradicts the settings stored beside the weights.
+    The image tower must be complete. A text side is used where it is complete too, and otherwise left out with the
+    reason; the report has keys that belong to no part of a CLIP, and a missing ``logit_scale``.
     """
     keys = clip_keys(file.state, file.path)
     stored = stored_settings(file.settings, is_hugging_face=keys.is_hugging_face)
@@ -79,8 +66,7 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
     architecture, parts = _architecture(keys, stored, options)
     settled = _settled(stored, options, architecture, is_openai=not OPENAI_NUMBERS.isdisjoint(file.state))
     grid = _input(keys.state, stored, options, architecture)
-    size = grid.size
-    quick = settled.activation == "QuickGELU"
+    size, quick = grid.size, settled.activation == "QuickGELU"
     made = built({**architecture, "quick_gelu": quick}, parts.model, size, source=grid.source)
     notes = settled.notes
     if parts.text_problem:
@@ -102,7 +88,7 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
 
 
 def _camera_note(file: WeightFile) -> tuple[str, ...]:
-    """Re-ID code beside the known hosts (CLIP-ReID) adds a camera embedding to its tower."""
+    """A note on the camera embedding that re-ID code other than the known hosts (CLIP-ReID) adds to its tower."""
     tables = [key for key in file.state if key.rpartition(".")[2] == "cv_embed"]
     if not tables:
         return ()
@@ -126,7 +112,7 @@ class _Settled:
 def _settled(
     stored: StoredSettings, options: TowerOptions, architecture: Mapping[str, Any], *, is_openai: bool
 ) -> _Settled:
-    """What the user says, else what is stored, else what the layout implies, else an assumption with a note."""
+    """What the user gives, else what is stored, else what the layout implies, else an assumption with a note."""
     quick, notes = activation(architecture, options.arch, known_quick=is_openai)
     is_known, assumed = bool(is_openai or options.arch), []
     words = options.activation or stored.activation
@@ -158,7 +144,7 @@ def _settled(
 def _architecture(
     keys: ClipKeys, stored: StoredSettings, options: TowerOptions
 ) -> tuple[dict[str, Any], _Parts]:
-    """The architecture, and the file's tensors sorted by whether it has them."""
+    """The architecture, and the file's tensors sorted by whether the architecture has them."""
     state = {key: value.float() if value.is_floating_point() else value for key, value in keys.state.items()}
     has_any_text = any(key.startswith((*_TEXT, *_OTHER_TEXT)) for key in state)
     stem = text_stem_problem(state, heads=stored.text_heads) or stored.text_refusal
@@ -169,12 +155,12 @@ def _architecture(
     else:
         if options.arch is not None:
             raise OptionError(
-                f"arch= is only for plain files, which do not state it: {stored.source} states the architecture: got "
+                f"arch= is only for plain files, which do not state it: {stored.source} states the architecture, got "
                 f"{options.arch!r}; leave it out"
             )
         architecture = {**stored.architecture}
         check_architecture(stored.source, architecture)
-        architecture_of(state, None)  # for the checks of the tensors that sizes are read off
+        architecture_of(state, None)  # for its checks of the tensors that sizes are read from
         check_sizes(architecture, _image_side(state))
     text = _wanted_text(architecture)
     if has_any_text and not problem:
@@ -185,7 +171,7 @@ def _architecture(
 
 
 def _sorted(keys: ClipKeys, state: StateDict, text: tuple[str, ...], problem: str) -> _Parts:
-    """Tensors of the image tower and of a whole text side; the reason for each of the others."""
+    """Tensors of the image tower and of a complete text side, and why each of the others is not used."""
     model, unused = {}, {}
     taken = () if problem else text
     for key, value in state.items():
@@ -201,7 +187,7 @@ def _sorted(keys: ClipKeys, state: StateDict, text: tuple[str, ...], problem: st
 
 def _reason(key: str, text_problem: str) -> str:
     if key in _IDLE:
-        return "a number beside the weights"
+        return "a number stored beside the weights"
     if key in (_SCALE, "logit_bias"):
         return "a number of the training loss"
     if key.startswith((*_TEXT, *_OTHER_TEXT)):
@@ -214,20 +200,16 @@ def _image_side(state: StateDict) -> StateDict:
 
 
 def _with_stored(architecture: dict[str, Any], stored: StoredSettings) -> dict[str, Any]:
-    """With the heads of the text side and LayerNorm's epsilon as the settings beside the weights have them."""
-    heads = {} if stored.text_heads is None else {"heads": stored.text_heads}
-    if architecture["text_cfg"]["vocab_size"] == 1:  # there is no text side, and this stand-in is never run
-        heads = {}
+    """The architecture with the heads of the text side and LayerNorm's epsilon that the stored settings give."""
     vision = {**architecture["vision_cfg"], **stored.vision}
-    return {
-        **architecture,
-        "vision_cfg": vision,
-        "text_cfg": {**architecture["text_cfg"], **heads, **stored.text},
-    }
+    text = {**architecture["text_cfg"], **stored.text}
+    if stored.text_heads is not None and text["vocab_size"] > 1:  # of one word: only a stand-in
+        text["heads"] = stored.text_heads
+    return {**architecture, "vision_cfg": vision, "text_cfg": text}
 
 
 def _wanted_text(architecture: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Keys and shapes of the text side of that architecture."""
+    """Keys and shapes of an architecture's text side."""
     sizes: dict[str, Any] = {key: dict(architecture[key]) for key in ("vision_cfg", "text_cfg")}
     sizes["vision_cfg"].pop("image_size", None)
     with torch.device("meta"):
@@ -241,7 +223,7 @@ def _shortened(problems: list[str]) -> str:
 
 
 class _Input(NamedTuple):
-    """Input size, the grid of the stored positions where more than their number tells it, and what is in doubt."""
+    """Input size, the grid of the stored positions (None: only their number tells it), and a note on doubts."""
 
     size: tuple[int, int]
     source: tuple[int, int] | None
@@ -261,13 +243,12 @@ def _input(
         source = grid_of(pair(named), patch, state)
     n_positions = len(state[POSITIONS]) - 1
     rows, cols = source or source_grid(n_positions, (0, 0))
-    return _Input(
-        (rows * patch, cols * patch), (rows, cols), "" if source else grid_doubt(n_positions, (0, 0))
-    )
+    doubt = "" if source else grid_doubt(n_positions, (0, 0))
+    return _Input((rows * patch, cols * patch), (rows, cols), doubt)
 
 
 def _known_size(state: StateDict, stored: StoredSettings) -> tuple[int, int] | None:
-    """The input the positions were made for, where a number beside the weights or a settings file has it."""
+    """The input size that a number beside the weights, or a settings file, says the positions were made for."""
     number = state.get("input_resolution")
     if number is not None and number.numel() == 1 and bool(number.isfinite()) and int(number) > 0:
         return (int(number), int(number))

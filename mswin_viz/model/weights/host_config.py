@@ -1,9 +1,8 @@
 """The host model's configuration: its YAML as it is, with every key accounted for.
 
 Keys, defaults and meanings are those of the published code: MambaPro (AAAI 2025) with its multi-scale fork, DeMo
-(AAAI 2025) and MDReID (NeurIPS 2025). A key that decides what an image becomes is read into :class:`HostConfig`;
-keys of what stands behind the image branch are listed as left out; keys that the published code does not read when
-it evaluates are listed as idle; anything else is listed as not read here. Nothing is swallowed.
+(AAAI 2025) and MDReID (NeurIPS 2025). A key that affects the features of an image is read into :class:`HostConfig`;
+every other key is listed there as left out, idle or unknown. None is dropped silently.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from mswin_viz.model.weights.host_families import DEMO, FAMILIES, MAMBAPRO, MDRE
 __all__ = ["FIRST_CAMERA", "MOST_PATCHES", "N_CAMERAS", "HostConfig"]
 
 FIRST_CAMERA = {"RGBNT201": 1, "RGBNT100": 1, "MSVR310": 0}
-"""Data set -> the number, in its file names, of the camera whose embedding comes first."""
+"""The number, in a data set's file names, of the camera whose embedding comes first."""
 N_CAMERAS = {"RGBNT201": 4, "RGBNT100": 8, "MSVR310": 8}
-"""Data set -> its cameras, which are the first rows of a camera table."""
+"""How many cameras a data set has: the first rows of a camera table."""
 MOST_PATCHES = 2**16
 """Patch tokens of an image: a grid of 256x256."""
 _TOWER = "ViT-B-16"
@@ -43,8 +42,8 @@ class HostConfig:
         ``"ViT-B-16"`` for the CLIP tower, the only one that is read here.
     family
         The code base: ``"MambaPro"`` (with its multi-scale fork), ``"DeMo"`` or ``"MDReID"``. None: MDReID where
-        ``add_share`` is on, DeMo where ``global_local``, ``hdm`` or ``atm`` is, otherwise assumed to be MambaPro
-        until the checkpoint's keys say more.
+        ``add_share`` is on, DeMo where ``global_local``, ``hdm`` or ``atm`` is, otherwise MambaPro until the
+        checkpoint's keys say more.
     prompt, adapter
         Whether every block has prompts (SRP) and a parallel adapter (PFA). None: on in MambaPro, off in DeMo and
         MDReID, as there. No MambaPro checkpoint says so.
@@ -60,54 +59,48 @@ class HostConfig:
     pixel_mean, pixel_std
         Normalisation for each channel.
     neck_feat
-        ``"before"`` or ``"after"`` the BatchNorm neck: what the host hands to retrieval. DeMo and MDReID have the
-        key and no such neck.
+        ``"before"`` or ``"after"`` the BatchNorm neck: the feature that the host retrieves by. DeMo and MDReID have
+        the key but no such neck.
     feat_norm
-        Whether the host's retrieval brings features to unit length first, which is cosine distance; off, distances
-        are Euclidean. The published evaluator follows a ``'no'`` for MSVR310 only: that of the other data sets takes
-        any word as yes, and so does :func:`read_config`. True and False given in Python count as given.
+        Whether the host scales features to unit length before retrieval, which is cosine distance; otherwise distances
+        are Euclidean. The published evaluator follows a ``'no'`` for MSVR310 only; for other data sets any word means
+        yes, for :func:`read_config` too. True and False given in Python count as given.
     flops_test
         The host then reads camera 0 for every image; not followed here.
-    mamba
-        Whether the host fuses the modalities with Mamba, which is outside this package. None: on in MambaPro only.
+    mamba, hdm, atm
+        Fusion of the modalities with Mamba (None: on in MambaPro only), or in DeMo with attention over them and with
+        experts. All of it acts behind the image branch, outside this package.
     global_local
         DeMo, MDReID: whether a head for each modality fuses the CLS feature with the mean patch feature.
-    hdm, atm
-        DeMo: attention over modalities and experts over them, behind the image branch; outside this package.
-    add_share
-        MDReID: a second token beside the class token, which carries what the modalities share.
-    token
-        MDReID with ``add_share``: which token's feature is taken, ``"specific"`` (the class token's) or
-        ``"shared"``. The host puts the two side by side.
+    add_share, token
+        MDReID: a second token beside the class token, for what the modalities share; then ``token`` says whose feature
+        is taken, the class token's (``"specific"``) or the second one's (``"shared"``). The host joins the two.
     use_clip_multi_scale, use_multi_scale_moe
         The multi-scale add-on; both: its mixture of experts. The second alone runs nothing in the host.
     clip_multi_scale_scales, moe_scales, moe_expert_hidden_dim, moe_expert_layers, moe_gate_layers
-        Read off the file where None; must agree with it where given.
+        Read from the file where None; must agree with it where given.
     moe_temperature
         Of the gate; no checkpoint holds it.
     moe_use_top_k_routing, moe_top_k, moe_top_k_mode
-        Only the ``moe_top_k`` largest of the gate's weights count, brought back to a sum of one (``"soft"``) or left
-        as they are (``"hard"``).
+        Only the ``moe_top_k`` largest of the gate's weights count, scaled to a sum of one (``"soft"``) or left as they
+        are (``"hard"``).
     moe_use_fixed_weights, moe_fixed_weights
-        The same weights for every image in place of a gate, brought to a sum of one.
+        The same weights for every image in place of a gate, scaled to a sum of one.
     use_gate_fusion, use_attention_fusion
         Modules in front of the experts, of later versions of the fork; a mixture that has one is refused.
     dataset
-        Name of the data set; it says with which number cameras begin, and how many there are.
+        Name of the data set, which decides the number of its first camera and how many cameras there are.
     source
         The file it was read from, or "given in Python".
-    left_out
-        Keys that act in the host behind the image branch, outside this package.
-    idle
-        Keys that the published code does not read when it evaluates.
-    unknown
-        Keys that the published code does not have; not read here.
+    left_out, idle, unknown
+        Keys that act in the host behind the image branch, outside this package; keys that the published code does not
+        read when it evaluates; and keys that it does not have, which are not read here.
     repeated
         Keys given more than once, with the values; the last counts, as for the host.
     remarks
-        What a reader should know about values that the host reads otherwise than they look.
+        Values that the host reads differently from what they say.
     defaulted
-        Fields that were left to the code base's defaults.
+        Fields that took the code base's defaults.
     """
 
     transformer_type: str = _key("MODEL.TRANSFORMER_TYPE", _TOWER, "a word")
@@ -164,8 +157,8 @@ class HostConfig:
         self._settle_family()
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
-            if "kind" not in f.metadata or (value is None and f.name in _OPTIONAL):
-                continue
+            if "kind" not in f.metadata or (value is None and f.default is None):
+                continue  # None leaves it open
             name = f.metadata.get("key", f"{f.name}=")
             object.__setattr__(self, f.name, checked_value(name, value, f.metadata["kind"], self.source))
         if self.transformer_type != _TOWER:
@@ -196,7 +189,7 @@ class HostConfig:
 
     @property
     def cameras(self) -> int | None:
-        """How many cameras the run had: as given, or the data set's; None where neither says so."""
+        """How many cameras the run had: as given, or the data set's; None where neither is known."""
         return self.n_cameras or N_CAMERAS.get((self.dataset or "").upper())
 
     @property
@@ -208,38 +201,30 @@ class HostConfig:
 
     @property
     def has_neck(self) -> bool:
-        """Whether the host hands the feature behind a BatchNorm to retrieval; DeMo and MDReID never do."""
+        """Whether the host retrieves by the feature behind a BatchNorm; DeMo and MDReID never do."""
         return self.neck_feat == "after" and self.family == MAMBAPRO
 
     @property
     def words(self) -> str:
-        """Where it comes from, what it is, and what was not read, in one line."""
-        assumed = ", assumed" if "family" in self.defaulted else ""
+        """Where it comes from, its code base, and what was not read, in one line."""
+        words = f"{self.source} ({self.family}{', assumed' if 'family' in self.defaulted else ''})"
+        if self.idle:
+            keys = "key" if len(self.idle) == 1 else "keys"
+            words += f"; {len(self.idle)} {keys} of training, data and logging, which the host does not read in evaluation"
         lists = {
             "behind the image branch, left out": self.left_out,
             "given more than once, the last counts": self.repeated,
             "not read here": self.unknown,
         }
-        listing = "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
-        idle = ""
-        if self.idle:
-            keys = "key" if len(self.idle) == 1 else "keys"
-            idle = f"; {len(self.idle)} {keys} of training, data and logging, which the host does not read in evaluation"
-        return f"{self.source} ({self.family}{assumed}){idle}{listing}"
+        return words + "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
 
     def as_family(self, family: str) -> HostConfig:
-        """The same configuration read as another code base's: what was left to defaults takes its defaults.
-
-        Raises
-        ------
-        ConfigError
-            If it is no code base that is read here.
-        """
+        """The same configuration for another code base, whose defaults replace the old ones; ConfigError if unknown."""
         open_again = dict.fromkeys(name for name in self.defaulted if name != "family")
         return dataclasses.replace(self, **open_again, family=family, defaulted=())
 
     def _settle_family(self) -> None:
-        """Take the code base from what was given, then its defaults for what was left open."""
+        """Find the code base from what was given, then take its defaults for what was left open."""
         family, assumed = self.family, ()
         if family is None:
             in_demo = self.global_local or self.hdm or self.atm
@@ -271,14 +256,14 @@ def _grid(config: HostConfig) -> tuple[int, int]:
         positions, patches = declared // stride, (seen - 16) // stride + 1
         if seen < 16 or positions != patches:
             raise ConfigError(
-                "INPUT.SIZE_TRAIN // MODEL.STRIDE_SIZE positions must meet the 16-pixel patches of INPUT.SIZE_TEST: "
+                "INPUT.SIZE_TRAIN // MODEL.STRIDE_SIZE positions must match the 16-pixel patches of INPUT.SIZE_TEST: "
                 f"{config.source} has {positions} against {max(patches, 0)} {way} (sizes {declared} and {seen}, "
                 f"stride {stride}); the host model cannot run it either. For 256 and 128, strides 10 and 12 to 16 fit"
             )
         grid.append(patches)
     if grid[0] * grid[1] > MOST_PATCHES:
         raise ConfigError(
-            f"an image may have {MOST_PATCHES:,} patches: {config.source} has {grid[0]} down and {grid[1]} across "
+            f"an image has at most {MOST_PATCHES:,} patches: {config.source} has {grid[0]} down and {grid[1]} across "
             "(INPUT.SIZE_TEST, MODEL.STRIDE_SIZE); correct the sizes"
         )
     return grid[0], grid[1]
@@ -288,13 +273,3 @@ _BY_FAMILY = ("prompt", "adapter", "mamba")
 """Fields whose default is the code base's."""
 _ELSEWHERE = ("global_local", "hdm", "atm", "add_share")
 """Fields that MambaPro does not have."""
-_OPTIONAL = {
-    "clip_multi_scale_scales",
-    "moe_scales",
-    "moe_expert_hidden_dim",
-    "moe_expert_layers",
-    "moe_gate_layers",
-    "dataset",
-    "n_cameras",
-}
-"""Fields that None leaves open."""

@@ -1,8 +1,7 @@
-"""Which published code base a host model's configuration and checkpoint come from.
+"""The published code base that a host model's configuration and checkpoint come from, known by their keys.
 
-Three code bases share one image tower and differ in what a key that is left out means, in the camera table's shape
-and in what stands behind the tower: MambaPro (AAAI 2025, with its multi-scale fork), DeMo (AAAI 2025) and MDReID
-(NeurIPS 2025). A file tells them apart by its keys.
+Three code bases share one image tower and differ in what a missing key means, in the camera table's shape and in what
+stands behind the tower: MambaPro (AAAI 2025, with its multi-scale fork), DeMo (AAAI 2025) and MDReID (NeurIPS 2025).
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from types import MappingProxyType
 import torch
 
 from mswin_viz.errors import ConfigError
-
-__all__ = ["DEMO", "FAMILIES", "MAMBAPRO", "MDREID", "family_of_keys", "family_of_state"]
 
 MAMBAPRO, DEMO, MDREID = FAMILIES = ("MambaPro", "DeMo", "MDReID")
 _MULTI_SCALE = (
@@ -42,21 +39,9 @@ _STATE_MARKS: Mapping[str, str] = MappingProxyType(
 
 
 def family_of_keys(keys: Iterable[str], name: object, source: str) -> str | None:
-    """The code base that a configuration's keys belong to; None where all code bases have them.
+    """The code base that a configuration's dotted keys belong to; None where all code bases have them.
 
-    Parameters
-    ----------
-    keys
-        Dotted, as ``MODEL.HDM``.
-    name
-        ``MODEL.NAME``, which decides where it is one of ``FAMILIES``.
-    source
-        The file, for messages.
-
-    Raises
-    ------
-    ConfigError
-        If there are keys of two code bases and no name that decides.
+    ``name``, the value of ``MODEL.NAME``, decides where it is one of ``FAMILIES``; ``source`` is for messages.
     """
     named = {family.lower(): family for family in FAMILIES}.get(str(name).strip().lower())
     if named is not None:
@@ -71,8 +56,8 @@ def family_of_keys(keys: Iterable[str], name: object, source: str) -> str | None
     if len(speaking) > 1:
         each = "; ".join(f"{family} has {', '.join(names[:3])}" for family, names in sorted(speaking.items()))
         raise ConfigError(
-            f"a configuration belongs to one code base: {source} has keys of {len(speaking)} ({each}); name the one it "
-            f"is with MODEL.NAME, one of {', '.join(FAMILIES)}"
+            f"a configuration belongs to one code base: {source} has keys of {len(speaking)} ({each}); set MODEL.NAME "
+            f"to its own, one of {', '.join(FAMILIES)}"
         )
     return next(iter(speaking), None)
 

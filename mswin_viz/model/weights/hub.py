@@ -1,4 +1,4 @@
-"""Weights on the Hugging Face Hub: from its cache where they are there, else one short look at the network."""
+"""Weights on the Hugging Face Hub: from its cache where they are there, else from the network, without long waits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from mswin_viz.errors import WeightsNotFoundError
-from mswin_viz.model.archives.weight_files import FOLDER_WEIGHTS, SETTINGS, first_words
-
-__all__ = ["HUB", "connected_or_offline", "hub_folder", "not_downloaded"]
+from mswin_viz.model.archives.torch_files import first_words
+from mswin_viz.model.archives.weight_files import FOLDER_WEIGHTS, SETTINGS
 
 HUB = "hf-hub:"
 """What a name on the hub begins with, as open_clip writes it."""
@@ -21,13 +20,7 @@ _SECONDS = 5
 
 
 def hub_folder(name: str) -> Path:
-    """The folder of ``"hf-hub:ORGANISATION/NAME"`` in the hub's cache, filled once from the network.
-
-    Raises
-    ------
-    WeightsNotFoundError
-        Within seconds, if it is neither there nor to be had.
-    """
+    """The folder of ``"hf-hub:ORGANISATION/NAME"`` in the hub's cache, downloaded once; fails within seconds."""
     repo = name.removeprefix(HUB).strip("/")
     try:
         return _cached(repo) or _downloaded(repo)
@@ -36,7 +29,7 @@ def hub_folder(name: str) -> Path:
 
 
 def not_downloaded(name: str, problem: Exception) -> WeightsNotFoundError:
-    """What to say where the network, or a service on it, did not give weights."""
+    """The error for weights that could not be downloaded."""
     return WeightsNotFoundError(
         f"the weights {name} must be on this machine or downloadable: the download failed "
         f"({type(problem).__name__}: {first_words(problem)}); run once with a network, or copy the weights here and "
@@ -46,12 +39,9 @@ def not_downloaded(name: str, problem: Exception) -> WeightsNotFoundError:
 
 @contextmanager
 def connected_or_offline(place: str) -> Iterator[None]:
-    """Keep the hub's client from retrying for half a minute or more where there is no network.
+    """Keep the hub's client from retrying for half a minute where ``"ORGANISATION/NAME/FILE"`` cannot be reached.
 
-    Parameters
-    ----------
-    place
-        ``"ORGANISATION/NAME/FILE"`` on the hub; nothing is done where it is empty.
+    An empty ``place`` changes nothing.
     """
     repo, was_offline = "/".join(place.split("/")[:2]), constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = was_offline or (bool(repo) and not _is_reachable(repo))

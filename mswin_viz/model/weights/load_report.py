@@ -28,12 +28,12 @@ class LoadReport:
     used
         Keys whose tensors are in the model.
     unused
-        Key -> why it is not.
+        Key -> why it is not used.
     missing
-        Keys of the architecture that the file lacks and the model does without: the text side of image towers. A
-        key it cannot do without is an error.
+        Keys of the architecture that the file lacks and the model does without: the text side of image towers. Any
+        other missing key is an error.
     reading
-        How the keys were found: the entry of the file that was read, prefixes taken off, whose keys they are.
+        How the keys were found: the entry of the file that was read, prefixes removed, whose keys they are.
     """
 
     file: str
@@ -84,26 +84,8 @@ def checked_fit(
     *,
     unexpected: Iterable[str] = (),
 ) -> None:
-    """Compare keys, shapes and kinds of tensor before anything is copied.
-
-    Parameters
-    ----------
-    wanted
-        Key -> shape.
-    state
-        What is there.
-    rule
-        The sentence that a refusal begins with.
-    unexpected
-        Keys that must not be there.
-
-    Raises
-    ------
-    WeightsError
-        With every problem named, the first few in full.
-    """
-    problems = fit_problems(wanted, state, unexpected=unexpected)
-    if problems:
+    """Compare keys, shapes and kinds of tensor with those wanted; WeightsError says ``rule`` and the first problems."""
+    if problems := fit_problems(wanted, state, unexpected=unexpected):
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise WeightsError(f"{rule}: {'; '.join(problems[:_SHOWN])}{more}")
 
@@ -111,7 +93,7 @@ def checked_fit(
 def fit_problems(
     wanted: Mapping[str, Sequence[int]], state: Mapping[str, torch.Tensor], *, unexpected: Iterable[str] = ()
 ) -> list[str]:
-    """What :func:`checked_fit` refuses, one sentence for each key."""
+    """What :func:`checked_fit` refuses, one phrase for each key."""
     problems = [f"missing {key}" for key in wanted if key not in state]
     problems += [f"unexpected {short_text(key, 120)}" for key in unexpected]
     for key, shape in wanted.items():

@@ -12,16 +12,14 @@ from mswin_viz.errors import WeightsError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["grid_doubt", "resized_positions", "source_grid"]
-
 _LONGEST = 3
-"""Longer side over shorter one up to which a grid counts as a possible reading of a number of positions."""
+"""How many times as long as wide a grid may be to count as a possible reading of a number of positions."""
 
 
 def resized_positions(
     positions: Float[torch.Tensor, "tokens dim"], source: tuple[int, int], target: tuple[int, int]
 ) -> Float[torch.Tensor, "new_tokens dim"]:
-    """Bilinear, half-pixel centres, no antialiasing; the CLS row is kept (the host model's way)."""
+    """Resized as in the host model: bilinear, half-pixel centres, no antialiasing; the CLS row is kept."""
     if source == target:
         return positions
     cls, grid = positions[:1].float(), positions[1:].float()
@@ -35,11 +33,6 @@ def source_grid(n_tokens: int, target: tuple[int, int]) -> tuple[int, int]:
 
     The target grid wherever the count fits; else a square (CLIP's own); else a 2:1 grid of the target's orientation
     (upright for a square target), as re-ID models have. A count can never be both a square and 2:1.
-
-    Raises
-    ------
-    WeightsError
-        If no such grid has that many tokens.
     """
     if target[0] * target[1] == n_tokens > 0:
         return target
@@ -50,25 +43,21 @@ def source_grid(n_tokens: int, target: tuple[int, int]) -> tuple[int, int]:
     if 2 * short * short == n_tokens > 0:
         return (short, 2 * short) if target[1] > target[0] else (2 * short, short)
     fitting = ", ".join(f"{rows}x{cols}" for rows, cols in _grids(n_tokens)) or "none of common shape"
-    wanted = f"a {target[0]}x{target[1]} grid" if all(target) else "no grid in particular"
+    wanted = f" for a {target[0]}x{target[1]} grid" if all(target) else ""
     raise WeightsError(
-        "position embeddings must lie on a square or 2:1 grid, or on the input's own: got "
-        f"{n_tokens} of them for {wanted} (grids of that count: {fitting}); give the image_size "
-        "they were trained at"
+        f"position embeddings must lie on a square or 2:1 grid, or on the input's own: got {n_tokens} of them{wanted} "
+        f"(grids of that count: {fitting}); give the image_size they were trained at"
     )
 
 
 def grid_doubt(n_tokens: int, target: tuple[int, int]) -> str:
-    """In brackets, to follow the grid's name: what was assumed where a count alone does not tell the grid.
+    """What was assumed where a count alone does not tell the grid, in brackets, to follow the grid's name.
 
-    Empty where the count makes one grid only, of those at most three times as long as they are wide, or where the
-    target's own grid fits and no square does.
+    Empty where only one grid of common shape has that count, or where the target's own grid fits and no square does.
     """
     grid = source_grid(n_tokens, target)
-    others = [pair for pair in _grids(n_tokens) if pair != grid]
     was_asked = grid == tuple(target)
-    if was_asked:
-        others = [pair for pair in others if pair[0] == pair[1]]
+    others = [pair for pair in _grids(n_tokens) if pair != grid and (pair[0] == pair[1] or not was_asked)]
     if not others:
         return ""
     words = ", ".join(f"{rows}x{cols}" for rows, cols in others)

@@ -16,8 +16,6 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.stored_records import STRICT, checked, value_words
 from mswin_viz.errors import WeightsError
 
-__all__ = ["StoredSettings", "stored_settings"]
-
 _OPEN_CLIP, _CONFIG, _IMAGES = "open_clip_config.json", "config.json", "preprocessor_config.json"
 _REMEDY = "copy the folder again"
 _ACTIVATIONS = {"quick_gelu": "QuickGELU", "gelu": "GELU"}
@@ -25,14 +23,14 @@ _CLIP_TYPES = (
     "clip", "clip_vision_model", "clipseg", "chinese_clip", "chinese_clip_vision_model", "altclip", "metaclip_2",
     "metaclip_2_vision_model",
 )  # fmt: skip
-"""Models whose image tower is CLIP's own."""
+"""Kinds of model whose image tower is CLIP's."""
 _EPSILON = 1e-5
 _KINDS = {"vision_cfg": open_clip.CLIPVisionCfg, "text_cfg": open_clip.CLIPTextCfg}
 _CLOSED = ConfigDict(STRICT, extra="forbid")
 
 
 def _height_and_width(value: Any) -> tuple[int, int]:
-    """Written as one number, as two, or by name."""
+    """Height and width, from one number, a list of two, or a dict of both."""
     sides: list[Any] = value if isinstance(value, list) else [value, value]
     if isinstance(value, dict):
         sides = [value.get("height"), value.get("width")]
@@ -53,53 +51,25 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """Settings found beside a file; None or empty where nothing is said.
+    """Settings found beside a file; None or empty where the files say nothing."""
 
-    Attributes
-    ----------
-    source
-        Names of the files they are from.
-    activation
-        ``"QuickGELU"`` or ``"GELU"``.
-    mean, std
-        Pixel normalisation.
-    image_size
-        Input height and width the positions were made for.
-    architecture
-        open_clip's whole architecture.
-    heads, text_heads
-        Attention heads of either side.
-    vision, text
-        More entries of open_clip's ``vision_cfg`` and ``text_cfg`` that shapes do not tell.
-    text_refusal
-        Why the text side cannot be run as open_clip runs it.
-    resize, crops
-        Interpolation of the square input, and whether its centre is cropped.
-    """
-
-    source: str = ""
-    activation: str | None = None
+    source: str = ""  # names of the files
+    activation: str | None = None  # QuickGELU or GELU
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    image_size: tuple[int, int] | None = None
-    architecture: Mapping[str, Any] | None = None
-    heads: int | None = None
+    image_size: tuple[int, int] | None = None  # height and width the positions were made for
+    architecture: Mapping[str, Any] | None = None  # open_clip's, complete
+    heads: int | None = None  # attention heads of the image tower
     text_heads: int | None = None
-    vision: Mapping[str, Any] = field(default_factory=dict)
-    text: Mapping[str, Any] = field(default_factory=dict)
-    text_refusal: str = ""
-    resize: str = "bicubic"
-    crops: bool = True
+    vision: Mapping[str, Any] = field(default_factory=dict)  # of vision_cfg, what shapes do not tell
+    text: Mapping[str, Any] = field(default_factory=dict)  # the same of text_cfg
+    text_refusal: str = ""  # why open_clip cannot run the text side
+    resize: str = "bicubic"  # interpolation of a square input
+    crops: bool = True  # to the centre
 
 
 def stored_settings(files: Mapping[str, Mapping[str, Any]], *, is_hugging_face: bool) -> StoredSettings:
-    """Settings of the files beside weights that have either layout.
-
-    Raises
-    ------
-    WeightsError
-        If a value is not of its kind, or an activation is neither GELU nor QuickGELU.
-    """
+    """Settings in the files beside weights, of Hugging Face's layout or open_clip's."""
     if not is_hugging_face:
         return _of_open_clip(files[_OPEN_CLIP]) if _OPEN_CLIP in files else StoredSettings()
     config = files.get(_CONFIG, {})
@@ -119,7 +89,7 @@ class _Activation(BaseModel):
 
 
 class _Side(BaseModel):
-    """What both towers have; its flags are checked one by one."""
+    """What both towers have; flags are checked one by one."""
 
     model_config = STRICT
     width: _Size
@@ -132,7 +102,7 @@ class _Side(BaseModel):
 
 
 class _Vision(_Side):
-    """``vision_cfg``; a ResNet has a list of layers, which is refused by what it is."""
+    """``vision_cfg``; a list of layers is a ResNet's, which is refused by name."""
 
     image_size: _Pixels
     layers: _Layers | list[_Layers]
@@ -223,7 +193,7 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
 
 
 class _TransformersSide(BaseModel):
-    """What transformers writes of both towers, with what it assumes where an entry is left out."""
+    """What transformers writes for both towers, with its defaults for entries that are left out."""
 
     model_config = STRICT
     hidden_act: Any = "quick_gelu"
@@ -232,7 +202,7 @@ class _TransformersSide(BaseModel):
 
     @property
     def norm(self) -> dict[str, Any]:
-        """open_clip's entry for the epsilon of LayerNorm, where it is not the usual one."""
+        """open_clip's entry for the epsilon of LayerNorm, where it is unusual."""
         return {} if self.layer_norm_eps == _EPSILON else {"norm_kwargs": {"eps": self.layer_norm_eps}}
 
 
@@ -248,7 +218,7 @@ class _TransformersText(_TransformersSide):
     model_type: Any = "clip_text_model"
 
     def refusal(self, activation: str) -> str:
-        """Why it cannot be run as open_clip runs it, beside an image tower of that activation."""
+        """Why open_clip cannot run it beside an image tower of that activation."""
         if self.model_type not in ("clip_text_model", "clip"):
             return f"a text side of another kind ({value_words(self.model_type)})"
         if self.hidden_act != activation:
@@ -257,7 +227,7 @@ class _TransformersText(_TransformersSide):
 
 
 class _ImageProcessor(BaseModel):
-    """``preprocessor_config.json``; an interpolation that is not known here counts as bicubic."""
+    """``preprocessor_config.json``; an unknown interpolation counts as bicubic."""
 
     model_config = STRICT
     do_normalize: bool | None = True
@@ -280,10 +250,9 @@ def _of_transformers(config: Mapping[str, Any], images: Mapping[str, Any]) -> St
         return StoredSettings(**settings)
     # the configuration of an image tower alone is that tower's part itself
     tower, text = config.get("vision_config", dict(config)), config.get("text_config")
-    vision = _checked(
-        _TransformersVision, tower if isinstance(tower, dict) else {}, f"the image tower in {_CONFIG}"
-    )
-    text = _checked(_TransformersText, text if isinstance(text, dict) else {}, f"the text side in {_CONFIG}")
+    tower, text = (side if isinstance(side, dict) else {} for side in (tower, text))
+    vision = _checked(_TransformersVision, tower, f"the image tower in {_CONFIG}")
+    text = _checked(_TransformersText, text, f"the text side in {_CONFIG}")
     return StoredSettings(
         **settings,
         activation=_ACTIVATIONS[vision.hidden_act],

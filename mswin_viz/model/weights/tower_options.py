@@ -1,4 +1,4 @@
-"""What a user may say about weights: input size, architecture, activation, normalisation, and the range of deep images."""
+"""The options that load weights: input size, architecture, activation, normalisation, and the range of deep images."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.errors import OptionError
-
-__all__ = ["ACTIVATIONS", "PRECISIONS", "LoadOptions", "TowerOptions", "checked_precision"]
 
 ACTIVATIONS = {"gelu": "GELU", "quick_gelu": "QuickGELU"}
 PRECISIONS = ("auto", "float32", "mixed")
@@ -32,26 +30,7 @@ class LoadOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class TowerOptions:
-    """Options of a tower, checked; None where the weights decide.
-
-    Attributes
-    ----------
-    image_size
-        Input height and width; one number for both.
-    arch
-        open_clip's architecture.
-    thermal_range
-        Values of images of more than 8 bits that become black and white; None for percentiles of each image.
-    activation
-        ``"GELU"`` or ``"QuickGELU"``.
-    mean, std
-        Pixel normalisation of values from 0 to 1; one number for all channels.
-
-    Raises
-    ------
-    OptionError
-        If one is not of its kind.
-    """
+    """Options of a tower, as :func:`mswin_viz.load_model` documents them, checked; None where the weights decide."""
 
     image_size: tuple[int, int] | None = None
     arch: str | None = None
@@ -62,7 +41,7 @@ class TowerOptions:
 
     def __post_init__(self) -> None:
         if self.arch is not None and not isinstance(self.arch, str):
-            raise OptionError(f'arch is a name of open_clip, such as "ViT-B-16": got {self.arch!r}')
+            raise OptionError(f'arch is one of open_clip\'s names, such as "ViT-B-16": got {self.arch!r}')
         checked = {
             "image_size": _checked_size(self.image_size),
             "thermal_range": checked_range(self.thermal_range),
@@ -76,24 +55,16 @@ class TowerOptions:
     def refuse_contradictions(
         self, activation: str | None, mean: Sequence[float] | None, std: Sequence[float] | None, source: str
     ) -> None:
-        """Refuse an activation or normalisation other than the one that `source`, which decides, has.
-
-        Raises
-        ------
-        OptionError
-            With the option that was given and what `source` has.
-        """
+        """Refuse an activation or normalisation that differs from the one of ``source``, which decides."""
         if self.activation is not None and activation not in (None, self.activation):
             raise OptionError(
                 f"activation= is only for plain files, which do not state it: {source} has {activation}, got "
                 f"{self.activation}; leave it out"
             )
         for name, option, known in (("mean", self.mean, mean), ("std", self.std, std)):
-            if (
-                option is not None
-                and known is not None
-                and not np.allclose(option, known, rtol=0, atol=_CLOSE)
-            ):
+            if option is None or known is None:
+                continue
+            if not np.allclose(option, known, rtol=0, atol=_CLOSE):
                 raise OptionError(
                     f"{name}= is only for plain files, which do not state it: {source} has {name} {_listed(known)}, got "
                     f"{_listed(option)}; leave it out"
@@ -101,25 +72,18 @@ class TowerOptions:
 
 
 def checked_precision(precision: str, device: str) -> str:
-    """The precision, if there is such a one and the kind of device has it.
-
-    Raises
-    ------
-    OptionError
-        If it is not one of :data:`PRECISIONS`, or mixed elsewhere than on CUDA.
-    """
+    """The precision, if it is one of :data:`PRECISIONS` and the kind of device has it; mixed needs CUDA."""
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise OptionError(f"precision is one of {', '.join(PRECISIONS)}: got {precision!r}")
     if precision == "mixed" and device != "cuda":
         raise OptionError(
-            f'mixed precision needs CUDA: got precision="mixed" on {device}; leave it at "auto", or take '
-            'device="cuda"'
+            f'mixed precision needs CUDA: got precision="mixed" on {device}; use "auto", or device="cuda"'
         )
     return precision
 
 
 def _checked_activation(activation: Any) -> str | None:
-    """As provenance writes it, which may also be given: QuickGELU."""
+    """The activation as provenance writes it, such as QuickGELU, which is also accepted."""
     if activation is None:
         return None
     word = activation.lower().replace("quickgelu", "quick_gelu") if isinstance(activation, str) else ""
@@ -149,7 +113,7 @@ def _channels(name: str, value: Any) -> tuple[float, ...] | None:
         )
     numbers = tuple(map(float, numbers))
     if name == "std" and min(numbers) <= 0:
-        raise OptionError(f"std divides, so it is above 0: got {_listed(numbers)}")
+        raise OptionError(f"std divides, so it must be above 0: got {_listed(numbers)}")
     if max(map(abs, numbers)) > 2:
         raise OptionError(
             f"{name} is for pixels from 0 to 1: got {_listed(numbers)}; divide numbers of 0 to 255 by 255"
@@ -158,7 +122,7 @@ def _channels(name: str, value: Any) -> tuple[float, ...] | None:
 
 
 def _sequence(value: Any) -> tuple[Any, ...]:
-    """Entries of a sequence or array; empty for what has none."""
+    """Entries of a sequence or array; empty for anything else."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
         return ()
     return tuple(value.tolist()) if hasattr(value, "tolist") else tuple(value)
