@@ -12,24 +12,12 @@ from mswin_viz.model.weights.checkpoints import Addon, load_addon
 from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
-__all__ = ["ChosenAddon", "addon_of"]
-
 _UNTRAINED = "untrained window mean, zero shift"
 
 
 @dataclass(frozen=True, eq=False)
 class ChosenAddon:
-    """The add-on behind a tower.
-
-    Attributes
-    ----------
-    module
-        None for plain CLIP.
-    origin
-        Where it comes from, in words.
-    keys
-        What it took of the tower's file.
-    """
+    """The add-on behind a tower, None for plain CLIP; where it comes from, in words; its keys in the tower's file."""
 
     module: Addon | None
     origin: str
@@ -49,10 +37,8 @@ def addon_of(addon: str | Path | None, name: str | Path, tower: Tower) -> Chosen
     module = host_addon(tower) if addon == "default" and tower.state is not None else None
     if module is not None:
         return ChosenAddon(module, f"{_in_words(module)}, from the same file", addon_keys(tower, module))
-    mean = CLIPMultiScaleFeatureExtractor(tower.dim, init="mean")
-    return ChosenAddon(
-        mean, _UNTRAINED if addon == "mean" else f"no add-on comes with these weights: {_UNTRAINED}"
-    )
+    origin = _UNTRAINED if addon == "mean" else f"no add-on comes with these weights: {_UNTRAINED}"
+    return ChosenAddon(CLIPMultiScaleFeatureExtractor(tower.dim, init="mean"), origin)
 
 
 def _in_words(module: Addon) -> str:

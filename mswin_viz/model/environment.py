@@ -14,8 +14,6 @@ from huggingface_hub.errors import CacheNotFound
 import mswin_viz
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
-__all__ = ["available_weights", "devices", "versions"]
-
 _PACKAGES = (
     "torch", "torchvision", "open-clip-torch", "numpy", "pillow", "captum", "pytorch-metric-learning", "matplotlib",
     "jupyterlab", "ipywidgets", "anywidget",

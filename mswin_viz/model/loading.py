@@ -91,11 +91,10 @@ def load_model(
         host = config if isinstance(config, HostConfig | None) else read_config(config)
         tower = _tower_of(name, tower_options, host)
         chosen = addon_of(addon, name, tower)
+        # the CLIP is not frozen: its attention rounds differently if the weights need no gradient
         for part in (tower.readout, tower.clip, chosen.module):
             if part is not None:
-                part.to(
-                    place
-                )  # the CLIP not frozen: attention rounds otherwise when its weights need no gradient
+                part.to(place)
     if chosen.module is not None:
         if chosen.module.feat_dim != tower.dim:
             raise WeightsError(
@@ -119,7 +118,7 @@ def load_host_model(
     thermal_range: tuple[float, float] | None = None,
     precision: str = "auto",
 ) -> Model:
-    """A re-ID host model's image branch as its configuration and its checkpoint have it.
+    """A re-ID host model's image branch, by its configuration and its checkpoint.
 
     Camera embedding, prompts, adapters, stride, normalisation, the multi-scale add-on (windows or mixture of experts)
     and DeMo's heads of the modalities are those of the run; what fuses the modalities (Mamba; DeMo's attention and
@@ -132,11 +131,7 @@ def load_host_model(
     weights
         The checkpoint of the same run, with or without ``module.`` before its keys.
     addon, device, thermal_range, precision
-        As in :func:`load_model`.
-
-    Raises
-    ------
-    As :func:`load_model`.
+        As in :func:`load_model`, and so are the errors.
     """
     return load_model(
         weights, addon=addon, device=device, config=config, thermal_range=thermal_range, precision=precision
@@ -173,14 +168,8 @@ def _named_tower(name: str, options: TowerOptions) -> Tower:
     if name == "embedded":
         return _agreeing(embedded_tower(options.image_size), options)
     head, _, tag = name.partition("/")
-    if (
-        tag
-        and "/" not in tag
-        and head not in (".", "..", "")
-        and not head.startswith("~")
-        and not Path(name).suffix
-        and ":" not in head
-    ):
+    looks_like_path = head in ("", ".", "..") or head.startswith("~") or ":" in head or Path(name).suffix
+    if tag and "/" not in tag and not looks_like_path:
         if open_clip.get_model_config(head) or near_architectures(head):
             return tagged_tower(name, options)
         raise WeightsNotFoundError(

@@ -194,7 +194,7 @@ def test_a_tag_names_a_camera_by_its_number(loaded, tmp_path, people):
 
 @pytest.mark.parametrize("camid", [None, "1", 1.0, True])
 def test_a_cameras_number_that_is_no_number_is_refused(loaded, people, camid):
-    with pytest.raises(OptionError, match=r"a camera's number is whole, as Sample\.camid"):
+    with pytest.raises(OptionError, match=r"a camera's number must be whole, as Sample\.camid"):
         loaded().encode(people[:1], tags=mv.ImageTag("NI", camid))
 
 

@@ -178,7 +178,7 @@ def test_a_gate_layer_stored_twice_is_read_once(saved, patches):
     [
         (
             lambda s: {k: v for k, v in s.items() if ".gating_network." not in k},
-            "has none, as a run with fixed weights saves it .MOE_USE_FIXED_WEIGHTS.",
+            "has none; a run with fixed weights .MOE_USE_FIXED_WEIGHTS. stores neither gate nor weights",
         ),
         (
             lambda s: s | {"moe_fusion.gate_fusion.gate_network.0.weight": torch.zeros(3, 3)},

@@ -35,15 +35,10 @@ class TopK:
     Attributes
     ----------
     k
-        How many experts of an image count; the others get exactly zero.
+        How many experts count for an image, at least 1; the others get exactly zero.
     mode
         ``"soft"``: the weights that are left are divided by their sum. ``"hard"``: they stay as they are, so that a
         row adds up to less than one.
-
-    Raises
-    ------
-    OptionError
-        If there is no such mode, or ``k`` is below 1.
     """
 
     k: int
@@ -158,13 +153,13 @@ class _Fusion(nn.Module):
         hidden, expert_layers, gate_layers = sizes
         self.experts = nn.ModuleList(_Expert(dim, hidden, expert_layers) for _ in range(n_scales))
         self.gating_network = _Gate(dim * n_scales, n_scales, gate_layers)
-        self.final_fusion = nn.Sequential(*_layer(dim, dim))
+        self.final_fusion = nn.Sequential(*_layers([dim, dim]))
 
 
 class _Expert(nn.Module):
     def __init__(self, dim: int, hidden: int, n_layers: int) -> None:
         super().__init__()
-        self.expert = _layers([dim, *[hidden] * (n_layers - 1), dim])
+        self.expert = nn.Sequential(*_layers([dim, *[hidden] * (n_layers - 1), dim]))
 
     def forward(self, x: Float[torch.Tensor, "batch dim"]) -> Float[torch.Tensor, "batch dim"]:
         return self.expert(x)
@@ -177,13 +172,12 @@ class _Gate(nn.Module):
         self.gate = nn.Sequential(*_layers(widths), nn.Linear(widths[-1], n_scales))
 
 
-def _layers(widths: Sequence[int]) -> nn.Sequential:
+def _layers(widths: Sequence[int]) -> list[nn.Module]:
     """Linear, LayerNorm, GELU and Dropout from each width to the next."""
-    return nn.Sequential(*(module for pair in itertools.pairwise(widths) for module in _layer(*pair)))
-
-
-def _layer(width: int, to: int) -> list[nn.Module]:
-    return [nn.Linear(width, to), nn.LayerNorm(to), nn.GELU(), nn.Dropout(_DROPOUT)]
+    layers: list[nn.Module] = []
+    for width, following in itertools.pairwise(widths):
+        layers += [nn.Linear(width, following), nn.LayerNorm(following), nn.GELU(), nn.Dropout(_DROPOUT)]
+    return layers
 
 
 def _is_temperature(value: object) -> bool:

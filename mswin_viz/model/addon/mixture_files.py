@@ -9,8 +9,6 @@ import torch
 
 from mswin_viz.errors import WeightsError
 
-__all__ = ["mixture_state"]
-
 _GATE = "moe_fusion.gating_network."
 _REFUSED = {
     "moe_fusion.gate_fusion.": "a gate in front of the experts (USE_GATE_FUSION)",
@@ -24,31 +22,20 @@ _TINY = -1e9
 def mixture_state(
     state: Mapping[str, torch.Tensor], path: str | Path, *, fixed: Sequence[float] | None = None
 ) -> dict[str, torch.Tensor]:
-    """The same mixture under the keys of the first version.
+    """The same mixture under the keys of the first version; WeightsError if it has parts that are not read here, or no gate.
 
-    Parameters
-    ----------
-    state
-        Keys as below ``BACKBONE.clip_multi_scale_moe.``.
-    path
-        For messages.
-    fixed
-        The experts' weights of a run without a gate; they become a gate that answers with them for every image.
-
-    Raises
-    ------
-    WeightsError
-        If the file's mixture has parts that are not read here, or no gate and ``fixed`` is None.
+    The keys of ``state`` are those below ``BACKBONE.clip_multi_scale_moe.``; ``path`` is for messages. ``fixed`` are the
+    experts' weights of a run without a gate: they become a gate that answers with them for every image.
     """
     _refuse_later_parts(state, path)
-    kept = {key: value for key, value in state.items() if not key.startswith(f"{_GATE}gate_output.")}
+    dropped = f"{_GATE}gate_output." if fixed is None else _GATE
+    kept = {key: value for key, value in state.items() if not key.startswith(dropped)}
     if fixed is not None:
-        kept = {key: value for key, value in kept.items() if not key.startswith(_GATE)}
         return kept | _constant_gate(kept, fixed, path)
-    if kept and not any(key.startswith(_GATE) for key in kept) and any(".experts." in key for key in kept):
+    if not any(key.startswith(_GATE) for key in kept) and any(".experts." in key for key in kept):
         raise WeightsError(
-            f"a mixture of experts has a gate, moe_fusion.gating_network.*: {path} has none, as a run with fixed "
-            f"weights saves it (MOE_USE_FIXED_WEIGHTS), and they are in no file; give the run's configuration, or {_WAY_OUT}"
+            f"a mixture of experts needs a gate, moe_fusion.gating_network.*: {path} has none; a run with fixed weights "
+            f"(MOE_USE_FIXED_WEIGHTS) stores neither gate nor weights: give the run's configuration, or {_WAY_OUT}"
         )
     return kept
 
@@ -78,7 +65,7 @@ def _constant_gate(
     ]
     if len(kernels) != len(fixed):
         raise WeightsError(
-            f"MOE_FIXED_WEIGHTS has one weight for each expert: got {len(fixed)} for the {len(kernels)} of {path}"
+            f"MOE_FIXED_WEIGHTS needs one weight for each expert: got {len(fixed)} for the {len(kernels)} of {path}"
         )
     weights = torch.tensor(fixed, dtype=torch.float64)
     bias = torch.where(weights > 0, weights.log(), torch.full_like(weights, _TINY)).float()

@@ -25,13 +25,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = [
-    "CLIPMultiScaleFeatureExtractor",
-    "CLIPMultiScaleSlidingWindow",
-    "CLIPWithProjectionMultiScale",
-    "FeatureProjectionAdapter",
-    "MultiScaleFeatureExtractor",
-    "checked_scales",
-]
+    "CLIPMultiScaleFeatureExtractor", "CLIPMultiScaleSlidingWindow", "CLIPWithProjectionMultiScale",
+    "FeatureProjectionAdapter", "MultiScaleFeatureExtractor", "checked_scales",
+]  # fmt: skip
 
 _MOST_WEIGHTS, _MOST_SCALES = 2**30, 256  # 4 GiB in float32
 Initialisation = Literal["random", "mean"]
@@ -104,10 +100,7 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
 
 
 class CLIPMultiScaleFeatureExtractor(nn.Module):
-    """Scheme 1 as the host model holds it: the windows as member ``multi_scale_window``.
-
-    Parameters are those of :class:`CLIPMultiScaleSlidingWindow`.
-    """
+    """:class:`CLIPMultiScaleSlidingWindow` as the host model holds it, as member ``multi_scale_window``."""
 
     def __init__(
         self, feat_dim: int = 512, scales: Sequence[int] = (4, 8, 16), *, init: Initialisation = "random"
@@ -141,11 +134,8 @@ class FeatureProjectionAdapter(nn.Module):
     def __init__(self, input_dim: int = 512, output_dim: int = 768) -> None:
         super().__init__()
         self.projection = nn.Sequential(
-            nn.Linear(input_dim, output_dim),
-            nn.LayerNorm(output_dim),
-            nn.ReLU(),
-            nn.Linear(output_dim, output_dim),
-        )
+            nn.Linear(input_dim, output_dim), nn.LayerNorm(output_dim), nn.ReLU(), nn.Linear(output_dim, output_dim)
+        )  # fmt: skip
 
     def forward(
         self, patches: Float[torch.Tensor, "batch token dim"]
@@ -208,7 +198,7 @@ class CLIPWithProjectionMultiScale(nn.Module):
         """The vector to add to the CLS token."""
         _check_patches(patches, self.feat_dim)
         first, norm, relu, last = self.projection.projection
-        hidden = _phase_means(relu(norm(first(patches))), math.lcm(*self.scales))
+        hidden = _phase_means(relu(norm(first(patches))), math.lcm(*self.scales))  # ``last`` is linear
         return self.back_projection(self.multi_scale_extractor(last(hidden)))
 
     def forward_literal(
@@ -232,15 +222,9 @@ class CLIPWithProjectionMultiScale(nn.Module):
 def _phase_means(
     tokens: Float[torch.Tensor, "batch token wide"], period: int
 ) -> Float[torch.Tensor, "batch phase wide"]:
-    """The mean of every ``period``-th token, all that windows of its divisors see after pooling.
-
-    Scheme 2's last projection is linear, so it may run on these means. Where ``period`` does not divide the number of
-    tokens, they are returned as they are.
-    """
+    """The mean of every ``period``-th token, all that pooled windows of its divisors see; where it divides their number."""
     batch, n_tokens, wide = tokens.shape
-    if n_tokens % period:
-        return tokens
-    return tokens.reshape(batch, n_tokens // period, period, wide).mean(dim=1)
+    return tokens if n_tokens % period else tokens.reshape(batch, -1, period, wide).mean(dim=1)
 
 
 def _pooled_windows(
@@ -268,13 +252,7 @@ def _initialise(module: CLIPMultiScaleSlidingWindow, init: str) -> None:
 
 
 def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
-    """Scales as whole numbers, if they are window lengths whose kernels of ``dim`` channels can be held.
-
-    Raises
-    ------
-    ScaleError
-        If one is not a whole number of at least 1, or all need more than 256 kernels or 4 GiB.
-    """
+    """Scales as whole numbers; ScaleError if one is below 1, or all need over 256 kernels or, at ``dim`` channels, 4 GiB."""
     try:
         checked = tuple(int(s) for s in scales)
     except (TypeError, ValueError, OverflowError):
@@ -286,8 +264,8 @@ def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
     n_weights = dim * dim * (sum(checked) + len(checked) + 1)
     if n_weights > _MOST_WEIGHTS or len(checked) > _MOST_SCALES:
         raise ScaleError(
-            f"an add-on has at most {_MOST_SCALES} scales and {_MOST_WEIGHTS:,} weights: scales "
-            f"{short_text(list(checked), 60)} of {dim} channels are {len(checked)} and {n_weights:,}; give fewer or shorter ones"
+            f"an add-on has at most {_MOST_SCALES} scales and {_MOST_WEIGHTS:,} weights: got {len(checked)} scales, "
+            f"{short_text(list(checked), 60)}, which need {n_weights:,} weights at {dim} channels; give fewer or shorter scales"
         )
     return checked
 
@@ -295,6 +273,6 @@ def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
 def _check_patches(patches: torch.Tensor, dim: int) -> None:
     if patches.ndim != 3 or patches.shape[2] != dim or patches.shape[1] == 0:
         raise ShapeError(
-            f"the sliding windows need patch tokens [B, N >= 1, {dim}] (batch token dim): got "
-            f"{tuple(patches.shape)}; pass the patches without the CLS token"
+            f"the sliding windows need patch tokens [B, N >= 1, {dim}] (batch token dim): got {tuple(patches.shape)}; "
+            "pass the patches without the CLS token"
         )

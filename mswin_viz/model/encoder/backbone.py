@@ -130,10 +130,7 @@ class Model:
         return fitted(self.tower, source).shown
 
     def picture_notes(self, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
-        """What is worth saying about a set of pictures, with counts: strong distortion, few grey levels.
-
-        Of a single picture, the distortion is left out unless ``even_of_one``.
-        """
+        """What is worth saying about pictures, with counts: few grey levels; strong distortion, of one only if ``even_of_one``."""
         return notes_on(self.tower, facts, even_of_one=even_of_one)
 
     def preprocess(self, images: ModelImages) -> Float[torch.Tensor, "batch 3 height width"]:
@@ -145,7 +142,7 @@ class Model:
     def opened(self, images: ModelImages) -> list[FittedImage]:
         """One or several images, opened once: :meth:`encode`, :meth:`preprocess` and attributions take them as they take files.
 
-        They are as :meth:`displayed` gives them, with what is known of the files; errors as in :meth:`encode`.
+        They come as :meth:`displayed` shows them, with what is known of the files; errors as in :meth:`encode`.
         """
         sources = listed_images(images)
         return fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
@@ -192,12 +189,11 @@ class Model:
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
         sources, facts, parts = listed_images(images), [], []
-        n_images = len(sources)
-        given = self.conditions(n_images, tags=tags, camera=camera, modality=modality)
-        starts = range(0, n_images, batch_size)
+        given = self.conditions(len(sources), tags=tags, camera=camera, modality=modality)
+        starts = range(0, len(sources), batch_size)
         for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1):
             batch = slice(start, start + batch_size)
-            opened = fitted_images(self.tower, sources[batch], first=start if n_images > 1 else None)
+            opened = fitted_images(self.tower, sources[batch], first=start if len(sources) > 1 else None)
             facts += [image.facts for image in opened]
             parts.append(self.encode_fitted(opened, *(tensor[batch] for tensor in given)))
         warn_of(self.picture_notes(facts))
@@ -229,7 +225,7 @@ class Model:
     ) -> tuple[Int[torch.Tensor, " batch"], ...]:
         """What the tower reads beside the pixels, see :func:`mswin_viz.model.host.tower.conditions`."""
         listed = None if tags is None else one_each(tags, n_images)
-        camera, modality = chosen_conditions(self.tower, listed, camera, modality, bound=self._bound)
+        camera, modality = chosen_conditions(self.tower, listed, camera, modality, self._bound)
         return conditions(self.clip.visual, n_images, camera, modality)
 
     def enhance(self, tokens: Tokens) -> Tokens:
@@ -244,9 +240,7 @@ class Model:
             If it is given something other than tokens, or they are not as wide as the model's.
         """
         tokens = are_tokens(tokens, width=self.dim).to(self.device)
-        if self.addon is None:
-            return tokens
-        return replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
+        return tokens if self.addon is None else replace(tokens, cls=tokens.plus(self.addon(tokens.patches)))
 
     def autocast(self) -> AbstractContextManager:
         """The precision :meth:`encode` runs the tower in: mixed on CUDA, unless :attr:`precision` is ``"float32"``."""

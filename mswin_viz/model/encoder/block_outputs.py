@@ -20,8 +20,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["block_outputs", "n_blocks", "tokens_from", "tokens_of_pixels"]
-
 
 def n_blocks(model: Model) -> int:
     """How many transformer blocks the image tower has."""
@@ -58,13 +56,7 @@ def block_outputs(
 def tokens_from(
     model: Model, x: Float[torch.Tensor, "batch state width"], block: int, *given: Int[torch.Tensor, " batch"]
 ) -> Tokens:
-    """Projected tokens of an image whose state behind ``block`` (0 for the first) is ``x``.
-
-    Raises
-    ------
-    OptionError
-        If there is no such block.
-    """
+    """Projected tokens of an image whose state behind ``block`` (0 for the first) is ``x``."""
     visual, depth = model.visual, n_blocks(model)
     if not 0 <= block < depth:
         raise OptionError(f"a block of this tower is one of 0..{depth - 1}: got {block}")

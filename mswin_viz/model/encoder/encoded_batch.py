@@ -16,11 +16,6 @@ from mswin_viz.model.encoder.image_tags import Tags, one_each
 from mswin_viz.model.encoder.preprocessing import FittedImage
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["UNUSABLE", "EncodedBatch", "Failure", "encoded_batch"]
-
-UNUSABLE = (ImageFileError, ImageError, OptionError)
-"""Errors that concern one image and no other; OptionError: a camera that the weights have no row for."""
-
 
 class Failure(NamedTuple):
     """An image that is left out, and why."""
@@ -31,17 +26,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EncodedBatch:
-    """What encoding some images gave.
-
-    Attributes
-    ----------
-    images
-        Those that could be used, by their place among the images, in order.
-    tokens
-        Of these, in the same order.
-    problems
-        Why each of the others could not be used, by its place.
-    """
+    """By their place in the list: images that could be used, in order, with their tokens; why others could not."""
 
     images: Mapping[int, FittedImage]
     tokens: Tokens
@@ -55,7 +40,7 @@ def encoded_batch(model: Model, sources: Sequence[ImageSource], tags: Tags) -> E
         try:
             condition = model.conditions(1, tags=tag)
             (images[place],) = model.opened([source])
-        except UNUSABLE as problem:
+        except (ImageFileError, ImageError, OptionError) as problem:  # OptionError: of a camera without a row
             problems[place] = problem
         else:
             given.append(condition)

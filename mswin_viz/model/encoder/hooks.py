@@ -8,8 +8,6 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-__all__ = ["outputs_of"]
-
 
 @contextmanager
 def outputs_of(*modules: torch.nn.Module) -> Iterator[list[torch.Tensor]]:

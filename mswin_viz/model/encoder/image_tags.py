@@ -45,26 +45,19 @@ Conditions = tuple[Cameras, Modalities]
 
 
 def one_each(tags: Tags, n_images: int) -> list[ImageTag]:
-    """A tag for each image.
-
-    Raises
-    ------
-    OptionError
-        If there are as many tags as neither one nor the images, or something is not a tag.
-    """
+    """A tag for each image; OptionError if there is neither one tag nor one for each."""
     listed = [tags] * n_images if isinstance(tags, ImageTag) else list(tags)
     if len(listed) != n_images:
-        raise OptionError(f"tags= is one for all images or one for each: got {len(listed)} for {n_images}")
+        raise OptionError(
+            f"tags= takes one tag for all images or one for each: got {len(listed)} for {n_images} images"
+        )
     return listed
 
 
 def conditions_of(tower: Tower, tags: Tags) -> Conditions:
-    """What the weights read of tags: one for all images of one tag, else one for each.
+    """What the weights read of one tag for all images, or of one for each.
 
-    Raises
-    ------
-    OptionError
-        If the weights have no row for a camera, or something is not a tag.
+    OptionError if the weights have no row for a camera, or something is not a tag.
     """
     if isinstance(tags, ImageTag):
         return _read(tower, tags)
@@ -75,25 +68,14 @@ def conditions_of(tower: Tower, tags: Tags) -> Conditions:
 
 
 def chosen_conditions(
-    tower: Tower,
-    tags: Tags | None,
-    camera: Cameras,
-    modality: Modalities,
-    *,
-    bound: Conditions = (None, None),
+    tower: Tower, tags: Tags | None, camera: Cameras, modality: Modalities, bound: Conditions = (None, None)
 ) -> Conditions:
-    """Camera rows and modalities: of tags, or as they are given, or else as they are bound.
-
-    Raises
-    ------
-    OptionError
-        As :func:`conditions_of`; if tags stand beside a camera or modality.
-    """
+    """Camera rows and modalities: those of tags, or those given, or else those bound; OptionError if given twice."""
     if tags is not None:
         if camera is not None or modality is not None:
             raise OptionError(
-                f"an image's camera and modality are given by tags=, or by camera= and modality=: got {tags!r:.80} "
-                f"beside {camera!r} and {modality!r}"
+                "an image's camera and modality are given by tags=, or by camera= and modality=, not by both: got "
+                f"{tags!r:.80} beside {camera!r} and {modality!r}"
             )
         camera, modality = conditions_of(tower, tags)
     return bound[0] if camera is None else camera, bound[1] if modality is None else modality
@@ -118,7 +100,7 @@ def _parts(tower: Tower) -> HostParts:
 def _read(tower: Tower, tag: ImageTag) -> tuple[Camera | None, str | None]:
     if not isinstance(tag, ImageTag):
         raise OptionError(
-            f"a tag is ImageTag(modality, camid): got {tag!r:.60}; one for all images or one for each"
+            f"a tag is ImageTag(modality, camid): got {tag!r:.60}; give one for all images or one for each"
         )
     parts, first, camid = _parts(tower), tower.first_camera, tag.camid
     modality = tag.modality if parts.reads_modality else None
@@ -126,7 +108,7 @@ def _read(tower: Tower, tag: ImageTag) -> tuple[Camera | None, str | None]:
         return None, modality
     if not isinstance(camid, int | np.integer) or isinstance(camid, bool):
         raise OptionError(
-            f"a camera's number is whole, as Sample.camid: got {camid!r}; give -1 where it is not known"
+            f"a camera's number must be whole, as Sample.camid is: got {camid!r}; give -1 if it is not known"
         )
     if camid >= 0 and not first <= camid < first + parts.n_cameras:
         raise OptionError(

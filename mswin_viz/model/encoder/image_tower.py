@@ -8,8 +8,6 @@ import open_clip
 import torch
 from torch import nn
 
-__all__ = ["ImageTower", "image_tower"]
-
 
 class ImageTower(Protocol):
     """A ViT with a CLS feature; what it takes beside the pixels is a host model's camera and modality."""

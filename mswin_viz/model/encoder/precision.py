@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-__all__ = ["autocast", "precision_words"]
-
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     """Mixed on CUDA unless ``precision`` is ``"float32"``, where convolutions do not round to TF32 either; plain elsewhere."""

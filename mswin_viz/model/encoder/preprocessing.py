@@ -19,16 +19,6 @@ from mswin_viz.model.weights.clip_towers import Tower
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "FittedImage",
-    "ModelImages",
-    "fitted",
-    "fitted_images",
-    "normalised",
-    "notes_on",
-    "resizing_words",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class FittedImage:
@@ -51,9 +41,9 @@ ModelImages = Images | Iterable[FittedImage]
 
 
 def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:
-    """Open an image, and bring it to the input's size: the one place where pictures are opened for a tower.
+    """Open an image and bring it to the input's size: the one place where pictures are opened for a tower.
 
-    Resized bilinearly whatever its shape, as host models do; by open_clip's own rules where the tower has them.
+    It is stretched to that size bilinearly, as host models do, or resized by open_clip's rules where the tower has them.
     """
     if isinstance(source, FittedImage):
         return source
@@ -70,13 +60,7 @@ def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:
 def fitted_images(
     tower: Tower, sources: Sequence[ImageSource | FittedImage], *, first: int | None
 ) -> list[FittedImage]:
-    """Several images opened; ``first`` is the place of the first one among all images, for errors, None for the only one.
-
-    Raises
-    ------
-    ImageFileError, ImageError
-        If an image cannot be read, with its place.
-    """
+    """Several images opened; errors name an image's place, counted from ``first``, None for a single image."""
     images = []
     for place, source in enumerate(sources, start=first or 0):
         try:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Int
 
-__all__ = ["prompt_ids", "unknown_words"]
-
 _EXAMPLE = "a person wearing a red top"
 _WORD = re.compile(r"[^\W\d_]+|\d")
 _ARTICLES = ("a", "an", "the", "of", "and", "or", "with", "in", "on", "at", "to", "is", "are")
@@ -30,22 +28,10 @@ _FILLERS = frozenset((*_ARTICLES, "person", "photo", "wearing", "someone", "carr
 def prompt_ids(
     prompts: str | Sequence[str], context_length: int, known: frozenset[int] | None = None
 ) -> Int[torch.Tensor, "prompt context"]:
-    """BPE ids of prompts, start and end included, padded with zeros.
+    """BPE ids of prompts, start and end included, padded with zeros; ``known`` are those of the training, None for all.
 
-    Parameters
-    ----------
-    prompts
-        One or more.
-    context_length
-        Ids the text tower reads, start and end included.
-    known
-        Ids it was trained on; None for all.
-
-    Raises
-    ------
-    PromptError
-        If there is no prompt, or one is empty, too long, or says nothing but words the text tower never
-        saw. Where only some of its words are such, a warning names them.
+    PromptError if there is no prompt, or one is empty, longer than the text tower's context, or made only of words it
+    never saw; a warning names such words where there are others too.
     """
     texts = _listed(prompts)
     for text in texts:
@@ -54,20 +40,12 @@ def prompt_ids(
 
 
 def unknown_words(prompt: str, known: frozenset[int] | None) -> list[str]:
-    """Words of a prompt, in order and lower case, with a token the text tower was never trained on.
-
-    Raises
-    ------
-    PromptError
-        If it is not a text.
-    """
+    """Words of a prompt, in order and lower case, that the text tower was never trained on."""
     _check_text(prompt)
     if known is None:
         return []
-    encode = _tokenizer(None).encode
-    return [
-        word for word in dict.fromkeys(_WORD.findall(prompt.lower())) if not known.issuperset(encode(word))
-    ]
+    words, encode = dict.fromkeys(_WORD.findall(prompt.lower())), _tokenizer(None).encode
+    return [word for word in words if not known.issuperset(encode(word))]
 
 
 def _listed(prompts: object) -> list:
@@ -79,7 +57,7 @@ def _listed(prompts: object) -> list:
         with contextlib.suppress(Exception):  # an array or tensor without axes is iterable in name only
             texts = list(prompts)
     if texts is None:
-        raise _refusal(f"prompts are a text or a list of texts: got {value_words(prompts)}")
+        raise _refusal(f"prompts must be a text or a list of texts: got {value_words(prompts)}")
     if not texts:
         raise _refusal("there must be at least one prompt: got an empty list")
     return texts
@@ -107,10 +85,9 @@ def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> No
         )
     if known is None:
         return
-    unknown = unknown_words(prompt, known)
-    telling = set(_WORD.findall(prompt.lower())) - _FILLERS
+    unknown, words = unknown_words(prompt, known), _WORD.findall(prompt.lower())
     named = ", ".join(unknown) or repr(prompt)
-    if (unknown or not _WORD.search(prompt)) and telling.issubset(unknown):
+    if (unknown or not words) and _FILLERS.union(unknown).issuperset(words):
         raise PromptError(
             f"a prompt needs a word the text tower was trained on: it never saw {named}; the model card lists its words"
         )

@@ -10,8 +10,6 @@ from mswin_viz.model.encoder.preprocessing import resizing_words
 from mswin_viz.model.host.tower import HostTower
 from mswin_viz.model.weights.clip_towers import Tower
 
-__all__ = ["metric_of", "tower_items"]
-
 
 def metric_of(tower: Tower) -> str:
     """How retrieval compares features: ``"cosine"``, or ``"euclidean"`` of raw features as a host may (FEAT_NORM)."""
@@ -19,13 +17,7 @@ def metric_of(tower: Tower) -> str:
 
 
 def tower_items(tower: Tower, *, addon: str, device: str) -> dict[str, str]:
-    """Which weights, activation, input and normalisation are in use; name -> words.
-
-    Parameters
-    ----------
-    addon, device
-        Where the add-on comes from, and where and how exactly the tower runs, in words.
-    """
+    """What is in use; name -> words. ``addon`` says where the add-on comes from, ``device`` where the tower runs."""
     (height, width), (rows, cols) = tower.image_size, image_tower(tower.clip).grid_size
     items = {
         "weights": tower.weights,
@@ -37,15 +29,8 @@ def tower_items(tower: Tower, *, addon: str, device: str) -> dict[str, str]:
         "above 8 bits": rule_words(tower.thermal_range),
         "device": device,
     }
-    items |= _host_items(tower)
-    return items | ({"note": "; ".join(tower.notes)} if tower.notes else {})
-
-
-def _host_items(tower: Tower) -> dict[str, str]:
-    """What a host model's checkpoint and configuration add."""
-    items, visual = {}, tower.clip.visual
-    if isinstance(visual, HostTower):
-        items["host parts"] = visual.parts.words
+    if isinstance(tower.clip.visual, HostTower):
+        items["host parts"] = tower.clip.visual.parts.words
     if tower.readout is not None:
         items |= tower.readout.words
     if tower.config is not None:
@@ -54,6 +39,8 @@ def _host_items(tower: Tower) -> dict[str, str]:
         items["ranking"] = "FEAT_NORM no: by the Euclidean distance of features that are not normalised"
     if tower.report is not None:
         items["file"] = tower.report.summary
+    if tower.notes:
+        items["note"] = "; ".join(tower.notes)
     return items
 
 

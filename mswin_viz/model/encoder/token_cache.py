@@ -26,8 +26,6 @@ from mswin_viz.model.encoder.preprocessing import FittedImage
 from mswin_viz.model.tokens.tensors import versions
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["MOST_AT_ONCE", "MOST_KEPT", "Picture", "TokenCache"]
-
 MOST_KEPT = 600
 """Pictures whose tokens are kept for one model; at N = 128 and D = 512 that is 160 MiB."""
 MOST_AT_ONCE = 16
@@ -96,16 +94,9 @@ def _shared(model: Model) -> _Kept:
 class TokenCache:
     """Access to the pictures and tokens that are kept for a model; each is computed at its first use.
 
-    All of a model's views share what is kept, for as long as one of them is open: a picture that one has computed, or is
+    All views of a model share what is kept, as long as one of them is open: a picture that one has computed, or is
     computing, the others need not compute. A file that was written again is read again, and all are computed again once
-    the tower's weights have changed.
-
-    Attributes
-    ----------
-    model
-        What encodes them.
-    most
-        Keep so many pictures apart from the shared ones; by default the shared ones, at most ``MOST_KEPT``.
+    the tower's weights have changed. With ``most``, up to that many pictures are kept here and not shared.
     """
 
     model: Model
@@ -137,17 +128,7 @@ class TokenCache:
         return self.pictures([source], tag)[0]
 
     def pictures(self, sources: Sequence[Path | Crop], tags: Tags = UNKNOWN) -> list[Picture]:
-        """The pictures of files, those that are missing computed in batches.
-
-        Raises
-        ------
-        ImageFileError, ImageError
-            If one cannot be read or does not fit the model; the others are kept.
-        OptionError
-            If the weights need a modality or know no such camera.
-        ClosedError
-            After :meth:`close`.
-        """
+        """The pictures of files; the first that cannot be used raises its error, and the others are kept."""
         pictures = []
         for one in self.pictures_or_problems(sources, tags):
             if isinstance(one, MswinVizError):
@@ -158,12 +139,9 @@ class TokenCache:
     def pictures_or_problems(
         self, sources: Sequence[Path | Crop], tags: Tags = UNKNOWN
     ) -> list[Picture | MswinVizError]:
-        """The picture of each file, or the reason why it cannot be used.
+        """The picture of each file, those that are missing computed in batches, or the reason why it cannot be used.
 
-        Raises
-        ------
-        ClosedError
-            After :meth:`close`.
+        That is an ImageFileError or ImageError, or an OptionError where the weights need a modality or know no such camera.
         """
         kept, missing = self._kept, {}
         each = one_each(tags if reads_tags(self.model.tower) else UNKNOWN, len(sources))

@@ -22,18 +22,6 @@ from mswin_viz.model.pretraining.recipe import Recipe
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
-__all__ = [
-    "NAMED",
-    "PROMPT_LENGTH",
-    "SEEN",
-    "SHOTS_EACH",
-    "Batch",
-    "Batches",
-    "TokenTable",
-    "class_labels",
-    "training_pictures",
-]
-
 SHOTS_EACH = 2
 """Pictures of each person of a batch in each modality."""
 PROMPT_LENGTH = 16
@@ -49,12 +37,7 @@ _FULL = ("upper_colour", "pattern", "upper_type", "lower_colour", "lower_type", 
 _VOCABULARY_PEOPLE = 900  # enough that every word of every caption occurs
 
 
-# ---- pictures -------------------------------------------------------------------------------
-
-
-def training_pictures(
-    recipe: Recipe, cache: Path | None = None
-) -> UInt8[np.ndarray, "person shot 5 rows cols"]:
+def training_pictures(recipe: Recipe, cache: Path | None) -> UInt8[np.ndarray, "person shot 5 rows cols"]:
     """Every training picture, RGB then NI then TI as 5 planes; rendered once, then read from ``cache``."""
     return drawn_once(recipe, _person_pictures, cache, "people")
 
@@ -99,9 +82,6 @@ def _shifted_parts(
     down, right = round(down / STEP), round(right / STEP)
     padded = np.pad(parts, ((5, 5), (3, 3)), mode="edge")
     return padded[5 + down : 5 + down + rows, 3 + right : 3 + right + cols].copy()
-
-
-# ---- texts ----------------------------------------------------------------------------------
 
 
 def class_labels(
@@ -152,34 +132,19 @@ def _captions(
     return [_FULL, (*_FULL[:5], *extra), pair], [shapes]
 
 
-# ---- batches --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Batch:
-    """The pictures lie modality by modality: all RGB, all NI, all TI; within one, person by person.
+    """The pictures lie modality by modality: all RGB, all NI, all TI; within one, person by person."""
 
-    Attributes
-    ----------
-    images
-        Augmented, in -1..1.
-    people
-        Index of each picture's person among all training people.
-    shares
-        Share of each of `local_supervision.PARTS` in each patch of a picture, 0..1.
-    texts, coloured, true_of
-        Captions; whether each names a colour; of which pictures each is true.
-    prompts
-        One text for each word of each attribute, in the order of `class_labels`.
-    """
-
-    images: Float[torch.Tensor, "image 3 rows cols"]
-    people: Int[torch.Tensor, " image"]
-    shares: Float[torch.Tensor, "image patch part"]
-    texts: Int[torch.Tensor, "text context"]
-    coloured: Bool[torch.Tensor, " text"]
-    true_of: Bool[torch.Tensor, "image text"]
-    prompts: Int[torch.Tensor, "prompt length"]
+    images: Float[torch.Tensor, "image 3 rows cols"]  # augmented, in -1..1
+    people: Int[torch.Tensor, " image"]  # index among all training people
+    shares: Float[torch.Tensor, "image patch part"]  # of `local_supervision.PARTS` in a patch, 0..1
+    texts: Int[torch.Tensor, "text context"]  # captions
+    coloured: Bool[torch.Tensor, " text"]  # whether a caption names a colour
+    true_of: Bool[torch.Tensor, "image text"]  # of which pictures a caption is true
+    prompts: Int[
+        torch.Tensor, "prompt length"
+    ]  # one for each word of each attribute, ordered as by `class_labels`
 
     def to(self, device: str) -> Batch:
         """The same batch on another device."""

@@ -30,9 +30,8 @@ from mswin_viz.data.synthetic.write_samples import WORLD_VERSION
 from mswin_viz.errors import CacheError
 from mswin_viz.model.pretraining.recipe import Recipe
 
-__all__ = ["drawn_once"]
-
-_Draw = Callable[[tuple[int, int, int]], np.ndarray]
+_Job = tuple[int, int, int]
+_Draw = Callable[[_Job], np.ndarray]
 
 
 class _Index(BaseModel):
@@ -46,36 +45,23 @@ class _Index(BaseModel):
 
 
 def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np.ndarray:
-    """``draw((world seed, pid, shots))`` of every training person, stacked ``[person, ...]``.
+    """``draw((world seed, pid, shots))`` of every training person, stacked ``[person, ...]``; ``what`` is drawn, in a word.
 
-    Parameters
-    ----------
-    draw
-        A function of a module, so that other processes find it.
-    cache
-        The ``.npy`` file that is read if it holds these drawings, and written if not; None for memory only. What it
-        holds is written down in a ``.json`` file beside it. Drawings of another recipe are drawn again, and so are
-        damaged ones, with a warning. Another process that draws them is waited for.
-    what
-        Named beside the progress bar.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written, or its disk has no room; one person has been drawn then.
-    WorkerError
-        If a process that draws was killed.
+    ``draw`` is a function of a module, so that other processes find it. The ``.npy`` file ``cache`` is read if it holds
+    these drawings, and written if not; a ``.json`` file beside it says what it holds. Without it, they are in memory
+    only. Drawings of another recipe are drawn again, and so are damaged ones, with a warning. If another process is
+    drawing them, this one waits. OutputError if the file cannot be written, or its disk has no room; one person has been
+    drawn then. WorkerError if a process that draws was killed.
     """
     jobs = [(recipe.seed, recipe.first_pid + i, recipe.shots) for i in range(recipe.identities)]
     if cache is None:
         return _filled(jobs, draw, what, np.empty)
-    file = destination(cache)
-    about = _about(recipe, what)
+    people = {name: getattr(recipe, name) for name in ("seed", "first_pid", "identities", "shots")}
+    file, about = destination(cache), {"what": what, "world": WORLD_VERSION, **people}
     with contextlib.suppress(CacheError):
         return _read(file, about)
-    with locked(
-        file, busy="", waiting=lambda: _warn(f"another program is drawing {shown_text(file)}: waiting")
-    ):
+    waiting = f"another program is drawing {shown_text(file)}: waiting for it"
+    with locked(file, busy="", waiting=lambda: _warn(waiting)):
         try:
             return _read(file, about)
         except CacheError as problem:
@@ -86,12 +72,6 @@ def drawn_once(recipe: Recipe, draw: _Draw, cache: Path | None, what: str) -> np
             index = _Index(format=1, drawn=about, array=array_record(unfinished))
         write_index(_index_of(file), index)
         return _read(file, about)
-
-
-def _about(recipe: Recipe, what: str) -> dict[str, int | str]:
-    """All that decides the drawings."""
-    people = {name: getattr(recipe, name) for name in ("seed", "first_pid", "identities", "shots")}
-    return {"what": what, "world": WORLD_VERSION, **people}
 
 
 def _read(file: Path, about: dict[str, int | str]) -> np.ndarray:
@@ -108,10 +88,7 @@ def _index_of(file: Path) -> Path:
 
 
 def _filled(
-    jobs: list[tuple[int, int, int]],
-    draw: _Draw,
-    what: str,
-    array: Callable[[tuple[int, ...], np.dtype], np.ndarray],
+    jobs: list[_Job], draw: _Draw, what: str, array: Callable[[tuple[int, ...], np.dtype], np.ndarray]
 ) -> np.ndarray:
     """Every job drawn into an array that is made when the first one shows its shape."""
     first = draw(jobs[0])
@@ -122,7 +99,7 @@ def _filled(
     return drawn
 
 
-def _drawn(jobs: list[tuple[int, int, int]], draw: _Draw, what: str) -> Iterator[np.ndarray]:
+def _drawn(jobs: list[_Job], draw: _Draw, what: str) -> Iterator[np.ndarray]:
     """In the order of the jobs, by all processors."""
     with contextlib.closing(by_processes(draw, jobs, workers=os.cpu_count() or 1)) as drawn:
         yield from tqdm(drawn, total=len(jobs), desc=f"drawing {what}")

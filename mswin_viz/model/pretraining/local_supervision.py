@@ -25,17 +25,6 @@ from mswin_viz.model.pretraining.recipe import CLIP_CONFIG, Recipe
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-__all__ = [
-    "PARTS",
-    "PART_OF",
-    "KeptPatches",
-    "kept_shares",
-    "local_prompt_loss",
-    "part_loss",
-    "part_shares",
-    "training_parts",
-]
-
 PARTS = ("elsewhere", "skin", "hair", "hat", "upper", "lower", "shoes", "bag")
 """Everything a pixel can show, the place and what hides the person being ``elsewhere``."""
 PART_OF = {
@@ -48,9 +37,6 @@ STEP = 2
 """Pixels of the picture between two points of a part map."""
 _LEAST_SHARE = 0.25  # of a patch, for its text to name the part
 _PATCH = CLIP_CONFIG["vision_cfg"]["patch_size"] // STEP
-
-
-# ---- which part lies where ------------------------------------------------------------------
 
 
 def training_parts(recipe: Recipe, cache: Path | None = None) -> UInt8[np.ndarray, "person shot rows cols"]:
@@ -77,24 +63,15 @@ def part_shares(parts: UInt8[np.ndarray, "rows cols"]) -> Float[np.ndarray, "pat
     return shares.astype(np.float32)
 
 
-# ---- losses ---------------------------------------------------------------------------------
-
-
 class KeptPatches(nn.Module):
-    """Patch dropout (Li et al. 2023, FLIP) that remembers which patches it kept; takes the place of open_clip's.
-
-    Attributes
-    ----------
-    prob
-        Share of patch tokens dropped.
-    kept
-        Indices of the patches of the last pass, ``[image, kept]``; None if all were kept.
-    """
+    """Patch dropout (Li et al. 2023, FLIP) that remembers which patches it kept; takes the place of open_clip's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.prob = 0.0
-        self.kept: torch.Tensor | None = None
+        self.prob = 0.0  # share of patch tokens dropped
+        self.kept: torch.Tensor | None = (
+            None  # patches of the last pass, [image, kept]; None if all were kept
+        )
 
     def forward(self, x: Float[torch.Tensor, "image token width"]) -> Float[torch.Tensor, "image kept width"]:
         """CLS and the patches that are kept; all of them in evaluation mode."""
@@ -127,10 +104,7 @@ def local_prompt_loss(
     labels: Int[torch.Tensor, " image"],
     share: Float[torch.Tensor, "image patch"],
 ) -> torch.Tensor | None:
-    """Cross-entropy of one attribute's words at the patches that show its part, weighted by the part's share.
-
-    None where no patch of the batch shows it.
-    """
+    """Cross-entropy of one attribute's words at the patches that show its part, weighted by its share; None if none does."""
     weight = torch.where(share >= _LEAST_SHARE, share, 0) * (labels >= 0)[:, None]
     if not weight.any():
         return None

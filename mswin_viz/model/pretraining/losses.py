@@ -24,28 +24,12 @@ from mswin_viz.model.pretraining.recipe import CLIP_CONFIG, Recipe
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = [
-    "Trainee",
-    "contrast",
-    "identity_loss",
-    "normalised",
-    "pair_contrast",
-    "patch_losses",
-    "picture_losses",
-]
-
 _IDENTITY_SCALE = 20.0  # of the normalised softmax
 _PAIR_TEMPERATURE = 0.1
 
 
 class Trainee(nn.Module):
-    """The CLIP with a compact vocabulary, and the identities' directions that are thrown away.
-
-    Attributes
-    ----------
-    patches
-        Which patches the last pass kept; its ``prob`` is the share that is dropped.
-    """
+    """The CLIP with a compact vocabulary, and the heads and identities' directions that are thrown away."""
 
     labels: torch.Tensor
 
@@ -60,14 +44,12 @@ class Trainee(nn.Module):
         self.clip.get_submodule("visual").add_module("patch_dropout", self.patches)
         self.n_words = [len(batches.classes[key]) for key in NAMED]
         self.register_buffer("labels", torch.from_numpy(batches.labels), persistent=False)
+        dim = config["embed_dim"]
         self.cls_heads, self.patch_heads = (
-            nn.Sequential(
-                nn.BatchNorm1d(config["embed_dim"]), nn.Linear(config["embed_dim"], sum(self.n_words))
-            )
-            for _ in range(2)
+            nn.Sequential(nn.BatchNorm1d(dim), nn.Linear(dim, sum(self.n_words))) for _ in range(2)
         )
         self.part_head = nn.Linear(config["vision_cfg"]["width"], len(PARTS))
-        self.directions = nn.Parameter(torch.randn(len(SEEN), recipe.identities, config["embed_dim"]))
+        self.directions = nn.Parameter(torch.randn(len(SEEN), recipe.identities, dim))
 
     def pictures(self, images: Float[torch.Tensor, "image 3 rows cols"]) -> tuple[torch.Tensor, torch.Tensor]:
         """CLS ``[image, D]``, and patch tokens before the projection ``[image, patch, width]``."""
@@ -83,13 +65,10 @@ class Trainee(nn.Module):
         length, clip = ids.shape[1], self.clip
         embedding, transformer, norm = map(clip.get_submodule, ("token_embedding", "transformer", "ln_final"))
         mask = clip.get_buffer("attn_mask")[:length, :length]
-        x = norm(
-            transformer(embedding(ids) + clip.get_parameter("positional_embedding")[:length], attn_mask=mask)
-        )
-        x = x[
-            torch.arange(len(ids), device=ids.device), ids.argmax(dim=1)
-        ]  # the end token has the largest id
-        return normalised(x @ clip.text_projection)
+        x = embedding(ids) + clip.get_parameter("positional_embedding")[:length]
+        x = norm(transformer(x, attn_mask=mask))
+        ends = ids.argmax(dim=1)  # the end token has the largest id
+        return normalised(x[torch.arange(len(ids), device=ids.device), ends] @ clip.text_projection)
 
     def full_clip(self, table: TokenTable) -> open_clip.CLIP:
         """The trained CLIP under CLIP's own vocabulary."""
@@ -141,9 +120,9 @@ def _attribute_loss(
     parts = zip(SEEN.values(), logits.chunk(len(SEEN)), labels.chunk(len(SEEN)), strict=True)
     for seen, answers, right in parts:
         words = zip(NAMED, answers.split(trainee.n_words, dim=1), right.T, strict=True)
-        losses += [
-            F.cross_entropy(a, r, ignore_index=-1) for key, a, r in words if key in seen and (r >= 0).any()
-        ]
+        for key, answer, label in words:
+            if key in seen and (label >= 0).any():
+                losses.append(F.cross_entropy(answer, label, ignore_index=-1))
     return torch.stack(losses).mean()
 
 

@@ -22,8 +22,6 @@ from mswin_viz.model.weights.addon_files import save_addon
 from mswin_viz.model.weights.clip_towers import embedded_tower
 from mswin_viz.model.weights.embedded_config import EMBEDDED_FILES, save_embedded
 
-__all__ = ["ADDON_PEOPLE", "finished_folder", "fit_addon", "train_embedded_model", "write_embedded"]
-
 SCALES = (4, 8, 16)
 ADDON_PEOPLE = 300
 """People the add-on learns from: of the world after the recipe's, so that the CLIP has seen none of them."""
@@ -32,10 +30,7 @@ ADDON_PEOPLE = 300
 def train_embedded_model(recipe: Recipe, work: Path, *, device: str = "cpu") -> Path:
     """Run the whole recipe; resumable while the CLIP trains. Returns the finished folder, ``work/embedded``.
 
-    Raises
-    ------
-    OutputError
-        If nothing can be written there, or the finished folder holds other files; nothing has been trained then.
+    OutputError if it cannot be written, or holds other files; nothing has been trained then.
     """
     folder = finished_folder(output_folder(work, "work"))
     clip, token_ids = pretrain(recipe, folder.parent, device=device)
@@ -43,13 +38,7 @@ def train_embedded_model(recipe: Recipe, work: Path, *, device: str = "cpu") -> 
 
 
 def finished_folder(work: Path) -> Path:
-    """Where the finished model goes; it is replaced as a whole.
-
-    Raises
-    ------
-    OutputError
-        If other files lie there.
-    """
+    """Where the finished model goes; it is replaced as a whole. OutputError if other files lie there."""
     folder = output_folder(work / "embedded", "the folder of the finished model")
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else ()
     if other := [name for name in names if name not in EMBEDDED_FILES and not is_unfinished(name)]:
@@ -60,10 +49,7 @@ def finished_folder(work: Path) -> Path:
 
 
 def write_embedded(clip: open_clip.CLIP, token_ids: list[int], recipe: Recipe, folder: Path) -> Path:
-    """Store a trained CLIP, fit the add-on on the stored (half-precision) weights, store it and the recipe.
-
-    The folder appears when all of it is there, in place of an earlier one.
-    """
+    """Store a trained CLIP, fit the add-on on the stored (half-precision) weights, store it and the recipe; all or nothing."""
     config = {**CLIP_CONFIG, "mean": [0.5] * 3, "std": [0.5] * 3}
     decoder = open_clip.SimpleTokenizer().decoder
     words = sorted({word for token in token_ids if (word := decoder[token].removesuffix("</w>")).isalpha()})

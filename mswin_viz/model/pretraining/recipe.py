@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["CLIP_CONFIG", "Cycle", "Recipe"]
-
 CLIP_CONFIG = {
     "embed_dim": 512,
     "vision_cfg": {"image_size": [256, 128], "layers": 6, "width": 192, "head_width": 64, "patch_size": 16},
@@ -50,11 +48,6 @@ class Recipe:
     precision
         ``"float32"``, or ``"bfloat16"`` for mixed precision (faster where the processor has bfloat16 units, much
         slower where it has not).
-
-    Raises
-    ------
-    OptionError
-        If there is no such precision.
     """
 
     seed: int = 20_000
@@ -73,7 +66,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
-            raise OptionError(f"precision is float32 or bfloat16: got {self.precision!r}; choose one")
+            raise OptionError(f"precision must be float32 or bfloat16: got {self.precision!r}; choose one")
 
     @property
     def steps(self) -> int:
@@ -81,7 +74,7 @@ class Recipe:
         return sum(cycle.steps for cycle in self.cycles)
 
     def scaled(self, steps: int) -> Recipe:
-        """The recipe with about so many steps in all, each cycle keeping its share of them."""
+        """The recipe with about ``steps`` steps in all, each cycle keeping its share of them."""
         share = steps / self.steps
         cycles = (replace(cycle, steps=max(1, round(cycle.steps * share))) for cycle in self.cycles)
         return replace(self, cycles=tuple(cycles))

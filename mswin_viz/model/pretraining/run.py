@@ -33,13 +33,12 @@ from tqdm.auto import tqdm
 
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.destinations import destination
-from mswin_viz.errors import OptionError, WeightsError
+from mswin_viz.errors import OptionError
 from mswin_viz.model.pretraining.batches import Batch, Batches, TokenTable, training_pictures
 from mswin_viz.model.pretraining.local_supervision import training_parts
 from mswin_viz.model.pretraining.losses import Trainee, patch_losses, picture_losses
 from mswin_viz.model.pretraining.recipe import CLIP_CONFIG, Recipe
 from mswin_viz.model.training.training_state import (
-    REMEDY,
     PlainTensor,
     TrainingState,
     check_finite,
@@ -48,24 +47,14 @@ from mswin_viz.model.training.training_state import (
     n_bytes,
     only_training,
     read_state,
+    refusal,
     resume_optimiser,
     write_state,
 )
 
-__all__ = ["PretrainedClip", "pretrain"]
-
 _Part = Literal[
-    "rgb",
-    "infrared",
-    "prompts",
-    "patch prompts",
-    "heads",
-    "patch heads",
-    "identity",
-    "pairs",
-    "parts",
-    "local prompts",
-]
+    "rgb", "infrared", "prompts", "patch prompts", "heads", "patch heads", "identity", "pairs", "parts", "local prompts"
+]  # fmt: skip
 _WEIGHTS: Mapping[str, float] = {
     **{"rgb": 1.0, "infrared": 0.5, "prompts": 1.5, "patch prompts": 0.75},
     **{"heads": 1.5, "patch heads": 1.0, "identity": 0.5, "pairs": 0.5},
@@ -84,29 +73,10 @@ class PretrainedClip(NamedTuple):
 def pretrain(recipe: Recipe, work: Path, *, device: str = "cpu") -> PretrainedClip:
     """Train the embedded CLIP, resuming from ``work/state.pt`` if it exists.
 
-    Parameters
-    ----------
-    recipe
-        Data, schedule and seed.
-    work
-        Folder of the picture cache and of the resumable state (weights, heads, optimiser, and the parts of the
-        loss at every step as ``losses``).
-    device
-        A torch device.
-
-    Returns
-    -------
-    pretrained
-        The CLIP has its full vocabulary; unused token embeddings are zero.
-
-    Raises
-    ------
-    OptionError
-        If ``work`` holds a run of another recipe, or the loss is not finite.
-    WeightsError
-        If its state is damaged.
-    OutputError
-        If another program is training there.
+    ``work`` is the folder of the picture cache and of that state (weights, heads, optimiser, and the parts of the loss at
+    every step as ``losses``). The CLIP has its full vocabulary; unused token embeddings are zero. OptionError if the
+    state is of another recipe, or the loss is not finite; WeightsError if it is damaged; OutputError if another program
+    is training there.
     """
     work = destination(work)
     state_file = work / "state.pt"
@@ -178,9 +148,6 @@ def _weighted(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return reduce(operator.add, (_WEIGHTS[name] * value for name, value in parts.items()))
 
 
-# ---- state ----------------------------------------------------------------------------------
-
-
 def _parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     matrices = [p for p in module.parameters() if p.ndim > 1]
     vectors = [p for p in module.parameters() if p.ndim <= 1]
@@ -196,18 +163,10 @@ class _State(TrainingState):
 
 
 def _save_state(
-    file: Path,
-    recipe: Recipe,
-    trainee: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    history: list[dict[str, float]],
-) -> None:
-    state = {
-        "recipe": json.dumps(asdict(recipe)),
-        "losses": history,
-        "trainee": trainee.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
+    file: Path, recipe: Recipe, trainee: nn.Module, optimiser: torch.optim.Optimizer, history: list[dict[str, float]]
+) -> None:  # fmt: skip
+    parts = {"trainee": trainee.state_dict(), "optimiser": optimiser.state_dict()}
+    state = {"recipe": json.dumps(asdict(recipe)), "losses": history, **parts}
     check_finite(state, step=len(history))
     write_state(file, state)
 
@@ -224,10 +183,7 @@ def _resume(
             f"got {ours}; give its recipe, or another folder"
         )
     if len(state.losses) > recipe.steps:
-        raise WeightsError(
-            f"the training state {file} cannot be used: it has {len(state.losses)} of {recipe.steps} steps; "
-            f"{REMEDY}"
-        )
+        raise refusal(file, f"it has {len(state.losses)} of {recipe.steps} steps")
     check_tensors(file, state.trainee, trainee.state_dict(), "trainee")
     check_optimiser(file, state.optimiser, optimiser, steps=len(state.losses))
     trainee.load_state_dict(state.trainee)

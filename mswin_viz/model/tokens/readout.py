@@ -16,17 +16,12 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
-__all__ = ["Neck", "Readout", "modality_head"]
-
 
 @dataclass(frozen=True, eq=False)
 class Neck:
     """A BatchNorm in evaluation mode, which is affine: ``scale * feature + offset``, channel by channel.
 
-    Attributes
-    ----------
-    scale, offset
-        ``[D]``; ``weight / sqrt(running_var + eps)`` and ``bias - scale * running_mean``.
+    ``scale`` is ``weight / sqrt(running_var + eps)``, ``offset`` is ``bias - scale * running_mean``.
     """
 
     scale: Float[torch.Tensor, " dim"]
@@ -52,7 +47,7 @@ class Neck:
 
 
 class Readout(nn.Module):
-    """The layers between a tower's tokens and its feature: a BatchNorm, or a head for each modality.
+    """The layers between a tower's tokens and its feature: a BatchNorm, or a head for each modality; no published code has both.
 
     Parameters
     ----------
@@ -60,12 +55,7 @@ class Readout(nn.Module):
         The host's BatchNorm behind the CLS feature.
     heads
         For RGB, NI and TI, a module from ``[B, 2 D]``, the CLS feature beside the mean patch feature, to ``[B, D]``
-        (:func:`modality_head`). No published code has both.
-
-    Raises
-    ------
-    OptionError
-        If both or neither are given.
+        (:func:`modality_head`).
     """
 
     neck_scale: torch.Tensor
@@ -76,7 +66,9 @@ class Readout(nn.Module):
     ) -> None:
         super().__init__()
         if (neck is None) == (heads is None):
-            raise OptionError("a readout is a neck or the heads of the modalities: got both or neither")
+            raise OptionError(
+                "a readout is a neck or the heads of the modalities: got both or neither; give one"
+            )
         self.heads = None if heads is None else nn.ModuleList(heads)
         if neck is not None:
             affine = Neck.of(neck)

@@ -15,20 +15,13 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Num
 
-__all__ = ["float_tensor", "real_array", "tensors_of", "versions"]
-
 
 def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
-    """The values as a float32 tensor: dense, on the device they are on, with their gradient if they have one.
+    """The values as a dense float32 tensor, on the device they are on, with their gradient if they have one.
 
-    What is float32 already is returned as it is; a tensor made in inference mode is copied outside of it, because
-    autograd refuses it.
-
-    Raises
-    ------
-    ShapeError
-        If they are not real numbers, rows differ in length, a tensor is sparse, nested, quantised or holds no data, or a
-        number is too large for float32.
+    What is float32 already is returned as it is; a tensor of inference mode is copied outside of it, because autograd
+    refuses it. ShapeError if they are not real numbers, rows differ in length, a tensor is sparse, nested, quantised or
+    holds no data, or a number is too large for float32.
     """
     if isinstance(values, (list, tuple)) and any(isinstance(one, torch.Tensor) for one in values):
         values = _stacked(values, name)
@@ -40,33 +33,26 @@ def float_tensor(values: Any, name: str) -> Float[torch.Tensor, "*axes"]:
         raise _refused(name, f"a {kind} of {tensor.dtype}, {tensor.layout}, on {tensor.device}")
     if tensor.is_inference() and not torch.is_inference_mode_enabled():
         tensor = tensor.clone()
-    found = tensor.float()
-    if tensor.dtype == torch.float64 and bool((found.isinf() & ~tensor.isinf()).any()):
+    converted = tensor.float()
+    if tensor.dtype == torch.float64 and len(too_large := tensor[converted.isinf() & ~tensor.isinf()]):
         raise ShapeError(
             f"{name} must fit float32, whose numbers end at {torch.finfo(torch.float32).max:.2g}: got "
-            f"{tensor[found.isinf() & ~tensor.isinf()][0].item():.2g}; scale them down"
+            f"{too_large[0].item():.2g}; scale them down"
         )
-    return found
+    return converted
 
 
 def real_array(values: Any, name: str) -> Num[np.ndarray, "*axes"]:
-    """Integers or floats as an array; objects such as Python's own numbers and fractions, and long doubles, become float64.
+    """Integers or floats as an array, from anything that NumPy reads but a tensor.
 
-    Parameters
-    ----------
-    values
-        Anything that NumPy reads but a tensor.
-
-    Raises
-    ------
-    ShapeError
-        If they are something else, such as truths, text, dates or None, some are masked, or rows differ in length.
+    Objects such as Python's own numbers and fractions, and long doubles, become float64. ShapeError if they are something
+    else, such as booleans, text, dates or None, some are masked, or rows differ in length.
     """
     try:
-        given = np.ma.asarray(values) if isinstance(values, (list, tuple)) else values
-        if np.ma.is_masked(given):
+        values_or_masked = np.ma.asarray(values) if isinstance(values, (list, tuple)) else values
+        if np.ma.is_masked(values_or_masked):
             raise _refused(name, "a masked array, in which values are missing")
-        array = np.asarray(given)
+        array = np.asarray(values_or_masked)
         numbers = _of_objects(array) if array.dtype.kind == "O" else array
     except ShapeError:
         raise
@@ -78,7 +64,7 @@ def real_array(values: Any, name: str) -> Num[np.ndarray, "*axes"]:
 
 
 def _of_objects(array: np.ndarray) -> np.ndarray:
-    """Numbers out of an array of objects; NumPy itself would take text, dates and None for numbers, too."""
+    """Numbers from an array of objects; NumPy itself would take text, dates and None for numbers, too."""
     kinds = {type(one) for one in array.flat}
     if any(not issubclass(kind, Real | Decimal) or issubclass(kind, bool | np.timedelta64) for kind in kinds):
         raise TypeError

@@ -55,17 +55,12 @@ class Tokens:
             if value is not getattr(self, name):
                 object.__setattr__(self, name, value)
         rows, cols = self.grid
+        shapes = f"cls {tuple(self.cls.shape)} and patches {tuple(self.patches.shape)}"
         if self.cls.ndim != 2 or self.patches.ndim != 3:
-            raise ShapeError(
-                "Tokens need cls [B, D] and patches [B, N, D]: got cls "
-                f"{tuple(self.cls.shape)} and patches {tuple(self.patches.shape)}"
-            )
+            raise ShapeError(f"Tokens need cls [B, D] and patches [B, N, D]: got {shapes}")
         batch, n_tokens, dim = self.patches.shape
-        if tuple(self.cls.shape) != (batch, dim):
-            raise ShapeError(
-                f"cls and patches must share batch and width: got cls {tuple(self.cls.shape)} "
-                f"and patches {tuple(self.patches.shape)}"
-            )
+        if self.cls.shape != (batch, dim):
+            raise ShapeError(f"cls and patches must share batch and width: got {shapes}")
         if rows * cols != n_tokens:
             raise ShapeError(
                 f"rows * cols of the grid must be the number of patch tokens: got a {rows}x{cols} grid "
@@ -76,13 +71,7 @@ class Tokens:
         return self.cls.shape[0]
 
     def __getitem__(self, index: int | slice | list[int]) -> Tokens:
-        """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``).
-
-        Raises
-        ------
-        IndexError
-            If an ``int`` is beyond the batch; without it a loop over the tokens would never end.
-        """
+        """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``), and beyond the batch is an IndexError."""
         if isinstance(index, int) and not -len(self) <= index < len(self):
             raise IndexError(f"tokens of {len(self)} images are numbered 0..{len(self) - 1}: got {index}")
         chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
@@ -90,13 +79,7 @@ class Tokens:
 
     @staticmethod
     def joined(parts: Sequence[Tokens]) -> Tokens:
-        """Several batches of one model's tokens as one batch.
-
-        Raises
-        ------
-        ShapeError
-            If there is none, or their widths, grids or necks differ.
-        """
+        """Several batches of one model's tokens as one; ShapeError without a batch, or if widths, grids or necks differ."""
         if len({(part.grid, part.patches.shape[2], part.neck is None) for part in parts}) != 1:
             raise ShapeError(
                 "only batches of one model can be joined, and at least one: got tokens of the grids and widths "
@@ -116,13 +99,7 @@ class Tokens:
 
 
 def are_tokens(tokens: Any, *, width: int | None = None) -> Tokens:
-    """The tokens, if they are some, and as wide as asked.
-
-    Raises
-    ------
-    ShapeError
-        If not.
-    """
+    """The same; ShapeError if it is something else than tokens, or they are not of that width."""
     if not isinstance(tokens, Tokens):
         raise ShapeError(
             f"tokens are those of model.encode(images), or Tokens(cls, patches, grid): got {type(tokens).__name__}"

@@ -26,18 +26,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = [
-    "STANDARD_SCHEDULE",
-    "UNWATCHED",
-    "Schedule",
-    "TrainedAddon",
-    "TrainingLog",
-    "TrainingOptions",
-    "TrainingSettings",
-    "TrainingStep",
-    "Watch",
-    "train_addon",
-    "train_head",
-]
+    "STANDARD_SCHEDULE", "Schedule", "TrainedAddon", "TrainingLog", "TrainingOptions", "TrainingStep", "Watch",
+    "train_addon", "train_head",
+]  # fmt: skip
 
 STANDARD_SCHEDULE = Schedule()
 
@@ -62,7 +53,7 @@ class Watch:
     state: Path | None = None
 
 
-UNWATCHED = Watch()
+_UNWATCHED = Watch()
 
 
 @dataclass(frozen=True)
@@ -87,17 +78,7 @@ class TrainedAddon:
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What a training takes by keyword; the fields of `TrainingSettings`."""
-
-    seed: int
-    schedule: Schedule | None
-    watch: Watch
-    progress: bool
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a training runs.
+    """What a training takes by keyword.
 
     Attributes
     ----------
@@ -111,9 +92,19 @@ class TrainingSettings:
         Whether a bar is shown.
     """
 
+    seed: int
+    schedule: Schedule | None
+    watch: Watch
+    progress: bool
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The options of a training, with their defaults."""
+
     seed: int = 0
     schedule: Schedule = STANDARD_SCHEDULE
-    watch: Watch = UNWATCHED
+    watch: Watch = _UNWATCHED
     progress: bool = True
 
 
@@ -126,9 +117,7 @@ def train_addon(
     learning_rate: float = 3.5e-4,
     **options: Unpack[TrainingOptions],
 ) -> TrainedAddon:
-    """Fit a scheme-1 add-on so that enhanced CLS features of one identity lie together.
-
-    The loss is that of `train_head`.
+    """Fit a scheme-1 add-on so that enhanced CLS features of one identity lie together, by the loss of `train_head`.
 
     Parameters
     ----------
@@ -140,7 +129,7 @@ def train_addon(
     steps, learning_rate
         Used where no ``schedule`` is given.
     options
-        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingSettings`.
+        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingOptions`.
 
     Raises
     ------
@@ -151,21 +140,16 @@ def train_addon(
     OptionError
         If there are too few identities with two images, or the state file is of another training.
     """
-    _refuse_idle_scales(tokens, scales)
-    schedule = options.get("schedule") or Schedule(steps, learning_rate)
-    settings = options_of(TrainingSettings, {**options, "schedule": schedule}, function="train_addon")
-    addon = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
-    seen = phase_means(tokens, scales) if isinstance(tokens, Tokens) else tokens
-    return TrainedAddon(addon, _trained(seen, pids, Head(addon, "patches"), settings))
-
-
-def _refuse_idle_scales(tokens: Tokens | TokenView, scales: Sequence[int]) -> None:
-    """Refuse kernels that no image would train, whose windows are longer than it."""
     n_tokens = tokens[:1].patches.shape[1]
-    if idle := [scale for scale in checked_scales(scales, 1) if scale > n_tokens]:
+    if idle := [scale for scale in checked_scales(scales, 1) if scale > n_tokens]:  # no image would train it
         raise ScaleError(
             f"a scale to train is a whole number of tokens in 1..{n_tokens}: got {idle[0]}; give shorter windows"
         )
+    schedule = options.get("schedule") or Schedule(steps, learning_rate)
+    settings = options_of(_Settings, {**options, "schedule": schedule}, function="train_addon")
+    addon = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
+    seen = phase_means(tokens, scales) if isinstance(tokens, Tokens) else tokens
+    return TrainedAddon(addon, _trained(seen, pids, Head(addon, "patches"), settings))
 
 
 def train_head(
@@ -182,10 +166,10 @@ def train_head(
     Parameters
     ----------
     head
-        Left in evaluation mode, with the weights of ``TrainingLog.best_step``; on its device, or on that of the tokens
-        if it came on the CPU. Its initial weights are those it comes with.
+        Starts from the weights it has. Left in evaluation mode, with the weights of ``TrainingLog.best_step``; on its
+        device, or on that of the tokens if it came on the CPU.
     options
-        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingSettings`.
+        As for `train_addon`.
 
     Raises
     ------
@@ -196,11 +180,11 @@ def train_head(
     OutputError
         If another program is training with the state file.
     """
-    return _trained(tokens, pids, head, options_of(TrainingSettings, options, function="train_head"))
+    return _trained(tokens, pids, head, options_of(_Settings, options, function="train_head"))
 
 
 def _trained(
-    tokens: Tokens | TokenView, pids: Sequence[int] | np.ndarray, head: Head, settings: TrainingSettings
+    tokens: Tokens | TokenView, pids: Sequence[int] | np.ndarray, head: Head, settings: _Settings
 ) -> TrainingLog:
     run, watch = Run(tokens, pids, head, seed=settings.seed, schedule=settings.schedule), settings.watch
     if watch.state is not None:
@@ -230,7 +214,7 @@ def _train(run: Run, watch: Watch, *, progress: bool) -> None:
 
 
 def _checked(run: Run, watch: Watch) -> float | None:
-    """Validate and save where that was asked for, if the training has not diverged; the score."""
+    """Refuse a training that has diverged; validate and save if the watch asks for it; the score."""
     run.check_finite()
     score = None
     if watch.validate is not None:

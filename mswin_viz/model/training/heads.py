@@ -25,33 +25,13 @@ from mswin_viz.model.training.token_store import TokenView
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "Head",
-    "cls_control",
-    "enhanced_features",
-    "matched_mlp",
-    "mean_patch_control",
-    "n_parameters",
-    "new_addon",
-    "phase_grid",
-    "phase_means",
-    "scheme_2_head",
-    "seeded",
-    "window_head",
-]
-
 Reads = Literal["patches", "cls", "mean patch"]
 
 
 class Head(nn.Module):
     """A module together with what it reads; its output is added to the CLS token, as an add-on's is.
 
-    Parameters
-    ----------
-    body
-        Gives ``[B, D]``.
-    reads
-        ``"patches"`` ``[B, N, D]``, ``"cls"`` ``[B, D]`` or ``"mean patch"`` ``[B, D]``.
+    ``body`` gives ``[B, D]`` from ``"patches"`` ``[B, N, D]``, ``"cls"`` ``[B, D]`` or ``"mean patch"`` ``[B, D]``.
     """
 
     def __init__(self, body: nn.Module, reads: Reads) -> None:
@@ -100,13 +80,7 @@ def mean_patch_control(dim: int, size: int, *, seed: int = 0) -> Head:
 
 
 def matched_mlp(dim: int, size: int) -> nn.Sequential:
-    """``Linear -> ReLU -> Linear`` from ``dim`` to ``dim``, as near to ``size`` parameters as its width allows.
-
-    Raises
-    ------
-    OptionError
-        If not even one hidden unit fits.
-    """
+    """``Linear -> ReLU -> Linear`` from ``dim`` to ``dim``, as near to ``size`` parameters as its width allows."""
     hidden = round((size - dim) / (2 * dim + 1))  # 2 D H weights, H + D biases
     if hidden < 1:
         raise OptionError(
@@ -124,13 +98,9 @@ def phase_means(tokens: Tokens, scales: Sequence[int]) -> Tokens:
     """Fewer patch tokens that give windows of these scales, and the mean patch, the same result.
 
     Windows are pooled by their mean, so a scale ``s`` sees only the mean of every ``s``-th token. Means of
-    every ``L``-th token, ``L`` the least common multiple of the scales, hold all of these. With scales
-    4, 8 and 16, 128 tokens become 16. They lie nowhere on the picture: their grid is ``(1, L)``.
-
-    Returns
-    -------
-    tokens
-        ``L`` patches for each image; the tokens as they are where ``L`` does not divide their number.
+    every ``L``-th token, ``L`` the least common multiple of the scales, hold all of these: for scales 4, 8 and 16,
+    128 tokens become 16. They have no place on the picture: their grid is ``(1, L)``. Where ``L`` does not divide their
+    number, the tokens stay as they are.
     """
     grid = phase_grid(tokens.grid, scales)
     if grid == tokens.grid:
@@ -141,7 +111,7 @@ def phase_means(tokens: Tokens, scales: Sequence[int]) -> Tokens:
 
 
 def phase_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
-    """The grid of :func:`phase_means` tokens; as it is where the scales' least common multiple does not divide their number."""
+    """The grid that :func:`phase_means` gives tokens of a grid."""
     period = math.lcm(*checked_scales(scales, 1))
     return grid if math.prod(grid) % period else (1, period)
 
@@ -149,9 +119,8 @@ def phase_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
 def enhanced_features(
     head: Head, tokens: Tokens | TokenView, *, batch_size: int = 512
 ) -> Float[np.ndarray, "image dim"]:
-    """The CLS with the head's output added, a batch at a time, so that tokens on disk never lie in memory at once."""
-    device = next(head.parameters()).device
-    parts = []
+    """The CLS with the head's output added, a batch at a time, so that tokens on disk are never in memory all at once."""
+    device, parts = next(head.parameters()).device, []
     with torch.no_grad():
         for start in range(0, len(tokens), batch_size):
             part = tokens[start : start + batch_size].to(device)

@@ -58,17 +58,17 @@ class LabelledTokens:
         return len(self.pids)
 
     def part(self, chosen: Bool[np.ndarray, " image"]) -> LabelledTokens:
-        """Some of the images, which all ask and answer; their tokens are views, not copies."""
-        at = np.flatnonzero(chosen)
-        tokens = {modality: TokenView([some], at) for modality, some in self.tokens.items()}
-        numbers = {name: getattr(self, name)[at] for name in ("pids", "camids", "groups")}
-        scenes = None if self.scenes is None else self.scenes[at]
+        """Some of the images, all of them query and gallery; their tokens are views, not copies."""
+        rows = np.flatnonzero(chosen)
+        tokens = {modality: TokenView([tokens], rows) for modality, tokens in self.tokens.items()}
+        numbers = {name: getattr(self, name)[rows] for name in ("pids", "camids", "groups")}
+        scenes = None if self.scenes is None else self.scenes[rows]
         return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
 
     def phase_means(self, scales: Sequence[int]) -> LabelledTokens:
         """The same with what windows of these scales cannot tell apart averaged; see `heads.phase_means`."""
         return replace(
-            self, tokens={modality: phase_means(some, scales) for modality, some in self.tokens.items()}
+            self, tokens={name: phase_means(tokens, scales) for name, tokens in self.tokens.items()}
         )
 
 
@@ -86,11 +86,11 @@ def labelled_tokens(
     Parameters
     ----------
     scales
-        Keep only what windows of these scales can tell apart (see `phase_means`), a fraction of the memory;
-        none keeps every patch token.
+        Keep only what windows of these scales can tell apart (see `phase_means`), in a fraction of the memory;
+        without scales every patch token is kept.
     folder
-        On whose disk the tokens lie, mapped into memory; None for memory. Its space is taken before anything is
-        encoded, and is free again when the tokens are no longer used.
+        Where the tokens lie on disk, mapped into memory; None for memory. Their space is taken before anything is
+        encoded, and freed when the tokens are no longer used.
     workers
         Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
 
@@ -99,21 +99,21 @@ def labelled_tokens(
     OutputError
         If the folder cannot be written, or has no room for the tokens.
     """
-    shelf = TokenStore(token_layout(model, len(crowd), MODALITIES, scales), folder)
+    store = TokenStore(token_layout(model, len(crowd), MODALITIES, scales), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
             tokens = model.encode(images, tags=ImageTag(modality), progress=False)
-            shelf.add(modality, phase_means(tokens, scales) if scales else tokens)
-    by_modality = shelf.tokens()
+            store.add(modality, phase_means(tokens, scales) if scales else tokens)
+    by_modality = store.tokens()
     if not folder:  # tokens in memory lie where the model does; those on disk stay there
-        by_modality = {name: some.to(model.device) for name, some in by_modality.items()}
+        by_modality = {name: tokens.to(model.device) for name, tokens in by_modality.items()}
     return LabelledTokens(by_modality, crowd.pids, crowd.camids, crowd.groups, metric=model.metric)
 
 
 def token_layout(
     model: Model, n_images: int, modalities: Sequence[str], scales: Sequence[int] = ()
 ) -> TokenLayout:
-    """The room that a model's tokens of so many images of each modality take, or their phase means for the scales, if there are any."""
+    """The room that a model's tokens of so many images of each modality take; given scales, that of their phase means."""
     grid = phase_grid(model.grid, scales) if scales else model.grid
     return TokenLayout(n_images, tuple(modalities), grid, model.dim)
 
@@ -125,8 +125,8 @@ def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[n
     """
     tokens, labels, n_classes = [], [], 0
     for world in worlds:
-        for some in world.tokens.values():
-            tokens.append(some)
+        for of_modality in world.tokens.values():
+            tokens.append(of_modality)
             labels.append(np.where(world.pids >= 0, world.pids + n_classes, -1))
             n_classes += int(world.pids.max()) + 1
     return TokenView(tokens), np.concatenate(labels)

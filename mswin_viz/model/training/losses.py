@@ -15,11 +15,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ID_WEIGHT", "MARGIN", "SMOOTHING", "TRIPLET_WEIGHT", "IdentityHead", "ReidLoss"]
-
-ID_WEIGHT, TRIPLET_WEIGHT = 0.25, 1.0
-"""Weights of the two losses, the host model's."""
-SMOOTHING, MARGIN = 0.1, 0.3
+ID_WEIGHT, TRIPLET_WEIGHT, SMOOTHING, MARGIN = 0.25, 1.0, 0.1, 0.3  # the host model's
 
 
 class IdentityHead(nn.Module):
@@ -38,8 +34,7 @@ class IdentityHead(nn.Module):
 class ReidLoss(nn.Module):
     """0.25 x identity cross-entropy (label smoothing 0.1) + 1.0 x batch-hard triplet loss (margin 0.3).
 
-    The triplet loss is that of Hermans et al. (2017) on L2-normalised features, Euclidean, averaged over all
-    anchors; miner and loss are pytorch-metric-learning's.
+    The triplet loss is that of Hermans et al. (2017) on L2-normalised features, Euclidean, averaged over all anchors.
     """
 
     def __init__(self, dim: int, n_identities: int) -> None:

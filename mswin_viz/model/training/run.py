@@ -20,6 +20,7 @@ from mswin_viz.model.training.losses import ReidLoss
 from mswin_viz.model.training.run_state import RunState, check_steps, stored_generator, training_identity
 from mswin_viz.model.training.token_store import TokenView
 from mswin_viz.model.training.training_state import (
+    REMEDY,
     check_finite,
     check_optimiser,
     check_tensors,
@@ -31,8 +32,6 @@ from mswin_viz.model.training.training_state import (
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-__all__ = ["Run", "Schedule", "TrainingLog", "TrainingStep", "identity_batch"]
 
 _CLASSIFIER_STREAM = 1_000_003  # so that the classifier is not drawn from the numbers the head was drawn from
 
@@ -60,7 +59,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if min(self.steps, self.check_every, self.patience) < 1 or not 0 < self.learning_rate < math.inf:
-            raise OptionError(f"a schedule is made of positive numbers: got {self}; correct them")
+            raise OptionError(f"every number of a schedule must be positive: got {self}; correct them")
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,7 @@ class TrainingLog:
 
 
 class Run:
-    """A training under way. Mutable by nature: it owns the optimiser and the weights being changed.
-
-    Parameters are those of `mswin_viz.model.training.fit.train_head`.
-    """
+    """A training under way: it owns the optimiser and the weights being changed. Parameters as of `fit.train_head`."""
 
     def __init__(
         self,
@@ -175,13 +171,7 @@ class Run:
         self.checks.append((self.step, score))
 
     def check_finite(self) -> None:
-        """Refuse a training whose last step left numbers that are not finite; its loss shows that one step later.
-
-        Raises
-        ------
-        OptionError
-            Naming the weight or moment.
-        """
+        """Refuse a training whose last step left numbers that are not finite; its loss shows that one step later."""
         check_finite(self._trained(), step=self.step)
 
     def _trained(self) -> dict[str, Any]:
@@ -214,12 +204,8 @@ class Run:
     def restore(self, path: Path) -> None:
         """Go on from a saved state; nothing is changed unless all of it fits.
 
-        Raises
-        ------
-        OptionError
-            If it is the state of another training: other tokens, identities, head, seed or schedule.
-        WeightsError
-            If the file is damaged.
+        OptionError for the state of another training (tokens, identities, head, seed or schedule), WeightsError for a
+        damaged file.
         """
         most = 6 * n_bytes(self.head, self._loss)  # weights, the best ones, two moments
         state = read_state(path, RunState, most_bytes=most, most_numbers=4 * self.schedule.steps)
@@ -227,55 +213,46 @@ class Run:
         differing = [name for name, value in self._identity.items() if theirs[name] != value]
         if differing:
             raise OptionError(
-                f"a state belongs to one training: {path} is of another ({', '.join(differing)} differ); delete it, "
-                "or choose another file"
+                f"a state belongs to one training: {path} is of another ({', '.join(differing)} differ); {REMEDY}"
             )
-        generator = self._fitting(state, path)
-        self.head.load_state_dict(state.head)
-        self._loss.load_state_dict(state.loss)
-        resume_optimiser(self._optimiser, state.optimiser)
-        self._rng.bit_generator.state = generator
-        self.losses, self.checks, self._best = state.losses, state.checks, state.best
-
-    def _fitting(self, state: RunState, path: Path) -> dict[str, Any]:
-        """Compare a state with what is to take it; the state of its generator of random numbers."""
         generator = stored_generator(path, state)
         check_steps(path, state, steps=self.schedule.steps)
         for name, module in (("head", self.head), ("loss", self._loss), ("best", self.head)):
             if getattr(state, name) is not None:
                 check_tensors(path, getattr(state, name), module.state_dict(), name)
         check_optimiser(path, state.optimiser, self._optimiser, steps=len(state.losses))
-        return generator
+        self.head.load_state_dict(state.head)
+        self._loss.load_state_dict(state.loss)
+        resume_optimiser(self._optimiser, state.optimiser)
+        self._rng.bit_generator.state = generator
+        self.losses, self.checks, self._best = state.losses, state.checks, state.best
 
 
 def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
     """Indices of up to 16 identities x 4 images; identities with a single image, and labels of -1, are left out.
 
-    pytorch-metric-learning's MPerClassSampler draws from NumPy's global generator and repeats images of
-    identities with fewer than 4; here the seed decides, and an image is in a batch once.
+    Unlike MPerClassSampler of pytorch-metric-learning, the seed decides, and no image is in a batch twice.
     """
     counts = np.bincount(labels[labels >= 0])
     usable = np.flatnonzero(counts > 1)
-    identities = rng.choice(usable, size=min(16, len(usable)), replace=False)
     shots = [
-        rng.choice(np.flatnonzero(labels == i), size=min(4, counts[i]), replace=False) for i in identities
+        rng.choice(np.flatnonzero(labels == identity), size=min(4, counts[identity]), replace=False)
+        for identity in rng.choice(usable, size=min(16, len(usable)), replace=False)
     ]
     return np.concatenate(shots)
 
 
 def _labels(pids: Sequence[int] | np.ndarray, n_images: int) -> Int[np.ndarray, " image"]:
+    """Identities numbered from 0; -1 for images of unknown identity, which are left out."""
     if len(pids) != n_images:
         raise ShapeError(f"every image needs one pid: got {len(pids)} pids for {n_images} images")
     numbers, labels = np.asarray(pids), np.full(n_images, -1)
     if numbers.dtype.kind == "O" and not any(isinstance(pid, str) for pid in numbers.tolist()):
         numbers = numbers.astype(float)  # None becomes NaN
-    known = (
-        numbers >= 0 if numbers.dtype.kind in "iuf" else np.full(n_images, True)
-    )  # unknown: nobody's, so left out
+    known = numbers >= 0 if numbers.dtype.kind in "iuf" else np.full(n_images, True)
     _, labels[known], counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
-    if (counts > 1).sum() < 2:
+    if (n_usable := (counts > 1).sum()) < 2:
         raise OptionError(
-            "training needs at least two identities with two images each: got "
-            f"{(counts > 1).sum()} such among {len(counts)} identities"
+            f"training needs at least two identities with two images each: got {n_usable} among {len(counts)} identities"
         )
     return labels

@@ -20,8 +20,6 @@ from mswin_viz.model.training.training_state import REMEDY, PlainTensor, Trainin
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["RunState", "check_steps", "stored_generator", "training_identity"]
-
 
 class _Identity(BaseModel):
     """What makes a training this one and no other: digests, and settings as JSON."""
@@ -65,25 +63,13 @@ class RunState(TrainingState):
 
 
 def stored_generator(path: Path, state: RunState) -> dict[str, Any]:
-    """The state of the generator of random numbers.
-
-    Raises
-    ------
-    WeightsError
-        If it is not one of NumPy's default generator.
-    """
+    """The state of the generator of random numbers; WeightsError if it is not one of NumPy's default generator."""
     options = {"what": f"rng of {named_state(path)}", "remedy": REMEDY, "error": WeightsError}
     return checked(_Generator, json_value(state.rng, **options), **options).model_dump()
 
 
 def check_steps(path: Path, state: RunState, *, steps: int) -> None:
-    """Compare the validations with the steps done.
-
-    Raises
-    ------
-    WeightsError
-        If there are more steps than the schedule has, or validations at others.
-    """
+    """WeightsError if there are more steps than the schedule has, or validations at steps that were not done."""
     checked_at, done = [step for step, _ in state.checks], len(state.losses)
     in_order = checked_at == sorted({*checked_at}) and {*checked_at} <= {*range(1, done + 1)}
     if done > steps or not in_order or (state.best is None) != (not checked_at):
@@ -94,11 +80,9 @@ def training_identity(
     tokens: Tokens | TokenView, labels: Int[np.ndarray, " image"], head: Head, **settings: Any
 ) -> dict[str, Any]:
     """What makes a training this one and no other; of its settings, the seed and the schedule."""
-    content = hashlib.blake2b(tokens.cls.detach().cpu().numpy().tobytes(), digest_size=16)
     shapes = {name: list(value.shape) for name, value in head.state_dict().items()}
-    return {
-        "tokens": content.hexdigest(),
-        "identities": hashlib.blake2b(labels.tobytes(), digest_size=16).hexdigest(),
-        "head": json.dumps([head.reads, shapes]),
-        **settings,
+    digests = {
+        name: hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+        for name, values in {"tokens": tokens.cls.detach().cpu().numpy(), "identities": labels}.items()
     }
+    return {**digests, "head": json.dumps([head.reads, shapes]), **settings}

@@ -11,8 +11,6 @@ from torch import nn
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["PARTS", "shuffled"]
-
 PARTS = ("add-on", "CLIP", "both")
 """What can be shuffled: the add-on; the image tower; or both. The text tower stays."""
 
@@ -20,17 +18,11 @@ PARTS = ("add-on", "CLIP", "both")
 def shuffled(model: Model, part: str, *, seed: int = 0) -> Model:
     """A copy with the entries of every weight tensor of a part permuted; the model itself stays as it is.
 
-    Each tensor keeps its values, so size and spread of the weights are those of the trained model, and
-    nothing that was learned is left (Adebayo et al., 2018, "Sanity Checks for Saliency Maps", randomise in
-    this way too).
-
-    Raises
-    ------
-    OptionError
-        If the part does not exist, or the model has no add-on to shuffle.
+    Each tensor keeps its values, so size and spread of the weights are those of the trained model, and nothing that was
+    learned is left (as in Adebayo et al., 2018, "Sanity Checks for Saliency Maps").
     """
     if part not in PARTS:
-        raise OptionError(f"part must be one of {', '.join(PARTS)}: got {part!r}")
+        raise OptionError(f"part must be one of {', '.join(PARTS)}: got {part!r}; choose one")
     generator = torch.Generator().manual_seed(seed)
     tower, addon, origin = model.tower, model.addon, model.addon_origin
     if part != "CLIP":

@@ -38,8 +38,6 @@ from mswin_viz.model.training.token_folder import (
 )
 from mswin_viz.model.training.token_store import TokenLayout, TokenStore, tokens_of_arrays
 
-__all__ = ["FailedImage", "Filling", "StoredTokens", "WantedTokens", "stored_tokens"]
-
 
 class FailedImage(BaseModel):
     """An image for which its sample was left out: the sample's position, the modality and the reason."""
@@ -52,17 +50,7 @@ class FailedImage(BaseModel):
 
 
 class Filling(BaseModel):
-    """What became of the samples that were to be encoded.
-
-    Attributes
-    ----------
-    kept
-        Positions of the samples that have tokens, in their order.
-    failed
-        The others.
-    notes
-        What is worth saying about the pictures, each time they are used.
-    """
+    """Positions of the samples that have tokens, in order; images that failed; notes on the pictures for each use."""
 
     model_config = STRICT
 
@@ -88,19 +76,11 @@ class _Index(BaseModel):
 
 @dataclass(frozen=True)
 class WantedTokens:
-    """Which tokens are asked for.
+    """Which tokens are asked for: of what layout, and of a model with what neck (on the CPU).
 
-    Attributes
-    ----------
-    key
-        32 hexadecimal digits that change with anything the tokens depend on.
-    images
-        A line for each image: which it is, and its state. Computed again when they have been encoded, since tokens of
-        files that changed in the meantime must not be kept.
-    layout
-        Room for all of them.
-    neck
-        The model's, on the CPU.
+    ``key`` is 32 hexadecimal digits that change with anything the tokens depend on. ``images`` gives a line for each
+    image: which it is, and its state. It is asked again when they have been encoded, since tokens of files that changed
+    in the meantime must not be kept.
     """
 
     key: str
@@ -117,26 +97,17 @@ class StoredTokens(NamedTuple):
 
 
 def stored_tokens(folder: Path, wanted: WantedTokens, fill: Callable[[TokenStore], Filling]) -> StoredTokens:
-    """Tokens from a folder, mapped into memory; where it does not hold them, or not as they were written, made by ``fill``.
+    """Tokens from a folder, mapped into memory; if it does not hold them, or not as they were written, ``fill`` makes them.
 
-    The folder holds one entry, a folder named by its key, which comes into being by one rename. Another process with
-    the same folder waits, and reads what the first has left. Reading takes no permission to write. An entry of another
-    key is deleted once the new one is there; whoever has mapped it keeps it (not on Windows, where it stays until the
-    next one). Nothing but entries is ever deleted, and files that version 1 left.
+    The folder holds one entry, a folder named by its key, which appears by one rename. Another process with the same
+    folder waits, and reads what the first has left. Reading takes no permission to write. An entry of another key is
+    deleted once the new one is there; whoever has mapped it keeps it (not on Windows, where it stays until the next one).
+    Nothing but entries is ever deleted, and files that version 1 left.
 
-    Parameters
-    ----------
-    fill
-        Puts the tokens on a shelf.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then. Where
-        they cannot be finished after that, they are used and not kept, with a warning.
+    OutputError if the folder cannot be written, or its disk has no room for the tokens; ``fill`` has not been called then.
+    If they cannot be finished after that, they are used and not kept, with a warning.
     """
-    folder = destination(folder)
-    images = wanted.images()
+    folder, images = destination(folder), wanted.images()
     with contextlib.suppress(CacheError):
         if found := _read(folder, wanted, images):
             return found
@@ -198,35 +169,26 @@ def _written(
             f"a token cache needs a folder of its own: {shown_text(entry_of(folder, wanted.key))} is taken by "
             f"{short_text(', '.join(other_files), 200)}; move that elsewhere"
         )
-    check_space(
-        folder,
-        wanted.layout.n_bytes,
-        f"tokens of {wanted.layout.n_images:,} samples need",
-        "free some space, delete the tokens of other runs there, or choose another folder",
-    )
+    needs = f"tokens of {wanted.layout.n_images:,} samples need"
+    remedy = "free some space, delete the tokens of other runs there, or choose another folder"
+    check_space(folder, wanted.layout.n_bytes, needs, remedy)
     made: StoredTokens | None = None
     try:
         with new_folder(entry_of(folder, wanted.key)) as unfinished:
-            shelf = TokenStore(wanted.layout, unfinished, stays=True)
-            filling = fill(shelf)
-            made = StoredTokens(shelf.tokens(), filling)
+            store = TokenStore(wanted.layout, unfinished, stays=True)
+            filling = fill(store)
+            made = StoredTokens(store.tokens(), filling)
             if wanted.images() != images:
                 raise CacheError("files changed while they were encoded")
             write_index(unfinished / INDEX, _index(unfinished, wanted, images, filling))
             if os.name == "nt":  # which renames no folder with mapped files
-                del shelf, made
+                del store, made
                 made = None
-    except (CacheError, OSError) as problem:
-        if made is None:
-            raise
-        _warn(f"the tokens are used but not kept in {shown_text(folder)}: {problem}")
-        return made
-    remove_others(folder, wanted.key)
-    try:
+        remove_others(folder, wanted.key)
         if found := _read(folder, wanted, images):
             return found
         raise CacheError("they are gone again")
-    except CacheError as problem:
+    except (CacheError, OSError) as problem:
         if made is None:
             raise
         _warn(f"the tokens are used but not kept in {shown_text(folder)}: {problem}")

@@ -12,8 +12,6 @@ from mswin_viz.data.storage.file_writing import discard, remove_named
 from mswin_viz.data.storage.stored_records import read_json
 from mswin_viz.errors import CacheError
 
-__all__ = ["INDEX", "entry_of", "older_layout", "remove_others", "remove_unfinished", "removed_entry"]
-
 INDEX = "index.json"
 _ENTRY = re.compile(r"tokens-[0-9a-f]{32}")
 _UNFINISHED_ENTRY = re.compile(r"\.tokens-[0-9a-f]{32}\.[0-9a-f]+\.unfinished")

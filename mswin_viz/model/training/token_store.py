@@ -19,27 +19,13 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["IN_MEMORY", "TokenLayout", "TokenStore", "TokenView", "tokens_of_arrays"]
-
 IN_MEMORY = 2 * 2**30
 """Bytes of tokens that are kept in memory; more go to disk."""
 
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """How much room tokens take, known before the first image is encoded.
-
-    Attributes
-    ----------
-    n_images
-        Of each modality, at most.
-    modalities
-        In their order.
-    grid
-        Of the tokens that are kept.
-    dim
-        Width of the tokens.
-    """
+    """How much room the tokens of at most ``n_images`` of each modality take, known before the first is encoded."""
 
     n_images: int
     modalities: tuple[str, ...]
@@ -59,22 +45,10 @@ class TokenLayout:
 
 
 class TokenStore:
-    """Tokens of up to ``n_images`` shots by modality, filled in portions; the room for all of them is taken at once.
+    """Tokens by modality, filled in portions; the room for all of them is taken at once (OutputError if there is none).
 
-    Parameters
-    ----------
-    layout
-        What is put.
-    folder
-        On whose disk the arrays lie, mapped into memory; None for memory.
-    stays
-        Whether their files stay there, as ``.npy``. Else they are removed at once where the system allows it: the
-        arrays can be used until the program ends, however it ends, and then take no more space.
-
-    Raises
-    ------
-    OutputError
-        If the space is not there.
+    With a folder, the arrays lie there, mapped into memory. If ``stays``, their files stay, as ``.npy``; else they are
+    removed at once where the system allows it: the arrays can be used until the program ends, however it ends.
     """
 
     def __init__(self, layout: TokenLayout, folder: Path | None = None, *, stays: bool = False) -> None:
@@ -86,7 +60,7 @@ class TokenStore:
         self._neck: Neck | None = None
 
     def add(self, modality: str, tokens: Tokens) -> None:
-        """Put a portion behind those that are there."""
+        """Append a portion to a modality."""
         self._neck = tokens.neck and tokens.neck.to(torch.device("cpu"))
         start = self._filled[modality]
         end = self._filled[modality] = start + len(tokens)
@@ -94,7 +68,7 @@ class TokenStore:
             self._arrays[f"{modality}_{part}"][start:end] = getattr(tokens, part).cpu().numpy()
 
     def tokens(self) -> dict[str, Tokens]:
-        """What was put, by modality; on the CPU, without a copy."""
+        """What was added, by modality; on the CPU, without a copy."""
         return tokens_of_arrays(self._layout, self._arrays, self._filled, self._neck)
 
     def _array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -111,24 +85,17 @@ def tokens_of_arrays(
     layout: TokenLayout, arrays: Mapping[str, np.ndarray], n_filled: Mapping[str, int], neck: Neck | None
 ) -> dict[str, Tokens]:
     """The tokens in arrays named as a layout names them, by modality, of a model with that neck."""
-    found = {}
-    for name in layout.modalities:
-        cls, patches = (
-            torch.from_numpy(arrays[f"{name}_{part}"][: n_filled[name]]) for part in ("cls", "patches")
-        )
-        found[name] = Tokens(cls, patches, layout.grid, neck)
-    return found
+    by_modality = {}
+    for name, n_images in n_filled.items():
+        cls, patches = (torch.from_numpy(arrays[f"{name}_{part}"][:n_images]) for part in ("cls", "patches"))
+        by_modality[name] = Tokens(cls, patches, layout.grid, neck)
+    return by_modality
 
 
 class TokenView:
-    """Some rows of one or several `Tokens` as if they were one, without a copy; indexing gives `Tokens`.
+    """Rows of one or several `Tokens` of one grid as if they were one, without a copy; indexing gives `Tokens`.
 
-    Parameters
-    ----------
-    parts
-        Of one grid.
-    rows
-        Which, counted through the parts; all if None.
+    ``rows`` are counted through the parts; all if None.
     """
 
     def __init__(self, parts: Sequence[Tokens], rows: Sequence[int] | np.ndarray | None = None) -> None:
@@ -147,10 +114,8 @@ class TokenView:
     def __getitem__(self, chosen: slice | Sequence[int]) -> Tokens:
         rows = self._rows[chosen]
         owners = np.searchsorted(self._starts, rows, side="right") - 1
-        found = [
-            (np.flatnonzero(owners == at), part[(rows[owners == at] - self._starts[at]).tolist()])
-            for at, part in enumerate(self._parts)
-            if (owners == at).any()
-        ]
-        back = np.argsort(np.concatenate([places for places, _ in found])).tolist()
-        return Tokens.joined([some for _, some in found])[back]
+        places, pieces = [], []
+        for owner in np.unique(owners):
+            places.append(np.flatnonzero(owners == owner))
+            pieces.append(self._parts[owner][(rows[places[-1]] - self._starts[owner]).tolist()])
+        return Tokens.joined(pieces)[np.argsort(np.concatenate(places)).tolist()]

@@ -22,23 +22,6 @@ from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.stored_records import STRICT, checked
 from mswin_viz.errors import OptionError, WeightsError
 
-__all__ = [
-    "REMEDY",
-    "PlainTensor",
-    "TrainingState",
-    "check_finite",
-    "check_optimiser",
-    "check_tensors",
-    "content_digest",
-    "n_bytes",
-    "named_state",
-    "only_training",
-    "read_state",
-    "refusal",
-    "resume_optimiser",
-    "write_state",
-]
-
 REMEDY = "delete it to start again, or choose another file"
 _SLACK, _FEW = 2**19, 2**16  # bytes and numbers that a state may have beside its tensors and the losses
 _MOST_DEEP = 16  # dictionaries and lists in one another
@@ -66,13 +49,7 @@ class StoredOptimiser(BaseModel):
 
 
 class TrainingState(BaseModel):
-    """What every such file holds.
-
-    Attributes
-    ----------
-    digest
-        Of everything else in the file.
-    """
+    """What every such file holds; the digest is of everything else in it."""
 
     model_config = ConfigDict(STRICT, extra="forbid")
     optimiser: StoredOptimiser
@@ -83,13 +60,7 @@ _State = TypeVar("_State", bound=TrainingState)
 
 
 def only_training(path: Path) -> AbstractContextManager[None]:
-    """Hold a lock, so that no other training uses the state file.
-
-    Raises
-    ------
-    OutputError
-        If another program is training with it.
-    """
+    """Hold a lock, so that no other training uses the state file; OutputError if another one does."""
     busy = f"a training state belongs to one training at a time: another program is training with {path}; wait until it ends, or choose another file"
     return locked(path, busy=busy)
 
@@ -102,21 +73,9 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path, kind: type[_State], *, most_bytes: int, most_numbers: int) -> _State:
-    """A state of :func:`write_state`.
+    """A state of :func:`write_state`; WeightsError if the file is another, or is too large or damaged.
 
-    Parameters
-    ----------
-    kind
-        What it holds, besides the digest.
-    most_bytes
-        That its tensors may have together.
-    most_numbers
-        That it may have besides: losses and their names.
-
-    Raises
-    ------
-    WeightsError
-        If it is not such a file, too large, or its content is not what was written.
+    Its tensors may have ``most_bytes`` together, and beside them it may hold ``most_numbers`` losses and their names.
     """
     loaded = _loaded(path, most_bytes, _SLACK + 16 * most_numbers)
     if not isinstance(loaded, dict) or _is_endless(loaded, _FEW + most_numbers):
@@ -131,13 +90,7 @@ def read_state(path: Path, kind: type[_State], *, most_bytes: int, most_numbers:
 def check_tensors(
     path: Path, stored: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], name: str
 ) -> None:
-    """Compare every key, shape and dtype with those of the module that is to take them; values are finite.
-
-    Raises
-    ------
-    WeightsError
-        Naming the first that differs.
-    """
+    """WeightsError for the first key, shape or dtype that the module to take them has not, or value that is not finite."""
     if strange := sorted(set(stored) ^ set(wanted)):
         what = "lacks" if strange[0] in wanted else "has an unexpected"
         raise refusal(path, f"{name} {what} {short_text(strange[0], 80)}")
@@ -151,13 +104,7 @@ def check_tensors(
 def check_optimiser(
     path: Path, stored: StoredOptimiser, optimiser: torch.optim.Optimizer, *, steps: int
 ) -> None:
-    """Compare a stored AdamW, after so many steps, with the one that resumes; learning rates are the schedule's, so not compared.
-
-    Raises
-    ------
-    WeightsError
-        Naming what does not fit.
-    """
+    """WeightsError if a stored AdamW, after so many steps, does not fit the one that resumes, learning rates aside."""
     groups = optimiser.state_dict()["param_groups"]
     if len(groups) != len(stored.param_groups) or not all(
         theirs.get("params") == ours["params"]
@@ -183,18 +130,12 @@ def resume_optimiser(optimiser: torch.optim.Optimizer, stored: StoredOptimiser) 
 
 
 def check_finite(state: Mapping[str, Any], *, step: int) -> None:
-    """Refuse tensors that a diverged training leaves: they must not replace a good state, nor can training resume from them.
-
-    Raises
-    ------
-    OptionError
-        Naming the first tensor with a number that is not finite.
-    """
+    """OptionError for tensors of a diverged training: they must not replace a good state, nor can training resume from them."""
     for name, value in _named_tensors(state, ""):
         if not torch.isfinite(value).all():
             raise OptionError(
-                f"a training needs finite numbers: {name} holds NaN or infinity after step {step}; lower the learning rate, or look "
-                "for values in the tokens that are not finite"
+                f"a training needs finite numbers: {name} holds NaN or infinity after step {step}; lower the learning rate, "
+                "or look for values in the tokens that are not finite"
             )
 
 
@@ -207,7 +148,7 @@ def _named_tensors(value: Any, name: str) -> Iterable[tuple[str, torch.Tensor]]:
 
 
 def n_bytes(*modules: torch.nn.Module) -> int:
-    """Of everything in the state dicts of modules."""
+    """Bytes of everything in the state dicts of modules."""
     return sum(value.nbytes for module in modules for value in module.state_dict().values())
 
 

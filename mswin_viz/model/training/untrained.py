@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import (
+    CLIPMultiScaleFeatureExtractor,
+    CLIPWithProjectionMultiScale,
+    Initialisation,
+)
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.heads import seeded
 from mswin_viz.model.weights.checkpoints import Addon
-
-__all__ = ["INITIALISATIONS", "untrained", "with_untrained_addon"]
-
-INITIALISATIONS = ("random", "mean")
-"""Torch's own initial weights; or plain window means whose shift is zero."""
 
 
 def untrained(model: Model, *, seed: int = 0) -> Model:
@@ -40,25 +39,13 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
 def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -> Model:
     """The same tower with an untrained add-on of the same form; the model itself is left as it is.
 
-    Parameters
-    ----------
-    init
-        ``"random"``: every layer as torch draws it. ``"mean"``: window means and a zero shift, so that enhanced
-        equals plain.
-    seed
-        Of the random weights.
-
-    Raises
-    ------
-    OptionError
-        If there is no add-on, no such initialisation, or none of window means for this kind of add-on.
+    ``init="random"`` draws every layer as torch does; ``"mean"`` takes window means and a zero shift, so that enhanced
+    equals plain. OptionError if there is no add-on, or no such initialisation for its kind.
     """
-    if init not in INITIALISATIONS:
-        raise OptionError(f"init must be one of {', '.join(INITIALISATIONS)}: got {init!r}")
+    if init not in get_args(Initialisation):
+        raise OptionError(f"init must be one of {', '.join(get_args(Initialisation))}: got {init!r}")
     if model.addon is None:
-        raise OptionError(
-            "an untrained add-on takes the form of the model's own: got a model without an add-on"
-        )
+        raise OptionError("an untrained add-on copies the form of the model's: got a model without an add-on")
     if init == "mean":
         addon, origin = _window_means(model.addon), "untrained window mean, zero shift"
     else:
