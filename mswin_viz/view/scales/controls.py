@@ -25,8 +25,9 @@ _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _TERMS = {
     "scale": ("free scale",), "kernel": ("kernel",), "windows": ("window", "tile"),
-    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("activation norm", "share", "target"),
-    "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
+    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "activation norm", "share", "target"),
+    "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
+    "shuffle": ("shuffle",),
 }  # fmt: skip
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
 
