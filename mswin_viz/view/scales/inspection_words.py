@@ -12,8 +12,6 @@ from mswin_viz.view.scales.share_bars import inspection_html
 from mswin_viz.view.widgets.guarded import problem_words
 from mswin_viz.view.widgets.markup import Markup, fragment, message_html
 
-__all__ = ["inspection_words"]
-
 
 def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | None) -> Markup:
     """A table of the pinned window, or the reason why it cannot be inspected; empty if no window is pinned."""

@@ -6,8 +6,6 @@ from typing import TypeVar
 
 import ipywidgets as widgets
 
-__all__ = ["TERMS", "explained"]
-
 Control = TypeVar("Control", bound=widgets.DOMWidget)
 
 TERMS = {

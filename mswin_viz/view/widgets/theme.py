@@ -8,8 +8,6 @@ import traitlets
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.lifetime import close_view
 
-__all__ = ["ThemeProbe"]
-
 
 class ThemeProbe(anywidget.AnyWidget):
     """Put it anywhere in a view; the browser sets its one trait, and sets it again when the theme changes.
