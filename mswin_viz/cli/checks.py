@@ -29,7 +29,7 @@ def at_least(least: int, /, most: int | None = None, **counts: int) -> None:
 
 
 def check_apart(**outputs: Path | None) -> None:
-    """Refuse outputs at the same path, and a file where another needs a folder; only ``OUT`` and ``cache`` are folders."""
+    """Refuse outputs at one path, and a file where another output needs a folder; only ``OUT`` and ``cache`` are folders."""
     places = {name: os.path.realpath(path) for name, path in outputs.items() if path is not None}
     for name, other in itertools.permutations(places, 2):
         is_inside = places[other].startswith(os.path.join(places[name], "")) and name not in _FOLDERS

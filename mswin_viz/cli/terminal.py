@@ -46,7 +46,7 @@ class Notices(io.TextIOBase):
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line on standard output or error, nothing where that is closed; an ``OutputError`` where it is a full disk."""
+    """Print a line on standard output or error, if it is open; an ``OutputError`` if it cannot be written."""
     stream = sys.stderr if err else sys.stdout
     if stream is None:
         return

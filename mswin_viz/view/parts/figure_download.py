@@ -16,9 +16,9 @@ from mswin_viz.view.widgets.guarded import Guard
 
 
 class FigureDownload(widgets.HBox):
-    """A menu of formats and a button; ``figure`` and ``name`` are called when it is pressed.
+    """A menu of formats and a button that downloads a figure, both drawn and named (without an ending) when it is pressed.
 
-    The board sends the file, whose name has no ending yet, to the browser; ``css`` is the prefix of each part's class.
+    The board sends the file to the browser; ``css`` is the prefix of each part's class.
     """
 
     def __init__(

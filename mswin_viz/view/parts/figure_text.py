@@ -31,7 +31,7 @@ _NUMBERS = (ScalarFormatter, LogFormatter, LogitFormatter)
 
 
 def draw_plainly(figure: Figure) -> None:
-    """Make every text of a figure plain, names beside axes too; what the font has no sign for is escaped, as ``caf\\udce9``."""
+    """Make every text of a figure plain, names beside axes too; what the font lacks is escaped, as in ``caf\\udce9``."""
     numbers: set[int] = set()
     for axis in figure.findobj(Axis):
         numbers |= {id(text) for text in _texts_of_numbers(axis)}

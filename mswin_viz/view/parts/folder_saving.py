@@ -13,7 +13,7 @@ from mswin_viz.view.widgets.markup import Html, message_html
 
 
 class FolderSaving(widgets.HBox):
-    """Saves figures and tables into the folder that is typed, else the first one; what goes wrong stands beside the button."""
+    """Saves figures and tables into the typed folder, or into ``folder`` if none is typed; errors stand beside the button."""
 
     def __init__(self, save: Callable[[Path], Sequence[Path]], folder: str, *, css: str) -> None:
         self._save, self._default = save, folder

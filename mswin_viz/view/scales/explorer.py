@@ -30,9 +30,8 @@ from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.controls import linked_display, make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
-from mswin_viz.view.scales.inspection_words import inspection_words
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
-from mswin_viz.view.scales.share_bars import numbers_html, words_html
+from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard

@@ -42,7 +42,7 @@ class Display:
 
 
 def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
-    """Pictures, heatmaps with their colour bars (as on a new board if ``display`` is None), and the shares of the cosine."""
+    """Pictures, heatmaps with their colour bars, and the shares of the cosine; drawn as on a new board if ``display`` is None."""
     display = display or Display()
     panels = [panel for panel in result.view.panels if panel.key not in display.hidden]
     ranges = _ranges(panels, shared=display.shared)

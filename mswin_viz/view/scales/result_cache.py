@@ -107,7 +107,7 @@ class ResultCache:
         )  # fmt: skip
 
     def weights(self) -> FusionWeights | None:
-        """The add-on's shared float64 copy, taken again when a weight has changed; refused for scheme 2, whose shares are not exact."""
+        """The add-on's shared float64 copy, taken again when a weight has changed; an error for scheme 2."""
         return None if self.model.addon is None else fusion_weights(self.model.addon)
 
     def close(self) -> None:

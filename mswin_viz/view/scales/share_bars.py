@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mswin_viz.analysis.scales.inspection import WindowInspection
+from mswin_viz.analysis.scales.inspection import WindowInspection, inspected_window
 from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.errors import MswinVizError
 from mswin_viz.view.parts.html import bar_html, weight_html
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, tag
+from mswin_viz.view.widgets.guarded import problem_words
+from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,7 +48,7 @@ def words_html(result: ExplorerResult) -> Markup:
 def gate_html(
     names: Sequence[str], slots: Sequence[str], gate: Float[np.ndarray, "batch slot"] | None
 ) -> Markup:
-    """A group of bars, one for each slot, for each row of the gate, 0 to 1, with a mark at equal weights; empty without a gate."""
+    """For each row a bar for each slot, 0 to 1, with a mark at equal weights; empty where there is no gate."""
     if gate is None:
         return fragment()
     groups = []
@@ -61,7 +63,20 @@ def gate_html(
     return tag("div", tag("div", title), *groups, tag("div", note, style=NOTE), css="mswin-gate", style=style)
 
 
-def inspection_html(inspection: WindowInspection, where: str) -> Markup:
+def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | None) -> Markup:
+    """A table of the pinned window, or the reason why it cannot be inspected; empty if no window is pinned."""
+    if not pinned or result is None:
+        return fragment()
+    key, row, window = (pinned[name] for name in ("key", "row", "window"))
+    try:
+        inspection = inspected_window(result.subject, result.view, key, row, window)
+        where = f"Window {window} of {result.view.panel(key).title}, {result.names[row]}"
+    except MswinVizError as problem:
+        return message_html([problem_words(problem)])
+    return _inspection_html(inspection, where)
+
+
+def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
     """A window's exact share next to the change when it is removed."""
     n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
     if not n_gates:

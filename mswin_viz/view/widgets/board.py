@@ -110,7 +110,7 @@ class HeatmapBoard(anywidget.AnyWidget):
         answered: Mapping[str, Any] | None = None,
         free_is_fused: bool = False,
     ) -> None:
-        """Show panels, in one message to the browser that holds only what changed; where something does not fit, nothing changes.
+        """Show panels: one message to the browser, holding only what changed; if anything does not fit, nothing changes.
 
         Parameters
         ----------

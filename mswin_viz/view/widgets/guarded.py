@@ -120,7 +120,7 @@ class Guard:
 
 
 def problem_words(problem: BaseException) -> str:
-    """An exception as one line: type and text (our own errors explain themselves: text first), and what to do about full memory."""
+    """An exception as one line: type and text (text first for our own errors), and what to do if memory is full."""
     name = type(problem).__name__
     try:
         text = str(problem).strip()

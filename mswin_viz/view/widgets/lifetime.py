@@ -46,7 +46,7 @@ def close_view(view: widgets.Widget) -> None:
 
 
 def ended_at_exit(thread: threading.Thread, view: widgets.Widget) -> None:
-    """Where the program ends while a thread of a view is at work, let the view end it: else Python may abort the process."""
+    """Let the view end its thread if the program ends first: otherwise Python may abort the whole process."""
     _AT_WORK[thread] = weakref.ref(view)
 
 

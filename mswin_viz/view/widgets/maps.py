@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import jscatter
 import numpy as np
@@ -18,13 +19,13 @@ import traitlets
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import close_view, made_whole
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.widgets.map_scatter import LIGHT, ORANGE, colour_points, forget_scatters, map_scatter
 from mswin_viz.view.widgets.markup import Html, message_html, tag
-from mswin_viz.view.widgets.theme import ThemeProbe
 
 MOST_ARROWS = 400
 """How many displacements are drawn; the selection may be larger."""
@@ -33,6 +34,19 @@ _DARK = "#111111"
 
 class SelectionError(OptionError, traitlets.TraitError):
     """A selected row is not on the map; the selection stays as it was."""
+
+
+class ThemeProbe(anywidget.AnyWidget):
+    """Draws nothing; lends the page's colours to the maps' toolbars, and is told by the browser when the theme changes."""
+
+    _esm = script("theme")
+    _css = style("theme")
+
+    is_dark = traitlets.Bool(False).tag(sync=True)
+
+    def close(self) -> None:
+        """Close it with its layout."""
+        close_view(self)
 
 
 class LinkedMaps(widgets.VBox):
