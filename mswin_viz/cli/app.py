@@ -20,8 +20,6 @@ from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, MswinVizError
 
-__all__ = ["app", "main"]
-
 
 class _Commands(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:
@@ -81,10 +79,9 @@ def lab(
     ] = None,
 ) -> None:
     """Open JupyterLab, at a notebook if one is given."""
-    notebook = existing(notebook, "NOTEBOOK")
-    jupyter = shutil.which("jupyter-lab", path=str(Path(sys.executable).parent)) or shutil.which(
-        "jupyter-lab"
-    )
+    notebook = notebook and existing(notebook, "NOTEBOOK")
+    name, beside = "jupyter-lab", str(Path(sys.executable).parent)
+    jupyter = shutil.which(name, path=beside) or shutil.which(name)
     if jupyter is None:
         raise typer.BadParameter("JupyterLab is not installed for this Python; run pip install jupyterlab")
     server = subprocess.Popen([jupyter, *([str(notebook)] if notebook else [])])

@@ -14,16 +14,14 @@ from mswin_viz.cli.checks import (
     check_seed,
     existing,
     has_no_effect,
-    output_file,
-    output_folder,
-    read_path,
+    to_read,
+    to_write,
     written_path,
 )
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OutputError
-
-__all__ = ["doctor", "samples"]
 
 
 def samples(
@@ -41,18 +39,13 @@ def samples(
         bool, typer.Option("--look-alikes", help="Draw groups of four people who differ in one small detail.")
     ] = False,
     sheet: Annotated[
-        Path | None,
-        typer.Option(
-            parser=written_path,
-            metavar="FILE",
-            help="Also write a contact sheet of the first 32 people to this file.",
-        ),
+        Path | None, to_write("FILE", "Also write a contact sheet of the first 32 people to this file.")
     ] = None,
 ) -> None:
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
     check_seed(seed)
     out = output_folder(out, "OUT")
-    sheet = output_file(sheet, "sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
+    sheet = sheet and output_file(sheet, "--sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
     check_apart(OUT=out, sheet=sheet)
     if sheet is not None and (out / "RGBNT201").resolve() in sheet.resolve().parents:
         raise OutputError(
@@ -78,10 +71,7 @@ def samples(
 
 def doctor(
     context: typer.Context,
-    data: Annotated[
-        Path | None,
-        typer.Option(parser=read_path, metavar="PATH", help="Open and check every image of this data set."),
-    ] = None,
+    data: Annotated[Path | None, to_read("PATH", "Open and check every image of this data set.")] = None,
     layout: Annotated[
         str, typer.Option(help="Layout of the data set, as in mswin_viz.samples(); auto recognises it.")
     ] = "auto",
@@ -94,10 +84,9 @@ def doctor(
     if data is None:
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
-    data = existing(data, "data")
     from mswin_viz.data.sets.layouts import scan
 
-    names = None if data is None else scan(data, layout)
+    names = None if data is None else scan(existing(data, "--data"), layout)
     from rich.console import Console
 
     from mswin_viz.data.sets.report import MOST_PATHS, tables

@@ -16,15 +16,14 @@ from mswin_viz.cli.checks import (
     check_seed,
     existing,
     has_no_effect,
-    output_file,
-    output_folder,
-    read_path,
+    to_read,
+    to_write,
     whole_numbers,
-    written_path,
 )
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.storage.file_writing import write_json
+from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.data.storage.temporary_folders import write_kept_json
 from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.experiments.ablation_run import People
     from mswin_viz.analysis.experiments.ablation_table import AblationPlan
     from mswin_viz.model.encoder.backbone import Model
-
-__all__ = ["ThermalRange", "ablate", "check_scales", "controls", "cores", "evaluate"]
 
 _OF_PEOPLE, _OF_DATA = ("people", "identities", "seed", "trained_on"), ("cache", "rule", "thermal_range")
 _OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", *_OF_DATA, *_OF_PEOPLE)
@@ -105,11 +102,7 @@ def ablate(
     model: ModelName = "embedded",
     data: Annotated[
         Path | None,
-        typer.Option(
-            parser=read_path,
-            metavar="PATH",
-            help="Data set with a training and a test split; without it, people are drawn.",
-        ),
+        to_read("PATH", "Data set with a training and a test split; without it, people are drawn."),
     ] = None,
     seeds: Seeds = 3,
     steps: Steps = 200,
@@ -119,45 +112,35 @@ def ablate(
     seed: World = 1,
     trained_on: TrainedOn = "standard",
     rows: Annotated[str, typer.Option(help="Only these rows, separated by commas; by default all.")] = "",
-    cache: Annotated[
-        Path | None,
-        typer.Option(parser=written_path, metavar="FOLDER", help="With --data: folder that keeps tokens."),
-    ] = None,
+    cache: Annotated[Path | None, to_write("FOLDER", "With --data: folder that keeps tokens.")] = None,
     rule: Annotated[
         str | None,
         typer.Option(
             help="With --data: what a query leaves out: camera, scene or none; by default the data set's own rule."
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(parser=written_path, metavar="FILE", help="Store everything measured as JSON."),
-    ] = None,
+    out: Annotated[Path | None, to_write("FILE", "Store everything measured as JSON.")] = None,
     as_json: AsJson = False,
     markdown: Annotated[
-        Path | None,
-        typer.Option(
-            parser=read_path, metavar="FILE", help="Run nothing: print the tables of a stored JSON."
-        ),
+        Path | None, to_read("FILE", "Run nothing: print the tables of a stored JSON.")
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="One table, modalities together.")] = False,
     thermal_range: ThermalRange = None,
 ) -> None:
     """Fill the ablation table: single scales, pairs, all, scheme 2, initialisations, controls without windows."""
-    out = output_file(out, "out", endings=(".json",), inputs=(data, markdown, model))
+    out = out and output_file(out, "--out", endings=(".json",), inputs=(data, markdown, model))
     if markdown is not None:
         has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
         from mswin_viz.analysis.experiments.stored_results import stored_ablation
 
-        stored = stored_ablation(existing(markdown, "markdown"))
+        stored = stored_ablation(existing(markdown, "--markdown"))
     else:
-        has_no_effect(
-            context, _OF_DATA if data is None else _OF_PEOPLE, f"with{'out' * (data is None)} --data"
-        )
+        ignored, why = (_OF_DATA, "without --data") if data is None else (_OF_PEOPLE, "with --data")
+        has_no_effect(context, ignored, why)
         _check_counts(seeds, steps, people, identities, seed)
         checked_range(thermal_range)
-        data = existing(data, "data")
-        cache = output_folder(cache, "cache", inputs=(data, model))
+        data = data and existing(data, "--data")
+        cache = cache and output_folder(cache, "--cache", inputs=(data, model))
         check_apart(out=out, cache=cache)
         names = tuple(name.strip() for name in rows.split(",")) if rows else None
         plan = _plan(whole_numbers(scales, "scales"), seeds, steps, names)
@@ -225,7 +208,7 @@ def _plan(scales: tuple[int, ...], seeds: int, steps: int, rows: tuple[str, ...]
 
 
 def _ablated(model: str, subjects: _DataSet | People, plan: AblationPlan) -> dict[str, Any]:
-    """What `ablate` measures."""
+    """What :func:`ablate` measures."""
     from mswin_viz.analysis.experiments.ablation_run import ablate_people, ablate_samples, checked_samples
     from mswin_viz.data.sets.layouts import samples as read_samples
     from mswin_viz.model.loading import load_model
@@ -243,13 +226,7 @@ def _ablated(model: str, subjects: _DataSet | People, plan: AblationPlan) -> dic
 
 
 def check_scales(model: Model, scales: Sequence[int]) -> None:
-    """Refuse a window that is longer than the model's picture: nothing would train it.
-
-    Raises
-    ------
-    ScaleError
-        Naming the scale and the grid.
-    """
+    """Refuse a window that is longer than the model's picture: nothing would train it."""
     from mswin_viz.analysis.windows.geometry import windows
 
     for scale in scales:

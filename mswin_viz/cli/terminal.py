@@ -10,8 +10,6 @@ from typing import TextIO
 
 from mswin_viz.errors import OutputError
 
-__all__ = ["Notices", "echo", "take_any_character"]
-
 
 class Notices(io.TextIOBase):
     """Standard error for progress bars and notes: what it cannot take is dropped, and the work goes on."""
@@ -48,13 +46,7 @@ class Notices(io.TextIOBase):
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line on standard output, or on standard error; nothing where that is closed.
-
-    Raises
-    ------
-    OutputError
-        If standard output is a file that cannot be written, as on a full disk.
-    """
+    """Print a line on standard output or error, if it is open; an ``OutputError`` if it cannot be written."""
     stream = sys.stderr if err else sys.stdout
     if stream is None:
         return

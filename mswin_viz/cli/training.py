@@ -16,9 +16,8 @@ from mswin_viz.cli.checks import (
     check_seed,
     existing,
     has_no_effect,
-    output_file,
-    output_folder,
-    read_path,
+    to_read,
+    to_write,
     whole_numbers,
     written_path,
 )
@@ -28,6 +27,7 @@ from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import remove_file
+from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
@@ -37,25 +37,15 @@ if TYPE_CHECKING:
     from mswin_viz.model.encoder.backbone import Model
     from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
-__all__ = ["train", "train_embedded"]
-
 _BUSY = "only one training may write {} at a time: another program is writing it; wait until it ends, or choose another"
 
 
 def train(
     context: typer.Context,
     out: Annotated[
-        Path,
-        typer.Option(
-            parser=written_path,
-            metavar="FILE",
-            help="File for the add-on: .safetensors, or any other ending for torch.save.",
-        ),
+        Path, to_write("FILE", "File for the add-on: .safetensors, or any other ending for torch.save.")
     ],
-    data: Annotated[
-        Path | None,
-        typer.Option(parser=read_path, metavar="PATH", help="Data set; without it, people are drawn."),
-    ] = None,
+    data: Annotated[Path | None, to_read("PATH", "Data set; without it, people are drawn.")] = None,
     model: Annotated[str, typer.Option(help="Model that makes the tokens, as in load_model().")] = "embedded",
     scales: Annotated[str, typer.Option(help="Scales of the add-on, separated by commas.")] = "4,8,16",
     modality: Annotated[
@@ -68,16 +58,8 @@ def train(
     ] = 3.5e-4,
     validation: Annotated[float, typer.Option(help="Fraction of identities held out; 0 for none.")] = 0.2,
     patience: Annotated[int, typer.Option(help="Validations without a new best before training stops.")] = 6,
-    state: Annotated[
-        Path | None,
-        typer.Option(parser=written_path, metavar="FILE", help="File to resume from; by default OUT.state."),
-    ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            parser=written_path, metavar="FOLDER", help="Folder that keeps tokens for the next run."
-        ),
-    ] = None,
+    state: Annotated[Path | None, to_write("FILE", "File to resume from; by default OUT.state.")] = None,
+    cache: Annotated[Path | None, to_write("FOLDER", "Folder that keeps tokens for the next run.")] = None,
     people: Annotated[int, typer.Option(help="Without --data: how many are drawn, 5 shots each.")] = 300,
     rule: Annotated[
         str | None,
@@ -91,17 +73,16 @@ def train(
     thermal_range: ThermalRange = None,
 ) -> None:
     """Train an add-on on frozen tokens and write it for the host model; run again to resume."""
-    has_no_effect(
-        context,
-        ("people",) if data is not None else ("cache", "rule", "thermal_range"),
-        f"with{'out' * (data is None)} --data",
-    )
+    if data is None:
+        has_no_effect(context, ("cache", "rule", "thermal_range"), "without --data")
+    else:
+        has_no_effect(context, ("people",), "with --data")
     at_least(1, steps=steps, patience=patience)
     at_least(1, most=MOST_PEOPLE, people=people)
     check_seed(seed)
     checked_range(thermal_range)
     wanted = whole_numbers(scales, "scales")
-    data = existing(data, "data")
+    data = data and existing(data, "--data")
     out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
     from mswin_viz.analysis.experiments.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.measures.head_retrieval import held_out
@@ -126,14 +107,14 @@ def train(
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; the same command resumes from {kept}") from None
-    for one in fitted:
+    for addon in fitted:
         try:
-            _written(one, _file_of(out, one.name), layout)
+            _write(addon, _file_of(out, addon.name), layout)
         except OutputError as problem:
             raise OutputError(
                 f"{problem}; nothing is lost: run the same command with another --out and --state {kept} to write it"
             ) from problem
-        if state is None and (file := state_file(kept, one.name)) is not None:
+        if state is None and (file := state_file(kept, addon.name)) is not None:
             remove_file(file)
 
 
@@ -146,11 +127,11 @@ def _outputs(
     out: Path, state: Path | None, cache: Path | None, *, inputs: tuple[Path | str | None, ...]
 ) -> tuple[Path, Path, Path | None]:
     """Where the add-on, the state and the tokens go, all of them checked."""
-    out = output_file(out, "out", inputs=inputs)
+    out = output_file(out, "--out", inputs=inputs)
     # a state may lie beside what is read: one of another kind is refused when it is read
     files = [path for path in inputs if path is not None and not os.path.isdir(path)]
-    kept = output_file(state or out.with_name(f"{out.name}.state"), "state", inputs=files)
-    cache = output_folder(cache, "cache", inputs=inputs)
+    kept = output_file(state or out.with_name(f"{out.name}.state"), "--state", inputs=files)
+    cache = cache and output_folder(cache, "--cache", inputs=inputs)
     check_apart(out=out, state=kept, cache=cache)
     return out, kept, cache
 
@@ -163,8 +144,9 @@ def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
     names = ("shared",) if plan.modality == "shared" else MODALITIES
     n_bytes = len(names) * addon_bytes(model.dim, plan.scales)
     for name in names:
-        output_file(_file_of(out, name), "out", n_bytes=n_bytes)
-        output_file(state_file(state, name), "state", n_bytes=4 * n_bytes)
+        output_file(_file_of(out, name), "--out", n_bytes=n_bytes)
+        if (file := state_file(state, name)) is not None:
+            output_file(file, "--state", n_bytes=4 * n_bytes)
 
 
 def _training_samples(
@@ -177,7 +159,7 @@ def _training_samples(
     if data is None:
         return None
     samples = read_samples(data)
-    check_not_read(out, "out", samples)
+    check_not_read(out, "--out", samples)
     training = [sample for sample in samples if sample.split == "train"]
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
@@ -211,7 +193,7 @@ def _training_world(
     return world
 
 
-def _written(fitted: FittedAddon, path: Path, layout: str) -> None:
+def _write(fitted: FittedAddon, path: Path, layout: str) -> None:
     from mswin_viz.model.weights.addon_files import save_addon
 
     save_addon(fitted.trained.addon, path, layout=layout)
@@ -247,7 +229,8 @@ def train_embedded(
     device: Annotated[str, typer.Option(help="A torch device.")] = "cpu",
 ) -> None:
     """Train the embedded CLIP and its add-on from scratch (hours on a laptop); run again to resume."""
-    at_least(1, steps=1 if steps is None else steps)
+    if steps is not None:
+        at_least(1, steps=steps)
     work = output_folder(work, "WORK")
     from mswin_viz.model.loading import checked_device
     from mswin_viz.model.pretraining.make_embedded import finished_folder, train_embedded_model

@@ -93,10 +93,9 @@ def load_model(
         host = config if isinstance(config, HostConfig | None) else read_config(config)
         tower = _tower_of(name, tower_options, host)
         chosen = addon_of(addon, name, tower)
+        # the CLIP is not frozen: its attention rounds differently if the weights need no gradient
         for part in (tower.readout, tower.clip, chosen.module):
-            if (
-                part is not None
-            ):  # the CLIP is not frozen: attention rounds otherwise if its weights need no gradient
+            if part is not None:
                 part.to(place)
     if chosen.module is not None:
         if chosen.module.feat_dim != tower.dim:

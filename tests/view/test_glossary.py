@@ -46,12 +46,13 @@ def tooltip(name: str) -> str:
     ("name", "term"),
     [
         ("scales-scale", "free scale"), ("scales-kernel", "kernel"), ("scales-windows", "window"),
-        ("scales-stride", "stride"), ("scales-tile_rows", "tile"), ("scales-value", "activation norm"),
-        ("scales-value", "share"), ("scales-target", "target"), ("scales-prompt", "prompt"),
+        ("scales-stride", "stride"), ("scales-tile_rows", "tile"), ("scales-value", "value"),
+        ("scales-value", "activation norm"), ("scales-value", "share"), ("scales-channel", "channel"),
+        ("scales-shuffle", "shuffle"), ("scales-target", "target"), ("scales-prompt", "prompt"),
         ("scales-slot_4", "slot"), ("scales-slot_16", "slot"), ("settings-rule", "matching rule"),
-        ("settings-coupling", "coupling"), ("maps-morph", "enhanced CLS"), ("maps-arrows", "shift"),
+        ("settings-coupling", "coupling"), ("settings-perplexity", "perplexity"), ("maps-morph", "enhanced CLS"), ("maps-arrows", "shift"),
         ("retrieval-query", "query"), ("retrieval-modality", "modality"), ("retrieval-rule", "matching rule"),
-        ("retrieval-k", "gallery"), ("attributions-pair", "target"), ("attributions-features", "plain CLS"),
+        ("retrieval-k", "result"), ("attributions-pair", "target"), ("attributions-features", "plain CLS"),
         ("attributions-methods", "attribution"),
     ],
 )  # fmt: skip

@@ -31,7 +31,7 @@ from mswin_viz.view.parts import background, figure_download, neighbour_strip
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, rankings
 from mswin_viz.view.retrieval import view as retrieval_view
-from mswin_viz.view.scales import explorer, inspection_words
+from mswin_viz.view.scales import explorer, share_bars
 from mswin_viz.view.scales.result_cache import ResultCache
 from mswin_viz.view.widgets import maps
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -411,7 +411,7 @@ FAULTS = [
     Fault("scales", explorer, "words_html", other_scale, True),
     Fault("scales", HeatmapBoard, "show", other_scale, True),
     Fault("scales", explorer, "board_rows", lambda view: setattr(view.strip, "selected", 3 - view.strip.selected), True),
-    Fault("scales", inspection_words, "inspected_window", pin),
+    Fault("scales", share_bars, "inspected_window", pin),
     Fault("scales", explorer, "samples", lambda view: setattr(view.bar.path, "value", f"somewhere {time.monotonic()}")),
     Fault("scales", figure_download, "figure_bytes", lambda view: view.bar.download.button.click()),
     Fault("scales", explorer, "scales_figure", lambda view: view.bar.download.button.click()),

@@ -207,9 +207,7 @@ class CLIPWithProjectionMultiScale(nn.Module):
         """The vector to add to the CLS token."""
         _check_patches(patches, self.feat_dim)
         first, norm, relu, last = self.projection.projection
-        hidden = _phase_means(
-            relu(norm(first(patches))), math.lcm(*self.scales)
-        )  # ``last`` is linear: as good as on all
+        hidden = _phase_means(relu(norm(first(patches))), math.lcm(*self.scales))  # ``last`` is linear
         return self.back_projection(self.multi_scale_extractor(last(hidden)))
 
     def forward_literal(

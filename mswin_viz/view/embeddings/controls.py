@@ -78,6 +78,7 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
     explained(made.show, "modality")
     explained(made.rule, "matching rule")
     explained(made.coupling, "coupling")
+    explained(made.perplexity, "perplexity")
     return made
 
 

@@ -13,28 +13,15 @@ from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn
 
-__all__ = ["Background"]
-
 
 class Background:
-    """The work behind a strip.
-
-    Parameters
-    ----------
-    cache
-        Where tokens are kept.
-    strip
-        Where thumbnails and progress are shown.
-    guarded
-        Shows what goes wrong.
-    """
+    """The work behind a strip: it shows thumbnails and progress, and the cache keeps the tokens."""
 
     def __init__(self, cache: TokenCache, strip: ThumbnailStrip, guarded: Guard) -> None:
         self._cache, self._strip, self._guarded = cache, strip, guarded
         self._samples: Sequence[Sample] = ()
-        self._worker = Worker(
-            self._work, guarded, show=self._show, name="work in the background", restarts=True
-        )
+        name = "work in the background"
+        self._worker = Worker(self._work, guarded, show=self._show, name=name, restarts=True)
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
         """Start again with these samples; work in progress is abandoned."""

@@ -14,27 +14,11 @@ from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
 
-__all__ = ["FigureDownload", "write_figure"]
-
 
 class FigureDownload(widgets.HBox):
-    """A menu of formats and a button.
+    """A menu of formats and a button that downloads a figure, both drawn and named (without an ending) when it is pressed.
 
-    Parameters
-    ----------
-    board
-        Sends the file to the browser.
-    figure, name
-        Draw the figure, and name its file, without an ending, when the button is pressed.
-    guarded
-        Of the view it belongs to: shows what goes wrong.
-    css
-        Prefix of the class of each part.
-
-    Attributes
-    ----------
-    format, button
-        The widgets.
+    The board sends the file to the browser; ``css`` is the prefix of each part's class.
     """
 
     def __init__(
@@ -63,14 +47,6 @@ class FigureDownload(widgets.HBox):
 
 
 def write_figure(draw: Callable[[], Figure], path: str | Path) -> Path:
-    """Draw a figure into a PNG, SVG or PDF file; the place is checked before.
-
-    Raises
-    ------
-    OptionError
-        If the file has another ending.
-    OutputError
-        If it cannot be written.
-    """
+    """Draw a figure into a PNG, SVG or PDF file, by its ending; the place is checked before."""
     path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
     return write_bytes(path, figure_bytes(draw(), path.suffix.lower().removeprefix(".")))

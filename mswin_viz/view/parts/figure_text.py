@@ -22,16 +22,6 @@ from matplotlib.ticker import Formatter, LogFormatter, LogitFormatter, NullForma
 
 from mswin_viz.data.shown_text import short_text, shown_text
 
-__all__ = [
-    "MOST_OF_A_NAME",
-    "caption",
-    "caption_lines",
-    "draw_plainly",
-    "folded_name",
-    "named_legend",
-    "write_caption",
-]
-
 MOST_OF_A_NAME = 60
 """Characters of a name in a figure; of a longer one the middle is left out."""
 _MOST_OF_A_WORD = 200  # characters, in a caption
@@ -41,10 +31,7 @@ _NUMBERS = (ScalarFormatter, LogFormatter, LogitFormatter)
 
 
 def draw_plainly(figure: Figure) -> None:
-    """Make every text of a figure plain, names beside axes too.
-
-    Whatever is not valid text, and what the font has no sign for, is escaped, as in ``caf\\udce9``.
-    """
+    """Make every text of a figure plain, names beside axes too; what the font lacks is escaped, as in ``caf\\udce9``."""
     numbers: set[int] = set()
     for axis in figure.findobj(Axis):
         numbers |= {id(text) for text in _texts_of_numbers(axis)}

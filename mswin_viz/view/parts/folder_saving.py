@@ -11,26 +11,9 @@ from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.markup import Html, message_html
 
-__all__ = ["FolderSaving"]
-
 
 class FolderSaving(widgets.HBox):
-    """Saves figures and tables into the folder that is typed; what goes wrong stands beside the button.
-
-    Parameters
-    ----------
-    save
-        Writes into a folder; the files written.
-    folder
-        Where it saves unless another folder is typed.
-    css
-        Prefix of the button's class.
-
-    Attributes
-    ----------
-    folder, button, message
-        The widgets.
-    """
+    """Saves figures and tables into the typed folder, or into ``folder`` if none is typed; errors stand beside the button."""
 
     def __init__(self, save: Callable[[Path], Sequence[Path]], folder: str, *, css: str) -> None:
         self._save, self._default = save, folder

@@ -15,8 +15,6 @@ from mswin_viz.view.widgets.colours import SIGNED, UNSIGNED
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["colour_scale", "heat_pixels", "token_means"]
-
 
 def colour_scale(limits: tuple[float, float], *, signed: bool, cmap: str = "auto") -> ScalarMappable:
     """The colours of values between two limits; "auto" chooses the map by the sign."""
@@ -38,14 +36,10 @@ def token_means(panel: Panel, row: int) -> Float[np.ndarray, " token"]:
 def heat_pixels(
     panel: Panel, row: int, colours: ScalarMappable, *, opacity: float, threshold: float = 0
 ) -> Float[np.ndarray, "rows cols 4"]:
-    """Red, green, blue and alpha of each patch in one row; what is weaker than the threshold is transparent.
+    """Red, green, blue and alpha of each patch in one row, ``colours`` from :func:`colour_scale`.
 
-    Parameters
-    ----------
-    colours
-        From :func:`colour_scale`.
-    threshold
-        A fraction of the range: of the distance from zero if signed, else from the low end.
+    What is weaker than the threshold is transparent. The threshold is a fraction of the range, measured from zero if the
+    panel is signed, else from the low end.
     """
     heat = token_means(panel, row).reshape(panel.geometry.grid)
     low, high = colours.get_clim()

@@ -8,21 +8,11 @@ from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.markup import FONT, SMALL, Markup, tag
 
-__all__ = ["badge_html", "bar_html", "failure_words", "weight_html"]
-
 _CHIP = {
-    "display": "inline-block",
-    "box-sizing": "border-box",
-    "max-width": "min(34em,100%)",
-    "overflow": "hidden",
-    "text-overflow": "ellipsis",
-    "white-space": "nowrap",
-    "vertical-align": "top",
-    "border": "1px solid var(--jp-border-color1, #bbb)",
-    "border-radius": "9px",
-    "padding": "0 8px",
-    "margin": "2px 2px 2px 0",
-}
+    "display": "inline-block", "box-sizing": "border-box", "max-width": "min(34em,100%)", "overflow": "hidden",
+    "text-overflow": "ellipsis", "white-space": "nowrap", "vertical-align": "top", "border-radius": "9px",
+    "border": "1px solid var(--jp-border-color1, #bbb)", "padding": "0 8px", "margin": "2px 2px 2px 0",
+}  # fmt: skip
 _LINE = {"display": "flex", "gap": "8px", "align-items": "center"}
 _TRACK = {
     "position": "relative",
@@ -49,8 +39,7 @@ def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_widt
     """One signed bar about zero, as long as ``value`` is of ``reach``; sums are grey and bold."""
     width = 50 * abs(value) / reach
     bar = (50 - width if value < 0 else 50, width, _GREY if is_sum else sign_colour(value))
-    words = label, f"{value:+.3f}"
-    return _bar(words, bar, 50, label_width, {"font-weight": "600"} if is_sum else {})
+    return _bar((label, f"{value:+.3f}"), bar, 50, label_width, {"font-weight": "600"} if is_sum else {})
 
 
 def weight_html(label: str, weight: float, equal: float) -> Markup:

@@ -44,18 +44,10 @@ _KEY = "Solid frame and tick: the query's identity. Dashed frame and cross: anot
 
 @dataclass(frozen=True)
 class PageSize:
-    """The sizes of a figure of neighbours.
+    """The sizes of a figure of neighbours."""
 
-    Attributes
-    ----------
-    picture
-        Width and height of one picture, pixels.
-    n_cols
-        Results beside each other.
-    """
-
-    picture: tuple[int, int]
-    n_cols: int
+    picture: tuple[int, int]  # width and height of one, pixels
+    n_cols: int  # results beside each other
 
 
 def neighbours_figure(
@@ -65,23 +57,16 @@ def neighbours_figure(
     note: str = "",
     draw_below: Callable[[SubFigure, PageSize], None] | None = None,
 ) -> Figure:
-    """A query and its ranked results, a row for each feature.
+    """A query of the table and its ranked results, a row for each feature.
 
     Parameters
     ----------
-    table
-        The table that holds the query.
     results
         ``"plain"`` and/or ``"enhanced"`` -> neighbours of one query.
     note
         Printed small below.
     draw_below
         Draws two more lines of the results' pictures below the lists.
-
-    Raises
-    ------
-    OptionError
-        If there is no result, or results are of different queries.
     """
     queries = sorted({ranked.query for ranked in results.values()})
     if len(queries) != 1:
@@ -143,7 +128,7 @@ def _draw_list(
         picture = row_picture(table, row, page.picture)
         axis.imshow(picture)
         _mark(axis, picture.size, mark)
-        words = _in_lines(_short(who(table, row)))
+        words = _in_lines(who(table, row).replace("camera ", "c").replace("scene ", "s"))
         _write_below(axis, f"{rank}: {ranked.similarity[rank - 1]:.3f}\n{words}")
 
 
@@ -172,7 +157,3 @@ def _frame(axis: Axes, size: tuple[int, int], colour: str, line: object) -> None
     axis.add_patch(
         Rectangle((-0.5, -0.5), *size, fill=False, ec=colour, ls=line, lw=1.8, clip_on=False, zorder=3)
     )
-
-
-def _short(words: str) -> str:
-    return words.replace("camera ", "c").replace("scene ", "s")

@@ -140,9 +140,8 @@ class NeighbourStrip(anywidget.AnyWidget):
     def _use(self, table: EmbeddingTable) -> None:
         self._table = table
         self._thumbnail.cache_clear()
-        differs = self._has_addon
-        if differs is None:
-            differs = not np.array_equal(table.plain, table.enhanced)
+        has_addon = self._has_addon
+        differs = not np.array_equal(table.plain, table.enhanced) if has_addon is None else has_addon
         self._features = tuple(FEATURES) if differs else ("plain",)
         self._size = picture_size(table.files, longer=_HEIGHT)
 

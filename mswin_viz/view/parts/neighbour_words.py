@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.embeddings.table import EmbeddingTable
     from mswin_viz.data.images.image_source import Crop
 
-__all__ = ["measures_in_words", "sample_files", "who"]
-
 
 def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:
     """Modality -> file of everything the table has of a row's sample."""

@@ -13,8 +13,6 @@ from mswin_viz.errors import MswinVizError
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import MOST_AT_ONCE, TokenCache
 
-__all__ = ["computed_ahead", "thumbnail"]
-
 _THUMBNAIL = (128, 64)
 _SOON = 0.2  # seconds that a choice on screen, or a stop, may wait for a batch
 
@@ -22,27 +20,18 @@ _SOON = 0.2  # seconds that a choice on screen, or a stop, may wait for a batch
 def computed_ahead(
     cache: TokenCache, images: Sequence[tuple[Path | Crop, ImageTag]], *, report: Report, stop: Stop
 ) -> int:
-    """Compute the tokens of images, as many at once as take a moment; how many could not be.
+    """Compute the tokens of the first images, as many as the cache keeps; how many could not be.
 
-    Parameters
-    ----------
-    cache
-        Where they are kept; no more than it keeps are computed.
-    images
-        Files and what is known of them, in order.
-    report
-        Called after each batch.
-    stop
-        Called before each batch; True ends the work.
+    They are computed in batches that take a moment, with a look at ``stop`` before each and a ``report`` after it.
     """
     ahead = images[: cache.n_most]
     n_bad, n_done, n_at_once = 0, 0, 1
     while n_done < len(ahead) and not stop():
         sources, tags = zip(*ahead[n_done : n_done + n_at_once], strict=True)
         started = time.monotonic()
-        found = cache.pictures_or_problems(sources, tags)
-        n_bad += sum(isinstance(one, MswinVizError) for one in found)  # said when one is chosen
-        n_done += len(found)
+        results = cache.pictures_or_problems(sources, tags)
+        n_bad += sum(isinstance(result, MswinVizError) for result in results)  # shown when one is chosen
+        n_done += len(results)
         is_fast = time.monotonic() - started < _SOON / 2
         n_at_once = min(2 * n_at_once, MOST_AT_ONCE) if is_fast else max(1, n_at_once // 2)
         report(Progress(n_done, len(ahead), f"computing tokens: {n_done} of {len(ahead)} images"))

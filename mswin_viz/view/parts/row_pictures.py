@@ -11,8 +11,6 @@ from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 
-__all__ = ["MISSING", "first_pictures", "joined", "picture_size", "read_or_blank", "row_thumbnail"]
-
 MISSING = (150, 150, 150)
 """Grey of a picture that cannot be read; a cross is drawn on it."""
 _GAP = 2

@@ -16,8 +16,6 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.figure_file import figure_picture
 from mswin_viz.view.widgets.markup import Markup, fragment, tag
 
-__all__ = ["MOST_BYTES", "MOST_OF_A_NAME", "one_line", "small_png", "with_picture"]
-
 MOST_BYTES = 220_000
 """Of a stored picture's file; as text in a notebook it takes a third more."""
 MOST_OF_A_NAME = 60
@@ -42,14 +40,8 @@ def with_picture(
     Where the widget can be shown, Jupyter prefers it; pages prefer ``text/html``, and PDF ``image/png``. A view that
     cannot be drawn now (a file is broken, nothing is computed yet) is described by the line alone.
 
-    Parameters
-    ----------
-    bundle
-        From the widget's own ``_repr_mimebundle_``: a mapping, or one with its metadata.
-    line
-        From :func:`one_line`.
-    draw
-        Gives a figure or picture of the present view, or None where there is nothing to see.
+    ``bundle`` is what the widget's own ``_repr_mimebundle_`` gives, ``line`` is from :func:`one_line`, and ``draw`` gives
+    a figure or picture of the present view, or None where there is nothing to see.
     """
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     if data is None:

@@ -15,8 +15,6 @@ from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import close_view
 from mswin_viz.view.widgets.markup import Html, message_html
 
-__all__ = ["WorkBar"]
-
 
 class WorkBar(widgets.VBox):
     """A button, a progress bar, a stop button, and the worker behind them.
@@ -32,11 +30,6 @@ class WorkBar(widgets.VBox):
         Prefix of the class of each part.
     restarts
         What a press during the work does: see :class:`~mswin_viz.view.parts.worker.Worker`.
-
-    Attributes
-    ----------
-    run, stop_button, progress, status
-        The widgets.
     """
 
     def __init__(
@@ -70,13 +63,7 @@ class WorkBar(widgets.VBox):
         return self._worker.thread
 
     def start(self) -> threading.Thread:
-        """Begin the work, as the button does.
-
-        Raises
-        ------
-        ClosedError
-            If the bar was closed.
-        """
+        """Begin the work, as the button does."""
         return self._worker.start()
 
     def stop(self) -> None:

@@ -11,18 +11,14 @@ from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, joined
 
-__all__ = ["Worker"]
-
 _EVERY = 0.2  # seconds between two reports
 
 
 class Worker:
-    """A job and the thread that does it.
+    """A job, which gets ``report`` and ``stop``, and the thread that does it.
 
     Parameters
     ----------
-    job
-        What is done; it gets ``report`` and ``stop``.
     guarded
         Of the view that the work belongs to: shows what goes wrong.
     show
@@ -32,11 +28,6 @@ class Worker:
     restarts
         Whether a start during the work stops it and does the job again, for what is wanted by then; if not, such a
         start does nothing.
-
-    Attributes
-    ----------
-    thread
-        The last one; None before the first start.
     """
 
     def __init__(
@@ -53,7 +44,7 @@ class Worker:
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._is_running = self._is_wanted_again = False
         self._last = 0.0
-        self.thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None  # the last one
 
     def start(self) -> threading.Thread:
         """Begin the work, unless the view is closed; the thread that does it."""

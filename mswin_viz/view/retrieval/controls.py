@@ -16,7 +16,7 @@ __all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
 
 MOST_K = 24
 """Most results in a list."""
-_TERMS = {"query": "query", "modality": "modality", "rule": "matching rule", "k": "gallery"}
+_TERMS = {"query": "query", "modality": "modality", "rule": "matching rule", "k": "result"}
 
 
 @dataclass(frozen=True, eq=False)

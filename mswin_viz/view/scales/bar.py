@@ -12,27 +12,11 @@ from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
 
-__all__ = ["ExplorerBar"]
-
 
 class ExplorerBar(widgets.HBox):
     """A box for a path, the download of the figure, and a button that copies the state.
 
-    Parameters
-    ----------
-    board
-        Puts the state into the clipboard.
-    download
-        Of the figure.
-    opened, state
-        Called with the path that is typed, and for the state to copy.
-    guarded
-        Of the explorer: shows what goes wrong.
-
-    Attributes
-    ----------
-    path, download, copy
-        The widgets.
+    ``opened`` is called with the path that is typed, and ``state`` for what the board puts into the clipboard.
     """
 
     def __init__(

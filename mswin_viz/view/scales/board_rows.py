@@ -5,8 +5,6 @@ from __future__ import annotations
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.widgets.board import BoardRow
 
-__all__ = ["board_rows"]
-
 
 def board_rows(result: ExplorerResult, *, has_free_means: bool = False) -> list[BoardRow]:
     """The pictures; with ``has_free_means`` also what the browser needs to compute plain window means itself."""

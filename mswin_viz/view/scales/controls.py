@@ -19,38 +19,25 @@ from mswin_viz.view.widgets.labels import KERNELS, ROWS, SLOTS, TARGETS, VALUES,
 from mswin_viz.view.widgets.markup import Html, tag
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
-__all__ = ["Controls", "linked_display", "make_controls"]
-
 _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _TERMS = {
     "scale": ("free scale",), "kernel": ("kernel",), "windows": ("window", "tile"),
-    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("activation norm", "share", "target"),
-    "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
+    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "activation norm", "share", "target"),
+    "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
+    "shuffle": ("shuffle",),
 }  # fmt: skip
 _DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
 
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """Every control, by name.
+    """Every control, by name."""
 
-    Attributes
-    ----------
-    of_the_view
-        What an answer of the kernel depends on.
-    of_the_display
-        What only the browser acts on.
-    slots
-        One for each slot of the fusion, among those of the view.
-    strip
-        The thumbnails; its choices belong to the view.
-    """
-
-    of_the_view: Mapping[str, widgets.ValueWidget]
-    of_the_display: Mapping[str, widgets.ValueWidget]
-    slots: tuple[widgets.ToggleButtons, ...]
-    strip: ThumbnailStrip
+    of_the_view: Mapping[str, widgets.ValueWidget]  # what an answer of the kernel depends on
+    of_the_display: Mapping[str, widgets.ValueWidget]  # what only the browser acts on
+    slots: tuple[widgets.ToggleButtons, ...]  # one for each slot of the fusion, among those of the view
+    strip: ThumbnailStrip  # its choices belong to the view
 
     def __getattr__(self, name: str) -> widgets.ValueWidget:
         every = {**self.of_the_view, **self.of_the_display}
@@ -71,29 +58,16 @@ class Controls:
 
     def request(self, samples: Sequence[Sample]) -> ExplorerRequest:
         """What the controls ask for, of the samples in the strip."""
-        return ExplorerRequest(
-            sample=samples[self.strip.selected],
-            second=samples[self.strip.second],
-            modality=self.strip.modality,
-            rows=self.rows.value,
-            view_request=self._view_request,
-            target=self.target.value,
-            prompts=tuple(self.prompts),
-            shuffle_run=self.shuffle.value,
-        )
-
-    @property
-    def _view_request(self) -> ViewRequest:
         tile = (self.tile_rows.value, self.tile_cols.value) if self.windows.value == "tiles" else None
-        return ViewRequest(
-            free_scale=self.scale.value,
-            kernel=self.kernel.value,
-            value=self.value.value,
-            channel=self.channel.value,
-            slots=tuple(str(slot.value) for slot in self.slots),
-            stride=self.stride.value or None,
-            tile=tile,
-        )
+        view_request = ViewRequest(
+            free_scale=self.scale.value, kernel=self.kernel.value, value=self.value.value, channel=self.channel.value,
+            slots=tuple(str(slot.value) for slot in self.slots), stride=self.stride.value or None, tile=tile,
+        )  # fmt: skip
+        return ExplorerRequest(
+            sample=samples[self.strip.selected], second=samples[self.strip.second], modality=self.strip.modality,
+            rows=self.rows.value, view_request=view_request, target=self.target.value, prompts=tuple(self.prompts),
+            shuffle_run=self.shuffle.value,
+        )  # fmt: skip
 
     @property
     def prompts(self) -> list[str]:
@@ -104,19 +78,14 @@ class Controls:
         """The controls of the view in groups."""
         fusion = [*self.slots, self.shuffle] if self.slots else [self.shuffle]
         groups = (
-            ("windows of the free panel", [self.scale, self.kernel, _line(self.windows, self.stride), self.tile]),
+            ("windows of the free panel", [
+                self.scale, self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols),
+            ]),
             ("value and target", [_line(self.value, self.channel), self.target, self.prompt]),
             ("rows, fusion, order", [self.rows, *fusion]),
         )  # fmt: skip
-        return widgets.HBox(
-            [_group(title, parts) for title, parts in groups],
-            layout={"flex_flow": "row wrap", "grid_gap": "6px"},
-        )
-
-    @property
-    def tile(self) -> widgets.Box:
-        """Size of a tile; idle for runs."""
-        return _line(self.tile_rows, self.tile_cols)
+        layout = {"flex_flow": "row wrap", "grid_gap": "6px"}
+        return widgets.HBox([_group(title, parts) for title, parts in groups], layout=layout)
 
 
 def make_controls(
@@ -146,9 +115,8 @@ def make_controls(
     for slot in slots:
         explained(slot, "slot")
     for name in ("tile_rows", "tile_cols"):
-        widgets.dlink(
-            (view["windows"], "value"), (view[name], "disabled"), lambda windows: windows != "tiles"
-        )
+        is_idle = (view[name], "disabled")
+        widgets.dlink((view["windows"], "value"), is_idle, lambda windows: windows != "tiles")
     return Controls(view, _display_controls(), slots, strip)
 
 

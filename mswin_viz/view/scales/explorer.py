@@ -30,9 +30,8 @@ from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.controls import linked_display, make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
-from mswin_viz.view.scales.inspection_words import inspection_words
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
-from mswin_viz.view.scales.share_bars import numbers_html, words_html
+from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
@@ -69,10 +68,8 @@ class ScaleExplorer(widgets.VBox):
 
     Raises
     ------
-    DataError
-        If there is no sample.
-    OptionError
-        If the add-on is of scheme 2, whose shares are not exact.
+    DataError, OptionError
+        If there is no sample; if the add-on is of scheme 2, whose shares are not exact.
     """
 
     @made_whole()
@@ -123,10 +120,8 @@ class ScaleExplorer(widgets.VBox):
 
         Raises
         ------
-        OptionError
-            If the state cannot be read, or does not fit this model.
-        DataError
-            If the samples do not hold its images, or several of them may be one of these.
+        OptionError, DataError
+            If the state cannot be read or does not fit this model; if its images are not found, or not for certain.
         """
         record, explorer = parsed(state), cls(model, samples)
         try:
@@ -180,10 +175,8 @@ class ScaleExplorer(widgets.VBox):
 
         Raises
         ------
-        OptionError
-            If nothing could be shown yet.
-        ClosedError
-            If the explorer was closed.
+        OptionError, ClosedError
+            If nothing could be shown yet; if the explorer was closed.
         """
         check_open(self)
         if self.result is None:
@@ -199,20 +192,16 @@ class ScaleExplorer(widgets.VBox):
 
         Raises
         ------
-        OptionError
-            If the file name ends in anything else.
-        OutputError
-            If the file cannot be written; checked before anything is drawn.
+        OptionError, OutputError
+            If the file name ends in anything else; if the file cannot be written: both checked before anything is drawn.
         """
         return write_figure(self.figure, path)
 
     def _children(self) -> list[widgets.Widget]:
         badge = Html(badge_html(self.model.provenance_items))
         message = self._html["message"].add_class("mswin-explorer-message")
-        numbers = [
-            self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}")
-            for name in ("inspection", "scores", "words")
-        ]
+        names = ("inspection", "scores", "words")
+        numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
         display = linked_display(self.controls, self.board)
         return [badge, self.bar, self.strip, self.controls.layout(), message, display, self.board, *numbers]
 

@@ -42,17 +42,7 @@ class Display:
 
 
 def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
-    """Pictures, heatmaps with their colour bars, and the shares of the cosine.
-
-    Parameters
-    ----------
-    result
-        The explorer's result.
-    provenance
-        The caption below.
-    display
-        How the heatmaps are drawn; as on a new board if None.
-    """
+    """Pictures, heatmaps with their colour bars, and the shares of the cosine; drawn as on a new board if ``display`` is None."""
     display = display or Display()
     panels = [panel for panel in result.view.panels if panel.key not in display.hidden]
     ranges = _ranges(panels, shared=display.shared)
@@ -78,13 +68,10 @@ def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Disp
 
 def _ranges(panels: Sequence[Panel], *, shared: bool) -> Mapping[str, tuple[float, float]]:
     """Each panel's colour range: its own, or one for all panels of a unit."""
-    groups: dict[str, list[np.ndarray]] = {}
-    for panel in panels:
-        groups.setdefault(panel.unit if shared else panel.key, []).append(panel.values)
-    return {
-        panel.key: shared_range(groups[panel.unit if shared else panel.key], signed=panel.signed)
-        for panel in panels
-    }
+    if not shared:
+        return {panel.key: shared_range([panel.values], signed=panel.signed) for panel in panels}
+    of_unit = {panel.unit: [other.values for other in panels if other.unit == panel.unit] for panel in panels}
+    return {panel.key: shared_range(of_unit[panel.unit], signed=panel.signed) for panel in panels}
 
 
 def _draw_colour_bar(
@@ -135,14 +122,11 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
     member = np.zeros((geometry.n_tokens, geometry.n_windows), bool)
     member[geometry.tokens.ravel(), np.repeat(np.arange(geometry.n_windows), geometry.scale)] = True
     member = member.reshape(*geometry.grid, -1)
-    lines = [
-        [((col + 1) * width, row * height), ((col + 1) * width, (row + 1) * height)]
-        for row, col in np.argwhere((member[:, 1:] != member[:, :-1]).any(axis=2))
-    ]
-    lines += [
-        [(col * width, (row + 1) * height), ((col + 1) * width, (row + 1) * height)]
-        for row, col in np.argwhere((member[1:] != member[:-1]).any(axis=2))
-    ]
+    beside = np.argwhere((member[:, 1:] != member[:, :-1]).any(axis=2))
+    below = np.argwhere((member[1:] != member[:-1]).any(axis=2))
+    edges = [((c + 1, r), (c + 1, r + 1)) for r, c in beside]
+    edges += [((c, r + 1), (c + 1, r + 1)) for r, c in below]
+    lines = list(np.reshape(edges, (-1, 2, 2)) * (width, height))
     axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
 
 
@@ -159,9 +143,7 @@ def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:
     if not result.is_pair:
         sums = f"plain {result.view.plain_cosine[image]:.3f}, {sums}"
     if (gate := result.view.cosine.gate) is not None:
-        weights = zip(result.view.slots, gate[image], strict=True)
-        sums += "\ngate " + ", ".join(
-            f"{slot_name(slot).removeprefix('scale ')}: {g:.2f}" for slot, g in weights
-        )
+        names = [slot_name(slot).removeprefix("scale ") for slot in result.view.slots]
+        sums += "\ngate " + ", ".join(f"{n}: {g:.2f}" for n, g in zip(names, gate[image], strict=True))
     words = textwrap.fill(f"cosine with “{short_text(result.target, _MOST_OF_A_TARGET)}”", 30)
     axis.set_title(f"{words}\n{sums}", fontsize=7)

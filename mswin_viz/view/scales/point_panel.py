@@ -24,8 +24,6 @@ from mswin_viz.view.widgets.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.widgets.lifetime import check_open, close_view
 from mswin_viz.view.widgets.markup import Html, fragment, message_html, tag
 
-__all__ = ["PointPanel"]
-
 _VALUES = {name: VALUES[name] for name in ("share", "norm")}
 _WIDTH = 84  # of a picture, CSS pixels
 
@@ -36,20 +34,6 @@ class PointPanel(widgets.VBox):
     With a neighbour the heatmaps show each window's exact share of the similarity of the two enhanced features; alone,
     of the similarity to the image's own plain CLS. Where an image cannot be shown, the panel says why, and what it shows
     is marked as out of date.
-
-    Parameters
-    ----------
-    model
-        Whose windows are shown.
-
-    Attributes
-    ----------
-    result
-        What is on screen; None before the first image.
-    rows, modality, value
-        The controls, to be set from code.
-    board
-        The heatmaps.
     """
 
     def __init__(self, model: Model) -> None:
@@ -60,7 +44,7 @@ class PointPanel(widgets.VBox):
         self._first: Sample | None = None
         self._second: Sample | None = None
         self._joined: tuple[str, ...] = ()
-        self.result: ExplorerResult | None = None
+        self.result: ExplorerResult | None = None  # what is on screen
         self.board = HeatmapBoard(model.grid, width=_WIDTH, hidden=["free", "plain"])
         self.rows = widgets.ToggleButtons(
             options=choices(POINT_ROWS), value="one", style={"button_width": "auto"}
@@ -103,22 +87,15 @@ class PointPanel(widgets.VBox):
     ) -> None:
         """Show another sample; the neighbour of the last one is forgotten.
 
-        Parameters
-        ----------
-        sample, modality
-            Which image.
-        rows
-            What to show of it: ``"one"``, ``"modalities"`` or ``"pair"``; as it stands if None, but never a pair.
-        joined
-            The modalities that the point stands for together, if it does; a pair is split in one of them at a time.
+        ``rows`` says what to show of it, ``"one"``, ``"modalities"`` or ``"pair"``; if None, what was shown, but no pair.
+        ``joined`` are the modalities that the point stands for together; a pair is split in one of them at a time.
         """
         check_open(self)
         with self._lock:
             self._first = None  # nothing is drawn while the controls move
             self.modality.options = list(sample.images)
             self.modality.value = modality
-            wanted = rows or ("one" if self.rows.value == "pair" else self.rows.value)
-            self.rows.value = wanted
+            self.rows.value = rows or ("one" if self.rows.value == "pair" else self.rows.value)
             self._first, self._second, self._joined = sample, None, tuple(joined)
             self._refresh()
 
@@ -147,13 +124,10 @@ class PointPanel(widgets.VBox):
 
     def _request(self, sample: Sample) -> ExplorerRequest:
         return ExplorerRequest(
-            sample=sample,
-            second=sample if self._second is None else self._second,
-            modality=str(self.modality.value),
-            rows=str(self.rows.value),
+            sample=sample, second=sample if self._second is None else self._second, target="own",
+            modality=str(self.modality.value), rows=str(self.rows.value),
             view_request=ViewRequest(4, value=str(self.value.value), slots=("on",) * self._n_slots),
-            target="own",
-        )
+        )  # fmt: skip
 
     def _show(self, sample: Sample, result: ExplorerResult) -> None:
         numbers = numbers_html(result)
@@ -180,9 +154,5 @@ class PointPanel(widgets.VBox):
     @property
     def state(self) -> Mapping[str, Any]:
         """Names of the images on screen, their modality and rows."""
-        return {
-            "sample": self._first and self._first.name,
-            "neighbour": self._second and self._second.name,
-            "modality": self.modality.value,
-            "rows": self.rows.value,
-        }
+        names = {"sample": self._first and self._first.name, "neighbour": self._second and self._second.name}
+        return {**names, "modality": self.modality.value, "rows": self.rows.value}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,78 +24,40 @@ from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["ExplorerRequest", "ExplorerResult", "ResultCache"]
-
 _NO_PROMPT = "A text target needs a prompt that can be used: there is none, so the target is the image's own plain CLS."
 _NO_CAMERA = "The camera of this image is not known: the mean of the weights' camera embeddings is used."
 
 
 @dataclass(frozen=True, eq=False)
 class ExplorerRequest:
-    """What the controls ask for.
-
-    Attributes
-    ----------
-    sample, second
-        The chosen sample, and the one it is compared with.
-    modality
-        Of both, unless the rows are modalities.
-    rows
-        ``"one"``, ``"modalities"`` or ``"pair"``.
-    view_request
-        What the panels show.
-    target
-        One of :data:`mswin_viz.analysis.shares.directions.TARGET_KINDS`; in a pair each image's target is the other one.
-    prompts
-        Lines of the prompt box.
-    shuffle_run
-        Whole runs of so many tokens are shuffled; 0 for none.
-    """
+    """What the controls ask for."""
 
     sample: Sample
-    second: Sample
-    modality: str
-    rows: str
-    view_request: ViewRequest
-    target: str
-    prompts: tuple[str, ...] = ()
-    shuffle_run: int = 0
+    second: Sample  # the one it is compared with
+    modality: str  # of both, unless the rows are modalities
+    rows: str  # "one", "modalities" or "pair"
+    view_request: ViewRequest  # what the panels show
+    target: str  # one of directions.TARGET_KINDS; in a pair, each image's target is the other one
+    prompts: tuple[str, ...] = ()  # lines of the prompt box
+    shuffle_run: int = 0  # runs of so many tokens are shuffled; 0 for none
 
 
 @dataclass(frozen=True, eq=False)
 class ExplorerResult:
-    """Everything that is shown.
-
-    Attributes
-    ----------
-    names, pictures
-        Of each row.
-    subject, view_request, view
-        The images with their target, what the panels show, and the panels.
-    target
-        In words.
-    is_pair
-        Whether the rows are two images that are compared with each other.
-    prompts, plain_scores, enhanced_scores
-        The prompts and their cosines with plain and enhanced CLS, ``[P, B]``.
-    shuffle
-        What a shuffle moved; None where nothing is shuffled.
-    notes
-        What the reader should know: words or a camera that the model does not know, strong distortion.
-    """
+    """Everything that is shown, of each row or of all."""
 
     names: tuple[str, ...]
     pictures: tuple[Picture, ...]
-    subject: Subject
+    subject: Subject  # the images with their target
     view_request: ViewRequest
     view: ScaleView
-    target: str
-    is_pair: bool
+    target: str  # in words
+    is_pair: bool  # the rows are two images that are compared with each other
     prompts: Prompts
-    plain_scores: np.ndarray
+    plain_scores: np.ndarray  # cosines of prompts with plain CLS, [P, B]
     enhanced_scores: np.ndarray
-    shuffle: Shuffle | None
-    notes: tuple[str, ...]
+    shuffle: Shuffle | None  # what a shuffle moved
+    notes: tuple[str, ...]  # words or a camera that the model does not know, strong distortion
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +81,7 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class ResultCache:
-    """Results for one model; the last of each kind of intermediate result is kept.
-
-    Attributes
-    ----------
-    model, tokens
-        Where tokens come from.
-    """
+    """Results for one model; the last of each kind of intermediate result is kept."""
 
     model: Model
     tokens: TokenCache
@@ -132,13 +89,7 @@ class ResultCache:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def result(self, request: ExplorerRequest) -> ExplorerResult:
-        """What is shown for a request.
-
-        Raises
-        ------
-        MswinVizError
-            If an image cannot be read or the target has no direction.
-        """
+        """What is shown for a request; an error where an image cannot be read or the target has no direction."""
         with self._lock:
             names, pictures = self._pictures_of_rows(request)
             prompts = self._once("prompts", request.prompts, lambda: self._prompts(request))
@@ -149,19 +100,12 @@ class ResultCache:
             subject = replace(rows.subject, direction=direction)
             view = self._view(request.view_request, subject, rows.key, key)
         return ExplorerResult(
-            names=names,
-            pictures=pictures,
-            subject=subject,
-            view_request=request.view_request,
-            view=view,
-            target=target.words,
-            is_pair=target.kind == "pair",
-            prompts=prompts,
+            names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
+            target=target.words, is_pair=target.kind == "pair", prompts=prompts, shuffle=rows.shuffle,
             plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
             enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),
-            shuffle=rows.shuffle,
             notes=self._notes(request, prompts, pictures),
-        )
+        )  # fmt: skip
 
     def weights(self) -> AddonMap | None:
         """The add-on's shared float64 copy, taken again when a weight has changed."""
@@ -184,10 +128,8 @@ class ResultCache:
         if request.rows == "modalities":
             chosen = {name: (sample, name) for name in MODALITIES if name in sample.images}
         elif request.rows == "pair":
-            chosen = {
-                f"{role}: {image.label}": (image, modality)
-                for role, image in (("query", sample), ("gallery", request.second))
-            }
+            roles = (("query", sample), ("gallery", request.second))
+            chosen = {f"{role}: {image.label}": (image, modality) for role, image in roles}
         else:
             chosen = {modality: (sample, modality)}
         return tuple(chosen), self._pictures(list(chosen.values()))
@@ -225,11 +167,8 @@ class ResultCache:
         weights, shuffle = self.weights(), None
         if request.shuffle_run:
             slots = slots_of(request.view_request, () if weights is None else weights.scales)
-            shuffle = self._once(
-                "shuffle",
-                (shown, weights, slots),
-                lambda: shuffle_windows(tokens, weights, request.shuffle_run, slots=slots),
-            )
+            shuffled = partial(shuffle_windows, tokens, weights, request.shuffle_run, slots=slots)
+            shuffle = self._once("shuffle", (shown, weights, slots), shuffled)
             tokens = shuffle.tokens
         nowhere = np.zeros(self.model.dim)
         return _Rows(Subject(tokens, self.model.addon, weights, nowhere), shuffle, (shown, weights))
@@ -242,14 +181,10 @@ class ResultCache:
 
     @staticmethod
     def _direction(rows: _Rows, target: _Target, request: ExplorerRequest) -> np.ndarray:
-        subject = rows.subject
+        subject, second = rows.subject, None if target.picture is None else target.picture.tokens
+        slots = slots_of(request.view_request, subject.scales)
         return target_directions(
-            target.kind,
-            subject.tokens,
-            subject.weights,
-            slots=slots_of(request.view_request, subject.scales),
-            second=None if target.picture is None else target.picture.tokens,
-            value=target.value,
+            target.kind, subject.tokens, subject.weights, slots=slots, second=second, value=target.value
         )
 
     def _target(self, request: ExplorerRequest, prompts: Prompts) -> _Target:

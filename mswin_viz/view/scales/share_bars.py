@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mswin_viz.analysis.scales.inspection import WindowInspection
+from mswin_viz.analysis.scales.inspection import WindowInspection, inspected_window
 from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.errors import MswinVizError
 from mswin_viz.view.parts.html import bar_html, weight_html
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, tag
+from mswin_viz.view.widgets.guarded import problem_words
+from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-__all__ = ["gate_html", "inspection_html", "numbers_html", "share_rows", "slot_name", "words_html"]
 
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
@@ -48,17 +48,7 @@ def words_html(result: ExplorerResult) -> Markup:
 def gate_html(
     names: Sequence[str], slots: Sequence[str], gate: Float[np.ndarray, "batch slot"] | None
 ) -> Markup:
-    """A group of bars for each row, 0 to 1, with a mark at equal weights; empty where there is no gate.
-
-    Parameters
-    ----------
-    names
-        Of the rows: modalities, or the two images of a pair.
-    slots
-        What stands in each slot of the fusion.
-    gate
-        Weight of each slot's expert; a row adds up to one.
-    """
+    """For each row a bar for each slot, 0 to 1, with a mark at equal weights; empty where there is no gate."""
     if gate is None:
         return fragment()
     groups = []
@@ -69,17 +59,24 @@ def gate_html(
         "The gate's softmax over scales, computed from all of them; it adds up to 1. The line marks equal weights. "
         "In the shares these weights are held as they stand."
     )
-    return tag(
-        "div",
-        tag("div", "How much each scale's expert counts"),
-        *groups,
-        tag("div", note, style=NOTE),
-        css="mswin-gate",
-        style=FONT | {"flex": "1 1 220px", "max-width": "340px"},
-    )
+    title, style = "How much each scale's expert counts", FONT | {"flex": "1 1 220px", "max-width": "340px"}
+    return tag("div", tag("div", title), *groups, tag("div", note, style=NOTE), css="mswin-gate", style=style)
 
 
-def inspection_html(inspection: WindowInspection, where: str) -> Markup:
+def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | None) -> Markup:
+    """A table of the pinned window, or the reason why it cannot be inspected; empty if no window is pinned."""
+    if not pinned or result is None:
+        return fragment()
+    key, row, window = (pinned[name] for name in ("key", "row", "window"))
+    try:
+        inspection = inspected_window(result.subject, result.view, key, row, window)
+        where = f"Window {window} of {result.view.panel(key).title}, {result.names[row]}"
+    except MswinVizError as problem:
+        return message_html([problem_words(problem)])
+    return _inspection_html(inspection, where)
+
+
+def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
     """A window's exact share next to the change when it is removed."""
     n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
     if not n_gates:
@@ -91,10 +88,7 @@ def inspection_html(inspection: WindowInspection, where: str) -> Markup:
             f"Without it none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
             "norm still moves)"
         )
-    return _inspection_table(inspection, where, words)
-
-
-def _inspection_table(i: WindowInspection, where: str, words: str) -> Markup:
+    i = inspection
     rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
     lines = []
     for name, *numbers in rows:
@@ -115,14 +109,9 @@ def _shares_html(result: ExplorerResult, image: int) -> Markup:
     bars = (bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
     note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
     names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
-    return tag(
-        "div",
-        tag("div", *names, _scores_in_words(result, image), css="mswin-score"),
-        *bars,
-        tag("div", note, style=NOTE),
-        css="mswin-shares",
-        style={"flex": "1 1 260px", "max-width": "400px"},
-    )
+    score = tag("div", *names, _scores_in_words(result, image), css="mswin-score")
+    style = {"flex": "1 1 260px", "max-width": "400px"}
+    return tag("div", score, *bars, tag("div", note, style=NOTE), css="mswin-shares", style=style)
 
 
 def _scores_in_words(result: ExplorerResult, image: int) -> Markup:

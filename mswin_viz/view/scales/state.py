@@ -15,8 +15,6 @@ from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.widgets.board import HeatmapBoard
 
-__all__ = ["VERSION", "apply_state", "parsed", "state_of"]
-
 VERSION = 2
 """Of the states written here. Those of version 1, which name a sample by its file name alone, are read, too."""
 _READ = (1, VERSION)
@@ -32,7 +30,7 @@ _Number = Annotated[int, Field(ge=0, lt=2**31)]
 def state_of(
     controls: Controls, board: HeatmapBoard, samples: Sequence[Sample], provenance: str
 ) -> dict[str, Any]:
-    """Everything that rebuilds this view from the same samples and weights; JSON takes it as it is.
+    """Everything that rebuilds this view from the same samples and weights, ready for JSON.
 
     A sample is named by its path relative to the folder of all samples, with a digest of its file's content.
     """
@@ -80,13 +78,7 @@ class _State(BaseModel):
 
 
 def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
-    """A state from its JSON, or as it is.
-
-    Raises
-    ------
-    OptionError
-        If it cannot be read as one, or is of a version that is not known.
-    """
+    """A state from its JSON, or as it is; an ``OptionError`` says what is wrong with it."""
     if isinstance(state, str):
         record = json_value(state, what="a state", remedy=_REMEDY, most_bytes=MOST_BYTES)
     else:
@@ -104,22 +96,16 @@ def apply_state(
 ) -> list[str]:
     """Set every control as the state has it; notes for the user.
 
-    Raises
-    ------
-    DataError
-        If the samples do not hold one of its images, or several of them may be it.
-    OptionError
-        If it names a control that is not here, or a value that a control does not take.
+    Errors say which image the samples do not hold for certain, and which control or value does not fit.
     """
-    strip = controls.strip
-    digests = state["digests"]
+    strip, digests = controls.strip, state["digests"]
     named = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
     every = {**controls.of_the_view, **controls.of_the_display}
     unknown = sorted(set(state["controls"]) - set(every))
     if unknown:
+        names = short_text(", ".join(map(shown_text, unknown)), 200)
         raise OptionError(
-            f"a state for this model has the controls {', '.join(every)}: also got {short_text(', '.join(map(shown_text, unknown)), 200)}; load the "
-            "model it was copied from"
+            f"a state for this model has the controls {', '.join(every)}: also got {names}; load the model it was copied from"
         )
     _set(strip, "modality", state["modality"])
     for role, trait in _ROLES.items():

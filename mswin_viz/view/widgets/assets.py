@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["SCRIPTS", "script", "style"]
-
 SCRIPTS = Path(__file__).parent / "js"
 _IMPORT = re.compile(r'^import .* from "\./(\w+)\.mjs";$\n?', re.MULTILINE)
 

@@ -26,8 +26,6 @@ from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, m
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["BoardRow", "DisplayError", "HeatmapBoard"]
-
 
 class DisplayError(OptionError, traitlets.TraitError):
     """A display trait got a value that it cannot take; it keeps its value."""
@@ -35,31 +33,19 @@ class DisplayError(OptionError, traitlets.TraitError):
 
 @dataclass(frozen=True, eq=False)
 class BoardRow:
-    """One picture of the board.
+    """One picture of the board; it has patch tokens where the browser is to compute window means itself."""
 
-    Attributes
-    ----------
-    name
-        What stands above it.
-    image
-        PNG or JPEG file; empty for none.
-    patches, direction
-        Patch tokens ``[N, D]`` and the target's direction ``[D]``, where the browser is to compute window means
-        itself; None otherwise.
-    """
-
-    name: str
-    image: bytes = b""
+    name: str  # stands above it
+    image: bytes = b""  # PNG or JPEG file; empty for none
     patches: Float[np.ndarray, "token dim"] | None = None
-    direction: Float[np.ndarray, " dim"] | None = None
+    direction: Float[np.ndarray, " dim"] | None = None  # of the target
 
 
 class HeatmapBoard(anywidget.AnyWidget):
     """Heatmaps over pictures, drawn in the browser: a row for each picture, a column for each panel.
 
     The traits, and the values of the controls it watches, are its whole state. Every heatmap is an element of class
-    ``mswin-heatmap`` with one 2-D canvas inside. A column whose answer no longer fits the watched controls is marked,
-    and plain window means are computed in the browser, without the kernel, where the rows hold patch tokens.
+    ``mswin-heatmap`` with one 2-D canvas inside. A column whose answer no longer fits the watched controls is marked.
 
     Parameters
     ----------
@@ -67,32 +53,6 @@ class HeatmapBoard(anywidget.AnyWidget):
         Rows and columns of patch tokens.
     watched
         Name -> (control, trait) of what an answer depends on; ``answered`` of :meth:`show` uses the same names.
-
-    Attributes
-    ----------
-    width
-        Largest width of a picture in CSS pixels; patches are square, so the grid gives the height.
-    cmap
-        A name in ``CMAPS``, or "auto": ``UNSIGNED`` or ``SIGNED``, as the values are.
-    opacity
-        Of the heat, 0 to 1.
-    threshold
-        Hide cells weaker than this fraction of the range: distance from zero if signed, else from the
-        low end.
-    outline
-        Draw lines between cells of different windows; those of disconnected windows are dashed.
-    shared
-        One colour scale for all panels of one unit; else each column has its own, the same for every picture.
-    hidden
-        Keys of columns that are not on screen.
-    pinned
-        ``{"key", "row", "window"}`` of the window that was clicked; None for none.
-    order
-        Which patch comes to each place, where tokens are shuffled; empty otherwise.
-    answered, failed
-        Values of the watched controls that the columns fit, and those that could not be answered.
-    free_is_fused
-        Whether the free windows stand in the fusion, so that every column depends on them.
     """
 
     _esm = script("board")
@@ -104,18 +64,20 @@ class HeatmapBoard(anywidget.AnyWidget):
     grid_cols = traitlets.Int(1, min=1).tag(sync=True)
     watched = traitlets.Dict().tag(sync=True, **widget_serialization)
     followed = traitlets.Dict().tag(sync=True, **widget_serialization)
-    answered = traitlets.Dict().tag(sync=True)
-    failed = traitlets.Dict(None, allow_none=True).tag(sync=True)
-    free_is_fused = traitlets.Bool(False).tag(sync=True)
-    order = traitlets.List(traitlets.Int()).tag(sync=True)
-    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)
-    width = traitlets.Int(168, min=24).tag(sync=True)
-    cmap = traitlets.Unicode("auto").tag(sync=True)
-    opacity = traitlets.Float(0.55).tag(sync=True)
-    threshold = traitlets.Float(0.0).tag(sync=True)
-    outline = traitlets.Bool(True).tag(sync=True)
-    shared = traitlets.Bool(False).tag(sync=True)
+    answered = traitlets.Dict().tag(sync=True)  # values of the watched controls that the columns fit
+    failed = traitlets.Dict(None, allow_none=True).tag(sync=True)  # values that could not be answered
+    free_is_fused = traitlets.Bool(False).tag(sync=True)  # so that every column depends on the free windows
+    order = traitlets.List(traitlets.Int()).tag(
+        sync=True
+    )  # the patch at each place, where tokens are shuffled
+    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys of columns
+    pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)  # key, row and window that were clicked
+    width = traitlets.Int(168, min=24).tag(sync=True)  # CSS pixels of a picture at most; patches are square
+    cmap = traitlets.Unicode("auto").tag(sync=True)  # one of CMAPS, or "auto": by whether values are signed
+    opacity = traitlets.Float(0.55).tag(sync=True)  # of the heat, 0 to 1
+    threshold = traitlets.Float(0.0).tag(sync=True)  # hides what is weaker than this fraction of the range
+    outline = traitlets.Bool(True).tag(sync=True)  # lines between windows; dashed around disconnected ones
+    shared = traitlets.Bool(False).tag(sync=True)  # one colour scale for each unit, else for each column
     cmaps = traitlets.List(traitlets.Unicode(), list(CMAPS), read_only=True).tag(sync=True)
     auto = traitlets.Dict({"unsigned": UNSIGNED, "signed": SIGNED}, read_only=True).tag(sync=True)
     units = traitlets.Dict(VALUES, read_only=True).tag(sync=True)
@@ -129,8 +91,11 @@ class HeatmapBoard(anywidget.AnyWidget):
         watched: Mapping[str, tuple[Widget, str]] | None = None,
         **traits: Any,
     ) -> None:
-        rows, cols = _checked_grid(grid)
-        super().__init__(grid_rows=rows, grid_cols=cols, watched=_for_the_browser(watched or {}), **traits)
+        rows, cols = grid
+        if rows < 1 or cols < 1:
+            raise ShapeError(f"a grid needs at least 1 row and 1 column: got {rows} rows and {cols} columns")
+        traits |= {"grid_rows": int(rows), "grid_cols": int(cols)}
+        super().__init__(watched=_for_the_browser(watched or {}), **traits)
 
     def follow(self, controls: Mapping[str, tuple[Widget, str]]) -> None:
         """Set display traits, by name, to what controls hold; in the browser, while the kernel is busy too."""
@@ -145,9 +110,7 @@ class HeatmapBoard(anywidget.AnyWidget):
         answered: Mapping[str, Any] | None = None,
         free_is_fused: bool = False,
     ) -> None:
-        """Show panels: one message to the browser, holding only what changed.
-
-        Everything is checked first; where something does not fit, nothing changes.
+        """Show panels: one message to the browser, holding only what changed; if anything does not fit, nothing changes.
 
         Parameters
         ----------
@@ -158,31 +121,24 @@ class HeatmapBoard(anywidget.AnyWidget):
             The pictures; those in use if None.
         order, answered, free_is_fused
             The traits of these names.
-
-        Raises
-        ------
-        ShapeError
-            If the panels do not fit the rows or the grid.
-        ImageFileError
-            If image bytes are not a PNG or JPEG file.
-        ClosedError
-            If the board was closed.
         """
         check_open(self)
         n_rows = len(self.rows if rows is None else rows)
         columns = [_column(panel, n_rows, (self.grid_rows, self.grid_cols)) for panel in panels]
-        state: dict[str, Any] = {"columns": columns, "order": [int(token) for token in order]}
+        state: dict[str, Any] = {
+            "columns": columns, "order": [int(token) for token in order], "answered": dict(answered or {}), "failed": None,
+            "free_is_fused": free_is_fused,
+        }  # fmt: skip
         if rows is not None:
             state["rows"] = [_row(row) for row in rows]
-        state |= {"answered": dict(answered or {}), "failed": None, "free_is_fused": free_is_fused}
         with self.hold_sync(), self.hold_trait_notifications():
             for name, value in state.items():
                 self.set_trait(name, value)
 
     def __repr__(self) -> str:
-        grid = f"{self.grid_rows}x{self.grid_cols}"
         if is_closed(self):
             return "HeatmapBoard(closed)"
+        grid = f"{self.grid_rows}x{self.grid_cols}"
         return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
 
     def close(self) -> None:
@@ -212,10 +168,10 @@ def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, li
     """Each control with the trait that the browser has, and, for a menu, the values among which that is a position."""
     sent: dict[str, list[Any]] = {}
     for name, (control, trait) in controls.items():
-        options = getattr(control, "options", None) if hasattr(control, "index") else None  # of a menu
+        options = getattr(control, "options", None) if hasattr(control, "index") else None
         if options is None or trait != "value":
             sent[name] = [control, trait, None]
-        else:
+        else:  # a menu
             values = [option[1] if isinstance(option, tuple) else option for option in options]
             sent[name] = [control, "index", values]
     return sent
@@ -258,10 +214,3 @@ def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
     tile = None if geometry.tile is None else list(geometry.tile)
     windows = {"scale": geometry.scale, "stride": geometry.stride, "tile": tile}
     return {**about, **windows, "values": values.tobytes()}
-
-
-def _checked_grid(grid: tuple[int, int]) -> tuple[int, int]:
-    rows, cols = grid
-    if rows < 1 or cols < 1:
-        raise ShapeError(f"a grid needs at least one row and one column: got {rows} rows and {cols} columns")
-    return int(rows), int(cols)

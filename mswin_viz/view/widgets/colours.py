@@ -14,20 +14,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-__all__ = [
-    "CMAPS",
-    "FALLS",
-    "FEATURES",
-    "MARK_COLOURS",
-    "RISES",
-    "SIGNED",
-    "STAYS",
-    "UNSIGNED",
-    "colour_tables",
-    "distinct_colours",
-    "sign_colour",
-]
-
 CMAPS = ("viridis", "cividis", "magma", "RdBu_r")
 """The colour maps of heatmaps, by matplotlib's names."""
 UNSIGNED, SIGNED = CMAPS[0], CMAPS[-1]
@@ -55,15 +41,10 @@ def colour_tables() -> UInt8[np.ndarray, "maps 256 3"]:
 
 
 def distinct_colours(n: int) -> tuple[str, ...]:
-    """So many different colours that can be seen on white and on black; the first are the furthest apart.
+    """Different colours that can be seen on white and on black; the first are the furthest apart.
 
-    The first eight tell apart for the colour-blind too (after Okabe and Ito); then hues go round by the golden
+    The colour-blind can tell the first eight apart (after Okabe and Ito); then hues go round by the golden
     section, in five tones. Of 24 colours the nearest two are 12.6 apart (CIELAB), of seaborn's husl palette 8.5.
-
-    Raises
-    ------
-    OptionError
-        If ``n`` is negative, or more than can differ.
     """
     if n < 0:
         raise OptionError(f"the number of colours must be at least 0: got {n}")

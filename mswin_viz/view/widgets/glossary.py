@@ -6,8 +6,6 @@ from typing import TypeVar
 
 import ipywidgets as widgets
 
-__all__ = ["TERMS", "explained"]
-
 Control = TypeVar("Control", bound=widgets.DOMWidget)
 
 TERMS = {
@@ -27,10 +25,13 @@ TERMS = {
     "kernel": "The weights that turn one window's tokens into its activation: trained for the add-on's own scales, "
     "resampled from the nearest of them or a plain mean elsewhere.",
     "activation": "The vector that a kernel gives for one window.",
+    "channel": "One of the numbers that a feature or an activation consists of, counted from 0.",
     "activation norm": "The Euclidean length of an activation, in the units of the activations.",
     "pooled vector": "The mean of the activations of all windows of one scale.",
+    "value": "The number that is painted over a window: its activation norm, its share of the cosine, its cosine to the target, or one channel of its activation.",
     "slot": "A place in the fusion's input, one for each trained scale. It holds that scale's pooled vector, nothing, or the free windows.",
     "fusion": "The two-layer network that turns the pooled vectors of all slots into the shift.",
+    "shuffle": "Putting runs of patch tokens into another order. Where windows stay whole, their scale's pooled vector stays the same.",
     "ReLU gate": "Whether a hidden unit of the fusion is on for this image. Shares hold the gates as they are.",
     "gate": "The weights with which a mixture of experts adds up its experts, one set for each modality.",
     "expert": "One of several fusions in an add-on that is a mixture of experts.",
@@ -49,9 +50,11 @@ TERMS = {
     "query": "The image whose identity is looked for.",
     "gallery": "The images that are ranked for a query.",
     "match": "An image of the gallery that shows the query's identity.",
+    "result": "One of the gallery images that come first in a query's ranking; k is how many are shown.",
     "matching rule": "Which images are left out of a query's gallery: those of the same identity and camera, of the same identity and scene, or none.",
     "mAP": "The mean over queries of the average precision, 0..1: how early all matches come in the ranking.",
     "Rank-1": "The part of the queries whose first result is a match.",
+    "perplexity": "About how many neighbours of each image a map keeps close to it. With few images it is lowered.",
     "coupling": "How strongly a joint map pulls the plain and the enhanced place of one image together. "
     "How similar the two maps look is set by it, so judge an add-on by the measures.",
     "thermal range": "The values shown as black and white in images of more than 8 bits.",

@@ -20,8 +20,6 @@ from mswin_viz.errors import ClosedError, MswinVizError
 from mswin_viz.view.widgets.lifetime import ended_at_exit, is_closed
 from mswin_viz.view.widgets.markup import fragment, tag
 
-__all__ = ["OUT_OF_DATE", "Guard", "problem_words", "show_as_out_of_date"]
-
 OUT_OF_DATE = "Anything shown below is out of date: it does not match the controls."
 """Shown where an older picture stays on screen because the new one failed."""
 _WAS_SHOWN = "_mswin_was_shown"
@@ -47,21 +45,15 @@ class Guard:
 
         button.on_click(guarded("saving")(lambda _button: self._on_save()))
 
-    A failure stays on screen until the same thing succeeds, or :meth:`forget`. Errors of this package and others are
-    treated alike: their type and text are shown, the traceback goes to the log, once, and the view goes on. Only what
-    ends a program (KeyboardInterrupt, SystemExit) is raised again after it was shown, and a ``ClosedError`` of a view
-    that was closed, which has nowhere to show it.
-
-    Attributes
-    ----------
-    view
-        Whose callbacks these are.
-    show
-        Called with every failure that holds, in words; with none of them when the last one is over.
+    A failure stays on screen until the same thing succeeds, or :meth:`forget`. The type and text of any error are shown,
+    the traceback goes to the log, once, and the view goes on. Only what ends a program (KeyboardInterrupt, SystemExit)
+    and a ``ClosedError`` of a closed view, which has nowhere to show it, are raised again.
     """
 
     view: widgets.Widget
-    show: Callable[[Sequence[str]], None]
+    show: Callable[
+        [Sequence[str]], None
+    ]  # called with every failure that holds, in words; with none after the last one
     _problems: dict[str, str] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -128,10 +120,7 @@ class Guard:
 
 
 def problem_words(problem: BaseException) -> str:
-    """An exception as one line: its type and text, and for a full memory what to do.
-
-    Errors of this package explain themselves, so their type comes last, in small print. Of others it comes first.
-    """
+    """An exception as one line: type and text (text first for our own errors), and what to do if memory is full."""
     name = type(problem).__name__
     try:
         text = str(problem).strip()
@@ -147,17 +136,13 @@ def problem_words(problem: BaseException) -> str:
 
 def show_as_out_of_date(part: widgets.DOMWidget, is_old: bool) -> None:
     """Mark a picture that does not answer what was asked last, or take the mark away."""
-    if is_old:
-        part.add_class(_OLD)
-    else:
-        part.remove_class(_OLD)
+    (part.add_class if is_old else part.remove_class)(_OLD)
 
 
 def _is_of_memory(problem: BaseException, text: str) -> bool:
     """Also torch's, known by its name since what draws does not import torch; and CUDA's libraries', by their text."""
-    if isinstance(problem, MemoryError) or any(
-        "OutOfMemory" in kind.__name__ for kind in type(problem).__mro__
-    ):
+    names = [kind.__name__ for kind in type(problem).__mro__]
+    if isinstance(problem, MemoryError) or any("OutOfMemory" in name for name in names):
         return True
     return isinstance(problem, RuntimeError | OSError) and _NO_MEMORY.search(text) is not None
 

@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-__all__ = [
-    "COLOURS", "FEATURES", "KERNELS", "MATCHING_RULES", "MODALITIES", "POINT_ROWS", "ROWS", "SHOWN", "SLOTS", "TARGETS", "VALUES",
-    "WINDOWS", "choices",
-]  # fmt: skip
-
 Value = TypeVar("Value")
 
 VALUES = {
@@ -53,13 +48,9 @@ MATCHING_RULES = {
 }
 """Which images are left out of a query's gallery."""
 COLOURS = {
-    "identity": "identity",
-    "camera": "camera",
-    "modality": "modality",
-    "plain_ap": "AP, plain",
-    "enhanced_ap": "AP, enhanced",
-    "ap_change": "change of AP",
-}
+    "identity": "identity", "camera": "camera", "modality": "modality",
+    "plain_ap": "AP, plain", "enhanced_ap": "AP, enhanced", "ap_change": "change of AP",
+}  # fmt: skip
 """What the points of a map are coloured by."""
 
 

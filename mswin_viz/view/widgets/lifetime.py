@@ -14,14 +14,10 @@ import ipywidgets as widgets
 
 from mswin_viz.errors import ClosedError
 
-__all__ = ["check_open", "close_view", "ended_at_exit", "is_closed", "joined", "made_whole", "parts_of"]
-
 _LOG = logging.getLogger(__name__)
 _MAKING = threading.RLock()
 _PATIENCE = 30.0  # seconds that a thread gets to come to its next look
-_AT_WORK: weakref.WeakKeyDictionary[threading.Thread, weakref.ref[widgets.Widget]] = (
-    weakref.WeakKeyDictionary()
-)
+_AT_WORK = weakref.WeakKeyDictionary[threading.Thread, weakref.ref[widgets.Widget]]()
 
 
 def is_closed(view: widgets.Widget) -> bool:
@@ -30,13 +26,7 @@ def is_closed(view: widgets.Widget) -> bool:
 
 
 def check_open(view: widgets.Widget) -> None:
-    """Refuse the use of a closed view.
-
-    Raises
-    ------
-    ClosedError
-        If it was closed.
-    """
+    """Refuse the use of a closed view with a ``ClosedError``."""
     if is_closed(view):
         name = type(view).__name__
         raise ClosedError(f"a {name} can be used until close(): this one was closed; make a new {name}")
@@ -45,9 +35,8 @@ def check_open(view: widgets.Widget) -> None:
 def close_view(view: widgets.Widget) -> None:
     """Close a view with everything it is made of: parts, their layouts and styles, and the links between them.
 
-    A part with a method ``release`` is asked to end its threads and empty its caches first; what a thread still made
-    until it had ended is closed with the rest, and a part that fails to release does not keep the others from it. Of a
-    view that is closed already, nothing is left to do.
+    A part with a method ``release`` is asked to end its threads and empty its caches first; what a thread made before
+    it ended is closed with the rest. A part that fails to release does not keep the others from it.
     """
     if is_closed(view):
         return
@@ -57,10 +46,7 @@ def close_view(view: widgets.Widget) -> None:
 
 
 def ended_at_exit(thread: threading.Thread, view: widgets.Widget) -> None:
-    """Where the program ends while a thread of a view is at work, let the view end it first.
-
-    Python stops threads that are still in native code at its end so that the whole process aborts.
-    """
+    """Let the view end its thread if the program ends first: otherwise Python may abort the whole process."""
     _AT_WORK[thread] = weakref.ref(view)
 
 
@@ -68,8 +54,7 @@ def ended_at_exit(thread: threading.Thread, view: widgets.Widget) -> None:
 def made_whole() -> Iterator[None]:
     """Where something fails inside, close every widget that this thread has made inside.
 
-    ipywidgets would keep the parts of a view whose constructor raises, and nothing else would know of them. Meant as
-    the decorator of a constructor.
+    The decorator of a constructor: ipywidgets would keep the parts of a view whose constructor raises.
     """
     made: list[widgets.Widget] = []
     maker = threading.get_ident()

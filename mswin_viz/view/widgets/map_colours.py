@@ -17,8 +17,6 @@ from mswin_viz.view.widgets.markup import FONT, SMALL, Markup, fragment, tag
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MISSING", "Colouring", "by_category", "by_value", "legend_html"]
-
 MISSING = "#8c8c8c"
 """The colour of what has no value; no colour scale has it."""
 _BINS = 256
@@ -30,27 +28,13 @@ _DOT = _BLOCK | {"width": "10px", "border-radius": "5px"}
 
 @dataclass(frozen=True, eq=False)
 class Colouring:
-    """The colour of every point, as positions in a list of colours.
+    """The colour of every point, as positions in a list of colours."""
 
-    Attributes
-    ----------
-    codes
-        Position in ``colours`` of each point, ``[n]``.
-    colours
-        As ``#rrggbb``.
-    names
-        What each colour means; empty for a scale of values.
-    ends
-        Lowest and highest value of a scale; None for categories.
-    n_missing
-        How many points have no value.
-    """
-
-    codes: Int[np.ndarray, " point"]
-    colours: tuple[str, ...]
-    names: tuple[str, ...] = ()
-    ends: tuple[float, float] | None = None
-    n_missing: int = 0
+    codes: Int[np.ndarray, " point"]  # position in `colours`
+    colours: tuple[str, ...]  # as #rrggbb
+    names: tuple[str, ...] = ()  # what each colour means; empty for a scale of values
+    ends: tuple[float, float] | None = None  # lowest and highest value of a scale; None for categories
+    n_missing: int = 0  # points without a value
 
     @property
     def of_points(self) -> list[str]:
@@ -59,20 +43,7 @@ class Colouring:
 
 
 def by_category(values: Sequence[str], order: Sequence[str] | None = None) -> Colouring:
-    """One colour for each category.
-
-    Parameters
-    ----------
-    values
-        Category of each point.
-    order
-        The categories in the order of their colours; sorted if None.
-
-    Raises
-    ------
-    OptionError
-        If a value is not among those of ``order``.
-    """
+    """One colour for each category, in ``order``; in alphabetical order if None."""
     values = [str(value) for value in values]
     names = tuple(sorted(set(values)) if order is None else order)
     codes = {name: code for code, name in enumerate(names)}
@@ -83,20 +54,7 @@ def by_category(values: Sequence[str], order: Sequence[str] | None = None) -> Co
 
 
 def by_value(values: Float[np.ndarray, " point"], *, signed: bool = False) -> Colouring:
-    """A scale of colours for values; NaN is grey and does not change the scale.
-
-    Parameters
-    ----------
-    values
-        Of each point, ``[n]``.
-    signed
-        Zero in the middle of a two-sided scale; else from 0 to 1 as fractions are.
-
-    Raises
-    ------
-    ShapeError
-        If the values are not one for each point.
-    """
+    """A scale of colours for values: from 0 to 1, or if signed about zero; NaN is grey and does not change the scale."""
     values = np.asarray(values, float)
     if values.ndim != 1:
         raise ShapeError(f"colours need one value for each point: got values of shape {values.shape}")

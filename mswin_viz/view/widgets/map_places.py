@@ -13,27 +13,15 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["MapPoints", "arrow", "unit_square"]
-
 _HEAD = 0.3  # length of an arrow's barbs, as a part of the arrow's length, at most 0.03 of the map
 _FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
 
 
 @dataclass(frozen=True, eq=False)
 class MapPoints:
-    """What the maps show of each image.
+    """Places of each image on two maps of one joint projection, and the words of its tooltip by name.
 
-    Attributes
-    ----------
-    plain, enhanced
-        Places on the two maps, ``[n, 2]``, of one joint projection.
-    words
-        Name -> the tooltip's words for each point, ``[n]``.
-
-    Raises
-    ------
-    ShapeError
-        If there is no point, a place is missing, or the lengths differ.
+    A ``ShapeError`` says where there is no point, a place is missing, or the lengths differ.
     """
 
     plain: Float[np.ndarray, "point 2"]

@@ -10,22 +10,9 @@ from mswin_viz.view.widgets.labels import COLOURS
 from mswin_viz.view.widgets.map_colours import Colouring, by_category, by_value
 from mswin_viz.view.widgets.map_places import MapPoints
 
-__all__ = ["camera_name", "identity_name", "map_colouring", "map_points"]
-
 
 def map_colouring(view: EmbeddingView, by: str) -> Colouring:
-    """Colours of the rows of a view.
-
-    Parameters
-    ----------
-    by
-        One of :data:`mswin_viz.view.widgets.labels.COLOURS`.
-
-    Raises
-    ------
-    OptionError
-        If it is not one of these.
-    """
+    """Colours of the rows of a view, by one of :data:`mswin_viz.view.widgets.labels.COLOURS`."""
     if by not in COLOURS:
         raise OptionError(f"points can be coloured by {', '.join(COLOURS)}: got {by!r}")
     table = view.table

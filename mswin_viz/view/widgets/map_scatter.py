@@ -1,8 +1,4 @@
-"""One map as a jupyter-scatter widget, with what that would do silently done explicitly.
-
-Every colouring is by category with a list of colours (so that identity numbers are no scale, and there may be more than
-256).
-"""
+"""One map as a jupyter-scatter widget. Every colouring is by category, so that there may be more than 256 colours."""
 
 from __future__ import annotations
 
@@ -16,8 +12,6 @@ from jscatter.widget import JupyterScatter
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_places import MapPoints
 
-__all__ = ["LIGHT", "ORANGE", "colour_points", "forget_scatters", "map_scatter"]
-
 ORANGE = "#ff8c00"
 """What is selected."""
 LIGHT = "#ffffff"
@@ -29,33 +23,16 @@ _TOOLBAR: list[Any] = ["pan_zoom", "lasso", "lasso_type", "full_screen", "downlo
 
 
 def map_scatter(points: MapPoints, colouring: Colouring, height: int) -> jscatter.Scatter:
-    """One map: the points at their plain places, so many CSS pixels high."""
+    """One map, ``height`` CSS pixels high, with the points at their plain places."""
     scatter = jscatter.Scatter(
-        x=points.plain[:, 0],
-        y=points.plain[:, 1],
-        x_scale=(-1, 1),
-        y_scale=(-1, 1),
-        data=_frame(points, colouring),
-        axes=False,
-        height=height,
-        opacity=0.85,
-        opacity_unselected=0.45,
-        size=_size(len(points)),
-        color_selected=ORANGE,
-        background_color=LIGHT,
-        camera_distance=_DISTANCE,
-        lasso_initiator=True,
-        zoom_on_selection=False,
-        transition_points_duration=_MORPH_MS,
-        tooltip=True,
-        tooltip_properties=list(points.words),
-        tooltip_histograms=False,
-        tooltip_preview=_PICTURE,
-        tooltip_preview_type="image",
-        tooltip_preview_image_size="contain",
-        tooltip_preview_image_position="center",
+        x=points.plain[:, 0], y=points.plain[:, 1], x_scale=(-1, 1), y_scale=(-1, 1), data=_frame(points, colouring),
+        axes=False, height=height, size=_size(len(points)), opacity=0.85, opacity_unselected=0.45,
+        color_selected=ORANGE, background_color=LIGHT, camera_distance=_DISTANCE, lasso_initiator=True,
+        zoom_on_selection=False, transition_points_duration=_MORPH_MS, tooltip=True,
+        tooltip_properties=list(points.words), tooltip_histograms=False, tooltip_preview=_PICTURE,
+        tooltip_preview_type="image", tooltip_preview_image_size="contain", tooltip_preview_image_position="center",
         tooltip_preview_image_height=110,
-    )
+    )  # fmt: skip
     colour_points(scatter, colouring)
     scatter.show(buttons=_TOOLBAR)
     return scatter
@@ -68,7 +45,7 @@ def colour_points(scatter: jscatter.Scatter, colouring: Colouring) -> None:
 
 
 def forget_scatters() -> None:
-    """Stop jupyter-scatter from watching its script for these widgets: its list would keep each of them for ever."""
+    """Stop jupyter-scatter from watching its script for these widgets: its list would keep each of them forever."""
     for name in ("_esm", "_css"):
         changed = getattr(getattr(JupyterScatter, name, None), "changed", None)
         if changed is not None:

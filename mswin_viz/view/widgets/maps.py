@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import jscatter
 import numpy as np
@@ -18,15 +19,13 @@ import traitlets
 from matplotlib.colors import to_rgba
 
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import close_view, made_whole
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.widgets.map_scatter import LIGHT, ORANGE, colour_points, forget_scatters, map_scatter
 from mswin_viz.view.widgets.markup import Html, message_html, tag
-from mswin_viz.view.widgets.theme import ThemeProbe
-
-__all__ = ["MOST_ARROWS", "LinkedMaps", "SelectionError"]
 
 MOST_ARROWS = 400
 """How many displacements are drawn; the selection may be larger."""
@@ -37,6 +36,19 @@ class SelectionError(OptionError, traitlets.TraitError):
     """A selected row is not on the map; the selection stays as it was."""
 
 
+class ThemeProbe(anywidget.AnyWidget):
+    """Draws nothing; lends the page's colours to the maps' toolbars, and is told by the browser when the theme changes."""
+
+    _esm = script("theme")
+    _css = style("theme")
+
+    is_dark = traitlets.Bool(False).tag(sync=True)
+
+    def close(self) -> None:
+        """Close it with its layout."""
+        close_view(self)
+
+
 class LinkedMaps(widgets.VBox):
     """The plain and the enhanced map of the same images, side by side.
 
@@ -45,31 +57,16 @@ class LinkedMaps(widgets.VBox):
 
     Parameters
     ----------
-    points
-        What is shown.
-    colouring
-        The first colours.
     thumbnail
         Row -> JPEG or PNG file, called when a point is hovered; empty bytes for no picture.
     height
         Of a map in CSS pixels.
-
-    Attributes
-    ----------
-    selected
-        Rows, ascending; setting them selects in both maps.
-    hovered
-        Row under the mouse, -1 for none.
-    is_morphed
-        Whether the plain map's points stand at their enhanced places.
-    has_arrows
-        Whether the selection's displacements are drawn.
     """
 
-    selected = traitlets.List(traitlets.Int())
-    hovered = traitlets.Int(-1)
-    is_morphed = traitlets.Bool(False)
-    has_arrows = traitlets.Bool(True)
+    selected = traitlets.List(traitlets.Int())  # rows, ascending; setting them selects in both maps
+    hovered = traitlets.Int(-1)  # row under the mouse, -1 for none
+    is_morphed = traitlets.Bool(False)  # the plain map's points stand at their enhanced places
+    has_arrows = traitlets.Bool(True)  # the selection's displacements are drawn
 
     @made_whole()
     def __init__(
@@ -104,13 +101,7 @@ class LinkedMaps(widgets.VBox):
         return f"LinkedMaps({len(self._points)} points, {len(self.selected)} selected)"
 
     def colour(self, colouring: Colouring) -> None:
-        """Colour the points of both maps.
-
-        Raises
-        ------
-        ShapeError
-            If there is not one colour for each point.
-        """
+        """Colour the points of both maps."""
         if len(colouring.codes) != len(self._points):
             raise ShapeError(
                 f"a colouring has one colour for each of {len(self._points)} points: got {len(colouring.codes)}"
@@ -126,8 +117,6 @@ class LinkedMaps(widgets.VBox):
         """Release the pictures, and the widgets that jupyter-scatter holds."""
         self._thumbnail.cache_clear()
         forget_scatters()
-
-    # ---- parts ------------------------------------------------------------------------------
 
     def _row(self) -> widgets.Box:
         half = {"flex": "1 1 300px", "min_width": "0", "overflow": "visible"}  # tooltips may stand out
@@ -154,13 +143,9 @@ class LinkedMaps(widgets.VBox):
         for title, text in zip(self._titles, (words, "enhanced CLS (with the add-on)"), strict=True):
             title.value = tag("b", text)
 
-    # ---- reactions --------------------------------------------------------------------------
-
     def _on_selection(self, change: Mapping[str, Any]) -> None:
-        rows = (
-            [] if change["new"] is None else sorted({int(row) for row in np.asarray(change["new"]).ravel()})
-        )
-        self.selected = [row for row in rows if row < len(self._points)]
+        rows = [] if change["new"] is None else np.unique(change["new"]).tolist()
+        self.selected = [int(row) for row in rows if row < len(self._points)]
 
     def _on_hover(self, change: Mapping[str, Any]) -> None:
         self.hovered = -1 if change["new"] is None else int(change["new"])

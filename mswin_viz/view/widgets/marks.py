@@ -7,8 +7,6 @@ import anywidget
 from mswin_viz.view.widgets.assets import style
 from mswin_viz.view.widgets.lifetime import close_view
 
-__all__ = ["MarkStyle"]
-
 
 class MarkStyle(anywidget.AnyWidget):
     """Put anywhere in a view; nothing is drawn."""

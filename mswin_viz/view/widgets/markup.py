@@ -16,10 +16,6 @@ from markupsafe import Markup, escape
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 
-__all__ = [
-    "ATTRIBUTES", "CELL", "COLUMNS", "FONT", "NOTE", "SMALL", "TAGS", "Html", "Markup", "fragment", "message_html", "tag",
-]  # fmt: skip
-
 TAGS = frozenset({"b", "br", "code", "div", "img", "li", "span", "table", "td", "th", "tr", "ul"})
 """The elements that may be made: none of them runs, loads or sends anything."""
 ATTRIBUTES = frozenset({"alt", "class", "colspan", "role", "src", "style", "title"})
@@ -46,12 +42,10 @@ def tag(
     style: Mapping[str, object] | None = None,
     **attributes: object,
 ) -> Markup:
-    """One element.
+    """One element, of ``TAGS``; an ``OptionError`` refuses an element, attribute or value that is not allowed in a page.
 
     Parameters
     ----------
-    name
-        One of ``TAGS``.
     children
         What stands in it, in order. ``Markup`` stays as it is; everything else is text: escaped, and control characters
         shown as :func:`mswin_viz.data.shown_text.shown_text` does.
@@ -61,21 +55,13 @@ def tag(
         Property -> value.
     attributes
         Among ``ATTRIBUTES``; their values are text.
-
-    Raises
-    ------
-    OptionError
-        If an element, attribute or value is not allowed in a page.
     """
     if name not in TAGS:
         raise OptionError(f"an element must be one of {', '.join(sorted(TAGS))}: got {name!r}")
     if name in _VOID and children:
         raise OptionError(f"an element {name!r} has no content: got {len(children)} children")
-    written = {
-        **({"class": css} if css else {}),
-        **({"style": _declared(style)} if style else {}),
-        **attributes,
-    }
+    written = {"class": css} if css else {}
+    written |= ({"style": _declared(style)} if style else {}) | attributes
     opened = f"<{name}{''.join(_attribute(key, value) for key, value in written.items())}>"
     return Markup(opened if name in _VOID else f"{opened}{fragment(*children)}</{name}>")
 
@@ -104,13 +90,7 @@ class _Words(traitlets.TraitType[Markup, Any]):
 
 
 class Html(widgets.HTML):
-    """ipywidgets' HTML widget, which shows as text what was not made by :func:`tag`.
-
-    Attributes
-    ----------
-    value
-        ``Markup``, or text that is escaped when it is set.
-    """
+    """ipywidgets' HTML widget, which shows as text what was not made by :func:`tag`."""
 
     value = _Words(help="What is shown").tag(sync=True, to_json=lambda value, _widget: str(value))
 

@@ -19,8 +19,6 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.lifetime import close_view
 
-__all__ = ["StripError", "ThumbnailStrip", "images_in_turn", "second_choice"]
-
 
 class StripError(OptionError, traitlets.TraitError):
     """The strip was told to choose an image that is not in it; the old choice stays."""
@@ -30,32 +28,19 @@ class ThumbnailStrip(anywidget.AnyWidget):
     """Thumbnails of samples, with a search by identity, camera and modality. The traits are its whole state.
 
     The browser says ``{"kind": "shown"}`` when it is first drawn and ``{"kind": "stop"}`` at the stop button.
-
-    Attributes
-    ----------
-    items
-        What is known of each sample.
-    modality
-        Which images are shown and chosen: one of ``MODALITIES``.
-    selected, second
-        Positions of the chosen sample and of the one it is compared with.
-    thumbs
-        JPEG files, sample by sample for each modality in turn; empty bytes where there is none yet.
-    progress, status
-        Of background work: fraction done (below 0 for none), and words beside the bar.
     """
 
     _esm = script("strip")
     _css = style("strip")
 
-    items = traitlets.List(traitlets.Dict()).tag(sync=True)
+    items = traitlets.List(traitlets.Dict()).tag(sync=True)  # what is known of each sample
     modalities = traitlets.List(traitlets.Unicode(), list(MODALITIES), read_only=True).tag(sync=True)
-    modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)
-    selected = traitlets.Int(0).tag(sync=True)
-    second = traitlets.Int(0).tag(sync=True)
-    thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)
-    progress = traitlets.Float(-1.0).tag(sync=True)
-    status = traitlets.Unicode().tag(sync=True)
+    modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)  # of the images shown and chosen
+    selected = traitlets.Int(0).tag(sync=True)  # position of the chosen sample
+    second = traitlets.Int(0).tag(sync=True)  # position of the one it is compared with
+    thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)  # JPEG files by modality, then sample; or empty
+    progress = traitlets.Float(-1.0).tag(sync=True)  # fraction done of background work; below 0 for none
+    status = traitlets.Unicode().tag(sync=True)  # words beside the bar
 
     def __init__(self, samples: Sequence[Sample], **traits: Any) -> None:
         items = [_item(sample) for sample in samples]

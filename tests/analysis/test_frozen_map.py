@@ -1,0 +1,349 @@
+"""Any module as a linear map: sums, plain loops, Captum, finite differences, and what cannot be held."""
+
+from __future__ import annotations
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
+from mswin_viz.errors import ShapeError
+
+DIM, N, BATCH = 6, 12, 3
+
+
+class Of(nn.Module):
+    """A forward in one line, and its layers."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        self._forward = forward
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+
+def linear(width=DIM, to=DIM):
+    return nn.Linear(width, to)
+
+
+def parameter(*shape):
+    return nn.Parameter(torch.randn(*shape))
+
+
+def by_hand(m, x):
+    e = torch.exp(m.a(x) - m.a(x).max(dim=1, keepdim=True).values)
+    return ((e / e.sum(1, keepdim=True)) * x).sum(1)
+
+
+def in_place(m, x):
+    y = m.a(x)
+    y += 1
+    y *= 2
+    y -= x
+    y = F.relu(y, inplace=True)
+    y[:, 0] = 0.5
+    y[:, 1] += x[:, 2]
+    y.add_(x)
+    return y.mean(1)
+
+
+def into_a_buffer(m, x):
+    out = torch.zeros(len(x), DIM, dtype=x.dtype)
+    out[:] = m.a(x).mean(1)
+    out += m.a.bias
+    return out
+
+
+def on_a_grid(m, x):
+    return m.net(x.transpose(1, 2).reshape(len(x), DIM, 4, 3)).flatten(1) @ m.w
+
+
+ACTIVATIONS = (
+    *(F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus, F.leaky_relu, F.hardtanh, F.relu6, F.softsign),
+    *(F.hardswish, F.hardsigmoid, torch.tanh, torch.sigmoid, torch.abs, torch.relu),
+)  # fmt: skip
+HELD = {
+    "attention pooling": lambda: Of(lambda m, x: (m.a(x).softmax(dim=1) * m.b(x)).sum(1), a=linear(DIM, 1), b=linear()),
+    "squeeze and excitation": lambda: Of(
+        lambda m, x: (x * torch.sigmoid(m.b(torch.relu(m.a(x.mean(1)))))[:, None]).mean(1), a=linear(), b=linear()
+    ),
+    "glu": lambda: Of(lambda m, x: F.glu(m.a(x)).mean(1), a=linear(DIM, 2 * DIM)),
+    "swiglu": lambda: Of(lambda m, x: (F.silu(m.a(x)) * m.b(x)).mean(1), a=linear(), b=linear()),
+    "quick gelu": lambda: Of(lambda m, x: (m.a(x) * torch.sigmoid(1.702 * m.a(x))).mean(1), a=linear()),
+    "gem": lambda: Of(lambda m, x: x.clamp(min=1e-6).pow(m.p).mean(1).pow(1 / m.p), p=nn.Parameter(torch.tensor(3.0))),
+    "rms by hand": lambda: Of(
+        lambda m, x: (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * m.w).mean(1), w=parameter(DIM)
+    ),
+    "rms norm": lambda: Of(lambda m, x: m.n(x).mean(1), n=nn.RMSNorm(DIM)),
+    "multi-head attention": lambda: Of(
+        lambda m, x: m.m(m.q.expand(len(x), 1, DIM), x, x)[0][:, 0],
+        m=nn.MultiheadAttention(DIM, 2, batch_first=True), q=parameter(1, 1, DIM),
+    ),
+    "attention with bias tokens": lambda: Of(
+        lambda m, x: m.m(x, x, x)[0].mean(1), m=nn.MultiheadAttention(DIM, 3, batch_first=True, add_bias_kv=True)
+    ),
+    "attention with zero tokens": lambda: Of(
+        lambda m, x: m.m(x, x, x, need_weights=False)[0].mean(1),
+        m=nn.MultiheadAttention(DIM, 3, batch_first=True, add_zero_attn=True, bias=False),
+    ),
+    "attention, other widths": lambda: Of(
+        lambda m, x: m.m(x, m.a(x), m.a(x))[0].mean(1),
+        m=nn.MultiheadAttention(DIM, 3, kdim=4, vdim=4, batch_first=True), a=linear(DIM, 4),
+    ),
+    "attention with padding": lambda: Of(
+        lambda m, x: m.m(x, x, x, key_padding_mask=torch.arange(N).expand(len(x), N) > 8)[0].mean(1),
+        m=nn.MultiheadAttention(DIM, 3, batch_first=True),
+    ),
+    "encoder, norm last": lambda: Of(
+        lambda m, x: m.m(x).mean(1), m=nn.TransformerEncoderLayer(DIM, 2, 16, batch_first=True)
+    ),
+    "encoder, norm first": lambda: Of(
+        lambda m, x: m.m(x)[:, 0],
+        m=nn.TransformerEncoderLayer(DIM, 2, 16, batch_first=True, norm_first=True, activation="gelu"),
+    ),
+    "decoder": lambda: Of(
+        lambda m, x: m.m(m.q.expand(len(x), 2, DIM), x).mean(1),
+        m=nn.TransformerDecoderLayer(DIM, 2, 16, batch_first=True), q=parameter(1, 2, DIM),
+    ),
+    "causal attention": lambda: Of(
+        lambda m, x: F.scaled_dot_product_attention(m.a(x), m.b(x), x, is_causal=True).mean(1), a=linear(), b=linear()
+    ),
+    "attention by hand": lambda: Of(
+        lambda m, x: (torch.softmax(m.a(x) @ m.b(x).transpose(1, 2) / DIM**0.5, -1) @ m.c(x)).mean(1),
+        a=linear(), b=linear(), c=linear(),
+    ),
+    "softmax by hand": lambda: Of(by_hand, a=linear(DIM, 1)),
+    "convolutions on the grid": lambda: Of(
+        on_a_grid,
+        net=nn.Sequential(
+            nn.Conv2d(DIM, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(8, 4, 1), nn.AdaptiveAvgPool2d(1),
+        ), w=parameter(4, DIM),
+    ),
+    "convolutions along the sequence": lambda: Of(
+        lambda m, x: m.m(x.transpose(1, 2)).amax(2),
+        m=nn.Sequential(nn.Conv1d(DIM, DIM, 3, groups=2), nn.GroupNorm(2, DIM), nn.Hardswish(), nn.ConvTranspose1d(DIM, DIM, 2)),
+    ),
+    "instance norm": lambda: Of(lambda m, x: m.n(x.transpose(1, 2)).amax(2), n=nn.InstanceNorm1d(DIM, affine=True)),
+    "sort": lambda: Of(lambda m, x: torch.sort(m.a(x), dim=1).values[:, :3].mean(1), a=linear()),
+    "topk": lambda: Of(lambda m, x: m.a(x).topk(2, dim=1).values.mean(1), a=linear()),
+    "maximum of two": lambda: Of(lambda m, x: torch.maximum(m.a(x), m.w).mean(1), a=linear(), w=parameter(DIM)),
+    "median": lambda: Of(lambda m, x: m.a(x).median(1).values, a=linear()),
+    "every activation": lambda: Of(lambda m, x: sum(f(m.a(x)) for f in ACTIVATIONS)[:, 0], a=linear()),
+    "prelu": lambda: Of(lambda m, x: m.p(m.a(x).transpose(1, 2)).mean(2), a=linear(), p=nn.PReLU(DIM)),
+    "in place": lambda: Of(in_place, a=linear()),
+    "into a buffer": lambda: Of(into_a_buffer, a=linear()),
+    "unit rows": lambda: Of(lambda m, x: F.normalize(x, dim=-1).mean(1)),
+    "over its norm": lambda: Of(lambda m, x: (x / x.norm(dim=-1, keepdim=True)).mean(1)),
+    "product of two": lambda: Of(lambda m, x: (m.a(x) * m.b(x)).mean(1), a=linear(), b=linear()),
+    "product of three": lambda: Of(
+        lambda m, x: torch.einsum("bnd,bnd,bnd->bd", m.a(x), m.b(x), x), a=linear(), b=linear()
+    ),
+    "a kernel that the input makes": lambda: Of(
+        lambda m, x: torch.bmm(x, m.a(x.mean(1)).view(len(x), DIM, 2)).mean(1).repeat(1, 3), a=linear(DIM, 2 * DIM)
+    ),
+    "bilinear": lambda: Of(lambda m, x: m.b(x, x).mean(1), b=nn.Bilinear(DIM, DIM, DIM)),
+    "where": lambda: Of(lambda m, x: torch.where(x > 0, x, m.w * 1.0).mean(1), w=parameter(DIM)),
+    "padded": lambda: Of(lambda m, x: F.pad(x, (0, 0, 2, 1), value=0.7).unfold(1, 4, 1).mean((1, 3))),
+    "one minus a gate": lambda: Of(
+        lambda m, x: ((1 - torch.sigmoid(m.a(x))) * x + torch.sigmoid(m.a(x)) * x.mean(1, keepdim=True)).mean(1), a=linear()
+    ),
+    "token by token": lambda: Of(lambda m, x: torch.stack([t.relu().mean(0) for t in m.a(x)]), a=linear()),
+    "a branch": lambda: Of(lambda m, x: m.a(x).mean(1) if x.sum() > 0 else m.a(x).amax(1), a=linear()),
+    "positions": lambda: Of(lambda m, x: (x + m.e(torch.arange(N))).relu().mean(1), e=nn.Embedding(N, DIM)),
+    "fourier": lambda: Of(lambda m, x: torch.fft.rfft(x, dim=1).real.mean(1)),
+    "a constant minus it": lambda: Of(lambda m, x: (3.0 - x)[:, 0]),
+}  # fmt: skip
+NOT_HELD = {
+    "exp": lambda: Of(lambda m, x: torch.exp(m.a(x)).mean(1), a=linear()),
+    "logsumexp": lambda: Of(lambda m, x: torch.logsumexp(m.a(x), 1), a=linear()),
+    "cdist": lambda: Of(lambda m, x: torch.cdist(x, m.c[None]).mean(1), c=parameter(DIM, DIM)),
+    "std": lambda: Of(lambda m, x: torch.cat([x.mean(1)[:, :3], x.std(1)[:, :3]], 1)),
+    "lstm": lambda: Of(lambda m, x: m.r(x)[0][:, -1], r=nn.LSTM(DIM, DIM, batch_first=True)),
+}
+
+
+def made(make, seed=0):
+    torch.manual_seed(seed)
+    return make().double().eval().requires_grad_(False)
+
+
+def tokens(seed=1, batch=BATCH):
+    return torch.randn(batch, N, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def frozen(module, x):
+    held = FrozenMap(module, [x], module)
+    return held, torch.randn(
+        held.output.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2)
+    )
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_shares_and_constants_add_up_to_the_score(name):
+    module, x = made(HELD[name]), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    np.testing.assert_allclose(held.output, module(x.clone()), atol=1e-12)
+    np.testing.assert_allclose(shares.score, (module(x.clone()) * v).sum(1), atol=1e-12)
+    assert shares.residual.max() < 1e-12
+    assert shares.inputs[0].shape == (BATCH, N, DIM)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_the_frozen_map_is_affine_at_any_distance(name):
+    module, x = made(HELD[name]), tokens()
+    held, v = frozen(module, x)
+    far = 7 * tokens(seed=5)
+    moved = ((held(far) - held(x)) * v).sum(1)
+    expected = (held.gradients(v)[0] * (far - x)).sum((1, 2))
+    np.testing.assert_allclose(moved, expected, atol=1e-9)
+    np.testing.assert_allclose(held(x), held.output, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_an_image_has_the_same_shares_alone_and_in_a_batch(name):
+    if name == "a branch":
+        pytest.skip("this one looks at the whole batch")
+    module, x = made(HELD[name]), tokens()
+    held, v = frozen(module, x)
+    alone = FrozenMap(module, [x[1:2]], module).shares(v[1:2])
+    together = held.shares(v)
+    np.testing.assert_allclose(alone.inputs[0][0], together.inputs[0][1], atol=1e-10)
+    np.testing.assert_allclose(alone.constants[0], together.constants[1], atol=1e-10)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_gradients_are_those_of_finite_differences_of_the_frozen_function(name):
+    module, x = made(HELD[name]), tokens()
+    held, v = frozen(module, x)
+    gradient = held.gradients(v)[0]
+    for image, token, dim in ((0, 0, 0), (1, 5, 3), (2, N - 1, DIM - 1)):
+        step = torch.zeros_like(x)
+        step[image, token, dim] = 1e-3
+        slope = (((held(x + step) - held(x - step)) * v).sum(1) / 2e-3)[image]
+        np.testing.assert_allclose(gradient[image, token, dim], slope, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "name", ["attention pooling", "encoder, norm first", "convolutions on the grid", "gem"]
+)
+def test_shares_are_captums_gradient_times_input_of_the_frozen_map(name):
+    module, x = made(HELD[name]), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+
+    class Score(nn.Module):
+        def forward(self, inputs):
+            return (replay(inputs) * v).sum(1)
+
+    def replay(
+        inputs,
+    ):  # the map itself, with a gradient: what is linear in the input has Captum's attribution
+        gradient = held.gradients(v)[0]
+        return ((inputs * gradient).sum((1, 2), keepdim=True)[:, 0] / (v * v).sum(1, keepdim=True)) * v
+
+    captums = captum.attr.InputXGradient(Score()).attribute(x.clone().requires_grad_())
+    np.testing.assert_allclose(shares.inputs[0], captums.detach(), atol=1e-10)
+
+
+def test_attention_pooling_by_plain_loops():
+    module, x = made(HELD["attention pooling"]), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    for image in range(BATCH):
+        weights = module.a(x[image]).softmax(dim=0)[:, 0]
+        for token in range(N):
+            of_token = weights[token] * (v[image] @ module.b.weight @ x[image, token])
+            np.testing.assert_allclose(shares.inputs[0][image, token].sum(), of_token, atol=1e-12)
+        np.testing.assert_allclose(shares.constants[image], v[image] @ module.b.bias, atol=1e-12)
+
+
+def test_a_relu_net_by_plain_loops():
+    module = made(lambda: Of(lambda m, x: m.b(torch.relu(m.a(x.mean(1)))), a=linear(DIM, 9), b=linear(9, 4)))
+    x = tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    for image in range(BATCH):
+        hidden = module.a(x[image].mean(0))
+        gates = (hidden > 0).double()
+        r = (gates * (v[image] @ module.b.weight)) @ module.a.weight
+        np.testing.assert_allclose(shares.inputs[0][image].sum(1), (x[image] @ r) / N, atol=1e-12)
+        bias = (gates * (v[image] @ module.b.weight)) @ module.a.bias + v[image] @ module.b.bias
+        np.testing.assert_allclose(shares.constants[image], bias, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NOT_HELD)
+def test_what_cannot_be_held_is_unexplained_and_named(name):
+    module, x = made(NOT_HELD[name]), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    assert shares.residual.max() > UNEXPLAINED_FROM
+    assert name in shares.left
+    total = shares.inputs[0].sum((1, 2)) + shares.constants + shares.unexplained
+    np.testing.assert_allclose(total, shares.score, atol=1e-12)
+
+
+def test_names_of_operations_appear_only_where_something_is_left():
+    held, v = frozen(made(HELD["encoder, norm first"]), tokens())
+    assert held.shares(v).left == ()
+
+
+def test_constants_can_be_told_apart_by_the_parameters_they_come_from():
+    module = made(HELD["positions"])
+    x = tokens()
+    held, v = frozen(module, x)
+    positions = held.constants(v, lambda name: name == "e.weight")
+    np.testing.assert_allclose(positions, held.constants(v), atol=1e-12)
+    assert np.abs(held.constants(v, lambda name: name != "e.weight")).max() == 0
+
+
+def test_a_module_that_gives_no_vector_an_image_is_refused():
+    with pytest.raises(ShapeError, match=r"one vector an image, \[3, D\]: got \(3, 12, 6\)"):
+        FrozenMap(lambda x: x * 1, [tokens()])
+
+
+def test_the_module_and_its_input_are_left_as_they_are():
+    module, x = made(HELD["in place"]), tokens()
+    before, weights = x.clone(), {k: v.clone() for k, v in module.state_dict().items()}
+    held, v = frozen(module, x)
+    held.shares(v)
+    assert torch.equal(x, before)
+    assert all(torch.equal(value, weights[key]) for key, value in module.state_dict().items())
+    assert not any(p.requires_grad for p in module.parameters())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 4), n=st.integers(1, 9), heads=st.sampled_from([1, 2, 3]), seed=st.integers(0, 99),
+    dtype=st.sampled_from([torch.float64, torch.float32]), norm_first=st.booleans(),
+)  # fmt: skip
+def test_encoders_of_any_shape_and_type_add_up(batch, n, heads, seed, dtype, norm_first):
+    torch.manual_seed(seed)
+    layer = nn.TransformerEncoderLayer(
+        6, heads, 10, batch_first=True, norm_first=norm_first, activation="gelu"
+    )
+    layer = layer.to(dtype).eval().requires_grad_(False)
+    x = torch.randn(batch, n, 6, dtype=dtype)
+    held = FrozenMap(lambda x: layer(x).mean(1), [x], layer)
+    shares = held.shares(torch.randn(batch, 6, dtype=dtype))
+    assert shares.residual.max() < (1e-12 if dtype == torch.float64 else 1e-5)
+
+
+@pytest.mark.cuda
+def test_a_map_on_the_gpu_is_that_of_the_cpu():
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device: this machine has none")
+    module, x = made(HELD["encoder, norm first"]), tokens()
+    held, v = frozen(module, x)
+    there = FrozenMap(module.cuda(), [x.cuda()], module).shares(v.cuda())
+    here = held.shares(v)
+    np.testing.assert_allclose(there.inputs[0], here.inputs[0], atol=1e-9)
