@@ -43,7 +43,7 @@ class SideShares:
     geometry
         Scale -> which tokens the windows cover.
     fused
-        Share of each patch token through the windows of all scales together, ``[N]``.
+        Share of each patch token through all slots of the fusion together, ``[N]``.
     total
         Their sum: this modality's part of the similarity.
     """
@@ -169,7 +169,7 @@ def pair_window_shares(
 
 
 def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
-    """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn.
+    """A panel for each scale, and the fused one; rows are ``a`` and ``b`` of each modality in turn.
 
     There are no panels without an add-on. ``modalities`` None: all of them.
     """
@@ -193,8 +193,8 @@ def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> 
         )
     if panels:
         values = np.stack([side.fused for side in sides])
-        words = "each patch's share, through all scales together"
-        panels.append(token_panel("fused", "all scales", windows(shares.grid, 1), values, "share", words))
+        words = "each patch's exact share of the cosine, through all slots of the fusion together"
+        panels.append(token_panel("fused", "fused", windows(shares.grid, 1), values, "share", words))
     return tuple(panels)
 
 

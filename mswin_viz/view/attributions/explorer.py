@@ -15,7 +15,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.attribution.attribute import Attribution, attribute
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute
 from mswin_viz.analysis.attribution.share_gap import exact_shares
 from mswin_viz.analysis.attribution.target import FEATURES, Target
 from mswin_viz.data.images.image_source import Crop
@@ -231,8 +231,9 @@ class AttributionExplorer(widgets.VBox):
             jobs.append(
                 ("exact window shares", lambda *_: self._shares(pictures, targets["enhanced"], scales))
             )
-        calls = request.calls.items()
-        return [*jobs, *((name, partial(self._maps, pictures, targets, name, call)) for name, call in calls)]
+        for name, call in request.calls.items():
+            jobs.append((METHOD_LABELS[name], partial(self._maps, pictures, targets, name, call)))
+        return jobs
 
     def _target(self, request: _Request, pictures: Sequence[Picture], feature: str) -> Target:
         if len(pictures) == 1:

@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
 from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
@@ -120,7 +120,9 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
-    _draw_bars(left, {"exact share": gap.shares[row], "integrated gradients": gap.integrated[row]})
+    _draw_bars(
+        left, {"exact share": gap.shares[row], METHOD_LABELS["integrated_gradients"]: gap.integrated[row]}
+    )
     left.set_title(
         f"tokens of each window, through every scale\n{gap.flipped_on_path[row]} ReLU gates flip on the path",
         fontsize=8,
@@ -170,8 +172,10 @@ def _map_title(title: str, attribution: Attribution, row: int) -> str:
     return "\n".join(lines)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _words(title: str) -> str:
+    """A title as it is printed: a method at its head by its label, anything else without underscores."""
+    head, comma, rest = title.partition(",")
+    return METHOD_LABELS.get(head, head.replace("_", " ")) + comma + rest
 
 
 def _pale(image: Image.Image) -> np.ndarray:

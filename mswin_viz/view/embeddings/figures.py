@@ -11,6 +11,7 @@ from mswin_viz.analysis.embeddings.export import measures_frame, points_frame
 from mswin_viz.analysis.embeddings.similarity_pairs import similarity_pairs
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED, Comparison
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.null_comparison import NullComparison
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.errors import OptionError
@@ -40,7 +41,9 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         (_draw_changes if many else _draw_pairs)(axis, comparison, order)
         gap = comparison.difference_interval
         span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
-        axis.set_title(f"{folded_name(name, _WIDE)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
+        axis.set_title(
+            f"{folded_name(modality_words(name), _WIDE)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8
+        )
         tidy(axis)
     caption(
         figure,
@@ -66,7 +69,9 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
                 part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
                 element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,
             )  # fmt: skip
-            axis.set_title(f"{folded_name(name, _WIDE)}, {feature}: gap of means {gap:.3f}", fontsize=8)
+            axis.set_title(
+                f"{folded_name(modality_words(name), _WIDE)}, {feature}: gap of means {gap:.3f}", fontsize=8
+            )
             axis.set_ylabel("density" if column == 0 else "", fontsize=8)
             axis.set_xlabel("cosine of a pair", fontsize=8)
             tidy(axis)
@@ -92,6 +97,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         cut=0, palette=FEATURES, linewidth=0.8, ax=axis,
     )  # fmt: skip
     axis.axhline(0, **_ZERO)
+    axis.set_xticks(range(len(names)), list(map(modality_words, names)))
     axis.set_xlabel("")
     axis.set_ylabel("silhouette by identity", fontsize=8)
     axis.legend(fontsize=8, frameon=False, loc="lower right")
@@ -134,7 +140,7 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
             (0, 6), textcoords="offset points", fontsize=7, ha="center",
         )  # fmt: skip
     change.axvline(0, **_ZERO)
-    levels.set_yticks(places, names)
+    levels.set_yticks(places, list(map(modality_words, names)))
     levels.set_xlabel("%, bars with 95 % intervals over identities", fontsize=8)
     change.set_xlabel("change of mAP, points (95 %)", fontsize=8)
     levels.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
@@ -181,7 +187,9 @@ def _measured(view: EmbeddingView) -> list[str]:
 def _queries(view: EmbeddingView) -> str:
     """Over how many queries the measures are, modality by modality, where not over all."""
     plain = {name: comparison.plain for name, comparison in view.comparisons.items()}
-    words = [f"{name} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries]
+    words = [
+        f"{modality_words(name)} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries
+    ]
     return f"{'; '.join(words)}. " if words else ""
 
 

@@ -24,7 +24,7 @@ from mswin_viz.view.embeddings.figures import (
 )
 from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes, new_figure
 from mswin_viz.view.parts.figure_text import caption, named_legend
-from mswin_viz.view.widgets.labels import COLOURS, FEATURES
+from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_points import map_colouring
 
@@ -46,7 +46,7 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
         axis.set_title(f"{name}\ntrustworthiness {quality.trustworthiness:.3f}", fontsize=9)
     _explain_colours(figure, axes, colouring, COLOURS[by])
     words = (
-        f"{len(view)} rows ({settings.show}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
+        f"{len(view)} rows ({SHOWN[settings.show]}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
         f"{view.projection.settings.perplexity:g}, seed {settings.seed}. How similar the two maps look is set by the "
         f"coupling; judge the add-on by the measures. {provenance}"
     )

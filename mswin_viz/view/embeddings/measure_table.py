@@ -9,6 +9,7 @@ import numpy as np
 from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import Comparison
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.view.widgets.markup import CELL, FONT, Markup, fragment, tag
 
 __all__ = ["measures_html", "selection_html"]
@@ -70,13 +71,15 @@ def _line(name: str, found: Comparison) -> Markup:
     )
     rest = (tag("td", cell, style=_CELL) for cell in cells)
     over = f" ({found.plain.queries})" if found.plain.n_answered < found.plain.n_queries else ""
-    return tag("tr", tag("td", tag("b", name), over, style=_CELL | {"text-align": "left"}), *rest)
+    return tag(
+        "tr", tag("td", tag("b", modality_words(name)), over, style=_CELL | {"text-align": "left"}), *rest
+    )
 
 
 def _all_notes(view: EmbeddingView) -> list[str]:
     """What could not be measured or embedded, and why."""
     measured = [
-        f"{name}: {note}"
+        f"{modality_words(name)}: {note}"
         for name, found in view.comparisons.items()
         for note in (*found.plain.unanswered_sentences(), *found.notes)
     ]

@@ -9,7 +9,8 @@ from typing import Any
 
 from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, row_words
 from mswin_viz.analysis.experiments.stored_results import check_ablation
-from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
+from mswin_viz.analysis.markdown_tables import markdown_table, percent
+from mswin_viz.analysis.measures.joined import modality_words
 
 __all__ = ["HOPED", "ablation_brief", "ablation_sentences", "ablation_table", "full"]
 
@@ -74,7 +75,7 @@ def ablation_table(stored: Stored) -> str:
             cell = stored["scores"][split][name][column]
             line += [_interval(cell["mAP"]), _change(cell["mAP"].get("minus_plain")), _percent(cell["rank1"])]
         lines.append(line)
-    words = column_words(column)
+    words = modality_words(column)
     title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
     return "\n".join([f"{_about(stored)} {title}".strip(), "", *markdown_table(heads, lines)])
 
@@ -88,7 +89,7 @@ def _scores(stored: Stored, split: str) -> list[str]:
         [row_words(name), *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
         for name, cells in stored["scores"][split].items()
     )  # fmt: skip
-    return markdown_table(["head", *map(column_words, stored["columns"])], rows)
+    return markdown_table(["head", *map(modality_words, stored["columns"])], rows)
 
 
 def _differences(stored: Stored, split: str) -> list[str]:
@@ -98,7 +99,7 @@ def _differences(stored: Stored, split: str) -> list[str]:
         [row_words(name), *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns)]
         for name, cells in stored["scores"][split].items()
     )
-    return markdown_table(["head", *(f"{column_words(c)}: {kinds[kind]}" for c, kind in columns)], rows)
+    return markdown_table(["head", *(f"{modality_words(c)}: {kinds[kind]}" for c, kind in columns)], rows)
 
 
 def _costs(stored: Stored) -> list[str]:
@@ -176,7 +177,7 @@ def _hope(stored: Stored) -> list[str]:
     for split, by_row in stored["scores"].items():
         cell = by_row[stored["reference"]][column]
         gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
-        where = f"{_split(split).capitalize()}, {column_words(column)}"
+        where = f"{_split(split).capitalize()}, {modality_words(column)}"
         if not all(map(_is_measured, gains.values())):
             lines.append(f"{where}: {_NOT_MEASURED}.")
             continue

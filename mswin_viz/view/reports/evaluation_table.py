@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mswin_viz.analysis.experiments.evaluation import CaptionSearch, Evaluation, Measures, NamedAttribute
-from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
+from mswin_viz.analysis.markdown_tables import markdown_table, percent
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.images.image_source import MODALITIES
 
@@ -50,7 +51,7 @@ def _retrieval(rows: Mapping[str, Mapping[str, Measures]]) -> list[str]:
         [_ROWS[row], *(f"{percent(cells[c].mAP)} / {percent(cells[c].rank1)}" for c in _COLUMNS)]
         for row, cells in rows.items()
     )
-    return markdown_table(["mAP / Rank-1", *map(column_words, _COLUMNS)], lines)
+    return markdown_table(["mAP / Rank-1", *map(modality_words, _COLUMNS)], lines)
 
 
 def _zero_shot(attributes: Mapping[str, NamedAttribute]) -> list[str]:

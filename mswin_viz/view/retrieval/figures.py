@@ -47,7 +47,7 @@ def ranked_figure(
         Of the query and each enhanced result, in their order; there may be fewer than results. With them, two more
         rows show which windows of either image the similarity comes from.
     scale
-        The windows that are shown; all scales together, patch by patch, if None.
+        Whose windows are shown; fused, patch by patch, if None.
     provenance
         Printed small below.
 

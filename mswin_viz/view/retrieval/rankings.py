@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.neighbours import RankedQueries, ranked_queries
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
@@ -44,6 +45,10 @@ class Rankings:
     def choices(self) -> tuple[str, ...]:
         """What can be ranked by: each modality, and, of several, all."""
         return (*self.modalities, *((ALL, ALL_EQUALISED) if len(self.modalities) > 1 else ()))
+
+    def words(self, choice: str) -> str:
+        """A choice as it is called on screen."""
+        return modality_words(self.row_modality(choice), is_equalised=choice == ALL_EQUALISED)
 
     def table(self, table: EmbeddingTable, choice: str) -> EmbeddingTable:
         """The table that is asked under a choice: the one given, or that of its joined modalities.

@@ -113,7 +113,8 @@ class RetrievalView(widgets.VBox):
         self.table, self._lock = table, threading.RLock()
         self._jumps, self._pending_jump, self._missing = QueryJumps(), "", []
         has_scenes = any(sample.scene is not None for sample in self._samples)
-        self.controls = retrieval_controls(ranked_by, has_scenes=has_scenes)
+        words = {choice: self._rankings.words(choice) for choice in ranked_by}
+        self.controls = retrieval_controls(words, has_scenes=has_scenes)
         self._guarded = Guard(self, self._show_messages)
         self._menu = QueryMenu(self, self.controls, self._samples, self._guarded)
         self.worker = WorkBar(self._work, name="embed and rank", css="mswin-retrieval-work")
@@ -193,7 +194,7 @@ class RetrievalView(widgets.VBox):
         n_shares
             Of so many of the enhanced results, show the window shares too; each takes two images' tokens.
         scale
-            At which; all scales together if None.
+            At which; fused if None.
 
         Raises
         ------
@@ -210,14 +211,16 @@ class RetrievalView(widgets.VBox):
         if not self.results:
             raise OptionError(
                 f"a figure needs a query with ranked results: {query_name(self._samples[self.query])} has none by "
-                f"{self.modality}; choose another query"
+                f"{self._rankings.words(self.modality)}; choose another query"
             )
         table, results = self.strip.table, self.results
         rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
         shares = [
             pair_window_shares(self.model, table, self.strip.row, row, kept=self._pairs.kept) for row in rows
         ]
-        provenance = f"Ranked by {self.modality}, rule {self.rule}; {self.model.provenance}"
+        provenance = (
+            f"Ranked by {self._rankings.words(self.modality)}, rule {self.rule}; {self.model.provenance}"
+        )
         return ranked_figure(table, results, shares=shares, scale=scale, provenance=provenance)
 
     def _observe(self) -> None:
@@ -270,7 +273,7 @@ class RetrievalView(widgets.VBox):
     def _show_ranked(self, embedded: EmbeddingTable) -> None:
         table = self._rankings.table(embedded, self.modality)
         row = table.row_of(self.query, self._rankings.row_modality(self.modality))
-        missing = f"{query_name(self._samples[self.query])} has no {self.modality} row: it lacks an image, or one failed"
+        missing = f"{query_name(self._samples[self.query])} has no {self._rankings.words(self.modality)} row: it lacks an image, or one failed"
         self._lists.show(table, row, k=self.k, rule=self.rule)
         choice = (self.modality, self.rule)
         if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
@@ -287,7 +290,9 @@ class RetrievalView(widgets.VBox):
         if precisions is not None:
             words, notes = summary(*precisions), self._rankings.notes(self.modality, self.rule)
         lines = (tag("div", note) for note in notes)
-        self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
+        self._html["summary"].value = fragment(
+            tag("b", self._rankings.words(self.modality)), f": {words}", *lines
+        )
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         failed = () if self.table is None else failure_words(self.table.failed)
