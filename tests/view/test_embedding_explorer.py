@@ -61,7 +61,7 @@ def test_nothing_is_computed_before_the_button_is_pressed(model, samples, monkey
     assert explorer.table is explorer.view is explorer.maps is None
     with pytest.raises(OptionError, match="press the button"):
         explorer.open_row(0)
-    with pytest.raises(OptionError, match="nothing to save"):
+    with pytest.raises(OptionError, match="saving needs maps"):
         explorer.save("somewhere")
 
 

@@ -14,8 +14,6 @@ from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import FEATURES, MODALITIES, choices
 
-__all__ = ["AttributionControls", "make_attribution_controls"]
-
 _WIDE = {"description_width": "84px"}
 _ROW = {"width": "420px"}
 _BUTTONS = {**_WIDE, "button_width": "auto"}
@@ -40,9 +38,8 @@ class AttributionControls:
 
     @property
     def samples(self) -> tuple[int, ...]:
-        """Positions of the sample that is chosen, and of the one it is compared with, if any."""
-        chosen = (self.sample.value, self.pair.value)
-        return tuple(int(i) for i in chosen if i is not None and i >= 0)
+        """Positions of the chosen sample, and of the one it is compared with, if any."""
+        return tuple(int(i) for i in (self.sample.value, self.pair.value) if i is not None and i >= 0)
 
     @property
     def chosen_features(self) -> tuple[str, ...]:
@@ -65,7 +62,7 @@ class AttributionControls:
 def make_attribution_controls(
     names: Sequence[str], *, prompt: str, has_text: bool, has_addon: bool
 ) -> AttributionControls:
-    """Controls for samples of these names."""
+    """Controls for the samples of these names."""
     options = [(name, at) for at, name in enumerate(names)]
     features = {**FEATURES, "both": "both"} if has_addon else {"plain": FEATURES["plain"]}
     made = AttributionControls(
@@ -83,11 +80,9 @@ def make_attribution_controls(
     )  # fmt: skip
     for name, terms in _TERMS.items():
         explained(getattr(made, name), *terms)
-    for buttons in (
-        made.modality,
-        made.features,
-    ):  # which ipywidgets alone of its controls labels at the left
-        buttons.add_class("widget-inline-hbox")
+    for name in ("modality", "features"):
+        # ipywidgets lines up the labels of all its controls but toggle buttons
+        getattr(made, name).add_class("widget-inline-hbox")
     for name in ("methods", "sample"):
         getattr(made, name).add_class(f"mswin-attribution-{name}")
     return made

@@ -41,14 +41,10 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         (_draw_changes if many else _draw_pairs)(axis, comparison, order)
         gap = comparison.difference_interval
         span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
-        axis.set_title(
-            f"{folded_name(modality_words(name), _WIDE)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8
-        )
+        axis.set_title(f"{_title(name)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
         tidy(axis)
-    caption(
-        figure,
-        f"Each identity's AP, plain and enhanced; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}",
-    )
+    words = f"Each identity's AP, plain and enhanced; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}"
+    caption(figure, words)
     return figure
 
 
@@ -69,9 +65,7 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
                 part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
                 element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,
             )  # fmt: skip
-            axis.set_title(
-                f"{folded_name(modality_words(name), _WIDE)}, {feature}: gap of means {gap:.3f}", fontsize=8
-            )
+            axis.set_title(f"{_title(name)}, {feature}: gap of means {gap:.3f}", fontsize=8)
             axis.set_ylabel("density" if column == 0 else "", fontsize=8)
             axis.set_xlabel("cosine of a pair", fontsize=8)
             tidy(axis)
@@ -119,26 +113,18 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         value = np.array([100 * interval.value for interval in intervals])
         ends = np.array([[100 * interval.low, 100 * interval.high] for interval in intervals])
         ends = np.nan_to_num(np.abs(ends - value[:, None]))
-        levels.barh(
-            places + shift,
-            value,
-            0.32,
-            xerr=ends.T,
-            color=FEATURES[feature],
-            label=f"mAP, {feature}",
-            capsize=2,
-        )
-        levels.plot(100 * frame[f"{feature}_rank1"], places + shift, "D", color="black", ms=4, mfc="white",
-                    label="Rank-1" if feature == "plain" else None)  # fmt: skip
+        bars = {"color": FEATURES[feature], "label": f"mAP, {feature}", "capsize": 2}
+        levels.barh(places + shift, value, 0.32, xerr=ends.T, **bars)
+        label, rank1 = "Rank-1" if feature == "plain" else None, 100 * frame[f"{feature}_rank1"]
+        levels.plot(rank1, places + shift, "D", color="black", ms=4, mfc="white", label=label)
     gaps = [view.comparisons[name].difference_interval for name in names]
     for place, gap, name in zip(places, gaps, names, strict=True):
         change.plot([100 * gap.low, 100 * gap.high], [place, place], color="0.3", lw=2, solid_capstyle="butt")
         change.plot(100 * gap.value, place, "o", color=FEATURES["enhanced"])
         test = view.comparisons[name].test
-        change.annotate(
-            f"p = {test.p:.2g}" if np.isfinite(test.p) else "no test", (100 * gap.value, place),
-            (0, 6), textcoords="offset points", fontsize=7, ha="center",
-        )  # fmt: skip
+        words = f"p = {test.p:.2g}" if np.isfinite(test.p) else "no test"
+        above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
+        change.annotate(words, (100 * gap.value, place), fontsize=7, **above)
     change.axvline(0, **_ZERO)
     levels.set_yticks(places, list(map(modality_words, names)))
     levels.set_xlabel("%, bars with 95 % intervals over identities", fontsize=8)
@@ -159,9 +145,8 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     for place, comparison in enumerate(rows.values()):
         gap, is_trained = comparison.difference_interval, place == 0
         colour = FEATURES["enhanced"] if is_trained else FEATURES["plain"]
-        axis.plot(
-            [100 * gap.low, 100 * gap.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt"
-        )
+        ends = [100 * gap.low, 100 * gap.high]
+        axis.plot(ends, [place, place], color=colour, lw=2.5, solid_capstyle="butt")
         axis.plot(100 * gap.value, place, "o" if is_trained else "s", color=colour, ms=6 if is_trained else 4)
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
     axis.invert_yaxis()
@@ -177,6 +162,10 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     return figure
 
 
+def _title(modality: str) -> str:
+    return folded_name(modality_words(modality), _WIDE)
+
+
 def _measured(view: EmbeddingView) -> list[str]:
     names = [name for name, comparison in view.comparisons.items() if len(comparison.identities)]
     if not names:
@@ -186,10 +175,8 @@ def _measured(view: EmbeddingView) -> list[str]:
 
 def _queries(view: EmbeddingView) -> str:
     """Over how many queries the measures are, modality by modality, where not over all."""
-    plain = {name: comparison.plain for name, comparison in view.comparisons.items()}
-    words = [
-        f"{modality_words(name)} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries
-    ]
+    plain = {modality_words(name): comparison.plain for name, comparison in view.comparisons.items()}
+    words = [f"{name} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries]
     return f"{'; '.join(words)}. " if words else ""
 
 

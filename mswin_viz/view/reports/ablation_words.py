@@ -27,6 +27,7 @@ _DIFFERENCE = (
     "Difference in mAP to plain CLS, and of all windows to each row (▲ better, ▼ worse, = not told apart)."
 )
 
+
 Stored = Mapping[str, Any]
 
 
@@ -49,7 +50,8 @@ def ablation_sentences(stored: Stored) -> list[str]:
 def full(stored: Stored) -> str:
     """Every split, row and column with intervals, then differences, costs, rule and sentences."""
     check_ablation(stored)
-    lines = [f"{_about(stored)} mAP [95 % interval] / Rank-1, percent.".strip()]
+    about = stored["settings"].get("words", "")
+    lines = [f"{about} mAP [95 % interval] / Rank-1, percent.".strip()]
     for split in stored["scores"]:
         lines += ["", f"**{_heading(split)}**", "", *_scores(stored, split), "", _DIFFERENCE, ""]
         lines += _differences(stored, split)
@@ -58,7 +60,7 @@ def full(stored: Stored) -> str:
 
 
 def ablation_brief(stored: Stored) -> str:
-    """`ablation_table` and `sentences`; for a README."""
+    """`ablation_table` and `ablation_sentences`, for a README."""
     return "\n".join([ablation_table(stored), "", " ".join(ablation_sentences(stored))])
 
 
@@ -77,11 +79,8 @@ def ablation_table(stored: Stored) -> str:
         lines.append(line)
     words = modality_words(column)
     title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
-    return "\n".join([f"{_about(stored)} {title}".strip(), "", *markdown_table(heads, lines)])
-
-
-def _about(stored: Stored) -> str:
-    return stored["settings"].get("words", "")
+    about = f"{stored['settings'].get('words', '')} {title}".strip()
+    return "\n".join([about, "", *markdown_table(heads, lines)])
 
 
 def _scores(stored: Stored, split: str) -> list[str]:
@@ -173,20 +172,19 @@ def _meaning(counts: _Comparisons) -> str:
 
 
 def _hope(stored: Stored) -> list[str]:
-    lines, column = [], stored["columns"][-1]
+    lines, column, reference = [], stored["columns"][-1], stored["reference"]
     for split, by_row in stored["scores"].items():
-        cell = by_row[stored["reference"]][column]
+        cell = by_row[reference][column]
         gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
         where = f"{_split(split).capitalize()}, {modality_words(column)}"
         if not all(map(_is_measured, gains.values())):
             lines.append(f"{where}: {_NOT_MEASURED}.")
             continue
         reached = all(100 * gain["mean"] >= HOPED and gain["verdict"] == "better" for gain in gains.values())
-        words = " and ".join(
-            f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()
-        )
+        changes = [f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()]
+        words = " and ".join(changes)
         lines.append(
-            f"{where}: {row_words(stored['reference'])} change plain CLS by {words}; the gain of 1 to 2 points in both "
+            f"{where}: {row_words(reference)} change plain CLS by {words}; the gain of 1 to 2 points in both "
             f"that was hoped for is {'reached' if reached else 'not reached'}."
         )
     return lines

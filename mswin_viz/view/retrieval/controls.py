@@ -12,15 +12,13 @@ from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import MATCHING_RULES, choices
 from mswin_viz.view.widgets.markup import Html
 
-__all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
-
 MOST_K = 24
 """Most results in a list."""
 _TERMS = {
-    "query": ("query",),
-    "modality": ("modality", "together"),
-    "rule": ("matching rule",),
-    "k": ("gallery",),
+    "query": ["query"],
+    "modality": ["modality", "together"],
+    "rule": ["matching rule"],
+    "k": ["gallery"],
 }
 
 
@@ -51,9 +49,7 @@ def retrieval_controls(modalities: Mapping[str, str], *, has_scenes: bool) -> Re
     """Controls for modalities to rank by and their words; the rule of scenes only where there are some."""
     rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
     made = RetrievalControls(
-        search=widgets.Text(
-            placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}
-        ),
+        search=widgets.Text(placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}),
         query=widgets.Dropdown(description="query", layout={"width": "340px"}, style={"description_width": "44px"}),
         count=Html(),
         previous=_button("previous", "86px"),

@@ -37,6 +37,8 @@ def ranked_figure(
 ) -> Figure:
     """A query and its ranked results, a row for each feature, right and wrong marked by sign, colour and line.
 
+    Raises OptionError if there is no result, results are of different queries, or the shares have no such scale.
+
     Parameters
     ----------
     table
@@ -50,12 +52,6 @@ def ranked_figure(
         Whose windows are shown; fused, patch by patch, if None.
     provenance
         Printed small below.
-
-    Raises
-    ------
-    OptionError
-        If there is no result, results are of different queries, there is no such scale, or shares are given of an
-        add-on that has no windows.
     """
     if not shares:
         return neighbours_figure(table, results, note=provenance)

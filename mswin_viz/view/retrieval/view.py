@@ -52,7 +52,8 @@ class RetrievalView(widgets.VBox):
 
     In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at
     hand ``mv.RetrievalView(model, samples, table=mv.embed(model, samples))``. The traits below, and ``strip.clicked``,
-    are its state. What goes wrong is shown in the view, and the last good view stays.
+    are its state. What goes wrong is shown in the view, and the last good view stays. Raises DataError if no sample
+    has one of the modalities, or none may be a query; OptionError if the table is of other samples.
 
     Parameters
     ----------
@@ -79,13 +80,6 @@ class RetrievalView(widgets.VBox):
         The embeddings; None until there are some.
     controls, download, strip, pair
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares.
-
-    Raises
-    ------
-    DataError
-        If there is no sample, or none with one of the modalities.
-    OptionError
-        If the table is not one of these samples and modalities.
     """
 
     query = traitlets.Int(0)
@@ -107,9 +101,7 @@ class RetrievalView(widgets.VBox):
         self._rankings = Rankings(rankable(self._samples, modalities, table))
         positions, ranked_by = queries(self._samples), self._rankings.choices
         if not positions:
-            raise DataError(
-                f"the retrieval view needs a query: all {len(samples)} samples are of the gallery"
-            )
+            raise DataError(f"a retrieval view needs a query: all {len(samples)} samples are of the gallery")
         self.table, self._lock = table, threading.RLock()
         self._jumps, self._pending_jump, self._missing = QueryJumps(), "", []
         has_scenes = any(sample.scene is not None for sample in self._samples)
@@ -189,24 +181,19 @@ class RetrievalView(widgets.VBox):
     def figure(self, *, n_shares: int = 0, scale: int | None = None) -> Figure:
         """What is ranked on screen as one matplotlib figure, with its provenance.
 
+        Raises OptionError if nothing is ranked yet or there is no such scale, ClosedError if the view was closed.
+
         Parameters
         ----------
         n_shares
-            Of so many of the enhanced results, show the window shares too; each takes two images' tokens.
+            How many enhanced results show their window shares too; each takes two images' tokens.
         scale
-            At which; fused if None.
-
-        Raises
-        ------
-        OptionError
-            If nothing is ranked yet, or there is no such scale.
-        ClosedError
-            If the view was closed.
+            Whose windows these are; fused if None.
         """
         check_open(self)
         if self.table is None or self.strip is None:
             raise OptionError(
-                'a figure needs ranked results: there are none yet; press "embed and rank", or start()'
+                'a figure needs ranked results: got none yet; press "embed and rank", or call start()'
             )
         if not self.results:
             raise OptionError(
@@ -215,12 +202,9 @@ class RetrievalView(widgets.VBox):
             )
         table, results = self.strip.table, self.results
         rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
-        shares = [
-            pair_window_shares(self.model, table, self.strip.row, row, kept=self._pairs.kept) for row in rows
-        ]
-        provenance = (
-            f"Ranked by {self._rankings.words(self.modality)}, rule {self.rule}; {self.model.provenance}"
-        )
+        query, kept, by = self.strip.row, self._pairs.kept, self._rankings.words(self.modality)
+        shares = [pair_window_shares(self.model, table, query, row, kept=kept) for row in rows]
+        provenance = f"Ranked by {by}, rule {self.rule}; {self.model.provenance}"
         return ranked_figure(table, results, shares=shares, scale=scale, provenance=provenance)
 
     def _observe(self) -> None:
@@ -236,9 +220,8 @@ class RetrievalView(widgets.VBox):
     @traitlets.validate("query", "modality", "k")
     def _checked(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        choices = {
-            "query": range(len(self._samples)), "modality": self._rankings.choices, "k": range(1, MOST_K + 1)
-        }[name]  # fmt: skip
+        samples = range(len(self._samples))
+        choices = {"query": samples, "modality": self._rankings.choices, "k": range(1, MOST_K + 1)}[name]
         if value not in choices:
             allowed = f"{choices[0]}..{choices[-1]}" if isinstance(choices, range) else "; ".join(choices)
             raise RetrievalViewError(f"{name} must be one of {allowed}: got {value!r}")
