@@ -103,6 +103,6 @@ def test_every_label_of_a_menu_that_the_glossary_knows_is_spelled_as_there() -> 
 
 def test_joined_modalities_are_called_alike_in_menus_tables_and_notes() -> None:
     assert {modality_words(name) for name in ("three_together", "RGB+NI+TI")} == {labels.SHOWN["together"]}
-    assert modality_words("together") == modality_words("RGB+TI") == "two together"
+    assert modality_words("RGB+TI") == "RGB and TI together"
     assert modality_words("RGB+NI+TI", is_equalised=True) == "three together, equalised"
     assert modality_words("NI", is_equalised=True) == "NI"

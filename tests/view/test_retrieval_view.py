@@ -98,11 +98,11 @@ def test_all_modalities_are_joined_raw_or_equalised(view, table) -> None:
 
 def test_joined_modalities_have_one_name_on_screen_and_their_old_values(view) -> None:
     assert view.controls.modality.options == (
-        ("RGB", "RGB"), ("NI", "NI"), ("two together", "all, raw"), ("two together, equalised", "all, equalised"),
+        ("RGB", "RGB"), ("NI", "NI"), ("RGB and NI together", "all, raw"), ("RGB and NI together, equalised", "all, equalised"),
     )  # fmt: skip
     view.modality = ALL_EQUALISED
-    assert "<b>two together, equalised</b>" in view._html["summary"].value
-    assert "Ranked by two together, equalised, rule camera" in view.figure().get_supxlabel().replace(
+    assert "<b>RGB and NI together, equalised</b>" in view._html["summary"].value
+    assert "Ranked by RGB and NI together, equalised, rule camera" in view.figure().get_supxlabel().replace(
         "\n", " "
     )
 

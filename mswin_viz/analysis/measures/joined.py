@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["joined_features", "modality_words"]
 
-_TOGETHER = {2: "two together", 3: "three together"}
-_COLUMNS = {"together": 2, "three_together": 3}  # of an evaluation or ablation
-
 
 def joined_features(features: Sequence[np.ndarray]) -> Float[np.ndarray, "row all_dims"]:
     """Features of each modality concatenated row by row, raw, as MambaPro and related models rank them."""
@@ -22,6 +19,9 @@ def joined_features(features: Sequence[np.ndarray]) -> Float[np.ndarray, "row al
 
 
 def modality_words(name: str, *, is_equalised: bool = False) -> str:
-    """What people read: a modality as it is; those joined in ``"RGB+NI+TI"`` or ``"three_together"`` by their number."""
-    words = _TOGETHER.get(_COLUMNS.get(name, name.count("+") + 1))
-    return name if words is None else f"{words}, equalised" if is_equalised else words
+    """What people read: a modality as it is, ``"NI+TI"`` as "NI and TI together", all three as "three together"."""
+    joined = name.split("+")
+    if len(joined) == 1 and name != "three_together":
+        return name
+    words = f"{' and '.join(joined)} together" if len(joined) == 2 else "three together"
+    return f"{words}, equalised" if is_equalised else words

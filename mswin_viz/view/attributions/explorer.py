@@ -95,10 +95,8 @@ class AttributionExplorer(widgets.VBox):
         self._messages = Html()
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
-        badge = Html(badge_html(model.provenance_items))
-        super().__init__(
-            [badge, self.controls.layout(), self.worker, self._messages, self._picture, MarkStyle()]
-        )
+        badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout()
+        super().__init__([badge, controls, self.worker, self._messages, self._picture, MarkStyle()])
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
@@ -204,8 +202,8 @@ class AttributionExplorer(widgets.VBox):
         targets = {feature: self._target(request, pictures, feature) for feature in request.features}
         jobs: list[tuple[str, _Job]] = []
         if "enhanced" in targets and self.model.addon is not None:
-            shares = partial(self._shares, pictures, targets["enhanced"], self.model.addon.scales)
-            jobs.append(("exact window shares", shares))
+            target, scales = targets["enhanced"], self.model.addon.scales
+            jobs.append(("exact window shares", lambda *_: self._shares(pictures, target, scales)))
         for name, call in request.calls.items():
             jobs.append((METHOD_LABELS[name], partial(self._maps, pictures, targets, name, call)))
         return jobs
@@ -218,7 +216,7 @@ class AttributionExplorer(widgets.VBox):
         return Target.image(features.flip(0), feature=feature)
 
     def _shares(
-        self, pictures: Sequence[Picture], target: Target, scales: Sequence[int], *_: Report | Stop
+        self, pictures: Sequence[Picture], target: Target, scales: Sequence[int]
     ) -> Mapping[str, Attribution]:
         tokens = Tokens.joined([picture.tokens for picture in pictures])
         return {

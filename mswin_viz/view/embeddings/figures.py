@@ -52,7 +52,9 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     """Distributions of the cosines of pairs, of the same and of different identities, plain and enhanced."""
     pairs = similarity_pairs(view.table, rule=view.settings.rule, seed=view.settings.seed)
     if not len(pairs.first):
-        raise OptionError("similarities are compared between known identities: the table has no pair of them")
+        raise OptionError(
+            "similarities are those of pairs of known identities: got a table without such a pair"
+        )
     names = list(dict.fromkeys(pairs.modality.tolist()))
     frame = pairs.to_pandas()
     figure = new_figure(3.1 * len(names) + 0.4, 4.6)
@@ -82,7 +84,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     frame["feature"] = frame["feature"].str.removesuffix("_silhouette")
     frame = frame.dropna()
     if frame.empty:
-        raise OptionError("a silhouette needs identities with two images or more: the table has none")
+        raise OptionError("a silhouette needs an identity with at least two images: got a table without one")
     names = [name for name in view.table.modalities if (frame.modality == name).any()]
     figure = new_figure(1.6 * len(names) + 2.6, 3.8)
     axis = figure.subplots()
@@ -169,7 +171,7 @@ def _title(modality: str) -> str:
 def _measured(view: EmbeddingView) -> list[str]:
     names = [name for name, comparison in view.comparisons.items() if len(comparison.identities)]
     if not names:
-        raise OptionError("identities are compared where a query has a match: none of this table has one")
+        raise OptionError("a comparison of identities needs a query with a match: got a table without one")
     return names
 
 

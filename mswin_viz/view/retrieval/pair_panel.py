@@ -26,7 +26,7 @@ _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
 class PairPanel(widgets.VBox):
     """The shares of one pair: heatmaps over query and result, and signed bars for either image.
 
-    Of joined modalities the heatmaps show one at a time, chosen above them; the bars show all.
+    The heatmaps show one of joined modalities at a time, chosen above them; the bars show all.
     """
 
     def __init__(self, model: Model) -> None:
@@ -152,5 +152,5 @@ def _warnings(shares: PairShares) -> Sequence[str]:
             f"one computed now {shares.similarity:.4f}; embed the samples again"
         )
     if not shares.scales:
-        notes.append("without an add-on no window has a share: the CLS has it all")
+        notes.append("without an add-on, no window has a share: the CLS has all of it")
     return notes

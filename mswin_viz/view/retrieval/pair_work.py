@@ -52,7 +52,7 @@ class PairWork(widgets.VBox):
     def _split(self, report: Report, stop: Stop) -> None:
         pair = self._chosen()
         if pair is None:
-            raise OptionError("window shares need a chosen result: click one in the lists above")
+            raise OptionError("window shares need a chosen result: got none; click one in the lists above")
         try:
             shares = self._shares(pair, report, stop)
             if self._is_chosen(pair):

@@ -44,5 +44,5 @@ class RankedLists(widgets.VBox):
         self.strip.show(table, row, k=k, rule=rule)
 
     def mark(self, *, is_old: bool) -> None:
-        """Mark lists that do not answer what was asked last, or take the mark away."""
+        """Mark the lists as out of date, or take the mark away."""
         show_as_out_of_date(self, is_old and self.strip is not None)

@@ -197,8 +197,8 @@ class RetrievalView(widgets.VBox):
             )
         if not self.results:
             raise OptionError(
-                f"a figure needs a query with ranked results: {query_name(self._samples[self.query])} has none by "
-                f"{self._rankings.words(self.modality)}; choose another query"
+                f"a figure needs a query with ranked results: got {query_name(self._samples[self.query])}, which has none "
+                f"by {self._rankings.words(self.modality)}; choose another query"
             )
         table, results = self.strip.table, self.results
         rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
