@@ -124,7 +124,7 @@ def test_one_image_alone_has_no_map_and_that_is_said(model, samples) -> None:
 def test_no_sample_and_a_table_of_other_samples_are_refused(model, samples, table) -> None:
     with pytest.raises(DataError, match="at least one sample"):
         mv.EmbeddingExplorer(model, [])
-    with pytest.raises(OptionError, match="names sample 7"):
+    with pytest.raises(OptionError, match="got 3 samples and a row of sample 7"):
         mv.EmbeddingExplorer(model, samples[:3], table=table)
 
 

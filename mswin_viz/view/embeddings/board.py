@@ -74,12 +74,13 @@ class EmbeddingBoard(widgets.VBox):
 
     def _observe(self) -> None:
         c, guarded = self.controls, self._guarded
-        colour = guarded("colouring", failed=self._mark_colours_as_old)
-        c.colour.observe(colour(lambda _change: self._colour()), "value")
         c.search.observe(guarded("searching")(lambda change: self._search(change["new"])), "value")
-        morph, arrows = guarded("morphing"), guarded("drawing arrows")
-        c.morph.observe(morph(lambda change: self._set_on_maps("is_morphed", change["new"])), "value")
-        c.arrows.observe(arrows(lambda change: self._set_on_maps("has_arrows", change["new"])), "value")
+        c.morph.observe(guarded("morphing")(lambda change: self._set("is_morphed", change["new"])), "value")
+        c.arrows.observe(
+            guarded("drawing arrows")(lambda change: self._set("has_arrows", change["new"])), "value"
+        )
+        colour_guarded = guarded("colouring", failed=self._mark_colours_as_old)
+        c.colour.observe(colour_guarded(lambda _change: self._colour()), "value")
 
     # ---- display ----------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class EmbeddingBoard(widgets.VBox):
 
     # ---- reactions --------------------------------------------------------------------------
 
-    def _set_on_maps(self, name: str, value: bool) -> None:
+    def _set(self, name: str, value: bool) -> None:
         if self.maps is not None:
             setattr(self.maps, name, value)
 
