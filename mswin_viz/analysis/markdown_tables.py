@@ -1,11 +1,8 @@
-"""Markdown tables, and the words that every report has in common."""
+"""Markdown tables and the numbers in them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-COLUMN_WORDS = {"three_together": "three together", "together": "all together"}
-"""Columns whose words differ from their names; a modality is written as it is."""
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, padded: bool = False) -> list[str]:
@@ -16,11 +13,6 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, padde
         table.insert(1, ["-" * width for width in widths])
         return [_line([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]) for row in table]
     return [_line(heads), "|---" * len(heads) + "|", *map(_line, rows)]
-
-
-def column_words(name: str) -> str:
-    """A modality, or several joined, as a table prints it."""
-    return COLUMN_WORDS.get(name, name)
 
 
 def percent(fraction: float) -> str:

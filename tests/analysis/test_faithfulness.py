@@ -8,6 +8,7 @@ import torch
 from support.tiny import DIM, GRID, PATCH, SCALES, direction, pictures, tiny_addon, tiny_model
 
 import mswin_viz as mv
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, bootstrap_interval, faithfulness
 from mswin_viz.analysis.attribution.method_ranking import rank_methods
 from mswin_viz.errors import OptionError, ShapeError
@@ -211,7 +212,9 @@ def test_one_call_ranks_every_method_on_the_image_and_prints_a_table(model) -> N
     assert set(found.attributions) == names
     lines = found.table().splitlines()
     assert len(lines) == 2 + len(names) + 2
-    assert [line.split("|")[1].strip() for line in lines[2:]] == [*found.faithfulness.ranked(), RANDOM]
+    ranked = [METHOD_LABELS.get(name, name) for name in found.faithfulness.ranked()]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [*ranked, RANDOM]
+    assert "Grad-CAM" in ranked
     assert all(line.count("|") == lines[0].count("|") for line in lines)
     assert "gain, blur [95 %]" in lines[0]
     assert "shuffled" in lines[0]

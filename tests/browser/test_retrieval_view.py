@@ -111,7 +111,7 @@ def test_the_keyboard_reaches_every_neighbour_and_types_nothing_into_the_noteboo
 
 
 def test_all_modalities_together_are_ranked_shown_and_split(view: Lab) -> None:
-    view.page.locator(".mswin-retrieval-modality button", has_text="all, raw").click()
+    view.page.get_by_role("button", name="three together", exact=True).click()
     view.wait_idle()
     assert view.page.locator(".mswin-neighbours-query figure.mswin-used").count() == 3
     wide = view.page.locator(f"{NEIGHBOUR} img").first.evaluate("(i) => i.naturalWidth / i.naturalHeight")

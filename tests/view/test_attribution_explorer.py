@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mswin_viz as mv
+from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS
 from mswin_viz.errors import DataError, OptionError
 
 
@@ -37,7 +38,14 @@ def test_a_click_shows_each_method_s_map_beside_the_exact_window_shares(explorer
     assert explorer.worker.status.value.startswith("done")
     assert bytes(explorer._picture.value).startswith(b"\x89PNG")
     titles = [axis.get_title() for axis in explorer.figure().axes]
-    assert any(title.startswith("gradient x input") for title in titles)
+    assert any(title.startswith("Gradient x input") for title in titles)
+
+
+def test_methods_are_shown_by_their_labels_and_chosen_by_their_names(explorer) -> None:
+    options = dict(explorer.controls.methods.options)
+    assert tuple(options.values()) == ATTRIBUTION_METHODS
+    assert options["Grad-CAM"] == "gradcam"
+    assert not [label for label in options if "_" in label]
 
 
 def test_both_features_give_their_difference_too(explorer) -> None:

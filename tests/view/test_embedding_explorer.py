@@ -61,7 +61,7 @@ def test_nothing_is_computed_before_the_button_is_pressed(model, samples, monkey
     assert explorer.table is explorer.view is explorer.maps is None
     with pytest.raises(OptionError, match="press the button"):
         explorer.open_row(0)
-    with pytest.raises(OptionError, match="nothing to save"):
+    with pytest.raises(OptionError, match="saving needs maps"):
         explorer.save("somewhere")
 
 
@@ -124,7 +124,7 @@ def test_one_image_alone_has_no_map_and_that_is_said(model, samples) -> None:
 def test_no_sample_and_a_table_of_other_samples_are_refused(model, samples, table) -> None:
     with pytest.raises(DataError, match="at least one sample"):
         mv.EmbeddingExplorer(model, [])
-    with pytest.raises(OptionError, match="names sample 7"):
+    with pytest.raises(OptionError, match="got 3 samples and a row of sample 7"):
         mv.EmbeddingExplorer(model, samples[:3], table=table)
 
 

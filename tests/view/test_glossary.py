@@ -9,6 +9,7 @@ import ipywidgets as widgets
 import pytest
 
 from mswin_viz.analysis.embeddings.view import ViewSettings
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.view.attributions.controls import make_attribution_controls
 from mswin_viz.view.embeddings.controls import map_controls, setting_controls
 from mswin_viz.view.retrieval.controls import retrieval_controls
@@ -20,7 +21,7 @@ SCALES = make_controls((16, 8), 12, (4, 16), SimpleNamespace(), prompt="a red to
 ATTRIBUTIONS = make_attribution_controls(["one", "two"], prompt="a red top", has_text=True, has_addon=True)
 SETTINGS = setting_controls(ViewSettings(), has_scenes=True)
 MAPS = map_controls()
-RETRIEVAL = retrieval_controls(["RGB", "NI"], has_scenes=True)
+RETRIEVAL = retrieval_controls({"RGB": "RGB", "NI": "NI"}, has_scenes=True)
 EVERY = {
     "scales": {**SCALES.of_the_view, **SCALES.of_the_display},
     **{
@@ -99,3 +100,10 @@ def test_the_features_are_called_as_everywhere() -> None:
 
 def test_every_label_of_a_menu_that_the_glossary_knows_is_spelled_as_there() -> None:
     assert {labels.VALUES["norm"], *labels.FEATURES.values()} <= set(TERMS)
+
+
+def test_joined_modalities_are_called_alike_in_menus_tables_and_notes() -> None:
+    assert {modality_words(name) for name in ("three_together", "RGB+NI+TI")} == {labels.SHOWN["together"]}
+    assert modality_words("RGB+TI") == "RGB and TI together"
+    assert modality_words("RGB+NI+TI", is_equalised=True) == "three together, equalised"
+    assert modality_words("NI", is_equalised=True) == "NI"

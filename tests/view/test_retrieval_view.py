@@ -92,6 +92,17 @@ def test_all_modalities_are_joined_raw_or_equalised(view, table) -> None:
         np.testing.assert_array_equal(view.results["plain"].similarity, expected.similarity)
 
 
+def test_joined_modalities_have_one_name_on_screen_and_their_old_values(view) -> None:
+    assert view.controls.modality.options == (
+        ("RGB", "RGB"), ("NI", "NI"), ("RGB and NI together", "all, raw"), ("RGB and NI together, equalised", "all, equalised"),
+    )  # fmt: skip
+    view.modality = ALL_EQUALISED
+    assert "<b>RGB and NI together, equalised</b>" in view._html["summary"].value
+    assert "Ranked by RGB and NI together, equalised, rule camera" in view.figure().get_supxlabel().replace(
+        "\n", " "
+    )
+
+
 def test_a_control_and_its_trait_are_one(view) -> None:
     view.controls.modality.value = "NI"
     view.controls.query.value = 2

@@ -45,10 +45,16 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ATTRIBUTION_METHODS", "Attribution", "attribute", "refusal"]
+__all__ = ["ATTRIBUTION_METHODS", "METHOD_LABELS", "Attribution", "attribute", "refusal"]
 
+METHOD_LABELS = {
+    "integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient x input", "smoothgrad": "SmoothGrad",
+    "gradcam": "Grad-CAM", "occlusion": "Occlusion", "feature_ablation": "Feature ablation", "shapley": "Shapley values",
+    "attention_rollout": "Attention rollout", "legrad": "LeGrad",
+}  # fmt: skip
+"""Method -> what menus, figures and tables call it."""
+ATTRIBUTION_METHODS = tuple(METHOD_LABELS)
 _ATTENTION = ("attention_rollout", "legrad")
-ATTRIBUTION_METHODS = (*CAPTUM_METHODS, *_ATTENTION)
 _REASONS = {
     ("occlusion", "tokens"): 'a token cannot be covered in part; use "feature_ablation"',
     ("occlusion", "windows"): 'a window is taken away whole; use "feature_ablation"',

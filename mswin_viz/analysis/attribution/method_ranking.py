@@ -9,7 +9,13 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import torch
 
-from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, Attribution, attribute, refusal
+from mswin_viz.analysis.attribution.attribute import (
+    ATTRIBUTION_METHODS,
+    METHOD_LABELS,
+    Attribution,
+    attribute,
+    refusal,
+)
 from mswin_viz.analysis.attribution.faithfulness import (
     REFERENCES,
     Faithfulness,
@@ -68,7 +74,7 @@ class Ranking:
         gains = [checks.gain(name, b) for b in checks.baselines]
         attribution = self.attributions.get(name)
         row = [
-            name,
+            METHOD_LABELS.get(name, name),
             attribution.level if attribution else "",
             *(_with_interval(g, checks.seed) for g in gains),
         ]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class SideShares:
     """What one image gives to the similarity, in one modality; ``total`` is the sum of its shares.
 
-    Windows and their geometry are by scale; ``fused`` is the share of each patch token through all scales together,
+    Windows and their geometry are by scale; ``fused`` is the share of each patch token through all slots of the fusion together,
     ``[N]``.
     """
 
@@ -150,7 +150,7 @@ def pair_window_shares(
 
 
 def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
-    """A panel for each scale, and one of all scales together; rows are ``a`` and ``b`` of each modality in turn.
+    """A panel for each scale, and the fused one; rows are ``a`` and ``b`` of each modality in turn.
 
     There are no panels without an add-on. ``modalities`` None: all of them.
     """
@@ -174,8 +174,8 @@ def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> 
         )
     if panels:
         values = np.stack([side.fused for side in sides])
-        words = "each patch's share, through all scales together"
-        panels.append(token_panel("fused", "all scales", windows(shares.grid, 1), values, "share", words))
+        words = "each patch's exact share of the cosine, through all slots of the fusion together"
+        panels.append(token_panel("fused", "fused", windows(shares.grid, 1), values, "share", words))
     return tuple(panels)
 
 

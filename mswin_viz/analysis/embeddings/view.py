@@ -12,6 +12,7 @@ from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.comparison import compare
 from mswin_viz.analysis.measures.comparison_record import Comparison
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.matching import check_rule
 from mswin_viz.analysis.projection.project import project
 from mswin_viz.analysis.projection.record import Projection
@@ -108,7 +109,7 @@ class EmbeddingView:
     def sentences(self) -> list[str]:
         """What the numbers say, modality by modality, and what the maps can and cannot show."""
         measured = [
-            f"{name}: {sentence}"
+            f"{modality_words(name)}: {sentence}"
             for name, comparison in self.comparisons.items()
             for sentence in comparison.sentences()
         ]
@@ -153,13 +154,13 @@ def embedding_view(
     measured = {name: np.full(len(rows), np.nan) for name in _PER_ROW}
     comparisons, notes = {}, []
     for at, modality in enumerate(rows.modalities):
-        compared(Progress(at, len(rows.modalities), f"comparing {modality}"))
+        compared(Progress(at, len(rows.modalities), f"comparing {modality_words(modality)}"))
         if stop is not None and stop():
             raise StoppedError("the comparison was stopped before it finished; there are no measures")
         try:
             comparisons[modality] = _compared(rows, modality, settings, measured)
         except MswinVizError as problem:
-            notes.append(f"{modality} cannot be measured: {problem}")
+            notes.append(f"{modality_words(modality)} cannot be measured: {problem}")
     report(Progress(1, 1, "done"))
     kept = {name: values[projection.kept] for name, values in measured.items()}
     return EmbeddingView(rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes))

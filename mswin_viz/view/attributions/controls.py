@@ -8,21 +8,19 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, refusal
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import FEATURES, MODALITIES, choices
 
-__all__ = ["AttributionControls", "make_attribution_controls"]
-
 _WIDE = {"description_width": "84px"}
 _ROW = {"width": "420px"}
+_BUTTONS = {**_WIDE, "button_width": "auto"}
 _TERMS = {
     "modality": ("modality",), "pair": ("target",), "prompt": ("prompt",),
     "features": ("plain CLS", "enhanced CLS"), "methods": ("attribution",),
 }  # fmt: skip
-_BUTTONS = {**_ROW, "display": "flex", "flex_flow": "row nowrap", "align_items": "center"}
 _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
 
@@ -40,9 +38,8 @@ class AttributionControls:
 
     @property
     def samples(self) -> tuple[int, ...]:
-        """Positions of the sample that is chosen, and of the one it is compared with, if any."""
-        chosen = (self.sample.value, self.pair.value)
-        return tuple(int(i) for i in chosen if i is not None and i >= 0)
+        """Positions of the chosen sample, and of the one it is compared with, if any."""
+        return tuple(int(i) for i in (self.sample.value, self.pair.value) if i is not None and i >= 0)
 
     @property
     def chosen_features(self) -> tuple[str, ...]:
@@ -65,24 +62,27 @@ class AttributionControls:
 def make_attribution_controls(
     names: Sequence[str], *, prompt: str, has_text: bool, has_addon: bool
 ) -> AttributionControls:
-    """Controls for samples of these names."""
+    """Controls for the samples of these names."""
     options = [(name, at) for at, name in enumerate(names)]
     features = {**FEATURES, "both": "both"} if has_addon else {"plain": FEATURES["plain"]}
     made = AttributionControls(
         sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
-        modality=widgets.ToggleButtons(options=choices(MODALITIES), description="modality", style={**_WIDE, "button_width": "auto"}, layout=_BUTTONS),
+        modality=widgets.ToggleButtons(options=choices(MODALITIES), description="modality", style=_BUTTONS, layout=_ROW),
         pair=widgets.Dropdown(options=[("the prompt below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
         prompt=widgets.Text(
             prompt, description="prompt", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
-        features=widgets.ToggleButtons(options=choices(features), value=list(features)[has_addon], description="feature", style={**_WIDE, "button_width": "auto"}, layout=_BUTTONS),
+        features=widgets.ToggleButtons(options=choices(features), value=list(features)[has_addon], description="feature", style=_BUTTONS, layout=_ROW),
         methods=widgets.SelectMultiple(
-            options=ATTRIBUTION_METHODS, value=_FIRST, rows=len(ATTRIBUTION_METHODS), description="methods", style=_WIDE, layout=_ROW
+            options=choices(METHOD_LABELS), value=_FIRST, rows=len(METHOD_LABELS), description="methods", style=_WIDE, layout=_ROW
         ),
         n_steps=widgets.IntSlider(16, min=4, max=64, step=4, description="steps", style=_WIDE, layout=_ROW),
     )  # fmt: skip
     for name, terms in _TERMS.items():
         explained(getattr(made, name), *terms)
+    for name in ("modality", "features"):
+        # ipywidgets lines up the labels of all its controls but toggle buttons
+        getattr(made, name).add_class("widget-inline-hbox")
     for name in ("methods", "sample"):
         getattr(made, name).add_class(f"mswin-attribution-{name}")
     return made

@@ -15,7 +15,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.attribution.attribute import Attribution, attribute
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute
 from mswin_viz.analysis.attribution.share_gap import exact_shares
 from mswin_viz.analysis.attribution.target import FEATURES, Target
 from mswin_viz.data.images.image_source import Crop
@@ -52,10 +52,6 @@ class _Request:
     features: tuple[str, ...]
     calls: Mapping[str, Mapping[str, Any]]
 
-    @property
-    def words(self) -> str:
-        return self.prompt if len(self.paths) == 1 else "each other"
-
 
 class AttributionExplorer(widgets.VBox):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
@@ -69,7 +65,7 @@ class AttributionExplorer(widgets.VBox):
     model
         From :func:`mswin_viz.load_model`.
     samples
-        What the menus offer; at least one.
+        What the menus offer; at least one, or DataError is raised.
     prompt
         The first target.
 
@@ -79,11 +75,6 @@ class AttributionExplorer(widgets.VBox):
         The widgets, to be set from code.
     maps
         Title -> attribution, of what is on screen.
-
-    Raises
-    ------
-    DataError
-        If there is no sample.
     """
 
     @made_whole()
@@ -104,10 +95,8 @@ class AttributionExplorer(widgets.VBox):
         self._messages = Html()
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
-        badge = Html(badge_html(model.provenance_items))
-        super().__init__(
-            [badge, self.controls.layout(), self.worker, self._messages, self._picture, MarkStyle()]
-        )
+        badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout()
+        super().__init__([badge, controls, self.worker, self._messages, self._picture, MarkStyle()])
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
@@ -131,13 +120,7 @@ class AttributionExplorer(widgets.VBox):
         self.maps, self._shown = {}, ()
 
     def start(self) -> threading.Thread:
-        """Start the work that the controls describe; while work is running, do nothing.
-
-        Raises
-        ------
-        ClosedError
-            If the explorer was closed.
-        """
+        """Start the work that the controls describe, unless some is running; raises ClosedError in a closed explorer."""
         return self.worker.start()
 
     def stop(self) -> None:
@@ -147,12 +130,7 @@ class AttributionExplorer(widgets.VBox):
     def figure(self) -> Figure:
         """What is on screen as a matplotlib figure, with its provenance.
 
-        Raises
-        ------
-        OptionError
-            If nothing has been computed yet.
-        ClosedError
-            If the explorer was closed.
+        Raises OptionError if nothing has been computed yet, ClosedError if the explorer was closed.
         """
         check_open(self)
         if not self.maps:
@@ -167,16 +145,13 @@ class AttributionExplorer(widgets.VBox):
         names = [_first_of(sample, str(c.modality.value)) for sample in chosen]
         tags = tuple(ImageTag(name, sample.camid) for sample, name in zip(chosen, names, strict=True))
         paths = tuple(sample.images[name] for sample, name in zip(chosen, names, strict=True))
+        calls = c.calls(self.model)
         return _Request(
-            paths=paths,
-            tags=tags,
-            prompt=c.prompt.value,
-            features=c.chosen_features,
-            calls=c.calls(self.model),
+            paths=paths, tags=tags, prompt=c.prompt.value, features=c.chosen_features, calls=calls
         )
 
     def _work(self, report: Report, stop: Stop) -> str | None:
-        """Compute and show the maps; how that ended, where it was not simply done."""
+        """Compute and show the maps; return how that ended, if it was not simply done."""
         self._is_old = bool(self.maps)
         self._guarded.forget()
         self._show_problems()
@@ -197,7 +172,7 @@ class AttributionExplorer(widgets.VBox):
         maps: dict[str, Attribution] = {}
         jobs = self._jobs(request, pictures)
         if not jobs:
-            raise OptionError("maps need a method: none is chosen; choose at least one in the list")
+            raise OptionError("maps need a method: got none; choose at least one in the list")
         for i, (title, job) in enumerate(jobs):
             if stop():
                 break
@@ -208,7 +183,7 @@ class AttributionExplorer(widgets.VBox):
         return maps
 
     def _outcome(self, is_stopped: bool) -> str | None:
-        """How the work ended, in a few words: never as done where nothing was."""
+        """How the work ended, in a few words."""
         if is_stopped:
             return "stopped"
         if self._is_old or not self.maps:
@@ -217,7 +192,7 @@ class AttributionExplorer(widgets.VBox):
         return f"done, without {failed}" if failed else None
 
     def _show_problems(self) -> None:
-        """Why there are maps missing, and whether those on screen are of an earlier request."""
+        """Why maps are missing, and whether those on screen are of an earlier request."""
         problems = [fragment(what, ": ", why) for what, why in self._guarded.problems.items()]
         show_as_out_of_date(self._picture, self._is_old)
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
@@ -227,12 +202,11 @@ class AttributionExplorer(widgets.VBox):
         targets = {feature: self._target(request, pictures, feature) for feature in request.features}
         jobs: list[tuple[str, _Job]] = []
         if "enhanced" in targets and self.model.addon is not None:
-            scales = self.model.addon.scales
-            jobs.append(
-                ("exact window shares", lambda *_: self._shares(pictures, targets["enhanced"], scales))
-            )
-        calls = request.calls.items()
-        return [*jobs, *((name, partial(self._maps, pictures, targets, name, call)) for name, call in calls)]
+            target, scales = targets["enhanced"], self.model.addon.scales
+            jobs.append(("exact window shares", lambda *_: self._shares(pictures, target, scales)))
+        for name, call in request.calls.items():
+            jobs.append((METHOD_LABELS[name], partial(self._maps, pictures, targets, name, call)))
+        return jobs
 
     def _target(self, request: _Request, pictures: Sequence[Picture], feature: str) -> Target:
         if len(pictures) == 1:
@@ -252,33 +226,26 @@ class AttributionExplorer(widgets.VBox):
         }
 
     def _maps(
-        self,
-        pictures: Sequence[Picture],
-        targets: Mapping[str, Target],
-        name: str,
-        call: Mapping[str, Any],
-        report: Report,
-        stop: Stop,
-    ) -> Mapping[str, Attribution]:
-        """One method's map for each feature, and their difference where both are asked for."""
+        self, pictures: Sequence[Picture], targets: Mapping[str, Target], name: str, call: Mapping[str, Any],
+        report: Report, stop: Stop,
+    ) -> Mapping[str, Attribution]:  # fmt: skip
+        """One method's map for each feature, and for both their difference."""
         maps, model = {}, self.model.bound(tags=[picture.tag for picture in pictures])
+        images = [picture.image for picture in pictures]
         for i, (feature, target) in enumerate(targets.items()):
             part = portion(report, i / len(targets), (i + 1) / len(targets))
-            maps[f"{name}, {feature}"] = attribute(
-                model, [picture.image for picture in pictures], target, report=part, stop=stop, **call
-            )
+            maps[f"{name}, {feature}"] = attribute(model, images, target, report=part, stop=stop, **call)
         if len(targets) == 2:
             plain, enhanced = (maps[f"{name}, {feature}"] for feature in FEATURES)
-            maps[f"{name}, enhanced - plain"] = dataclasses.replace(
-                enhanced, values=enhanced.values - plain.values, delta=enhanced.delta - plain.delta
-            )
+            change = {"values": enhanced.values - plain.values, "delta": enhanced.delta - plain.delta}
+            maps[f"{name}, enhanced - plain"] = dataclasses.replace(enhanced, **change)
         return maps
 
     def _show(self, request: _Request, shown: tuple, maps: Mapping[str, Attribution]) -> None:
         if not maps:
             return
-        provenance = f"cosine with {request.words}; {self.model.provenance}"
-        figure = attributions_figure(shown, maps, provenance=provenance)
+        target = request.prompt if len(request.paths) == 1 else "each other"
+        figure = attributions_figure(shown, maps, provenance=f"cosine with {target}; {self.model.provenance}")
         self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
         self.maps, self._shown, self._is_old = maps, shown, False
         self._picture.layout.display = None

@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
 from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
@@ -120,19 +120,17 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
-    _draw_bars(left, {"exact share": gap.shares[row], "integrated gradients": gap.integrated[row]})
+    bars = {"exact share": gap.shares[row], METHOD_LABELS["integrated_gradients"]: gap.integrated[row]}
+    _draw_bars(left, bars)
+    on_path, flipped = gap.flipped_on_path[row], int(gap.flipped[row].sum())
     left.set_title(
-        f"tokens of each window, through every scale\n{gap.flipped_on_path[row]} ReLU gates flip on the path",
-        fontsize=8,
+        f"tokens of each window, through every scale\n{on_path} ReLU gates flip on the path", fontsize=8
     )
     share, norm_kept, removal = gap.own_share[row], gap.removal_norm_kept[row], gap.removal[row]
     bars = {"exact share": share, "fall when removed, norm kept": norm_kept, "norm recomputed": removal}
     _draw_bars(right, bars)
-    right.set_title(
-        f"each window through its kernel of scale {gap.scale}\n"
-        f"{int(gap.flipped[row].sum())} ReLU gates flip; the numbers say where",
-        fontsize=8,
-    )
+    kernel = f"each window through its kernel of scale {gap.scale}"
+    right.set_title(f"{kernel}\n{flipped} ReLU gates flip; the numbers say where", fontsize=8)
     top = np.max([share, norm_kept, removal, np.zeros_like(share)], axis=0)
     for window, n_flipped in enumerate(gap.flipped[row]):
         if n_flipped:
@@ -170,8 +168,10 @@ def _map_title(title: str, attribution: Attribution, row: int) -> str:
     return "\n".join(lines)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _words(title: str) -> str:
+    """A title as it is printed: a method at its head by its label, anything else without underscores."""
+    head, comma, rest = title.partition(",")
+    return METHOD_LABELS.get(head, head.replace("_", " ")) + comma + rest
 
 
 def _pale(image: Image.Image) -> np.ndarray:
@@ -207,17 +207,15 @@ def _draw_parts(axis: Axes, gap: ShareGap, row: int) -> None:
     axis.barh([name for name, _ in rows], [value for _, value in rows], color=colours)
     axis.axvline(0, color="0.3", lw=0.8)
     tidy(axis)
-    axis.set_title(
-        f"exact parts of the score\nbias {gap.bias[row]:+.3f} of {gap.score[row]:+.3f}", fontsize=8
-    )
+    words = f"bias {gap.bias[row]:+.3f} of {gap.score[row]:+.3f}"
+    axis.set_title(f"exact parts of the score\n{words}", fontsize=8)
 
 
 def _finish(figure: Figure, axes: np.ndarray, provenance: str) -> None:
     for axis in axes.ravel():
         axis.set_axis_off()
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), _SIGNED), ax=list(axes.ravel()), location="bottom", shrink=0.5, aspect=45, pad=0.02
-    )  # fmt: skip
+    place = {"location": "bottom", "shrink": 0.5, "aspect": 45, "pad": 0.02}
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), _SIGNED), ax=list(axes.ravel()), **place)
     bar.set_ticks([-1, 0, 1], labels=["lowers the score", "0", "raises the score"])
     bar.ax.tick_params(labelsize=7)
     bar.set_label("value / reach of its map (±, above each)", fontsize=7)

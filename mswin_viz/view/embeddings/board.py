@@ -28,29 +28,13 @@ from mswin_viz.view.widgets.map_points import identity_name, map_colouring, map_
 from mswin_viz.view.widgets.maps import MOST_ARROWS, LinkedMaps
 from mswin_viz.view.widgets.markup import Html, message_html
 
-__all__ = ["EmbeddingBoard"]
-
 _NEIGHBOURS = 6  # that fit below the maps
 
 
 class EmbeddingBoard(widgets.VBox):
     """Shows the view it is given; a click on a point opens the image behind it.
 
-    Colours, search, selection, arrows and morph follow at once.
-
-    Parameters
-    ----------
-    model, samples
-        Those of the table.
-
-    Attributes
-    ----------
-    view
-        What is on screen; None at first.
-    maps, panel, strip
-        The maps, the heatmaps of the image, and its neighbours, plain and enhanced; maps and strip are None at first.
-    controls
-        The widgets, to be set from code.
+    ``panel`` holds the heatmaps of that image, ``strip`` its neighbours; ``view``, ``maps`` and ``strip`` are None at first.
     """
 
     def __init__(self, model: Model, samples: Sequence[Sample]) -> None:
@@ -63,18 +47,14 @@ class EmbeddingBoard(widgets.VBox):
         self.panel, self.controls = PointPanel(model), map_controls()
         names = ("measures", "legend", "selection", "message")
         self.html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
-        self._map_box = widgets.VBox(  # no part stands alone, so that close() finds each of them
-            [self.html["legend"], self.html["selection"]],
-            layout={"flex": "3 1 600px", "min_width": "0", "overflow": "visible"},
-        )
+        below = [self.html["legend"], self.html["selection"]]  # each in a box, so that close() finds it
+        visible = {"overflow": "visible"}
+        self._map_box = widgets.VBox(below, layout={"flex": "3 1 600px", "min_width": "0", **visible})
         side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
-        beside = widgets.HBox(
-            [self._map_box, side], layout={"flex_flow": "row wrap", "grid_gap": "10px", "overflow": "visible"}
-        )
-        super().__init__(
-            [self.html["measures"], self.controls.layout(), self.html["message"], beside],
-            layout={"overflow": "visible"},
-        )
+        layout = {"flex_flow": "row wrap", "grid_gap": "10px", **visible}
+        beside = widgets.HBox([self._map_box, side], layout=layout)
+        above = [self.html["measures"], self.controls.layout(), self.html["message"]]
+        super().__init__([*above, beside], layout=visible)
         self._observe()
 
     def show(self, view: EmbeddingView, *, failed: Sequence[Failure] = ()) -> None:
@@ -83,10 +63,9 @@ class EmbeddingBoard(widgets.VBox):
             self._failed = failed
             points, colouring = map_points(view), map_colouring(view, self.controls.coloured_by)
             measures = measures_html(view)
-            identities = [identity_name(pid) for pid in np.unique(view.table.pid)]
             self._make(view, points, colouring)
             self.controls.morph.value = False
-            self.controls.search.options = identities
+            self.controls.search.options = [identity_name(pid) for pid in np.unique(view.table.pid)]
             self.html["measures"].value = measures
             self._guarded.forget()
             self._show_problems(())
@@ -95,21 +74,18 @@ class EmbeddingBoard(widgets.VBox):
 
     def _observe(self) -> None:
         c, guarded = self.controls, self._guarded
-        c.colour.observe(
-            guarded("colouring", failed=self._mark_colours_as_old)(lambda _change: self._colour()), "value"
-        )
         c.search.observe(guarded("searching")(lambda change: self._search(change["new"])), "value")
-        c.morph.observe(
-            guarded("morphing")(lambda change: self._set_on_maps("is_morphed", change["new"])), "value"
-        )
+        c.morph.observe(guarded("morphing")(lambda change: self._set("is_morphed", change["new"])), "value")
         c.arrows.observe(
-            guarded("drawing arrows")(lambda change: self._set_on_maps("has_arrows", change["new"])), "value"
+            guarded("drawing arrows")(lambda change: self._set("has_arrows", change["new"])), "value"
         )
+        colour_guarded = guarded("colouring", failed=self._mark_colours_as_old)
+        c.colour.observe(colour_guarded(lambda _change: self._colour()), "value")
 
     # ---- display ----------------------------------------------------------------------------
 
     def _make(self, view: EmbeddingView, points: MapPoints, colouring: Colouring) -> None:
-        """New maps for each view; the strip before them, being smaller, so that it need not wait for their script."""
+        """Make new maps, and the strip before them, since it is small and need not wait for their script."""
         with made_whole():
             strip = self.strip or self._new_strip(view.table)
             maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail)
@@ -151,7 +127,7 @@ class EmbeddingBoard(widgets.VBox):
 
     # ---- reactions --------------------------------------------------------------------------
 
-    def _set_on_maps(self, name: str, value: bool) -> None:
+    def _set(self, name: str, value: bool) -> None:
         if self.maps is not None:
             setattr(self.maps, name, value)
 

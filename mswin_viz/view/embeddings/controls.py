@@ -11,8 +11,6 @@ from mswin_viz.analysis.embeddings.view import ViewSettings
 from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN, choices
 
-__all__ = ["MapControls", "SettingControls", "map_controls", "setting_controls"]
-
 _LABEL = {"description_width": "initial"}
 
 
@@ -36,8 +34,7 @@ class SettingControls:
 
     def layout(self) -> widgets.Box:
         """In one row."""
-        every = [self.show, self.rule, self.coupling, self.perplexity, self.seed]
-        return widgets.HBox(every, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+        return _row(self.show, self.rule, self.coupling, self.perplexity, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +53,7 @@ class MapControls:
 
     def layout(self) -> widgets.Box:
         """In one row."""
-        every = [self.colour, self.search, self.morph, self.arrows]
-        return widgets.HBox(every, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+        return _row(self.colour, self.search, self.morph, self.arrows)
 
 
 def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingControls:
@@ -67,15 +63,13 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
     made = SettingControls(
         show=_menu(SHOWN, settings.show, "show", "mswin-show", width="190px"),
         rule=_menu(rules, settings.rule, "matching rule", "mswin-rule", width="450px"),
-        coupling=widgets.BoundedFloatText(
-            settings.coupling, min=0, max=10, step=0.01, description="coupling", **number
-        ).add_class("mswin-coupling"),
-        perplexity=widgets.BoundedFloatText(
-            settings.perplexity, min=2, max=500, step=5, description="perplexity", **number
-        ).add_class("mswin-perplexity"),
+        coupling=widgets.BoundedFloatText(settings.coupling, min=0, max=10, step=0.01, description="coupling", **number),
+        perplexity=widgets.BoundedFloatText(settings.perplexity, min=2, max=500, step=5, description="perplexity", **number),
         seed=widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
-    )
-    explained(made.show, "modality")
+    )  # fmt: skip
+    for name in ("coupling", "perplexity"):
+        getattr(made, name).add_class(f"mswin-{name}")
+    explained(made.show, "modality", "together")
     explained(made.rule, "matching rule")
     explained(made.coupling, "coupling")
     explained(made.perplexity, "perplexity")
@@ -103,8 +97,10 @@ def map_controls() -> MapControls:
     return made
 
 
+def _row(*controls: widgets.Widget) -> widgets.HBox:
+    return widgets.HBox(controls, layout={"flex_flow": "row wrap", "grid_gap": "0 10px"})
+
+
 def _menu(labels: Mapping[str, str], value: str, name: str, css: str, *, width: str) -> widgets.Dropdown:
-    menu = widgets.Dropdown(
-        options=choices(labels), value=value, description=name, style=_LABEL, layout={"width": width}
-    )
-    return menu.add_class(css)
+    shown = {"description": name, "style": _LABEL, "layout": {"width": width}}
+    return widgets.Dropdown(options=choices(labels), value=value, **shown).add_class(css)

@@ -43,7 +43,8 @@ class EmbeddingExplorer(widgets.VBox):
     """Plain and enhanced embeddings side by side; a click on a point opens the image behind it.
 
     What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
-    Colours, search, selection, arrows and morph follow at once.
+    Colours, search, selection, arrows and morph follow at once. Raises DataError if there is no sample, OptionError if
+    the table was made from other samples.
 
     Parameters
     ----------
@@ -70,13 +71,6 @@ class EmbeddingExplorer(widgets.VBox):
         The heatmaps of the image that is open.
     worker, board, saving
         The button with its progress, what is on screen, and the row that saves it.
-
-    Raises
-    ------
-    DataError
-        If there is no sample.
-    OptionError
-        If the table was made from other samples.
     """
 
     @made_whole()
@@ -154,50 +148,38 @@ class EmbeddingExplorer(widgets.VBox):
     def open_row(self, row: int) -> None:
         """Select one row of the maps, and open its image.
 
-        Raises
-        ------
-        OptionError
-            If there are no maps yet, or no such row.
-        ClosedError
-            If the explorer was closed.
+        Raises OptionError if there are no maps yet or no such row, ClosedError if the explorer was closed.
         """
         check_open(self)
         if self.maps is None:
             raise OptionError(
-                "a row is opened on maps: none have been computed yet; press the button, or call start()"
+                "a row needs maps: none have been computed yet; press the button, or call start()"
             )
         self.maps.selected = [row]
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write every figure (PNG and PDF) and every table (CSV and Parquet) of what is shown.
 
-        Raises
-        ------
-        OptionError
-            If there is nothing to save yet.
-        ClosedError
-            If the explorer was closed.
+        Raises OptionError if there is nothing to save yet, ClosedError if the explorer was closed.
         """
         check_open(self)
         if self.view is None:
-            raise OptionError("there is nothing to save yet: press the button, or call start()")
+            raise OptionError(
+                "saving needs maps: none have been computed yet; press the button, or call start()"
+            )
         written = export(self.view, folder, provenance=self.model.provenance)
         return [*written, *save_figures(self.view, folder, provenance=self.model.provenance)]
 
     def _check(self, table: EmbeddingTable | None) -> None:
         if table is not None and len(table) and int(table.sample.max()) >= len(self._samples):
             raise OptionError(
-                f"a table is shown with the samples it was made from: it names sample {int(table.sample.max())}, got "
-                f"{len(self._samples)} samples"
+                f"a table must be shown with the samples it was made from: got {len(self._samples)} samples and a row "
+                f"of sample {int(table.sample.max())}; pass those that were embedded"
             )
 
     def _compute(self, report: Report, stop: Stop) -> None:
         """Compute and show; maps of an earlier request that stay on screen are marked."""
         show_as_out_of_date(self._below, self.view is not None)
-        self._compute_view(report, stop)
-        show_as_out_of_date(self._below, False)
-
-    def _compute_view(self, report: Report, stop: Stop) -> None:
         begun, settings = 0.0, self.settings.settings
         if self.table is None:
             begun = _EMBEDDING
@@ -208,6 +190,7 @@ class EmbeddingExplorer(widgets.VBox):
         view = embedding_view(self.table, settings, report=portion(report, begun, 1), stop=stop)
         check_open(self)  # it may have been closed while this was computed
         self._show(view)
+        show_as_out_of_date(self._below, False)
 
     def _show(self, view: EmbeddingView) -> None:
         self.board.show(view, failed=() if self.table is None else self.table.failed)

@@ -11,6 +11,7 @@ from mswin_viz.analysis.embeddings.export import measures_frame, points_frame
 from mswin_viz.analysis.embeddings.similarity_pairs import similarity_pairs
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED, Comparison
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.null_comparison import NullComparison
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.errors import OptionError
@@ -40,12 +41,10 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         (_draw_changes if many else _draw_pairs)(axis, comparison, order)
         gap = comparison.difference_interval
         span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
-        axis.set_title(f"{folded_name(name, _WIDE)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
+        axis.set_title(f"{_title(name)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
         tidy(axis)
-    caption(
-        figure,
-        f"Each identity's AP, plain and enhanced; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}",
-    )
+    words = f"Each identity's AP, plain and enhanced; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}"
+    caption(figure, words)
     return figure
 
 
@@ -53,7 +52,9 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     """Distributions of the cosines of pairs, of the same and of different identities, plain and enhanced."""
     pairs = similarity_pairs(view.table, rule=view.settings.rule, seed=view.settings.seed)
     if not len(pairs.first):
-        raise OptionError("similarities are compared between known identities: the table has no pair of them")
+        raise OptionError(
+            "similarities are those of pairs of known identities: got a table without such a pair"
+        )
     names = list(dict.fromkeys(pairs.modality.tolist()))
     frame = pairs.to_pandas()
     figure = new_figure(3.1 * len(names) + 0.4, 4.6)
@@ -66,7 +67,7 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
                 part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
                 element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,
             )  # fmt: skip
-            axis.set_title(f"{folded_name(name, _WIDE)}, {feature}: gap of means {gap:.3f}", fontsize=8)
+            axis.set_title(f"{_title(name)}, {feature}: gap of means {gap:.3f}", fontsize=8)
             axis.set_ylabel("density" if column == 0 else "", fontsize=8)
             axis.set_xlabel("cosine of a pair", fontsize=8)
             tidy(axis)
@@ -83,7 +84,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     frame["feature"] = frame["feature"].str.removesuffix("_silhouette")
     frame = frame.dropna()
     if frame.empty:
-        raise OptionError("a silhouette needs identities with two images or more: the table has none")
+        raise OptionError("a silhouette needs an identity with at least two images: got a table without one")
     names = [name for name in view.table.modalities if (frame.modality == name).any()]
     figure = new_figure(1.6 * len(names) + 2.6, 3.8)
     axis = figure.subplots()
@@ -92,6 +93,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         cut=0, palette=FEATURES, linewidth=0.8, ax=axis,
     )  # fmt: skip
     axis.axhline(0, **_ZERO)
+    axis.set_xticks(range(len(names)), list(map(modality_words, names)))
     axis.set_xlabel("")
     axis.set_ylabel("silhouette by identity", fontsize=8)
     axis.legend(fontsize=8, frameon=False, loc="lower right")
@@ -113,28 +115,20 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         value = np.array([100 * interval.value for interval in intervals])
         ends = np.array([[100 * interval.low, 100 * interval.high] for interval in intervals])
         ends = np.nan_to_num(np.abs(ends - value[:, None]))
-        levels.barh(
-            places + shift,
-            value,
-            0.32,
-            xerr=ends.T,
-            color=FEATURES[feature],
-            label=f"mAP, {feature}",
-            capsize=2,
-        )
-        levels.plot(100 * frame[f"{feature}_rank1"], places + shift, "D", color="black", ms=4, mfc="white",
-                    label="Rank-1" if feature == "plain" else None)  # fmt: skip
+        bars = {"color": FEATURES[feature], "label": f"mAP, {feature}", "capsize": 2}
+        levels.barh(places + shift, value, 0.32, xerr=ends.T, **bars)
+        label, rank1 = "Rank-1" if feature == "plain" else None, 100 * frame[f"{feature}_rank1"]
+        levels.plot(rank1, places + shift, "D", color="black", ms=4, mfc="white", label=label)
     gaps = [view.comparisons[name].difference_interval for name in names]
     for place, gap, name in zip(places, gaps, names, strict=True):
         change.plot([100 * gap.low, 100 * gap.high], [place, place], color="0.3", lw=2, solid_capstyle="butt")
         change.plot(100 * gap.value, place, "o", color=FEATURES["enhanced"])
         test = view.comparisons[name].test
-        change.annotate(
-            f"p = {test.p:.2g}" if np.isfinite(test.p) else "no test", (100 * gap.value, place),
-            (0, 6), textcoords="offset points", fontsize=7, ha="center",
-        )  # fmt: skip
+        words = f"p = {test.p:.2g}" if np.isfinite(test.p) else "no test"
+        above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
+        change.annotate(words, (100 * gap.value, place), fontsize=7, **above)
     change.axvline(0, **_ZERO)
-    levels.set_yticks(places, names)
+    levels.set_yticks(places, list(map(modality_words, names)))
     levels.set_xlabel("%, bars with 95 % intervals over identities", fontsize=8)
     change.set_xlabel("change of mAP, points (95 %)", fontsize=8)
     levels.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
@@ -153,9 +147,8 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     for place, comparison in enumerate(rows.values()):
         gap, is_trained = comparison.difference_interval, place == 0
         colour = FEATURES["enhanced"] if is_trained else FEATURES["plain"]
-        axis.plot(
-            [100 * gap.low, 100 * gap.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt"
-        )
+        ends = [100 * gap.low, 100 * gap.high]
+        axis.plot(ends, [place, place], color=colour, lw=2.5, solid_capstyle="butt")
         axis.plot(100 * gap.value, place, "o" if is_trained else "s", color=colour, ms=6 if is_trained else 4)
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
     axis.invert_yaxis()
@@ -171,16 +164,20 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     return figure
 
 
+def _title(modality: str) -> str:
+    return folded_name(modality_words(modality), _WIDE)
+
+
 def _measured(view: EmbeddingView) -> list[str]:
     names = [name for name, comparison in view.comparisons.items() if len(comparison.identities)]
     if not names:
-        raise OptionError("identities are compared where a query has a match: none of this table has one")
+        raise OptionError("a comparison of identities needs a query with a match: got a table without one")
     return names
 
 
 def _queries(view: EmbeddingView) -> str:
     """Over how many queries the measures are, modality by modality, where not over all."""
-    plain = {name: comparison.plain for name, comparison in view.comparisons.items()}
+    plain = {modality_words(name): comparison.plain for name, comparison in view.comparisons.items()}
     words = [f"{name} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries]
     return f"{'; '.join(words)}. " if words else ""
 

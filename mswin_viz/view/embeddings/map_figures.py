@@ -16,15 +16,10 @@ from mswin_viz.data.shown_text import without_home
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OptionError
-from mswin_viz.view.embeddings.figures import (
-    change_figure,
-    measures_figure,
-    silhouette_figure,
-    similarity_figure,
-)
+from mswin_viz.view.embeddings import figures
 from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes, new_figure
 from mswin_viz.view.parts.figure_text import caption, named_legend
-from mswin_viz.view.widgets.labels import COLOURS, FEATURES
+from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_points import map_colouring
 
@@ -46,7 +41,7 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
         axis.set_title(f"{name}\ntrustworthiness {quality.trustworthiness:.3f}", fontsize=9)
     _explain_colours(figure, axes, colouring, COLOURS[by])
     words = (
-        f"{len(view)} rows ({settings.show}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
+        f"{len(view)} rows ({SHOWN[settings.show]}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
         f"{view.projection.settings.perplexity:g}, seed {settings.seed}. How similar the two maps look is set by the "
         f"coupling; judge the add-on by the measures. {provenance}"
     )
@@ -57,33 +52,17 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
 def save_figures(
     view: EmbeddingView, folder: str | Path, *, kinds: Sequence[str] = ("png", "pdf"), provenance: str = ""
 ) -> list[Path]:
-    """Write every figure that the view allows, 300 dots an inch.
+    """Write every figure that has something to show, 300 dots an inch; return the files.
 
-    Parameters
-    ----------
-    folder
-        Made if it is not there.
-    kinds
-        File endings: ``"png"``, ``"svg"``, ``"pdf"``.
-
-    Returns
-    -------
-    paths
-        The files; a figure with nothing to show is left out.
-
-    Raises
-    ------
-    OptionError
-        If a kind is not one of these, or there is no kind.
-    OutputError
-        If a file cannot be written; checked before anything is drawn.
+    Raises OptionError unless every kind is a file ending of figures; OutputError, before anything is drawn, if a file
+    cannot be written.
     """
     if not kinds or not set(kinds) <= set(FORMATS):
         raise OptionError(f"kinds must be some of {', '.join(FORMATS)}: got {tuple(kinds)}")
     folder = output_folder(folder)
     draw = {
-        "measures": measures_figure, "change": change_figure,
-        "similarities": similarity_figure, "silhouettes": silhouette_figure,
+        "measures": figures.measures_figure, "change": figures.change_figure,
+        "similarities": figures.similarity_figure, "silhouettes": figures.silhouette_figure,
     }  # fmt: skip
     names = (*(f"maps_by_{by}" for by in COLOURS), *draw)
     paths = {name: [output_file(folder / f"{name}.{kind}") for kind in kinds] for name in names}

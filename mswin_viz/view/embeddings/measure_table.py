@@ -9,9 +9,8 @@ import numpy as np
 from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import Comparison
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.view.widgets.markup import CELL, FONT, Markup, fragment, tag
-
-__all__ = ["measures_html", "selection_html"]
 
 _CELL = CELL | {"padding": "1px 14px 1px 0", "white-space": "nowrap"}
 _CAUTION = {
@@ -50,9 +49,8 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> M
     known = change[np.isfinite(change)]
     mean = f"mean change of AP {known.mean():+.3f}" if len(known) else "no change of AP is known"
     arrows = f"; arrows for the first {n_arrows}" if len(at) > n_arrows else ""
-    rows_word = "row" if len(at) == 1 else "rows"
-    ids_word = "identity" if len(identities) == 1 else "identities"
-    words = f" {rows_word} of {len(identities)} {ids_word} selected, {mean}{arrows}."
+    rows_word, n = "row" if len(at) == 1 else "rows", len(identities)
+    words = f" {rows_word} of {n} {'identity' if n == 1 else 'identities'} selected, {mean}{arrows}."
     return tag("div", tag("b", len(at)), words, style=FONT)
 
 
@@ -70,13 +68,14 @@ def _line(name: str, found: Comparison) -> Markup:
     )
     rest = (tag("td", cell, style=_CELL) for cell in cells)
     over = f" ({found.plain.queries})" if found.plain.n_answered < found.plain.n_queries else ""
-    return tag("tr", tag("td", tag("b", name), over, style=_CELL | {"text-align": "left"}), *rest)
+    head = tag("td", tag("b", modality_words(name)), over, style=_CELL | {"text-align": "left"})
+    return tag("tr", head, *rest)
 
 
 def _all_notes(view: EmbeddingView) -> list[str]:
     """What could not be measured or embedded, and why."""
     measured = [
-        f"{name}: {note}"
+        f"{modality_words(name)}: {note}"
         for name, found in view.comparisons.items()
         for note in (*found.plain.unanswered_sentences(), *found.notes)
     ]

@@ -9,7 +9,9 @@ from typing import Any
 
 from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, row_words
 from mswin_viz.analysis.experiments.stored_results import check_ablation
-from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
+from mswin_viz.analysis.markdown_tables import markdown_table, percent
+from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.data.images.image_source import joined_name
 
 __all__ = ["HOPED", "ablation_brief", "ablation_sentences", "ablation_table", "full"]
 
@@ -35,10 +37,8 @@ def ablation_sentences(stored: Stored) -> list[str]:
     if not any(_is_measured(cell) for name in stored["rows"] for cell in _cells(stored, name, "minus_plain")):
         return [*_queries(stored), _UNMEASURED]
     if stored["reference"] not in stored["rows"]:
-        missing = (
-            f"The row of all scales ({row_words(stored['reference'])}) was not run, so the windows are not compared with "
-            "the controls."
-        )
+        row = f"The row of all scales ({row_words(stored['reference'])})"
+        missing = f"{row} was not run, so the windows are not compared with the controls."
         return [*_queries(stored), _against_plain(stored), missing]
     counts = _windows_against_controls(stored)
     against = [_against_plain(stored), _against_controls(counts)]
@@ -48,7 +48,8 @@ def ablation_sentences(stored: Stored) -> list[str]:
 def full(stored: Stored) -> str:
     """Every split, row and column with intervals, then differences, costs, rule and sentences."""
     check_ablation(stored)
-    lines = [f"{_about(stored)} mAP [95 % interval] / Rank-1, percent.".strip()]
+    about = stored["settings"].get("words", "")
+    lines = [f"{about} mAP [95 % interval] / Rank-1, percent.".strip()]
     for split in stored["scores"]:
         lines += ["", f"**{_heading(split)}**", "", *_scores(stored, split), "", _DIFFERENCE, ""]
         lines += _differences(stored, split)
@@ -57,7 +58,7 @@ def full(stored: Stored) -> str:
 
 
 def ablation_brief(stored: Stored) -> str:
-    """`ablation_table` and `sentences`; for a README."""
+    """`ablation_table` and `ablation_sentences`, for a README."""
     return "\n".join([ablation_table(stored), "", " ".join(ablation_sentences(stored))])
 
 
@@ -74,13 +75,10 @@ def ablation_table(stored: Stored) -> str:
             cell = stored["scores"][split][name][column]
             line += [_interval(cell["mAP"]), _change(cell["mAP"].get("minus_plain")), _percent(cell["rank1"])]
         lines.append(line)
-    words = column_words(column)
+    words = _columns(stored)[column]
     title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
-    return "\n".join([f"{_about(stored)} {title}".strip(), "", *markdown_table(heads, lines)])
-
-
-def _about(stored: Stored) -> str:
-    return stored["settings"].get("words", "")
+    about = f"{stored['settings'].get('words', '')} {title}".strip()
+    return "\n".join([about, "", *markdown_table(heads, lines)])
 
 
 def _scores(stored: Stored, split: str) -> list[str]:
@@ -88,17 +86,24 @@ def _scores(stored: Stored, split: str) -> list[str]:
         [row_words(name), *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
         for name, cells in stored["scores"][split].items()
     )  # fmt: skip
-    return markdown_table(["head", *map(column_words, stored["columns"])], rows)
+    return markdown_table(["head", *_columns(stored).values()], rows)
 
 
 def _differences(stored: Stored, split: str) -> list[str]:
     kinds = {"minus_plain": "minus plain", "windows_minus": "windows minus it"}
     columns = [(column, kind) for column in stored["columns"] for kind in kinds]
+    heads = (f"{_columns(stored)[column]}: {kinds[kind]}" for column, kind in columns)
     rows = (
         [row_words(name), *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns)]
         for name, cells in stored["scores"][split].items()
     )
-    return markdown_table(["head", *(f"{column_words(c)}: {kinds[kind]}" for c, kind in columns)], rows)
+    return markdown_table(["head", *heads], rows)
+
+
+def _columns(stored: Stored) -> dict[str, str]:
+    """Column -> its words; two joined modalities are named."""
+    names, joined = stored["columns"], joined_name(stored["columns"][:-1])
+    return {name: modality_words(joined if name == "together" else name) for name in names}
 
 
 def _costs(stored: Stored) -> list[str]:
@@ -172,20 +177,19 @@ def _meaning(counts: _Comparisons) -> str:
 
 
 def _hope(stored: Stored) -> list[str]:
-    lines, column = [], stored["columns"][-1]
+    lines, column, reference = [], stored["columns"][-1], stored["reference"]
     for split, by_row in stored["scores"].items():
-        cell = by_row[stored["reference"]][column]
+        cell = by_row[reference][column]
         gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
-        where = f"{_split(split).capitalize()}, {column_words(column)}"
+        where = f"{_split(split).capitalize()}, {_columns(stored)[column]}"
         if not all(map(_is_measured, gains.values())):
             lines.append(f"{where}: {_NOT_MEASURED}.")
             continue
         reached = all(100 * gain["mean"] >= HOPED and gain["verdict"] == "better" for gain in gains.values())
-        words = " and ".join(
-            f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()
-        )
+        changes = [f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()]
+        words = " and ".join(changes)
         lines.append(
-            f"{where}: {row_words(stored['reference'])} change plain CLS by {words}; the gain of 1 to 2 points in both "
+            f"{where}: {row_words(reference)} change plain CLS by {words}; the gain of 1 to 2 points in both "
             f"that was hoped for is {'reached' if reached else 'not reached'}."
         )
     return lines

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mswin_viz.analysis.experiments.evaluation import CaptionSearch, Evaluation, Measures, NamedAttribute
-from mswin_viz.analysis.markdown_tables import column_words, markdown_table, percent
+from mswin_viz.analysis.markdown_tables import markdown_table, percent
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.images.image_source import MODALITIES
-
-__all__ = ["table"]
 
 _COLUMNS = (*MODALITIES, "three_together")
 _SPLITS = {
@@ -18,12 +17,9 @@ _SPLITS = {
     "logo, a shoe colour, a strap, a stripe width).",
 }
 _ROWS = {
-    "plain_cls": "plain CLS",
-    "enhanced_cls": "enhanced CLS",
-    "random_network": "random network",
-    "mean_colour_grid": "mean colours, 16x8",
-    "chance": "chance",
-}
+    "plain_cls": "plain CLS", "enhanced_cls": "enhanced CLS", "random_network": "random network",
+    "mean_colour_grid": "mean colours, 16x8", "chance": "chance",
+}  # fmt: skip
 _NAMES = {"any_bag": "bag yes/no"}
 
 
@@ -50,7 +46,7 @@ def _retrieval(rows: Mapping[str, Mapping[str, Measures]]) -> list[str]:
         [_ROWS[row], *(f"{percent(cells[c].mAP)} / {percent(cells[c].rank1)}" for c in _COLUMNS)]
         for row, cells in rows.items()
     )
-    return markdown_table(["mAP / Rank-1", *map(column_words, _COLUMNS)], lines)
+    return markdown_table(["mAP / Rank-1", *map(modality_words, _COLUMNS)], lines)
 
 
 def _zero_shot(attributes: Mapping[str, NamedAttribute]) -> list[str]:
@@ -65,11 +61,9 @@ def _zero_shot(attributes: Mapping[str, NamedAttribute]) -> list[str]:
 def _text_to_image(search: CaptionSearch) -> list[str]:
     cells = (search.rank1, search.chance, search.random_network)
     named = ", ".join(name.replace("_", " ") for name in search.attributes)
+    heads = ["text to image, RGB", "Rank-1", "chance", "random network"]
     return [
-        *markdown_table(
-            ["text to image, RGB", "Rank-1", "chance", "random network"],
-            [["everybody's full caption", *map(percent, cells)]],
-        ),
+        *markdown_table(heads, [["everybody's full caption", *map(percent, cells)]]),
         "",
         f"A caption's first picture counts if all of this is true of the person in it: {named}.",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -12,11 +12,14 @@ from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import MATCHING_RULES, choices
 from mswin_viz.view.widgets.markup import Html
 
-__all__ = ["MOST_K", "RetrievalControls", "retrieval_controls"]
-
 MOST_K = 24
 """Most results in a list."""
-_TERMS = {"query": "query", "modality": "modality", "rule": "matching rule", "k": "result"}
+_TERMS = {
+    "query": ["query"],
+    "modality": ["modality", "together"],
+    "rule": ["matching rule"],
+    "k": ["result"],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,28 +45,26 @@ class RetrievalControls:
         return widgets.VBox([who, how]).add_class("mswin-group")
 
 
-def retrieval_controls(modalities: Sequence[str], *, has_scenes: bool) -> RetrievalControls:
-    """Controls for these modalities; the rule of scenes only where there are some."""
+def retrieval_controls(modalities: Mapping[str, str], *, has_scenes: bool) -> RetrievalControls:
+    """Controls for modalities to rank by and their words; the rule of scenes only where there are some."""
     rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
     made = RetrievalControls(
-        search=widgets.Text(
-            placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}
-        ),
+        search=widgets.Text(placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}),
         query=widgets.Dropdown(description="query", layout={"width": "340px"}, style={"description_width": "44px"}),
         count=Html(),
         previous=_button("previous", "86px"),
         following=_button("next", "64px"),
         jumps={name: _button(name, "auto") for name in JUMPS},
         modality=widgets.ToggleButtons(
-            options=list(modalities), description="rank by", style={"button_width": "auto", "description_width": "60px"}
+            options=choices(modalities), description="rank by", style={"button_width": "auto", "description_width": "60px"}
         ),
         rule=widgets.Dropdown(
             options=choices(rules), description="matching rule", layout={"width": "450px"}, style={"description_width": "initial"}
         ),
         k=widgets.BoundedIntText(8, min=1, max=MOST_K, description="results", layout={"width": "150px"}),
     )  # fmt: skip
-    for name, term in _TERMS.items():
-        explained(getattr(made, name), term)
+    for name, terms in _TERMS.items():
+        explained(getattr(made, name), *terms)
     made.jumps["worst"].tooltip = "lowest average precision with the add-on; press again for the next one"
     made.jumps["most changed"].tooltip = "largest change of average precision; press again for the next one"
     for name in ("search", "query", "count", "previous", "following", "modality", "rule", "k"):

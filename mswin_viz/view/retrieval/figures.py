@@ -37,6 +37,8 @@ def ranked_figure(
 ) -> Figure:
     """A query and its ranked results, a row for each feature, right and wrong marked by sign, colour and line.
 
+    Raises OptionError if there is no result, results are of different queries, or the shares have no such scale.
+
     Parameters
     ----------
     table
@@ -47,15 +49,9 @@ def ranked_figure(
         Of the query and each enhanced result, in their order; there may be fewer than results. With them, two more
         rows show which windows of either image the similarity comes from.
     scale
-        The windows that are shown; all scales together, patch by patch, if None.
+        Whose windows are shown; fused, patch by patch, if None.
     provenance
         Printed small below.
-
-    Raises
-    ------
-    OptionError
-        If there is no result, results are of different queries, there is no such scale, or shares are given of an
-        add-on that has no windows.
     """
     if not shares:
         return neighbours_figure(table, results, note=provenance)
@@ -72,10 +68,8 @@ def _panel(shares: PairShares, scale: int | None) -> Panel:
     panels = {panel.key: panel for panel in pair_panels(shares)}
     key = "fused" if scale is None else f"scale-{scale}"
     if key not in panels:
-        raise OptionError(
-            f"window shares are shown at one of the scales {', '.join(map(str, shares.scales)) or '(none)'}: got "
-            f"{scale}"
-        )
+        scales = ", ".join(map(str, shares.scales)) or "(none)"
+        raise OptionError(f"window shares are shown at one of the scales {scales}: got {scale}")
     return panels[key]
 
 
@@ -94,12 +88,9 @@ def _draw_heat(
     axes = part.subplots(2, page.n_cols, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
-    for column, (row, (pair, panel)) in zip(
-        axes.T, zip(ranked.rows.tolist(), pairs, strict=False), strict=False
-    ):
-        for line, (axis, owner, sides) in enumerate(
-            zip(column, (ranked.query, row), (pair.a, pair.b), strict=True)
-        ):
+    for column, row, (pair, panel) in zip(axes.T, ranked.rows.tolist(), pairs, strict=False):
+        sides_of = zip(column, (ranked.query, row), (pair.a, pair.b), strict=True)
+        for line, (axis, owner, sides) in enumerate(sides_of):
             axis.imshow(row_picture(table, owner, page.picture))
             for place in range(len(sides)):
                 _draw_windows(axis, panel, (2 * place + line, place), page.picture, colours)

@@ -19,8 +19,6 @@ from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_da
 from mswin_viz.view.widgets.lifetime import close_view
 from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
 
-__all__ = ["PairPanel", "pair_html"]
-
 _WIDTH = 100  # of a picture, CSS pixels
 _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
 
@@ -28,21 +26,7 @@ _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
 class PairPanel(widgets.VBox):
     """The shares of one pair: heatmaps over query and result, and signed bars for either image.
 
-    Of joined modalities the heatmaps show one at a time, chosen above them; the bars show all.
-
-    Parameters
-    ----------
-    model
-        The one behind the table.
-
-    Attributes
-    ----------
-    board
-        The heatmaps, a column for each scale; its chips choose among them.
-    modality
-        Which of the joined modalities the heatmaps are of.
-    shares
-        What is shown; None for nothing.
+    The heatmaps show one of joined modalities at a time, chosen above them; the bars show all.
     """
 
     def __init__(self, model: Model) -> None:
@@ -50,9 +34,8 @@ class PairPanel(widgets.VBox):
         self._pair: tuple[EmbeddingTable, int, int] | None = None
         self.shares: PairShares | None = None
         self.board = HeatmapBoard(model.grid, width=_WIDTH)
-        self.modality = widgets.ToggleButtons(
-            options=[""], description="heatmaps of", style={"button_width": "auto"}
-        )
+        style = {"button_width": "auto"}
+        self.modality = widgets.ToggleButtons(options=[""], description="heatmaps of", style=style)
         self._bars, self._notes = Html(layout={"flex": "1 1 420px"}), Html()
         self._bars.add_class("mswin-pair-bars")
         self.modality.add_class("mswin-pair-modality")
@@ -73,18 +56,12 @@ class PairPanel(widgets.VBox):
         self.shares, self._pair = None, None
 
     def clear(self) -> None:
-        """Show nothing."""
+        """Release the pair and hide the panel."""
         self.release()
         self.layout.display = "none"
 
     def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
-        """Show the shares of two rows of a table, query first; where that fails, nothing is shown.
-
-        Raises
-        ------
-        ImageFileError, ImageError
-            If a picture can no longer be read.
-        """
+        """Show the shares of two rows of a table, query first; if a picture can no longer be read, show nothing."""
         try:
             self._show(table, pair, shares)
         except BaseException:
@@ -106,8 +83,7 @@ class PairPanel(widgets.VBox):
 
     def _say(self, problems: Sequence[str]) -> None:
         warnings = () if self.shares is None else _warnings(self.shares)
-        outdated = [OUT_OF_DATE] if problems else []
-        self._notes.value = message_html([*problems, *outdated, *warnings])
+        self._notes.value = message_html([*problems, *([OUT_OF_DATE] if problems else []), *warnings])
 
     def _draw(self) -> None:
         with self._lock:
@@ -137,8 +113,11 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
         )
         for (role, rows), name in zip(lines.items(), names, strict=True)
     )
-    similarity = tag("b", f"{shares.similarity:.4f}")
-    plain = f", plain {shares.plain_similarity:.4f}."
+    cosines = (
+        "Cosine of the two: enhanced ",
+        tag("b", f"{shares.similarity:.4f}"),
+        f", plain {shares.plain_similarity:.4f}.",
+    )
     note = (
         f"Either column adds up to the enhanced cosine (residual {shares.residual:.0e}). Norms are frozen, so the CLS "
         "share is not the plain cosine. A share is not what is lost when a window is removed: that can flip gates of "
@@ -146,7 +125,7 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
     )
     return tag(
         "div",
-        tag("div", "Cosine of the two: enhanced ", similarity, plain, css="mswin-pair"),
+        tag("div", *cosines, css="mswin-pair"),
         tag("div", *blocks, style={"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}),
         tag("div", note, style={"opacity": ".8", "font-size": "12px", "max-width": "760px"}),
         style=FONT,
@@ -173,5 +152,5 @@ def _warnings(shares: PairShares) -> Sequence[str]:
             f"one computed now {shares.similarity:.4f}; embed the samples again"
         )
     if not shares.scales:
-        notes.append("without an add-on no window has a share: the CLS has it all")
+        notes.append("without an add-on, no window has a share: the CLS has all of it")
     return notes

@@ -18,29 +18,12 @@ from mswin_viz.view.retrieval.pair_panel import PairPanel
 from mswin_viz.view.widgets.guarded import show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import close_view
 
-__all__ = ["Pair", "PairWork"]
-
 Pair = tuple[EmbeddingTable, int, int]
 """A table, and the rows of query and result."""
 
 
 class PairWork(widgets.VBox):
-    """Splits the similarity of the pair that is chosen on screen, and shows it where that is still the chosen one.
-
-    Parameters
-    ----------
-    model
-        The one behind the table.
-    chosen
-        The pair on screen: table, query's row, result's row; None where no result is chosen.
-
-    Attributes
-    ----------
-    worker, panel
-        The button with its progress, and what it found.
-    kept
-        Tokens of the images looked at last.
-    """
+    """Splits the similarity of the pair that ``chosen()`` returns, and shows it if that is still the chosen one."""
 
     def __init__(self, model: Model, chosen: Callable[[], Pair | None]) -> None:
         self._model, self._chosen = model, chosen
@@ -57,10 +40,10 @@ class PairWork(widgets.VBox):
     def release(self) -> None:
         """End the work, and release the tokens."""
         self.worker.release()
-        self.kept.close()
+        self.kept.close()  # the tokens of the images looked at last
 
     def follow(self) -> None:
-        """Begin on what is chosen now; where nothing is, show nothing."""
+        """Begin on the chosen pair; show nothing if there is none."""
         if self._chosen() is None:
             self.panel.clear()
         else:
@@ -69,7 +52,7 @@ class PairWork(widgets.VBox):
     def _split(self, report: Report, stop: Stop) -> None:
         pair = self._chosen()
         if pair is None:
-            raise OptionError("window shares need a chosen result: click one in the lists above")
+            raise OptionError("window shares need a chosen result: got none; click one in the lists above")
         try:
             shares = self._shares(pair, report, stop)
             if self._is_chosen(pair):

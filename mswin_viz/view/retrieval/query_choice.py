@@ -14,8 +14,6 @@ from mswin_viz.data.sample import Sample
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["JUMPS", "NO_MATCH", "QueryJumps", "jump_order", "matching", "query_name", "summary"]
-
 JUMPS = ("worst", "most changed")
 """Lowest average precision with the add-on; largest difference between plain and enhanced."""
 NO_MATCH = "no query has a match under this rule"
@@ -29,10 +27,7 @@ def query_name(sample: Sample) -> str:
 
 
 def matching(samples: Sequence[Sample], search: str) -> list[int]:
-    """Positions of the samples that a search finds.
-
-    Its words may be parts of a name or caption, or ``id 12``, ``camera 2``, ``scene 3`` (whole numbers); all must fit.
-    """
+    """Positions of the samples that fit all words of a search: parts of name or caption, ``id 12``, ``camera 2``, ``scene 3``."""
     text = search.lower()
     numbers = [(kind, int(number)) for kind, number in _NUMBERS.findall(text)]
     words = _NUMBERS.sub(" ", text).split()
@@ -42,15 +37,7 @@ def matching(samples: Sequence[Sample], search: str) -> list[int]:
 def jump_order(
     kind: str, plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]
 ) -> Int[np.ndarray, " query"]:
-    """Rows with a match, in the order in which a jump visits them; ties keep the table's order.
-
-    Parameters
-    ----------
-    kind
-        One of ``JUMPS``.
-    plain, enhanced
-        Average precision of every row; NaN where no match is left.
-    """
+    """Rows with a match, in the order in which a jump of ``JUMPS`` visits them, by the average precision of every row."""
     rows = np.flatnonzero(np.isfinite(plain) & np.isfinite(enhanced))
     key = enhanced[rows] if kind == JUMPS[0] else -np.abs(enhanced - plain)[rows]
     return rows[np.argsort(np.round(key, 9), kind="stable")]

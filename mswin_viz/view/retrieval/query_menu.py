@@ -5,41 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_choice import matching, query_name
 from mswin_viz.view.widgets.guarded import Guard
 
-__all__ = ["QueryMenu", "queries"]
-
 _MOST_LISTED = 600  # queries in the menu at once; a search narrows them down
-
-
-class HasQuery(Protocol):
-    """A view whose trait ``query`` is the position of its query."""
-
-    query: Any
 
 
 @dataclass(frozen=True, eq=False)
 class QueryMenu:
-    """The controls that choose the query, and the trait that they choose.
+    """The controls that choose the query, and their owner, whose trait ``query`` is its position among all samples."""
 
-    Attributes
-    ----------
-    owner
-        Its trait ``query`` is the position of the query.
-    controls
-        Search, menu, count, and the buttons previous and next.
-    samples
-        All of them, those of the gallery too.
-    guarded
-        The owner's: shows what goes wrong.
-    """
-
-    owner: HasQuery
+    owner: Any
     controls: RetrievalControls
     samples: Sequence[Sample]
     guarded: Guard

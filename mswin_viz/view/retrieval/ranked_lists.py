@@ -12,26 +12,9 @@ from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.retrieval.pair_work import Pair
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
 
-__all__ = ["RankedLists"]
-
 
 class RankedLists(widgets.VBox):
-    """Holds the strip of a query's results.
-
-    Parameters
-    ----------
-    has_addon
-        Whether there are enhanced results.
-    clicked
-        Called when another result is chosen.
-    guarded
-        Of the view: shows what goes wrong.
-
-    Attributes
-    ----------
-    strip
-        The lists; None until there is a table.
-    """
+    """Holds the strip of a query's results, None until there is a table; ``clicked()`` is called when one is chosen."""
 
     def __init__(self, *, has_addon: bool, clicked: Callable[[], None], guarded: Guard) -> None:
         self._has_addon = has_addon
@@ -61,5 +44,5 @@ class RankedLists(widgets.VBox):
         self.strip.show(table, row, k=k, rule=rule)
 
     def mark(self, *, is_old: bool) -> None:
-        """Mark lists that do not answer what was asked last, or take the mark away."""
+        """Mark the lists as out of date, or take the mark away."""
         show_as_out_of_date(self, is_old and self.strip is not None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.neighbours import RankedQueries, ranked_queries
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
@@ -17,8 +18,6 @@ from mswin_viz.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-__all__ = ["ALL", "ALL_EQUALISED", "Rankings", "rankable"]
 
 ALL = "all, raw"
 """All modalities joined as they are: the longer feature has more say (as MambaPro and related models do)."""
@@ -28,13 +27,7 @@ ALL_EQUALISED = "all, equalised"
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """What was joined and ranked, kept for the next look.
-
-    Attributes
-    ----------
-    modalities
-        Those that can be ranked by, from :func:`rankable`.
-    """
+    """What was joined and ranked of the modalities that :func:`rankable` returned, kept for the next look."""
 
     modalities: tuple[str, ...]
     _tables: dict[str, EmbeddingTable] = field(default_factory=dict, repr=False)
@@ -45,14 +38,12 @@ class Rankings:
         """What can be ranked by: each modality, and, of several, all."""
         return (*self.modalities, *((ALL, ALL_EQUALISED) if len(self.modalities) > 1 else ()))
 
-    def table(self, table: EmbeddingTable, choice: str) -> EmbeddingTable:
-        """The table that is asked under a choice: the one given, or that of its joined modalities.
+    def words(self, choice: str) -> str:
+        """A choice as it is called on screen."""
+        return modality_words(self.row_modality(choice), is_equalised=choice == ALL_EQUALISED)
 
-        Raises
-        ------
-        DataError
-            If no sample has all modalities.
-        """
+    def table(self, table: EmbeddingTable, choice: str) -> EmbeddingTable:
+        """The table that is ranked: the one given, or that of its joined modalities (DataError if no sample has all)."""
         if choice not in (ALL, ALL_EQUALISED):
             return table
         if choice not in self._tables:
@@ -75,43 +66,20 @@ class Rankings:
         return self._ranked[choice, rule].notes
 
     def rank(self, table: EmbeddingTable, choice: str, rule: str, report: Report, stop: Stop) -> None:
-        """Rank every query of a choice; :meth:`precisions` has the results.
-
-        Raises
-        ------
-        StoppedError
-            If ``stop`` said so.
-        """
+        """Rank every query of a choice; :meth:`precisions` has the results."""
         table = self.table(table, choice)
         rows = table.rows(self.row_modality(choice))
         ranked = ranked_queries(table[rows], rule=rule, stop=stop, report=report)
-        self._ranked[choice, rule] = replace(
-            ranked,
-            precisions={
-                name: _spread(values, rows, len(table)) for name, values in ranked.precisions.items()
-            },
-        )
-
-
-def _spread(values: np.ndarray, rows: np.ndarray, n_rows: int) -> Float[np.ndarray, " row"]:
-    """The values of some rows at their places among all; NaN elsewhere."""
-    spread = np.full(n_rows, np.nan)
-    spread[rows] = values
-    return spread
+        precisions = {name: np.full(len(table), np.nan) for name in ranked.precisions}
+        for name, values in ranked.precisions.items():
+            precisions[name][rows] = values
+        self._ranked[choice, rule] = replace(ranked, precisions=precisions)
 
 
 def rankable(
     samples: Sequence[Sample], wanted: Sequence[str], table: EmbeddingTable | None
 ) -> tuple[str, ...]:
-    """The modalities that can be ranked by, of those wanted.
-
-    Raises
-    ------
-    DataError
-        If there is no sample, or none with one of the modalities.
-    OptionError
-        If the table is not one of these samples.
-    """
+    """The modalities that can be ranked by, of those wanted; refused if there is none, or the table is of other samples."""
     there = {name for sample in samples for name in sample.images} if table is None else set(table.modalities)
     found = tuple(name for name in wanted if name in there)
     if not samples or not found:
@@ -121,7 +89,7 @@ def rankable(
         )
     if table is not None and int(table.sample.max(initial=-1)) >= len(samples):
         raise OptionError(
-            f"a table is of the samples it comes with: got {len(samples)} samples and a row of sample "
+            f"a table must be of the samples it is shown with: got {len(samples)} samples and a row of sample "
             f"{int(table.sample.max())}; pass those that were embedded"
         )
     return found

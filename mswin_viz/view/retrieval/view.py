@@ -53,7 +53,8 @@ class RetrievalView(widgets.VBox):
 
     In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at
     hand ``mv.RetrievalView(model, samples, table=mv.embed(model, samples))``. The traits below, and ``strip.clicked``,
-    are its state. What goes wrong is shown in the view, and the last good view stays.
+    are its state. What goes wrong is shown in the view, and the last good view stays. Raises DataError if no sample
+    has one of the modalities, or none may be a query; OptionError if the table is of other samples.
 
     Parameters
     ----------
@@ -80,13 +81,6 @@ class RetrievalView(widgets.VBox):
         The embeddings; None until there are some.
     controls, download, strip, pair
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares.
-
-    Raises
-    ------
-    DataError
-        If there is no sample, or none with one of the modalities.
-    OptionError
-        If the table is not one of these samples and modalities.
     """
 
     query = traitlets.Int(0)
@@ -108,13 +102,12 @@ class RetrievalView(widgets.VBox):
         self._rankings = Rankings(rankable(self._samples, modalities, table))
         positions, ranked_by = queries(self._samples), self._rankings.choices
         if not positions:
-            raise DataError(
-                f"the retrieval view needs a query: all {len(samples)} samples are of the gallery"
-            )
+            raise DataError(f"a retrieval view needs a query: all {len(samples)} samples are of the gallery")
         self.table, self._lock = table, threading.RLock()
         self._jumps, self._pending_jump, self._missing = QueryJumps(), "", []
         has_scenes = any(sample.scene is not None for sample in self._samples)
-        self.controls = retrieval_controls(ranked_by, has_scenes=has_scenes)
+        words = {choice: self._rankings.words(choice) for choice in ranked_by}
+        self.controls = retrieval_controls(words, has_scenes=has_scenes)
         self._guarded = Guard(self, self._show_messages)
         self._menu = QueryMenu(self, self.controls, self._samples, self._guarded)
         self.worker = WorkBar(self._work, name="embed and rank", css="mswin-retrieval-work")
@@ -189,36 +182,30 @@ class RetrievalView(widgets.VBox):
     def figure(self, *, n_shares: int = 0, scale: int | None = None) -> Figure:
         """What is ranked on screen as one matplotlib figure, with its provenance.
 
+        Raises OptionError if nothing is ranked yet or there is no such scale, ClosedError if the view was closed.
+
         Parameters
         ----------
         n_shares
-            Of so many of the enhanced results, show the window shares too; each takes two images' tokens.
+            How many enhanced results show their window shares too; each takes two images' tokens.
         scale
-            At which; all scales together if None.
-
-        Raises
-        ------
-        OptionError
-            If nothing is ranked yet, or there is no such scale.
-        ClosedError
-            If the view was closed.
+            Whose windows these are; fused if None.
         """
         check_open(self)
         if self.table is None or self.strip is None:
             raise OptionError(
-                'a figure needs ranked results: there are none yet; press "embed and rank", or start()'
+                'a figure needs ranked results: got none yet; press "embed and rank", or call start()'
             )
         if not self.results:
             raise OptionError(
-                f"a figure needs a query with ranked results: {query_name(self._samples[self.query])} has none by "
-                f"{self.modality}; choose another query"
+                f"a figure needs a query with ranked results: got {query_name(self._samples[self.query])}, which has none "
+                f"by {self._rankings.words(self.modality)}; choose another query"
             )
         table, results = self.strip.table, self.results
         rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
-        shares = [
-            pair_window_shares(self.model, table, self.strip.row, row, kept=self._pairs.kept) for row in rows
-        ]
-        provenance = f"Ranked by {self.modality}, rule {self.rule}; {self.model.provenance}"
+        query, kept, by = self.strip.row, self._pairs.kept, self._rankings.words(self.modality)
+        shares = [pair_window_shares(self.model, table, query, row, kept=kept) for row in rows]
+        provenance = f"Ranked by {by}, rule {self.rule}; {self.model.provenance}"
         return ranked_figure(table, results, shares=shares, scale=scale, provenance=provenance)
 
     def _observe(self) -> None:
@@ -234,9 +221,8 @@ class RetrievalView(widgets.VBox):
     @traitlets.validate("query", "modality", "k")
     def _checked(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
-        choices = {
-            "query": range(len(self._samples)), "modality": self._rankings.choices, "k": range(1, MOST_K + 1)
-        }[name]  # fmt: skip
+        samples = range(len(self._samples))
+        choices = {"query": samples, "modality": self._rankings.choices, "k": range(1, MOST_K + 1)}[name]
         if value not in choices:
             allowed = f"{choices[0]}..{choices[-1]}" if isinstance(choices, range) else "; ".join(choices)
             raise RetrievalViewError(f"{name} must be one of {allowed}: got {value!r}")
@@ -271,7 +257,7 @@ class RetrievalView(widgets.VBox):
     def _show_ranked(self, embedded: EmbeddingTable) -> None:
         table = self._rankings.table(embedded, self.modality)
         row = table.row_of(self.query, self._rankings.row_modality(self.modality))
-        missing = f"{query_name(self._samples[self.query])} has no {self.modality} row: it lacks an image, or one failed"
+        missing = f"{query_name(self._samples[self.query])} has no {self._rankings.words(self.modality)} row: it lacks an image, or one failed"
         self._lists.show(table, row, k=self.k, rule=self.rule)
         choice = (self.modality, self.rule)
         if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
@@ -288,7 +274,9 @@ class RetrievalView(widgets.VBox):
         if precisions is not None:
             words, notes = summary(*precisions), self._rankings.notes(self.modality, self.rule)
         lines = (tag("div", note) for note in notes)
-        self._html["summary"].value = fragment(tag("b", self.modality), f": {words}", *lines)
+        self._html["summary"].value = fragment(
+            tag("b", self._rankings.words(self.modality)), f": {words}", *lines
+        )
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         failed = () if self.table is None else failure_words(self.table.failed)

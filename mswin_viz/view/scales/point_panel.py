@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.sample import Sample
@@ -148,8 +149,10 @@ class PointPanel(widgets.VBox):
     def _notes(self) -> list[str]:
         if self.rows.value != "pair" or len(self._joined) < 2:
             return []
-        names = joined_name(self._joined)
-        return [f"The point joins {names}; these shares split the similarity in {self.modality.value} alone."]
+        joined = modality_words(joined_name(self._joined))
+        return [
+            f"The point stands for {joined}; these shares split the similarity in {self.modality.value} alone."
+        ]
 
     @property
     def state(self) -> Mapping[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from mswin_viz.analysis.measures.joined import modality_words
+
 Value = TypeVar("Value")
 
 VALUES = {
@@ -39,7 +41,7 @@ SLOTS = {
 }
 """What a slot of the fusion holds."""
 MODALITIES = {"RGB": "RGB", "NI": "near infrared", "TI": "thermal"}
-SHOWN = {"all": "every image", **MODALITIES, "together": "the three together"}
+SHOWN = {"all": "every image", **MODALITIES, "together": modality_words("three_together")}
 """Which images the maps show."""
 MATCHING_RULES = {
     "camera": "camera: leave out the same identity and camera",

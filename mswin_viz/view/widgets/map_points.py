@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.errors import OptionError
 from mswin_viz.view.widgets.labels import COLOURS
 from mswin_viz.view.widgets.map_colours import Colouring, by_category, by_value
@@ -17,7 +18,8 @@ def map_colouring(view: EmbeddingView, by: str) -> Colouring:
         raise OptionError(f"points can be coloured by {', '.join(COLOURS)}: got {by!r}")
     table = view.table
     if by == "modality":
-        return by_category(table.modality.tolist(), order=table.modalities)
+        order = tuple(map(modality_words, table.modalities))
+        return by_category(list(map(modality_words, table.modality)), order=order)
     if by in ("identity", "camera"):
         numbers, name = (table.pid, identity_name) if by == "identity" else (table.camid, camera_name)
         order = dict.fromkeys(name(n) for n in np.unique(numbers))
@@ -32,7 +34,7 @@ def map_points(view: EmbeddingView) -> MapPoints:
     words = {
         "identity": [identity_name(pid) for pid in table.pid],
         "camera": [camera_name(camid) for camid in table.camid],
-        "modality": table.modality.tolist(),
+        "modality": list(map(modality_words, table.modality)),
         "AP": [f"{a:.2f} → {b:.2f}" if np.isfinite([a, b]).all() else "no match" for a, b in pairs],
         "neighbours kept": [f"{part:.0%}" if np.isfinite(part) else "-" for part in view.overlap],
     }
