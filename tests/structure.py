@@ -18,6 +18,8 @@ MOST_LINES = 300
 MOST_PARAMETERS = 6
 DATA_TABLES: frozenset[str] = frozenset()
 """Modules that are tables of data and may be longer."""
+TORCH_SIGNATURES = {"analysis.frozen"}
+"""Rooms whose functions stand in for torch's and have its parameters."""
 TOWER_CALLS = {"encode_image", "visual"}
 """Calls that run the image tower."""
 TOWER_ROOMS = ["model.encoder.backbone", "model.encoder.block_outputs"]
@@ -124,7 +126,7 @@ def long_signatures(all_modules: list[Module]) -> list[str]:
     return [
         f"{module.name}.{name}: {n_parameters(function)} parameters"
         for module in all_modules
-        if module.layer != "cli"
+        if module.layer != "cli" and module.room not in TORCH_SIGNATURES
         for name, function in functions(module)
         if n_parameters(function) > MOST_PARAMETERS
     ]

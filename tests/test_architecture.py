@@ -25,7 +25,7 @@ ROOMS = {
         "environment",
     ),
     "analysis": (
-        "arrays", "blas_threads", "markdown_tables", "token_checks", "windows", "shares", "scales", "measures",
+        "arrays", "blas_threads", "markdown_tables", "token_checks", "frozen", "windows", "shares", "scales", "measures",
         "attribution", "projection", "embeddings", "experiments",
     ),
     "view": ("widgets", "parts", "scales", "attributions", "retrieval", "embeddings", "reports"),

@@ -86,6 +86,7 @@ class FrozenMap:
 
     @property
     def output(self) -> Float[torch.Tensor, "batch dim"]:
+        """What the function gives at the inputs."""
         return self._output.detach()
 
     def __call__(

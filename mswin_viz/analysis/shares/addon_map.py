@@ -68,16 +68,24 @@ class AddonState(Protocol):
     """
 
     @property
-    def cls(self) -> Float[np.ndarray, "batch dim"]: ...
+    def cls(self) -> Float[np.ndarray, "batch dim"]:
+        """The plain CLS."""
+        ...
 
     @property
-    def enhanced(self) -> Float[np.ndarray, "batch wide"]: ...
+    def enhanced(self) -> Float[np.ndarray, "batch wide"]:
+        """The enhanced CLS."""
+        ...
 
     @property
-    def gates(self) -> Bool[np.ndarray, "batch hidden"]: ...
+    def gates(self) -> Bool[np.ndarray, "batch hidden"]:
+        """Open ReLU gates."""
+        ...
 
     @property
-    def gate(self) -> Float[np.ndarray, "batch slot"]: ...
+    def gate(self) -> Float[np.ndarray, "batch slot"]:
+        """Weight of each expert."""
+        ...
 
     @property
     def pooled(self) -> tuple[Float[np.ndarray, "batch wide"], ...]:
@@ -107,7 +115,9 @@ class AddonMap(Protocol):
     """
 
     @property
-    def scales(self) -> tuple[int, ...]: ...
+    def scales(self) -> tuple[int, ...]:
+        """Trained scale of each slot."""
+        ...
 
     @property
     def dim(self) -> int:

@@ -23,7 +23,7 @@ from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.block_outputs import tokens_of_pixels
+from mswin_viz.model.encoder.block_outputs import cls_of_pixels, tokens_of_pixels
 from mswin_viz.model.encoder.hooks import outputs_of
 from mswin_viz.model.encoder.image_tags import Tags
 from mswin_viz.model.encoder.preprocessing import ModelImages
@@ -256,7 +256,7 @@ def _block_shares(
         seen: list[tuple[torch.Tensor, ...]] = []
         hooks = [a.register_forward_hook(lambda m, i, o: seen.append((i[0], o[0]))) for a in attentions]
         try:
-            cls = visual(pixels, *given)
+            cls = cls_of_pixels(model, pixels, *given)
         finally:
             for hook in hooks:
                 hook.remove()

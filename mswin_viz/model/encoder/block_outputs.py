@@ -40,6 +40,13 @@ def tokens_of_pixels(
     return model.read_out(cls, patches, *given)
 
 
+def cls_of_pixels(
+    model: Model, pixels: Float[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
+) -> Float[torch.Tensor, "batch dim"]:
+    """The projected CLS of preprocessed images as the tower gives it, in its own precision, before a neck or a head."""
+    return model.visual(pixels, *given)
+
+
 def block_outputs(
     model: Model, pixels: Float[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
 ) -> list[Float[torch.Tensor, "batch state width"]]:
