@@ -17,15 +17,15 @@ from torch.utils.weak import WeakIdKeyDictionary
 from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split, Without
 from mswin_viz.analysis.shares.fusion_layers import Fused, MixtureHead, MlpHead
 from mswin_viz.analysis.shares.projected_layers import ProjectedHead, ProjectedTokens, TokenProjection
+from mswin_viz.analysis.shares.slot_windows import SlotWindows, slot_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
-from mswin_viz.analysis.windows.activations import Origin, resampling_matrix
-from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometry
+from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
 __all__ = [
     "FusionState",
@@ -92,7 +92,7 @@ class FusionWeights:
             )
         tokens = checked_tokens(tokens)
         cls, seen = float64(tokens.cls), self.seen(tokens)
-        views = tuple(_slot_windows(seen, tokens.grid, self, i, slot) for i, slot in enumerate(slots))
+        views = tuple(slot_windows(seen, tokens.grid, self, i, slot) for i, slot in enumerate(slots))
         vectors = [
             _pooled(view, self, len(cls)) if p is None else p for view, p in zip(views, pooled, strict=True)
         ]
@@ -115,61 +115,6 @@ class FusionWeights:
             projected = self.projection(float64(tokens.patches))
             self._projected[tokens.patches] = (tokens.patches._version, projected)
         return projected
-
-
-@dataclass(frozen=True, eq=False)
-class SlotWindows:
-    """The windows that slot ``index`` of the fusion sees in a batch, and where their kernel comes from.
-
-    ``linear`` is the part of ``tokens`` that is linear in the patch tokens; all of it without a projection.
-    """
-
-    slot: Slot
-    index: int
-    origin: Origin
-    geometry: WindowGeometry
-    tokens: Float[np.ndarray, "batch window tap wide"]
-    linear: Float[np.ndarray, "batch window tap wide"]
-
-    def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
-        """p_s: the mean over windows of the convolution, its bias included."""
-        mean_window = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
-        return self._terms(mean_window, weights)[:, 0] + self.bias(weights)
-
-    def terms(self, weights: FusionWeights, window: int | slice) -> Float[np.ndarray, "batch window dim"]:
-        """sum_k K_s[:, :, k] x of the chosen windows: the convolution without its bias."""
-        chosen = slice(window, window + 1) if isinstance(window, int) else window
-        return self._terms(self.tokens[:, chosen], weights)
-
-    def taps(
-        self, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]
-    ) -> Float[np.ndarray, "batch dim tap"]:
-        """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""
-        scale = self.tokens.shape[2]
-        if self.origin in ("mean", "fallback"):
-            return np.repeat(r[:, :, None] / scale, scale, axis=2)
-        kernel = weights.kernels[self.index]
-        taps = (r @ kernel.reshape(len(kernel), -1)).reshape(*r.shape, -1)  # [B, D, S]
-        return taps if self.origin == "trained" else taps @ self._matrix(weights)
-
-    def bias(self, weights: FusionWeights) -> Float[np.ndarray, " dim"]:
-        """c_s; zero where no kernel of the add-on is used."""
-        has_kernel = self.origin in ("trained", "resampled")
-        return weights.conv_biases[self.index] if has_kernel else np.zeros(self.tokens.shape[3])
-
-    def _terms(self, windowed: np.ndarray, weights: FusionWeights) -> Float[np.ndarray, "batch window dim"]:
-        if self.origin in ("mean", "fallback"):
-            return windowed.mean(axis=2)
-        taps = windowed.swapaxes(2, 3)  # [B, n, D, s]
-        if self.origin == "resampled":
-            taps = taps @ self._matrix(weights).T  # [B, n, D, S]
-        kernel = weights.kernels[self.index]
-        batch, n_windows = taps.shape[:2]
-        flat = taps.reshape(batch * n_windows, -1)  # a stacked product would read the kernel for each image
-        return (flat @ kernel.reshape(len(kernel), -1).T).reshape(batch, n_windows, len(kernel))
-
-    def _matrix(self, weights: FusionWeights) -> Float[np.ndarray, "source target"]:
-        return resampling_matrix(weights.scales[self.index], self.slot.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,25 +200,8 @@ def slot_pooled(
     """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
     slot = weights.trained_slots[index] if slot is None else slot
     tokens = checked_tokens(tokens)
-    view = _slot_windows(weights.seen(tokens), tokens.grid, weights, index, slot)
+    view = slot_windows(weights.seen(tokens), tokens.grid, weights, index, slot)
     return _pooled(view, weights, len(tokens))
-
-
-def _slot_windows(
-    seen: ProjectedTokens, grid: tuple[int, int], weights: FusionWeights, index: int, slot: Slot
-) -> SlotWindows | None:
-    if slot.kernel == "off":
-        return None
-    is_trained_scale = slot.scale == weights.scales[index]
-    origin: Origin
-    if is_trained_scale and slot.scale > seen.values.shape[1]:
-        geometry, origin = fallback_geometry(grid), "fallback"
-    else:
-        geometry = slot.geometry(grid)
-        origin = "mean" if slot.kernel == "mean" else "trained" if is_trained_scale else "resampled"
-    tokens = _windowed(seen.values, geometry.tokens)
-    linear = tokens if seen.linear is seen.values else _windowed(seen.linear, geometry.tokens)
-    return SlotWindows(slot, index, origin, geometry, tokens, linear)
 
 
 def _slot_shares(view: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch wide"]) -> SlotShares:
@@ -292,15 +220,6 @@ def _pooled(
 ) -> Float[np.ndarray, "batch wide"]:
     """What a slot hands to the fusion: zeros where it is off."""
     return np.zeros((n_images, weights.head.width)) if view is None else view.pooled(weights)
-
-
-def _windowed(
-    patches: Float[np.ndarray, "batch token dim"], tokens: Int[np.ndarray, "window tap"]
-) -> Float[np.ndarray, "batch window tap dim"]:
-    """The patches of each window; the design's runs lie one behind the other and need no copy."""
-    if np.array_equal(tokens.ravel(), np.arange(tokens.size)):
-        return patches[:, : tokens.size].reshape(len(patches), *tokens.shape, patches.shape[2])
-    return patches[:, tokens]
 
 
 def float64(values: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -43,6 +43,7 @@ from mswin_viz.model.encoder.preprocessing import (
 from mswin_viz.model.encoder.prompts import prompt_ids, unknown_words
 from mswin_viz.model.encoder.provenance import metric_of, tower_items
 from mswin_viz.model.host.tower import conditions
+from mswin_viz.model.tokens.enhanced import enhanced
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 from mswin_viz.model.weights.checkpoints import StoredAddon
 from mswin_viz.model.weights.clip_towers import Tower
@@ -241,15 +242,7 @@ class Model:
             If it is given something other than tokens, or they are not as wide as the model's.
         """
         tokens = are_tokens(tokens, width=self.dim).to(self.device)
-        if self.addon is None:
-            return tokens
-        vector = (
-            self.addon(tokens.patches, tokens.cls)
-            if isinstance(self.addon, Addon)
-            else self.addon(tokens.patches)
-        )
-        is_behind = isinstance(self.addon, Addon) and self.addon.combine == "concatenate"
-        return tokens.followed_by(vector) if is_behind else replace(tokens, cls=tokens.plus(vector))
+        return tokens if self.addon is None else enhanced(self.addon, tokens)
 
     def autocast(self) -> AbstractContextManager:
         """The precision :meth:`encode` runs the tower in: mixed on CUDA, unless :attr:`precision` is ``"float32"``."""

@@ -1,0 +1,100 @@
+"""The windows that one slot of a fusion sees, and what its kernel makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.shares.projected_layers import ProjectedTokens
+from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.windows.activations import Origin, resampling_matrix
+from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometry
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from mswin_viz.analysis.shares.fusion import FusionWeights
+
+
+@dataclass(frozen=True, eq=False)
+class SlotWindows:
+    """The windows that slot ``index`` of the fusion sees in a batch, and where their kernel comes from.
+
+    ``linear`` is the part of ``tokens`` that is linear in the patch tokens; all of it without a projection.
+    """
+
+    slot: Slot
+    index: int
+    origin: Origin
+    geometry: WindowGeometry
+    tokens: Float[np.ndarray, "batch window tap wide"]
+    linear: Float[np.ndarray, "batch window tap wide"]
+
+    def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
+        """p_s: the mean over windows of the convolution, its bias included."""
+        mean_window = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
+        return self._terms(mean_window, weights)[:, 0] + self.bias(weights)
+
+    def terms(self, weights: FusionWeights, window: int | slice) -> Float[np.ndarray, "batch window dim"]:
+        """sum_k K_s[:, :, k] x of the chosen windows: the convolution without its bias."""
+        chosen = slice(window, window + 1) if isinstance(window, int) else window
+        return self._terms(self.tokens[:, chosen], weights)
+
+    def taps(
+        self, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]
+    ) -> Float[np.ndarray, "batch dim tap"]:
+        """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""
+        scale = self.tokens.shape[2]
+        if self.origin in ("mean", "fallback"):
+            return np.repeat(r[:, :, None] / scale, scale, axis=2)
+        kernel = weights.kernels[self.index]
+        taps = (r @ kernel.reshape(len(kernel), -1)).reshape(*r.shape, -1)  # [B, D, S]
+        return taps if self.origin == "trained" else taps @ self._matrix(weights)
+
+    def bias(self, weights: FusionWeights) -> Float[np.ndarray, " dim"]:
+        """c_s; zero where no kernel of the add-on is used."""
+        has_kernel = self.origin in ("trained", "resampled")
+        return weights.conv_biases[self.index] if has_kernel else np.zeros(self.tokens.shape[3])
+
+    def _terms(self, windowed: np.ndarray, weights: FusionWeights) -> Float[np.ndarray, "batch window dim"]:
+        if self.origin in ("mean", "fallback"):
+            return windowed.mean(axis=2)
+        taps = windowed.swapaxes(2, 3)  # [B, n, D, s]
+        if self.origin == "resampled":
+            taps = taps @ self._matrix(weights).T  # [B, n, D, S]
+        kernel = weights.kernels[self.index]
+        batch, n_windows = taps.shape[:2]
+        flat = taps.reshape(batch * n_windows, -1)  # a stacked product would read the kernel for each image
+        return (flat @ kernel.reshape(len(kernel), -1).T).reshape(batch, n_windows, len(kernel))
+
+    def _matrix(self, weights: FusionWeights) -> Float[np.ndarray, "source target"]:
+        return resampling_matrix(weights.scales[self.index], self.slot.scale)
+
+
+def slot_windows(
+    seen: ProjectedTokens, grid: tuple[int, int], weights: FusionWeights, index: int, slot: Slot
+) -> SlotWindows | None:
+    """The windows of slot ``index`` in a batch; None where it is off."""
+    if slot.kernel == "off":
+        return None
+    is_trained_scale = slot.scale == weights.scales[index]
+    origin: Origin
+    if is_trained_scale and slot.scale > seen.values.shape[1]:
+        geometry, origin = fallback_geometry(grid), "fallback"
+    else:
+        geometry = slot.geometry(grid)
+        origin = "mean" if slot.kernel == "mean" else "trained" if is_trained_scale else "resampled"
+    tokens = _windowed(seen.values, geometry.tokens)
+    linear = tokens if seen.linear is seen.values else _windowed(seen.linear, geometry.tokens)
+    return SlotWindows(slot, index, origin, geometry, tokens, linear)
+
+
+def _windowed(
+    patches: Float[np.ndarray, "batch token dim"], tokens: Int[np.ndarray, "window tap"]
+) -> Float[np.ndarray, "batch window tap dim"]:
+    """The patches of each window; the design's runs lie one behind the other and need no copy."""
+    if np.array_equal(tokens.ravel(), np.arange(tokens.size)):
+        return patches[:, : tokens.size].reshape(len(patches), *tokens.shape, patches.shape[2])
+    return patches[:, tokens]
