@@ -89,6 +89,10 @@ class Addon(nn.Module):
         cls: Float[torch.Tensor, "batch dim"] | None = None,
     ) -> Float[torch.Tensor, "batch wide"]:
         """The module's vector."""
+        return self._given(patches, cls)
+
+    def _given(self, patches: torch.Tensor, cls: torch.Tensor | None) -> Any:
+        """Whatever the module gives."""
         return self.module(patches, cls) if self.reads_cls else self.module(patches)
 
     def activations(
@@ -143,7 +147,7 @@ class Addon(nn.Module):
         was_training = self.training
         try:
             with torch.no_grad():
-                vectors = self.eval()(tokens[:, 1:], tokens[:, 0])
+                vectors = self.eval()._given(tokens[:, 1:], tokens[:, 0])
         except Exception as problem:
             raise OptionError(
                 f"an add-on takes patch tokens [B, {n_patches}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
