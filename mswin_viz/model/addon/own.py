@@ -22,6 +22,7 @@ __all__ = ["Addon", "AddonSource", "as_addon", "checked_width", "is_addon_source
 Window = int | tuple[int, int]
 AddonSource = nn.Module | str | Callable[[], nn.Module]
 """A module, the name of code that makes one (``"package.module:Name"``), or a class or function called without arguments."""
+_PASSED = "as passed"
 _CLOSE = 1e-3  # relative, of a vector's largest value: float32, and float16 on a GPU
 
 
@@ -78,7 +79,7 @@ class Addon(nn.Module):
                 "of that name off the module"
             )
         self.geometries = _checked_windows(getattr(module, "windows", ()) if windows is None else windows)
-        self.weights = "as passed"
+        self.weights = _PASSED
         self.reads_cls = _n_arguments(module) >= 2
         self.feat_dim: int | None = getattr(module, "feat_dim", None)
         self.out_dim: int | None = None
@@ -219,6 +220,8 @@ def prepared_addon(source: AddonSource, dim: int, n_tokens: int, *, seed: int | 
             f"({type(problem).__name__}: {problem}); pass a function that makes it"
         ) from problem
     if isinstance(module, Addon):
+        if module.weights == _PASSED and made is not source:
+            module.weights = f"as made by {source if isinstance(source, str) else module.words}"
         return module.fitted(dim, n_tokens)
     return checked_width(module, dim)
 
