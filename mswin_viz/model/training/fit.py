@@ -173,7 +173,10 @@ def train_addon(
                 f"scales are of a scheme-1 add-on: got {scales!r} with addon=; leave one of them out"
             )
         head = addon_head(addon, first.patches.shape[2], first.patches.shape[1], seed=settings.seed)
-        return TrainedAddon(cast("Addon", head.body), _trained(tokens, pids, head, settings))
+        trained = TrainedAddon(cast("Addon", head.body), _trained(tokens, pids, head, settings))
+        if isinstance(head.body, Addon):
+            head.body.weights = "trained here"
+        return trained
     scales = (4, 8, 16) if scales is None else scales
     n_tokens = first.patches.shape[1]
     if idle := [scale for scale in checked_scales(scales, 1) if scale > n_tokens]:  # no image would train it
