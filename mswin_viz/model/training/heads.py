@@ -20,7 +20,7 @@ from mswin_viz.model.addon.sliding_window import (
     Initialisation,
     checked_scales,
 )
-from mswin_viz.model.tokens.enhanced import shift, with_shift
+from mswin_viz.model.tokens.enhanced import addon_vector, with_vector
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.token_store import TokenView
 
@@ -47,12 +47,12 @@ class Head(nn.Module):
     def forward(self, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
         """The vector to add to the CLS token, or to put behind it."""
         if self.reads == "patches":
-            return shift(self.body, tokens)
+            return addon_vector(self.body, tokens)
         return self.body(tokens.cls if self.reads == "cls" else tokens.patches.mean(dim=1))
 
     def features(self, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
         """The enhanced CLS."""
-        return with_shift(self.body, tokens, self(tokens)).cls
+        return with_vector(self.body, tokens, self(tokens)).cls
 
     @property
     def n_behind(self) -> int:
