@@ -86,7 +86,7 @@ def test_a_users_module_has_a_row_beside_the_others_and_its_control(here: Path) 
     sizes = [stored["rows"][name]["parameters"] for name in ("own_module", "own_module_control")]
     assert abs(sizes[0] - sizes[1]) <= 512
     own = stored["settings"]["plan"]["addon"]
-    assert own.startswith(f"owncode.Net ({here}/owncode.py), {sizes[0]:,} parameters")
+    assert own.startswith(f"owncode.Net (owncode.py), {sizes[0]:,} parameters")
     assert "| Net |" in run("ablate --markdown one.json --brief")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
@@ -179,7 +180,7 @@ class Addon(nn.Module):
     def description(self) -> str:
         """Class, file of the code, number of parameters, where they come from, and how its vector is used."""
         try:
-            file = inspect.getsourcefile(type(self.module)) or "no file"
+            file = _from_here(inspect.getsourcefile(type(self.module)) or "no file")
         except TypeError:
             file = "no file"
         n_weights = sum(weight.numel() for weight in self.module.parameters())
@@ -239,6 +240,12 @@ def checked_width(module: Any, dim: int) -> Any:
 def is_addon_source(value: object) -> TypeGuard[AddonSource]:
     """Whether it is a module, a class or function that makes one, or the name of code; not a path."""
     return isinstance(value, nn.Module) or is_import(value) or callable(value)
+
+
+def _from_here(file: str) -> str:
+    """The path of a file, from the current folder where it lies in it."""
+    folder = os.path.join(os.getcwd(), "") if os.path.isabs(file) else ""
+    return file.removeprefix(folder)
 
 
 def _n_arguments(module: nn.Module) -> int:
