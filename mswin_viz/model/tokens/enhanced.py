@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.tokens.tokens import Tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def enhanced(addon: nn.Module, tokens: Tokens) -> Tokens:
@@ -20,3 +25,15 @@ def enhanced(addon: nn.Module, tokens: Tokens) -> Tokens:
         if addon.combine == "concatenate"
         else replace(tokens, cls=tokens.plus(vector))
     )
+
+
+def enhanced_width(addon: nn.Module | None, dim: int) -> int:
+    """Width of the enhanced CLS: more than the CLS token's, ``dim``, where the add-on's vector stands behind it."""
+    behind = addon.out_dim if isinstance(addon, Addon) and addon.combine == "concatenate" else 0
+    return dim + (behind or 0)
+
+
+def shift(plain: Tokens, enhanced: Tokens) -> Float[torch.Tensor, "batch wide"]:
+    """What an add-on adds to the CLS token, or puts behind it, differentiable."""
+    n_more = enhanced.cls.shape[1] - plain.cls.shape[1]
+    return enhanced.cls - nn.functional.pad(plain.cls, (0, n_more))
