@@ -8,9 +8,7 @@ What each number means, and what it does not:
 - On the add-on and along a fixed direction, gradient x input of a token is its exact share
   (:func:`mswin_viz.analysis.shares.decomposition.decompose`), added up over scales. Integrated gradients is that only
   if no ReLU gate flips between the baseline and the input.
-- ``exact_split`` goes from the score through the add-on and the whole tower down to the image's patches (or, with
-  ``block=``, to the tokens behind a block), attention, norms and gates held; its ``baseline_score`` is the share of
-  everything else: class token, positions and biases. With ``baseline="mean"`` a patch is compared with the mean patch.
+- ``exact_split`` goes down to the image's patches, or to tokens behind ``block=``; ``baseline_score`` is all other shares.
 - A window here is a group of tokens: its value counts what those tokens give through *every* scale. For a window of
   one scale see :func:`decompose` (its share) and :func:`mswin_viz.analysis.shares.window_removal.remove_each_window`.
 """
@@ -58,6 +56,8 @@ METHOD_LABELS = {
 """Method -> what menus, figures and tables call it."""
 ATTRIBUTION_METHODS = tuple(METHOD_LABELS)
 _ATTENTION = ("attention_rollout", "legrad")
+OF_IMAGES = (*_ATTENTION, "exact_split")
+"""Methods that go through the tower: tokens of its output are not enough."""
 _REASONS = {
     ("occlusion", "tokens"): 'a token cannot be covered in part; use "feature_ablation"',
     ("occlusion", "windows"): 'a window is taken away whole; use "feature_ablation"',
@@ -65,12 +65,10 @@ _REASONS = {
     ("shapley", "tokens"): "tokens are too many to be taken away one by one in every order; use windows",
     ("gradcam", "pixels"): "its map has one value for each patch of a block; use tokens, with block=",
     ("gradcam", "windows"): "it weights channels by their mean over all patches; use tokens",
-    ("attention_rollout", "pixels"): "attention mixes patches, not pixels; use tokens",
-    ("attention_rollout", "windows"): "attention mixes patches, not windows; use tokens",
-    ("legrad", "pixels"): "attention mixes patches, not pixels; use tokens",
-    ("legrad", "windows"): "attention mixes patches, not windows; use tokens",
     ("exact_split", "pixels"): "a patch enters the tower as one vector; use tokens or windows",
 }
+for _level in ("pixels", "windows"):
+    _REASONS |= {(m, _level): f"attention mixes patches, not {_level}; use tokens" for m in _ATTENTION}
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +262,8 @@ def _by_split(
 ) -> Attribution:
     split = split_score(model, inputs, target, settings)
     values, rest = grouped(split, level)
-    used = {"baseline": settings.baseline, "norm": "frozen", "left": ", ".join(split.left)}
+    block = "patches" if settings.block is None else settings.block
+    used = {"baseline": settings.baseline, "norm": "frozen", "block": block, "left": ", ".join(split.left)}
     return Attribution(
         values=values,
         score=split.score,
@@ -278,8 +277,7 @@ def _by_split(
         grid=split.grid,
         geometry=level.geometry(split.grid),
         seconds=0.0,
-        parameters=used
-        | {"block": "patches" if settings.block is None else settings.block, "scale": level.scale},
+        parameters=used | ({} if level.scale is None else {"scale": level.scale}),
         provenance=model.provenance,
     )
 

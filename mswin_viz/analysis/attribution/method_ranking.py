@@ -12,6 +12,7 @@ import torch
 from mswin_viz.analysis.attribution.attribute import (
     ATTRIBUTION_METHODS,
     METHOD_LABELS,
+    OF_IMAGES,
     Attribution,
     attribute,
     refusal,
@@ -160,12 +161,10 @@ def rank_methods(
 def _suitable(level: str) -> Sequence[str]:
     """Methods with a map that can be compared at a level."""
     wanted = (level, "tokens") if level == "pixels" else (level,)
-    of_the_tower = ("attention_rollout", "legrad", "exact_split")
     return [
         name
         for name in ATTRIBUTION_METHODS
-        if any(not refusal(name, place) for place in wanted)
-        and (level == "pixels" or name not in of_the_tower)
+        if any(not refusal(name, place) for place in wanted) and (level == "pixels" or name not in OF_IMAGES)
     ]
 
 
