@@ -12,7 +12,7 @@ import torch
 from support.tiny import DEPTH, DIM, GRID, PATCH, SCALES, SIZE, direction, pictures, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, refusal
+from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, OF_IMAGES, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from
@@ -296,7 +296,7 @@ def test_cached_tokens_are_attributed_without_a_backbone_pass(model, tokens) -> 
     try:
         for method in ATTRIBUTION_METHODS:
             for level, scale in (("tokens", None), ("windows", 4)):
-                if method not in ("attention_rollout", "legrad") and not refusal(method, level):
+                if method not in OF_IMAGES and not refusal(method, level):
                     mv.attribute(model, tokens, ALONG, method=method, level=level, scale=scale, n_samples=2)
         assert passes == []
         mv.attribute(model, pictures(), ALONG, method="gradient_x_input")

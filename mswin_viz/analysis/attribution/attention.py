@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 
+from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs
+from mswin_viz.analysis.attribution.settings import RowCounter, Settings, rows_that_fit
 from mswin_viz.analysis.attribution.target import Target
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -83,6 +85,27 @@ def legrad(
         total += gradient.clamp(min=0).mean(dim=(1, 2))[:, _patches(model)]
         count(len(pixels))
     return total / n_blocks(model)
+
+
+def attention_map(
+    name: str, model: Model, scored: ScoredInputs, target: Target, settings: Settings
+) -> Float[torch.Tensor, "batch token"]:
+    """``"attention_rollout"`` or ``"legrad"`` of scored pixels, as many images at a time as fit."""
+    counter = RowCounter(len(scored) * n_blocks(model), settings)
+    rows = rows_that_fit(scored, model, settings)
+    parts = []
+    try:
+        for start in range(0, len(scored), rows):
+            chunk, part = scored[start : start + rows], target.of_images(slice(start, start + rows))
+            conditions = chunk.context[:-2]  # the last two are direction and norm
+            parts.append(
+                attention_rollout(model, chunk.inputs, counter, conditions)
+                if name == "attention_rollout"
+                else legrad(model, chunk.inputs, part, counter, conditions)
+            )
+    finally:
+        counter.close()
+    return torch.cat(parts)
 
 
 def _blocks(model: Model) -> list[ResidualAttentionBlock]:

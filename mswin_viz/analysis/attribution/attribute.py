@@ -3,11 +3,12 @@
 What each number means, and what it does not:
 
 - Values are signed and in units of the score, except for ``gradcam``, ``attention_rollout`` and ``legrad``.
-- ``delta`` is what the values leave over of ``score - baseline_score``. Integrated gradients and Shapley values
-  are complete (delta near 0); gradient x input, SmoothGrad and ablations are not, and their delta says by how much.
+- ``delta`` is what the values leave over of ``score - baseline_score``. Integrated gradients, Shapley values and the
+  exact split are complete (delta near 0); gradient x input, SmoothGrad and ablations are not, and their delta says by how much.
 - On the add-on and along a fixed direction, gradient x input of a token is its exact share
   (:func:`mswin_viz.analysis.shares.decomposition.decompose`), added up over scales. Integrated gradients is that only
   if no ReLU gate flips between the baseline and the input.
+- ``exact_split`` goes down to the image's patches, or to tokens behind ``block=``; ``baseline_score`` is all other shares.
 - A window here is a group of tokens: its value counts what those tokens give through *every* scale. For a window of
   one scale see :func:`decompose` (its share) and :func:`mswin_viz.analysis.shares.window_removal.remove_each_window`.
 """
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import numpy as np
 import torch
 
-from mswin_viz.analysis.attribution.attention import attention_rollout, legrad
+from mswin_viz.analysis.attribution.attention import attention_map
+from mswin_viz.analysis.attribution.exact_split import grouped, split_score
 from mswin_viz.analysis.attribution.input_levels import InputLevel
 from mswin_viz.analysis.attribution.methods import CAPTUM_METHODS, CaptumMethod, seeded_captum
 from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs, UnitValues, baseline_of, scored_inputs
@@ -38,7 +40,6 @@ from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -50,11 +51,13 @@ __all__ = ["ATTRIBUTION_METHODS", "METHOD_LABELS", "Attribution", "attribute", "
 METHOD_LABELS = {
     "integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient x input", "smoothgrad": "SmoothGrad",
     "gradcam": "Grad-CAM", "occlusion": "Occlusion", "feature_ablation": "Feature ablation", "shapley": "Shapley values",
-    "attention_rollout": "Attention rollout", "legrad": "LeGrad",
+    "attention_rollout": "Attention rollout", "legrad": "LeGrad", "exact_split": "Exact split",
 }  # fmt: skip
 """Method -> what menus, figures and tables call it."""
 ATTRIBUTION_METHODS = tuple(METHOD_LABELS)
 _ATTENTION = ("attention_rollout", "legrad")
+OF_IMAGES = (*_ATTENTION, "exact_split")
+"""Methods that go through the tower: tokens of its output are not enough."""
 _REASONS = {
     ("occlusion", "tokens"): 'a token cannot be covered in part; use "feature_ablation"',
     ("occlusion", "windows"): 'a window is taken away whole; use "feature_ablation"',
@@ -62,11 +65,10 @@ _REASONS = {
     ("shapley", "tokens"): "tokens are too many to be taken away one by one in every order; use windows",
     ("gradcam", "pixels"): "its map has one value for each patch of a block; use tokens, with block=",
     ("gradcam", "windows"): "it weights channels by their mean over all patches; use tokens",
-    ("attention_rollout", "pixels"): "attention mixes patches, not pixels; use tokens",
-    ("attention_rollout", "windows"): "attention mixes patches, not windows; use tokens",
-    ("legrad", "pixels"): "attention mixes patches, not pixels; use tokens",
-    ("legrad", "windows"): "attention mixes patches, not windows; use tokens",
+    ("exact_split", "pixels"): "a patch enters the tower as one vector; use tokens or windows",
 }
+for _level in ("pixels", "windows"):
+    _REASONS |= {(m, _level): f"attention mixes patches, not {_level}; use tokens" for m in _ATTENTION}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +170,8 @@ def attribute(
     with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         if method in _ATTENTION:
             attribution = _by_attention(model, inputs, target, method, settings)
+        elif method == "exact_split":
+            attribution = _by_split(model, inputs, target, InputLevel(level, settings.scale), settings)
         else:
             where = InputLevel(level, settings.scale, settings.block)
             attribution = _by_captum(model, inputs, _Call(target, method, where), settings)
@@ -246,24 +250,36 @@ def _by_attention(
     if settings.block is not None:
         raise OptionError(f"{name} goes through all blocks: got block={settings.block}; leave it out")
     scored = scored_inputs(model, inputs, target, InputLevel("pixels"))
-    counter = RowCounter(len(scored) * n_blocks(model), settings)
-    rows = rows_that_fit(scored, model, settings)
-    parts = []
-    try:
-        for start in range(0, len(scored), rows):
-            chunk, part = scored[start : start + rows], target.of_images(slice(start, start + rows))
-            conditions = chunk.context[:-2]  # the last two are direction and norm
-            parts.append(
-                attention_rollout(model, chunk.inputs, counter, conditions)
-                if name == "attention_rollout"
-                else legrad(model, chunk.inputs, part, counter, conditions)
-            )
-    finally:
-        counter.close()
+    values = attention_map(name, model, scored, target, settings)
     none = torch.full_like(scored.value, torch.nan)
-    numbers = _Numbers(torch.cat(parts), torch.zeros_like(none), none, none)
+    numbers = _Numbers(values, torch.zeros_like(none), none, none)
     used = {"norm": "recomputed"} if name == "legrad" else {"target": "none: follows the plain CLS"}
     return _record(model, _Call(target, name, InputLevel("tokens")), scored, numbers, used)
+
+
+def _by_split(
+    model: Model, inputs: ModelImages | Tokens, target: Target, level: InputLevel, settings: Settings
+) -> Attribution:
+    split = split_score(model, inputs, target, settings)
+    values, rest = grouped(split, level)
+    block = "patches" if settings.block is None else settings.block
+    used = {"baseline": settings.baseline, "norm": "frozen", "block": block, "left": ", ".join(split.left)}
+    return Attribution(
+        values=values,
+        score=split.score,
+        baseline_score=split.constants,
+        rest=rest,
+        delta=values.sum(axis=1) + rest - (split.score - split.constants),
+        norm=split.norm,
+        method="exact_split",
+        level=level.name,
+        target=f"{target.words}, {target.feature} CLS",
+        grid=split.grid,
+        geometry=level.geometry(split.grid),
+        seconds=0.0,
+        parameters=used | ({} if level.scale is None else {"scale": level.scale}),
+        provenance=model.provenance,
+    )
 
 
 def _record(

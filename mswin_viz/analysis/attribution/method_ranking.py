@@ -12,6 +12,7 @@ import torch
 from mswin_viz.analysis.attribution.attribute import (
     ATTRIBUTION_METHODS,
     METHOD_LABELS,
+    OF_IMAGES,
     Attribution,
     attribute,
     refusal,
@@ -129,7 +130,7 @@ def rank_methods(
         As in :func:`attribute`.
     level, scale
         ``"pixels"``: maps are compared on the image's patches, token maps of ``gradcam`` (at the last block
-        but one), ``attention_rollout`` and ``legrad`` among them. ``"tokens"`` or ``"windows"``: on the add-on.
+        but one), ``attention_rollout``, ``legrad`` and ``exact_split`` (against the mean patch) among them. ``"tokens"`` or ``"windows"``: on the add-on.
     **options
         ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of
         :func:`attribute` for all of them; ``checks``: options of :func:`faithfulness`; ``randomise=True``:
@@ -160,19 +161,18 @@ def rank_methods(
 def _suitable(level: str) -> Sequence[str]:
     """Methods with a map that can be compared at a level."""
     wanted = (level, "tokens") if level == "pixels" else (level,)
-    attention = ("attention_rollout", "legrad")
     return [
         name
         for name in ATTRIBUTION_METHODS
-        if any(not refusal(name, place) for place in wanted) and (level == "pixels" or name not in attention)
+        if any(not refusal(name, place) for place in wanted) and (level == "pixels" or name not in OF_IMAGES)
     ]
 
 
 def _call(model: Model, name: str, level: str, scale: int | None) -> dict[str, Any]:
     """Keyword arguments of :func:`attribute`."""
     if level == "pixels" and refusal(name, "pixels"):
-        block = {"block": max(0, n_blocks(model) - 2)} if name == "gradcam" else {}
-        return {"method": name, "level": "tokens"} | block
+        own = {"gradcam": {"block": max(0, n_blocks(model) - 2)}, "exact_split": {"baseline": "mean"}}
+        return {"method": name, "level": "tokens"} | own.get(name, {})
     return {"method": name, "level": level} | ({"scale": scale} if level == "windows" else {})
 
 

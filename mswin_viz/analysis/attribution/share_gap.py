@@ -14,8 +14,9 @@ from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_removal import remove_each_window
-from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.analysis.windows.geometry import WindowGeometry, windows
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.tokens.tokens import Tokens
@@ -64,18 +65,22 @@ class ShareGap:
 
 
 def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> Attribution:
-    """Exact shares of the windows of one trained scale, through its own kernel; errors as in :func:`share_gap`."""
+    """Exact shares of the windows of one scale, and errors, as in :func:`share_gap`.
+
+    Of add-ons of windows, what a window gives through the kernel of a trained scale; of any other module, what the
+    tokens of a window of any scale give through all of it.
+    """
     started = time.perf_counter()
-    weights = _checked_weights(model, target, scale)
-    parts = decompose_fusion(tokens, weights, target.directions(model, len(tokens)))
+    weights, index, slots = _checked_weights(model, target, tokens, scale)
+    parts = decompose_fusion(tokens, weights, target.directions(model, len(tokens)), slots=slots)
     norm, none = parts.norm, np.full(len(tokens), np.nan)
     parts = parts.cosine() if target.kind == "cosine" else parts
-    shares = parts.slot(weights.scales.index(scale))
+    shares = parts.slot(index)
     return Attribution(
         values=shares.windows,
         score=parts.score,
         baseline_score=none,
-        rest=np.zeros(len(tokens)),
+        rest=parts.outside,
         delta=none,
         norm=norm,
         method="exact_share",
@@ -84,7 +89,10 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
         grid=tokens.grid,
         geometry=shares.geometry,
         seconds=time.perf_counter() - started,
-        parameters={"scale": scale, "kernel": "of this scale only"},
+        parameters={
+            "scale": scale,
+            "kernel": "of this scale only" if slots is None else "none: a module of its own",
+        },
         provenance=model.provenance,
     )
 
@@ -93,8 +101,8 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
 def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_steps: int = 50) -> ShareGap:
     """Compare exact shares with integrated gradients and the removal of windows.
 
-    Raises OptionError if the target is not a direction or cosine, the add-on's shares are not exact, or it has no
-    such scale.
+    Raises OptionError if the target is not a direction or cosine of the enhanced CLS, or an add-on of windows has no such
+    scale; ScaleError if the windows of another module do not fit the tokens.
 
     Parameters
     ----------
@@ -103,17 +111,17 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
     target
         A direction or a cosine, of the enhanced CLS.
     scale
-        One of the add-on's scales.
+        One of the trained scales; tokens in a window, for a module that is not made of windows: there a window is
+        removed by tokens of zero, and no gate is counted.
     n_steps
         Of integrated gradients.
     """
-    weights = _checked_weights(model, target, scale)
-    slot = weights.scales.index(scale)
+    weights, slot, slots = _checked_weights(model, target, tokens, scale)
     directions = target.directions(model, len(tokens))
-    parts = decompose_fusion(tokens, weights, directions)
+    parts = decompose_fusion(tokens, weights, directions, slots=slots)
     empty = replace(tokens, patches=tokens.patches * 0)
-    unlit = decompose_fusion(empty, weights, directions).gates
-    without = remove_each_window(tokens, weights, directions, slot)
+    unlit = decompose_fusion(empty, weights, directions, slots=slots).gates
+    without = remove_each_window(tokens, weights, directions, slot, slots=slots)
     cosine = target.kind == "cosine"
     norm = parts.norm[:, None] if cosine else 1.0  # directions of cosines are of unit length
     parts = parts.cosine() if cosine else parts
@@ -135,14 +143,19 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
     )
 
 
-def _checked_weights(model: Model, target: Target, scale: int) -> AddonMap:
-    """The add-on's weights, if the target and the scale have exact shares."""
+def _checked_weights(
+    model: Model, target: Target, tokens: Tokens, scale: int
+) -> tuple[AddonMap, int, tuple[Slot, ...] | None]:
+    """The add-on's map, which slot has the scale, and the slots, None for the trained ones."""
     target = as_target(target)
     if target.kind not in ("direction", "cosine") or target.feature != "enhanced":
         raise OptionError(
             f"exact shares need a direction or cosine of the enhanced CLS: got {target.words}, {target.feature} CLS"
         )
     weights = fusion_weights(model.addon)
+    if not weights.scales:
+        slot = Slot(windows(tokens.grid, scale).scale, "mean")
+        return weights, 0, (slot,)
     if scale not in weights.scales:
         raise OptionError(f"the scale must be one of the trained {weights.scales}: got {scale}")
-    return weights
+    return weights, weights.scales.index(scale), None

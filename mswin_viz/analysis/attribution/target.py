@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers, unit_rows
+from mswin_viz.analysis.shares.decomposition import direction_of_images
 from mswin_viz.errors import OptionError, PromptError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.tokens.enhanced import enhanced_width, shift
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -168,8 +170,10 @@ class Target:
         vector = features[0] if isinstance(self.prompt, str) else features
         return replace(self, vector=_checked_vector(vector))
 
-    def directions(self, model: Model, n_images: int) -> Float[torch.Tensor, "batch dim"]:
+    def directions(self, model: Model, n_images: int) -> Float[torch.Tensor, "batch wide"]:
         """v of each image, float32 on the model's device: unit length for a cosine, zero where unused.
+
+        As wide as the target's feature: a vector of the CLS token's width is zero along what an add-on put behind it.
 
         Raises ShapeError if the vector does not fit the model or the number of images.
         """
@@ -178,29 +182,26 @@ class Target:
                 f"a list of prompts needs one for each image: got {len(self.prompt)} prompts for {n_images} images; "
                 "give one prompt as a text, not a list, to score all images with it"
             )
-        shape, vector = (n_images, model.dim), self.resolved(model).vector
+        width = enhanced_width(model.addon, model.dim) if self.feature == "enhanced" else model.dim
+        vector = self.resolved(model).vector
         if vector is None:
-            return torch.zeros(shape, device=model.device)
-        if vector.shape not in (shape, shape[1:]):
-            raise ShapeError(
-                f"a target's vector is [D] or [B, D], here {shape[1:]} or {shape}: got {vector.shape}"
-            )
+            return torch.zeros((n_images, width), device=model.device)
         if self.kind == "cosine":
             vector = vector / np.linalg.norm(vector, axis=-1, keepdims=True)
-        each = np.ascontiguousarray(np.broadcast_to(vector, shape), dtype=np.float32)
-        return torch.from_numpy(each).to(model.device)
+        each = direction_of_images(vector, n_images, model.dim, width)
+        return torch.from_numpy(np.ascontiguousarray(each, dtype=np.float32)).to(model.device)
 
     def score(
         self,
         plain: Tokens,
         enhanced: Tokens,
-        directions: Float[torch.Tensor, "batch dim"],
+        directions: Float[torch.Tensor, "batch wide"],
         norm: Float[torch.Tensor, " batch"] | None = None,
     ) -> Float[torch.Tensor, " batch"]:
         """The score, differentiable; a cosine is divided by ``norm`` if given, else by the feature's norm."""
         feature = (enhanced if self.feature == "enhanced" else plain).cls
         if self.kind == "shift":
-            return torch.linalg.vector_norm(enhanced.cls - plain.cls, dim=1)
+            return torch.linalg.vector_norm(shift(plain, enhanced), dim=1)
         if self.kind == "norm":
             return torch.linalg.vector_norm(feature, dim=1)
         dots = (feature * directions).sum(dim=1)

@@ -38,6 +38,7 @@ __all__ = [
     "decompose_fusion",
     "decompose_pair",
     "direction_of_each",
+    "direction_of_images",
 ]
 
 
@@ -186,17 +187,26 @@ def direction_of_each(
 
     Where an add-on's feature is concatenated, a direction as wide as the CLS token is zero along that feature.
     """
+    batch, dim = are_tokens(tokens).cls.shape
+    return direction_of_images(direction, batch, dim, dim if weights is None else weights.feature_dim)
+
+
+def direction_of_images(
+    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor, n_images: int, dim: int, width: int
+) -> Float[np.ndarray, "batch wide"]:
+    """:func:`direction_of_each` without tokens: ``dim`` is the CLS token's width, ``width`` the feature's."""
     if isinstance(direction, str):
         raise ShapeError(
             f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
         )
-    v, (batch, dim) = finite_vectors(direction, "a direction"), are_tokens(tokens).cls.shape
-    width = dim if weights is None else weights.feature_dim
-    if v.shape in ((dim,), (batch, dim)) and width > dim:
+    v = finite_vectors(direction, "a direction")
+    if v.shape in ((dim,), (n_images, dim)) and width > dim:
         v = np.concatenate([v, np.zeros((*v.shape[:-1], width - dim))], axis=-1)
-    if v.shape not in ((width,), (batch, width)):
-        raise ShapeError(f"a direction is [D] or [B, D], here ({width},) or {(batch, width)}: got {v.shape}")
-    return np.broadcast_to(v, (batch, width))
+    if v.shape not in ((width,), (n_images, width)):
+        raise ShapeError(
+            f"a direction is [D] or [B, D], here ({width},) or {(n_images, width)}: got {v.shape}"
+        )
+    return np.broadcast_to(v, (n_images, width))
 
 
 def _record(state: AddonState, v: Float[np.ndarray, "batch wide"], split: Split) -> Decomposition:

@@ -1,4 +1,4 @@
-"""What modules put out while something else runs them; every hook is removed, also after an error."""
+"""What modules take and put out while something else runs them; every hook is removed, also after an error."""
 
 from __future__ import annotations
 
@@ -23,3 +23,34 @@ def outputs_of(*modules: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
         for module in modules:
             hooks.callback(module.register_forward_hook(collect).remove)
         yield outputs
+
+
+@contextmanager
+def calls_of(*modules: torch.nn.Module) -> Iterator[list[tuple[tuple, tuple]]]:
+    """Collect this thread's inputs and outputs of modules that put out several, in the order of the calls."""
+    calls: list[tuple[tuple, tuple]] = []
+    here = threading.get_ident()
+
+    def collect(_module: torch.nn.Module, inputs: tuple, outputs: tuple) -> None:
+        if threading.get_ident() == here:
+            calls.append((inputs, outputs))
+
+    with ExitStack() as hooks:
+        for module in modules:
+            hooks.callback(module.register_forward_hook(collect).remove)
+        yield calls
+
+
+@contextmanager
+def output_replaced(module: torch.nn.Module, output: torch.Tensor) -> Iterator[None]:
+    """Let a module put out a given tensor while the context lasts, in this thread."""
+    here = threading.get_ident()
+
+    def replaced(_module: torch.nn.Module, _inputs: tuple, own: torch.Tensor) -> torch.Tensor:
+        return output if threading.get_ident() == here else own
+
+    hook = module.register_forward_hook(replaced)
+    try:
+        yield
+    finally:
+        hook.remove()

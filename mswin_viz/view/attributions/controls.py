@@ -93,5 +93,6 @@ def _call(name: str, block: int) -> dict[str, Any]:
     if name == "shapley":
         return {"method": name, "level": "windows", "scale": 8, "block": block, "baseline": "mean"}
     if refusal(name, "pixels"):
-        return {"method": name, "level": "tokens"} | ({"block": block} if name == "gradcam" else {})
+        own = {"gradcam": {"block": block}, "exact_split": {"baseline": "mean"}}
+        return {"method": name, "level": "tokens"} | own.get(name, {})
     return {"method": name, "level": "pixels"}

@@ -202,7 +202,7 @@ class AttributionExplorer(widgets.VBox):
         targets = {feature: self._target(request, pictures, feature) for feature in request.features}
         jobs: list[tuple[str, _Job]] = []
         if "enhanced" in targets and self.model.addon is not None:
-            target, scales = targets["enhanced"], self.model.addon.scales
+            target, scales = targets["enhanced"], self.model.addon.scales or (1,)
             jobs.append(("exact window shares", lambda *_: self._shares(pictures, target, scales)))
         for name, call in request.calls.items():
             jobs.append((METHOD_LABELS[name], partial(self._maps, pictures, targets, name, call)))

@@ -163,7 +163,7 @@ def _map_title(title: str, attribution: Attribution, row: int) -> str:
     lines = [folded_name(_words(title), 22)] if title else []
     lines.append(f"{attribution.level}, ±{_reach(attribution, row):.1e}")
     delta = attribution.delta[row]
-    if attribution.method in ("integrated_gradients", "shapley"):
+    if attribution.method in ("integrated_gradients", "shapley", "exact_split"):
         lines.append(f"delta {delta:+.0e}")
     return "\n".join(lines)
 
