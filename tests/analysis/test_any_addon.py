@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.own_modules import AttentionPooling, Convolutions, Exponential, Sorted, WithCls
 from torch import nn
 
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
@@ -30,68 +31,6 @@ DIM, GRID, SCALES, BATCH = 6, (5, 3), (2, 4, 7), 3
 N = GRID[0] * GRID[1]
 
 
-class AttentionPooling(nn.Module):
-    """One learned query over the tokens."""
-
-    def __init__(self, dim=DIM, out=DIM):
-        super().__init__()
-        self.key, self.value, self.out = nn.Linear(dim, 1), nn.Linear(dim, dim), nn.Linear(dim, out)
-
-    def forward(self, patches):
-        weights = torch.softmax(self.key(patches), dim=1)
-        return self.out((weights * self.value(patches)).sum(dim=1))
-
-
-class Convolutions(nn.Module):
-    """Tokens on their grid, two convolutions with a BatchNorm between them."""
-
-    def __init__(self, grid=GRID, dim=DIM):
-        super().__init__()
-        self.grid = grid
-        layers = nn.Conv2d(dim, 5, 3, padding=1), nn.BatchNorm2d(5), nn.GELU(), nn.Conv2d(5, dim, 1)
-        self.net = nn.Sequential(*layers)
-        nn.init.normal_(self.net[1].running_mean)
-        nn.init.uniform_(self.net[1].running_var, 0.5, 2)
-
-    def forward(self, patches):
-        on_grid = patches.transpose(1, 2).reshape(len(patches), -1, *self.grid)
-        return self.net(on_grid).amax(dim=(2, 3))
-
-
-class WithCls(nn.Module):
-    """Tokens weighed by how like the CLS token they are, and the CLS token itself."""
-
-    def __init__(self, dim=DIM, out=DIM):
-        super().__init__()
-        self.out, self.own = nn.Linear(dim, out), nn.Linear(dim, out)
-
-    def forward(self, patches, cls):
-        weights = torch.softmax(patches @ cls[:, :, None] / 3, dim=1)
-        return torch.tanh(self.out((weights * patches).sum(dim=1))) + self.own(cls)
-
-
-class Exponential(nn.Module):
-    """An operation whose value at zero is not zero and that is not linear once anything is held."""
-
-    def __init__(self, dim=DIM):
-        super().__init__()
-        self.first = nn.Linear(dim, dim)
-
-    def forward(self, patches):
-        return torch.exp(self.first(patches)).mean(dim=1)
-
-
-class Sorted(nn.Module):
-    """The largest values of each channel: which they are is held, and the rest is linear."""
-
-    def __init__(self, dim=DIM):
-        super().__init__()
-        self.last = nn.Linear(dim, dim)
-
-    def forward(self, patches):
-        return self.last(torch.sort(patches, dim=1, descending=True).values[:, :4].mean(dim=1))
-
-
 OF_WINDOWS = {
     "scheme 1": lambda scales=SCALES, dim=DIM: CLIPMultiScaleFeatureExtractor(dim, scales),
     "scheme 2": lambda scales=SCALES, dim=DIM: CLIPWithProjectionMultiScale(dim, dim + 3, scales),
@@ -100,12 +39,12 @@ OF_WINDOWS = {
     ),
 }
 OWN = {
-    "attention pooling": lambda: Addon(AttentionPooling()),
-    "convolutions": lambda: Addon(Convolutions()),
-    "reads the CLS": lambda: Addon(WithCls()),
-    "concatenated": lambda: Addon(AttentionPooling(out=4), combine="concatenate"),
-    "concatenated, reads the CLS": lambda: Addon(WithCls(out=3), combine="concatenate"),
-    "sorted": lambda: Addon(Sorted()),
+    "attention pooling": lambda: Addon(AttentionPooling(DIM)),
+    "convolutions": lambda: Addon(Convolutions(DIM, GRID)),
+    "reads the CLS": lambda: Addon(WithCls(DIM)),
+    "concatenated": lambda: Addon(AttentionPooling(DIM, 4), combine="concatenate"),
+    "concatenated, reads the CLS": lambda: Addon(WithCls(DIM, 3), combine="concatenate"),
+    "sorted": lambda: Addon(Sorted(DIM)),
 }
 EXACT = OF_WINDOWS | OWN
 SLOTS = {
@@ -123,7 +62,7 @@ def made(kind, *, seed=2, n_tokens=N, **options):
     """An add-on of a kind with biases that count, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        addon = (EXACT | {"exponential": lambda: Addon(Exponential())})[kind](**options)
+        addon = (EXACT | {"exponential": lambda: Addon(Exponential(DIM))})[kind](**options)
         for parameter in addon.parameters():
             nn.init.normal_(parameter, std=0.5)
     addon = addon.eval()

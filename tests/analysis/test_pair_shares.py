@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from support.tiny import DIM, GRID, SCALES, pictures, tiny_model
-from torch import nn
+from support.own_modules import TINY_ADDONS, tiny_model_with
+from support.tiny import GRID, SCALES, pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels, pair_window_shares
@@ -18,9 +17,6 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
-from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.own import Addon, as_addon
-from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache
@@ -50,44 +46,10 @@ def total(sides) -> float:
     return sum(s.cls + s.bias + sum(map(np.sum, s.windows.values())) for s in sides.values())
 
 
-class Pooling(nn.Module):
-    """Attention over tokens, with a way for the CLS; ``spiked`` adds an operation that cannot be held."""
-
-    def __init__(self, out: int = DIM, *, spiked: bool = False) -> None:
-        super().__init__()
-        self.key, self.out, self.spiked = nn.Linear(DIM, 1), nn.Linear(DIM, out), spiked
-
-    def forward(self, patches, cls):
-        weights = torch.softmax(self.key(patches), dim=1)
-        vector = self.out((weights * patches).sum(dim=1) + 0.3 * cls)
-        return vector + torch.exp(vector) if self.spiked else vector
-
-
-def own(**options) -> Addon:
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
-        return Addon(Pooling(spiked=options.pop("spiked", False), out=options.pop("out", DIM)), **options)
-
-
-ADDONS = {
-    "scheme 2": lambda: CLIPWithProjectionMultiScale(DIM, 14, SCALES),
-    "mixture": lambda: MixtureOfExpertsAddon(DIM, SCALES, hidden_dim=9),
-    "added": own,
-    "concatenated": lambda: own(out=4, combine="concatenate"),
-    "unexplained": lambda: own(spiked=True),
-}
-
-
-@pytest.fixture(scope="module", params=list(ADDONS))
+@pytest.fixture(scope="module", params=list(TINY_ADDONS))
 def any_pair(request, table) -> tuple[str, Model, EmbeddingTable]:
     """A model with an add-on of each kind, and its own table of the same images."""
-    model = tiny_model(addon=False)
-    with torch.random.fork_rng():
-        torch.manual_seed(6)
-        addon = as_addon(ADDONS[request.param]())
-    if isinstance(addon, Addon):
-        addon = addon.fitted(DIM, N_TOKENS)
-    model = replace(model, addon=addon.eval().requires_grad_(False))
+    model = tiny_model_with(request.param)
     samples = [
         Sample(
             at, at, {str(table.modality[row]): table.path[row] for row in np.flatnonzero(table.sample == at)}
