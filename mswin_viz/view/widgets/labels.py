@@ -18,6 +18,14 @@ VALUES = {
 """What a window's number is."""
 FEATURES = {"plain": "plain CLS", "enhanced": "enhanced CLS"}
 """The image's feature without the add-on and with it."""
+PARTS = {
+    "cls": "CLS",
+    "tokens": "patch tokens",
+    "bias": "bias",
+    "outside": "outside windows",
+    "unexplained": "unexplained",
+}
+"""What a part of a score comes from; a scale is called by its number."""
 TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
@@ -54,6 +62,11 @@ COLOURS = {
     "plain_ap": "AP, plain", "enhanced_ap": "AP, enhanced", "ap_change": "change of AP",
 }  # fmt: skip
 """What the points of a map are coloured by."""
+
+
+def part_name(part: str) -> str:
+    """What a part of a score is called: one of ``PARTS``, or ``"scale-4"``."""
+    return PARTS.get(part, part.replace("-", " "))
 
 
 def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:
