@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.shares.addon_map import AddonMap
+from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.shares.window_shuffle import common_run
 from mswin_viz.analysis.windows.activations import (
     SeenTokens,
     nearest_trained_scale,
@@ -127,11 +129,21 @@ class Subject:
         """The tokens that windows are made of."""
         return seen_tokens(self.tokens, self.addon)
 
+    @property
+    def seen_values(self) -> Float[np.ndarray, "batch token wide"]:
+        """These tokens as float32 NumPy, for drawing."""
+        return self.seen.values.float().cpu().numpy()
+
     @cached_property
     def along(self) -> Float[np.ndarray, "*batch dim"]:
         """The direction as patch tokens see it, which lie before the neck; without what an add-on puts behind the CLS."""
         direction, neck = self.direction[..., : self.tokens.patches.shape[2]], self.tokens.neck
         return direction if neck is None else direction * float64(neck.scale)
+
+    @property
+    def direction_of_each(self) -> Float[np.ndarray, "batch wide"]:
+        """The direction of each image."""
+        return direction_of_each(self.direction, self.tokens, self.weights)
 
     @property
     def read(self) -> SeenTokens:
@@ -167,6 +179,15 @@ def n_channels(
     """How many channels the widest of the features and activations has that a view may show."""
     wide = seen_patches(torch.zeros(1, grid[0] * grid[1], dim), addon).values.shape[2]
     return max(dim, wide, 0 if weights is None else weights.feature_dim)
+
+
+def shuffled_runs(weights: AddonMap | None, grid: tuple[int, int]) -> tuple[int, ...]:
+    """Runs of tokens that are worth shuffling: windows, what holds whole ones of every scale, or rows of the grid."""
+    if weights is None:
+        return ()
+    if weights.scales:
+        return (*weights.scales, common_run(weights.scales))
+    return tuple(slot.scale for slot in weights.declared if slot.tile is None) or (grid[1],)
 
 
 def _fits(slot: Slot, grid: tuple[int, int]) -> bool:

@@ -108,7 +108,7 @@ def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
 def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:
     """All panels but the free scale's, and the shares; ``trained`` from before if it still holds."""
     trained = trained or trained_part(subject, request)
-    slots = slots_in_view(request, subject)
+    slots = (Slot(1, "mean"),) if subject.is_of_tokens else slots_in_view(request, subject)
     decomposition = _decomposed(subject, slots, trained)
     cosine, directions = decomposition.cosine(), _directions(subject, request, slots, trained)
     panels = [

@@ -102,7 +102,7 @@ def target_directions(
 
 
 def prompt_cosines(
-    features: Float[np.ndarray, "prompt dim"], images: Float[np.ndarray, "batch dim"]
+    features: Float[np.ndarray, "prompt dim"], images: Float[np.ndarray, "batch wide"]
 ) -> Float[np.ndarray, "prompt batch"]:
     """Cosine of each prompt with each image's feature; a prompt is zero along what an add-on puts behind the CLS."""
     return features @ unit_rows_or_nan(images)[:, : features.shape[1]].T

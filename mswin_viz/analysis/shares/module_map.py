@@ -45,11 +45,12 @@ class ModuleMap:
     @property
     def declared(self) -> tuple[Slot, ...]:
         """The windows that the module names, by which its shares are grouped."""
+        given = dict.fromkeys(getattr(self.module, "geometries", ()))
         return tuple(
             Slot(window, "mean")
             if isinstance(window, int)
             else Slot(window[0] * window[1], "mean", tile=window)
-            for window in getattr(self.module, "geometries", ())
+            for window in given
         )
 
     @property
