@@ -15,8 +15,8 @@ import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import share_gap
 from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.analysis.measures.head_retrieval import validation_map
-from mswin_viz.analysis.scales.panels import plain_panel
 from mswin_viz.analysis.scales.request import Subject
+from mswin_viz.analysis.scales.token_panels import plain_panel
 from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_each_window

@@ -557,14 +557,6 @@ def test_an_explorer_without_samples_is_refused(model) -> None:
         mv.ScaleExplorer(model, [])
 
 
-def test_scheme_2_is_refused_by_name(tmp_path: Path) -> None:
-    mv.save_addon(mv.CLIPWithProjectionMultiScale(512, 24, (2, 3)), tmp_path / "scheme2.safetensors")
-    with pytest.raises(OptionError, match="scheme 2"):
-        mv.ScaleExplorer(
-            mv.load_model(addon=tmp_path / "scheme2.safetensors", device="cpu"), mv.samples()[:1]
-        )
-
-
 # ---- states and the samples they name -------------------------------------------------------------
 
 

@@ -89,6 +89,15 @@ class WindowParts:
     projection: tuple[nn.Module, nn.Module, nn.Module] | None = None
     settings: tuple[Any, ...] = ()
 
+    def seen(
+        self, patches: Float[torch.Tensor, "batch token dim"]
+    ) -> Float[torch.Tensor, "batch token wide"]:
+        """The tokens that the windows read: the patches, or what the projection makes of each."""
+        if self.projection is None:
+            return patches
+        first, norm, last = self.projection
+        return last(norm(first(patches)).relu())
+
 
 def window_parts(addon: nn.Module | None) -> WindowParts | None:
     """The layers of an add-on of windows; None for any other module, and without one."""

@@ -41,6 +41,10 @@ TERMS = {
     "score": "The number that is split: a product of the enhanced CLS with a direction, or their cosine.",
     "share": "The exact part of a score that comes from one window, one token, the plain CLS or the biases. All shares add up to the score.",
     "fused": "Through all slots of the fusion at once; the fused heatmap shows each patch token's share.",
+    "CLS by input patch": "How the CLS share splits over the patches of the input, through all blocks of the tower, with attention held as it "
+    "is. A patch also decides where the tower looks, which this leaves out: it is exact, not causal.",
+    "outside windows": "Share of the patch tokens that no window of the chosen geometry covers, for modules that read every token.",
+    "unexplained": "What an operation that is not linear and cannot be held leaves of a score; its name stands beside it.",
     "bias share": "The part of a score that comes from the biases of kernels and fusion, and from no token.",
     "residual": "The score minus the sum of all shares: rounding, below 1e-5 of the score.",
     "window removal": "Leaving one window out and computing the score again. It differs from the window's share where ReLU gates flip.",
