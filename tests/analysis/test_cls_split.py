@@ -11,6 +11,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from support.addon_kinds import ADDON_KINDS, with_addon
 from support.host_files import (
     DEMO_ON,
     MDREID_ON,
@@ -31,47 +32,11 @@ from mswin_viz.errors import OptionError, ShapeError
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Mamba aggregation:UserWarning",
     "ignore:.*camera table; SIE_CAMERA is off in:UserWarning",
-    "ignore:.*this is the specific one:UserWarning",
-    "ignore:.*no published equations.*:UserWarning",
+    "ignore:.*generalFusion.*NOT applied:UserWarning",
+    "ignore:.*the host joins two features:UserWarning",
 )
 N = GRID[0] * GRID[1]
 FEATURES = ("plain", "enhanced", "shift")
-
-
-class Pooling(nn.Module):
-    """A user's module: attention pooling of the patches, asked by the CLS token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.key, self.value = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
-
-    def forward(self, patches: torch.Tensor, cls: torch.Tensor) -> torch.Tensor:
-        weights = (self.key(patches) @ cls[:, :, None]).softmax(dim=1)
-        return nn.functional.gelu((weights * self.value(patches)).sum(dim=1))
-
-
-def with_addon(model: mv.Model, addon: nn.Module, **how) -> mv.Model:
-    torch.manual_seed(9)
-    for parameter in addon.parameters():
-        nn.init.normal_(parameter, std=0.4)
-    if not hasattr(addon, "window_parts"):
-        addon = mv.Addon(addon, **how).fitted(DIM, N) if hasattr(mv, "Addon") else _wrapped(addon, **how)
-    return dataclasses.replace(model, addon=addon.eval().requires_grad_(False))
-
-
-def _wrapped(addon: nn.Module, **how) -> nn.Module:
-    from mswin_viz.model.addon.own import Addon
-
-    return Addon(addon, **how).fitted(DIM, N)
-
-
-ADDONS: dict[str, Callable[[], mv.Model]] = {
-    "scheme 1": tiny_model,
-    "scheme 2": lambda: with_addon(tiny_model(addon=False), mv.CLIPWithProjectionMultiScale(DIM, 6, (2, 4))),
-    "mixture": lambda: with_addon(tiny_model(addon=False), mv.MixtureOfExpertsAddon(DIM, (2, 4))),
-    "own, added": lambda: with_addon(tiny_model(addon=False), Pooling()),
-    "own, concatenated": lambda: with_addon(tiny_model(addon=False), Pooling(), combine="concatenate"),
-}
 
 
 def assert_adds_up(split, *, within: float = 1e-12) -> None:
@@ -101,7 +66,7 @@ def test_shares_of_the_embedded_model_add_up_to_the_score(embedded, people, feat
     assert_adds_up(split)
     enhanced = embedded.enhance(tokens)
     features = {"plain": tokens.cls, "enhanced": enhanced.cls, "shift": enhanced.cls - tokens.cls}
-    np.testing.assert_allclose(split.score, features[feature].detach() @ v, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(split.score, features[feature].detach().numpy() @ v, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(split.norm, features[feature].detach().norm(dim=1), rtol=1e-4)
     assert split.patches.shape == (3, 128)
     assert split.grid == (16, 8)
@@ -170,7 +135,9 @@ def test_shares_of_host_towers_add_up_to_the_score(tmp_path, noise, name) -> Non
     v = np.random.default_rng(3).normal(size=model.dim)
     split = mv.cls_by_patch(model, noise, v, tags=TAGS)
     assert_adds_up(split)
-    np.testing.assert_allclose(split.score, model.encode(noise, tags=TAGS).cls @ v, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        split.score, model.encode(noise, tags=TAGS).cls.numpy() @ v, rtol=1e-3, atol=1e-3
+    )
     assert split.patches.shape[1] == model.grid[0] * model.grid[1]
     assert np.abs(split.class_token).min() > 0
 
@@ -333,10 +300,10 @@ def test_heads_and_the_output_bias_are_the_attention_of_a_block(tiny, embedded, 
 # ---- add-ons ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ADDONS)
+@pytest.mark.parametrize("name", ADDON_KINDS)
 @pytest.mark.parametrize("feature", ["enhanced", "shift"])
 def test_shares_go_through_any_addon_down_to_the_patches(name, feature) -> None:
-    model, images = ADDONS[name](), pictures(3)
+    model, images = ADDON_KINDS[name](), pictures(3)
     v = np.random.default_rng(1).normal(size=2 * DIM if "concatenated" in name else DIM)
     split = mv.cls_by_patch(model, images, v, feature=feature)
     assert_adds_up(split)
@@ -418,7 +385,7 @@ def test_a_changed_weight_changes_the_shares() -> None:
     with torch.no_grad():
         model.clip.visual.conv1.weight.mul_(1.5)
     after = mv.cls_by_patch(model, pictures(1), direction())
-    np.testing.assert_allclose(after.score, model.encode(pictures(1)).cls @ direction(), rtol=1e-4)
+    np.testing.assert_allclose(after.score, model.encode(pictures(1)).cls.numpy() @ direction(), rtol=1e-4)
     assert abs(after.score - before) > 1e-3
 
 
@@ -454,7 +421,7 @@ def test_an_operation_that_cannot_be_held_is_a_part_of_its_own() -> None:
         def forward(self, patches: torch.Tensor) -> torch.Tensor:
             return torch.exp(patches).mean(dim=1)
 
-    model = with_addon(tiny_model(addon=False), Unknown())
+    model = with_addon(Unknown())
     split = mv.cls_by_patch(model, pictures(2), direction(), feature="enhanced")
     assert split.left == ("exp",)
     assert split.residual.min() > 1e-5
