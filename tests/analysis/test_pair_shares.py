@@ -201,5 +201,5 @@ def test_an_operation_that_cannot_be_held_is_named_in_the_note(any_pair) -> None
 
 def test_what_no_window_covers_is_a_part_of_its_own(model, table) -> None:
     side = replace(pair_window_shares(model, table, 0, 1).a["RGB"], outside=0.25)
-    assert list(side.parts)[-2:] == ["bias", "outside"]
+    assert list(side.parts)[-2:] == ["outside", "bias"]
     assert side.total == pytest.approx(replace(side, outside=0.0).total + 0.25)

@@ -282,7 +282,7 @@ def test_any_add_on_is_ranked_split_and_drawn(samples: list[Sample], kind: str) 
     keys, bars = [column["key"] for column in view.pair.board.columns], view.pair._bars.value
     has_scales = kind in ("scheme 2", "mixture")
     assert keys == [*(f"scale-{scale}" for scale in SCALES if has_scales), "fused"]
-    assert bars.count("patch tokens") == (0 if has_scales else 2)
+    assert bars.count(">tokens<") == (0 if has_scales else 2)
     assert bars.count("unexplained") == (2 if kind == "unexplained" else 0)
     assert ("exp adds" in view.pair._notes.value) == (kind == "unexplained")
     assert ("has no scales" in view.pair._notes.value) == (not has_scales)

@@ -58,12 +58,19 @@ class SideShares:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Everything that adds up: ``"cls"``, ``"scale-4"``, ... or ``"tokens"``, ``"bias"``; what is zero of the last two is left out."""
-        by_windows = {f"scale-{scale}": float(values.sum()) for scale, values in self.windows.items()}
-        by_tokens = {} if self.windows or self.fused is None else {"tokens": float(self.fused.sum())}
-        rest = {"outside": self.outside, "unexplained": self.unexplained}
-        present = {name: share for name, share in rest.items() if share}
-        return {"cls": self.cls} | by_windows | by_tokens | {"bias": self.bias} | present
+        """Everything that adds up, in order: ``"cls"``, ``"scale-4"``, ... or ``"tokens"``, ``"outside"``, ``"bias"``, ``"unexplained"``.
+
+        What lies outside windows, and what is unexplained, is left out where it is zero.
+        """
+        parts = {"cls": self.cls} | {f"scale-{scale}": float(w.sum()) for scale, w in self.windows.items()}
+        if self.fused is not None and not self.windows:
+            parts["tokens"] = float(self.fused.sum())
+        if self.outside:
+            parts["outside"] = self.outside
+        parts["bias"] = self.bias
+        if self.unexplained:
+            parts["unexplained"] = self.unexplained
+        return parts
 
     @property
     def size(self) -> float:

@@ -20,9 +20,9 @@ FEATURES = {"plain": "plain CLS", "enhanced": "enhanced CLS"}
 """The image's feature without the add-on and with it."""
 PARTS = {
     "cls": "CLS",
-    "tokens": "patch tokens",
-    "bias": "bias",
+    "tokens": "tokens",
     "outside": "outside windows",
+    "bias": "bias",
     "unexplained": "unexplained",
 }
 """What a part of a score comes from; a scale is called by its number."""
