@@ -49,7 +49,7 @@ def said(explorer: mv.ScaleExplorer) -> str:
 
 def split(explorer: mv.ScaleExplorer) -> None:
     explorer.controls.cls.value = True
-    thread = explorer._splitter.thread
+    thread = explorer._cls_work.worker.thread
     assert thread is not None
     thread.join(60)
 
@@ -123,7 +123,7 @@ def test_the_target_as_windows_of_scheme_2_see_it_gives_their_share(opened, mode
 @pytest.mark.parametrize("kind", OWN)
 def test_windows_of_a_module_are_sums_of_its_tokens_shares(opened, kind: str) -> None:
     explorer = opened(kind)
-    explorer.controls.value.value = "share"
+    explorer.controls.value.value, explorer.controls.target.value = "share", "image"
     explorer.controls.scale.value, explorer.controls.stride.value = 5, 4
     view = explorer.view
     tokens, free = view.panel("fused").values[0], view.panel("free")
@@ -233,7 +233,7 @@ def test_the_slider_does_not_split_the_cls_again_and_another_target_does(opened,
     assert len(asked) == 1
     assert np.isfinite(explorer.view.panel("cls").values).all()
     explorer.controls.prompt.value = "a blue bag"
-    explorer._splitter.thread.join(60)
+    explorer._cls_work.worker.thread.join(60)
     explorer.controls.prompt.value = "a red top"
     assert len(asked) == 2
 
@@ -249,7 +249,7 @@ def test_patches_that_a_shuffle_moved_keep_their_share_of_the_cls(opened) -> Non
 
 def test_a_split_that_is_on_its_way_is_a_panel_without_numbers(opened, monkeypatch) -> None:
     explorer = opened("plain CLIP")
-    monkeypatch.setattr(explorer._splitter, "start", lambda: None)
+    monkeypatch.setattr(explorer._cls_work.worker, "start", lambda: None)
     explorer.controls.cls.value = True
     assert np.isnan(explorer.view.panel("cls").values).all()
     assert cls_rows(explorer.result) == []

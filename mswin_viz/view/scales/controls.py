@@ -14,7 +14,16 @@ from mswin_viz.view.scales.result_cache import ExplorerRequest
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import CMAPS
 from mswin_viz.view.widgets.glossary import explained
-from mswin_viz.view.widgets.labels import KERNELS, ROWS, SLOTS, TARGETS, VALUES, WINDOWS, choices
+from mswin_viz.view.widgets.labels import (
+    KERNELS,
+    ROWS,
+    SLOTS,
+    TARGETS,
+    VALUES,
+    WINDOWS,
+    WINDOWS_OF_TOKENS,
+    choices,
+)
 from mswin_viz.view.widgets.markup import Html, tag
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
@@ -147,7 +156,7 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
     return {
         "scale": scale.add_class("mswin-scale"),
         "kernel": _kernel_buttons(has_kernels=bool(scales)),
-        "windows": _menu(WINDOWS, "windows", "mswin-windows", width="232px"),
+        "windows": _menu(WINDOWS if scales else WINDOWS_OF_TOKENS, "windows", "mswin-windows", width="232px"),
         "stride": widgets.BoundedIntText(
             0, min=0, max=n_tokens, description="stride", **small
         ).add_class("mswin-stride"),

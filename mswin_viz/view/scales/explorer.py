@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.request import n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
-from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text
@@ -28,10 +27,10 @@ from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
-from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
+from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import linked_display, make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
@@ -51,10 +50,10 @@ class ScaleExplorer(widgets.VBox):
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
     Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
-    the kernel. With "split CLS by input patch" the CLS share, too, is split, by a pass of the tower in the background.
-    Colour map, opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer
-    fits the controls is marked until the new one is there. What cannot be done (an unreadable file, a prompt that is
-    too long, a full memory) is shown in the widget, and the last good view stays, marked as out of date.
+    the kernel. "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map,
+    opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
+    until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
+    in the widget, and the last good view stays, marked as out of date.
 
     Parameters
     ----------
@@ -98,10 +97,8 @@ class ScaleExplorer(widgets.VBox):
         )  # fmt: skip
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
-        self._splitter = Worker(
-            self._split_cls, self._guarded, show=self._show_progress, name="splitting the CLS", restarts=True
-        )
-        self._html = {name: Html() for name in ("message", "progress", "scores", "words", "inspection")}
+        self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
+        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
         download = FigureDownload(
             self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
             guarded=self._guarded, css="mswin",
@@ -166,7 +163,7 @@ class ScaleExplorer(widgets.VBox):
     def release(self) -> None:
         """End the work in the background, and release everything that is kept."""
         self._background.close()
-        self._splitter.close()
+        self._cls_work.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -214,17 +211,8 @@ class ScaleExplorer(widgets.VBox):
         names = ("inspection", "scores", "words")
         numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
         display = linked_display(self.controls, self.board)
-        return [
-            badge,
-            self.bar,
-            self.strip,
-            self.controls.layout(),
-            message,
-            self._html["progress"],
-            display,
-            self.board,
-            *numbers,
-        ]
+        above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
+        return [*above, display, self.board, *numbers]
 
     def _observe(self) -> None:
         guarded = self._guarded
@@ -275,24 +263,6 @@ class ScaleExplorer(widgets.VBox):
                 if asked == self.controls.asked:
                     self._show(result, asked)  # else it would pass for the next one, which is on its way
 
-    def _split_cls(self, report: Report, stop: Stop) -> None:
-        """Split the CLS of every row on screen, then show it."""
-        result = self.result
-        if result is None or not result.has_cls or result.cls_splits is not None:
-            return
-        total = len(result.pictures)
-        with self._guarded("splitting the CLS", failed=lambda: report(Progress(1, 1, ""))):
-            for done, pair in enumerate(zip(result.pictures, result.subject.direction_of_each, strict=True)):
-                report(Progress(done, total, f"splitting the CLS of image {done + 1} of {total} ..."))
-                if stop():
-                    return
-                self._results.cls_splits.compute(*pair)
-            report(Progress(total, total, ""))
-            self._update()
-
-    def _show_progress(self, progress: Progress) -> None:
-        self._html["progress"].value = progress.words
-
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""
         shown = self._html["inspection"]
@@ -317,11 +287,7 @@ class ScaleExplorer(widgets.VBox):
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
-        if result.has_cls and result.cls_splits is None:
-            self._splitter.start()
-        else:
-            self._splitter.stop()
-            self._html["progress"].value = ""
+        self._cls_work.follow(result)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         notes = () if self.result is None else self.result.notes

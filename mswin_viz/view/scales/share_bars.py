@@ -19,7 +19,7 @@ from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fra
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_LABEL = 104  # width of a bar's label, CSS pixels
+_LABEL = 118  # width of a bar's label, CSS pixels
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
 

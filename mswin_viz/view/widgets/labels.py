@@ -38,6 +38,8 @@ KERNELS = {"auto": "trained or resampled", "mean": "plain mean"}
 """How the free windows are pooled."""
 WINDOWS = {"runs": "runs (as trained)", "tiles": "2-D tiles"}
 """Which tokens make a free window."""
+WINDOWS_OF_TOKENS = {"runs": "runs of tokens", "tiles": "2-D tiles"}
+"""The same where no window is trained."""
 ROWS = {"one": "one image", "modalities": "modalities", "pair": "pair"}
 """The rows of the scale explorer's board."""
 POINT_ROWS = {"one": "this image", "modalities": "its modalities", "pair": "with the neighbour"}
