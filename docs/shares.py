@@ -45,7 +45,7 @@ def main() -> None:
         axis.set_title(f"{title}\n{values.sum():+.3f}", fontsize=8.5)
     for axis in axes:
         axis.set_axis_off()
-    left.suptitle("red raises the score, blue lowers it; each map on a scale of its own", fontsize=9.5)
+    left.suptitle("red: positive shares, blue: negative; each map on a scale of its own", fontsize=9.5)
     _draw_bars(right, _parts(cls, shares), float(shares.score[0]))
     picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=200))).convert("RGB").quantize(256)
     picture.save(Path(__file__).parent / "shares.png", optimize=True)
