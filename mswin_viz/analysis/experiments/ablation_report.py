@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mswin_viz.analysis.experiments.ablation_heads import PLAIN, row_words
+from mswin_viz.analysis.experiments.ablation_heads import OWN, OWN_CONTROL, PLAIN, row_words
 from mswin_viz.analysis.experiments.ablation_table import Ablation, QueryScores
 from mswin_viz.analysis.measures.paired_statistics import bootstrap_means, interval, sign_flip
 
@@ -29,7 +29,8 @@ def as_json(ablation: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Costs, scores with intervals, and every row's paired difference to plain CLS and from the full windows.
 
     All are fractions. ``scores[split][row][column][measure]`` has ``mean``, ``low``, ``high``, ``per_seed``,
-    ``minus_plain`` and ``windows_minus`` (the row of all windows minus this one); None in place of a number that
+    ``minus_plain``, ``windows_minus`` (the row of all windows minus this one) and, of the control of a user's module,
+    ``own_minus`` (the module's row minus this one); None in place of a number that
     could not be measured. ``queries[split]`` has ``asked`` and ``answered``; ``settings``, what was run, are kept as
     they are.
     """
@@ -83,6 +84,8 @@ def _cell(ablation: Ablation, split: str, name: str, field: str, column: int) ->
         )
     if ablation.reference in by_row and name != ablation.reference:
         cell["windows_minus"] = _difference(values(ablation.reference), values(name), groups, is_trained=True)
+    if name == OWN_CONTROL:
+        cell["own_minus"] = _difference(values(OWN), values(name), groups, is_trained=True)
     return cell
 
 

@@ -62,6 +62,7 @@ class _Measure(_Interval):
     per_seed: Annotated[list[_Fraction | None], Field(min_length=1)]
     minus_plain: _Change | None = None
     windows_minus: _Change | None = None
+    own_minus: _Change | None = None
 
 
 class _Cell(BaseModel):

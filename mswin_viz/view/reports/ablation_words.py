@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, row_words
+from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, OWN, OWN_CONTROL, row_words
 from mswin_viz.analysis.experiments.stored_results import check_ablation
 from mswin_viz.analysis.markdown_tables import markdown_table, percent
 from mswin_viz.analysis.measures.joined import modality_words
@@ -39,9 +39,9 @@ def ablation_sentences(stored: Stored) -> list[str]:
     if stored["reference"] not in stored["rows"]:
         row = f"The row of all scales ({row_words(stored['reference'])})"
         missing = f"{row} was not run, so the windows are not compared with the controls."
-        return [*_queries(stored), _against_plain(stored), missing]
+        return [*_queries(stored), _against_plain(stored), missing, *_own_against_its_control(stored)]
     counts = _windows_against_controls(stored)
-    against = [_against_plain(stored), _against_controls(counts)]
+    against = [_against_plain(stored), _against_controls(counts), *_own_against_its_control(stored)]
     return [*_queries(stored), *against, *_hope(stored), _meaning(counts)]
 
 
@@ -133,6 +133,19 @@ def _against_plain(stored: Stored) -> str:
         f"Against plain CLS, the {heads} better in mAP in {count['better']} of {len(cells)} comparisons, worse in "
         f"{count['worse']}, and not told apart in {count['not told apart']}."
     )
+
+
+def _own_against_its_control(stored: Stored) -> list[str]:
+    """How a user's module does beside the MLP of its size; nothing where there is none."""
+    if OWN_CONTROL not in stored["rows"]:
+        return []
+    cells = [cell for cell in _cells(stored, OWN_CONTROL, "own_minus") if _is_measured(cell)]
+    count = Counter(cell["verdict"] for cell in cells)
+    return [
+        f"Against its own control, an MLP on the mean patch, {stored['rows'][OWN]['words']} is better in mAP in "
+        f"{count['better']} of {len(cells)} comparisons, worse in {count['worse']}, and not told apart in "
+        f"{count['not told apart']}."
+    ]
 
 
 @dataclass(frozen=True)
