@@ -34,7 +34,9 @@ def main() -> None:
     figure = new_figure(9.0, 3.5)
     left, right = figure.subfigures(1, 2, width_ratios=[1.45, 1])
     shown = model.displayed(image)
-    maps = {"CLS, by patch": cls.patches[0]} | {f"windows of {s.slot.scale}": _spread(s) for s in shares.slots if s}
+    maps = {"CLS, by patch": cls.patches[0]} | {
+        f"windows of {s.slot.scale}": _spread(s) for s in shares.slots if s
+    }
     axes = left.subplots(1, 1 + len(maps))
     axes[0].imshow(shown)
     axes[0].set_title("image", fontsize=8.5)
