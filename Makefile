@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PROCESSES ?= 2
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -14,8 +15,9 @@ help:  ## this list
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
 
+# Two processes with a core each; files stay whole, since some share a browser or a trained model.
 test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
-	$(BIN)/python -m pytest --nbval
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile
 
 check: $(INSTALLED)  ## before each commit, about a minute: style, types, and the quick tests
 	$(MAKE) --no-print-directory -j2 --output-sync=target lint types quick

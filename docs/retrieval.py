@@ -11,7 +11,6 @@ from pathlib import Path
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.embeddings.neighbours import query_precisions
 from mswin_viz.view.parts.figure_file import figure_bytes
 from mswin_viz.view.retrieval.query_choice import jump_order
 
@@ -21,7 +20,10 @@ N_RESULTS, SCALE = 6, 8
 def main() -> None:
     model = mv.load_model(device="cpu")
     table = mv.embed(model, mv.samples()).concatenated(("NI", "TI"))  # with RGB there is hardly a mistake
-    before, after = (query_precisions(table, feature=name) for name in ("plain", "enhanced"))
+    before, after = (
+        mv.retrieval(features, table.pid, table.camid).per_query_ap
+        for features in (table.plain, table.enhanced)
+    )
     query = int(jump_order("most changed", before, after)[0])
     found = {name: mv.neighbours(table, query, k=N_RESULTS, feature=name) for name in ("plain", "enhanced")}
     shares = [mv.pair_window_shares(model, table, query, row) for row in found["enhanced"].rows.tolist()]

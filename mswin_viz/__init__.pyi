@@ -72,6 +72,7 @@ from .data.synthetic.crowd import Crowd as Crowd
 from .data.synthetic.write_samples import write_samples as write_samples
 from .errors import MswinVizError as MswinVizError
 from .model.addon.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
+from .model.addon.own import Addon as Addon
 from .model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor as CLIPMultiScaleFeatureExtractor,
     CLIPMultiScaleSlidingWindow as CLIPMultiScaleSlidingWindow,

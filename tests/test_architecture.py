@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
 ROOMS = {
     "data": ("options", "progress", "shown_text", "storage", "images", "sample", "synthetic", "names", "sets"),
     "model": (
-        "addon", "archives", "tokens", "weights", "host", "addon_loading", "encoder", "loading", "training", "pretraining",
+        "addon", "archives", "tokens", "weights", "host", "encoder", "addon_loading", "loading", "training", "pretraining",
         "environment",
     ),
     "analysis": (

@@ -37,6 +37,7 @@ DOCUMENTS = [
 DOWNLOADS = "# downloads once"
 """Marks a statement that needs a network; it must fail without one, with the error that says so."""
 COMMAND = typer.main.get_command(cli.app)
+SCRIPTS = [*sorted((ROOT / "docs").glob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 ELSEWHERE = {"pip", "cd", "bash"}
 """Commands that are not ours to check."""
@@ -239,3 +240,17 @@ def test_files_of_the_project_named_in_running_text_exist(document: Path) -> Non
 def test_the_glossary_page_says_what_the_screen_says() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert dict(rows[1:]) == TERMS
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_that_nothing_runs_import_what_exists(script: Path) -> None:
+    imports = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = [
+        f"{node.module}:{alias.name}" for node in imports if (node.module or "").startswith("mswin_viz")
+        for alias in node.names
+    ]  # fmt: skip
+    assert [
+        name
+        for name in names
+        if not hasattr(pkgutil.resolve_name(name.partition(":")[0]), name.partition(":")[2])
+    ] == []

@@ -20,6 +20,7 @@ from mswin_viz.cli.checks import (
     to_write,
     whole_numbers,
 )
+from mswin_viz.cli.own_addons import OwnAddon, checked_import, chosen_addon
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.storage.file_writing import write_json
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mswin_viz.model.encoder.backbone import Model
 
 _OF_PEOPLE, _OF_DATA = ("people", "identities", "seed", "trained_on"), ("cache", "rule", "thermal_range")
-_OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", *_OF_DATA, *_OF_PEOPLE)
+_OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", "addon", *_OF_DATA, *_OF_PEOPLE)
 _SCALES = (4, 8, 16)
 ModelName = Annotated[str, typer.Option(help="Which model, as in load_model().")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions instead of percentages.")]
@@ -62,16 +63,28 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="World number: which people are drawn; training used world 20000.")
     ] = 1,
+    addon: Annotated[
+        str | None,
+        typer.Option(
+            help="Add-on in place of the weights' own: a file, mean, none, or PACKAGE.MODULE:NAME, your code, which runs."
+        ),
+    ] = None,
+    addon_weights: Annotated[
+        Path | None, to_read("FILE", "Weights of the module that --addon imports, as train wrote them.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     at_least(2, most=MOST_PEOPLE, identities=identities)
     check_seed(seed)
+    chosen = chosen_addon(addon, addon_weights and existing(addon_weights, "--addon-weights"))
     from mswin_viz.analysis.experiments.evaluation import evaluate_model
     from mswin_viz.model.loading import load_model
     from mswin_viz.view.reports.evaluation_table import table
 
-    evaluation = evaluate_model(load_model(model), identities=identities, seed=seed, workers=cores())
+    evaluation = evaluate_model(
+        load_model(model, addon=chosen), identities=identities, seed=seed, workers=cores()
+    )
     stored = evaluation.as_json()
     _show(json.dumps(stored, indent=1) if as_json else table(evaluation), stored, "evaluation.json")
 
@@ -112,6 +125,7 @@ def ablate(
     seed: World = 1,
     trained_on: TrainedOn = "standard",
     rows: Annotated[str, typer.Option(help="Only these rows, separated by commas; by default all.")] = "",
+    addon: OwnAddon = None,
     cache: Annotated[Path | None, to_write("FOLDER", "With --data: folder that keeps tokens.")] = None,
     rule: Annotated[
         str | None,
@@ -127,7 +141,7 @@ def ablate(
     brief: Annotated[bool, typer.Option("--brief", help="One table, modalities together.")] = False,
     thermal_range: ThermalRange = None,
 ) -> None:
-    """Fill the ablation table: single scales, pairs, all, scheme 2, initialisations, controls without windows."""
+    """Fill the ablation table: single scales, pairs, all, scheme 2, initialisations, controls without windows; your module."""
     out = out and output_file(out, "--out", endings=(".json",), inputs=(data, markdown, model))
     if markdown is not None:
         has_no_effect(context, _OF_A_RUN, "with --markdown, which runs nothing")
@@ -143,7 +157,7 @@ def ablate(
         cache = cache and output_folder(cache, "--cache", inputs=(data, model))
         check_apart(out=out, cache=cache)
         names = tuple(name.strip() for name in rows.split(",")) if rows else None
-        plan = _plan(whole_numbers(scales, "scales"), seeds, steps, names)
+        plan = _plan(whole_numbers(scales, "scales"), seeds, steps, names, addon and checked_import(addon))
         from mswin_viz.analysis.experiments.ablation_run import People
 
         drawn = People(trained=people, measured=identities, seed=seed, trained_on=trained_on)
@@ -200,11 +214,13 @@ class _DataSet(NamedTuple):
     thermal_range: tuple[float, float] | None
 
 
-def _plan(scales: tuple[int, ...], seeds: int, steps: int, rows: tuple[str, ...] | None) -> AblationPlan:
+def _plan(
+    scales: tuple[int, ...], seeds: int, steps: int, rows: tuple[str, ...] | None, addon: str | None = None
+) -> AblationPlan:
     from mswin_viz.analysis.experiments.ablation_table import AblationPlan
     from mswin_viz.model.training.fit import Schedule
 
-    return AblationPlan(scales, seeds, Schedule(steps), rows)
+    return AblationPlan(scales, seeds, Schedule(steps), rows, addon)
 
 
 def _ablated(model: str, subjects: _DataSet | People, plan: AblationPlan) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,12 +23,14 @@ from mswin_viz.cli.checks import (
     written_path,
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
+from mswin_viz.cli.own_addons import checked_import
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import remove_file
 from mswin_viz.data.storage.output_checks import output_file, output_folder
+from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
@@ -70,6 +73,13 @@ def train(
     layout: Annotated[
         str, typer.Option(help="Keys of the file: host, host-dropout (fusion.3) or bare.")
     ] = "host",
+    addon: Annotated[
+        str | None,
+        typer.Option(
+            help="What is trained in place of scheme 1: scheme-2, or PACKAGE.MODULE:NAME, your own torch module, whose code "
+            "is imported, also from the current folder, and runs; its file holds its own keys."
+        ),
+    ] = None,
     thermal_range: ThermalRange = None,
 ) -> None:
     """Train an add-on on frozen tokens and write it for the host model; run again to resume."""
@@ -77,6 +87,11 @@ def train(
         has_no_effect(context, ("cache", "rule", "thermal_range"), "without --data")
     else:
         has_no_effect(context, ("people",), "with --data")
+    if addon is not None:
+        has_no_effect(
+            context, ("layout",) if addon == "scheme-2" else ("layout", "scales"), f"with --addon {addon}"
+        )
+        layout = "bare"
     at_least(1, steps=steps, patience=patience)
     at_least(1, most=MOST_PEOPLE, people=people)
     check_seed(seed)
@@ -84,6 +99,8 @@ def train(
     wanted = whole_numbers(scales, "scales")
     data = data and existing(data, "--data")
     out, kept, cache = _outputs(out, state, cache, inputs=(data, model))
+    if addon not in (None, "scheme-2"):
+        checked_import(addon, remedy="or scheme-2")
     from mswin_viz.analysis.experiments.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.measures.head_retrieval import held_out
     from mswin_viz.model.loading import load_model
@@ -91,30 +108,32 @@ def train(
     from mswin_viz.model.weights.addon_files import file_words
 
     schedule = Schedule(steps, learning_rate, patience=patience)
-    plan = AddonPlan(scales=wanted, modality=modality, seed=seed, validation=validation, schedule=schedule)
-    words = file_words(_file_of(out, "shared" if modality == "shared" else "MODALITY"), layout)
+    plan = AddonPlan(wanted, modality, seed, validation, schedule, addon)
+    file = _file_of(out, "shared" if modality == "shared" else "MODALITY")
+    words = file_words(file, layout) if addon is None else file_words(file, layout, keys=f"of {addon}")
     samples = _training_samples(data, plan, rule, out=out)
     if samples is None and validation:
         held_out(range(people), fraction=validation, seed=seed)
     context.with_resource(locked(out, busy=_BUSY.format(out)))  # until the command ends
     encoder = load_model(model, addon=None, thermal_range=thermal_range)
-    check_scales(encoder, wanted)
+    if addon in (None, "scheme-2"):
+        check_scales(encoder, wanted)
     _check_space(encoder, plan, out, kept)
     echo(f"will write {words}")
-    world = _training_world(encoder, samples, wanted, cache=cache, people=people, rule=rule)
+    world = _training_world(encoder, samples, plan.token_scales, cache=cache, people=people, rule=rule)
     echo(f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}")
     try:
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; the same command resumes from {kept}") from None
-    for addon in fitted:
+    for each in fitted:
         try:
-            _write(addon, _file_of(out, addon.name), layout)
+            _write(each, _file_of(out, each.name), layout)
         except OutputError as problem:
             raise OutputError(
                 f"{problem}; nothing is lost: run the same command with another --out and --state {kept} to write it"
             ) from problem
-        if state is None and (file := state_file(kept, addon.name)) is not None:
+        if state is None and (file := state_file(kept, each.name)) is not None:
             remove_file(file)
 
 
@@ -139,10 +158,15 @@ def _outputs(
 def _check_space(model: Model, plan: AddonPlan, out: Path, state: Path) -> None:
     """Room for every file of weights and its state, which holds four times as much: weights, the best, and two moments."""
     from mswin_viz.analysis.experiments.addon_training import state_file
-    from mswin_viz.model.weights.addon_files import addon_bytes
+    from mswin_viz.model.training.heads import addon_head
+    from mswin_viz.model.weights.addon_files import addon_bytes, module_bytes
 
-    names = ("shared",) if plan.modality == "shared" else MODALITIES
-    n_bytes = len(names) * addon_bytes(model.dim, plan.scales)
+    names, source = ("shared",) if plan.modality == "shared" else MODALITIES, plan.source(model.dim)
+    n_bytes = len(names) * (
+        addon_bytes(model.dim, plan.scales)
+        if source is None
+        else module_bytes(addon_head(source, model.dim, math.prod(model.grid)))
+    )
     for name in names:
         output_file(_file_of(out, name), "--out", n_bytes=n_bytes)
         if (file := state_file(state, name)) is not None:
@@ -180,10 +204,14 @@ def _training_world(
 ) -> LabelledTokens:
     from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
     from mswin_viz.data.synthetic.crowd import Crowd
-    from mswin_viz.model.training.labelled_tokens import labelled_tokens
+    from mswin_viz.model.training.labelled_tokens import labelled_tokens, token_layout
 
     if samples is None:
-        world = labelled_tokens(model, Crowd(people, 2, shots=2), scales=scales, workers=cores())
+        crowd, folder = Crowd(people, 2, shots=2), None
+        if not scales:  # eight times as many tokens: on disk
+            n_bytes = token_layout(model, len(crowd), MODALITIES).n_bytes
+            folder = temporary_folder("mswin_viz_tokens_", n_bytes=n_bytes)
+        world = labelled_tokens(model, crowd, scales=scales, folder=folder, workers=cores())
         return world.part(np.arange(len(world)) % 8 < 5)
     world, left_out = sample_tokens(model, samples, scales=scales, folder=cache, rule=rule)
     for failure in left_out[:10]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from torch import nn
-
-from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.own import Addon, as_addon, imported_addon, is_import
+from mswin_viz.model.addon.own import Addon, AddonSource, is_addon_source, prepared_addon
+from mswin_viz.model.addon.parts import addon_words
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.encoder.image_tower import image_tower
 from mswin_viz.model.host.addons import addon_keys, host_addon
@@ -29,34 +27,24 @@ class ChosenAddon:
     keys: tuple[str, ...] = ()
 
 
-def addon_of(addon: str | Path | nn.Module | None, name: str | Path, tower: Tower) -> ChosenAddon:
+def addon_of(addon: AddonSource | Path | None, name: str | Path, tower: Tower) -> ChosenAddon:
     """The add-on that ``addon=`` of :func:`mswin_viz.load_model` means for a tower."""
     if addon is None:
         return ChosenAddon(None, "none: plain CLIP")
-    if isinstance(addon, nn.Module) or is_import(addon):
-        made = copy.deepcopy(addon) if isinstance(addon, nn.Module) else imported_addon(str(addon))
-        module = as_addon(made)
-        if not isinstance(module, Addon):
-            return ChosenAddon(module, f"{_in_words(module)}, passed as a module")
+    if is_addon_source(addon):
         rows, cols = image_tower(tower.clip).grid_size
-        module.fitted(tower.dim, rows * cols)
-        return ChosenAddon(module, module.description)
+        module = prepared_addon(addon, tower.dim, rows * cols)
+        how = "" if isinstance(module, Addon) else ", passed as a module"
+        return ChosenAddon(module, f"{addon_words(module)}{how}")
     if addon not in ("default", "mean"):
-        module = load_addon(addon)
-        return ChosenAddon(module, f"{_in_words(module)} from {Path(addon).name}")
+        path = cast("str | Path", addon)
+        module = load_addon(path)
+        return ChosenAddon(module, f"{addon_words(module)} from {Path(path).name}")
     if addon == "default" and name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
         module = load_addon(EMBEDDED / "addon.safetensors")
-        return ChosenAddon(module, f"{_in_words(module)}, trained here on synthetic pedestrians")
+        return ChosenAddon(module, f"{addon_words(module)}, trained here on synthetic pedestrians")
     module = host_addon(tower) if addon == "default" and tower.state is not None else None
     if module is not None:
-        return ChosenAddon(module, f"{_in_words(module)}, from the same file", addon_keys(tower, module))
+        return ChosenAddon(module, f"{addon_words(module)}, from the same file", addon_keys(tower, module))
     origin = _UNTRAINED if addon == "mean" else f"no add-on comes with these weights: {_UNTRAINED}"
     return ChosenAddon(CLIPMultiScaleFeatureExtractor(tower.dim, init="mean"), origin)
-
-
-def _in_words(module: StoredAddon) -> str:
-    scales = f"scales {'/'.join(str(scale) for scale in module.scales)}"
-    if not isinstance(module, MixtureOfExpertsAddon):
-        return scales
-    top = "" if module.top_k is None else f", top {module.top_k.k} ({module.top_k.mode})"
-    return f"mixture of experts, {scales}, temperature {module.temperature:g}{top}"

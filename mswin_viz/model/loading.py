@@ -10,11 +10,11 @@ from typing import Unpack
 
 import open_clip
 import torch
-from torch import nn
 
 from mswin_viz.data.options import options_of
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.errors import DeviceError, OptionError, WeightsError, WeightsNotFoundError
+from mswin_viz.errors import DeviceError, OptionError, WeightsNotFoundError
+from mswin_viz.model.addon.own import AddonSource, checked_width
 from mswin_viz.model.addon_loading import addon_of
 from mswin_viz.model.archives.state_dicts import WeightFile
 from mswin_viz.model.archives.weight_files import read_weights
@@ -34,7 +34,7 @@ __all__ = ["checked_device", "load_host_model", "load_model"]
 def load_model(
     name: str | Path = "embedded",
     *,
-    addon: str | Path | nn.Module | None = "default",
+    addon: AddonSource | Path | None = "default",
     device: str | torch.device = "auto",
     config: str | Path | HostConfig | None = None,
     precision: str = "auto",
@@ -50,8 +50,9 @@ def load_model(
         ``.ckpt``, ``.safetensors``), or a folder of open_clip or Hugging Face.
     addon
         ``"default"``: what comes with the weights (the window mean with zero shift where nothing does);
-        ``"mean"``: that, always; None; a path; a module of yours (a copy of it, in evaluation mode; see
-        :class:`mswin_viz.Addon`); or ``"package.module:Name"``, which imports, and so runs, that code.
+        ``"mean"``: that, always; None; a path; a module of yours (a copy of it, in float32 and evaluation mode; see
+        :class:`mswin_viz.Addon`), or what makes it, called without arguments; or ``"package.module:Name"``, which
+        imports, and so runs, that code. A file of your module's weights: ``addon=load_addon(path, into=module)``.
     device
         ``"auto"`` takes CUDA, then Apple's GPU, then the CPU.
     config
@@ -98,12 +99,7 @@ def load_model(
             if part is not None:
                 part.to(place)
     if chosen.module is not None:
-        if chosen.module.feat_dim != tower.dim:
-            raise WeightsError(
-                f"an add-on must have the tower's width: the add-on reads {chosen.module.feat_dim}, the tower gives "
-                f'{tower.dim}; pass another, or addon="mean"'
-            )
-        chosen.module.eval().requires_grad_(False)
+        checked_width(chosen.module, tower.dim).eval().requires_grad_(False)
     report = tower.report.taken(chosen.keys) if tower.report is not None else None
     tower = replace(tower, report=report, thermal_range=tower_options.thermal_range)
     for note in tower.notes:
@@ -115,7 +111,7 @@ def load_host_model(
     config: str | Path | HostConfig,
     weights: str | Path,
     *,
-    addon: str | Path | nn.Module | None = "default",
+    addon: AddonSource | Path | None = "default",
     device: str | torch.device = "auto",
     thermal_range: tuple[float, float] | None = None,
     precision: str = "auto",

@@ -139,9 +139,13 @@ def test_without_an_add_on_a_kernel_is_an_error(tokens):
         window_activations(tokens, None, 5, kernel="resampled")
 
 
-def test_a_module_that_is_no_add_on_is_an_error(tokens):
-    with pytest.raises(OptionError, match="Linear"):
-        window_activations(tokens, torch.nn.Linear(2, 2), 5)
+def test_any_other_module_gives_plain_means_and_has_no_kernel(tokens):
+    activations = window_activations(tokens, torch.nn.Linear(2, 2), 5)
+    plain = window_activations(tokens, None, 5)
+    assert activations.origin == "mean"
+    np.testing.assert_array_equal(activations.values, plain.values)
+    with pytest.raises(OptionError, match="only an add-on of windows has a kernel"):
+        window_activations(tokens, torch.nn.Linear(2, 2), 5, kernel="trained")
 
 
 def test_tokens_of_another_width_are_an_error(tokens, addon):

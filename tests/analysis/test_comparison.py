@@ -370,3 +370,15 @@ def test_a_seed_is_a_whole_number(seed):
 def test_features_too_long_to_be_normalised_are_refused_without_a_warning():
     with pytest.raises(ShapeError, match="finite and not all 0"):
         mv.compare(1e200 * np.eye(3), np.eye(3), [0, 0, 1])
+
+
+def test_enhanced_features_may_be_wider_than_plain_ones():
+    """Where the add-on's feature stands behind the CLS token; every measure is of each space by itself."""
+    (plain, pids, _), (enhanced, *_) = noisy(1.0, 3), noisy(0.5, 4)
+    padded = np.pad(plain, ((0, 0), (0, 4)))
+    wide = np.concatenate([enhanced, np.random.default_rng(1).normal(size=(len(enhanced), 4))], axis=1)
+    found, same = (mv.compare(before, wide, pids, rule="none", draws=50) for before in (plain, padded))
+    assert found.plain.mAP == same.plain.mAP
+    assert found.cka == pytest.approx(same.cka)
+    np.testing.assert_array_equal(found.overlap, same.overlap)
+    np.testing.assert_allclose(found.plain_silhouette, same.plain_silhouette)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
 from mswin_viz.analysis.shares.fusion import slot_pooled
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.errors import ShapeError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -249,6 +249,8 @@ def test_a_direction_that_does_not_fit_is_an_error(tokens, addon):
             decompose(tokens, addon, bad)
 
 
-def test_scheme_2_is_refused_by_name(tokens, direction):
-    with pytest.raises(OptionError, match="scheme 2"):
-        decompose(tokens, CLIPWithProjectionMultiScale(DIM, 9, SCALES), direction)
+def test_scheme_2_is_split_over_its_windows(tokens, direction):
+    result = decompose(tokens, CLIPWithProjectionMultiScale(DIM, 9, SCALES), direction)
+    assert tuple(result.windows) == SCALES
+    np.testing.assert_allclose(added_up(result), result.score, rtol=1e-12)
+    assert (result.residual < 1e-12).all()

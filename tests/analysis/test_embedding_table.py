@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
@@ -233,3 +234,30 @@ def test_a_table_is_ranked_by_the_metric_of_its_model(samples: list[Sample], mon
     np.testing.assert_array_equal(table.compared("plain"), table.plain.astype(np.float64))
     with pytest.raises(OptionError, match="'both'"):
         table.compared("both")
+
+
+@pytest.mark.parametrize("kind", list(TINY_ADDONS))
+def test_any_add_on_gives_plain_and_enhanced_features(samples: list[Sample], kind: str) -> None:
+    model, n_behind = tiny_model_with(kind), 4 if kind == "concatenated" else 0
+    table = embed(model, samples, batch_size=4, progress=False)
+    assert table.plain.shape == (12, 10)
+    assert table.enhanced.shape == (12, 10 + n_behind)
+    tokens = model.encode([table.path[3]], progress=False)
+    np.testing.assert_allclose(table.enhanced[3], model.enhance(tokens).cls[0].numpy(), atol=1e-4)
+    assert ("enhanced 14" in repr(table)) == (kind == "concatenated")
+
+
+def test_of_joined_modalities_what_is_concatenated_comes_after_every_cls(samples: list[Sample]) -> None:
+    table = embed(tiny_model_with("concatenated"), samples, batch_size=4, progress=False)
+    joint = table.concatenated()
+    assert joint.plain.shape == (2, 30)
+    assert joint.enhanced.shape == (2, 42)
+    np.testing.assert_array_equal(joint.enhanced[:, :30], joint.plain)
+    rows = [table.row_of(int(joint.sample[0]), name) for name in ("RGB", "NI", "TI")]
+    np.testing.assert_array_equal(
+        joint.enhanced[0, 30:], np.concatenate([table.enhanced[r, 10:] for r in rows])
+    )
+    cosines = joint.unit("enhanced") @ joint.unit("enhanced").T
+    side_by_side = np.concatenate([table.enhanced[table.sample == s].ravel()[None] for s in joint.sample])
+    unit = side_by_side / np.linalg.norm(side_by_side, axis=1, keepdims=True)
+    np.testing.assert_allclose(cosines, unit @ unit.T, atol=1e-6)

@@ -119,9 +119,14 @@ def test_gates_and_origins_are_told(tokens, addon):
     np.testing.assert_array_equal(state.fused.gates, state.fused.hidden > 0)
 
 
-def test_scheme_2_is_refused_by_name():
-    with pytest.raises(OptionError, match=r"CLIPWithProjectionMultiScale \(scheme 2\)"):
-        fusion_weights(CLIPWithProjectionMultiScale(DIM, 9, SCALES))
+@pytest.mark.parametrize("scales", [SCALES, (4, 20)])
+def test_scheme_2_with_all_slots_on_is_the_module_itself(tokens, scales):
+    wide = CLIPWithProjectionMultiScale(DIM, 9, scales)
+    weights = fusion_weights(wide)
+    assert weights.scales == scales
+    np.testing.assert_allclose(
+        enhanced_cls(tokens, weights), enhanced_by_torch(tokens, wide), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_a_copy_of_no_add_on_is_an_error():
@@ -184,8 +189,8 @@ def test_weights_are_copied_once_and_again_after_a_change(tokens, addon, change)
 def test_everything_that_reads_an_addon_shares_one_copy_of_its_weights(monkeypatch):
     model, images, target = tiny_model(), pictures(), mv.Target.direction(tiny_direction())
     tokens, made = model.encode(images, progress=False), []
-    real = module_of_weights._copied_weights
-    monkeypatch.setattr(module_of_weights, "_copied_weights", lambda *args: made.append(args) or real(*args))
+    real = module_of_weights._copied_parts
+    monkeypatch.setattr(module_of_weights, "_copied_parts", lambda *args: made.append(args) or real(*args))
     mv.decompose(tokens, model.addon, tiny_direction())
     decompose_pair(tokens[:1], tokens[1:], model.addon)
     exact_shares(model, tokens, target, 4)
@@ -199,8 +204,8 @@ def test_everything_that_reads_an_addon_shares_one_copy_of_its_weights(monkeypat
 
 def test_the_gate_reads_the_one_copy_too(tokens, monkeypatch):
     addon, made = MixtureOfExpertsAddon(DIM, SCALES, hidden_dim=4).eval(), []
-    real = module_of_weights._copied_weights
-    monkeypatch.setattr(module_of_weights, "_copied_weights", lambda *args: made.append(args) or real(*args))
+    real = module_of_weights._copied_parts
+    monkeypatch.setattr(module_of_weights, "_copied_parts", lambda *args: made.append(args) or real(*args))
     mv.gate_weights(tokens, addon)
     mv.decompose(tokens, addon, np.ones(DIM))
     assert len(made) == 1

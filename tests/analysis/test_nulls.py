@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.planted import identities
 from support.tiny import pictures, tiny_model
 
@@ -31,7 +32,7 @@ def test_every_null_gives_features_of_its_own(model, tokens):
         "shuffled, seed 1",
         "untrained, seed 0",
         "untrained, seed 1",
-        "untrained, window mean",
+        "zero shift",
     ]
     enhanced = model.enhance(tokens).cls.numpy()
     for name, features in found.items():
@@ -48,7 +49,7 @@ def test_shuffled_nulls_are_those_of_the_shuffled_model(model, tokens):
 
 def test_the_window_mean_shifts_nothing(model, tokens):
     found = mv.null_features(model, tokens, kinds=("mean",))
-    np.testing.assert_array_equal(found["untrained, window mean"], tokens.cls.numpy())
+    np.testing.assert_array_equal(found["zero shift"], tokens.cls.numpy())
 
 
 def test_batch_after_batch_gives_the_same(model, tokens):
@@ -80,7 +81,22 @@ def test_the_model_itself_stays_as_it_is(model, tokens):
 def test_scheme_2_has_nulls_too(model, tokens):
     wide = mv.CLIPWithProjectionMultiScale(model.dim, 12, (2, 4)).eval()
     found = mv.null_features(mv.Model(model.tower, wide, "scheme 2", model.device), tokens, seeds=1)
-    np.testing.assert_array_equal(found["untrained, window mean"], tokens.cls.numpy())
+    np.testing.assert_array_equal(found["zero shift"], tokens.cls.numpy())
+
+
+@pytest.mark.parametrize("kind", list(TINY_ADDONS))
+def test_any_add_on_has_nulls_that_compare(kind):
+    model = tiny_model_with(kind)
+    tokens = model.encode(pictures(7), progress=False)
+    enhanced = model.enhance(tokens).cls.numpy()
+    found = mv.null_features(model, tokens, seeds=1)
+    assert list(found) == ["shuffled, seed 0", "untrained, seed 0", "zero shift"]
+    np.testing.assert_array_equal(found["zero shift"], tokens.cls.numpy())
+    assert all(found[name].shape == enhanced.shape for name in list(found)[:2])
+    result = mv.compare_with_nulls(
+        tokens.cls.numpy(), enhanced, found, [0, 0, 1, 1, 2, 2, 2], rule="none", draws=20
+    )
+    assert list(result.nulls) == list(found)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +114,7 @@ def test_input_that_does_not_fit_is_an_error(model, tokens, options, error, said
 
 
 def test_a_model_without_an_addon_has_no_nulls(tokens):
-    with pytest.raises(OptionError, match="no add-on to shuffle"):
+    with pytest.raises(OptionError, match="without an add-on"):
         mv.null_features(tiny_model(addon=False), tokens)
     with pytest.raises(OptionError, match="without an add-on"):
         mv.null_features(tiny_model(addon=False), tokens, kinds=("random",))

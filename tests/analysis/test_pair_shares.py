@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import GRID, SCALES, pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
@@ -43,6 +44,19 @@ def table(model: Model, tmp_path_factory: pytest.TempPathFactory) -> EmbeddingTa
 
 def total(sides) -> float:
     return sum(s.cls + s.bias + sum(map(np.sum, s.windows.values())) for s in sides.values())
+
+
+@pytest.fixture(scope="module", params=list(TINY_ADDONS))
+def any_pair(request, table) -> tuple[str, Model, EmbeddingTable]:
+    """A model with an add-on of each kind, and its own table of the same images."""
+    model = tiny_model_with(request.param)
+    samples = [
+        Sample(
+            at, at, {str(table.modality[row]): table.path[row] for row in np.flatnonzero(table.sample == at)}
+        )
+        for at in range(3)
+    ]
+    return request.param, model, embed(model, samples, progress=False)
 
 
 def cosine(table: EmbeddingTable, a: int, b: int, feature: str = "enhanced") -> float:
@@ -152,3 +166,40 @@ def test_where_distances_rank_it_is_said_that_the_cosine_is_split(model, table) 
     assert by_distance.similarity == pair_window_shares(model, table, 0, 1).similarity
     assert "ranking is by Euclidean distance of raw features; the shares split the cosine" in by_distance.note
     assert pair_window_shares(model, table, 0, 1).note == ""
+
+
+@pytest.mark.parametrize("kind", ["one", "raw", "equalised", "two"])
+def test_shares_of_any_add_on_add_up_to_the_cosine_of_its_rows(any_pair, kind) -> None:
+    _, model, own_table = any_pair
+    chosen = tables(own_table)[kind]
+    shares = pair_window_shares(model, chosen, 0, 2)
+    for sides in (shares.a, shares.b):
+        assert sum(side.total for side in sides.values()) == pytest.approx(shares.similarity, abs=1e-12)
+    assert shares.residual < 1e-12
+    assert shares.similarity == pytest.approx(cosine(chosen, 0, 2), abs=1e-6)
+
+
+def test_any_add_ons_parts_are_its_scales_or_its_tokens(any_pair) -> None:
+    name, model, own_table = any_pair
+    shares = pair_window_shares(model, own_table, 0, 1)
+    side, has_scales = shares.a["RGB"], name in ("scheme 2", "mixture")
+    between = [f"scale-{scale}" for scale in SCALES] if has_scales else ["tokens"]
+    rest = ["unexplained"] if name == "unexplained" else []
+    assert list(side.parts) == ["cls", *between, "bias", *rest]
+    assert shares.scales == (SCALES if has_scales else ())
+    panels = {panel.key: panel for panel in pair_panels(shares)}
+    assert list(panels) == ["fused"] if not has_scales else [*between, "fused"]
+    by_part = sum(side.parts[part] for part in between)
+    assert panels["fused"].values[0].sum() == pytest.approx(by_part, abs=1e-12)
+
+
+def test_an_operation_that_cannot_be_held_is_named_in_the_note(any_pair) -> None:
+    name, model, own_table = any_pair
+    note = pair_window_shares(model, own_table, 0, 1).note
+    assert note.startswith("What exp adds in this add-on") if name == "unexplained" else note == ""
+
+
+def test_what_no_window_covers_is_a_part_of_its_own(model, table) -> None:
+    side = replace(pair_window_shares(model, table, 0, 1).a["RGB"], outside=0.25)
+    assert list(side.parts)[-2:] == ["outside", "bias"]
+    assert side.total == pytest.approx(replace(side, outside=0.0).total + 0.25)

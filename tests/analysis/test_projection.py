@@ -227,6 +227,20 @@ def test_new_images_of_another_width_are_refused(joint):
         mv.extend(joint, np.ones((0, 24)), np.ones((0, 24)))
 
 
+def test_features_with_more_behind_them_are_on_the_map_too():
+    """The enhanced feature of an add-on that is concatenated is wider; zeros behind the plain one change no cosine."""
+    wide = np.concatenate([ENHANCED, 0.5 * np.random.default_rng(2).normal(size=(120, 5))], axis=1)
+    padded = np.pad(FEATURES, ((0, 0), (0, 5)))
+    found, same = (mv.project(plain, wide, perplexity=10) for plain in (FEATURES, padded))
+    np.testing.assert_array_equal(found.plain, same.plain)
+    np.testing.assert_array_equal(found.enhanced, same.enhanced)
+    assert (nearest_centre(found.enhanced, PIDS) == PIDS).mean() > 0.95
+    added = mv.extend(found, FEATURES[:8], wide[:8])
+    assert nearest_centre(found.enhanced, PIDS, added.enhanced).tolist() == PIDS[:8].tolist()
+    with pytest.raises(ShapeError, match="width 29"):
+        mv.extend(found, FEATURES[:8], ENHANCED[:8])
+
+
 def with_value(value: float) -> np.ndarray:
     features = FEATURES.copy()
     features[3] = value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,10 @@ import pytest
 import torch
 
 import mswin_viz as mv
+from mswin_viz.analysis.frozen.frozen_map import FrozenMap
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.weights.clip_towers import Tower
 
 STEPS = 50
@@ -60,13 +64,8 @@ def clip_of(size: int, *, width: int, layers: int, dim: int) -> mv.Model:
 
 def test_exact_shares_against_integrated_gradients_on_the_addon(benchmark) -> None:
     """64 images, D = 512, N = 128; target: at least 50 times faster. The weights' float64 copy is made once."""
-    generator, images = torch.Generator().manual_seed(0), 64
-    cls, patches = (
-        torch.randn(images, 512, generator=generator),
-        torch.randn(images, 128, 512, generator=generator),
-    )
     model = clip_of(32, width=64, layers=1, dim=512)
-    tokens, v = mv.Tokens(cls, patches, (16, 8)), np.random.default_rng(0).normal(size=512)
+    tokens, v = tokens_and_direction(64)
     target, weights = mv.Target.direction(v), fusion_weights(model.addon)
     exact, with_copy, captum = in_turns(
         lambda: decompose_fusion(tokens, weights, v),
@@ -78,6 +77,77 @@ def test_exact_shares_against_integrated_gradients_on_the_addon(benchmark) -> No
     )
     print(f"the same with the weights copied each time: {captum / with_copy:.0f}x ({with_copy:.4f} s)")
     benchmark.pedantic(decompose_fusion, (tokens, weights, v), rounds=3)
+
+
+class Pooling(torch.nn.Module):
+    """A module of the user's own: a query over the tokens, and a two-layer network."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.key, self.first, self.last = (torch.nn.Linear(dim, to) for to in (1, dim, dim))
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        pooled = (self.key(patches).softmax(dim=1) * patches).sum(dim=1)
+        return self.last(torch.nn.functional.gelu(self.first(pooled)))
+
+
+def tokens_and_direction(images: int) -> tuple[mv.Tokens, np.ndarray]:
+    """D = 512, N = 128."""
+    generator = torch.Generator().manual_seed(0)
+    cls = torch.randn(images, 512, generator=generator)
+    patches = torch.randn(images, 128, 512, generator=generator)
+    return mv.Tokens(cls, patches, (16, 8)), np.random.default_rng(0).normal(size=512)
+
+
+ADDONS = {
+    "scheme 1": lambda: mv.CLIPMultiScaleFeatureExtractor(512),
+    "scheme 2": lambda: mv.CLIPWithProjectionMultiScale(512, 768),
+    "mixture": lambda: mv.MixtureOfExpertsAddon(512),
+    "own module": lambda: Addon(Pooling(512)).fitted(512, 128),
+}
+
+
+@pytest.mark.parametrize("kind", list(ADDONS))
+def test_exact_shares_of_any_add_on_against_integrated_gradients(benchmark, kind) -> None:
+    """16 images; scheme 2 without the projections of the last tokens, which the explorer keeps."""
+    torch.manual_seed(0)
+    addon = ADDONS[kind]().eval().requires_grad_(False)
+    model = replace(clip_of(32, width=64, layers=1, dim=512), addon=addon)
+    tokens, v = tokens_and_direction(16)
+    target, weights = mv.Target.direction(v), fusion_weights(addon)
+
+    def exact_shares() -> object:
+        return decompose_fusion(replace(tokens, patches=tokens.patches.clone()), weights, v)
+
+    exact, captum = in_turns(
+        exact_shares, lambda: mv.attribute(model, tokens, target, level="tokens", n_steps=STEPS)
+    )
+    print(
+        f"\n{kind}: integrated gradients / exact shares, 16 images: {captum / exact:.0f}x ({captum:.2f} s, {exact:.4f} s)"
+    )
+    benchmark.pedantic(exact_shares, rounds=3)
+
+
+@pytest.mark.parametrize("kind", ["scheme 1", "scheme 2", "mixture"])
+def test_the_closed_form_against_the_frozen_map_of_the_module(benchmark, kind) -> None:
+    """One image, float64, what an explorer asks for at every step; both give the same shares."""
+    torch.manual_seed(0)
+    addon = ADDONS[kind]().eval().requires_grad_(False)
+    tokens, v = tokens_and_direction(1)
+    weights, module = fusion_weights(addon), copy.deepcopy(addon).double()
+    inputs, direction = (tokens.cls.double(), tokens.patches.double()), torch.from_numpy(v)[None]
+
+    def closed() -> object:
+        return decompose_fusion(tokens, weights, v)
+
+    def frozen() -> object:
+        return FrozenMap(lambda cls, patches: cls + module(patches), inputs, module).shares(direction)
+
+    by_form, by_map = in_turns(closed, frozen, rounds=9)
+    print(
+        f"\n{kind}: frozen map / closed form, one image: {by_map / by_form:.1f}x ({1e3 * by_map:.1f} ms, {1e3 * by_form:.1f} ms)"
+    )
+    benchmark.pedantic(closed, rounds=3)
 
 
 def test_integrated_gradients_of_pixels_against_a_plain_loop_over_steps(benchmark, embedded) -> None:

@@ -149,7 +149,7 @@ def test_no_file_descriptor_is_added_from_file_to_file(way):
         with caught_messages():
             printed_in_c(b"a line\n")
         counts.append(len(os.listdir("/proc/self/fd")))
-    assert set(counts) == {counts[0]}
+    assert max(counts[1:]) <= counts[0]  # what other tests left open may be closed meanwhile
 
 
 def test_a_program_without_standard_error_reads_its_pictures(tmp_path: Path):

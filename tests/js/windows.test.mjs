@@ -220,13 +220,17 @@ test("the trained panels do not wait for a move of the free scale, unless it sta
 });
 
 test("plain means are current at once where the tokens are here, shares never", () => {
-  const means = { answered: { ...ASKED, kernel: "mean" }, hasTokens: true };
+  const means = { answered: { ...ASKED, kernel: "mean" }, hasTokens: true, hasDirections: true };
   assert.equal(status("free", { kernel: "mean", scale: 77 }, means), "live");
   assert.equal(status("free", { windows: "tiles", tile_rows: 8 }, means), "live");
   assert.equal(status("free", { kernel: "mean", scale: 77, value: "share" }, means), "busy");
   assert.equal(status("free", { kernel: "mean", scale: 77, target: "shift" }, means), "busy");
   assert.equal(status("free", { kernel: "auto", scale: 77 }, means), "busy");
   assert.equal(status("free", { kernel: "mean", scale: 77 }, { ...means, hasTokens: false }), "busy");
+  const cosine = { kernel: "mean", scale: 77, value: "cosine" };
+  assert.equal(status("free", cosine, means), "live");
+  assert.equal(status("free", cosine, { ...means, hasDirections: false }), "busy");
+  assert.equal(status("free", { kernel: "mean", scale: 77 }, { ...means, hasDirections: false }), "live");
 });
 
 test("a live column has the windows that the controls ask for", () => {

@@ -94,9 +94,11 @@ def test_the_hosts_keys_of_windows_are_refused_to_other_addons(tmp_path: Path, k
         save_addon(KINDS[kind](), tmp_path / "addon.pth", layout="host")
 
 
-@pytest.mark.parametrize("module", [None, torch.nn.Linear(2, 2), "addon.pth"])
+@pytest.mark.parametrize("module", [None, torch.nn.Linear, "addon.pth"])
 def test_what_is_no_addon_is_not_saved_as_one(tmp_path: Path, module) -> None:
-    with pytest.raises(OptionError, match="an add-on is a module of windows or a mixture"):
+    with pytest.raises(
+        OptionError, match=r"an add-on is a module, such as model\.addon: got a (NoneType|type|str)"
+    ):
         mv.save_addon(module, tmp_path / "addon.pth")
     assert not list(tmp_path.iterdir())
 

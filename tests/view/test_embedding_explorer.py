@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support.own_modules import tiny_model_with
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.view import COUPLING_WORDS
@@ -244,3 +245,19 @@ def test_figures_of_unknown_identities_leave_out_what_has_no_meaning(table, tmp_
     with pytest.warns(UserWarning, match="left out"):
         written = map_figures.save_figures(unknown, tmp_path, kinds=("png",))
     assert {path.stem for path in written} == {f"maps_by_{by}" for by in COLOURS}
+
+
+@pytest.mark.parametrize("kind", ["scheme 2", "concatenated", "unexplained"])
+def test_any_add_on_has_maps_measures_and_saved_figures(samples, tmp_path: Path, kind: str) -> None:
+    explorer = mv.EmbeddingExplorer(tiny_model_with(kind), samples, modalities=("RGB", "NI", "TI"))
+    explorer.start().join()
+    assert len(explorer.view) == 3 * N
+    assert "mAP plain" in html(explorer, "measures")
+    explorer.open_row(1)
+    assert len(explorer.strip.results) == 2
+    saved = explorer.save(tmp_path)
+    assert all(path.stat().st_size > 0 for path in saved)
+    explorer.settings.show.value = "together"
+    explorer.start().join()
+    assert len(explorer.view) == N
+    explorer.close()

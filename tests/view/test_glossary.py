@@ -17,7 +17,7 @@ from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.widgets import labels
 from mswin_viz.view.widgets.glossary import TERMS, explained
 
-SCALES = make_controls((16, 8), 12, (4, 16), SimpleNamespace(), prompt="a red top", has_text=True)  # pyright: ignore[reportArgumentType]  # no strip is looked at
+SCALES = make_controls((16, 8), 12, (4, 16), SimpleNamespace(), prompt="a red top", runs=(4, 16))  # pyright: ignore[reportArgumentType]  # no strip is looked at
 ATTRIBUTIONS = make_attribution_controls(["one", "two"], prompt="a red top", has_text=True, has_addon=True)
 SETTINGS = setting_controls(ViewSettings(), has_scenes=True)
 MAPS = map_controls()
@@ -49,7 +49,7 @@ def tooltip(name: str) -> str:
         ("scales-scale", "free scale"), ("scales-kernel", "kernel"), ("scales-windows", "window"),
         ("scales-stride", "stride"), ("scales-tile_rows", "tile"), ("scales-value", "value"),
         ("scales-value", "activation norm"), ("scales-value", "share"), ("scales-channel", "channel"),
-        ("scales-shuffle", "shuffle"), ("scales-target", "target"), ("scales-prompt", "prompt"),
+        ("scales-shuffle", "shuffle"), ("scales-cls", "CLS by input patch"), ("scales-target", "target"), ("scales-prompt", "prompt"),
         ("scales-slot_4", "slot"), ("scales-slot_16", "slot"), ("settings-rule", "matching rule"),
         ("settings-coupling", "coupling"), ("settings-perplexity", "perplexity"), ("maps-morph", "enhanced CLS"), ("maps-arrows", "shift"),
         ("retrieval-query", "query"), ("retrieval-modality", "modality"), ("retrieval-rule", "matching rule"),

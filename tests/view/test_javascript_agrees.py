@@ -59,7 +59,7 @@ def test_the_browser_computes_exactly_what_the_kernel_calls_a_plain_mean(explore
         for kernel, layout, value in itertools.product(KERNELS, WINDOWS, VALUES)
     ]
     statuses = in_node(
-        "cases.map((asked) => panels.statusOf({ key: 'free' }, asked, { answered, failed: null, hasTokens: true }))",
+        "cases.map((asked) => panels.statusOf({ key: 'free' }, asked, { answered, failed: null, hasTokens: true, hasDirections: true }))",
         cases=cases, answered=answered,
     )  # fmt: skip
     for case, status in zip(cases, statuses, strict=True):

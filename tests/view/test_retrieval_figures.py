@@ -127,8 +127,8 @@ def test_what_cannot_be_drawn_is_an_error(real) -> None:
         ranked_figure(table, {})
     with pytest.raises(OptionError, match=r"\[0, 2\]"):
         ranked_figure(table, {"plain": neighbours(table, 0), "enhanced": neighbours(table, 2)})
-    with pytest.raises(OptionError, match="2, 4, 5: got 16"):
+    with pytest.raises(OptionError, match="got scale=16, and scales 2, 4, 5"):
         ranked_figure(table, found, shares=shares, scale=16)
-    bare = [replace(shares[0], a={k: replace(s, windows={}) for k, s in shares[0].a.items()})]
-    with pytest.raises(OptionError, match=r"\(none\)"):
-        ranked_figure(table, found, shares=bare)
+    without = {name: replace(side, windows={}, fused=None) for name, side in shares[0].a.items()}
+    with pytest.raises(OptionError, match=r"got scale=None, and scales \(none\)"):
+        ranked_figure(table, found, shares=[replace(shares[0], a=without, b=without)])

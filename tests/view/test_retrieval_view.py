@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import SCALES, pictures, tiny_model
 from traitlets import TraitError
 
@@ -221,7 +222,7 @@ def test_the_figure_is_of_what_is_ranked(view, samples, table) -> None:
     words = " ".join(some.get_text() for axis in figure.axes for some in axis.texts)
     assert f"{view.results['enhanced'].similarity[1]:.3f}" in words
     assert "Ranked by RGB, rule camera" in figure.get_supxlabel().replace("\n", " ")
-    with pytest.raises(OptionError, match="scales 2, 4, 5: got 8"):
+    with pytest.raises(OptionError, match="got scale=8, and scales 2, 4, 5"):
         view.figure(n_shares=1, scale=8)
     with pytest.raises(OptionError, match="none yet"):
         RetrievalView(MODEL, samples).figure()
@@ -269,3 +270,33 @@ def test_samples_that_cannot_be_ranked_are_errors(samples, table) -> None:
         RetrievalView(MODEL, samples[:3], table=table)
     with pytest.raises(DataError, match="all 8 samples are of the gallery"):
         RetrievalView(MODEL, [replace(sample, split="gallery") for sample in samples])
+
+
+@pytest.mark.parametrize("kind", list(TINY_ADDONS))
+def test_any_add_on_is_ranked_split_and_drawn(samples: list[Sample], kind: str) -> None:
+    model = tiny_model_with(kind)
+    view = RetrievalView(model, samples, table=embed(model, samples, progress=False), k=4)
+    assert list(view.results) == ["plain", "enhanced"]
+    view.strip.clicked = int(view.results["enhanced"].rows[0])
+    view.pair_worker.thread.join(60)
+    keys, bars = [column["key"] for column in view.pair.board.columns], view.pair._bars.value
+    has_scales = kind in ("scheme 2", "mixture")
+    assert keys == [*(f"scale-{scale}" for scale in SCALES if has_scales), "fused"]
+    assert bars.count(">tokens<") == (0 if has_scales else 2)
+    assert bars.count("unexplained") == (2 if kind == "unexplained" else 0)
+    assert ("exp adds" in view.pair._notes.value) == (kind == "unexplained")
+    assert ("has no scales" in view.pair._notes.value) == (not has_scales)
+    figure = view.figure(n_shares=2)
+    words = " ".join(some.get_text() for axis in figure.axes for some in axis.texts)
+    assert ("windows +" in words or "windows -" in words) == has_scales
+    assert ("unexplained" in words) == (kind == "unexplained")
+    assert "add up to the cosine" in figure.get_supxlabel().replace("\n", " ")
+
+
+def test_a_scale_of_an_add_on_that_has_none_is_an_error(samples: list[Sample]) -> None:
+    model = tiny_model_with("attention pooling")
+    view = RetrievalView(model, samples, table=embed(model, samples, progress=False))
+    with pytest.raises(
+        OptionError, match=r"patch by patch with scale=None: got scale=4, and scales \(none\)"
+    ):
+        view.figure(n_shares=1, scale=4)

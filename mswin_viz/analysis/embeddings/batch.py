@@ -59,7 +59,7 @@ class _Features:
 
     rows: list[_Row]
     plain: Float[np.ndarray, "row dim"]
-    enhanced: Float[np.ndarray, "row dim"]
+    enhanced: Float[np.ndarray, "row wide"]
     failed: list[Failure]
     facts: list[PictureFacts]
 

@@ -14,6 +14,7 @@ from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.analysis.scales.panels import Panel, token_panel
 from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows, windows
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
@@ -30,18 +31,59 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SideShares:
-    """What one image gives to the similarity, in one modality; ``total`` is the sum of its shares.
+    """What one image gives to the similarity, in one modality.
 
-    Windows and their geometry are by scale; ``fused`` is the share of each patch token through all slots of the fusion together,
-    ``[N]``.
+    Attributes
+    ----------
+    cls, bias
+        Shares of the CLS token and of all biases.
+    windows, geometry
+        By trained scale: the share of each window, and which tokens it covers. Empty for a module that is not made of
+        windows, and without an add-on.
+    fused
+        Share of each patch token through the whole add-on, ``[N]``; None without an add-on.
+    outside
+        Share of the patch tokens that no window covers; zero where only windows are read.
+    unexplained
+        What an operation of a module adds that could not be held; zero where the shares add up without it.
     """
 
     cls: float
     bias: float
     windows: Mapping[int, Float[np.ndarray, " window"]]
     geometry: Mapping[int, WindowGeometry]
-    fused: Float[np.ndarray, " token"]
-    total: float
+    fused: Float[np.ndarray, " token"] | None
+    outside: float = 0.0
+    unexplained: float = 0.0
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Everything that adds up, in order: ``"cls"``, ``"scale-4"``, ... or ``"tokens"``, ``"outside"``, ``"bias"``, ``"unexplained"``.
+
+        What lies outside windows, and what is unexplained, is left out where it is zero.
+        """
+        parts = {"cls": self.cls} | {f"scale-{scale}": float(w.sum()) for scale, w in self.windows.items()}
+        if self.fused is not None and not self.windows:
+            parts["tokens"] = float(self.fused.sum())
+        if self.outside:
+            parts["outside"] = self.outside
+        parts["bias"] = self.bias
+        if self.unexplained:
+            parts["unexplained"] = self.unexplained
+        return parts
+
+    @property
+    def size(self) -> float:
+        """The sum of the sizes of all shares, by which rounding is judged."""
+        single = (self.cls, self.bias, self.outside, self.unexplained)
+        fused = [] if self.fused is None else [self.fused]
+        each = [np.abs(values).sum() for values in list(self.windows.values()) or fused]
+        return float(sum(map(abs, single)) + sum(each))
+
+    @property
+    def total(self) -> float:
+        """The sum of all parts."""
+        return sum(self.parts.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +99,15 @@ class PairShares:
     plain_similarity
         The cosine of the plain features, which the CLS shares do not add up to.
     residual
-        The larger of the two sides' |sum of shares - similarity|, over the sum of the shares' sizes; rounding.
+        The larger of the two sides' |sum of parts - similarity|, over the sum of the shares' sizes; rounding.
     table_similarity
         The cosine of the table's own rows; it differs where the table was made with another model.
     grid
         Rows and columns of patch tokens.
     metric
         By what the table's rows are ranked; the shares split the cosine in either case.
+    left
+        Names of a module's operations that are not linear and could not be held.
     """
 
     a: Mapping[str, SideShares]
@@ -74,20 +118,27 @@ class PairShares:
     table_similarity: float
     grid: tuple[int, int]
     metric: str = "cosine"
+    left: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
-        """A note where the ranking is not by the cosine that is split; else empty."""
-        if self.metric == "cosine":
-            return ""
-        return (
-            f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; the shares split the cosine of the pair, "
-            "which may order images differently."
-        )
+        """Where the ranking is not by the cosine that is split, or a part of it is not explained; else empty."""
+        notes = []
+        if self.metric != "cosine":
+            notes.append(
+                f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; the shares split the cosine of the pair, "
+                "which may order images differently."
+            )
+        if any(side.unexplained for sides in (self.a, self.b) for side in sides.values()):
+            notes.append(
+                f"What {', '.join(self.left)} adds in this add-on is not linear in the tokens and cannot be held: it is "
+                "“unexplained”, and no token's."
+            )
+        return " ".join(notes)
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Scales with windows, in fusion order."""
+        """Trained scales, in fusion order; none of a module that is not made of windows, or without an add-on."""
         return tuple(next(iter(self.a.values())).windows)
 
 
@@ -105,8 +156,8 @@ def pair_window_shares(
     For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|``
     of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
     (norms frozen). With equalised modalities each term is the modality's own cosine over their number. Raises
-    OptionError if there is no such row, the modalities differ, or the add-on's shares are not exact (scheme 2);
-    ImageFileError, ImageError if an image can no longer be read; StoppedError if ``stop`` returned true.
+    OptionError if there is no such row, or the modalities differ; ImageFileError, ImageError if an image can no
+    longer be read; StoppedError if ``stop`` returned true.
 
     Parameters
     ----------
@@ -131,11 +182,11 @@ def pair_window_shares(
     pairs = {name: decompose_pair(tokens[a, name], tokens[b, name], model.addon) for name in modalities}
     enhanced = {name: (pair.a.enhanced[0], pair.b.enhanced[0]) for name, pair in pairs.items()}
     plain = {name: (float64(tokens[a, name].cls[0]), float64(tokens[b, name].cls[0])) for name in modalities}
-    n_tokens = model.grid[0] * model.grid[1]
+    scales = None if model.addon is None else fusion_weights(model.addon).scales
     weights = _modality_weights(enhanced, table.is_equalised)
     similarity = _joint_cosine(enhanced, table.is_equalised)
     sides = {
-        side: {name: _side(getattr(pairs[name], side), weights[name], n_tokens) for name in modalities}
+        side: {name: _side(getattr(pairs[name], side), weights[name], scales) for name in modalities}
         for side in ("a", "b")
     }
     return PairShares(
@@ -146,13 +197,14 @@ def pair_window_shares(
         table_similarity=float(table.unit("enhanced")[a] @ table.unit("enhanced")[b]),
         grid=model.grid,
         metric=table.metric,
+        left=tuple(sorted({name for pair in pairs.values() for name in (*pair.a.left, *pair.b.left)})),
     )
 
 
 def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
-    """A panel for each scale, and the fused one; rows are ``a`` and ``b`` of each modality in turn.
+    """A panel for each trained scale, and the fused one; rows are ``a`` and ``b`` of each modality in turn.
 
-    There are no panels without an add-on. ``modalities`` None: all of them.
+    A module that is not made of windows has the fused one alone; there are no panels without an add-on. ``modalities`` None: all of them.
     """
     names = tuple(shares.a) if modalities is None else modalities
     sides = [side[name] for name in names for side in (shares.a, shares.b)]
@@ -172,10 +224,11 @@ def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> 
                 words=describe_windows(geometry),
             )
         )
-    if panels:
-        values = np.stack([side.fused for side in sides])
-        words = "each patch's exact share of the cosine, through all slots of the fusion together"
-        panels.append(token_panel("fused", "fused", windows(shares.grid, 1), values, "share", words))
+    fused = [side.fused for side in sides if side.fused is not None]
+    if fused:
+        through = "all slots of the fusion together" if panels else "an add-on that has no scales"
+        words = f"each patch's exact share of the cosine, through {through}"
+        panels.append(token_panel("fused", "fused", windows(shares.grid, 1), np.stack(fused), "share", words))
     return tuple(panels)
 
 
@@ -217,21 +270,21 @@ def _norm(feature: Float[np.ndarray, " dim"], is_equalised: bool) -> float:
     return float(np.linalg.norm(feature)) if is_equalised else 1.0
 
 
-def _side(shares: Decomposition, weight: float, n_tokens: int) -> SideShares:
-    """Shares of one modality's cosine, as parts of the joint one."""
-    slots = [slot for slot in shares.slots if slot is not None]
-    windows = {scale: weight * values[0] for scale, values in shares.windows.items()}
-    cls, bias = weight * float(shares.cls[0]), weight * float(shares.bias[0])
-    total = cls + bias + sum(float(values.sum()) for values in windows.values())
-    geometry = {slot.slot.scale: slot.geometry for slot in slots}
-    fused = weight * sum((values[0] for values in shares.tokens.values()), start=np.zeros(n_tokens))
-    return SideShares(cls=cls, bias=bias, windows=windows, geometry=geometry, fused=fused, total=total)
+def _side(shares: Decomposition, weight: float, scales: tuple[int, ...] | None) -> SideShares:
+    """Shares of one modality's cosine, as parts of the joint one; ``scales`` are the trained ones, None without an add-on."""
+    geometry = {slot.slot.scale: slot.geometry for slot in shares.slots if slot is not None}
+    of_tokens = [values[0] for values in shares.tokens.values()]
+    return SideShares(
+        cls=weight * float(shares.cls[0]),
+        bias=weight * float(shares.bias[0]),
+        windows={scale: weight * shares.windows[scale][0] for scale in scales or ()},
+        geometry={scale: geometry[scale] for scale in scales or ()},
+        fused=None if scales is None else weight * np.sum(of_tokens, axis=0),
+        outside=weight * float(shares.outside[0]),
+        unexplained=weight * float(shares.unexplained[0]),
+    )
 
 
 def _residual(side: Mapping[str, SideShares], similarity: float) -> float:
-    total = sum(shares.total for shares in side.values())
-    size = sum(
-        abs(shares.cls) + abs(shares.bias) + sum(float(np.abs(w).sum()) for w in shares.windows.values())
-        for shares in side.values()
-    )
+    total, size = (sum(getattr(shares, name) for shares in side.values()) for name in ("total", "size"))
     return abs(total - similarity) / max(size, np.finfo(float).tiny)

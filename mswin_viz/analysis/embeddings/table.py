@@ -46,7 +46,8 @@ class EmbeddingTable:
     files
         Modality -> file of each row.
     plain, enhanced
-        CLS features before and after the add-on, ``[n, D]`` float32, not normalised; equal without an add-on.
+        CLS features before and after the add-on, ``[n, D]`` float32, not normalised; equal without an add-on. Where
+        the add-on's feature is concatenated, ``enhanced`` is ``[n, D + E]``.
     failed
         Images without a row, and why.
     is_equalised
@@ -66,7 +67,7 @@ class EmbeddingTable:
     split: np.ndarray
     files: tuple[Mapping[str, Path | Crop], ...]
     plain: Float[np.ndarray, "row dim"]
-    enhanced: Float[np.ndarray, "row dim"]
+    enhanced: Float[np.ndarray, "row wide"]
     failed: tuple[Failure, ...] = ()
     is_equalised: bool = False
     metric: str = "cosine"
@@ -93,7 +94,9 @@ class EmbeddingTable:
     def __repr__(self) -> str:
         kinds = ", ".join(f"{len(self.rows(name))} {name}" for name in self.modalities)
         bad = f", {len(self.failed)} images failed" if self.failed else ""
-        return f"EmbeddingTable({len(self)} rows: {kinds}; dim {self.plain.shape[1]}{bad})"
+        dim, wide = self.plain.shape[1], self.enhanced.shape[1]
+        width = f"dim {dim}" if dim == wide else f"dim {dim}, enhanced {wide}"
+        return f"EmbeddingTable({len(self)} rows: {kinds}; {width}{bad})"
 
     def __getitem__(self, rows: Sequence[int] | slice | np.ndarray) -> EmbeddingTable:
         """A table of some rows, in that order."""
@@ -145,7 +148,7 @@ class EmbeddingTable:
         """One row for each sample that has all of some modalities, their features joined in that order.
 
         Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its kin), so
-        that a modality with longer features has more say. Raises OptionError if there is no modality, or one twice;
+        that a modality with longer features has more say. What stands behind the CLS tokens comes after all of them. Raises OptionError if there is no modality, or one twice;
         DataError if no sample has all of them.
 
         Parameters
@@ -166,7 +169,7 @@ class EmbeddingTable:
             )
         at = [[rows[sample] for sample in shared] for rows in found]
         joint = {
-            name: np.concatenate([_scaled(getattr(self, name)[rows], equalised) for rows in at], axis=1)
+            name: _joined([_scaled(getattr(self, name)[rows], equalised) for rows in at], self.plain.shape[1])
             for name in FEATURES
         }
         files = tuple(
@@ -203,3 +206,9 @@ def _checked_feature(feature: str) -> str:
 
 def _scaled(features: Float[np.ndarray, "row dim"], equalised: bool) -> Float[np.ndarray, "row dim"]:
     return unit_rows_or_nan(features).astype(np.float32) if equalised else features
+
+
+def _joined(features: Sequence[Float[np.ndarray, "row each"]], dim: int) -> Float[np.ndarray, "row all"]:
+    """CLS tokens side by side, then what stands behind each: so plain and enhanced have the same columns first."""
+    cls, behind = ([feature[:, part] for feature in features] for part in (slice(dim), slice(dim, None)))
+    return np.concatenate([*cls, *behind], axis=1)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.own import AddonSource
 from mswin_viz.model.training.heads import (
     Head,
+    addon_head,
     cls_control,
     mean_patch_control,
     n_parameters,
@@ -18,6 +20,8 @@ from mswin_viz.model.training.heads import (
 
 PLAIN = "plain_cls"
 """Name of the row without any head."""
+OWN, OWN_CONTROL = "own_module", "own_module_control"
+"""Names of the rows of a user's module and of its control."""
 CONTROLS = ("mlp_on_cls", "mlp_on_mean_patch")
 """Heads of the windows' size that see no windows."""
 _WORDS = {
@@ -35,13 +39,14 @@ class HeadRow:
     """One way to change the CLS token: ``make(seed)`` gives a head with its initial weights.
 
     An untrained head is measured as it is made. ``whole_tokens``: it needs every patch token; for windows of scheme 1
-    fewer are enough (see `phase_means`).
+    fewer are enough (see `phase_means`). ``words``: as the table prints it, where its name does not tell.
     """
 
     name: str
     make: Callable[[int], Head]
     is_trained: bool = True
     whole_tokens: bool = False
+    words: str = ""
 
 
 def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = None) -> tuple[HeadRow, ...]:
@@ -68,6 +73,37 @@ def head_rows(dim: int, scales: Sequence[int], *, only: Sequence[str] | None = N
             f"{', '.join(map(repr, unknown))}; choose from these"
         )
     return tuple(row for row in rows if only is None or row.name in only)
+
+
+def own_rows(source: AddonSource, dim: int, n_tokens: int) -> tuple[HeadRow, ...]:
+    """A user's module, and a control of its size without windows: an MLP on the mean patch.
+
+    Where no MLP is as small as the module, the smallest is taken. A module without a weight to train is measured as it
+    is, alone. Raises OptionError if it does not fit the tokens.
+    """
+
+    def make(seed: int) -> Head:
+        return addon_head(source, dim, n_tokens, seed=seed)
+
+    head = make(0)
+    words, size = own_words(head), n_parameters(head)
+    if not any(weight.requires_grad for weight in head.parameters()):
+        return (HeadRow(OWN, make, is_trained=False, whole_tokens=True, words=words),)
+    least = 3 * dim + 1
+    control = f"as large as {words}" if size >= least else f"the smallest, larger than {words}"
+    return (
+        HeadRow(OWN, make, whole_tokens=True, words=words),
+        HeadRow(
+            OWN_CONTROL,
+            lambda seed: mean_patch_control(dim, max(size, least), seed=seed),
+            words=f"control: MLP on the mean patch, {control}",
+        ),
+    )
+
+
+def own_words(head: Head) -> str:
+    """The class of the module in a head."""
+    return type(getattr(head.body, "module", head.body)).__name__
 
 
 def windows_name(scales: Sequence[int]) -> str:

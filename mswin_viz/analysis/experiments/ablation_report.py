@@ -35,7 +35,7 @@ def as_json(ablation: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     rows = {
         name: {
-            "words": row_words(name),
+            "words": ablation.words.get(name) or row_words(name),
             "trained": name in ablation.trained,
             "runs": len(next(iter(ablation.scores.values()))[name].ap),
             **({} if name == PLAIN else dataclasses.asdict(ablation.costs[name])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from mswin_viz.data.sets.layouts import query_and_gallery
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError
+from mswin_viz.model.addon.own import prepared_addon
+from mswin_viz.model.addon.parts import addon_words
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.labelled_tokens import labelled_tokens, token_layout
 
@@ -102,6 +105,9 @@ def ablate_people(
         Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
     """
     start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
+    plan.head_rows(
+        model.dim, math.prod(model.grid)
+    )  # a module that does not fit is refused before anyone is drawn
     folder = _roomy(model, [*people.tests.values(), *people.training]) if needs_whole else None
     encoded = functools.partial(
         labelled_tokens, model, scales=() if needs_whole else plan.scales, workers=workers, progress=progress
@@ -143,6 +149,9 @@ def ablate_samples(
     """
     start = time.perf_counter()
     training, test, notes = checked_samples(samples, rule)
+    plan.head_rows(
+        model.dim, math.prod(model.grid)
+    )  # a module that does not fit is refused before images are encoded
     scales = () if plan.needs_whole_tokens else plan.scales
     kept = {"scales": scales, "rule": rule, "progress": progress}
     (first, out), (second, out_of_test) = (
@@ -207,5 +216,12 @@ def _settings(model: Model, plan: AblationPlan, words: str, metric: str) -> dict
     return {
         "words": f"{words} {plan.schedule.steps} steps, {seeds}, raw features, {metric}.",
         "model": model.provenance_items,
-        "plan": dataclasses.asdict(plan),
+        "plan": dataclasses.asdict(dataclasses.replace(plan, addon=None)) | {"addon": _own(model, plan)},
     }
+
+
+def _own(model: Model, plan: AblationPlan) -> str | None:
+    """What the user's module is, in words; None without one."""
+    if plan.addon is None:
+        return None
+    return addon_words(prepared_addon(plan.addon, model.dim, math.prod(model.grid), seed=0))

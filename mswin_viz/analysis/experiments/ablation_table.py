@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.analysis.experiments.ablation_heads import PLAIN, HeadRow, head_rows, windows_name
+from mswin_viz.analysis.experiments.ablation_heads import PLAIN, HeadRow, head_rows, own_rows, windows_name
 from mswin_viz.analysis.experiments.head_costs import HeadCost, encode_seconds, head_cost
 from mswin_viz.analysis.measures.head_retrieval import head_features, retrieved
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.addon.own import AddonSource
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.fit import Schedule, train_head
 from mswin_viz.model.training.heads import Head
@@ -44,12 +46,16 @@ class AblationPlan:
         How long and how fast each is trained.
     rows
         Names of rows to keep (`ablation_heads.head_rows`); None for all.
+    addon
+        A module of yours, or what makes one, as `train_addon` takes them: a row for it and one for a control of its
+        size are always there. A module starts every run from the weights it has; what makes one draws them by the seed.
     """
 
     scales: tuple[int, ...] = (4, 8, 16)
     n_seeds: int = 3
     schedule: Schedule = ABLATION_SCHEDULE
     rows: tuple[str, ...] | None = None
+    addon: AddonSource | None = None
 
     def __post_init__(self) -> None:
         if self.n_seeds < 1:
@@ -61,7 +67,12 @@ class AblationPlan:
     @property
     def needs_whole_tokens(self) -> bool:
         """Whether some row reads every patch token."""
-        return self.rows is None or "scheme_2" in self.rows
+        return self.rows is None or "scheme_2" in self.rows or self.addon is not None
+
+    def head_rows(self, dim: int, n_tokens: int) -> tuple[HeadRow, ...]:
+        """All rows but plain CLS, for tokens of a model."""
+        own = () if self.addon is None else own_rows(self.addon, dim, n_tokens)
+        return (*head_rows(dim, self.scales, only=self.rows), *own)
 
 
 STANDARD_PLAN = AblationPlan()
@@ -81,7 +92,7 @@ class Ablation:
 
     Columns are the modalities, and ``three_together`` (or ``together``) where there are several. ``reference`` is the
     row of all windows; plain CLS has no costs. Scores are by split and row, ``groups`` by split: queries of one group
-    are not independent.
+    are not independent. ``words`` are of rows whose name does not tell.
     """
 
     columns: tuple[str, ...]
@@ -90,6 +101,7 @@ class Ablation:
     trained: tuple[str, ...]
     scores: Mapping[str, Mapping[str, QueryScores]]
     groups: Mapping[str, Int[np.ndarray, " query"]]
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_ablation(
@@ -107,7 +119,7 @@ def run_ablation(
     needs them. Raises ShapeError if training and tests have different modalities.
     """
     columns = _columns([*training, *tests.values()])
-    rows = head_rows(model.dim, plan.scales, only=plan.rows)
+    rows = plan.head_rows(model.dim, math.prod(model.grid))
     folded_training = [world.phase_means(plan.scales) for world in training]
     folded_tests = {split: world.phase_means(plan.scales) for split, world in tests.items()}
     scores = {split: {PLAIN: _stacked([_measured(world, None)])} for split, world in tests.items()}
@@ -128,6 +140,7 @@ def run_ablation(
             split: world.groups if world.query is None else world.groups[world.query]
             for split, world in tests.items()
         },
+        words={row.name: row.words for row in rows if row.words},
     )
 
 

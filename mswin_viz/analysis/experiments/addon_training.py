@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from mswin_viz.analysis.measures.head_retrieval import check_trainable, held_out
 from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.own import AddonSource
 from mswin_viz.model.training.fit import (
     STANDARD_SCHEDULE,
     Schedule,
@@ -21,12 +23,14 @@ from mswin_viz.model.training.fit import (
     Watch,
     train_addon,
 )
-from mswin_viz.model.training.heads import Head
+from mswin_viz.model.training.heads import Head, scheme_2
 from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
+SCHEME_2 = "scheme-2"
+"""Name of the scheme-2 add-on, where an add-on is named."""
 ADDONS = ("shared", "per")
 """One add-on for all modalities, as the host model has it, or one for each."""
 
@@ -34,6 +38,9 @@ ADDONS = ("shared", "per")
 @dataclass(frozen=True)
 class AddonPlan:
     """How an add-on is trained; ``modality`` is one of `ADDONS`.
+
+    ``addon`` is a module of yours or what makes one, as `train_addon` takes them, or ``"scheme-2"``; None for scheme 1.
+    Every patch token is needed for it. ``scales`` are those of either scheme.
 
     The seed decides initial weights, batches, and who is held out; ``validation`` is the fraction of the identities
     held out, where 0 trains on all, to the end of the schedule.
@@ -44,6 +51,16 @@ class AddonPlan:
     seed: int = 0
     validation: float = 0.2
     schedule: Schedule = STANDARD_SCHEDULE
+    addon: AddonSource | None = None
+
+    def source(self, dim: int) -> AddonSource | None:
+        """What makes the add-on for tokens of a width; None for scheme 1."""
+        return partial(scheme_2, dim, self.scales) if self.addon == SCHEME_2 else self.addon
+
+    @property
+    def token_scales(self) -> tuple[int, ...]:
+        """The scales that tokens may be averaged for; none where every patch token is needed."""
+        return self.scales if self.addon is None else ()
 
     def __post_init__(self) -> None:
         if self.modality not in ADDONS:
@@ -114,8 +131,9 @@ def _fitted(
     if plan.validation:
         watch = replace(watch, validate=validation_map(world.part(held)))
     tokens, labels = modality_classes([world.part(~held)])
+    source = plan.source(tokens.cls.shape[1])
     trained = train_addon(
-        tokens, labels, scales=plan.scales, seed=plan.seed, schedule=plan.schedule, watch=watch,
+        tokens, labels, scales=plan.scales if source is None else None, addon=source, seed=plan.seed, schedule=plan.schedule, watch=watch,
         progress=progress,
     )  # fmt: skip
     plain, enhanced = float("nan"), float("nan")

@@ -69,7 +69,7 @@ class _Request:
 
 def compare(
     plain: Float[np.ndarray, "image dim"],
-    enhanced: Float[np.ndarray, "image dim"],
+    enhanced: Float[np.ndarray, "image wide"],
     pids: ArrayLike,
     camids: ArrayLike | None = None,
     **options: Unpack[CompareOptions],

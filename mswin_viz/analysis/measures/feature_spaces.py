@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 def feature_pair(
     plain: Any, enhanced: Any
-) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
+) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image wide"]]:
     """Both matrices with rows of norm 1, float64.
 
-    Raises ShapeError if their shapes differ or are not ``[n, D]``, or a row has no direction.
+    Raises ShapeError if they are not ``[n, D]`` of the same rows, or a row has no direction. Widths differ where an
+    add-on's feature stands behind the CLS token.
     """
     plain, enhanced = real_pair(plain, enhanced)
     return unit_rows(plain, "plain"), unit_rows(enhanced, "enhanced")
@@ -29,10 +30,11 @@ def feature_pair(
 
 def real_pair(
     plain: Any, enhanced: Any
-) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image dim"]]:
+) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image wide"]]:
     """Both matrices as they are, float64."""
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
-    if plain.ndim != 2 or plain.shape != enhanced.shape or plain.shape[1] < 2:
+    axes = {plain.ndim, enhanced.ndim}
+    if axes != {2} or len(plain) != len(enhanced) or min(plain.shape[1], enhanced.shape[1]) < 2:
         raise ShapeError(
             "plain and enhanced features must be [n, D >= 2], the same images in the same rows: got "
             f"{plain.shape} and {enhanced.shape}"
@@ -51,7 +53,7 @@ def first_of_equals(plain: Any, enhanced: Any) -> Int[np.ndarray, " image"]:
 
 
 def neighbour_overlap(
-    a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image dim"], *, k: int
+    a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image wide"], *, k: int
 ) -> Float[np.ndarray, " image"]:
     """Fraction of each image's ``k`` nearest others in ``a`` that are among its ``k`` nearest in ``b``, 0..1."""
     if not 1 <= k < len(a):
@@ -93,7 +95,7 @@ def _cosine_silhouettes(
         return (other - within) / np.maximum(other, within)
 
 
-def linear_cka(a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image dim"]) -> float:
+def linear_cka(a: Float[np.ndarray, "image dim"], b: Float[np.ndarray, "image wide"]) -> float:
     """Linear centred kernel alignment (Kornblith et al., 2019), 0..1; 1 if one is the other turned or scaled.
 
     NaN if all rows of one are the same.

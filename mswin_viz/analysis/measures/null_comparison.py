@@ -82,8 +82,8 @@ class NullComparison:
 
 def compare_with_nulls(
     plain: Float[np.ndarray, "image dim"],
-    enhanced: Float[np.ndarray, "image dim"],
-    nulls: Mapping[str, Float[np.ndarray, "image dim"]],
+    enhanced: Float[np.ndarray, "image wide"],
+    nulls: Mapping[str, Float[np.ndarray, "image wide"]],
     pids: ArrayLike,
     camids: ArrayLike | None = None,
     **options: Unpack[CompareOptions],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "null_features"]
 
 KINDS = ("shuffled", "random", "mean")
-"""Trained weights, mixed up; weights as torch draws them; window means with a zero shift (enhanced = plain)."""
+"""Trained weights, mixed up; weights as torch draws them; a shift of zero (enhanced = plain), as window means have it."""
 
 
 def null_features(
@@ -31,7 +32,7 @@ def null_features(
     seeds: int = 5,
     seed: int = 0,
     kinds: Sequence[str] = KINDS,
-) -> dict[str, Float[np.ndarray, "image dim"]]:
+) -> dict[str, Float[np.ndarray, "image _"]]:
     """Enhanced CLS of the same images by add-ons of the model's form that learned nothing.
 
     Raises OptionError if there is no such kind, no kind or no seed, or the model has no add-on; ShapeError if there
@@ -51,7 +52,8 @@ def null_features(
     Returns
     -------
     enhanced
-        Name of the null, such as ``"shuffled, seed 0"`` -> ``[n, D]`` float32, in the order of the tokens.
+        Name of the null, such as ``"shuffled, seed 0"`` -> ``[n, D]`` float32, in the order of the tokens; as wide as
+        the model's enhanced CLS, but ``"zero shift"``, which is the plain one.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds or seeds < 1:
@@ -71,11 +73,13 @@ def null_features(
 
 
 def _models(model: Model, seeds: range, kinds: Sequence[str]) -> dict[str, Model]:
+    if model.addon is None:
+        raise OptionError("nulls have the form of the model's add-on: got a model without an add-on")
     models = {}
     if "shuffled" in kinds:
         models |= {f"shuffled, seed {seed}": shuffled(model, "add-on", seed=seed) for seed in seeds}
     if "random" in kinds:
         models |= {f"untrained, seed {seed}": with_untrained_addon(model, seed=seed) for seed in seeds}
     if "mean" in kinds:
-        models["untrained, window mean"] = with_untrained_addon(model, "mean")
+        models["zero shift"] = replace(model, addon=None)
     return models

@@ -79,7 +79,7 @@ class CouplingSweep:
 
 def coupling_sweep(
     plain: Float[np.ndarray, "image dim"],
-    enhanced: Float[np.ndarray, "image dim"],
+    enhanced: Float[np.ndarray, "image wide"],
     couplings: Sequence[float] = COUPLINGS,
     **options: Unpack[MapOptions],
 ) -> CouplingSweep:

@@ -45,7 +45,7 @@ class Extension:
 def extend(
     projection: Projection,
     plain: Float[np.ndarray, "new dim"],
-    enhanced: Float[np.ndarray, "new dim"],
+    enhanced: Float[np.ndarray, "new wide"],
     *,
     report: Report | None = None,
     stop: Stop | None = None,
@@ -61,14 +61,15 @@ def extend(
     not fit each other or the map, or a row has no direction.
     """
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
-    if plain.shape != enhanced.shape or plain.ndim != 2 or len(plain) == 0:
+    if {plain.ndim, enhanced.ndim} != {2} or len(plain) != len(enhanced) or len(plain) == 0:
         raise ShapeError(
             f"new images need plain and enhanced features, both [new >= 1, D]: got {plain.shape} and {enhanced.shape}"
         )
+    space = projection.space
     halves = [
-        _new_half(projection, projection.plain, (projection.space.plain, projection.space.scores(plain))),
+        _new_half(projection, projection.plain, (space.plain, space.scores(plain, is_enhanced=False))),
         _new_half(
-            projection, projection.enhanced, (projection.space.enhanced, projection.space.scores(enhanced))
+            projection, projection.enhanced, (space.enhanced, space.scores(enhanced, is_enhanced=True))
         ),
     ]
     joint = projection.settings.method == "joint"

@@ -36,7 +36,7 @@ _COMPARABLE = 0.3  # disparity above which a joint map is not one
 
 def project(
     plain: Float[np.ndarray, "image dim"],
-    enhanced: Float[np.ndarray, "image dim"],
+    enhanced: Float[np.ndarray, "image wide"],
     *,
     coupling: float = 0.05,
     method: str = "joint",

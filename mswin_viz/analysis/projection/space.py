@@ -24,7 +24,7 @@ class DistinctPair:
     """Features of norm 1 of the images that differ; rows and places as in `Projection`."""
 
     plain: Float[np.ndarray, "place dim"]
-    enhanced: Float[np.ndarray, "place dim"]
+    enhanced: Float[np.ndarray, "place wide"]
     kept: Int[np.ndarray, " place"]
     place_of: Int[np.ndarray, " image"]
     removed: Int[np.ndarray, " duplicate"]
@@ -35,25 +35,27 @@ class DistinctPair:
 class MapSpace:
     """Scores of L2-normalised features in the components of one PCA of plain and enhanced together.
 
-    ``centre`` is the mean of the features; no components: they are taken as they are.
+    ``centre`` is the mean of the features; no components: they are taken as they are. The narrower of two widths is
+    followed by zeros. ``widths`` are those of plain and enhanced features.
     """
 
     plain: Float[np.ndarray, "place component"]
     enhanced: Float[np.ndarray, "place component"]
-    centre: Float[np.ndarray, " dim"]
-    components: Float[np.ndarray, "component dim"] | None
+    centre: Float[np.ndarray, " wide"]
+    components: Float[np.ndarray, "component wide"] | None
+    widths: tuple[int, int]
 
-    def scores(self, features: Float[np.ndarray, "image dim"]) -> Float[np.ndarray, "image component"]:
+    def scores(
+        self, features: Float[np.ndarray, "image dim"], *, is_enhanced: bool
+    ) -> Float[np.ndarray, "image component"]:
         """Where features lie in this space.
 
         Raises ShapeError if the width is another one, or a row has no direction.
         """
-        new = real_numbers(features, "features")
-        if new.ndim != 2 or new.shape[1] != len(self.centre):
-            raise ShapeError(
-                f"the map was made from features of width {len(self.centre)}: got shape {new.shape}"
-            )
-        centred = unit_rows(new, "new") - self.centre
+        new, width = real_numbers(features, "features"), self.widths[is_enhanced]
+        if new.ndim != 2 or new.shape[1] != width:
+            raise ShapeError(f"the map was made from features of width {width}: got shape {new.shape}")
+        centred = _widened(unit_rows(new, "new"), len(self.centre)) - self.centre
         return centred if self.components is None else centred @ self.components.T
 
 
@@ -88,13 +90,19 @@ def used_perplexity(wanted: float, n_images: int) -> tuple[float, str | None]:
 
 
 def map_space(
-    plain: Float[np.ndarray, "place dim"], enhanced: Float[np.ndarray, "place dim"], *, pca: int | None
+    plain: Float[np.ndarray, "place dim"], enhanced: Float[np.ndarray, "place wide"], *, pca: int | None
 ) -> MapSpace:
     """One space for both halves: a PCA fitted on the stack, where that leaves dimensions out."""
-    stack = np.concatenate([plain, enhanced])
+    widths = plain.shape[1], enhanced.shape[1]
+    stack = np.concatenate([_widened(half, max(widths)) for half in (plain, enhanced)])
     centre, components = stack.mean(axis=0), None
     if pca is not None and pca < min(stack.shape):
         solver = "covariance_eigh" if len(stack) >= stack.shape[1] else "full"
         components = PCA(pca, svd_solver=solver).fit(stack).components_
     scores = stack - centre if components is None else (stack - centre) @ components.T
-    return MapSpace(scores[: len(plain)], scores[len(plain) :], centre, components)
+    return MapSpace(scores[: len(plain)], scores[len(plain) :], centre, components, widths)
+
+
+def _widened(features: Float[np.ndarray, "image dim"], width: int) -> Float[np.ndarray, "image wide"]:
+    """The features and zeros behind them: norms and cosines stay."""
+    return np.pad(features, ((0, 0), (0, width - features.shape[1])))

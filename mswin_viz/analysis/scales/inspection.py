@@ -18,7 +18,8 @@ class WindowInspection:
     ``share`` is exact, the norm frozen. ``change`` is what the cosine changes by when the window is taken away: gates
     may flip, norms are recomputed. ``score_...`` are the same for ``v . enhanced``, where the norm plays no part.
     ``n_flipped`` of ``n_gates`` ReLU gates open or close; the norms are those of the enhanced CLS with and without
-    the window.
+    the window. ``is_of_tokens``: the window is a group of tokens of a module that is not made of windows; without it
+    they are zero.
     """
 
     share: float
@@ -29,6 +30,7 @@ class WindowInspection:
     n_gates: int
     norm_before: float
     norm_after: float
+    is_of_tokens: bool = False
 
 
 def inspected_window(
@@ -37,18 +39,17 @@ def inspected_window(
     """Share of a window of a panel, and what its removal changes.
 
     The panel has windows: it is a trained scale that is on, or the free one (as it stands in the fusion, or as if it
-    replaced the nearest scale). Raises OptionError if there is no such window or its slot is off.
+    replaced the nearest scale); of a module that is not made of windows, any panel of its tokens. Raises OptionError if
+    there is no such window or its slot is off.
     """
-    if subject.weights is None or key in ("fused", "plain"):
+    place = view.places.get(view.panel(key).key)
+    if place is None and key.startswith("scale-"):
+        raise OptionError(f"{view.panel(key).title} is not in the fusion now; switch its slot on")
+    if place is None or subject.weights is None:
         raise OptionError(f"only a window of a scale can be removed: got a patch of the panel {key!r}")
     if not 0 <= image < len(subject.tokens):
         raise OptionError(f"an image is one of 0..{len(subject.tokens) - 1}: got {image}")
-    if key == "free" and view.free_place is not None:
-        index, slots = view.free_place
-    else:
-        index, slots = [panel.key for panel in view.panels].index(view.panel(key).key), view.slots
-        if slots[index] != subject.weights.trained_slots[index]:
-            raise OptionError(f"scale {subject.scales[index]} is not in the fusion now; switch its slot on")
+    index, slots = place
     direction = subject.direction if subject.direction.ndim == 1 else subject.direction[image]
     alone = subject.tokens[image]
     parts = decompose_fusion(alone, subject.weights, direction, slots=slots)
@@ -62,4 +63,5 @@ def inspected_window(
         n_gates=parts.gates.shape[1],
         norm_before=float(parts.norm[0]),
         norm_after=float(without.norm[0]),
+        is_of_tokens=subject.is_of_tokens,
     )

@@ -10,12 +10,12 @@ import numpy as np
 
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot
 from mswin_viz.analysis.shares.decomposition import Decomposition
-from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import (
     WindowActivations,
-    mean_activations,
     nearest_trained_scale,
     reduce_activations,
+    token_means,
     window_activations,
 )
 from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows, fallback_geometry, windows
@@ -28,6 +28,11 @@ _KERNELS = {
     "mean": "plain window mean, untrained",
     "fallback": "fewer tokens than the scale: plain mean of all tokens",
 }
+_TOKENS = {
+    "patches": "patch tokens",
+    "projected": "projected tokens, as the windows see them",
+    "activations": "the module's activations of its tokens",
+}
 _BEYOND = "not in the trained model, whose windows are runs laid end to end"
 
 
@@ -38,7 +43,7 @@ class Panel:
     Attributes
     ----------
     key
-        ``"scale-4"``, ..., ``"free"``, ``"fused"``, ``"plain"``.
+        ``"scale-4"``, ``"4x4-tiles"``, ..., ``"free"``, ``"fused"``, ``"plain"``, ``"cls"``.
     title
         A few words.
     origin
@@ -68,12 +73,9 @@ class Panel:
         return self.unit != "norm"
 
 
-def trained_answers(subject: Subject, request: ViewRequest) -> tuple[Float[np.ndarray, "batch window"], ...]:
-    """One number for each window of each trained scale; not for shares, which the fusion decides."""
-    return tuple(
-        _reduced(window_activations(subject.tokens, subject.addon, scale), subject, request)
-        for scale in subject.scales
-    )
+def trained_activations(subject: Subject) -> tuple[WindowActivations, ...]:
+    """What the trained kernel of each slot makes of its windows."""
+    return tuple(window_activations(subject.tokens, subject.addon, scale) for scale in subject.scales)
 
 
 def trained_panel(
@@ -81,9 +83,13 @@ def trained_panel(
     request: ViewRequest,
     decomposition: Decomposition,
     index: int,
-    answers: Float[np.ndarray, "batch window"] | None,
+    activations: WindowActivations | None,
+    direction: Float[np.ndarray, "*batch wide"],
 ) -> Panel:
-    """The panel of slot ``index``; ``answers`` from :func:`trained_answers`, None for shares."""
+    """The panel of slot ``index``; ``activations`` from :func:`trained_activations`, None for shares.
+
+    ``direction`` is the target as that slot sees it.
+    """
     grid, scale = subject.tokens.grid, subject.scales[index]
     falls_back = scale > grid[0] * grid[1]
     geometry = fallback_geometry(grid) if falls_back else windows(grid, scale)
@@ -94,71 +100,74 @@ def trained_panel(
         "off": "off: not in the fusion",
         "free": f"the free windows of {other and other.scale} tokens stand in its slot",
     }
-    if answers is None:
-        nothing = np.full((len(subject.tokens), geometry.n_windows), np.nan)
-        answers = decomposition.slot(index).windows if state == "on" else nothing
-    return Panel(
-        key=f"scale-{scale}",
-        title=f"scale {scale}",
-        origin=origin,
-        geometry=geometry,
-        values=answers,
-        unit=request.value,
-        words=_in_words(geometry, origin, notes[state]),
-    )
+    if activations is not None:
+        values = _reduced(activations, request, direction)
+    elif state == "on":
+        values = decomposition.slot(index).windows
+    else:
+        values = np.full((len(subject.tokens), geometry.n_windows), np.nan)
+    words = _in_words(geometry, origin, notes[state], _cosine_in_words(subject, request))
+    return Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, values, request.value, words)
 
 
-def free_panel(subject: Subject, request: ViewRequest, decomposition: Decomposition, index: int) -> Panel:
+def free_panel(
+    subject: Subject,
+    request: ViewRequest,
+    decomposition: Decomposition,
+    index: int,
+    direction: Float[np.ndarray, "*batch wide"],
+) -> Panel:
     """The panel of the free windows; the shares are of the cosine with these in slot ``index``, -1 for plain CLIP.
 
-    That slot may hold them only by supposition (``"free" not in request.slots``).
+    That slot may hold them only by supposition (``"free" not in request.slots``). ``direction`` is the target as it sees
+    it.
     """
     slot, is_fused = free_slot(request), "free" in request.slots
+    if subject.is_of_tokens:
+        return grouped_panel(subject, request, decomposition, slot, key="free")
     geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)
-    title = f"{request.tile[0]}x{request.tile[1]} tiles" if request.tile else f"scale {request.free_scale}"
     note = "not in the fusion" if index >= 0 and not is_fused else ""
     if request.value != "share":
-        values = _reduced(_free_activations(subject, request, geometry), subject, request)
+        values = _reduced(_free_activations(subject, request, geometry), request, direction)
     elif index < 0:
-        values, note = (
-            np.full((len(subject.tokens), geometry.n_windows), np.nan),
-            "plain CLIP: no window has a share",
-        )
+        values = np.full((len(subject.tokens), geometry.n_windows), np.nan)
+        note = "plain CLIP: no window has a share"
     else:
         held = [i for i, state in enumerate(request.slots) if state == "free"] or [index]
         values = np.sum([decomposition.slot(i).windows for i in held], axis=0)
         if not is_fused:
             note = f"not in the fusion: shares as if it replaced scale {subject.scales[index]}"
-    return Panel(
-        key="free",
-        title=title,
-        origin=origin,
-        geometry=geometry,
-        values=values,
-        unit=request.value,
-        words=_in_words(geometry, origin, note, is_of_the_design=request.is_of_the_design),
+    words = _in_words(
+        geometry,
+        origin,
+        note,
+        _cosine_in_words(subject, request),
+        is_of_the_design=request.is_of_the_design,
+        tokens=_TOKENS[subject.seen.kind] if origin == "mean" else "",
     )
+    return Panel("free", _title(slot), origin, geometry, values, request.value, words)
 
 
-def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
-    """Each patch token's share of the cosine through all slots together."""
-    geometry = windows(subject.tokens.grid, 1)
-    n_tokens, batch = geometry.n_tokens, len(subject.tokens)
-    values = sum((s.tokens for s in decomposition.slots if s), start=np.zeros((batch, n_tokens)))
-    words = "each patch's exact share of the cosine, through all slots of the fusion together"
-    return token_panel("fused", "fused", geometry, values, "share", words)
-
-
-def plain_panel(subject: Subject) -> Panel:
-    """Cosine of each patch token to its image's plain CLS: what CLIP shows with no add-on; both behind the neck."""
-    tokens = subject.tokens
-    patches = tokens.patches if tokens.neck is None else tokens.neck(tokens.patches)
-    cls, patches = float64(tokens.cls), float64(patches)
-    lengths = np.linalg.norm(cls, axis=1)[:, None] * np.linalg.norm(patches, axis=2)
-    dots = np.einsum("bd,bnd->bn", cls, patches)
-    values = np.divide(dots, lengths, out=np.full_like(dots, np.nan), where=lengths > 0)
-    words = "cosine of each patch token to the image's plain CLS: no add-on in it"
-    return token_panel("plain", "plain CLS", windows(subject.tokens.grid, 1), values, "cosine", words)
+def grouped_panel(
+    subject: Subject, request: ViewRequest, decomposition: Decomposition, slot: Slot, *, key: str = ""
+) -> Panel:
+    """Windows of an add-on that is not made of any: their tokens' shares added up, or plain means of their tokens."""
+    geometry, origin = slot.geometry(subject.tokens.grid), "mean"
+    if request.value == "share":
+        values, origin = decomposition.slot(0).windows, ""
+        how = "each the sum of its tokens' exact shares, with what is not linear in the module held"
+        if len(np.unique(geometry.tokens)) < geometry.tokens.size:
+            how += "; a token in several windows gives each an equal part"
+    else:
+        read = subject.read if request.value == "cosine" else subject.seen
+        values = _reduced(token_means(read, geometry), request, subject.along)
+        how = f"plain window mean of {_TOKENS[read.kind]}"
+        if read is not subject.seen:
+            how += f": the module's activations, {subject.seen.values.shape[2]} wide, have no cosine to the target"
+    title = _title(slot)
+    words = f"{describe_windows(geometry)}; {how}"
+    key = key or title.replace(" ", "-")
+    return Panel(key, title, origin, geometry, values, request.value, words)
 
 
 def token_panel(
@@ -191,7 +200,7 @@ def shared_range(arrays: Sequence[np.ndarray], *, signed: bool) -> tuple[float, 
 
 def _free_activations(subject: Subject, request: ViewRequest, geometry: WindowGeometry) -> WindowActivations:
     if request.is_mean or subject.addon is None:
-        return mean_activations(subject.tokens, subject.addon, geometry)
+        return token_means(subject.seen, geometry)
     held = [subject.scales[i] for i, state in enumerate(request.slots) if state == "free"]
     return window_activations(
         subject.tokens,
@@ -213,23 +222,33 @@ def _free_origin(subject: Subject, request: ViewRequest) -> str:
 
 
 def _reduced(
-    activations: WindowActivations, subject: Subject, request: ViewRequest
+    activations: WindowActivations, request: ViewRequest, direction: Float[np.ndarray, "*batch wide"]
 ) -> Float[np.ndarray, "batch window"]:
-    neck, direction = subject.tokens.neck, subject.direction
-    if neck is not None:  # activations lie before it: the direction along which they move the score
-        direction = direction * float64(neck.scale)
     return reduce_activations(activations, request.value, direction=direction, channel=request.channel)
 
 
-def _in_words(geometry: WindowGeometry, origin: str, note: str, *, is_of_the_design: bool = True) -> str:
-    parts: list[str] = [
-        describe_windows(geometry),
-        _KERNELS.get(origin, f"kernel {origin}, untrained at this scale"),
-    ]
+def _title(slot: Slot) -> str:
+    return f"{slot.tile[0]}x{slot.tile[1]} tiles" if slot.tile else f"scale {slot.scale}"
+
+
+def _cosine_in_words(subject: Subject, request: ViewRequest) -> str:
+    """What the cosine is taken with, where that is not the target itself."""
+    if request.value != "cosine" or subject.weights is None or not subject.weights.is_projected:
+        return ""
+    return "cosine to the target as the windows see it: pulled back through the fusion, held as it is"
+
+
+def _in_words(
+    geometry: WindowGeometry, origin: str, *notes: str, is_of_the_design: bool = True, tokens: str = ""
+) -> str:
+    kernel = _KERNELS.get(origin, f"kernel {origin}, untrained at this scale")
+    parts: list[str] = [describe_windows(geometry), kernel]
+    if tokens and tokens != _TOKENS["patches"]:
+        parts.append(f"means of the {tokens}")
     if not is_of_the_design:
         parts.append(_BEYOND)
     elif geometry.scale % geometry.grid[1] == 0 and geometry.n_windows > 1:
         parts.append("pooling averages the windows, so which one a pattern is in carries no weight")
     if origin == "mean" and is_of_the_design and geometry.n_windows > 1 and not len(geometry.dropped):
         parts.append("pooled, plain means are equal at every scale that divides the number of tokens")
-    return "; ".join([*parts, *([note] if note else [])])
+    return "; ".join([*parts, *filter(None, notes)])

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from mswin_viz.analysis.shares.addon_map import AddonMap
+from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.analysis.shares.slots import Slot
-from mswin_viz.analysis.windows.activations import nearest_trained_scale
-from mswin_viz.errors import OptionError
+from mswin_viz.analysis.shares.window_shuffle import common_run
+from mswin_viz.analysis.windows.activations import (
+    SeenTokens,
+    nearest_trained_scale,
+    seen_patches,
+    seen_tokens,
+)
+from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -101,9 +109,54 @@ class Subject:
         return float64(self.tokens.cls)
 
     @property
-    def patches(self) -> Float[np.ndarray, "batch token dim"]:
-        """The patch tokens as float32 NumPy, for drawing."""
-        return self.tokens.patches.cpu().numpy()
+    def is_of_windows(self) -> bool:
+        """Whether there is an add-on with kernels and a fusion of their windows."""
+        return bool(self.scales)
+
+    @property
+    def is_of_tokens(self) -> bool:
+        """Whether there is an add-on of another kind, whose windows are groups of its tokens."""
+        return self.weights is not None and not self.scales
+
+    @property
+    def declared(self) -> tuple[Slot, ...]:
+        """The windows that such an add-on declares, those that fit the grid."""
+        every = () if self.weights is None else self.weights.declared
+        return tuple(slot for slot in every if _fits(slot, self.tokens.grid))
+
+    @cached_property
+    def seen(self) -> SeenTokens:
+        """The tokens that windows are made of."""
+        return seen_tokens(self.tokens, self.addon)
+
+    @property
+    def seen_values(self) -> Float[np.ndarray, "batch token wide"]:
+        """These tokens as float32 NumPy, for drawing."""
+        return self.seen.values.float().cpu().numpy()
+
+    @cached_property
+    def along(self) -> Float[np.ndarray, "*batch dim"]:
+        """The direction as patch tokens see it, which lie before the neck; without what an add-on puts behind the CLS."""
+        direction, neck = self.direction[..., : self.tokens.patches.shape[2]], self.tokens.neck
+        return direction if neck is None else direction * float64(neck.scale)
+
+    @property
+    def direction_of_each(self) -> Float[np.ndarray, "batch wide"]:
+        """The direction of each image."""
+        return direction_of_each(self.direction, self.tokens, self.weights)
+
+    @property
+    def read(self) -> SeenTokens:
+        """The tokens whose cosine to the target is taken: the patches, if what is seen is not as wide as the target."""
+        is_as_wide = self.seen.values.shape[2] == self.along.shape[-1]
+        return self.seen if is_as_wide or self.is_of_windows else SeenTokens(self.tokens.patches, "patches")
+
+    @property
+    def live_direction(self) -> Float[np.ndarray, "batch dim"] | None:
+        """The direction of each image for plain means of :attr:`seen`, if it depends on no fusion; else None."""
+        if self.read is not self.seen or (self.weights is not None and self.weights.is_projected):
+            return None
+        return np.broadcast_to(self.along, (len(self.tokens), self.along.shape[-1]))
 
 
 class FreePlace(NamedTuple):
@@ -118,6 +171,36 @@ def free_slot(request: ViewRequest) -> Slot:
     if request.tile is not None:
         return Slot(request.tile[0] * request.tile[1], "mean", stride=request.stride, tile=request.tile)
     return Slot(request.free_scale, "mean" if request.is_mean else "trained", stride=request.stride)
+
+
+def n_channels(
+    addon: torch.nn.Module | None, weights: AddonMap | None, grid: tuple[int, int], dim: int
+) -> int:
+    """How many channels the widest of the features and activations has that a view may show."""
+    wide = seen_patches(torch.zeros(1, grid[0] * grid[1], dim), addon).values.shape[2]
+    return max(dim, wide, 0 if weights is None else weights.feature_dim)
+
+
+def shuffled_runs(weights: AddonMap | None, grid: tuple[int, int]) -> tuple[int, ...]:
+    """Runs of tokens that are worth shuffling: windows, what holds whole ones of every scale, or rows of the grid."""
+    if weights is None:
+        return ()
+    if weights.scales:
+        return (*weights.scales, common_run(weights.scales))
+    return tuple(slot.scale for slot in weights.declared if slot.tile is None) or (grid[1],)
+
+
+def _fits(slot: Slot, grid: tuple[int, int]) -> bool:
+    try:
+        slot.geometry(grid)
+    except ScaleError:
+        return False
+    return True
+
+
+def slots_in_view(request: ViewRequest, subject: Subject) -> tuple[Slot, ...]:
+    """What stands in each slot; of an add-on without any, the free windows, by which its shares are grouped."""
+    return (free_slot(request),) if subject.is_of_tokens else slots_of(request, subject.scales)
 
 
 def slots_of(request: ViewRequest, scales: Sequence[int]) -> tuple[Slot, ...]:

@@ -6,6 +6,7 @@ A view has three parts, so that a move of the slider computes only what it chang
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,21 @@ import numpy as np
 from mswin_viz.analysis.scales.panels import (
     Panel,
     free_panel,
-    fused_panel,
-    plain_panel,
-    trained_answers,
+    grouped_panel,
+    trained_activations,
     trained_panel,
 )
-from mswin_viz.analysis.scales.request import FreePlace, Subject, ViewRequest, place_of_free, slots_of
-from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_fusion
+from mswin_viz.analysis.scales.request import (
+    FreePlace,
+    Subject,
+    ViewRequest,
+    place_of_free,
+    slots_in_view,
+)
+from mswin_viz.analysis.scales.token_panels import fused_panel, plain_panel
+from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_fusion, direction_of_each
 from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.analysis.windows.activations import WindowActivations
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ScaleView:
-    """Panels of the trained scales, the free one, the fusion and the plain CLS; and the score.
+    """Panels of the trained scales (or the windows a module declares), the free one, the fusion and the plain CLS; the score.
 
     Attributes
     ----------
@@ -41,16 +49,17 @@ class ScaleView:
     plain_cosine
         Cosine of each plain CLS, ``[B]``.
     slots
-        What each slot of the fusion holds.
-    free_place
-        The slot that holds the free windows, or would, and the fusion then; None without an add-on.
+        What each slot of the fusion holds; the free windows, by which shares are grouped, if there is none.
+    places
+        Of each panel whose windows can be removed, by its key: the slot, and the fusion with it. The free windows may
+        stand in it only by supposition.
     """
 
     panels: tuple[Panel, ...]
     cosine: Decomposition
     plain_cosine: Float[np.ndarray, " batch"]
     slots: tuple[Slot, ...]
-    free_place: FreePlace | None
+    places: Mapping[str, FreePlace]
 
     def panel(self, key: str) -> Panel:
         """The panel of that key. Raises OptionError if there is none."""
@@ -62,44 +71,54 @@ class ScaleView:
 
 @dataclass(frozen=True, eq=False)
 class TrainedPart:
-    """What the trained kernels give, whatever the free scale and the slots are.
+    """What the trained kernels give, whatever the free scale, the slots and the target are.
 
-    Each slot's pooled vector, and one number for each window of each scale; None for shares, which the fusion decides.
+    Each slot's pooled vector, and the activations of each scale's windows; None for shares, which need none.
     """
 
-    pooled: tuple[Float[np.ndarray, "batch dim"], ...]
-    answers: tuple[Float[np.ndarray, "batch window"] | None, ...]
+    pooled: tuple[Float[np.ndarray, "batch wide"], ...]
+    activations: tuple[WindowActivations | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class FusedPart:
-    """What a move of the free scale outside the fusion leaves as it is: all panels but its own, and the shares."""
+    """What a move of the free scale outside the fusion leaves as it is: all panels but its own, and the shares.
 
-    panels: tuple[Panel, ...]
+    ``windows`` are the panels before the free one, ``tokens`` those behind it; ``directions`` is the target as each slot
+    sees it.
+    """
+
+    windows: tuple[Panel, ...]
+    tokens: tuple[Panel, ...]
     decomposition: Decomposition
+    directions: tuple[Float[np.ndarray, "*batch wide"], ...]
     trained: TrainedPart
 
 
 def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
-    """The trained kernels' part of a view; depends on the request's value and channel only."""
+    """The trained kernels' part of a view; depends on whether the request's value is the share only."""
     request.checked(len(subject.scales))
     n_slots, weights = len(subject.scales), subject.weights
     pooled = weights.run(subject.tokens).pooled if weights is not None and n_slots else ()
-    has_shares = request.value == "share"
-    answers = (None,) * n_slots if has_shares else trained_answers(subject, request)
-    return TrainedPart(pooled, answers)
+    return TrainedPart(
+        pooled, (None,) * n_slots if request.value == "share" else trained_activations(subject)
+    )
 
 
 def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:
-    """All panels but the free scale's, and the shares; ``trained`` from before if value and channel are the same."""
+    """All panels but the free scale's, and the shares; ``trained`` from before if it still holds."""
     trained = trained or trained_part(subject, request)
-    decomposition = _decomposed(subject, slots_of(request, subject.scales), trained)
-    cosine = decomposition.cosine()
+    slots = (Slot(1, "mean"),) if subject.is_of_tokens else slots_in_view(request, subject)
+    decomposition = _decomposed(subject, slots, trained)
+    cosine, directions = decomposition.cosine(), _directions(subject, request, slots, trained)
     panels = [
-        trained_panel(subject, request, cosine, i, answers) for i, answers in enumerate(trained.answers)
+        trained_panel(subject, request, cosine, i, activations, directions[i])
+        for i, activations in enumerate(trained.activations)
     ]
+    for slot in subject.declared:
+        panels.append(grouped_panel(subject, request, _decomposed(subject, (slot,), trained).cosine(), slot))
     fused = [] if subject.weights is None else [fused_panel(subject, cosine)]
-    return FusedPart((*panels, *fused, plain_panel(subject)), decomposition, trained)
+    return FusedPart(tuple(panels), (*fused, plain_panel(subject)), decomposition, directions, trained)
 
 
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
@@ -110,31 +129,70 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     ScaleError if the free scale is outside 1..N or a tile does not fit.
     """
     fused = fused or fused_part(subject, request)
-    parts, place = fused.decomposition, None
-    supposed = parts
-    if subject.weights is not None:
+    slots = slots_in_view(request, subject)
+    if subject.is_of_tokens:  # the same shares, grouped by the free windows
+        supposed = parts = _decomposed(subject, slots, fused.trained)
+        place, direction = FreePlace(0, slots), subject.along
+    elif subject.is_of_windows:
+        supposed = parts = fused.decomposition
         place = place_of_free(request, subject.scales)
         if request.value == "share" and "free" not in request.slots:
             supposed = _decomposed(subject, place.slots, fused.trained)
-    free = free_panel(subject, request, supposed.cosine(), -1 if place is None else place.index)
-    n_scales = len(subject.scales)
+        direction = fused.directions[place.index]
+    else:
+        supposed = parts = fused.decomposition
+        place, direction = None, subject.along
+    free = free_panel(subject, request, supposed.cosine(), -1 if place is None else place.index, direction)
     plain = parts.cls / (parts.plain_norm * parts.direction_norm)
-    panels = (*fused.panels[:n_scales], free, *fused.panels[n_scales:])
     return ScaleView(
-        panels=panels,
+        panels=(*fused.windows, free, *fused.tokens),
         cosine=parts.cosine(),
         plain_cosine=plain,
-        slots=slots_of(request, subject.scales),
-        free_place=place,
+        slots=slots,
+        places=_places(subject, fused.windows, slots, place),
     )
+
+
+def _places(
+    subject: Subject, panels: tuple[Panel, ...], slots: tuple[Slot, ...], free: FreePlace | None
+) -> dict[str, FreePlace]:
+    """Where the windows of each panel stand."""
+    places = {} if free is None else {"free": free}
+    if subject.is_of_tokens:
+        named = zip(panels, subject.declared, strict=True)
+        return {
+            **{panel.key: FreePlace(0, (slot,)) for panel, slot in named},
+            **places,
+            "fused": FreePlace(0, (Slot(1, "mean"),)),
+        }
+    trained = () if subject.weights is None else subject.weights.trained_slots
+    for i, (panel, slot, own) in enumerate(zip(panels, slots, trained, strict=True)):
+        if slot == own:
+            places[panel.key] = FreePlace(i, slots)
+    return places
+
+
+def _directions(
+    subject: Subject, request: ViewRequest, slots: tuple[Slot, ...], trained: TrainedPart
+) -> tuple[Float[np.ndarray, "*batch wide"], ...]:
+    """The target as the windows of each slot see it: itself, or pulled back to where projected tokens lie."""
+    weights = subject.weights
+    if weights is None or not weights.is_projected or request.value != "cosine":
+        return (subject.along,) * len(subject.scales)
+    state = weights.run(subject.tokens, slots, _kept_pooled(weights.trained_slots, slots, trained))
+    return state.pulled_back(direction_of_each(subject.direction, subject.tokens, weights))
 
 
 def _decomposed(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> Decomposition:
     if subject.weights is None:
         return decompose_fusion(subject.tokens, None, subject.direction)
-    trained_slots = subject.weights.trained_slots
-    pooled = [
-        vector if slot == trained_slot else None
-        for vector, slot, trained_slot in zip(trained.pooled, slots, trained_slots, strict=True)
-    ]
+    pooled = _kept_pooled(subject.weights.trained_slots, slots, trained) if subject.is_of_windows else None
     return decompose_fusion(subject.tokens, subject.weights, subject.direction, slots=slots, pooled=pooled)
+
+
+def _kept_pooled(
+    trained_slots: tuple[Slot, ...], slots: tuple[Slot, ...], trained: TrainedPart
+) -> list[Float[np.ndarray, "batch wide"] | None]:
+    """The pooled vectors of the slots that hold their trained kernels."""
+    kept = zip(trained.pooled, slots, trained_slots, strict=True)
+    return [vector if slot == own else None for vector, slot, own in kept]

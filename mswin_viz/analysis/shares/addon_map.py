@@ -100,6 +100,10 @@ class AddonState(Protocol):
         """The shares of the score along a direction of each image."""
         ...
 
+    def pulled_back(self, v: Float[np.ndarray, "batch wide"]) -> tuple[Float[np.ndarray, "batch wide"], ...]:
+        """How the direction looks from what each slot hands to the fusion, which is held; empty without slots."""
+        ...
+
     def without(self, index: int, window: int | slice) -> Without:
         """What the enhanced CLS becomes without one window of a slot, or each of several."""
         ...
@@ -112,11 +116,25 @@ class AddonMap(Protocol):
     ----------
     scales
         Trained scale of each slot of its fusion; empty for a module that is not made of windows.
+    declared
+        Windows by which a module that is not made of them wants its shares grouped; empty elsewhere.
+    is_projected
+        Whether its windows lie in a space of their own, as those of scheme 2.
     """
 
     @property
     def scales(self) -> tuple[int, ...]:
         """Trained scale of each slot."""
+        ...
+
+    @property
+    def declared(self) -> tuple[Slot, ...]:
+        """Windows that a module declares."""
+        ...
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether its windows read projected tokens."""
         ...
 
     @property

@@ -1,11 +1,11 @@
 """Exact additive shares of the CLS token, every window, every token and the biases in a score.
 
-For a direction ``v`` the score is ``v . enhanced``. With the ReLU gates frozen as they stand at this input
-the add-on is linear in the tokens, so the score splits exactly into ``v . cls``, one share for each window
-(which splits further over its tokens), and one share of all biases together. A mixture of experts splits as exactly
-once its gate's weights, the deviations that its LayerNorms divide by, and the factors ``Phi(x)`` of its GELUs
-``x Phi(x)`` are frozen too. A share is not what the score loses without the window: taking a window away can flip
-gates (:mod:`mswin_viz.analysis.shares.window_removal`).
+For a direction ``v`` the score is ``v . enhanced``. With everything that is not linear held as it stands at this input
+(ReLU gates, the factors of a GELU, the deviations that a LayerNorm divides by, softmax weights) the add-on is linear in
+the tokens, so the score splits exactly into ``v . cls``, one share for each window (which splits further over its
+tokens), and one share of all biases together. Add-ons of windows have a closed form; any other module is split over its
+tokens, and what could not be held is a part of its own. A share is not what the score loses without the window: taking
+a window away changes what is held (:mod:`mswin_viz.analysis.shares.window_removal`).
 """
 
 from __future__ import annotations

@@ -70,7 +70,12 @@ def target_directions(
     """
     shape = tuple(tokens.cls.shape)
     if kind == "channel" and isinstance(value, int):
-        direction = np.zeros(shape)
+        width = shape[1] if weights is None else weights.feature_dim
+        if not 0 <= value < width:
+            raise OptionError(
+                f"a channel of the enhanced CLS is one of 0..{width - 1}: got {value}; choose another"
+            )
+        direction = np.zeros((shape[0], width))
         direction[:, value] = 1
     elif kind == "text" and value is not None:
         direction = np.broadcast_to(value, shape)
@@ -97,10 +102,10 @@ def target_directions(
 
 
 def prompt_cosines(
-    features: Float[np.ndarray, "prompt dim"], images: Float[np.ndarray, "batch dim"]
+    features: Float[np.ndarray, "prompt dim"], images: Float[np.ndarray, "batch wide"]
 ) -> Float[np.ndarray, "prompt batch"]:
-    """Cosine of each prompt with each image's feature."""
-    return features @ unit_rows_or_nan(images).T
+    """Cosine of each prompt with each image's feature; a prompt is zero along what an add-on puts behind the CLS."""
+    return features @ unit_rows_or_nan(images)[:, : features.shape[1]].T
 
 
 def _enhanced(

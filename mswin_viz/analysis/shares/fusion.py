@@ -72,6 +72,16 @@ class FusionWeights:
         return self.head.dim
 
     @property
+    def declared(self) -> tuple[Slot, ...]:
+        """None: its windows are its slots'."""
+        return ()
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether its windows read projected tokens."""
+        return self.projection is not None
+
+    @property
     def trained_slots(self) -> tuple[Slot, ...]:
         """Every slot on, at its own scale."""
         return tuple(Slot(scale) for scale in self.scales)
@@ -90,8 +100,8 @@ class FusionWeights:
                 f"a fusion of scales {self.scales} has {len(self.scales)} slots: got {len(slots)} slots "
                 f"and {len(pooled)} pooled vectors"
             )
-        tokens = checked_tokens(tokens)
-        cls, seen = float64(tokens.cls), self.seen(tokens)
+        given, tokens = tokens, checked_tokens(tokens)
+        cls, seen = float64(tokens.cls), self.seen(given)
         views = tuple(slot_windows(seen, tokens.grid, self, i, slot) for i, slot in enumerate(slots))
         vectors = [
             _pooled(view, self, len(cls)) if p is None else p for view, p in zip(views, pooled, strict=True)
@@ -108,11 +118,11 @@ class FusionWeights:
                 f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
             )
         if self.projection is None:
-            patches = float64(tokens.patches)
+            patches = float64(checked_tokens(tokens).patches)
             return ProjectedTokens(patches, patches)
         version, projected = self._projected.get(tokens.patches, (None, None))
         if projected is None or version != tokens.patches._version:
-            projected = self.projection(float64(tokens.patches))
+            projected = self.projection(float64(checked_tokens(tokens).patches))
             self._projected[tokens.patches] = (tokens.patches._version, projected)
         return projected
 
@@ -161,6 +171,10 @@ class FusionState:
         bias = back.bias + sum(s.bias for s in shares if s is not None)
         return Split((v * self.cls).sum(axis=1), bias, shares, np.zeros(len(v)))
 
+    def pulled_back(self, v: Float[np.ndarray, "batch dim"]) -> tuple[Float[np.ndarray, "batch wide"], ...]:
+        """``r_s`` of each slot: a window's share is ``r_s`` times its convolution, over the number of windows."""
+        return self.weights.head.pulled_back(v * self.gain, self.fused).directions
+
     def without(self, index: int, window: int | slice) -> Without:
         """The window's own term becomes zero; the number of windows and the biases stay."""
         view = self.slots[index]
@@ -199,7 +213,6 @@ def slot_pooled(
 ) -> Float[np.ndarray, "batch wide"]:
     """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
     slot = weights.trained_slots[index] if slot is None else slot
-    tokens = checked_tokens(tokens)
     view = slot_windows(weights.seen(tokens), tokens.grid, weights, index, slot)
     return _pooled(view, weights, len(tokens))
 

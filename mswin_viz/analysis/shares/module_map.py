@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.weak import WeakIdKeyDictionary
 
-from mswin_viz.analysis.frozen.frozen_map import FrozenMap
+from mswin_viz.analysis.frozen.frozen_map import FrozenMap, InputShares
 from mswin_viz.analysis.shares.addon_map import Split, Without
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ModuleMap", "module_map"]
 
 _AT_ONCE = 64  # images in one pass where windows are taken away
+_MOST_KEPT, _MOST_IMAGES = 4, 16  # batches that stay held while their tokens live, and images in one of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,23 @@ class ModuleMap:
     dim: int
     scales: tuple[int, ...] = ()
     trained_slots: tuple[Slot, ...] = ()
+    _held: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+
+    @property
+    def declared(self) -> tuple[Slot, ...]:
+        """The windows that the module names, by which its shares are grouped."""
+        given = dict.fromkeys(getattr(self.module, "geometries", ()))
+        return tuple(
+            Slot(window, "mean")
+            if isinstance(window, int)
+            else Slot(window[0] * window[1], "mean", tile=window)
+            for window in given
+        )
+
+    @property
+    def is_projected(self) -> bool:
+        """No: its windows are groups of patch tokens."""
+        return False
 
     @property
     def is_concatenated(self) -> bool:
@@ -56,17 +75,30 @@ class ModuleMap:
         pooled: Sequence[Any] | None = None,
     ) -> ModuleState:
         """The module at a batch of tokens; of ``slots`` the first says by which windows shares are grouped."""
-        tokens = checked_tokens(tokens)
+        given, tokens = tokens, checked_tokens(tokens)
         if tokens.patches.shape[2] != self.dim:
             raise ShapeError(
                 f"tokens must be as wide as the add-on's, {self.dim}: got patches "
                 f"{tuple(tokens.patches.shape)}; use the add-on that was made for this model"
             )
         slot = slots[0] if slots else Slot(1, "mean")
-        place = next(self.module.parameters(), torch.empty(0)).device
-        cls, patches = (x.detach().to(place, torch.float64) for x in (tokens.cls, tokens.patches))
-        gain = torch.ones_like(cls[0]) if tokens.neck is None else tokens.neck.scale.to(cls)
-        return ModuleState(self, cls, patches, gain, slot, slot.geometry(tokens.grid))
+        return ModuleState(self._held_at(given, tokens), slot, slot.geometry(tokens.grid))
+
+    def _held_at(self, given: Tokens, tokens: Tokens) -> HeldModule:
+        """The module held at tokens; that of the last few batches is kept while their patches live."""
+        key = (given.patches._version, id(given.cls), given.cls._version, id(given.neck))
+        kept = self._held.get(given.patches)  # with the CLS tokens and the neck, so that no id is given twice
+        held = None if kept is None or kept[0] != key else kept[1]
+        if held is None:
+            place = next(self.module.parameters(), torch.empty(0)).device
+            cls, patches = (x.detach().to(place, torch.float64) for x in (tokens.cls, tokens.patches))
+            gain = torch.ones_like(cls[0]) if tokens.neck is None else tokens.neck.scale.to(cls)
+            held = HeldModule(self, cls, patches, gain)
+            if len(self._held) >= _MOST_KEPT:
+                self._held.clear()
+            if len(tokens) <= _MOST_IMAGES:
+                self._held[given.patches] = (key, held, given.cls, given.neck)
+        return held
 
     def features(self, cls: torch.Tensor, patches: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
         """The enhanced CLS, in torch."""
@@ -76,27 +108,35 @@ class ModuleMap:
         return torch.cat([cls, vector], dim=1) if self.is_concatenated else cls + vector * gain
 
 
+class HeldModule:
+    """A module held at one batch of tokens, and its last split."""
+
+    def __init__(
+        self, module_map: ModuleMap, cls: torch.Tensor, patches: torch.Tensor, gain: torch.Tensor
+    ) -> None:
+        self.module_map, self.inputs, self.gain = module_map, (cls, patches), gain
+        self._frozen = FrozenMap(lambda c, p: module_map.features(c, p, gain), self.inputs, module_map.module)
+        self.output = self._frozen.output.cpu().numpy()
+        self._last: tuple[bytes, InputShares] | None = None
+
+    def shares(self, v: Float[np.ndarray, "batch wide"]) -> InputShares:
+        """The score along a direction, split over every token."""
+        key, last = v.tobytes(), self._last
+        if last is None or last[0] != key:
+            last = self._last = (key, self._frozen.shares(torch.tensor(v).to(self.inputs[0])))
+        return last[1]
+
+
 class ModuleState:
     """A module at one batch of tokens, see :class:`mswin_viz.analysis.shares.addon_map.AddonState`."""
 
-    def __init__(
-        self,
-        module_map: ModuleMap,
-        cls: torch.Tensor,
-        patches: torch.Tensor,
-        gain: torch.Tensor,
-        slot: Slot,
-        geometry: WindowGeometry,
-    ) -> None:
-        self._module, self._inputs, self._gain = module_map, (cls, patches), gain
-        self._slot, self._geometry = slot, geometry
-        self._frozen = FrozenMap(
-            lambda c, p: module_map.features(c, p, gain), self._inputs, module_map.module
-        )
-        self.cls = cls.cpu().numpy()
-        self.enhanced = self._frozen.output.cpu().numpy()
-        self.gates = np.zeros((len(cls), 0), bool)
-        self.gate = np.zeros((len(cls), 0))
+    def __init__(self, held: HeldModule, slot: Slot, geometry: WindowGeometry) -> None:
+        self._held, self._slot, self._geometry = held, slot, geometry
+        n_images = len(held.output)
+        self.cls = held.inputs[0].cpu().numpy()
+        self.enhanced = held.output
+        self.gates = np.zeros((n_images, 0), bool)
+        self.gate = np.zeros((n_images, 0))
         self.pooled = ()
 
     def geometry(self, index: int) -> WindowGeometry | None:
@@ -105,7 +145,7 @@ class ModuleState:
 
     def split(self, v: Float[np.ndarray, "batch wide"]) -> Split:
         """Shares of every patch token, summed over windows; a token in several windows gives each an equal part."""
-        shares = self._frozen.shares(torch.tensor(v).to(self._inputs[0]))
+        shares = self._held.shares(v)
         of_cls, of_tokens = (product.sum(axis=-1) for product in shares.inputs)
         places = self._geometry.tokens
         covers = np.bincount(places.ravel(), minlength=of_tokens.shape[1])
@@ -116,6 +156,10 @@ class ModuleState:
         outside = (of_tokens * (covers == 0)).sum(axis=1)
         return Split(of_cls, shares.constants, (slot,), outside, shares.left)
 
+    def pulled_back(self, v: Float[np.ndarray, "batch wide"]) -> tuple[Float[np.ndarray, "batch wide"], ...]:
+        """Nothing: no slot pools anything."""
+        return ()
+
     def without(self, index: int, window: int | slice) -> Without:
         """The tokens of a window become zero, and everything is computed again."""
         places = (
@@ -123,7 +167,8 @@ class ModuleState:
             if isinstance(window, int)
             else self._geometry.tokens[window]
         )
-        cls, patches = self._inputs
+        cls, patches = self._held.inputs
+        features, gain = self._held.module_map.features, self._held.gain
         enhanced = []
         with torch.no_grad():
             for image in range(len(cls)):
@@ -132,11 +177,9 @@ class ModuleState:
                     emptied = patches[image].expand(len(chosen), -1, -1).clone()
                     for row, tokens in zip(emptied, chosen, strict=True):
                         row[tokens.tolist()] = 0
-                    enhanced.append(
-                        self._module.features(cls[image].expand(len(chosen), -1), emptied, self._gain)
-                    )
-        features = torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
-        return Without(features, np.zeros((len(cls), len(places), 0), bool))
+                    enhanced.append(features(cls[image].expand(len(chosen), -1), emptied, gain))
+        left = torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
+        return Without(left, np.zeros((len(cls), len(places), 0), bool))
 
 
 def module_map(addon: nn.Module) -> ModuleMap:

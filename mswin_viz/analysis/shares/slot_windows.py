@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,7 +15,24 @@ from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometr
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from mswin_viz.analysis.shares.fusion import FusionWeights
+
+class Kernels(Protocol):
+    """What a slot needs of the weights: ``K_s [D, D, s]`` and ``c_s [D]`` of each trained scale."""
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Trained scales, in fusion order."""
+        ...
+
+    @property
+    def kernels(self) -> tuple[Float[np.ndarray, "dim_out dim_in tap"], ...]:
+        """Kernel of each scale."""
+        ...
+
+    @property
+    def conv_biases(self) -> tuple[Float[np.ndarray, " dim"], ...]:
+        """Bias of each scale."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +49,17 @@ class SlotWindows:
     tokens: Float[np.ndarray, "batch window tap wide"]
     linear: Float[np.ndarray, "batch window tap wide"]
 
-    def pooled(self, weights: FusionWeights) -> Float[np.ndarray, "batch dim"]:
+    def pooled(self, weights: Kernels) -> Float[np.ndarray, "batch dim"]:
         """p_s: the mean over windows of the convolution, its bias included."""
         mean_window = self.tokens.mean(axis=1, keepdims=True)  # [B, 1, s, D]
         return self._terms(mean_window, weights)[:, 0] + self.bias(weights)
 
-    def terms(self, weights: FusionWeights, window: int | slice) -> Float[np.ndarray, "batch window dim"]:
+    def terms(self, weights: Kernels, window: int | slice) -> Float[np.ndarray, "batch window dim"]:
         """sum_k K_s[:, :, k] x of the chosen windows: the convolution without its bias."""
         chosen = slice(window, window + 1) if isinstance(window, int) else window
         return self._terms(self.tokens[:, chosen], weights)
 
-    def taps(
-        self, weights: FusionWeights, r: Float[np.ndarray, "batch dim"]
-    ) -> Float[np.ndarray, "batch dim tap"]:
+    def taps(self, weights: Kernels, r: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim tap"]:
         """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""
         scale = self.tokens.shape[2]
         if self.origin in ("mean", "fallback"):
@@ -53,12 +68,12 @@ class SlotWindows:
         taps = (r @ kernel.reshape(len(kernel), -1)).reshape(*r.shape, -1)  # [B, D, S]
         return taps if self.origin == "trained" else taps @ self._matrix(weights)
 
-    def bias(self, weights: FusionWeights) -> Float[np.ndarray, " dim"]:
+    def bias(self, weights: Kernels) -> Float[np.ndarray, " dim"]:
         """c_s; zero where no kernel of the add-on is used."""
         has_kernel = self.origin in ("trained", "resampled")
         return weights.conv_biases[self.index] if has_kernel else np.zeros(self.tokens.shape[3])
 
-    def _terms(self, windowed: np.ndarray, weights: FusionWeights) -> Float[np.ndarray, "batch window dim"]:
+    def _terms(self, windowed: np.ndarray, weights: Kernels) -> Float[np.ndarray, "batch window dim"]:
         if self.origin in ("mean", "fallback"):
             return windowed.mean(axis=2)
         taps = windowed.swapaxes(2, 3)  # [B, n, D, s]
@@ -69,12 +84,12 @@ class SlotWindows:
         flat = taps.reshape(batch * n_windows, -1)  # a stacked product would read the kernel for each image
         return (flat @ kernel.reshape(len(kernel), -1).T).reshape(batch, n_windows, len(kernel))
 
-    def _matrix(self, weights: FusionWeights) -> Float[np.ndarray, "source target"]:
+    def _matrix(self, weights: Kernels) -> Float[np.ndarray, "source target"]:
         return resampling_matrix(weights.scales[self.index], self.slot.scale)
 
 
 def slot_windows(
-    seen: ProjectedTokens, grid: tuple[int, int], weights: FusionWeights, index: int, slot: Slot
+    seen: ProjectedTokens, grid: tuple[int, int], weights: Kernels, index: int, slot: Slot
 ) -> SlotWindows | None:
     """The windows of slot ``index`` in a batch; None where it is off."""
     if slot.kernel == "off":

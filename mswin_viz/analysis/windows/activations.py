@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,21 +14,26 @@ from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometry, windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
+
 __all__ = [
+    "SeenTokens",
     "WindowActivations",
     "mean_activations",
     "nearest_trained_scale",
     "reduce_activations",
     "resampled_kernel",
     "resampling_matrix",
+    "seen_patches",
+    "seen_tokens",
+    "token_means",
     "window_activations",
-    "windows_module",
 ]
 
 Origin = Literal["trained", "resampled", "mean", "fallback", "tokens"]
@@ -59,6 +64,17 @@ class WindowActivations:
     source_scale: int | None = None
 
 
+class SeenTokens(NamedTuple):
+    """The tokens that windows are made of, ``[B, N, wide]``, and what they are.
+
+    ``"patches"`` as the tower gives them; ``"projected"``, what the windows of scheme 2 read; ``"activations"``, what a
+    module says of each patch by its method of that name.
+    """
+
+    values: Float[torch.Tensor, "batch token wide"]
+    kind: Literal["patches", "projected", "activations"]
+
+
 def window_activations(
     tokens: Tokens,
     addon: torch.nn.Module | None,
@@ -77,7 +93,8 @@ def window_activations(
     Parameters
     ----------
     addon
-        Scheme 1, a mixture of experts, scheme 2 (then the windows see the projected tokens), or None: plain means only.
+        Of windows (in scheme 2 they see the projected tokens); any other module and None give plain means only, of
+        what :func:`seen_tokens` says.
     kernel
         ``"auto"``: the trained kernel where ``scale`` is trained, else one resampled from ``source_scale``;
         ``"trained"``, ``"resampled"`` and ``"mean"`` insist.
@@ -88,20 +105,22 @@ def window_activations(
     """
     if kernel not in _KERNELS:
         raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")
-    module = windows_module(addon)
+    parts = window_parts(addon)
+    module = None if parts is None else parts.windows
     with torch.no_grad():
-        patches = _seen_patches(tokens, addon)
+        seen = seen_tokens(tokens, addon)
+        patches = seen.values
         if module is not None and scale in module.scales and scale > patches.shape[1]:
             mean = _array(patches.mean(dim=1, keepdim=True))
             geometry = fallback_geometry(tokens.grid)
             return WindowActivations(values=mean, origin="fallback", geometry=geometry, scale=int(scale))
         geometry = windows(tokens.grid, scale, stride=stride)
         if kernel == "mean" or (module is None and kernel == "auto"):
-            return mean_activations(tokens, addon, geometry)
+            return token_means(seen, geometry)
         windowed = patches[:, torch.tensor(geometry.tokens, device=patches.device)]  # [B, n, s, D]
         if module is None:
             raise OptionError(
-                f'without an add-on there is no kernel to use: got kernel={kernel!r}; use kernel="mean"'
+                f'only an add-on of windows has a kernel to use: got kernel={kernel!r}; use kernel="mean"'
             )
         source = _source(module, scale, kernel, source_scale)
         values = _array(_convolved(windowed, module.convolutions[module.scales.index(source)]))
@@ -118,8 +137,13 @@ def mean_activations(
     tokens: Tokens, addon: torch.nn.Module | None, geometry: WindowGeometry
 ) -> WindowActivations:
     """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
+    return token_means(seen_tokens(tokens, addon), geometry)
+
+
+def token_means(seen: SeenTokens, geometry: WindowGeometry) -> WindowActivations:
+    """:func:`mean_activations` of tokens at hand."""
     with torch.no_grad():
-        patches = _seen_patches(tokens, addon)
+        patches = seen.values
         means = patches[:, torch.tensor(geometry.tokens, device=patches.device)].mean(dim=2)
     return WindowActivations(values=_array(means), origin="mean", geometry=geometry, scale=geometry.scale)
 
@@ -152,17 +176,42 @@ def nearest_trained_scale(scales: Sequence[int], scale: int) -> int:
     return min(scales, key=lambda trained: (round(abs(math.log(trained / scale)), 12), -trained))
 
 
-def windows_module(addon: torch.nn.Module | None) -> CLIPMultiScaleSlidingWindow | None:
-    """The sliding windows inside an add-on of any kind; None without one."""
+def seen_tokens(tokens: Tokens, addon: torch.nn.Module | None) -> SeenTokens:
+    """The tokens that an add-on's windows see, where its weights are; of other modules, what they say of each token.
+
+    Raises ShapeError if the tokens are not as wide as the add-on's, or a module's ``activations(patches)`` are not one
+    vector for each token.
+    """
+    return seen_patches(checked_tokens(tokens, addon).patches, addon)
+
+
+def seen_patches(
+    patches: Float[torch.Tensor, "batch token dim"], addon: torch.nn.Module | None
+) -> SeenTokens:
+    """:func:`seen_tokens` of patch tokens alone."""
     if addon is None:
-        return None
-    inner = getattr(addon, "windows", None)
-    if isinstance(inner, CLIPMultiScaleSlidingWindow):
-        return inner
-    raise OptionError(
-        "an add-on is a CLIPMultiScaleFeatureExtractor, a CLIPWithProjectionMultiScale or a MixtureOfExpertsAddon: "
-        f"got a {type(addon).__name__}"
-    )
+        return SeenTokens(patches, "patches")
+    width, parts = getattr(addon, "feat_dim", patches.shape[2]), window_parts(addon)
+    if patches.shape[2] != width:
+        raise ShapeError(
+            f"tokens must be as wide as the add-on's, {width}: got patches {tuple(patches.shape)}; "
+            "use the add-on that was trained for this model"
+        )
+    patches = patches.to(next(addon.parameters(), patches))
+    with torch.no_grad():
+        if parts is not None:
+            return SeenTokens(parts.seen(patches), "patches" if parts.projection is None else "projected")
+        tell = getattr(addon, "activations", None)
+        told = None if tell is None else tell(patches)
+    if told is None:
+        return SeenTokens(patches, "patches")
+    shape = tuple(told.shape) if isinstance(told, torch.Tensor) else type(told).__name__
+    if not isinstance(told, torch.Tensor) or told.ndim != 3 or told.shape[:2] != patches.shape[:2]:
+        raise ShapeError(
+            f"activations(patches) of a module are one vector for each token, [{patches.shape[0]}, {patches.shape[1]}, "
+            f"wide]: got {shape}"
+        )
+    return SeenTokens(told, "activations")
 
 
 def reduce_activations(
@@ -222,22 +271,6 @@ def _convolved(
     if taps.shape[3] != source:
         taps = taps @ torch.from_numpy(resampling_matrix(source, taps.shape[3]).T.copy()).to(taps)
     return torch.nn.functional.linear(taps.flatten(2), conv.weight.flatten(1), conv.bias)
-
-
-def _seen_patches(tokens: Tokens, addon: torch.nn.Module | None) -> Float[torch.Tensor, "batch token wide"]:
-    """The tokens that the windows see: the patches, projected in scheme 2, where the add-on's weights are."""
-    patches, module = checked_tokens(tokens, addon).patches, windows_module(addon)
-    if module is None:
-        return patches
-    is_projected = isinstance(addon, CLIPWithProjectionMultiScale)
-    width = addon.feat_dim if is_projected else module.feat_dim
-    if patches.shape[2] != width:
-        raise ShapeError(
-            f"tokens must be as wide as the add-on's, {width}: got patches {tuple(patches.shape)}; "
-            "use the add-on that was trained for this model"
-        )
-    patches = patches.to(next(module.parameters()))
-    return addon.projection(patches) if is_projected else patches
 
 
 def _cosines(

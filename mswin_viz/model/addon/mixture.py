@@ -140,6 +140,13 @@ class MixtureOfExpertsAddon(nn.Module):
         """Width of the tokens the module reads."""
         return self.multi_scale_extractor.feat_dim
 
+    @property
+    def description(self) -> str:
+        """Its scales, temperature and routing, in words."""
+        top = "" if self.top_k is None else f", top {self.top_k.k} ({self.top_k.mode})"
+        scales = "/".join(map(str, self.scales))
+        return f"mixture of experts, scales {scales}, temperature {self.temperature:g}{top}"
+
     def window_parts(self) -> WindowParts:
         """Its layers, by what they do."""
         experts, gate = tuple(self.moe_fusion.experts), self.moe_fusion.gating_network.gate

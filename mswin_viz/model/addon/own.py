@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
+import copy
 import inspect
 import os
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 
 import torch
 from torch import nn
 
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, WeightsError
+from mswin_viz.model.addon.imported import is_import, made_addon
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Addon", "as_addon", "imported_addon", "is_import"]
+__all__ = ["Addon", "AddonSource", "as_addon", "checked_width", "is_addon_source", "prepared_addon"]
 
 Window = int | tuple[int, int]
-_IMPORT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+AddonSource = nn.Module | str | Callable[[], nn.Module]
+"""A module, the name of code that makes one (``"package.module:Name"``), or a class or function called without arguments."""
+_PASSED = "as passed"
+_CLOSE = 1e-3  # relative, of a vector's largest value: float32, and float16 on a GPU
 
 
 class Addon(nn.Module):
@@ -46,6 +50,8 @@ class Addon(nn.Module):
         Width of the tokens; None until a model takes it.
     out_dim
         Width of its vector; None until then.
+    weights
+        Where its weights come from, in words.
 
     Raises
     ------
@@ -66,12 +72,15 @@ class Addon(nn.Module):
                 f"an add-on is a torch.nn.Module: got {module!r:.80}; make an object of the class, such as MyModule(512)"
             )
         self.module = module
-        self.combine = combine or getattr(module, "combine", "add")
+        its_own = getattr(module, "combine", None)
+        self.combine = combine if combine is not None else its_own if isinstance(its_own, str) else "add"
         if self.combine not in ("add", "concatenate"):
-            raise OptionError(f'combine must be "add" or "concatenate": got {self.combine!r}')
-        self.geometries = _checked_windows(
-            getattr(module, "windows", ()) if windows is None else windows, windows
-        )
+            raise OptionError(
+                f'combine must be "add" or "concatenate": got {self.combine!r}; choose one, or take the attribute '
+                "of that name off the module"
+            )
+        self.geometries = _checked_windows(getattr(module, "windows", ()) if windows is None else windows)
+        self.weights = _PASSED
         self.reads_cls = _n_arguments(module) >= 2
         self.feat_dim: int | None = getattr(module, "feat_dim", None)
         self.out_dim: int | None = None
@@ -82,6 +91,10 @@ class Addon(nn.Module):
         cls: Float[torch.Tensor, "batch dim"] | None = None,
     ) -> Float[torch.Tensor, "batch wide"]:
         """The module's vector."""
+        return self._given(patches, cls)
+
+    def _given(self, patches: torch.Tensor, cls: torch.Tensor | None) -> Any:
+        """Whatever the module gives."""
         return self.module(patches, cls) if self.reads_cls else self.module(patches)
 
     def activations(
@@ -91,39 +104,66 @@ class Addon(nn.Module):
         tell = getattr(self.module, "activations", None)
         return cast("torch.Tensor", tell(patches)) if callable(tell) else None
 
+    @property
+    def n_behind(self) -> int:
+        """How many numbers it puts behind the CLS token; 0 where its vector is added."""
+        return (self.out_dim or 0) if self.combine == "concatenate" else 0
+
     def fitted(self, dim: int, n_tokens: int) -> Addon:
-        """This add-on, once it has run on tokens of a model: width and count of the tokens as they are there.
+        """This add-on, once it has run on tokens of a model's width and number, drawn at random.
 
         Raises
         ------
         OptionError
-            If the module fails on them, or does not give one vector an image, of width ``dim`` if it is added.
+            If the module fails on them, does not give one finite vector an image, of width ``dim`` if it is added, or
+            gives an image another vector beside other images.
         """
-        reference = next(self.module.parameters(), torch.empty(0))
-        patches = torch.zeros(2, n_tokens, dim, device=reference.device, dtype=reference.dtype)
+        reference = next((w for w in self.module.parameters() if w.is_floating_point()), torch.empty(0))
+        drawn = torch.randn(2, n_tokens + 1, dim, generator=torch.Generator().manual_seed(0)).to(reference)
+        if drawn.is_meta:
+            raise OptionError(
+                f"an add-on has values: {self.words} is on torch's meta device; load its weights first"
+            )
+        vectors = self._tried(drawn)
+        if self.combine == "add" and vectors.shape[1] != dim:
+            raise OptionError(
+                f"what is added to the CLS token is as wide as it is, {dim}: {self.words} gave {vectors.shape[1]}; "
+                'mswin_viz.Addon(module, combine="concatenate") puts it behind the CLS token'
+            )
+        if not bool(vectors.isfinite().all()):
+            raise OptionError(
+                f"an add-on gives finite numbers: {self.words} gave NaN or infinity; check its weights"
+            )
+        alone = self._tried(drawn[1:])
+        if (alone[0] - vectors[1]).abs().max() > _CLOSE * vectors.abs().max():
+            raise OptionError(
+                f"an add-on treats images one by one, and the same each time: {self.words} gave an image another vector "
+                "beside other images; sum over tokens (dim=1), not over the batch (dim=0), and draw nothing in eval()"
+            )
+        self.feat_dim, self.out_dim = dim, vectors.shape[1]
+        return self
+
+    def _tried(self, tokens: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch wide"]:
+        """Its vectors of some images, CLS tokens first; OptionError if it fails, or they are no vectors."""
+        n_images, n_patches, dim = len(tokens), tokens.shape[1] - 1, tokens.shape[2]
         was_training = self.training
         try:
             with torch.no_grad():
-                vector = self.eval()(patches, patches[:, 0])
+                vectors = self.eval()._given(tokens[:, 1:], tokens[:, 0])
         except Exception as problem:
             raise OptionError(
-                f"an add-on takes patch tokens [B, {n_tokens}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
+                f"an add-on takes patch tokens [B, {n_patches}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
                 f"{self.words} failed on them with {type(problem).__name__}: {problem}"
             ) from problem
         finally:
             self.train(was_training)
-        shape = tuple(vector.shape) if isinstance(vector, torch.Tensor) else type(vector).__name__
-        if not isinstance(vector, torch.Tensor) or vector.ndim != 2 or len(vector) != 2:
+        shape = tuple(vectors.shape) if isinstance(vectors, torch.Tensor) else type(vectors).__name__
+        if not isinstance(vectors, torch.Tensor) or vectors.ndim != 2 or len(vectors) != n_images:
             raise OptionError(
-                f"an add-on gives one vector an image, [B, {dim}]: {self.words} gave {shape} for 2 images"
+                f"an add-on gives one vector an image, [B, {dim}]: {self.words} gave {shape} for {n_images} "
+                f"{'image' if n_images == 1 else 'images'}"
             )
-        if self.combine == "add" and vector.shape[1] != dim:
-            raise OptionError(
-                f"what is added to the CLS token is as wide as it is, {dim}: {self.words} gave {vector.shape[1]}; "
-                'mswin_viz.Addon(module, combine="concatenate") puts it behind the CLS token'
-            )
-        self.feat_dim, self.out_dim = dim, vector.shape[1]
-        return self
+        return vectors
 
     @property
     def scales(self) -> tuple[int, ...]:
@@ -138,14 +178,15 @@ class Addon(nn.Module):
 
     @property
     def description(self) -> str:
-        """Class, file of the code, number of parameters, and how its vector is used."""
+        """Class, file of the code, number of parameters, where they come from, and how its vector is used."""
         try:
-            file = inspect.getsourcefile(type(self.module)) or "no file"
+            file = _from_here(inspect.getsourcefile(type(self.module)) or "no file")
         except TypeError:
             file = "no file"
         n_weights = sum(weight.numel() for weight in self.module.parameters())
         how = "added to" if self.combine == "add" else f"{self.out_dim} wide, behind"
-        return f"{self.words} ({file}), {n_weights:,} parameters, {how} the CLS"
+        weights = f" {self.weights}" if n_weights else ""
+        return f"{self.words} ({file}), {n_weights:,} parameters{weights}, {how} the CLS"
 
 
 def as_addon(module: nn.Module) -> Any:
@@ -154,31 +195,57 @@ def as_addon(module: nn.Module) -> Any:
     return cast("Any", module if is_known else Addon(module))
 
 
-def is_import(name: object) -> bool:
-    """Whether it names code, ``"package.module:Name"``, and no file of that name exists."""
-    return isinstance(name, str) and bool(_IMPORT.fullmatch(name)) and not os.path.exists(name)
+def prepared_addon(source: AddonSource, dim: int, n_tokens: int, *, seed: int | None = None) -> Any:
+    """A copy in float32 of the module that is given, made or imported, that fits a model's tokens.
 
-
-def imported_addon(name: str) -> nn.Module:
-    """The module that ``"package.module:Name"`` names: a class or function called without arguments, or an object.
-
-    The code of that module runs.
+    Given a seed, what a class, a function or an import draws follows from it; the generator outside stays as it was.
 
     Raises
     ------
     OptionError
-        If it cannot be imported or made, or is no module.
+        If it cannot be imported, made or copied, is no module, or does not fit (see :meth:`Addon.fitted`).
+    WeightsError
+        If it is one of the package's, of another width.
     """
-    home, _, member = name.partition(":")
+    with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(seed)
+        made = source if isinstance(source, nn.Module) else made_addon(source)
     try:
-        made = getattr(importlib.import_module(home), member)
-        made = made if isinstance(made, nn.Module) else made()
+        module = as_addon(copy.deepcopy(made)).float()
+    except OptionError:
+        raise
     except Exception as problem:
         raise OptionError(
-            f'an add-on of yours is named "package.module:Name", importable from here and made without arguments: '
-            f"{name!r} failed with {type(problem).__name__}: {problem}; or pass the module itself, addon=MyModule(512)"
+            f"an add-on is copied, so that yours stays as it is: {type(made).__name__} cannot be copied "
+            f"({type(problem).__name__}: {problem}); pass a function that makes it"
         ) from problem
-    return made if isinstance(made, nn.Module) else Addon(made)
+    if isinstance(module, Addon):
+        if module.weights == _PASSED and made is not source:
+            module.weights = f"as made by {source if isinstance(source, str) else module.words}"
+        return module.fitted(dim, n_tokens)
+    return checked_width(module, dim)
+
+
+def checked_width(module: Any, dim: int) -> Any:
+    """The same add-on of the package; WeightsError if it reads tokens of another width."""
+    if module.feat_dim != dim:
+        raise WeightsError(
+            f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives {dim}; "
+            'pass another, or addon="mean"'
+        )
+    return module
+
+
+def is_addon_source(value: object) -> TypeGuard[AddonSource]:
+    """Whether it is a module, a class or function that makes one, or the name of code; not a path."""
+    return isinstance(value, nn.Module) or is_import(value) or callable(value)
+
+
+def _from_here(file: str) -> str:
+    """The path of a file, from the current folder where it lies in it."""
+    folder = os.path.join(os.getcwd(), "") if os.path.isabs(file) else ""
+    return file.removeprefix(folder)
 
 
 def _n_arguments(module: nn.Module) -> int:
@@ -191,16 +258,20 @@ def _n_arguments(module: nn.Module) -> int:
     return sum(p.kind in kinds and p.default is inspect.Parameter.empty for p in parameters)
 
 
-def _checked_windows(given: object, asked: object) -> tuple[Window, ...]:
-    if not isinstance(given, Sequence) or isinstance(given, str):
-        if asked is None:
-            return ()
+def _checked_windows(given: object) -> tuple[Window, ...]:
+    """Scales and tiles; none where an attribute of that name is something else than numbers."""
+    if isinstance(given, int) and not isinstance(given, bool):
         given = (given,)
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return ()
     checked = []
     for window in given:
         sides = tuple(window) if isinstance(window, (tuple, list)) else (window,)
         is_whole = all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
         if not is_whole or len(sides) not in (1, 2):
-            raise OptionError(f"windows are scales, such as 8, or tiles, such as (4, 4): got {window!r}")
+            raise OptionError(
+                f"windows are scales, such as 8, or tiles, such as (4, 4): got {window!r}; an attribute windows that "
+                "means something else is passed over by mswin_viz.Addon(module, windows=())"
+            )
         checked.append(sides[0] if len(sides) == 1 else (sides[0], sides[1]))
     return tuple(checked)

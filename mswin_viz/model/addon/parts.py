@@ -18,22 +18,27 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
-
-__all__ = ["AddonModule", "GatedExperts", "TwoLayers", "WindowParts", "window_parts"]
+__all__ = ["AddonModule", "GatedExperts", "TwoLayers", "WindowParts", "addon_words", "window_parts"]
 
 
 @runtime_checkable
 class AddonModule(Protocol):
     """An ``nn.Module`` behind a tower.
 
+    What it may say besides, and what is assumed without: ``reads_cls`` (no), that it is called with the CLS tokens too;
+    ``combine`` (``"add"``) and ``n_behind`` (0), that its vector stands behind the CLS token, and how wide it is;
+    ``description`` (its scales), what it is in words.
+
     Attributes
     ----------
     feat_dim
         Width ``D`` of the patch tokens it reads.
+    scales
+        Window lengths of its slots, in tokens; empty without slots.
     """
 
     feat_dim: int
+    scales: tuple[int, ...]
 
     def __call__(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
         """The vector that is added to the CLS token."""
@@ -70,7 +75,7 @@ class WindowParts:
     Attributes
     ----------
     windows
-        The convolutions.
+        The convolutions, a ``CLIPMultiScaleSlidingWindow``.
     fusion
         What turns the pooled vectors into the vector that is added.
     projection
@@ -79,13 +84,27 @@ class WindowParts:
         Numbers that no tensor holds and the result depends on.
     """
 
-    windows: CLIPMultiScaleSlidingWindow
+    windows: Any
     fusion: TwoLayers | GatedExperts
     projection: tuple[nn.Module, nn.Module, nn.Module] | None = None
     settings: tuple[Any, ...] = ()
+
+    def seen(
+        self, patches: Float[torch.Tensor, "batch token dim"]
+    ) -> Float[torch.Tensor, "batch token wide"]:
+        """The tokens that the windows read: the patches, or what the projection makes of each."""
+        if self.projection is None:
+            return patches
+        first, norm, last = self.projection
+        return last(norm(first(patches)).relu())
 
 
 def window_parts(addon: nn.Module | None) -> WindowParts | None:
     """The layers of an add-on of windows; None for any other module, and without one."""
     parts: Callable[[], WindowParts] | None = getattr(addon, "window_parts", None)
     return None if parts is None else parts()
+
+
+def addon_words(addon: Any) -> str:
+    """An add-on's description of itself; its scales where it has none."""
+    return getattr(addon, "description", None) or f"scales {'/'.join(map(str, addon.scales))}"

@@ -202,6 +202,11 @@ def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[
     return {name: tensors[key] for name, key in keys.items()}, notes
 
 
+def bare_key(key: str) -> str:
+    """The key under which :func:`unwrapped` gives a tensor."""
+    return _bare(key, Counter())
+
+
 def _bare(key: str, taken: Counter[str]) -> str:
     """A key without the names of modules that merely wrap another; `taken` counts each key once for all of them."""
     name, inner = _WITHIN.sub("", key), _WITHIN.search(key)

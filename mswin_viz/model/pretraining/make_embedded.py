@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import open_clip
 import torch
@@ -66,4 +67,5 @@ def fit_addon(model: Model, recipe: Recipe) -> CLIPMultiScaleFeatureExtractor:
     """A scheme-1 add-on (4, 8, 16), shared by the modalities: one person in one modality is one class."""
     world = labelled_tokens(model, Crowd(ADDON_PEOPLE, recipe.seed + 1, shots=2), scales=SCALES)
     tokens, labels = modality_classes([world])
-    return train_addon(tokens, labels, scales=SCALES, seed=recipe.seed).addon
+    trained = train_addon(tokens, labels, scales=SCALES, seed=recipe.seed)
+    return cast("CLIPMultiScaleFeatureExtractor", trained.addon)

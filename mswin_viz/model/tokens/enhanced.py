@@ -8,29 +8,34 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+__all__ = ["addon_vector", "enhanced", "enhanced_width", "shift", "with_vector"]
+
 
 def enhanced(addon: nn.Module, tokens: Tokens) -> Tokens:
     """Tokens with the enhanced CLS; the patches stay as they are."""
-    if not isinstance(addon, Addon):
-        return replace(tokens, cls=tokens.plus(addon(tokens.patches)))
-    vector = addon(tokens.patches, tokens.cls)
-    return (
-        tokens.followed_by(vector)
-        if addon.combine == "concatenate"
-        else replace(tokens, cls=tokens.plus(vector))
-    )
+    return with_vector(addon, tokens, addon_vector(addon, tokens))
+
+
+def addon_vector(addon: nn.Module, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
+    """An add-on's vector; those that ask for them read the CLS tokens too."""
+    return addon(tokens.patches, tokens.cls) if getattr(addon, "reads_cls", False) else addon(tokens.patches)
+
+
+def with_vector(addon: nn.Module, tokens: Tokens, vector: Float[torch.Tensor, "batch wide"]) -> Tokens:
+    """Tokens with an add-on's vector added to the CLS token, or behind it, as the add-on says."""
+    if getattr(addon, "combine", "add") == "concatenate":
+        return tokens.followed_by(vector)
+    return replace(tokens, cls=tokens.plus(vector))
 
 
 def enhanced_width(addon: nn.Module | None, dim: int) -> int:
     """Width of the enhanced CLS: more than the CLS token's, ``dim``, where the add-on's vector stands behind it."""
-    behind = addon.out_dim if isinstance(addon, Addon) and addon.combine == "concatenate" else 0
-    return dim + (behind or 0)
+    return dim + getattr(addon, "n_behind", 0)
 
 
 def shift(plain: Tokens, enhanced: Tokens) -> Float[torch.Tensor, "batch wide"]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
@@ -15,18 +15,20 @@ from tqdm.auto import tqdm
 from mswin_viz.data.options import options_of
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError, ScaleError
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, checked_scales
+from mswin_viz.model.addon.own import Addon, AddonSource
+from mswin_viz.model.addon.sliding_window import checked_scales
 from mswin_viz.model.tokens.tokens import Tokens
-from mswin_viz.model.training.heads import Head, new_addon, phase_means
+from mswin_viz.model.training.heads import Head, addon_head, new_addon, phase_means
 from mswin_viz.model.training.run import Run, Schedule, TrainingLog, TrainingStep
 from mswin_viz.model.training.token_store import TokenView
 from mswin_viz.model.training.training_state import only_training
+from mswin_viz.model.weights.checkpoints import StoredAddon
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = [
-    "STANDARD_SCHEDULE", "Schedule", "TrainedAddon", "TrainingLog", "TrainingOptions", "TrainingStep", "Watch",
+    "STANDARD_SCHEDULE", "AddonTrainingOptions", "Schedule", "TrainedAddon", "TrainingLog", "TrainingOptions", "TrainingStep", "Watch",
     "train_addon", "train_head",
 ]  # fmt: skip
 
@@ -63,12 +65,12 @@ class TrainedAddon:
     Attributes
     ----------
     addon
-        In evaluation mode, on the device of the tokens.
+        In evaluation mode, on the device of the tokens; a module of yours as :class:`mswin_viz.Addon`.
     log
         Losses, validations, the step the weights are of.
     """
 
-    addon: CLIPMultiScaleFeatureExtractor
+    addon: StoredAddon | Addon
     log: TrainingLog
 
     @property
@@ -98,6 +100,19 @@ class TrainingOptions(TypedDict, total=False):
     progress: bool
 
 
+class AddonTrainingOptions(TrainingOptions, total=False):
+    """What the training of an add-on takes besides.
+
+    Attributes
+    ----------
+    steps, learning_rate
+        Used where no ``schedule`` is given; 300 and 3.5e-4.
+    """
+
+    steps: int
+    learning_rate: float
+
+
 @dataclass(frozen=True)
 class _Settings:
     """The options of a training, with their defaults."""
@@ -112,24 +127,26 @@ def train_addon(
     tokens: Tokens | TokenView,
     pids: Sequence[int] | np.ndarray,
     *,
-    scales: Sequence[int] = (4, 8, 16),
-    steps: int = 300,
-    learning_rate: float = 3.5e-4,
-    **options: Unpack[TrainingOptions],
+    scales: Sequence[int] | None = None,
+    addon: AddonSource | None = None,
+    **options: Unpack[AddonTrainingOptions],
 ) -> TrainedAddon:
-    """Fit a scheme-1 add-on so that enhanced CLS features of one identity lie together, by the loss of `train_head`.
+    """Fit an add-on so that enhanced CLS features of one identity lie together, by the loss of `train_head`.
 
     Parameters
     ----------
     tokens
-        Cached tokens of all training images.
+        Cached tokens of all training images; every patch token for an ``addon``.
     pids
         Identity of each image; images below 0 are unknown and not trained on. At least two identities need two images
         each. To train one add-on for all modalities, give an identity another number in each of them.
-    steps, learning_rate
-        Used where no ``schedule`` is given.
+    scales
+        Of a scheme-1 add-on, 4, 8 and 16 by default.
+    addon
+        In place of it: a module, of which a copy is trained from the weights it has; or a class, a function or
+        ``"package.module:Name"`` (imported code runs), whose initial weights follow from the seed.
     options
-        ``seed``, ``schedule``, ``watch`` and ``progress``: see `TrainingOptions`.
+        ``steps``, ``learning_rate``, ``seed``, ``schedule``, ``watch`` and ``progress``: see `AddonTrainingOptions`.
 
     Raises
     ------
@@ -138,18 +155,37 @@ def train_addon(
     ScaleError
         If a window is longer than an image has tokens.
     OptionError
-        If there are too few identities with two images, or the state file is of another training.
+        If there are too few identities with two images, the state file is of another training, the add-on does not
+        fit the tokens, has no weight to train, or scales are given with it.
     """
-    n_tokens = tokens[:1].patches.shape[1]
+    schedule = options.get("schedule") or Schedule(
+        options.pop("steps", STANDARD_SCHEDULE.steps),
+        options.pop("learning_rate", STANDARD_SCHEDULE.learning_rate),
+    )
+    given = {name: value for name, value in options.items() if name not in ("steps", "learning_rate")}
+    settings = options_of(
+        _Settings, {**given, "schedule": schedule}, function="train_addon", also=("steps", "learning_rate")
+    )
+    first = tokens[:1]
+    if addon is not None:
+        if scales is not None:
+            raise OptionError(
+                f"scales are of a scheme-1 add-on: got {scales!r} with addon=; leave one of them out"
+            )
+        head = addon_head(addon, first.patches.shape[2], first.patches.shape[1], seed=settings.seed)
+        trained = TrainedAddon(cast("Addon", head.body), _trained(tokens, pids, head, settings))
+        if isinstance(head.body, Addon):
+            head.body.weights = "trained here"
+        return trained
+    scales = (4, 8, 16) if scales is None else scales
+    n_tokens = first.patches.shape[1]
     if idle := [scale for scale in checked_scales(scales, 1) if scale > n_tokens]:  # no image would train it
         raise ScaleError(
             f"a scale to train is a whole number of tokens in 1..{n_tokens}: got {idle[0]}; give shorter windows"
         )
-    schedule = options.get("schedule") or Schedule(steps, learning_rate)
-    settings = options_of(_Settings, {**options, "schedule": schedule}, function="train_addon")
-    addon = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
+    new = new_addon(tokens.cls.shape[1], scales, seed=settings.seed)
     seen = phase_means(tokens, scales) if isinstance(tokens, Tokens) else tokens
-    return TrainedAddon(addon, _trained(seen, pids, Head(addon, "patches"), settings))
+    return TrainedAddon(new, _trained(seen, pids, Head(new, "patches"), settings))
 
 
 def train_head(

@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.own import AddonSource, prepared_addon
 from mswin_viz.model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPWithProjectionMultiScale,
     Initialisation,
     checked_scales,
 )
+from mswin_viz.model.tokens.enhanced import addon_vector, with_vector
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.token_store import TokenView
 
@@ -29,9 +31,10 @@ Reads = Literal["patches", "cls", "mean patch"]
 
 
 class Head(nn.Module):
-    """A module together with what it reads; its output is added to the CLS token, as an add-on's is.
+    """A module together with what it reads; its output is added to the CLS token, or put behind it, as an add-on's is.
 
-    ``body`` gives ``[B, D]`` from ``"patches"`` ``[B, N, D]``, ``"cls"`` ``[B, D]`` or ``"mean patch"`` ``[B, D]``.
+    ``body`` gives ``[B, D]`` from ``"patches"`` ``[B, N, D]``, ``"cls"`` ``[B, D]`` or ``"mean patch"`` ``[B, D]``. One
+    that reads patches is an add-on, see `mswin_viz.model.addon.parts.AddonModule`.
     """
 
     def __init__(self, body: nn.Module, reads: Reads) -> None:
@@ -41,11 +44,20 @@ class Head(nn.Module):
         self.body = body
         self.reads = reads
 
-    def forward(self, tokens: Tokens) -> Float[torch.Tensor, "batch dim"]:
-        """The vector to add to the CLS token."""
-        if self.reads == "cls":
-            return self.body(tokens.cls)
-        return self.body(tokens.patches if self.reads == "patches" else tokens.patches.mean(dim=1))
+    def forward(self, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
+        """The vector to add to the CLS token, or to put behind it."""
+        if self.reads == "patches":
+            return addon_vector(self.body, tokens)
+        return self.body(tokens.cls if self.reads == "cls" else tokens.patches.mean(dim=1))
+
+    def features(self, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
+        """The enhanced CLS."""
+        return with_vector(self.body, tokens, self(tokens)).cls
+
+    @property
+    def n_behind(self) -> int:
+        """How many numbers stand behind the CLS token."""
+        return getattr(self.body, "n_behind", 0)
 
 
 def window_head(dim: int, scales: Sequence[int], *, seed: int = 0, init: Initialisation = "random") -> Head:
@@ -64,7 +76,17 @@ def new_addon(
 def scheme_2_head(dim: int, scales: Sequence[int], *, seed: int = 0) -> Head:
     """A scheme-2 add-on, half as wide again inside as outside (768 for 512); it needs every patch token."""
     with seeded(seed):
-        return Head(CLIPWithProjectionMultiScale(dim, dim * 3 // 2, scales), "patches")
+        return Head(scheme_2(dim, scales), "patches")
+
+
+def scheme_2(dim: int, scales: Sequence[int]) -> CLIPWithProjectionMultiScale:
+    """The add-on of `scheme_2_head`."""
+    return CLIPWithProjectionMultiScale(dim, dim * 3 // 2, scales)
+
+
+def addon_head(source: AddonSource, dim: int, n_tokens: int, *, seed: int = 0) -> Head:
+    """Any add-on, as a copy that fits the tokens; weights that a class, function or import draws follow from the seed."""
+    return Head(prepared_addon(source, dim, n_tokens, seed=seed), "patches")
 
 
 def cls_control(dim: int, size: int, *, seed: int = 0) -> Head:
@@ -118,13 +140,14 @@ def phase_grid(grid: tuple[int, int], scales: Sequence[int]) -> tuple[int, int]:
 
 def enhanced_features(
     head: Head, tokens: Tokens | TokenView, *, batch_size: int = 512
-) -> Float[np.ndarray, "image dim"]:
-    """The CLS with the head's output added, a batch at a time, so that tokens on disk are never in memory all at once."""
-    device, parts = next(head.parameters()).device, []
+) -> Float[np.ndarray, "image wide"]:
+    """The CLS with the head's output added or behind it, a batch at a time, so that tokens on disk are never in memory all at once."""
+    weights, parts = next(head.parameters(), None), []
+    device = tokens.cls.device if weights is None else weights.device
     with torch.no_grad():
         for start in range(0, len(tokens), batch_size):
             part = tokens[start : start + batch_size].to(device)
-            parts.append(part.plus(head(part)).cpu().numpy())
+            parts.append(head.features(part).cpu().numpy())
     return np.concatenate(parts)
 
 

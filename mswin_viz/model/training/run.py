@@ -33,6 +33,7 @@ from mswin_viz.model.training.training_state import (
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+_DRAWS_STREAM = 2_000_003
 _CLASSIFIER_STREAM = 1_000_003  # so that the classifier is not drawn from the numbers the head was drawn from
 
 
@@ -114,8 +115,13 @@ class Run:
         self.losses: list[float] = []
         self.checks: list[tuple[int, float]] = []
         self._best: dict[str, torch.Tensor] | None = None
-        self._rng = np.random.default_rng(seed)
-        placed, dim = next(head.parameters()).device, tokens.cls.shape[1]
+        self._seed, self._rng = seed, np.random.default_rng(seed)
+        if not any(weight.requires_grad for weight in head.parameters()):
+            raise OptionError(
+                f"a training changes weights: got {type(head.body).__name__}, whose {len(list(head.parameters()))} "
+                "parameters need no gradient; thaw them with requires_grad_(True), or measure it untrained"
+            )
+        placed, dim = next(head.parameters()).device, tokens.cls.shape[1] + head.n_behind
         device = self._device = tokens.cls.device if placed.type == "cpu" else placed
         with seeded(seed + _CLASSIFIER_STREAM):
             self._loss = ReidLoss(dim, int(self.labels.max()) + 1).to(device)
@@ -151,7 +157,11 @@ class Run:
         chosen = identity_batch(self.labels, self._rng)
         batch = self.tokens[chosen.tolist()].to(self._device)
         target = torch.from_numpy(self.labels[chosen]).to(self._device)
-        loss = self._loss(batch.plus(self.head(batch)), target)
+        with seeded(
+            self._seed + _DRAWS_STREAM + self.step
+        ):  # of Dropout, so that a resumed training goes on alike
+            features = self.head.features(batch)
+        loss = self._loss(features, target)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise OptionError(

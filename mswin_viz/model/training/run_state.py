@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from mswin_viz.data.storage.stored_records import STRICT, checked, json_value
 from mswin_viz.errors import WeightsError
+from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import Head
 from mswin_viz.model.training.token_store import TokenView
@@ -85,4 +86,5 @@ def training_identity(
         name: hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
         for name, values in {"tokens": tokens.cls.detach().cpu().numpy(), "identities": labels}.items()
     }
-    return {**digests, "head": json.dumps([head.reads, shapes]), **settings}
+    own = [head.body.words, head.body.combine] if isinstance(head.body, Addon) else []
+    return {**digests, "head": json.dumps([head.reads, shapes, *own]), **settings}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.parts import TwoLayers, addon_words, window_parts
 from mswin_viz.model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
     CLIPWithProjectionMultiScale,
@@ -38,8 +40,9 @@ def untrained(model: Model, *, seed: int = 0) -> Model:
 def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -> Model:
     """The same tower with an untrained add-on of the same form; the model itself is left as it is.
 
-    ``init="random"`` draws every layer as torch does; ``"mean"`` takes window means and a zero shift, so that enhanced
-    equals plain. OptionError if there is no add-on, or no such initialisation for its kind.
+    ``init="random"`` draws every layer by its ``reset_parameters``, as torch does, those inside a module before its
+    own; ``"mean"`` takes window means and a zero shift, so that enhanced equals plain. OptionError if there is no add-on,
+    no such initialisation for its kind, or a layer with parameters has no ``reset_parameters`` and would stay trained.
     """
     if init not in get_args(Initialisation):
         raise OptionError(f"init must be one of {', '.join(get_args(Initialisation))}: got {init!r}")
@@ -49,29 +52,56 @@ def with_untrained_addon(model: Model, init: str = "random", *, seed: int = 0) -
         addon, origin = _window_means(model.addon), "untrained window mean, zero shift"
     else:
         addon, origin = copy.deepcopy(model.addon).cpu(), f"untrained, seed {seed}"
+        _check_resettable(addon)
         with seeded(seed), torch.no_grad():
-            for module in addon.modules():
-                _reset(module)
+            _reset_inside_out(addon)
     return dataclasses.replace(model, addon=addon.to(model.device), addon_origin=origin)
 
 
 def _reset(module: nn.Module) -> None:
     """Draw a layer's weights as torch does; nothing where it has none of its own."""
-    reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
-    if callable(reset):
+    reset = _drawing(module)
+    if reset is not None:
         reset()
 
 
-def _window_means(addon: nn.Module) -> CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale:
-    if isinstance(addon, CLIPMultiScaleFeatureExtractor):
-        mean = CLIPMultiScaleFeatureExtractor(addon.feat_dim, addon.scales, init="mean")
-    elif isinstance(addon, CLIPWithProjectionMultiScale):
-        wide = addon.windows.feat_dim
-        mean = CLIPWithProjectionMultiScale(addon.feat_dim, wide, addon.scales, init="mean")
-    else:
+def _drawing(module: nn.Module) -> Callable[[], object] | None:
+    reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None))
+    return reset if callable(reset) else None
+
+
+def _reset_inside_out(module: nn.Module) -> None:
+    """Layers before the module that holds them, which may draw some of theirs in its own way."""
+    for child in module.children():
+        _reset_inside_out(child)
+    _reset(module)
+
+
+def _check_resettable(addon: nn.Module) -> None:
+    """Refuse to call an add-on untrained of which some parameters would keep their trained values."""
+    drawn: set[int] = set()
+    for module in addon.modules():
+        if _drawing(module) is not None:
+            drawn |= {id(weight) for weight in module.parameters(recurse=False)}
+    kept = [name for name, weight in addon.named_parameters() if id(weight) not in drawn]
+    if kept:
+        more = f" and {len(kept) - 3} more" if len(kept) > 3 else ""
         raise OptionError(
-            f"a {type(addon).__name__} has no window means with a zero shift; use init='random'"
+            f"every layer of an untrained add-on is drawn by its reset_parameters(): {', '.join(kept[:3])}{more} of "
+            f"{addon_words(addon)} would keep trained values; give the class that holds them such a method"
         )
+
+
+def _window_means(addon: nn.Module) -> CLIPMultiScaleFeatureExtractor | CLIPWithProjectionMultiScale:
+    parts = window_parts(addon)
+    if parts is None or not isinstance(parts.fusion, TwoLayers):
+        raise OptionError(f"{addon_words(addon)}: no window means with a zero shift exist; use init='random'")
+    if parts.projection is None:
+        mean = CLIPMultiScaleFeatureExtractor(parts.windows.feat_dim, parts.windows.scales, init="mean")
+    else:
+        first: Any = parts.projection[0]
+        wide = parts.windows.feat_dim
+        mean = CLIPWithProjectionMultiScale(first.in_features, wide, parts.windows.scales, init="mean")
     return mean.eval().requires_grad_(False)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
@@ -16,8 +17,17 @@ from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, StoredAddon
+from mswin_viz.model.weights.own_files import own_state
 
-__all__ = ["KEY_LAYOUTS", "addon_bytes", "file_words", "save_addon", "tensors_as", "weight_bytes"]
+__all__ = [
+    "KEY_LAYOUTS",
+    "addon_bytes",
+    "file_words",
+    "module_bytes",
+    "save_addon",
+    "tensors_as",
+    "weight_bytes",
+]
 
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
 """The host model's keys, its last Linear named ``fusion.2`` or (behind a Dropout) ``fusion.3``; the add-on's own keys."""
@@ -26,12 +36,13 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_addon(
-    module: StoredAddon, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
+    module: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, layout: str = "bare"
 ) -> None:
     """Write an add-on's state dict, whole or not at all: an existing file is replaced at once, or stays as it was.
 
     A mixture's temperature has no key; the last layer of its gate is divided by it, so that the gate is the same when
-    read back at temperature 1. :func:`mswin_viz.load_addon` reads all layouts.
+    read back at temperature 1. :func:`mswin_viz.load_addon` reads all layouts; of a module of yours its own keys are
+    written, without those of :class:`mswin_viz.Addon` around it, and ``load_addon(path, into=module)`` reads them.
 
     Parameters
     ----------
@@ -46,16 +57,14 @@ def save_addon(
     Raises
     ------
     OptionError
-        If ``module`` is not an add-on, or is a mixture with top-k routing, which a file of tensors cannot hold; if it
+        If ``module`` is no module, holds no or more than tensors, or is a mixture with top-k routing, which a file of tensors cannot hold; if it
         has no such layout; or if ``dtype`` is not a floating-point type, or too narrow for a weight.
     OutputError
         If the file cannot be written.
     """
     _check_layout(layout)
-    if not isinstance(module, StoredAddon):
-        raise OptionError(
-            f"an add-on is a module of windows or a mixture of experts, such as model.addon: got a {type(module).__name__}"
-        )
+    if not isinstance(module, nn.Module):
+        raise OptionError(f"an add-on is a module, such as model.addon: got a {type(module).__name__}")
     if layout != "bare" and not isinstance(module, CLIPMultiScaleFeatureExtractor):
         raise OptionError(
             f"only windows of scheme 1 have keys in the host: got a {type(module).__name__}; "
@@ -76,7 +85,10 @@ def save_addon(
 
 def tensors_as(dtype: torch.dtype | None, tensors: Mapping[str, torch.Tensor]) -> StateDict:
     """Tensors in the type to store (None keeps their own); OptionError if it cannot hold a value."""
-    cast = {key: value.detach().cpu().to(dtype or value.dtype).contiguous() for key, value in tensors.items()}
+    cast = {
+        key: value.detach().cpu().to((value.is_floating_point() and dtype) or value.dtype).contiguous()
+        for key, value in tensors.items()
+    }
     for key, value in tensors.items():
         if dtype is not None and not torch.equal(cast[key].isfinite(), value.detach().cpu().isfinite()):
             raise OptionError(
@@ -95,6 +107,11 @@ def weight_bytes(state: StateDict, *, is_safetensors: bool) -> bytes:
     return buffer.getvalue()
 
 
+def module_bytes(module: nn.Module) -> int:
+    """Bytes of a module's tensors."""
+    return sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
+
+
 def addon_bytes(dim: int, scales: Sequence[int]) -> int:
     """Bytes of the float32 weights of a scheme-1 add-on, without making one."""
     with torch.device("meta"):
@@ -102,13 +119,13 @@ def addon_bytes(dim: int, scales: Sequence[int]) -> int:
     return sum(weight.nbytes for weight in addon.parameters())
 
 
-def file_words(path: Path, layout: str = "host") -> str:
+def file_words(path: Path, layout: str = "host", *, keys: str = "multi_scale_window.*") -> str:
     """What :func:`save_addon` would write, in words: file, format, and keys."""
     _check_layout(layout)
     kind = "safetensors" if path.suffix.lower() == ".safetensors" else "a torch.save file"
     usual = "" if path.suffix.lower() in _USUAL else " whatever its ending says"
-    keys = f"{'' if layout == 'bare' else HOST_WINDOWS}multi_scale_window.*"
-    return f"{path}: {kind}{usual}, a state dict with keys {keys}"
+    prefix = "" if layout == "bare" else HOST_WINDOWS
+    return f"{path}: {kind}{usual}, a state dict with keys {prefix}{keys}"
 
 
 def _check_layout(layout: str) -> None:
@@ -116,7 +133,9 @@ def _check_layout(layout: str) -> None:
         raise OptionError(f"layout must be one of {', '.join(KEY_LAYOUTS)}: got {layout!r}; choose one")
 
 
-def _state(module: StoredAddon, layout: str) -> StateDict:
+def _state(module: nn.Module, layout: str) -> StateDict:
+    if not isinstance(module, StoredAddon):
+        return own_state(module)
     state = dict(module.state_dict())
     if isinstance(module, MixtureOfExpertsAddon):
         last = f"moe_fusion.gating_network.gate.{len(module.moe_fusion.gating_network.gate) - 1}."

@@ -7,17 +7,20 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import torch
+from torch import nn
 
-from mswin_viz.errors import ScaleError, WeightsError
+from mswin_viz.errors import OptionError, ScaleError, WeightsError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.mixture_files import mixture_state
+from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.archives.weight_files import read_weights
 from mswin_viz.model.weights.load_report import checked_fit
+from mswin_viz.model.weights.own_files import filled
 
 __all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "StoredAddon", "addon_in", "load_addon", "mixture_sizes"]
 
@@ -30,8 +33,14 @@ _MIXTURE = "moe_fusion."
 _MOST_LAYERS = 64
 
 
-def load_addon(path: str | Path, *, temperature: float | None = None) -> StoredAddon:
-    """The add-on in a file, in evaluation mode; the scales are read from the kernels.
+@overload
+def load_addon(path: str | Path, *, temperature: float | None = None) -> StoredAddon: ...
+@overload
+def load_addon(path: str | Path, *, into: nn.Module) -> Addon: ...
+def load_addon(
+    path: str | Path, *, temperature: float | None = None, into: nn.Module | None = None
+) -> StoredAddon | Addon:
+    """The add-on in a file, in evaluation mode; the scales are read from the kernels. No code of the file runs.
 
     Reads bare add-ons of both schemes and the mixture of experts, and the scheme-1 add-on or the mixture inside a
     whole host-model checkpoint, with or without ``module.``, scheme 1's last Linear named ``fusion.2`` or
@@ -42,21 +51,31 @@ def load_addon(path: str | Path, *, temperature: float | None = None) -> StoredA
     temperature
         Of a mixture's gate, which no host checkpoint holds (``MOE_TEMPERATURE`` of the run's configuration);
         without it 1 is assumed, with a warning. Files of :func:`save_addon` need none.
+    into
+        A module of yours, whose state dict the file holds: the result is a copy with these weights, wrapped as
+        :class:`mswin_viz.Addon`; yours stays as it is.
 
     Raises
     ------
     WeightsError
-        If the file holds no add-on, or its keys or shapes are not those of one.
+        If the file holds no add-on, or its keys or shapes are not those of one, or of ``into``.
+    OptionError
+        If ``into`` is no module, or a temperature is given with it.
     """
+    if into is not None and temperature is not None:
+        raise OptionError(f"temperature= is of a mixture's gate: got {temperature} with into=; leave it out")
     file = read_weights(path)
     state = file.state
     for caution in file.cautions:
         warnings.warn(f"{path}: {caution}", stacklevel=2)
+    if into is not None:
+        return filled(into, file)
     addon = addon_in(state, path, temperature=1.0 if temperature is None else temperature)
     if addon is None:
         raise WeightsError(
             f"an add-on file holds sliding_windows.* and fusion.* keys: {path} has none; is it a baseline "
-            'checkpoint? Load it as the model, with addon="mean"'
+            'checkpoint? Load it as the model, with addon="mean"; weights of a module of yours are read by '
+            "load_addon(path, into=module)"
         )
     is_ours = any(key.startswith("multi_scale_extractor.") for key in state)
     if temperature is None and isinstance(addon, MixtureOfExpertsAddon) and not is_ours:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -83,30 +83,42 @@ def checked_fit(
     rule: str,
     *,
     unexpected: Iterable[str] = (),
+    whole: Collection[str] = (),
 ) -> None:
-    """Compare keys, shapes and kinds of tensor with those wanted; WeightsError says ``rule`` and the first problems."""
-    if problems := fit_problems(wanted, state, unexpected=unexpected):
+    """Compare keys, shapes and kinds of tensor with those wanted; WeightsError says ``rule`` and the first problems.
+
+    Keys that are ``whole`` hold whole numbers or truth values, as counters and masks do.
+    """
+    if problems := fit_problems(wanted, state, unexpected=unexpected, whole=whole):
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise WeightsError(f"{rule}: {'; '.join(problems[:_SHOWN])}{more}")
 
 
 def fit_problems(
-    wanted: Mapping[str, Sequence[int]], state: Mapping[str, torch.Tensor], *, unexpected: Iterable[str] = ()
+    wanted: Mapping[str, Sequence[int]],
+    state: Mapping[str, torch.Tensor],
+    *,
+    unexpected: Iterable[str] = (),
+    whole: Collection[str] = (),
 ) -> list[str]:
     """What :func:`checked_fit` refuses, one phrase for each key."""
     problems = [f"missing {key}" for key in wanted if key not in state]
     problems += [f"unexpected {short_text(key, 120)}" for key in unexpected]
     for key, shape in wanted.items():
         if key in state:
-            problems += _problems(key, state[key], tuple(shape))
+            problems += _problems(key, state[key], tuple(shape), is_whole=key in whole)
     return problems
 
 
-def _problems(key: str, value: torch.Tensor, shape: tuple[int, ...]) -> list[str]:
+def _problems(key: str, value: torch.Tensor, shape: tuple[int, ...], *, is_whole: bool) -> list[str]:
     if tuple(value.shape) != shape:
         return [f"{key} is {tuple(value.shape)}, not {shape}"]
+    kind = str(value.dtype).removeprefix("torch.")
+    if is_whole:
+        is_right = not (value.is_floating_point() or value.is_complex())
+        return [] if is_right else [f"{key} holds {kind} values, not whole numbers"]
     if not value.is_floating_point():
-        return [f"{key} holds {str(value.dtype).removeprefix('torch.')} values, not floating-point ones"]
+        return [f"{key} holds {kind} values, not floating-point ones"]
     return [] if _is_finite(value) else [f"{key} holds NaN or infinite values"]
 
 

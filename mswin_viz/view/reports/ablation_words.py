@@ -83,7 +83,7 @@ def ablation_table(stored: Stored) -> str:
 
 def _scores(stored: Stored, split: str) -> list[str]:
     rows = (
-        [row_words(name), *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
+        [stored["rows"][name]["words"], *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
         for name, cells in stored["scores"][split].items()
     )  # fmt: skip
     return markdown_table(["head", *_columns(stored).values()], rows)
@@ -94,7 +94,10 @@ def _differences(stored: Stored, split: str) -> list[str]:
     columns = [(column, kind) for column in stored["columns"] for kind in kinds]
     heads = (f"{_columns(stored)[column]}: {kinds[kind]}" for column, kind in columns)
     rows = (
-        [row_words(name), *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns)]
+        [
+            stored["rows"][name]["words"],
+            *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns),
+        ]
         for name, cells in stored["scores"][split].items()
     )
     return markdown_table(["head", *heads], rows)

@@ -15,15 +15,14 @@ from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.parts.neighbour_figure import GAP, PageSize, neighbours_figure, row_picture
-from mswin_viz.view.widgets.labels import VALUES
+from mswin_viz.view.widgets.labels import VALUES, part_name
 
 __all__ = ["ranked_figure"]
 
 _OPACITY = 0.6
 _KEY = (
-    "Heat: each window's exact share of the cosine of the enhanced features, norms frozen; the query's windows above, "
-    "the result's below. CLS, windows and biases of either image add up to the cosine. A share is not what is lost when "
-    "a window is removed."
+    "Heat: the exact share of each {one} in the cosine of the enhanced features, norms frozen; the query above, the "
+    "result below. {sums} of either image add up to the cosine. A share is not what is lost when a {one} is removed."
 )
 
 
@@ -49,7 +48,7 @@ def ranked_figure(
         Of the query and each enhanced result, in their order; there may be fewer than results. With them, two more
         rows show which windows of either image the similarity comes from.
     scale
-        Whose windows are shown; fused, patch by patch, if None.
+        Whose windows are shown; fused, patch by patch, if None, and always where the add-on has no scales.
     provenance
         Printed small below.
     """
@@ -60,7 +59,8 @@ def ranked_figure(
     def draw_heat(part: SubFigure, page: PageSize) -> None:
         _draw_heat(part, page, table, results["enhanced"], list(zip(shares, panels, strict=True)))
 
-    note = " ".join(filter(None, (_KEY, shares[0].note, provenance)))
+    notes = dict.fromkeys(pair.note for pair in shares)
+    note = " ".join(filter(None, (_key(shares[0]), *notes, provenance)))
     return neighbours_figure(table, results, note=note, draw_below=draw_heat)
 
 
@@ -69,8 +69,18 @@ def _panel(shares: PairShares, scale: int | None) -> Panel:
     key = "fused" if scale is None else f"scale-{scale}"
     if key not in panels:
         scales = ", ".join(map(str, shares.scales)) or "(none)"
-        raise OptionError(f"window shares are shown at one of the scales {scales}: got {scale}")
+        raise OptionError(
+            "shares are shown at a scale of the add-on, or, of any add-on, patch by patch with scale=None: got "
+            f"scale={scale}, and scales {scales}"
+        )
     return panels[key]
+
+
+def _key(shares: PairShares) -> str:
+    sums = dict.fromkeys(_sum_name(part) for side in shares.a.values() for part in side.parts)
+    *first, last = sums
+    one = "window" if shares.scales else "patch token"
+    return _KEY.format(one=one, sums=f"{', '.join(first)} and {last}")
 
 
 def _draw_heat(
@@ -114,6 +124,14 @@ def _draw_windows(
 
 
 def _sums(sides: Mapping[str, SideShares]) -> str:
-    cls, bias, total = (sum(getattr(s, name) for s in sides.values()) for name in ("cls", "bias", "total"))
-    parts = {"CLS": cls, "windows": total - cls - bias, "bias": bias}
+    parts: dict[str, float] = {}
+    for side in sides.values():
+        for part, share in side.parts.items():
+            name = _sum_name(part)
+            parts[name] = parts.get(name, 0.0) + share
     return "\n".join(f"{name} {round(value, 3) + 0.0:+.3f}" for name, value in parts.items())
+
+
+def _sum_name(part: str) -> str:
+    """What a part is called where all scales are one."""
+    return "windows" if part.startswith("scale-") else part_name(part)

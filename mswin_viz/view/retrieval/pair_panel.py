@@ -16,10 +16,12 @@ from mswin_viz.view.parts.html import bar_html
 from mswin_viz.view.parts.neighbour_words import who
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
+from mswin_viz.view.widgets.labels import part_name
 from mswin_viz.view.widgets.lifetime import close_view
 from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
 
 _WIDTH = 100  # of a picture, CSS pixels
+_LABEL = 104  # the same, of a bar's label
 _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
 
 
@@ -100,14 +102,17 @@ class PairPanel(widgets.VBox):
 
 
 def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
-    """Both ways of splitting the similarity, as signed bars: CLS, windows by scale, and biases of every modality."""
+    """Both ways of splitting the similarity, as signed bars: everything that has a share, modality by modality."""
     lines = {"query": _rows(shares.a, shares.similarity), "result": _rows(shares.b, shares.similarity)}
     reach = max(abs(value) for rows in lines.values() for _, value in rows) or 1.0
     blocks = (
         tag(
             "div",
             tag("div", tag("b", f"split over the {role}"), f", {name}"),
-            *(bar_html(label, value, reach, label.startswith("="), label_width=88) for label, value in rows),
+            *(
+                bar_html(label, value, reach, label.startswith("="), label_width=_LABEL)
+                for label, value in rows
+            ),
             css="mswin-shares",
             style={"flex": "1 1 260px", "max-width": "400px"},
         )
@@ -120,8 +125,8 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
     )
     note = (
         f"Either column adds up to the enhanced cosine (residual {shares.residual:.0e}). Norms are frozen, so the CLS "
-        "share is not the plain cosine. A share is not what is lost when a window is removed: that can flip gates of "
-        "the fusion."
+        "share is not the plain cosine. A share is not what is lost when a part is removed: what is held for the "
+        "shares, such as ReLU gates, then changes too."
     )
     return tag(
         "div",
@@ -137,9 +142,7 @@ def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str,
     rows: list[tuple[str, float]] = []
     for name, side in sides.items():
         lead = f"{name} " if len(sides) > 1 else ""
-        windows = {f"scale {scale}": float(values.sum()) for scale, values in side.windows.items()}
-        parts = {"CLS": side.cls, **windows, "bias": side.bias}
-        rows += [(f"{lead}{label}", value) for label, value in parts.items()]
+        rows += [(f"{lead}{part_name(part)}", share) for part, share in side.parts.items()]
     return [*rows, ("= cosine", similarity)]
 
 
@@ -151,6 +154,8 @@ def _warnings(shares: PairShares) -> Sequence[str]:
             f"the table was made with another model or other files: its cosine is {shares.table_similarity:.4f}, the "
             f"one computed now {shares.similarity:.4f}; embed the samples again"
         )
-    if not shares.scales:
+    if all(side.fused is None for side in shares.a.values()):
         notes.append("without an add-on, no window has a share: the CLS has all of it")
+    elif not shares.scales:
+        notes.append("this add-on has no scales: the heatmap shows the share of each patch token")
     return notes

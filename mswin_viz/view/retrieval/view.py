@@ -59,7 +59,7 @@ class RetrievalView(widgets.VBox):
     Parameters
     ----------
     model
-        From :func:`mswin_viz.load_model`. Window shares need a scheme-1 add-on or none; ranking does not.
+        From :func:`mswin_viz.load_model`, with any add-on or none.
     samples
         Queries and gallery; where they have splits, queries are ranked against the gallery.
     table
@@ -189,7 +189,7 @@ class RetrievalView(widgets.VBox):
         n_shares
             How many enhanced results show their window shares too; each takes two images' tokens.
         scale
-            Whose windows these are; fused if None.
+            Whose windows these are; fused, patch by patch, if None.
         """
         check_open(self)
         if self.table is None or self.strip is None:

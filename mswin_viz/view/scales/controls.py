@@ -9,13 +9,21 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.scales.request import ViewRequest
-from mswin_viz.analysis.shares.window_shuffle import common_run
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.scales.result_cache import ExplorerRequest
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import CMAPS
 from mswin_viz.view.widgets.glossary import explained
-from mswin_viz.view.widgets.labels import KERNELS, ROWS, SLOTS, TARGETS, VALUES, WINDOWS, choices
+from mswin_viz.view.widgets.labels import (
+    KERNELS,
+    ROWS,
+    SLOTS,
+    TARGETS,
+    VALUES,
+    WINDOWS,
+    WINDOWS_OF_TOKENS,
+    choices,
+)
 from mswin_viz.view.widgets.markup import Html, tag
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
@@ -66,7 +74,7 @@ class Controls:
         return ExplorerRequest(
             sample=samples[self.strip.selected], second=samples[self.strip.second], modality=self.strip.modality,
             rows=self.rows.value, view_request=view_request, target=self.target.value, prompts=tuple(self.prompts),
-            shuffle_run=self.shuffle.value,
+            shuffle_run=self.shuffle.value, has_cls=bool(self.cls.value),
         )  # fmt: skip
 
     @property
@@ -82,7 +90,7 @@ class Controls:
                 self.scale, self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols),
             ]),
             ("value and target", [_line(self.value, self.channel), self.target, self.prompt]),
-            ("rows, fusion, order", [self.rows, *fusion]),
+            ("rows, fusion, order" if self.slots else "rows, order", [self.rows, *fusion, self.cls]),
         )  # fmt: skip
         layout = {"flex_flow": "row wrap", "grid_gap": "6px"}
         return widgets.HBox([_group(title, parts) for title, parts in groups], layout=layout)
@@ -90,23 +98,33 @@ class Controls:
 
 def make_controls(
     grid: tuple[int, int],
-    dim: int,
+    n_channels: int,
     scales: Sequence[int],
     strip: ThumbnailStrip,
     *,
-    prompt: str,
-    has_text: bool,
+    prompt: str | None,
+    runs: Sequence[int],
 ) -> Controls:
-    """Controls for a grid, features of width ``dim`` and a fusion of ``scales``."""
+    """Controls for a grid, vectors of at most ``n_channels`` and a fusion of ``scales``.
+
+    ``prompt`` is None without a text tower; ``runs`` of so many tokens can be shuffled.
+    """
     slots = tuple(
         _buttons({s: s for s in SLOTS}, f"scale {scale}", f"mswin-slot-{scale}", tooltips=SLOTS.values())
         for scale in scales
     )
     view = {
         **_window_controls(grid, scales),
-        **_target_controls(dim, prompt, has_text),
+        **_target_controls(n_channels, prompt),
         "rows": _buttons(ROWS, "rows", "mswin-rows"),
-        "shuffle": _shuffle_menu(grid[0] * grid[1], scales),
+        "shuffle": _shuffle_menu(grid[0] * grid[1], scales, runs),
+        "cls": explained(
+            widgets.Checkbox(
+                False, description="split CLS by input patch", indent=False, layout={"width": "auto"}
+            ),
+            "CLS by input patch",
+            hint="Takes a pass of the tower there and back; the other panels do not wait for it.",
+        ).add_class("mswin-cls"),
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }
     for name, terms in _TERMS.items():
@@ -137,8 +155,8 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
     tile = {"style": _LABELLED, "layout": {"width": "150px"}}
     return {
         "scale": scale.add_class("mswin-scale"),
-        "kernel": _buttons(KERNELS, "its kernel", "mswin-kernel"),
-        "windows": _menu(WINDOWS, "windows", "mswin-windows", width="232px"),
+        "kernel": _kernel_buttons(has_kernels=bool(scales)),
+        "windows": _menu(WINDOWS if scales else WINDOWS_OF_TOKENS, "windows", "mswin-windows", width="232px"),
         "stride": widgets.BoundedIntText(
             0, min=0, max=n_tokens, description="stride", **small
         ).add_class("mswin-stride"),
@@ -151,25 +169,35 @@ def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, 
     }  # fmt: skip
 
 
-def _target_controls(dim: int, prompt: str, has_text: bool) -> dict[str, widgets.ValueWidget]:
+def _kernel_buttons(*, has_kernels: bool) -> widgets.ToggleButtons:
+    """Where there is no kernel, plain means are all there is."""
+    buttons = _buttons(KERNELS, "its kernel", "mswin-kernel")
+    if not has_kernels:
+        buttons.value, buttons.disabled = "mean", True
+    return buttons
+
+
+def _target_controls(n_channels: int, prompt: str | None) -> dict[str, widgets.ValueWidget]:
+    has_text = prompt is not None
     targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
     return {
         "value": _menu(VALUES, "value", "mswin-value", width="226px"),
         "channel": widgets.BoundedIntText(
-            0, min=0, max=dim - 1, description="channel", style={"description_width": "52px"}, layout={"width": "104px"}
+            0, min=0, max=n_channels - 1, description="channel", style={"description_width": "52px"}, layout={"width": "104px"}
         ).add_class("mswin-channel"),
         "target": _menu(targets, "target", "mswin-target", value="text" if has_text else "own"),
         "prompt": widgets.Textarea(
-            prompt if has_text else "", description="prompts", placeholder="one prompt a line", continuous_update=False,
+            prompt or "", description="prompts", placeholder="one prompt a line", continuous_update=False,
             disabled=not has_text, rows=3, style=_LABELLED, layout={**_ROW, "height": "62px"},
         ).add_class("mswin-prompt"),
     }  # fmt: skip
 
 
-def _shuffle_menu(n_tokens: int, scales: Sequence[int]) -> widgets.Dropdown:
-    runs = sorted({*scales, common_run(scales)} if scales else set())
+def _shuffle_menu(n_tokens: int, scales: Sequence[int], runs: Sequence[int]) -> widgets.Dropdown:
     labels = {
-        run: f"{'windows' if run in scales else 'runs'} of {run}" for run in runs if n_tokens // run >= 2
+        run: f"{'windows' if run in scales else 'runs'} of {run}"
+        for run in sorted(set(runs))
+        if n_tokens // run >= 2
     }
     return _menu({0: "no", **labels}, "shuffle", "mswin-shuffle")
 

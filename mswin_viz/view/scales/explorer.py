@@ -14,6 +14,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
+from mswin_viz.analysis.scales.request import n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
@@ -28,6 +29,8 @@ from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
+from mswin_viz.view.scales.cls_splits import ClsSplits
+from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import linked_display, make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
@@ -45,15 +48,17 @@ __all__ = ["ScaleExplorer"]
 class ScaleExplorer(widgets.VBox):
     """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
 
+    Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
     Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
-    the kernel. Colour map, opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer
-    fits the controls is marked until the new one is there. What cannot be done (an unreadable file, a prompt that is
-    too long, a full memory) is shown in the widget, and the last good view stays, marked as out of date.
+    the kernel. "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map,
+    opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
+    until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
+    in the widget, and the last good view stays, marked as out of date.
 
     Parameters
     ----------
     model
-        From :func:`mswin_viz.load_model`; scheme-1 add-ons and plain CLIP.
+        From :func:`mswin_viz.load_model`, with any add-on or plain CLIP.
     samples
         What the thumbnail strip offers; at least one.
     prompt
@@ -69,7 +74,7 @@ class ScaleExplorer(widgets.VBox):
     Raises
     ------
     DataError, OptionError
-        If there is no sample; if the add-on is of scheme 2, whose shares are not exact.
+        If there is no sample; if the add-on does not say how wide the tokens are that it reads.
     """
 
     @made_whole()
@@ -78,19 +83,21 @@ class ScaleExplorer(widgets.VBox):
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
         self._kept = TokenCache(model)
-        self._results = ResultCache(model, self._kept)
-        self._results.weights()  # refuses scheme 2 before anything is drawn
+        self._results = ResultCache(model, self._kept, ClsSplits(model))
+        weights = self._results.weights()
         self._lock, self._ticket, self._is_held = threading.RLock(), 0, False
         self._guarded = Guard(self, self._show_messages)
         self.result: ExplorerResult | None = None
         self._row_key: tuple[Any, ...] = ()
         self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
-        scales = () if model.addon is None else model.addon.scales
         self.controls = make_controls(
-            model.grid, model.dim, scales, self.strip, prompt=prompt, has_text=model.tower.has_text
-        )
+            model.grid, n_channels(model.addon, weights, model.grid, model.dim),
+            () if weights is None else weights.scales, self.strip,
+            prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
+        )  # fmt: skip
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
+        self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
         self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
         download = FigureDownload(
             self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
@@ -156,6 +163,7 @@ class ScaleExplorer(widgets.VBox):
     def release(self) -> None:
         """End the work in the background, and release everything that is kept."""
         self._background.close()
+        self._cls_work.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -203,7 +211,8 @@ class ScaleExplorer(widgets.VBox):
         names = ("inspection", "scores", "words")
         numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
         display = linked_display(self.controls, self.board)
-        return [badge, self.bar, self.strip, self.controls.layout(), message, display, self.board, *numbers]
+        above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
+        return [*above, display, self.board, *numbers]
 
     def _observe(self) -> None:
         guarded = self._guarded
@@ -278,6 +287,7 @@ class ScaleExplorer(widgets.VBox):
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
+        self._cls_work.follow(result)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         notes = () if self.result is None else self.result.notes

@@ -19,7 +19,8 @@ from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import caption_lines, folded_name, write_caption
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.scales.share_bars import share_rows, slot_name
+from mswin_viz.view.scales.share_bars import cls_rows, share_rows
+from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.labels import VALUES
 
@@ -131,7 +132,9 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
 
 
 def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:
-    rows = share_rows(result, image)[::-1]
+    rows = share_rows(result, image)
+    rows[1:1] = [(f"· {label}", value) for label, value in cls_rows(result, image)]
+    rows.reverse()
     values = [value for _, value in rows]
     axis.barh(range(len(rows)), values, color=[sign_colour(value) for value in values])
     axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=7)

@@ -17,6 +17,7 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.scales.board_rows import board_rows
+from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import numbers_html
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -38,8 +39,9 @@ class PointPanel(widgets.VBox):
     """
 
     def __init__(self, model: Model) -> None:
-        self._results = ResultCache(model, TokenCache(model))
-        self._n_slots = 0 if model.addon is None else len(model.addon.scales)
+        self._results = ResultCache(model, TokenCache(model), ClsSplits(model))
+        weights = self._results.weights()
+        self._n_slots = 0 if weights is None else len(weights.scales)
         self._lock, self._ticket = threading.RLock(), 0
         self._guarded = Guard(self, self._show_problems)
         self._first: Sample | None = None

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, slots_of
+from mswin_viz.analysis.scales.token_panels import cls_panel
 from mswin_viz.analysis.scales.view import ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.addon_map import AddonMap
+from mswin_viz.analysis.shares.cls_split import ClsSplit
 from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
@@ -23,6 +25,8 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.view.scales.cls_splits import ClsSplits
+from mswin_viz.view.scales.slot_names import slot_name
 
 _NO_PROMPT = "A text target needs a prompt that can be used: there is none, so the target is the image's own plain CLS."
 _NO_CAMERA = "The camera of this image is not known: the mean of the weights' camera embeddings is used."
@@ -40,6 +44,7 @@ class ExplorerRequest:
     target: str  # one of directions.TARGET_KINDS; in a pair, each image's target is the other one
     prompts: tuple[str, ...] = ()  # lines of the prompt box
     shuffle_run: int = 0  # runs of so many tokens are shuffled; 0 for none
+    has_cls: bool = False  # the CLS is to be split over the input's patches
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,8 @@ class ExplorerResult:
     enhanced_scores: np.ndarray
     shuffle: Shuffle | None  # what a shuffle moved
     notes: tuple[str, ...]  # words or a camera that the model does not know, strong distortion
+    has_cls: bool = False  # the CLS is to be split over the input's patches
+    cls_splits: tuple[ClsSplit, ...] | None = None  # of each row, in units of the cosine, once they are there
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +92,7 @@ class ResultCache:
 
     model: Model
     tokens: TokenCache
+    cls_splits: ClsSplits
     _kept: dict[str, tuple[Hashable, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -97,14 +105,19 @@ class ResultCache:
             target = self._target(request, prompts)
             key = self._direction_key(rows, target, prompts, request.view_request)
             direction = self._once("direction", key, lambda: self._direction(rows, target, request))
-            subject = replace(rows.subject, direction=direction)
+            subject = self._once("subject", key, lambda: replace(rows.subject, direction=direction))
             view = self._view(request.view_request, subject, rows.key, key)
+            splits = self._cls_splits(pictures, view, subject) if request.has_cls else None
+            if request.has_cls:
+                order = None if rows.shuffle is None else rows.shuffle.order.tolist()
+                view = replace(view, panels=(*view.panels, cls_panel(subject, splits, order)))
         return ExplorerResult(
             names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
             target=target.words, is_pair=target.kind == "pair", prompts=prompts, shuffle=rows.shuffle,
             plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
             enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),
-            notes=self._notes(request, prompts, pictures),
+            notes=(*self._notes(request, prompts, pictures), *_not_shown(subject)),
+            has_cls=request.has_cls, cls_splits=splits,
         )  # fmt: skip
 
     def weights(self) -> AddonMap | None:
@@ -115,7 +128,19 @@ class ResultCache:
         """Release everything that is kept."""
         with self._lock:
             self._kept.clear()
+        self.cls_splits.close()
         self.tokens.close()
+
+    def _cls_splits(
+        self, pictures: Sequence[Picture], view: ScaleView, subject: Subject
+    ) -> tuple[ClsSplit, ...] | None:
+        """The splits that are there, divided by the norms that the cosine's shares are divided by."""
+        splits = self.cls_splits.of(pictures, subject.direction_of_each)
+        if splits is None:
+            return None
+        norms = view.cosine.norm * view.cosine.direction_norm
+        factors = np.divide(1, norms, out=np.full_like(norms, np.nan), where=norms > 0)
+        return tuple(split.times(factors[i : i + 1]) for i, split in enumerate(splits))
 
     def _once(self, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
         """What was made for this key, made now if the last one was for another."""
@@ -166,7 +191,7 @@ class ResultCache:
         )
         weights, shuffle = self.weights(), None
         if request.shuffle_run:
-            slots = slots_of(request.view_request, () if weights is None else weights.scales)
+            slots = slots_of(request.view_request, () if weights is None else weights.scales) or None
             shuffled = partial(shuffle_windows, tokens, weights, request.shuffle_run, slots=slots)
             shuffle = self._once("shuffle", (shown, weights, slots), shuffled)
             tokens = shuffle.tokens
@@ -206,9 +231,18 @@ class ResultCache:
         self, request: ViewRequest, subject: Subject, rows_key: Hashable, direction_key: Hashable
     ) -> ScaleView:
         """The view, from what is kept of the last one where that still holds."""
-        along = direction_key if request.value == "cosine" else None
-        seen = (rows_key, request.value, request.channel, along)
-        trained = self._once("trained", seen, lambda: trained_part(subject, request))
-        fusion = (seen, direction_key, request if "free" in request.slots else request.slots)
+        trained = self._once(
+            "trained", (rows_key, request.value == "share"), lambda: trained_part(subject, request)
+        )
+        drawn = (rows_key, direction_key, request.value, request.channel)
+        fusion = (drawn, request if "free" in request.slots else request.slots)
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
         return scale_view(subject, request, fused=fused)
+
+
+def _not_shown(subject: Subject) -> list[str]:
+    """The windows that a module declares and the grid has no room for."""
+    declared = () if subject.weights is None else subject.weights.declared
+    missing = [slot_name(slot) for slot in declared if slot not in subject.declared]
+    rows, cols = subject.tokens.grid
+    return [f"No panel of {name}: it does not fit the {rows}x{cols} grid." for name in missing]

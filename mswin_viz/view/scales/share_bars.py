@@ -8,27 +8,63 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mswin_viz.analysis.scales.inspection import WindowInspection, inspected_window
-from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.parts.html import bar_html, weight_html
 from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.guarded import problem_words
 from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+_LABEL = 118  # width of a bar's label, CSS pixels
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
 
 def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
-    """Label and share of the CLS, each slot of the fusion, and the biases of one image; they add up to the cosine."""
+    """Label and share of the CLS, each slot or the tokens, and the biases of one image; they add up to the cosine.
+
+    What lies outside the windows and what nothing explains have rows where there is any.
+    """
     cosine = result.view.cosine
     slots = [
-        (slot_name(slot), float(shares.windows[image].sum()) if shares else 0.0)
+        (_slot_label(result, slot), float(shares.windows[image].sum()) if shares else 0.0)
         for slot, shares in zip(result.view.slots, cosine.slots, strict=True)
     ]
-    return [("CLS", float(cosine.cls[image])), *slots, ("bias", float(cosine.bias[image]))]
+    outside, unexplained = float(cosine.outside[image]), float(cosine.unexplained[image])
+    return [
+        ("CLS", float(cosine.cls[image])),
+        *slots,
+        *([("outside windows", outside)] if outside else []),
+        ("bias", float(cosine.bias[image])),
+        *([("unexplained", unexplained)] if unexplained else []),
+    ]
+
+
+def cls_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
+    """Label and share of what the CLS share of one image is made of; they add up to it. Empty before it is split."""
+    if result.cls_splits is None:
+        return []
+    split = result.cls_splits[image]
+    rows = [("its patches", float(split.patches.sum()))]
+    rows += [
+        (label, float(getattr(split, name)[0]))
+        for name, label in (
+            ("class_token", "class token"),
+            ("positions", "positions"),
+            ("biases", "tower's biases"),
+        )
+    ]
+    unexplained = float(split.unexplained[0])
+    return [*rows, *([("unexplained", unexplained)] if unexplained else [])]
+
+
+def _slot_label(result: ExplorerResult, slot: Slot) -> str:
+    if not result.subject.is_of_tokens:
+        return slot_name(slot)
+    return "tokens" if slot.scale == 1 else "windows"
 
 
 def numbers_html(result: ExplorerResult) -> Markup:
@@ -79,7 +115,9 @@ def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | 
 def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
     """A window's exact share next to the change when it is removed."""
     n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
-    if not n_gates:
+    if inspection.is_of_tokens:
+        words = "Without it its tokens are zero and the module runs again, nothing held, so the two need not agree"
+    elif not n_gates:
         words = "Without it gate, norms and GELU factors are computed again, so the two need not agree"
     elif n_flipped:
         words = f"Without it {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
@@ -105,9 +143,15 @@ def _shares_html(result: ExplorerResult, image: int) -> Markup:
     cosine = result.view.cosine
     enhanced = float(cosine.score[image])
     rows = [*share_rows(result, image), ("= cosine", enhanced)]
-    reach = max(abs(value) for _, value in rows) or 1.0
-    bars = (bar_html(label, value, reach, label.startswith("=")) for label, value in rows)
+    of_cls = cls_rows(result, image)
+    reach = max(abs(value) for _, value in [*rows, *of_cls]) or 1.0
+    bars = [bar_html(label, value, reach, label.startswith("="), label_width=_LABEL) for label, value in rows]
+    bars[1:1] = [bar_html(f"· {label}", value, reach, False, label_width=_LABEL) for label, value in of_cls]
     note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
+    if cosine.unexplained[image]:
+        note += f"; unexplained: {', '.join(cosine.left)} cannot be held"
+    if of_cls:
+        note += ". The CLS is split over the input's patches with attention held: exact, not causal"
     names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
     score = tag("div", *names, _scores_in_words(result, image), css="mswin-score")
     style = {"flex": "1 1 260px", "max-width": "400px"}
@@ -159,17 +203,11 @@ def _shuffle_html(result: ExplorerResult) -> Markup:
     shuffle = result.shuffle
     if shuffle is None:
         return fragment()
-    changes = zip(result.view.slots, shuffle.pooled_change.T, strict=True)
+    slots = () if result.subject.is_of_tokens else result.view.slots  # only these hand on a pooled vector
+    changes = zip(slots, shuffle.pooled_change.T, strict=True)
     moved = "; ".join(f"{slot_name(slot)} {_change(change)}" for slot, change in changes)
     words = f"Shuffled windows. {f'Pooled vectors: {moved}. ' if moved else ''}Enhanced CLS {_change(shuffle.enhanced_change)}."
     return tag("div", words, css="mswin-shuffle-words")
-
-
-def slot_name(slot: Slot) -> str:
-    """What stands in a slot of the fusion, in a word or two."""
-    if slot.kernel == "off":
-        return "off"
-    return f"{slot.tile[0]}x{slot.tile[1]} tiles" if slot.tile else f"scale {slot.scale}"
 
 
 def _change(changes: np.ndarray) -> str:

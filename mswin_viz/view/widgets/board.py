@@ -37,8 +37,10 @@ class BoardRow:
 
     name: str  # stands above it
     image: bytes = b""  # PNG or JPEG file; empty for none
-    patches: Float[np.ndarray, "token dim"] | None = None
-    direction: Float[np.ndarray, " dim"] | None = None  # of the target
+    patches: Float[np.ndarray, "token dim"] | None = None  # the tokens that windows see
+    direction: Float[np.ndarray, " dim"] | None = (
+        None  # of the target among these; None where there is no one such
+    )
 
 
 class HeatmapBoard(anywidget.AnyWidget):
@@ -178,12 +180,11 @@ def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, li
 
 
 def _row(row: BoardRow) -> dict[str, Any]:
-    live = row.patches is not None
+    numbers = {"tokens": row.patches, "direction": row.direction}
     return {
         "name": row.name,
         "image": _checked_file(row.image) if row.image else b"",
-        "tokens": np.asarray(row.patches, np.float32).tobytes() if live else b"",
-        "direction": np.asarray(row.direction, np.float32).tobytes() if live else b"",
+        **{name: b"" if n is None else np.asarray(n, np.float32).tobytes() for name, n in numbers.items()},
     }
 
 

@@ -18,6 +18,14 @@ VALUES = {
 """What a window's number is."""
 FEATURES = {"plain": "plain CLS", "enhanced": "enhanced CLS"}
 """The image's feature without the add-on and with it."""
+PARTS = {
+    "cls": "CLS",
+    "tokens": "tokens",
+    "outside": "outside windows",
+    "bias": "bias",
+    "unexplained": "unexplained",
+}
+"""What a part of a score comes from; a scale is called by its number."""
 TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
@@ -30,6 +38,8 @@ KERNELS = {"auto": "trained or resampled", "mean": "plain mean"}
 """How the free windows are pooled."""
 WINDOWS = {"runs": "runs (as trained)", "tiles": "2-D tiles"}
 """Which tokens make a free window."""
+WINDOWS_OF_TOKENS = {"runs": "runs of tokens", "tiles": "2-D tiles"}
+"""The same where no window is trained."""
 ROWS = {"one": "one image", "modalities": "modalities", "pair": "pair"}
 """The rows of the scale explorer's board."""
 POINT_ROWS = {"one": "this image", "modalities": "its modalities", "pair": "with the neighbour"}
@@ -54,6 +64,11 @@ COLOURS = {
     "plain_ap": "AP, plain", "enhanced_ap": "AP, enhanced", "ap_change": "change of AP",
 }  # fmt: skip
 """What the points of a map are coloured by."""
+
+
+def part_name(part: str) -> str:
+    """What a part of a score is called: one of ``PARTS``, or ``"scale-4"``."""
+    return PARTS.get(part, part.replace("-", " "))
 
 
 def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:

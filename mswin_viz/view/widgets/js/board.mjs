@@ -168,9 +168,11 @@ function render({ model, el }) {
     while (once("rows")) { // set again where newer pictures come while these are decoded
       const rows = model.get("rows");
       now.pictures = await Promise.all(rows.map(({ image }) => decode(image)));
+      const [rowsOfGrid, colsOfGrid] = grid();
       now.tokens = rows.filter(({ tokens }) => tokens?.byteLength).map(({ tokens, direction }) => {
         const along = readFloats(direction);
-        return { patches: readFloats(tokens), direction: along, dim: along.length };
+        const patches = readFloats(tokens);
+        return { patches, direction: along.length ? along : null, dim: patches.length / (rowsOfGrid * colsOfGrid) };
       });
     }
   };
@@ -189,6 +191,7 @@ function render({ model, el }) {
     const about = {
       ...{ answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused") },
       hasTokens: now.tokens.length > 0 && now.tokens.length === nRows,
+      hasDirections: now.tokens.every(({ direction }) => direction),
     };
     now.statuses = Object.fromEntries(now.sent.map((column) => [column.key, statusOf(column, now.asked, about)]));
     now.picture = pictureStatus(now.asked, about);

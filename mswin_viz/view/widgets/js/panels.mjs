@@ -15,12 +15,12 @@ export function changedNames(asked, answered) {
 
 // "" where the answer is what the controls ask for; "live" where it can be computed here; "busy" while the kernel
 // works on it; "stale" where it has said that it cannot.
-export function statusOf(column, asked, { answered, failed, fused, hasTokens }) {
+export function statusOf(column, asked, { answered, failed, fused, hasTokens, hasDirections }) {
   const changed = changedNames(asked, answered);
   const isFree = column.key === "free";
   if (!changed.length || (!isFree && !fused && changed.every((name) => GEOMETRY.includes(name)))) return "";
   const isMean = asked.kernel === "mean" || asked.windows === "tiles";
-  const known = changed.every((name) => LIVE.includes(name)) && asked.value !== "share";
+  const known = changed.every((name) => LIVE.includes(name)) && (asked.value === "cosine" ? hasDirections : asked.value !== "share");
   if (isFree && hasTokens && isMean && known) return "live";
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }

@@ -1,0 +1,66 @@
+"""Panels of one number for each patch: shares of tokens, cosines to the plain CLS, and the CLS by input patch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mswin_viz.analysis.scales.panels import Panel, token_panel
+from mswin_viz.analysis.scales.request import Subject
+from mswin_viz.analysis.shares.cls_split import ClsSplit
+from mswin_viz.analysis.shares.decomposition import Decomposition
+from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.windows.geometry import windows
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["cls_panel", "fused_panel", "plain_panel"]
+
+CLS_IN_WORDS = (
+    "each input patch's exact share of the CLS share, through all blocks of the tower, with attention, norms and "
+    "activations held; a patch also decides where the tower looks, which held attention leaves out: exact, not causal"
+)
+
+
+def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
+    """Each patch token's share of the cosine, through all slots together or through a module without slots."""
+    geometry = windows(subject.tokens.grid, 1)
+    n_tokens, batch = geometry.n_tokens, len(subject.tokens)
+    values = sum((s.tokens for s in decomposition.slots if s), start=np.zeros((batch, n_tokens)))
+    words = "each patch's exact share of the cosine, through all slots of the fusion together"
+    if subject.is_of_tokens:
+        words = "each patch token's exact share of the cosine, with what is not linear in the module held"
+    title = "token shares" if subject.is_of_tokens else "fused"
+    return token_panel("fused", title, geometry, values, "share", words)
+
+
+def plain_panel(subject: Subject) -> Panel:
+    """Cosine of each patch token to its image's plain CLS: what CLIP shows with no add-on; both behind the neck."""
+    tokens = subject.tokens
+    patches = tokens.patches if tokens.neck is None else tokens.neck(tokens.patches)
+    cls, patches = float64(tokens.cls), float64(patches)
+    lengths = np.linalg.norm(cls, axis=1)[:, None] * np.linalg.norm(patches, axis=2)
+    dots = np.einsum("bd,bnd->bn", cls, patches)
+    values = np.divide(dots, lengths, out=np.full_like(dots, np.nan), where=lengths > 0)
+    words = "cosine of each patch token to the image's plain CLS: no add-on in it"
+    return token_panel("plain", "plain CLS", windows(tokens.grid, 1), values, "cosine", words)
+
+
+def cls_panel(
+    subject: Subject, splits: Sequence[ClsSplit] | None, order: Sequence[int] | None = None
+) -> Panel:
+    """The CLS share of each image by input patch; no number before it is split.
+
+    ``splits`` has one of one image for each row, in units of the cosine. ``order`` says which patch stands at each place
+    where tokens are shuffled: the tower saw them before that.
+    """
+    n_tokens = subject.tokens.patches.shape[1]
+    if splits is None:
+        values, words = np.full((len(subject.tokens), n_tokens), np.nan), "being computed ..."
+    else:
+        values, words = np.concatenate([split.patches for split in splits]), CLS_IN_WORDS
+        values = values if order is None else values[:, np.asarray(order)]
+    return token_panel("cls", "CLS by input patch", windows(subject.tokens.grid, 1), values, "share", words)

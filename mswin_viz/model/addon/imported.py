@@ -1,0 +1,51 @@
+"""A module made by code of the user's: a class or a function, passed or named as ``"package.module:Name"``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Callable
+
+from torch import nn
+
+from mswin_viz.errors import OptionError
+
+__all__ = ["is_import", "made_addon"]
+
+_IMPORT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_RULE = 'an add-on of yours is named "package.module:Name", importable from here and made without arguments'
+_ADVICE = "or pass the module itself, addon=MyModule(512)"
+
+
+def is_import(name: object) -> bool:
+    """Whether it names code, ``"package.module:Name"``, and no file of that name exists."""
+    return isinstance(name, str) and bool(_IMPORT.fullmatch(name)) and not os.path.exists(name)
+
+
+def made_addon(source: str | Callable[[], nn.Module]) -> nn.Module:
+    """The module of a class or function called without arguments, or of what ``"package.module:Name"`` names.
+
+    A name may also be that of a module that is there already. The code that is named runs.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be imported or made, or is no module.
+    """
+    name = repr(source) if isinstance(source, str) else getattr(source, "__qualname__", repr(source))
+    try:
+        made = _imported(source) if isinstance(source, str) else source
+        made = made if isinstance(made, nn.Module) else made()
+    except Exception as problem:
+        raise OptionError(
+            f"{_RULE}: {name} failed with {type(problem).__name__}: {problem}; {_ADVICE}"
+        ) from problem
+    if not isinstance(made, nn.Module):
+        raise OptionError(f"{_RULE}: {name} made a {type(made).__name__}, no torch.nn.Module; {_ADVICE}")
+    return made
+
+
+def _imported(name: str) -> Callable[[], nn.Module]:
+    home, _, member = name.partition(":")
+    return getattr(importlib.import_module(home), member)
