@@ -135,7 +135,8 @@ class Addon(nn.Module):
                 f"an add-on gives finite numbers: {self.words} gave NaN or infinity; check its weights"
             )
         alone = self._tried(drawn[1:])
-        if (alone[0] - vectors[1]).abs().max() > _CLOSE * vectors.abs().max():
+        close = max(_CLOSE, 16 * torch.finfo(vectors.dtype).eps)
+        if (alone[0] - vectors[1]).abs().max() > close * vectors.abs().max():
             raise OptionError(
                 f"an add-on treats images one by one, and the same each time: {self.words} gave an image another vector "
                 "beside other images; sum over tokens (dim=1), not over the batch (dim=0), and draw nothing in eval()"
@@ -244,8 +245,8 @@ def is_addon_source(value: object) -> TypeGuard[AddonSource]:
 
 def _from_here(file: str) -> str:
     """The path of a file, from the current folder where it lies in it."""
-    folder = os.path.join(os.getcwd(), "") if os.path.isabs(file) else ""
-    return file.removeprefix(folder)
+    folder = os.path.join(os.getcwd(), "")
+    return file if folder == os.sep else file.removeprefix(folder)
 
 
 def _n_arguments(module: nn.Module) -> int:
