@@ -16,14 +16,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
+from nbformat import v4
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.lab import Lab  # noqa: E402  (the tests are no package)
 
+from mswin_viz.view.widgets.labels import VALUES  # noqa: E402
+
 FREE = ".mswin-heatmap[data-key=free] canvas"
 FUSED = ".mswin-heatmap[data-key=fused] canvas"
 MOVES = 60
+IMPORTS = (
+    f"import sys\n\nimport torch\n\nimport mswin_viz as mv\n\nsys.path.insert(0, {str(ROOT / 'notebooks')!r})"
+)
+EXPLORER = "explorer = mv.ScaleExplorer(model, mv.samples())\nexplorer"
+ADDONS = {
+    "scheme 1": "'default'",
+    "scheme 2": "mv.CLIPWithProjectionMultiScale(512, 768)",
+    "a module of one's own, attention pooling": "'your_module:AttentionPooling'",
+}
+"""The same move with each kind of add-on."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,20 @@ def main(rounds: int = 15) -> None:
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)
         lab.wait_idle(timeout=120)
-        _choose(lab, ".mswin-value", "length")
-        _print_table(list(_rows(lab, rounds)))
+        _choose(lab, ".mswin-value", VALUES["norm"])
+        rows = list(_rows(lab, rounds))
+        for words, addon in ADDONS.items():
+            cells = [IMPORTS, f"model = mv.load_model(addon={addon})", EXPLORER]
+            notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
+            nbformat.write(notebook, Path(folder) / "addon.ipynb")
+            lab.open("addon.ipynb")
+            lab.run_all(timeout=300)
+            lab.wait_idle(timeout=120)
+            for value in ("norm", "share"):
+                _choose(lab, ".mswin-value", VALUES[value])
+                what = f"free scale, {VALUES[value]}: {words}"
+                rows.append(_keys(lab, what, "kernel", ".mswin-scale", rounds))
+        _print_table(rows)
         lab.check()
 
 
@@ -55,7 +82,7 @@ def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
     yield _clicks(lab, "outlines on and off", ".mswin-outline input", rounds)
     yield _clicks(lab, "one or own colour scale", ".mswin-shared input", rounds)
     yield _keys(lab, "free scale, trained kernels", "kernel", ".mswin-scale", rounds)
-    _choose(lab, ".mswin-value", "share of cosine")
+    _choose(lab, ".mswin-value", VALUES["share"])
     yield _keys(lab, "free scale, shares", "kernel", ".mswin-scale", rounds)
     page.locator(".mswin-slot-16 button", has_text="free").click()
     lab.wait_idle()
@@ -68,7 +95,7 @@ def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
     yield _keys(lab, "free scale, shares, three modalities", "kernel", ".mswin-scale", rounds)
     yield _keys(lab, "opacity, three modalities (18 heatmaps)", "browser", ".mswin-opacity", rounds)
     page.locator(".mswin-rows button", has_text="one image").click()
-    _choose(lab, ".mswin-value", "length")
+    _choose(lab, ".mswin-value", VALUES["norm"])
     page.locator(".mswin-kernel button", has_text="plain mean").click()
     lab.wait_idle()
     yield _keys(lab, "free scale, plain means", "browser", ".mswin-scale", rounds)
