@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS
@@ -39,6 +40,43 @@ def test_a_click_shows_each_method_s_map_beside_the_exact_window_shares(explorer
     assert bytes(explorer._picture.value).startswith(b"\x89PNG")
     titles = [axis.get_title() for axis in explorer.figure().axes]
     assert any(title.startswith("Gradient x input") for title in titles)
+
+
+@pytest.mark.parametrize(
+    ("addon", "shares"),
+    [
+        (lambda dim: mv.Addon(Mean(dim), windows=(8, (4, 4))), ["exact shares, scale 8"]),
+        (lambda dim: mv.Addon(Mean(dim), combine="concatenate"), ["exact shares, scale 1"]),
+        (
+            lambda dim: mv.CLIPWithProjectionMultiScale(dim, 16, (4, 8)),
+            ["exact shares, scale 4", "exact shares, scale 8"],
+        ),
+    ],
+)
+def test_addons_of_every_kind_have_shares_and_maps(addon, shares) -> None:
+    plain = mv.load_model(device="cpu", addon=None)
+    model = mv.load_model(device="cpu", addon=addon(plain.dim))
+    explorer = mv.AttributionExplorer(model, mv.samples()[:2], prompt="a person wearing a black top")
+    explorer.controls.features.value = "both"
+    explorer.controls.methods.value = ("exact_split", "gradient_x_input")
+    run(explorer)
+    assert explorer._guarded.problems == {}
+    kinds = ("plain", "enhanced", "enhanced - plain")
+    methods = [f"{name}, {kind}" for name in ("exact_split", "gradient_x_input") for kind in kinds]
+    assert sorted(explorer.maps) == sorted([*shares, *methods])
+    for kind in kinds:
+        assert np.abs(explorer.maps[f"exact_split, {kind}"].delta).max() < 1e-12
+    titles = [axis.get_title() for axis in explorer.figure().axes]
+    assert any(title.startswith("Exact split") for title in titles)
+
+
+class Mean(torch.nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.last = torch.nn.Linear(dim, dim)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.gelu(self.last(patches)).mean(dim=1)
 
 
 def test_methods_are_shown_by_their_labels_and_chosen_by_their_names(explorer) -> None:

@@ -24,7 +24,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ShareGap", "exact_shares", "share_gap"]
+__all__ = ["ShareGap", "exact_shares", "share_gap", "share_scales"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,15 @@ class ShareGap:
     bias: Float[np.ndarray, " batch"]
     score: Float[np.ndarray, " batch"]
     flipped_on_path: Int[np.ndarray, " batch"]
+
+
+def share_scales(model: Model) -> tuple[int, ...]:
+    """Scales whose windows have exact shares at first: trained ones, else the runs that a module declares, else one token."""
+    if model.addon is None:
+        return ()
+    weights = fusion_weights(model.addon)
+    runs = tuple(slot.scale for slot in weights.declared if slot.tile is None)
+    return weights.scales or runs or (1,)
 
 
 def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> Attribution:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute
-from mswin_viz.analysis.attribution.share_gap import exact_shares
+from mswin_viz.analysis.attribution.share_gap import exact_shares, share_scales
 from mswin_viz.analysis.attribution.target import FEATURES, Target
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.progress import Progress, Report, Stop, portion
@@ -202,7 +202,7 @@ class AttributionExplorer(widgets.VBox):
         targets = {feature: self._target(request, pictures, feature) for feature in request.features}
         jobs: list[tuple[str, _Job]] = []
         if "enhanced" in targets and self.model.addon is not None:
-            target, scales = targets["enhanced"], self.model.addon.scales or (1,)
+            target, scales = targets["enhanced"], share_scales(self.model)
             jobs.append(("exact window shares", lambda *_: self._shares(pictures, target, scales)))
         for name, call in request.calls.items():
             jobs.append((METHOD_LABELS[name], partial(self._maps, pictures, targets, name, call)))
