@@ -220,10 +220,10 @@ def test_the_users_module_stays_as_it_is(pool, tokens) -> None:
     assert set(own.state_dict()) == {key.removeprefix("module.") for key in model.addon.state_dict()}
 
 
-def test_provenance_shows_class_file_parameters_and_how_it_is_used(pool, monkeypatch) -> None:
+def test_provenance_shows_class_file_parameters_and_how_it_is_used(pool, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(Path(__file__).parent)
     assert "test_own_addon.Pool (test_own_addon.py), " in with_addon(pool).provenance
-    monkeypatch.chdir("/")
+    monkeypatch.chdir(tmp_path)
     words = with_addon(pool).provenance_items["add-on"]
     n_weights = DIM + 1 + DIM * DIM + DIM
     assert f"test_own_addon.Pool ({__file__}), {n_weights} parameters as passed, added to the CLS" in words

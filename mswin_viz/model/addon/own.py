@@ -182,7 +182,7 @@ class Addon(nn.Module):
         """Class, file of the code, number of parameters, where they come from, and how its vector is used."""
         try:
             file = _from_here(inspect.getsourcefile(type(self.module)) or "no file")
-        except TypeError:
+        except (TypeError, OSError):  # a class of no file, a current folder that is gone
             file = "no file"
         n_weights = sum(weight.numel() for weight in self.module.parameters())
         how = "added to" if self.combine == "add" else f"{self.out_dim} wide, behind"
