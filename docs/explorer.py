@@ -31,7 +31,9 @@ def main() -> None:
         )
         file = Path(folder) / "explorer.png"
         explorer.screenshot(path=file, animations="disabled", caret="hide")
-        Image.open(file).convert("RGB").quantize(256).save(Path(__file__).parent / "explorer.png", optimize=True)
+        Image.open(file).convert("RGB").quantize(256).save(
+            Path(__file__).parent / "explorer.png", optimize=True
+        )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from mswin_viz.view.parts.html import bar_html, weight_html
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.guarded import problem_words
+from mswin_viz.view.widgets.labels import PARTS
 from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]
     return [
         ("CLS", float(cosine.cls[image])),
         *slots,
-        *([("outside windows", outside)] if outside else []),
+        *([(PARTS["outside"], outside)] if outside else []),
         ("bias", float(cosine.bias[image])),
-        *([("unexplained", unexplained)] if unexplained else []),
+        *([(PARTS["unexplained"], unexplained)] if unexplained else []),
     ]
 
 
@@ -58,7 +59,7 @@ def cls_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
         )
     ]
     unexplained = float(split.unexplained[0])
-    return [*rows, *([("unexplained", unexplained)] if unexplained else [])]
+    return [*rows, *([(PARTS["unexplained"], unexplained)] if unexplained else [])]
 
 
 def _slot_label(result: ExplorerResult, slot: Slot) -> str:
