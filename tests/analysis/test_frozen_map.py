@@ -344,6 +344,6 @@ def test_a_map_on_the_gpu_is_that_of_the_cpu():
         pytest.skip("needs a CUDA device: this machine has none")
     module, x = made(HELD["encoder, norm first"]), tokens()
     held, v = frozen(module, x)
+    here = held.shares(v)  # before the module moves
     there = FrozenMap(module.cuda(), [x.cuda()], module).shares(v.cuda())
-    here = held.shares(v)
     np.testing.assert_allclose(there.inputs[0], here.inputs[0], atol=1e-9)
