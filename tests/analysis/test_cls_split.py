@@ -11,7 +11,6 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from support.addon_kinds import ADDON_KINDS, with_addon
 from support.host_files import (
     DEMO_ON,
     MDREID_ON,
@@ -21,6 +20,7 @@ from support.host_files import (
     tower_state,
     yml,
 )
+from support.own_modules import ADDON_KINDS, with_addon
 from support.tiny import DEPTH, DIM, GRID, SIZE, direction, pictures, tiny_model
 from torch import nn
 

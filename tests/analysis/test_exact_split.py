@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.addon_kinds import ADDON_KINDS
+from support.own_modules import ADDON_KINDS
 from support.tiny import DIM, GRID, direction, pictures, tiny_model
 
 import mswin_viz as mv

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from support.addons import AttentionPool, Convolved
+from support.own_modules import AttentionPool, Convolved
 
 import mswin_viz as mv
 from mswin_viz.model.addon.own import Addon

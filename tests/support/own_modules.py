@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+import mswin_viz as mv
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
@@ -96,3 +97,90 @@ def tiny_model_with(kind: str, *, seed: int = 6) -> Model:
     if isinstance(addon, Addon):
         addon = addon.fitted(DIM, GRID[0] * GRID[1])
     return replace(tiny_model(addon=False), addon=addon.eval().requires_grad_(False), addon_origin=kind)
+
+
+class AttentionPool(nn.Module):
+    """One query attends over the tokens; it declares windows, and says something of each token."""
+
+    windows = (8, (4, 4))
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.ask, self.give = nn.Linear(dim, 1), nn.Linear(dim, dim)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return (self.ask(patches).softmax(dim=1) * self.give(patches)).sum(dim=1)
+
+    def activations(self, patches: torch.Tensor) -> torch.Tensor:
+        return self.give(patches)
+
+
+class Convolved(nn.Module):
+    """A 2-D convolution over a 16x8 grid, a GELU and the mean; its feature stands behind the CLS token."""
+
+    combine = "concatenate"
+
+    def __init__(self, dim: int, wide: int = 12) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, wide, 3, padding=1)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        maps = patches.transpose(1, 2).unflatten(2, (16, 8))
+        return nn.functional.gelu(self.conv(maps)).mean(dim=(2, 3))
+
+
+class Unknown(nn.Module):
+    """An operation that cannot be held."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.give = nn.Linear(dim, dim)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(self.give(patches)).sum(dim=1)
+
+
+ADDONS: dict[str, Callable[[int], nn.Module]] = {
+    "scheme 2": lambda dim: CLIPWithProjectionMultiScale(dim, 24, (4, 8, 16)),
+    "attention pooling": AttentionPool,
+    "convolution, concatenated": Convolved,
+    "unknown operation": Unknown,
+}
+
+
+def seeded_addon(kind: str, dim: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        addon = ADDONS[kind](dim)
+    return addon if hasattr(addon, "window_parts") else Addon(addon)
+
+
+class Pooling(nn.Module):
+    """A user's module: attention pooling of the patches, asked by the CLS token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key, self.value = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
+
+    def forward(self, patches: torch.Tensor, cls: torch.Tensor) -> torch.Tensor:
+        weights = (self.key(patches) @ cls[:, :, None]).softmax(dim=1)
+        return nn.functional.gelu((weights * self.value(patches)).sum(dim=1))
+
+
+def with_addon(addon: nn.Module, **how) -> mv.Model:
+    """The tiny tower with an add-on of random weights; a user's module is wrapped."""
+    torch.manual_seed(9)
+    for parameter in addon.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    if not hasattr(addon, "window_parts"):
+        addon = Addon(addon, **how).fitted(DIM, GRID[0] * GRID[1])
+    return replace(tiny_model(addon=False), addon=addon.eval().requires_grad_(False))
+
+
+ADDON_KINDS: dict[str, Callable[[], mv.Model]] = {
+    "scheme 1": tiny_model,
+    "scheme 2": lambda: with_addon(mv.CLIPWithProjectionMultiScale(DIM, 6, (2, 4))),
+    "mixture": lambda: with_addon(mv.MixtureOfExpertsAddon(DIM, (2, 4))),
+    "own, added": lambda: with_addon(Pooling()),
+    "own, concatenated": lambda: with_addon(Pooling(), combine="concatenate"),
+}

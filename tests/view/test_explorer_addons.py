@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from support.addons import ADDONS, seeded_addon
+from support.own_modules import ADDONS, seeded_addon
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window

@@ -18,6 +18,7 @@ from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.model.tokens.enhanced import addon_vector, enhanced_width, is_concatenated
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -59,14 +60,9 @@ class ModuleMap:
         return False
 
     @property
-    def is_concatenated(self) -> bool:
-        """Whether its vector stands behind the CLS token and is not added to it."""
-        return getattr(self.module, "combine", "add") == "concatenate"
-
-    @property
     def feature_dim(self) -> int:
         """Width of the enhanced CLS."""
-        return self.dim + getattr(self.module, "out_dim", 0) if self.is_concatenated else self.dim
+        return enhanced_width(self.module, self.dim)
 
     def run(
         self,
@@ -102,10 +98,8 @@ class ModuleMap:
 
     def features(self, cls: torch.Tensor, patches: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
         """The enhanced CLS, in torch."""
-        vector = (
-            self.module(patches, cls) if getattr(self.module, "reads_cls", False) else self.module(patches)
-        )
-        return torch.cat([cls, vector], dim=1) if self.is_concatenated else cls + vector * gain
+        vector = addon_vector(self.module, patches, cls)
+        return torch.cat([cls, vector], dim=1) if is_concatenated(self.module) else cls + vector * gain
 
 
 class HeldModule:

@@ -13,24 +13,31 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["addon_vector", "enhanced", "enhanced_width", "shift", "with_vector"]
+__all__ = ["addon_vector", "enhanced", "enhanced_width", "is_concatenated", "shift", "with_vector"]
 
 
 def enhanced(addon: nn.Module, tokens: Tokens) -> Tokens:
     """Tokens with the enhanced CLS; the patches stay as they are."""
-    return with_vector(addon, tokens, addon_vector(addon, tokens))
+    return with_vector(addon, tokens, addon_vector(addon, tokens.patches, tokens.cls))
 
 
-def addon_vector(addon: nn.Module, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
+def addon_vector(
+    addon: nn.Module,
+    patches: Float[torch.Tensor, "batch token dim"],
+    cls: Float[torch.Tensor, "batch dim"],
+) -> Float[torch.Tensor, "batch wide"]:
     """An add-on's vector; those that ask for them read the CLS tokens too."""
-    return addon(tokens.patches, tokens.cls) if getattr(addon, "reads_cls", False) else addon(tokens.patches)
+    return addon(patches, cls) if getattr(addon, "reads_cls", False) else addon(patches)
+
+
+def is_concatenated(addon: nn.Module) -> bool:
+    """Whether its vector stands behind the CLS token, and is not added to it."""
+    return getattr(addon, "combine", "add") == "concatenate"
 
 
 def with_vector(addon: nn.Module, tokens: Tokens, vector: Float[torch.Tensor, "batch wide"]) -> Tokens:
     """Tokens with an add-on's vector added to the CLS token, or behind it, as the add-on says."""
-    if getattr(addon, "combine", "add") == "concatenate":
-        return tokens.followed_by(vector)
-    return replace(tokens, cls=tokens.plus(vector))
+    return tokens.followed_by(vector) if is_concatenated(addon) else replace(tokens, cls=tokens.plus(vector))
 
 
 def enhanced_width(addon: nn.Module | None, dim: int) -> int:

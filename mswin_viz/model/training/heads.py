@@ -47,7 +47,7 @@ class Head(nn.Module):
     def forward(self, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
         """The vector to add to the CLS token, or to put behind it."""
         if self.reads == "patches":
-            return addon_vector(self.body, tokens)
+            return addon_vector(self.body, tokens.patches, tokens.cls)
         return self.body(tokens.cls if self.reads == "cls" else tokens.patches.mean(dim=1))
 
     def features(self, tokens: Tokens) -> Float[torch.Tensor, "batch wide"]:
