@@ -18,11 +18,20 @@ __all__ = ["RULES"]
 
 def _pointwise(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
     """``f(x) = f(0) + x (f(x) - f(0)) / x``, the factor held; at zero it is the slope from below."""
-    options.pop("inplace", None)
+    if x.is_complex():
+        return _of_complex(run, func, x, *args, **options)
     at_zero = func(torch.zeros_like(x[:1] if x.ndim else x), *args, **options)
     safe = torch.where(x == 0, torch.full_like(x, -1e-6), x).detach()
     linear = x * run.hold((func(safe, *args, **options) - at_zero) / safe)
     return linear + run.constant(at_zero, x) if bool((at_zero != 0).any()) else linear
+
+
+def _of_complex(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
+    """``|z| = Re(conj(z / |z|) z)``, the phase held; anything else on torch's own derivative."""
+    if func.__name__ not in ("abs", "absolute", "__abs__"):
+        run.left.add(func.__name__)
+        return func(x, *args, **options)
+    return (x * run.hold(torch.sgn(x.detach()).conj())).real
 
 
 def _gated(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:

@@ -42,8 +42,10 @@ def _multiplied(run: Run, func: Callable, first: Any, second: Any, **_: Any) -> 
 
 
 def _divided(run: Run, func: Callable, first: Any, second: Any, **options: Any) -> Any:
+    if options.get("rounding_mode"):
+        return run.held_whole(torch.div(first, second, **options), "div with rounding")
     if not is_signal(second):
-        return gate_if(func(first, second, **options), first, second)
+        return gate_if(torch.div(first, second), first, second)
     below = run.held_whole(second, "div")
     if is_signal(first):
         return gate_if(torch.div(first, below), first, second)
@@ -113,11 +115,31 @@ def _divided_from(run: Run, func: Callable, first: Any, second: Any, **_: Any) -
     return _divided(run, torch.div, second, first)
 
 
+def _product_added(run: Run, func: Callable, x: Any, first: Any, second: Any, *, value: float = 1) -> Any:
+    return _added(run, torch.add, x, value * _multiplied(run, torch.mul, first, second))
+
+
+def _quotient_added(run: Run, func: Callable, x: Any, first: Any, second: Any, *, value: float = 1) -> Any:
+    return _added(run, torch.add, x, value * _divided(run, torch.div, first, second))
+
+
+def _between(run: Run, func: Callable, first: Any, second: Any, weight: Any) -> Any:
+    """lerp: ``first + weight (second - first)``."""
+    way = _subtracted(run, torch.sub, second, first)
+    return _added(run, torch.add, first, _multiplied(run, torch.mul, way, weight))
+
+
+def _sampled(run: Run, func: Callable, x: Any, grid: Any, *args: Any, **options: Any) -> Any:
+    """grid_sample: where it looks is held."""
+    return func(x, run.hold(grid) if is_signal(grid) else grid, *args, **options)
+
+
 RULES = {
     "add": _added, "sub": _subtracted, "rsub": _subtracted_from, "mul": _multiplied, "div": _divided, "rdiv": _divided_from,
     "matmul": _matrix_product, "rmatmul": _matrix_product_from_right, "bmm": _matrix_product, "mm": _matrix_product,
     "mv": _matrix_product, "dot": _matrix_product, "inner": _matrix_product, "outer": _matrix_product,
     "tensordot": _matrix_product, "kron": _matrix_product, "einsum": _summed_products, "cat": _joined, "stack": _joined,
     "hstack": _joined, "vstack": _joined, "where": _chosen, "masked_fill": _filled, "pad": _padded,
-    "addmm": _product_plus, "baddbmm": _product_plus,
+    "addmm": _product_plus, "baddbmm": _product_plus, "addcmul": _product_added, "addcdiv": _quotient_added,
+    "lerp": _between, "grid_sample": _sampled,
 }  # fmt: skip

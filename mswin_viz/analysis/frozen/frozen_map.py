@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mswin_viz.analysis.frozen.calls import InOnePrecision
 from mswin_viz.analysis.frozen.frozen_pass import FrozenPass
 from mswin_viz.errors import ShapeError
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNEXPLAINED_FROM", "FrozenMap", "InputShares"]
 
+_CLOSE = 1e-6  # a cast to float32 inside is followed in float64
+_UNSEEN = "code that torch's functions do not show"
 UNEXPLAINED_FROM = 1e-5
 """From this residual on, a part of the score is called unexplained; below, it is rounding."""
 Constants = Callable[[str], bool]
@@ -39,8 +42,8 @@ class InputShares:
     residual
         ``|unexplained|`` over the sum of the sizes of the constants and of each vector of an input, ``[B]``.
     left
-        Names of operations that were met and are not known to be linear once held; the reason, where the residual
-        is above :data:`UNEXPLAINED_FROM`.
+        Names of operations that were met and are not known to be linear once held, where the residual is above
+        :data:`UNEXPLAINED_FROM`; else none.
     """
 
     score: Float[np.ndarray, " batch"]
@@ -80,14 +83,15 @@ class FrozenMap:
         self._function = function
         self._names = {} if module is None else _names(module)
         self._inputs = tuple(x.detach().clone().requires_grad_() for x in inputs)
-        run = FrozenPass(self._names)
+        run = FrozenPass(self._names, self._inputs)
         self._output = self._run(run, self._inputs)
+        self._plain = self._checked(self._output.detach())
         self.left, self._held = tuple(sorted(run.left)), run.kept
 
     @property
     def output(self) -> Float[torch.Tensor, "batch dim"]:
         """What the function gives at the inputs."""
-        return self._output.detach()
+        return self._plain
 
     def __call__(
         self, *inputs: Float[torch.Tensor, "batch ..."], constants: bool | Constants = True
@@ -102,11 +106,11 @@ class FrozenMap:
             Whether biases and other constants count, or which, by the name of the parameter.
         """
         counts = constants if callable(constants) else lambda _name: bool(constants)
-        run = FrozenPass(self._names, self._held, counts)
-        return self._run(run, [x.detach().requires_grad_() for x in inputs]).detach()
+        leaves = [x.detach().requires_grad_() for x in inputs]
+        return self._run(FrozenPass(self._names, leaves, self._held, counts), leaves).detach()
 
     def gradients(self, direction: Float[torch.Tensor, "batch dim"]) -> tuple[torch.Tensor, ...]:
-        """What the score along a direction is multiplied from, for each input; zero where it is not read."""
+        """What each number of each input is multiplied by in the score along a direction; zero where it is not read."""
         if not self._output.requires_grad:
             return tuple(torch.zeros_like(x) for x in self._inputs)
         score = (self._output * direction).sum()
@@ -124,7 +128,7 @@ class FrozenMap:
 
     def shares(self, direction: Float[torch.Tensor, "batch dim"]) -> InputShares:
         """The score along a direction, split."""
-        score = (self._output * direction).sum(dim=1).detach().double().cpu().numpy()
+        score = (self._plain * direction).sum(dim=1).detach().double().cpu().numpy()
         products = [
             (x * g).detach().double().cpu().numpy()
             for x, g in zip(self._inputs, self.gradients(direction), strict=True)
@@ -137,7 +141,22 @@ class FrozenMap:
             size += np.abs(of_rows).sum(axis=1)
         unexplained = score - explained
         residual = np.abs(unexplained) / np.maximum(np.maximum(size, np.abs(score)), np.finfo(float).tiny)
-        return InputShares(score, tuple(products), constants, unexplained, residual, self.left)
+        left = self.reasons(residual)
+        return InputShares(score, tuple(products), constants, unexplained, residual, left)
+
+    def reasons(self, residual: Float[np.ndarray, " batch"]) -> tuple[str, ...]:
+        """The operations that leave a residual; none where it is rounding."""
+        return (self.left or (_UNSEEN,)) if (residual > UNEXPLAINED_FROM).any() else ()
+
+    def _checked(self, output: torch.Tensor) -> torch.Tensor:
+        """The output as the function gives it with nothing held, if that is another: what differs is then unexplained."""
+        try:
+            with torch.no_grad(), InOnePrecision():
+                plain = self._function(*(x.detach().clone() for x in self._inputs))
+        except Exception:  # it needs what a pass holds, such as gradients
+            return output
+        is_other = plain.shape != output.shape or (plain - output).abs().max() > _CLOSE * output.abs().max()
+        return plain.to(output) if plain.shape == output.shape and is_other else output
 
     def _run(self, run: FrozenPass, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         with torch.enable_grad(), run:

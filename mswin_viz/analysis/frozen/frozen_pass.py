@@ -15,12 +15,39 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from mswin_viz.analysis.frozen.operations import CASTS, LINEAR, RULES, is_narrowing, name_of, out_of_place
+from mswin_viz.analysis.frozen.calls import Call, tensors_in, without_own_gradients
+from mswin_viz.analysis.frozen.operations import CASTS, LINEAR, PLAIN, RULES, is_narrowing
 from mswin_viz.analysis.frozen.signals import constant_or_signal, is_gate, is_signal, mark_gate
 
-__all__ = ["FrozenPass"]
-
 _HELD, _NAME = "_mswin_held", "_mswin_name"
+
+
+class _HeldNumber(float):
+    """A number that was read off a signal; sums and products with numbers are such numbers, too."""
+
+    operation: str
+
+    def __new__(cls, value: float, operation: str) -> _HeldNumber:
+        number = super().__new__(cls, value)
+        number.operation = operation
+        return number
+
+    def __add__(self, other: Any) -> Any:
+        return self._of(float.__add__(self, other))
+
+    def __mul__(self, other: Any) -> Any:
+        return self._of(float.__mul__(self, other))
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._of(float.__truediv__(self, other))
+
+    def __neg__(self) -> Any:
+        return self._of(float.__neg__(self))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def _of(self, value: Any) -> Any:
+        return value if value is NotImplemented else _HeldNumber(value, self.operation)
 
 
 class FrozenPass(TorchFunctionMode):
@@ -30,6 +57,8 @@ class FrozenPass(TorchFunctionMode):
     ----------
     names
         Storage address of each parameter and buffer, and its name.
+    inputs
+        What the function is a map of; nothing else that requires a gradient is a signal.
     held
         ``kept`` of the first run; None for the first run itself.
     counts
@@ -46,13 +75,14 @@ class FrozenPass(TorchFunctionMode):
     def __init__(
         self,
         names: Mapping[int, str],
+        inputs: Sequence[torch.Tensor],
         held: Iterable[Any] | None = None,
         counts: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__()
         self.kept: list[Any] = []
         self.left: set[str] = set()
-        self._names, self._counts = names, counts
+        self._names, self._inputs, self._counts = names, inputs, counts
         self._held = None if held is None else deque(held)
 
     def hold(self, value: Any) -> Any:
@@ -73,9 +103,10 @@ class FrozenPass(TorchFunctionMode):
 
     def constant(self, value: Any, like: torch.Tensor) -> torch.Tensor:
         """What is added to a signal without depending on the input: zero where it does not count."""
+        operation = value.operation if isinstance(value, _HeldNumber) else getattr(value, _HELD, None)
         if not isinstance(value, torch.Tensor):
             value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
-        if operation := getattr(value, _HELD, None):
+        if operation:
             self.left.add(operation)
             return value if self._held is None else torch.zeros_like(value)
         is_on = self._counts is None or self._counts(self.name_of(value))
@@ -89,37 +120,40 @@ class FrozenPass(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = dict(kwargs or {})
-        name, in_place = name_of(func)
-        if name in CASTS and is_narrowing(func, args, kwargs):
-            return args[0]
-        tensors = list(_tensors((args, tuple(kwargs.values()))))
+        args, kwargs = without_own_gradients(args, self._inputs), kwargs or {}
+        call = Call.of(func, args, {key: without_own_gradients(v, self._inputs) for key, v in kwargs.items()})
+        if call.name in CASTS and is_narrowing(func, call.args, call.kwargs):
+            return call.args[0]
+        tensors = list(tensors_in((call.args, tuple(call.kwargs.values()))))
         if not any(tensor.requires_grad for tensor in tensors):
-            return self._inherited(func(*args, **kwargs), tensors)
-        if name == "setitem":
-            return self._assigned(*args)
-        if name == "iter":
-            return iter(args[0].unbind(0))
-        rule = RULES.get(name)
+            return self._inherited(call, call.run(), tensors)
+        if call.name == "setitem":
+            return self._assigned(*call.args)
+        if call.name == "iter":
+            return iter(call.args[0].unbind(0))
+        rule = RULES.get(call.name)
         if rule is None:
-            return self._as_it_is(func, name, args, kwargs)
-        if in_place:
-            return args[0].copy_(rule(self, out_of_place(name, func), *args, **kwargs))
-        return rule(self, func, *args, **kwargs)
+            return self._as_it_is(call)
+        result = rule(self, call.func, *call.args, **call.kwargs)
+        if isinstance(result, torch.Tensor) and not result.requires_grad and not hasattr(result, _HELD):
+            result = self.held_whole(result, f"{call.name} without a gradient")
+        return result if call.target is None else call.target.copy_(result)
 
     def output_without_signal(self, output: torch.Tensor) -> torch.Tensor:
         """An output that no share reaches: held as a whole, which nothing explains, or a constant."""
         return self.constant(output, output)
 
-    def _as_it_is(self, func: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _as_it_is(self, call: Call) -> Any:
         """An operation on torch's own derivative; what has no derivative is held."""
-        result = func(*args, **kwargs)
-        if name not in LINEAR and any(is_signal(part) for part in _tensors(result)):
+        name, result = call.name, call.run()
+        if name in PLAIN:  # it reads nothing of a signal but its shape
+            return result
+        if name not in LINEAR and any(is_signal(part) for part in tensors_in(result)):
             self.left.add(name)
         if isinstance(result, torch.Tensor):
             if not result.requires_grad:
                 return self.held_whole(result, name)
-            return mark_gate(result) if name in LINEAR and is_gate(args[0]) else result
+            return mark_gate(result) if name in LINEAR and is_gate(call.args[0]) else result
         if isinstance(result, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in result):
             parts = [
                 self.held_whole(part, name)
@@ -128,17 +162,23 @@ class FrozenPass(TorchFunctionMode):
                 for part in result
             ]
             return result if all(map(is_signal, result)) else type(result)(parts)
-        return result if name == "get" else self.hold(result)
+        if name == "get":
+            return result
+        held = self.hold(result)
+        return _HeldNumber(held, name) if isinstance(held, float) else held
 
-    def _inherited(self, result: Any, tensors: Sequence[torch.Tensor]) -> Any:
+    def _inherited(self, call: Call, result: Any, tensors: Sequence[torch.Tensor]) -> Any:
         """What is made of held values is held, and what is made of a parameter keeps its name."""
         operation = next((getattr(t, _HELD) for t in tensors if hasattr(t, _HELD)), None)
         name = next((name for t in tensors if (name := self.name_of(t))), "") if operation is None else ""
-        for part in _tensors(result):
+        written = [call.args[0], call.args[0]._base] if call.writes or call.name == "setitem" else []
+        for part in tensors_in([result, call.target, *written]):
             if operation is not None:
                 setattr(part, _HELD, operation)
             elif name:
                 setattr(part, _NAME, name)
+        if operation is not None and isinstance(result, float):
+            return _HeldNumber(result, operation)
         return result
 
     def _assigned(self, target: torch.Tensor, index: Any, value: Any) -> None:
@@ -146,11 +186,3 @@ class FrozenPass(TorchFunctionMode):
         if not target.requires_grad:
             target.copy_(self.constant(target.clone(), target))
         target[index] = constant_or_signal(self, value, target)
-
-
-def _tensors(value: Any) -> Iterable[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _tensors(part)

@@ -9,7 +9,7 @@ import torch
 
 from mswin_viz.analysis.frozen import activations, arithmetic, attention, layers, selections
 
-__all__ = ["CASTS", "LINEAR", "RULES", "is_narrowing", "name_of", "out_of_place"]
+__all__ = ["CASTS", "LINEAR", "PLAIN", "RULES", "is_narrowing", "name_of", "out_of_place"]
 
 RULES: dict[str, Callable[..., Any]] = {
     **arithmetic.RULES,
@@ -21,103 +21,27 @@ RULES: dict[str, Callable[..., Any]] = {
 """Operations that are not linear, or add something, and how each is made linear."""
 CASTS = {"to", "float", "half", "bfloat16", "type", "type_as"}
 LINEAR = {
-    *[
-        "get",
-        "getitem",
-        "neg",
-        "negative",
-        "positive",
-        "mean",
-        "sum",
-        "nansum",
-        "cumsum",
-        "flatten",
-        "reshape",
-        "view",
-        "view_as",
-        "reshape_as",
-        "permute",
-        "transpose",
-        "t",
-        "movedim",
-        "moveaxis",
-        "adjoint",
-        "squeeze",
-        "unsqueeze",
-        "expand",
-        "expand_as",
-        "broadcast_to",
-        "broadcast_tensors",
-        "repeat",
-        "repeat_interleave",
-        "tile",
-        "chunk",
-        "split",
-        "tensor_split",
-        "hsplit",
-        "vsplit",
-        "dsplit",
-        "unbind",
-        "narrow",
-        "select",
-        "index_select",
-        "gather",
-        "take",
-        "take_along_dim",
-        "masked_select",
-        "roll",
-        "flip",
-        "fliplr",
-        "flipud",
-        "rot90",
-        "unfold",
-        "fold",
-        "contiguous",
-        "clone",
-        "double",
-        "cpu",
-        "cuda",
-        "dropout",
-        "dropout1d",
-        "dropout2d",
-        "dropout3d",
-        "alpha_dropout",
-        "feature_dropout",
-        "feature_alpha_dropout",
-        "avg_pool1d",
-        "avg_pool2d",
-        "avg_pool3d",
-        "adaptive_avg_pool1d",
-        "adaptive_avg_pool2d",
-        "adaptive_avg_pool3d",
-        "interpolate",
-        "upsample",
-        "pixel_shuffle",
-        "pixel_unshuffle",
-        "channel_shuffle",
-        "diagonal",
-        "diag",
-        "diag_embed",
-        "trace",
-        "triu",
-        "tril",
-        "diff",
-        "unflatten",
-        "ravel",
-        "swapdims",
-        "index_add",
-        "scatter_add",
-        "real",
-        "imag",
-        "view_as_real",
-        "view_as_complex",
-        "grid_sample",
-        "copy",
-    ],
     *CASTS,
-}
+    "get", "getitem", "neg", "negative", "positive", "mean", "sum", "nansum", "cumsum", "flatten", "reshape",
+    "view", "view_as", "reshape_as", "permute", "transpose", "t", "movedim", "moveaxis", "adjoint", "squeeze",
+    "unsqueeze", "expand", "expand_as", "broadcast_to", "broadcast_tensors", "repeat", "repeat_interleave",
+    "tile", "chunk", "split", "tensor_split", "hsplit", "vsplit", "dsplit", "unbind", "narrow", "select",
+    "index_select", "gather", "take", "take_along_dim", "masked_select", "roll", "flip", "fliplr", "flipud",
+    "rot90", "unfold", "fold", "contiguous", "clone", "double", "cpu", "cuda", "dropout", "dropout1d",
+    "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "avg_pool1d",
+    "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "diagonal", "diag",
+    "diag_embed", "trace", "triu", "tril", "diff", "unflatten", "ravel", "swapdims", "index_add", "scatter_add",
+    "real", "imag", "view_as_real", "view_as_complex", "copy", "fft", "stft", "istft", "conj", "resolve_conj",
+    "scatter", "index_copy", "index_put", "masked_scatter",
+}  # fmt: skip
 """Operations whose own derivative is the map."""
+PLAIN = {
+    "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
+}  # fmt: skip
+"""Operations that read no more of a signal than its shape and type."""
 _SAME = {
+    "log_sigmoid": "logsigmoid",
     "truediv": "div",
     "divide": "div",
     "true_divide": "div",
@@ -135,7 +59,7 @@ def name_of(func: Callable) -> tuple[str, bool]:
     name = getattr(func, "__name__", str(func))
     bare = name.strip("_")
     if not name.startswith("__"):
-        bare = "fft" if bare.startswith("fft_") else bare
+        bare = "fft" if bare.startswith("fft_") else bare.removeprefix("special_").removeprefix("linalg_")
         return _SAME.get(bare, bare), name.endswith("_")
     is_reversed, in_place = bare in _REVERSED, bare in _IN_PLACE
     bare = bare[1:] if is_reversed or in_place else bare

@@ -239,9 +239,9 @@ def _with_residual(split: ClsSplit) -> ClsSplit:
     unexplained = split.score - split.patches.sum(axis=1) - split.constants
     size = np.abs(split.patches).sum(axis=1) + sum(map(np.abs, single))
     residual = np.abs(unexplained) / np.maximum(np.maximum(size, np.abs(split.score)), np.finfo(float).tiny)
-    return replace(
-        split, residual=residual, unexplained=np.where(residual > UNEXPLAINED_FROM, unexplained, 0.0)
-    )
+    is_left = residual > UNEXPLAINED_FROM
+    left = split.left if is_left.any() else ()
+    return replace(split, residual=residual, unexplained=np.where(is_left, unexplained, 0.0), left=left)
 
 
 def _group(name: str) -> str:

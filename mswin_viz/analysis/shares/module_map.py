@@ -164,7 +164,7 @@ class ModuleState:
         cls, patches = self._held.inputs
         features, gain = self._held.module_map.features, self._held.gain
         enhanced = []
-        with torch.no_grad():
+        with torch.no_grad(), InOnePrecision():
             for image in range(len(cls)):
                 for start in range(0, len(places), _AT_ONCE):
                     chosen = places[start : start + _AT_ONCE]

@@ -1,0 +1,160 @@
+"""One call of a torch function, in one form: positional arguments, one precision, and what it writes to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from mswin_viz.analysis.frozen.operations import CASTS, RULES, is_narrowing, name_of, out_of_place
+
+_FIRST = ("input", "self", "x", "tensors", "tensor")
+_SECOND = ("other", "mat2", "vec2", "exponent")
+_NARROW = (torch.float16, torch.bfloat16, torch.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call as rules read it.
+
+    Attributes
+    ----------
+    func, name
+        The function that leaves its arguments as they are where a rule is to make it linear, and its name.
+    args, kwargs
+        What it is given; the first two tensors by position.
+    target
+        What the result is written to; None where it is new.
+    writes
+        Whether the function itself writes to its first argument.
+    """
+
+    func: Callable
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    target: torch.Tensor | None
+    writes: bool
+
+    @staticmethod
+    def of(func: Callable, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """The call of a function, its floating-point tensors in float64 if one of them is."""
+        (name, in_place), named = name_of(func), dict(kwargs)
+        target = named.pop("out", None)
+        args, writes_input = _without_inplace(func, _by_position(name, args, named), named)
+        args, named = lifted(args, named, writes=in_place or name == "setitem")
+        has_rule = name in RULES
+        if has_rule and (in_place or writes_input):
+            target = args[0]
+        if has_rule and in_place:
+            func = out_of_place(name, func)
+        return Call(func, name, args, named, target, in_place and not has_rule)
+
+    def run(self) -> Any:
+        """The function as it is."""
+        result = self.func(*self.args, **self.kwargs)
+        if self.target is None or not isinstance(result, torch.Tensor):
+            return result
+        return self.target.copy_(result)
+
+
+class InOnePrecision(TorchFunctionMode):
+    """Code that runs in float64 although it makes float32 tensors on its way."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name, in_place = name_of(func)
+        if name in CASTS and is_narrowing(func, args, kwargs or {}):
+            return args[0]
+        args, named = lifted(args, dict(kwargs or {}), writes=in_place or name == "setitem")
+        return func(*args, **named)
+
+
+def lifted(
+    args: tuple[Any, ...], kwargs: dict[str, Any], *, writes: bool
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The same arguments in float64 if one of their tensors is; what is written to changes its type itself."""
+    if not any(tensor.dtype == torch.float64 for tensor in tensors_in((args, tuple(kwargs.values())))):
+        return args, kwargs
+    if (
+        writes
+        and isinstance(args[0], torch.Tensor)
+        and args[0].dtype in _NARROW
+        and not args[0].requires_grad
+    ):
+        args[0].data = args[0].data.double()
+    if kwargs.get("dtype") in _NARROW:
+        kwargs = {**kwargs, "dtype": torch.float64}
+    return _each(args, _wide), {key: _each(value, _wide) for key, value in kwargs.items()}
+
+
+def tensors_in(value: Any) -> Iterable[torch.Tensor]:
+    """Every tensor of nested lists and tuples."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from tensors_in(part)
+
+
+def without_own_gradients(value: Any, inputs: Iterable[torch.Tensor]) -> Any:
+    """Tensors that require a gradient and do not come from the inputs are constants."""
+    known = {id(tensor) for tensor in inputs}
+    return _each(value, lambda t: t.detach() if t.requires_grad and t.is_leaf and id(t) not in known else t)
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype not in _NARROW or tensor.requires_grad:
+        return tensor
+    wide = tensor.double()
+    for mark, value in vars(tensor).items():  # held, gate, name
+        setattr(wide, mark, value)
+    return wide
+
+
+def _each(value: Any, change: Callable[[torch.Tensor], Any]) -> Any:
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(_each(part, change) for part in value)
+    return value
+
+
+def _by_position(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The first two tensors out of the keywords, whatever torch calls them."""
+    if name not in RULES:
+        return args
+    if name == "where" and "input" in kwargs:
+        return (*(args or (kwargs.pop("condition"),)), kwargs.pop("input"), kwargs.pop("other"))
+    for place, names in enumerate((_FIRST, _SECOND)):
+        given = next((key for key in names if key in kwargs), None)
+        if given is not None and len(args) == place:
+            args = (*args, kwargs.pop(given))
+    return args
+
+
+def _without_inplace(
+    func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], bool]:
+    """The arguments without ``inplace=``, and what it was."""
+    if "inplace" in kwargs:
+        return args, bool(kwargs.pop("inplace"))
+    place = _place_of_inplace(func)
+    if place is None or len(args) <= place:
+        return args, False
+    return (*args[:place], *args[place + 1 :]), bool(args[place])
+
+
+@cache
+def _place_of_inplace(func: Callable) -> int | None:
+    try:
+        names = list(inspect.signature(func).parameters)
+    except (TypeError, ValueError):
+        return None
+    return names.index("inplace") if "inplace" in names else None
