@@ -206,5 +206,5 @@ def told(module: nn.Module) -> Iterator[None]:
         words = getattr(module, "words", type(module).__name__)
         raise OptionError(
             f"shares run an add-on's torch operations in float64: {words} failed there with {type(problem).__name__}: "
-            f"{problem}; compute in the dtype of the tokens, and call torch.utils.checkpoint only if self.training"
+            f"{str(problem).rstrip('.')}; compute in the dtype of the tokens, and call torch.utils.checkpoint only if self.training"
         ) from problem
