@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from mswin_viz.errors import WeightsNotFoundError
 from mswin_viz.model.addon.own import Addon, AddonSource, is_addon_source, prepared_addon
 from mswin_viz.model.addon.parts import addon_words
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
@@ -38,7 +39,12 @@ def addon_of(addon: AddonSource | Path | None, name: str | Path, tower: Tower) -
         return ChosenAddon(module, f"{addon_words(module)}{how}")
     if addon not in ("default", "mean"):
         path = cast("str | Path", addon)
-        module = load_addon(path)
+        try:
+            module = load_addon(path)
+        except WeightsNotFoundError as problem:
+            raise WeightsNotFoundError(
+                f'{problem}; code of a module of yours is named "package.module:Name", with a colon and without ".py"'
+            ) from problem
         return ChosenAddon(module, f"{addon_words(module)} from {Path(path).name}")
     if addon == "default" and name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():
         module = load_addon(EMBEDDED / "addon.safetensors")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.own_modules import AttentionPooling, Convolutions, Exponential, Sorted, WithCls
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
@@ -20,6 +21,7 @@ from mswin_viz.analysis.shares.slots import SlotShares
 from mswin_viz.analysis.shares.window_removal import remove_each_window, remove_window
 from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.analysis.windows.geometry import windows
+from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.addon.parts import window_parts
@@ -460,3 +462,64 @@ def test_the_tokens_and_the_module_are_left_as_they_are():
         remove_each_window(tokens, fusion_weights(addon), direction_for(addon), 0)
         assert all(torch.equal(value, addon.state_dict()[name]) for name, value in before[0].items())
         torch.testing.assert_close(tokens.patches, before[1].patches, rtol=0, atol=0)
+
+
+class Checkpointed(nn.Module):
+    """Runs its layer once more on the way back, which a held pass cannot follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(DIM, DIM)
+
+    def forward(self, patches):
+        return checkpoint(self.layer, patches, use_reentrant=True).mean(dim=1)
+
+
+class Exported(nn.Module):
+    """Leaves torch for NumPy."""
+
+    def forward(self, patches):
+        return torch.from_numpy(patches.numpy().mean(axis=1))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize(
+    ("kind", "said"), [(Checkpointed, "RuntimeError: .*"), (Exported, "RuntimeError: .*grad")]
+)
+def test_a_module_that_no_held_pass_can_run_is_named_with_its_own_error(kind, said):
+    addon, tokens = Addon(kind()).fitted(DIM, N), some_tokens()
+    words = rf"{kind.__name__} failed there with {said}.*; .* torch\.utils\.checkpoint only if self\.training"
+    with pytest.raises(OptionError, match=words) as problem:
+        decompose(tokens, addon, np.ones(DIM))
+    assert isinstance(problem.value.__cause__, RuntimeError)
+
+
+def test_a_module_that_no_model_has_taken_says_where_one_comes_from():
+    for module in (AttentionPooling(DIM), Addon(AttentionPooling(DIM))):
+        with pytest.raises(OptionError, match=r"load_model\(addon=module\)\.addon"):
+            decompose(some_tokens(), module, np.ones(DIM))
+
+
+@pytest.mark.parametrize("around", [nn.DataParallel, torch.compile])
+def test_what_runs_a_module_faster_has_the_modules_shares(around):
+    module = AttentionPooling(DIM).eval()
+    plain, faster = (Addon(given).fitted(DIM, N) for given in (module, around(module)))
+    v = np.random.default_rng(3).normal(size=DIM)
+    parts = decompose(some_tokens(), faster, v)
+    np.testing.assert_array_equal(parts.windows[1], decompose(some_tokens(), plain, v).windows[1])
+    assert parts.residual.max() < 1e-12
+
+
+def test_a_module_that_changes_its_tokens_in_place_is_split_and_they_stay():
+    class InPlace(AttentionPooling):
+        def forward(self, patches):
+            patches += self.key.weight
+            return super().forward(nn.functional.relu_(patches))
+
+    addon, tokens = Addon(InPlace(DIM)).fitted(DIM, N), some_tokens()
+    before = tokens.patches.clone()
+    parts = decompose(tokens, addon, direction_for(addon))
+    remove_each_window(tokens, fusion_weights(addon), direction_for(addon), 0)
+    assert torch.equal(tokens.patches, before)
+    np.testing.assert_allclose(added_up(parts), parts.score, rtol=1e-11, atol=1e-11)
+    assert parts.residual.max() < 1e-12

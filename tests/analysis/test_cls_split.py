@@ -416,6 +416,47 @@ def test_two_threads_split_their_own_images(tiny) -> None:
         np.testing.assert_array_equal(found[i], alone[i])
 
 
+class Named(nn.Module):
+    """A user's module whose parameters are called as it pleases."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.held = nn.ParameterDict({name: nn.Parameter(torch.zeros(DIM)) for name in names})
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        position, token, prompt = self.held.values()
+        first = (token + prompt).expand(len(patches), 1, DIM)
+        return nn.functional.gelu(torch.cat([first, patches + position], dim=1)).mean(dim=1)
+
+
+@pytest.mark.parametrize("feature", ["enhanced", "shift"])
+def test_parameters_of_an_addon_are_biases_whatever_they_are_called(feature) -> None:
+    names = (
+        ("pos_embed", "cls_token", "prompt"),
+        ("positional_embedding", "query_embedding", "token"),
+        ("a", "b", "c"),
+    )
+    one, two, other = (
+        mv.cls_by_patch(with_addon(Named(*of)), pictures(2), direction(), feature=feature) for of in names
+    )
+    for field in ("patches", "class_token", "positions", "biases"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+        np.testing.assert_array_equal(getattr(two, field), getattr(other, field))
+    assert_adds_up(one)
+    assert np.abs(one.biases).min() > 1e-3
+
+
+def test_an_addon_that_no_held_pass_can_run_is_named() -> None:
+    class Exported(nn.Module):
+        def forward(self, patches: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(patches.numpy().mean(axis=1))
+
+    model = with_addon(Exported())
+    with pytest.raises(OptionError, match=r"Exported failed there with RuntimeError: Can't call numpy\(\)"):
+        mv.cls_by_patch(model, pictures(1), direction(), feature="enhanced")
+    assert_adds_up(mv.cls_by_patch(model, pictures(1), direction()))
+
+
 def test_an_operation_that_cannot_be_held_is_a_part_of_its_own() -> None:
     class Unknown(nn.Module):
         def forward(self, patches: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from support.tiny import DIM, GRID, pictures, tiny_model
 from torch import nn
 
 import mswin_viz as mv
-from mswin_viz.errors import OptionError, WeightsError
+from mswin_viz.errors import OptionError, WeightsError, WeightsNotFoundError
 from mswin_viz.model.addon.imported import is_import, made_addon
 from mswin_viz.model.addon.own import prepared_addon
 from mswin_viz.model.training.untrained import with_untrained_addon
@@ -143,7 +143,9 @@ def test_windows_that_are_none_are_refused(pool, windows) -> None:
 
 
 def test_another_way_to_combine_is_refused(pool) -> None:
-    with pytest.raises(OptionError, match="got 'multiply'; choose one"):
+    with pytest.raises(
+        OptionError, match="got 'multiply'; choose one, or rename the module's attribute combine"
+    ):
         mv.Addon(pool, combine="multiply")
 
 
@@ -157,9 +159,15 @@ def test_another_width_is_refused_with_the_way_out() -> None:
     [
         (lambda p: p @ torch.ones(3, 3), "failed on them with RuntimeError"),
         (lambda p: 1 / 0, "failed on them with ZeroDivisionError"),
-        (lambda p: p, r"gave \(2, 12, 10\) for 2 images"),
-        (lambda p: [p.mean(dim=1)], "gave list for 2 images"),
-        (lambda p: p.mean(dim=1).squeeze(0), r"gave \(10,\) for 1 image$"),
+        (lambda p: p @ torch.ones(3, 3), "RuntimeError.*make it for 12 tokens that are 10 wide"),
+        (lambda p: p, r"gave \(2, 12, 10\) for 2 images; pool over the tokens, such as out.mean\(dim=1\)"),
+        (lambda p: p.mean(dim=1, keepdim=True), r"gave \(2, 1, 10\) for 2 images; return out.squeeze\(1\)"),
+        (lambda p: [p.mean(dim=1)], r"gave list for 2 images; return the vector alone, such as out\[0\]"),
+        (lambda p: (p.mean(dim=1), p), r"gave tuple for 2 images; return the vector alone, such as out\[0\]"),
+        (
+            lambda p: p.mean(dim=1).squeeze(0),
+            r"gave \(10,\) for 1 image; return a tensor \[B, D\], also for one",
+        ),
         (lambda p: p.mean(dim=1) / 0, "finite numbers: .* gave NaN or infinity"),
         (lambda p: p.mean(dim=1) * float("nan"), "gave NaN or infinity; check its weights"),
         (lambda p: p.mean(dim=1) - p.mean(dim=(0, 1)), "one by one.*another vector beside other images"),
@@ -189,7 +197,9 @@ def test_a_module_of_another_dtype_runs_in_float32_and_yours_keeps_its_own(pool,
 def test_a_module_without_values_is_refused() -> None:
     with torch.device("meta"):
         module = Pool()
-    with pytest.raises(OptionError, match="is on torch's meta device; load its weights first"):
+    with pytest.raises(
+        OptionError, match=r"needs weights with values: .* is on torch's meta device; load its weights first"
+    ):
         with_addon(module)
 
 
@@ -198,6 +208,110 @@ def test_a_module_that_cannot_be_copied_is_refused(pool) -> None:
     bound.file = (number for number in range(3))
     with pytest.raises(OptionError, match=r"Pool cannot be copied \(TypeError.*a function that makes it"):
         with_addon(bound)
+
+
+class InPlace(nn.Module):
+    """Changes what it is given, and is not idempotent."""
+
+    def forward(self, patches: torch.Tensor, cls: torch.Tensor) -> torch.Tensor:
+        cls -= 1
+        patches += 1
+        return nn.functional.relu_(patches).mean(dim=1) + cls
+
+    def activations(self, patches: torch.Tensor) -> torch.Tensor:
+        return patches.mul_(2)
+
+
+def test_what_a_module_changes_in_place_is_a_copy_of_the_tokens(tokens) -> None:
+    before = tokens.cls.clone(), tokens.patches.clone()
+    model = with_addon(InPlace())
+    enhanced = model.enhance(tokens)
+    model.addon.activations(tokens.patches)
+    assert torch.equal(tokens.cls, before[0])
+    assert torch.equal(tokens.patches, before[1])
+    expected = before[0] + (before[1] + 1).relu().mean(dim=1) + before[0] - 1
+    torch.testing.assert_close(enhanced.cls, expected)
+    assert torch.equal(enhanced.patches, before[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_module_of_torchscript_is_refused(pool) -> None:
+    for compiled in (torch.jit.script(pool), torch.jit.trace(pool, torch.zeros(2, N_TOKENS, DIM))):
+        with pytest.raises(OptionError, match=r"got a torch\.jit\..*; pass the eager module"):
+            with_addon(compiled)
+
+
+class Third(nn.Module):
+    """Asks for a third argument."""
+
+    def forward(self, patches: torch.Tensor, cls: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return patches.mean(dim=1) + cls + mask
+
+
+class Keyword(nn.Module):
+    """Asks for an argument by name."""
+
+    def forward(self, patches: torch.Tensor, *, mask: torch.Tensor) -> torch.Tensor:
+        return patches.mean(dim=1) + mask
+
+
+@pytest.mark.parametrize(("kind", "names"), [(Third, "patches, cls, mask"), (Keyword, "patches, mask")])
+def test_a_module_that_asks_for_more_is_refused(kind, names) -> None:
+    with pytest.raises(OptionError, match=rf"got {kind.__name__}\.forward\({names}\); .* a default"):
+        mv.Addon(kind())
+
+
+@pytest.mark.parametrize(
+    "around", [nn.DataParallel, torch.compile, lambda m: nn.DataParallel(torch.compile(m))]
+)
+def test_what_runs_a_module_faster_is_taken_off(tokens, around) -> None:
+    module = AskedByCls()
+    addon = mv.Addon(around(module))
+    assert addon.reads_cls
+    assert addon.module is module
+    model = with_addon(around(module))
+    torch.testing.assert_close(model.enhance(tokens).cls, with_addon(module).enhance(tokens).cls)
+    assert model.addon.state_dict().keys() == addon.state_dict().keys()
+    assert with_addon(nn.DataParallel(addon)).addon.words == addon.words
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_a_module_made_just_now_needs_no_copy(tmp_path, tokens) -> None:
+    def made() -> nn.Module:
+        module = Pool()
+        module.out = nn.utils.weight_norm(module.out)
+        return module
+
+    model = with_addon(made)
+    copy.deepcopy(model.addon)
+    assert model.enhance(tokens).cls.shape == (3, DIM)
+    given = made()
+    mv.save_addon(given, tmp_path / "own.pth")
+    for refused in (lambda: with_addon(given), lambda: mv.load_addon(tmp_path / "own.pth", into=given)):
+        with pytest.raises(
+            OptionError, match=r"Pool cannot be copied .* once it has run under torch.no_grad\(\)"
+        ):
+            refused()
+    with torch.no_grad():
+        expected = given(tokens.patches)
+    filled = mv.load_addon(tmp_path / "own.pth", into=given)
+    torch.testing.assert_close(with_addon(filled).enhance(tokens).cls, tokens.cls + expected)
+
+
+def test_a_lazy_module_is_sized_by_the_tokens_and_filled_once_it_has_run(tmp_path, pool, tokens) -> None:
+    def lazy() -> Pool:
+        module = Pool()
+        module.out = nn.LazyLinear(DIM)
+        return module
+
+    assert with_addon(lazy()).addon.module.out.weight.shape == (DIM, DIM)
+    mv.save_addon(pool, tmp_path / "own.pth")
+    into = lazy()
+    with pytest.raises(OptionError, match=r"out\.weight of Pool is lazy; run the module once on tokens"):
+        mv.load_addon(tmp_path / "own.pth", into=into)
+    into(torch.zeros(1, N_TOKENS, DIM))
+    filled = mv.load_addon(tmp_path / "own.pth", into=into)
+    torch.testing.assert_close(with_addon(filled).enhance(tokens).cls, with_addon(pool).enhance(tokens).cls)
 
 
 def test_a_module_without_parameters_is_an_addon_too(tokens) -> None:
@@ -324,6 +438,14 @@ def test_what_cannot_be_imported_or_made_is_refused_with_the_way_out(package, na
     with pytest.raises(OptionError, match=f"{said}.*or pass the module itself") as problem:
         made_addon(name)
     assert repr(name) in str(problem.value)
+
+
+def test_a_file_name_in_place_of_a_modules_says_how_code_is_named(package) -> None:
+    with pytest.raises(OptionError, match=r"""drop "\.py": 'nets:Net', or pass the module itself"""):
+        made_addon("nets.py:Net")
+    for name in ("ownpackage.Net", "ownpackage/nets.py:Net"):
+        with pytest.raises(WeightsNotFoundError, match=r'is named "package\.module:Name", with a colon'):
+            mv.load_model(addon=name, device="cpu")
 
 
 @pytest.mark.parametrize(

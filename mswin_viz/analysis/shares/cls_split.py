@@ -9,6 +9,7 @@ share is exact, not causal.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from torch import nn
 
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.exact_tower import ExactBatch, array, exact_batches, joined
+from mswin_viz.analysis.shares.module_map import told
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from, tokens_of_pixels
@@ -163,11 +165,12 @@ def split_batch(batch: ExactBatch, plan: SplitPlan) -> ClsSplit:
     model, n_patches = batch.model, batch.model.grid[0] * batch.model.grid[1]
     entry = _at_patches(batch) if plan.block is None else _at_block(batch, plan.block)
     values, start, read = entry.values, entry.start, _READS[plan.feature]
-    parts = [part for part in (model.clip, model.tower.readout, model.addon) if part is not None]
-    frozen = FrozenMap(lambda x: read(model, entry.onwards(x)), [values], nn.ModuleList(parts))
-    norm = frozen.output.norm(dim=1, keepdim=True)
-    v = frozen.output / norm if plan.is_norm else batch.direction
-    (gradient,) = frozen.gradients(v)
+    parts = {"tower": model.clip, "readout": model.tower.readout, "addon": model.addon}
+    with nullcontext() if plan.feature == "plain" or model.addon is None else told(model.addon):
+        frozen = FrozenMap(lambda x: read(model, entry.onwards(x)), [values], _named(parts))
+        norm = frozen.output.norm(dim=1, keepdim=True)
+        v = frozen.output / norm if plan.is_norm else batch.direction
+        (gradient,) = frozen.gradients(v)
     at_patches = slice(start, start + n_patches)
     reference = torch.zeros_like(values)
     if plan.baseline == "mean":
@@ -244,7 +247,13 @@ def _with_residual(split: ClsSplit) -> ClsSplit:
     return replace(split, residual=residual, unexplained=np.where(is_left, unexplained, 0.0), left=left)
 
 
+def _named(parts: dict[str, nn.Module | None]) -> nn.ModuleDict:
+    return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
+
+
 def _group(name: str) -> str:
+    if name.startswith("addon."):  # whatever a module of the user's calls its parameters
+        return "biases"
     if "positional_embedding" in name:
         return "positions"
     last = name.rpartition(".")[2]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,15 @@ from mswin_viz.analysis.shares.addon_map import Split, Without
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.errors import MswinVizError, OptionError, ShapeError
+from mswin_viz.model.addon.given import bare_module, copied
 from mswin_viz.model.tokens.enhanced import addon_vector, enhanced_width, is_concatenated
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ModuleMap", "module_map"]
+__all__ = ["ModuleMap", "module_map", "told"]
 
 _AT_ONCE = 64  # images in one pass where windows are taken away
 _MOST_KEPT, _MOST_IMAGES = 4, 16  # batches that stay held while their tokens live, and images in one of them
@@ -109,7 +110,10 @@ class HeldModule:
         self, module_map: ModuleMap, cls: torch.Tensor, patches: torch.Tensor, gain: torch.Tensor
     ) -> None:
         self.module_map, self.inputs, self.gain = module_map, (cls, patches), gain
-        self._frozen = FrozenMap(lambda c, p: module_map.features(c, p, gain), self.inputs, module_map.module)
+        with told(module_map.module):
+            self._frozen = FrozenMap(
+                lambda c, p: module_map.features(c, p, gain), self.inputs, module_map.module
+            )
         self.output = self._frozen.output.cpu().numpy()
         self._last: tuple[bytes, InputShares] | None = None
 
@@ -117,7 +121,8 @@ class HeldModule:
         """The score along a direction, split over every token."""
         key, last = v.tobytes(), self._last
         if last is None or last[0] != key:
-            last = self._last = (key, self._frozen.shares(torch.tensor(v).to(self.inputs[0])))
+            with told(self.module_map.module):
+                last = self._last = (key, self._frozen.shares(torch.tensor(v).to(self.inputs[0])))
         return last[1]
 
 
@@ -182,9 +187,24 @@ def module_map(addon: nn.Module) -> ModuleMap:
     if not isinstance(dim, int):
         raise OptionError(
             f"an add-on says how wide the tokens it reads are, feat_dim: got a {type(addon).__name__} without; "
-            "wrap it, mswin_viz.Addon(module, feat_dim=...)"
+            "take mswin_viz.load_model(addon=module).addon, which has run on a model's tokens"
         )
-    module = copy.deepcopy(addon).double().eval().requires_grad_(False)
+    module = copied(bare_module(addon)).double().eval().requires_grad_(False)
     return ModuleMap(
         module.cpu() if next(module.parameters(), torch.empty(0)).device.type == "mps" else module, dim
     )
+
+
+@contextmanager
+def told(module: nn.Module) -> Iterator[None]:
+    """An error inside becomes an OptionError that says whose shares were computed; out of memory stays what it is."""
+    try:
+        yield
+    except (MswinVizError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as problem:
+        words = getattr(module, "words", type(module).__name__)
+        raise OptionError(
+            f"shares run an add-on's torch operations in float64: {words} failed there with {type(problem).__name__}: "
+            f"{str(problem).rstrip('.')}; compute in the dtype of the tokens, and call torch.utils.checkpoint only if self.training"
+        ) from problem

@@ -11,7 +11,7 @@ from torch import nn
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["is_import", "made_addon"]
+__all__ = ["is_import", "is_there", "made_addon"]
 
 _IMPORT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RULE = 'an add-on of yours is named "package.module:Name", importable from here and made without arguments'
@@ -38,12 +38,19 @@ def made_addon(source: str | Callable[[], nn.Module]) -> nn.Module:
         made = _imported(source) if isinstance(source, str) else source
         made = made if isinstance(made, nn.Module) else made()
     except Exception as problem:
+        is_file = isinstance(source, str) and ".py:" in source
+        advice = f'drop ".py": {source.replace(".py:", ":")!r}, {_ADVICE}' if is_file else _ADVICE
         raise OptionError(
-            f"{_RULE}: {name} failed with {type(problem).__name__}: {problem}; {_ADVICE}"
+            f"{_RULE}: {name} failed with {type(problem).__name__}: {problem}; {advice}"
         ) from problem
     if not isinstance(made, nn.Module):
         raise OptionError(f"{_RULE}: {name} made a {type(made).__name__}, no torch.nn.Module; {_ADVICE}")
     return made
+
+
+def is_there(source: object, made: nn.Module) -> bool:
+    """Whether a name is that of the module itself, and not of what makes one."""
+    return isinstance(source, str) and _imported(source) is made
 
 
 def _imported(name: str) -> Callable[[], nn.Module]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +12,8 @@ import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError, WeightsError
-from mswin_viz.model.addon.imported import is_import, made_addon
+from mswin_viz.model.addon.given import asks_for_cls, bare_module, copied
+from mswin_viz.model.addon.imported import is_import, is_there, made_addon
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,7 +36,7 @@ class Addon(nn.Module):
     ----------
     module
         Called as ``module(patches)``, or as ``module(patches, cls)`` if its ``forward`` has two arguments without a
-        default. It treats the images of a batch one by one.
+        default. It treats the images of a batch one by one. DataParallel and ``torch.compile`` around it are taken off.
     combine
         ``"add"``: its vector ``[B, D]`` is added to the CLS token; ``"concatenate"``: its vector, of any width, stands
         behind it. By default the module's attribute ``combine``, else ``"add"``.
@@ -56,7 +56,7 @@ class Addon(nn.Module):
     Raises
     ------
     OptionError
-        If it is no module, or ``combine`` or a window is something else.
+        If it is no eager module, its ``forward`` needs more arguments, or ``combine`` or a window is something else.
     """
 
     def __init__(
@@ -71,17 +71,17 @@ class Addon(nn.Module):
             raise OptionError(
                 f"an add-on is a torch.nn.Module: got {module!r:.80}; make an object of the class, such as MyModule(512)"
             )
-        self.module = module
+        self.module = module = bare_module(module)
         its_own = getattr(module, "combine", None)
         self.combine = combine if combine is not None else its_own if isinstance(its_own, str) else "add"
         if self.combine not in ("add", "concatenate"):
             raise OptionError(
-                f'combine must be "add" or "concatenate": got {self.combine!r}; choose one, or take the attribute '
-                "of that name off the module"
+                f'combine must be "add" or "concatenate": got {self.combine!r}; choose one, or rename the '
+                "module's attribute combine"
             )
         self.geometries = _checked_windows(getattr(module, "windows", ()) if windows is None else windows)
         self.weights = _PASSED
-        self.reads_cls = _n_arguments(module) >= 2
+        self.reads_cls = asks_for_cls(module)
         self.feat_dim: int | None = getattr(module, "feat_dim", None)
         self.out_dim: int | None = None
 
@@ -94,15 +94,15 @@ class Addon(nn.Module):
         return self._given(patches, cls)
 
     def _given(self, patches: torch.Tensor, cls: torch.Tensor | None) -> Any:
-        """Whatever the module gives."""
-        return self.module(patches, cls) if self.reads_cls else self.module(patches)
+        """Whatever the module gives for copies of the tokens, which it may change in place."""
+        return self.module(*(x.clone() for x in (patches, cls)[: 1 + self.reads_cls] if x is not None))
 
     def activations(
         self, patches: Float[torch.Tensor, "batch token dim"]
     ) -> Float[torch.Tensor, "batch token wide"] | None:
         """What the module says of each token, ``module.activations(patches)``; None where it says nothing."""
         tell = getattr(self.module, "activations", None)
-        return cast("torch.Tensor", tell(patches)) if callable(tell) else None
+        return cast("torch.Tensor", tell(patches.clone())) if callable(tell) else None
 
     @property
     def n_behind(self) -> int:
@@ -122,7 +122,7 @@ class Addon(nn.Module):
         drawn = torch.randn(2, n_tokens + 1, dim, generator=torch.Generator().manual_seed(0)).to(reference)
         if drawn.is_meta:
             raise OptionError(
-                f"an add-on has values: {self.words} is on torch's meta device; load its weights first"
+                f"an add-on needs weights with values: {self.words} is on torch's meta device; load its weights first"
             )
         vectors = self._tried(drawn)
         if self.combine == "add" and vectors.shape[1] != dim:
@@ -154,7 +154,7 @@ class Addon(nn.Module):
         except Exception as problem:
             raise OptionError(
                 f"an add-on takes patch tokens [B, {n_patches}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
-                f"{self.words} failed on them with {type(problem).__name__}: {problem}"
+                f"{self.words} failed on them with {type(problem).__name__}: {problem}; make it for {n_patches} tokens that are {dim} wide"
             ) from problem
         finally:
             self.train(was_training)
@@ -162,7 +162,7 @@ class Addon(nn.Module):
         if not isinstance(vectors, torch.Tensor) or vectors.ndim != 2 or len(vectors) != n_images:
             raise OptionError(
                 f"an add-on gives one vector an image, [B, {dim}]: {self.words} gave {shape} for {n_images} "
-                f"{'image' if n_images == 1 else 'images'}"
+                f"{'image' if n_images == 1 else 'images'}; {_way_out(vectors)}"
             )
         return vectors
 
@@ -192,6 +192,7 @@ class Addon(nn.Module):
 
 def as_addon(module: nn.Module) -> Any:
     """A module as it is if it is one of the package's or wrapped already, else wrapped."""
+    module = bare_module(module)
     is_known = isinstance(module, Addon) or hasattr(module, "window_parts")
     return cast("Any", module if is_known else Addon(module))
 
@@ -212,20 +213,22 @@ def prepared_addon(source: AddonSource, dim: int, n_tokens: int, *, seed: int | 
         if seed is not None:
             torch.manual_seed(seed)
         made = source if isinstance(source, nn.Module) else made_addon(source)
-    try:
-        module = as_addon(copy.deepcopy(made)).float()
-    except OptionError:
-        raise
-    except Exception as problem:
-        raise OptionError(
-            f"an add-on is copied, so that yours stays as it is: {type(made).__name__} cannot be copied "
-            f"({type(problem).__name__}: {problem}); pass a function that makes it"
-        ) from problem
-    if isinstance(module, Addon):
+        module = _own_copy(as_addon(made), is_given=made is source or is_there(source, made)).float()
+        if not isinstance(module, Addon):
+            return checked_width(module, dim)
         if module.weights == _PASSED and made is not source:
             module.weights = f"as made by {source if isinstance(source, str) else module.words}"
         return module.fitted(dim, n_tokens)
-    return checked_width(module, dim)
+
+
+def _own_copy(module: nn.Module, *, is_given: bool) -> nn.Module:
+    """A copy; the module itself where it was made just now and cannot be copied."""
+    try:
+        return copied(module)
+    except OptionError:
+        if is_given:
+            raise
+        return module
 
 
 def checked_width(module: Any, dim: int) -> Any:
@@ -249,14 +252,17 @@ def _from_here(file: str) -> str:
     return file if folder == os.sep else file.removeprefix(folder)
 
 
-def _n_arguments(module: nn.Module) -> int:
-    """How many arguments ``forward`` must be given."""
-    try:
-        parameters = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
-        return 1
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in kinds and p.default is inspect.Parameter.empty for p in parameters)
+def _way_out(given: Any) -> str:
+    """How what a module gives becomes one vector an image."""
+    if isinstance(given, (tuple, list, dict)):
+        return "return the vector alone, such as out[0]"
+    if isinstance(given, torch.Tensor) and given.ndim == 3:
+        return (
+            "return out.squeeze(1)"
+            if given.shape[1] == 1
+            else "pool over the tokens, such as out.mean(dim=1)"
+        )
+    return "return a tensor [B, D], also for one image"
 
 
 def _checked_windows(given: object) -> tuple[Window, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
 from mswin_viz.errors import OptionError
+from mswin_viz.model.addon.given import checked_sized, copied
 from mswin_viz.model.addon.own import Addon, as_addon
 from mswin_viz.model.archives.state_dicts import StateDict, WeightFile, bare_key
 from mswin_viz.model.weights.load_report import checked_fit
@@ -40,14 +40,14 @@ def filled(into: nn.Module, file: WeightFile) -> Any:
     Raises
     ------
     OptionError
-        If it is no module.
+        If it is no module, cannot be copied, or has a lazy layer without a size.
     WeightsError
         If a key is missing or unexpected, or a tensor is of another shape or kind, or not finite.
     """
     if not isinstance(into, nn.Module):
         raise OptionError(f"into= is a module to fill, such as MyModule(512): got {into!r:.80}")
-    addon = copy.deepcopy(as_addon(into))
-    inner = addon.module if isinstance(addon, Addon) else addon
+    addon = copied(as_addon(into))
+    inner = checked_sized(addon.module if isinstance(addon, Addon) else addon)
     own = {key: value for key, value in inner.state_dict().items() if isinstance(value, torch.Tensor)}
     keys = {
         bare_key(key): key for key in own
