@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from mswin_viz.analysis.frozen.calls import InOnePrecision
 from mswin_viz.analysis.frozen.frozen_map import FrozenMap, InputShares
 from mswin_viz.analysis.shares.addon_map import Split, Without
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
