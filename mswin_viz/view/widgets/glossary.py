@@ -46,7 +46,7 @@ TERMS = {
     "outside windows": "Share of the patch tokens that no window of the chosen geometry covers, for modules that read every token.",
     "unexplained": "What an operation that is not linear and cannot be held leaves of a score; its name stands beside it.",
     "bias share": "The part of a score that comes from the biases of the add-on, and from no token.",
-    "residual": "The score minus the sum of all shares: rounding, below 1e-5 of the score, unless a part is unexplained.",
+    "residual": "The score minus the sum of all shares: rounding, below 1e-5 of the shares' sizes added up, unless a part is unexplained.",
     "window removal": "Leaving one window out and computing the score again. It differs from the window's share where what is held for the shares, such as ReLU gates, changes.",
     "attribution": "An estimate of how much each pixel, token or window adds to a score, by one of Captum's methods; the exact split is no estimate, its parts add up to the score.",
     "identity": "Which person or vehicle an image shows; its number is the pid.",
