@@ -98,7 +98,7 @@ def _draw_bars(figure: Figure, parts: list[tuple[str, float]], score: float) -> 
     axis.invert_yaxis()
     axis.set_xlim(min(0, *ends) * 1.05, high * 1.3)
     tidy(axis, size=8)
-    axis.set_title(f"cosine with “{PROMPT}”,\nenhanced CLS: parts and their sum", fontsize=9.5)
+    axis.set_title(f"cosine with “{PROMPT}”,\nenhanced CLS: parts and their sum", fontsize=8.8)
 
 
 if __name__ == "__main__":
