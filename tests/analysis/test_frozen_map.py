@@ -198,6 +198,18 @@ HELD |= {
     "addcmul and lerp": lambda: Of(
         lambda m, x: torch.lerp(torch.addcmul(m.a.bias, x, m.a(x), value=0.3), x, 0.25).mean(1), a=linear()
     ),
+    "adaptive layer norm": lambda: Of(
+        lambda m, x: torch.stack([F.layer_norm(t, (DIM,), m.a(t.mean(0)), m.b(t.mean(0))).mean(0) for t in x]),
+        a=linear(), b=linear(),
+    ),
+    "a bias that the input makes": lambda: Of(
+        lambda m, x: torch.stack([F.linear(m.w, m.a.weight, m.a(t.mean(0))).mean(0) for t in x]), a=linear(), w=parameter(3, DIM)
+    ),
+    "addmm and baddbmm": lambda: Of(
+        lambda m, x: torch.addmm(m.a.bias, x.mean(1), m.a.weight, alpha=0.5)
+        + torch.baddbmm(x, x.softmax(dim=1), m.w.expand(len(x), DIM, DIM) * x.mean((1, 2))[:, None, None]).mean(1),
+        a=linear(), w=parameter(DIM, DIM),
+    ),
     "a tensor that wants a gradient": lambda: Of(lambda m, x: m.a(x).mean(1) * torch.ones(DIM, requires_grad=True) * 2, a=linear()),
 }  # fmt: skip
 NOT_HELD = {
@@ -362,6 +374,12 @@ def softmax_in_a_buffer(m, x):
     [
         (without_gradient, "linear without a gradient"),
         (softmax_in_a_buffer, "softmax"),
+        (lambda m, x: torch.addcmul(x, x.softmax(dim=1), m.a.bias.expand_as(x)).mean(1), "softmax"),
+        (
+            lambda m, x: torch.baddbmm(x, x.softmax(dim=1), m.a.weight.expand(len(x), DIM, DIM)).mean(1),
+            "softmax",
+        ),
+        (lambda m, x: torch.lerp(x.softmax(dim=1), x, 0.3).mean(1), "softmax"),
         (lambda m, x: x.mean(1) + 2 * x.norm().item(), "norm"),
         (lambda m, x: torch.div(m.a(x), 0.1, rounding_mode="floor").mean(1), "div with rounding"),
         (lambda m, x: Cubed.apply(m.a(x)).mean(1), "code that torch's functions do not show"),

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from support.tiny import direction as tiny_direction
-from support.tiny import pictures, tiny_model
+from support.tiny import pictures, slot_pooled, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
 from mswin_viz.analysis.shares import fusion_weights as module_of_weights
 from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.analysis.shares.directions import target_directions
-from mswin_viz.analysis.shares.fusion import enhanced_cls, fusion_state, slot_pooled
+from mswin_viz.analysis.shares.fusion import enhanced_cls
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import shuffle_windows
 from mswin_viz.analysis.windows.activations import resampled_kernel
@@ -96,7 +96,7 @@ def test_a_slot_of_plain_means_averages_the_covered_tokens_without_a_bias(tokens
 def test_pooled_vectors_kept_from_before_change_nothing(tokens, addon):
     weights = fusion_weights(addon)
     kept = [slot_pooled(tokens, weights, 0), None, slot_pooled(tokens, weights, 2)]
-    state = fusion_state(tokens, weights, pooled=kept)
+    state = weights.run(tokens, pooled=kept)
     np.testing.assert_array_equal(state.enhanced, enhanced_cls(tokens, weights))
 
 
@@ -114,7 +114,7 @@ def test_the_copy_is_read_only_and_keeps_its_numbers_when_training_goes_on(token
 
 def test_gates_and_origins_are_told(tokens, addon):
     slots = (Slot(2), Slot(5), Slot(7, "mean"))
-    state = fusion_state(tokens, fusion_weights(addon), slots=slots)
+    state = fusion_weights(addon).run(tokens, slots)
     assert [view.origin for view in state.slots] == ["trained", "resampled", "mean"]
     np.testing.assert_array_equal(state.fused.gates, state.fused.hidden > 0)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.tiny import slot_pooled
 
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
-from mswin_viz.analysis.shares.fusion import slot_pooled
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.windows.activations import reduce_activations, window_activations
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor

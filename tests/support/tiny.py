@@ -53,3 +53,10 @@ def pictures(n_images: int = 2, *, seed: int = 5) -> list[np.ndarray]:
 
 def direction(*, seed: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=DIM)
+
+
+def slot_pooled(tokens, weights, index, slot=None):
+    """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
+    slots = list(weights.trained_slots)
+    slots[index] = slots[index] if slot is None else slot
+    return weights.run(tokens, slots).pooled[index]

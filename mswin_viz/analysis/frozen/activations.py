@@ -7,13 +7,7 @@ from typing import Any
 
 import torch
 
-from mswin_viz.analysis.frozen.signals import (
-    Run,
-    is_signal,
-    mark_gate,
-)
-
-__all__ = ["RULES"]
+from mswin_viz.analysis.frozen.signals import Run, is_signal, mark_gate
 
 
 def _pointwise(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
@@ -59,75 +53,17 @@ def _held(run: Run, func: Callable, *args: Any, **options: Any) -> Any:
 
 
 _POINTWISE = [
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "rrelu",
-    "prelu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "hardswish",
-    "hardtanh",
-    "hardshrink",
-    "softshrink",
-    "tanhshrink",
-    "threshold",
-    "softsign",
-    "tanh",
-    "softplus",
-    "logsigmoid",
-    "clamp",
-    "clamp_min",
-    "clamp_max",
-    "clip",
-    "abs",
-    "absolute",
-    "sin",
-    "sinh",
-    "asinh",
-    "atan",
-    "arctan",
-    "erf",
-    "expm1",
+    "relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish",
+    "hardtanh", "hardshrink", "softshrink", "tanhshrink", "threshold", "softsign", "tanh", "softplus",
+    "logsigmoid", "clamp", "clamp_min", "clamp_max", "abs", "sin", "sinh", "asinh", "atan", "erf", "expm1",
     "log1p",
-]
+]  # fmt: skip
 _GATES = ["sigmoid", "hardsigmoid", "expit"]
 _HELD = [
-    "softmax",
-    "softmin",
-    "gumbel_softmax",
-    "log_softmax",
-    "logsumexp",
-    "exp",
-    "exp2",
-    "log",
-    "log2",
-    "log10",
-    "rsqrt",
-    "reciprocal",
-    "rpow",
-    "cos",
-    "cosh",
-    "norm",
-    "vector_norm",
-    "matrix_norm",
-    "std",
-    "var",
-    "cdist",
-    "pdist",
-    "pairwise_distance",
-    "cosine_similarity",
-    "sign",
-    "sgn",
-    "round",
-    "floor",
-    "ceil",
-    "trunc",
-]
+    "softmax", "softmin", "gumbel_softmax", "log_softmax", "logsumexp", "exp", "exp2", "log", "log2", "log10",
+    "rsqrt", "reciprocal", "rpow", "cos", "cosh", "norm", "vector_norm", "matrix_norm", "std", "var", "cdist",
+    "pdist", "pairwise_distance", "cosine_similarity", "sign", "sgn", "round", "floor", "ceil", "trunc",
+]  # fmt: skip
 
 RULES = {"glu": _gated_halves, "pow": _powered, "square": _powered, "sqrt": _root}
 RULES |= dict.fromkeys(_POINTWISE, _pointwise) | dict.fromkeys(_GATES, _gated) | dict.fromkeys(_HELD, _held)

@@ -7,16 +7,7 @@ from typing import Any
 
 import torch
 
-from mswin_viz.analysis.frozen.signals import (
-    Run,
-    constant_or_signal,
-    gate_if,
-    is_gate,
-    is_signal,
-    signal_of,
-)
-
-__all__ = ["RULES"]
+from mswin_viz.analysis.frozen.signals import Run, constant_or_signal, gate_if, is_gate, is_signal, signal_of
 
 
 def _added(run: Run, func: Callable, first: Any, second: Any, *, alpha: float = 1, **_: Any) -> Any:
@@ -100,11 +91,11 @@ def _padded(
 
 
 def _product_plus(
-    run: Run, func: Callable, bias: Any, first: Any, second: Any, *, beta: float = 1, alpha: float = 1
+    run: Run, func: Callable, x: Any, first: Any, second: Any, *, beta: float = 1, alpha: float = 1
 ) -> Any:
     """addmm, baddbmm."""
-    product = alpha * _matrix_product(run, torch.matmul, first, second)
-    return product + beta * (constant_or_signal(run, bias, product))
+    with run:
+        return beta * x + alpha * (first @ second)
 
 
 def _subtracted_from(run: Run, func: Callable, first: Any, second: Any, *, alpha: float = 1, **_: Any) -> Any:
@@ -116,17 +107,19 @@ def _divided_from(run: Run, func: Callable, first: Any, second: Any, **_: Any) -
 
 
 def _product_added(run: Run, func: Callable, x: Any, first: Any, second: Any, *, value: float = 1) -> Any:
-    return _added(run, torch.add, x, value * _multiplied(run, torch.mul, first, second))
+    with run:
+        return x + value * (first * second)
 
 
 def _quotient_added(run: Run, func: Callable, x: Any, first: Any, second: Any, *, value: float = 1) -> Any:
-    return _added(run, torch.add, x, value * _divided(run, torch.div, first, second))
+    with run:
+        return x + value * (first / second)
 
 
 def _between(run: Run, func: Callable, first: Any, second: Any, weight: Any) -> Any:
-    """lerp: ``first + weight (second - first)``."""
-    way = _subtracted(run, torch.sub, second, first)
-    return _added(run, torch.add, first, _multiplied(run, torch.mul, way, weight))
+    """lerp."""
+    with run:
+        return first + weight * (second - first)
 
 
 def _sampled(run: Run, func: Callable, x: Any, grid: Any, *args: Any, **options: Any) -> Any:

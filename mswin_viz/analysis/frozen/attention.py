@@ -7,12 +7,7 @@ from typing import Any
 
 import torch
 
-from mswin_viz.analysis.frozen.signals import (
-    Run,
-    is_signal,
-)
-
-__all__ = ["RULES"]
+from mswin_viz.analysis.frozen.signals import Run, is_signal
 
 
 def _attention(
@@ -24,11 +19,8 @@ def _attention(
     if enable_gqa:
         repeats = query.shape[-3] // key.shape[-3]
         key, value = (part.repeat_interleave(repeats, dim=-3) for part in (key, value))
-    logits = (
-        query.detach()
-        @ key.detach().transpose(-2, -1)
-        * (query.shape[-1] ** -0.5 if scale is None else scale)
-    )
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    logits = query.detach() @ key.detach().transpose(-2, -1) * factor
     if is_causal:
         attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from mswin_viz.analysis.frozen.operations import CASTS, RULES, is_narrowing, name_of, out_of_place
+from mswin_viz.analysis.frozen.operations import CASTS, NARROW, RULES, is_narrowing, name_of, out_of_place
 
 _FIRST = ("input", "self", "x", "tensors", "tensor")
 _SECOND = ("other", "mat2", "vec2", "exponent")
-_NARROW = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +81,9 @@ def lifted(
     """The same arguments in float64 if one of their tensors is; what is written to changes its type itself."""
     if not any(tensor.dtype == torch.float64 for tensor in tensors_in((args, tuple(kwargs.values())))):
         return args, kwargs
-    if (
-        writes
-        and isinstance(args[0], torch.Tensor)
-        and args[0].dtype in _NARROW
-        and not args[0].requires_grad
-    ):
+    if writes and isinstance(args[0], torch.Tensor) and args[0].dtype in NARROW and not args[0].requires_grad:
         args[0].data = args[0].data.double()
-    if kwargs.get("dtype") in _NARROW:
+    if kwargs.get("dtype") in NARROW:
         kwargs = {**kwargs, "dtype": torch.float64}
     return _each(args, _wide), {key: _each(value, _wide) for key, value in kwargs.items()}
 
@@ -110,7 +104,7 @@ def without_own_gradients(value: Any, inputs: Iterable[torch.Tensor]) -> Any:
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.dtype not in _NARROW or tensor.requires_grad:
+    if tensor.dtype not in NARROW or tensor.requires_grad:
         return tensor
     wide = tensor.double()
     for mark, value in vars(tensor).items():  # held, gate, name

@@ -2,7 +2,7 @@
 
 Held are the factors ``(f(x) - f(0)) / x`` of activations (a ReLU's gate, the Gaussian factor of a GELU), the deviations
 and norms that normalisations divide by, attention weights, gates that multiply a signal, and which values a maximum or
-a sort picks. A product of two signals counts half for each. What is none of these runs on torch's own derivative, or is
+a sort picks. A product of two signals counts half for each. Any other operation runs on torch's own derivative, or is
 held as a whole, and is named.
 """
 

@@ -7,13 +7,7 @@ from typing import Any
 
 import torch
 
-from mswin_viz.analysis.frozen.signals import (
-    Run,
-    constant_or_signal,
-    is_signal,
-)
-
-__all__ = ["RULES"]
+from mswin_viz.analysis.frozen.signals import Run, is_signal
 
 
 def _with_bias(
@@ -21,27 +15,25 @@ def _with_bias(
 ) -> Any:
     """linear and convolutions."""
     if is_signal(weight) and is_signal(x):  # a kernel that the input makes
-        result = (
-            func(x, run.hold(weight), None, *args, **options)
-            + func(run.hold(x), weight, None, *args, **options)
-        ) / 2
-    else:
+        one, other = run.hold(weight), run.hold(x)
+        result = (func(x, one, None, *args, **options) + func(other, weight, None, *args, **options)) / 2
+    elif is_signal(x) or is_signal(weight):
         result = func(x, weight, None, *args, **options)
-    if bias is None:
-        return result
+    else:  # only the bias is a signal
+        with run:
+            result = func(x, weight, None, *args, **options)
     n_behind = 0 if func is torch.nn.functional.linear else weight.ndim - 2  # axes behind the channels
-    return result + constant_or_signal(run, bias, result).reshape(-1, *[1] * n_behind)
+    return _affine(run, result, None, bias, (-1, *[1] * n_behind))
 
 
 def _bilinear(
     run: Run, func: Callable, first: Any, second: Any, weight: torch.Tensor, bias: Any = None
 ) -> Any:
-    signals = [is_signal(first), is_signal(second)]
-    if all(signals):
+    if is_signal(first) and is_signal(second):
         result = (func(first, run.hold(second), weight) + func(run.hold(first), second, weight)) / 2
     else:
         result = func(first, second, weight)
-    return result if bias is None else result + run.constant(bias, result)
+    return _affine(run, result, None, bias)
 
 
 def _layer_norm(
@@ -68,7 +60,7 @@ def _rms_norm(
     dims = tuple(range(x.ndim - len(tuple(normalized_shape)), x.ndim))
     least = torch.finfo(x.dtype).eps if eps is None else eps
     normed = x / run.hold((x.detach() ** 2).mean(dims, keepdim=True).add(least).sqrt())
-    return normed if weight is None else normed * weight
+    return _affine(run, normed, weight, None)
 
 
 def _batch_norm(
@@ -93,15 +85,7 @@ def _instance_norm(
     return _scaled(run, _standardised(run, x, dims, None, None, eps), weight, bias, channel=1)
 
 
-def _unit(
-    run: Run,
-    func: Callable,
-    x: torch.Tensor,
-    p: float = 2.0,
-    dim: int = 1,
-    eps: float = 1e-12,
-    out: Any = None,
-) -> Any:
+def _unit(run: Run, func: Callable, x: torch.Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     return x / run.hold(x.detach().norm(p, dim, keepdim=True).clamp_min(eps))
 
 
@@ -110,15 +94,21 @@ def _standardised(
 ) -> torch.Tensor:
     """The mean is linear; the deviation is held."""
     deviation = run.hold((x.detach().var(dims, correction=0, keepdim=True) + eps).sqrt())
-    normed = (x - x.mean(dims, keepdim=True)) / deviation
-    normed = normed if weight is None else normed * weight
-    return normed if bias is None else normed + run.constant(bias, x)
+    return _affine(run, (x - x.mean(dims, keepdim=True)) / deviation, weight, bias)
 
 
 def _scaled(run: Run, x: torch.Tensor, weight: Any, bias: Any, *, channel: int) -> torch.Tensor:
-    shape = (*[1] * channel, -1, *[1] * (x.ndim - channel - 1))
-    x = x if weight is None else x * weight.reshape(shape)
-    return x if bias is None else x + run.constant(bias, x).reshape(shape)
+    return _affine(run, x, weight, bias, (*[1] * channel, -1, *[1] * (x.ndim - channel - 1)))
+
+
+def _affine(
+    run: Run, x: torch.Tensor, weight: Any, bias: Any, shape: tuple[int, ...] | None = None
+) -> torch.Tensor:
+    """``x * weight + bias``, both shaped to fit; by the rules of products and sums, for either may depend on the input."""
+    with run:
+        if weight is not None:
+            x = x * (weight if shape is None else weight.reshape(shape))
+        return x if bias is None else x + (bias if shape is None else bias.reshape(shape))
 
 
 RULES = {

@@ -9,8 +9,6 @@ import torch
 
 from mswin_viz.analysis.frozen import activations, arithmetic, attention, layers, selections
 
-__all__ = ["CASTS", "LINEAR", "PLAIN", "RULES", "is_narrowing", "name_of", "out_of_place"]
-
 RULES: dict[str, Callable[..., Any]] = {
     **arithmetic.RULES,
     **activations.RULES,
@@ -19,6 +17,7 @@ RULES: dict[str, Callable[..., Any]] = {
     **selections.RULES,
 }
 """Operations that are not linear, or add something, and how each is made linear."""
+NARROW = (torch.float16, torch.bfloat16, torch.float32)
 CASTS = {"to", "float", "half", "bfloat16", "type", "type_as"}
 LINEAR = {
     *CASTS,
@@ -78,9 +77,5 @@ def is_narrowing(func: Callable, args: tuple[Any, ...], kwargs: Mapping[str, Any
     if not isinstance(args[0], torch.Tensor) or args[0].dtype != torch.float64:
         return False
     given = [part.dtype if isinstance(part, torch.Tensor) else part for part in (*args[1:], *kwargs.values())]
-    narrow = (torch.float32, torch.float16, torch.bfloat16)
-    return any(part in narrow for part in given if isinstance(part, torch.dtype)) or func.__name__ in (
-        "float",
-        "half",
-        "bfloat16",
-    )
+    is_named = func.__name__ in ("float", "half", "bfloat16")
+    return is_named or any(part in NARROW for part in given if isinstance(part, torch.dtype))

@@ -11,8 +11,6 @@ from torch.nn import functional
 
 from mswin_viz.analysis.frozen.signals import Run, constant_or_signal, is_signal, signal_of
 
-__all__ = ["RULES"]
-
 
 def _picked(run: Run, func: Callable, x: torch.Tensor, *args: Any, dim_at: int, **options: Any) -> Any:
     """Values and their places along an axis, as sort, topk and median give them."""

@@ -6,8 +6,6 @@ from typing import Any, Protocol
 
 import torch
 
-__all__ = ["Run", "constant_or_signal", "gate_if", "is_gate", "is_signal", "mark_gate", "signal_of"]
-
 _GATE = "_mswin_gate"
 
 
@@ -27,9 +25,11 @@ class Run(Protocol):
         """What is added to a signal without depending on the input."""
         ...
 
-    def name_of(self, constant: torch.Tensor) -> str:
-        """The parameter that a constant is made of."""
-        ...
+    def __enter__(self) -> Any:
+        """What runs in its context is made linear by the rules, as the module's own code is."""
+
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Any:
+        """The end of that."""
 
 
 def is_signal(value: Any) -> bool:

@@ -49,7 +49,7 @@ class ScaleView:
     plain_cosine
         Cosine of each plain CLS, ``[B]``.
     slots
-        What each slot of the fusion holds; the free windows, by which shares are grouped, if there is none.
+        What each slot of the fusion holds; of a module without slots, the free windows that group its shares.
     places
         Of each panel whose windows can be removed, by its key: the slot, and the fusion with it. The free windows may
         stand in it only by supposition.
@@ -62,7 +62,7 @@ class ScaleView:
     places: Mapping[str, FreePlace]
 
     def panel(self, key: str) -> Panel:
-        """The panel of that key. Raises OptionError if there is none."""
+        """The panel of that key. Raises OptionError for any other key."""
         panels = {panel.key: panel for panel in self.panels}
         if key not in panels:
             raise OptionError(f"a panel is one of {', '.join(panels)}: got {key!r}")

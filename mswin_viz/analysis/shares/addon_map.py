@@ -53,38 +53,26 @@ class Without(NamedTuple):
 
 
 class AddonState(Protocol):
-    """An add-on at one batch of tokens, float64.
-
-    Attributes
-    ----------
-    cls
-        The plain CLS, ``[B, D]``.
-    enhanced
-        The enhanced CLS, ``[B, D]``; wider where the add-on's feature is concatenated.
-    gates
-        Which ReLU gates are open, ``[B, hidden]``; of no width where there are none to count.
-    gate
-        Weight of each expert, ``[B, n_slots]``; of no width without experts.
-    """
+    """An add-on at one batch of tokens, float64."""
 
     @property
     def cls(self) -> Float[np.ndarray, "batch dim"]:
-        """The plain CLS."""
+        """The plain CLS, ``[B, D]``."""
         ...
 
     @property
     def enhanced(self) -> Float[np.ndarray, "batch wide"]:
-        """The enhanced CLS."""
+        """The enhanced CLS, ``[B, D]``; wider where the add-on's feature is concatenated."""
         ...
 
     @property
     def gates(self) -> Bool[np.ndarray, "batch hidden"]:
-        """Open ReLU gates."""
+        """Which ReLU gates are open; of no width where there are none to count."""
         ...
 
     @property
     def gate(self) -> Float[np.ndarray, "batch slot"]:
-        """Weight of each expert."""
+        """Weight of each expert; of no width without experts."""
         ...
 
     @property
@@ -110,31 +98,21 @@ class AddonState(Protocol):
 
 
 class AddonMap(Protocol):
-    """An add-on as arrays, or as a frozen copy of a module.
-
-    Attributes
-    ----------
-    scales
-        Trained scale of each slot of its fusion; empty for a module that is not made of windows.
-    declared
-        Windows by which a module that is not made of them wants its shares grouped; empty elsewhere.
-    is_projected
-        Whether its windows lie in a space of their own, as those of scheme 2.
-    """
+    """An add-on as arrays, or as a frozen copy of a module."""
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Trained scale of each slot."""
+        """Trained scale of each slot of its fusion; empty for a module that is not made of windows."""
         ...
 
     @property
     def declared(self) -> tuple[Slot, ...]:
-        """Windows that a module declares."""
+        """Windows by which a module that is not made of them wants its shares grouped; empty elsewhere."""
         ...
 
     @property
     def is_projected(self) -> bool:
-        """Whether its windows read projected tokens."""
+        """Whether its windows lie in a space of their own, as those of scheme 2."""
         ...
 
     @property
@@ -158,5 +136,11 @@ class AddonMap(Protocol):
         slots: Sequence[Slot] | None = None,
         pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
     ) -> AddonState:
-        """The add-on at a batch of tokens, see :func:`mswin_viz.analysis.shares.fusion.fusion_state`."""
+        """The add-on at a batch of tokens.
+
+        ``slots`` has one for each of ``scales``; None turns all on at their own scale. ``pooled`` has what a slot handed to
+        the fusion before, or None where it must be computed. Of a module without scales, the first slot says by which
+        windows shares are grouped. Raises ScaleError if a slot's scale is outside 1..N, unless it is the slot's own;
+        ShapeError if the number of slots, or the tokens, do not fit the add-on.
+        """
         ...

@@ -167,7 +167,9 @@ def split_batch(batch: ExactBatch, plan: SplitPlan) -> ClsSplit:
     values, start, read = entry.values, entry.start, _READS[plan.feature]
     parts = {"tower": model.clip, "readout": model.tower.readout, "addon": model.addon}
     with nullcontext() if plan.feature == "plain" or model.addon is None else told(model.addon):
-        frozen = FrozenMap(lambda x: read(model, entry.onwards(x)), [values], _named(parts))
+        frozen = FrozenMap(
+            lambda x: read(model, entry.onwards(x)), [values], _named(parts), compares=plan.feature != "plain"
+        )
         norm = frozen.output.norm(dim=1, keepdim=True)
         v = frozen.output / norm if plan.is_norm else batch.direction
         (gradient,) = frozen.gradients(v)

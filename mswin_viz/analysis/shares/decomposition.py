@@ -159,7 +159,7 @@ def decompose_fusion(
 ) -> Decomposition:
     """:func:`decompose` with weights at hand, and any :class:`Slot` in each place of the fusion.
 
-    ``slots`` and ``pooled`` as in :func:`mswin_viz.analysis.shares.fusion.fusion_state`.
+    ``slots`` and ``pooled`` as in :meth:`mswin_viz.analysis.shares.addon_map.AddonMap.run`.
     """
     weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens, weights)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
-from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split, Without
+from mswin_viz.analysis.shares.addon_map import AddonMap, Split, Without
 from mswin_viz.analysis.shares.fusion_layers import Fused, MixtureHead, MlpHead
 from mswin_viz.analysis.shares.projected_layers import ProjectedHead, ProjectedTokens, TokenProjection
 from mswin_viz.analysis.shares.slot_windows import SlotWindows, slot_windows
@@ -27,15 +27,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = [
-    "FusionState",
-    "FusionWeights",
-    "SlotWindows",
-    "enhanced_cls",
-    "float64",
-    "fusion_state",
-    "slot_pooled",
-]
+__all__ = ["FusionState", "FusionWeights", "SlotWindows", "enhanced_cls", "float64"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +84,7 @@ class FusionWeights:
         slots: Sequence[Slot] | None = None,
         pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
     ) -> FusionState:
-        """Run the fusion on a batch, see :func:`fusion_state`."""
+        """Run the fusion on a batch, see :meth:`AddonMap.run`."""
         slots = self.trained_slots if slots is None else tuple(slots)
         pooled = [None] * len(slots) if pooled is None else list(pooled)
         if not len(slots) == len(pooled) == len(self.scales):
@@ -185,36 +177,11 @@ class FusionState:
         return Without(self.cls[:, None] + self.gain * without.shift, without.gates)
 
 
-def fusion_state(
-    tokens: Tokens,
-    weights: AddonMap,
-    *,
-    slots: Sequence[Slot] | None = None,
-    pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
-) -> AddonState:
-    """An add-on at a batch.
-
-    ``slots`` has one for each of ``weights.scales``; None turns all on at their own scale. ``pooled`` has a result of
-    :func:`slot_pooled` for each slot, or None where it must be computed. Raises ScaleError if a slot's scale is outside
-    1..N, unless it is the slot's own; ShapeError if the number of slots, or the tokens, do not fit the weights.
-    """
-    return weights.run(tokens, slots, pooled)
-
-
 def enhanced_cls(
     tokens: Tokens, weights: AddonMap, slots: Sequence[Slot] | None = None
 ) -> Float[np.ndarray, "batch dim"]:
     """The enhanced CLS tokens of a batch, with any :class:`Slot` in each place of the fusion; float64."""
     return weights.run(tokens, slots).enhanced
-
-
-def slot_pooled(
-    tokens: Tokens, weights: FusionWeights, index: int, slot: Slot | None = None
-) -> Float[np.ndarray, "batch wide"]:
-    """The vector that slot ``index`` hands to the fusion; by default with its own scale and kernel."""
-    slot = weights.trained_slots[index] if slot is None else slot
-    view = slot_windows(weights.seen(tokens), tokens.grid, weights, index, slot)
-    return _pooled(view, weights, len(tokens))
 
 
 def _slot_shares(view: SlotWindows, weights: FusionWeights, r: Float[np.ndarray, "batch wide"]) -> SlotShares:

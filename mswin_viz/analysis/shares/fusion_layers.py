@@ -102,8 +102,8 @@ class MlpHead:
 
 
 @dataclass(frozen=True, eq=False)
-class NormedLayer:
-    """``gelu(LayerNorm(W x + b))``; frozen it is affine: the mean is linear, the deviation and the factor are held."""
+class Normed:
+    """``LayerNorm(W x + b)``; with the deviation held it is affine."""
 
     W: Float[np.ndarray, "to width"]
     b: Float[np.ndarray, " to"]
@@ -111,12 +111,33 @@ class NormedLayer:
     offset: Float[np.ndarray, " to"]
     eps: float
 
+    def __call__(self, x: Float[np.ndarray, "*batch width"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The result, the part of it that is linear in ``x``, and the deviation."""
+        linear = x @ self.W.T
+        linear = linear - linear.mean(axis=-1, keepdims=True)
+        constant = self.b - self.b.mean()
+        centred = linear + constant
+        deviation = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
+        return centred / deviation * self.scale + self.offset, linear / deviation * self.scale, deviation
+
+    def pulled_back(
+        self, v: Float[np.ndarray, "batch to"], deviation: Float[np.ndarray, "batch 1"]
+    ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
+        """The direction on the input, and the biases' share."""
+        bias, v = v @ self.offset, v * self.scale / deviation
+        v = v - v.mean(axis=-1, keepdims=True)
+        return v @ self.W, bias + v @ self.b
+
+
+@dataclass(frozen=True, eq=False)
+class NormedLayer:
+    """``gelu(LayerNorm(W x + b))``; frozen it is affine: the mean is linear, the deviation and the factor are held."""
+
+    norm: Normed
+
     def __call__(self, x: Float[np.ndarray, "*batch width"]) -> tuple[Float[np.ndarray, "*batch to"], Trace]:
         """The answer and what it has frozen."""
-        u = x @ self.W.T + self.b
-        u = u - u.mean(axis=-1, keepdims=True)
-        deviation = np.sqrt((u * u).mean(axis=-1, keepdims=True) + self.eps)
-        normed = u / deviation * self.scale + self.offset
+        normed, _, deviation = self.norm(x)
         factor = ndtr(normed)
         return normed * factor, Trace(deviation, factor)
 
@@ -124,11 +145,7 @@ class NormedLayer:
         self, v: Float[np.ndarray, "batch to"], trace: Trace
     ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
         """The direction on the layer's input, and the biases' share."""
-        v = v * trace.factor
-        bias = v @ self.offset
-        v = v * self.scale / trace.deviation
-        v = v - v.mean(axis=-1, keepdims=True)
-        return v @ self.W, bias + v @ self.b
+        return self.norm.pulled_back(v * trace.factor, trace.deviation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +167,12 @@ class MixtureHead:
     @property
     def dim(self) -> int:
         """Width ``D``."""
-        return len(self.last.b)
+        return len(self.last.norm.b)
 
     @property
     def width(self) -> int:
         """Width of the pooled vectors."""
-        return len(self.last.b)
+        return len(self.last.norm.b)
 
     def fused(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]], n_images: int) -> Fused:
         """What it gives for the pooled vectors of a batch."""

@@ -12,9 +12,9 @@ from torch import nn
 
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.fusion import FusionWeights
-from mswin_viz.analysis.shares.fusion_layers import MixtureHead, MlpHead, NormedLayer
+from mswin_viz.analysis.shares.fusion_layers import MixtureHead, MlpHead, Normed, NormedLayer
 from mswin_viz.analysis.shares.module_map import module_map
-from mswin_viz.analysis.shares.projected_layers import Normed, ProjectedHead, TokenProjection
+from mswin_viz.analysis.shares.projected_layers import ProjectedHead, TokenProjection
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import GatedExperts, TwoLayers, WindowParts, window_parts
@@ -97,14 +97,7 @@ def _layers(modules: nn.Module) -> tuple[NormedLayer, ...]:
     """The Linears that a LayerNorm follows; a gate's last one stands alone."""
     norms = [module for module in modules.modules() if isinstance(module, nn.LayerNorm)]
     return tuple(
-        NormedLayer(
-            W=_copied(linear.weight),
-            b=_copied(linear.bias),
-            scale=_copied(norm.weight),
-            offset=_copied(norm.bias),
-            eps=norm.eps,
-        )
-        for linear, norm in zip(_linears(modules), norms, strict=False)
+        NormedLayer(_normed(linear, norm)) for linear, norm in zip(_linears(modules), norms, strict=False)
     )
 
 

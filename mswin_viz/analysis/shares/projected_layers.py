@@ -8,40 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.shares.fusion_layers import Fused, FusedWithout, MlpHead, PulledBack, Trace
+from mswin_viz.analysis.shares.fusion_layers import Fused, FusedWithout, MlpHead, Normed, PulledBack, Trace
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = ["ProjectedHead", "ProjectedTokens", "TokenProjection"]
-
-
-@dataclass(frozen=True, eq=False)
-class Normed:
-    """``LayerNorm(W x + b)``; with the deviation held it is affine."""
-
-    W: Float[np.ndarray, "to width"]
-    b: Float[np.ndarray, " to"]
-    scale: Float[np.ndarray, " to"]
-    offset: Float[np.ndarray, " to"]
-    eps: float
-
-    def __call__(self, x: Float[np.ndarray, "*batch width"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The result, the part of it that is linear in ``x``, and the deviation."""
-        linear = x @ self.W.T
-        linear = linear - linear.mean(axis=-1, keepdims=True)
-        constant = self.b - self.b.mean()
-        centred = linear + constant
-        deviation = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
-        return centred / deviation * self.scale + self.offset, linear / deviation * self.scale, deviation
-
-    def pulled_back(
-        self, v: Float[np.ndarray, "batch to"], deviation: Float[np.ndarray, "batch 1"]
-    ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
-        """The direction on the input, and the biases' share."""
-        bias, v = v @ self.offset, v * self.scale / deviation
-        v = v - v.mean(axis=-1, keepdims=True)
-        return v @ self.W, bias + v @ self.b
 
 
 @dataclass(frozen=True, eq=False)

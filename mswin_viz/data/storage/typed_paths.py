@@ -51,7 +51,7 @@ def typed_path(text: str) -> Path:
 
 
 def existing_path(path: str | os.PathLike) -> Path:
-    """An existing folder or regular file, with ``~`` as the home folder; a `DataError` says why there is none."""
+    """An existing folder or regular file, with ``~`` as the home folder; else a `DataError` says what stands there."""
     expanded = os.path.expanduser(path)
     try:
         mode = os.stat(expanded).st_mode

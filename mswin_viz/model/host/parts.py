@@ -40,7 +40,7 @@ def host_parts(full: State, config: HostConfig, table: torch.Tensor | None) -> H
 
 
 class HostReadout(NamedTuple):
-    """The module between the tower's tokens and the feature (None: there is none), and its keys."""
+    """The module between the tower's tokens and the feature, None for a tower without one, and its keys."""
 
     module: Readout | None
     keys: tuple[str, ...]

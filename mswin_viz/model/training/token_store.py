@@ -45,7 +45,7 @@ class TokenLayout:
 
 
 class TokenStore:
-    """Tokens by modality, filled in portions; the room for all of them is taken at once (OutputError if there is none).
+    """Tokens by modality, filled in portions; the room for all of them is taken at once (OutputError if it is missing).
 
     With a folder, the arrays lie there, mapped into memory. If ``stays``, their files stay, as ``.npy``; else they are
     removed at once where the system allows it: the arrays can be used until the program ends, however it ends.

@@ -43,7 +43,7 @@ class PairWork(widgets.VBox):
         self.kept.close()  # the tokens of the images looked at last
 
     def follow(self) -> None:
-        """Begin on the chosen pair; show nothing if there is none."""
+        """Begin on the chosen pair; show nothing if no pair is chosen."""
         if self._chosen() is None:
             self.panel.clear()
         else:

@@ -79,7 +79,7 @@ class Rankings:
 def rankable(
     samples: Sequence[Sample], wanted: Sequence[str], table: EmbeddingTable | None
 ) -> tuple[str, ...]:
-    """The modalities that can be ranked by, of those wanted; refused if there is none, or the table is of other samples."""
+    """The modalities that can be ranked by, of those wanted; refused if no modality is left, or the table is of other samples."""
     there = {name for sample in samples for name in sample.images} if table is None else set(table.modalities)
     found = tuple(name for name in wanted if name in there)
     if not samples or not found:

@@ -89,8 +89,8 @@ class Controls:
             ("windows of the free panel", [
                 self.scale, self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols),
             ]),
-            ("value and target", [_line(self.value, self.channel), self.target, self.prompt]),
-            ("rows, fusion, order" if self.slots else "rows, order", [self.rows, *fusion, self.cls]),
+            ("value and target", [_line(self.value, self.channel), self.target, self.prompt, self.cls]),
+            ("rows, fusion, order" if self.slots else "rows, order", [self.rows, *fusion]),
         )  # fmt: skip
         layout = {"flex_flow": "row wrap", "grid_gap": "6px"}
         return widgets.HBox([_group(title, parts) for title, parts in groups], layout=layout)
