@@ -6,7 +6,6 @@ import copy
 import inspect
 from typing import TypeVar
 
-import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -34,7 +33,7 @@ def asks_for_cls(module: nn.Module) -> bool:
 
     Raises OptionError if it must be given more, or is compiled by TorchScript.
     """
-    if isinstance(module, torch.jit.ScriptModule):
+    if any(kind.__module__.startswith("torch.jit.") for kind in type(module).__mro__):
         raise OptionError(
             f"an add-on is an eager module, whose operations can be seen: got a torch.jit.{type(module).__name__}; "
             "pass the eager module that it was made from, with its state dict"
