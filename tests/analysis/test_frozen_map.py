@@ -394,6 +394,46 @@ def test_what_is_held_on_a_way_round_is_no_bias(forward, name):
     np.testing.assert_allclose(shares.score, (module(x.clone()) * v).sum(1), atol=1e-9)
 
 
+WAYS_OUT = {
+    "numpy": (lambda t: torch.from_numpy(np.sort(t.detach().numpy(), axis=0)), "detach"),
+    "asarray": (lambda t: torch.as_tensor(np.asarray(t.detach()) * 2), "detach"),
+    "a list": (lambda t: torch.tensor(t.tolist(), dtype=t.dtype), "tolist"),
+    "a tensor like it": (lambda t: t.new_tensor(t.detach().numpy() ** 2), "detach"),
+    "a constructor": (lambda t: torch.DoubleTensor(t.detach().numpy() * 1.5), "detach"),
+    "number by number": (
+        lambda t: torch.tensor([[v.item() for v in row] for row in t], dtype=t.dtype),
+        "item",
+    ),
+    "dlpack": (lambda t: torch.from_dlpack(t.detach()) * 2.0, "detach"),
+    "data": (lambda t: t.data * 2, "data"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+@pytest.mark.parametrize("is_all", [False, True])
+def test_numbers_that_leave_torch_and_come_back_are_no_bias(way, is_all):
+    out, name = WAYS_OUT[way]
+    forward = (lambda m, x: m.a(out(x.mean(1)))) if is_all else (lambda m, x: m.a(x).mean(1) + out(x.mean(1)))
+    module, x = made(lambda: Of(forward, a=linear())), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    assert shares.residual.max() > UNEXPLAINED_FROM
+    assert shares.left == (name,)
+    np.testing.assert_allclose(shares.score, (module(x.clone()) * v).sum(1), atol=1e-9)
+
+
+def test_constants_stay_biases_where_numbers_have_left_torch():
+    def forward(m, x):
+        print(x.mean().item(), x.detach().numpy().shape)  # looked at, and not used
+        return (x + m.e(torch.arange(N)) + torch.ones(DIM)).relu().mean(1)
+
+    module, x = made(lambda: Of(forward, e=nn.Embedding(N, DIM))), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    assert shares.left == ()
+    assert shares.residual.max() < 1e-12
+
+
 def test_names_of_operations_appear_only_where_something_is_left():
     held, v = frozen(made(HELD["encoder, norm first"]), tokens())
     assert held.shares(v).left == ()

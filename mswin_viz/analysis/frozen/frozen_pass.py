@@ -9,9 +9,10 @@ held as a whole, and is named.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -20,6 +21,13 @@ from mswin_viz.analysis.frozen.operations import CASTS, LINEAR, PLAIN, RULES, is
 from mswin_viz.analysis.frozen.signals import constant_or_signal, is_gate, is_signal, mark_gate
 
 _HELD, _NAME = "_mswin_held", "_mswin_name"
+_OF_DATA = (
+    "tensor",
+    "as_tensor",
+    "asarray",
+    "new_tensor",
+    "from_dlpack",
+)  # these take numbers from outside torch
 
 
 class _HeldNumber(float):
@@ -84,6 +92,9 @@ class FrozenPass(TorchFunctionMode):
         self.left: set[str] = set()
         self._names, self._inputs, self._counts = names, inputs, counts
         self._held = None if held is None else deque(held)
+        self._gone = (
+            ""  # by which numbers of a signal left torch, to come back in tensors that nobody can tell
+        )
 
     def hold(self, value: Any) -> Any:
         """The value as it was in the first run."""
@@ -104,7 +115,9 @@ class FrozenPass(TorchFunctionMode):
     def constant(self, value: Any, like: torch.Tensor) -> torch.Tensor:
         """What is added to a signal without depending on the input: zero where it does not count."""
         operation = value.operation if isinstance(value, _HeldNumber) else getattr(value, _HELD, None)
-        if not isinstance(value, torch.Tensor):
+        if isinstance(value, torch.Tensor):
+            operation = operation or (self._gone if not self._is_known(value) else None)
+        else:
             value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         if operation:
             self.left.add(operation)
@@ -116,6 +129,10 @@ class FrozenPass(TorchFunctionMode):
         """The parameter or buffer that a constant is, or was made of; empty for a number."""
         given = getattr(constant, _NAME, None)
         return given or self._names.get(constant.untyped_storage().data_ptr(), "")
+
+    def _is_known(self, constant: torch.Tensor) -> bool:
+        """Whether it can be told from one that the module has made of numbers that left torch."""
+        return not self._gone or hasattr(constant, _NAME) or bool(self.name_of(constant))
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
@@ -152,7 +169,7 @@ class FrozenPass(TorchFunctionMode):
             self.left.add(name)
         if isinstance(result, torch.Tensor):
             if not result.requires_grad:
-                return self.held_whole(result, name)
+                return self.held_whole(result, call.func.__self__.__name__ if name == "get" else name)
             return mark_gate(result) if name in LINEAR and is_gate(call.args[0]) else result
         if isinstance(result, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in result):
             parts = [
@@ -164,25 +181,48 @@ class FrozenPass(TorchFunctionMode):
             return result if all(map(is_signal, result)) else type(result)(parts)
         if name == "get":
             return result
-        held = self.hold(result)
-        return _HeldNumber(held, name) if isinstance(held, float) else held
+        return self._leaving(self.hold(result), name)
 
     def _inherited(self, call: Call, result: Any, tensors: Sequence[torch.Tensor]) -> Any:
         """What is made of held values is held, and what is made of a parameter keeps its name."""
-        operation = next((getattr(t, _HELD) for t in tensors if hasattr(t, _HELD)), None)
+        operation = self._held_in((call.args, tuple(call.kwargs.values())), tensors)
         name = next((name for t in tensors if (name := self.name_of(t))), "") if operation is None else ""
         written = [call.args[0], call.args[0]._base] if call.writes or call.name == "setitem" else []
         for part in tensors_in([result, call.target, *written]):
             if operation is not None:
                 setattr(part, _HELD, operation)
-            elif name:
+            elif name or call.name not in _OF_DATA:
                 setattr(part, _NAME, name)
-        if operation is not None and isinstance(result, float):
-            return _HeldNumber(result, operation)
-        return result
+        return result if operation is None else self._leaving(result, operation)
+
+    def _held_in(self, arguments: Any, tensors: Sequence[torch.Tensor]) -> str | None:
+        """The operation by which an argument is held; of a tensor that nobody can tell, the one by which numbers left."""
+        for tensor in tensors:
+            if hasattr(tensor, _HELD):
+                return getattr(tensor, _HELD)
+        number = next(_held_numbers(arguments), None)
+        if number is not None:
+            return number.operation
+        return None if all(map(self._is_known, tensors)) else self._gone
+
+    def _leaving(self, result: Any, operation: str) -> Any:
+        """A result, of which a number stays known as held; of others the module may make tensors that nobody can tell."""
+        is_list = isinstance(result, list) and not any(tensors_in(result))
+        if is_list or isinstance(result, (float, np.ndarray)) or type(result).__name__ == "PyCapsule":
+            self._gone = operation
+        return _HeldNumber(result, operation) if isinstance(result, float) else result
 
     def _assigned(self, target: torch.Tensor, index: Any, value: Any) -> None:
         """``target[index] = value``, where what is not a signal is a constant."""
         if not target.requires_grad:
             target.copy_(self.constant(target.clone(), target))
         target[index] = constant_or_signal(self, value, target)
+
+
+def _held_numbers(value: Any) -> Iterator[_HeldNumber]:
+    """Every held number of nested lists and tuples."""
+    if isinstance(value, _HeldNumber):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _held_numbers(part)
