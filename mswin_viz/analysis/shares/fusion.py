@@ -93,7 +93,7 @@ class FusionWeights:
                 f"and {len(pooled)} pooled vectors"
             )
         given, tokens = tokens, checked_tokens(tokens)
-        cls, seen = float64(tokens.cls), self.seen(given)
+        cls, seen = float64(tokens.cls), self._seen(given.patches, tokens)
         views = tuple(slot_windows(seen, tokens.grid, self, i, slot) for i, slot in enumerate(slots))
         vectors = [
             _pooled(view, self, len(cls)) if p is None else p for view, p in zip(views, pooled, strict=True)
@@ -104,18 +104,22 @@ class FusionWeights:
 
     def seen(self, tokens: Tokens) -> ProjectedTokens:
         """The tokens as the windows see them; projections of the last tokens are kept while those live."""
+        return self._seen(tokens.patches, checked_tokens(tokens))
+
+    def _seen(self, kept_by: torch.Tensor, tokens: Tokens) -> ProjectedTokens:
+        """The tokens, checked, as the windows see them; their projection is kept by the tensor that was given."""
         if tokens.patches.shape[2] != self.dim:
             raise ShapeError(
                 f"tokens must be as wide as the add-on's, {self.dim}: got patches "
                 f"{tuple(tokens.patches.shape)}; use the add-on that was trained for this model"
             )
         if self.projection is None:
-            patches = float64(checked_tokens(tokens).patches)
+            patches = float64(tokens.patches)
             return ProjectedTokens(patches, patches)
-        version, projected = self._projected.get(tokens.patches, (None, None))
-        if projected is None or version != tokens.patches._version:
-            projected = self.projection(float64(checked_tokens(tokens).patches))
-            self._projected[tokens.patches] = (tokens.patches._version, projected)
+        version, projected = self._projected.get(kept_by, (None, None))
+        if projected is None or version != kept_by._version:
+            projected = self.projection(float64(tokens.patches))
+            self._projected[kept_by] = (kept_by._version, projected)
         return projected
 
 
