@@ -99,20 +99,57 @@ def tiny_model_with(kind: str, *, seed: int = 6) -> Model:
     return replace(tiny_model(addon=False), addon=addon.eval().requires_grad_(False), addon_origin=kind)
 
 
-class AttentionPool(nn.Module):
-    """One query attends over the tokens; it declares windows, and says something of each token."""
+class AttentionPool(AttentionPooling):
+    """It declares windows, and says something of each token."""
 
     windows = (8, (4, 4))
 
-    def __init__(self, dim: int) -> None:
+    def activations(self, patches: torch.Tensor) -> torch.Tensor:
+        return self.value(patches)
+
+
+class Convolved(nn.Module):
+    """A 2-D convolution over a 16x8 grid, a GELU and the mean; its feature stands behind the CLS token."""
+
+    combine = "concatenate"
+
+    def __init__(self, dim: int, wide: int = 12) -> None:
         super().__init__()
-        self.ask, self.give = nn.Linear(dim, 1), nn.Linear(dim, dim)
+        self.conv = nn.Conv2d(dim, wide, 3, padding=1)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        return (self.ask(patches).softmax(dim=1) * self.give(patches)).sum(dim=1)
+        maps = patches.transpose(1, 2).unflatten(2, (16, 8))
+        return nn.functional.gelu(self.conv(maps)).mean(dim=(2, 3))
+
+
+ADDONS: dict[str, Callable[[], nn.Module]] = {
+    "scheme 2": lambda: CLIPWithProjectionMultiScale(DIM, 14, SCALES),
+    "mixture": lambda: MixtureOfExpertsAddon(DIM, SCALES, hidden_dim=9),
+    "attention pooling": lambda: Addon(AttentionPooling(DIM)),
+    "convolutions": lambda: Addon(Convolutions(DIM, GRID)),
+    "concatenated": lambda: Addon(WithCls(DIM, 4), combine="concatenate"),
+    "unexplained": lambda: Addon(Exponential(DIM)),
+}
+"""An add-on of each kind but scheme 1, for :func:`tiny_model_with`."""
+
+
+def tiny_model_with(kind: str, *, seed: int = 6) -> Model:
+    """The tiny model with one of ``TINY_ADDONS``, always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        addon = TINY_ADDONS[kind]()
+    if isinstance(addon, Addon):
+        addon = addon.fitted(DIM, GRID[0] * GRID[1])
+    return replace(tiny_model(addon=False), addon=addon.eval().requires_grad_(False), addon_origin=kind)
+
+
+class AttentionPool(AttentionPooling):
+    """It declares windows, and says something of each token."""
+
+    windows = (8, (4, 4))
 
     def activations(self, patches: torch.Tensor) -> torch.Tensor:
-        return self.give(patches)
+        return self.value(patches)
 
 
 class Convolved(nn.Module):
@@ -144,7 +181,7 @@ ADDONS: dict[str, Callable[[int], nn.Module]] = {
     "scheme 2": lambda dim: CLIPWithProjectionMultiScale(dim, 24, (4, 8, 16)),
     "attention pooling": AttentionPool,
     "convolution, concatenated": Convolved,
-    "unknown operation": Unknown,
+    "unknown operation": Exponential,
 }
 
 
@@ -153,18 +190,6 @@ def seeded_addon(kind: str, dim: int) -> nn.Module:
         torch.manual_seed(4)
         addon = ADDONS[kind](dim)
     return addon if hasattr(addon, "window_parts") else Addon(addon)
-
-
-class Pooling(nn.Module):
-    """A user's module: attention pooling of the patches, asked by the CLS token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.key, self.value = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
-
-    def forward(self, patches: torch.Tensor, cls: torch.Tensor) -> torch.Tensor:
-        weights = (self.key(patches) @ cls[:, :, None]).softmax(dim=1)
-        return nn.functional.gelu((weights * self.value(patches)).sum(dim=1))
 
 
 def with_addon(addon: nn.Module, **how) -> mv.Model:
@@ -181,6 +206,6 @@ ADDON_KINDS: dict[str, Callable[[], mv.Model]] = {
     "scheme 1": tiny_model,
     "scheme 2": lambda: with_addon(mv.CLIPWithProjectionMultiScale(DIM, 6, (2, 4))),
     "mixture": lambda: with_addon(mv.MixtureOfExpertsAddon(DIM, (2, 4))),
-    "own, added": lambda: with_addon(Pooling()),
-    "own, concatenated": lambda: with_addon(Pooling(), combine="concatenate"),
+    "own, added": lambda: with_addon(WithCls(DIM)),
+    "own, concatenated": lambda: with_addon(WithCls(DIM), combine="concatenate"),
 }

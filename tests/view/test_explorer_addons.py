@@ -188,7 +188,7 @@ def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_change
 def test_what_cannot_be_held_has_a_bar_and_a_name(opened) -> None:
     explorer = opened("unknown operation")
     assert abs(dict(share_rows(explorer.result))["unexplained"]) > 1e-4
-    assert "bessel_j0" in str(explorer._html["scores"].value)
+    assert "unexplained: exp cannot be held" in str(explorer._html["scores"].value)
 
 
 def test_declared_windows_that_do_not_fit_are_named(models) -> None:
