@@ -26,6 +26,7 @@ def main() -> None:
         lab.page.locator(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
         lab.page.locator("progress").first.wait_for(state="hidden", timeout=300_000)  # tokens of every image
+        lab.page.get_by_text("its patches").first.wait_for(timeout=300_000)  # the split is there
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(
             "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
