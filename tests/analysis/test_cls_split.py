@@ -481,7 +481,7 @@ def test_an_operation_that_cannot_be_held_is_a_part_of_its_own() -> None:
         (OptionError, "feature must be one of plain, enhanced, shift: got 'both'", {"feature": "both"}),
         (OptionError, "a shift needs an add-on", {"feature": "shift"}),
         (ShapeError, r"a direction is \[D\] or \[B, D\]", {"direction": np.ones(3)}),
-        (ShapeError, "a direction is a vector: got the text 'red'", {"direction": "red"}),
+        (ShapeError, "a direction must be a vector: got the text 'red'", {"direction": "red"}),
     ],
 )
 def test_what_does_not_exist_is_refused(tiny, error, words, how) -> None:
