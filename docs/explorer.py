@@ -25,13 +25,15 @@ def main() -> None:
         lab.run_all(timeout=300)
         lab.page.locator(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
+        lab.page.locator("progress").first.wait_for(state="hidden", timeout=300_000)  # tokens of every image
+        lab.page.get_by_text("its patches").first.wait_for(timeout=300_000)  # the split is there
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(
             "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
         )
         file = Path(folder) / "explorer.png"
         explorer.screenshot(path=file, animations="disabled", caret="hide")
-        Image.open(file).convert("RGB").quantize(256).save(
+        Image.open(file).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4).save(
             Path(__file__).parent / "explorer.png", optimize=True
         )
 

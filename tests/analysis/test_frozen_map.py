@@ -382,7 +382,7 @@ def softmax_in_a_buffer(m, x):
         (lambda m, x: torch.lerp(x.softmax(dim=1), x, 0.3).mean(1), "softmax"),
         (lambda m, x: x.mean(1) + 2 * x.norm().item(), "norm"),
         (lambda m, x: torch.div(m.a(x), 0.1, rounding_mode="floor").mean(1), "div with rounding"),
-        (lambda m, x: Cubed.apply(m.a(x)).mean(1), "code that torch's functions do not show"),
+        (lambda m, x: Cubed.apply(m.a(x)).mean(1), "code outside torch's functions"),
     ],
 )
 def test_what_is_held_on_a_way_round_is_no_bias(forward, name):
@@ -449,7 +449,7 @@ def test_constants_can_be_told_apart_by_the_parameters_they_come_from():
 
 
 def test_a_module_that_gives_no_vector_an_image_is_refused():
-    with pytest.raises(ShapeError, match=r"one vector an image, \[3, D\]: got \(3, 12, 6\)"):
+    with pytest.raises(ShapeError, match=r"one vector for each image, \[3, D\]: got \(3, 12, 6\)"):
         FrozenMap(lambda x: x * 1, [tokens()])
 
 

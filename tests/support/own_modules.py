@@ -122,61 +122,6 @@ class Convolved(nn.Module):
         return nn.functional.gelu(self.conv(maps)).mean(dim=(2, 3))
 
 
-ADDONS: dict[str, Callable[[], nn.Module]] = {
-    "scheme 2": lambda: CLIPWithProjectionMultiScale(DIM, 14, SCALES),
-    "mixture": lambda: MixtureOfExpertsAddon(DIM, SCALES, hidden_dim=9),
-    "attention pooling": lambda: Addon(AttentionPooling(DIM)),
-    "convolutions": lambda: Addon(Convolutions(DIM, GRID)),
-    "concatenated": lambda: Addon(WithCls(DIM, 4), combine="concatenate"),
-    "unexplained": lambda: Addon(Exponential(DIM)),
-}
-"""An add-on of each kind but scheme 1, for :func:`tiny_model_with`."""
-
-
-def tiny_model_with(kind: str, *, seed: int = 6) -> Model:
-    """The tiny model with one of ``TINY_ADDONS``, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        addon = TINY_ADDONS[kind]()
-    if isinstance(addon, Addon):
-        addon = addon.fitted(DIM, GRID[0] * GRID[1])
-    return replace(tiny_model(addon=False), addon=addon.eval().requires_grad_(False), addon_origin=kind)
-
-
-class AttentionPool(AttentionPooling):
-    """It declares windows, and says something of each token."""
-
-    windows = (8, (4, 4))
-
-    def activations(self, patches: torch.Tensor) -> torch.Tensor:
-        return self.value(patches)
-
-
-class Convolved(nn.Module):
-    """A 2-D convolution over a 16x8 grid, a GELU and the mean; its feature stands behind the CLS token."""
-
-    combine = "concatenate"
-
-    def __init__(self, dim: int, wide: int = 12) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(dim, wide, 3, padding=1)
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        maps = patches.transpose(1, 2).unflatten(2, (16, 8))
-        return nn.functional.gelu(self.conv(maps)).mean(dim=(2, 3))
-
-
-class Unknown(nn.Module):
-    """An operation that cannot be held."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.give = nn.Linear(dim, dim)
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        return torch.special.bessel_j0(self.give(patches)).sum(dim=1)
-
-
 ADDONS: dict[str, Callable[[int], nn.Module]] = {
     "scheme 2": lambda dim: CLIPWithProjectionMultiScale(dim, 24, (4, 8, 16)),
     "attention pooling": AttentionPool,

@@ -1,4 +1,4 @@
-"""Activations: the factor ``(f(x) - f(0)) / x`` is held; what has no such factor is held as a whole."""
+"""Activations: the factor ``(f(x) - f(0)) / x`` is held; a function without such a factor is held as a whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _pointwise(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options:
 
 
 def _of_complex(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
-    """``|z| = Re(conj(z / |z|) z)``, the phase held; anything else on torch's own derivative."""
+    """``|z| = Re(conj(z / |z|) z)``, the phase held; any other function keeps torch's own derivative."""
     if func.__name__ not in ("abs", "absolute", "__abs__"):
         run.left.add(func.__name__)
         return func(x, *args, **options)

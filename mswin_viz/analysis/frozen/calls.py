@@ -1,4 +1,4 @@
-"""One call of a torch function, in one form: positional arguments, one precision, and what it writes to."""
+"""A call of a torch function in one form: positional arguments, one precision, and the tensor it writes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The linear map that a torch function is at one input, once everything that is not linear is held."""
+"""The linear map that a torch function becomes at one input once everything that is not linear is held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["UNEXPLAINED_FROM", "FrozenMap", "InputShares"]
 
 _CLOSE = 1e-6  # a cast to float32 inside is followed in float64
-_UNSEEN = "code that torch's functions do not show"
+_UNSEEN = "code outside torch's functions"
 UNEXPLAINED_FROM = 1e-5
 """From this residual on, a part of the score is called unexplained; below, it is rounding."""
 Constants = Callable[[str], bool]
@@ -38,12 +38,12 @@ class InputShares:
     constants
         Share of the biases and of everything else that is added without depending on the input, ``[B]``.
     unexplained
-        ``score`` minus all of these, ``[B]``: rounding, or what was not linear and could not be held.
+        ``score`` minus all of these, ``[B]``: rounding, or the part that is not linear and could not be held.
     residual
         ``|unexplained|`` over the sum of the sizes of the constants and of each vector of an input, ``[B]``.
     left
-        Names of operations that were met and are not known to be linear once held, where the residual is above
-        :data:`UNEXPLAINED_FROM`; else none.
+        Names of the operations that are not known to be linear once held, if the residual is above
+        :data:`UNEXPLAINED_FROM`; else empty.
     """
 
     score: Float[np.ndarray, " batch"]
@@ -60,13 +60,13 @@ class FrozenMap:
     Parameters
     ----------
     function
-        From tensors ``[B, ...]`` to ``[B, D]``; it treats the images of a batch one by one.
+        From tensors ``[B, ...]`` to ``[B, D]``; a row of the result depends on no other row of the inputs.
     inputs
         Floating-point tensors of one batch. Computation is in their precision.
     module
         Where the function's parameters and buffers come from, to name the constants by.
     compares
-        Whether the function also runs with nothing held, for code that no test has seen: what differs is unexplained.
+        Whether the function also runs with nothing held, for untested code: any difference is unexplained.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class FrozenMap:
         return self._run(FrozenPass(self._names, leaves, self._held, counts), leaves).detach()
 
     def gradients(self, direction: Float[torch.Tensor, "batch dim"]) -> tuple[torch.Tensor, ...]:
-        """What each number of each input is multiplied by in the score along a direction; zero where it is not read."""
+        """The factor of each number of each input in the score along a direction; zero where it is not read."""
         if not self._output.requires_grad:
             return tuple(torch.zeros_like(x) for x in self._inputs)
         score = (self._output * direction).sum()
@@ -126,7 +126,7 @@ class FrozenMap:
     def constants(
         self, direction: Float[torch.Tensor, "batch dim"], which: bool | Constants = True
     ) -> np.ndarray:
-        """The share of the constants, or of some of them, ``[B]``: the map at inputs of zero."""
+        """The share of all constants or of some of them, ``[B]``: the map at zero inputs."""
         at_zero = self(*(torch.zeros_like(x) for x in self._inputs), constants=which)
         return (at_zero * direction).sum(dim=1).double().cpu().numpy()
 
@@ -149,11 +149,11 @@ class FrozenMap:
         return InputShares(score, tuple(products), constants, unexplained, residual, left)
 
     def reasons(self, residual: Float[np.ndarray, " batch"]) -> tuple[str, ...]:
-        """The operations that leave a residual; none where it is rounding."""
+        """The operations that leave a residual; empty if it is rounding."""
         return (self.left or (_UNSEEN,)) if (residual > UNEXPLAINED_FROM).any() else ()
 
     def _checked(self, output: torch.Tensor) -> torch.Tensor:
-        """The output of the function with nothing held, where that is another."""
+        """The output of the function with nothing held, if it differs."""
         try:
             with torch.no_grad(), InOnePrecision():
                 plain = self._function(*(x.detach().clone() for x in self._inputs))
@@ -170,7 +170,7 @@ class FrozenMap:
         if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != len(inputs[0]):
             shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
             raise ShapeError(
-                f"shares need a function that gives one vector an image, [{len(inputs[0])}, D]: got {shape}"
+                f"shares need a function that returns one vector for each image, [{len(inputs[0])}, D]: got {shape}"
             )
         return output
 

@@ -1,4 +1,4 @@
-"""Run torch code with everything that is not linear held as it is, so that what is left is linear in the inputs.
+"""Run torch code with everything that is not linear held fixed, so that the rest is linear in the inputs.
 
 Held are the factors ``(f(x) - f(0)) / x`` of activations (a ReLU's gate, the Gaussian factor of a GELU), the deviations
 and norms that normalisations divide by, attention weights, gates that multiply a signal, and which values a maximum or
@@ -59,18 +59,18 @@ class _HeldNumber(float):
 
 
 class FrozenPass(TorchFunctionMode):
-    """One run of a function: the first holds what is not linear, a later one is given what was held.
+    """One run of a function: the first records what is held, later ones reuse it.
 
     Parameters
     ----------
     names
         Storage address of each parameter and buffer, and its name.
     inputs
-        What the function is a map of; nothing else that requires a gradient is a signal.
+        The inputs of the map; nothing else that requires a gradient is a signal.
     held
         ``kept`` of the first run; None for the first run itself.
     counts
-        Whether a constant of that name takes part; all do if None.
+        Whether the constant of that name counts; all do if None.
 
     Attributes
     ----------
@@ -106,14 +106,14 @@ class FrozenPass(TorchFunctionMode):
         return value
 
     def held_whole(self, value: torch.Tensor, operation: str) -> torch.Tensor:
-        """A value that depends on the input and is held; added to a signal, it is a part that no share explains."""
+        """A value that depends on the input and is held; where it is added to a signal, it is unexplained."""
         value = self.hold(value)
         if isinstance(value, torch.Tensor):
             setattr(value, _HELD, operation)
         return value
 
     def constant(self, value: Any, like: torch.Tensor) -> torch.Tensor:
-        """What is added to a signal without depending on the input: zero where it does not count."""
+        """A summand that does not depend on the input; zero if it does not count."""
         operation = value.operation if isinstance(value, _HeldNumber) else getattr(value, _HELD, None)
         if isinstance(value, torch.Tensor):
             operation = operation or (self._gone if not self._is_known(value) else None)
@@ -126,7 +126,7 @@ class FrozenPass(TorchFunctionMode):
         return value if is_on else torch.zeros_like(value)
 
     def name_of(self, constant: torch.Tensor) -> str:
-        """The parameter or buffer that a constant is, or was made of; empty for a number."""
+        """The parameter or buffer that a constant is or was computed from; empty for a number."""
         given = getattr(constant, _NAME, None)
         return given or self._names.get(constant.untyped_storage().data_ptr(), "")
 
@@ -157,11 +157,11 @@ class FrozenPass(TorchFunctionMode):
         return result if call.target is None else call.target.copy_(result)
 
     def output_without_signal(self, output: torch.Tensor) -> torch.Tensor:
-        """An output that no share reaches: held as a whole, which nothing explains, or a constant."""
+        """An output without a signal: held as a whole, which stays unexplained, or a constant."""
         return self.constant(output, output)
 
     def _as_it_is(self, call: Call) -> Any:
-        """An operation on torch's own derivative; what has no derivative is held."""
+        """An operation with torch's own derivative; a result without one is held."""
         name, result = call.name, call.run()
         if name in PLAIN:  # it reads nothing of a signal but its shape
             return result
@@ -184,7 +184,7 @@ class FrozenPass(TorchFunctionMode):
         return self._leaving(self.hold(result), name)
 
     def _inherited(self, call: Call, result: Any, tensors: Sequence[torch.Tensor]) -> Any:
-        """What is made of held values is held, and what is made of a parameter keeps its name."""
+        """A result computed from held values is held; one computed from a parameter keeps its name."""
         operation = self._held_in((call.args, tuple(call.kwargs.values())), tensors)
         name = next((name for t in tensors if (name := self.name_of(t))), "") if operation is None else ""
         written = [call.args[0], call.args[0]._base] if call.writes or call.name == "setitem" else []
@@ -213,7 +213,7 @@ class FrozenPass(TorchFunctionMode):
         return _HeldNumber(result, operation) if isinstance(result, float) else result
 
     def _assigned(self, target: torch.Tensor, index: Any, value: Any) -> None:
-        """``target[index] = value``, where what is not a signal is a constant."""
+        """``target[index] = value``, where anything but a signal is a constant."""
         if not target.requires_grad:
             target.copy_(self.constant(target.clone(), target))
         target[index] = constant_or_signal(self, value, target)

@@ -1,4 +1,4 @@
-"""The name of a torch operation, and what is done about it."""
+"""The name of a torch operation, and the rule it follows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LINEAR = {
 PLAIN = {
     "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
 }  # fmt: skip
-"""Operations that read no more of a signal than its shape and type."""
+"""Operations that read only the shape and type of a signal."""
 _SAME = {
     "log_sigmoid": "logsigmoid",
     "truediv": "div",

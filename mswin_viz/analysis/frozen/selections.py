@@ -1,4 +1,4 @@
-"""What picks values of a signal by their order: which ones are picked is held."""
+"""Operations that pick values of a signal by their order: which ones they pick is held."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def grouped_panel(
     geometry, origin = slot.geometry(subject.tokens.grid), "mean"
     if request.value == "share":
         values, origin = decomposition.slot(0).windows, ""
-        how = "each the sum of its tokens' exact shares, with what is not linear in the module held"
+        how = f"each window's share of the cosine is the sum of its tokens': {held_words(decomposition)}"
         if len(np.unique(geometry.tokens)) < geometry.tokens.size:
             how += "; a token in several windows gives each an equal part"
     else:
@@ -168,6 +168,15 @@ def grouped_panel(
     words = f"{describe_windows(geometry)}; {how}"
     key = key or title.replace(" ", "-")
     return Panel(key, title, origin, geometry, values, request.value, words)
+
+
+def held_words(decomposition: Decomposition) -> str:
+    """Whether the shares of a module that is split over its tokens are exact, and if not, why."""
+    if decomposition.left:
+        return (
+            f"not all of it, for {', '.join(decomposition.left)} cannot be held and leaves a part unexplained"
+        )
+    return "exact, with what is not linear in the module held"
 
 
 def token_panel(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.scales.panels import Panel, token_panel
+from mswin_viz.analysis.scales.panels import Panel, held_words, token_panel
 from mswin_viz.analysis.scales.request import Subject
 from mswin_viz.analysis.shares.cls_split import ClsSplit
 from mswin_viz.analysis.shares.decomposition import Decomposition
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["cls_panel", "fused_panel", "plain_panel"]
 
 CLS_IN_WORDS = (
-    "each input patch's exact share of the CLS share, through all blocks of the tower, with attention, norms and "
-    "activations held; a patch also decides where the tower looks, which held attention leaves out: exact, not causal"
+    "each input patch's exact part of the CLS share, through all blocks of the tower, with attention, norms and "
+    "activations held. Held attention leaves out that a patch also decides where the tower looks: exact, not causal"
 )
 
 
@@ -32,7 +32,7 @@ def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
     values = sum((s.tokens for s in decomposition.slots if s), start=np.zeros((batch, n_tokens)))
     words = "each patch's exact share of the cosine, through all slots of the fusion together"
     if subject.is_of_tokens:
-        words = "each patch token's exact share of the cosine, with what is not linear in the module held"
+        words = f"each patch token's share of the cosine: {held_words(decomposition)}"
     title = "token shares" if subject.is_of_tokens else "fused"
     return token_panel("fused", title, geometry, values, "share", words)
 
@@ -59,7 +59,7 @@ def cls_panel(
     """
     n_tokens = subject.tokens.patches.shape[1]
     if splits is None:
-        values, words = np.full((len(subject.tokens), n_tokens), np.nan), "being computed ..."
+        values, words = np.full((len(subject.tokens), n_tokens), np.nan), "computing ..."
     else:
         values, words = np.concatenate([split.patches for split in splits]), CLS_IN_WORDS
         values = values if order is None else values[:, np.asarray(order)]

@@ -4,7 +4,7 @@ For a direction ``v`` the score is ``v . enhanced``. With everything that is not
 (ReLU gates, the factors of a GELU, the deviations that a LayerNorm divides by, softmax weights) the add-on is linear in
 the tokens, so the score splits exactly into ``v . cls``, one share for each window (which splits further over its
 tokens), and one share of all biases together. Add-ons of windows have a closed form; any other module is split over its
-tokens, and what could not be held is a part of its own. A share is not what the score loses without the window: taking
+tokens, and what could not be held is a separate part. A share is not what the score loses without the window: taking
 a window away changes what is held (:mod:`mswin_viz.analysis.shares.window_removal`).
 """
 
@@ -70,8 +70,8 @@ class Decomposition:
     outside
         Share of the patch tokens that no window covers, ``[B]``; zero for add-ons of windows, which do not read them.
     unexplained
-        The score minus all shares where the residual is above 1e-5, else zero, ``[B]``: what an operation of a module
-        adds that is not linear and could not be held.
+        The score minus all shares where the residual is above 1e-5, else zero, ``[B]``: the part of a module's output
+        that is not linear and could not be held.
     left
         Names of such operations.
     """
@@ -197,14 +197,14 @@ def direction_of_images(
     """:func:`direction_of_each` without tokens: ``dim`` is the CLS token's width, ``width`` the feature's."""
     if isinstance(direction, str):
         raise ShapeError(
-            f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
+            f"a direction must be a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
         )
     v = finite_vectors(direction, "a direction")
     if v.shape in ((dim,), (n_images, dim)) and width > dim:
         v = np.concatenate([v, np.zeros((*v.shape[:-1], width - dim))], axis=-1)
     if v.shape not in ((width,), (n_images, width)):
         raise ShapeError(
-            f"a direction is [D] or [B, D], here ({width},) or {(n_images, width)}: got {v.shape}"
+            f"a direction must have shape [D] or [B, D], here ({width},) or {(n_images, width)}: got {v.shape}"
         )
     return np.broadcast_to(v, (n_images, width))
 

@@ -47,7 +47,7 @@ class ModuleMap:
 
     @property
     def declared(self) -> tuple[Slot, ...]:
-        """The windows that the module names, by which its shares are grouped."""
+        """The windows that the module declares, by which its shares are grouped."""
         given = dict.fromkeys(getattr(self.module, "geometries", ()))
         return tuple(
             Slot(window, "mean")
@@ -128,7 +128,7 @@ class HeldModule:
 
 
 class ModuleState:
-    """A module at one batch of tokens, see :class:`mswin_viz.analysis.shares.addon_map.AddonState`."""
+    """A module at one batch of tokens; see :class:`mswin_viz.analysis.shares.addon_map.AddonState`."""
 
     def __init__(self, held: HeldModule, slot: Slot, geometry: WindowGeometry) -> None:
         self._held, self._slot, self._geometry = held, slot, geometry
@@ -144,7 +144,7 @@ class ModuleState:
         return self._geometry if index == 0 else None
 
     def split(self, v: Float[np.ndarray, "batch wide"]) -> Split:
-        """Shares of every patch token, summed over windows; a token in several windows gives each an equal part."""
+        """Shares of every patch token, summed over windows; a token in several windows is divided equally among them."""
         shares = self._held.shares(v)
         of_cls, of_tokens = (product.sum(axis=-1) for product in shares.inputs)
         places = self._geometry.tokens
@@ -157,11 +157,11 @@ class ModuleState:
         return Split(of_cls, shares.constants, (slot,), outside, shares.left)
 
     def pulled_back(self, v: Float[np.ndarray, "batch wide"]) -> tuple[Float[np.ndarray, "batch wide"], ...]:
-        """Nothing: no slot pools anything."""
+        """Empty: there are no slots."""
         return ()
 
     def without(self, index: int, window: int | slice) -> Without:
-        """The tokens of a window become zero, and everything is computed again."""
+        """The tokens of a window are set to zero, and the module runs again."""
         places = (
             self._geometry.tokens[window : window + 1]
             if isinstance(window, int)
@@ -187,8 +187,8 @@ def module_map(addon: nn.Module) -> ModuleMap:
     dim = getattr(addon, "feat_dim", None)
     if not isinstance(dim, int):
         raise OptionError(
-            f"an add-on says how wide the tokens it reads are, feat_dim: got a {type(addon).__name__} without; "
-            "take mswin_viz.load_model(addon=module).addon, which has run on a model's tokens"
+            f"an add-on must have feat_dim, the width of the tokens it reads: got a {type(addon).__name__} without it; "
+            "use mswin_viz.load_model(addon=module).addon, which has it"
         )
     module = copied(bare_module(addon)).double().eval().requires_grad_(False)
     return ModuleMap(
@@ -198,7 +198,7 @@ def module_map(addon: nn.Module) -> ModuleMap:
 
 @contextmanager
 def told(module: nn.Module) -> Iterator[None]:
-    """An error inside becomes an OptionError that says whose shares were computed; out of memory stays what it is."""
+    """Turn an error inside into an OptionError that names the add-on; running out of memory stays what it is."""
     try:
         yield
     except (MswinVizError, MemoryError, torch.OutOfMemoryError):
@@ -206,6 +206,6 @@ def told(module: nn.Module) -> Iterator[None]:
     except Exception as problem:
         words = getattr(module, "words", type(module).__name__)
         raise OptionError(
-            f"shares run an add-on's torch operations in float64: {words} failed there with {type(problem).__name__}: "
+            f"an add-on must run in float64 for its shares: {words} failed with {type(problem).__name__}: "
             f"{str(problem).rstrip('.')}; compute in the dtype of the tokens, and call torch.utils.checkpoint only if self.training"
         ) from problem

@@ -26,8 +26,8 @@ def own_state(module: nn.Module) -> StateDict:
             f"{strange[0]} is a {type(state[strange[0]]).__name__}" if strange else "its state dict is empty"
         )
         raise OptionError(
-            f"an add-on's file holds the tensors of a state dict: {what} in {type(inner).__name__}; hold it in a "
-            "Parameter or a buffer"
+            f"an add-on's file can hold only the tensors of a state dict: {what} in {type(inner).__name__}; store it as "
+            "a Parameter or a buffer"
         )
     return {
         key: value.detach().clone() for key, value in state.items()
@@ -45,7 +45,7 @@ def filled(into: nn.Module, file: WeightFile) -> Any:
         If a key is missing or unexpected, or a tensor is of another shape or kind, or not finite.
     """
     if not isinstance(into, nn.Module):
-        raise OptionError(f"into= is a module to fill, such as MyModule(512): got {into!r:.80}")
+        raise OptionError(f"into= must be the module to fill, such as MyModule(512): got {into!r:.80}")
     addon = copied(as_addon(into))
     inner = checked_sized(addon.module if isinstance(addon, Addon) else addon)
     own = {key: value for key, value in inner.state_dict().items() if isinstance(value, torch.Tensor)}

@@ -123,7 +123,7 @@ def make_controls(
                 False, description="split CLS by input patch", indent=False, layout={"width": "auto"}
             ),
             "CLS by input patch",
-            hint="Takes a pass of the tower there and back; the other panels do not wait for it.",
+            hint="Takes a forward and a backward pass of the tower; the other panels do not wait for it.",
         ).add_class("mswin-cls"),
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }

@@ -95,6 +95,8 @@ class ScaleExplorer(widgets.VBox):
             () if weights is None else weights.scales, self.strip,
             prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
         )  # fmt: skip
+        if weights is not None and not weights.scales:
+            self.controls.value.value = "share"  # without kernels, norms show the tokens, not the add-on
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
