@@ -16,8 +16,16 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from mswin_viz.analysis.frozen.calls import Call, tensors_in, without_own_gradients
-from mswin_viz.analysis.frozen.operations import CASTS, LINEAR, PLAIN, RULES, is_narrowing
+from mswin_viz.analysis.frozen.calls import Call, tensors_in, without_own_gradients, written
+from mswin_viz.analysis.frozen.operations import (
+    CASTS,
+    LIKE_ANOTHER,
+    LINEAR,
+    PART_BY_PART,
+    PLAIN,
+    RULES,
+    is_narrowing,
+)
 from mswin_viz.analysis.frozen.signals import constant_or_signal, is_gate, is_signal, mark_gate
 
 _HELD, _NAME = "_mswin_held", "_mswin_name"
@@ -51,6 +59,24 @@ class _HeldNumber(float):
 
     def __neg__(self) -> Any:
         return self._of(float.__neg__(self))
+
+    def __abs__(self) -> Any:
+        return self._of(float.__abs__(self))
+
+    def __sub__(self, other: Any) -> Any:
+        return self._of(float.__sub__(self, other))
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._of(float.__rsub__(self, other))
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._of(float.__rtruediv__(self, other))
+
+    def __pow__(self, other: Any, _mod: None = None) -> Any:
+        return self._of(float.__pow__(self, other))
+
+    def __rpow__(self, other: Any, _mod: None = None) -> Any:
+        return self._of(float.__rpow__(self, other))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -92,6 +118,7 @@ class FrozenPass(TorchFunctionMode):
         self.left: set[str] = set()
         self._names, self._inputs, self._counts = names, inputs, counts
         self._held = None if held is None else deque(held)
+        self._numbers: dict[float, str] = {}  # that left torch, and by which operation
         self._gone = (
             ""  # by which numbers of a signal left torch, to come back in tensors that nobody can tell
         )
@@ -107,14 +134,20 @@ class FrozenPass(TorchFunctionMode):
 
     def held_whole(self, value: torch.Tensor, operation: str) -> torch.Tensor:
         """A value that depends on the input and is held; added to a signal, it is a part that no share explains."""
-        value = self.hold(value)
+        value = self.held_copy(value)
         if isinstance(value, torch.Tensor):
             setattr(value, _HELD, operation)
         return value
 
+    def held_copy(self, value: Any) -> Any:
+        """A held value in the hands of the function, which may change it in place."""
+        value = self.hold(value)
+        return value.clone() if isinstance(value, torch.Tensor) else value
+
     def constant(self, value: Any, like: torch.Tensor) -> torch.Tensor:
         """What is added to a signal without depending on the input: zero where it does not count."""
-        operation = value.operation if isinstance(value, _HeldNumber) else getattr(value, _HELD, None)
+        operation = self._numbers.get(value) if isinstance(value, float) else getattr(value, _HELD, None)
+        operation = value.operation if isinstance(value, _HeldNumber) else operation
         if isinstance(value, torch.Tensor):
             operation = operation or (self._gone if not self._is_known(value) else None)
         else:
@@ -146,6 +179,9 @@ class FrozenPass(TorchFunctionMode):
             return self._inherited(call, call.run(), tensors)
         if call.name == "setitem":
             return self._assigned(*call.args)
+        if call.name in ("copy", "fill") and call.writes:
+            self._assigned(call.args[0], Ellipsis, call.args[1])
+            return call.args[0]
         if call.name == "iter":
             return iter(call.args[0].unbind(0))
         rule = RULES.get(call.name)
@@ -154,7 +190,7 @@ class FrozenPass(TorchFunctionMode):
         result = rule(self, call.func, *call.args, **call.kwargs)
         if isinstance(result, torch.Tensor) and not result.requires_grad and not hasattr(result, _HELD):
             result = self.held_whole(result, f"{call.name} without a gradient")
-        return result if call.target is None else call.target.copy_(result)
+        return written(call.target, result)
 
     def output_without_signal(self, output: torch.Tensor) -> torch.Tensor:
         """An output that no share reaches: held as a whole, which nothing explains, or a constant."""
@@ -165,6 +201,8 @@ class FrozenPass(TorchFunctionMode):
         name, result = call.name, call.run()
         if name in PLAIN:  # it reads nothing of a signal but its shape
             return result
+        if name in LIKE_ANOTHER and not is_signal(call.args[0]):
+            return self._inherited(call, result, call.args[:1])
         if name not in LINEAR and any(is_signal(part) for part in tensors_in(result)):
             self.left.add(name)
         if isinstance(result, torch.Tensor):
@@ -172,16 +210,23 @@ class FrozenPass(TorchFunctionMode):
                 return self.held_whole(result, call.func.__self__.__name__ if name == "get" else name)
             return mark_gate(result) if name in LINEAR and is_gate(call.args[0]) else result
         if isinstance(result, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in result):
-            parts = [
-                self.held_whole(part, name)
-                if isinstance(part, torch.Tensor) and not is_signal(part)
-                else part
-                for part in result
-            ]
-            return result if all(map(is_signal, result)) else type(result)(parts)
+            return result if all(map(is_signal, result)) else self._parts(call, result)
         if name == "get":
             return result
-        return self._leaving(self.hold(result), name)
+        return self._leaving(self.hold(result), name, call.func.__name__)
+
+    def _parts(self, call: Call, result: Any) -> Any:
+        """Several results, some of them no signals: each made of its own argument, or of a signal, and then held."""
+        given = list(tensors_in(call.args)) if call.name in PART_BY_PART else [None] * len(result)
+        parts = []
+        for part, source in zip(result, given, strict=True):
+            if not isinstance(part, torch.Tensor) or is_signal(part):
+                parts.append(part)
+            elif source is None:
+                parts.append(self.held_whole(part, call.name))
+            else:
+                parts.append(self._inherited(call, part, [source]))
+        return type(result)(parts)
 
     def _inherited(self, call: Call, result: Any, tensors: Sequence[torch.Tensor]) -> Any:
         """What is made of held values is held, and what is made of a parameter keeps its name."""
@@ -193,7 +238,7 @@ class FrozenPass(TorchFunctionMode):
                 setattr(part, _HELD, operation)
             elif name or call.name not in _OF_DATA:
                 setattr(part, _NAME, name)
-        return result if operation is None else self._leaving(result, operation)
+        return result if operation is None else self._leaving(result, operation, call.func.__name__)
 
     def _held_in(self, arguments: Any, tensors: Sequence[torch.Tensor]) -> str | None:
         """The operation by which an argument is held; of a tensor that nobody can tell, the one by which numbers left."""
@@ -205,12 +250,16 @@ class FrozenPass(TorchFunctionMode):
             return number.operation
         return None if all(map(self._is_known, tensors)) else self._gone
 
-    def _leaving(self, result: Any, operation: str) -> Any:
+    def _leaving(self, result: Any, operation: str, func_name: str) -> Any:
         """A result, of which a number stays known as held; of others the module may make tensors that nobody can tell."""
         is_list = isinstance(result, list) and not any(tensors_in(result))
         if is_list or isinstance(result, (float, np.ndarray)) or type(result).__name__ == "PyCapsule":
             self._gone = operation
-        return _HeldNumber(result, operation) if isinstance(result, float) else result
+        if not isinstance(result, float):
+            return result
+        if not result.is_integer():  # a 1.0 is as likely to be written in the code
+            self._numbers[float(result)] = operation
+        return float(result) if func_name == "__float__" else _HeldNumber(result, operation)
 
     def _assigned(self, target: torch.Tensor, index: Any, value: Any) -> None:
         """``target[index] = value``, where what is not a signal is a constant."""
