@@ -193,6 +193,20 @@ def test_what_gives_no_vector_for_each_image_is_refused(function, said) -> None:
         with_addon(Forward(function))
 
 
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x.mean(1).long(), "real numbers: .* gave int64; return out.float()"),
+        (lambda x: x.mean(1) > 0, "gave bool"),
+        (lambda x: torch.fft.fft(x, dim=1)[:, 0], "gave complex64; .*view_as_real"),
+        (lambda x: x.mean(1).to_sparse(), "return out.to_dense()"),
+    ],
+)
+def test_what_gives_no_real_numbers_is_refused(function, said) -> None:
+    with pytest.raises(OptionError, match=said):
+        with_addon(Forward(function))
+
+
 @pytest.mark.parametrize("what", ["pool", 3, nn.Linear, None])
 def test_what_is_no_module_is_no_addon(what) -> None:
     with pytest.raises(OptionError, match=r"an add-on must be a torch\.nn\.Module: got .*MyModule\(512\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.frozen.calls import InOnePrecision
-from mswin_viz.analysis.frozen.frozen_pass import FrozenPass
+from mswin_viz.analysis.frozen.frozen_pass import READ, FrozenPass
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ class FrozenMap:
         run = FrozenPass(self._names, self._inputs)
         self._output = self._run(run, self._inputs)
         self._plain = self._checked(self._output.detach()) if compares else self._output.detach()
-        self.left, self._held = tuple(sorted(run.left)), run.kept
+        self._held, self._moved = run.kept, self._moved_constants(run.constants) if compares else ()
+        run.left |= {READ} if self._moved else set()
+        self.left = tuple(sorted(run.left))
 
     @property
     def output(self) -> Float[torch.Tensor, "batch dim"]:
@@ -111,7 +114,7 @@ class FrozenMap:
         """
         counts = constants if callable(constants) else lambda _name: bool(constants)
         leaves = [x.detach().requires_grad_() for x in inputs]
-        return self._run(FrozenPass(self._names, leaves, self._held, counts), leaves).detach()
+        return self._run(FrozenPass(self._names, leaves, self._held, counts, self._moved), leaves).detach()
 
     def gradients(self, direction: Float[torch.Tensor, "batch dim"]) -> tuple[torch.Tensor, ...]:
         """The factor of each number of each input in the score along a direction; zero where it is not read."""
@@ -162,6 +165,20 @@ class FrozenMap:
         is_other = plain.shape != output.shape or (plain - output).abs().max() > _CLOSE * output.abs().max()
         return plain.to(output) if plain.shape == output.shape and is_other else output
 
+    def _moved_constants(self, constants: Sequence[torch.Tensor]) -> tuple[int, ...]:
+        """Which constants are others at other inputs: made of numbers that left torch on their way."""
+        others = [_far_from(x) for x in self._inputs], [x.detach() * (1 + 1e-3) for x in self._inputs]
+        for (
+            inputs
+        ) in others:  # far away code may take another branch, and then the constants are not the same ones
+            run = FrozenPass(self._names, [x.requires_grad_() for x in inputs])
+            with suppress(Exception):
+                self._run(run, inputs)
+            if len(run.constants) == len(constants):
+                pairs = enumerate(zip(constants, run.constants, strict=True))
+                return tuple(i for i, (here, there) in pairs if not _is_same(here, there))
+        return ()
+
     def _run(self, run: FrozenPass, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         with torch.enable_grad(), run:
             output = self._function(*(x.clone() for x in inputs))  # a copy, which may be changed in place
@@ -173,6 +190,16 @@ class FrozenMap:
                 f"shares need a function that returns one vector for each image, [{len(inputs[0])}, D]: got {shape}"
             )
         return output
+
+
+def _far_from(x: torch.Tensor) -> torch.Tensor:
+    """Another input of that size, always the same one."""
+    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(x)
+    return x.detach().mean() + drawn * x.detach().std(correction=0).clamp(min=1e-3)
+
+
+def _is_same(here: torch.Tensor, there: torch.Tensor) -> bool:
+    return here.shape == there.shape and torch.allclose(here, there, rtol=1e-6, atol=0, equal_nan=True)
 
 
 def _names(module: torch.nn.Module) -> dict[int, str]:

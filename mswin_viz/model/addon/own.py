@@ -161,7 +161,13 @@ class Addon(nn.Module):
         finally:
             self.train(was_training)
         shape = tuple(vectors.shape) if isinstance(vectors, torch.Tensor) else type(vectors).__name__
-        if not isinstance(vectors, torch.Tensor) or vectors.ndim != 2 or len(vectors) != n_images:
+        is_dense = isinstance(vectors, torch.Tensor) and vectors.layout == torch.strided
+        if is_dense and not vectors.is_floating_point():
+            raise OptionError(
+                f"an add-on gives real numbers: {self.words} gave {str(vectors.dtype).removeprefix('torch.')}; "
+                "return out.float(), of complex numbers their parts, torch.view_as_real(out).flatten(1)"
+            )
+        if not is_dense or vectors.ndim != 2 or len(vectors) != n_images:
             raise OptionError(
                 f"an add-on must return one vector for each image, [B, {dim}]: {self.words} returned {shape} for {n_images} "
                 f"{'image' if n_images == 1 else 'images'}; {_way_out(vectors)}"
@@ -265,6 +271,8 @@ def _way_out(given: Any) -> str:
             if given.shape[1] == 1
             else "pool over the tokens, such as out.mean(dim=1)"
         )
+    if isinstance(given, torch.Tensor) and given.layout != torch.strided:
+        return "return out.to_dense()"
     return "return a tensor [B, D], for a single image too"
 
 

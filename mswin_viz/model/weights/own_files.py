@@ -54,13 +54,21 @@ def filled(into: nn.Module, file: WeightFile) -> Any:
     }  # the reader takes wrappers' names off, which a module may have too
     state = {keys.get(key, key): value for key, value in file.state.items()}
     checked_fit(
-        {key: tuple(value.shape) for key, value in own.items()},
-        state,
+        {key: tuple(_real(value).shape) for key, value in own.items()},
+        {
+            key: _real(value) if key in own and own[key].is_complex() else value
+            for key, value in state.items()
+        },
         f"a file must fit the module it is read into, {type(inner).__name__}: in {file.path}",
         unexpected=[key for key in state if key not in own],
-        whole={key for key, value in own.items() if not value.is_floating_point()},
+        whole={key for key, value in own.items() if not _real(value).is_floating_point()},
     )
     inner.load_state_dict(state)
     if isinstance(addon, Addon):
         addon.weights = f"from {file.path.name}"
     return addon.float().eval()
+
+
+def _real(value: torch.Tensor) -> torch.Tensor:
+    """Complex numbers as pairs of real ones, anything else as it is."""
+    return torch.view_as_real(value) if value.is_complex() else value
