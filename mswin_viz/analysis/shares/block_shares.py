@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mswin_viz.analysis.shares.exact_tower import ExactBatch, array, exact_batches, joined
+from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import cls_of_pixels
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockShares", "cls_by_block"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockShares:
     """``embedding + attention + mlp + biases = v . cls``: what each adds to the CLS token directly; float64.
 
@@ -55,6 +56,13 @@ class BlockShares:
     output_bias: Float[np.ndarray, "batch block"]
     biases: Float[np.ndarray, " batch"]
     residual: Float[np.ndarray, " batch"]
+
+    def __repr__(self) -> str:
+        parts = {
+            "embedding": self.embedding, "attention": self.attention.sum(axis=1), "mlp": self.mlp.sum(axis=1),
+            "biases": self.biases,
+        }  # fmt: skip
+        return sums_in_words("BlockShares", self.score, parts, self.residual)
 
 
 def cls_by_block(

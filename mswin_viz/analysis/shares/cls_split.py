@@ -20,6 +20,7 @@ from torch import nn
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.exact_tower import ExactBatch, array, exact_batches, joined
 from mswin_viz.analysis.shares.module_map import told
+from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from, tokens_of_pixels
@@ -39,7 +40,7 @@ BASELINES = ("zero", "mean")
 """What a patch is compared with: nothing, or the image's mean patch, whose own part then is ``baseline``."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClsSplit:
     """``patches + class_token + positions + biases + baseline + unexplained = v . cls``, for each image; float64.
 
@@ -78,6 +79,13 @@ class ClsSplit:
     grid: tuple[int, int]
     norm: Float[np.ndarray, " batch"]
     direction_norm: Float[np.ndarray, " batch"]
+
+    def __repr__(self) -> str:
+        parts = {
+            "patches": self.patches.sum(axis=1), "class token": self.class_token, "positions": self.positions,
+            "biases": self.biases, "baseline": self.baseline, "unexplained": self.unexplained,
+        }  # fmt: skip
+        return sums_in_words("ClsSplit", self.score, parts, self.residual)
 
     def times(self, factor: Float[np.ndarray, " batch"]) -> ClsSplit:
         """Every share of an image multiplied by a number, such as one over the norm of an enhanced CLS."""

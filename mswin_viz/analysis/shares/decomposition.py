@@ -23,6 +23,7 @@ from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split
 from mswin_viz.analysis.shares.fusion import enhanced_cls
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights, no_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
+from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:
     """``cls + all windows + outside + bias + unexplained = score``, for each image of a batch; float64.
 
@@ -92,6 +93,11 @@ class Decomposition:
     outside: Float[np.ndarray, " batch"] = field(default_factory=lambda: np.zeros(1))
     unexplained: Float[np.ndarray, " batch"] = field(default_factory=lambda: np.zeros(1))
     left: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        windows = {f"windows of {scale}": shares.sum(axis=1) for scale, shares in self.windows.items()}
+        last = {"outside": self.outside, "bias": self.bias, "unexplained": self.unexplained}
+        return sums_in_words("Decomposition", self.score, {"CLS": self.cls, **windows, **last}, self.residual)
 
     def slot(self, index: int) -> SlotShares:
         """Shares of one slot of the fusion. Raises OptionError if the slot is off."""
