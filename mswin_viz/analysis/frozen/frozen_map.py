@@ -168,9 +168,7 @@ class FrozenMap:
     def _moved_constants(self, constants: Sequence[torch.Tensor]) -> tuple[int, ...]:
         """Which constants are others at other inputs: made of numbers that left torch on their way."""
         others = [_far_from(x) for x in self._inputs], [x.detach() * (1 + 1e-3) for x in self._inputs]
-        for (
-            inputs
-        ) in others:  # far away code may take another branch, and then the constants are not the same ones
+        for inputs in others:  # far away, code may take another branch, whose constants are not these
             run = FrozenPass(self._names, [x.requires_grad_() for x in inputs])
             with suppress(Exception):
                 self._run(run, inputs)
