@@ -184,8 +184,8 @@ class FrozenPass(TorchFunctionMode):
         """A result computed from held values is held; one computed from a parameter keeps its name."""
         operation = next((getattr(t, _HELD) for t in tensors if hasattr(t, _HELD)), None)
         name = next((name for t in tensors if (name := self.name_of(t))), "") if operation is None else ""
-        written = [call.args[0], call.args[0]._base] if call.writes or call.name == "setitem" else []
-        for part in tensors_in([result, call.target, *written]):
+        changed = [call.args[0], call.args[0]._base] if call.writes or call.name == "setitem" else []
+        for part in tensors_in([result, call.target, *changed]):
             if operation is not None:
                 setattr(part, _HELD, operation)
             elif name:

@@ -16,10 +16,10 @@ class WindowInspection:
     """What one window of one image gives to the cosine, and what the cosine loses without it.
 
     ``share`` is exact, the norm frozen, unless the cosine has an unexplained part (``is_exact``). ``change`` is what the
-    cosine changes by when the window is taken away: gates may flip, norms are recomputed. ``score_...`` are the same for ``v . enhanced``, where the norm plays no part.
-    ``n_flipped`` of ``n_gates`` ReLU gates open or close; the norms are those of the enhanced CLS with and without
-    the window. ``is_of_tokens``: the window is a group of tokens of a module that is not made of windows; without it
-    they are zero.
+    cosine changes by when the window is taken away: gates may flip, norms are recomputed. ``score_...`` are the same for
+    ``v . enhanced``, where the norm plays no part. ``n_flipped`` of ``n_gates`` ReLU gates open or close; the norms are those
+    of the enhanced CLS with and without the window. ``is_of_tokens``: the window is a group of tokens of a module that is not
+    made of windows; without it they are zero.
     """
 
     share: float
