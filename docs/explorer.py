@@ -23,7 +23,7 @@ def main() -> None:
         shutil.copy(ROOT / "notebooks" / "explore_scales.ipynb", folder)
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)
-        lab.page.locator(".mswin-cls input").click()
+        lab.control(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(

@@ -75,31 +75,30 @@ def main(rounds: int = 15) -> None:
 
 
 def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
-    page = lab.page
     for css, what in ((".mswin-opacity", "opacity"), (".mswin-threshold", "threshold")):
         yield _keys(lab, what, "browser", css, rounds)
-    page.locator(".mswin-threshold .noUi-handle").press("Home")
+    lab.control(".mswin-threshold .noUi-handle").press("Home")
     yield _clicks(lab, "outlines on and off", ".mswin-outline input", rounds)
     yield _clicks(lab, "one or own colour scale", ".mswin-shared input", rounds)
     yield _keys(lab, "free scale, trained kernels", "kernel", ".mswin-scale", rounds)
     _choose(lab, ".mswin-value", VALUES["share"])
     yield _keys(lab, "free scale, shares", "kernel", ".mswin-scale", rounds)
-    page.locator(".mswin-slot-16 button", has_text="free").click()
+    lab.control(".mswin-slot-16 button", has_text="free").click()
     lab.wait_idle()
     yield _keys(
         lab, "free scale in a slot, shares, fused panel", "kernel", ".mswin-scale", rounds, canvas=FUSED
     )
-    page.locator(".mswin-slot-16 button", has_text="on").click()
-    page.locator(".mswin-rows button", has_text="modalities").click()
+    lab.control(".mswin-slot-16 button", has_text="on").click()
+    lab.control(".mswin-rows button", has_text="modalities").click()
     lab.wait_idle()
     yield _keys(lab, "free scale, shares, three modalities", "kernel", ".mswin-scale", rounds)
     yield _keys(lab, "opacity, three modalities (18 heatmaps)", "browser", ".mswin-opacity", rounds)
-    page.locator(".mswin-rows button", has_text="one image").click()
+    lab.control(".mswin-rows button", has_text="one image").click()
     _choose(lab, ".mswin-value", VALUES["norm"])
-    page.locator(".mswin-kernel button", has_text="plain mean").click()
+    lab.control(".mswin-kernel button", has_text="plain mean").click()
     lab.wait_idle()
     yield _keys(lab, "free scale, plain means", "browser", ".mswin-scale", rounds)
-    page.locator(".mswin-kernel button", has_text="trained").click()
+    lab.control(".mswin-kernel button", has_text="trained").click()
     lab.wait_idle()
     yield Row(f"{MOVES} moves held down: from the last one to the right picture", "kernel", _held(lab, 3))
 
@@ -114,7 +113,7 @@ def _keys(lab: Lab, what: str, where: str, slider: str, rounds: int, *, canvas: 
 
 
 def _clicks(lab: Lab, what: str, css: str, rounds: int) -> Row:
-    box = lab.page.locator(css)
+    box = lab.control(css)
     return Row(what, "browser", [_once(lab, box.click, FREE) for _ in range(rounds)])
 
 
@@ -140,7 +139,7 @@ def _held(lab: Lab, rounds: int) -> list[float]:
 
 
 def _choose(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} select").select_option(words)
+    lab.control(f"{css} select").select_option(words)
     lab.wait_idle()
 
 

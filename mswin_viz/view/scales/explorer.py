@@ -25,13 +25,13 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
-from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.scales.arrangement import arranged, explorer_html, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
-from mswin_viz.view.scales.controls import linked_display, make_controls
+from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
@@ -39,7 +39,7 @@ from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.widgets.markup import Html, message_html
+from mswin_viz.view.widgets.markup import message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 __all__ = ["ScaleExplorer"]
@@ -68,7 +68,7 @@ class ScaleExplorer(widgets.VBox):
     ----------
     result, view
         The records behind what is on screen.
-    controls, strip, board, bar
+    controls, strip, board, bar, sections
         The widgets, to be set from code.
 
     Raises
@@ -98,7 +98,7 @@ class ScaleExplorer(widgets.VBox):
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
-        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
+        self._html = explorer_html(self.model, self._cls_work.line)
         download = FigureDownload(
             self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
             guarded=self._guarded, css="mswin",
@@ -106,7 +106,10 @@ class ScaleExplorer(widgets.VBox):
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
-        super().__init__(self._children())
+        self.sections = section_bar()
+        super().__init__(
+            arranged(self.controls, self.board, self.bar, sections=self.sections, html=self._html)
+        )
         self.add_class("mswin-explorer")
         self._update()
         self._observe()
@@ -205,15 +208,6 @@ class ScaleExplorer(widgets.VBox):
         """
         return write_figure(self.figure, path)
 
-    def _children(self) -> list[widgets.Widget]:
-        badge = Html(badge_html(self.model.provenance_items))
-        message = self._html["message"].add_class("mswin-explorer-message")
-        names = ("inspection", "scores", "words")
-        numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
-        display = linked_display(self.controls, self.board)
-        above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
-        return [*above, display, self.board, *numbers]
-
     def _observe(self) -> None:
         guarded = self._guarded
         for control, trait in self.controls.watched.values():
@@ -222,12 +216,19 @@ class ScaleExplorer(widgets.VBox):
         self.strip.on_msg(
             guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
         )
+        self.sections.on_msg(guarded("resetting the controls")(lambda *_message: self._reset()))
 
     def _on_strip(self, content: Mapping[str, Any]) -> None:
         if content.get("kind") == "shown":
             self._background.start(self._samples)
         elif content.get("kind") == "stop":
             self._background.stop()
+
+    def _reset(self) -> None:
+        with self._held():
+            self.controls.reset()
+            self.board.set_trait("hidden", [])
+            self.board.set_trait("pinned", None)
 
     def _open(self, path: str) -> None:
         if not path.strip():

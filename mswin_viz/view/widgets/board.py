@@ -73,6 +73,7 @@ class HeatmapBoard(anywidget.AnyWidget):
         sync=True
     )  # the patch at each place, where tokens are shuffled
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys of columns
+    captions = traitlets.Bool(False).tag(sync=True)  # what the numbers are, below each heatmap
     pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)  # key, row and window that were clicked
     width = traitlets.Int(168, min=24).tag(sync=True)  # CSS pixels of a picture at most; patches are square
     cmap = traitlets.Unicode("auto").tag(sync=True)  # one of CMAPS, or "auto": by whether values are signed

@@ -50,6 +50,16 @@ SLOTS = {
     "free": "the free windows take its place",
 }
 """What a slot of the fusion holds."""
+SECTIONS = {
+    "measure": ("what is measured", "The value that is painted, its target and prompts, and the CLS split."),
+    "fusion": (
+        "rows and fusion",
+        "One image, its modalities or a pair; scales on, off or replaced; shuffled windows.",
+    ),
+    "display": ("display", "The free windows and their kernel; colours, opacity and outlines."),
+    "files": ("files", "Open your own images; save the figure; copy the state."),
+}
+"""The folded sections of the scale explorer: what stands on each button, and its tooltip."""
 MODALITIES = {"RGB": "RGB", "NI": "near infrared", "TI": "thermal"}
 SHOWN = {"all": "every image", **MODALITIES, "together": modality_words("three_together")}
 """Which images the maps show."""

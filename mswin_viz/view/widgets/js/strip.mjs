@@ -65,10 +65,6 @@ function render({ model, el }) {
   const list = node(el, "div", "mswin-strip-list");
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", "images");
-  const search = labelled(bar, "search", Object.assign(document.createElement("input"),
-    { type: "search", placeholder: "id 12, a colour, a file name", className: "mswin-strip-search" }));
-  for (const box of [search, list]) box.dataset.lmSuppressShortcuts = "true";
-  const camera = labelled(bar, "camera", document.createElement("select"));
   const pages = { urls: new Map(), shown: [], picks: "image" };
 
   const choose = (at) => {
@@ -83,6 +79,18 @@ function render({ model, el }) {
     pages.picks = name;
     mark();
   });
+  const more = Object.assign(node(bar, "button", "mswin-chip mswin-strip-more", "find"), { title: "Search, filter and sort the images." });
+  const find = node(bar, "span", "mswin-strip-find");
+  const search = labelled(find, "find", Object.assign(document.createElement("input"),
+    { type: "search", placeholder: "id 12, a colour, a file name", className: "mswin-strip-search" }));
+  for (const box of [search, list]) box.dataset.lmSuppressShortcuts = "true";
+  const camera = labelled(find, "camera", document.createElement("select"));
+  const unfold = (is) => {
+    more.setAttribute("aria-expanded", String(is));
+    find.classList.toggle("mswin-open", is);
+  };
+  more.addEventListener("click", () => unfold(more.getAttribute("aria-expanded") === "false"));
+  unfold(false);
   const count = node(bar, "span", "mswin-strip-count");
   const work = node(bar, "span", "mswin-strip-work");
   const progress = Object.assign(node(work, "progress", ""), { max: 1 });
