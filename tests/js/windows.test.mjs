@@ -294,3 +294,11 @@ test("a picture is out of date where another one was asked for, and not where th
   const pair = { ...answered, rows: "pair" };
   assert.equal(panels.pictureStatus({ ...pair, second: 5 }, { answered: pair, failed: null }), "busy");
 });
+
+test("numbers are told in the unit that is shown", () => {
+  const geometry = windows.geometryOf({ scale: 2, stride: null, tile: null }, 2, 2);
+  const panel = { geometry, cells: [0.0002, 0.0002, -0.003, -0.003], values: [0.0002, -0.003] };
+  assert.ok(windows.describe(0, panel).includes("value 2.0e−4"));
+  assert.ok(windows.describe(0, { ...panel, factor: 1000 }).includes("value 0.2"));
+  assert.equal(numbers.spanInWords([0.0002, -0.003], 1000), "values −3 to 0.2");
+});

@@ -33,6 +33,14 @@ _TERMS = {
     "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
     "shuffle": ("shuffle",),
 }  # fmt: skip
+_TOOLTIPS = {
+    "opacity": "How far the colours hide the picture behind them.",
+    "threshold": "Hides what is weaker than this part of the colour scale.",
+    "cmap": "The colours; auto: blue to red for values about zero, violet to yellow for lengths.",
+    "outline": "Lines between windows, dashed around those that fall apart at a row end.",
+    "shared": "On: the same colour is the same number in every panel of one unit, and panels of small numbers pale. "
+    "Off: each panel uses all its colours, so patterns show, but colours of two panels cannot be compared.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +147,8 @@ def make_controls(
         is_idle = (view[name], "disabled")
         widgets.dlink((view["windows"], "value"), is_idle, lambda windows: windows != "tiles")
     display = _display_controls()
+    for name, words in _TOOLTIPS.items():
+        display[name].tooltip = words
     first = {name: control.value for name, control in (view | display).items()}
     return Controls(view, display, slots, strip, first)
 

@@ -33,6 +33,7 @@ from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
+from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
@@ -98,7 +99,8 @@ class ScaleExplorer(widgets.VBox):
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
-        self._html = explorer_html(self.model, self._cls_work.line)
+        self._legend = Legend(self.controls.of_the_display, self._guarded)
+        self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
         download = FigureDownload(
             self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
             guarded=self._guarded, css="mswin",
@@ -288,6 +290,7 @@ class ScaleExplorer(widgets.VBox):
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
+        self._legend.follow(result)
         self._cls_work.follow(result)
 
     def _show_messages(self, messages: Sequence[str]) -> None:

@@ -203,7 +203,9 @@ function render({ model, el }) {
     now.picture = pictureStatus(now.asked, about);
     const hidden = model.get("hidden");
     const columns = now.sent.map((column) => (now.statuses[column.key] === "live" ? live(column) : column));
-    now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
+    const thousandths = model.get("thousandths");
+    now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"))
+      .map((column) => ({ ...column, factor: thousandths.includes(column.unit) ? 1000 : 1 }));
   };
   const refreshNodes = () => {
     const names = model.get("rows").map(({ name }) => name);
@@ -295,7 +297,7 @@ function render({ model, el }) {
   const columnOf = (key) => now.shown.find((column) => column.key === key);
   const point = (token, row, key, at) => {
     const column = columnOf(key);
-    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row] };
+    const panel = column && { ...column, cells: column.cells[row], values: column.values[row] };
     const lines = token < 0 || !panel ? null : describe(token, panel);
     placeTip(tip, lines, at);
     if (token !== now.hover) schedule();

@@ -194,7 +194,7 @@ function paintBar({ ctx }, { width, height }, panel, look, theme) {
   }
   ctx.clearRect(width, top, 1, BAR.height);
   ctx.fillStyle = theme.text;
-  const [left, right] = [formatNumber(lo), formatNumber(hi)];
+  const [left, right] = [lo, hi].map((value) => formatNumber((panel.factor ?? 1) * value));
   if (lo === hi) return write(left, width / 2, "center");
   const taken = ctx.measureText(left).width + ctx.measureText(right).width;
   if (taken + 8 > width) return write(panel.signed ? `±${right}` : right, width, "right");
