@@ -494,6 +494,25 @@ def test_a_search_narrows_the_thumbnails_by_identity_camera_and_modality(explore
     assert (explorer.canvas(PICTURE) != picture).any()
 
 
+def test_thumbnails_are_sorted_by_the_change_of_the_score_and_keys_follow_that_order(explorer: Lab) -> None:
+    order = explorer.control(".mswin-strip-order")
+    order.select_option("most raised first")
+    explorer.page.locator(".mswin-thumb-score").first.wait_for()
+    explorer.wait_idle()
+    shown = [int(thumb.get_attribute("data-at") or -1) for thumb in explorer.page.locator(".mswin-thumb").all()]
+    changes = json.loads(explorer.ask("[round(e - p, 12) for p, e in explorer.strip.scores]"))
+    assert shown == sorted(range(len(changes)), key=lambda at: (-changes[at], at))
+    explorer.page.locator(".mswin-thumb").first.click()
+    explorer.page.keyboard.press("ArrowRight")
+    explorer.wait_idle()
+    assert explorer.ask("explorer.strip.selected") == str(shown[1])
+    explorer.control(".mswin-strip-search").fill("change<0")
+    explorer.wait_idle()
+    assert explorer.page.locator(".mswin-thumb").count() == sum(change < 0 for change in changes)
+    explorer.control(".mswin-strip-search").fill("")
+    order.select_option("as read")
+
+
 def test_tokens_of_all_samples_were_computed_in_the_background(explorer: Lab) -> None:
     assert explorer.ask("all(p in explorer._kept for s in samples for p in s.images.values())") == "True"
     assert explorer.page.locator(".mswin-thumb img").count() == explorer.page.locator(".mswin-thumb").count()

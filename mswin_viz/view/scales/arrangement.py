@@ -53,3 +53,10 @@ def arranged(
     numbers = [html[name] for name in _NUMBERS]
     above = [controls.strip, first, *folded.values(), html["message"], html["progress"], html["legend"]]
     return [*above, board, *numbers, html["badge"]]
+
+
+def reset(controls: Controls, board: HeatmapBoard) -> None:
+    """Every control, panel and pin as at first; the images stay."""
+    controls.reset()
+    board.set_trait("hidden", [])
+    board.set_trait("pinned", None)

@@ -148,7 +148,7 @@ def make_controls(
         widgets.dlink((view["windows"], "value"), is_idle, lambda windows: windows != "tiles")
     display = _display_controls()
     for name, words in _TOOLTIPS.items():
-        display[name].tooltip = words
+        display[name].set_trait("tooltip", words)
     first = {name: control.value for name, control in (view | display).items()}
     return Controls(view, display, slots, strip, first)
 

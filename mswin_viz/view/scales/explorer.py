@@ -26,7 +26,7 @@ from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
-from mswin_viz.view.scales.arrangement import arranged, explorer_html, section_bar
+from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
@@ -35,6 +35,7 @@ from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.figure import Display, scales_figure
 from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.sample_scores import SampleScores
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -99,6 +100,7 @@ class ScaleExplorer(widgets.VBox):
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
+        self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
         self._legend = Legend(self.controls.of_the_display, self._guarded)
         self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
         download = FigureDownload(
@@ -169,6 +171,7 @@ class ScaleExplorer(widgets.VBox):
         """End the work in the background, and release everything that is kept."""
         self._background.close()
         self._cls_work.close()
+        self._scores.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -228,17 +231,15 @@ class ScaleExplorer(widgets.VBox):
 
     def _reset(self) -> None:
         with self._held():
-            self.controls.reset()
-            self.board.set_trait("hidden", [])
-            self.board.set_trait("pinned", None)
+            reset(self.controls, self.board)
 
     def _open(self, path: str) -> None:
         if not path.strip():
             return
         opened = samples(typed_path(path))
         with self._held():
+            self._samples = opened  # first: the strip's new items are scored at once
             self.strip.replace(opened)
-            self._samples = opened
         self._background.start(opened)
 
     @contextmanager
