@@ -19,7 +19,7 @@ from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 1500)) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 900)) as lab:
         shutil.copy(ROOT / "notebooks" / "explore_scales.ipynb", folder)
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)

@@ -499,7 +499,9 @@ def test_thumbnails_are_sorted_by_the_change_of_the_score_and_keys_follow_that_o
     order.select_option("most raised first")
     explorer.page.locator(".mswin-thumb-score").first.wait_for()
     explorer.wait_idle()
-    shown = [int(thumb.get_attribute("data-at") or -1) for thumb in explorer.page.locator(".mswin-thumb").all()]
+    shown = [
+        int(thumb.get_attribute("data-at") or -1) for thumb in explorer.page.locator(".mswin-thumb").all()
+    ]
     changes = json.loads(explorer.ask("[round(e - p, 12) for p, e in explorer.strip.scores]"))
     assert shown == sorted(range(len(changes)), key=lambda at: (-changes[at], at))
     explorer.page.locator(".mswin-thumb").first.click()

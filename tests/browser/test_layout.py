@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,48 @@ SEEN = """(css) => {
   });
 }"""
 """The part of each element that the page shows, 0 to 1."""
+
+
+CONTRASTS = """() => {
+  const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const around = (element) => (element ? [element, ...around(element.parentElement)] : []);
+  const contrast = (element) => {
+    const every = around(element);
+    const ground = every.map((one) => rgba(getComputedStyle(one).backgroundColor)).reduceRight((below, top) => over(top, below), [255, 255, 255]);
+    const ink = rgba(getComputedStyle(element).color);
+    ink[3] *= every.reduce((all, one) => all * Number(getComputedStyle(one).opacity), 1);
+    const [a, b] = [light(over(ink, ground)), light(ground)];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  };
+  const found = [];
+  const words = document.createTreeWalker(document.querySelector(".mswin-explorer"), NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const element = words.currentNode.parentElement;
+    if (words.currentNode.textContent.trim() && element.checkVisibility() && !element.closest(":disabled"))
+      found.push([contrast(element), words.currentNode.textContent.trim()]);
+  }
+  return found;
+}"""
+"""The contrast of all text that is seen against what lies behind it (WCAG 2.2, 1.4.3), with the text."""
+ORDER = """() => {
+  const view = document.querySelector(".mswin-explorer");
+  const stops = [...view.querySelectorAll("button, input, select, textarea, summary, [tabindex]")];
+  const seen = stops.filter((one) => one.checkVisibility() && !one.disabled && one.tabIndex >= 0);
+  return seen.map((one) => [one.getBoundingClientRect().top, one.getAttribute("aria-label") || one.labels?.[0]?.textContent || one.textContent]);
+}"""
+"""Where the stops of the Tab key are, and what each is called."""
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +190,36 @@ def test_full_screen_shows_the_explorer_alone_and_escape_leads_back(explorer: La
     assert button.get_attribute("aria-pressed") == "true"
     button.click()
     explorer.page.wait_for_function("() => !document.fullscreenElement")
+
+
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_all_text_has_enough_contrast(explorer: Lab, theme: str) -> None:
+    do(explorer, "explorer.sections.unfolded = explorer.sections.names; explorer.board.captions = True")
+    change = "(name) => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name })"
+    explorer.page.evaluate(change, f"JupyterLab {theme}")
+    is_light = str(theme == "Light").lower()
+    explorer.page.wait_for_function("(is) => document.body.dataset.jpThemeLight === is", arg=is_light)
+    explorer.wait_idle()
+    texts = explorer.page.evaluate(CONTRASTS)
+    assert len(texts) > 60
+    assert [text for text in texts if text[0] < 4.5] == []
+
+
+def test_toggle_buttons_say_whether_they_are_pressed_and_sliders_have_names(explorer: Lab) -> None:
+    do(explorer, "explorer.sections.unfolded = explorer.sections.names")
+    buttons = explorer.page.locator(".mswin-rows button")
+    assert [button.get_attribute("aria-pressed") for button in buttons.all()] == ["true", "false", "false"]
+    buttons.nth(1).click()
+    explorer.wait_idle()
+    assert [button.get_attribute("aria-pressed") for button in buttons.all()] == ["false", "true", "false"]
+    sliders = explorer.page.locator(".mswin-explorer [role=slider]").all()
+    assert len(sliders) == 3
+    assert all(slider.get_attribute("aria-label") for slider in sliders)
+
+
+def test_the_tab_key_goes_from_top_to_bottom_and_every_stop_has_a_name(explorer: Lab) -> None:
+    stops = explorer.page.evaluate(ORDER)
+    tops = [top for top, _ in stops]
+    assert all(later > earlier - 40 for earlier, later in pairwise(tops))
+    assert all(name.strip() for _, name in stops)
+    assert len(stops) < 40

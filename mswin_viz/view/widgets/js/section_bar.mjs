@@ -1,5 +1,6 @@
 // The buttons of a view's sections (section_bar.py). What is unfolded stands on the view's root, where the style sheet
 // looks for it; nothing waits for the kernel.
+import { keepAccessible } from "./access.mjs";
 import { node } from "./nodes.mjs";
 
 // The keys that are unfolded after a press.
@@ -12,6 +13,8 @@ function render({ model, el }) {
   el.replaceChildren();
   el.dataset.lmSuppressShortcuts = "true";
   const root = () => el.closest(".mswin-explorer");
+  const stop = new AbortController();
+  let known = null;
   const button = (text, hint, act) => {
     const made = Object.assign(node(el, "button", "mswin-chip", text), { title: hint, type: "button" });
     made.dataset.lmSuppressShortcuts = "true"; // only the element in focus counts
@@ -35,6 +38,7 @@ function render({ model, el }) {
 
   const fold = () => {
     const view = root();
+    if (view && view !== known) keepAccessible((known = view), stop.signal);
     if (view) view.dataset.unfolded = model.get("unfolded").join(" ");
     for (const made of sections) {
       const { section } = made.dataset;
@@ -53,6 +57,7 @@ function render({ model, el }) {
   fold();
   mark();
   return () => {
+    stop.abort();
     sight.disconnect();
     document.removeEventListener("fullscreenchange", mark);
     model.off("change:unfolded", fold);

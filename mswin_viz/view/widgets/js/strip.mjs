@@ -166,7 +166,7 @@ function render({ model, el }) {
       if (isScored && scores[at]) {
         const [plain, enhanced] = scores[at];
         const number = /most/.test(order.value) ? enhanced - plain : enhanced;
-        node(option, "span", "mswin-thumb-score", number.toFixed(2).replace("-", "−"));
+        node(option, "span", "mswin-thumb-score", number.toFixed(2).replace("-", "−").replace("0.", "."));
       }
       return option;
     }));
