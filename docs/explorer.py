@@ -19,21 +19,21 @@ from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 900)) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 1200)) as lab:
         shutil.copy(ROOT / "notebooks" / "explore_scales.ipynb", folder)
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)
         lab.control(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
+        lab.page.locator(".mswin-shares", has_text="its patches").wait_for(timeout=120_000)
+        lab.page.locator(".mswin-section-bar [aria-expanded=true]").click()
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(
             "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
         )
         file = Path(folder) / "explorer.png"
         explorer.screenshot(path=file, animations="disabled", caret="hide")
-        Image.open(file).convert("RGB").quantize(256).save(
-            Path(__file__).parent / "explorer.png", optimize=True
-        )
+        Image.open(file).convert("RGB").save(Path(__file__).parent / "explorer.png", optimize=True)
 
 
 if __name__ == "__main__":
