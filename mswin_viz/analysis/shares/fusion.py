@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,11 +52,14 @@ class FusionWeights:
     head: MlpHead | ProjectedHead | MixtureHead
     projection: TokenProjection | None = None
     _projected: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+    _taps: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
-    @cached_property
-    def taps(self) -> tuple[Float[np.ndarray, "tap dim_in dim_out"], ...]:
-        """``kernels`` in float32, tap by tap: for numbers of every window at once, which are drawn."""
-        return tuple(np.ascontiguousarray(k.transpose(2, 1, 0), dtype=np.float32) for k in self.kernels)
+    def in_taps(self, index: int) -> Float[np.ndarray, "tap dim_in dim_out"]:
+        """A slot's kernel in float32, tap by tap: for numbers of every window at once, which are drawn."""
+        if index not in self._taps:
+            kernel = self.kernels[index].transpose(2, 1, 0)
+            self._taps[index] = np.ascontiguousarray(kernel, dtype=np.float32)
+        return self._taps[index]
 
     @property
     def dim(self) -> int:

@@ -90,7 +90,7 @@ class MlpHead:
         hidden = fused.hidden
         for index, parts in removed.items():
             hidden = hidden - parts @ self.W1[:, index * self.dim : (index + 1) * self.dim].T
-        return self._of(hidden, _pooled_without(fused, removed))
+        return self._of(hidden, ())  # the pooled vectors are not needed again
 
     def _of(self, hidden: Float[np.ndarray, "*batch hidden"], pooled: Sequence[np.ndarray]) -> Fused:
         gates = hidden > 0

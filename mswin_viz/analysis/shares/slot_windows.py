@@ -34,9 +34,8 @@ class Kernels(Protocol):
         """Bias of each scale."""
         ...
 
-    @property
-    def taps(self) -> tuple[Float[np.ndarray, "tap dim_in dim_out"], ...]:
-        """The kernels in float32, tap by tap."""
+    def in_taps(self, index: int) -> Float[np.ndarray, "tap dim_in dim_out"]:
+        """The kernel of a scale in float32, tap by tap."""
         ...
 
 
@@ -72,7 +71,7 @@ class SlotWindows:
         if self.origin == "resampled":
             windowed = self._matrix(weights).astype(np.float32) @ windowed  # [B, n, S, D]
         batch, n_windows = windowed.shape[:2]
-        taps = weights.taps[self.index]
+        taps = weights.in_taps(self.index)
         flat = windowed.reshape(batch * n_windows, -1) @ taps.reshape(-1, taps.shape[2])
         return flat.reshape(batch, n_windows, -1).astype(np.float64) / n_windows
 
@@ -82,16 +81,15 @@ class SlotWindows:
         if self.origin in ("mean", "fallback"):
             each = self.tokens / scale
         else:
-            taps = weights.taps[self.index]
+            taps = weights.in_taps(self.index)
             if self.origin == "resampled":
                 taps = np.tensordot(self._matrix(weights).T.astype(np.float32), taps, axes=1)
             by_tap = self.tokens.astype(np.float32).transpose(2, 0, 1, 3).reshape(scale, -1, dim)
             each = (by_tap @ taps).reshape(scale, batch, n_windows, -1).transpose(1, 2, 0, 3)
-        terms = np.zeros((self.geometry.n_tokens, batch, each.shape[3]))
-        np.add.at(
-            terms, self.geometry.tokens.ravel(), each.reshape(batch, n_windows * scale, -1).swapaxes(0, 1)
-        )
-        return terms.swapaxes(0, 1) / n_windows
+        places, terms = self.geometry.tokens, np.zeros((batch, self.geometry.n_tokens, each.shape[3]))
+        for window in range(n_windows):  # windows may overlap, and no token is twice in one
+            terms[:, places[window]] += each[:, window]
+        return terms / n_windows
 
     def taps(self, weights: Kernels, r: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim tap"]:
         """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""
