@@ -15,6 +15,7 @@ from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.request import ViewRequest
+from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.widgets.assets import SCRIPTS
 from mswin_viz.view.widgets.labels import KERNELS, ROWS, VALUES, WINDOWS
@@ -65,7 +66,7 @@ def test_the_browser_computes_exactly_what_the_kernel_calls_a_plain_mean(explore
     for case, status in zip(cases, statuses, strict=True):
         tile = (1, 1) if case["windows"] == "tiles" else None
         request = ViewRequest(case["scale"], case["kernel"], case["value"], tile=tile)
-        assert status == ("live" if request.is_mean and case["value"] != "share" else "busy"), case
+        assert status == ("live" if request.is_mean and case["value"] not in PART_VALUES else "busy"), case
 
 
 def test_the_second_image_matters_to_the_pictures_of_a_pair_alone(explorer: mv.ScaleExplorer) -> None:
@@ -74,7 +75,7 @@ def test_the_second_image_matters_to_the_pictures_of_a_pair_alone(explorer: mv.S
     assert in_node(moved, cases=cases) == ["busy" if rows == "pair" else "" for rows in ROWS]
 
 
-@pytest.mark.parametrize("value", sorted(set(VALUES) - {"share"}))
+@pytest.mark.parametrize("value", sorted(set(VALUES) - set(PART_VALUES)))
 def test_window_means_of_the_browser_are_the_kernels(explorer: mv.ScaleExplorer, value: str) -> None:
     explorer.controls.value.value = value
     board = explorer.board

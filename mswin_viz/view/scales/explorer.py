@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scales.request import n_channels, shuffled_runs
+from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
@@ -46,7 +46,7 @@ __all__ = ["ScaleExplorer"]
 
 
 class ScaleExplorer(widgets.VBox):
-    """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
+    """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
     Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
@@ -95,8 +95,7 @@ class ScaleExplorer(widgets.VBox):
             () if weights is None else weights.scales, self.strip,
             prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
         )  # fmt: skip
-        if weights is not None and not weights.scales:
-            self.controls.value.value = "share"  # without kernels, norms show the tokens, not the add-on
+        self.controls.value.value = first_value(weights)
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)

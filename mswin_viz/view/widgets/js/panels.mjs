@@ -5,6 +5,7 @@ import { foldWindows, geometryOf, meansReduced } from "./windows.mjs";
 
 export const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
 export const LIVE = [...GEOMETRY, "value", "channel", "kernel"];
+const OF_PARTS = ["removal", "push", "share"];  // what a window does to the cosine, which the fusion decides
 export const PICTURES = ["selected", "modality", "rows", "shuffle"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -20,7 +21,7 @@ export function statusOf(column, asked, { answered, failed, fused, hasTokens, ha
   const isFree = column.key === "free";
   if (!changed.length || (!isFree && !fused && changed.every((name) => GEOMETRY.includes(name)))) return "";
   const isMean = asked.kernel === "mean" || asked.windows === "tiles";
-  const known = changed.every((name) => LIVE.includes(name)) && (asked.value === "cosine" ? hasDirections : asked.value !== "share");
+  const known = changed.every((name) => LIVE.includes(name)) && (asked.value === "cosine" ? hasDirections : !OF_PARTS.includes(asked.value));
   if (isFree && hasTokens && isMean && known) return "live";
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }
