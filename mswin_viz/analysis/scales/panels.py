@@ -12,6 +12,7 @@ from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot
 from mswin_viz.analysis.shares.decomposition import Decomposition
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import (
+    SeenTokens,
     WindowActivations,
     nearest_trained_scale,
     reduce_activations,
@@ -122,21 +123,31 @@ def free_panel(
     That slot may hold them only by supposition (``"free" not in request.slots``). ``direction`` is the target as it sees
     it.
     """
-    slot, is_fused = free_slot(request), "free" in request.slots
+    slot = free_slot(request)
     if subject.is_of_tokens:
         return grouped_panel(subject, request, decomposition, slot, key="free")
-    geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)
-    note = "not in the fusion" if index >= 0 and not is_fused else ""
+    geometry = slot.geometry(subject.tokens.grid)
     if request.value != "share":
         values = _reduced(_free_activations(subject, request, geometry), request, direction)
     elif index < 0:
         values = np.full((len(subject.tokens), geometry.n_windows), np.nan)
-        note = "plain CLIP: no window has a share"
     else:
         held = [i for i, state in enumerate(request.slots) if state == "free"] or [index]
         values = np.sum([decomposition.slot(i).windows for i in held], axis=0)
-        if not is_fused:
-            note = f"not in the fusion: shares as if it replaced scale {subject.scales[index]}"
+    return free_panel_of(subject, request, index, values)
+
+
+def free_panel_of(
+    subject: Subject, request: ViewRequest, index: int, values: Float[np.ndarray, "batch window"]
+) -> Panel:
+    """The panel of the free windows of an add-on of windows, or of plain CLIP, around numbers at hand."""
+    slot, is_fused = free_slot(request), "free" in request.slots
+    geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)
+    note = "not in the fusion" if index >= 0 and not is_fused else ""
+    if request.value == "share" and index < 0:
+        note = "plain CLIP: no window has a share"
+    elif request.value == "share" and not is_fused:
+        note = f"not in the fusion: shares as if it replaced scale {subject.scales[index]}"
     words = _in_words(
         geometry,
         origin,
@@ -152,15 +163,36 @@ def grouped_panel(
     subject: Subject, request: ViewRequest, decomposition: Decomposition, slot: Slot, *, key: str = ""
 ) -> Panel:
     """Windows of an add-on that is not made of any: their tokens' shares added up, or plain means of their tokens."""
+    if request.value == "share":
+        values = decomposition.slot(0).windows
+    else:
+        read = read_tokens(subject, request)
+        values = _reduced(token_means(read, slot.geometry(subject.tokens.grid)), request, subject.along)
+    return grouped_panel_of(subject, request, slot, values, key=key)
+
+
+def read_tokens(subject: Subject, request: ViewRequest) -> SeenTokens:
+    """The tokens whose plain means a panel shows, where no window is trained."""
+    return subject.read if request.value == "cosine" else subject.seen
+
+
+def grouped_panel_of(
+    subject: Subject,
+    request: ViewRequest,
+    slot: Slot,
+    values: Float[np.ndarray, "batch window"],
+    *,
+    key: str = "",
+) -> Panel:
+    """:func:`grouped_panel` around numbers at hand."""
     geometry, origin = slot.geometry(subject.tokens.grid), "mean"
     if request.value == "share":
-        values, origin = decomposition.slot(0).windows, ""
+        origin = ""
         how = "each the sum of its tokens' exact shares, with what is not linear in the module held"
         if len(np.unique(geometry.tokens)) < geometry.tokens.size:
             how += "; a token in several windows gives each an equal part"
     else:
-        read = subject.read if request.value == "cosine" else subject.seen
-        values = _reduced(token_means(read, geometry), request, subject.along)
+        read = read_tokens(subject, request)
         how = f"plain window mean of {_TOKENS[read.kind]}"
         if read is not subject.seen:
             how += f": the module's activations, {subject.seen.values.shape[2]} wide, have no cosine to the target"

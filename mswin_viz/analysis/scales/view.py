@@ -179,20 +179,22 @@ def _directions(
     weights = subject.weights
     if weights is None or not weights.is_projected or request.value != "cosine":
         return (subject.along,) * len(subject.scales)
-    state = weights.run(subject.tokens, slots, _kept_pooled(weights.trained_slots, slots, trained))
+    state = weights.run(subject.tokens, slots, kept_pooled(subject, slots, trained))
     return state.pulled_back(direction_of_each(subject.direction, subject.tokens, weights))
 
 
 def _decomposed(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> Decomposition:
     if subject.weights is None:
         return decompose_fusion(subject.tokens, None, subject.direction)
-    pooled = _kept_pooled(subject.weights.trained_slots, slots, trained) if subject.is_of_windows else None
+    pooled = kept_pooled(subject, slots, trained)
     return decompose_fusion(subject.tokens, subject.weights, subject.direction, slots=slots, pooled=pooled)
 
 
-def _kept_pooled(
-    trained_slots: tuple[Slot, ...], slots: tuple[Slot, ...], trained: TrainedPart
-) -> list[Float[np.ndarray, "batch wide"] | None]:
-    """The pooled vectors of the slots that hold their trained kernels."""
-    kept = zip(trained.pooled, slots, trained_slots, strict=True)
+def kept_pooled(
+    subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart
+) -> list[Float[np.ndarray, "batch wide"] | None] | None:
+    """The pooled vectors of the slots that hold their trained kernels; None without slots."""
+    if subject.weights is None or not subject.is_of_windows:
+        return None
+    kept = zip(trained.pooled, slots, subject.weights.trained_slots, strict=True)
     return [vector if slot == own else None for vector, slot, own in kept]

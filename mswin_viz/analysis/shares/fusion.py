@@ -16,11 +16,13 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from mswin_viz.analysis.shares.addon_map import AddonMap, Split, Without
 from mswin_viz.analysis.shares.fusion_layers import Fused, MixtureHead, MlpHead
+from mswin_viz.analysis.shares.fusion_scales import FusionScales, ScaleGroup, run_of_scales
 from mswin_viz.analysis.shares.projected_layers import ProjectedHead, ProjectedTokens, TokenProjection
 from mswin_viz.analysis.shares.slot_windows import SlotWindows, slot_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -52,6 +54,7 @@ class FusionWeights:
     head: MlpHead | ProjectedHead | MixtureHead
     projection: TokenProjection | None = None
     _projected: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+    _taps: dict[int, Float[np.ndarray, "tap dim_out dim_in"]] = field(default_factory=dict, repr=False)
 
     @property
     def dim(self) -> int:
@@ -101,6 +104,32 @@ class FusionWeights:
         fused = self.head.fused(vectors, len(cls))
         gain = np.ones(cls.shape[1]) if tokens.neck is None else float64(tokens.neck.scale)
         return FusionState(self, cls, cls + gain * fused.shift, gain, fused, views)
+
+    def taps(self, index: int) -> Float[np.ndarray, "tap dim_out dim_in"]:
+        """The kernel of a slot tap by tap, float32; copied once."""
+        if index not in self._taps:
+            self._taps[index] = np.ascontiguousarray(self.kernels[index].transpose(2, 0, 1), np.float32)
+        return self._taps[index]
+
+    def windows_of_scales(
+        self, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
+    ) -> Float[np.ndarray, "batch window wide"]:
+        """The outputs of every window of a group of scales, see :meth:`AddonMap.windows_of_scales`."""
+        if group.kernel == "mean":
+            return mean_windows(tokens, group.scales)
+        bias = self.conv_biases[group.index].astype(np.float32)
+        return mixed_windows(tokens, self.taps(group.index), group.scales) + bias
+
+    def run_scales(
+        self,
+        tokens: Tokens,
+        groups: Sequence[ScaleGroup],
+        slots: Sequence[Slot],
+        pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
+    ) -> FusionScales:
+        """The fusion with each scale of several groups in a slot in turn, see :meth:`AddonMap.run_scales`."""
+        state = self.run(tokens, slots, pooled)
+        return run_of_scales(self, self.seen(tokens), (state.cls, state.gain), state.pooled, groups)
 
     def seen(self, tokens: Tokens) -> ProjectedTokens:
         """The tokens as the windows see them; projections of the last tokens are kept while those live."""

@@ -15,9 +15,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 from mswin_viz.analysis.frozen.calls import InOnePrecision
 from mswin_viz.analysis.frozen.frozen_map import FrozenMap, InputShares
 from mswin_viz.analysis.shares.addon_map import Split, Without
+from mswin_viz.analysis.shares.fusion_scales import ScaleGroup, summed
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.analysis.windows.scale_windows import mean_windows
 from mswin_viz.errors import MswinVizError, OptionError, ShapeError
 from mswin_viz.model.addon.given import bare_module, copied
 from mswin_viz.model.tokens.enhanced import addon_vector, enhanced_width, is_concatenated
@@ -81,6 +83,23 @@ class ModuleMap:
             )
         slot = slots[0] if slots else Slot(1, "mean")
         return ModuleState(self._held_at(given, tokens), slot, slot.geometry(tokens.grid))
+
+    def windows_of_scales(
+        self, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
+    ) -> Float[np.ndarray, "batch window wide"]:
+        """Plain means: it has no kernel."""
+        return mean_windows(tokens, group.scales)
+
+    def run_scales(
+        self,
+        tokens: Tokens,
+        groups: Sequence[ScaleGroup],
+        slots: Sequence[Slot],
+        pooled: Sequence[Any] | None = None,
+    ) -> ModuleScales:
+        """The module once; scales only group its shares."""
+        held = self._held_at(tokens, checked_tokens(tokens))
+        return ModuleScales(held, tuple(scale for group in groups for scale in group.scales))
 
     def _held_at(self, given: Tokens, tokens: Tokens) -> HeldModule:
         """The module held at tokens; that of the last few batches is kept while their patches live."""
@@ -180,6 +199,21 @@ class ModuleState:
                     enhanced.append(features(cls[image].expand(len(chosen), -1), emptied, gain))
         left = torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
         return Without(left, np.zeros((len(cls), len(places), 0), bool))
+
+
+class ModuleScales:
+    """Shares of a module's tokens grouped by the windows of each scale, see :class:`AddonScales`."""
+
+    def __init__(self, held: HeldModule, scales: tuple[int, ...]) -> None:
+        self._held, self._scales = held, scales
+        self.enhanced = np.broadcast_to(held.output, (len(scales), *held.output.shape))
+
+    def shares(self, v: Float[np.ndarray, "scale batch wide"]) -> list[Float[np.ndarray, "batch window"]]:
+        """The sums over each window; the direction is that of the first scale, as nothing depends on the scale."""
+        _, of_tokens = (
+            product.sum(axis=-1) for product in self._held.shares(np.ascontiguousarray(v[0])).inputs
+        )
+        return [summed(of_tokens, scale) for scale in self._scales]
 
 
 def module_map(addon: nn.Module) -> ModuleMap:
