@@ -5,7 +5,7 @@ import { test } from "node:test";
 import * as numbers from "../../mswin_viz/view/widgets/js/numbers.mjs";
 import { fittedWidth, layoutOf } from "../../mswin_viz/view/widgets/js/paint.mjs";
 import * as panels from "../../mswin_viz/view/widgets/js/panels.mjs";
-import { markBeside, ranOn } from "../../mswin_viz/view/widgets/js/steps.mjs";
+import { markBeside, ranOn, steppedBy } from "../../mswin_viz/view/widgets/js/steps.mjs";
 import * as windows from "../../mswin_viz/view/widgets/js/windows.mjs";
 
 const ROWS = 20;
@@ -283,4 +283,11 @@ test("a slider jumps to the marked place beside it and runs on from its end to i
   assert.deepEqual([1, 4, 9, 16, 20].map((value) => markBeside(at(value), 1)), [4, 8, 16, 16, 20]);
   assert.deepEqual([1, 4, 9, 16, 20].map((value) => markBeside(at(value), -1)), [1, 4, 8, 8, 16]);
   assert.deepEqual([1, 19, 20].map((value) => ranOn(at(value))), [2, 20, 1]);
+});
+
+test("keys lead a slider one on, to its ends or to the next marked place, and never beyond", () => {
+  const place = { value: 5, min: 1, max: 20, marks: [4, 8] };
+  const keys = ["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "Home", "End", "PageUp", "PageDown", "b"];
+  assert.deepEqual(keys.map((key) => steppedBy(key, place)), [6, 6, 4, 4, 1, 20, 8, 4, null]);
+  assert.equal(steppedBy("ArrowRight", { ...place, value: 20 }), 20);
 });

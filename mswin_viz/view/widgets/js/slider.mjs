@@ -1,7 +1,7 @@
 // A slider over whole numbers. The traits of ScaleSlider (scale_slider.py) are its whole state; `value` changes here at
 // once, and goes to the kernel once the slider rests.
 import { node } from "./nodes.mjs";
-import { markBeside, ranOn } from "./steps.mjs";
+import { markBeside, ranOn, steppedBy } from "./steps.mjs";
 
 const REST = 250; // ms without a move
 const PACE = 180; // ms for each place while it runs
@@ -33,9 +33,9 @@ function render({ model, el }) {
   const range = node(track, "input", "mswin-slider-range");
   const marks = node(track, "div", "mswin-slider-marks");
   const number = node(el, "input", "mswin-slider-number");
-  const before = icon(el, "⏮", "to the trained scale before (Page Down)");
+  const before = icon(el, "«", "to the trained scale before (Page Down)");
   const play = icon(el, "▶", "run through all scales");
-  const after = icon(el, "⏭", "to the next trained scale (Page Up)");
+  const after = icon(el, "»", "to the next trained scale (Page Up)");
   Object.assign(range, { type: "range", step: 1, id: `mswin-slider-${Math.random().toString(36).slice(2)}` });
   Object.assign(number, { type: "number", step: 1 });
   range.setAttribute("role", "slider");
@@ -66,7 +66,7 @@ function render({ model, el }) {
     play.setAttribute("aria-label", play.title);
   };
   const start = () => {
-    Object.assign(play, { textContent: "⏸", title: "stop" });
+    Object.assign(play, { textContent: "■", title: "stop" });
     play.setAttribute("aria-label", play.title);
     run = setInterval(() => (el.isConnected && !document.hidden ? move(ranOn(now())) : stop()), PACE);
   };
@@ -82,11 +82,12 @@ function render({ model, el }) {
     move(Number(range.value));
   });
   range.addEventListener("pointerup", tell);
-  range.addEventListener("keydown", (event) => {
-    const step = { PageUp: 1, PageDown: -1 }[event.key];
-    if (!step) return;
-    jump(markBeside(now(), step));
+  range.addEventListener("keydown", (event) => { // not left to the browser: pages around keep arrow keys from it
+    const to = event.ctrlKey || event.altKey || event.metaKey ? null : steppedBy(event.key, now());
+    if (to === null) return;
+    jump(to);
     event.preventDefault();
+    event.stopPropagation();
   });
   number.addEventListener("change", () => {
     stop();

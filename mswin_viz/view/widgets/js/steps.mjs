@@ -10,3 +10,13 @@ export function markBeside({ value, marks }, step) {
 export function ranOn({ value, min, max }) {
   return value < max ? value + 1 : min;
 }
+
+// Where a key leads; null for keys that lead nowhere.
+export function steppedBy(key, place) {
+  const { value, min, max } = place;
+  const to = {
+    ArrowRight: value + 1, ArrowUp: value + 1, ArrowLeft: value - 1, ArrowDown: value - 1, Home: min, End: max,
+    PageUp: markBeside(place, 1), PageDown: markBeside(place, -1),
+  }[key];
+  return to === undefined ? null : Math.min(max, Math.max(min, to));
+}
