@@ -69,7 +69,7 @@ def test_slots_that_are_off_stay_off_at_every_scale(value: str) -> None:
     assert_is_the_view_s(subject, request_for(subject, value=value, slots=("on", "off", "on")))
 
 
-@pytest.mark.parametrize("value", ["cosine", "share"])
+@pytest.mark.parametrize("value", ["cosine", "share", "push", "removal"])
 def test_each_image_has_its_own_direction(value: str) -> None:
     subject = subject_of("scheme 2")
     own = replace(subject, direction=np.stack([direction(seed=1), direction(seed=2)]))
@@ -89,7 +89,7 @@ def test_windows_of_many_scales_are_a_convolution_with_the_resampled_kernel_each
     rng, n_tokens, scales = np.random.default_rng(1), 70, (3, 7, 31, 40, 70)
     tokens = rng.normal(size=(2, n_tokens, 5)).astype(np.float32)
     kernel = torch.tensor(rng.normal(size=(4, 5, 7)))  # out, in, tap
-    mixed = mixed_windows(tokens, kernel.permute(2, 0, 1).float().numpy().copy(), scales)
+    mixed = mixed_windows(tokens, kernel.permute(2, 1, 0).float().numpy().copy(), scales)
     at = 0
     for scale in scales:
         own = resampled_kernel(kernel, scale).numpy()
@@ -107,6 +107,23 @@ def test_plain_means_of_many_scales_are_means() -> None:
     means, scales = mean_windows(tokens, (1, 4, 11)), (1, 4, 11)
     wanted = [tokens[:, f : f + s].mean(axis=1) for s in scales for f in range(0, 11 - s + 1, s)]
     np.testing.assert_allclose(means, np.stack(wanted, axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_a_module_s_removals_are_those_of_its_own_windows_at_every_scale() -> None:
+    subject = subject_of("attention pooling")
+    panels = free_panels(subject, request_for(subject, value="removal"))
+    tokens, addon, v = subject.tokens, subject.addon, torch.tensor(subject.direction)
+
+    def cosine(patches: torch.Tensor) -> torch.Tensor:
+        enhanced = replace(tokens, patches=patches)
+        return torch.cosine_similarity(tokens.cls + addon(enhanced.patches), v, dim=1)
+
+    for scale in (1, 2, 5, 12):
+        for window in range(N // scale):
+            emptied = tokens.patches.clone()
+            emptied[:, window * scale : (window + 1) * scale] = 0
+            change = cosine(emptied) - cosine(tokens.patches)
+            np.testing.assert_allclose(panels[scale - 1].values[:, window], change, atol=1e-5)
 
 
 @pytest.mark.parametrize("beyond", [{"stride": 2}, {"tile": (2, 2)}, {"slots": ("on", "free", "on")}])

@@ -10,6 +10,7 @@ from support.own_modules import ADDONS, seeded_addon
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window
+from mswin_viz.analysis.scales.request import VALUES
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.scales import cls_splits
@@ -59,7 +60,7 @@ def split(explorer: mv.ScaleExplorer) -> None:
 def test_the_bars_add_up_to_the_cosine(opened, kind: str, rows: str) -> None:
     explorer = opened(kind)
     explorer.controls.rows.value = rows
-    for value in ("norm", "share", "cosine", "channel"):
+    for value in VALUES:
         explorer.controls.value.value = value
         explorer.controls.scale.value = 13
         assert not said(explorer)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
-from mswin_viz.analysis.scales.panels import Panel, free_panel_of, grouped_panel_of, read_tokens
-from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot, place_of_free, slots_of
-from mswin_viz.analysis.scales.view import FusedPart, fused_part, kept_pooled
-from mswin_viz.analysis.shares.decomposition import direction_of_each
-from mswin_viz.analysis.shares.fusion_scales import ScaleGroup
+from mswin_viz.analysis.scales.panels import Panel, free_panel, read_tokens
+from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot, place_of_free, slots_in_view
+from mswin_viz.analysis.scales.view import FusedPart, addon_state, fused_part
+from mswin_viz.analysis.shares.fusion import FusionState, FusionWeights
+from mswin_viz.analysis.shares.fusion_scales import ScaleGroup, scale_outputs, scale_values
+from mswin_viz.analysis.shares.part_values import window_values
 from mswin_viz.analysis.windows.reducing import reduced
 from mswin_viz.analysis.windows.scale_windows import mean_windows, split_by_scale
+from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Float
 
 __all__ = ["can_be_at_every_scale", "free_panels"]
@@ -29,12 +30,21 @@ def can_be_at_every_scale(request: ViewRequest) -> bool:
 
 
 def free_panels(
-    subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None
+    subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None, stop: Stop | None = None
 ) -> tuple[Panel, ...]:
     """The free panel at each scale 1..N: those that :func:`mswin_viz.analysis.scales.view.scale_view` has.
 
-    Each kernel answers once for all of its scales. ``fused`` is :func:`fused_part` of this request at any scale. Raises
-    OptionError for windows that do not stand end to end at every scale, and where the free ones are in the fusion.
+    Each kernel answers once for all of its scales. Empty once ``stop`` says so.
+
+    Parameters
+    ----------
+    fused
+        :func:`fused_part` of this request at any scale, if at hand.
+
+    Raises
+    ------
+    OptionError
+        For windows that do not stand end to end at every scale, and where the free ones are in the fusion.
     """
     request.checked(len(subject.scales))
     if not can_be_at_every_scale(request):
@@ -45,9 +55,13 @@ def free_panels(
     fused = fused or fused_part(subject, request)
     panels = {}
     for group in _groups(subject, request):
+        direction = fused.directions[group.index] if subject.is_of_windows else subject.along
         values = _values(subject, request, fused, group)
         for scale, own in zip(group.scales, values, strict=True):
-            panels[scale] = _panel(subject, replace(request, free_scale=scale), group.index, own)
+            if stop is not None and stop():
+                return ()
+            at = replace(request, free_scale=scale)
+            panels[scale] = free_panel(subject, at, group.index, direction, own)
     return tuple(panels[scale] for scale in sorted(panels))
 
 
@@ -55,54 +69,44 @@ def _groups(subject: Subject, request: ViewRequest) -> Iterator[ScaleGroup]:
     """The scales by the slot that each would replace; all of them together without slots."""
     every = range(1, subject.tokens.patches.shape[1] + 1)
     if not subject.is_of_windows:
-        yield ScaleGroup(0 if subject.is_of_tokens else -1, tuple(every), "mean")
+        yield ScaleGroup(0 if subject.is_of_tokens else -1, tuple(every), is_mean=True)
         return
     at = {scale: place_of_free(replace(request, free_scale=scale), subject.scales).index for scale in every}
     for index in sorted(set(at.values())):
-        scales = tuple(scale for scale in every if at[scale] == index)
-        yield ScaleGroup(index, scales, "mean" if request.is_mean else "trained")
-
-
-def _panel(
-    subject: Subject, request: ViewRequest, index: int, values: Float[np.ndarray, "batch window"]
-) -> Panel:
-    if subject.is_of_tokens:
-        return grouped_panel_of(subject, request, free_slot(request), values, key="free")
-    return free_panel_of(subject, request, index, values)
+        yield ScaleGroup(index, tuple(s for s in every if at[s] == index), request.is_mean)
 
 
 def _values(
     subject: Subject, request: ViewRequest, fused: FusedPart, group: ScaleGroup
-) -> list[Float[np.ndarray, "batch window"]]:
-    """The numbers of each scale of a group."""
+) -> Iterator[Float[np.ndarray, "batch window"] | None]:
+    """The numbers of each scale of a group; None where a panel has none."""
+    if request.is_of_parts:
+        yield from _part_values(subject, request, fused, group)
+        return
     n_tokens = subject.tokens.patches.shape[1]
-    if request.value == "share":
-        return _shares(subject, request, fused, group)
     if subject.is_of_windows:
-        direction, seen = fused.directions[group.index], subject.seen.values
+        tokens, direction = subject.seen.values.float().cpu().numpy(), fused.directions[group.index]
+        windows = scale_outputs(cast(FusionWeights, subject.weights), tokens, group)
     else:
-        direction, seen = subject.along, read_tokens(subject, request).values
-    tokens = seen.float().cpu().numpy()
-    if subject.weights is None:
+        tokens, direction = read_tokens(subject, request).values.float().cpu().numpy(), subject.along
         windows = mean_windows(tokens, group.scales)
-    else:
-        windows = subject.weights.windows_of_scales(tokens, group)
     values = reduced(windows, request.value, direction=direction, channel=request.channel)
-    return split_by_scale(values, group.scales, n_tokens)
+    yield from split_by_scale(values, group.scales, n_tokens)
 
 
-def _shares(
+def _part_values(
     subject: Subject, request: ViewRequest, fused: FusedPart, group: ScaleGroup
-) -> list[Float[np.ndarray, "batch window"]]:
-    """Shares of the cosine, with each scale in the slot as if it replaced it; NaN in plain CLIP."""
-    n_images, n_tokens = subject.tokens.patches.shape[:2]
-    if subject.weights is None:
-        return [np.full((n_images, n_tokens // scale), np.nan) for scale in group.scales]
-    slots = slots_of(request, subject.scales)
-    pooled = kept_pooled(subject, slots, fused.trained)
-    states = subject.weights.run_scales(subject.tokens, [group], slots, pooled)
-    v = direction_of_each(subject.direction, subject.tokens, subject.weights)
-    norms = np.linalg.norm(states.enhanced, axis=2) * np.linalg.norm(v, axis=1)  # [scale, batch]
-    factors = np.divide(1, norms, out=np.full_like(norms, np.nan), where=norms > 0)
-    shares = states.shares(np.broadcast_to(v, states.enhanced.shape))
-    return [own * factor[:, None] for own, factor in zip(shares, factors, strict=True)]
+) -> Iterator[Float[np.ndarray, "batch window"] | None]:
+    """What the windows do to the cosine: with each scale in the slot as if it replaced it, or as groups of tokens."""
+    v = subject.direction_of_each
+    if subject.is_of_windows:
+        state = cast(FusionState, addon_state(subject, slots_in_view(request, subject), fused.trained))
+        values = scale_values(state, subject.tokens, v, request.value, group)
+        yield from split_by_scale(values, group.scales, subject.tokens.patches.shape[1])
+        return
+    for scale in group.scales:
+        if subject.is_of_tokens:
+            slot = free_slot(replace(request, free_scale=scale))
+            yield window_values(addon_state(subject, (slot,), fused.trained), v, request.value, (0,))
+        else:
+            yield None

@@ -13,6 +13,7 @@ import torch
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_shuffle import common_run
 from mswin_viz.analysis.windows.activations import (
@@ -27,8 +28,9 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-VALUES = ("norm", "share", "cosine", "channel")
-"""What a window's number can be: activation norm; its share of the cosine; cosine to the target; one channel."""
+VALUES = (*PART_VALUES, "norm", "cosine", "channel")
+"""What a window's number can be: change of the cosine when it is removed, its net push, its share of the cosine;
+activation norm; cosine to the target; one channel."""
 SLOT_STATES = ("on", "off", "free")
 """A slot of the fusion: its trained kernel; nothing; or the free scale in its place."""
 
@@ -68,6 +70,11 @@ class ViewRequest:
     def is_mean(self) -> bool:
         """Whether the free windows are plain means."""
         return self.kernel == "mean" or self.tile is not None
+
+    @property
+    def is_of_parts(self) -> bool:
+        """Whether the value is what a window does to the cosine, through the fusion: share, push or removal."""
+        return self.value in PART_VALUES
 
     @property
     def is_of_the_design(self) -> bool:
@@ -197,6 +204,11 @@ def slots_of(request: ViewRequest, scales: Sequence[int]) -> tuple[Slot, ...]:
         free_slot(request) if state == "free" else Slot(scale, "trained" if state == "on" else "off")
         for scale, state in zip(scales, request.slots, strict=True)
     )
+
+
+def first_value(weights: AddonMap | None) -> str:
+    """The value to begin with: what removing a window changes; without an add-on, nothing is removed."""
+    return "norm" if weights is None else "removal"
 
 
 def place_of_free(request: ViewRequest, scales: Sequence[int]) -> FreePlace:

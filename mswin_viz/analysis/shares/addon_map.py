@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from mswin_viz.analysis.shares.fusion_scales import ScaleGroup
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.model.tokens.tokens import Tokens
@@ -20,7 +19,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["AddonMap", "AddonScales", "AddonState", "Split", "Without"]
+__all__ = ["AddonMap", "AddonState", "Split", "Without"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +76,11 @@ class AddonState(Protocol):
         ...
 
     @property
+    def n_tokens(self) -> int:
+        """Patch tokens of an image."""
+        ...
+
+    @property
     def pooled(self) -> tuple[Float[np.ndarray, "batch wide"], ...]:
         """What each slot hands to the fusion."""
         ...
@@ -97,17 +101,15 @@ class AddonState(Protocol):
         """What the enhanced CLS becomes without one window of a slot, or each of several."""
         ...
 
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """The same for every window of slots whose windows are the same, taken out of all of them at once.
 
-class AddonScales(Protocol):
-    """An add-on with each of many scales where the free windows stand, float64."""
-
-    @property
-    def enhanced(self) -> Float[np.ndarray, "scale batch wide"]:
-        """The enhanced CLS with each scale."""
+        For numbers that are drawn: the products of a large kernel are in float32, the rest in float64.
+        """
         ...
 
-    def shares(self, v: Float[np.ndarray, "scale batch wide"]) -> list[Float[np.ndarray, "batch window"]]:
-        """Shares of each scale's windows along a direction of each scale and image."""
+    def without_each_token(self) -> Without:
+        """The same for every patch token."""
         ...
 
 
@@ -156,28 +158,5 @@ class AddonMap(Protocol):
         the fusion before, or None where it must be computed. Of a module without scales, the first slot says by which
         windows shares are grouped. Raises ScaleError if a slot's scale is outside 1..N, unless it is the slot's own;
         ShapeError if the number of slots, or the tokens, do not fit the add-on.
-        """
-        ...
-
-    def windows_of_scales(
-        self, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
-    ) -> Float[np.ndarray, "batch window wide"]:
-        """The outputs of every window of a group of scales, one scale behind the other, float32.
-
-        ``tokens`` are those that its windows see. Plain means where it has no kernel.
-        """
-        ...
-
-    def run_scales(
-        self,
-        tokens: Tokens,
-        groups: Sequence[ScaleGroup],
-        slots: Sequence[Slot],
-        pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
-    ) -> AddonScales:
-        """The add-on with each scale of each group, one after the other, in the group's slot; windows end to end.
-
-        ``slots`` and ``pooled`` as in :meth:`run` say what stands in the others. Of a module without scales, they are
-        only what its shares are grouped by.
         """
         ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,23 +16,24 @@ from torch.utils.weak import WeakIdKeyDictionary
 from mswin_viz.analysis.frozen.calls import InOnePrecision
 from mswin_viz.analysis.frozen.frozen_map import FrozenMap, InputShares
 from mswin_viz.analysis.shares.addon_map import Split, Without
-from mswin_viz.analysis.shares.fusion_scales import ScaleGroup, summed
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
-from mswin_viz.analysis.windows.scale_windows import mean_windows
 from mswin_viz.errors import MswinVizError, OptionError, ShapeError
 from mswin_viz.model.addon.given import bare_module, copied
 from mswin_viz.model.tokens.enhanced import addon_vector, enhanced_width, is_concatenated
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
+
+Kept = TypeVar("Kept")
 
 __all__ = ["ModuleMap", "module_map", "told"]
 
 _AT_ONCE = 64  # images in one pass where windows are taken away
 _MOST_KEPT, _MOST_IMAGES = 4, 16  # batches that stay held while their tokens live, and images in one of them
+_MOST_ANSWERS = 16  # directions, and kinds of windows, whose answers such a batch keeps
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,23 +86,6 @@ class ModuleMap:
         slot = slots[0] if slots else Slot(1, "mean")
         return ModuleState(self._held_at(given, tokens), slot, slot.geometry(tokens.grid))
 
-    def windows_of_scales(
-        self, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
-    ) -> Float[np.ndarray, "batch window wide"]:
-        """Plain means: it has no kernel."""
-        return mean_windows(tokens, group.scales)
-
-    def run_scales(
-        self,
-        tokens: Tokens,
-        groups: Sequence[ScaleGroup],
-        slots: Sequence[Slot],
-        pooled: Sequence[Any] | None = None,
-    ) -> ModuleScales:
-        """The module once; scales only group its shares."""
-        held = self._held_at(tokens, checked_tokens(tokens))
-        return ModuleScales(held, tuple(scale for group in groups for scale in group.scales))
-
     def _held_at(self, given: Tokens, tokens: Tokens) -> HeldModule:
         """The module held at tokens; that of the last few batches is kept while their patches live."""
         key = (given.patches._version, id(given.cls), given.cls._version, id(given.neck))
@@ -135,15 +120,35 @@ class HeldModule:
                 lambda c, p: module_map.features(c, p, gain), self.inputs, module_map.module
             )
         self.output = self._frozen.output.cpu().numpy()
-        self._last: tuple[bytes, InputShares] | None = None
+        self._shares: OrderedDict[bytes, InputShares] = OrderedDict()
+        self._emptied: OrderedDict[bytes, Float[np.ndarray, "batch window wide"]] = OrderedDict()
 
     def shares(self, v: Float[np.ndarray, "batch wide"]) -> InputShares:
-        """The score along a direction, split over every token."""
-        key, last = v.tobytes(), self._last
-        if last is None or last[0] != key:
-            with told(self.module_map.module):
-                last = self._last = (key, self._frozen.shares(torch.tensor(v).to(self.inputs[0])))
-        return last[1]
+        """The score along a direction, split over every token; of the last few directions it is kept."""
+        with told(self.module_map.module):
+            return _once(
+                self._shares, v.tobytes(), lambda: self._frozen.shares(torch.tensor(v).to(self.inputs[0]))
+            )
+
+    def emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        """The enhanced CLS with the tokens of each window zero; of the last few kinds of windows it is kept."""
+        with told(self.module_map.module):
+            key = repr(places.shape).encode() + places.tobytes()  # runs of any length hold the same numbers
+            return _once(self._emptied, key, lambda: self._without(places))
+
+    def _without(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        cls, patches = self.inputs
+        chosen = torch.tensor(places, device=patches.device)
+        enhanced = []
+        with torch.no_grad(), InOnePrecision():
+            for image in range(len(cls)):
+                for some in chosen.split(_AT_ONCE):
+                    emptied = patches[image].repeat(len(some), 1, 1)
+                    emptied[torch.arange(len(some), device=some.device)[:, None], some] = 0
+                    enhanced.append(
+                        self.module_map.features(cls[image].expand(len(some), -1), emptied, self.gain)
+                    )
+        return torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
 
 
 class ModuleState:
@@ -154,6 +159,7 @@ class ModuleState:
         n_images = len(held.output)
         self.cls = held.inputs[0].cpu().numpy()
         self.enhanced = held.output
+        self.n_tokens = held.inputs[1].shape[1]
         self.gates = np.zeros((n_images, 0), bool)
         self.gate = np.zeros((n_images, 0))
         self.pooled = ()
@@ -181,39 +187,20 @@ class ModuleState:
 
     def without(self, index: int, window: int | slice) -> Without:
         """The tokens of a window become zero, and everything is computed again."""
-        places = (
-            self._geometry.tokens[window : window + 1]
-            if isinstance(window, int)
-            else self._geometry.tokens[window]
-        )
-        cls, patches = self._held.inputs
-        features, gain = self._held.module_map.features, self._held.gain
-        enhanced = []
-        with torch.no_grad(), InOnePrecision():
-            for image in range(len(cls)):
-                for start in range(0, len(places), _AT_ONCE):
-                    chosen = places[start : start + _AT_ONCE]
-                    emptied = patches[image].expand(len(chosen), -1, -1).clone()
-                    for row, tokens in zip(emptied, chosen, strict=True):
-                        row[tokens.tolist()] = 0
-                    enhanced.append(features(cls[image].expand(len(chosen), -1), emptied, gain))
-        left = torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
-        return Without(left, np.zeros((len(cls), len(places), 0), bool))
+        chosen = slice(window, window + 1) if isinstance(window, int) else window
+        return self._emptied(self._geometry.tokens[chosen])
 
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """The tokens of every window in turn become zero."""
+        return self._emptied(self._geometry.tokens)
 
-class ModuleScales:
-    """Shares of a module's tokens grouped by the windows of each scale, see :class:`AddonScales`."""
+    def without_each_token(self) -> Without:
+        """Every patch token in turn becomes zero."""
+        return self._emptied(np.arange(self.n_tokens)[:, None])
 
-    def __init__(self, held: HeldModule, scales: tuple[int, ...]) -> None:
-        self._held, self._scales = held, scales
-        self.enhanced = np.broadcast_to(held.output, (len(scales), *held.output.shape))
-
-    def shares(self, v: Float[np.ndarray, "scale batch wide"]) -> list[Float[np.ndarray, "batch window"]]:
-        """The sums over each window; the direction is that of the first scale, as nothing depends on the scale."""
-        _, of_tokens = (
-            product.sum(axis=-1) for product in self._held.shares(np.ascontiguousarray(v[0])).inputs
-        )
-        return [summed(of_tokens, scale) for scale in self._scales]
+    def _emptied(self, places: Int[np.ndarray, "window tap"]) -> Without:
+        left = self._held.emptied(places)
+        return Without(left, np.zeros((*left.shape[:2], 0), bool))
 
 
 def module_map(addon: nn.Module) -> ModuleMap:
@@ -228,6 +215,14 @@ def module_map(addon: nn.Module) -> ModuleMap:
     return ModuleMap(
         module.cpu() if next(module.parameters(), torch.empty(0)).device.type == "mps" else module, dim
     )
+
+
+def _once(kept: OrderedDict[bytes, Kept], key: bytes, make: Callable[[], Kept]) -> Kept:
+    if key not in kept:
+        kept[key] = make()
+        while len(kept) > _MOST_ANSWERS:
+            kept.popitem(last=False)
+    return kept[key]
 
 
 @contextmanager

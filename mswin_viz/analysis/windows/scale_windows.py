@@ -23,12 +23,12 @@ class _Block(NamedTuple):
     first: int
     last: int
     windows: Int[np.ndarray, " window"]
-    weights: Float[np.ndarray, "window token_and_tap"]
+    weights: Float[np.ndarray, "window tap_and_token"]
 
 
 def mixed_windows(
     tokens: Float[np.ndarray, "batch token dim_in"],
-    taps: Float[np.ndarray, "tap dim_out dim_in"],
+    taps: Float[np.ndarray, "tap dim_in dim_out"],
     scales: tuple[int, ...],
 ) -> Float[np.ndarray, "batch window dim_out"]:
     """The convolution's outputs, its bias apart, at every window of every scale, one scale behind the other; float32.
@@ -36,12 +36,11 @@ def mixed_windows(
     ``taps`` is a trained kernel, tap by tap; it is resampled to each scale. Windows stand end to end.
     """
     n_images, n_tokens, width = tokens.shape
-    n_taps, wide = taps.shape[:2]
-    answers = tokens.reshape(-1, width) @ taps.reshape(-1, width).T
-    answers = answers.reshape(n_images, n_tokens * n_taps, wide)
+    n_taps, _, wide = taps.shape
+    answers = (tokens.reshape(1, -1, width) @ taps).reshape(n_taps, n_images, n_tokens, wide)
     mixed = np.zeros((n_images, sum(n_tokens // scale for scale in scales), wide), np.float32)
     for block in _blocks(n_taps, scales, n_tokens):
-        seen = answers[:, block.first * n_taps : block.last * n_taps]
+        seen = answers[:, :, block.first : block.last].swapaxes(0, 1).reshape(n_images, -1, wide)
         mixed[:, block.windows] += block.weights @ seen
     return mixed
 
@@ -69,14 +68,14 @@ def split_by_scale(
 def _blocks(n_taps: int, scales: tuple[int, ...], n_tokens: int) -> tuple[_Block, ...]:
     rows = []
     for scale in scales:
-        kernel = resampling_matrix(n_taps, scale).T  # [scale, tap]
+        kernel = resampling_matrix(n_taps, scale)
         for first in range(0, n_tokens - scale + 1, scale):
-            row = np.zeros((n_tokens, n_taps), np.float32)
-            row[first : first + scale] = kernel
+            row = np.zeros((n_taps, n_tokens), np.float32)
+            row[:, first : first + scale] = kernel
             rows.append(row)
     every, blocks = np.stack(rows), []
     for first in range(0, n_tokens, _BLOCK):
-        own = every[:, first : first + _BLOCK]
+        own = every[:, :, first : first + _BLOCK]
         windows = np.flatnonzero(own.any(axis=(1, 2)))
         weights = np.ascontiguousarray(own[windows].reshape(len(windows), -1))
         blocks.append(_Block(first, min(first + _BLOCK, n_tokens), windows, weights))

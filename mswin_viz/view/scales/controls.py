@@ -32,7 +32,7 @@ _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _TERMS = {
     "scale": ("free scale",), "kernel": ("kernel",), "windows": ("window", "tile"),
-    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "activation norm", "share", "target"),
+    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "change when removed", "net push", "share", "activation norm"),
     "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
     "shuffle": ("shuffle",),
 }  # fmt: skip
@@ -183,7 +183,7 @@ def _target_controls(n_channels: int, prompt: str | None) -> dict[str, widgets.V
     has_text = prompt is not None
     targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
     return {
-        "value": _menu(VALUES, "value", "mswin-value", width="226px"),
+        "value": _menu(VALUES, "value", "mswin-value", width="246px"),
         "channel": widgets.BoundedIntText(
             0, min=0, max=n_channels - 1, description="channel", style={"description_width": "52px"}, layout={"width": "104px"}
         ).add_class("mswin-channel"),

@@ -69,7 +69,9 @@ class EveryScaleWork:
         result = self._result
         if result is None or result.every_scale is None:
             return
-        panels = free_panels(result.subject, result.view_request, fused=result.every_scale.fused)
+        panels = free_panels(result.subject, result.view_request, fused=result.every_scale.fused, stop=stop)
+        if not panels:
+            return
         with self._lock:  # with the result, so that no id in the key is given twice
             self._kept[result.every_scale.key] = (result, panels)
             while len(self._kept) > _MOST_KEPT:

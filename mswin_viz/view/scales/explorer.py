@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scales.request import n_channels, shuffled_runs
+from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
@@ -47,12 +47,13 @@ __all__ = ["ScaleExplorer"]
 
 
 class ScaleExplorer(widgets.VBox):
-    """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
+    """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
     Tokens are computed once for an image. The free windows of every scale are computed behind the first answer and sent
-    once; then the scale slider needs no kernel, unless a slot holds these windows, they overlap, or they are tiles. "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map,
-    opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
+    once; then the scale slider needs no kernel, unless a slot holds these windows, they overlap, or they are tiles.
+    "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map, opacity,
+    threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
     until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
     in the widget, and the last good view stays, marked as out of date.
 
@@ -96,6 +97,7 @@ class ScaleExplorer(widgets.VBox):
             () if weights is None else weights.scales, self.strip,
             prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
         )  # fmt: skip
+        self.controls.value.value = first_value(weights)
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)

@@ -241,7 +241,7 @@ class ResultCache:
     ) -> tuple[ScaleView, EveryScale | None]:
         """The view, from what is kept of the last one where that still holds; None where the kernel follows each scale."""
         trained = self._once(
-            "trained", (rows_key, request.value == "share"), lambda: trained_part(subject, request)
+            "trained", (rows_key, request.is_of_parts), lambda: trained_part(subject, request)
         )
         drawn = (rows_key, direction_key, request.value, request.channel)
         fusion = (drawn, request if "free" in request.slots else request.slots)
