@@ -60,7 +60,9 @@ def main(rounds: int = 15) -> None:
         lab.run_all(timeout=300)
         lab.wait_idle(timeout=120)
         _choose(lab, ".mswin-value", VALUES["norm"])
-        rows = list(_rows(lab, rounds))
+        _print_head()
+        for row in _rows(lab, rounds):
+            _print(row)
         for words, addon in ADDONS.items():
             cells = [IMPORTS, f"model = mv.load_model(addon={addon})", EXPLORER]
             notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
@@ -71,8 +73,7 @@ def main(rounds: int = 15) -> None:
             for value in ("norm", "share"):
                 _choose(lab, ".mswin-value", VALUES[value])
                 what = f"free scale, {VALUES[value]}: {words}"
-                rows.append(_keys(lab, what, ".mswin-scale", rounds))
-        _print_table(rows)
+                _print(_keys(lab, what, ".mswin-scale", rounds))
         lab.check()
 
 
@@ -150,12 +151,14 @@ def _choose(lab: Lab, css: str, words: str) -> None:
     lab.wait_idle()
 
 
-def _print_table(rows: list[Row]) -> None:
+def _print_head() -> None:
     print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"\n{'input event to changed pixels':<72}{'messages':>9}{'median ms':>10}{'slowest':>9}{'n':>4}")
-    for row in rows:
-        median, slowest = statistics.median(row.times), max(row.times)
-        print(f"{row.what:<72}{row.messages:>9.1f}{median:>10.0f}{slowest:>9.0f}{len(row.times):>4}")
+
+
+def _print(row: Row) -> None:
+    median, slowest = statistics.median(row.times), max(row.times)
+    print(f"{row.what:<72}{row.messages:>9.1f}{median:>10.0f}{slowest:>9.0f}{len(row.times):>4}", flush=True)
 
 
 if __name__ == "__main__":
