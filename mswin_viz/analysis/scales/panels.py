@@ -11,6 +11,7 @@ import numpy as np
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import (
+    SeenTokens,
     WindowActivations,
     nearest_trained_scale,
     reduce_activations,
@@ -127,19 +128,19 @@ def free_panel(
     """The panel of the free windows; what they do to the cosine (``values``) is with these in slot ``index``.
 
     That slot may hold them only by supposition (``"free" not in request.slots``); -1 and None for plain CLIP.
-    ``direction`` is the target as it sees it.
+    ``direction`` is the target as it sees it. Values of other kinds are computed here unless they are at hand.
     """
     slot, is_fused = free_slot(request), "free" in request.slots
     if subject.is_of_tokens:
         return grouped_panel(subject, request, slot, values, key="free")
     geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)
     note = "not in the fusion" if index >= 0 and not is_fused else ""
-    if not request.is_of_parts:
+    if not request.is_of_parts and values is None:
         values = _reduced(_free_activations(subject, request, geometry), request, direction)
     elif values is None:
         values = np.full((len(subject.tokens), geometry.n_windows), np.nan)
         note = "plain CLIP: no window has a part in the cosine"
-    elif not is_fused:
+    elif request.is_of_parts and not is_fused:
         note = f"not in the fusion: as if it replaced scale {subject.scales[index]}"
     words = _in_words(
         geometry,
@@ -167,8 +168,9 @@ def grouped_panel(
         if request.value != "removal" and len(np.unique(geometry.tokens)) < geometry.tokens.size:
             how += "; a token in several windows gives each an equal part"
     else:
-        read = subject.read if request.value == "cosine" else subject.seen
-        values = _reduced(token_means(read, geometry), request, subject.along)
+        read = read_tokens(subject, request)
+        if values is None:
+            values = _reduced(token_means(read, geometry), request, subject.along)
         how = f"plain window mean of {_TOKENS[read.kind]}"
         if read is not subject.seen:
             how += f": the module's activations, {subject.seen.values.shape[2]} wide, have no cosine to the target"
@@ -186,6 +188,11 @@ def with_held_words(panel: Panel, left: Sequence[str]) -> Panel:
     if left:
         words = f"not all of it, for {', '.join(left)} cannot be held and leaves a part unexplained"
     return replace(panel, words=f"{panel.words}: {words}")
+
+
+def read_tokens(subject: Subject, request: ViewRequest) -> SeenTokens:
+    """The tokens whose plain means a panel shows, where no window is trained."""
+    return subject.read if request.value == "cosine" else subject.seen
 
 
 def token_panel(

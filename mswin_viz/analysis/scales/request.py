@@ -136,11 +136,6 @@ class Subject:
         """The tokens that windows are made of."""
         return seen_tokens(self.tokens, self.addon)
 
-    @property
-    def seen_values(self) -> Float[np.ndarray, "batch token wide"]:
-        """These tokens as float32 NumPy, for drawing."""
-        return self.seen.values.float().cpu().numpy()
-
     @cached_property
     def along(self) -> Float[np.ndarray, "*batch dim"]:
         """The direction as patch tokens see it, which lie before the neck; without what an add-on puts behind the CLS."""
@@ -157,13 +152,6 @@ class Subject:
         """The tokens whose cosine to the target is taken: the patches, if what is seen is not as wide as the target."""
         is_as_wide = self.seen.values.shape[2] == self.along.shape[-1]
         return self.seen if is_as_wide or self.is_of_windows else SeenTokens(self.tokens.patches, "patches")
-
-    @property
-    def live_direction(self) -> Float[np.ndarray, "batch dim"] | None:
-        """The direction of each image for plain means of :attr:`seen`, if it depends on no fusion; else None."""
-        if self.read is not self.seen or (self.weights is not None and self.weights.is_projected):
-            return None
-        return np.broadcast_to(self.along, (len(self.tokens), self.along.shape[-1]))
 
 
 class FreePlace(NamedTuple):

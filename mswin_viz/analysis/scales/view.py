@@ -112,7 +112,7 @@ def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart |
     """All panels but the free scale's, and the shares; ``trained`` from before if it still holds."""
     trained = trained or trained_part(subject, request)
     slots = (Slot(1, "mean"),) if subject.is_of_tokens else slots_in_view(request, subject)
-    state, v = _state(subject, slots, trained), subject.direction_of_each
+    state, v = addon_state(subject, slots, trained), subject.direction_of_each
     decomposition, directions = decomposed(state, v), _directions(subject, request, state)
     value = request.value if request.is_of_parts else "share"  # of the tokens, whatever the windows show
     numbers = None if subject.weights is None else part_values(state, v, value, decomposition.cosine())
@@ -121,7 +121,7 @@ def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart |
         for i, activations in enumerate(trained.activations)
     ]
     for slot in subject.declared:
-        grouped = _window_values(subject, request, _state(subject, (slot,), trained), (0,))
+        grouped = _window_values(subject, request, addon_state(subject, (slot,), trained), (0,))
         panels.append(grouped_panel(subject, request, slot, grouped))
     tokens = [] if numbers is None else [fused_panel(subject, numbers.tokens, value)]
     if subject.is_of_tokens:
@@ -144,7 +144,7 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     slots = slots_in_view(request, subject)
     parts, place, direction, values = fused.decomposition, None, subject.along, None
     if subject.is_of_tokens:  # the same shares, grouped by the free windows
-        state, place = _state(subject, slots, fused.trained), FreePlace(0, slots)
+        state, place = addon_state(subject, slots, fused.trained), FreePlace(0, slots)
         parts, values = (
             decomposed(state, subject.direction_of_each),
             _window_values(subject, request, state, (0,)),
@@ -156,7 +156,7 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
         if request.is_of_parts and len(held) == 1 and fused.values is not None:
             values = fused.values.slots[place.index]
         elif request.is_of_parts:
-            supposed = _state(subject, place.slots, fused.trained)
+            supposed = addon_state(subject, place.slots, fused.trained)
             values = _window_values(subject, request, supposed, held or (place.index,))
     free = free_panel(subject, request, -1 if place is None else place.index, direction, values)
     if subject.is_of_tokens:
@@ -200,7 +200,7 @@ def _directions(
     return state.pulled_back(subject.direction_of_each)
 
 
-def _state(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> AddonState:
+def addon_state(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> AddonState:
     """The add-on at the tokens, with these slots; what its trained kernels gave before is not computed again."""
     if subject.weights is None:
         return no_windows(subject.tokens.cls.shape[1]).run(subject.tokens)

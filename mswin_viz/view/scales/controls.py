@@ -25,6 +25,7 @@ from mswin_viz.view.widgets.labels import (
     choices,
 )
 from mswin_viz.view.widgets.markup import Html, tag
+from mswin_viz.view.widgets.scale_slider import ScaleSlider
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 _LABELLED = {"description_width": "78px"}
@@ -148,9 +149,10 @@ def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
     n_tokens = grid[0] * grid[1]
     first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
-    scale = widgets.IntSlider(
-        first, min=1, max=n_tokens, description="free scale", style=_LABELLED, layout=_ROW
-    )
+    scale = ScaleSlider(
+        first, min=1, max=n_tokens, marks=scales, description="free scale", unit="tokens", mark_words="trained scale",
+        layout={**_ROW, "width": "auto"},
+    )  # fmt: skip
     small = {"style": {"description_width": "44px"}, "layout": {"width": "96px"}}
     tile = {"style": _LABELLED, "layout": {"width": "150px"}}
     return {

@@ -32,9 +32,10 @@ from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import linked_display, make_controls
+from mswin_viz.view.scales.every_scale import EveryScaleWork
 from mswin_viz.view.scales.figure import Display, scales_figure
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
-from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
+from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
@@ -49,9 +50,10 @@ class ScaleExplorer(widgets.VBox):
     """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
-    Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
-    the kernel. "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map,
-    opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
+    Tokens are computed once for an image. The free windows of every scale are computed behind the first answer and sent
+    once; then the scale slider needs no kernel, unless a slot holds these windows, they overlap, or they are tiles.
+    "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map, opacity,
+    threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
     until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
     in the widget, and the last good view stays, marked as out of date.
 
@@ -96,10 +98,11 @@ class ScaleExplorer(widgets.VBox):
             prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
         )  # fmt: skip
         self.controls.value.value = first_value(weights)
-        self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
+        self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
-        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
+        self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
+        self._html = {name: Html() for name in ("message", "scores", "inspection")}
         download = FigureDownload(
             self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
             guarded=self._guarded, css="mswin",
@@ -165,6 +168,7 @@ class ScaleExplorer(widgets.VBox):
         """End the work in the background, and release everything that is kept."""
         self._background.close()
         self._cls_work.close()
+        self._every_scale.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -209,7 +213,7 @@ class ScaleExplorer(widgets.VBox):
     def _children(self) -> list[widgets.Widget]:
         badge = Html(badge_html(self.model.provenance_items))
         message = self._html["message"].add_class("mswin-explorer-message")
-        names = ("inspection", "scores", "words")
+        names = ("inspection", "scores")
         numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
         display = linked_display(self.controls, self.board)
         above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
@@ -272,10 +276,10 @@ class ScaleExplorer(widgets.VBox):
             shown.value = inspection_words(self.result, self.board.pinned)
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        is_live = result.view_request.is_mean
-        key = (result.pictures, result.names, is_live and result.subject, result.shuffle)
-        rows = None if key == self._row_key else board_rows(result, has_free_means=is_live)
-        numbers, words = numbers_html(result), words_html(result)
+        key = (result.pictures, result.names, result.shuffle)
+        rows = None if key == self._row_key else board_rows(result)
+        numbers = numbers_html(result)
+        self._every_scale.leave()
         self.board.show(
             result.view.panels,
             rows=rows,
@@ -284,11 +288,12 @@ class ScaleExplorer(widgets.VBox):
             free_is_fused="free" in result.view_request.slots,
         )
         self.result, self._row_key = result, key
-        self._html["scores"].value, self._html["words"].value = numbers, words
+        self._html["scores"].value = numbers
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
         self._cls_work.follow(result)
+        self._every_scale.follow(result, asked)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         notes = () if self.result is None else self.result.notes

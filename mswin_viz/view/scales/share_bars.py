@@ -76,12 +76,6 @@ def numbers_html(result: ExplorerResult) -> Markup:
     return tag("div", beside, _pair_html(result), _shuffle_html(result), style=FONT)
 
 
-def words_html(result: ExplorerResult) -> Markup:
-    """Every panel's windows in words."""
-    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in result.view.panels)
-    return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
-
-
 def gate_html(
     names: Sequence[str], slots: Sequence[str], gate: Float[np.ndarray, "batch slot"] | None
 ) -> Markup:
