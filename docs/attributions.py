@@ -1,4 +1,4 @@
-"""Draws docs/attributions.png: methods side by side on three samples, beside the exact window shares.
+"""Draws docs/attributions.png: methods side by side on three samples, beside the exact window shares and the exact split.
 
 Run: python docs/attributions.py
 """
@@ -24,6 +24,9 @@ def main() -> None:
     images = [samples[at].images["RGB"] for at in range(0, len(samples), len(samples) // 4)][:3]
     target, tokens = mv.Target.text(PROMPT), model.encode(images, progress=False)
     maps = {f"exact shares, scale {s}": exact_shares(model, tokens, target, s) for s in model.addon.scales}
+    maps["exact_split"] = mv.attribute(
+        model, images, target, method="exact_split", level="tokens", baseline="mean"
+    )
     for method in ("integrated_gradients", "smoothgrad", "occlusion", "feature_ablation"):
         maps[method] = mv.attribute(model, images, target, method=method)
     block = model.clip.visual.transformer.layers - 2
@@ -31,7 +34,11 @@ def main() -> None:
     maps |= {m: mv.attribute(model, images, target, method=m, level="tokens") for m in ATTENTION}
     words = f"cosine with “{PROMPT}”, enhanced CLS; {model.provenance}"
     figure = attributions_figure([model.displayed(image) for image in images], maps, provenance=words)
-    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100))).convert("RGB").quantize(256)
+    picture = (
+        Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100)))
+        .convert("RGB")
+        .quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
+    )
     picture.save(Path(__file__).parent / "attributions.png", optimize=True)
 
 

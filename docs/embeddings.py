@@ -48,7 +48,9 @@ def main() -> None:
         lab.wait_idle(quiet=1)
         shot = lab.page.locator(".mswin-embeddings").first.screenshot(animations="disabled")
         lab.check()
-    picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256)
+    picture = (
+        Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
+    )
     picture.save(Path(__file__).parent / "embeddings.png", optimize=True)
 
 

@@ -25,7 +25,8 @@ def main() -> None:
         lab.run_all(timeout=300)
         lab.control(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
-        lab.page.locator(".mswin-shares", has_text="its patches").wait_for(timeout=120_000)
+        lab.page.locator("progress").first.wait_for(state="hidden", timeout=300_000)  # tokens of every image
+        lab.page.get_by_text("its patches").first.wait_for(timeout=300_000)  # the split is there
         lab.page.locator(".mswin-section-bar [aria-expanded=true]").click()
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(

@@ -47,7 +47,11 @@ def main() -> None:
         axis.set_axis_off()
     left.suptitle("red: positive shares, blue: negative; each map on a scale of its own", fontsize=9.5)
     _draw_bars(right, _parts(cls, shares), float(shares.score[0]))
-    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=200))).convert("RGB").quantize(256)
+    picture = (
+        Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=200)))
+        .convert("RGB")
+        .quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
+    )
     picture.save(Path(__file__).parent / "shares.png", optimize=True)
 
 

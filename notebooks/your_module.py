@@ -1,4 +1,4 @@
-"""Two add-ons in a few lines each, for your_module.ipynb: any torch module from patch tokens to a vector will do."""
+"""Two add-ons of a few lines each, for your_module.ipynb: any torch module that maps patch tokens to a vector will do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class AttentionPooling(nn.Module):
-    """A weighted mean of the patches: each token gives its own weight, a softmax makes them add up to one.
+    """A weighted mean of the patches: a score for each token, and a softmax so that the weights add up to one.
 
     Parameters
     ----------
@@ -15,7 +15,10 @@ class AttentionPooling(nn.Module):
         Width of the tokens: 512 for the embedded model and for ViT-B/16.
     """
 
-    windows = (16, (4, 4))  # optional: two rows, and tiles of 4x4; maps are summed over them at first
+    windows = (
+        16,
+        (4, 4),
+    )  # optional: runs of 16 (two rows) and 4x4 tiles, by which shares are grouped at first
 
     def __init__(self, dim: int = 512) -> None:
         super().__init__()
@@ -28,9 +31,9 @@ class AttentionPooling(nn.Module):
 
 
 class SoftMaximum(nn.Module):
-    """The soft maximum of every channel over the patches, put behind the CLS token: log and exp cannot be held."""
+    """The soft maximum of every channel over the patches, appended to the CLS token; log and exp cannot be held."""
 
-    combine = "concatenate"  # optional: its vector may then be of any width
+    combine = "concatenate"  # optional: its vector may then have any width
 
     def __init__(self, dim: int = 512, width: int = 64) -> None:
         super().__init__()

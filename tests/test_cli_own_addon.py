@@ -119,7 +119,7 @@ def test_evaluate_measures_a_users_module_with_its_weights(here: Path, monkeypat
     [
         (
             "train --out a.pth --addon owncode",
-            "--addon names code as package.module:Name: got 'owncode'; or scheme-2",
+            "--addon must name code as package.module:Name: got 'owncode'; or scheme-2",
         ),
         (
             "train --out a.pth --addon owncode:Nosuch",
@@ -135,10 +135,10 @@ def test_evaluate_measures_a_users_module_with_its_weights(here: Path, monkeypat
             "train --out a.pth --addon scheme-2 --layout host",
             "--layout would have no effect with --addon scheme-2",
         ),
-        ("train --out a.pth --addon owncode:narrow", "as wide as it is, 512"),
-        ("ablate --addon scheme-2", "--addon names code as package.module:Name: got 'scheme-2'"),
+        ("train --out a.pth --addon owncode:narrow", "must have its width, 512"),
+        ("ablate --addon scheme-2", "--addon must name code as package.module:Name: got 'scheme-2'"),
         ("ablate --addon owncode:Nosuch", "has no attribute 'Nosuch'"),
-        ("ablate --addon owncode:narrow", "as wide as it is, 512"),
+        ("ablate --addon owncode:narrow", "must have its width, 512"),
         ("ablate --markdown owncode.py --addon owncode:Net", "--addon would have no effect with --markdown"),
         ("evaluate --addon-weights owncode.py", "--addon-weights fills the module that --addon names"),
         ("evaluate --addon a.pth --addon-weights owncode.py", "--addon-weights fills a module"),

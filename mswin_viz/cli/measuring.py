@@ -66,11 +66,11 @@ def evaluate(
     addon: Annotated[
         str | None,
         typer.Option(
-            help="Add-on in place of the weights' own: a file, mean, none, or PACKAGE.MODULE:NAME, your code, which runs."
+            help="Add-on in place of the one in the weights: a file, mean, none, or PACKAGE.MODULE:NAME, your own module, whose code runs."
         ),
     ] = None,
     addon_weights: Annotated[
-        Path | None, to_read("FILE", "Weights of the module that --addon imports, as train wrote them.")
+        Path | None, to_read("FILE", "Weights for the module that --addon imports, as written by train.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""An add-on of the user's on a command line: ``--addon package.module:Name``."""
+"""A user's own add-on on the command line: ``--addon package.module:Name``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ OwnAddon = Annotated[
     typer.Option(
         "--addon",
         metavar="PACKAGE.MODULE:NAME",
-        help="Your own torch module: its code is imported, also from the current folder, and runs.",
+        help="Your own torch module. Importing it runs its code; the current folder is searched, too.",
     ),
 ]
 
 
 def checked_import(name: str, *, remedy: str = "correct it") -> str:
-    """The same name, once its code has been imported and has made a module; the current folder is looked in, too."""
+    """The same name, once its code has been imported and has built a module; the current folder is searched, too."""
     from mswin_viz.model.addon.imported import is_import, made_addon
 
     if not is_import(name):
-        raise OptionError(f"--addon names code as package.module:Name: got {name!r}; {remedy}")
+        raise OptionError(f"--addon must name code as package.module:Name: got {name!r}; {remedy}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     echo(f"importing {name}: its code runs", err=True)

@@ -76,8 +76,8 @@ def train(
     addon: Annotated[
         str | None,
         typer.Option(
-            help="What is trained in place of scheme 1: scheme-2, or PACKAGE.MODULE:NAME, your own torch module, whose code "
-            "is imported, also from the current folder, and runs; its file holds its own keys."
+            help="What to train in place of scheme 1: scheme-2, or PACKAGE.MODULE:NAME, your own torch module. Importing it "
+            "runs its code; the current folder is searched, too. OUT then holds the module's own state dict."
         ),
     ] = None,
     thermal_range: ThermalRange = None,

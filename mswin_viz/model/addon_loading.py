@@ -43,7 +43,7 @@ def addon_of(addon: AddonSource | Path | None, name: str | Path, tower: Tower) -
             module = load_addon(path)
         except WeightsNotFoundError as problem:
             raise WeightsNotFoundError(
-                f'{problem}; code of a module of yours is named "package.module:Name", with a colon and without ".py"'
+                f'{problem}; to import your own module, write "package.module:Name", with a colon and without ".py"'
             ) from problem
         return ChosenAddon(module, f"{addon_words(module)} from {Path(path).name}")
     if addon == "default" and name == "embedded" and (EMBEDDED / "addon.safetensors").is_file():

@@ -488,7 +488,7 @@ class Exported(nn.Module):
 )
 def test_a_module_that_no_held_pass_can_run_is_named_with_its_own_error(kind, said):
     addon, tokens = Addon(kind()).fitted(DIM, N), some_tokens()
-    words = rf"{kind.__name__} failed there with {said}.*; .* torch\.utils\.checkpoint only if self\.training"
+    words = rf"{kind.__name__} failed with {said}.*; .* torch\.utils\.checkpoint only if self\.training"
     with pytest.raises(OptionError, match=words) as problem:
         decompose(tokens, addon, np.ones(DIM))
     assert isinstance(problem.value.__cause__, RuntimeError)

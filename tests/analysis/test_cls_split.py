@@ -452,7 +452,7 @@ def test_an_addon_that_no_held_pass_can_run_is_named() -> None:
             return torch.from_numpy(patches.numpy().mean(axis=1))
 
     model = with_addon(Exported())
-    with pytest.raises(OptionError, match=r"Exported failed there with RuntimeError: Can't call numpy\(\)"):
+    with pytest.raises(OptionError, match=r"Exported failed with RuntimeError: Can't call numpy\(\)"):
         mv.cls_by_patch(model, pictures(1), direction(), feature="enhanced")
     assert_adds_up(mv.cls_by_patch(model, pictures(1), direction()))
 
@@ -480,8 +480,8 @@ def test_an_operation_that_cannot_be_held_is_a_part_of_its_own() -> None:
         (OptionError, "baseline must be one of zero, mean: got 'blur'", {"baseline": "blur"}),
         (OptionError, "feature must be one of plain, enhanced, shift: got 'both'", {"feature": "both"}),
         (OptionError, "a shift needs an add-on", {"feature": "shift"}),
-        (ShapeError, r"a direction is \[D\] or \[B, D\]", {"direction": np.ones(3)}),
-        (ShapeError, "a direction is a vector: got the text 'red'", {"direction": "red"}),
+        (ShapeError, r"a direction must have shape \[D\] or \[B, D\]", {"direction": np.ones(3)}),
+        (ShapeError, "a direction must be a vector: got the text 'red'", {"direction": "red"}),
     ],
 )
 def test_what_does_not_exist_is_refused(tiny, error, words, how) -> None:

@@ -226,6 +226,8 @@ def test_on_cached_tokens_it_ranks_what_suits_the_addon(model, tokens, level, sc
     assert len(found.attributions) == n_methods
     assert found.randomisation is None
     assert "gain, zero [95 %]" in found.table()
+    assert "infidelity" in found.table()
+    assert "unexplained" not in found.table()  # a part of a score is called that
 
 
 def test_a_ranking_that_cannot_be_is_refused(model, tokens) -> None:

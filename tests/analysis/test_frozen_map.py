@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import captum.attr
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 
 from mswin_viz.analysis.frozen.calls import InOnePrecision
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
+from mswin_viz.analysis.frozen.frozen_pass import READ
 from mswin_viz.errors import ShapeError
 
 DIM, N, BATCH = 6, 12, 3
@@ -212,6 +215,100 @@ HELD |= {
     ),
     "a tensor that wants a gradient": lambda: Of(lambda m, x: m.a(x).mean(1) * torch.ones(DIM, requires_grad=True) * 2, a=linear()),
 }  # fmt: skip
+
+
+def changed_in_place(m, x, held):
+    """Held values belong to the module: it may write into them."""
+    weights, norm = m.a(x).softmax(dim=1), x.norm(dim=-1, keepdim=True)
+    best, places = m.a(x).topk(3, dim=1)
+    mask, first = m.a(x) > 0, m.a(x).argmax(dim=1)
+    if held == "weights":
+        weights /= weights.amax(1, keepdim=True)
+        weights[:, 0] = 0
+    elif held == "norm":
+        norm.add_(1e-6).clamp_(min=1e-3)
+    elif held == "places":
+        places.add_(1).remainder_(N)
+    elif held == "mask":
+        mask[:, 0] = True
+        mask.logical_not_()
+    elif held == "first":
+        first.add_(1).remainder_(N)
+    picked = x.gather(1, places).mean(1) + x.gather(1, first[:, None]).mean(1) + best.mean(1)
+    return (weights * x / norm * mask).mean(1) + picked
+
+
+def pooled_in_place(m, x):
+    _, places = F.max_pool1d(x.transpose(1, 2), 2, return_indices=True)
+    places.add_(1).remainder_(N)
+    _, weights = m.m(x, x, x)
+    weights *= 3
+    return (weights @ x).mean(1) + x.transpose(1, 2).gather(2, places).mean(2)
+
+
+def clusters(m, x):
+    """Means over clusters, summed into zeros that are only typed like a signal."""
+    which = m.a(x).argmax(-1)
+    sums = torch.zeros(len(x), DIM, DIM).to(x).scatter_add_(1, which[..., None].expand(-1, -1, DIM), x)
+    counts = torch.zeros(len(x), DIM).type_as(x).scatter_add_(1, which, torch.ones_like(x[..., 0]))
+    return (sums / counts.clamp(min=1)[..., None]).amax(1)
+
+
+def written_parts(m, x):
+    y = m.a(x)
+    y[:, 0].copy_(m.w)
+    y[:, 1].fill_(0.3)
+    y[:, 2].zero_()
+    return y.index_fill(1, torch.tensor([3]), 0.2).relu().mean(1)
+
+
+def written_out(m, x):
+    sums, products, pair = torch.empty(len(x), N, DIM), torch.empty_like(x), torch.empty(len(x), DIM)
+    torch.add(m.a(x), 1.5, out=sums)
+    empty = torch.matmul(sums, m.a.weight, out=torch.empty(0))
+    torch.mul(empty, 2, out=products)
+    torch.max(x, 1, out=(pair, torch.empty(len(x), DIM, dtype=torch.long)))
+    return products.mean(1) + pair
+
+
+HELD |= {
+    "written out": lambda: Of(written_out, a=linear()),
+    "positions like the tokens": lambda: Of(
+        lambda m, x: (x + m.e.to(x) + torch.arange(N).to(x)[:, None] + m.e.type_as(x).expand_as(x)).relu().mean(1)
+        + (x + m.e.flatten().view_as(x[0]) + m.e.flatten().reshape_as(x[0])).relu().mean(1), e=parameter(N, DIM),
+    ),
+    "broadcast together": lambda: Of(
+        lambda m, x: sum(torch.broadcast_tensors(x, m.e)).relu().mean(1) + sum(torch.atleast_3d(x, m.e[None])).relu().mean(1),
+        e=parameter(N, DIM),
+    ),
+    "means over clusters": lambda: Of(clusters, a=linear()),
+    "weights and places changed": lambda: Of(
+        pooled_in_place, m=nn.MultiheadAttention(DIM, 2, batch_first=True)
+    ),
+    "parts written over": lambda: Of(written_parts, a=linear(), w=parameter(DIM)),
+    "put together": lambda: Of(
+        lambda m, x: torch.index_add(m.e.expand_as(x), 1, torch.arange(4), x[:, :4], alpha=0.5).relu().mean(1)
+        + x.index_copy(1, torch.arange(4), m.e[:4].expand(len(x), 4, DIM)).relu().mean(1)
+        + x.scatter(1, torch.arange(4)[None, :, None].expand(len(x), 4, DIM), 0.5).relu().mean(1), e=parameter(N, DIM),
+    ),
+    "between bounds that the input makes": lambda: Of(
+        lambda m, x: torch.clamp(x, min=m.a(x), max=m.b(x) + 1).mean(1) + x.clamp(max=m.a.bias).mean(1), a=linear(), b=linear()
+    ),
+    "addr, addmv and addbmm": lambda: Of(
+        lambda m, x: torch.stack([
+            torch.addmv(m.a.bias, m.a.weight, t.sum(0)) + torch.addr(m.a.weight, t.mean(0), m.a.bias, alpha=0.5).sum(0)
+            + torch.addbmm(m.a.bias, t[None], m.a.weight[None], beta=0.3).sum(0) for t in x
+        ]), a=linear(),
+    ),
+    "a number that multiplies": lambda: Of(
+        lambda m, x: torch.stack([t * (1 - t.norm().item() ** 2) for t in x]).mean(1)
+        + torch.stack([t * float(t.norm()) for t in x]).mean(1)
+    ),
+}  # fmt: skip
+HELD |= {
+    f"changed in place: {held}": lambda held=held: Of(lambda m, x: changed_in_place(m, x, held), a=linear())
+    for held in ("weights", "norm", "places", "mask", "first")
+}
 NOT_HELD = {
     "exp": lambda: Of(lambda m, x: torch.exp(m.a(x)).mean(1), a=linear()),
     "logsumexp": lambda: Of(lambda m, x: torch.logsumexp(m.a(x), 1), a=linear()),
@@ -380,9 +477,9 @@ def softmax_in_a_buffer(m, x):
             "softmax",
         ),
         (lambda m, x: torch.lerp(x.softmax(dim=1), x, 0.3).mean(1), "softmax"),
-        (lambda m, x: x.mean(1) + 2 * x.norm().item(), "norm"),
+        (lambda m, x: x.mean(1) + 2 * x.norm().item(), READ),
         (lambda m, x: torch.div(m.a(x), 0.1, rounding_mode="floor").mean(1), "div with rounding"),
-        (lambda m, x: Cubed.apply(m.a(x)).mean(1), "code that torch's functions do not show"),
+        (lambda m, x: Cubed.apply(m.a(x)).mean(1), "code outside torch's functions"),
     ],
 )
 def test_what_is_held_on_a_way_round_is_no_bias(forward, name):
@@ -395,31 +492,49 @@ def test_what_is_held_on_a_way_round_is_no_bias(forward, name):
 
 
 WAYS_OUT = {
-    "numpy": (lambda t: torch.from_numpy(np.sort(t.detach().numpy(), axis=0)), "detach"),
-    "asarray": (lambda t: torch.as_tensor(np.asarray(t.detach()) * 2), "detach"),
-    "a list": (lambda t: torch.tensor(t.tolist(), dtype=t.dtype), "tolist"),
-    "a tensor like it": (lambda t: t.new_tensor(t.detach().numpy() ** 2), "detach"),
-    "a constructor": (lambda t: torch.DoubleTensor(t.detach().numpy() * 1.5), "detach"),
-    "number by number": (
-        lambda t: torch.tensor([[v.item() for v in row] for row in t], dtype=t.dtype),
-        "item",
-    ),
-    "dlpack": (lambda t: torch.from_dlpack(t.detach()) * 2.0, "detach"),
-    "data": (lambda t: t.data * 2, "data"),
+    "numpy": lambda t: torch.from_numpy(np.sort(t.detach().numpy(), axis=0)),
+    "asarray": lambda t: torch.as_tensor(np.asarray(t.detach()) * 2),
+    "a list": lambda t: torch.tensor(t.tolist(), dtype=t.dtype),
+    "a tensor like it": lambda t: t.new_tensor(t.detach().numpy() ** 2),
+    "a constructor": lambda t: torch.DoubleTensor(t.detach().numpy() * 1.5),
+    "number by number": lambda t: torch.tensor([[v.item() for v in row] for row in t], dtype=t.dtype),
+    "dlpack": lambda t: torch.from_dlpack(t.detach()) * 2.0,
+    "a function of a number": lambda t: torch.full_like(t, math.exp(float(t[0, 0]))),
+    "a rounded number": lambda t: torch.ones_like(t) * round(float(t.mean()), 3),
+    "a count": lambda t: t.new_ones(1, DIM) * (t > 0).sum().item(),
+    "how many": lambda t: t.new_ones(1, DIM) * len((t > 0).nonzero()),
+    "how many are left": lambda t: t.new_ones(1, DIM) * t[t > 0.1].numel(),
 }
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
 @pytest.mark.parametrize("is_all", [False, True])
 def test_numbers_that_leave_torch_and_come_back_are_no_bias(way, is_all):
-    out, name = WAYS_OUT[way]
-    forward = (lambda m, x: m.a(out(x.mean(1)))) if is_all else (lambda m, x: m.a(x).mean(1) + out(x.mean(1)))
+    out = WAYS_OUT[way]
+
+    def forward(m, x):
+        read = out(x.mean(1)).expand(len(x), DIM)
+        return m.a(read) if is_all else m.a(x).mean(1) + read
+
     module, x = made(lambda: Of(forward, a=linear())), tokens()
     held, v = frozen(module, x)
     shares = held.shares(v)
     assert shares.residual.max() > UNEXPLAINED_FROM
-    assert shares.left == (name,)
+    assert READ in shares.left
     np.testing.assert_allclose(shares.score, (module(x.clone()) * v).sum(1), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [lambda x: math.exp(x.mean().item()), lambda x: (x > 0).sum().item(), lambda x: float(x[0, 0, 0]) ** 2],
+)
+def test_plain_numbers_of_the_tokens_are_no_bias(plain):
+    module, x = made(lambda: Of(lambda m, x: m.a(x).mean(1) + plain(x), a=linear())), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    assert shares.left == (READ,)
+    by_hand = plain(x) * v.sum(1)
+    np.testing.assert_allclose(shares.unexplained, by_hand, atol=1e-9)
 
 
 def test_constants_stay_biases_where_numbers_have_left_torch():
@@ -432,6 +547,41 @@ def test_constants_stay_biases_where_numbers_have_left_torch():
     shares = held.shares(v)
     assert shares.left == ()
     assert shares.residual.max() < 1e-12
+
+
+FIRST = torch.arange(4)
+ROWS = FIRST[None, :, None].expand(BATCH, 4, DIM)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x, soft: torch.index_add(soft, 1, FIRST, x[:, :4]),
+        lambda x, soft: x.index_add(1, FIRST, soft[:, :4]),
+        lambda x, soft: x.index_copy(1, FIRST, soft[:, :4]),
+        lambda x, soft: x.index_put((torch.arange(len(x))[:, None], FIRST[None]), soft[:, :4]),
+        lambda x, soft: x.scatter(1, ROWS, soft[:, :4]),
+        lambda x, soft: soft.scatter_add(1, ROWS, x[:, :4]),
+        lambda x, soft: soft.scatter_add_(1, ROWS, x[:, :4]),
+        lambda x, soft: x.masked_scatter(torch.ones_like(x, dtype=torch.bool), soft),
+        lambda x, soft: x[:, :4].copy_(soft[:, :4]) + x[:, 4:8],
+        lambda x, soft: torch.slice_scatter(x, soft[:, :4], 1, 0, 4),
+        lambda x, soft: torch.select_scatter(x, soft[:, 0], 1, 0),
+        lambda x, soft: torch.dstack([x, soft]).unflatten(-1, (2, DIM)).sum(2),
+        lambda x, soft: torch.stack([torch.addr(u, t.mean(1), t.mean(0)) for t, u in zip(x, soft, strict=True)]),
+        lambda x, soft: torch.clamp(x, min=soft),
+        lambda x, soft: torch.stack([t.clone().fill_diagonal_(float(u.max())) for t, u in zip(x, soft, strict=True)]),
+        lambda x, soft: torch.stack([t + 2 * (u.max().item() - 1) ** 2 for t, u in zip(x, soft, strict=True)]),
+        lambda x, soft: torch.stack([t + float(u.max()) for t, u in zip(x, soft, strict=True)]),
+    ],
+)  # fmt: skip
+def test_what_is_held_and_put_beside_a_signal_is_no_bias(forward):
+    module, x = made(lambda: Of(lambda m, x: forward(x, m.a(x).softmax(dim=1)).mean(1), a=linear())), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    assert shares.residual.max() > UNEXPLAINED_FROM
+    assert shares.left
+    assert np.abs(shares.constants).max() < 1e-9
 
 
 def test_names_of_operations_appear_only_where_something_is_left():
@@ -449,7 +599,7 @@ def test_constants_can_be_told_apart_by_the_parameters_they_come_from():
 
 
 def test_a_module_that_gives_no_vector_an_image_is_refused():
-    with pytest.raises(ShapeError, match=r"one vector an image, \[3, D\]: got \(3, 12, 6\)"):
+    with pytest.raises(ShapeError, match=r"one vector for each image, \[3, D\]: got \(3, 12, 6\)"):
         FrozenMap(lambda x: x * 1, [tokens()])
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mswin_viz.view.widgets.labels import VALUES
+
 from .test_heatmap import is_orange
 
 if TYPE_CHECKING:
@@ -158,25 +160,109 @@ def test_with_one_colour_scale_the_bars_of_a_unit_are_the_same_and_without_they_
     assert (bar(explorer.canvas(FREE)) == bar(explorer.canvas(SCALE_8))).all()
 
 
-def test_plain_means_are_computed_in_the_browser_and_are_the_kernel_s(explorer: Lab) -> None:
-    press(explorer, ".mswin-kernel", "plain mean")
-    explorer.execute(HOLD.format(6))
-    until = time.monotonic() + 5
+@pytest.mark.parametrize("kernel", ["trained or resampled", "plain mean"])
+@pytest.mark.parametrize("value", list(VALUES.values()))
+def test_the_slider_is_drawn_without_the_kernel_and_as_the_kernel_does(
+    explorer: Lab, value: str, kernel: str
+) -> None:
+    choose(explorer, ".mswin-value", value)
+    press(explorer, ".mswin-kernel", kernel)
+    explorer.execute(HOLD.format(4))
+    until = time.monotonic() + 3
+    explorer.page.wait_for_timeout(200)
     before = explorer.canvas(FREE)
     explorer.move_slider(".mswin-scale", keys=5, wait=False)
     explorer.wait_for_change(FREE, before)
-    explorer.control(".mswin-stride input").fill("3")
-    explorer.control(".mswin-stride input").press("Enter")
-    explorer.page.wait_for_timeout(300)
-    scale = explorer.slider_value(".mswin-scale")
-    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-title") == f"scale {scale:.0f}"
-    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == ""
-    live = explorer.canvas(FREE)
+    explorer.page.wait_for_timeout(400)
+    drawn = seen_of_the_free_panel(explorer)
     assert time.monotonic() < until
+    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == ""
     explorer.wait_idle()
-    assert explorer.ask("explorer.view.panel('free').geometry.stride") == "3"
-    difference = np.abs(explorer.canvas(FREE)[..., :3].astype(int) - live[..., :3])
-    assert difference.max() <= 2
+    scale = explorer.slider_value(".mswin-scale")
+    assert explorer.ask("explorer.view.panel('free').geometry.scale") == f"{scale:.0f}"
+    answered = seen_of_the_free_panel(explorer)
+    assert np.abs(drawn[0].astype(int) - answered[0]).max() <= 2
+    assert drawn[1:] == answered[1:]
+    assert f"scale {scale:.0f}" in drawn[1]
+
+
+def seen_of_the_free_panel(lab: Lab) -> tuple[np.ndarray, str, str]:
+    """Its pixels, its words, and its line in the list of words."""
+    (line,) = (
+        line
+        for line in lab.page.locator("ul.mswin-words li").all_inner_texts()
+        if line.startswith("scale 17:")
+    )
+    return lab.canvas(FREE)[..., :3], text(lab, ".mswin-heatmap[data-key=free]"), line
+
+
+def test_no_step_of_the_slider_reaches_the_kernel_and_every_frame_is_painted(explorer: Lab) -> None:
+    explorer.page.evaluate(
+        "() => { const box = document.querySelector('.mswin-heatmap[data-key=free] .mswin-heatmap-title');"
+        " window.titles = []; window.titleWatch = new MutationObserver(() => window.titles.push(box.textContent));"
+        " window.titleWatch.observe(box, { childList: true }); }"
+    )
+    explorer.handle(".mswin-scale").press("Home")
+    explorer.wait_idle()
+    explorer.page.evaluate("() => { window.titles = []; }")
+    sent = explorer.messages_sent()
+    slider = explorer.page.locator(".mswin-scale [role=slider]")
+    slider.evaluate(
+        "async (node) => { for (let at = 0; at < 60; at++) {"
+        " node.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true, repeat: true }));"
+        " await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame); } }"
+    )
+    titles = explorer.page.evaluate("() => window.titles")
+    assert titles == [f"scale {scale}" for scale in range(2, 62)]
+    explorer.wait_idle()
+    assert (
+        explorer.messages_sent() - sent <= 2
+    )  # where it rested; the slow machine of a test may rest once before
+    assert explorer.ask("explorer.controls.scale.value") == "61"
+    fast = explorer.canvas(FREE)
+    assert explorer.ask("explorer.view.panel('free').geometry.scale") == "61"
+    explorer.move_slider(".mswin-scale", keys=-1)
+    explorer.move_slider(".mswin-scale", keys=1)
+    assert (explorer.canvas(FREE) == fast).all()
+
+
+def test_a_pin_on_a_scale_that_the_kernel_has_not_heard_of_is_inspected_there(explorer: Lab) -> None:
+    explorer.move_slider(".mswin-scale", keys=3, wait=False)
+    explorer.page.locator(FREE).click(position={"x": 40, "y": 60})
+    explorer.wait_idle()
+    scale = explorer.slider_value(".mswin-scale")
+    assert f"of scale {scale:.0f}" in text(explorer, ".mswin-inspection")
+
+
+def test_jump_keys_marks_and_the_play_button_move_the_scale(explorer: Lab) -> None:
+    slider = explorer.handle(".mswin-scale")
+    for key, scale in (("Home", 1), ("PageUp", 4), ("PageUp", 8), ("PageDown", 4), ("End", 128)):
+        slider.press(key)
+        assert explorer.slider_value(".mswin-scale") == scale
+    explorer.page.locator(".mswin-slider-mark", has_text="16").click()
+    assert explorer.slider_value(".mswin-scale") == 16
+    assert slider.get_attribute("aria-valuetext") == "16 tokens trained scale"
+    explorer.page.get_by_role("button", name="run through all scales").click()
+    explorer.page.wait_for_function(
+        "() => document.querySelector('.mswin-scale [role=slider]').getAttribute('aria-valuenow') > 18"
+    )
+    explorer.page.get_by_role("button", name="stop", exact=True).click()
+    explorer.wait_idle()
+    assert explorer.ask("explorer.controls.scale.value") == f"{explorer.slider_value('.mswin-scale'):.0f}"
+
+
+def test_the_slider_follows_code(explorer: Lab) -> None:
+    explorer.execute("explorer.controls.scale.value = 33")
+    explorer.wait_idle()
+    assert explorer.slider_value(".mswin-scale") == 33
+    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-title") == "scale 33"
+
+
+def test_a_slot_that_holds_the_free_windows_makes_the_kernel_follow_each_move(explorer: Lab) -> None:
+    press(explorer, ".mswin-slot-16", "free")
+    sent = explorer.messages_sent()
+    explorer.move_slider(".mswin-scale", keys=1, wait=False)
+    assert explorer.messages_sent() == sent + 1
 
 
 def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
@@ -184,7 +270,8 @@ def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
     trained = explorer.page.locator(".mswin-heatmap[data-key=scale-8]")
     explorer.execute(HOLD.format(4))
     explorer.page.wait_for_timeout(300)
-    explorer.move_slider(".mswin-scale", keys=1, wait=False)
+    explorer.control(".mswin-stride input").fill("3")
+    explorer.control(".mswin-stride input").press("Enter")
     explorer.page.wait_for_timeout(300)
     assert "mswin-heatmap-stale" in free.get_attribute("class")
     assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == "working …"

@@ -150,28 +150,42 @@ def test_another_way_to_combine_is_refused(pool) -> None:
 
 
 def test_another_width_is_refused_with_the_way_out() -> None:
-    with pytest.raises(OptionError, match=r'as wide as it is, 10: .*Pool gave 7; .*combine="concatenate"'):
+    with pytest.raises(
+        OptionError, match=r'must have its width, 10: .*Pool returned width 7; .*combine="concatenate"'
+    ):
         with_addon(Pool(width=7))
 
 
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda p: p @ torch.ones(3, 3), "failed on them with RuntimeError"),
-        (lambda p: 1 / 0, "failed on them with ZeroDivisionError"),
-        (lambda p: p @ torch.ones(3, 3), "RuntimeError.*make it for 12 tokens that are 10 wide"),
-        (lambda p: p, r"gave \(2, 12, 10\) for 2 images; pool over the tokens, such as out.mean\(dim=1\)"),
-        (lambda p: p.mean(dim=1, keepdim=True), r"gave \(2, 1, 10\) for 2 images; return out.squeeze\(1\)"),
-        (lambda p: [p.mean(dim=1)], r"gave list for 2 images; return the vector alone, such as out\[0\]"),
-        (lambda p: (p.mean(dim=1), p), r"gave tuple for 2 images; return the vector alone, such as out\[0\]"),
+        (lambda p: p @ torch.ones(3, 3), "failed with RuntimeError"),
+        (lambda p: 1 / 0, "failed with ZeroDivisionError"),
+        (lambda p: p @ torch.ones(3, 3), "RuntimeError.*build it for 12 tokens of width 10"),
+        (
+            lambda p: p,
+            r"returned \(2, 12, 10\) for 2 images; pool over the tokens, such as out.mean\(dim=1\)",
+        ),
+        (
+            lambda p: p.mean(dim=1, keepdim=True),
+            r"returned \(2, 1, 10\) for 2 images; return out.squeeze\(1\)",
+        ),
+        (lambda p: [p.mean(dim=1)], r"returned list for 2 images; return the vector alone, such as out\[0\]"),
+        (
+            lambda p: (p.mean(dim=1), p),
+            r"returned tuple for 2 images; return the vector alone, such as out\[0\]",
+        ),
         (
             lambda p: p.mean(dim=1).squeeze(0),
-            r"gave \(10,\) for 1 image; return a tensor \[B, D\], also for one",
+            r"returned \(10,\) for 1 image; return a tensor \[B, D\], for a single image too",
         ),
-        (lambda p: p.mean(dim=1) / 0, "finite numbers: .* gave NaN or infinity"),
-        (lambda p: p.mean(dim=1) * float("nan"), "gave NaN or infinity; check its weights"),
-        (lambda p: p.mean(dim=1) - p.mean(dim=(0, 1)), "one by one.*another vector beside other images"),
-        (lambda p: p.mean(dim=1) + torch.rand(1), "and the same each time"),
+        (lambda p: p.mean(dim=1) / 0, "finite numbers: .* returned NaN or infinity"),
+        (lambda p: p.mean(dim=1) * float("nan"), "returned NaN or infinity; check its weights"),
+        (
+            lambda p: p.mean(dim=1) - p.mean(dim=(0, 1)),
+            "must not depend on the rest of the batch.*changed when the image ran alone",
+        ),
+        (lambda p: p.mean(dim=1) + torch.rand(1), "or on chance"),
     ],
 )
 def test_what_gives_no_vector_for_each_image_is_refused(function, said) -> None:
@@ -179,9 +193,23 @@ def test_what_gives_no_vector_for_each_image_is_refused(function, said) -> None:
         with_addon(Forward(function))
 
 
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x.mean(1).long(), "real numbers: .* gave int64; return out.float()"),
+        (lambda x: x.mean(1) > 0, "gave bool"),
+        (lambda x: torch.fft.fft(x, dim=1)[:, 0], "gave complex64; .*view_as_real"),
+        (lambda x: x.mean(1).to_sparse(), "return out.to_dense()"),
+    ],
+)
+def test_what_gives_no_real_numbers_is_refused(function, said) -> None:
+    with pytest.raises(OptionError, match=said):
+        with_addon(Forward(function))
+
+
 @pytest.mark.parametrize("what", ["pool", 3, nn.Linear, None])
 def test_what_is_no_module_is_no_addon(what) -> None:
-    with pytest.raises(OptionError, match=r"an add-on is a torch\.nn\.Module: got .*MyModule\(512\)"):
+    with pytest.raises(OptionError, match=r"an add-on must be a torch\.nn\.Module: got .*MyModule\(512\)"):
         mv.Addon(what)
 
 
@@ -206,7 +234,7 @@ def test_a_module_without_values_is_refused() -> None:
 def test_a_module_that_cannot_be_copied_is_refused(pool) -> None:
     bound = copy.deepcopy(pool)
     bound.file = (number for number in range(3))
-    with pytest.raises(OptionError, match=r"Pool cannot be copied \(TypeError.*a function that makes it"):
+    with pytest.raises(OptionError, match=r"Pool cannot be copied \(TypeError.*a function that builds it"):
         with_addon(bound)
 
 
@@ -289,7 +317,7 @@ def test_a_module_made_just_now_needs_no_copy(tmp_path, tokens) -> None:
     mv.save_addon(given, tmp_path / "own.pth")
     for refused in (lambda: with_addon(given), lambda: mv.load_addon(tmp_path / "own.pth", into=given)):
         with pytest.raises(
-            OptionError, match=r"Pool cannot be copied .* once it has run under torch.no_grad\(\)"
+            OptionError, match=r"Pool cannot be copied .* after a run under torch.no_grad\(\)"
         ):
             refused()
     with torch.no_grad():
@@ -307,7 +335,9 @@ def test_a_lazy_module_is_sized_by_the_tokens_and_filled_once_it_has_run(tmp_pat
     assert with_addon(lazy()).addon.module.out.weight.shape == (DIM, DIM)
     mv.save_addon(pool, tmp_path / "own.pth")
     into = lazy()
-    with pytest.raises(OptionError, match=r"out\.weight of Pool is lazy; run the module once on tokens"):
+    with pytest.raises(
+        OptionError, match=r"out\.weight of Pool is still lazy; run the module once on tokens"
+    ):
         mv.load_addon(tmp_path / "own.pth", into=into)
     into(torch.zeros(1, N_TOKENS, DIM))
     filled = mv.load_addon(tmp_path / "own.pth", into=into)
@@ -342,7 +372,7 @@ def test_provenance_shows_class_file_parameters_and_how_it_is_used(pool, monkeyp
     n_weights = DIM + 1 + DIM * DIM + DIM
     assert f"test_own_addon.Pool ({__file__}), {n_weights} parameters as passed, added to the CLS" in words
     behind = with_addon(mv.Addon(Pool(width=7), combine="concatenate")).provenance
-    assert "7 wide, behind the CLS" in behind
+    assert "7 numbers appended to the CLS" in behind
 
 
 @pytest.mark.parametrize("size", [64, (96, 32)])
@@ -430,12 +460,12 @@ def test_an_imported_object_stays_as_it_is(package) -> None:
         ("ownpackage.nets:Nosuch", "AttributeError: module 'ownpackage.nets' has no attribute 'Nosuch'"),
         ("ownpackage.nets:Sized", "TypeError: .*missing 1 required positional argument: 'dim'"),
         ("ownpackage.nets:number", "TypeError: 'int' object is not callable"),
-        ("ownpackage.nets:words", "made a str, no torch.nn.Module"),
+        ("ownpackage.nets:words", "returned a str, not a torch.nn.Module"),
         ("ownpackage.broken:Net", "ZeroDivisionError"),
     ],
 )
 def test_what_cannot_be_imported_or_made_is_refused_with_the_way_out(package, name, said) -> None:
-    with pytest.raises(OptionError, match=f"{said}.*or pass the module itself") as problem:
+    with pytest.raises(OptionError, match=f"{said}.*pass the module itself") as problem:
         made_addon(name)
     assert repr(name) in str(problem.value)
 
@@ -444,7 +474,7 @@ def test_a_file_name_in_place_of_a_modules_says_how_code_is_named(package) -> No
     with pytest.raises(OptionError, match=r"""drop "\.py": 'nets:Net', or pass the module itself"""):
         made_addon("nets.py:Net")
     for name in ("ownpackage.Net", "ownpackage/nets.py:Net"):
-        with pytest.raises(WeightsNotFoundError, match=r'is named "package\.module:Name", with a colon'):
+        with pytest.raises(WeightsNotFoundError, match=r'write "package\.module:Name", with a colon'):
             mv.load_model(addon=name, device="cpu")
 
 
@@ -569,7 +599,7 @@ def test_what_no_file_of_tensors_holds_is_not_written(tmp_path) -> None:
 @pytest.mark.parametrize("into", ["Pool", Pool, 3])
 def test_what_is_no_module_is_not_filled(tmp_path, pool, into) -> None:
     mv.save_addon(pool, tmp_path / "own.pth")
-    with pytest.raises(OptionError, match=r"into= is a module to fill"):
+    with pytest.raises(OptionError, match=r"into= must be the module to fill"):
         mv.load_addon(tmp_path / "own.pth", into=into)
     with pytest.raises(OptionError, match=r"temperature= is of a mixture's gate: got 2 with into="):
         mv.load_addon(tmp_path / "own.pth", into=Pool(), temperature=2)

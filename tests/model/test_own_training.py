@@ -153,6 +153,42 @@ def test_a_module_that_learns_nothing_is_refused(planted) -> None:
         mv.train_addon(*planted, addon=Mean, steps=1, progress=False)
 
 
+class Extra(Pool):
+    def get_extra_state(self):
+        return {"k": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_module_whose_state_is_more_than_tensors_is_refused(planted) -> None:
+    with pytest.raises(
+        OptionError, match=r"kept as tensors: got Addon, .* more at .*_extra_state; make it a buffer"
+    ):
+        mv.train_addon(*planted, addon=Extra, steps=1, progress=False)
+
+
+class Spectrum(nn.Module):
+    """A learned filter over the tokens, complex."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = nn.Parameter(torch.randn(1, DIM, dtype=torch.cfloat))
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return torch.fft.irfft(torch.fft.rfft(patches, dim=1) * self.filter, n=patches.shape[1], dim=1).amax(
+            1
+        )
+
+
+def test_complex_weights_are_trained_and_kept(planted, tmp_path: Path) -> None:
+    trained = mv.train_addon(*planted, addon=Spectrum, steps=2, progress=False)
+    assert np.isfinite(trained.losses).all()
+    for name in ("filter.safetensors", "filter.pth"):
+        mv.save_addon(trained.addon, tmp_path / name)
+        assert same(mv.load_addon(tmp_path / name, into=Spectrum()), trained.addon)
+
+
 def test_scales_and_a_module_together_are_refused(planted) -> None:
     with pytest.raises(OptionError, match=r"scales are of a scheme-1 add-on: got \(2,\) with addon="):
         mv.train_addon(*planted, addon=Pool, scales=(2,), steps=1)

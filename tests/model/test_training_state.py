@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import random
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -298,7 +299,7 @@ class Runs:
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0" * 500, b"PK\x03\x04" + b"\0" * 50, b"{}", b"<html>", pickle.dumps({"training": {}}),
-     pickle.dumps(Runs()), b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b".", b"\x93NUMPY", os.urandom(999)],
+     pickle.dumps(Runs()), b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b".", b"\x93NUMPY", random.Random(1).randbytes(999)],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_refused(tmp_path, monkeypatch, content) -> None:
     monkeypatch.chdir(tmp_path)

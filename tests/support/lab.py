@@ -173,6 +173,10 @@ class Lab:
             raise RuntimeError(f"{expression}: {reply['text']}")
         return reply["text"]
 
+    def messages_sent(self) -> int:
+        """How many messages the page's widgets have sent to the kernel so far."""
+        return self.page.evaluate("() => mswinLab.sent()")
+
     def _state(self) -> dict[str, Any]:
         return self.page.evaluate("() => mswinLab.state()")
 
@@ -191,7 +195,7 @@ class Lab:
         return found
 
     def handle(self, slider: str) -> Locator:
-        handle = self.control(f"{slider} .noUi-handle")
+        handle = self.control(f"{slider} [role=slider]")
         handle.scroll_into_view_if_needed()
         return handle
 
@@ -212,7 +216,7 @@ class Lab:
             for _ in range(abs(keys)):
                 self.page.keyboard.press("ArrowRight" if keys > 0 else "ArrowLeft")
         if drag is not None:
-            self._drag(handle, self.page.locator(f"{slider} .noUi-base").first, drag)
+            self._drag(handle, self.page.locator(f"{slider} .noUi-base, {slider} [role=slider]").first, drag)
         if wait:
             self.wait_idle()
         return self.slider_value(slider)

@@ -99,20 +99,13 @@ def tiny_model_with(kind: str, *, seed: int = 6) -> Model:
     return replace(tiny_model(addon=False), addon=addon.eval().requires_grad_(False), addon_origin=kind)
 
 
-class AttentionPool(nn.Module):
-    """One query attends over the tokens; it declares windows, and says something of each token."""
+class AttentionPool(AttentionPooling):
+    """It declares windows, and says something of each token."""
 
     windows = (8, (4, 4))
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.ask, self.give = nn.Linear(dim, 1), nn.Linear(dim, dim)
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        return (self.ask(patches).softmax(dim=1) * self.give(patches)).sum(dim=1)
-
     def activations(self, patches: torch.Tensor) -> torch.Tensor:
-        return self.give(patches)
+        return self.value(patches)
 
 
 class Convolved(nn.Module):
@@ -129,22 +122,11 @@ class Convolved(nn.Module):
         return nn.functional.gelu(self.conv(maps)).mean(dim=(2, 3))
 
 
-class Unknown(nn.Module):
-    """An operation that cannot be held."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.give = nn.Linear(dim, dim)
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        return torch.special.bessel_j0(self.give(patches)).sum(dim=1)
-
-
 ADDONS: dict[str, Callable[[int], nn.Module]] = {
     "scheme 2": lambda dim: CLIPWithProjectionMultiScale(dim, 24, (4, 8, 16)),
     "attention pooling": AttentionPool,
     "convolution, concatenated": Convolved,
-    "unknown operation": Unknown,
+    "unknown operation": Exponential,
 }
 
 
@@ -153,18 +135,6 @@ def seeded_addon(kind: str, dim: int) -> nn.Module:
         torch.manual_seed(4)
         addon = ADDONS[kind](dim)
     return addon if hasattr(addon, "window_parts") else Addon(addon)
-
-
-class Pooling(nn.Module):
-    """A user's module: attention pooling of the patches, asked by the CLS token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.key, self.value = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
-
-    def forward(self, patches: torch.Tensor, cls: torch.Tensor) -> torch.Tensor:
-        weights = (self.key(patches) @ cls[:, :, None]).softmax(dim=1)
-        return nn.functional.gelu((weights * self.value(patches)).sum(dim=1))
 
 
 def with_addon(addon: nn.Module, **how) -> mv.Model:
@@ -181,6 +151,6 @@ ADDON_KINDS: dict[str, Callable[[], mv.Model]] = {
     "scheme 1": tiny_model,
     "scheme 2": lambda: with_addon(mv.CLIPWithProjectionMultiScale(DIM, 6, (2, 4))),
     "mixture": lambda: with_addon(mv.MixtureOfExpertsAddon(DIM, (2, 4))),
-    "own, added": lambda: with_addon(Pooling()),
-    "own, concatenated": lambda: with_addon(Pooling(), combine="concatenate"),
+    "own, added": lambda: with_addon(WithCls(DIM)),
+    "own, concatenated": lambda: with_addon(WithCls(DIM), combine="concatenate"),
 }

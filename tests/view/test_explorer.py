@@ -16,6 +16,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.view.scales import every_scale
 from mswin_viz.view.scales import result_cache as answers
 from mswin_viz.view.scales.share_bars import share_rows
 from mswin_viz.view.scales.state import apply_state, parsed
@@ -310,14 +311,80 @@ def test_tiles_are_shown_as_untrained_means(explorer) -> None:
     explorer.controls.tile_cols.value = 8
     panel = explorer.view.panel("free")
     assert (panel.title, panel.origin, panel.geometry.n_windows) == ("8x8 tiles", "mean", 2)
-    assert "not in the trained model" in explorer._html["words"].value
+    (free,) = (column for column in explorer.board.columns if column["key"] == "free")
+    assert "not in the trained model" in free["words"]
 
 
-def test_patch_tokens_are_sent_with_plain_means_only(explorer) -> None:
-    assert explorer.board.rows[0]["tokens"] == b""
-    explorer.controls.kernel.value = "mean"
-    sent = np.frombuffer(explorer.board.rows[0]["tokens"], np.float32).reshape(128, -1)
-    np.testing.assert_allclose(sent, tokens_of(explorer).patches[0], rtol=1e-5, atol=1e-5)
+def settled(explorer: mv.ScaleExplorer) -> mv.ScaleExplorer:
+    """The explorer with the free windows of every scale on its board, or known not to come."""
+    thread = explorer._every_scale.worker.thread
+    if thread is not None:
+        thread.join(60)
+    return explorer
+
+
+def sent_scale(explorer: mv.ScaleExplorer, scale: int) -> np.ndarray:
+    """The free windows of one of the scales that were sent, ``[row window]``."""
+    n_rows = len(explorer.board.rows)
+    values = np.frombuffer(explorer.board.pyramid["values"], np.float32)
+    first = n_rows * sum(128 // s for s in range(1, scale))
+    return values[first : first + n_rows * (128 // scale)].reshape(n_rows, -1)
+
+
+@pytest.mark.parametrize("rows", ["one", "modalities", "pair"])
+def test_the_free_windows_of_every_scale_are_sent_behind_the_answer(explorer, rows: str) -> None:
+    explorer.controls.value.value, explorer.controls.rows.value = "share", rows
+    sent = {scale: sent_scale(settled(explorer), scale).copy() for scale in (1, 8, 12, 77)}
+    assert not explorer.controls.scale.is_followed
+    for scale, values in sent.items():
+        explorer.controls.scale.value = scale
+        wanted = heat(explorer, "free")
+        np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+        assert settled(explorer).board.pyramid["words"][scale - 1] == explorer.view.panel("free").words
+
+
+def test_what_the_board_draws_alone_is_sent_once(explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = settled(explorer).board.pyramid
+    monkeypatch.setattr(every_scale, "free_panels", lambda *_, **__: pytest.fail("computed again"))
+    for scale in (3, 40, 12):
+        explorer.controls.scale.value = scale
+    assert settled(explorer).board.pyramid is first
+    assert explorer.board.fits == {k: v for k, v in explorer.board.answered.items() if k != "scale"}
+
+
+def test_where_more_than_the_free_panel_moves_the_kernel_follows(explorer) -> None:
+    assert not settled(explorer).controls.scale.is_followed
+    explorer.controls.slots[2].value = "free"
+    assert settled(explorer).controls.scale.is_followed
+    assert (explorer.board.pyramid, explorer.board.fits) == ({}, {})
+    explorer.controls.slots[2].value = "off"
+    assert not settled(explorer).controls.scale.is_followed
+
+
+def test_other_weights_have_other_windows_at_every_scale(explorer) -> None:
+    before = sent_scale(settled(explorer), 7).copy()
+    with torch.no_grad():
+        for parameter in explorer.model.addon.parameters():
+            parameter.mul_(1.5)
+    try:
+        explorer.controls.scale.value = 7
+        np.testing.assert_allclose(sent_scale(settled(explorer), 7), heat(explorer, "free"), rtol=1e-5)
+        assert not np.allclose(sent_scale(explorer, 7), before)
+    finally:
+        with torch.no_grad():
+            for parameter in explorer.model.addon.parameters():
+                parameter.div_(1.5)
+
+
+def test_a_fault_behind_the_answer_is_told_and_the_kernel_follows(explorer, monkeypatch) -> None:
+    settled(explorer)
+    monkeypatch.setattr(every_scale, "free_panels", lambda *_, **__: 1 / 0)
+    explorer.controls.value.value = "cosine"
+    settled(explorer)
+    assert "division by zero" in message(explorer)
+    assert explorer.controls.scale.is_followed
+    monkeypatch.undo()
+    assert_still_works(explorer)
 
 
 def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer) -> None:

@@ -10,6 +10,7 @@ from support.own_modules import ADDONS, seeded_addon
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window
+from mswin_viz.analysis.scales.request import VALUES
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.scales import cls_splits
@@ -59,7 +60,7 @@ def split(explorer: mv.ScaleExplorer) -> None:
 def test_the_bars_add_up_to_the_cosine(opened, kind: str, rows: str) -> None:
     explorer = opened(kind)
     explorer.controls.rows.value = rows
-    for value in ("norm", "share", "cosine", "channel"):
+    for value in VALUES:
         explorer.controls.value.value = value
         explorer.controls.scale.value = 13
         assert not said(explorer)
@@ -150,13 +151,15 @@ def test_declared_windows_have_panels_of_their_own(opened) -> None:
 
 
 def test_what_a_module_says_of_its_tokens_is_drawn_and_said(opened, models) -> None:
-    explorer = opened("attention pooling")
+    explorer, other = opened("attention pooling"), opened("convolution, concatenated")
     explorer.controls.scale.value = 8
+    for each in (explorer, other):
+        each.controls.value.value = "norm"
     panel = explorer.view.panel("free")
     told = models["attention pooling"].addon.activations(explorer.result.subject.tokens.patches)[0]
     np.testing.assert_allclose(panel.values[0], told.unflatten(0, (16, 8)).mean(1).norm(dim=1), rtol=1e-5)
     assert "the module's activations" in panel.words
-    assert "patch tokens" in opened("convolution, concatenated").view.panel("free").words
+    assert "patch tokens" in other.view.panel("free").words
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -167,7 +170,7 @@ def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_change
     explorer = opened(kind)
     explorer.controls.scale.value = 12
     explorer.board.pinned = {"key": key, "row": 0, "window": 3}
-    assert "its tokens are zero" in str(explorer._html["inspection"].value)
+    assert "its tokens are set to zero" in str(explorer._html["inspection"].value)
     subject, view = explorer.result.subject, explorer.view
     found = inspected_window(subject, view, key, 0, 3)
     window = view.panel(key).geometry.tokens[3]
@@ -188,7 +191,29 @@ def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_change
 def test_what_cannot_be_held_has_a_bar_and_a_name(opened) -> None:
     explorer = opened("unknown operation")
     assert abs(dict(share_rows(explorer.result))["unexplained"]) > 1e-4
-    assert "bessel_j0" in str(explorer._html["scores"].value)
+    assert "unexplained: exp cannot be held" in str(explorer._html["scores"].value)
+
+
+@pytest.mark.parametrize("kind", ["unknown operation", *OWN])
+def test_shares_are_called_exact_only_where_they_are(opened, kind: str) -> None:
+    explorer = opened(kind)
+    is_exact = kind in OWN
+    for panel in explorer.view.panels:
+        if panel.unit == "share":
+            assert ("exact" in panel.words) == is_exact, panel.words
+            assert ("bessel_j0 cannot be held" in panel.words) == (not is_exact)
+    explorer.board.pinned = {"key": "free", "row": 0, "window": 1}
+    assert ("exact share" in explorer._html["inspection"].value) == is_exact
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_module_without_kernels_is_first_shown_by_its_shares(opened, kind: str) -> None:
+    explorer = opened(kind)
+    own = kind in OWN or kind == "unknown operation"
+    assert explorer.controls.value.value == ("share" if own else "norm")
+    assert {panel.unit for panel in explorer.view.panels if panel.key == "free"} == {
+        "share" if own else "norm"
+    }
 
 
 def test_declared_windows_that_do_not_fit_are_named(models) -> None:

@@ -48,7 +48,7 @@ def tooltip(name: str) -> str:
     [
         ("scales-scale", "free scale"), ("scales-kernel", "kernel"), ("scales-windows", "window"),
         ("scales-stride", "stride"), ("scales-tile_rows", "tile"), ("scales-value", "value"),
-        ("scales-value", "activation norm"), ("scales-value", "share"), ("scales-channel", "channel"),
+        ("scales-value", "activation norm"), ("scales-value", "share"), ("scales-value", "net push"), ("scales-value", "change when removed"), ("scales-channel", "channel"),
         ("scales-shuffle", "shuffle"), ("scales-cls", "CLS by input patch"), ("scales-target", "target"), ("scales-prompt", "prompt"),
         ("scales-slot_4", "slot"), ("scales-slot_16", "slot"), ("settings-rule", "matching rule"),
         ("settings-coupling", "coupling"), ("settings-perplexity", "perplexity"), ("maps-morph", "enhanced CLS"), ("maps-arrows", "shift"),

@@ -12,6 +12,7 @@ from PIL import Image
 from support.host_files import MIXTURE_ON, mixture_state, tower_state, yml
 
 import mswin_viz as mv
+from mswin_viz.analysis.scales.request import VALUES
 from mswin_viz.analysis.shares.fusion_weights import Slot
 from mswin_viz.view.scales.share_bars import gate_html, share_rows
 
@@ -71,7 +72,7 @@ def test_a_slot_that_is_off_moves_the_gate(explorer):
     np.testing.assert_allclose(explorer.view.cosine.gate.sum(axis=1), 1)
 
 
-@pytest.mark.parametrize("value", ["norm", "share", "cosine", "channel"])
+@pytest.mark.parametrize("value", VALUES)
 def test_every_value_and_the_free_scale_can_be_looked_at(explorer, value):
     explorer.controls.value.value = value
     explorer.controls.scale.value = 11

@@ -60,13 +60,13 @@ class Ranking:
         """The ranking as a Markdown table, best first, with the references; means over images.
 
         The gain is insertion minus deletion area beyond random orders, with a 95 % bootstrap interval over
-        images; "unexplained" is Captum's normalised infidelity (0 best, 1 worst); "shuffled" is the rank
+        images; "infidelity" is Captum's, normalised (0 best, 1 worst); "shuffled" is the rank
         correlation with the map of a model whose CLIP and add-on are shuffled (0 best).
         """
         baselines = self.faithfulness.baselines
         heads = ["method", "level", *(f"gain, {b} [95 %]" for b in baselines)]
         heads += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
-        heads += ["unexplained", *(["shuffled"] if self.randomisation else []), "s/image"]
+        heads += ["infidelity", *(["shuffled"] if self.randomisation else []), "s/image"]
         names = (*self.faithfulness.ranked(), REFERENCES[0])
         return "\n".join(markdown_table(heads, [self._row(name) for name in names], padded=True))
 

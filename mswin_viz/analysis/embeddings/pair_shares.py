@@ -227,7 +227,7 @@ def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> 
     fused = [side.fused for side in sides if side.fused is not None]
     if fused:
         through = "all slots of the fusion together" if panels else "an add-on that has no scales"
-        words = f"each patch's exact share of the cosine, through {through}"
+        words = f"each patch's {'' if shares.left else 'exact '}share of the cosine, through {through}"
         panels.append(token_panel("fused", "fused", windows(shares.grid, 1), np.stack(fused), "share", words))
     return tuple(panels)
 

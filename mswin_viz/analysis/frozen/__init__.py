@@ -1,1 +1,1 @@
-"""Any torch module as a linear map of its inputs, with everything that is not linear held as it is at one input."""
+"""Any torch module as a linear map of its inputs, with everything that is not linear held fixed at one input."""

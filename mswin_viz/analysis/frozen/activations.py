@@ -1,4 +1,4 @@
-"""Activations: the factor ``(f(x) - f(0)) / x`` is held; what has no such factor is held as a whole."""
+"""Activations: the factor ``(f(x) - f(0)) / x`` is held; a function without such a factor is held as a whole."""
 
 from __future__ import annotations
 
@@ -20,8 +20,21 @@ def _pointwise(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options:
     return linear + run.constant(at_zero, x) if bool((at_zero != 0).any()) else linear
 
 
+def _clamped(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
+    """Between bounds; those that are tensors may depend on the input themselves."""
+    names = {"clamp_min": ("min",), "clamp_max": ("max",)}.get(func.__name__.strip("_"), ("min", "max"))
+    bounds = {**dict(zip(names, args, strict=False)), **options}
+    if not any(isinstance(bound, torch.Tensor) for bound in bounds.values()):
+        return _pointwise(run, func, x, *args, **options)
+    with run:
+        for key, choose in (("min", torch.maximum), ("max", torch.minimum)):
+            if bounds.get(key) is not None:
+                x = choose(x, torch.as_tensor(bounds[key], dtype=x.dtype, device=x.device))
+        return x
+
+
 def _of_complex(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
-    """``|z| = Re(conj(z / |z|) z)``, the phase held; anything else on torch's own derivative."""
+    """``|z| = Re(conj(z / |z|) z)``, the phase held; any other function keeps torch's own derivative."""
     if func.__name__ not in ("abs", "absolute", "__abs__"):
         run.left.add(func.__name__)
         return func(x, *args, **options)
@@ -55,7 +68,7 @@ def _held(run: Run, func: Callable, *args: Any, **options: Any) -> Any:
 _POINTWISE = [
     "relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish",
     "hardtanh", "hardshrink", "softshrink", "tanhshrink", "threshold", "softsign", "tanh", "softplus",
-    "logsigmoid", "clamp", "clamp_min", "clamp_max", "abs", "sin", "sinh", "asinh", "atan", "erf", "expm1",
+    "logsigmoid", "abs", "sin", "sinh", "asinh", "atan", "erf", "expm1",
     "log1p",
 ]  # fmt: skip
 _GATES = ["sigmoid", "hardsigmoid", "expit"]
@@ -65,5 +78,13 @@ _HELD = [
     "pdist", "pairwise_distance", "cosine_similarity", "sign", "sgn", "round", "floor", "ceil", "trunc",
 ]  # fmt: skip
 
-RULES = {"glu": _gated_halves, "pow": _powered, "square": _powered, "sqrt": _root}
+RULES = {
+    "clamp": _clamped,
+    "clamp_min": _clamped,
+    "clamp_max": _clamped,
+    "glu": _gated_halves,
+    "pow": _powered,
+    "square": _powered,
+    "sqrt": _root,
+}
 RULES |= dict.fromkeys(_POINTWISE, _pointwise) | dict.fromkeys(_GATES, _gated) | dict.fromkeys(_HELD, _held)

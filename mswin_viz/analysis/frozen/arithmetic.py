@@ -93,9 +93,12 @@ def _padded(
 def _product_plus(
     run: Run, func: Callable, x: Any, first: Any, second: Any, *, beta: float = 1, alpha: float = 1
 ) -> Any:
-    """addmm, baddbmm."""
+    """addmm, baddbmm, addmv; addr and addbmm."""
     with run:
-        return beta * x + alpha * (first @ second)
+        if func.__name__.strip("_") == "addr":
+            first, second = first[:, None], second[None]
+        product = first @ second
+        return beta * x + alpha * (product.sum(dim=0) if func.__name__.strip("_") == "addbmm" else product)
 
 
 def _subtracted_from(run: Run, func: Callable, first: Any, second: Any, *, alpha: float = 1, **_: Any) -> Any:
@@ -133,6 +136,7 @@ RULES = {
     "mv": _matrix_product, "dot": _matrix_product, "inner": _matrix_product, "outer": _matrix_product,
     "tensordot": _matrix_product, "kron": _matrix_product, "einsum": _summed_products, "cat": _joined, "stack": _joined,
     "hstack": _joined, "vstack": _joined, "where": _chosen, "masked_fill": _filled, "pad": _padded,
-    "addmm": _product_plus, "baddbmm": _product_plus, "addcmul": _product_added, "addcdiv": _quotient_added,
+    "addmm": _product_plus, "baddbmm": _product_plus, "addmv": _product_plus, "addr": _product_plus, "addbmm": _product_plus,
+    "addcmul": _product_added, "addcdiv": _quotient_added,
     "lerp": _between, "grid_sample": _sampled,
 }  # fmt: skip

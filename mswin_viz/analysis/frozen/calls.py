@@ -1,4 +1,4 @@
-"""One call of a torch function, in one form: positional arguments, one precision, and what it writes to."""
+"""A call of a torch function in one form: positional arguments, one precision, and the tensor it writes to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Call:
     args, kwargs
         What it is given; the first two tensors by position.
     target
-        What the result is written to; None where it is new.
+        What the result is written to, a tensor or several; None where it is new.
     writes
         Whether the function itself writes to its first argument.
     """
@@ -37,7 +37,7 @@ class Call:
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    target: torch.Tensor | None
+    target: Any
     writes: bool
 
     @staticmethod
@@ -57,9 +57,7 @@ class Call:
     def run(self) -> Any:
         """The function as it is."""
         result = self.func(*self.args, **self.kwargs)
-        if self.target is None or not isinstance(result, torch.Tensor):
-            return result
-        return self.target.copy_(result)
+        return written(self.target, result)
 
 
 class InOnePrecision(TorchFunctionMode):
@@ -71,8 +69,10 @@ class InOnePrecision(TorchFunctionMode):
         name, in_place = name_of(func)
         if name in CASTS and is_narrowing(func, args, kwargs or {}):
             return args[0]
-        args, named = lifted(args, dict(kwargs or {}), writes=in_place or name == "setitem")
-        return func(*args, **named)
+        named = dict(kwargs or {})
+        target = named.pop("out", None)
+        args, named = lifted(args, named, writes=in_place or name == "setitem")
+        return written(target, func(*args, **named))
 
 
 def lifted(
@@ -101,6 +101,24 @@ def without_own_gradients(value: Any, inputs: Iterable[torch.Tensor]) -> Any:
     """Tensors that require a gradient and do not come from the inputs are constants."""
     known = {id(tensor) for tensor in inputs}
     return _each(value, lambda t: t.detach() if t.requires_grad and t.is_leaf and id(t) not in known else t)
+
+
+def written(target: Any, result: Any) -> Any:
+    """A result, in what it is to be written to if there is that: one tensor, or as many as results."""
+    if target is None:
+        return result
+    if isinstance(target, torch.Tensor):
+        return _into(target, result)
+    return type(result)(_into(tensor, part) for tensor, part in zip(target, result, strict=True))
+
+
+def _into(target: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
+    """A tensor that becomes the result, in the result's precision; an empty one takes its shape, as torch's ``out=`` does."""
+    is_narrow = target.dtype in NARROW and result.dtype == torch.float64
+    if not target.requires_grad and (is_narrow or not target.numel()):
+        shape = target.shape if target.numel() else result.shape
+        target.data = target.new_empty(shape, dtype=result.dtype)
+    return target.copy_(result)
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The name of a torch operation, and what is done about it."""
+"""The name of a torch operation, and the rule it follows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from mswin_viz.analysis.frozen import activations, arithmetic, attention, layers, selections
+from mswin_viz.analysis.frozen import activations, arithmetic, assembly, attention, layers, selections
 
 RULES: dict[str, Callable[..., Any]] = {
     **arithmetic.RULES,
+    **assembly.RULES,
     **activations.RULES,
     **layers.RULES,
     **attention.RULES,
@@ -19,26 +20,29 @@ RULES: dict[str, Callable[..., Any]] = {
 """Operations that are not linear, or add something, and how each is made linear."""
 NARROW = (torch.float16, torch.bfloat16, torch.float32)
 CASTS = {"to", "float", "half", "bfloat16", "type", "type_as"}
+LIKE_ANOTHER = {"to", "type_as", "expand_as", "view_as", "reshape_as"}
+"""Operations that read no more of a second signal than its shape and type."""
+PART_BY_PART = {"broadcast_tensors", "atleast_1d", "atleast_2d", "atleast_3d", "meshgrid"}
+"""Operations of several tensors, each result made of one of them."""
 LINEAR = {
-    *CASTS,
+    *CASTS, *PART_BY_PART,
     "get", "getitem", "neg", "negative", "positive", "mean", "sum", "nansum", "cumsum", "flatten", "reshape",
     "view", "view_as", "reshape_as", "permute", "transpose", "t", "movedim", "moveaxis", "adjoint", "squeeze",
-    "unsqueeze", "expand", "expand_as", "broadcast_to", "broadcast_tensors", "repeat", "repeat_interleave",
+    "unsqueeze", "expand", "expand_as", "broadcast_to", "repeat", "repeat_interleave",
     "tile", "chunk", "split", "tensor_split", "hsplit", "vsplit", "dsplit", "unbind", "narrow", "select",
     "index_select", "gather", "take", "take_along_dim", "masked_select", "roll", "flip", "fliplr", "flipud",
     "rot90", "unfold", "fold", "contiguous", "clone", "double", "cpu", "cuda", "dropout", "dropout1d",
     "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "avg_pool1d",
     "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
     "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "diagonal", "diag",
-    "diag_embed", "trace", "triu", "tril", "diff", "unflatten", "ravel", "swapdims", "index_add", "scatter_add",
-    "real", "imag", "view_as_real", "view_as_complex", "copy", "fft", "stft", "istft", "conj", "resolve_conj",
-    "scatter", "index_copy", "index_put", "masked_scatter",
+    "diag_embed", "trace", "triu", "tril", "diff", "unflatten", "ravel", "swapdims",
+    "real", "imag", "view_as_real", "view_as_complex", "fft", "stft", "istft", "conj", "resolve_conj",
 }  # fmt: skip
 """Operations whose own derivative is the map."""
 PLAIN = {
     "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
 }  # fmt: skip
-"""Operations that read no more of a signal than its shape and type."""
+"""Operations that read only the shape and type of a signal."""
 _SAME = {
     "log_sigmoid": "logsigmoid",
     "truediv": "div",

@@ -1,4 +1,4 @@
-"""What picks values of a signal by their order: which ones are picked is held."""
+"""Operations that pick values of a signal by their order: which ones they pick is held."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def _picked(run: Run, func: Callable, x: torch.Tensor, *args: Any, dim_at: int, 
     dim = args[dim_at] if len(args) > dim_at else options.get("dim", -1)
     places = run.hold(result.indices)
     if places.ndim == x.ndim:
-        return type(result)((x.gather(dim, places), places))
-    return type(result)((x.gather(dim, places.unsqueeze(dim)).squeeze(dim), places))
+        return type(result)((x.gather(dim, places), places.clone()))
+    return type(result)((x.gather(dim, places.unsqueeze(dim)).squeeze(dim), places.clone()))
 
 
 def _sorted(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
@@ -83,7 +83,7 @@ def _max_pool(
     places = run.hold(places)
     start = x.ndim - n_axes
     values = x.flatten(start).gather(start, places.flatten(start)).view(places.shape)
-    return (values, places) if with_places else values
+    return (values, places.clone()) if with_places else values
 
 
 def _pool(name: str, n_axes: int) -> Callable:

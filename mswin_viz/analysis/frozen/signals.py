@@ -10,7 +10,7 @@ _GATE = "_mswin_gate"
 
 
 class Run(Protocol):
-    """What a rule needs of the pass it is part of; see :class:`mswin_viz.analysis.frozen.frozen_pass.FrozenPass`."""
+    """What a rule needs from the pass it belongs to; see :class:`mswin_viz.analysis.frozen.frozen_pass.FrozenPass`."""
 
     left: set[str]
 
@@ -22,14 +22,14 @@ class Run(Protocol):
         ...
 
     def constant(self, value: Any, like: torch.Tensor) -> torch.Tensor:
-        """What is added to a signal without depending on the input."""
+        """A summand that does not depend on the input."""
         ...
 
     def __enter__(self) -> Any:
-        """What runs in its context is made linear by the rules, as the module's own code is."""
+        """Code in its context is made linear by the same rules as the module's own."""
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Any:
-        """The end of that."""
+        """Leave that context."""
 
 
 def is_signal(value: Any) -> bool:
@@ -48,7 +48,7 @@ def constant_or_signal(run: Run, value: Any, like: torch.Tensor) -> torch.Tensor
 
 
 def is_gate(value: Any) -> bool:
-    """Whether it is a sigmoid, or computed of nothing but sigmoids: held where it multiplies a signal."""
+    """Whether it is a sigmoid, or computed from sigmoids alone: held where it multiplies a signal."""
     return hasattr(value, _GATE)
 
 
@@ -59,5 +59,5 @@ def mark_gate(value: torch.Tensor) -> torch.Tensor:
 
 
 def gate_if(result: torch.Tensor, *parts: Any) -> torch.Tensor:
-    """What is computed of gates alone is a gate."""
+    """A result computed from gates alone is a gate."""
     return mark_gate(result) if all(is_gate(part) for part in parts if is_signal(part)) else result

@@ -10,31 +10,38 @@ import numpy as np
 from mswin_viz.analysis.scales.panels import Panel, token_panel
 from mswin_viz.analysis.scales.request import Subject
 from mswin_viz.analysis.shares.cls_split import ClsSplit
-from mswin_viz.analysis.shares.decomposition import Decomposition
 from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.analysis.windows.geometry import windows
 
 if TYPE_CHECKING:
-    pass
+    from jaxtyping import Float
 
 __all__ = ["cls_panel", "fused_panel", "plain_panel"]
 
 CLS_IN_WORDS = (
-    "each input patch's exact share of the CLS share, through all blocks of the tower, with attention, norms and "
-    "activations held; a patch also decides where the tower looks, which held attention leaves out: exact, not causal"
+    "each input patch's exact part of the CLS share, through all blocks of the tower, with attention, norms and "
+    "activations held. Held attention leaves out that a patch also decides where the tower looks: exact, not causal"
 )
 
 
-def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
-    """Each patch token's share of the cosine, through all slots together or through a module without slots."""
+_THROUGH_ALL = {
+    "removal": "what the cosine changes by when the patch's terms are removed from all slots, norm and gates computed again",
+    "push": "each patch's exact net push on the cosine, through all slots of the fusion together",
+    "share": "each patch's exact share of the cosine, through all slots of the fusion together",
+}
+_OF_A_MODULE = {
+    "removal": "what the cosine changes by when the patch token is zero and the module runs again",
+    "push": "each patch token's net push on the cosine",
+    "share": "each patch token's share of the cosine",
+}
+
+
+def fused_panel(subject: Subject, values: Float[np.ndarray, "batch token"], value: str) -> Panel:
+    """What each patch token does to the cosine, through all slots together or through a module without slots."""
     geometry = windows(subject.tokens.grid, 1)
-    n_tokens, batch = geometry.n_tokens, len(subject.tokens)
-    values = sum((s.tokens for s in decomposition.slots if s), start=np.zeros((batch, n_tokens)))
-    words = "each patch's exact share of the cosine, through all slots of the fusion together"
-    if subject.is_of_tokens:
-        words = "each patch token's exact share of the cosine, with what is not linear in the module held"
-    title = "token shares" if subject.is_of_tokens else "fused"
-    return token_panel("fused", title, geometry, values, "share", words)
+    words = (_OF_A_MODULE if subject.is_of_tokens else _THROUGH_ALL)[value]
+    title = ("token shares" if value == "share" else "tokens") if subject.is_of_tokens else "fused"
+    return token_panel("fused", title, geometry, values, value, words)
 
 
 def plain_panel(subject: Subject) -> Panel:
@@ -59,7 +66,7 @@ def cls_panel(
     """
     n_tokens = subject.tokens.patches.shape[1]
     if splits is None:
-        values, words = np.full((len(subject.tokens), n_tokens), np.nan), "being computed ..."
+        values, words = np.full((len(subject.tokens), n_tokens), np.nan), "computing ..."
     else:
         values, words = np.concatenate([split.patches for split in splits]), CLS_IN_WORDS
         values = values if order is None else values[:, np.asarray(order)]

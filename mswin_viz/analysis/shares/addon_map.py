@@ -1,4 +1,4 @@
-"""What analysis asks of an add-on, whatever is in it: its feature, the shares of a score, and what stays without a part.
+"""What analysis asks of any add-on: its feature, the shares of a score, and the feature without one of its windows.
 
 Two kinds answer: add-ons of windows, in closed form (:mod:`mswin_viz.analysis.shares.fusion`), and any other torch
 module, with what is not linear held (:mod:`mswin_viz.analysis.shares.module_map`).
@@ -35,7 +35,7 @@ class Split:
     outside
         Of patch tokens that no window covers, ``[B]``; zero where only windows are read.
     left
-        Operations that no share explains, by name; what they leave is the score minus all shares.
+        Names of the operations that leave a part unexplained: the score minus all shares.
     """
 
     cls: Float[np.ndarray, " batch"]
@@ -46,7 +46,7 @@ class Split:
 
 
 class Without(NamedTuple):
-    """The enhanced CLS with each of several windows taken away, nothing held, and the ReLU gates then (none: no width)."""
+    """The enhanced CLS without each of several windows, nothing held, and the ReLU gates then (no width if there are none)."""
 
     enhanced: Float[np.ndarray, "batch window dim"]
     gates: Bool[np.ndarray, "batch window hidden"]
@@ -76,6 +76,11 @@ class AddonState(Protocol):
         ...
 
     @property
+    def n_tokens(self) -> int:
+        """Patch tokens of an image."""
+        ...
+
+    @property
     def pooled(self) -> tuple[Float[np.ndarray, "batch wide"], ...]:
         """What each slot hands to the fusion."""
         ...
@@ -89,11 +94,22 @@ class AddonState(Protocol):
         ...
 
     def pulled_back(self, v: Float[np.ndarray, "batch wide"]) -> tuple[Float[np.ndarray, "batch wide"], ...]:
-        """How the direction looks from what each slot hands to the fusion, which is held; empty without slots."""
+        """The direction pulled back through the held fusion to each slot's pooled vector; empty without slots."""
         ...
 
     def without(self, index: int, window: int | slice) -> Without:
-        """What the enhanced CLS becomes without one window of a slot, or each of several."""
+        """The enhanced CLS without one window of a slot, or without each of several in turn."""
+        ...
+
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """The same for every window of slots whose windows are the same, taken out of all of them at once.
+
+        For numbers that are drawn: the products of a large kernel are in float32, the rest in float64.
+        """
+        ...
+
+    def without_each_token(self) -> Without:
+        """The same for every patch token."""
         ...
 
 
@@ -107,7 +123,7 @@ class AddonMap(Protocol):
 
     @property
     def declared(self) -> tuple[Slot, ...]:
-        """Windows by which a module that is not made of them wants its shares grouped; empty elsewhere."""
+        """Windows by which a module without windows of its own groups its shares; empty for add-ons of windows."""
         ...
 
     @property

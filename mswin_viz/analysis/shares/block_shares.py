@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mswin_viz.analysis.shares.exact_tower import ExactBatch, array, exact_batches, joined
+from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import cls_of_pixels
@@ -25,22 +26,22 @@ if TYPE_CHECKING:
 __all__ = ["BlockShares", "cls_by_block"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlockShares:
-    """``embedding + attention + mlp + biases = v . cls``, each what it adds to the CLS token directly; float64.
+    """``embedding + attention + mlp + biases = v . cls``: what each adds to the CLS token directly; float64.
 
     Attributes
     ----------
     score
         ``v . cls``, ``[B]``.
     embedding
-        Of what enters the first block at the class token's place, ``[B]``.
+        Of the class token as it enters the first block, ``[B]``.
     attention, mlp
         Of each block, ``[B, n_blocks]``; in a block with adapters or prompts ``mlp`` holds all that is not attention.
     heads
         Of each head, ``[B, n_blocks, n_heads]``.
     output_bias
-        Of the bias that follows a block's heads, ``[B, n_blocks]``; with the heads it adds up to ``attention``.
+        Of the bias added after a block's heads, ``[B, n_blocks]``; heads and bias add up to ``attention``.
     biases
         Of the last LayerNorm and what follows it, ``[B]``.
     residual
@@ -56,6 +57,13 @@ class BlockShares:
     biases: Float[np.ndarray, " batch"]
     residual: Float[np.ndarray, " batch"]
 
+    def __repr__(self) -> str:
+        parts = {
+            "embedding": self.embedding, "attention": self.attention.sum(axis=1), "mlp": self.mlp.sum(axis=1),
+            "biases": self.biases,
+        }  # fmt: skip
+        return sums_in_words("BlockShares", self.score, parts, self.residual)
+
 
 def cls_by_block(
     model: Model,
@@ -68,13 +76,14 @@ def cls_by_block(
 
     As Gandelsman et al. (2024, "Interpreting CLIP's Image Representation via Text-Based Decomposition") have it for
     heads: only the last LayerNorm's deviation is held. One forward pass of the tower in float64. Arguments and errors as
-    for :func:`mswin_viz.analysis.shares.cls_split.cls_by_patch`; OptionError for a tower whose feature is not linear in
-    the CLS token or whose attention is not torch's own.
+    for :func:`mswin_viz.analysis.shares.cls_split.cls_by_patch`; OptionError also if the tower's feature is not linear in
+    the CLS token, or its attention is not torch's own.
     """
     neck = _neck(model)
     if any(not isinstance(getattr(block, "attn", None), nn.MultiheadAttention) for block in _blocks(model)):
         raise OptionError(
-            "shares of heads need blocks with torch's MultiheadAttention: got others; use cls_by_patch, which takes any"
+            "shares of heads need torch's MultiheadAttention in every block: got another kind; use cls_by_patch, which "
+            "takes any"
         )
     batches = exact_batches(model, images, direction, tags=tags)
     return joined([_block_shares(batch, neck) for batch in batches])

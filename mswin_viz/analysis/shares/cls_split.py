@@ -1,4 +1,4 @@
-"""A CLS feature opened: how much of a score each patch of the input gives it, through all blocks of the tower.
+"""A CLS feature split over the input: how much each patch adds to a score, through all blocks of the tower.
 
 Attention weights, the LayerNorms' deviations and the activations' factors are held as they are at the image; the tower
 is then linear in its patch embeddings, and so is an add-on behind it. A score along a direction splits exactly into
@@ -20,6 +20,7 @@ from torch import nn
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.exact_tower import ExactBatch, array, exact_batches, joined
 from mswin_viz.analysis.shares.module_map import told
+from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from, tokens_of_pixels
@@ -39,7 +40,7 @@ BASELINES = ("zero", "mean")
 """What a patch is compared with: nothing, or the image's mean patch, whose own part then is ``baseline``."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClsSplit:
     """``patches + class_token + positions + biases + baseline + unexplained = v . cls``, for each image; float64.
 
@@ -53,10 +54,9 @@ class ClsSplit:
         Shares of the class token (with a camera's embedding, a second token and prompts, where a tower has them), of the
         position embeddings, and of all biases of the tower and the add-on, ``[B]``.
     baseline
-        With ``baseline="mean"``: what the image would score if every patch were its mean patch, without the constants;
-        else zero, ``[B]``.
+        With ``baseline="mean"``: the share of the mean patch, in the place of every patch; else zero, ``[B]``.
     unexplained
-        What no share explains, where the residual is above 1e-5, else zero, ``[B]``.
+        The score minus all shares where the residual is above 1e-5, else zero, ``[B]``.
     residual
         ``|sum of shares - score|`` over the sum of the shares' sizes, ``[B]``.
     left
@@ -79,6 +79,13 @@ class ClsSplit:
     grid: tuple[int, int]
     norm: Float[np.ndarray, " batch"]
     direction_norm: Float[np.ndarray, " batch"]
+
+    def __repr__(self) -> str:
+        parts = {
+            "patches": self.patches.sum(axis=1), "class token": self.class_token, "positions": self.positions,
+            "biases": self.biases, "baseline": self.baseline, "unexplained": self.unexplained,
+        }  # fmt: skip
+        return sums_in_words("ClsSplit", self.score, parts, self.residual)
 
     def times(self, factor: Float[np.ndarray, " batch"]) -> ClsSplit:
         """Every share of an image multiplied by a number, such as one over the norm of an enhanced CLS."""
@@ -113,16 +120,16 @@ def cls_by_patch(
     Parameters
     ----------
     model
-        Its add-on plays a part in the enhanced CLS only.
+        Its add-on matters only for ``feature="enhanced"`` and ``"shift"``.
     images
         As :meth:`mswin_viz.Model.encode` takes them.
     direction
         ``[D]``, or one for each image ``[B, D]``, such as ``model.encode_text("a red top")[0]``.
     tags
-        What is known of the images, as in :meth:`mswin_viz.Model.encode`.
+        Camera and modality of the images, as in :meth:`mswin_viz.Model.encode`.
     baseline
-        One of :data:`BASELINES`. ``"mean"`` compares each patch with the image's mean patch, so that a plain background
-        has next to no share.
+        One of :data:`BASELINES`. ``"mean"`` compares each patch with the image's mean patch, so a plain background has
+        almost no share.
     feature
         ``"plain"`` or ``"enhanced"`` CLS, or the ``"shift"`` from one to the other.
 

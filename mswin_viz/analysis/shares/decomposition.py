@@ -4,7 +4,7 @@ For a direction ``v`` the score is ``v . enhanced``. With everything that is not
 (ReLU gates, the factors of a GELU, the deviations that a LayerNorm divides by, softmax weights) the add-on is linear in
 the tokens, so the score splits exactly into ``v . cls``, one share for each window (which splits further over its
 tokens), and one share of all biases together. Add-ons of windows have a closed form; any other module is split over its
-tokens, and what could not be held is a part of its own. A share is not what the score loses without the window: taking
+tokens, and what could not be held is a separate part. A share is not what the score loses without the window: taking
 a window away changes what is held (:mod:`mswin_viz.analysis.shares.window_removal`).
 """
 
@@ -19,10 +19,11 @@ import torch
 
 from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM
-from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState
 from mswin_viz.analysis.shares.fusion import enhanced_cls
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights, no_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
+from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
@@ -37,12 +38,13 @@ __all__ = [
     "decompose",
     "decompose_fusion",
     "decompose_pair",
+    "decomposed",
     "direction_of_each",
     "direction_of_images",
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:
     """``cls + all windows + outside + bias + unexplained = score``, for each image of a batch; float64.
 
@@ -70,8 +72,8 @@ class Decomposition:
     outside
         Share of the patch tokens that no window covers, ``[B]``; zero for add-ons of windows, which do not read them.
     unexplained
-        The score minus all shares where the residual is above 1e-5, else zero, ``[B]``: what an operation of a module
-        adds that is not linear and could not be held.
+        The score minus all shares where the residual is above 1e-5, else zero, ``[B]``: the part of a module's output
+        that is not linear and could not be held.
     left
         Names of such operations.
     """
@@ -92,6 +94,11 @@ class Decomposition:
     outside: Float[np.ndarray, " batch"] = field(default_factory=lambda: np.zeros(1))
     unexplained: Float[np.ndarray, " batch"] = field(default_factory=lambda: np.zeros(1))
     left: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        windows = {f"windows of {scale}": shares.sum(axis=1) for scale, shares in self.windows.items()}
+        last = {"outside": self.outside, "bias": self.bias, "unexplained": self.unexplained}
+        return sums_in_words("Decomposition", self.score, {"CLS": self.cls, **windows, **last}, self.residual)
 
     def slot(self, index: int) -> SlotShares:
         """Shares of one slot of the fusion. Raises OptionError if the slot is off."""
@@ -163,8 +170,7 @@ def decompose_fusion(
     """
     weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens, weights)
-    state = weights.run(tokens, slots, pooled)
-    return _record(state, v, state.split(v))
+    return decomposed(weights.run(tokens, slots, pooled), v)
 
 
 def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
@@ -197,19 +203,21 @@ def direction_of_images(
     """:func:`direction_of_each` without tokens: ``dim`` is the CLS token's width, ``width`` the feature's."""
     if isinstance(direction, str):
         raise ShapeError(
-            f"a direction is a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
+            f"a direction must be a vector: got the text {direction!r:.60}; pass the text's feature, model.encode_text(text)[0]"
         )
     v = finite_vectors(direction, "a direction")
     if v.shape in ((dim,), (n_images, dim)) and width > dim:
         v = np.concatenate([v, np.zeros((*v.shape[:-1], width - dim))], axis=-1)
     if v.shape not in ((width,), (n_images, width)):
         raise ShapeError(
-            f"a direction is [D] or [B, D], here ({width},) or {(n_images, width)}: got {v.shape}"
+            f"a direction must have shape [D] or [B, D], here ({width},) or {(n_images, width)}: got {v.shape}"
         )
     return np.broadcast_to(v, (n_images, width))
 
 
-def _record(state: AddonState, v: Float[np.ndarray, "batch wide"], split: Split) -> Decomposition:
+def decomposed(state: AddonState, v: Float[np.ndarray, "batch wide"]) -> Decomposition:
+    """:func:`decompose_fusion` of what the add-on computed, with a direction for each image."""
+    split = state.split(v)
     slots_on = [s for s in split.slots if s is not None]
     by_window, by_token = _windows_by_scale(slots_on), {}
     for s in slots_on:

@@ -1,4 +1,4 @@
-"""A model in float64, for shares: its image tower and its add-on, held still, and images as they enter it."""
+"""A float64 copy of a model for shares (image tower and add-on), and the images as they enter it."""
 
 from __future__ import annotations
 

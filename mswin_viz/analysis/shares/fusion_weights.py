@@ -29,11 +29,13 @@ _LOCK = threading.Lock()
 def fusion_weights(addon: nn.Module | None) -> AddonMap:
     """A read-only float64 copy of an add-on as it is now.
 
-    Everything that needs it shares one copy for each add-on; it is made again once a weight, or a number that no
-    tensor holds, has changed. Raises OptionError without an add-on.
+    There is one shared copy for each add-on; it is made again after a weight, or a setting outside its tensors, has
+    changed. Raises OptionError without an add-on.
     """
     if addon is None:
-        raise OptionError("only an add-on has weights to copy: got None; decompose() takes None by itself")
+        raise OptionError(
+            "weights can be copied only from an add-on: got None; decompose() accepts None directly"
+        )
     parts = window_parts(addon)
     settings = () if parts is None else parts.settings
     with _LOCK:
@@ -120,7 +122,7 @@ def _sum_of_bits(tensor: torch.Tensor) -> int:
 
 def _copied(parameter: torch.Tensor | None) -> np.ndarray:
     if parameter is None:
-        raise OptionError("every layer of an add-on has a bias: got one without; use zeros")
+        raise OptionError("every layer of an add-on must have a bias: got one without; use zeros")
     array = np.array(parameter.detach().double().cpu().numpy())
     array.setflags(write=False)
     return array

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,12 +25,15 @@ from mswin_viz.model.tokens.enhanced import addon_vector, enhanced_width, is_con
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
+
+Kept = TypeVar("Kept")
 
 __all__ = ["ModuleMap", "module_map", "told"]
 
 _AT_ONCE = 64  # images in one pass where windows are taken away
 _MOST_KEPT, _MOST_IMAGES = 4, 16  # batches that stay held while their tokens live, and images in one of them
+_MOST_ANSWERS = 16  # directions, and kinds of windows, whose answers such a batch keeps
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class ModuleMap:
 
     @property
     def declared(self) -> tuple[Slot, ...]:
-        """The windows that the module names, by which its shares are grouped."""
+        """The windows that the module declares, by which its shares are grouped."""
         given = dict.fromkeys(getattr(self.module, "geometries", ()))
         return tuple(
             Slot(window, "mean")
@@ -116,25 +120,46 @@ class HeldModule:
                 lambda c, p: module_map.features(c, p, gain), self.inputs, module_map.module
             )
         self.output = self._frozen.output.cpu().numpy()
-        self._last: tuple[bytes, InputShares] | None = None
+        self._shares: OrderedDict[bytes, InputShares] = OrderedDict()
+        self._emptied: OrderedDict[bytes, Float[np.ndarray, "batch window wide"]] = OrderedDict()
 
     def shares(self, v: Float[np.ndarray, "batch wide"]) -> InputShares:
-        """The score along a direction, split over every token."""
-        key, last = v.tobytes(), self._last
-        if last is None or last[0] != key:
-            with told(self.module_map.module):
-                last = self._last = (key, self._frozen.shares(torch.tensor(v).to(self.inputs[0])))
-        return last[1]
+        """The score along a direction, split over every token; of the last few directions it is kept."""
+        with told(self.module_map.module):
+            return _once(
+                self._shares, v.tobytes(), lambda: self._frozen.shares(torch.tensor(v).to(self.inputs[0]))
+            )
+
+    def emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        """The enhanced CLS with the tokens of each window zero; of the last few kinds of windows it is kept."""
+        with told(self.module_map.module):
+            key = repr(places.shape).encode() + places.tobytes()  # runs of any length hold the same numbers
+            return _once(self._emptied, key, lambda: self._without(places))
+
+    def _without(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        cls, patches = self.inputs
+        chosen = torch.tensor(places, device=patches.device)
+        enhanced = []
+        with torch.no_grad(), InOnePrecision():
+            for image in range(len(cls)):
+                for some in chosen.split(_AT_ONCE):
+                    emptied = patches[image].repeat(len(some), 1, 1)
+                    emptied[torch.arange(len(some), device=some.device)[:, None], some] = 0
+                    enhanced.append(
+                        self.module_map.features(cls[image].expand(len(some), -1), emptied, self.gain)
+                    )
+        return torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
 
 
 class ModuleState:
-    """A module at one batch of tokens, see :class:`mswin_viz.analysis.shares.addon_map.AddonState`."""
+    """A module at one batch of tokens; see :class:`mswin_viz.analysis.shares.addon_map.AddonState`."""
 
     def __init__(self, held: HeldModule, slot: Slot, geometry: WindowGeometry) -> None:
         self._held, self._slot, self._geometry = held, slot, geometry
         n_images = len(held.output)
         self.cls = held.inputs[0].cpu().numpy()
         self.enhanced = held.output
+        self.n_tokens = held.inputs[1].shape[1]
         self.gates = np.zeros((n_images, 0), bool)
         self.gate = np.zeros((n_images, 0))
         self.pooled = ()
@@ -144,7 +169,7 @@ class ModuleState:
         return self._geometry if index == 0 else None
 
     def split(self, v: Float[np.ndarray, "batch wide"]) -> Split:
-        """Shares of every patch token, summed over windows; a token in several windows gives each an equal part."""
+        """Shares of every patch token, summed over windows; a token in several windows is divided equally among them."""
         shares = self._held.shares(v)
         of_cls, of_tokens = (product.sum(axis=-1) for product in shares.inputs)
         places = self._geometry.tokens
@@ -157,29 +182,25 @@ class ModuleState:
         return Split(of_cls, shares.constants, (slot,), outside, shares.left)
 
     def pulled_back(self, v: Float[np.ndarray, "batch wide"]) -> tuple[Float[np.ndarray, "batch wide"], ...]:
-        """Nothing: no slot pools anything."""
+        """Empty: there are no slots."""
         return ()
 
     def without(self, index: int, window: int | slice) -> Without:
         """The tokens of a window become zero, and everything is computed again."""
-        places = (
-            self._geometry.tokens[window : window + 1]
-            if isinstance(window, int)
-            else self._geometry.tokens[window]
-        )
-        cls, patches = self._held.inputs
-        features, gain = self._held.module_map.features, self._held.gain
-        enhanced = []
-        with torch.no_grad(), InOnePrecision():
-            for image in range(len(cls)):
-                for start in range(0, len(places), _AT_ONCE):
-                    chosen = places[start : start + _AT_ONCE]
-                    emptied = patches[image].expand(len(chosen), -1, -1).clone()
-                    for row, tokens in zip(emptied, chosen, strict=True):
-                        row[tokens.tolist()] = 0
-                    enhanced.append(features(cls[image].expand(len(chosen), -1), emptied, gain))
-        left = torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
-        return Without(left, np.zeros((len(cls), len(places), 0), bool))
+        chosen = slice(window, window + 1) if isinstance(window, int) else window
+        return self._emptied(self._geometry.tokens[chosen])
+
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """The tokens of every window in turn become zero."""
+        return self._emptied(self._geometry.tokens)
+
+    def without_each_token(self) -> Without:
+        """Every patch token in turn becomes zero."""
+        return self._emptied(np.arange(self.n_tokens)[:, None])
+
+    def _emptied(self, places: Int[np.ndarray, "window tap"]) -> Without:
+        left = self._held.emptied(places)
+        return Without(left, np.zeros((*left.shape[:2], 0), bool))
 
 
 def module_map(addon: nn.Module) -> ModuleMap:
@@ -187,8 +208,8 @@ def module_map(addon: nn.Module) -> ModuleMap:
     dim = getattr(addon, "feat_dim", None)
     if not isinstance(dim, int):
         raise OptionError(
-            f"an add-on says how wide the tokens it reads are, feat_dim: got a {type(addon).__name__} without; "
-            "take mswin_viz.load_model(addon=module).addon, which has run on a model's tokens"
+            f"an add-on must have feat_dim, the width of the tokens it reads: got a {type(addon).__name__} without it; "
+            "use mswin_viz.load_model(addon=module).addon, which has it"
         )
     module = copied(bare_module(addon)).double().eval().requires_grad_(False)
     return ModuleMap(
@@ -196,9 +217,17 @@ def module_map(addon: nn.Module) -> ModuleMap:
     )
 
 
+def _once(kept: OrderedDict[bytes, Kept], key: bytes, make: Callable[[], Kept]) -> Kept:
+    if key not in kept:
+        kept[key] = make()
+        while len(kept) > _MOST_ANSWERS:
+            kept.popitem(last=False)
+    return kept[key]
+
+
 @contextmanager
 def told(module: nn.Module) -> Iterator[None]:
-    """An error inside becomes an OptionError that says whose shares were computed; out of memory stays what it is."""
+    """Turn an error inside into an OptionError that names the add-on; running out of memory stays what it is."""
     try:
         yield
     except (MswinVizError, MemoryError, torch.OutOfMemoryError):
@@ -206,6 +235,6 @@ def told(module: nn.Module) -> Iterator[None]:
     except Exception as problem:
         words = getattr(module, "words", type(module).__name__)
         raise OptionError(
-            f"shares run an add-on's torch operations in float64: {words} failed there with {type(problem).__name__}: "
+            f"an add-on must run in float64 for its shares: {words} failed with {type(problem).__name__}: "
             f"{str(problem).rstrip('.')}; compute in the dtype of the tokens, and call torch.utils.checkpoint only if self.training"
         ) from problem

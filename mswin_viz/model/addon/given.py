@@ -1,4 +1,4 @@
-"""A module as its user gives it: what it calls for, bare of what runs it faster, and copied."""
+"""A module as its user passes it: the arguments of its ``forward``, its wrappers removed, and a copy of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
 
 
 def bare_module(module: nn.Module) -> nn.Module:
-    """The module inside DataParallel, DistributedDataParallel and ``torch.compile``, which read the same weights."""
+    """The module inside DataParallel, DistributedDataParallel and ``torch.compile``, which share its weights."""
     while True:
         is_parallel = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
         inner = module.module if is_parallel else getattr(module, "_orig_mod", None)
@@ -29,14 +29,14 @@ def bare_module(module: nn.Module) -> nn.Module:
 
 
 def asks_for_cls(module: nn.Module) -> bool:
-    """Whether ``forward`` must be given two arguments, patches and CLS tokens.
+    """Whether ``forward`` needs two arguments, patches and CLS tokens.
 
-    Raises OptionError if it must be given more, or is compiled by TorchScript.
+    Raises OptionError if it needs more, or is compiled by TorchScript.
     """
     if any(kind.__module__.startswith("torch.jit.") for kind in type(module).__mro__):
         raise OptionError(
-            f"an add-on is an eager module, whose operations can be seen: got a torch.jit.{type(module).__name__}; "
-            "pass the eager module that it was made from, with its state dict"
+            f"an add-on must be an eager module, so that its operations can be seen: got a torch.jit.{type(module).__name__}; "
+            "pass the eager module it was made from, with the same state dict"
         )
     try:
         parameters = inspect.signature(module.forward).parameters.values()
@@ -46,7 +46,7 @@ def asks_for_cls(module: nn.Module) -> bool:
     positional = [p for p in needed if p.kind in _POSITIONAL]
     if len(positional) > 2 or len(positional) < len(needed):
         raise OptionError(
-            "an add-on is called as forward(patches) or forward(patches, cls): "
+            "an add-on must be callable as forward(patches) or forward(patches, cls): "
             f"got {type(module).__qualname__}.forward({', '.join(p.name for p in needed)}); give every other argument a "
             "default"
         )
@@ -60,9 +60,9 @@ def copied(module: Module) -> Module:
     except Exception as problem:
         name = type(getattr(module, "module", module)).__name__
         raise OptionError(
-            f"an add-on is copied, so that yours stays as it is: {name} cannot be copied "
-            f"({type(problem).__name__}: {problem}); pass a function that makes it; one with "
-            "torch.nn.utils.weight_norm can be copied once it has run under torch.no_grad()"
+            f"an add-on must be copyable, for a copy of it is used: {name} cannot be copied "
+            f"({type(problem).__name__}: {problem}); pass a function that builds it; a module with "
+            "torch.nn.utils.weight_norm can be copied after a run under torch.no_grad()"
         ) from problem
 
 
@@ -71,7 +71,7 @@ def checked_sized(module: Module) -> Module:
     lazy = next((name for name, weight in module.named_parameters() if is_lazy(weight)), None)
     if lazy is not None:
         raise OptionError(
-            f"a file is read into layers that have a size: {lazy} of {type(module).__name__} is lazy; run the module once "
-            "on tokens, module(torch.zeros(1, N, D)), then load the file"
+            f"weights are loaded into layers of known size: {lazy} of {type(module).__name__} is still lazy; run the module "
+            "once on tokens, module(torch.zeros(1, N, D)), then load the file"
         )
     return module

@@ -1,4 +1,4 @@
-"""A module made by code of the user's: a class or a function, passed or named as ``"package.module:Name"``."""
+"""A module built by the user's code: a class or a function, passed or named as ``"package.module:Name"``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from mswin_viz.errors import OptionError
 __all__ = ["is_import", "is_there", "made_addon"]
 
 _IMPORT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_RULE = 'an add-on of yours is named "package.module:Name", importable from here and made without arguments'
-_ADVICE = "or pass the module itself, addon=MyModule(512)"
+_NAMED = 'addon="package.module:Name" must name a module, class or function that can be imported here, and called without arguments'
+_PASSED = "a class or function passed as addon= must build a module without arguments"
+_ADVICE = "pass the module itself, addon=MyModule(512)"
 
 
 def is_import(name: object) -> bool:
@@ -24,32 +25,34 @@ def is_import(name: object) -> bool:
 
 
 def made_addon(source: str | Callable[[], nn.Module]) -> nn.Module:
-    """The module of a class or function called without arguments, or of what ``"package.module:Name"`` names.
+    """The module that a class or function builds without arguments; ``"package.module:Name"`` names one of them.
 
-    A name may also be that of a module that is there already. The code that is named runs.
+    The name may also be that of an existing module. Importing it runs the user's code.
 
     Raises
     ------
     OptionError
-        If it cannot be imported or made, or is no module.
+        If it cannot be imported or built, or is not a module.
     """
+    rule = _NAMED if isinstance(source, str) else _PASSED
     name = repr(source) if isinstance(source, str) else getattr(source, "__qualname__", repr(source))
     try:
         made = _imported(source) if isinstance(source, str) else source
         made = made if isinstance(made, nn.Module) else made()
     except Exception as problem:
         is_file = isinstance(source, str) and ".py:" in source
-        advice = f'drop ".py": {source.replace(".py:", ":")!r}, {_ADVICE}' if is_file else _ADVICE
+        advice = f'drop ".py": {source.replace(".py:", ":")!r}, or {_ADVICE}' if is_file else _ADVICE
         raise OptionError(
-            f"{_RULE}: {name} failed with {type(problem).__name__}: {problem}; {advice}"
+            f"{rule}: {name} failed with {type(problem).__name__}: {problem}; {advice}"
         ) from problem
     if not isinstance(made, nn.Module):
-        raise OptionError(f"{_RULE}: {name} made a {type(made).__name__}, no torch.nn.Module; {_ADVICE}")
+        kind = type(made).__name__
+        raise OptionError(f"{rule}: {name} returned a {kind}, not a torch.nn.Module; {_ADVICE}")
     return made
 
 
 def is_there(source: object, made: nn.Module) -> bool:
-    """Whether a name is that of the module itself, and not of what makes one."""
+    """Whether a name is that of the module itself, and not of code that builds one."""
     return isinstance(source, str) and _imported(source) is made
 
 

@@ -1,4 +1,4 @@
-"""A module of the user's own behind a tower: what it reads, what it gives, and where it comes from."""
+"""A user's module behind a tower: what it reads, what it returns, and where it comes from."""
 
 from __future__ import annotations
 
@@ -28,26 +28,27 @@ _CLOSE = 1e-3  # relative, of a vector's largest value: float32, and float16 on 
 
 
 class Addon(nn.Module):
-    """Any module as an add-on: from patch tokens ``[B, N, D]``, and the CLS token ``[B, D]`` if it takes two, to a vector.
+    """Any module as an add-on: it maps patch tokens ``[B, N, D]``, and the CLS token ``[B, D]`` if it asks for it, to a vector.
 
-    Weights, keys of the state dict and device are the module's own.
+    Weights, state dict and device are the module's own.
 
     Parameters
     ----------
     module
         Called as ``module(patches)``, or as ``module(patches, cls)`` if its ``forward`` has two arguments without a
-        default. It treats the images of a batch one by one. DataParallel and ``torch.compile`` around it are taken off.
+        default. The vector of an image must not depend on the rest of the batch. DataParallel and ``torch.compile``
+        wrappers are removed.
     combine
-        ``"add"``: its vector ``[B, D]`` is added to the CLS token; ``"concatenate"``: its vector, of any width, stands
-        behind it. By default the module's attribute ``combine``, else ``"add"``.
+        ``"add"``: its vector ``[B, D]`` is added to the CLS token; ``"concatenate"``: its vector, of any width, is
+        appended to the CLS token. By default the module's attribute ``combine``, else ``"add"``.
     windows
-        Windows that its maps are summed over at first: scales (tokens in a run), or ``(rows, columns)`` of tiles. By
-        default the module's attribute ``windows`` where that is such a sequence, else none.
+        Windows over which the explorers first sum its shares: scales (tokens in a run), or ``(rows, columns)`` of tiles.
+        By default the module's attribute ``windows`` if that is such a sequence, else none.
 
     Attributes
     ----------
     feat_dim
-        Width of the tokens; None until a model takes it.
+        Width of the tokens; None until the add-on is loaded into a model.
     out_dim
         Width of its vector; None until then.
     weights
@@ -56,7 +57,7 @@ class Addon(nn.Module):
     Raises
     ------
     OptionError
-        If it is no eager module, its ``forward`` needs more arguments, or ``combine`` or a window is something else.
+        If it is not an eager module, its ``forward`` needs more arguments, or ``combine`` or a window is invalid.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Addon(nn.Module):
         super().__init__()
         if not isinstance(module, nn.Module):
             raise OptionError(
-                f"an add-on is a torch.nn.Module: got {module!r:.80}; make an object of the class, such as MyModule(512)"
+                f"an add-on must be a torch.nn.Module: got {module!r:.80}; pass an instance, such as MyModule(512)"
             )
         self.module = module = bare_module(module)
         its_own = getattr(module, "combine", None)
@@ -94,29 +95,29 @@ class Addon(nn.Module):
         return self._given(patches, cls)
 
     def _given(self, patches: torch.Tensor, cls: torch.Tensor | None) -> Any:
-        """Whatever the module gives for copies of the tokens, which it may change in place."""
+        """What the module returns for copies of the tokens, which it may change in place."""
         return self.module(*(x.clone() for x in (patches, cls)[: 1 + self.reads_cls] if x is not None))
 
     def activations(
         self, patches: Float[torch.Tensor, "batch token dim"]
     ) -> Float[torch.Tensor, "batch token wide"] | None:
-        """What the module says of each token, ``module.activations(patches)``; None where it says nothing."""
+        """The module's own activation of each token, ``module.activations(patches)``; None if it has no such method."""
         tell = getattr(self.module, "activations", None)
         return cast("torch.Tensor", tell(patches.clone())) if callable(tell) else None
 
     @property
     def n_behind(self) -> int:
-        """How many numbers it puts behind the CLS token; 0 where its vector is added."""
+        """How many numbers it appends to the CLS token; 0 where its vector is added."""
         return (self.out_dim or 0) if self.combine == "concatenate" else 0
 
     def fitted(self, dim: int, n_tokens: int) -> Addon:
-        """This add-on, once it has run on tokens of a model's width and number, drawn at random.
+        """This add-on, after a trial run on random tokens of a model's width and number.
 
         Raises
         ------
         OptionError
-            If the module fails on them, does not give one finite vector an image, of width ``dim`` if it is added, or
-            gives an image another vector beside other images.
+            If the module fails on them, does not return one finite vector for each image, of width ``dim`` if it is
+            added, or if an image's vector changes with the rest of the batch.
         """
         reference = next((w for w in self.module.parameters() if w.is_floating_point()), torch.empty(0))
         drawn = torch.randn(2, n_tokens + 1, dim, generator=torch.Generator().manual_seed(0)).to(reference)
@@ -127,19 +128,20 @@ class Addon(nn.Module):
         vectors = self._tried(drawn)
         if self.combine == "add" and vectors.shape[1] != dim:
             raise OptionError(
-                f"what is added to the CLS token is as wide as it is, {dim}: {self.words} gave {vectors.shape[1]}; "
-                'mswin_viz.Addon(module, combine="concatenate") puts it behind the CLS token'
+                f"a vector that is added to the CLS token must have its width, {dim}: {self.words} returned width "
+                f'{vectors.shape[1]}; mswin_viz.Addon(module, combine="concatenate") appends a vector of any width'
             )
         if not bool(vectors.isfinite().all()):
             raise OptionError(
-                f"an add-on gives finite numbers: {self.words} gave NaN or infinity; check its weights"
+                f"an add-on must return finite numbers: {self.words} returned NaN or infinity; check its weights"
             )
         alone = self._tried(drawn[1:])
         close = max(_CLOSE, 16 * torch.finfo(vectors.dtype).eps)
         if (alone[0] - vectors[1]).abs().max() > close * vectors.abs().max():
             raise OptionError(
-                f"an add-on treats images one by one, and the same each time: {self.words} gave an image another vector "
-                "beside other images; sum over tokens (dim=1), not over the batch (dim=0), and draw nothing in eval()"
+                f"an image's vector must not depend on the rest of the batch, or on chance: that of {self.words} changed "
+                "when the image ran alone; reduce over tokens (dim=1), not over the batch (dim=0), and draw no random "
+                "numbers in eval()"
             )
         self.feat_dim, self.out_dim = dim, vectors.shape[1]
         return self
@@ -153,61 +155,68 @@ class Addon(nn.Module):
                 vectors = self.eval()._given(tokens[:, 1:], tokens[:, 0])
         except Exception as problem:
             raise OptionError(
-                f"an add-on takes patch tokens [B, {n_patches}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
-                f"{self.words} failed on them with {type(problem).__name__}: {problem}; make it for {n_patches} tokens that are {dim} wide"
+                f"an add-on must accept patch tokens [B, {n_patches}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
+                f"{self.words} failed with {type(problem).__name__}: {problem}; build it for {n_patches} tokens of width {dim}"
             ) from problem
         finally:
             self.train(was_training)
         shape = tuple(vectors.shape) if isinstance(vectors, torch.Tensor) else type(vectors).__name__
-        if not isinstance(vectors, torch.Tensor) or vectors.ndim != 2 or len(vectors) != n_images:
+        is_dense = isinstance(vectors, torch.Tensor) and vectors.layout == torch.strided
+        if is_dense and not vectors.is_floating_point():
             raise OptionError(
-                f"an add-on gives one vector an image, [B, {dim}]: {self.words} gave {shape} for {n_images} "
+                f"an add-on gives real numbers: {self.words} gave {str(vectors.dtype).removeprefix('torch.')}; "
+                "return out.float(), of complex numbers their parts, torch.view_as_real(out).flatten(1)"
+            )
+        if not is_dense or vectors.ndim != 2 or len(vectors) != n_images:
+            raise OptionError(
+                f"an add-on must return one vector for each image, [B, {dim}]: {self.words} returned {shape} for {n_images} "
                 f"{'image' if n_images == 1 else 'images'}; {_way_out(vectors)}"
             )
         return vectors
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """No scale of its own has a slot."""
+        """Empty: it has no slots."""
         return ()
 
     @property
     def words(self) -> str:
-        """Class and module of the code."""
+        """Module and class of the code."""
         kind = type(self.module)
         return f"{kind.__module__}.{kind.__qualname__}"
 
     @property
     def description(self) -> str:
-        """Class, file of the code, number of parameters, where they come from, and how its vector is used."""
+        """Class, source file, number of parameters, where they come from, and how its vector is combined."""
         try:
             file = _from_here(inspect.getsourcefile(type(self.module)) or "no file")
         except (TypeError, OSError):  # a class of no file, a current folder that is gone
             file = "no file"
         n_weights = sum(weight.numel() for weight in self.module.parameters())
-        how = "added to" if self.combine == "add" else f"{self.out_dim} wide, behind"
+        how = "added to" if self.combine == "add" else f"{self.out_dim} numbers appended to"
         weights = f" {self.weights}" if n_weights else ""
         return f"{self.words} ({file}), {n_weights:,} parameters{weights}, {how} the CLS"
 
 
 def as_addon(module: nn.Module) -> Any:
-    """A module as it is if it is one of the package's or wrapped already, else wrapped."""
+    """The module itself if it is one of the package's or already wrapped, else the module in an :class:`Addon`."""
     module = bare_module(module)
     is_known = isinstance(module, Addon) or hasattr(module, "window_parts")
     return cast("Any", module if is_known else Addon(module))
 
 
 def prepared_addon(source: AddonSource, dim: int, n_tokens: int, *, seed: int | None = None) -> Any:
-    """A copy in float32 of the module that is given, made or imported, that fits a model's tokens.
+    """A float32 copy of the module that is passed, built or imported, checked against a model's tokens.
 
-    Given a seed, what a class, a function or an import draws follows from it; the generator outside stays as it was.
+    With a seed, the initial weights that a class, a function or an import draws follow from it; the global generator is
+    left as it was.
 
     Raises
     ------
     OptionError
-        If it cannot be imported, made or copied, is no module, or does not fit (see :meth:`Addon.fitted`).
+        If it cannot be imported, built or copied, is not a module, or does not fit (see :meth:`Addon.fitted`).
     WeightsError
-        If it is one of the package's, of another width.
+        If it is one of the package's add-ons and has another width.
     """
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -222,7 +231,7 @@ def prepared_addon(source: AddonSource, dim: int, n_tokens: int, *, seed: int | 
 
 
 def _own_copy(module: nn.Module, *, is_given: bool) -> nn.Module:
-    """A copy; the module itself where it was made just now and cannot be copied."""
+    """A copy; the module itself if it was built just now and cannot be copied."""
     try:
         return copied(module)
     except OptionError:
@@ -232,7 +241,7 @@ def _own_copy(module: nn.Module, *, is_given: bool) -> nn.Module:
 
 
 def checked_width(module: Any, dim: int) -> Any:
-    """The same add-on of the package; WeightsError if it reads tokens of another width."""
+    """The same add-on, one of the package's; WeightsError if it reads tokens of another width."""
     if module.feat_dim != dim:
         raise WeightsError(
             f"an add-on must have the tower's width: the add-on reads {module.feat_dim}, the tower gives {dim}; "
@@ -242,18 +251,18 @@ def checked_width(module: Any, dim: int) -> Any:
 
 
 def is_addon_source(value: object) -> TypeGuard[AddonSource]:
-    """Whether it is a module, a class or function that makes one, or the name of code; not a path."""
+    """Whether it is a module, a class or function that builds one, or the name of code; not a path."""
     return isinstance(value, nn.Module) or is_import(value) or callable(value)
 
 
 def _from_here(file: str) -> str:
-    """The path of a file, from the current folder where it lies in it."""
+    """The path of a file, relative to the current folder if it is inside it."""
     folder = os.path.join(os.getcwd(), "")
     return file if folder == os.sep else file.removeprefix(folder)
 
 
 def _way_out(given: Any) -> str:
-    """How what a module gives becomes one vector an image."""
+    """How to turn what a module returned into one vector for each image."""
     if isinstance(given, (tuple, list, dict)):
         return "return the vector alone, such as out[0]"
     if isinstance(given, torch.Tensor) and given.ndim == 3:
@@ -262,11 +271,13 @@ def _way_out(given: Any) -> str:
             if given.shape[1] == 1
             else "pool over the tokens, such as out.mean(dim=1)"
         )
-    return "return a tensor [B, D], also for one image"
+    if isinstance(given, torch.Tensor) and given.layout != torch.strided:
+        return "return out.to_dense()"
+    return "return a tensor [B, D], for a single image too"
 
 
 def _checked_windows(given: object) -> tuple[Window, ...]:
-    """Scales and tiles; none where an attribute of that name is something else than numbers."""
+    """Scales and tiles; none if an attribute of that name holds something other than numbers."""
     if isinstance(given, int) and not isinstance(given, bool):
         given = (given,)
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -277,8 +288,8 @@ def _checked_windows(given: object) -> tuple[Window, ...]:
         is_whole = all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
         if not is_whole or len(sides) not in (1, 2):
             raise OptionError(
-                f"windows are scales, such as 8, or tiles, such as (4, 4): got {window!r}; an attribute windows that "
-                "means something else is passed over by mswin_viz.Addon(module, windows=())"
+                f"windows must be scales, such as 8, or tiles, such as (4, 4): got {window!r}; if the module's attribute "
+                "windows means something else, mswin_viz.Addon(module, windows=()) ignores it"
             )
         checked.append(sides[0] if len(sides) == 1 else (sides[0], sides[1]))
     return tuple(checked)

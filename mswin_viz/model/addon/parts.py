@@ -25,8 +25,8 @@ __all__ = ["AddonModule", "GatedExperts", "TwoLayers", "WindowParts", "addon_wor
 class AddonModule(Protocol):
     """An ``nn.Module`` behind a tower.
 
-    What it may say besides, and what is assumed without: ``reads_cls`` (no), that it is called with the CLS tokens too;
-    ``combine`` (``"add"``) and ``n_behind`` (0), that its vector stands behind the CLS token, and how wide it is;
+    Optional attributes, with their defaults: ``reads_cls`` (False), whether it is called with the CLS tokens too;
+    ``combine`` (``"add"``) and ``n_behind`` (0), whether its vector is appended to the CLS token, and how wide it then is;
     ``description`` (its scales), what it is in words.
 
     Attributes
@@ -47,7 +47,7 @@ class AddonModule(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TwoLayers:
-    """A fusion ``last(relu(first(pooled)))``, and what follows it: a Linear and a LayerNorm, or nothing."""
+    """A fusion ``last(relu(first(pooled)))``, followed by a Linear and a LayerNorm, or by nothing."""
 
     first: nn.Module
     last: nn.Module
@@ -79,9 +79,9 @@ class WindowParts:
     fusion
         What turns the pooled vectors into the vector that is added.
     projection
-        What each token goes through before the windows: Linear, LayerNorm, ReLU, Linear; None where nothing does.
+        Layers that each token passes before the windows: Linear, LayerNorm, ReLU, Linear; None if there are none.
     settings
-        Numbers that no tensor holds and the result depends on.
+        Numbers that the result depends on and that no tensor holds.
     """
 
     windows: Any
@@ -92,7 +92,7 @@ class WindowParts:
     def seen(
         self, patches: Float[torch.Tensor, "batch token dim"]
     ) -> Float[torch.Tensor, "batch token wide"]:
-        """The tokens that the windows read: the patches, or what the projection makes of each."""
+        """The tokens that the windows read: the patches, or their projections."""
         if self.projection is None:
             return patches
         first, norm, last = self.projection

@@ -26,8 +26,8 @@ def own_state(module: nn.Module) -> StateDict:
             f"{strange[0]} is a {type(state[strange[0]]).__name__}" if strange else "its state dict is empty"
         )
         raise OptionError(
-            f"an add-on's file holds the tensors of a state dict: {what} in {type(inner).__name__}; hold it in a "
-            "Parameter or a buffer"
+            f"an add-on's file can hold only the tensors of a state dict: {what} in {type(inner).__name__}; store it as "
+            "a Parameter or a buffer"
         )
     return {
         key: value.detach().clone() for key, value in state.items()
@@ -45,7 +45,7 @@ def filled(into: nn.Module, file: WeightFile) -> Any:
         If a key is missing or unexpected, or a tensor is of another shape or kind, or not finite.
     """
     if not isinstance(into, nn.Module):
-        raise OptionError(f"into= is a module to fill, such as MyModule(512): got {into!r:.80}")
+        raise OptionError(f"into= must be the module to fill, such as MyModule(512): got {into!r:.80}")
     addon = copied(as_addon(into))
     inner = checked_sized(addon.module if isinstance(addon, Addon) else addon)
     own = {key: value for key, value in inner.state_dict().items() if isinstance(value, torch.Tensor)}
@@ -54,13 +54,21 @@ def filled(into: nn.Module, file: WeightFile) -> Any:
     }  # the reader takes wrappers' names off, which a module may have too
     state = {keys.get(key, key): value for key, value in file.state.items()}
     checked_fit(
-        {key: tuple(value.shape) for key, value in own.items()},
-        state,
+        {key: tuple(_real(value).shape) for key, value in own.items()},
+        {
+            key: _real(value) if key in own and own[key].is_complex() else value
+            for key, value in state.items()
+        },
         f"a file must fit the module it is read into, {type(inner).__name__}: in {file.path}",
         unexpected=[key for key in state if key not in own],
-        whole={key for key, value in own.items() if not value.is_floating_point()},
+        whole={key for key, value in own.items() if not _real(value).is_floating_point()},
     )
     inner.load_state_dict(state)
     if isinstance(addon, Addon):
         addon.weights = f"from {file.path.name}"
     return addon.float().eval()
+
+
+def _real(value: torch.Tensor) -> torch.Tensor:
+    """Complex numbers as pairs of real ones, anything else as it is."""
+    return torch.view_as_real(value) if value.is_complex() else value

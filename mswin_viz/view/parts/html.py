@@ -9,7 +9,7 @@ from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Markup, tag
 
 _CHIP = {
-    "display": "inline-block", "box-sizing": "border-box", "max-width": "min(34em,100%)", "overflow": "hidden",
+    "display": "inline-block", "box-sizing": "border-box", "max-width": "min(60em,100%)", "overflow": "hidden",
     "text-overflow": "ellipsis", "white-space": "nowrap", "vertical-align": "top", "border-radius": "9px",
     "border": "1px solid var(--jp-border-color1, #bbb)", "padding": "0 8px", "margin": "2px 2px 2px 0",
 }  # fmt: skip

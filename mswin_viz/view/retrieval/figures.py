@@ -21,7 +21,7 @@ __all__ = ["ranked_figure"]
 
 _OPACITY = 0.6
 _KEY = (
-    "Heat: the exact share of each {one} in the cosine of the enhanced features, norms frozen; the query above, the "
+    "Heat: the {exact}share of each {one} in the cosine of the enhanced features, norms frozen; the query above, the "
     "result below. {sums} of either image add up to the cosine. A share is not what is lost when a {one} is removed."
 )
 
@@ -80,7 +80,7 @@ def _key(shares: PairShares) -> str:
     sums = dict.fromkeys(_sum_name(part) for side in shares.a.values() for part in side.parts)
     *first, last = sums
     one = "window" if shares.scales else "patch token"
-    return _KEY.format(one=one, sums=f"{', '.join(first)} and {last}")
+    return _KEY.format(exact="" if shares.left else "exact ", one=one, sums=f"{', '.join(first)} and {last}")
 
 
 def _draw_heat(

@@ -16,7 +16,7 @@ from mswin_viz.view.widgets.labels import SECTIONS
 from mswin_viz.view.widgets.markup import Html
 from mswin_viz.view.widgets.section_bar import SectionBar
 
-_NUMBERS = ("words", "inspection", "scores")
+_NUMBERS = ("inspection", "scores")
 
 
 def section_bar() -> SectionBar:
@@ -40,7 +40,6 @@ def arranged(
     controls: Controls,
     board: HeatmapBoard,
     bar: ExplorerBar,
-    *,
     sections: SectionBar,
     html: Mapping[str, Html],
 ) -> list[widgets.Widget]:

@@ -6,11 +6,6 @@ from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.widgets.board import BoardRow
 
 
-def board_rows(result: ExplorerResult, *, has_free_means: bool = False) -> list[BoardRow]:
-    """The pictures; with ``has_free_means`` also what the browser needs to compute plain window means itself."""
-    nothing = [None] * len(result.names)
-    tokens = result.subject.seen_values if has_free_means else nothing
-    along = result.subject.live_direction if has_free_means else None
-    directions = nothing if along is None else along
-    pngs = [picture.png for picture in result.pictures]
-    return list(map(BoardRow, result.names, pngs, tokens, directions))
+def board_rows(result: ExplorerResult) -> list[BoardRow]:
+    """The pictures."""
+    return [BoardRow(name, picture.png) for name, picture in zip(result.names, result.pictures, strict=True)]

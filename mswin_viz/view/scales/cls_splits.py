@@ -23,9 +23,9 @@ _Key = tuple[int, bytes]
 
 @dataclass(frozen=True, eq=False)
 class ClsSplits:
-    """Splits of pictures along directions, the last few kept.
+    """The last few splits, by picture and direction.
 
-    One takes a forward and a backward pass of the tower in float64, so nothing computes it but :meth:`compute`.
+    A split takes a forward and a backward pass of the tower in float64, so only :meth:`compute` makes one.
     """
 
     model: Model
@@ -35,14 +35,14 @@ class ClsSplits:
     def of(
         self, pictures: Sequence[Picture], directions: Float[np.ndarray, "batch wide"]
     ) -> tuple[ClsSplit, ...] | None:
-        """The split of each picture, of one image; None while one is missing."""
+        """The split of each picture; None while any is missing."""
         with self._lock:
             kept = [self._kept.get(self._key(*pair)) for pair in zip(pictures, directions, strict=True)]
         splits = tuple(pair[1] for pair in kept if pair is not None)
         return splits if len(splits) == len(kept) else None
 
     def compute(self, picture: Picture, direction: Float[np.ndarray, " wide"]) -> None:
-        """The split of one picture, if it is not there."""
+        """Compute the split of one picture, unless it is kept already."""
         key = self._key(picture, direction)
         with self._lock:
             if key in self._kept:

@@ -1,4 +1,4 @@
-"""The CLS of the images on screen split in the background, with progress in a line of words."""
+"""Splits the CLS of the images on screen in the background, with its progress in a line of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mswin_viz.view.widgets.markup import Html
 
 
 class ClsWork:
-    """Computes what a result on screen asks for and does not have yet, and calls ``done`` once it is there."""
+    """Computes the splits that a result on screen asks for and lacks, then calls ``done``."""
 
     def __init__(self, splits: ClsSplits, guarded: Guard, *, done: Callable[[], None]) -> None:
         self._splits, self._guarded, self._done = splits, guarded, done
@@ -22,7 +22,7 @@ class ClsWork:
         self.worker = Worker(self._work, guarded, show=self._show, name="splitting the CLS", restarts=True)
 
     def follow(self, result: ExplorerResult) -> None:
-        """Begin the work for a result, or end it where there is none."""
+        """Start the work for a result, or stop it if there is nothing to do."""
         self._result = result
         if result.has_cls and result.cls_splits is None:
             self.worker.start()

@@ -23,13 +23,14 @@ from mswin_viz.view.widgets.labels import (
     WINDOWS_OF_TOKENS,
     choices,
 )
+from mswin_viz.view.widgets.scale_slider import ScaleSlider
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _TERMS = {
     "scale": ("free scale",), "kernel": ("kernel",), "windows": ("window", "tile"),
-    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "activation norm", "share", "target"),
+    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "change when removed", "net push", "share", "activation norm"),
     "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
     "shuffle": ("shuffle",),
 }  # fmt: skip
@@ -134,7 +135,7 @@ def make_controls(
                 False, description="split CLS by input patch", indent=False, layout={"width": "auto"}
             ),
             "CLS by input patch",
-            hint="Takes a pass of the tower there and back; the other panels do not wait for it.",
+            hint="Takes a forward and a backward pass of the tower; the other panels do not wait for it.",
         ).add_class("mswin-cls"),
         **{f"slot_{scale}": slot for scale, slot in zip(scales, slots, strict=True)},
     }
@@ -156,9 +157,10 @@ def make_controls(
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
     n_tokens = grid[0] * grid[1]
     first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
-    scale = widgets.IntSlider(
-        first, min=1, max=n_tokens, description="free scale", style=_LABELLED, layout=_ROW
-    )
+    scale = ScaleSlider(
+        first, min=1, max=n_tokens, marks=scales, description="free scale", unit="tokens", mark_words="trained scale",
+        layout={**_ROW, "width": "auto"},
+    )  # fmt: skip
     small = {"style": {"description_width": "44px"}, "layout": {"width": "96px"}}
     tile = {"style": _LABELLED, "layout": {"width": "150px"}}
     return {
@@ -189,7 +191,7 @@ def _target_controls(n_channels: int, prompt: str | None) -> dict[str, widgets.V
     has_text = prompt is not None
     targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
     return {
-        "value": _menu(VALUES, "value", "mswin-value", width="226px"),
+        "value": _menu(VALUES, "value", "mswin-value", width="246px"),
         "channel": widgets.BoundedIntText(
             0, min=0, max=n_channels - 1, description="channel", style={"description_width": "52px"}, layout={"width": "104px"}
         ).add_class("mswin-channel"),

@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scales.request import n_channels, shuffled_runs
+from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
@@ -32,11 +32,12 @@ from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
+from mswin_viz.view.scales.every_scale import EveryScaleWork
 from mswin_viz.view.scales.figure import Display, scales_figure
 from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.sample_scores import SampleScores
-from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
+from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
@@ -48,12 +49,13 @@ __all__ = ["ScaleExplorer"]
 
 
 class ScaleExplorer(widgets.VBox):
-    """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
+    """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
-    Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
-    the kernel. "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map,
-    opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
+    Tokens are computed once for an image. The free windows of every scale are computed behind the first answer and sent
+    once; then the scale slider needs no kernel, unless a slot holds these windows, they overlap, or they are tiles.
+    "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map, opacity,
+    threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
     until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
     in the widget, and the last good view stays, marked as out of date.
 
@@ -97,9 +99,11 @@ class ScaleExplorer(widgets.VBox):
             () if weights is None else weights.scales, self.strip,
             prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
         )  # fmt: skip
-        self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
+        self.controls.value.value = first_value(weights)
+        self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
+        self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
         self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
         self._legend = Legend(self.controls.of_the_display, self._guarded)
         self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
@@ -111,9 +115,7 @@ class ScaleExplorer(widgets.VBox):
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
         self.sections = section_bar()
-        super().__init__(
-            arranged(self.controls, self.board, self.bar, sections=self.sections, html=self._html)
-        )
+        super().__init__(arranged(self.controls, self.board, self.bar, self.sections, self._html))
         self.add_class("mswin-explorer")
         self._update()
         self._observe()
@@ -172,6 +174,7 @@ class ScaleExplorer(widgets.VBox):
         self._background.close()
         self._cls_work.close()
         self._scores.close()
+        self._every_scale.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -270,29 +273,26 @@ class ScaleExplorer(widgets.VBox):
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""
         shown = self._html["inspection"]
-        emptied = partial(shown.set_trait, "value", "")
-        with self._lock, self._guarded("inspecting a window", failed=emptied):
+        with self._lock, self._guarded("inspecting a window", failed=partial(shown.set_trait, "value", "")):
             shown.value = inspection_words(self.result, self.board.pinned)
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        is_live = result.view_request.is_mean
-        key = (result.pictures, result.names, is_live and result.subject, result.shuffle)
-        rows = None if key == self._row_key else board_rows(result, has_free_means=is_live)
-        numbers, words = numbers_html(result), words_html(result)
+        key = (result.pictures, result.names, result.shuffle)
+        rows = None if key == self._row_key else board_rows(result)
+        numbers = numbers_html(result)
+        self._every_scale.leave()
+        order = () if result.shuffle is None else result.shuffle.order.tolist()
         self.board.show(
-            result.view.panels,
-            rows=rows,
-            order=() if result.shuffle is None else result.shuffle.order.tolist(),
-            answered=asked,
-            free_is_fused="free" in result.view_request.slots,
-        )
+            result.view.panels, rows=rows, order=order, answered=asked, free_is_fused="free" in result.view_request.slots
+        )  # fmt: skip
         self.result, self._row_key = result, key
-        self._html["scores"].value, self._html["words"].value = numbers, words
+        self._html["scores"].value = numbers
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
         self._legend.follow(result)
         self._cls_work.follow(result)
+        self._every_scale.follow(result, asked)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         notes = () if self.result is None else self.result.notes

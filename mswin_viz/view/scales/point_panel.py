@@ -26,15 +26,15 @@ from mswin_viz.view.widgets.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.widgets.lifetime import check_open, close_view
 from mswin_viz.view.widgets.markup import Html, fragment, message_html, tag
 
-_VALUES = {name: VALUES[name] for name in ("share", "norm")}
+_VALUES = {name: VALUES[name] for name in ("removal", "push", "share", "norm")}
 _WIDTH = 84  # of a picture, CSS pixels
 
 
 class PointPanel(widgets.VBox):
     """Heatmaps of one sample, from the same parts as the scale explorer's.
 
-    With a neighbour the heatmaps show each window's exact share of the similarity of the two enhanced features; alone,
-    of the similarity to the image's own plain CLS. Where an image cannot be shown, the panel says why, and what it shows
+    With a neighbour the heatmaps show what each window does to the similarity of the two enhanced features; alone, to the
+    similarity to the image's own plain CLS. Where an image cannot be shown, the panel says why, and what it shows
     is marked as out of date.
     """
 

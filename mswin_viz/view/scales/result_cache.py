@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, slots_of
 from mswin_viz.analysis.scales.token_panels import cls_panel
-from mswin_viz.analysis.scales.view import ScaleView, fused_part, scale_view, trained_part
+from mswin_viz.analysis.scales.view import FusedPart, ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.cls_split import ClsSplit
 from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
@@ -47,6 +48,13 @@ class ExplorerRequest:
     has_cls: bool = False  # the CLS is to be split over the input's patches
 
 
+class EveryScale(NamedTuple):
+    """What does not depend on the free scale, and a key that is equal where the free panels of all scales are."""
+
+    fused: FusedPart
+    key: Hashable
+
+
 @dataclass(frozen=True, eq=False)
 class ExplorerResult:
     """Everything that is shown, of each row or of all."""
@@ -65,6 +73,7 @@ class ExplorerResult:
     notes: tuple[str, ...]  # words or a camera that the model does not know, strong distortion
     has_cls: bool = False  # the CLS is to be split over the input's patches
     cls_splits: tuple[ClsSplit, ...] | None = None  # of each row, in units of the cosine, once they are there
+    every_scale: EveryScale | None = None  # what the free panel of every scale is made from
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +115,7 @@ class ResultCache:
             key = self._direction_key(rows, target, prompts, request.view_request)
             direction = self._once("direction", key, lambda: self._direction(rows, target, request))
             subject = self._once("subject", key, lambda: replace(rows.subject, direction=direction))
-            view = self._view(request.view_request, subject, rows.key, key)
+            view, every_scale = self._view(request.view_request, subject, rows.key, key)
             splits = self._cls_splits(pictures, view, subject) if request.has_cls else None
             if request.has_cls:
                 order = None if rows.shuffle is None else rows.shuffle.order.tolist()
@@ -117,7 +126,7 @@ class ResultCache:
             plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
             enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),
             notes=(*self._notes(request, prompts, pictures), *_not_shown(subject)),
-            has_cls=request.has_cls, cls_splits=splits,
+            has_cls=request.has_cls, cls_splits=splits, every_scale=every_scale,
         )  # fmt: skip
 
     def weights(self) -> AddonMap | None:
@@ -229,15 +238,16 @@ class ResultCache:
 
     def _view(
         self, request: ViewRequest, subject: Subject, rows_key: Hashable, direction_key: Hashable
-    ) -> ScaleView:
-        """The view, from what is kept of the last one where that still holds."""
+    ) -> tuple[ScaleView, EveryScale | None]:
+        """The view, from what is kept of the last one where that still holds; None where the kernel follows each scale."""
         trained = self._once(
-            "trained", (rows_key, request.value == "share"), lambda: trained_part(subject, request)
+            "trained", (rows_key, request.is_of_parts), lambda: trained_part(subject, request)
         )
         drawn = (rows_key, direction_key, request.value, request.channel)
         fusion = (drawn, request if "free" in request.slots else request.slots)
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
-        return scale_view(subject, request, fused=fused)
+        own = EveryScale(fused, (drawn, request.slots, request.is_mean))
+        return scale_view(subject, request, fused=fused), own if can_be_at_every_scale(request) else None
 
 
 def _not_shown(subject: Subject) -> list[str]:

@@ -27,7 +27,7 @@ _NAME = {"text-align": "left", "padding-right": "10px"}
 def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
     """Label and share of the CLS, each slot or the tokens, and the biases of one image; they add up to the cosine.
 
-    What lies outside the windows and what nothing explains have rows where there is any.
+    Tokens outside the windows and the unexplained part have rows where they are not zero.
     """
     cosine = result.view.cosine
     slots = [
@@ -45,7 +45,7 @@ def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]
 
 
 def cls_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
-    """Label and share of what the CLS share of one image is made of; they add up to it. Empty before it is split."""
+    """Label and share of each part of one image's CLS share; they add up to it. Empty before it is split."""
     if result.cls_splits is None:
         return []
     split = result.cls_splits[image]
@@ -74,12 +74,6 @@ def numbers_html(result: ExplorerResult) -> Markup:
     gate = gate_html(result.names, [slot_name(slot) for slot in result.view.slots], result.view.cosine.gate)
     beside = tag("div", *blocks, gate, _prompts_html(result), style=COLUMNS)
     return tag("div", beside, _pair_html(result), _shuffle_html(result), style=FONT)
-
-
-def words_html(result: ExplorerResult) -> Markup:
-    """Every panel's windows in words."""
-    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in result.view.panels)
-    return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
 
 
 def gate_html(
@@ -117,14 +111,14 @@ def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
     """A window's exact share next to the change when it is removed."""
     n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
     if inspection.is_of_tokens:
-        words = "Without it its tokens are zero and the module runs again, nothing held, so the two need not agree"
+        words = "To remove it, its tokens are set to zero and the module runs again with nothing held, so the two need not agree"
     elif not n_gates:
-        words = "Without it gate, norms and GELU factors are computed again, so the two need not agree"
+        words = "Without it, gate, norms and GELU factors are computed again, so the two need not agree"
     elif n_flipped:
-        words = f"Without it {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
+        words = f"Without it, {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
     else:
         words = (
-            f"Without it none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
+            f"Without it, none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
             "norm still moves)"
         )
     i = inspection
@@ -133,14 +127,17 @@ def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
     for name, *numbers in rows:
         cells = (tag("td", f"{number:+.5f}", style=CELL) for number in numbers)
         lines.append(tag("tr", tag("td", name, style=_NAME), *cells))
-    headings = (tag("th", name, style=CELL) for name in ("exact share", "change when it is removed"))
+    headings = (
+        tag("th", name, style=CELL)
+        for name in ("exact share" if i.is_exact else "share", "change when it is removed")
+    )
     table = tag("table", tag("tr", tag("th"), *headings), *lines, style=FONT)
     norms = f"{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}"
     return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
 
 
 def _shares_html(result: ExplorerResult, image: int) -> Markup:
-    """Signed bars about zero, one for each share, their sum, and what the sum leaves over."""
+    """Signed bars about zero, one for each share, their sum, and its residual."""
     cosine = result.view.cosine
     enhanced = float(cosine.score[image])
     rows = [*share_rows(result, image), ("= cosine", enhanced)]
@@ -152,7 +149,7 @@ def _shares_html(result: ExplorerResult, image: int) -> Markup:
     if cosine.unexplained[image]:
         note += f"; unexplained: {', '.join(cosine.left)} cannot be held"
     if of_cls:
-        note += ". The CLS is split over the input's patches with attention held: exact, not causal"
+        note += ". The CLS share is split over the input patches with attention held: exact, not causal"
     names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
     score = tag("div", *names, _scores_in_words(result, image), css="mswin-score")
     style = {"flex": "1 1 260px", "max-width": "400px"}

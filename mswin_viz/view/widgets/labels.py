@@ -11,8 +11,10 @@ from mswin_viz.analysis.measures.joined import modality_words
 Value = TypeVar("Value")
 
 VALUES = {
-    "norm": "activation norm",
+    "removal": "change when removed",
+    "push": "net push",
     "share": "share of cosine",
+    "norm": "activation norm",
     "cosine": "cosine to target",
     "channel": "one channel",
 }

@@ -2,7 +2,7 @@
 // controls it watches are the whole state; whatever only changes the display is done here and now.
 import { node, roomBelow } from "./nodes.mjs";
 import { bytesOf, readFloats } from "./numbers.mjs";
-import { captionOf, labelOf, liveColumn, pictureStatus, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
+import { captionOf, labelOf, pictureStatus, readColumn, readPyramid, statusOf, withRanges } from "./panels.mjs";
 import { fitted, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
@@ -23,8 +23,10 @@ async function decode(view) {
 // its position among `values`.
 async function watchControls(model, controls, signal, changed) {
   const asked = {};
+  const found = {};
   await Promise.all(Object.entries(model.get(controls)).map(async ([name, [reference, trait, values]]) => {
     const control = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+    found[name] = control;
     const valueNow = () => (values ? values[control.get(trait)] : control.get(trait));
     const read = () => {
       asked[name] = valueNow();
@@ -34,7 +36,7 @@ async function watchControls(model, controls, signal, changed) {
     control.on(`change:${trait}`, read);
     signal.addEventListener("abort", () => control.off(`change:${trait}`, read));
   }));
-  return asked;
+  return { asked, controls: Object.values(found) };
 }
 
 // ---- what the kernel sends besides traits -----------------------------------------------------
@@ -148,9 +150,17 @@ function placeTip(tip, lines, { x, y } = {}) {
   Object.assign(tip.style, { left: `${Math.max(0, left)}px`, top: `${Math.max(0, top)}px` });
 }
 
-const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused"];
+function writeList(list, columns) {
+  list.replaceChildren(...columns.map(({ title, words }) => {
+    const line = document.createElement("li");
+    line.append(Object.assign(document.createElement("b"), { textContent: title }), `: ${words}`);
+    return line;
+  }));
+}
+
+const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused", "fits"];
 const LOOK = ["cmap", "auto", "cmaps", "lut", "opacity", "threshold", "outline"];
-const VIEW = ["shared", "width", "hidden", "captions", "pinned", "order"];
+const VIEW = ["shared", "width", "hidden", "captions", "pinned", "order", "lists_words"];
 
 function render({ model, el }) {
   el.classList.add("mswin-board");
@@ -158,8 +168,9 @@ function render({ model, el }) {
   const [body, chips, says, tip] = ["rows", "chips", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
   says.setAttribute("aria-live", "polite");
   Object.assign(tip, { popover: "manual", hidden: true });
-  const now = { asked: {}, pictures: [], tokens: [], sent: [], shown: [], statuses: {}, hover: -1, rows: [] };
-  const dirty = { rows: true, data: true, look: true, theme: true, size: true };
+  const list = node(el, "ul", "mswin-words");
+  const now = { asked: {}, controls: [], pictures: [], sent: [], every: [], shown: [], statuses: {}, hover: -1, rows: [] };
+  const dirty = { rows: true, data: true, pyramid: true, look: true, theme: true, size: true };
   const stop = new AbortController();
   let frame = 0;
   const grid = () => [model.get("grid_rows"), model.get("grid_cols")];
@@ -172,21 +183,8 @@ function render({ model, el }) {
   // ---- from traits to what is drawn ----
   const refreshRows = async () => {
     while (once("rows")) { // set again where newer pictures come while these are decoded
-      const rows = model.get("rows");
-      now.pictures = await Promise.all(rows.map(({ image }) => decode(image)));
-      const [rowsOfGrid, colsOfGrid] = grid();
-      now.tokens = rows.filter(({ tokens }) => tokens?.byteLength).map(({ tokens, direction }) => {
-        const along = readFloats(direction);
-        const patches = readFloats(tokens);
-        return { patches, direction: along.length ? along : null, dim: patches.length / (rowsOfGrid * colsOfGrid) };
-      });
+      now.pictures = await Promise.all(model.get("rows").map(({ image }) => decode(image)));
     }
-  };
-  const live = (column) => {
-    const key = JSON.stringify([specOf(now.asked), now.asked.value, now.asked.channel]);
-    if (now.live?.key !== key || now.live.tokens !== now.tokens)
-      now.live = { key, tokens: now.tokens, column: liveColumn(column, now.asked, ...grid(), now.tokens) };
-    return now.live.column;
   };
   const refreshData = () => {
     const nRows = model.get("rows").length;
@@ -194,17 +192,20 @@ function render({ model, el }) {
       const old = new Map(now.sent.map((column) => [column.key, column]));
       now.sent = model.get("columns").map((column) => readColumn(column, ...grid(), nRows, old.get(column.key)));
     }
-    const about = {
-      ...{ answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused") },
-      hasTokens: now.tokens.length > 0 && now.tokens.length === nRows,
-      hasDirections: now.tokens.every(({ direction }) => direction),
-    };
+    if (once("pyramid")) {
+      const sent = model.get("pyramid");
+      const read = sent.values?.byteLength ? readPyramid(sent, ...grid(), nRows) : null;
+      now.pyramid = read?.isWhole ? read : null;
+    }
+    const fits = now.pyramid ? model.get("fits") : null;
+    const about = { answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused"), fits };
     now.statuses = Object.fromEntries(now.sent.map((column) => [column.key, statusOf(column, now.asked, about)]));
     now.picture = pictureStatus(now.asked, about);
     const hidden = model.get("hidden");
-    const columns = now.sent.map((column) => (now.statuses[column.key] === "live" ? live(column) : column));
+    const { scale } = now.asked;
     const thousandths = model.get("thousandths");
-    now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"))
+    now.every = now.sent.map((column) => (now.statuses[column.key] === "live" ? now.pyramid.at(scale) : column));
+    now.shown = withRanges(now.every.filter(({ key }) => !hidden.includes(key)), model.get("shared"))
       .map((column) => ({ ...column, factor: thousandths.includes(column.unit) ? 1000 : 1 }));
   };
   const refreshNodes = () => {
@@ -219,9 +220,10 @@ function render({ model, el }) {
       markAll("mswin-captions", hasCaptions);
       now.words = "";
     }
-    const words = [now.picture, ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
+    const words = [now.picture, model.get("lists_words"), ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
     if (now.words && now.words.every((word, at) => word === words[at])) return;
     now.words = words;
+    writeList(list, model.get("lists_words") ? now.every : []);
     pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
     now.rows.forEach((row) => writeStatus(row, now.picture));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
@@ -310,6 +312,7 @@ function render({ model, el }) {
     if (!ids.length) return;
     const window = ids[0];
     const old = model.get("pinned");
+    now.controls.forEach((control) => control.save_changes()); // the window is one of the scale that is drawn
     const again = old && old.key === key && old.row === row && old.window === window;
     model.set("pinned", again ? null : { key, row, window });
     model.save_changes();
@@ -355,20 +358,21 @@ function render({ model, el }) {
     ...DATA.map((name) => [`change:${name}`, mark("data")]),
     ...LOOK.map((name) => [`change:${name}`, mark("look")]),
     ...VIEW.map((name) => [`change:${name}`, schedule]),
-    ["change:rows", mark("rows", "data")],
+    ["change:rows", mark("rows", "data", "pyramid")],
+    ["change:pyramid", mark("pyramid")],
     ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
   ];
   listeners.forEach(([event, react]) => model.on(event, react));
-  watchControls(model, "watched", stop.signal, schedule).then((asked) => {
-    now.asked = asked;
+  watchControls(model, "watched", stop.signal, schedule).then(({ asked, controls }) => {
+    Object.assign(now, { asked, controls });
     schedule();
   });
   const follow = (name, value) => {
     model.set(name, value);
     model.save_changes();
   };
-  watchControls(model, "followed", stop.signal, follow).then((values) =>
-    Object.entries(values).forEach(([name, value]) => follow(name, value)));
+  watchControls(model, "followed", stop.signal, follow).then(({ asked }) =>
+    Object.entries(asked).forEach(([name, value]) => follow(name, value)));
   const sight = new ResizeObserver(() => { // first shown, shown again, another width, or less height
     const view = el.closest(".mswin-explorer");
     if (view !== now.view) sight.observe((now.view = view) ?? el); // what is unfolded above takes of the height

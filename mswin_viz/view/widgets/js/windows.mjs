@@ -1,4 +1,4 @@
-// Windows of patch tokens: which tokens each covers, what they look like on the grid, and what their means are.
+// Windows of patch tokens: which tokens each covers, and what they look like on the grid.
 // The same geometry as mswin_viz/analysis/windows.py. Pure functions: node tests them.
 import { formatNumber } from "./numbers.mjs";
 
@@ -59,28 +59,6 @@ export function tornWindows(windows, scale, cols) {
     if (left.size) torn.add(w);
   }
   return torn;
-}
-
-// One number for each window's plain mean: what the kernel "mean" answers, without the kernel.
-export function meansReduced(tokens, dim, windows, scale, { value, channel, direction }) {
-  const along = direction ? Math.hypot(...direction) : 0;
-  const mean = new Float64Array(dim);
-  return Float64Array.from({ length: windows.length / scale }, (_, w) => {
-    mean.fill(0);
-    for (let k = 0; k < scale; k++) {
-      const start = windows[w * scale + k] * dim;
-      for (let d = 0; d < dim; d++) mean[d] += tokens[start + d];
-    }
-    if (value === "channel") return mean[channel] / scale;
-    let [square, dot] = [0, 0];
-    for (let d = 0; d < dim; d++) {
-      square += mean[d] * mean[d];
-      if (direction) dot += mean[d] * direction[d];
-    }
-    const length = Math.sqrt(square);
-    if (value === "norm") return length / scale;
-    return length && along ? dot / length / along : 0;
-  });
 }
 
 // For each token of the grid the windows that cover it, in order.
