@@ -13,7 +13,6 @@ from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.labels import LEGENDS, SCALES_OF_COLOUR, THOUSANDTHS, VALUES
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Html, Markup, fragment, tag
 
-_OF_A_TARGET = frozenset(THOUSANDTHS)
 _SWATCH = {"display": "inline-block", "width": "10px", "height": "10px", "margin": "0 3px 0 8px"}
 _LINE = {"overflow": "hidden", "text-overflow": "ellipsis", "white-space": "nowrap"}
 
@@ -23,24 +22,21 @@ class Legend:
 
     def __init__(self, display: Mapping[str, widgets.ValueWidget], guarded: Guard) -> None:
         self._cmap, self._shared = display["cmap"], display["shared"]
-        self._result: ExplorerResult | None = None
+        self._shown: tuple[str, str] | None = None  # value and target; a result would keep its pictures
         self.line = Html()
         for control in (self._cmap, self._shared):
             control.observe(guarded("writing the legend")(lambda _change: self._write()), "value")
 
     def follow(self, result: ExplorerResult) -> None:
         """Say what a result shows."""
-        self._result = result
+        value = result.view_request.value
+        self._shown = value, result.target if value in THOUSANDTHS else ""
         self._write()
 
     def _write(self) -> None:
-        if self._result is None:
-            return
-        value = self._result.view_request.value
-        target = self._result.target if value in _OF_A_TARGET else ""
-        self.line.value = legend_html(
-            value, target, cmap=str(self._cmap.value), is_shared=bool(self._shared.value)
-        )
+        if self._shown is not None:
+            cmap, is_shared = str(self._cmap.value), bool(self._shared.value)
+            self.line.value = legend_html(*self._shown, cmap=cmap, is_shared=is_shared)
 
 
 def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool = False) -> Markup:
