@@ -47,6 +47,7 @@ CONTRASTS = """() => {
     const every = around(element);
     const ground = every.map((one) => rgba(getComputedStyle(one).backgroundColor)).reduceRight((below, top) => over(top, below), [255, 255, 255]);
     const ink = rgba(getComputedStyle(element).color);
+    if (!ink[3]) return 21; // it is not shown
     ink[3] *= every.reduce((all, one) => all * Number(getComputedStyle(one).opacity), 1);
     const [a, b] = [light(over(ink, ground)), light(ground)];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
