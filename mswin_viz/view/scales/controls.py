@@ -56,7 +56,7 @@ class Controls:
     @property
     def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
         """Name -> control and trait that the browser compares with an answer's."""
-        strip = {name: (self.strip, name) for name in ("selected", "second", "modality")}
+        strip = {name: (self.strip, name) for name in ("serial", "selected", "second", "modality")}
         return {**{name: (control, "value") for name, control in self.of_the_view.items()}, **strip}
 
     @property

@@ -99,10 +99,7 @@ class ScaleExplorer(widgets.VBox):
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
         self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
-        download = FigureDownload(
-            self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
-            guarded=self._guarded, css="mswin",
-        )  # fmt: skip
+        download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
@@ -186,14 +183,7 @@ class ScaleExplorer(widgets.VBox):
         OptionError, ClosedError
             If nothing could be shown yet; if the explorer was closed.
         """
-        check_open(self)
-        if self.result is None:
-            raise OptionError(
-                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
-            )
-        board = self.board
-        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
-        return scales_figure(self.result, provenance=self.model.provenance, display=display)
+        return self._named_figure()[1]
 
     def save_figure(self, path: str | Path) -> Path:
         """Write the present view as a PNG, SVG or PDF file; the ending says which.
@@ -204,6 +194,23 @@ class ScaleExplorer(widgets.VBox):
             If the file name ends in anything else; if the file cannot be written: both checked before anything is drawn.
         """
         return write_figure(self.figure, path)
+
+    def _named_figure(self) -> tuple[str, Figure]:
+        """What is on screen, named after the images that it shows, which need not be those that are chosen now."""
+        check_open(self)
+        result, board = self.result, self.board
+        if result is None:
+            raise OptionError(
+                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
+            )
+        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+        is_old = board.answered != self.controls.asked
+        figure = scales_figure(
+            result,
+            provenance=f"{'Older than the controls. ' * is_old}{self.model.provenance}",
+            display=display,
+        )
+        return "_".join([*(sample.name for sample in result.samples), "scales"]), figure
 
     def _children(self) -> list[widgets.Widget]:
         badge = Html(badge_html(self.model.provenance_items))

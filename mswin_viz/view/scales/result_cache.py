@@ -51,6 +51,7 @@ class ExplorerRequest:
 class ExplorerResult:
     """Everything that is shown, of each row or of all."""
 
+    samples: tuple[Sample, ...]  # of which they are: one, or the query and the gallery image of a pair
     names: tuple[str, ...]
     pictures: tuple[Picture, ...]
     subject: Subject  # the images with their target
@@ -112,7 +113,7 @@ class ResultCache:
                 order = None if rows.shuffle is None else rows.shuffle.order.tolist()
                 view = replace(view, panels=(*view.panels, cls_panel(subject, splits, order)))
         return ExplorerResult(
-            names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
+            samples=(request.sample, request.second) if request.rows == "pair" else (request.sample,), names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
             target=target.words, is_pair=target.kind == "pair", prompts=prompts, shuffle=rows.shuffle,
             plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
             enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),
