@@ -32,9 +32,9 @@ from mswin_viz.view.parts.figure_file import SCREEN_DPI, figure_bytes
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.parts.work_bar import WorkBar
+from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.widgets.marks import MarkStyle
 from mswin_viz.view.widgets.markup import Html, fragment, message_html
 
 __all__ = ["AttributionExplorer"]
@@ -96,7 +96,8 @@ class AttributionExplorer(widgets.VBox):
         self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
         self._picture.add_class("mswin-attribution-figure")
         badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout()
-        super().__init__([badge, controls, self.worker, self._messages, self._picture, MarkStyle()])
+        super().__init__([Frame(), badge, controls, self.worker, self._messages, self._picture])
+        self.add_class(VIEW)
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)

@@ -29,6 +29,7 @@ from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.row_pictures import first_pictures
 from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.parts.work_bar import WorkBar
+from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
@@ -102,8 +103,8 @@ class EmbeddingExplorer(widgets.VBox):
         self._old, self._freshness = Html(), Freshness(self._mark)
         guarded = Guard(self, lambda problems: self._old.set_trait("value", message_html(problems)))
         badge = Html(badge_html(model.provenance_items))
-        super().__init__([badge, self.settings.layout(), self.worker, self._old, self._below])
-        self.add_class("mswin-embeddings")
+        super().__init__([Frame(), badge, self.settings.layout(), self.worker, self._old, self._below])
+        self.add_class(VIEW).add_class("mswin-embeddings")
         if view is not None:
             self._show(view)
             self._freshness.answer(self._freshness.ask(view.settings))

@@ -51,8 +51,10 @@ class WorkBar(widgets.VBox):
         names = ("run", "stop", "progress", "status", "message")
         for part, widget in zip(names, [*row, self._message], strict=True):
             widget.add_class(f"{css}-{part}")
+        self.status.add_class("mswin-work-status")
         layout = {"flex_flow": "row wrap", "align_items": "center"}
         super().__init__([widgets.HBox(row, layout=layout), self._message])
+        self.add_class("mswin-work")
         guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))
         self.run.on_click(guarded(lambda _: self.start()))
         self.stop_button.on_click(self._guarded("stopping the work")(lambda _: self.stop()))

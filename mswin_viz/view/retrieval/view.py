@@ -34,6 +34,7 @@ from mswin_viz.view.retrieval.query_choice import QueryJumps, query_name, summar
 from mswin_viz.view.retrieval.query_menu import QueryMenu, queries
 from mswin_viz.view.retrieval.ranked_lists import RankedLists
 from mswin_viz.view.retrieval.rankings import ALL, ALL_EQUALISED, Rankings, rankable
+from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
@@ -125,10 +126,10 @@ class RetrievalView(widgets.VBox):
         self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
         badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout(self.download)
         super().__init__(
-            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs],
+            [Frame(), badge, controls, self.worker, *self._html.values(), self._lists, self._pairs],
             query=positions[0], modality=ranked_by[0], k=k,
         )  # fmt: skip
-        for name in ("mswin-explorer", "mswin-retrieval"):
+        for name in (VIEW, "mswin-explorer", "mswin-retrieval"):
             self.add_class(name)
         self._menu.find("")
         self._observe()

@@ -37,6 +37,7 @@ from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, message_html
@@ -104,7 +105,7 @@ class ScaleExplorer(widgets.VBox):
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
         super().__init__(self._children())
-        self.add_class("mswin-explorer")
+        self.add_class(VIEW).add_class("mswin-explorer")
         self._update()
         self._observe()
 
@@ -219,7 +220,7 @@ class ScaleExplorer(widgets.VBox):
         numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
         display = linked_display(self.controls, self.board)
         above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
-        return [*above, display, self.board, *numbers]
+        return [Frame(), *above, display, self.board, *numbers]
 
     def _observe(self) -> None:
         guarded = self._guarded

@@ -1,5 +1,6 @@
 // A strip of thumbnails: search by identity, camera and modality; click or arrow keys choose. The traits of
 // ThumbnailStrip (strip.py) are the whole state; searching never reaches the kernel.
+import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
 import { bytesOf } from "./numbers.mjs";
 
@@ -61,13 +62,14 @@ function segments(parent, label, names, choose) {
 function render({ model, el }) {
   el.classList.add("mswin-strip");
   el.replaceChildren();
+  const stop = new AbortController();
+  keepKeys(el, stop.signal);
   const bar = node(el, "div", "mswin-strip-bar");
   const list = node(el, "div", "mswin-strip-list");
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", "images");
   const search = labelled(bar, "search", Object.assign(document.createElement("input"),
     { type: "search", placeholder: "id 12, a colour, a file name", className: "mswin-strip-search" }));
-  for (const box of [search, list]) box.dataset.lmSuppressShortcuts = "true";
   const camera = labelled(bar, "camera", document.createElement("select"));
   const pages = { urls: new Map(), shown: [], picks: "image" };
 
@@ -106,7 +108,6 @@ function render({ model, el }) {
       const option = document.createElement("div");
       Object.assign(option, { className: "mswin-thumb", title: labelOf(items[at]) });
       option.dataset.at = at;
-      option.dataset.lmSuppressShortcuts = "true"; // only the element in focus counts
       option.setAttribute("role", "option");
       option.setAttribute("aria-label", labelOf(items[at]));
       const url = source(at);
@@ -177,6 +178,7 @@ function render({ model, el }) {
   report();
   model.send({ kind: "shown" });
   return () => {
+    stop.abort();
     listeners.forEach(([event, react]) => model.off(event, react));
     pages.urls.forEach((url) => URL.revokeObjectURL(url));
   };

@@ -1,0 +1,29 @@
+// Keys pressed inside a view belong to it. JupyterLab and Notebook run their shortcuts ("dd" deletes the cell, an arrow
+// chooses another) for any element in focus, unless that very element says that it has its own; a mark around it is not
+// enough. So the element is marked as its key comes, before Jupyter looks. With Ctrl, Alt or Meta, shortcuts work.
+
+const INSIDE_VIEW = ".mswin-view";
+const OWN_KEYS = "data-lm-suppress-shortcuts";
+
+export function isOwnKey({ key, ctrlKey, altKey, metaKey }) {
+  return key !== undefined && !(ctrlKey || altKey || metaKey);
+}
+
+function markTarget(event) {
+  const { target } = event;
+  let view = target.closest?.(INSIDE_VIEW);
+  if (!view) return;
+  const marked = [target];
+  for (; view; view = view.parentElement?.closest(INSIDE_VIEW)) marked.push(view);
+  for (const element of marked) {
+    if (isOwnKey(event)) element.setAttribute(OWN_KEYS, "true");
+    else element.removeAttribute(OWN_KEYS);
+  }
+}
+
+// From now on, in every view of the page, until the signal is aborted; `root` is one of them.
+export function keepKeys(root, signal) {
+  root.classList.add("mswin-view");
+  root.setAttribute(OWN_KEYS, "true");
+  window.addEventListener("keydown", markTarget, { capture: true, signal });
+}
