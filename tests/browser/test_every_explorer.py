@@ -113,7 +113,7 @@ def test_a_shortcut_with_ctrl_is_still_the_notebook_s(explorers: Lab) -> None:
 def test_arrow_keys_move_the_slider(explorers: Lab) -> None:
     slider = "[data-test-explorer=scales] .mswin-scale"
     before = explorers.slider_value(slider)
-    assert explorers.move_slider(slider, keys=2) == before + 2
+    assert explorers.move_slider(slider, keys=-2) == before - 2
     explorers.check()
 
 
@@ -137,7 +137,7 @@ DIE = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.{}()"
 def test_what_waits_for_a_kernel_that_is_gone_says_so(alone: Lab, end: str) -> None:
     pid = alone.ask("__import__('os').getpid()")
     alone.execute("import time; scales._lock.acquire(); time.sleep(600)")
-    alone.move_slider(".mswin-scale", keys=1, wait=False)
+    alone.move_slider(".mswin-scale", keys=-1, wait=False)
     working = alone.page.locator(STATUS, has_text="working")
     working.first.wait_for(timeout=20_000)
     if end == "dies":

@@ -46,6 +46,7 @@ class Background:
     def _compute_tokens(self, samples: Sequence[Sample], report: Report, stop: Stop) -> None:
         images = images_in_turn(samples, self._strip.modality)
         if all(path in self._cache for path, _ in images[:MOST_KEPT]):
+            report(Progress(1, 1))  # what was said of other images goes
             return
         n_bad = computed_ahead(self._cache, images, report=report, stop=stop)
         words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""

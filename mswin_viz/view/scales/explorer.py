@@ -28,7 +28,7 @@ from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.scales.bar import ExplorerBar
-from mswin_viz.view.scales.board_rows import board_rows
+from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import linked_display, make_controls
@@ -83,6 +83,7 @@ class ScaleExplorer(widgets.VBox):
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
+        self._first_samples = self._samples
         self._kept = TokenCache(model)
         self._results = ResultCache(model, self._kept, ClsSplits(model))
         weights = self._results.weights()
@@ -224,6 +225,10 @@ class ScaleExplorer(widgets.VBox):
 
     def _observe(self) -> None:
         guarded = self._guarded
+        pair = guarded("choosing a second image")(
+            lambda _change: self._is_held or self.strip.part(self._samples)
+        )
+        self.controls.rows.observe(pair, "value")
         for control, trait in self.controls.watched.values():
             control.observe(guarded("following a control")(lambda _change: self._update()), trait)
         self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
@@ -237,13 +242,17 @@ class ScaleExplorer(widgets.VBox):
         elif content.get("kind") == "stop":
             self._background.stop()
 
-    def _open(self, path: str) -> None:
-        if not path.strip():
+    def _open(self, path: str | None) -> None:
+        """Offer what is at a path; the samples of the beginning for None."""
+        if path is not None and not path.strip():
             return
-        opened = samples(typed_path(path))
+        opened = self._first_samples if path is None else samples(typed_path(path))
+        if path is None:
+            self.bar.path.value = ""
         with self._held():
             self.strip.replace(opened)
             self._samples = opened
+        self.bar.back.disabled = opened is self._first_samples
         self._background.start(opened)
 
     @contextmanager
@@ -290,6 +299,7 @@ class ScaleExplorer(widgets.VBox):
             answered=asked,
             free_is_fused="free" in result.view_request.slots,
         )
+        self.board.pinnable = pinnable_keys(result.view)
         self.result, self._row_key = result, key
         self._html["scores"].value, self._html["words"].value = numbers, words
         self._guarded.forget()

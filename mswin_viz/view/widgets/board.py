@@ -74,6 +74,9 @@ class HeatmapBoard(anywidget.AnyWidget):
     )  # the patch at each place, where tokens are shuffled
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys of columns
     pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)  # key, row and window that were clicked
+    pinnable = traitlets.List(traitlets.Unicode(), None, allow_none=True).tag(
+        sync=True
+    )  # keys of the columns whose windows a click pins; None for all
     width = traitlets.Int(168, min=24).tag(sync=True)  # CSS pixels of a picture at most; patches are square
     cmap = traitlets.Unicode("auto").tag(sync=True)  # one of CMAPS, or "auto": by whether values are signed
     opacity = traitlets.Float(0.55).tag(sync=True)  # of the heat, 0 to 1

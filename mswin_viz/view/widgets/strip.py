@@ -66,6 +66,11 @@ class ThumbnailStrip(anywidget.AnyWidget):
             if self.modality not in samples[0].images:
                 self.modality = next(iter(samples[0].images))
 
+    def part(self, samples: Sequence[Sample]) -> None:
+        """Choose another second image where both are the same; ``samples`` are those of the strip."""
+        if self.second == self.selected:
+            self.second = second_choice(samples, self.selected)
+
     @traitlets.validate("selected", "second")
     def _checked_position(self, proposal: Any) -> int:
         at = proposal["value"]

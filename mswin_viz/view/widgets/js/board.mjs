@@ -219,6 +219,7 @@ function render({ model, el }) {
     now.words = words;
     pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
     now.rows.forEach((row) => writeStatus(row, now.picture, now.isGone));
+    now.rows.forEach(({ cells }) => cells.forEach(({ canvas }, key) => canvas.classList.toggle("mswin-not-pinned", !isPinnable(key))));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
       writeWords(cells.get(column.key), column, model.get("units"), { status: now.statuses[column.key], isGone: now.isGone }, labelOf(column, names[at], at))));
   };
@@ -289,8 +290,9 @@ function render({ model, el }) {
     now.hover = token;
     return lines;
   };
+  const isPinnable = (key) => model.get("pinnable")?.includes(key) ?? true;
   const pin = (row, key) => {
-    const column = columnOf(key);
+    const column = isPinnable(key) ? columnOf(key) : null;
     const ids = column?.geometry.cover[now.hover] ?? [];
     if (!ids.length) return;
     const window = ids[0];
