@@ -103,7 +103,7 @@ class EmbeddingExplorer(widgets.VBox):
         self._old, self._freshness = Html(), Freshness(self._mark)
         guarded = Guard(self, lambda problems: self._old.set_trait("value", message_html(problems)))
         badge = Html(badge_html(model.provenance_items))
-        super().__init__([Frame(), badge, self.settings.layout(), self.worker, self._old, self._below])
+        super().__init__([badge, self.settings.layout(), self.worker, self._old, self._below, Frame()])
         self.add_class(VIEW).add_class("mswin-embeddings")
         if view is not None:
             self._show(view)

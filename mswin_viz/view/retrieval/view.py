@@ -126,7 +126,7 @@ class RetrievalView(widgets.VBox):
         self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
         badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout(self.download)
         super().__init__(
-            [Frame(), badge, controls, self.worker, *self._html.values(), self._lists, self._pairs],
+            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs, Frame()],
             query=positions[0], modality=ranked_by[0], k=k,
         )  # fmt: skip
         for name in (VIEW, "mswin-explorer", "mswin-retrieval"):

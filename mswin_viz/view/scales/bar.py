@@ -51,3 +51,9 @@ class ExplorerBar(widgets.HBox):
                 lambda _button: board.send({"kind": "copy", "text": json.dumps(state())})
             )
         )
+
+    def can_go_back(self, is_away: bool) -> None:
+        """Whether the samples of the beginning are not on offer now; if they are, the box for a path is empty."""
+        self.back.disabled = not is_away
+        if not is_away:
+            self.path.value = ""

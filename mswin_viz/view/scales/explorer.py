@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import linked_display, make_controls
-from mswin_viz.view.scales.figure import Display, scales_figure
+from mswin_viz.view.scales.figure import display_of, figure_name, scales_figure
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
@@ -180,10 +179,7 @@ class ScaleExplorer(widgets.VBox):
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance.
 
-        Raises
-        ------
-        OptionError, ClosedError
-            If nothing could be shown yet; if the explorer was closed.
+        Raises OptionError if nothing could be shown yet, ClosedError if the explorer was closed.
         """
         return self._named_figure()[1]
 
@@ -198,21 +194,17 @@ class ScaleExplorer(widgets.VBox):
         return write_figure(self.figure, path)
 
     def _named_figure(self) -> tuple[str, Figure]:
-        """What is on screen, named after the images that it shows, which need not be those that are chosen now."""
+        """What is on screen, which need not be what is chosen now, and its name."""
         check_open(self)
         result, board = self.result, self.board
         if result is None:
             raise OptionError(
                 "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
             )
-        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
-        is_old = board.answered != self.controls.asked
-        figure = scales_figure(
-            result,
-            provenance=f"{'Older than the controls. ' * is_old}{self.model.provenance}",
-            display=display,
+        words = (
+            f"{'Older than the controls. ' * (board.answered != self.controls.asked)}{self.model.provenance}"
         )
-        return "_".join([*(sample.name for sample in result.samples), "scales"]), figure
+        return figure_name(result), scales_figure(result, provenance=words, display=display_of(board))
 
     def _children(self) -> list[widgets.Widget]:
         badge = Html(badge_html(self.model.provenance_items))
@@ -221,14 +213,12 @@ class ScaleExplorer(widgets.VBox):
         numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
         display = linked_display(self.controls, self.board)
         above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
-        return [Frame(), *above, display, self.board, *numbers]
+        return [*above, display, self.board, *numbers, Frame()]
 
     def _observe(self) -> None:
         guarded = self._guarded
-        pair = guarded("choosing a second image")(
-            lambda _change: self._is_held or self.strip.part(self._samples)
-        )
-        self.controls.rows.observe(pair, "value")
+        pair = guarded("choosing a second image")
+        self.controls.rows.observe(pair(lambda _: self._is_held or self.strip.part(self._samples)), "value")
         for control, trait in self.controls.watched.values():
             control.observe(guarded("following a control")(lambda _change: self._update()), trait)
         self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
@@ -247,12 +237,10 @@ class ScaleExplorer(widgets.VBox):
         if path is not None and not path.strip():
             return
         opened = self._first_samples if path is None else samples(typed_path(path))
-        if path is None:
-            self.bar.path.value = ""
         with self._held():
             self.strip.replace(opened)
             self._samples = opened
-        self.bar.back.disabled = opened is self._first_samples
+        self.bar.can_go_back(opened is not self._first_samples)
         self._background.start(opened)
 
     @contextmanager

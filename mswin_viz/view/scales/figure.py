@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import cls_rows, share_rows
 from mswin_viz.view.scales.slot_names import slot_name
+from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.labels import VALUES
 
@@ -43,6 +44,16 @@ class Display:
     shared: bool = False
     hidden: Sequence[str] = ()
     pinned: Mapping[str, Any] | None = None
+
+
+def display_of(board: HeatmapBoard) -> Display:
+    """How a board draws its heatmaps now."""
+    return Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+
+
+def figure_name(result: ExplorerResult) -> str:
+    """Of a figure's file, without an ending: whose pictures it shows."""
+    return "_".join([*(sample.name for sample in result.samples), "scales"])
 
 
 def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:

@@ -86,6 +86,9 @@ class HeatmapBoard(anywidget.AnyWidget):
     cmaps = traitlets.List(traitlets.Unicode(), list(CMAPS), read_only=True).tag(sync=True)
     auto = traitlets.Dict({"unsigned": UNSIGNED, "signed": SIGNED}, read_only=True).tag(sync=True)
     units = traitlets.Dict(VALUES, read_only=True).tag(sync=True)
+    places = traitlets.Dict({"token": "Token", "window": "Window"}, read_only=True).tag(
+        sync=True
+    )  # what a cell of the grid and a group of cells are called under the mouse
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
     @made_whole()

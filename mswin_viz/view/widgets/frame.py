@@ -8,7 +8,7 @@ from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.lifetime import close_view
 
 VIEW = "mswin-view"
-"""The class of a view's root, inside which a frame stands, before everything else."""
+"""The class of a view's root, inside which a frame stands."""
 
 
 class Frame(anywidget.AnyWidget):

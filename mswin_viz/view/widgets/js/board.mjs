@@ -283,7 +283,7 @@ function render({ model, el }) {
   const columnOf = (key) => now.shown.find((column) => column.key === key);
   const point = (token, row, key, at) => {
     const column = columnOf(key);
-    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row] };
+    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row], places: model.get("places") };
     const lines = token < 0 || !panel ? null : describe(token, panel);
     placeTip(tip, lines, at);
     if (token !== now.hover) schedule();

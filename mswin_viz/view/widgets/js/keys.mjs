@@ -2,20 +2,23 @@
 // chooses another) for any element in focus, unless that very element says that it has its own; a mark around it is not
 // enough. So the element is marked as its key comes, before Jupyter looks. With Ctrl, Alt or Meta, shortcuts work.
 
-const INSIDE_VIEW = ".mswin-view";
 const OWN_KEYS = "data-lm-suppress-shortcuts";
 
 export function isOwnKey({ key, ctrlKey, altKey, metaKey }) {
   return key !== undefined && !(ctrlKey || altKey || metaKey);
 }
 
+// Every view that an element is in: a board may stand in an explorer.
+function viewsAround(element) {
+  const view = element?.closest?.(".mswin-view");
+  return view ? [view, ...viewsAround(view.parentElement)] : [];
+}
+
 function markTarget(event) {
   const { target } = event;
-  let view = target.closest?.(INSIDE_VIEW);
-  if (!view) return;
-  const marked = [target];
-  for (; view; view = view.parentElement?.closest(INSIDE_VIEW)) marked.push(view);
-  for (const element of marked) {
+  const views = viewsAround(target);
+  if (!views.length) return;
+  for (const element of [target, ...views]) {
     if (isOwnKey(event)) element.setAttribute(OWN_KEYS, "true");
     else element.removeAttribute(OWN_KEYS);
   }

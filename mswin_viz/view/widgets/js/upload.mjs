@@ -2,7 +2,6 @@
 import { node } from "./nodes.mjs";
 
 export const MOST_BYTES = 8 * 2 ** 20; // of one message: Jupyter's server takes 10 MB
-const INSIDE = ".mswin-view";
 
 // Why these files cannot be sent at once; empty where they can.
 export function refusal(files) {
@@ -30,14 +29,14 @@ function render({ model, el }) {
     model.send({ kind: "files", names: files.map(({ name }) => name) }, undefined, contents);
   };
   const holdsFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
-  const view = (event) => (holdsFiles(event) ? event.target.closest?.(INSIDE) : null);
+  const view = (event) => (holdsFiles(event) ? event.target.closest?.(".mswin-view") : null);
   const isHere = (event) => view(event)?.contains(el);
 
   button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => send(input.files).finally(() => (input.value = "")));
   // before the notebook, which would insert what is dropped as an attachment of the cell
   const options = { capture: true, signal: stop.signal };
-  const mark = (isOver) => el.closest(INSIDE)?.classList.toggle("mswin-drop", isOver);
+  const mark = (isOver) => el.closest(".mswin-view")?.classList.toggle("mswin-drop", isOver);
   for (const type of ["dragenter", "dragover"]) {
     window.addEventListener(type, (event) => {
       if (!isHere(event)) return;
@@ -46,7 +45,7 @@ function render({ model, el }) {
       mark(true);
     }, options);
   }
-  window.addEventListener("dragleave", (event) => event.relatedTarget?.closest?.(INSIDE) || mark(false), options);
+  window.addEventListener("dragleave", (event) => event.relatedTarget?.closest?.(".mswin-view") || mark(false), options);
   window.addEventListener("drop", (event) => {
     mark(false);
     if (!isHere(event)) return;
