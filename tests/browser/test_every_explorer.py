@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
-from typing import TYPE_CHECKING
 
 import pytest
+from support.axe import axe_file, serious_findings
 from support.four_explorers import CELLS, write_notebook
+from support.lab import Lab
 
-if TYPE_CHECKING:
-    from support.lab import Lab
+from .conftest import unavailable
 
 pytestmark = pytest.mark.browser
 
@@ -115,6 +116,41 @@ def test_arrow_keys_move_the_slider(explorers: Lab) -> None:
     before = explorers.slider_value(slider)
     assert explorers.move_slider(slider, keys=-2) == before - 2
     explorers.check()
+
+
+def test_arrow_keys_move_the_slider_in_notebook_7_too(tmp_path) -> None:
+    if importlib.util.find_spec("notebook") is None:
+        unavailable("Notebook 7 is not installed (pip install 'notebook>=7')")
+    write_notebook(tmp_path / "seven.ipynb", ("scales",))
+    with Lab(tmp_path, app="notebook") as lab:
+        lab.open("seven.ipynb")
+        lab.run_all(timeout=300)
+        lab.wait_idle(timeout=120)
+        before, cells = lab.slider_value(".mswin-scale"), sources(lab)
+        assert lab.move_slider(".mswin-scale", keys=-3) == before - 3
+        lab.page.keyboard.press("ArrowDown")
+        assert lab.slider_value(".mswin-scale") == before - 4
+        lab.page.locator(".mswin-cmap select").first.focus()
+        for key in "ddbax":
+            lab.page.keyboard.press(key)
+        assert sources(lab) == cells
+
+
+# ---- accessibility --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_an_explorer_has_no_serious_accessibility_finding(explorers: Lab, name: str) -> None:
+    script = axe_file()
+    if script is None:
+        unavailable("axe-core is not there (npm install --prefix .venv --no-save axe-core@4)")
+    if name == "attributions":
+        explorers.execute(
+            "attributions.controls.methods.value = ('gradient_x_input',); _ = attributions.start().join(60)"
+        )
+        explorers.wait_idle(timeout=120)
+    found = serious_findings(explorers.page, f"[data-test-explorer={name}]", script)
+    assert not found, "\n".join(found)
 
 
 # ---- no kernel ------------------------------------------------------------------------------------

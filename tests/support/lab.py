@@ -50,9 +50,16 @@ class NoChromiumError(RuntimeError):
 class Lab:
     """One JupyterLab over ``root`` and one browser page in it."""
 
-    def __init__(self, root: Path, *, size: tuple[int, int] = (1280, 1000), timeout: float = 90) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        size: tuple[int, int] = (1280, 1000),
+        timeout: float = 90,
+        app: str = "jupyterlab",
+    ) -> None:
         self.root, self.size, self.timeout = Path(root).resolve(), size, timeout
-        self.server = LabServer(self.root, timeout=timeout)
+        self.server, self.app = LabServer(self.root, timeout=timeout, app=app), app
         self.playwright: Playwright | None = None
         self.page: Page = None  # type: ignore[assignment]
         self._console: list[str] = []
@@ -118,7 +125,8 @@ class Lab:
         self.server.end_kernels()
         self._console.clear()
         self._refused.clear()
-        self.page.goto(f"{self.server.url}doc/tree/{quote(notebook)}?reset&token={self.server.token}")
+        place = "doc/tree" if self.app == "jupyterlab" else "notebooks"
+        self.page.goto(f"{self.server.url}{place}/{quote(notebook)}?reset&token={self.server.token}")
         self.page.wait_for_function("() => window.jupyterapp?.restored")
         self.page.evaluate("async () => { await window.jupyterapp.restored; }")
         self.page.evaluate(PAGE_JS)
