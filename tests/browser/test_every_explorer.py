@@ -118,22 +118,22 @@ def test_arrow_keys_move_the_slider(explorers: Lab) -> None:
     explorers.check()
 
 
-def test_arrow_keys_move_the_slider_in_notebook_7_too(tmp_path) -> None:
+def test_arrow_keys_move_the_slider_in_notebook_7_too(lab: Lab, tmp_path) -> None:
     if importlib.util.find_spec("notebook") is None:
         unavailable("Notebook 7 is not installed (pip install 'notebook>=7')")
     write_notebook(tmp_path / "seven.ipynb", ("scales",))
-    with Lab(tmp_path, app="notebook") as lab:
-        lab.open("seven.ipynb")
-        lab.run_all(timeout=300)
-        lab.wait_idle(timeout=120)
-        before, cells = lab.slider_value(".mswin-scale"), sources(lab)
-        assert lab.move_slider(".mswin-scale", keys=-3) == before - 3
-        lab.page.keyboard.press("ArrowDown")
-        assert lab.slider_value(".mswin-scale") == before - 4
-        lab.page.locator(".mswin-cmap select").first.focus()
+    with Lab(tmp_path, app="notebook", beside=lab) as seven:
+        seven.open("seven.ipynb")
+        seven.page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
+        seven.wait_idle(timeout=120)
+        before, cells = seven.slider_value(".mswin-scale"), sources(seven)
+        assert seven.move_slider(".mswin-scale", keys=-3) == before - 3
+        seven.page.keyboard.press("ArrowDown")
+        assert seven.slider_value(".mswin-scale") == before - 4
+        seven.page.locator(".mswin-cmap select").first.focus()
         for key in "ddbax":
-            lab.page.keyboard.press(key)
-        assert sources(lab) == cells
+            seven.page.keyboard.press(key)
+        assert sources(seven) == cells
 
 
 # ---- accessibility --------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ class FigureDownload(widgets.HBox):
         css: str,
     ) -> None:
         self._board, self._drawn = board, drawn
-        self.format = widgets.Dropdown(options=FORMATS, value=FORMATS[0], layout={"width": "64px"})
+        self.format = widgets.Dropdown(
+            options=FORMATS, value=FORMATS[0], layout={"width": "64px"}, tooltip="format of the file"
+        )
         self.button = widgets.Button(description="save figure", layout={"width": "96px"})
         super().__init__([self.format.add_class(f"{css}-format"), self.button.add_class(f"{css}-save")])
         self.button.on_click(guarded("saving the figure")(lambda _button: self._on_save()))

@@ -54,8 +54,8 @@ class PointPanel(widgets.VBox):
         self.rows = widgets.ToggleButtons(
             options=choices(POINT_ROWS), value="one", style={"button_width": "auto"}
         )
-        self.value = widgets.Dropdown(options=choices(_VALUES), layout={"width": "205px"})
-        self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"})
+        self.value = widgets.Dropdown(options=choices(_VALUES), layout={"width": "205px"}, tooltip="value")
+        self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"}, tooltip="modality")
         self._opacity = widgets.FloatSlider(
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
             style={"description_width": "50px"},

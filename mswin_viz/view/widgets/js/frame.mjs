@@ -24,6 +24,16 @@ function sayClosed(output) {
   output.after(note);
 }
 
+// ipywidgets names neither the handle of a slider nor a menu without a label: a screen reader would say "slider, 12".
+function nameParts(root) {
+  for (const part of root.querySelectorAll(".noUi-handle:not([aria-label]), select:not([aria-label])")) {
+    const widget = part.closest(".jupyter-widgets");
+    const label = widget?.querySelector(".widget-label")?.textContent.trim();
+    const name = label || part.title || widget?.title;
+    if (name) part.setAttribute("aria-label", name);
+  }
+}
+
 function render({ model, el }) {
   const stop = new AbortController();
   const place = { root: null, output: null };
@@ -32,6 +42,10 @@ function render({ model, el }) {
   whenInPage(el, stop.signal, (root) => {
     Object.assign(place, { root, output: root.parentElement });
     keepKeys(root, stop.signal);
+    nameParts(root);
+    const added = new MutationObserver(() => nameParts(root)); // parts that come later, or late
+    added.observe(root, { childList: true, subtree: true });
+    stop.signal.addEventListener("abort", () => added.disconnect());
   });
   watchKernel(model, stop.signal, () => {
     el.textContent = `${GONE}: ${ADVICE}`;

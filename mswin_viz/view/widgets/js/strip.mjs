@@ -111,7 +111,7 @@ function render({ model, el }) {
       option.setAttribute("role", "option");
       option.setAttribute("aria-label", labelOf(items[at]));
       const url = source(at);
-      if (url) node(option, "img", "").src = url;
+      if (url) Object.assign(node(option, "img", ""), { alt: "" }).src = url; // the option around it is named
       else node(option, "span", "mswin-thumb-name", items[at].name);
       return option;
     }));
