@@ -187,8 +187,8 @@ class AttributionExplorer(widgets.VBox):
                 asked = self._freshness.ask(self._request())
                 found = self._computed(asked, report, stop)
         finally:
-            if asked is not None and not found and not stop():
-                self._freshness.fail(asked)
+            if not found and not stop():
+                self._freshness.fail(asked or self._freshness.ask(object()))
             self._show_problems()
         if stop():
             return "stopped"
@@ -213,16 +213,17 @@ class AttributionExplorer(widgets.VBox):
             with self._guarded(title), suppress(StoppedError):
                 found = job(part, stop)
                 self._seconds[title] = max(0.01, sum(one.seconds for one in found.values()))
+                self._show(asked, pictures, maps | found)
                 maps |= found
-                self._show(asked, pictures, dict(maps))
         return maps
 
     def _show(self, asked: Asked, pictures: Sequence[Picture], maps: Maps) -> None:
         request: AttributionRequest = asked.request
         panels = [map_panel(title, attribution, self._n_cells) for title, attribution in maps.items()]
         rows = [BoardRow(name, picture.png) for name, picture in zip(request.names, pictures, strict=True)]
+        words = scores_html(request.names, scores(request, maps), request.target)
         self.board.show(panels, rows=rows)
-        self._scores.value = scores_html(request.names, scores(request, maps), request.target)
+        self._scores.value = words
         self.maps, self._shown = maps, tuple(picture.shown for picture in pictures)
         self._freshness.answer(asked)
 
