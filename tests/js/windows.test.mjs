@@ -279,11 +279,11 @@ test("whole rows are told as a rectangle, overlaps by their mean", () => {
 });
 
 test("a picture is out of date where another one was asked for, and not where the panels alone are", () => {
-  const answered = { selected: 1, second: 2, modality: "RGB", rows: "one", shuffle: 0, scale: 4, value: "norm", target: "own", prompt: "a" };
+  const answered = { serial: 0, selected: 1, second: 2, modality: "RGB", rows: "one", shuffle: 0, scale: 4, value: "norm", target: "own", prompt: "a" };
   const of = (moved, failed = null) => panels.pictureStatus({ ...answered, ...moved }, { answered, failed });
   assert.equal(of({}), "");
   assert.equal(of({ scale: 9, value: "cosine", target: "shift", prompt: "b", second: 5 }), "");
-  for (const moved of [{ selected: 3 }, { modality: "NI" }, { rows: "modalities" }, { shuffle: 4 }, { rows: "pair", second: 5 }]) {
+  for (const moved of [{ serial: 1 }, { selected: 3 }, { modality: "NI" }, { rows: "modalities" }, { shuffle: 4 }, { rows: "pair", second: 5 }]) {
     assert.equal(of(moved), "busy");
     assert.equal(of(moved, { ...answered, ...moved }), "stale");
     assert.equal(of(moved, answered), "busy");

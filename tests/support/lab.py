@@ -57,9 +57,19 @@ class NoChromiumError(RuntimeError):
 class Lab:
     """One JupyterLab over ``root`` and one browser page in it."""
 
-    def __init__(self, root: Path, *, size: tuple[int, int] = (1280, 1000), timeout: float = 90) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        size: tuple[int, int] = (1280, 1000),
+        timeout: float = 90,
+        app: str = "jupyterlab",
+        beside: Lab | None = None,
+    ) -> None:
+        """``app`` may be ``"notebook"``; a second one in a thread runs ``beside`` the first, as Playwright wants it."""
+        self._beside = beside
         self.root, self.size, self.timeout = Path(root).resolve(), size, timeout
-        self.server = LabServer(self.root, timeout=timeout)
+        self.server, self.app = LabServer(self.root, timeout=timeout, app=app), app
         self.playwright: Playwright | None = None
         self.page: Page = None  # type: ignore[assignment]
         self._console: list[str] = []
@@ -79,7 +89,8 @@ class Lab:
         self.stop()
 
     def start(self) -> None:
-        self.playwright = sync_playwright().start()
+        shared = None if self._beside is None else self._beside.playwright
+        self.playwright = shared or sync_playwright().start()
         chromium = find_chromium(self.playwright)
         if chromium is None:
             raise NoChromiumError(
@@ -101,9 +112,14 @@ class Lab:
     def stop(self) -> None:
         """Close the browser and end the server with all its kernels, whatever state they are in."""
         try:
-            if self.playwright is not None:
+            if self._beside is not None and self.page is not None:
+                browser = self.page.context.browser
+                self.page.context.close()
+                if browser is not None:
+                    browser.close()
+            elif self.playwright is not None:
                 self.playwright.stop()
-                self.playwright = None
+            self.playwright = None
         finally:
             self.server.stop()
 
@@ -125,7 +141,8 @@ class Lab:
         self.server.end_kernels()
         self._console.clear()
         self._refused.clear()
-        self.page.goto(f"{self.server.url}doc/tree/{quote(notebook)}?reset&token={self.server.token}")
+        place = "doc/tree" if self.app == "jupyterlab" else "notebooks"
+        self.page.goto(f"{self.server.url}{place}/{quote(notebook)}?reset&token={self.server.token}")
         self.page.wait_for_function("() => window.jupyterapp?.restored")
         self.page.evaluate("async () => { await window.jupyterapp.restored; }")
         self.page.evaluate(PAGE_JS)

@@ -135,8 +135,8 @@ def test_work_ahead_knows_modality_and_camera(explorer):
 
 def test_attributions_run_on_a_pair_of_two_cameras(model):
     explorer = mv.AttributionExplorer(model, mv.samples()[:3])
-    explorer.controls.pair.value = 2
-    explorer.controls.modality.value = "TI"
+    explorer.controls.target.value, explorer.controls.strip.second = "image", 2
+    explorer.controls.strip.modality = "TI"
     explorer.start().join(180)
     assert explorer.maps, explorer._messages.value
     shares = explorer.maps["exact shares, scale 8"]

@@ -567,7 +567,7 @@ AT_WORK = """
 import threading, time
 import mswin_viz as mv
 from mswin_viz.errors import StoppedError
-from mswin_viz.view.attributions import explorer as attribution_explorer
+from mswin_viz.view.attributions import request as attribution_request
 from mswin_viz.view.parts import background
 from mswin_viz.view.parts.work_bar import WorkBar
 
@@ -584,7 +584,7 @@ def attribute(*_, stop, **__):
     until(stop, "attributing")
     raise StoppedError("by the end of the program")
 
-attribution_explorer.attribute = attribute
+attribution_request.attribute = attribute
 background.computed_ahead = lambda *_, stop, **__: until(stop, "the background") or 0
 made = [mv.AttributionExplorer(model, samples), mv.ScaleExplorer(model, samples)]
 made.append(WorkBar(lambda report, stop: until(stop, "a worker"), name="work"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from mswin_viz.analysis.scales.panels import Panel, free_panel, read_tokens
+from mswin_viz.analysis.scales.panels import Panel, free_panel, read_tokens, with_held_words
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot, place_of_free, slots_in_view
 from mswin_viz.analysis.scales.view import FusedPart, addon_state, fused_part
 from mswin_viz.analysis.shares.fusion import FusionState, FusionWeights
@@ -53,7 +53,7 @@ def free_panels(
             f"slots {request.slots}, stride {request.stride}, tile {request.tile}"
         )
     fused = fused or fused_part(subject, request)
-    panels = {}
+    panels, left = {}, fused.decomposition.left
     for group in _groups(subject, request):
         direction = fused.directions[group.index] if subject.is_of_windows else subject.along
         values = _values(subject, request, fused, group)
@@ -61,7 +61,8 @@ def free_panels(
             if stop is not None and stop():
                 return ()
             at = replace(request, free_scale=scale)
-            panels[scale] = free_panel(subject, at, group.index, direction, own)
+            panel = free_panel(subject, at, group.index, direction, own)
+            panels[scale] = with_held_words(panel, left) if subject.is_of_tokens else panel
     return tuple(panels[scale] for scale in sorted(panels))
 
 

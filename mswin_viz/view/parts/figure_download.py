@@ -16,21 +16,21 @@ from mswin_viz.view.widgets.guarded import Guard
 
 
 class FigureDownload(widgets.HBox):
-    """A menu of formats and a button that downloads a figure, both drawn and named (without an ending) when it is pressed.
+    """A menu of formats and a button that downloads what ``drawn`` gives when it is pressed: a name and a figure.
 
-    The board sends the file to the browser; ``css`` is the prefix of each part's class.
+    The name, without an ending, is of what the figure shows. The board sends the file to the browser; ``css`` is the
+    prefix of each part's class.
     """
 
     def __init__(
         self,
         board: HeatmapBoard,
-        figure: Callable[[], Figure],
-        name: Callable[[], str],
+        drawn: Callable[[], tuple[str, Figure]],
         *,
         guarded: Guard,
         css: str,
     ) -> None:
-        self._board, self._figure, self._name = board, figure, name
+        self._board, self._drawn = board, drawn
         self.format = widgets.Dropdown(
             options=FORMATS,
             value=FORMATS[0],
@@ -49,8 +49,8 @@ class FigureDownload(widgets.HBox):
         self.button.disabled = True  # a second or two
         try:
             kind = str(self.format.value)
-            file = figure_bytes(self._figure(), kind)
-            self._board.send({"kind": "download", "name": f"{self._name()}.{kind}"}, [file])
+            name, figure = self._drawn()
+            self._board.send({"kind": "download", "name": f"{name}.{kind}"}, [figure_bytes(figure, kind)])
         finally:
             self.button.disabled = False
 

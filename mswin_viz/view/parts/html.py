@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.widgets.colours import sign_colour
+from mswin_viz.view.widgets.labels import FEATURES
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Markup, tag
 
 _CHIP = {
@@ -40,6 +41,15 @@ def badge_html(items: Mapping[str, str]) -> Markup:
     first, rest = chips[:_FIRST], chips[_FIRST:]
     line = tag("summary", *first, tag("span", f"{len(rest)} more", style=NOTE), style=_ONE_LINE)
     return tag("details", line, *rest, css="mswin-badge", style=FONT | SMALL)
+
+
+def scores_html(names: Sequence[str], scores: Mapping[str, Sequence[float]], target: str) -> Markup:
+    """The cosine of each image with a target, by feature, in one line for each image."""
+    lines = []
+    for at, name in enumerate(names):
+        parts = ", ".join(f"{FEATURES[feature]} {each[at]:.3f}" for feature, each in scores.items())
+        lines.append(tag("div", tag("b", name), f": cosine with {target}: {parts}"))
+    return tag("div", *lines, css="mswin-score", style=FONT)
 
 
 def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> Markup:

@@ -15,6 +15,7 @@ from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.html import bar_html
 from mswin_viz.view.parts.neighbour_words import who
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
+from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.labels import part_name
 from mswin_viz.view.widgets.lifetime import close_view
@@ -35,6 +36,8 @@ class PairPanel(widgets.VBox):
         self._model, self._lock = model, threading.RLock()
         self._pair: tuple[EmbeddingTable, int, int] | None = None
         self.shares: PairShares | None = None
+        self.pair_freshness = Freshness(lambda _is_old: self._mark())
+        self._picture_freshness = Freshness(lambda _is_old: self._mark())
         self.board = HeatmapBoard(model.grid, width=_WIDTH)
         style = {"button_width": "auto"}
         self.modality = widgets.ToggleButtons(options=[""], description="heatmaps of", style=style)
@@ -46,7 +49,7 @@ class PairPanel(widgets.VBox):
         super().__init__([self._notes, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
         self._guarded = Guard(self, self._say)
-        guarded = self._guarded("choosing a modality", failed=lambda: show_as_out_of_date(self.board, True))
+        guarded = self._guarded("choosing a modality")
         self.modality.observe(guarded(lambda _change: self._draw()), "value")
 
     def close(self) -> None:
@@ -60,6 +63,8 @@ class PairPanel(widgets.VBox):
     def clear(self) -> None:
         """Release the pair and hide the panel."""
         self.release()
+        self.pair_freshness.clear()
+        self._picture_freshness.clear()
         self.layout.display = "none"
 
     def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
@@ -87,18 +92,24 @@ class PairPanel(widgets.VBox):
         warnings = () if self.shares is None else _warnings(self.shares)
         self._notes.value = message_html([*problems, *([OUT_OF_DATE] if problems else []), *warnings])
 
+    def _mark(self) -> None:
+        """Heatmaps may be of another pair or of another modality than the chosen one, bars of another pair."""
+        is_old = self.pair_freshness.is_old
+        show_as_out_of_date(self._bars, is_old)
+        show_as_out_of_date(self.board, is_old or self._picture_freshness.is_old)
+
     def _draw(self) -> None:
         with self._lock:
             if self._pair is None or self.shares is None:
                 return
             table, *pair = self._pair
             name = str(self.modality.value)
-            sources = [table.files[row][name] for row in pair]
-            tags = [ImageTag(name, int(table.camid[row])) for row in pair]
-            pictures = TokenCache(self._model).pictures(sources, tags)
-            rows = [BoardRow(role, p.png) for role, p in zip(("query", "result"), pictures, strict=True)]
-            self.board.show(pair_panels(self.shares, (name,)), rows=rows)
-            show_as_out_of_date(self.board, False)
+            with self._picture_freshness.answering((self._pair, name)):
+                sources = [table.files[row][name] for row in pair]
+                tags = [ImageTag(name, int(table.camid[row])) for row in pair]
+                pictures = TokenCache(self._model).pictures(sources, tags)
+                rows = [BoardRow(role, p.png) for role, p in zip(("query", "result"), pictures, strict=True)]
+                self.board.show(pair_panels(self.shares, (name,)), rows=rows)
 
 
 def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class Controls:
     @property
     def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
         """Name -> control and trait that the browser compares with an answer's."""
-        strip = {name: (self.strip, name) for name in ("selected", "second", "modality")}
+        strip = {name: (self.strip, name) for name in ("serial", "selected", "second", "modality")}
         return {**{name: (control, "value") for name, control in self.of_the_view.items()}, **strip}
 
     @property
@@ -144,14 +144,35 @@ def make_controls(
     explained(view["stride"], "stride", hint="0: windows stand end to end.")
     for slot in slots:
         explained(slot, "slot")
-    for name in ("tile_rows", "tile_cols"):
-        is_idle = (view[name], "disabled")
-        widgets.dlink((view["windows"], "value"), is_idle, lambda windows: windows != "tiles")
+    _disable_what_has_no_effect(view, has_kernels=bool(scales))
     display = _display_controls()
     for name, words in _TOOLTIPS.items():
         display[name].set_trait("tooltip", words)
     first = {name: control.value for name, control in (view | display).items()}
     return Controls(view, display, slots, strip, first)
+
+
+def _disable_what_has_no_effect(view: Mapping[str, widgets.ValueWidget], *, has_kernels: bool) -> None:
+    """Each control while its mode is on: tiles are plain means of their own size, and in a pair the target is the other."""
+    of_tiles, of_runs = ("tile_rows", "tile_cols"), ("scale", "kernel") if has_kernels else ("scale",)
+    for name in (*of_tiles, *of_runs):
+        idle_with = ("runs",) if name in of_tiles else ("tiles",)
+        _disable(view[name], lambda idle_with=idle_with: view["windows"].value in idle_with, view["windows"])
+    _disable(view["target"], lambda: view["rows"].value == "pair", view["rows"])
+    chosen = view["value"], view["target"], view["rows"]
+    _disable(view["channel"], lambda: not _is_of_a_channel(view), *chosen)
+
+
+def _is_of_a_channel(view: Mapping[str, widgets.ValueWidget]) -> bool:
+    is_target = view["target"].value == "channel" and view["rows"].value != "pair"
+    return is_target or view["value"].value == "channel"
+
+
+def _disable(
+    control: widgets.ValueWidget, is_idle: Callable[[], bool], *sources: widgets.ValueWidget
+) -> None:
+    for source in sources:
+        widgets.dlink((source, "value"), (control, "disabled"), lambda _value: is_idle())
 
 
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:

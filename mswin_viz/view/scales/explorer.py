@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,19 @@ from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
-from mswin_viz.view.scales.board_rows import board_rows
+from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
-from mswin_viz.view.scales.figure import Display, scales_figure
+from mswin_viz.view.scales.figure import display_of, figure_name, scales_figure
 from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.sample_scores import SampleScores
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.markup import message_html
@@ -86,6 +86,7 @@ class ScaleExplorer(widgets.VBox):
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
+        self._first_samples = self._samples
         self._kept = TokenCache(model)
         self._results = ResultCache(model, self._kept, ClsSplits(model))
         weights = self._results.weights()
@@ -107,16 +108,13 @@ class ScaleExplorer(widgets.VBox):
         self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
         self._legend = Legend(self.controls.of_the_display, self._guarded)
         self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
-        download = FigureDownload(
-            self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
-            guarded=self._guarded, css="mswin",
-        )  # fmt: skip
+        download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
         self.sections = section_bar()
-        super().__init__(arranged(self.controls, self.board, self.bar, self.sections, self._html))
-        self.add_class("mswin-explorer")
+        super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
+        self.add_class(VIEW).add_class("mswin-explorer")
         self._update()
         self._observe()
 
@@ -192,19 +190,9 @@ class ScaleExplorer(widgets.VBox):
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance.
 
-        Raises
-        ------
-        OptionError, ClosedError
-            If nothing could be shown yet; if the explorer was closed.
+        Raises OptionError if nothing could be shown yet, ClosedError if the explorer was closed.
         """
-        check_open(self)
-        if self.result is None:
-            raise OptionError(
-                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
-            )
-        board = self.board
-        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
-        return scales_figure(self.result, provenance=self.model.provenance, display=display)
+        return self._named_figure()[1]
 
     def save_figure(self, path: str | Path) -> Path:
         """Write the present view as a PNG, SVG or PDF file; the ending says which.
@@ -216,8 +204,23 @@ class ScaleExplorer(widgets.VBox):
         """
         return write_figure(self.figure, path)
 
+    def _named_figure(self) -> tuple[str, Figure]:
+        """What is on screen, which need not be what is chosen now, and its name."""
+        check_open(self)
+        result, board = self.result, self.board
+        if result is None:
+            raise OptionError(
+                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
+            )
+        words = (
+            f"{'Older than the controls. ' * (board.answered != self.controls.asked)}{self.model.provenance}"
+        )
+        return figure_name(result), scales_figure(result, provenance=words, display=display_of(board))
+
     def _observe(self) -> None:
         guarded = self._guarded
+        pair = guarded("choosing a second image")
+        self.controls.rows.observe(pair(lambda _: self._is_held or self.strip.part(self._samples)), "value")
         for control, trait in self.controls.watched.values():
             control.observe(guarded("following a control")(lambda _change: self._update()), trait)
         self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
@@ -236,13 +239,15 @@ class ScaleExplorer(widgets.VBox):
         with self._held():
             reset(self.controls, self.board)
 
-    def _open(self, path: str) -> None:
-        if not path.strip():
+    def _open(self, path: str | None) -> None:
+        """Offer what is at a path; the samples of the beginning for None."""
+        if path is not None and not path.strip():
             return
-        opened = samples(typed_path(path))
+        opened = self._first_samples if path is None else samples(typed_path(path))
         with self._held():
             self._samples = opened  # first: the strip's new items are scored at once
             self.strip.replace(opened)
+        self.bar.can_go_back(opened is not self._first_samples)
         self._background.start(opened)
 
     @contextmanager
@@ -285,6 +290,7 @@ class ScaleExplorer(widgets.VBox):
         self.board.show(
             result.view.panels, rows=rows, order=order, answered=asked, free_is_fused="free" in result.view_request.slots
         )  # fmt: skip
+        self.board.pinnable = pinnable_keys(result.view)
         self.result, self._row_key = result, key
         self._html["scores"].value = numbers
         self._guarded.forget()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import cls_rows, share_rows
 from mswin_viz.view.scales.slot_names import slot_name
+from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.labels import THOUSANDTHS, unit_words
 
@@ -28,6 +30,7 @@ __all__ = ["Display", "scales_figure"]
 
 _MOST_OF_A_NAME = 36  # two lines above a picture
 _MOST_OF_A_TARGET = 180
+_PIN = "#ffb000"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,17 @@ class Display:
     outline: bool = True
     shared: bool = False
     hidden: Sequence[str] = ()
+    pinned: Mapping[str, Any] | None = None
+
+
+def display_of(board: HeatmapBoard) -> Display:
+    """How a board draws its heatmaps now."""
+    return Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+
+
+def figure_name(result: ExplorerResult) -> str:
+    """Of a figure's file, without an ending: whose pictures it shows."""
+    return "_".join([*(sample.name for sample in result.samples), "scales"])
 
 
 def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
@@ -49,7 +63,8 @@ def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Disp
     ranges = _ranges(panels, shared=display.shared)
     n_rows, n_cols = len(result.names), len(panels) + 2
     width = 1.35 * (n_cols - 1) + 2.6
-    caption = caption_lines(provenance, int(width * 21))
+    words = filter(None, (shown_words(result, display.pinned), provenance))
+    caption = caption_lines(" ".join(words), int(width * 21))
     figure = new_figure(width, 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2))
     axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
     for row, name in enumerate(result.names):
@@ -65,6 +80,26 @@ def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Disp
         _draw_colour_bar(figure, list(column), panel, ranges[panel.key], display)
     write_caption(figure, caption)
     return figure
+
+
+def shown_words(result: ExplorerResult, pinned: Mapping[str, Any] | None = None) -> str:
+    """Whose pictures these are, their scores, and the window that is pinned."""
+    names = " and ".join(sample.name for sample in result.samples)
+    scores = zip(result.names, result.view.cosine.score, strict=True)
+    words = f"{names}: cosine of the enhanced CLS with “{short_text(result.target, _MOST_OF_A_TARGET)}”: "
+    words += ", ".join(f"{row} {score:.3f}" for row, score in scores) + "."
+    for panel in result.view.panels:
+        if pinned and _is_pinned(panel, int(pinned["row"]), pinned):
+            row, window = int(pinned["row"]), int(pinned["window"])
+            value = f"{VALUES[panel.unit]} {panel.values[row, window]:.3g}"
+            words += f" Pinned: window {window} of {panel.title}, {result.names[row]}: {value}."
+    return words
+
+
+def _is_pinned(panel: Panel, row: int, pinned: Mapping[str, Any]) -> bool:
+    """Whether a pin, which may be older than the panels, is a window of one row of this panel."""
+    is_there = row < len(panel.values) and int(pinned["window"]) < panel.geometry.n_windows
+    return is_there and pinned["key"] == panel.key and int(pinned["row"]) == row
 
 
 def _ranges(panels: Sequence[Panel], *, shared: bool) -> Mapping[str, tuple[float, float]]:
@@ -112,6 +147,10 @@ def _draw_panel(
     cell = image.width / cols, image.height / rows
     if display.outline and panel.geometry.scale > 1:
         _draw_outlines(axis, panel, *cell)
+    if display.pinned and _is_pinned(panel, row, display.pinned):
+        tokens = panel.geometry.tokens[int(display.pinned["window"])]
+        inside = np.isin(np.arange(rows * cols), tokens).reshape(rows, cols)
+        _draw_edges(axis, np.pad(inside, 1), (0, *cell), color=_PIN, linewidths=2)
     for token in panel.geometry.dropped:
         corner = (token % cols * cell[0], token // cols * cell[1])
         axis.add_patch(Rectangle(corner, *cell, fill=False, hatch="////", ec="0.35", lw=0))
@@ -123,13 +162,20 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
     geometry = panel.geometry
     member = np.zeros((geometry.n_tokens, geometry.n_windows), bool)
     member[geometry.tokens.ravel(), np.repeat(np.arange(geometry.n_windows), geometry.scale)] = True
-    member = member.reshape(*geometry.grid, -1)
-    beside = np.argwhere((member[:, 1:] != member[:, :-1]).any(axis=2))
-    below = np.argwhere((member[1:] != member[:-1]).any(axis=2))
-    edges = [((c + 1, r), (c + 1, r + 1)) for r, c in beside]
-    edges += [((c, r + 1), (c + 1, r + 1)) for r, c in below]
+    _draw_edges(axis, member.reshape(*geometry.grid, -1), (1, width, height), color="white", linewidths=0.5)
+
+
+def _draw_edges(axis: Axes, labels: np.ndarray, cell: tuple[int, float, float], **style: Any) -> None:
+    """A line wherever two neighbouring cells have other labels; ``cell``: number of the first edge, width, height."""
+    first, width, height = cell
+    labels = labels.reshape(*labels.shape[:2], -1)
+    beside = np.argwhere((labels[:, 1:] != labels[:, :-1]).any(axis=2))
+    below = np.argwhere((labels[1:] != labels[:-1]).any(axis=2))
+    start = first - 1  # of the cells: one outside the picture where the labels have a rim
+    edges = [((c + first, r + start), (c + first, r + 1 + start)) for r, c in beside]
+    edges += [((c + start, r + first), (c + 1 + start, r + first)) for r, c in below]
     lines = list(np.reshape(edges, (-1, 2, 2)) * (width, height))
-    axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
+    axis.add_collection(LineCollection(lines, **style), autolim=False)
 
 
 def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:

@@ -59,6 +59,7 @@ class EveryScale(NamedTuple):
 class ExplorerResult:
     """Everything that is shown, of each row or of all."""
 
+    samples: tuple[Sample, ...]  # of which they are: one, or the query and the gallery image of a pair
     names: tuple[str, ...]
     pictures: tuple[Picture, ...]
     subject: Subject  # the images with their target
@@ -121,7 +122,7 @@ class ResultCache:
                 order = None if rows.shuffle is None else rows.shuffle.order.tolist()
                 view = replace(view, panels=(cls_panel(subject, splits, order), *view.panels))
         return ExplorerResult(
-            names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
+            samples=(request.sample, request.second) if request.rows == "pair" else (request.sample,), names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
             target=target.words, is_pair=target.kind == "pair", prompts=prompts, shuffle=rows.shuffle,
             plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
             enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),

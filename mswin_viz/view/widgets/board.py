@@ -71,6 +71,9 @@ class HeatmapBoard(anywidget.AnyWidget):
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys of columns
     captions = traitlets.Bool(False).tag(sync=True)  # what the numbers are, below each heatmap
     pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)  # key, row and window that were clicked
+    pinnable = traitlets.List(traitlets.Unicode(), None, allow_none=True).tag(
+        sync=True
+    )  # keys of the columns whose windows a click pins; None for all
     width = traitlets.Int(168, min=24).tag(sync=True)  # CSS pixels of a picture at most; patches are square
     cmap = traitlets.Unicode("auto").tag(sync=True)  # one of CMAPS, or "auto": by whether values are signed
     opacity = traitlets.Float(0.55).tag(sync=True)  # of the heat, 0 to 1
@@ -83,6 +86,9 @@ class HeatmapBoard(anywidget.AnyWidget):
     thousandths = traitlets.List(list(THOUSANDTHS), read_only=True).tag(
         sync=True
     )  # units that are shown times 1000
+    places = traitlets.Dict({"token": "Token", "window": "Window"}, read_only=True).tag(
+        sync=True
+    )  # what a cell of the grid and a group of cells are called under the mouse
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
     @made_whole()

@@ -75,6 +75,8 @@ TARGETS = {
     "own": "the image's own plain CLS",
 }
 """What the cosine is taken with."""
+ATTRIBUTION_TARGETS = {"prompt": "the prompt below", "image": "the second image"}
+"""The same in the attribution explorer."""
 KERNELS = {"auto": "trained or resampled", "mean": "plain mean"}
 """How the free windows are pooled."""
 WINDOWS = {"runs": "runs (as trained)", "tiles": "2-D tiles"}

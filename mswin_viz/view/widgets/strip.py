@@ -35,6 +35,7 @@ class ThumbnailStrip(anywidget.AnyWidget):
     _css = style("strip")
 
     items = traitlets.List(traitlets.Dict()).tag(sync=True)  # what is known of each sample
+    serial = traitlets.Int(0).tag(sync=True)  # of the samples: positions mean others once they are replaced
     modalities = traitlets.List(traitlets.Unicode(), list(MODALITIES), read_only=True).tag(sync=True)
     modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)  # of the images shown and chosen
     selected = traitlets.Int(0).tag(sync=True)  # position of the chosen sample
@@ -65,10 +66,15 @@ class ThumbnailStrip(anywidget.AnyWidget):
     def replace(self, samples: Sequence[Sample]) -> None:
         """Other samples: the first is chosen, in a modality that it has."""
         with self.hold_sync(), self.hold_trait_notifications():
-            self.items = [_item(sample) for sample in samples]
+            self.items, self.serial = [_item(sample) for sample in samples], self.serial + 1
             self.thumbs, self.scores, self.selected, self.second = [], [], 0, second_choice(samples)
             if self.modality not in samples[0].images:
                 self.modality = next(iter(samples[0].images))
+
+    def part(self, samples: Sequence[Sample]) -> None:
+        """Choose another second image where both are the same; ``samples`` are those of the strip."""
+        if self.second == self.selected:
+            self.second = second_choice(samples, self.selected)
 
     @traitlets.validate("selected", "second")
     def _checked_position(self, proposal: Any) -> int:

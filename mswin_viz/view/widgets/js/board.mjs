@@ -1,5 +1,7 @@
 // The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
 // controls it watches are the whole state; whatever only changes the display is done here and now.
+import { GONE, watchKernel } from "./kernel.mjs";
+import { keepKeys } from "./keys.mjs";
 import { node, roomBelow } from "./nodes.mjs";
 import { bytesOf, readFloats } from "./numbers.mjs";
 import { captionOf, labelOf, pictureStatus, readColumn, readPyramid, statusOf, withRanges } from "./panels.mjs";
@@ -116,19 +118,22 @@ function isNew(drawnOn, state) {
   return !same;
 }
 
-function writeWords(cell, column, units, status, label) {
+function writeWords(cell, column, units, { status, isGone }, label) {
   cell.title.textContent = cell.title.title = column.title;
   cell.origin.textContent = column.origin;
   cell.origin.dataset.origin = column.origin.split(" ")[0];
   cell.caption.textContent = captionOf(column, units);
-  cell.status.textContent = STATUS[status] ?? "";
-  cell.el.setAttribute("aria-busy", String(status === "busy"));
+  cell.status.textContent = statusWords(status, isGone);
+  cell.el.setAttribute("aria-busy", String(status === "busy" && !isGone));
   cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
   cell.canvas.setAttribute("aria-label", label);
 }
 
-function writeStatus({ picture, status }, now) {
-  status.textContent = STATUS[now] ?? "";
+// What waits for a kernel that is gone waits for ever.
+const statusWords = (status, isGone) => (status === "busy" && isGone ? GONE : STATUS[status] ?? "");
+
+function writeStatus({ picture, status }, now, isGone) {
+  status.textContent = statusWords(now, isGone);
   picture.classList.toggle("mswin-heatmap-stale", now in STATUS);
 }
 
@@ -220,14 +225,15 @@ function render({ model, el }) {
       markAll("mswin-captions", hasCaptions);
       now.words = "";
     }
-    const words = [now.picture, model.get("lists_words"), ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
+    const words = [now.picture, now.isGone, model.get("lists_words"), ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
     if (now.words && now.words.every((word, at) => word === words[at])) return;
     now.words = words;
     writeList(list, model.get("lists_words") ? now.every : []);
     pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
-    now.rows.forEach((row) => writeStatus(row, now.picture));
+    now.rows.forEach((row) => writeStatus(row, now.picture, now.isGone));
+    now.rows.forEach(({ cells }) => cells.forEach(({ canvas }, key) => canvas.classList.toggle("mswin-not-pinned", !isPinnable(key))));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
-      writeWords(cells.get(column.key), column, model.get("units"), now.statuses[column.key], labelOf(column, names[at], at))));
+      writeWords(cells.get(column.key), column, model.get("units"), { status: now.statuses[column.key], isGone: now.isGone }, labelOf(column, names[at], at))));
   };
   const markAll = (name, is) => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle(name, is));
   // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
@@ -299,15 +305,16 @@ function render({ model, el }) {
   const columnOf = (key) => now.shown.find((column) => column.key === key);
   const point = (token, row, key, at) => {
     const column = columnOf(key);
-    const panel = column && { ...column, cells: column.cells[row], values: column.values[row] };
+    const panel = column && { ...column, cells: column.cells[row], values: column.values[row], places: model.get("places") };
     const lines = token < 0 || !panel ? null : describe(token, panel);
     placeTip(tip, lines, at);
     if (token !== now.hover) schedule();
     now.hover = token;
     return lines;
   };
+  const isPinnable = (key) => model.get("pinnable")?.includes(key) ?? true;
   const pin = (row, key) => {
-    const column = columnOf(key);
+    const column = isPinnable(key) ? columnOf(key) : null;
     const ids = column?.geometry.cover[now.hover] ?? [];
     if (!ids.length) return;
     const window = ids[0];
@@ -346,7 +353,6 @@ function render({ model, el }) {
       event.preventDefault();
       event.stopPropagation();
     });
-    canvas.dataset.lmSuppressShortcuts = "true";
   };
 
   // ---- life ----
@@ -363,6 +369,11 @@ function render({ model, el }) {
     ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
   ];
   listeners.forEach(([event, react]) => model.on(event, react));
+  keepKeys(el, stop.signal);
+  watchKernel(model, stop.signal, () => {
+    now.isGone = true;
+    schedule();
+  });
   watchControls(model, "watched", stop.signal, schedule).then(({ asked, controls }) => {
     Object.assign(now, { asked, controls });
     schedule();

@@ -5,7 +5,7 @@ import { readFloats, spanInWords, valueRange } from "./numbers.mjs";
 import { foldWindows, geometryOf } from "./windows.mjs";
 
 export const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
-export const PICTURES = ["selected", "modality", "rows", "shuffle"];
+export const PICTURES = ["serial", "selected", "modality", "rows", "shuffle"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 

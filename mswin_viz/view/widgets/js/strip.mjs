@@ -1,5 +1,6 @@
 // A strip of thumbnails: search by identity, camera and modality; click or arrow keys choose. The traits of
 // ThumbnailStrip (strip.py) are the whole state; searching never reaches the kernel.
+import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
 import { bytesOf } from "./numbers.mjs";
 
@@ -96,6 +97,8 @@ function segments(parent, label, hint, names, choose) {
 function render({ model, el }) {
   el.classList.add("mswin-strip");
   el.replaceChildren();
+  const stop = new AbortController();
+  keepKeys(el, stop.signal);
   const bar = node(el, "div", "mswin-strip-bar");
   const list = node(el, "div", "mswin-strip-list");
   list.setAttribute("role", "listbox");
@@ -157,11 +160,10 @@ function render({ model, el }) {
       const option = document.createElement("div");
       Object.assign(option, { className: "mswin-thumb", title: labelOf(items[at], scores[at]) });
       option.dataset.at = at;
-      option.dataset.lmSuppressShortcuts = "true"; // only the element in focus counts
       option.setAttribute("role", "option");
       option.setAttribute("aria-label", labelOf(items[at], scores[at]));
       const url = source(at);
-      if (url) node(option, "img", "").src = url;
+      if (url) Object.assign(node(option, "img", ""), { alt: "" }).src = url; // the option around it is named
       else node(option, "span", "mswin-thumb-name", items[at].name);
       if (isScored && scores[at]) {
         const [plain, enhanced] = scores[at];
@@ -236,6 +238,7 @@ function render({ model, el }) {
   report();
   model.send({ kind: "shown" });
   return () => {
+    stop.abort();
     listeners.forEach(([event, react]) => model.off(event, react));
     pages.urls.forEach((url) => URL.revokeObjectURL(url));
   };
