@@ -35,7 +35,7 @@ def main() -> None:
                 "share, norm kept": cosine.slot(slot).windows,
                 "net push": pushes.slot(slot).windows,
             }
-            removed = {name: -left.cosine_change for name in said}
+            removed = dict.fromkeys(said, -left.cosine_change)
             removed["share, norm kept"] = -left.change
             for name, values in said.items():
                 agree = np.sign(values) == np.sign(removed[name])

@@ -133,7 +133,8 @@ class HeldModule:
     def emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
         """The enhanced CLS with the tokens of each window zero; of the last few kinds of windows it is kept."""
         with told(self.module_map.module):
-            return _once(self._emptied, places.tobytes(), lambda: self._without(places))
+            key = b"%d %d " % places.shape + places.tobytes()
+            return _once(self._emptied, key, lambda: self._without(places))
 
     def _without(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
         cls, patches = self.inputs

@@ -28,6 +28,8 @@ PARTS = {
     "unexplained": "unexplained",
 }
 """What a part of a score comes from; a scale is called by its number."""
+STEPS = {"other": "other's add-on", "cls": "CLS in add-on"}
+"""What moves a cosine besides its parts: in a pair, the add-on of the other image; the CLS token, through a module."""
 TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
@@ -66,11 +68,6 @@ COLOURS = {
     "plain_ap": "AP, plain", "enhanced_ap": "AP, enhanced", "ap_change": "change of AP",
 }  # fmt: skip
 """What the points of a map are coloured by."""
-
-
-def part_name(part: str) -> str:
-    """What a part of a score is called: one of ``PARTS``, or ``"scale-4"``."""
-    return PARTS.get(part, part.replace("-", " "))
 
 
 def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:
