@@ -16,8 +16,9 @@ import mswin_viz as mv
 from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.view.parts.waterfall import waterfall_words
 from mswin_viz.view.scales import result_cache as answers
-from mswin_viz.view.scales.share_bars import share_rows
+from mswin_viz.view.scales.share_bars import share_rows, waterfall_of
 from mswin_viz.view.scales.state import apply_state, parsed
 
 
@@ -332,6 +333,29 @@ def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer) -> None:
     assert "only a window of a scale" in explorer._html["inspection"].value
     explorer.board.pinned = None
     assert explorer._html["inspection"].value == ""
+
+
+def test_the_first_value_is_what_removal_changes_and_the_sentence_says_what_the_norm_takes(explorer) -> None:
+    assert explorer.controls.value.value == "removal"
+    explorer.controls.prompt.value = "a person wearing green bottoms"
+    found = waterfall_of(explorer.result)
+    plain = explorer.view.plain_cosine[0]
+    assert found.plain == pytest.approx(plain)
+    assert found.by_kind["norm"] == pytest.approx(found.cls - plain)
+    assert found.plain + sum(step.value for step in found.steps) == pytest.approx(
+        explorer.view.cosine.score[0]
+    )
+    assert waterfall_words(found) in unescape(explorer._html["scores"].value)
+    titles = "\n".join(axis.get_title() for axis in explorer.figure().axes)
+    assert waterfall_words(found).split(":")[0] in titles.replace("\n", " ")
+
+
+def test_an_image_that_the_embedded_model_never_saw_is_out_of_domain(explorer, tmp_path: Path) -> None:
+    assert "Out of domain" not in message(explorer)
+    Image.new("RGB", (128, 256)).save(tmp_path / "photograph.png")
+    explorer._open(str(tmp_path))
+    assert "this image is not among this package&#39;s drawings" in message(explorer)
+    assert_still_works(explorer)
 
 
 def test_what_could_not_be_answered_is_told_to_the_board(explorer) -> None:
