@@ -168,7 +168,7 @@ def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_change
     opened, models, kind, key
 ) -> None:
     explorer = opened(kind)
-    explorer.controls.scale.value = 12
+    explorer.controls.scale.value, explorer.controls.value.value = 12, "share"
     explorer.board.pinned = {"key": key, "row": 0, "window": 3}
     assert "its tokens are set to zero" in str(explorer._html["inspection"].value)
     subject, view = explorer.result.subject, explorer.view
@@ -203,7 +203,7 @@ def test_shares_are_called_exact_only_where_they_are(opened, kind: str) -> None:
             assert ("exact" in panel.words) == is_exact, panel.words
             assert ("bessel_j0 cannot be held" in panel.words) == (not is_exact)
     explorer.board.pinned = {"key": "free", "row": 0, "window": 1}
-    assert ("exact share" in explorer._html["inspection"].value) == is_exact
+    assert ("leave out the unexplained part" not in explorer._html["inspection"].value) == is_exact
 
 
 @pytest.mark.parametrize("kind", KINDS)
