@@ -213,7 +213,7 @@ class AttributionExplorer(widgets.VBox):
             with self._guarded(title), suppress(StoppedError):
                 found = job(part, stop)
                 self._seconds[title] = max(0.01, sum(one.seconds for one in found.values()))
-                self._show(asked, pictures, maps | found)
+                self._show(asked, pictures, {**maps, **found})
                 maps |= found
         return maps
 
