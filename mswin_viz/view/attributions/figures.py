@@ -20,6 +20,7 @@ from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.attributions.panels import title_words
+from mswin_viz.view.attributions.request import Maps
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend
 from mswin_viz.view.widgets.colours import SIGNED, sign_colour
@@ -36,7 +37,6 @@ _COLOURS = sns.color_palette("tab10")
 _BARS = ("#35618f", "#e08214", "#b9b9b9")
 _GREY = "0.45"
 _MOST_BESIDE = 8  # maps in a line
-Maps = Mapping[str, Attribution]
 
 
 def attributions_figure(

@@ -19,7 +19,6 @@ from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.typed_paths import typed_path
-from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.background import Background
@@ -32,7 +31,7 @@ from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
-from mswin_viz.view.scales.figure import display_of, figure_name, scales_figure
+from mswin_viz.view.scales.figure import named_figure
 from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.sample_scores import SampleScores
@@ -207,15 +206,9 @@ class ScaleExplorer(widgets.VBox):
     def _named_figure(self) -> tuple[str, Figure]:
         """What is on screen, which need not be what is chosen now, and its name."""
         check_open(self)
-        result, board = self.result, self.board
-        if result is None:
-            raise OptionError(
-                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
-            )
-        words = (
-            f"{'Older than the controls. ' * (board.answered != self.controls.asked)}{self.model.provenance}"
-        )
-        return figure_name(result), scales_figure(result, provenance=words, display=display_of(board))
+        is_old = self.board.answered != self.controls.asked
+        words = f"{'Older than the controls. ' * is_old}{self.model.provenance}"
+        return named_figure(self.result, self.board, words)
 
     def _observe(self) -> None:
         guarded = self._guarded

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import caption_lines, folded_name, write_caption
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
@@ -46,14 +47,18 @@ class Display:
     pinned: Mapping[str, Any] | None = None
 
 
-def display_of(board: HeatmapBoard) -> Display:
-    """How a board draws its heatmaps now."""
-    return Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+def named_figure(result: ExplorerResult | None, board: HeatmapBoard, words: str) -> tuple[str, Figure]:
+    """The figure of a result as a board shows it, and the name of its file, without an ending.
 
-
-def figure_name(result: ExplorerResult) -> str:
-    """Of a figure's file, without an ending: whose pictures it shows."""
-    return "_".join([*(sample.name for sample in result.samples), "scales"])
+    Raises OptionError if there is no result.
+    """
+    if result is None:
+        raise OptionError(
+            "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
+        )
+    name = "_".join([*(sample.name for sample in result.samples), "scales"])
+    display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+    return name, scales_figure(result, provenance=words, display=display)
 
 
 def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
