@@ -19,11 +19,11 @@ from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 1500)) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 900)) as lab:
         shutil.copy(ROOT / "notebooks" / "explore_scales.ipynb", folder)
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)
-        lab.page.locator(".mswin-cls input").click()
+        lab.control(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(

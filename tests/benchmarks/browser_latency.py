@@ -78,10 +78,9 @@ def main(rounds: int = 15) -> None:
 
 
 def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
-    page = lab.page
     for css, what in ((".mswin-opacity", "opacity"), (".mswin-threshold", "threshold")):
         yield _keys(lab, what, css, rounds)
-    page.locator(".mswin-threshold [role=slider]").press("Home")
+    lab.handle(".mswin-threshold").press("Home")
     yield _clicks(lab, "outlines on and off", ".mswin-outline input", rounds)
     yield _clicks(lab, "one or own colour scale", ".mswin-shared input", rounds)
     for rows, value, kernel in itertools.product(ROWS.values(), VALUES.values(), KERNELS.values()):
@@ -114,7 +113,7 @@ def _keys(lab: Lab, what: str, slider: str, rounds: int, *, canvas: str = FREE) 
 
 
 def _clicks(lab: Lab, what: str, css: str, rounds: int) -> Row:
-    box, sent = lab.page.locator(css), lab.messages_sent()
+    box, sent = lab.control(css), lab.messages_sent()
     times = [_once(lab, box.click, FREE) for _ in range(rounds)]
     return Row(what, (lab.messages_sent() - sent) / rounds, times)
 
@@ -142,12 +141,12 @@ def _held(lab: Lab, rounds: int) -> Row:
 
 
 def _press(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} button", has_text=words).first.click()
+    lab.control(f"{css} button", has_text=words).click()
     lab.wait_idle()
 
 
 def _choose(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} select").select_option(words)
+    lab.control(f"{css} select").select_option(words)
     lab.wait_idle()
 
 

@@ -53,7 +53,8 @@ def explorer(opened: Lab) -> Lab:
     opened.page.mouse.move(0, 0)
     opened.execute(
         "from mswin_viz.view.scales.state import apply_state\n"
-        "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)"
+        "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)\n"
+        "explorer.sections.unfolded = []"
     )
     opened.wait_idle()
     yield opened
@@ -61,17 +62,17 @@ def explorer(opened: Lab) -> Lab:
 
 
 def choose(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} select").select_option(words)
+    lab.control(f"{css} select").select_option(words)
     lab.wait_idle()
 
 
 def press(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} button", has_text=words).first.click()
+    lab.control(f"{css} button", has_text=words).click()
     lab.wait_idle()
 
 
 def type_into(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(css).fill(words)
+    lab.control(css).fill(words)
     lab.page.locator(css).press("Tab")
     lab.wait_idle()
 
@@ -131,11 +132,11 @@ def test_what_only_changes_the_display_is_drawn_while_the_kernel_is_held(explore
     for css in (".mswin-opacity", ".mswin-threshold"):
         explorer.move_slider(css, keys=4, wait=False)
         seen = explorer.wait_for_change(FREE, seen)
-    page.locator(".mswin-cmap select").select_option("magma")
+    explorer.control(".mswin-cmap select").select_option("magma")
     seen = explorer.wait_for_change(FREE, seen)
-    page.locator(".mswin-outline input").click()
+    explorer.control(".mswin-outline input").click()
     seen = explorer.wait_for_change(FREE, seen)
-    page.locator(".mswin-shared input").click()
+    explorer.control(".mswin-shared input").click()
     seen = explorer.wait_for_change(FREE, seen)
     page.locator(FREE).click(position={"x": 40, "y": 60})
     seen = explorer.wait_for_change(FREE, seen)
@@ -154,7 +155,7 @@ def test_with_one_colour_scale_the_bars_of_a_unit_are_the_same_and_without_they_
     explorer: Lab,
 ) -> None:
     assert (bar(explorer.canvas(FREE)) != bar(explorer.canvas(SCALE_8))).any()
-    explorer.page.locator(".mswin-shared input").click()
+    explorer.control(".mswin-shared input").click()
     explorer.wait_idle()
     assert (bar(explorer.canvas(FREE)) == bar(explorer.canvas(SCALE_8))).all()
 
@@ -265,8 +266,8 @@ def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
     trained = explorer.page.locator(".mswin-heatmap[data-key=scale-8]")
     explorer.execute(HOLD.format(4))
     explorer.page.wait_for_timeout(300)
-    explorer.page.locator(".mswin-stride input").fill("3")
-    explorer.page.locator(".mswin-stride input").press("Enter")
+    explorer.control(".mswin-stride input").fill("3")
+    explorer.control(".mswin-stride input").press("Enter")
     explorer.page.wait_for_timeout(300)
     assert "mswin-heatmap-stale" in free.get_attribute("class")
     assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == "working …"
@@ -440,8 +441,8 @@ def test_another_target_repaints_the_fused_shares(explorer: Lab, target: str) ->
 def test_one_channel_is_shown_signed(explorer: Lab) -> None:
     choose(explorer, ".mswin-value", "one channel")
     before = explorer.canvas(SCALE_8)
-    explorer.page.locator(".mswin-channel input").fill("7")
-    explorer.page.locator(".mswin-channel input").press("Enter")
+    explorer.control(".mswin-channel input").fill("7")
+    explorer.control(".mswin-channel input").press("Enter")
     explorer.wait_idle()
     assert (explorer.canvas(SCALE_8) != before).any()
 
@@ -462,8 +463,8 @@ def test_tiles_are_two_dimensional_and_labelled_as_not_trained(explorer: Lab) ->
 
 def test_an_overlapping_stride_repaints_and_is_labelled(explorer: Lab) -> None:
     before = explorer.canvas(FREE)
-    explorer.page.locator(".mswin-stride input").fill("2")
-    explorer.page.locator(".mswin-stride input").press("Enter")
+    explorer.control(".mswin-stride input").fill("2")
+    explorer.control(".mswin-stride input").press("Enter")
     explorer.wait_idle()
     assert (explorer.canvas(FREE) != before).any()
     assert "not in the trained model" in text(explorer, "ul.mswin-words")
@@ -474,7 +475,7 @@ def test_an_overlapping_stride_repaints_and_is_labelled(explorer: Lab) -> None:
 
 def test_the_figure_is_downloaded_at_print_size(explorer: Lab) -> None:
     with explorer.page.expect_download() as waiting:
-        explorer.page.locator(".mswin-save").click()
+        explorer.control(".mswin-save").click()
     file = Path(waiting.value.path())
     assert waiting.value.suggested_filename.endswith(".png")
     with Image.open(BytesIO(file.read_bytes())) as image:
@@ -485,7 +486,7 @@ def test_the_figure_is_downloaded_at_print_size(explorer: Lab) -> None:
 def test_the_copied_state_rebuilds_the_view(explorer: Lab) -> None:
     explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     explorer.move_slider(".mswin-scale", keys=7)
-    explorer.page.locator(".mswin-copy").click()
+    explorer.control(".mswin-copy").click()
     explorer.page.locator(".mswin-board-says", has_text="State copied.").wait_for(state="attached")
     copied = explorer.page.evaluate("() => navigator.clipboard.readText()")
     assert json.loads(copied)["controls"]["scale"] == explorer.slider_value(".mswin-scale")
@@ -562,18 +563,39 @@ def test_arrow_keys_go_through_the_thumbnails(explorer: Lab) -> None:
 def test_a_search_narrows_the_thumbnails_by_identity_camera_and_modality(explorer: Lab) -> None:
     everyone = explorer.page.locator(".mswin-thumb").count()
     assert everyone == int(explorer.ask("len(samples)"))
-    explorer.page.locator(".mswin-strip-search").fill("id 1")
+    explorer.control(".mswin-strip-search").fill("id 1")
     own = explorer.page.locator(".mswin-thumb").count()
     assert own == int(explorer.ask("sum(s.pid == 1 for s in samples)"))
-    explorer.page.locator(".mswin-strip-bar select").select_option("2")
+    explorer.control(".mswin-strip-bar select").select_option("2")
     assert explorer.page.locator(".mswin-thumb").count() == int(
         explorer.ask("sum(s.pid == 1 and s.camid == 2 for s in samples)")
     )
-    explorer.page.locator(".mswin-strip-bar select").select_option("all")
-    explorer.page.locator(".mswin-strip-search").fill("")
+    explorer.control(".mswin-strip-bar select").select_option("all")
+    explorer.control(".mswin-strip-search").fill("")
     picture = explorer.canvas(PICTURE)
     press(explorer, ".mswin-strip-bar", "TI")
     assert (explorer.canvas(PICTURE) != picture).any()
+
+
+def test_thumbnails_are_sorted_by_the_change_of_the_score_and_keys_follow_that_order(explorer: Lab) -> None:
+    order = explorer.control(".mswin-strip-order")
+    order.select_option("most raised first")
+    explorer.page.locator(".mswin-thumb-score").first.wait_for()
+    explorer.wait_idle()
+    shown = [
+        int(thumb.get_attribute("data-at") or -1) for thumb in explorer.page.locator(".mswin-thumb").all()
+    ]
+    changes = json.loads(explorer.ask("[round(e - p, 12) for p, e in explorer.strip.scores]"))
+    assert shown == sorted(range(len(changes)), key=lambda at: (-changes[at], at))
+    explorer.page.locator(".mswin-thumb").first.click()
+    explorer.page.keyboard.press("ArrowRight")
+    explorer.wait_idle()
+    assert explorer.ask("explorer.strip.selected") == str(shown[1])
+    explorer.control(".mswin-strip-search").fill("change<0")
+    explorer.wait_idle()
+    assert explorer.page.locator(".mswin-thumb").count() == sum(change < 0 for change in changes)
+    explorer.control(".mswin-strip-search").fill("")
+    order.select_option("as read")
 
 
 def test_tokens_of_all_samples_were_computed_in_the_background(explorer: Lab) -> None:
@@ -585,7 +607,7 @@ def test_tokens_of_all_samples_were_computed_in_the_background(explorer: Lab) ->
 
 
 def test_an_unreadable_path_is_said_and_the_explorer_goes_on(explorer: Lab) -> None:
-    box = explorer.page.locator(".mswin-path input")
+    box = explorer.control(".mswin-path input")
     box.fill("/no/such/folder")
     box.press("Enter")
     explorer.wait_idle()

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import * as numbers from "../../mswin_viz/view/widgets/js/numbers.mjs";
-import { fittedWidth, layoutOf } from "../../mswin_viz/view/widgets/js/paint.mjs";
+import { fitted, layoutOf } from "../../mswin_viz/view/widgets/js/paint.mjs";
 import * as panels from "../../mswin_viz/view/widgets/js/panels.mjs";
 import { markBeside, ranOn, steppedBy } from "../../mswin_viz/view/widgets/js/steps.mjs";
 import * as windows from "../../mswin_viz/view/widgets/js/windows.mjs";
@@ -127,10 +127,24 @@ test("patches are square whatever the grid", () => {
 });
 
 test("panels stand on as many lines as they need to stay legible", () => {
-  assert.equal(fittedWidth(1100, 7, 168), 146);
-  assert.equal(fittedWidth(2400, 7, 168), 168);
-  assert.equal(fittedWidth(650, 7, 168), 151); // four and three
-  assert.ok(fittedWidth(90, 7, 168) <= 90);
+  const fittedWidth = (width, count) => fitted({ width, height: Infinity }, { count, pictures: 1, widest: 168 }, [COLS, ROWS]);
+  assert.deepEqual(fittedWidth(1100, 7), { lines: 1, width: 150 });
+  assert.deepEqual(fittedWidth(2400, 7), { lines: 1, width: 168 });
+  assert.deepEqual(fittedWidth(650, 7), { lines: 2, width: 155 }); // four and three
+  assert.ok(fittedWidth(90, 7).width <= 90);
+});
+
+test("all panels of all pictures fit into the height there is, down to a width that is legible", () => {
+  const grid = [16, 8];
+  for (const [width, height, pictures] of [[984, 670, 1], [984, 670, 3], [604, 500, 1], [604, 700, 2], [2000, 400, 1]]) {
+    const { lines, width: each } = fitted({ width, height }, { count: 7, pictures, widest: 168 }, grid);
+    const rows = pictures * lines;
+    assert.ok(rows * (2 * each + 27) <= height);
+    assert.ok(Math.ceil(7 / lines) * each <= width);
+    assert.ok(each >= 66);
+  }
+  const crowded = fitted({ width: 604, height: 300 }, { count: 7, pictures: 3, widest: 168 }, grid);
+  assert.deepEqual(crowded, { lines: 1, width: 66 }); // what does not fit is below
 });
 
 test("binary traits are read at any address", () => {
@@ -290,4 +304,12 @@ test("keys lead a slider one on, to its ends or to the next marked place, and ne
   const keys = ["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "Home", "End", "PageUp", "PageDown", "b"];
   assert.deepEqual(keys.map((key) => steppedBy(key, place)), [6, 6, 4, 4, 1, 20, 8, 4, null]);
   assert.equal(steppedBy("ArrowRight", { ...place, value: 20 }), 20);
+});
+
+test("numbers are told in the unit that is shown", () => {
+  const geometry = windows.geometryOf({ scale: 2, stride: null, tile: null }, 2, 2);
+  const panel = { geometry, cells: [0.0002, 0.0002, -0.003, -0.003], values: [0.0002, -0.003] };
+  assert.ok(windows.describe(0, panel).includes("value 2.0e−4"));
+  assert.ok(windows.describe(0, { ...panel, factor: 1000 }).includes("value 0.2"));
+  assert.equal(numbers.spanInWords([0.0002, -0.003], 1000), "values −3 to 0.2");
 });

@@ -34,6 +34,13 @@ CHROMIUM_OPTIONS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
 
+UNFOLD = """(element) => {
+  const [section, finding] = [".mswin-section", ".mswin-strip-find"].map((css) => element.closest(css));
+  if (section && !section.offsetParent)
+    element.closest(".mswin-explorer").querySelector(`[aria-controls="${section.id}"]`).click();
+  if (finding && !finding.offsetParent) finding.parentElement.querySelector(".mswin-strip-more").click();
+}"""
+
 
 def find_chromium(playwright: Playwright) -> Path | None:
     """The browser to drive: ``$CHROMIUM``, the system's, or Playwright's own; None where there is none."""
@@ -181,8 +188,14 @@ class Lab:
 
     # ---- a person's hands ------------------------------------------------------------------
 
+    def control(self, css: str, *, has_text: str | None = None) -> Locator:
+        """The first such element; the section of the explorer that it stands in is unfolded."""
+        found = self.page.locator(css, has_text=has_text).first
+        found.evaluate(UNFOLD)
+        return found
+
     def handle(self, slider: str) -> Locator:
-        handle = self.page.locator(f"{slider} [role=slider]").first
+        handle = self.control(f"{slider} [role=slider]")
         handle.scroll_into_view_if_needed()
         return handle
 

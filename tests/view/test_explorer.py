@@ -155,7 +155,7 @@ def test_a_thermal_file_of_few_grey_levels_is_said(explorer, tmp_path: Path) -> 
 
 
 def test_the_badge_says_everything_and_cuts_off_what_is_long(explorer) -> None:
-    badge = explorer.children[0].value
+    badge = explorer.children[-1].value
     for name, words in explorer.model.provenance_items.items():
         assert name in badge
         assert unescape(badge).count(words) == 2  # on the chip, and whole under the mouse

@@ -31,8 +31,17 @@ class FigureDownload(widgets.HBox):
         css: str,
     ) -> None:
         self._board, self._figure, self._name = board, figure, name
-        self.format = widgets.Dropdown(options=FORMATS, value=FORMATS[0], layout={"width": "64px"})
-        self.button = widgets.Button(description="save figure", layout={"width": "96px"})
+        self.format = widgets.Dropdown(
+            options=FORMATS,
+            value=FORMATS[0],
+            layout={"width": "64px"},
+            tooltip="The file format of the figure.",
+        )
+        self.button = widgets.Button(
+            description="save figure",
+            layout={"width": "96px"},
+            tooltip="Downloads what is on screen as a figure.",
+        )
         super().__init__([self.format.add_class(f"{css}-format"), self.button.add_class(f"{css}-save")])
         self.button.on_click(guarded("saving the figure")(lambda _button: self._on_save()))
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.widgets.colours import sign_colour
-from mswin_viz.view.widgets.markup import FONT, SMALL, Markup, tag
+from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Markup, tag
 
 _CHIP = {
     "display": "inline-block", "box-sizing": "border-box", "max-width": "min(34em,100%)", "overflow": "hidden",
     "text-overflow": "ellipsis", "white-space": "nowrap", "vertical-align": "top", "border-radius": "9px",
     "border": "1px solid var(--jp-border-color1, #bbb)", "padding": "0 8px", "margin": "2px 2px 2px 0",
 }  # fmt: skip
+_ONE_LINE = {"overflow": "hidden", "text-overflow": "ellipsis", "white-space": "nowrap", "cursor": "pointer"}
+_FIRST = 2  # weights and add-on, which are seen without a click
 _LINE = {"display": "flex", "gap": "8px", "align-items": "center"}
 _TRACK = {
     "position": "relative",
@@ -27,12 +29,17 @@ _MOST_NAMED = 3  # failed images
 
 
 def badge_html(items: Mapping[str, str]) -> Markup:
-    """Which weights, input, normalisation and device are in use; long words are cut off, and whole under the mouse."""
-    chips = (
-        tag("span", tag("span", name, style={"opacity": ".7"}), " ", words, style=_CHIP, title=words)
+    """Which weights, input, normalisation and device are in use: a line that unfolds at a click.
+
+    Long words are cut off, and whole under the mouse.
+    """
+    chips = [
+        tag("span", tag("span", name, style={"opacity": ".8"}), " ", words, style=_CHIP, title=words)
         for name, words in items.items()
-    )
-    return tag("div", *chips, css="mswin-badge", style=FONT | SMALL)
+    ]
+    first, rest = chips[:_FIRST], chips[_FIRST:]
+    line = tag("summary", *first, tag("span", f"{len(rest)} more", style=NOTE), style=_ONE_LINE)
+    return tag("details", line, *rest, css="mswin-badge", style=FONT | SMALL)
 
 
 def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> Markup:

@@ -30,10 +30,15 @@ class ExplorerBar(widgets.HBox):
     ) -> None:
         self.path = widgets.Text(
             placeholder="path of an image or folder, then Enter", description="open", continuous_update=False,
+            tooltip="An image, a folder of images, or a data set: it takes the place of the samples.",
             style={"description_width": "40px"}, layout={"width": "330px"},
         ).add_class("mswin-path")  # fmt: skip
         self.download = download
-        self.copy = widgets.Button(description="copy state", layout={"width": "96px"}).add_class("mswin-copy")
+        self.copy = widgets.Button(
+            description="copy state",
+            layout={"width": "96px"},
+            tooltip="Copies JSON that rebuilds this view: ScaleExplorer.from_state(model, samples, ...)",
+        ).add_class("mswin-copy")
         super().__init__([self.path, widgets.HBox([download, self.copy])], layout={"flex_flow": "row wrap"})
         self.add_class("mswin-take-away")
         self.path.observe(guarded("opening a path")(lambda change: opened(change["new"])), "value")

@@ -11,7 +11,6 @@ import ipywidgets as widgets
 from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.scales.result_cache import ExplorerRequest
-from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import CMAPS
 from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import (
@@ -24,7 +23,6 @@ from mswin_viz.view.widgets.labels import (
     WINDOWS_OF_TOKENS,
     choices,
 )
-from mswin_viz.view.widgets.markup import Html, tag
 from mswin_viz.view.widgets.scale_slider import ScaleSlider
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
@@ -36,7 +34,14 @@ _TERMS = {
     "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
     "shuffle": ("shuffle",),
 }  # fmt: skip
-_DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
+_TOOLTIPS = {
+    "opacity": "How far the colours hide the picture behind them.",
+    "threshold": "Hides what is weaker than this part of the colour scale.",
+    "cmap": "The colours; auto: blue to red for values about zero, violet to yellow for lengths.",
+    "outline": "Lines between windows, dashed around those that fall apart at a row end.",
+    "shared": "On: the same colour is the same number in every panel of one unit, and panels of small numbers pale. "
+    "Off: each panel uses all its colours, so patterns show, but colours of two panels cannot be compared.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,7 @@ class Controls:
     of_the_display: Mapping[str, widgets.ValueWidget]  # what only the browser acts on
     slots: tuple[widgets.ToggleButtons, ...]  # one for each slot of the fusion, among those of the view
     strip: ThumbnailStrip  # its choices belong to the view
+    first: Mapping[str, Any]  # the values that a reset brings back
 
     def __getattr__(self, name: str) -> widgets.ValueWidget:
         every = {**self.of_the_view, **self.of_the_display}
@@ -83,18 +89,23 @@ class Controls:
         """The lines of the prompt box that are not blank."""
         return [line for line in self.prompt.value.splitlines() if line.strip()]
 
-    def layout(self) -> widgets.Box:
-        """The controls of the view in groups."""
-        fusion = [*self.slots, self.shuffle] if self.slots else [self.shuffle]
-        groups = (
-            ("windows of the free panel", [
-                self.scale, self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols),
-            ]),
-            ("value and target", [_line(self.value, self.channel), self.target, self.prompt, self.cls]),
-            ("rows, fusion, order" if self.slots else "rows, order", [self.rows, *fusion]),
-        )  # fmt: skip
-        layout = {"flex_flow": "row wrap", "grid_gap": "6px"}
-        return widgets.HBox([_group(title, parts) for title, parts in groups], layout=layout)
+    def sections(self) -> dict[str, widgets.Box]:
+        """The controls in groups, without the scale: what is measured, rows and fusion, windows and display."""
+        shown = self.of_the_display
+        return {
+            "measure": _columns([_line(self.value, self.channel), self.target, self.cls], [self.prompt]),
+            "fusion": _columns([self.rows, self.shuffle], list(self.slots)),
+            "display": _columns(
+                [self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols)],
+                [shown["opacity"], shown["threshold"]],
+                [shown["cmap"], shown["outline"], shown["shared"]],
+            ),
+        }
+
+    def reset(self) -> None:
+        """Every control as it was at first; the images stay."""
+        for name, value in self.first.items():
+            getattr(self, name).value = value
 
 
 def make_controls(
@@ -136,14 +147,11 @@ def make_controls(
     for name in ("tile_rows", "tile_cols"):
         is_idle = (view[name], "disabled")
         widgets.dlink((view["windows"], "value"), is_idle, lambda windows: windows != "tiles")
-    return Controls(view, _display_controls(), slots, strip)
-
-
-def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
-    """The display controls, which the board follows in the browser without the kernel."""
-    board.follow({name: (controls.of_the_display[name], "value") for name in _DISPLAY})
-    layout = {"flex_flow": "row wrap", "grid_gap": "0 6px"}
-    return widgets.HBox(list(controls.of_the_display.values()), layout=layout)
+    display = _display_controls()
+    for name, words in _TOOLTIPS.items():
+        display[name].set_trait("tooltip", words)
+    first = {name: control.value for name, control in (view | display).items()}
+    return Controls(view, display, slots, strip, first)
 
 
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
@@ -241,6 +249,6 @@ def _line(*parts: widgets.Widget) -> widgets.Box:
     return widgets.HBox(parts, layout={"align_items": "center"})
 
 
-def _group(title: str, parts: Sequence[widgets.Widget]) -> widgets.Box:
-    heading = Html(tag("span", title, css="mswin-heading"))
-    return widgets.VBox([heading, *parts]).add_class("mswin-group")
+def _columns(*columns: Sequence[widgets.Widget]) -> widgets.Box:
+    layout = {"flex_flow": "row wrap", "grid_gap": "0 14px"}
+    return widgets.HBox([widgets.VBox(parts) for parts in columns], layout=layout)

@@ -25,22 +25,24 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
-from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
-from mswin_viz.view.scales.controls import linked_display, make_controls
+from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
 from mswin_viz.view.scales.figure import Display, scales_figure
+from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.sample_scores import SampleScores
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.widgets.markup import Html, message_html
+from mswin_viz.view.widgets.markup import message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 __all__ = ["ScaleExplorer"]
@@ -50,12 +52,10 @@ class ScaleExplorer(widgets.VBox):
     """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
-    Tokens are computed once for an image. The free windows of every scale are computed behind the first answer and sent
-    once; then the scale slider needs no kernel, unless a slot holds these windows, they overlap, or they are tiles.
-    "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map, opacity,
-    threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
-    until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
-    in the widget, and the last good view stays, marked as out of date.
+    Tokens are computed once for an image, and the free windows of every scale behind the first answer: the scale slider then
+    needs no kernel, unless a slot holds these windows, they overlap, or they are tiles. "split CLS by input patch" takes a
+    pass of the tower in the background. Colours, outlines, hover and pins are the browser's. What cannot be done is said in
+    the widget, and a picture that no longer fits the controls stays, marked as out of date.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class ScaleExplorer(widgets.VBox):
     ----------
     result, view
         The records behind what is on screen.
-    controls, strip, board, bar
+    controls, strip, board, bar, sections
         The widgets, to be set from code.
 
     Raises
@@ -102,7 +102,9 @@ class ScaleExplorer(widgets.VBox):
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
         self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
-        self._html = {name: Html() for name in ("message", "scores", "inspection")}
+        self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
+        self._legend = Legend(self.controls.of_the_display, self._guarded)
+        self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
         download = FigureDownload(
             self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
             guarded=self._guarded, css="mswin",
@@ -110,7 +112,9 @@ class ScaleExplorer(widgets.VBox):
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
-        super().__init__(self._children())
+        self.sections = section_bar()
+        beside = {"sections": self.sections, "html": self._html}
+        super().__init__(arranged(self.controls, self.board, self.bar, **beside))
         self.add_class("mswin-explorer")
         self._update()
         self._observe()
@@ -169,6 +173,7 @@ class ScaleExplorer(widgets.VBox):
         self._background.close()
         self._cls_work.close()
         self._every_scale.close()
+        self._scores.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -210,15 +215,6 @@ class ScaleExplorer(widgets.VBox):
         """
         return write_figure(self.figure, path)
 
-    def _children(self) -> list[widgets.Widget]:
-        badge = Html(badge_html(self.model.provenance_items))
-        message = self._html["message"].add_class("mswin-explorer-message")
-        names = ("inspection", "scores")
-        numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
-        display = linked_display(self.controls, self.board)
-        above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
-        return [*above, display, self.board, *numbers]
-
     def _observe(self) -> None:
         guarded = self._guarded
         for control, trait in self.controls.watched.values():
@@ -227,6 +223,7 @@ class ScaleExplorer(widgets.VBox):
         self.strip.on_msg(
             guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
         )
+        self.sections.on_msg(guarded("resetting the controls")(lambda *_message: self._reset()))
 
     def _on_strip(self, content: Mapping[str, Any]) -> None:
         if content.get("kind") == "shown":
@@ -234,13 +231,17 @@ class ScaleExplorer(widgets.VBox):
         elif content.get("kind") == "stop":
             self._background.stop()
 
+    def _reset(self) -> None:
+        with self._held():
+            reset(self.controls, self.board)
+
     def _open(self, path: str) -> None:
         if not path.strip():
             return
         opened = samples(typed_path(path))
         with self._held():
+            self._samples = opened  # first: the strip's new items are scored at once
             self.strip.replace(opened)
-            self._samples = opened
         self._background.start(opened)
 
     @contextmanager
@@ -270,15 +271,13 @@ class ScaleExplorer(widgets.VBox):
 
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""
-        shown = self._html["inspection"]
-        emptied = partial(shown.set_trait, "value", "")
+        shown, emptied = self._html["inspection"], partial(self._html["inspection"].set_trait, "value", "")
         with self._lock, self._guarded("inspecting a window", failed=emptied):
             shown.value = inspection_words(self.result, self.board.pinned)
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        key = (result.pictures, result.names, result.shuffle)
+        key, numbers = (result.pictures, result.names, result.shuffle), numbers_html(result)
         rows = None if key == self._row_key else board_rows(result)
-        numbers = numbers_html(result)
         self._every_scale.leave()
         self.board.show(
             result.view.panels,
@@ -292,6 +291,7 @@ class ScaleExplorer(widgets.VBox):
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
+        self._legend.follow(result)
         self._cls_work.follow(result)
         self._every_scale.follow(result, asked)
 

@@ -22,7 +22,7 @@ from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import cls_rows, share_rows
 from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.colours import sign_colour
-from mswin_viz.view.widgets.labels import VALUES
+from mswin_viz.view.widgets.labels import THOUSANDTHS, unit_words
 
 __all__ = ["Display", "scales_figure"]
 
@@ -81,9 +81,10 @@ def _draw_colour_bar(
     colours = colour_scale(limits, signed=panel.signed, cmap=display.cmap)
     bar = figure.colorbar(colours, ax=axes, location="bottom", pad=0.01)
     ticks = [limits[0], sum(limits) / 2, limits[1]]
-    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+    factor = 1000 if panel.unit in THOUSANDTHS else 1
+    bar.set_ticks(ticks, labels=[f"{factor * tick:.3g}" for tick in ticks])
     bar.ax.tick_params(labelsize=6)
-    bar.set_label(VALUES[panel.unit], fontsize=6)
+    bar.set_label(unit_words(panel.unit), fontsize=6)
 
 
 def _moved(image: Image.Image, result: ExplorerResult) -> Image.Image:

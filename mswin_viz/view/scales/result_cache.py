@@ -119,7 +119,7 @@ class ResultCache:
             splits = self._cls_splits(pictures, view, subject) if request.has_cls else None
             if request.has_cls:
                 order = None if rows.shuffle is None else rows.shuffle.order.tolist()
-                view = replace(view, panels=(*view.panels, cls_panel(subject, splits, order)))
+                view = replace(view, panels=(cls_panel(subject, splits, order), *view.panels))
         return ExplorerResult(
             names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
             target=target.words, is_pair=target.kind == "pair", prompts=prompts, shuffle=rows.shuffle,

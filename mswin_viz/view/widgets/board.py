@@ -20,7 +20,7 @@ from mswin_viz.data.images.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
-from mswin_viz.view.widgets.labels import VALUES
+from mswin_viz.view.widgets.labels import THOUSANDTHS, VALUES, unit_words
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 
 
@@ -69,6 +69,7 @@ class HeatmapBoard(anywidget.AnyWidget):
         sync=True
     )  # the patch at each place, where tokens are shuffled
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys of columns
+    captions = traitlets.Bool(False).tag(sync=True)  # what the numbers are, below each heatmap
     pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)  # key, row and window that were clicked
     width = traitlets.Int(168, min=24).tag(sync=True)  # CSS pixels of a picture at most; patches are square
     cmap = traitlets.Unicode("auto").tag(sync=True)  # one of CMAPS, or "auto": by whether values are signed
@@ -78,7 +79,10 @@ class HeatmapBoard(anywidget.AnyWidget):
     shared = traitlets.Bool(False).tag(sync=True)  # one colour scale for each unit, else for each column
     cmaps = traitlets.List(traitlets.Unicode(), list(CMAPS), read_only=True).tag(sync=True)
     auto = traitlets.Dict({"unsigned": UNSIGNED, "signed": SIGNED}, read_only=True).tag(sync=True)
-    units = traitlets.Dict(VALUES, read_only=True).tag(sync=True)
+    units = traitlets.Dict({unit: unit_words(unit) for unit in VALUES}, read_only=True).tag(sync=True)
+    thousandths = traitlets.List(list(THOUSANDTHS), read_only=True).tag(
+        sync=True
+    )  # units that are shown times 1000
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
     @made_whole()

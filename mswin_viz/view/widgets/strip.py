@@ -27,7 +27,8 @@ class StripError(OptionError, traitlets.TraitError):
 class ThumbnailStrip(anywidget.AnyWidget):
     """Thumbnails of samples, with a search by identity, camera and modality. The traits are its whole state.
 
-    The browser says ``{"kind": "shown"}`` when it is first drawn and ``{"kind": "stop"}`` at the stop button.
+    The browser says ``{"kind": "shown"}`` when it is first drawn, ``{"kind": "stop"}`` at the stop button, and
+    ``{"kind": "scores"}`` when it is to sort or search by scores that are not there.
     """
 
     _esm = script("strip")
@@ -39,6 +40,10 @@ class ThumbnailStrip(anywidget.AnyWidget):
     selected = traitlets.Int(0).tag(sync=True)  # position of the chosen sample
     second = traitlets.Int(0).tag(sync=True)  # position of the one it is compared with
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)  # JPEG files by modality, then sample; or empty
+    has_scores = traitlets.Bool(False).tag(sync=True)  # whether there is something that computes them
+    scores = traitlets.List(traitlets.List(traitlets.Float(), allow_none=True)).tag(
+        sync=True
+    )  # plain and enhanced, or None, of each sample; empty before they are computed
     progress = traitlets.Float(-1.0).tag(sync=True)  # fraction done of background work; below 0 for none
     status = traitlets.Unicode().tag(sync=True)  # words beside the bar
 
@@ -61,7 +66,7 @@ class ThumbnailStrip(anywidget.AnyWidget):
         """Other samples: the first is chosen, in a modality that it has."""
         with self.hold_sync(), self.hold_trait_notifications():
             self.items = [_item(sample) for sample in samples]
-            self.thumbs, self.selected, self.second = [], 0, second_choice(samples)
+            self.thumbs, self.scores, self.selected, self.second = [], [], 0, second_choice(samples)
             if self.modality not in samples[0].images:
                 self.modality = next(iter(samples[0].images))
 

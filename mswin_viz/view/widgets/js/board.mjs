@@ -1,9 +1,9 @@
 // The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
 // controls it watches are the whole state; whatever only changes the display is done here and now.
-import { node } from "./nodes.mjs";
+import { node, roomBelow } from "./nodes.mjs";
 import { bytesOf, readFloats } from "./numbers.mjs";
 import { captionOf, labelOf, pictureStatus, readColumn, readPyramid, statusOf, withRanges } from "./panels.mjs";
-import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
+import { fitted, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
 const PATIENCE = 150; // ms until what is out of date pales
@@ -92,14 +92,21 @@ function buildRows(parent, names, columns) {
   });
 }
 
-function buildChips(parent, columns, hidden, toggle) {
+function buildChips(parent, columns, hidden, { toggle, toggleCaptions, hasCaptions }) {
+  const focused = [...parent.children].indexOf(document.activeElement);
   parent.replaceChildren();
   node(parent, "span", "mswin-board-chips-label", "panels");
   for (const { key, title } of columns) {
     const chip = node(parent, "button", "mswin-chip", key === "free" ? "free" : title);
     chip.setAttribute("aria-pressed", String(!hidden.includes(key)));
+    chip.title = "Show or hide this panel.";
     chip.addEventListener("click", () => toggle(key));
   }
+  const chip = node(parent, "button", "mswin-chip mswin-chip-captions", "captions");
+  chip.title = "What each panel's numbers are, and its windows, a line each.";
+  chip.setAttribute("aria-pressed", String(hasCaptions));
+  chip.addEventListener("click", toggleCaptions);
+  parent.children[focused]?.focus();
 }
 
 // Whether what a node shows differs from what it was last drawn with.
@@ -153,13 +160,12 @@ function writeList(list, columns) {
 
 const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused", "fits"];
 const LOOK = ["cmap", "auto", "cmaps", "lut", "opacity", "threshold", "outline"];
-const VIEW = ["shared", "width", "hidden", "pinned", "order", "lists_words"];
+const VIEW = ["shared", "width", "hidden", "captions", "pinned", "order", "lists_words"];
 
 function render({ model, el }) {
   el.classList.add("mswin-board");
   el.replaceChildren();
-  const chips = node(el, "div", "mswin-board-chips");
-  const [body, says, tip] = ["rows", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
+  const [body, chips, says, tip] = ["rows", "chips", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
   says.setAttribute("aria-live", "polite");
   Object.assign(tip, { popover: "manual", hidden: true });
   const list = node(el, "ul", "mswin-words");
@@ -198,16 +204,20 @@ function render({ model, el }) {
     const hidden = model.get("hidden");
     const { scale } = now.asked;
     now.every = now.sent.map((column) => (now.statuses[column.key] === "live" ? now.pyramid.at(scale) : column));
-    now.shown = withRanges(now.every.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
+    const thousandths = model.get("thousandths");
+    now.shown = withRanges(now.every.filter(({ key }) => !hidden.includes(key)), model.get("shared"))
+      .map((column) => ({ ...column, factor: thousandths.includes(column.unit) ? 1000 : 1 }));
   };
   const refreshNodes = () => {
     const names = model.get("rows").map(({ name }) => name);
-    const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden")]);
+    const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden"), model.get("captions")]);
     if (built !== now.built) {
       now.built = built;
       now.rows = buildRows(body, names, now.shown);
       now.rows.forEach((row, at) => row.cells.forEach((cell, key) => listen(cell.canvas, at, key)));
-      buildChips(chips, now.sent, model.get("hidden"), toggleColumn);
+      const hasCaptions = model.get("captions");
+      buildChips(chips, now.sent, model.get("hidden"), { toggle: toggleColumn, toggleCaptions, hasCaptions });
+      markAll("mswin-captions", hasCaptions);
       now.words = "";
     }
     const words = [now.picture, model.get("lists_words"), ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
@@ -219,10 +229,11 @@ function render({ model, el }) {
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
       writeWords(cells.get(column.key), column, model.get("units"), now.statuses[column.key], labelOf(column, names[at], at))));
   };
+  const markAll = (name, is) => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle(name, is));
   // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
   // flicker.
   const pale = (waiting) => {
-    const mark = () => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle("mswin-waiting", waiting));
+    const mark = () => markAll("mswin-waiting", waiting);
     clearTimeout(now.paling);
     if (waiting) now.paling = setTimeout(mark, PATIENCE);
     else mark();
@@ -230,11 +241,16 @@ function render({ model, el }) {
   const refreshLook = () => {
     if (once("look")) now.look = readLook(model);
     if (once("theme")) now.theme = themeOf(el);
-    const [columns, widest] = [now.shown.length + 1, model.get("width")];
-    if (!once("size") && now.fit === `${columns} ${widest}`) return;
-    now.fit = `${columns} ${widest}`;
-    now.size = layoutOf(fittedWidth(el.clientWidth, columns, widest), ...grid());
-    el.style.setProperty("--mswin-width", `${now.size.width}px`);
+    const panels = { count: now.shown.length + 1, pictures: now.rows.length || 1, widest: model.get("width") };
+    const key = JSON.stringify(panels);
+    if (!once("size") && now.fit === key) return;
+    now.fit = key;
+    const { width, lines } = fitted(roomBelow(el, body), panels, grid());
+    const sharp = `${width} ${window.devicePixelRatio}`;
+    if (sharp !== now.sharp) now.size = layoutOf(width, ...grid()); // else nothing is drawn again
+    now.sharp = sharp;
+    el.classList.toggle("mswin-one-line", lines === 1);
+    el.style.setProperty("--mswin-width", `${width}px`);
   };
   const paint = () => {
     const [pinned, order] = [model.get("pinned"), model.get("order")];
@@ -276,10 +292,14 @@ function render({ model, el }) {
     model.set("hidden", hidden.includes(key) ? hidden.filter((own) => own !== key) : [...hidden, key]);
     model.save_changes();
   };
+  const toggleCaptions = () => {
+    model.set("captions", !model.get("captions"));
+    model.save_changes();
+  };
   const columnOf = (key) => now.shown.find((column) => column.key === key);
   const point = (token, row, key, at) => {
     const column = columnOf(key);
-    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row] };
+    const panel = column && { ...column, cells: column.cells[row], values: column.values[row] };
     const lines = token < 0 || !panel ? null : describe(token, panel);
     placeTip(tip, lines, at);
     if (token !== now.hover) schedule();
@@ -353,8 +373,13 @@ function render({ model, el }) {
   };
   watchControls(model, "followed", stop.signal, follow).then(({ asked }) =>
     Object.entries(asked).forEach(([name, value]) => follow(name, value)));
-  const sight = new ResizeObserver(mark("size", "theme")); // first shown, shown again, or another width
+  const sight = new ResizeObserver(() => { // first shown, shown again, another width, or less height
+    const view = el.closest(".mswin-explorer");
+    if (view !== now.view) sight.observe((now.view = view) ?? el); // what is unfolded above takes of the height
+    mark("size", "theme")();
+  });
   sight.observe(el);
+  window.addEventListener("resize", mark("size"), { signal: stop.signal });
   const theme = new MutationObserver(mark("theme"));
   theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind"] });
   schedule();

@@ -88,7 +88,7 @@ export function withRanges(columns, shared) {
 // What a screen reader says of one heatmap.
 export function labelOf(column, rowName, row) {
   const what = [rowName, column.title, column.origin].filter(Boolean).join(", ");
-  return `${what}: ${column.geometry.count} windows, ${spanInWords(column.values[row])}`;
+  return `${what}: ${column.geometry.count} windows, ${spanInWords(column.values[row], column.factor)}`;
 }
 
 // The words under a heatmap: what the numbers are, and windows in pieces.

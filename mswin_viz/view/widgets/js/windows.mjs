@@ -121,19 +121,20 @@ export function describePlace(tokens, cols) {
 }
 
 // The lines of the tooltip over a token.
-export function describe(token, { geometry, cells, values }) {
+export function describe(token, { geometry, cells, values, factor = 1 }) {
+  const number = (value) => formatNumber(factor * value);
   const { cover, cols, scale, windows, torn } = geometry;
   const ids = cover[token];
   const here = `row ${Math.floor(token / cols)}, column ${token % cols}`;
   if (!ids.length) return [`Token ${token}`, here, "dropped: in no window"];
-  if (scale === 1) return [`Token ${token}`, here, `value ${formatNumber(values[ids[0]])}`];
+  if (scale === 1) return [`Token ${token}`, here, `value ${number(values[ids[0]])}`];
   if (ids.length > 1) {
     const names = ids.length > 6 ? `${ids[0]}–${ids[ids.length - 1]}` : ids.join(", ");
-    return [`Windows ${names}`, `token ${token}: ${here}`, `mean ${formatNumber(cells[token])}`];
+    return [`Windows ${names}`, `token ${token}: ${here}`, `mean ${number(cells[token])}`];
   }
   const own = windows.slice(ids[0] * scale, (ids[0] + 1) * scale);
   const isRun = own[own.length - 1] - own[0] === own.length - 1;
   const tokens = isRun ? [span("token", own[0], own[own.length - 1])] : [];
   const apart = torn.has(ids[0]) ? ["disconnected: it wraps a row end"] : [];
-  return [`Window ${ids[0]}`, ...tokens, describePlace(own, cols), ...apart, `value ${formatNumber(values[ids[0]])}`];
+  return [`Window ${ids[0]}`, ...tokens, describePlace(own, cols), ...apart, `value ${number(values[ids[0]])}`];
 }
