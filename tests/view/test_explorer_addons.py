@@ -95,9 +95,6 @@ def test_windows_of_scheme_2_have_the_channels_of_the_projected_tokens(opened, m
     for w, value in enumerate(explorer.view.panel("free").values[0]):
         assert value == pytest.approx(float(seen[5 * w : 5 * w + 5, 7].mean()), abs=1e-6)
     assert "projected" in explorer.view.panel("free").words
-    sent = np.frombuffer(explorer.board.rows[0]["tokens"], np.float32).reshape(128, -1)
-    np.testing.assert_allclose(sent, seen.numpy(), atol=1e-6)  # what the browser takes means of
-    assert explorer.board.rows[0]["direction"] == b""  # each slot sees the target in its own way
 
 
 @pytest.mark.parametrize("state", ["on", "free"])
@@ -152,12 +149,14 @@ def test_declared_windows_have_panels_of_their_own(opened) -> None:
 
 def test_what_a_module_says_of_its_tokens_is_drawn_and_said(opened, models) -> None:
     explorer = opened("attention pooling")
-    explorer.controls.scale.value = 8
+    explorer.controls.scale.value, explorer.controls.value.value = 8, "norm"
     panel = explorer.view.panel("free")
     told = models["attention pooling"].addon.activations(explorer.result.subject.tokens.patches)[0]
     np.testing.assert_allclose(panel.values[0], told.unflatten(0, (16, 8)).mean(1).norm(dim=1), rtol=1e-5)
     assert "the module's activations" in panel.words
-    assert "patch tokens" in opened("convolution, concatenated").view.panel("free").words
+    other = opened("convolution, concatenated")
+    other.controls.value.value = "norm"
+    assert "patch tokens" in other.view.panel("free").words
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -166,7 +165,7 @@ def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_change
     opened, models, kind, key
 ) -> None:
     explorer = opened(kind)
-    explorer.controls.scale.value = 12
+    explorer.controls.scale.value, explorer.controls.value.value = 12, "share"
     explorer.board.pinned = {"key": key, "row": 0, "window": 3}
     assert "its tokens are zero" in str(explorer._html["inspection"].value)
     subject, view = explorer.result.subject, explorer.view

@@ -82,7 +82,7 @@ def test_every_value_and_the_free_scale_can_be_looked_at(explorer, value):
 
 def test_a_pinned_window_says_that_nothing_is_frozen_in_its_ablation(explorer):
     explorer.board.pinned = {"key": "scale-8", "row": 1, "window": 3}
-    assert "gate, norms and GELU factors are computed again" in explorer._html["inspection"].value
+    assert "weights, deviations and GELU factors are computed again" in explorer._html["inspection"].value
     assert "ReLU" not in explorer._html["inspection"].value
 
 

@@ -154,11 +154,10 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
             supposed = addon_state(subject, place.slots, fused.trained)
             values = _window_values(subject, request, supposed, held or (place.index,))
     free = free_panel(subject, request, -1 if place is None else place.index, direction, values)
-    plain = parts.cls / (parts.plain_norm * parts.direction_norm)
     return ScaleView(
         panels=(*fused.windows, free, *fused.tokens),
         cosine=parts.cosine(),
-        plain_cosine=plain,
+        plain_cosine=_plain_cosine(subject),
         slots=slots,
         places=_places(subject, fused.windows, slots, place),
     )
@@ -199,6 +198,14 @@ def addon_state(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart)
         return no_windows(subject.tokens.cls.shape[1]).run(subject.tokens)
     pooled = _kept_pooled(subject.weights.trained_slots, slots, trained) if subject.is_of_windows else None
     return subject.weights.run(subject.tokens, slots, pooled)
+
+
+def _plain_cosine(subject: Subject) -> Float[np.ndarray, " batch"]:
+    """The cosine of each plain CLS with its direction; NaN where one is zero."""
+    cls = subject.plain_cls
+    v = subject.direction_of_each[:, : cls.shape[1]]
+    lengths = np.linalg.norm(cls, axis=1) * np.linalg.norm(subject.direction_of_each, axis=1)
+    return np.divide((cls * v).sum(axis=1), lengths, out=np.full(len(cls), np.nan), where=lengths > 0)
 
 
 def _window_values(

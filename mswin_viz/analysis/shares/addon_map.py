@@ -104,7 +104,7 @@ class AddonState(Protocol):
     def without_each(self, slots: Sequence[int]) -> Without:
         """The same for every window of slots whose windows are the same, taken out of all of them at once.
 
-        For numbers that are drawn: the products of a large kernel are in float32, the rest in float64.
+        For numbers that are drawn: what is large (kernels, a module run once for each window) is in float32, the rest in float64.
         """
         ...
 

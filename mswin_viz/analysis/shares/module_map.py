@@ -48,6 +48,7 @@ class ModuleMap:
     scales: tuple[int, ...] = ()
     trained_slots: tuple[Slot, ...] = ()
     _held: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+    _single: list[nn.Module] = field(default_factory=list, repr=False)
 
     @property
     def declared(self) -> tuple[Slot, ...]:
@@ -104,8 +105,17 @@ class ModuleMap:
 
     def features(self, cls: torch.Tensor, patches: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
         """The enhanced CLS, in torch."""
-        vector = addon_vector(self.module, patches, cls)
+        return self.with_vector(cls, addon_vector(self.module, patches, cls), gain)
+
+    def with_vector(self, cls: torch.Tensor, vector: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        """The enhanced CLS from what the module gives."""
         return torch.cat([cls, vector], dim=1) if is_concatenated(self.module) else cls + vector * gain
+
+    def in_single(self) -> nn.Module:
+        """The module in float32, for what is run once for every token."""
+        if not self._single:
+            self._single.append(copied(self.module).float())
+        return self._single[0]
 
 
 class HeldModule:
@@ -131,24 +141,38 @@ class HeldModule:
             )
 
     def emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
-        """The enhanced CLS with the tokens of each window zero; of the last few kinds of windows it is kept."""
+        """The enhanced CLS with the tokens of each window zero."""
         with told(self.module_map.module):
-            key = repr(places.shape).encode() + places.tobytes()  # runs of any length hold the same numbers
-            return _once(self._emptied, key, lambda: self._without(places))
+            return self._without(places, self.module_map.module, torch.float64).cpu().numpy()
 
-    def _without(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
-        cls, patches = self.inputs
+    def every_emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        """The same with the module in float32; of the last few kinds of windows it is kept.
+
+        What float32 itself changes, without anything zero, is taken out again.
+        """
+        key = b"%d %d " % places.shape + places.tobytes()
+        with told(self.module_map.module):
+            return _once(self._emptied, key, lambda: self._quickly(places))
+
+    def _quickly(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        single = self.module_map.in_single()
+        left, whole = (self._without(p, single, torch.float32) for p in (places, np.zeros((1, 0), np.int64)))
+        return (left - whole).cpu().numpy() + self.output[:, None]
+
+    def _without(
+        self, places: Int[np.ndarray, "window tap"], module: nn.Module, dtype: torch.dtype
+    ) -> Float[torch.Tensor, "batch window wide"]:
+        (cls, patches), enhanced = self.inputs, []
         chosen = torch.tensor(places, device=patches.device)
-        enhanced = []
         with torch.no_grad(), InOnePrecision():
             for image in range(len(cls)):
                 for some in chosen.split(_AT_ONCE):
-                    emptied = patches[image].repeat(len(some), 1, 1)
+                    emptied = patches[image].to(dtype).repeat(len(some), 1, 1)
                     emptied[torch.arange(len(some), device=some.device)[:, None], some] = 0
-                    enhanced.append(
-                        self.module_map.features(cls[image].expand(len(some), -1), emptied, self.gain)
-                    )
-        return torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
+                    own = cls[image].expand(len(some), -1)
+                    vector = addon_vector(module, emptied, own.to(dtype)).double()
+                    enhanced.append(self.module_map.with_vector(own, vector, self.gain))
+        return torch.cat(enhanced).reshape(len(cls), len(places), -1)
 
 
 class ModuleState:
@@ -188,19 +212,20 @@ class ModuleState:
     def without(self, index: int, window: int | slice) -> Without:
         """The tokens of a window become zero, and everything is computed again."""
         chosen = slice(window, window + 1) if isinstance(window, int) else window
-        return self._emptied(self._geometry.tokens[chosen])
+        return _left(self._held.emptied(self._geometry.tokens[chosen]))
 
     def without_each(self, slots: Sequence[int]) -> Without:
         """The tokens of every window in turn become zero."""
-        return self._emptied(self._geometry.tokens)
+        return _left(self._held.every_emptied(self._geometry.tokens))
 
     def without_each_token(self) -> Without:
         """Every patch token in turn becomes zero."""
-        return self._emptied(np.arange(self.n_tokens)[:, None])
+        return _left(self._held.every_emptied(np.arange(self.n_tokens)[:, None]))
 
-    def _emptied(self, places: Int[np.ndarray, "window tap"]) -> Without:
-        left = self._held.emptied(places)
-        return Without(left, np.zeros((*left.shape[:2], 0), bool))
+
+def _left(enhanced: Float[np.ndarray, "batch window wide"]) -> Without:
+    """There are no ReLU gates to count."""
+    return Without(enhanced, np.zeros((*enhanced.shape[:2], 0), bool))
 
 
 def module_map(addon: nn.Module) -> ModuleMap:

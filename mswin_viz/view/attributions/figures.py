@@ -116,7 +116,7 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
 
 
 def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
-    """Exact shares of one image beside integrated gradients, and beside window removal with the ReLU gates that flip."""
+    """Exact shares of one image beside integrated gradients, and beside window removal, with and without the norm's part."""
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
@@ -130,7 +130,7 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     bars = {"exact share": share, "fall when removed, norm kept": norm_kept, "norm recomputed": removal}
     _draw_bars(right, bars)
     kernel = f"each window through its kernel of scale {gap.scale}"
-    right.set_title(f"{kernel}\n{flipped} ReLU gates flip; the numbers say where", fontsize=8)
+    right.set_title(f"{kernel}\nnumbers: ReLU gates that switch, {flipped} in all", fontsize=8)
     top = np.max([share, norm_kept, removal, np.zeros_like(share)], axis=0)
     for window, n_flipped in enumerate(gap.flipped[row]):
         if n_flipped:

@@ -1,11 +1,10 @@
-"""Pieces of pages that several views have: bars, the badge of a model, failed images. Plain HTML with no script."""
+"""Pieces of pages that several views have: bars of weights, the badge of a model, failed images. Plain HTML with no script."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from mswin_viz.model.encoder.encoded_batch import Failure
-from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Markup, tag
 
 _CHIP = {
@@ -24,7 +23,7 @@ _TRACK = {
 }
 _PLACED = {"position": "absolute", "height": "100%"}
 _NUMBER = {"width": "54px", "text-align": "right", "font-variant-numeric": "tabular-nums"}
-_GREY, _VIOLET = "var(--jp-ui-font-color2, #555)", "#7b5ea7"  # neither is a sign's colour
+_VIOLET = "#7b5ea7"  # no sign's colour
 _MOST_NAMED = 3  # failed images
 
 
@@ -42,16 +41,21 @@ def badge_html(items: Mapping[str, str]) -> Markup:
     return tag("details", line, *rest, css="mswin-badge", style=FONT | SMALL)
 
 
-def bar_html(label: str, value: float, reach: float, is_sum: bool, *, label_width: int = 72) -> Markup:
-    """One signed bar about zero, as long as ``value`` is of ``reach``; sums are grey and bold."""
-    width = 50 * abs(value) / reach
-    bar = (50 - width if value < 0 else 50, width, _GREY if is_sum else sign_colour(value))
-    return _bar((label, f"{value:+.3f}"), bar, 50, label_width, {"font-weight": "600"} if is_sum else {})
-
-
 def weight_html(label: str, weight: float, equal: float) -> Markup:
     """One bar of a weight from 0 to 1, with a mark at ``equal``."""
-    return _bar((label, f"{weight:.3f}"), (0, 100 * weight, _VIOLET), 100 * equal, 72, {})
+    filled = _PLACED | {"left": "0.00%", "width": f"{100 * weight:.2f}%", "background": _VIOLET}
+    line = _PLACED | {
+        "left": f"{100 * equal:.2f}%",
+        "width": "1px",
+        "background": "var(--jp-ui-font-color2, #777)",
+    }
+    return tag(
+        "div",
+        tag("span", label, style={"width": "72px"}),
+        tag("span", tag("span", style=filled), tag("span", style=line), style=_TRACK),
+        tag("span", f"{weight:.3f}", style=_NUMBER),
+        style=_LINE,
+    )
 
 
 def failure_words(failed: Sequence[Failure]) -> list[str]:
@@ -59,23 +63,3 @@ def failure_words(failed: Sequence[Failure]) -> list[str]:
     words = [f"{failure.path}: {failure.reason}" for failure in failed[:_MOST_NAMED]]
     n_more = len(failed) - len(words)
     return words + [f"and {n_more} more images have no row; table.failed lists them all"] * (n_more > 0)
-
-
-def _bar(
-    words: tuple[str, str],
-    bar: tuple[float, float, str],
-    mark: float,
-    label_width: int,
-    style: Mapping[str, str],
-) -> Markup:
-    """Label, bar on its track, and number; ``bar``: left end and width, percent of the track, and colour."""
-    (label, number), (left, width, colour) = words, bar
-    filled = _PLACED | {"left": f"{left:.2f}%", "width": f"{width:.2f}%", "background": colour}
-    line = _PLACED | {"left": f"{mark:.2f}%", "width": "1px", "background": "var(--jp-ui-font-color2, #777)"}
-    return tag(
-        "div",
-        tag("span", label, style={"width": f"{label_width}px"}),
-        tag("span", tag("span", style=filled), tag("span", style=line), style=_TRACK),
-        tag("span", number, style=_NUMBER),
-        style={**_LINE, **style},
-    )

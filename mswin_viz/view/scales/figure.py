@@ -18,10 +18,10 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import caption_lines, folded_name, write_caption
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
+from mswin_viz.view.parts.waterfall import draw_waterfall, waterfall_bars, waterfall_words
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.scales.share_bars import cls_rows, share_rows
+from mswin_viz.view.scales.share_bars import cls_rows, waterfall_of
 from mswin_viz.view.scales.slot_names import slot_name
-from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.labels import THOUSANDTHS, unit_words
 
 __all__ = ["Display", "scales_figure"]
@@ -48,10 +48,10 @@ def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Disp
     panels = [panel for panel in result.view.panels if panel.key not in display.hidden]
     ranges = _ranges(panels, shared=display.shared)
     n_rows, n_cols = len(result.names), len(panels) + 2
-    width = 1.35 * (n_cols - 1) + 2.6
+    width = 1.35 * (n_cols - 1) + 3.1
     caption = caption_lines(provenance, int(width * 21))
     figure = new_figure(width, 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2))
-    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
+    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [2.1])
     for row, name in enumerate(result.names):
         shown = _moved(result.pictures[row].shown, result)
         axes[row, 0].imshow(shown)
@@ -133,19 +133,9 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
 
 
 def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:
-    rows = share_rows(result, image)
-    rows[1:1] = [(f"· {label}", value) for label, value in cls_rows(result, image)]
-    rows.reverse()
-    values = [value for _, value in rows]
-    axis.barh(range(len(rows)), values, color=[sign_colour(value) for value in values])
-    axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=7)
-    axis.axvline(0, color="0.3", lw=0.8)
-    axis.tick_params(axis="x", labelsize=6)
-    axis.locator_params(axis="x", nbins=4)
-    axis.spines[["top", "right"]].set_visible(False)
-    sums = f"enhanced {result.view.cosine.score[image]:.3f}"
-    if not result.is_pair:
-        sums = f"plain {result.view.plain_cosine[image]:.3f}, {sums}"
+    found = waterfall_of(result, image)
+    draw_waterfall(axis, waterfall_bars(found, cls_rows(result, image)))
+    sums = textwrap.fill(waterfall_words(found), 36)
     if (gate := result.view.cosine.gate) is not None:
         names = [slot_name(slot).removeprefix("scale ") for slot in result.view.slots]
         sums += "\ngate " + ", ".join(f"{n}: {g:.2f}" for n, g in zip(names, gate[image], strict=True))

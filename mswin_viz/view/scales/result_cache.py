@@ -21,6 +21,7 @@ from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.synthetic.drawn_people import is_drawn
 from mswin_viz.errors import DataError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera
@@ -30,6 +31,10 @@ from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.slot_names import slot_name
 
 _NO_PROMPT = "A text target needs a prompt that can be used: there is none, so the target is the image's own plain CLS."
+_OUT_OF_DOMAIN = (
+    "Out of domain: the embedded model was trained on drawn people only, and {which} not among this package's drawings. Its "
+    "numbers say how it answers, not what is in a photograph; load weights of your own or an open_clip model for that."
+)
 _NO_CAMERA = "The camera of this image is not known: the mean of the weights' camera embeddings is used."
 
 
@@ -189,6 +194,10 @@ class ResultCache:
             notes.append(_NO_PROMPT)
         if takes_mean_camera(self.model.tower, ImageTag(camid=request.sample.camid)):
             notes.append(_NO_CAMERA)
+        if self.model.tower.knows_drawings_only:
+            shown = (request.sample, *((request.second,) if _reads_second(request) else ()))
+            n_strange = self._once("domain", shown, lambda: sum(not is_drawn(sample) for sample in shown))
+            notes += [_OUT_OF_DOMAIN.format(which=_which(n_strange, len(shown)))] * (n_strange > 0)
         facts = [picture.facts for picture in pictures]
         return (*notes, *self.model.picture_notes(facts, even_of_one=True))
 
@@ -248,6 +257,17 @@ class ResultCache:
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
         own = EveryScale(fused, (drawn, request.slots, request.is_mean))
         return scale_view(subject, request, fused=fused), own if can_be_at_every_scale(request) else None
+
+
+def _reads_second(request: ExplorerRequest) -> bool:
+    """Whether the second image has a part in what is shown."""
+    return request.rows == "pair" or request.target == "image"
+
+
+def _which(n_strange: int, n_shown: int) -> str:
+    if n_shown == 1:
+        return "this image is"
+    return f"{n_strange} of these {n_shown} images {'is' if n_strange == 1 else 'are'}"
 
 
 def _not_shown(subject: Subject) -> list[str]:

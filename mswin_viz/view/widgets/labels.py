@@ -67,6 +67,8 @@ PARTS = {
     "unexplained": "unexplained",
 }
 """What a part of a score comes from; a scale is called by its number."""
+STEPS = {"other": "other's add-on", "cls": "CLS in add-on"}
+"""What moves a cosine besides its parts: in a pair, the add-on of the other image; the CLS token, through a module."""
 TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
@@ -122,11 +124,6 @@ def unit_words(unit: str) -> str:
     """What the numbers of a panel are, and that they are thousandths where they are."""
     name = VALUES.get(unit, unit)
     return f"{name}, in thousandths" if unit in THOUSANDTHS else name
-
-
-def part_name(part: str) -> str:
-    """What a part of a score is called: one of ``PARTS``, or ``"scale-4"``."""
-    return PARTS.get(part, part.replace("-", " "))
 
 
 def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:
