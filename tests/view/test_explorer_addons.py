@@ -95,9 +95,6 @@ def test_windows_of_scheme_2_have_the_channels_of_the_projected_tokens(opened, m
     for w, value in enumerate(explorer.view.panel("free").values[0]):
         assert value == pytest.approx(float(seen[5 * w : 5 * w + 5, 7].mean()), abs=1e-6)
     assert "projected" in explorer.view.panel("free").words
-    sent = np.frombuffer(explorer.board.rows[0]["tokens"], np.float32).reshape(128, -1)
-    np.testing.assert_allclose(sent, seen.numpy(), atol=1e-6)  # what the browser takes means of
-    assert explorer.board.rows[0]["direction"] == b""  # each slot sees the target in its own way
 
 
 @pytest.mark.parametrize("state", ["on", "free"])

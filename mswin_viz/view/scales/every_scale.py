@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.progress import Progress, Report, Stop
@@ -69,7 +70,10 @@ class EveryScaleWork:
         result = self._result
         if result is None or result.every_scale is None:
             return
-        panels = free_panels(result.subject, result.view_request, fused=result.every_scale.fused, stop=stop)
+        with one_blas_thread():  # the other cores are left to what is asked meanwhile
+            panels = free_panels(
+                result.subject, result.view_request, fused=result.every_scale.fused, stop=stop
+            )
         if not panels:
             return
         with self._lock:  # with the result, so that no id in the key is given twice

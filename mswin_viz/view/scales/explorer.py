@@ -51,12 +51,10 @@ class ScaleExplorer(widgets.VBox):
     """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
-    Tokens are computed once for an image. The free windows of every scale are computed behind the first answer and sent
-    once; then the scale slider needs no kernel, unless a slot holds these windows, they overlap, or they are tiles.
-    "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map, opacity,
-    threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
-    until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
-    in the widget, and the last good view stays, marked as out of date.
+    Tokens are computed once for an image, and the free windows of every scale behind the first answer: the scale slider then
+    needs no kernel, unless a slot holds these windows, they overlap, or they are tiles. "split CLS by input patch" takes a
+    pass of the tower in the background. Colours, outlines, hover and pins are the browser's. What cannot be done is said in
+    the widget, and a picture that no longer fits the controls stays, marked as out of date.
 
     Parameters
     ----------
@@ -275,9 +273,8 @@ class ScaleExplorer(widgets.VBox):
             shown.value = inspection_words(self.result, self.board.pinned)
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        key = (result.pictures, result.names, result.shuffle)
+        key, numbers = (result.pictures, result.names, result.shuffle), numbers_html(result)
         rows = None if key == self._row_key else board_rows(result)
-        numbers = numbers_html(result)
         self._every_scale.leave()
         order = () if result.shuffle is None else result.shuffle.order.tolist()
         self.board.show(
