@@ -34,7 +34,7 @@ class ValueLegend:
 LEGENDS = {
     "removal": ValueLegend(
         "How the cosine changes when one window is taken away, with norm and gates computed again.",
-        "falls without the window, which helps", "rises without it",
+        "falls without the window: it helps", "rises without it",
     ),
     "push": ValueLegend(
         "Which way a little more of a window moves the cosine, the longer norm counted; all pushes add up to zero.",
