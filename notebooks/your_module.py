@@ -15,10 +15,7 @@ class AttentionPooling(nn.Module):
         Width of the tokens: 512 for the embedded model and for ViT-B/16.
     """
 
-    windows = (
-        16,
-        (4, 4),
-    )  # optional: runs of 16 (two rows) and 4x4 tiles, by which shares are grouped at first
+    windows = (16, (4, 4))  # optional: shares are grouped at first by runs of 16 (two rows) and 4x4 tiles
 
     def __init__(self, dim: int = 512) -> None:
         super().__init__()

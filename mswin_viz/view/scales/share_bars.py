@@ -192,7 +192,7 @@ def _pair_html(result: ExplorerResult) -> Markup:
     if not result.is_pair:
         return fragment()
     words = (
-        f", plain {_plain_similarity(result):.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
+        f", plain {_plain_similarity(result):.4f}. The first bars split it over the query's windows, the second ones over the gallery image's; "
         "both add up to it."
     )
     score = tag("b", f"{result.view.cosine.score[0]:.4f}")
