@@ -65,7 +65,7 @@ def explorers(opened: Lab) -> Lab:
 def test_a_broken_file_in_the_path_box_marks_every_heatmap(explorers: Lab, content: bytes) -> None:
     lab = explorers
     (lab.root / "broken.png").write_bytes(content)
-    box = lab.page.locator("[data-test-explorer=scales] .mswin-path input[type=text]").first
+    box = lab.control("[data-test-explorer=scales] .mswin-path input[type=text]")
     assert statuses(lab, "scales") == set()
     box.fill(str(lab.root / "broken.png"))
     box.press("Enter")

@@ -417,8 +417,8 @@ def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer: Lab) -> No
     explorer.page.mouse.move(0, 0)
     explorer.wait_idle()
     said = text(explorer, ".mswin-inspection")
-    assert "exact share" in said
-    assert "change when it is removed" in said
+    assert all(words in said for words in ("share of cosine", "net push", "change when removed"))
+    assert "Without it |enhanced CLS| goes from" in said
     assert "ReLU gates" in said
     assert is_orange(explorer.canvas(SCALE_8)).sum() > 100
 
