@@ -14,6 +14,7 @@ from mswin_viz.view.widgets.labels import LEGENDS, SCALES_OF_COLOUR, THOUSANDTHS
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Html, Markup, fragment, tag
 
 _SWATCH = {"display": "inline-block", "width": "10px", "height": "10px", "margin": "0 3px 0 8px"}
+_LINE = {"overflow": "hidden", "text-overflow": "ellipsis", "white-space": "nowrap"}
 
 
 class Legend:
@@ -63,7 +64,7 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
     unit = "; numbers in thousandths" if value in THOUSANDTHS else ""
     name = tag("b", VALUES.get(value, value))
     words = fragment(name, ":", *ends, of_target, f"{unit}; {SCALES_OF_COLOUR[is_shared]}")
-    return tag("div", words, css="mswin-legend", style=FONT | SMALL, title=legend.what)
+    return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=legend.what)
 
 
 def help_html() -> Markup:

@@ -1,6 +1,7 @@
 // The buttons of a view's sections (section_bar.py). What is unfolded stands on the view's root, where the style sheet
 // looks for it; nothing waits for the kernel.
 import { keepAccessible } from "./access.mjs";
+import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
 
 // The keys that are unfolded after a press.
@@ -11,13 +12,12 @@ export function toggled(unfolded, key) {
 function render({ model, el }) {
   el.classList.add("mswin-section-bar");
   el.replaceChildren();
-  el.dataset.lmSuppressShortcuts = "true";
   const root = () => el.closest(".mswin-explorer");
   const stop = new AbortController();
+  keepKeys(el, stop.signal);
   let known = null;
   const button = (text, hint, act) => {
     const made = Object.assign(node(el, "button", "mswin-chip", text), { title: hint, type: "button" });
-    made.dataset.lmSuppressShortcuts = "true"; // only the element in focus counts
     made.addEventListener("click", act);
     return made;
   };

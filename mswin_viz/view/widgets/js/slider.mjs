@@ -1,5 +1,6 @@
 // A slider over whole numbers. The traits of ScaleSlider (scale_slider.py) are its whole state; `value` changes here at
 // once, and goes to the kernel once the slider rests.
+import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
 import { markBeside, ranOn, steppedBy } from "./steps.mjs";
 
@@ -26,7 +27,8 @@ function buildMarks(parent, { marks, min, max, words }, jump) {
 
 function render({ model, el }) {
   el.classList.add("mswin-slider");
-  el.dataset.lmSuppressShortcuts = "true";
+  const closed = new AbortController();
+  keepKeys(el, closed.signal);
   el.replaceChildren();
   const name = node(el, "label", "mswin-slider-name");
   const track = node(el, "div", "mswin-slider-track");
@@ -128,6 +130,7 @@ function render({ model, el }) {
   listeners.forEach(([event, react]) => model.on(event, react));
   build();
   return () => {
+    closed.abort();
     stop();
     tell();
     listeners.forEach(([event, react]) => model.off(event, react));

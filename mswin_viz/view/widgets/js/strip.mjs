@@ -121,7 +121,6 @@ function render({ model, el }) {
   const find = node(bar, "span", "mswin-strip-find");
   const search = labelled(find, "find", Object.assign(document.createElement("input"),
     { type: "search", placeholder: "id 12, a colour, a file name", className: "mswin-strip-search" }));
-  for (const box of [search, list]) box.dataset.lmSuppressShortcuts = "true";
   search.title = "Words of a name or caption; id 12; camera 2; score>0.2, plain<0 or change>0 for the first prompt.";
   const camera = labelled(find, "camera", document.createElement("select"));
   camera.title = "Only images of one camera.";
