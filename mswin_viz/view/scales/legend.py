@@ -61,10 +61,11 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
     ):
         ends += [tag("span", style=_SWATCH | {"background": colour}), tag("b", called), f" {means}"]
     of_target = fragment("; cosine with ", tag("b", target)) if target else ""
-    unit = "; numbers in thousandths" if value in THOUSANDTHS else ""
-    name = tag("b", VALUES.get(value, value))
-    words = fragment(name, ":", *ends, of_target, f"{unit}; {SCALES_OF_COLOUR[is_shared]}")
-    return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=legend.what)
+    unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
+    name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
+    words = fragment(name, ":", *ends, of_target, f"; {last}")
+    whole = f"{legend.what} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
+    return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=whole)
 
 
 def help_html() -> Markup:
