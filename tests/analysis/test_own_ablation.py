@@ -106,5 +106,5 @@ def test_a_module_that_does_not_fit_is_refused_before_anyone_is_drawn(model, mon
         "mswin_viz.analysis.experiments.ablation_run.labelled_tokens", lambda *_, **__: pytest.fail("drawn")
     )
     plan = mv.AblationPlan((2, 4), addon=lambda: nn.Sequential(Mean(), nn.Linear(DIM, 3)))
-    with pytest.raises(OptionError, match=r"as wide as it is, 10: .*Sequential gave 3"):
+    with pytest.raises(OptionError, match=r"must have its width, 10: .*Sequential returned width 3"):
         mv.ablate_people(model, plan, PEOPLE, progress=False)

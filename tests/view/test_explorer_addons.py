@@ -198,7 +198,7 @@ def test_shares_are_called_exact_only_where_they_are(opened, kind: str) -> None:
     for panel in explorer.view.panels:
         if panel.unit == "share":
             assert ("exact" in panel.words) == is_exact, panel.words
-            assert ("bessel_j0 cannot be held" in panel.words) == (not is_exact)
+            assert ("exp cannot be held" in panel.words) == (not is_exact)
     explorer.board.pinned = {"key": "free", "row": 0, "window": 1}
     assert ("leave out the unexplained part" not in explorer._html["inspection"].value) == is_exact
 
