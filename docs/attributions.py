@@ -1,4 +1,4 @@
-"""Draws docs/attributions.png: methods side by side on three samples, beside the exact window shares and the exact split.
+"""Draws docs/attributions.png: methods side by side on two samples, beside the exact window shares and the exact split.
 
 Run: python docs/attributions.py
 """
@@ -21,7 +21,7 @@ ATTENTION = ("attention_rollout", "legrad")
 
 def main() -> None:
     model, samples = mv.load_model(device="cpu"), mv.samples()
-    images = [samples[at].images["RGB"] for at in range(0, len(samples), len(samples) // 4)][:3]
+    images = [samples[at].images["RGB"] for at in range(0, len(samples), len(samples) // 4)][:2]
     target, tokens = mv.Target.text(PROMPT), model.encode(images, progress=False)
     maps = {f"exact shares, scale {s}": exact_shares(model, tokens, target, s) for s in model.addon.scales}
     maps["exact_split"] = mv.attribute(

@@ -30,7 +30,7 @@ CELLS = (
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1400, 1560), timeout=300) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1400, 1800), timeout=300) as lab:
         cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
         notebook = nbformat.v4.new_notebook(cells=cells)
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}

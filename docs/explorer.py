@@ -19,23 +19,22 @@ from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 1500)) as lab:
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), size=(1440, 1200)) as lab:
         shutil.copy(ROOT / "notebooks" / "explore_scales.ipynb", folder)
         lab.open("explore_scales.ipynb")
         lab.run_all(timeout=300)
-        lab.page.locator(".mswin-cls input").click()
+        lab.control(".mswin-cls input").click()
         lab.page.locator(".mswin-heatmap[data-key=cls] canvas").wait_for(timeout=120_000)
         lab.page.locator("progress").first.wait_for(state="hidden", timeout=300_000)  # tokens of every image
         lab.page.get_by_text("its patches").first.wait_for(timeout=300_000)  # the split is there
+        lab.page.locator(".mswin-section-bar [aria-expanded=true]").click()
         lab.wait_idle(timeout=120)
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(
             "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
         )
         file = Path(folder) / "explorer.png"
         explorer.screenshot(path=file, animations="disabled", caret="hide")
-        Image.open(file).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4).save(
-            Path(__file__).parent / "explorer.png", optimize=True
-        )
+        Image.open(file).convert("RGB").save(Path(__file__).parent / "explorer.png", optimize=True)
 
 
 if __name__ == "__main__":

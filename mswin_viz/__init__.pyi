@@ -42,6 +42,7 @@ from .analysis.shares.cls_split import ClsSplit as ClsSplit, cls_by_patch as cls
 from .analysis.shares.decomposition import Decomposition as Decomposition, decompose as decompose
 from .analysis.shares.fusion_weights import FusionWeights as FusionWeights, fusion_weights as fusion_weights
 from .analysis.shares.gate import GateWeights as GateWeights, gate_weights as gate_weights
+from .analysis.shares.net_push import net_pushes as net_pushes, norm_shares as norm_shares
 from .analysis.shares.window_removal import (
     WindowRemoval as WindowRemoval,
     remove_each_window as remove_each_window,

@@ -203,3 +203,33 @@ def test_what_no_window_covers_is_a_part_of_its_own(model, table) -> None:
     side = replace(pair_window_shares(model, table, 0, 1).a["RGB"], outside=0.25)
     assert list(side.parts)[-2:] == ["outside", "bias"]
     assert side.total == pytest.approx(replace(side, outside=0.0).total + 0.25)
+
+
+@pytest.mark.parametrize("kind", ["one", "raw", "equalised", "two"])
+def test_the_waterfall_of_either_row_leads_from_the_plain_cosine_to_the_enhanced_one(any_pair, kind) -> None:
+    _, model, table = any_pair
+    rows = tables(table)[kind]
+    shares = pair_window_shares(model, rows, 0, 1)
+    for side, sides in (("a", shares.a), ("b", shares.b)):
+        found = shares.waterfall(side)
+        assert found.plain == pytest.approx(rows.unit("plain")[0] @ rows.unit("plain")[1], abs=1e-5)
+        assert found.plain + sum(step.value for step in found.steps) == pytest.approx(
+            shares.similarity, abs=1e-7
+        )
+        assert found.cls == pytest.approx(sum(one.cls for one in sides.values()))
+        assert len(found.lengths) == (len(sides) if kind == "equalised" else 1)
+        kinds = [step.kind for step in found.before]
+        assert kinds[:2] == ["other", "norm"]
+        assert kinds[2:] in ([], ["cls"])
+
+
+def test_the_norm_s_step_is_the_plain_features_at_the_enhanced_norms(model, table) -> None:
+    joint = table.concatenated()
+    shares = pair_window_shares(model, joint, 0, 1)
+    plain, enhanced = (getattr(joint, name).astype(float) for name in ("plain", "enhanced"))
+    half = plain[0] @ enhanced[1] / np.linalg.norm(plain[0]) / np.linalg.norm(enhanced[1])
+    at_norm = plain[0] @ enhanced[1] / np.linalg.norm(enhanced[0]) / np.linalg.norm(enhanced[1])
+    found = shares.waterfall("a")
+    assert found.by_kind["norm"] == pytest.approx(at_norm - half, abs=1e-5)
+    assert found.by_kind["other"] == pytest.approx(half - shares.plain_similarity, abs=1e-5)
+    assert found.lengths[0] == pytest.approx(np.linalg.norm(enhanced[0]) / np.linalg.norm(plain[0]), rel=1e-4)

@@ -328,3 +328,27 @@ def test_a_joint_map_whose_halves_do_not_align_says_so():
     found = mv.project(FEATURES, np.random.default_rng(3).permutation(ENHANCED), coupling=0, perplexity=10)
     assert found.disparity > 0.3
     assert any("cannot be compared" in note for note in found.notes)
+
+
+def swept(couplings: list[float], disparity: list[float]) -> mv.CouplingSweep:
+    none = np.zeros(len(couplings))
+    return mv.CouplingSweep(
+        couplings=np.array(couplings, float), disparity=np.array(disparity, float), plain_recall=none, enhanced_recall=none, k=3,
+        stopped=False, notes=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("couplings", "disparity", "words"),
+    [
+        ([0, 0.05, 1], [0.537, 0.675, 0.0], "rises at 1 of 2 steps of the coupling: 0.537 at coupling 0, 0.675 at coupling 0.05, 0.000 at coupling 1."),
+        ([1, 0, 0.05], [0.0, 0.537, 0.675], "rises at 1 of 2 steps of the coupling: 0.537 at coupling 0, 0.675"),
+        ([0, 1], [0.6, 0.1], "rises at no step of the coupling: 0.600 at coupling 0, 0.100 at coupling 1."),
+        ([0, 1, 2], [0.0, 0.1, 0.2], "rises at 2 of 2 steps"),
+        ([0, 1], [0.1, 0.1004], "rises at no step"),
+        ([0.3], [0.25], "is 0.250 at coupling 0.3."),
+        ([], [], "No map was finished."),
+    ],
+)  # fmt: skip
+def test_the_sentence_on_the_disparity_is_made_from_its_numbers(couplings, disparity, words: str) -> None:
+    assert words in swept(couplings, disparity).trend()

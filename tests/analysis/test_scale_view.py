@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from mswin_viz.analysis.scales.inspection import inspected_window
-from mswin_viz.analysis.scales.request import Subject, ViewRequest
+from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest, first_value
 from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.net_push import net_pushes, norm_shares
+from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.analysis.windows.activations import mean_activations, window_activations
 from mswin_viz.analysis.windows.geometry import tiles, windows
@@ -39,7 +41,7 @@ def test_the_panels_are_the_slots_the_free_scale_the_fusion_and_the_plain_cls(su
 
 
 def test_each_image_of_a_batch_is_answered_as_if_alone(subject):
-    for value in ("norm", "share", "cosine", "channel"):
+    for value in VALUES:
         request = ViewRequest(5, value=value, channel=3, slots=("on", "off", "free"))
         together = scale_view(subject, request)
         for image in range(BATCH):
@@ -61,7 +63,7 @@ def test_the_plain_panel_is_each_patch_s_cosine_to_the_plain_cls(subject):
     np.testing.assert_allclose(view.panel("plain").values, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("value", ["norm", "share"])
+@pytest.mark.parametrize("value", ["norm", *PART_VALUES])
 def test_parts_kept_from_another_scale_give_the_same_view(subject, value):
     first, then = ViewRequest(3, value=value, slots=ON), ViewRequest(6, value=value, slots=ON)
     kept = fused_part(subject, first, trained=trained_part(subject, first))
@@ -148,6 +150,10 @@ def test_an_inspected_window_has_its_share_and_its_ablation(subject, direction):
     assert found.share == pytest.approx(parts.cosine().windows[4][0, 2])
     assert found.change == pytest.approx(without.cosine_change[0])
     assert (found.score_change, found.n_flipped) == (pytest.approx(without.change[0]), without.flipped[0])
+    assert found.norm_share == pytest.approx(norm_shares(subject.tokens[1], subject.addon).windows[4][0, 2])
+    pushes = net_pushes(subject.tokens[1], subject.addon, direction)
+    assert found.push == pytest.approx(pushes.windows[4][0, 2])
+    assert found.push == pytest.approx(found.share - parts.cosine().score[0] * found.norm_share)
 
 
 def test_a_free_window_is_inspected_as_if_it_replaced_the_nearest_scale(subject, direction):
@@ -156,6 +162,46 @@ def test_a_free_window_is_inspected_as_if_it_replaced_the_nearest_scale(subject,
     parts = decompose_fusion(subject.tokens[0], subject.weights, direction, slots=(Slot(2), Slot(5), Slot(7)))
     assert found.share == pytest.approx(parts.cosine().slots[1].windows[0, 1])
     assert found.share == pytest.approx(view.panel("free").values[0, 1])
+
+
+@pytest.mark.parametrize("value", PART_VALUES)
+@pytest.mark.parametrize("slots", [ON, ("on", "free", "off"), ("free", "on", "free")])
+def test_every_panel_of_windows_shows_what_an_inspection_of_its_windows_says(subject, slots, value):
+    view = scale_view(subject, ViewRequest(5, value=value, slots=slots))
+    name = {"removal": "change"}.get(value, value)
+    shown = [key for key in ("scale-2", "scale-4", "scale-7", "free") if key in view.places]
+    if (
+        slots.count("free") == 2
+    ):  # the free windows stand in two slots, and an inspection takes them out of one
+        shown.remove("free")
+    for key in shown:
+        panel = view.panel(key)
+        assert panel.unit == value
+        for image, window in ((0, 0), (1, panel.geometry.n_windows - 1)):
+            found = inspected_window(subject, view, key, image, window)
+            assert getattr(found, name) == pytest.approx(panel.values[image, window], rel=1e-4, abs=1e-6)
+
+
+def test_the_fused_panel_has_each_patch_s_value_through_all_slots(subject, direction):
+    pushes = scale_view(subject, ViewRequest(5, value="push", slots=ON)).panel("fused")
+    expected = net_pushes(subject.tokens, subject.addon, direction)
+    np.testing.assert_allclose(pushes.values.sum(axis=1) + expected.cls + expected.bias, 0, atol=1e-12)
+    removal = scale_view(subject, ViewRequest(5, value="removal", slots=("off", "off", "on"))).panel("fused")
+    assert (pushes.unit, removal.unit) == ("push", "removal")
+    assert not removal.values[:, 14].any()  # in no window of seven
+    assert scale_view(subject, ViewRequest(5, slots=ON)).panel("fused").unit == "share"
+
+
+@pytest.mark.parametrize("value", PART_VALUES)
+def test_without_an_add_on_no_window_does_anything_to_the_cosine(subject, value):
+    plain = Subject(subject.tokens, None, None, subject.direction)
+    view = scale_view(plain, ViewRequest(5, value=value))
+    assert np.isnan(view.panel("free").values).all()
+    assert "plain CLIP" in view.panel("free").words
+
+
+def test_the_first_value_is_what_a_removal_changes_where_something_can_be_removed(subject):
+    assert (first_value(subject.weights), first_value(None)) == ("removal", "norm")
 
 
 @pytest.mark.parametrize(

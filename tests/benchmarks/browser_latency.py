@@ -1,11 +1,13 @@
 """How long a hand waits for the explorer: from an input event to other pixels, in headless Chromium.
 
 Run ``python tests/benchmarks/browser_latency.py [rounds]``; ``make benchmarks`` does. It prints a table and never fails
-on a clock. "kernel" rows make a round trip, the others stay in the browser.
+on a clock. "messages" are those to the kernel for each input event: where a slider's value goes there once it rests, 1 is
+sent after the pixels have changed.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import statistics
@@ -24,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.lab import Lab  # noqa: E402  (the tests are no package)
 
-from mswin_viz.view.widgets.labels import VALUES  # noqa: E402
+from mswin_viz.view.widgets.labels import KERNELS, ROWS, VALUES  # noqa: E402
 
 FREE = ".mswin-heatmap[data-key=free] canvas"
 FUSED = ".mswin-heatmap[data-key=fused] canvas"
@@ -43,10 +45,10 @@ ADDONS = {
 
 @dataclass(frozen=True)
 class Row:
-    """What was done, where it was answered, and how long each round took in ms."""
+    """What was done, messages to the kernel for each input event, and how long each round took in ms."""
 
     what: str
-    where: str
+    messages: float
     times: list[float]
 
 
@@ -58,7 +60,9 @@ def main(rounds: int = 15) -> None:
         lab.run_all(timeout=300)
         lab.wait_idle(timeout=120)
         _choose(lab, ".mswin-value", VALUES["norm"])
-        rows = list(_rows(lab, rounds))
+        _print_head()
+        for row in _rows(lab, rounds):
+            _print(row)
         for words, addon in ADDONS.items():
             cells = [IMPORTS, f"model = mv.load_model(addon={addon})", EXPLORER]
             notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
@@ -69,53 +73,49 @@ def main(rounds: int = 15) -> None:
             for value in ("norm", "share"):
                 _choose(lab, ".mswin-value", VALUES[value])
                 what = f"free scale, {VALUES[value]}: {words}"
-                rows.append(_keys(lab, what, "kernel", ".mswin-scale", rounds))
-        _print_table(rows)
+                _print(_keys(lab, what, ".mswin-scale", rounds))
         lab.check()
 
 
 def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
-    page = lab.page
     for css, what in ((".mswin-opacity", "opacity"), (".mswin-threshold", "threshold")):
-        yield _keys(lab, what, "browser", css, rounds)
-    page.locator(".mswin-threshold .noUi-handle").press("Home")
+        yield _keys(lab, what, css, rounds)
+    lab.control(".mswin-threshold [role=slider]").press("Home")
     yield _clicks(lab, "outlines on and off", ".mswin-outline input", rounds)
     yield _clicks(lab, "one or own colour scale", ".mswin-shared input", rounds)
-    yield _keys(lab, "free scale, trained kernels", "kernel", ".mswin-scale", rounds)
+    for rows, value, kernel in itertools.product(ROWS.values(), VALUES.values(), KERNELS.values()):
+        _press(lab, ".mswin-rows", rows)
+        _press(lab, ".mswin-kernel", kernel)
+        _choose(lab, ".mswin-value", value)
+        yield _keys(lab, f"scale, {rows}, {value}, {kernel}", ".mswin-scale", rounds)
+    yield _keys(lab, "opacity, a pair (12 heatmaps)", ".mswin-opacity", rounds)
+    _press(lab, ".mswin-rows", ROWS["one"])
+    _press(lab, ".mswin-kernel", KERNELS["auto"])
     _choose(lab, ".mswin-value", VALUES["share"])
-    yield _keys(lab, "free scale, shares", "kernel", ".mswin-scale", rounds)
-    page.locator(".mswin-slot-16 button", has_text="free").click()
-    lab.wait_idle()
-    yield _keys(
-        lab, "free scale in a slot, shares, fused panel", "kernel", ".mswin-scale", rounds, canvas=FUSED
-    )
-    page.locator(".mswin-slot-16 button", has_text="on").click()
-    page.locator(".mswin-rows button", has_text="modalities").click()
-    lab.wait_idle()
-    yield _keys(lab, "free scale, shares, three modalities", "kernel", ".mswin-scale", rounds)
-    yield _keys(lab, "opacity, three modalities (18 heatmaps)", "browser", ".mswin-opacity", rounds)
-    page.locator(".mswin-rows button", has_text="one image").click()
-    _choose(lab, ".mswin-value", VALUES["norm"])
-    page.locator(".mswin-kernel button", has_text="plain mean").click()
-    lab.wait_idle()
-    yield _keys(lab, "free scale, plain means", "browser", ".mswin-scale", rounds)
-    page.locator(".mswin-kernel button", has_text="trained").click()
-    lab.wait_idle()
-    yield Row(f"{MOVES} moves held down: from the last one to the right picture", "kernel", _held(lab, 3))
+    _press(lab, ".mswin-slot-16", "free")
+    what = "free scale in a slot, shares, fused panel"
+    yield _keys(lab, what, ".mswin-scale", rounds, canvas=FUSED)
+    _press(lab, ".mswin-slot-16", "on")
+    yield _held(lab, 3)
 
 
-def _keys(lab: Lab, what: str, where: str, slider: str, rounds: int, *, canvas: str = FREE) -> Row:
+def _keys(lab: Lab, what: str, slider: str, rounds: int, *, canvas: str = FREE) -> Row:
     handle, times = lab.handle(slider), []
     handle.focus()
+    if slider == ".mswin-scale":
+        handle.press("Home")  # the track is long enough for a row
+    lab.wait_idle()
+    sent = lab.messages_sent()
     for at in range(rounds):
         key = "ArrowRight" if slider == ".mswin-scale" or at % 2 == 0 else "ArrowLeft"
         times.append(_once(lab, lambda key=key: lab.page.keyboard.press(key), canvas))
-    return Row(what, where, times)
+    return Row(what, (lab.messages_sent() - sent) / rounds, times)
 
 
 def _clicks(lab: Lab, what: str, css: str, rounds: int) -> Row:
-    box = lab.page.locator(css)
-    return Row(what, "browser", [_once(lab, box.click, FREE) for _ in range(rounds)])
+    box, sent = lab.control(css), lab.messages_sent()
+    times = [_once(lab, box.click, FREE) for _ in range(rounds)]
+    return Row(what, (lab.messages_sent() - sent) / rounds, times)
 
 
 def _once(lab: Lab, act: Callable[[], None], canvas: str) -> float:
@@ -123,8 +123,8 @@ def _once(lab: Lab, act: Callable[[], None], canvas: str) -> float:
     return lab.latency(canvas, act)
 
 
-def _held(lab: Lab, rounds: int) -> list[float]:
-    times = []
+def _held(lab: Lab, rounds: int) -> Row:
+    times, sent = [], lab.messages_sent()
     for at in range(rounds):
         lab.move_slider(".mswin-scale", keys=MOVES if at % 2 == 0 else -MOVES, wait=False)
         last = time.perf_counter()
@@ -136,22 +136,28 @@ def _held(lab: Lab, rounds: int) -> list[float]:
         lab.wait_idle()
         shown = lab.ask("explorer.view.panel('free').geometry.scale")
         assert float(shown) == lab.slider_value(".mswin-scale"), "the last value must win"
-    return times
+    what = f"{MOVES} moves held down: from the last one to the right picture"
+    return Row(what, (lab.messages_sent() - sent) / rounds, times)
 
 
-def _choose(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} select").select_option(words)
+def _press(lab: Lab, css: str, words: str) -> None:
+    lab.control(f"{css} button", has_text=words).click()
     lab.wait_idle()
 
 
-def _print_table(rows: list[Row]) -> None:
+def _choose(lab: Lab, css: str, words: str) -> None:
+    lab.control(f"{css} select").select_option(words)
+    lab.wait_idle()
+
+
+def _print_head() -> None:
     print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(
-        f"\n{'input event to changed pixels':<64}{'answered by':<13}{'median ms':>10}{'slowest':>9}{'n':>4}"
-    )
-    for row in rows:
-        median, slowest = statistics.median(row.times), max(row.times)
-        print(f"{row.what:<64}{row.where:<13}{median:>10.0f}{slowest:>9.0f}{len(row.times):>4}")
+    print(f"\n{'input event to changed pixels':<72}{'messages':>9}{'median ms':>10}{'slowest':>9}{'n':>4}")
+
+
+def _print(row: Row) -> None:
+    median, slowest = statistics.median(row.times), max(row.times)
+    print(f"{row.what:<72}{row.messages:>9.1f}{median:>10.0f}{slowest:>9.0f}{len(row.times):>4}", flush=True)
 
 
 if __name__ == "__main__":

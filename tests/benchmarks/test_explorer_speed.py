@@ -19,14 +19,14 @@ OTHER = {
 
 
 @pytest.mark.parametrize("state", ["on", "free"])
-@pytest.mark.parametrize("value", ["norm", "share"])
+@pytest.mark.parametrize("value", ["norm", "share", "removal", "push"])
 def test_slider_step(benchmark, monkeypatch, value: str, state: str) -> None:
     benchmark.group = f"slider step, value {value}"
     _measure(benchmark, monkeypatch, mv.load_model(device="cpu"), value, state)
 
 
 @pytest.mark.parametrize("state", ["on", "free"])
-@pytest.mark.parametrize("value", ["norm", "share", "cosine"])
+@pytest.mark.parametrize("value", ["norm", "share", "removal", "cosine"])
 @pytest.mark.parametrize("kind", OTHER)
 def test_slider_step_of_other_addons(benchmark, monkeypatch, kind: str, value: str, state: str) -> None:
     torch.manual_seed(0)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from support.lab import Lab
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
+    """Skip a browser test, saying why; under CI it fails."""
     if os.environ.get("CI"):
         pytest.fail(f"browser tests must run where CI is set: {reason}")
     pytest.skip(f"browser tests skipped: {reason}")
@@ -24,13 +25,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         from support.lab import Lab, NoChromiumError
     except ImportError as error:
-        _unavailable(str(error))
+        unavailable(str(error))
     running = Lab(tmp_path_factory.mktemp("notebooks"))
     try:
         running.start()
     except NoChromiumError as error:
         running.stop()
-        _unavailable(str(error))
+        unavailable(str(error))
     except BaseException:
         running.stop()
         raise

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN, STOP, STATUS = (f".mswin-attribution-{name}" for name in ("run", "stop", "status"))
-FIGURE = ".mswin-attribution-figure"
+FIGURE = ".mswin-attribution-board"
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mswin_viz.view.widgets.labels import VALUES
+
 from .test_heatmap import is_orange
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def explorer(opened: Lab) -> Lab:
     opened.page.mouse.move(0, 0)
     opened.execute(
         "from mswin_viz.view.scales.state import apply_state\n"
-        "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)"
+        "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)\n"
+        "explorer.sections.unfolded = []"
     )
     opened.wait_idle()
     yield opened
@@ -59,17 +62,17 @@ def explorer(opened: Lab) -> Lab:
 
 
 def choose(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} select").select_option(words)
+    lab.control(f"{css} select").select_option(words)
     lab.wait_idle()
 
 
 def press(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(f"{css} button", has_text=words).first.click()
+    lab.control(f"{css} button", has_text=words).click()
     lab.wait_idle()
 
 
 def type_into(lab: Lab, css: str, words: str) -> None:
-    lab.page.locator(css).fill(words)
+    lab.control(css).fill(words)
     lab.page.locator(css).press("Tab")
     lab.wait_idle()
 
@@ -129,11 +132,11 @@ def test_what_only_changes_the_display_is_drawn_while_the_kernel_is_held(explore
     for css in (".mswin-opacity", ".mswin-threshold"):
         explorer.move_slider(css, keys=4, wait=False)
         seen = explorer.wait_for_change(FREE, seen)
-    page.locator(".mswin-cmap select").select_option("magma")
+    explorer.control(".mswin-cmap select").select_option("magma")
     seen = explorer.wait_for_change(FREE, seen)
-    page.locator(".mswin-outline input").click()
+    explorer.control(".mswin-outline input").click()
     seen = explorer.wait_for_change(FREE, seen)
-    page.locator(".mswin-shared input").click()
+    explorer.control(".mswin-shared input").click()
     seen = explorer.wait_for_change(FREE, seen)
     page.locator(FREE).click(position={"x": 40, "y": 60})
     seen = explorer.wait_for_change(FREE, seen)
@@ -152,30 +155,114 @@ def test_with_one_colour_scale_the_bars_of_a_unit_are_the_same_and_without_they_
     explorer: Lab,
 ) -> None:
     assert (bar(explorer.canvas(FREE)) != bar(explorer.canvas(SCALE_8))).any()
-    explorer.page.locator(".mswin-shared input").click()
+    explorer.control(".mswin-shared input").click()
     explorer.wait_idle()
     assert (bar(explorer.canvas(FREE)) == bar(explorer.canvas(SCALE_8))).all()
 
 
-def test_plain_means_are_computed_in_the_browser_and_are_the_kernel_s(explorer: Lab) -> None:
-    press(explorer, ".mswin-kernel", "plain mean")
-    explorer.execute(HOLD.format(6))
-    until = time.monotonic() + 5
+@pytest.mark.parametrize("kernel", ["trained or resampled", "plain mean"])
+@pytest.mark.parametrize("value", list(VALUES.values()))
+def test_the_slider_is_drawn_without_the_kernel_and_as_the_kernel_does(
+    explorer: Lab, value: str, kernel: str
+) -> None:
+    choose(explorer, ".mswin-value", value)
+    press(explorer, ".mswin-kernel", kernel)
+    explorer.execute(HOLD.format(4))
+    until = time.monotonic() + 3
+    explorer.page.wait_for_timeout(200)
     before = explorer.canvas(FREE)
     explorer.move_slider(".mswin-scale", keys=5, wait=False)
     explorer.wait_for_change(FREE, before)
-    explorer.page.locator(".mswin-stride input").fill("3")
-    explorer.page.locator(".mswin-stride input").press("Enter")
-    explorer.page.wait_for_timeout(300)
-    scale = explorer.slider_value(".mswin-scale")
-    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-title") == f"scale {scale:.0f}"
-    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == ""
-    live = explorer.canvas(FREE)
+    explorer.page.wait_for_timeout(400)
+    drawn = seen_of_the_free_panel(explorer)
     assert time.monotonic() < until
+    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == ""
     explorer.wait_idle()
-    assert explorer.ask("explorer.view.panel('free').geometry.stride") == "3"
-    difference = np.abs(explorer.canvas(FREE)[..., :3].astype(int) - live[..., :3])
-    assert difference.max() <= 2
+    scale = explorer.slider_value(".mswin-scale")
+    assert explorer.ask("explorer.view.panel('free').geometry.scale") == f"{scale:.0f}"
+    answered = seen_of_the_free_panel(explorer)
+    assert np.abs(drawn[0].astype(int) - answered[0]).max() <= 2
+    assert drawn[1:] == answered[1:]
+    assert f"scale {scale:.0f}" in drawn[1]
+
+
+def seen_of_the_free_panel(lab: Lab) -> tuple[np.ndarray, str, str]:
+    """Its pixels, its words, and its line in the list of words."""
+    (line,) = (
+        line
+        for line in lab.page.locator("ul.mswin-words li").all_inner_texts()
+        if line.startswith("scale 17:")
+    )
+    return lab.canvas(FREE)[..., :3], text(lab, ".mswin-heatmap[data-key=free]"), line
+
+
+def test_no_step_of_the_slider_reaches_the_kernel_and_every_frame_is_painted(explorer: Lab) -> None:
+    explorer.page.evaluate(
+        "() => { const box = document.querySelector('.mswin-heatmap[data-key=free] .mswin-heatmap-title');"
+        " window.titles = []; window.titleWatch = new MutationObserver(() => window.titles.push(box.textContent));"
+        " window.titleWatch.observe(box, { childList: true }); }"
+    )
+    explorer.handle(".mswin-scale").press("Home")
+    explorer.wait_idle()
+    explorer.page.evaluate("() => { window.titles = []; }")
+    sent = explorer.messages_sent()
+    slider = explorer.page.locator(".mswin-scale [role=slider]")
+    slider.evaluate(
+        "async (node) => { for (let at = 0; at < 60; at++) {"
+        " node.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true, repeat: true }));"
+        " await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame); } }"
+    )
+    titles = explorer.page.evaluate("() => window.titles")
+    assert titles == [f"scale {scale}" for scale in range(2, 62)]
+    explorer.wait_idle()
+    assert (
+        explorer.messages_sent() - sent <= 2
+    )  # where it rested; the slow machine of a test may rest once before
+    assert explorer.ask("explorer.controls.scale.value") == "61"
+    fast = explorer.canvas(FREE)
+    assert explorer.ask("explorer.view.panel('free').geometry.scale") == "61"
+    explorer.move_slider(".mswin-scale", keys=-1)
+    explorer.move_slider(".mswin-scale", keys=1)
+    assert (explorer.canvas(FREE) == fast).all()
+
+
+def test_a_pin_on_a_scale_that_the_kernel_has_not_heard_of_is_inspected_there(explorer: Lab) -> None:
+    explorer.move_slider(".mswin-scale", keys=3, wait=False)
+    explorer.page.locator(FREE).click(position={"x": 40, "y": 60})
+    explorer.wait_idle()
+    scale = explorer.slider_value(".mswin-scale")
+    assert f"of scale {scale:.0f}" in text(explorer, ".mswin-inspection")
+
+
+def test_jump_keys_marks_and_the_play_button_move_the_scale(explorer: Lab) -> None:
+    slider = explorer.handle(".mswin-scale")
+    for key, scale in (("Home", 1), ("PageUp", 4), ("PageUp", 8), ("PageDown", 4), ("End", 128)):
+        slider.press(key)
+        assert explorer.slider_value(".mswin-scale") == scale
+    explorer.page.locator(".mswin-slider-mark", has_text="16").click()
+    assert explorer.slider_value(".mswin-scale") == 16
+    assert slider.get_attribute("aria-valuetext") == "16 tokens trained scale"
+    explorer.page.get_by_role("button", name="run through all scales").click()
+    explorer.page.wait_for_function(
+        "() => document.querySelector('.mswin-scale [role=slider]').getAttribute('aria-valuenow') > 18"
+    )
+    explorer.page.get_by_role("button", name="stop", exact=True).click()
+    explorer.wait_idle()
+    assert explorer.ask("explorer.controls.scale.value") == f"{explorer.slider_value('.mswin-scale'):.0f}"
+
+
+def test_the_slider_follows_code(explorer: Lab) -> None:
+    explorer.execute("explorer.controls.scale.value = 33")
+    explorer.wait_idle()
+    assert explorer.slider_value(".mswin-scale") == 33
+    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-title") == "scale 33"
+
+
+def test_a_slot_that_holds_the_free_windows_makes_the_kernel_follow_each_move(explorer: Lab) -> None:
+    press(explorer, ".mswin-slot-16", "free")
+    sent = explorer.messages_sent()
+    explorer.move_slider(".mswin-scale", keys=1, wait=False)
+    assert explorer.messages_sent() == sent + 1
 
 
 def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
@@ -183,7 +270,8 @@ def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
     trained = explorer.page.locator(".mswin-heatmap[data-key=scale-8]")
     explorer.execute(HOLD.format(4))
     explorer.page.wait_for_timeout(300)
-    explorer.move_slider(".mswin-scale", keys=1, wait=False)
+    explorer.control(".mswin-stride input").fill("3")
+    explorer.control(".mswin-stride input").press("Enter")
     explorer.page.wait_for_timeout(300)
     assert "mswin-heatmap-stale" in free.get_attribute("class")
     assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == "working …"
@@ -329,8 +417,8 @@ def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer: Lab) -> No
     explorer.page.mouse.move(0, 0)
     explorer.wait_idle()
     said = text(explorer, ".mswin-inspection")
-    assert "exact share" in said
-    assert "change when it is removed" in said
+    assert all(words in said for words in ("share of cosine", "net push", "change when removed"))
+    assert "Without it |enhanced CLS| goes from" in said
     assert "ReLU gates" in said
     assert is_orange(explorer.canvas(SCALE_8)).sum() > 100
 
@@ -357,8 +445,8 @@ def test_another_target_repaints_the_fused_shares(explorer: Lab, target: str) ->
 def test_one_channel_is_shown_signed(explorer: Lab) -> None:
     choose(explorer, ".mswin-value", "one channel")
     before = explorer.canvas(SCALE_8)
-    explorer.page.locator(".mswin-channel input").fill("7")
-    explorer.page.locator(".mswin-channel input").press("Enter")
+    explorer.control(".mswin-channel input").fill("7")
+    explorer.control(".mswin-channel input").press("Enter")
     explorer.wait_idle()
     assert (explorer.canvas(SCALE_8) != before).any()
 
@@ -379,8 +467,8 @@ def test_tiles_are_two_dimensional_and_labelled_as_not_trained(explorer: Lab) ->
 
 def test_an_overlapping_stride_repaints_and_is_labelled(explorer: Lab) -> None:
     before = explorer.canvas(FREE)
-    explorer.page.locator(".mswin-stride input").fill("2")
-    explorer.page.locator(".mswin-stride input").press("Enter")
+    explorer.control(".mswin-stride input").fill("2")
+    explorer.control(".mswin-stride input").press("Enter")
     explorer.wait_idle()
     assert (explorer.canvas(FREE) != before).any()
     assert "not in the trained model" in text(explorer, "ul.mswin-words")
@@ -391,7 +479,7 @@ def test_an_overlapping_stride_repaints_and_is_labelled(explorer: Lab) -> None:
 
 def test_the_figure_is_downloaded_at_print_size(explorer: Lab) -> None:
     with explorer.page.expect_download() as waiting:
-        explorer.page.locator(".mswin-save").click()
+        explorer.control(".mswin-save").click()
     file = Path(waiting.value.path())
     assert waiting.value.suggested_filename.endswith(".png")
     with Image.open(BytesIO(file.read_bytes())) as image:
@@ -402,7 +490,7 @@ def test_the_figure_is_downloaded_at_print_size(explorer: Lab) -> None:
 def test_the_copied_state_rebuilds_the_view(explorer: Lab) -> None:
     explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     explorer.move_slider(".mswin-scale", keys=7)
-    explorer.page.locator(".mswin-copy").click()
+    explorer.control(".mswin-copy").click()
     explorer.page.locator(".mswin-board-says", has_text="State copied.").wait_for(state="attached")
     copied = explorer.page.evaluate("() => navigator.clipboard.readText()")
     assert json.loads(copied)["controls"]["scale"] == explorer.slider_value(".mswin-scale")
@@ -479,18 +567,39 @@ def test_arrow_keys_go_through_the_thumbnails(explorer: Lab) -> None:
 def test_a_search_narrows_the_thumbnails_by_identity_camera_and_modality(explorer: Lab) -> None:
     everyone = explorer.page.locator(".mswin-thumb").count()
     assert everyone == int(explorer.ask("len(samples)"))
-    explorer.page.locator(".mswin-strip-search").fill("id 1")
+    explorer.control(".mswin-strip-search").fill("id 1")
     own = explorer.page.locator(".mswin-thumb").count()
     assert own == int(explorer.ask("sum(s.pid == 1 for s in samples)"))
-    explorer.page.locator(".mswin-strip-bar select").select_option("2")
+    explorer.control(".mswin-strip-bar select").select_option("2")
     assert explorer.page.locator(".mswin-thumb").count() == int(
         explorer.ask("sum(s.pid == 1 and s.camid == 2 for s in samples)")
     )
-    explorer.page.locator(".mswin-strip-bar select").select_option("all")
-    explorer.page.locator(".mswin-strip-search").fill("")
+    explorer.control(".mswin-strip-bar select").select_option("all")
+    explorer.control(".mswin-strip-search").fill("")
     picture = explorer.canvas(PICTURE)
     press(explorer, ".mswin-strip-bar", "TI")
     assert (explorer.canvas(PICTURE) != picture).any()
+
+
+def test_thumbnails_are_sorted_by_the_change_of_the_score_and_keys_follow_that_order(explorer: Lab) -> None:
+    order = explorer.control(".mswin-strip-order")
+    order.select_option("most raised first")
+    explorer.page.locator(".mswin-thumb-score").first.wait_for()
+    explorer.wait_idle()
+    shown = [
+        int(thumb.get_attribute("data-at") or -1) for thumb in explorer.page.locator(".mswin-thumb").all()
+    ]
+    changes = json.loads(explorer.ask("[round(e - p, 12) for p, e in explorer.strip.scores]"))
+    assert shown == sorted(range(len(changes)), key=lambda at: (-changes[at], at))
+    explorer.page.locator(".mswin-thumb").first.click()
+    explorer.page.keyboard.press("ArrowRight")
+    explorer.wait_idle()
+    assert explorer.ask("explorer.strip.selected") == str(shown[1])
+    explorer.control(".mswin-strip-search").fill("change<0")
+    explorer.wait_idle()
+    assert explorer.page.locator(".mswin-thumb").count() == sum(change < 0 for change in changes)
+    explorer.control(".mswin-strip-search").fill("")
+    order.select_option("as read")
 
 
 def test_tokens_of_all_samples_were_computed_in_the_background(explorer: Lab) -> None:
@@ -502,7 +611,7 @@ def test_tokens_of_all_samples_were_computed_in_the_background(explorer: Lab) ->
 
 
 def test_an_unreadable_path_is_said_and_the_explorer_goes_on(explorer: Lab) -> None:
-    box = explorer.page.locator(".mswin-path input")
+    box = explorer.control(".mswin-path input")
     box.fill("/no/such/folder")
     box.press("Enter")
     explorer.wait_idle()

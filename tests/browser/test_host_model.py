@@ -51,7 +51,7 @@ def test_bars_of_the_three_modalities_are_as_long_as_the_gate_says(notebook: Lab
 
 def test_bars_follow_a_slot_that_is_switched_off(notebook: Lab) -> None:
     before = bars(notebook)
-    notebook.page.locator(".mswin-slot-4 button", has_text="off").click()
+    notebook.control(".mswin-slot-4 button", has_text="off").click()
     notebook.wait_idle()
     after = bars(notebook)
     assert np.abs(np.array(list(after.values())) - np.array(list(before.values()))).max() > 0.002

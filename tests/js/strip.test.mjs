@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { found, labelOf, stepTo } from "../../mswin_viz/view/widgets/js/strip.mjs";
+import { found, labelOf, needsScores, sorted, stepTo } from "../../mswin_viz/view/widgets/js/strip.mjs";
 
 const ITEMS = [
   { name: "000001_cam1", pid: 1, camid: 1, caption: "a black vest", modalities: ["RGB", "NI"] },
@@ -42,4 +42,31 @@ test("arrow keys go through what was found and stop at its ends", () => {
 test("a thumbnail is told in words", () => {
   assert.equal(labelOf(ITEMS[2]), "id 12, camera 1, 000012_cam1: a red coat");
   assert.equal(labelOf(ITEMS[3]), "own");
+});
+
+const SCORES = [[0.2, 0.1], [0.1, 0.3], null, [0.3, 0.25]]; // plain and enhanced
+
+test("images are sorted by identity, camera, score and its change, unknown ones last", () => {
+  const every = [3, 2, 1, 0];
+  assert.deepEqual(sorted([0, 1, 2, 3], ITEMS, "as read"), [0, 1, 2, 3]);
+  assert.deepEqual(sorted(every, ITEMS, "identity"), [0, 1, 2, 3]);
+  assert.deepEqual(sorted(every, ITEMS, "camera"), [0, 2, 1, 3]);
+  assert.deepEqual(sorted(every, ITEMS, "score, highest first", SCORES), [1, 3, 0, 2]);
+  assert.deepEqual(sorted(every, ITEMS, "most raised first", SCORES), [1, 3, 0, 2]);
+  assert.deepEqual(sorted(every, ITEMS, "most lowered first", SCORES), [0, 3, 1, 2]);
+  assert.deepEqual(sorted(every, ITEMS, "most lowered first"), [0, 1, 2, 3]); // before there are scores
+});
+
+test("a search narrows by score and change, and fits no image without one", () => {
+  assert.deepEqual(found(ITEMS, "score>0.2", "", "", SCORES), [1, 3]);
+  assert.deepEqual(found(ITEMS, "change < 0", "", "", SCORES), [0, 3]);
+  assert.deepEqual(found(ITEMS, "plain>.15 black", "", "", SCORES), [0]);
+  assert.deepEqual(found(ITEMS, "score>-1", "", "", []), []);
+  assert.ok(needsScores("change>0", "as read"));
+  assert.ok(needsScores("", "most raised first"));
+  assert.ok(!needsScores("a score of words", "camera"));
+});
+
+test("a thumbnail tells its score", () => {
+  assert.equal(labelOf(ITEMS[3], [0.2, 0.1]), "own; score 0.100, plain 0.200");
 });

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import * as numbers from "../../mswin_viz/view/widgets/js/numbers.mjs";
-import { fittedWidth, layoutOf } from "../../mswin_viz/view/widgets/js/paint.mjs";
+import { fitted, layoutOf } from "../../mswin_viz/view/widgets/js/paint.mjs";
 import * as panels from "../../mswin_viz/view/widgets/js/panels.mjs";
+import { markBeside, ranOn, steppedBy } from "../../mswin_viz/view/widgets/js/steps.mjs";
 import * as windows from "../../mswin_viz/view/widgets/js/windows.mjs";
 
 const ROWS = 20;
@@ -126,10 +127,24 @@ test("patches are square whatever the grid", () => {
 });
 
 test("panels stand on as many lines as they need to stay legible", () => {
-  assert.equal(fittedWidth(1100, 7, 168), 146);
-  assert.equal(fittedWidth(2400, 7, 168), 168);
-  assert.equal(fittedWidth(650, 7, 168), 151); // four and three
-  assert.ok(fittedWidth(90, 7, 168) <= 90);
+  const fittedWidth = (width, count) => fitted({ width, height: Infinity }, { count, pictures: 1, widest: 168 }, [COLS, ROWS]);
+  assert.deepEqual(fittedWidth(1100, 7), { lines: 1, width: 150 });
+  assert.deepEqual(fittedWidth(2400, 7), { lines: 1, width: 168 });
+  assert.deepEqual(fittedWidth(650, 7), { lines: 2, width: 155 }); // four and three
+  assert.ok(fittedWidth(90, 7).width <= 90);
+});
+
+test("all panels of all pictures fit into the height there is, down to a width that is legible", () => {
+  const grid = [16, 8];
+  for (const [width, height, pictures] of [[984, 670, 1], [984, 670, 3], [604, 500, 1], [604, 700, 2], [2000, 400, 1]]) {
+    const { lines, width: each } = fitted({ width, height }, { count: 7, pictures, widest: 168 }, grid);
+    const rows = pictures * lines;
+    assert.ok(rows * (2 * each + 27) <= height);
+    assert.ok(Math.ceil(7 / lines) * each <= width);
+    assert.ok(each >= 66);
+  }
+  const crowded = fitted({ width: 604, height: 300 }, { count: 7, pictures: 3, widest: 168 }, grid);
+  assert.deepEqual(crowded, { lines: 1, width: 66 }); // what does not fit is below
 });
 
 test("binary traits are read at any address", () => {
@@ -151,34 +166,6 @@ test("a run that wraps a row end without touching itself is disconnected, a tile
   assert.deepEqual(torn(4, 30, 60), [7]);
   assert.equal(windows.geometryOf({ tile: [4, 4], stride: 0 }, 16, 8).torn.size, 0);
   assert.ok(windows.geometryOf({ scale: 3, stride: 0 }, 3, 8).cuts.length > 0);
-});
-
-test("window means computed here are those of a plain loop, for runs, overlaps and tiles", () => {
-  const dim = 3;
-  const tokens = Float32Array.from({ length: N * dim }, (_, i) => Math.sin(i) * 4);
-  const direction = Float32Array.from([1, -2, 0.5]);
-  for (const spec of [{ scale: 7, stride: 0 }, { scale: 8, stride: 3 }, { tile: [4, 4], stride: 0 }]) {
-    const { windows: flat, scale, count } = windows.geometryOf(spec, ROWS, COLS);
-    const reduced = (value) => windows.meansReduced(tokens, dim, flat, scale, { value, channel: 2, direction });
-    const [norms, cosines, channels] = ["norm", "cosine", "channel"].map(reduced);
-    for (let w = 0; w < count; w++) {
-      const mean = [0, 1, 2].map((d) => {
-        let sum = 0;
-        for (let k = 0; k < scale; k++) sum += tokens[flat[w * scale + k] * dim + d];
-        return sum / scale;
-      });
-      const dot = mean[0] - 2 * mean[1] + 0.5 * mean[2];
-      assert.ok(Math.abs(norms[w] - Math.hypot(...mean)) < 1e-9);
-      assert.ok(Math.abs(channels[w] - mean[2]) < 1e-9);
-      assert.ok(Math.abs(cosines[w] - dot / Math.hypot(...mean) / Math.hypot(1, 2, 0.5)) < 1e-9);
-    }
-  }
-});
-
-test("a window of length zero has cosine zero", () => {
-  const flat = Int32Array.of(0, 1);
-  const direction = Float32Array.of(1, 0);
-  assert.deepEqual([...windows.meansReduced(new Float32Array(4), 2, flat, 2, { value: "cosine", direction })], [0]);
 });
 
 function columnOf(values, spec, more = {}) {
@@ -205,7 +192,7 @@ test("a colour range is one for all rows of a column, or one for all columns of 
 
 const ASKED = { scale: 12, stride: 0, windows: "runs", tile_rows: 4, tile_cols: 4, kernel: "auto", value: "norm", channel: 0, target: "own" };
 const status = (key, moved, about = {}) => panels.statusOf(
-  { key }, { ...ASKED, ...moved }, { answered: ASKED, failed: null, fused: false, hasTokens: false, ...about });
+  { key }, { ...ASKED, ...moved }, { answered: ASKED, failed: null, fused: false, fits: null, ...about });
 
 test("an answer that fits the controls is current, any other is marked until the next one", () => {
   assert.equal(status("free", {}), "");
@@ -219,26 +206,50 @@ test("the trained panels do not wait for a move of the free scale, unless it sta
   assert.equal(status("scale-8", { scale: 13 }, { fused: true }), "busy");
 });
 
-test("plain means are current at once where the tokens are here, shares never", () => {
-  const means = { answered: { ...ASKED, kernel: "mean" }, hasTokens: true, hasDirections: true };
-  assert.equal(status("free", { kernel: "mean", scale: 77 }, means), "live");
-  assert.equal(status("free", { windows: "tiles", tile_rows: 8 }, means), "live");
-  assert.equal(status("free", { kernel: "mean", scale: 77, value: "share" }, means), "busy");
-  assert.equal(status("free", { kernel: "mean", scale: 77, target: "shift" }, means), "busy");
-  assert.equal(status("free", { kernel: "auto", scale: 77 }, means), "busy");
-  assert.equal(status("free", { kernel: "mean", scale: 77 }, { ...means, hasTokens: false }), "busy");
-  const cosine = { kernel: "mean", scale: 77, value: "cosine" };
-  assert.equal(status("free", cosine, means), "live");
-  assert.equal(status("free", cosine, { ...means, hasDirections: false }), "busy");
-  assert.equal(status("free", { kernel: "mean", scale: 77 }, { ...means, hasDirections: false }), "live");
+test("the free windows of every scale are current at once while nothing but the scale has moved", () => {
+  const { scale, ...fits } = ASKED;
+  assert.equal(status("free", { scale: 77 }, { fits }), "live");
+  assert.equal(status("free", { scale: 77, value: "share" }, { fits }), "busy");
+  assert.equal(status("free", { scale: 77, value: "share" }, { fits: { ...fits, value: "share" } }), "live");
+  assert.equal(status("free", { scale: 77, stride: 2 }, { fits }), "busy");
+  assert.equal(status("free", { scale: 77 }, { fits: {} }), "busy");
+  assert.equal(status("scale-8", { scale: 77, target: "text" }, { fits }), "busy");
+  assert.equal(scale, 12);
 });
 
-test("a live column has the windows that the controls ask for", () => {
-  const tokens = [{ patches: new Float32Array(6).fill(2), dim: 1, direction: Float32Array.of(1) }];
-  const asked = { ...ASKED, windows: "tiles", tile_rows: 2, tile_cols: 3, value: "cosine" };
-  const live = panels.liveColumn({ key: "free", title: "scale 12" }, asked, 2, 3, tokens);
-  assert.equal(live.title, "2x3 tiles");
-  assert.deepEqual([live.unit, live.signed, [...live.values[0]]], ["cosine", true, [1]]);
+// The free windows of a 2 x 3 grid at every scale, for two pictures: value 100 * picture + 10 * scale + window.
+function pyramidOf(nRows = 2) {
+  const scales = [1, 2, 3, 4, 5, 6];
+  const one = (scale, row) => Array.from({ length: Math.floor(6 / scale) }, (_, w) => 100 * row + 10 * scale + w);
+  const values = scales.flatMap((scale) => Array.from({ length: nRows }, (_, row) => one(scale, row)).flat());
+  const each = (words) => scales.map((scale) => `${words} ${scale}`);
+  return {
+    key: "free", unit: "share", signed: true, titles: each("scale"), origins: each("resampled from"), words: each("windows of"),
+    values: atOddAddress(Float32Array.from(values)),
+  };
+}
+
+test("every scale has its windows, words and kernel, row after row", () => {
+  const read = panels.readPyramid(pyramidOf(), 2, 3, 2);
+  assert.ok(read.isWhole);
+  const column = read.at(4);
+  assert.deepEqual([column.title, column.origin, column.words], ["scale 4", "resampled from 4", "windows of 4"]);
+  assert.deepEqual([column.key, column.unit, column.signed, column.geometry.count], ["free", "share", true, 1]);
+  assert.deepEqual(column.values.map((values) => [...values]), [[40], [140]]);
+  assert.deepEqual([...column.cells[1]], [140, 140, 140, 140, NaN, NaN]);
+  assert.deepEqual(read.at(2).values.map((values) => [...values]), [[20, 21, 22], [120, 121, 122]]);
+  assert.equal(read.at(4), column); // the same again, so that nothing is painted twice
+});
+
+test("a scale that was sent is what the kernel answers for that scale alone", () => {
+  const { at } = panels.readPyramid(pyramidOf(), 2, 3, 2);
+  const alone = panels.readColumn(columnOf([30, 31, 130, 131], { scale: 3, stride: 3, tile: null }), 2, 3, 2);
+  assert.equal(at(3).geometry, alone.geometry);
+  assert.deepEqual(at(3).cells, alone.cells);
+});
+
+test("scales of another number of pictures are not drawn", () => {
+  assert.ok(!panels.readPyramid(pyramidOf(2), 2, 3, 1).isWhole);
 });
 
 test("the tooltip names window, tokens, place and value", () => {
@@ -268,15 +279,37 @@ test("whole rows are told as a rectangle, overlaps by their mean", () => {
 });
 
 test("a picture is out of date where another one was asked for, and not where the panels alone are", () => {
-  const answered = { selected: 1, second: 2, modality: "RGB", rows: "one", shuffle: 0, scale: 4, value: "norm", target: "own", prompt: "a" };
+  const answered = { serial: 0, selected: 1, second: 2, modality: "RGB", rows: "one", shuffle: 0, scale: 4, value: "norm", target: "own", prompt: "a" };
   const of = (moved, failed = null) => panels.pictureStatus({ ...answered, ...moved }, { answered, failed });
   assert.equal(of({}), "");
   assert.equal(of({ scale: 9, value: "cosine", target: "shift", prompt: "b", second: 5 }), "");
-  for (const moved of [{ selected: 3 }, { modality: "NI" }, { rows: "modalities" }, { shuffle: 4 }, { rows: "pair", second: 5 }]) {
+  for (const moved of [{ serial: 1 }, { selected: 3 }, { modality: "NI" }, { rows: "modalities" }, { shuffle: 4 }, { rows: "pair", second: 5 }]) {
     assert.equal(of(moved), "busy");
     assert.equal(of(moved, { ...answered, ...moved }), "stale");
     assert.equal(of(moved, answered), "busy");
   }
   const pair = { ...answered, rows: "pair" };
   assert.equal(panels.pictureStatus({ ...pair, second: 5 }, { answered: pair, failed: null }), "busy");
+});
+
+test("numbers are told in the unit that is shown", () => {
+  const geometry = windows.geometryOf({ scale: 2, stride: null, tile: null }, 2, 2);
+  const panel = { geometry, cells: [0.0002, 0.0002, -0.003, -0.003], values: [0.0002, -0.003] };
+  assert.ok(windows.describe(0, panel).includes("value 2.0e−4"));
+  assert.ok(windows.describe(0, { ...panel, factor: 1000 }).includes("value 0.2"));
+  assert.equal(numbers.spanInWords([0.0002, -0.003], 1000), "values −3 to 0.2");
+});
+
+test("a slider jumps to the marked place beside it and runs on from its end to its start", () => {
+  const at = (value) => ({ value, min: 1, max: 20, marks: [16, 4, 8] });
+  assert.deepEqual([1, 4, 9, 16, 20].map((value) => markBeside(at(value), 1)), [4, 8, 16, 16, 20]);
+  assert.deepEqual([1, 4, 9, 16, 20].map((value) => markBeside(at(value), -1)), [1, 4, 8, 8, 16]);
+  assert.deepEqual([1, 19, 20].map((value) => ranOn(at(value))), [2, 20, 1]);
+});
+
+test("keys lead a slider one on, to its ends or to the next marked place, and never beyond", () => {
+  const place = { value: 5, min: 1, max: 20, marks: [4, 8] };
+  const keys = ["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "Home", "End", "PageUp", "PageDown", "b"];
+  assert.deepEqual(keys.map((key) => steppedBy(key, place)), [6, 6, 4, 4, 1, 20, 8, 4, null]);
+  assert.equal(steppedBy("ArrowRight", { ...place, value: 20 }), 20);
 });

@@ -34,6 +34,13 @@ CHROMIUM_OPTIONS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
 
+UNFOLD = """(element) => {
+  const [section, finding] = [".mswin-section", ".mswin-strip-find"].map((css) => element.closest(css));
+  if (section && !section.offsetParent)
+    element.closest(".mswin-explorer").querySelector(`[aria-controls="${section.id}"]`).click();
+  if (finding && !finding.offsetParent) finding.parentElement.querySelector(".mswin-strip-more").click();
+}"""
+
 
 def find_chromium(playwright: Playwright) -> Path | None:
     """The browser to drive: ``$CHROMIUM``, the system's, or Playwright's own; None where there is none."""
@@ -50,9 +57,19 @@ class NoChromiumError(RuntimeError):
 class Lab:
     """One JupyterLab over ``root`` and one browser page in it."""
 
-    def __init__(self, root: Path, *, size: tuple[int, int] = (1280, 1000), timeout: float = 90) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        size: tuple[int, int] = (1280, 1000),
+        timeout: float = 90,
+        app: str = "jupyterlab",
+        beside: Lab | None = None,
+    ) -> None:
+        """``app`` may be ``"notebook"``; a second one in a thread runs ``beside`` the first, as Playwright wants it."""
+        self._beside = beside
         self.root, self.size, self.timeout = Path(root).resolve(), size, timeout
-        self.server = LabServer(self.root, timeout=timeout)
+        self.server, self.app = LabServer(self.root, timeout=timeout, app=app), app
         self.playwright: Playwright | None = None
         self.page: Page = None  # type: ignore[assignment]
         self._console: list[str] = []
@@ -72,7 +89,8 @@ class Lab:
         self.stop()
 
     def start(self) -> None:
-        self.playwright = sync_playwright().start()
+        shared = None if self._beside is None else self._beside.playwright
+        self.playwright = shared or sync_playwright().start()
         chromium = find_chromium(self.playwright)
         if chromium is None:
             raise NoChromiumError(
@@ -94,9 +112,14 @@ class Lab:
     def stop(self) -> None:
         """Close the browser and end the server with all its kernels, whatever state they are in."""
         try:
-            if self.playwright is not None:
+            if self._beside is not None and self.page is not None:
+                browser = self.page.context.browser
+                self.page.context.close()
+                if browser is not None:
+                    browser.close()
+            elif self.playwright is not None:
                 self.playwright.stop()
-                self.playwright = None
+            self.playwright = None
         finally:
             self.server.stop()
 
@@ -118,7 +141,8 @@ class Lab:
         self.server.end_kernels()
         self._console.clear()
         self._refused.clear()
-        self.page.goto(f"{self.server.url}doc/tree/{quote(notebook)}?reset&token={self.server.token}")
+        place = "doc/tree" if self.app == "jupyterlab" else "notebooks"
+        self.page.goto(f"{self.server.url}{place}/{quote(notebook)}?reset&token={self.server.token}")
         self.page.wait_for_function("() => window.jupyterapp?.restored")
         self.page.evaluate("async () => { await window.jupyterapp.restored; }")
         self.page.evaluate(PAGE_JS)
@@ -166,6 +190,10 @@ class Lab:
             raise RuntimeError(f"{expression}: {reply['text']}")
         return reply["text"]
 
+    def messages_sent(self) -> int:
+        """How many messages the page's widgets have sent to the kernel so far."""
+        return self.page.evaluate("() => mswinLab.sent()")
+
     def _state(self) -> dict[str, Any]:
         return self.page.evaluate("() => mswinLab.state()")
 
@@ -177,8 +205,14 @@ class Lab:
 
     # ---- a person's hands ------------------------------------------------------------------
 
+    def control(self, css: str, *, has_text: str | None = None) -> Locator:
+        """The first such element; the section of the explorer that it stands in is unfolded."""
+        found = self.page.locator(css, has_text=has_text).first
+        found.evaluate(UNFOLD)
+        return found
+
     def handle(self, slider: str) -> Locator:
-        handle = self.page.locator(f"{slider} .noUi-handle").first
+        handle = self.control(f"{slider} [role=slider]")
         handle.scroll_into_view_if_needed()
         return handle
 
@@ -199,7 +233,7 @@ class Lab:
             for _ in range(abs(keys)):
                 self.page.keyboard.press("ArrowRight" if keys > 0 else "ArrowLeft")
         if drag is not None:
-            self._drag(handle, self.page.locator(f"{slider} .noUi-base").first, drag)
+            self._drag(handle, self.page.locator(f"{slider} .noUi-base, {slider} [role=slider]").first, drag)
         if wait:
             self.wait_idle()
         return self.slider_value(slider)

@@ -39,8 +39,8 @@ FOLDERS = {
 class LabServer:
     """JupyterLab serving one folder. ``stop`` ends it, its kernels and whatever they started."""
 
-    def __init__(self, root: Path, *, timeout: float = 90) -> None:
-        self.root, self.timeout = Path(root).resolve(), timeout
+    def __init__(self, root: Path, *, timeout: float = 90, app: str = "jupyterlab") -> None:
+        self.root, self.timeout, self.app = Path(root).resolve(), timeout, app
         self.token = secrets.token_hex(16)
         self.home = Path(tempfile.mkdtemp(prefix="mswin-lab-"))
         self.port = 0
@@ -105,7 +105,7 @@ class LabServer:
         options += [f"--ServerApp.root_dir={self.root}"]
         with open(self.home / "server.log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *options],
+                [sys.executable, "-m", self.app, *options],
                 cwd=self.root,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 // What the harness knows about the JupyterLab page; evaluated once per page load by lab.py.
 (() => {
-  const seen = { notebook: null, kernel: null, open: new Set(), errors: [], changed: performance.now() };
+  const seen = { notebook: null, kernel: null, open: new Set(), errors: [], sent: 0, changed: performance.now() };
   const touch = () => (seen.changed = performance.now());
   const panel = () => window.jupyterapp?.shell.currentWidget;
 
@@ -17,6 +17,9 @@
         const source = cause === "execute_request" ? "cell" : "callback";
         seen.errors.push(`${source}: ${message.content.ename}: ${message.content.evalue}`);
       }
+    });
+    kernel.anyMessage.connect((_, { msg, direction }) => {
+      if (direction === "send" && msg.header.msg_type === "comm_msg") seen.sent += 1;
     });
     kernel.statusChanged.connect((_, status) => {
       touch();
@@ -63,6 +66,9 @@
     };
   }
 
+  // How many messages the page's widgets have sent to their kernel.
+  const sent = () => seen.sent;
+
   async function ask(expression) {
     const request = { code: "", silent: true, store_history: false, user_expressions: { it: expression } };
     const reply = await panel().sessionContext.session.kernel.requestExecute(request).done;
@@ -102,5 +108,5 @@
     });
   }
 
-  window.mswinLab = { state, ask, execute, pixels, latency };
+  window.mswinLab = { state, ask, execute, pixels, latency, sent };
 })();

@@ -16,8 +16,10 @@ import mswin_viz as mv
 from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.view.parts.waterfall import waterfall_words
+from mswin_viz.view.scales import every_scale
 from mswin_viz.view.scales import result_cache as answers
-from mswin_viz.view.scales.share_bars import share_rows
+from mswin_viz.view.scales.share_bars import share_rows, waterfall_of
 from mswin_viz.view.scales.state import apply_state, parsed
 
 
@@ -67,7 +69,7 @@ def test_moving_the_scale_leaves_the_trained_heatmaps_alone(explorer) -> None:
 
 
 def test_the_free_heatmap_shows_the_norms_of_the_window_activations(explorer) -> None:
-    explorer.controls.scale.value = 9
+    explorer.controls.scale.value, explorer.controls.value.value = 9, "norm"
     tokens = tokens_of(explorer)
     values = mv.window_activations(tokens, explorer.model.addon, 9).values[0]
     np.testing.assert_allclose(heat(explorer, "free")[0], np.linalg.norm(values, axis=1), rtol=1e-4)
@@ -154,7 +156,7 @@ def test_a_thermal_file_of_few_grey_levels_is_said(explorer, tmp_path: Path) -> 
 
 
 def test_the_badge_says_everything_and_cuts_off_what_is_long(explorer) -> None:
-    badge = explorer.children[0].value
+    badge = explorer.children[-1].value
     for name, words in explorer.model.provenance_items.items():
         assert name in badge
         assert unescape(badge).count(words) == 2  # on the chip, and whole under the mouse
@@ -235,7 +237,7 @@ def test_plain_clip_has_one_panel_of_means() -> None:
 
 
 def test_three_modalities_are_three_rows_of_one_batch(explorer) -> None:
-    explorer.controls.rows.value = "modalities"
+    explorer.controls.rows.value, explorer.controls.value.value = "modalities", "norm"
     assert [row["name"] for row in explorer.board.rows] == ["RGB", "NI", "TI"]
     for row, modality in enumerate(("RGB", "NI", "TI")):
         values = mv.window_activations(tokens_of(explorer, 0, modality), explorer.model.addon, 8).values[0]
@@ -310,26 +312,117 @@ def test_tiles_are_shown_as_untrained_means(explorer) -> None:
     explorer.controls.tile_cols.value = 8
     panel = explorer.view.panel("free")
     assert (panel.title, panel.origin, panel.geometry.n_windows) == ("8x8 tiles", "mean", 2)
-    assert "not in the trained model" in explorer._html["words"].value
+    (free,) = (column for column in explorer.board.columns if column["key"] == "free")
+    assert "not in the trained model" in free["words"]
 
 
-def test_patch_tokens_are_sent_with_plain_means_only(explorer) -> None:
-    assert explorer.board.rows[0]["tokens"] == b""
-    explorer.controls.kernel.value = "mean"
-    sent = np.frombuffer(explorer.board.rows[0]["tokens"], np.float32).reshape(128, -1)
-    np.testing.assert_allclose(sent, tokens_of(explorer).patches[0], rtol=1e-5, atol=1e-5)
+def settled(explorer: mv.ScaleExplorer) -> mv.ScaleExplorer:
+    """The explorer with the free windows of every scale on its board, or known not to come."""
+    thread = explorer._every_scale.worker.thread
+    if thread is not None:
+        thread.join(60)
+    return explorer
+
+
+def sent_scale(explorer: mv.ScaleExplorer, scale: int) -> np.ndarray:
+    """The free windows of one of the scales that were sent, ``[row window]``."""
+    n_rows = len(explorer.board.rows)
+    values = np.frombuffer(explorer.board.pyramid["values"], np.float32)
+    first = n_rows * sum(128 // s for s in range(1, scale))
+    return values[first : first + n_rows * (128 // scale)].reshape(n_rows, -1)
+
+
+@pytest.mark.parametrize("rows", ["one", "modalities", "pair"])
+def test_the_free_windows_of_every_scale_are_sent_behind_the_answer(explorer, rows: str) -> None:
+    explorer.controls.value.value, explorer.controls.rows.value = "share", rows
+    sent = {scale: sent_scale(settled(explorer), scale).copy() for scale in (1, 8, 12, 77)}
+    assert not explorer.controls.scale.is_followed
+    for scale, values in sent.items():
+        explorer.controls.scale.value = scale
+        wanted = heat(explorer, "free")
+        np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+        assert settled(explorer).board.pyramid["words"][scale - 1] == explorer.view.panel("free").words
+
+
+def test_what_the_board_draws_alone_is_sent_once(explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = settled(explorer).board.pyramid
+    monkeypatch.setattr(every_scale, "free_panels", lambda *_, **__: pytest.fail("computed again"))
+    for scale in (3, 40, 12):
+        explorer.controls.scale.value = scale
+    assert settled(explorer).board.pyramid is first
+    assert explorer.board.fits == {k: v for k, v in explorer.board.answered.items() if k != "scale"}
+
+
+def test_where_more_than_the_free_panel_moves_the_kernel_follows(explorer) -> None:
+    assert not settled(explorer).controls.scale.is_followed
+    explorer.controls.slots[2].value = "free"
+    assert settled(explorer).controls.scale.is_followed
+    assert (explorer.board.pyramid, explorer.board.fits) == ({}, {})
+    explorer.controls.slots[2].value = "off"
+    assert not settled(explorer).controls.scale.is_followed
+
+
+def test_other_weights_have_other_windows_at_every_scale(explorer) -> None:
+    before = sent_scale(settled(explorer), 7).copy()
+    with torch.no_grad():
+        for parameter in explorer.model.addon.parameters():
+            parameter.mul_(1.5)
+    try:
+        explorer.controls.scale.value = 7
+        np.testing.assert_allclose(sent_scale(settled(explorer), 7), heat(explorer, "free"), rtol=1e-5)
+        assert not np.allclose(sent_scale(explorer, 7), before)
+    finally:
+        with torch.no_grad():
+            for parameter in explorer.model.addon.parameters():
+                parameter.div_(1.5)
+
+
+def test_a_fault_behind_the_answer_is_told_and_the_kernel_follows(explorer, monkeypatch) -> None:
+    settled(explorer)
+    monkeypatch.setattr(every_scale, "free_panels", lambda *_, **__: 1 / 0)
+    explorer.controls.value.value = "cosine"
+    settled(explorer)
+    assert "division by zero" in message(explorer)
+    assert explorer.controls.scale.is_followed
+    monkeypatch.undo()
+    assert_still_works(explorer)
 
 
 def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer) -> None:
     explorer.board.pinned = {"key": "scale-8", "row": 0, "window": 3}
     said = explorer._html["inspection"].value
     assert "Window 3 of scale 8, RGB" in said
-    assert "exact share" in said
+    assert all(
+        words in said for words in ("share of the norm", "net push", "change when removed", "|enhanced CLS|")
+    )
     assert "512 ReLU gates" in said
     explorer.board.pinned = {"key": "fused", "row": 0, "window": 3}
     assert "only a window of a scale" in explorer._html["inspection"].value
     explorer.board.pinned = None
     assert explorer._html["inspection"].value == ""
+
+
+def test_the_first_value_is_what_removal_changes_and_the_sentence_says_what_the_norm_takes(explorer) -> None:
+    assert explorer.controls.value.value == "removal"
+    explorer.controls.prompt.value = "a person wearing green bottoms"
+    found = waterfall_of(explorer.result)
+    plain = explorer.view.plain_cosine[0]
+    assert found.plain == pytest.approx(plain)
+    assert found.by_kind["norm"] == pytest.approx(found.cls - plain)
+    assert found.plain + sum(step.value for step in found.steps) == pytest.approx(
+        explorer.view.cosine.score[0]
+    )
+    assert waterfall_words(found) in unescape(explorer._html["scores"].value)
+    titles = "\n".join(axis.get_title() for axis in explorer.figure().axes)
+    assert waterfall_words(found).split(":")[0] in titles.replace("\n", " ")
+
+
+def test_an_image_that_the_embedded_model_never_saw_is_out_of_domain(explorer, tmp_path: Path) -> None:
+    assert "Out of domain" not in message(explorer)
+    Image.new("RGB", (128, 256)).save(tmp_path / "photograph.png")
+    explorer._open(str(tmp_path))
+    assert "this image is not among this package&#39;s drawings" in message(explorer)
+    assert_still_works(explorer)
 
 
 def test_what_could_not_be_answered_is_told_to_the_board(explorer) -> None:
@@ -434,7 +527,7 @@ def test_text_that_is_no_state_is_refused(model) -> None:
         ("scale", 9999, "from 1 to 128: got 9999"), ("scale", True, "got True"), ("scale", "21", "got '21'"),
         ("scale", 10**4000, "got 1000"), ("scale", None, "got None"), ("scale", [], r"got \[\]"),
         ("stride", -1, "from 0 to 128: got -1"), ("opacity", 1.5, "a number from 0.0 to 1.0: got 1.5"),
-        ("opacity", float("nan"), "got nan"), ("opacity", False, "got False"), ("value", "size", "one of 'norm', "),
+        ("opacity", float("nan"), "got nan"), ("opacity", False, "got False"), ("value", "size", "one of 'removal', "),
         ("value", None, "got None"), ("shuffle", 5, "one of 0, 4, 8, 16"), ("cmap", "jet", "one of 'auto', "),
         ("outline", 1, "True or False: got 1"), ("outline", "no", "True or False: got 'no'"), ("prompt", 3, "must be text: got 3"),
         ("slot_8", {"a": 1}, "one of "), ("kernel", "a" * 10**6, "one of 'auto', 'mean': got "),

@@ -10,6 +10,7 @@ from support.own_modules import ADDONS, seeded_addon
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window
+from mswin_viz.analysis.scales.request import VALUES
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.scales import cls_splits
@@ -59,7 +60,7 @@ def split(explorer: mv.ScaleExplorer) -> None:
 def test_the_bars_add_up_to_the_cosine(opened, kind: str, rows: str) -> None:
     explorer = opened(kind)
     explorer.controls.rows.value = rows
-    for value in ("norm", "share", "cosine", "channel"):
+    for value in VALUES:
         explorer.controls.value.value = value
         explorer.controls.scale.value = 13
         assert not said(explorer)
@@ -94,9 +95,6 @@ def test_windows_of_scheme_2_have_the_channels_of_the_projected_tokens(opened, m
     for w, value in enumerate(explorer.view.panel("free").values[0]):
         assert value == pytest.approx(float(seen[5 * w : 5 * w + 5, 7].mean()), abs=1e-6)
     assert "projected" in explorer.view.panel("free").words
-    sent = np.frombuffer(explorer.board.rows[0]["tokens"], np.float32).reshape(128, -1)
-    np.testing.assert_allclose(sent, seen.numpy(), atol=1e-6)  # what the browser takes means of
-    assert explorer.board.rows[0]["direction"] == b""  # each slot sees the target in its own way
 
 
 @pytest.mark.parametrize("state", ["on", "free"])
@@ -167,7 +165,7 @@ def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_change
     opened, models, kind, key
 ) -> None:
     explorer = opened(kind)
-    explorer.controls.scale.value = 12
+    explorer.controls.scale.value, explorer.controls.value.value = 12, "share"
     explorer.board.pinned = {"key": key, "row": 0, "window": 3}
     assert "its tokens are set to zero" in str(explorer._html["inspection"].value)
     subject, view = explorer.result.subject, explorer.view
@@ -202,7 +200,7 @@ def test_shares_are_called_exact_only_where_they_are(opened, kind: str) -> None:
             assert ("exact" in panel.words) == is_exact, panel.words
             assert ("exp cannot be held" in panel.words) == (not is_exact)
     explorer.board.pinned = {"key": "free", "row": 0, "window": 1}
-    assert ("exact share" in explorer._html["inspection"].value) == is_exact
+    assert ("leave out the unexplained part" not in explorer._html["inspection"].value) == is_exact
 
 
 @pytest.mark.parametrize("kind", KINDS)

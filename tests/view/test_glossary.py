@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from mswin_viz.analysis.embeddings.view import ViewSettings
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions.controls import make_attribution_controls
 from mswin_viz.view.embeddings.controls import map_controls, setting_controls
 from mswin_viz.view.retrieval.controls import retrieval_controls
@@ -18,7 +20,8 @@ from mswin_viz.view.widgets import labels
 from mswin_viz.view.widgets.glossary import TERMS, explained
 
 SCALES = make_controls((16, 8), 12, (4, 16), SimpleNamespace(), prompt="a red top", runs=(4, 16))  # pyright: ignore[reportArgumentType]  # no strip is looked at
-ATTRIBUTIONS = make_attribution_controls(["one", "two"], prompt="a red top", has_text=True, has_addon=True)
+PEOPLE = [Sample(0, 0, {"RGB": Path("one.png")}), Sample(1, 0, {"RGB": Path("two.png")})]
+ATTRIBUTIONS = make_attribution_controls(PEOPLE, prompt="a red top", has_text=True, has_addon=True)
 SETTINGS = setting_controls(ViewSettings(), has_scenes=True)
 MAPS = map_controls()
 RETRIEVAL = retrieval_controls({"RGB": "RGB", "NI": "NI"}, has_scenes=True)
@@ -48,12 +51,12 @@ def tooltip(name: str) -> str:
     [
         ("scales-scale", "free scale"), ("scales-kernel", "kernel"), ("scales-windows", "window"),
         ("scales-stride", "stride"), ("scales-tile_rows", "tile"), ("scales-value", "value"),
-        ("scales-value", "activation norm"), ("scales-value", "share"), ("scales-channel", "channel"),
+        ("scales-value", "activation norm"), ("scales-value", "share"), ("scales-value", "net push"), ("scales-value", "change when removed"), ("scales-channel", "channel"),
         ("scales-shuffle", "shuffle"), ("scales-cls", "CLS by input patch"), ("scales-target", "target"), ("scales-prompt", "prompt"),
         ("scales-slot_4", "slot"), ("scales-slot_16", "slot"), ("settings-rule", "matching rule"),
         ("settings-coupling", "coupling"), ("settings-perplexity", "perplexity"), ("maps-morph", "enhanced CLS"), ("maps-arrows", "shift"),
         ("retrieval-query", "query"), ("retrieval-modality", "modality"), ("retrieval-rule", "matching rule"),
-        ("retrieval-k", "result"), ("attributions-pair", "target"), ("attributions-features", "plain CLS"),
+        ("retrieval-k", "result"), ("attributions-target", "target"), ("attributions-features", "plain CLS"),
         ("attributions-methods", "attribution"),
     ],
 )  # fmt: skip
@@ -84,7 +87,7 @@ def test_each_of_several_terms_is_named() -> None:
     [
         ("scales-kernel", labels.KERNELS), ("scales-windows", labels.WINDOWS), ("scales-value", labels.VALUES),
         ("scales-target", labels.TARGETS), ("scales-rows", labels.ROWS),
-        ("attributions-modality", labels.MODALITIES), ("settings-show", labels.SHOWN),
+        ("attributions-target", labels.ATTRIBUTION_TARGETS), ("settings-show", labels.SHOWN),
         ("settings-rule", labels.MATCHING_RULES), ("maps-colour", labels.COLOURS),
         ("retrieval-rule", labels.MATCHING_RULES),
     ],

@@ -24,6 +24,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.attributions import explorer as attribution_explorer
+from mswin_viz.view.attributions import request as attribution_request
 from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.embeddings import board as embedding_board
 from mswin_viz.view.embeddings import explorer as embedding_explorer
@@ -408,7 +409,6 @@ FAULTS = [
     Fault("scales", ResultCache, "result", other_scale, True),
     Fault("scales", explorer, "one_blas_thread", other_scale, True),
     Fault("scales", explorer, "numbers_html", other_scale, True),
-    Fault("scales", explorer, "words_html", other_scale, True),
     Fault("scales", HeatmapBoard, "show", other_scale, True),
     Fault("scales", explorer, "board_rows", lambda view: setattr(view.strip, "selected", 3 - view.strip.selected), True),
     Fault("scales", share_bars, "inspected_window", pin),
@@ -421,11 +421,11 @@ FAULTS = [
     Fault("scales", background, "computed_ahead", in_background),
     Fault("scales", background, "images_in_turn", in_background),
     Fault("scales", background.Background, "start", in_background),
-    Fault("attributions", attribution_explorer, "attribute", press),
-    Fault("attributions", attribution_explorer, "exact_shares", press),
+    Fault("attributions", attribution_request, "attribute", press),
+    Fault("attributions", attribution_request, "exact_shares", press),
     Fault("attributions", TokenCache, "pictures", press, True),
-    Fault("attributions", attribution_explorer, "attributions_figure", press, True),
-    Fault("attributions", attribution_explorer, "figure_bytes", press, True),
+    Fault("attributions", attribution_explorer, "map_panel", press, True),
+    Fault("attributions", attribution_explorer, "scores_html", press, True),
     Fault("attributions", AttributionControls, "calls", press, True),
     Fault("embeddings", embedding_explorer, "embed", new_table, True),
     Fault("embeddings", embedding_explorer, "embedding_view", press, True),

@@ -68,12 +68,41 @@ def test_a_tile_travels_as_rows_and_columns(board: HeatmapBoard) -> None:
     assert (board.columns[0]["tile"], board.columns[0]["stride"]) == ([2, 3], 0)
 
 
-def test_tokens_travel_only_where_the_browser_is_to_compute(board: HeatmapBoard) -> None:
-    assert board.rows[0]["tokens"] == b""
-    patches = np.arange(48.0).reshape(24, 2)
-    board.show([panel([VALUES[0]])], rows=[BoardRow("RGB", b"", patches, np.array([3.0, 4.0]))])
-    np.testing.assert_array_equal(np.frombuffer(board.rows[0]["tokens"], "<f4").reshape(24, 2), patches)
-    np.testing.assert_array_equal(np.frombuffer(board.rows[0]["direction"], "<f4"), [3, 4])
+def every_scale(n_rows: int = 2) -> list[Panel]:
+    """A panel of each scale, whose values say row, scale and window."""
+    sizes = [(s, windows(GRID, s)) for s in range(1, 25)]
+    return [
+        panel(
+            [[100 * row + s + w / 100 for w in range(geometry.n_windows)] for row in range(n_rows)],
+            geometry=geometry, title=f"scale {s}", origin=f"from {s}", words=f"words {s}",
+        )
+        for s, geometry in sizes
+    ]  # fmt: skip
+
+
+def test_every_scale_travels_in_one_message_scale_after_scale(
+    board: HeatmapBoard, sent: list[set[str]]
+) -> None:
+    board.show_every_scale(every_scale(), fits={"value": "share"})
+    assert sent == [{"pyramid", "fits"}]
+    values = np.frombuffer(board.pyramid["values"], "<f4")
+    at = 0
+    for scale in range(1, 25):
+        for row in range(2):
+            for window in range(24 // scale):
+                assert values[at] == np.float32(100 * row + scale + window / 100)
+                at += 1
+    assert at == len(values)
+    assert board.pyramid["words"][6] == "words 7"
+    assert (board.pyramid["unit"], board.pyramid["signed"], board.fits) == ("share", True, {"value": "share"})
+    board.show_every_scale((), fits={})
+    assert (board.pyramid, board.fits) == ({}, {})
+
+
+def test_scales_of_another_number_of_pictures_are_refused(board: HeatmapBoard, sent: list[set[str]]) -> None:
+    with pytest.raises(ShapeError, match="2 rows"):
+        board.show_every_scale(every_scale(1), fits={})
+    assert sent == []
 
 
 def test_one_update_is_one_message_of_what_changed(board: HeatmapBoard, sent: list[set[str]]) -> None:

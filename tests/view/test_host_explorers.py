@@ -12,6 +12,7 @@ from PIL import Image
 from support.host_files import MIXTURE_ON, mixture_state, tower_state, yml
 
 import mswin_viz as mv
+from mswin_viz.analysis.scales.request import VALUES
 from mswin_viz.analysis.shares.fusion_weights import Slot
 from mswin_viz.view.scales.share_bars import gate_html, share_rows
 
@@ -71,7 +72,7 @@ def test_a_slot_that_is_off_moves_the_gate(explorer):
     np.testing.assert_allclose(explorer.view.cosine.gate.sum(axis=1), 1)
 
 
-@pytest.mark.parametrize("value", ["norm", "share", "cosine", "channel"])
+@pytest.mark.parametrize("value", VALUES)
 def test_every_value_and_the_free_scale_can_be_looked_at(explorer, value):
     explorer.controls.value.value = value
     explorer.controls.scale.value = 11
@@ -81,7 +82,7 @@ def test_every_value_and_the_free_scale_can_be_looked_at(explorer, value):
 
 def test_a_pinned_window_says_that_nothing_is_frozen_in_its_ablation(explorer):
     explorer.board.pinned = {"key": "scale-8", "row": 1, "window": 3}
-    assert "gate, norms and GELU factors are computed again" in explorer._html["inspection"].value
+    assert "weights, deviations and GELU factors are computed again" in explorer._html["inspection"].value
     assert "ReLU" not in explorer._html["inspection"].value
 
 
@@ -113,7 +114,7 @@ def test_a_camera_that_the_weights_never_saw_is_said_and_the_last_view_stays(mod
 
 
 def test_the_badge_and_the_figure_say_what_is_in_use(explorer):
-    badge = explorer.children[0].value
+    badge = explorer.children[-1].value
     for said in (
         "prompts for each modality",
         "camera embedding of 4 cameras",
@@ -134,8 +135,8 @@ def test_work_ahead_knows_modality_and_camera(explorer):
 
 def test_attributions_run_on_a_pair_of_two_cameras(model):
     explorer = mv.AttributionExplorer(model, mv.samples()[:3])
-    explorer.controls.pair.value = 2
-    explorer.controls.modality.value = "TI"
+    explorer.controls.target.value, explorer.controls.strip.second = "image", 2
+    explorer.controls.strip.modality = "TI"
     explorer.start().join(180)
     assert explorer.maps, explorer._messages.value
     shares = explorer.maps["exact shares, scale 8"]

@@ -132,13 +132,13 @@ def test_the_attribution_explorer_shows_them_as_text(model, samples, tmp_path) -
     broken = Sample(0, 0, {"RGB": tmp_path / f"{NAMES[0]}.png"})
     broken.images["RGB"].write_bytes(b"no picture")
     explorer = mv.AttributionExplorer(model, [*samples, broken], prompt=WORDS[-2])
-    assert explorer.controls.sample.options[0][0] == NAMES[0]  # a menu shows text
+    assert explorer.controls.strip.items[0]["name"] == NAMES[0]  # the strip shows text
     explorer.controls.methods.value = ("gradient_x_input",)
-    explorer.controls.sample.value = 2
+    explorer.controls.strip.selected = 2
     explorer.start().join()
     assert WORDS[-3] in shown(explorer)
     assert WORDS[-3] in stored(explorer)
-    explorer.controls.sample.value = len(samples)
+    explorer.controls.strip.selected = len(samples)
     explorer.start().join()
     assert NAMES[0] in Page(explorer._messages.value).text
     shown(explorer)

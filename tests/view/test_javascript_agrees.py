@@ -1,8 +1,7 @@
-"""The browser and the kernel mean the same by the values of the controls, and compute the same window means."""
+"""The browser and the kernel mean the same by the values of the controls, and draw the same windows."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import subprocess
@@ -14,12 +13,12 @@ from PIL import Image
 from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.widgets.assets import SCRIPTS
-from mswin_viz.view.widgets.labels import KERNELS, ROWS, VALUES, WINDOWS
+from mswin_viz.view.widgets.labels import ROWS, VALUES
 
 pytestmark = pytest.mark.node
+SCALES_ASKED = (1, 3, 5, 12)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,6 @@ def explorer(tmp_path_factory: pytest.TempPathFactory):
         Image.fromarray(picture).save(folder / f"{number}.png")
         samples.append(Sample(number, number, {"RGB": folder / f"{number}.png"}))
     explorer = mv.ScaleExplorer(tiny_model(), samples)
-    explorer.controls.kernel.value = "mean"
     yield explorer
     explorer.close()
 
@@ -48,24 +46,39 @@ def in_node(expression: str, **constants: Any) -> Any:
 
 
 def test_the_board_watches_what_the_browser_compares(explorer: mv.ScaleExplorer) -> None:
-    names = set(in_node("[...panels.GEOMETRY, ...panels.LIVE, ...panels.PICTURES]"))
+    names = set(in_node("[...panels.GEOMETRY, ...panels.PICTURES]"))
     assert names <= set(explorer.board.watched)
 
 
-def test_the_browser_computes_exactly_what_the_kernel_calls_a_plain_mean(explorer: mv.ScaleExplorer) -> None:
-    answered = explorer.controls.asked
-    cases = [
-        answered | {"scale": answered["scale"] + 1, "kernel": kernel, "windows": layout, "value": value}
-        for kernel, layout, value in itertools.product(KERNELS, WINDOWS, VALUES)
-    ]
-    statuses = in_node(
-        "cases.map((asked) => panels.statusOf({ key: 'free' }, asked, { answered, failed: null, hasTokens: true, hasDirections: true }))",
-        cases=cases, answered=answered,
-    )  # fmt: skip
-    for case, status in zip(cases, statuses, strict=True):
-        tile = (1, 1) if case["windows"] == "tiles" else None
-        request = ViewRequest(case["scale"], case["kernel"], case["value"], tile=tile)
-        assert status == ("live" if request.is_mean and case["value"] != "share" else "busy"), case
+def settled(explorer: mv.ScaleExplorer) -> mv.ScaleExplorer:
+    """The explorer with its work in the background done."""
+    thread = explorer._every_scale.worker.thread
+    if thread is not None:
+        thread.join(30)
+    return explorer
+
+
+def test_the_browser_moves_alone_exactly_where_only_the_free_panel_follows(
+    explorer: mv.ScaleExplorer,
+) -> None:
+    controls = explorer.controls
+    cases = {
+        "runs": {}, "tiles": {"windows": "tiles"}, "stride": {"stride": 2}, "slot": {"slot_4": "free"}, "off": {"slot_4": "off"},
+    }  # fmt: skip
+    for name, settings in cases.items():
+        before = {control: getattr(controls, control).value for control in settings}
+        for control, value in settings.items():
+            getattr(controls, control).value = value
+        board = settled(explorer).board
+        moved = controls.asked | {"scale": controls.asked["scale"] + 1}
+        status = in_node(
+            "panels.statusOf({ key: 'free' }, moved, { answered, failed: null, fused, fits })",
+            moved=moved, answered=board.answered, fused=board.free_is_fused, fits=board.fits,
+        )  # fmt: skip
+        assert status == ("live" if name in ("runs", "off") else "busy"), name
+        assert controls.scale.is_followed == (status == "busy"), name
+        for control, value in before.items():
+            getattr(controls, control).value = value
 
 
 def test_the_second_image_matters_to_the_pictures_of_a_pair_alone(explorer: mv.ScaleExplorer) -> None:
@@ -74,19 +87,20 @@ def test_the_second_image_matters_to_the_pictures_of_a_pair_alone(explorer: mv.S
     assert in_node(moved, cases=cases) == ["busy" if rows == "pair" else "" for rows in ROWS]
 
 
-@pytest.mark.parametrize("value", sorted(set(VALUES) - {"share"}))
-def test_window_means_of_the_browser_are_the_kernels(explorer: mv.ScaleExplorer, value: str) -> None:
+@pytest.mark.parametrize("value", VALUES)
+def test_every_scale_in_the_browser_is_the_kernels(explorer: mv.ScaleExplorer, value: str) -> None:
     explorer.controls.value.value = value
-    board = explorer.board
-    (free,) = (column for column in board.columns if column["key"] == "free")
-    row = board.rows[0]
-    live = in_node(
-        "(({ title, unit, signed, values }) => ({ title, unit, signed, values: [...values[0]] }))"
-        "(panels.liveColumn({ key: 'free' }, asked, rows, cols, [{ patches, direction, dim: direction.length }]))",
-        asked=explorer.controls.asked, rows=board.grid_rows, cols=board.grid_cols,
-        patches=np.frombuffer(row["tokens"], "<f4").tolist(), direction=np.frombuffer(row["direction"], "<f4").tolist(),
+    board = settled(explorer).board
+    sent = {**board.pyramid, "values": list(board.pyramid["values"])}
+    read = in_node(
+        "asked.map((scale) => panels.readPyramid({ ...sent, values: new DataView(Uint8Array.from(sent.values).buffer) }, rows, cols, 1)"
+        ".at(scale)).map(({ title, origin, unit, signed, words, values }) => ({ title, origin, unit, signed, words, values: [...values[0]] }))",
+        asked=SCALES_ASKED, sent=sent, rows=board.grid_rows, cols=board.grid_cols,
     )  # fmt: skip
-    np.testing.assert_allclose(live["values"], np.frombuffer(free["values"], "<f4"), rtol=1e-5, atol=1e-6)
-    assert [live[name] for name in ("title", "unit", "signed")] == [
-        free[name] for name in ("title", "unit", "signed")
-    ]
+    for scale, live in zip(SCALES_ASKED, read, strict=True):
+        explorer.controls.scale.value = scale
+        (free,) = (column for column in board.columns if column["key"] == "free")
+        wanted = np.frombuffer(free["values"], "<f4")
+        np.testing.assert_allclose(live["values"], wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
+        for name in ("title", "origin", "unit", "signed", "words"):
+            assert live[name] == free[name]

@@ -183,11 +183,16 @@ def test_the_printed_bars_add_up_to_the_printed_cosine(table) -> None:
     joint = table.concatenated(("RGB", "NI"))
     shares = pair_window_shares(MODEL, joint, 0, 1)
     html = pair_html(shares, ("<a>", "b"))
-    numbers = [float(number) for number in re.findall(r">([+-]\d\.\d{3})</span>", html)]
-    assert len(numbers) == 2 * (2 * (1 + len(SCALES) + 1) + 1)
+    numbers = [float(number) for number in re.findall(r">([+-]?\d\.\d{3})</span>", html)]
+    assert len(numbers) == 2 * (4 + 2 + 2 * (len(SCALES) + 1) + 1)
     for side in (numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]):
-        assert sum(side[:-1]) == pytest.approx(side[-1], abs=0.0005 * len(side))
-        assert side[-1] == pytest.approx(shares.similarity, abs=0.0006)
+        plain, other, norm, cls, *of_cls_and_parts, enhanced = side
+        of_cls, parts = of_cls_and_parts[:2], of_cls_and_parts[2:]
+        assert plain == pytest.approx(shares.plain_similarity, abs=0.0006)
+        assert plain + other + norm == pytest.approx(cls, abs=0.002)
+        assert sum(of_cls) == pytest.approx(cls, abs=0.002)
+        assert cls + sum(parts) == pytest.approx(enhanced, abs=0.0005 * len(side))
+        assert enhanced == pytest.approx(shares.similarity, abs=0.0006)
     assert "&lt;a&gt;" in html
 
 
@@ -283,14 +288,14 @@ def test_any_add_on_is_ranked_split_and_drawn(samples: list[Sample], kind: str) 
     has_scales = kind in ("scheme 2", "mixture")
     assert keys == [*(f"scale-{scale}" for scale in SCALES if has_scales), "fused"]
     assert bars.count(">tokens<") == (0 if has_scales else 2)
-    assert bars.count("unexplained") == (2 if kind == "unexplained" else 0)
+    assert bars.count(">unexplained<") == (2 if kind == "unexplained" else 0)
     assert ("exp adds" in view.pair._notes.value) == (kind == "unexplained")
     assert ("has no scales" in view.pair._notes.value) == (not has_scales)
     figure = view.figure(n_shares=2)
     words = " ".join(some.get_text() for axis in figure.axes for some in axis.texts)
     assert ("windows +" in words or "windows -" in words) == has_scales
     assert ("unexplained" in words) == (kind == "unexplained")
-    assert "add up to the cosine" in figure.get_supxlabel().replace("\n", " ")
+    assert "lead to the enhanced one" in figure.get_supxlabel().replace("\n", " ")
 
 
 def test_a_scale_of_an_add_on_that_has_none_is_an_error(samples: list[Sample]) -> None:

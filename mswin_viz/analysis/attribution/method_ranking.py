@@ -29,7 +29,8 @@ from mswin_viz.analysis.attribution.scored_inputs import opened_inputs
 from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.analysis.markdown_tables import markdown_table
 from mswin_viz.data.options import options_of
-from mswin_viz.errors import OptionError
+from mswin_viz.data.progress import Progress, Report, Stop, portion
+from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.model.encoder.preprocessing import ModelImages
@@ -63,12 +64,17 @@ class Ranking:
         images; "infidelity" is Captum's, normalised (0 best, 1 worst); "shuffled" is the rank
         correlation with the map of a model whose CLIP and add-on are shuffled (0 best).
         """
+        heads, rows = self.cells()
+        return "\n".join(markdown_table(heads, rows, padded=True))
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and rows of the table, as words."""
         baselines = self.faithfulness.baselines
         heads = ["method", "level", *(f"gain, {b} [95 %]" for b in baselines)]
         heads += [f"{kind}, {b}" for b in baselines for kind in ("deletion", "insertion")]
         heads += ["infidelity", *(["shuffled"] if self.randomisation else []), "s/image"]
         names = (*self.faithfulness.ranked(), REFERENCES[0])
-        return "\n".join(markdown_table(heads, [self._row(name) for name in names], padded=True))
+        return heads, [self._row(name) for name in names]
 
     def _row(self, name: str) -> list[str]:
         checks = self.faithfulness
@@ -98,6 +104,8 @@ class RankingOptions(TypedDict, total=False):
     settings: Mapping[str, Any]
     checks: Mapping[str, Any]
     randomise: bool
+    report: Report | None
+    stop: Stop | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class _Settings:
     settings: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Any] = field(default_factory=dict)
     randomise: bool = False
+    report: Report | None = None
+    stop: Stop | None = None
 
 
 @torch.inference_mode(False)  # a model or tokens copied in inference mode would have no gradients
@@ -122,7 +132,8 @@ def rank_methods(
 ) -> Ranking:
     """Run methods on a set of images and rank their maps.
 
-    Raises OptionError if there is no such level, option or method, or a method does not suit the level.
+    Raises OptionError if there is no such level, option or method, or a method does not suit the level; StoppedError if
+    ``stop`` returned true.
 
     Parameters
     ----------
@@ -134,7 +145,8 @@ def rank_methods(
     **options
         ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of
         :func:`attribute` for all of them; ``checks``: options of :func:`faithfulness`; ``randomise=True``:
-        also shuffle the model (needs images).
+        also shuffle the model (needs images). ``report`` is called with the progress, ``stop`` asked between
+        passes; true ends the work.
     """
     if level not in LEVELS:
         raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")
@@ -148,14 +160,34 @@ def rank_methods(
         name: {**_call(model, name, level, scale), **chosen.settings}
         for name in chosen.methods or _suitable(level)
     }
-    maps = {name: attribute(model, inputs, target, **call) for name, call in calls.items()}
+    maps = _attributions(model, inputs, target, calls, chosen)
     units = "patches" if level == "pixels" else level
     values = {name: a.on_patches() if units == "patches" else a.values for name, a in maps.items()}
+    (chosen.report or _unheard)(Progress(len(calls), len(calls) + 1, "checking how faithful the maps are …"))
     checks = faithfulness(model, inputs, target, values, units=units, scale=scale, **chosen.checks)
     shuffles = None
     if chosen.randomise and not isinstance(inputs, Tokens):
         shuffles = randomisation_check(model, inputs, target, calls, original=maps)
     return Ranking(attributions=maps, faithfulness=checks, randomisation=shuffles)
+
+
+def _attributions(
+    model: Model, inputs: ModelImages | Tokens, target: Target, calls: Mapping[str, Mapping[str, Any]], chosen: _Settings
+) -> dict[str, Attribution]:  # fmt: skip
+    """Each method's map; the checks that follow are one part more of the work."""
+    maps, n_parts = {}, len(calls) + 1
+    for at, (name, call) in enumerate(calls.items()):
+        part = portion(chosen.report or _unheard, at / n_parts, (at + 1) / n_parts)
+        part(Progress(0, 1, f"{METHOD_LABELS.get(name, name)} …"))
+        options: dict[str, Any] = {"report": part, "stop": chosen.stop, **call}
+        maps[name] = attribute(model, inputs, target, **options)
+    if chosen.stop is not None and chosen.stop():
+        raise StoppedError("the ranking was stopped before the maps were checked")
+    return maps
+
+
+def _unheard(_progress: Progress) -> None:
+    """Progress that nobody asked for."""
 
 
 def _suitable(level: str) -> Sequence[str]:

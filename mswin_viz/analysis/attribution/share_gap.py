@@ -1,4 +1,7 @@
-"""Where exact shares, integrated gradients and the removal of windows differ: ReLU gates that flip on the way."""
+"""Where exact shares, integrated gradients and the removal of windows differ.
+
+Integrated gradients cross ReLU gates on their way; a removal changes the norm that a cosine is divided by, and may switch gates.
+"""
 
 from __future__ import annotations
 

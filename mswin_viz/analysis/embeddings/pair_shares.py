@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.pair_record import PairShares, SideShares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.analysis.scales.panels import Panel, token_panel
 from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_pair
 from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
-from mswin_viz.analysis.windows.geometry import WindowGeometry, describe_windows, windows
+from mswin_viz.analysis.windows.geometry import describe_windows, windows
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError, StoppedError
@@ -28,118 +27,7 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.encoder.backbone import Model
 
-
-@dataclass(frozen=True, eq=False)
-class SideShares:
-    """What one image gives to the similarity, in one modality.
-
-    Attributes
-    ----------
-    cls, bias
-        Shares of the CLS token and of all biases.
-    windows, geometry
-        By trained scale: the share of each window, and which tokens it covers. Empty for a module that is not made of
-        windows, and without an add-on.
-    fused
-        Share of each patch token through the whole add-on, ``[N]``; None without an add-on.
-    outside
-        Share of the patch tokens that no window covers; zero where only windows are read.
-    unexplained
-        What an operation of a module adds that could not be held; zero where the shares add up without it.
-    """
-
-    cls: float
-    bias: float
-    windows: Mapping[int, Float[np.ndarray, " window"]]
-    geometry: Mapping[int, WindowGeometry]
-    fused: Float[np.ndarray, " token"] | None
-    outside: float = 0.0
-    unexplained: float = 0.0
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Everything that adds up, in order: ``"cls"``, ``"scale-4"``, ... or ``"tokens"``, ``"outside"``, ``"bias"``, ``"unexplained"``.
-
-        What lies outside windows, and what is unexplained, is left out where it is zero.
-        """
-        parts = {"cls": self.cls} | {f"scale-{scale}": float(w.sum()) for scale, w in self.windows.items()}
-        if self.fused is not None and not self.windows:
-            parts["tokens"] = float(self.fused.sum())
-        if self.outside:
-            parts["outside"] = self.outside
-        parts["bias"] = self.bias
-        if self.unexplained:
-            parts["unexplained"] = self.unexplained
-        return parts
-
-    @property
-    def size(self) -> float:
-        """The sum of the sizes of all shares, by which rounding is judged."""
-        single = (self.cls, self.bias, self.outside, self.unexplained)
-        fused = [] if self.fused is None else [self.fused]
-        each = [np.abs(values).sum() for values in list(self.windows.values()) or fused]
-        return float(sum(map(abs, single)) + sum(each))
-
-    @property
-    def total(self) -> float:
-        """The sum of all parts."""
-        return sum(self.parts.values())
-
-
-@dataclass(frozen=True, eq=False)
-class PairShares:
-    """The cosine of two rows' enhanced features, split from either side.
-
-    Attributes
-    ----------
-    a, b
-        Modality -> shares of that row's image; over all modalities either adds up to ``similarity``.
-    similarity
-        The cosine, computed from the tokens in float64.
-    plain_similarity
-        The cosine of the plain features, which the CLS shares do not add up to.
-    residual
-        The larger of the two sides' |sum of parts - similarity|, over the sum of the shares' sizes; rounding.
-    table_similarity
-        The cosine of the table's own rows; it differs where the table was made with another model.
-    grid
-        Rows and columns of patch tokens.
-    metric
-        By what the table's rows are ranked; the shares split the cosine in either case.
-    left
-        Names of a module's operations that are not linear and could not be held.
-    """
-
-    a: Mapping[str, SideShares]
-    b: Mapping[str, SideShares]
-    similarity: float
-    plain_similarity: float
-    residual: float
-    table_similarity: float
-    grid: tuple[int, int]
-    metric: str = "cosine"
-    left: tuple[str, ...] = ()
-
-    @property
-    def note(self) -> str:
-        """Where the ranking is not by the cosine that is split, or a part of it is not explained; else empty."""
-        notes = []
-        if self.metric != "cosine":
-            notes.append(
-                f"The ranking is by {METRIC_WORDS[self.metric]} of raw features; the shares split the cosine of the pair, "
-                "which may order images differently."
-            )
-        if any(side.unexplained for sides in (self.a, self.b) for side in sides.values()):
-            notes.append(
-                f"What {', '.join(self.left)} adds in this add-on is not linear in the tokens and cannot be held: it is "
-                "“unexplained”, and no token's."
-            )
-        return " ".join(notes)
-
-    @property
-    def scales(self) -> tuple[int, ...]:
-        """Trained scales, in fusion order; none of a module that is not made of windows, or without an add-on."""
-        return tuple(next(iter(self.a.values())).windows)
+__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
 
 
 def pair_window_shares(
@@ -185,10 +73,18 @@ def pair_window_shares(
     scales = None if model.addon is None else fusion_weights(model.addon).scales
     weights = _modality_weights(enhanced, table.is_equalised)
     similarity = _joint_cosine(enhanced, table.is_equalised)
+    halves = [
+        {name: (_as_wide(plain[name][i], enhanced[name][i]), enhanced[name][1 - i]) for name in modalities}
+        for i in (0, 1)
+    ]
     sides = {
-        side: {name: _side(getattr(pairs[name], side), weights[name], scales) for name in modalities}
-        for side in ("a", "b")
+        side: {
+            name: _side(getattr(pairs[name], side), weights[name], scales, halves[i][name])
+            for name in modalities
+        }
+        for i, side in enumerate(("a", "b"))
     }
+    lengths = [_lengthening([(plain[name][i], enhanced[name][i]) for name in modalities]) for i in (0, 1)]
     return PairShares(
         **sides,
         similarity=similarity,
@@ -197,6 +93,11 @@ def pair_window_shares(
         table_similarity=float(table.unit("enhanced")[a] @ table.unit("enhanced")[b]),
         grid=model.grid,
         metric=table.metric,
+        half_plain=(
+            _joint_cosine(halves[0], table.is_equalised),
+            _joint_cosine(halves[1], table.is_equalised),
+        ),
+        lengthening=None if table.is_equalised else (lengths[0], lengths[1]),
         left=tuple(sorted({name for pair in pairs.values() for name in (*pair.a.left, *pair.b.left)})),
     )
 
@@ -270,8 +171,28 @@ def _norm(feature: Float[np.ndarray, " dim"], is_equalised: bool) -> float:
     return float(np.linalg.norm(feature)) if is_equalised else 1.0
 
 
-def _side(shares: Decomposition, weight: float, scales: tuple[int, ...] | None) -> SideShares:
-    """Shares of one modality's cosine, as parts of the joint one; ``scales`` are the trained ones, None without an add-on."""
+def _as_wide(plain: Float[np.ndarray, " dim"], enhanced: Float[np.ndarray, " wide"]) -> np.ndarray:
+    """A plain feature beside an enhanced one: zero where an add-on's feature stands behind it."""
+    return np.pad(plain, (0, len(enhanced) - len(plain)))
+
+
+def _lengthening(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Norm of the joint enhanced feature over that of the joint plain one."""
+    plain, enhanced = (float(np.linalg.norm(np.concatenate(side))) for side in zip(*pairs, strict=True))
+    return enhanced / plain if plain else 1.0
+
+
+def _side(
+    shares: Decomposition,
+    weight: float,
+    scales: tuple[int, ...] | None,
+    half: tuple[np.ndarray, np.ndarray],
+) -> SideShares:
+    """Shares of one modality's cosine, as parts of the joint one; ``scales`` are the trained ones, None without an add-on.
+
+    ``half``: the image's own plain feature, and the other's enhanced one.
+    """
+    alone = float(half[0] @ half[1] / (shares.norm[0] * np.linalg.norm(half[1])))
     geometry = {slot.slot.scale: slot.geometry for slot in shares.slots if slot is not None}
     of_tokens = [values[0] for values in shares.tokens.values()]
     return SideShares(
@@ -282,6 +203,8 @@ def _side(shares: Decomposition, weight: float, scales: tuple[int, ...] | None) 
         fused=None if scales is None else weight * np.sum(of_tokens, axis=0),
         outside=weight * float(shares.outside[0]),
         unexplained=weight * float(shares.unexplained[0]),
+        through=weight * (float(shares.cls[0]) - alone),
+        lengthening=float(shares.norm[0] / shares.plain_norm[0]) if shares.plain_norm[0] else 1.0,
     )
 
 

@@ -1,4 +1,4 @@
-"""One window inspected: its exact share, next to what changes when it is removed."""
+"""One window inspected: its exact share, its share of the norm, the net push of the two, and what changes without it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from mswin_viz.analysis.scales.request import Subject
 from mswin_viz.analysis.scales.view import ScaleView
-from mswin_viz.analysis.shares.decomposition import decompose_fusion
+from mswin_viz.analysis.shares.decomposition import decomposed, direction_of_each
+from mswin_viz.analysis.shares.net_push import pushes_of, shares_of_norm
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.errors import OptionError
 
 
 @dataclass(frozen=True)
 class WindowInspection:
-    """What one window of one image gives to the cosine, and what the cosine loses without it.
+    """What one window of one image does to the cosine.
 
-    ``share`` is exact, the norm frozen, unless the cosine has an unexplained part (``is_exact``). ``change`` is what the
-    cosine changes by when the window is taken away: gates may flip, norms are recomputed. ``score_...`` are the same for
-    ``v . enhanced``, where the norm plays no part. ``n_flipped`` of ``n_gates`` ReLU gates open or close; the norms are those
-    of the enhanced CLS with and without the window. ``is_of_tokens``: the window is a group of tokens of a module that is not
-    made of windows; without it they are zero.
+    ``share`` is its part of the cosine at the present norm, ``norm_share`` its part of that norm, and ``push`` the share
+    minus the cosine times the share of the norm: exact, unless the cosine has an unexplained part (``is_exact``).
+    ``change`` is what the cosine changes by when the window is taken away: norm and gates are computed again.
+    ``score_...`` are share and change of ``v . enhanced``, where the norm plays no part. ``n_flipped`` of ``n_gates``
+    ReLU gates open or close; the norms are those of the enhanced CLS with and without the window. ``is_of_tokens``: the
+    window is a group of tokens of a module that is not made of windows; without it they are zero.
     """
 
     share: float
@@ -32,6 +34,8 @@ class WindowInspection:
     norm_after: float
     is_of_tokens: bool = False
     is_exact: bool = True
+    norm_share: float = 0.0
+    push: float = 0.0
 
 
 def inspected_window(
@@ -53,10 +57,14 @@ def inspected_window(
     index, slots = place
     direction = subject.direction if subject.direction.ndim == 1 else subject.direction[image]
     alone = subject.tokens[image]
-    parts = decompose_fusion(alone, subject.weights, direction, slots=slots)
     without = remove_window(alone, subject.weights, direction, index, window, slots=slots)
+    state = subject.weights.run(alone, slots)
+    parts = decomposed(state, direction_of_each(direction, alone, subject.weights))
+    cosine, norm = parts.cosine(), shares_of_norm(state)
     return WindowInspection(
-        share=float(parts.cosine().slot(index).windows[0, window]),
+        share=float(cosine.slot(index).windows[0, window]),
+        norm_share=float(norm.slot(index).windows[0, window]),
+        push=float(pushes_of(cosine, norm).slot(index).windows[0, window]),
         change=float(without.cosine_change[0]),
         score_share=float(parts.slot(index).windows[0, window]),
         score_change=float(without.change[0]),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot
-from mswin_viz.analysis.shares.decomposition import Decomposition
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import (
+    SeenTokens,
     WindowActivations,
     nearest_trained_scale,
     reduce_activations,
@@ -32,6 +32,16 @@ _TOKENS = {
     "patches": "patch tokens",
     "projected": "projected tokens, as the windows see them",
     "activations": "the module's activations of its tokens",
+}
+_OF_PARTS = {
+    "removal": "what the cosine changes by when the window's term is removed, norm and gates computed again",
+    "push": "share minus cosine times share of the norm; all parts together push by 0",
+    "share": "a part of the cosine at the present norm, which the window itself makes longer",
+}
+_OF_TOKENS = {
+    "removal": "what the cosine changes by when its tokens are zero and the module runs again",
+    "push": "each window's net push on the cosine is the sum of its tokens'",
+    "share": "each window's share of the cosine is the sum of its tokens'",
 }
 _BEYOND = "not in the trained model, whose windows are runs laid end to end"
 
@@ -81,14 +91,14 @@ def trained_activations(subject: Subject) -> tuple[WindowActivations, ...]:
 def trained_panel(
     subject: Subject,
     request: ViewRequest,
-    decomposition: Decomposition,
     index: int,
     activations: WindowActivations | None,
     direction: Float[np.ndarray, "*batch wide"],
+    values: Float[np.ndarray, "batch window"] | None,
 ) -> Panel:
-    """The panel of slot ``index``; ``activations`` from :func:`trained_activations`, None for shares.
+    """The panel of slot ``index``, from its ``activations`` and the target as that slot sees it.
 
-    ``direction`` is the target as that slot sees it.
+    ``values`` are at hand where they are what the windows do to the cosine; None where the slot does not hold them.
     """
     grid, scale = subject.tokens.grid, subject.scales[index]
     falls_back = scale > grid[0] * grid[1]
@@ -102,46 +112,41 @@ def trained_panel(
     }
     if activations is not None:
         values = _reduced(activations, request, direction)
-    elif state == "on":
-        values = decomposition.slot(index).windows
-    else:
+    elif state != "on" or values is None:
         values = np.full((len(subject.tokens), geometry.n_windows), np.nan)
-    words = _in_words(geometry, origin, notes[state], _cosine_in_words(subject, request))
+    words = _in_words(geometry, origin, notes[state], _value_in_words(subject, request))
     return Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, values, request.value, words)
 
 
 def free_panel(
     subject: Subject,
     request: ViewRequest,
-    decomposition: Decomposition,
     index: int,
     direction: Float[np.ndarray, "*batch wide"],
+    values: Float[np.ndarray, "batch window"] | None,
 ) -> Panel:
-    """The panel of the free windows; the shares are of the cosine with these in slot ``index``, -1 for plain CLIP.
+    """The panel of the free windows; what they do to the cosine (``values``) is with these in slot ``index``.
 
-    That slot may hold them only by supposition (``"free" not in request.slots``). ``direction`` is the target as it sees
-    it.
+    That slot may hold them only by supposition (``"free" not in request.slots``); -1 and None for plain CLIP.
+    ``direction`` is the target as it sees it. Values of other kinds are computed here unless they are at hand.
     """
     slot, is_fused = free_slot(request), "free" in request.slots
     if subject.is_of_tokens:
-        return grouped_panel(subject, request, decomposition, slot, key="free")
+        return grouped_panel(subject, request, slot, values, key="free")
     geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)
     note = "not in the fusion" if index >= 0 and not is_fused else ""
-    if request.value != "share":
+    if not request.is_of_parts and values is None:
         values = _reduced(_free_activations(subject, request, geometry), request, direction)
-    elif index < 0:
+    elif values is None:
         values = np.full((len(subject.tokens), geometry.n_windows), np.nan)
-        note = "plain CLIP: no window has a share"
-    else:
-        held = [i for i, state in enumerate(request.slots) if state == "free"] or [index]
-        values = np.sum([decomposition.slot(i).windows for i in held], axis=0)
-        if not is_fused:
-            note = f"not in the fusion: shares as if it replaced scale {subject.scales[index]}"
+        note = "plain CLIP: no window has a part in the cosine"
+    elif request.is_of_parts and not is_fused:
+        note = f"not in the fusion: as if it replaced scale {subject.scales[index]}"
     words = _in_words(
         geometry,
         origin,
         note,
-        _cosine_in_words(subject, request),
+        _value_in_words(subject, request),
         is_of_the_design=request.is_of_the_design,
         tokens=_TOKENS[subject.seen.kind] if origin == "mean" else "",
     )
@@ -149,18 +154,23 @@ def free_panel(
 
 
 def grouped_panel(
-    subject: Subject, request: ViewRequest, decomposition: Decomposition, slot: Slot, *, key: str = ""
+    subject: Subject,
+    request: ViewRequest,
+    slot: Slot,
+    values: Float[np.ndarray, "batch window"] | None,
+    *,
+    key: str = "",
 ) -> Panel:
-    """Windows of an add-on that is not made of any: their tokens' shares added up, or plain means of their tokens."""
+    """Windows of an add-on that is not made of any: what their tokens do to the cosine, or plain means of their tokens."""
     geometry, origin = slot.geometry(subject.tokens.grid), "mean"
-    if request.value == "share":
-        values, origin = decomposition.slot(0).windows, ""
-        how = f"each window's share of the cosine is the sum of its tokens': {held_words(decomposition)}"
-        if len(np.unique(geometry.tokens)) < geometry.tokens.size:
+    if request.is_of_parts and values is not None:
+        origin, how = "", _OF_TOKENS[request.value]
+        if request.value != "removal" and len(np.unique(geometry.tokens)) < geometry.tokens.size:
             how += "; a token in several windows gives each an equal part"
     else:
-        read = subject.read if request.value == "cosine" else subject.seen
-        values = _reduced(token_means(read, geometry), request, subject.along)
+        read = read_tokens(subject, request)
+        if values is None:
+            values = _reduced(token_means(read, geometry), request, subject.along)
         how = f"plain window mean of {_TOKENS[read.kind]}"
         if read is not subject.seen:
             how += f": the module's activations, {subject.seen.values.shape[2]} wide, have no cosine to the target"
@@ -170,13 +180,19 @@ def grouped_panel(
     return Panel(key, title, origin, geometry, values, request.value, words)
 
 
-def held_words(decomposition: Decomposition) -> str:
-    """Whether the shares of a module that is split over its tokens are exact, and if not, why."""
-    if decomposition.left:
-        return (
-            f"not all of it, for {', '.join(decomposition.left)} cannot be held and leaves a part unexplained"
-        )
-    return "exact, with what is not linear in the module held"
+def with_held_words(panel: Panel, left: Sequence[str]) -> Panel:
+    """The panel of a module that is split over its tokens, with words on whether its numbers are exact, and if not, why."""
+    if panel.unit not in ("share", "push"):
+        return panel
+    words = "exact, with what is not linear in the module held"
+    if left:
+        words = f"not all of it, for {', '.join(left)} cannot be held and leaves a part unexplained"
+    return replace(panel, words=f"{panel.words}: {words}")
+
+
+def read_tokens(subject: Subject, request: ViewRequest) -> SeenTokens:
+    """The tokens whose plain means a panel shows, where no window is trained."""
+    return subject.read if request.value == "cosine" else subject.seen
 
 
 def token_panel(
@@ -240,8 +256,10 @@ def _title(slot: Slot) -> str:
     return f"{slot.tile[0]}x{slot.tile[1]} tiles" if slot.tile else f"scale {slot.scale}"
 
 
-def _cosine_in_words(subject: Subject, request: ViewRequest) -> str:
-    """What the cosine is taken with, where that is not the target itself."""
+def _value_in_words(subject: Subject, request: ViewRequest) -> str:
+    """What the value is, where its name does not say all of it."""
+    if request.is_of_parts:
+        return _OF_PARTS[request.value]
     if request.value != "cosine" or subject.weights is None or not subject.weights.is_projected:
         return ""
     return "cosine to the target as the windows see it: pulled back through the fusion, held as it is"

@@ -13,6 +13,7 @@ import torch
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.fusion import float64
+from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_shuffle import common_run
 from mswin_viz.analysis.windows.activations import (
@@ -27,8 +28,9 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-VALUES = ("norm", "share", "cosine", "channel")
-"""What a window's number can be: activation norm; its share of the cosine; cosine to the target; one channel."""
+VALUES = (*PART_VALUES, "norm", "cosine", "channel")
+"""What a window's number can be: change of the cosine when it is removed, its net push, its share of the cosine;
+activation norm; cosine to the target; one channel."""
 SLOT_STATES = ("on", "off", "free")
 """A slot of the fusion: its trained kernel; nothing; or the free scale in its place."""
 
@@ -68,6 +70,11 @@ class ViewRequest:
     def is_mean(self) -> bool:
         """Whether the free windows are plain means."""
         return self.kernel == "mean" or self.tile is not None
+
+    @property
+    def is_of_parts(self) -> bool:
+        """Whether the value is what a window does to the cosine, through the fusion: share, push or removal."""
+        return self.value in PART_VALUES
 
     @property
     def is_of_the_design(self) -> bool:
@@ -129,11 +136,6 @@ class Subject:
         """The tokens that windows are made of."""
         return seen_tokens(self.tokens, self.addon)
 
-    @property
-    def seen_values(self) -> Float[np.ndarray, "batch token wide"]:
-        """These tokens as float32 NumPy, for drawing."""
-        return self.seen.values.float().cpu().numpy()
-
     @cached_property
     def along(self) -> Float[np.ndarray, "*batch dim"]:
         """The direction as patch tokens see it, which lie before the neck; without what an add-on puts behind the CLS."""
@@ -150,13 +152,6 @@ class Subject:
         """The tokens whose cosine to the target is taken: the patches, if what is seen is not as wide as the target."""
         is_as_wide = self.seen.values.shape[2] == self.along.shape[-1]
         return self.seen if is_as_wide or self.is_of_windows else SeenTokens(self.tokens.patches, "patches")
-
-    @property
-    def live_direction(self) -> Float[np.ndarray, "batch dim"] | None:
-        """The direction of each image for plain means of :attr:`seen`, if it depends on no fusion; else None."""
-        if self.read is not self.seen or (self.weights is not None and self.weights.is_projected):
-            return None
-        return np.broadcast_to(self.along, (len(self.tokens), self.along.shape[-1]))
 
 
 class FreePlace(NamedTuple):
@@ -209,6 +204,11 @@ def slots_of(request: ViewRequest, scales: Sequence[int]) -> tuple[Slot, ...]:
         free_slot(request) if state == "free" else Slot(scale, "trained" if state == "on" else "off")
         for scale, state in zip(scales, request.slots, strict=True)
     )
+
+
+def first_value(weights: AddonMap | None) -> str:
+    """The value to begin with: what removing a window changes; without an add-on, nothing is removed."""
+    return "norm" if weights is None else "removal"
 
 
 def place_of_free(request: ViewRequest, scales: Sequence[int]) -> FreePlace:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.scales.panels import Panel, held_words, token_panel
+from mswin_viz.analysis.scales.panels import Panel, token_panel
 from mswin_viz.analysis.scales.request import Subject
 from mswin_viz.analysis.shares.cls_split import ClsSplit
-from mswin_viz.analysis.shares.decomposition import Decomposition
 from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.analysis.windows.geometry import windows
 
 if TYPE_CHECKING:
-    pass
+    from jaxtyping import Float
 
 __all__ = ["cls_panel", "fused_panel", "plain_panel"]
 
@@ -25,16 +24,24 @@ CLS_IN_WORDS = (
 )
 
 
-def fused_panel(subject: Subject, decomposition: Decomposition) -> Panel:
-    """Each patch token's share of the cosine, through all slots together or through a module without slots."""
+_THROUGH_ALL = {
+    "removal": "what the cosine changes by when the patch's terms are removed from all slots, norm and gates computed again",
+    "push": "each patch's exact net push on the cosine, through all slots of the fusion together",
+    "share": "each patch's exact share of the cosine, through all slots of the fusion together",
+}
+_OF_A_MODULE = {
+    "removal": "what the cosine changes by when the patch token is zero and the module runs again",
+    "push": "each patch token's net push on the cosine",
+    "share": "each patch token's share of the cosine",
+}
+
+
+def fused_panel(subject: Subject, values: Float[np.ndarray, "batch token"], value: str) -> Panel:
+    """What each patch token does to the cosine, through all slots together or through a module without slots."""
     geometry = windows(subject.tokens.grid, 1)
-    n_tokens, batch = geometry.n_tokens, len(subject.tokens)
-    values = sum((s.tokens for s in decomposition.slots if s), start=np.zeros((batch, n_tokens)))
-    words = "each patch's exact share of the cosine, through all slots of the fusion together"
-    if subject.is_of_tokens:
-        words = f"each patch token's share of the cosine: {held_words(decomposition)}"
-    title = "token shares" if subject.is_of_tokens else "fused"
-    return token_panel("fused", title, geometry, values, "share", words)
+    words = (_OF_A_MODULE if subject.is_of_tokens else _THROUGH_ALL)[value]
+    title = ("token shares" if value == "share" else "tokens") if subject.is_of_tokens else "fused"
+    return token_panel("fused", title, geometry, values, value, words)
 
 
 def plain_panel(subject: Subject) -> Panel:

@@ -18,6 +18,7 @@ from mswin_viz.analysis.scales.panels import (
     grouped_panel,
     trained_activations,
     trained_panel,
+    with_held_words,
 )
 from mswin_viz.analysis.scales.request import (
     FreePlace,
@@ -27,8 +28,10 @@ from mswin_viz.analysis.scales.request import (
     slots_in_view,
 )
 from mswin_viz.analysis.scales.token_panels import fused_panel, plain_panel
-from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_fusion, direction_of_each
-from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.analysis.shares.addon_map import AddonState
+from mswin_viz.analysis.shares.decomposition import Decomposition, decomposed
+from mswin_viz.analysis.shares.fusion_weights import Slot, no_windows
+from mswin_viz.analysis.shares.part_values import PartValues, part_values, window_values
 from mswin_viz.analysis.windows.activations import WindowActivations
 from mswin_viz.errors import OptionError
 
@@ -73,7 +76,8 @@ class ScaleView:
 class TrainedPart:
     """What the trained kernels give, whatever the free scale, the slots and the target are.
 
-    Each slot's pooled vector, and the activations of each scale's windows; None for shares, which need none.
+    Each slot's pooled vector, and the activations of each scale's windows; None for what windows do to the cosine, which
+    needs none.
     """
 
     pooled: tuple[Float[np.ndarray, "batch wide"], ...]
@@ -85,40 +89,48 @@ class FusedPart:
     """What a move of the free scale outside the fusion leaves as it is: all panels but its own, and the shares.
 
     ``windows`` are the panels before the free one, ``tokens`` those behind it; ``directions`` is the target as each slot
-    sees it.
+    sees it; ``values`` are what the windows of each slot do to the cosine, None without an add-on.
     """
 
     windows: tuple[Panel, ...]
     tokens: tuple[Panel, ...]
     decomposition: Decomposition
     directions: tuple[Float[np.ndarray, "*batch wide"], ...]
+    values: PartValues | None
     trained: TrainedPart
 
 
 def trained_part(subject: Subject, request: ViewRequest) -> TrainedPart:
-    """The trained kernels' part of a view; depends on whether the request's value is the share only."""
+    """The trained kernels' part of a view; depends on whether the request's value is of parts only."""
     request.checked(len(subject.scales))
     n_slots, weights = len(subject.scales), subject.weights
     pooled = weights.run(subject.tokens).pooled if weights is not None and n_slots else ()
-    return TrainedPart(
-        pooled, (None,) * n_slots if request.value == "share" else trained_activations(subject)
-    )
+    return TrainedPart(pooled, (None,) * n_slots if request.is_of_parts else trained_activations(subject))
 
 
 def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart | None = None) -> FusedPart:
     """All panels but the free scale's, and the shares; ``trained`` from before if it still holds."""
     trained = trained or trained_part(subject, request)
     slots = (Slot(1, "mean"),) if subject.is_of_tokens else slots_in_view(request, subject)
-    decomposition = _decomposed(subject, slots, trained)
-    cosine, directions = decomposition.cosine(), _directions(subject, request, slots, trained)
+    state, v = addon_state(subject, slots, trained), subject.direction_of_each
+    decomposition, directions = decomposed(state, v), _directions(subject, request, state)
+    value = request.value if request.is_of_parts else "share"  # of the tokens, whatever the windows show
+    numbers = None if subject.weights is None else part_values(state, v, value, decomposition.cosine())
     panels = [
-        trained_panel(subject, request, cosine, i, activations, directions[i])
+        trained_panel(subject, request, i, activations, directions[i], numbers and numbers.slots[i])
         for i, activations in enumerate(trained.activations)
     ]
     for slot in subject.declared:
-        panels.append(grouped_panel(subject, request, _decomposed(subject, (slot,), trained).cosine(), slot))
-    fused = [] if subject.weights is None else [fused_panel(subject, cosine)]
-    return FusedPart(tuple(panels), (*fused, plain_panel(subject)), decomposition, directions, trained)
+        grouped = _window_values(subject, request, addon_state(subject, (slot,), trained), (0,))
+        panels.append(grouped_panel(subject, request, slot, grouped))
+    tokens = [] if numbers is None else [fused_panel(subject, numbers.tokens, value)]
+    if subject.is_of_tokens:
+        panels, tokens = (
+            [with_held_words(p, decomposition.left) for p in group] for group in (panels, tokens)
+        )
+    return FusedPart(
+        tuple(panels), (*tokens, plain_panel(subject)), decomposition, directions, numbers, trained
+    )
 
 
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:
@@ -130,24 +142,29 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     """
     fused = fused or fused_part(subject, request)
     slots = slots_in_view(request, subject)
+    parts, place, direction, values = fused.decomposition, None, subject.along, None
     if subject.is_of_tokens:  # the same shares, grouped by the free windows
-        supposed = parts = _decomposed(subject, slots, fused.trained)
-        place, direction = FreePlace(0, slots), subject.along
+        state, place = addon_state(subject, slots, fused.trained), FreePlace(0, slots)
+        parts, values = (
+            decomposed(state, subject.direction_of_each),
+            _window_values(subject, request, state, (0,)),
+        )
     elif subject.is_of_windows:
-        supposed = parts = fused.decomposition
         place = place_of_free(request, subject.scales)
-        if request.value == "share" and "free" not in request.slots:
-            supposed = _decomposed(subject, place.slots, fused.trained)
         direction = fused.directions[place.index]
-    else:
-        supposed = parts = fused.decomposition
-        place, direction = None, subject.along
-    free = free_panel(subject, request, supposed.cosine(), -1 if place is None else place.index, direction)
-    plain = parts.cls / (parts.plain_norm * parts.direction_norm)
+        held = tuple(i for i, state in enumerate(request.slots) if state == "free")
+        if request.is_of_parts and len(held) == 1 and fused.values is not None:
+            values = fused.values.slots[place.index]
+        elif request.is_of_parts:
+            supposed = addon_state(subject, place.slots, fused.trained)
+            values = _window_values(subject, request, supposed, held or (place.index,))
+    free = free_panel(subject, request, -1 if place is None else place.index, direction, values)
+    if subject.is_of_tokens:
+        free = with_held_words(free, parts.left)
     return ScaleView(
         panels=(*fused.windows, free, *fused.tokens),
         cosine=parts.cosine(),
-        plain_cosine=plain,
+        plain_cosine=_plain_cosine(subject),
         slots=slots,
         places=_places(subject, fused.windows, slots, place),
     )
@@ -173,21 +190,38 @@ def _places(
 
 
 def _directions(
-    subject: Subject, request: ViewRequest, slots: tuple[Slot, ...], trained: TrainedPart
+    subject: Subject, request: ViewRequest, state: AddonState
 ) -> tuple[Float[np.ndarray, "*batch wide"], ...]:
     """The target as the windows of each slot see it: itself, or pulled back to where projected tokens lie."""
     weights = subject.weights
     if weights is None or not weights.is_projected or request.value != "cosine":
         return (subject.along,) * len(subject.scales)
-    state = weights.run(subject.tokens, slots, _kept_pooled(weights.trained_slots, slots, trained))
-    return state.pulled_back(direction_of_each(subject.direction, subject.tokens, weights))
+    return state.pulled_back(subject.direction_of_each)
 
 
-def _decomposed(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> Decomposition:
+def addon_state(subject: Subject, slots: tuple[Slot, ...], trained: TrainedPart) -> AddonState:
+    """The add-on at the tokens, with these slots; what its trained kernels gave before is not computed again."""
     if subject.weights is None:
-        return decompose_fusion(subject.tokens, None, subject.direction)
+        return no_windows(subject.tokens.cls.shape[1]).run(subject.tokens)
     pooled = _kept_pooled(subject.weights.trained_slots, slots, trained) if subject.is_of_windows else None
-    return decompose_fusion(subject.tokens, subject.weights, subject.direction, slots=slots, pooled=pooled)
+    return subject.weights.run(subject.tokens, slots, pooled)
+
+
+def _plain_cosine(subject: Subject) -> Float[np.ndarray, " batch"]:
+    """The cosine of each plain CLS with its direction; NaN where one is zero."""
+    cls = subject.plain_cls
+    v = subject.direction_of_each[:, : cls.shape[1]]
+    lengths = np.linalg.norm(cls, axis=1) * np.linalg.norm(subject.direction_of_each, axis=1)
+    return np.divide((cls * v).sum(axis=1), lengths, out=np.full(len(cls), np.nan), where=lengths > 0)
+
+
+def _window_values(
+    subject: Subject, request: ViewRequest, state: AddonState, held: tuple[int, ...]
+) -> Float[np.ndarray, "batch window"] | None:
+    """What the windows that stand in these slots do to the cosine; None where the request shows something else."""
+    if not request.is_of_parts:
+        return None
+    return window_values(state, subject.direction_of_each, request.value, held)
 
 
 def _kept_pooled(

@@ -76,6 +76,11 @@ class AddonState(Protocol):
         ...
 
     @property
+    def n_tokens(self) -> int:
+        """Patch tokens of an image."""
+        ...
+
+    @property
     def pooled(self) -> tuple[Float[np.ndarray, "batch wide"], ...]:
         """What each slot hands to the fusion."""
         ...
@@ -94,6 +99,17 @@ class AddonState(Protocol):
 
     def without(self, index: int, window: int | slice) -> Without:
         """The enhanced CLS without one window of a slot, or without each of several in turn."""
+        ...
+
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """The same for every window of slots whose windows are the same, taken out of all of them at once.
+
+        For numbers that are drawn: what is large (kernels, a module run once for each window) is in float32, the rest in float64.
+        """
+        ...
+
+    def without_each_token(self) -> Without:
+        """The same for every patch token."""
         ...
 
 

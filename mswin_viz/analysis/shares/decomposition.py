@@ -19,7 +19,7 @@ import torch
 
 from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM
-from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Split
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState
 from mswin_viz.analysis.shares.fusion import enhanced_cls
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights, no_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
@@ -38,6 +38,7 @@ __all__ = [
     "decompose",
     "decompose_fusion",
     "decompose_pair",
+    "decomposed",
     "direction_of_each",
     "direction_of_images",
 ]
@@ -169,8 +170,7 @@ def decompose_fusion(
     """
     weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens, weights)
-    state = weights.run(tokens, slots, pooled)
-    return _record(state, v, state.split(v))
+    return decomposed(weights.run(tokens, slots, pooled), v)
 
 
 def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
@@ -215,7 +215,9 @@ def direction_of_images(
     return np.broadcast_to(v, (n_images, width))
 
 
-def _record(state: AddonState, v: Float[np.ndarray, "batch wide"], split: Split) -> Decomposition:
+def decomposed(state: AddonState, v: Float[np.ndarray, "batch wide"]) -> Decomposition:
+    """:func:`decompose_fusion` of what the add-on computed, with a direction for each image."""
+    split = state.split(v)
     slots_on = [s for s in split.slots if s is not None]
     by_window, by_token = _windows_by_scale(slots_on), {}
     for s in slots_on:

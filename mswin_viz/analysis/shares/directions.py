@@ -108,6 +108,17 @@ def prompt_cosines(
     return features @ unit_rows_or_nan(images)[:, : features.shape[1]].T
 
 
+def plain_and_enhanced_cosines(
+    feature: Float[np.ndarray, " dim"], tokens: Tokens, weights: AddonMap | None
+) -> Float[np.ndarray, "batch two"]:
+    """Cosine of one prompt's unit feature with the plain and with the enhanced CLS of each image, -1..1.
+
+    Without an add-on both are the same.
+    """
+    both = float64(tokens.cls), _enhanced(tokens, weights, None)
+    return np.stack([prompt_cosines(feature[None], images)[0] for images in both], axis=1)
+
+
 def _enhanced(
     tokens: Tokens, weights: AddonMap | None, slots: Sequence[Slot] | None
 ) -> Float[np.ndarray, "batch dim"]:

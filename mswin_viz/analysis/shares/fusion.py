@@ -6,7 +6,7 @@ products, with no torch and no module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,14 @@ class FusionWeights:
     head: MlpHead | ProjectedHead | MixtureHead
     projection: TokenProjection | None = None
     _projected: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+    _taps: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def in_taps(self, index: int) -> Float[np.ndarray, "tap dim_in dim_out"]:
+        """A slot's kernel in float32, tap by tap: for numbers of every window at once, which are drawn."""
+        if index not in self._taps:
+            kernel = self.kernels[index].transpose(2, 1, 0)
+            self._taps[index] = np.ascontiguousarray(kernel, dtype=np.float32)
+        return self._taps[index]
 
     @property
     def dim(self) -> int:
@@ -100,7 +108,8 @@ class FusionWeights:
         ]
         fused = self.head.fused(vectors, len(cls))
         gain = np.ones(cls.shape[1]) if tokens.neck is None else float64(tokens.neck.scale)
-        return FusionState(self, cls, cls + gain * fused.shift, gain, fused, views)
+        n_tokens = tokens.patches.shape[1]
+        return FusionState(self, cls, cls + gain * fused.shift, gain, fused, views, n_tokens)
 
     def seen(self, tokens: Tokens) -> ProjectedTokens:
         """The tokens as the windows see them; projections of the last tokens are kept while those live."""
@@ -136,6 +145,7 @@ class FusionState:
     gain: Float[np.ndarray, " dim"]
     fused: Fused
     slots: tuple[SlotWindows | None, ...]
+    n_tokens: int
 
     @property
     def gates(self) -> Bool[np.ndarray, "batch hidden"]:
@@ -176,9 +186,27 @@ class FusionState:
         view = self.slots[index]
         if view is None:
             raise OptionError(f"only a slot that is on has windows: got slot {index}, which is off")
-        terms = view.terms(self.weights, window) / view.geometry.n_windows  # [B, m, D]
-        without = self.weights.head.without(self.fused, index, terms)
-        return Without(self.cls[:, None] + self.gain * without.shift, without.gates)
+        return self.moved({index: view.terms(self.weights, window) / view.geometry.n_windows})
+
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """Every window in turn, out of all of these slots at once."""
+        views = {i: view for i in slots if (view := self.slots[i]) is not None}
+        return self.moved({i: view.every_term(self.weights) for i, view in views.items()})
+
+    def without_each_token(self) -> Without:
+        """Every patch token's terms become zero in all slots; the number of windows and the biases stay."""
+        views = enumerate(self.slots)
+        terms = {i: view.token_terms(self.weights) for i, view in views if view is not None}
+        if not terms:  # nothing reads them
+            return Without(
+                *(np.repeat(x[:, None], self.n_tokens, axis=1) for x in (self.enhanced, self.gates))
+            )
+        return self.moved(terms)
+
+    def moved(self, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Without:
+        """What parts of what the slots hand to the head leave when each is taken away in turn."""
+        left = self.weights.head.without(self.fused.spread(), removed)
+        return Without(self.cls[:, None] + self.gain * left.shift, left.gates)
 
 
 def enhanced_cls(

@@ -1,13 +1,13 @@
 """What turns the pooled vectors of the scales into the vector added to the CLS token, as float64 arrays.
 
 Either head answers three questions: what it gives (``fused``), how a direction looks from its inputs with everything
-that is not linear frozen as it stands (``pulled_back``), and what it gives when a part of one input is taken away
+that is not linear frozen as it stands (``pulled_back``), and what it gives when parts of its inputs are taken away
 (``without``, where nothing is frozen).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ import torch
 from scipy.special import ndtr, softmax
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,19 +40,18 @@ class Fused:
     ]  # of the mixture, the weight of each expert; of no width in the MLP
     traces: tuple[tuple[Trace, ...], ...] = ()  # of each layer of each expert, and last of the closing layer
 
+    def spread(self, which: Int[np.ndarray, " window"] | None = None) -> Fused:
+        """With an axis of windows behind the images, and no traces: of length one, or the ``which``-th of an axis there is."""
+        at = (slice(None), None) if which is None else (slice(None), which)
+        pooled = tuple(p[at] for p in self.pooled)
+        return Fused(self.shift[at], pooled, self.hidden[at], self.gates[at], self.gate[at])
+
 
 class PulledBack(NamedTuple):
     """How a score depends on what each slot hands to the head, all that is not linear frozen; the biases' share."""
 
-    directions: tuple[Float[np.ndarray, "batch wide"], ...]
-    bias: Float[np.ndarray, " batch"]
-
-
-class FusedWithout(NamedTuple):
-    """What a head gives, nothing frozen, once each part of one slot is taken away in turn, and the ReLU gates then."""
-
-    shift: Float[np.ndarray, "batch window dim"]
-    gates: Bool[np.ndarray, "batch window hidden"]
+    directions: tuple[Float[np.ndarray, "*batch wide"], ...]
+    bias: Float[np.ndarray, "*batch"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +76,26 @@ class MlpHead:
     def fused(self, pooled: Sequence[Float[np.ndarray, "batch dim"]], n_images: int) -> Fused:
         """What it gives for the pooled vectors of a batch."""
         stacked = np.concatenate([np.zeros((n_images, 0)), *pooled], axis=1)
-        hidden = stacked @ self.W1.T + self.b1
-        gates = hidden > 0
-        shift = np.where(gates, hidden, 0) @ self.W2.T + self.b2
-        return Fused(
-            shift=shift, pooled=tuple(pooled), hidden=hidden, gates=gates, gate=np.zeros((n_images, 0))
-        )
+        return self._of(stacked @ self.W1.T + self.b1, pooled)
 
-    def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
+    def pulled_back(self, v: Float[np.ndarray, "*batch dim"], fused: Fused) -> PulledBack:
         """The direction seen from each slot, and the share of the biases; ReLU gates frozen."""
         gated = fused.gates * (v @ self.W2)  # [B, hidden]: how the score moves with h
         back = gated @ self.W1  # [B, slots * D]
-        slots = tuple(back[:, start : start + self.dim] for start in range(0, back.shape[1], self.dim))
+        slots = tuple(back[..., start : start + self.dim] for start in range(0, back.shape[-1], self.dim))
         return PulledBack(slots, gated @ self.b1 + v @ self.b2)
 
-    def without(
-        self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window dim"]
-    ) -> FusedWithout:
-        """What it gives with each of several parts of slot ``index`` taken away, and the gates then."""
-        columns = self.W1[:, index * self.dim : (index + 1) * self.dim]
-        hidden = fused.hidden[:, None] - removed @ columns.T
+    def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
+        """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
+        hidden = fused.hidden
+        for index, parts in removed.items():
+            hidden = hidden - parts @ self.W1[:, index * self.dim : (index + 1) * self.dim].T
+        return self._of(hidden, ())  # the pooled vectors are not needed again
+
+    def _of(self, hidden: Float[np.ndarray, "*batch hidden"], pooled: Sequence[np.ndarray]) -> Fused:
         gates = hidden > 0
-        return FusedWithout(np.where(gates, hidden, 0) @ self.W2.T + self.b2, gates)
+        shift = np.where(gates, hidden, 0) @ self.W2.T + self.b2
+        return Fused(shift, tuple(pooled), hidden, gates, gate=np.zeros((*hidden.shape[:-1], 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +118,8 @@ class Normed:
         return centred / deviation * self.scale + self.offset, linear / deviation * self.scale, deviation
 
     def pulled_back(
-        self, v: Float[np.ndarray, "batch to"], deviation: Float[np.ndarray, "batch 1"]
-    ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
+        self, v: Float[np.ndarray, "*batch to"], deviation: Float[np.ndarray, "*batch 1"]
+    ) -> tuple[Float[np.ndarray, "*batch width"], Float[np.ndarray, "*batch"]]:
         """The direction on the input, and the biases' share."""
         bias, v = v @ self.offset, v * self.scale / deviation
         v = v - v.mean(axis=-1, keepdims=True)
@@ -142,8 +139,8 @@ class NormedLayer:
         return normed * factor, Trace(deviation, factor)
 
     def pulled_back(
-        self, v: Float[np.ndarray, "batch to"], trace: Trace
-    ) -> tuple[Float[np.ndarray, "batch width"], Float[np.ndarray, " batch"]]:
+        self, v: Float[np.ndarray, "*batch to"], trace: Trace
+    ) -> tuple[Float[np.ndarray, "*batch width"], Float[np.ndarray, "*batch"]]:
         """The direction on the layer's input, and the biases' share."""
         return self.norm.pulled_back(v * trace.factor, trace.deviation)
 
@@ -195,26 +192,21 @@ class MixtureHead:
             traces=(*traces, (trace,)),
         )
 
-    def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
+    def pulled_back(self, v: Float[np.ndarray, "*batch dim"], fused: Fused) -> PulledBack:
         """The direction seen from each slot, and the share of the biases; gate, deviations and factors frozen."""
         r, bias = self.last.pulled_back(v, fused.traces[-1][0])
         back = []
         for i, layers in enumerate(self.experts):
-            around = through = fused.gate[:, i : i + 1] * r
+            around = through = fused.gate[..., i : i + 1] * r
             for layer, trace in zip(reversed(layers), reversed(fused.traces[i]), strict=True):
                 through, more = layer.pulled_back(through, trace)
                 bias = bias + more
             back.append(around + through)
         return PulledBack(tuple(back), bias)
 
-    def without(
-        self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window dim"]
-    ) -> FusedWithout:
-        """What it gives with each of several parts of slot ``index`` taken away; it has no ReLU gates."""
-        pooled = [np.broadcast_to(p[:, None], removed.shape) for p in fused.pooled]
-        pooled[index] = pooled[index] - removed
-        after = self.fused(pooled, len(removed))
-        return FusedWithout(after.shift, after.gates)
+    def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
+        """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
+        return self.fused(_pooled_without(fused, removed), len(fused.shift))
 
     def weights(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]]) -> Float[np.ndarray, "*batch slot"]:
         """The weight that the gate gives each expert."""
@@ -223,3 +215,11 @@ class MixtureHead:
             x, _ = layer(x)
         weights = softmax((x @ self.logits.T + self.logits_bias) / self.temperature, axis=-1)
         return weights if self.top_k is None else self.top_k(torch.from_numpy(weights)).numpy()
+
+
+def _pooled_without(
+    fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]
+) -> list[Float[np.ndarray, "batch window wide"]]:
+    return list(
+        np.broadcast_arrays(*(p - removed[i] if i in removed else p for i, p in enumerate(fused.pooled)))
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,12 +25,15 @@ from mswin_viz.model.tokens.enhanced import addon_vector, enhanced_width, is_con
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
+
+Kept = TypeVar("Kept")
 
 __all__ = ["ModuleMap", "module_map", "told"]
 
 _AT_ONCE = 64  # images in one pass where windows are taken away
 _MOST_KEPT, _MOST_IMAGES = 4, 16  # batches that stay held while their tokens live, and images in one of them
+_MOST_ANSWERS = 16  # directions, and kinds of windows, whose answers such a batch keeps
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,7 @@ class ModuleMap:
     scales: tuple[int, ...] = ()
     trained_slots: tuple[Slot, ...] = ()
     _held: Any = field(default_factory=WeakIdKeyDictionary, repr=False)
+    _single: list[nn.Module] = field(default_factory=list, repr=False)
 
     @property
     def declared(self) -> tuple[Slot, ...]:
@@ -100,8 +105,17 @@ class ModuleMap:
 
     def features(self, cls: torch.Tensor, patches: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
         """The enhanced CLS, in torch."""
-        vector = addon_vector(self.module, patches, cls)
+        return self.with_vector(cls, addon_vector(self.module, patches, cls), gain)
+
+    def with_vector(self, cls: torch.Tensor, vector: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        """The enhanced CLS from what the module gives."""
         return torch.cat([cls, vector], dim=1) if is_concatenated(self.module) else cls + vector * gain
+
+    def in_single(self) -> nn.Module:
+        """The module in float32, for what is run once for every token."""
+        if not self._single:
+            self._single.append(copied(self.module).float())
+        return self._single[0]
 
 
 class HeldModule:
@@ -116,15 +130,49 @@ class HeldModule:
                 lambda c, p: module_map.features(c, p, gain), self.inputs, module_map.module
             )
         self.output = self._frozen.output.cpu().numpy()
-        self._last: tuple[bytes, InputShares] | None = None
+        self._shares: OrderedDict[bytes, InputShares] = OrderedDict()
+        self._emptied: OrderedDict[bytes, Float[np.ndarray, "batch window wide"]] = OrderedDict()
 
     def shares(self, v: Float[np.ndarray, "batch wide"]) -> InputShares:
-        """The score along a direction, split over every token."""
-        key, last = v.tobytes(), self._last
-        if last is None or last[0] != key:
-            with told(self.module_map.module):
-                last = self._last = (key, self._frozen.shares(torch.tensor(v).to(self.inputs[0])))
-        return last[1]
+        """The score along a direction, split over every token; of the last few directions it is kept."""
+        with told(self.module_map.module):
+            return _once(
+                self._shares, v.tobytes(), lambda: self._frozen.shares(torch.tensor(v).to(self.inputs[0]))
+            )
+
+    def emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        """The enhanced CLS with the tokens of each window zero."""
+        with told(self.module_map.module):
+            return self._without(places, self.module_map.module, torch.float64).cpu().numpy()
+
+    def every_emptied(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        """The same with the module in float32; of the last few kinds of windows it is kept.
+
+        What float32 itself changes, without anything zero, is taken out again.
+        """
+        key = b"%d %d " % places.shape + places.tobytes()
+        with told(self.module_map.module):
+            return _once(self._emptied, key, lambda: self._quickly(places))
+
+    def _quickly(self, places: Int[np.ndarray, "window tap"]) -> Float[np.ndarray, "batch window wide"]:
+        single = self.module_map.in_single()
+        left, whole = (self._without(p, single, torch.float32) for p in (places, np.zeros((1, 0), np.int64)))
+        return (left - whole).cpu().numpy() + self.output[:, None]
+
+    def _without(
+        self, places: Int[np.ndarray, "window tap"], module: nn.Module, dtype: torch.dtype
+    ) -> Float[torch.Tensor, "batch window wide"]:
+        (cls, patches), enhanced = self.inputs, []
+        chosen = torch.tensor(places, device=patches.device)
+        with torch.no_grad(), InOnePrecision():
+            for image in range(len(cls)):
+                for some in chosen.split(_AT_ONCE):
+                    emptied = patches[image].to(dtype).repeat(len(some), 1, 1)
+                    emptied[torch.arange(len(some), device=some.device)[:, None], some] = 0
+                    own = cls[image].expand(len(some), -1)
+                    vector = addon_vector(module, emptied, own.to(dtype)).double()
+                    enhanced.append(self.module_map.with_vector(own, vector, self.gain))
+        return torch.cat(enhanced).reshape(len(cls), len(places), -1)
 
 
 class ModuleState:
@@ -135,6 +183,7 @@ class ModuleState:
         n_images = len(held.output)
         self.cls = held.inputs[0].cpu().numpy()
         self.enhanced = held.output
+        self.n_tokens = held.inputs[1].shape[1]
         self.gates = np.zeros((n_images, 0), bool)
         self.gate = np.zeros((n_images, 0))
         self.pooled = ()
@@ -161,25 +210,22 @@ class ModuleState:
         return ()
 
     def without(self, index: int, window: int | slice) -> Without:
-        """The tokens of a window are set to zero, and the module runs again."""
-        places = (
-            self._geometry.tokens[window : window + 1]
-            if isinstance(window, int)
-            else self._geometry.tokens[window]
-        )
-        cls, patches = self._held.inputs
-        features, gain = self._held.module_map.features, self._held.gain
-        enhanced = []
-        with torch.no_grad(), InOnePrecision():
-            for image in range(len(cls)):
-                for start in range(0, len(places), _AT_ONCE):
-                    chosen = places[start : start + _AT_ONCE]
-                    emptied = patches[image].expand(len(chosen), -1, -1).clone()
-                    for row, tokens in zip(emptied, chosen, strict=True):
-                        row[tokens.tolist()] = 0
-                    enhanced.append(features(cls[image].expand(len(chosen), -1), emptied, gain))
-        left = torch.cat(enhanced).reshape(len(cls), len(places), -1).cpu().numpy()
-        return Without(left, np.zeros((len(cls), len(places), 0), bool))
+        """The tokens of a window become zero, and everything is computed again."""
+        chosen = slice(window, window + 1) if isinstance(window, int) else window
+        return _left(self._held.emptied(self._geometry.tokens[chosen]))
+
+    def without_each(self, slots: Sequence[int]) -> Without:
+        """The tokens of every window in turn become zero."""
+        return _left(self._held.every_emptied(self._geometry.tokens))
+
+    def without_each_token(self) -> Without:
+        """Every patch token in turn becomes zero."""
+        return _left(self._held.every_emptied(np.arange(self.n_tokens)[:, None]))
+
+
+def _left(enhanced: Float[np.ndarray, "batch window wide"]) -> Without:
+    """There are no ReLU gates to count."""
+    return Without(enhanced, np.zeros((*enhanced.shape[:2], 0), bool))
 
 
 def module_map(addon: nn.Module) -> ModuleMap:
@@ -194,6 +240,14 @@ def module_map(addon: nn.Module) -> ModuleMap:
     return ModuleMap(
         module.cpu() if next(module.parameters(), torch.empty(0)).device.type == "mps" else module, dim
     )
+
+
+def _once(kept: OrderedDict[bytes, Kept], key: bytes, make: Callable[[], Kept]) -> Kept:
+    if key not in kept:
+        kept[key] = make()
+        while len(kept) > _MOST_ANSWERS:
+            kept.popitem(last=False)
+    return kept[key]
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.shares.fusion_layers import Fused, FusedWithout, MlpHead, Normed, PulledBack, Trace
+from mswin_viz.analysis.shares.fusion_layers import Fused, MlpHead, Normed, PulledBack, Trace
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -59,20 +59,18 @@ class ProjectedHead:
 
     def fused(self, pooled: Sequence[Float[np.ndarray, "batch wide"]], n_images: int) -> Fused:
         """What it gives for the pooled vectors of a batch."""
-        inner = self.mlp.fused(pooled, n_images)
-        shift, _, deviation = self.back(inner.shift)
-        trace = Trace(deviation, np.ones(shift.shape))
-        return replace(inner, shift=shift, traces=((trace,),))
+        return self._behind(self.mlp.fused(pooled, n_images))
 
-    def pulled_back(self, v: Float[np.ndarray, "batch dim"], fused: Fused) -> PulledBack:
+    def pulled_back(self, v: Float[np.ndarray, "*batch dim"], fused: Fused) -> PulledBack:
         """The direction seen from each slot, and the share of the biases; gates and the deviation held."""
         r, bias = self.back.pulled_back(v, fused.traces[0][0].deviation)
         inner = self.mlp.pulled_back(r, fused)
         return PulledBack(inner.directions, inner.bias + bias)
 
-    def without(
-        self, fused: Fused, index: int, removed: Float[np.ndarray, "batch window wide"]
-    ) -> FusedWithout:
-        """What it gives with each of several parts of slot ``index`` taken away; nothing is held."""
-        inner = self.mlp.without(fused, index, removed)
-        return FusedWithout(self.back(inner.shift)[0], inner.gates)
+    def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
+        """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
+        return self._behind(self.mlp.without(fused, removed))
+
+    def _behind(self, inner: Fused) -> Fused:
+        shift, _, deviation = self.back(inner.shift)
+        return replace(inner, shift=shift, traces=((Trace(deviation, np.ones(shift.shape)),),))

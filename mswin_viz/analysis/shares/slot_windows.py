@@ -34,6 +34,10 @@ class Kernels(Protocol):
         """Bias of each scale."""
         ...
 
+    def in_taps(self, index: int) -> Float[np.ndarray, "tap dim_in dim_out"]:
+        """The kernel of a scale in float32, tap by tap."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SlotWindows:
@@ -58,6 +62,34 @@ class SlotWindows:
         """sum_k K_s[:, :, k] x of the chosen windows: the convolution without its bias."""
         chosen = slice(window, window + 1) if isinstance(window, int) else window
         return self._terms(self.tokens[:, chosen], weights)
+
+    def every_term(self, weights: Kernels) -> Float[np.ndarray, "batch window dim"]:
+        """:meth:`terms` of all windows over their number, the products in float32: a window's part of ``p_s``."""
+        windowed = self.tokens.astype(np.float32)
+        if self.origin in ("mean", "fallback"):
+            return windowed.mean(axis=2, dtype=np.float64) / self.geometry.n_windows
+        if self.origin == "resampled":
+            windowed = self._matrix(weights).astype(np.float32) @ windowed  # [B, n, S, D]
+        batch, n_windows = windowed.shape[:2]
+        taps = weights.in_taps(self.index)
+        flat = windowed.reshape(batch * n_windows, -1) @ taps.reshape(-1, taps.shape[2])
+        return flat.reshape(batch, n_windows, -1).astype(np.float64) / n_windows
+
+    def token_terms(self, weights: Kernels) -> Float[np.ndarray, "batch token dim"]:
+        """Each token's part of ``p_s``, through every window it is in, the products in float32; zero where it is in none."""
+        batch, n_windows, scale, dim = self.tokens.shape
+        if self.origin in ("mean", "fallback"):
+            each = self.tokens / scale
+        else:
+            taps = weights.in_taps(self.index)
+            if self.origin == "resampled":
+                taps = np.tensordot(self._matrix(weights).T.astype(np.float32), taps, axes=1)
+            by_tap = self.tokens.astype(np.float32).transpose(2, 0, 1, 3).reshape(scale, -1, dim)
+            each = (by_tap @ taps).reshape(scale, batch, n_windows, -1).transpose(1, 2, 0, 3)
+        places, terms = self.geometry.tokens, np.zeros((batch, self.geometry.n_tokens, each.shape[3]))
+        for window in range(n_windows):  # windows may overlap, and no token is twice in one
+            terms[:, places[window]] += each[:, window]
+        return terms / n_windows
 
     def taps(self, weights: Kernels, r: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim tap"]:
         """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""

@@ -1,4 +1,8 @@
-"""What a score becomes when a window is taken away: ReLU gates may flip, so this is not the window's share."""
+"""What a score becomes when a window is taken away.
+
+Of a cosine the norm is computed again, and that is most of why a removal differs from a share: without the window the
+enhanced CLS is shorter, which raises every other part's share. Gates that flip add little.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Without
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.geometry import WindowGeometry
@@ -19,7 +23,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["WindowRemoval", "remove_each_window", "remove_window"]
+__all__ = ["WindowRemoval", "changes_without", "cosines", "remove_each_window", "remove_window"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +39,8 @@ class WindowRemoval:
     norm
         Norm of the enhanced CLS without the window.
     flipped
-        How many ReLU gates open or close. Where none does, ``change`` is minus the window's share; a mixture of
-        experts has no such gates, and everything in it is computed again.
+        How many ReLU gates open or close. Where none does, ``change`` is minus the window's share, and only the norm makes
+        ``cosine_change`` another number; a mixture of experts has no such gates, and everything in it is computed again.
     """
 
     score: Float[np.ndarray, "batch ..."]
@@ -84,6 +88,20 @@ def remove_each_window(
     state = weights.run(tokens, slots)
     _windows_of(state, weights, slot_index)
     return _without(state, direction_of_each(direction, tokens, weights), slot_index, slice(None))
+
+
+def cosines(
+    enhanced: Float[np.ndarray, "batch window dim"], v: Float[np.ndarray, "batch dim"]
+) -> Float[np.ndarray, "batch window"]:
+    """Cosine of each of several enhanced CLS tokens of an image with its direction; NaN where a vector is zero."""
+    return _scores(enhanced, v)[1]
+
+
+def changes_without(
+    state: AddonState, left: Without, v: Float[np.ndarray, "batch wide"]
+) -> Float[np.ndarray, "batch window"]:
+    """What the cosine changes by when each of several parts is taken away, norms recomputed."""
+    return cosines(left.enhanced, v) - cosines(state.enhanced[:, None], v)
 
 
 def _without(

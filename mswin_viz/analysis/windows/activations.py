@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import torch
 
-from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry, fallback_geometry, windows
+from mswin_viz.analysis.windows.reducing import reduced
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.tokens.tokens import Tokens
@@ -227,21 +227,11 @@ def reduce_activations(
     The cosine is 0 where the norm is 0; the direction is ``[D]``, or one for each image ``[B, D]``. ``relative``
     divides by the mean size over the image's windows, so that scales compare; a cosine has no unit to remove.
     """
-    values = activations.values
-    if how == "cosine":
-        if relative:
-            raise OptionError(
-                "relative divides norms and channels: got how='cosine', which has no unit to remove"
-            )
-        return _cosines(values, direction)
-    if how == "norm":
-        numbers = np.linalg.norm(values, axis=2)
-    elif how == "channel":
-        if channel is None or not 0 <= channel < values.shape[2]:
-            raise OptionError(f"a channel is a whole number in 0..{values.shape[2] - 1}: got {channel}")
-        numbers = values[:, :, channel]
-    else:
-        raise OptionError(f"how must be norm, cosine or channel: got {how!r}; shares come from decompose()")
+    if how == "cosine" and relative:
+        raise OptionError(
+            "relative divides norms and channels: got how='cosine', which has no unit to remove"
+        )
+    numbers = reduced(activations.values, how, direction=direction, channel=channel)
     if not relative:
         return numbers
     size = np.abs(numbers).mean(axis=1, keepdims=True)
@@ -271,22 +261,6 @@ def _convolved(
     if taps.shape[3] != source:
         taps = taps @ torch.from_numpy(resampling_matrix(source, taps.shape[3]).T.copy()).to(taps)
     return torch.nn.functional.linear(taps.flatten(2), conv.weight.flatten(1), conv.bias)
-
-
-def _cosines(
-    values: Float[np.ndarray, "batch window dim"], direction: Float[np.ndarray, "*batch dim"] | None
-) -> Float[np.ndarray, "batch window"]:
-    batch, _, dim = values.shape
-    shape = None if direction is None else np.shape(direction)
-    if shape not in ((dim,), (batch, dim)):
-        raise ShapeError(f"a cosine needs a direction of shape ({dim},) or ({batch}, {dim}): got {shape}")
-    along = np.broadcast_to(finite_vectors(direction, "a direction").astype(values.dtype), (batch, dim))
-    norm = np.linalg.norm(along, axis=1)
-    if not (norm > 0).all():
-        raise ShapeError("a cosine needs a direction of non-zero norm: got a zero vector")
-    norms = np.linalg.norm(values, axis=2) * norm[:, None]
-    dots = np.einsum("bnd,bd->bn", values, along)
-    return np.clip(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0), -1, 1)
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

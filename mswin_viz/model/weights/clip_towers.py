@@ -64,6 +64,7 @@ class Tower:
     config: HostConfig | None = None  # the host model's, where one was given
     readout: Readout | None = None  # between the tokens and the feature that a host retrieves by
     thermal_range: tuple[float, float] | None = None  # of deep images; None: each one's percentiles
+    knows_drawings_only: bool = False  # trained on this package's drawn people, and on nothing else
 
     @property
     def dim(self) -> int:
@@ -92,6 +93,7 @@ def embedded_tower(image_size: tuple[int, int] | None, folder: Path = EMBEDDED) 
         activation="GELU",
         positions=made.positions,
         token_ids=embedded.token_ids,
+        knows_drawings_only=True,
     )
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, refusal
+from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.view.attributions.request import AttributionRequest
 from mswin_viz.view.widgets.glossary import explained
-from mswin_viz.view.widgets.labels import FEATURES, MODALITIES, choices
+from mswin_viz.view.widgets.labels import ATTRIBUTION_TARGETS, FEATURES, choices
+from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 _WIDE = {"description_width": "84px"}
 _ROW = {"width": "420px"}
 _BUTTONS = {**_WIDE, "button_width": "auto"}
 _TERMS = {
-    "modality": ("modality",), "pair": ("target",), "prompt": ("prompt",),
-    "features": ("plain CLS", "enhanced CLS"), "methods": ("attribution",),
+    "target": ("target",), "prompt": ("prompt",), "features": ("plain CLS", "enhanced CLS"), "methods": ("attribution",),
 }  # fmt: skip
 _FIRST = ("integrated_gradients", "gradcam", "legrad")
 
@@ -28,23 +31,28 @@ _FIRST = ("integrated_gradients", "gradcam", "legrad")
 class AttributionControls:
     """What is to be attributed, and how."""
 
-    sample: widgets.Dropdown
-    modality: widgets.ToggleButtons
-    pair: widgets.Dropdown
+    strip: ThumbnailStrip  # the image, the second image, and the modality of both
+    target: widgets.ToggleButtons
     prompt: widgets.Text
     features: widgets.ToggleButtons
     methods: widgets.SelectMultiple
     n_steps: widgets.IntSlider
 
     @property
-    def samples(self) -> tuple[int, ...]:
-        """Positions of the chosen sample, and of the one it is compared with, if any."""
-        return tuple(int(i) for i in (self.sample.value, self.pair.value) if i is not None and i >= 0)
+    def watched(self) -> list[tuple[widgets.Widget, list[str]]]:
+        """Every control, with the traits that a request is read from."""
+        boxes = (self.target, self.prompt, self.features, self.methods, self.n_steps)
+        return [*((box, ["value"]) for box in boxes), (self.strip, ["selected", "second", "modality"])]
 
-    @property
-    def chosen_features(self) -> tuple[str, ...]:
-        """The features that are explained."""
-        return tuple(FEATURES) if self.features.value == "both" else (str(self.features.value),)
+    def request(self, model: Model, samples: Sequence[Sample]) -> AttributionRequest:
+        """What they ask for, of the samples in the strip."""
+        strip = self.strip
+        chosen = [strip.selected, *([strip.second] if self.target.value == "image" else [])]
+        features = tuple(FEATURES) if self.features.value == "both" else (str(self.features.value),)
+        return AttributionRequest(
+            samples=tuple(samples[at] for at in chosen), modality=strip.modality, prompt=str(self.prompt.value),
+            features=features, calls=self.calls(model),
+        )  # fmt: skip
 
     def calls(self, model: Model) -> dict[str, dict[str, Any]]:
         """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
@@ -53,22 +61,62 @@ class AttributionControls:
         return {name: _call(name, block) | shared for name in self.methods.value}
 
     def layout(self) -> widgets.Box:
-        """All controls, in two columns."""
-        left = widgets.VBox([self.sample, self.modality, self.pair, self.prompt, self.features])
-        right = widgets.VBox([self.methods, self.n_steps])
-        return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"})
+        """The strip above, all other controls in two columns."""
+        left = widgets.VBox([self.target, self.prompt, self.features, self.n_steps])
+        columns = widgets.HBox([left, self.methods], layout={"flex_flow": "row wrap", "grid_gap": "4px 24px"})
+        return widgets.VBox([self.strip, columns])
+
+    @property
+    def sample(self) -> _Renamed:
+        """Renamed: ``strip.selected``."""
+        return _Renamed(self, "sample", "strip.selected", lambda c: c.strip.selected, _select)
+
+    @property
+    def modality(self) -> _Renamed:
+        """Renamed: ``strip.modality``."""
+        return _Renamed(self, "modality", "strip.modality", lambda c: c.strip.modality, _choose_modality)
+
+    @property
+    def pair(self) -> _Renamed:
+        """Renamed: ``target`` and ``strip.second``."""
+        return _Renamed(self, "pair", "target and strip.second", _pair, _choose_pair)
+
+
+@dataclass(eq=False)
+class _Renamed:
+    """A control of an earlier version: its value can still be read and set, with a warning."""
+
+    controls: AttributionControls
+    name: str
+    now: str
+    get: Callable[[AttributionControls], Any]
+    set: Callable[[AttributionControls, Any], None]
+
+    @property
+    def value(self) -> Any:
+        """The value under its new name."""
+        self._warn()
+        return self.get(self.controls)
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._warn()
+        self.set(self.controls, value)
+
+    def _warn(self) -> None:
+        words = f"controls.{self.name} of an attribution explorer is called controls.{self.now} now"
+        warnings.warn(words, DeprecationWarning, stacklevel=3)
 
 
 def make_attribution_controls(
-    names: Sequence[str], *, prompt: str, has_text: bool, has_addon: bool
+    samples: Sequence[Sample], *, prompt: str, has_text: bool, has_addon: bool
 ) -> AttributionControls:
-    """Controls for the samples of these names."""
-    options = [(name, at) for at, name in enumerate(names)]
+    """Controls for these samples."""
     features = {**FEATURES, "both": "both"} if has_addon else {"plain": FEATURES["plain"]}
+    targets = ATTRIBUTION_TARGETS if has_text else {"image": ATTRIBUTION_TARGETS["image"]}
     made = AttributionControls(
-        sample=widgets.Dropdown(options=options, value=0, description="image", style=_WIDE, layout=_ROW),
-        modality=widgets.ToggleButtons(options=choices(MODALITIES), description="modality", style=_BUTTONS, layout=_ROW),
-        pair=widgets.Dropdown(options=[("the prompt below", -1), *options], description="compare to", style=_WIDE, layout=_ROW),
+        strip=ThumbnailStrip(samples, modality=next(iter(samples[0].images))),
+        target=widgets.ToggleButtons(options=choices(targets), description="compare to", style=_BUTTONS, layout=_ROW),
         prompt=widgets.Text(
             prompt, description="prompt", continuous_update=False, disabled=not has_text, style=_WIDE, layout=_ROW
         ),
@@ -80,12 +128,33 @@ def make_attribution_controls(
     )  # fmt: skip
     for name, terms in _TERMS.items():
         explained(getattr(made, name), *terms)
-    for name in ("modality", "features"):
+    for name in ("target", "features"):
         # ipywidgets lines up the labels of all its controls but toggle buttons
         getattr(made, name).add_class("widget-inline-hbox")
-    for name in ("methods", "sample"):
+    for name in ("methods", "target", "prompt"):
         getattr(made, name).add_class(f"mswin-attribution-{name}")
+    if has_text:
+        idle = (made.prompt, "disabled")
+        widgets.dlink((made.target, "value"), idle, lambda target: target == "image")
     return made
+
+
+def _select(controls: AttributionControls, at: int) -> None:
+    controls.strip.selected = at
+
+
+def _choose_modality(controls: AttributionControls, name: str) -> None:
+    controls.strip.modality = name
+
+
+def _pair(controls: AttributionControls) -> int:
+    return controls.strip.second if controls.target.value == "image" else -1
+
+
+def _choose_pair(controls: AttributionControls, at: int) -> None:
+    if at >= 0:
+        controls.strip.second = at
+    controls.target.value = "image" if at >= 0 else "prompt"
 
 
 def _call(name: str, block: int) -> dict[str, Any]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,64 +12,52 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute
-from mswin_viz.analysis.attribution.share_gap import exact_shares, share_scales
-from mswin_viz.analysis.attribution.target import FEATURES, Target
-from mswin_viz.data.images.image_source import Crop
+from mswin_viz.analysis.attribution.attribute import Attribution
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
-from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.view.attributions.controls import make_attribution_controls
 from mswin_viz.view.attributions.figures import attributions_figure
-from mswin_viz.view.parts.figure_file import SCREEN_DPI, figure_bytes
-from mswin_viz.view.parts.html import badge_html
+from mswin_viz.view.attributions.panels import UNITS, cells_of_a_side, map_panel
+from mswin_viz.view.attributions.ranking_work import RankingWork
+from mswin_viz.view.attributions.request import AttributionRequest, Maps, scores
+from mswin_viz.view.parts.background import Background
+from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
+from mswin_viz.view.parts.html import badge_html, scores_html
 from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.parts.work_bar import WorkBar
+from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
+from mswin_viz.view.widgets.frame import VIEW, Frame
+from mswin_viz.view.widgets.freshness import Asked, Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.widgets.marks import MarkStyle
 from mswin_viz.view.widgets.markup import Html, fragment, message_html
 
 __all__ = ["AttributionExplorer"]
-
-_Job = Callable[[Report, Stop], Mapping[str, Attribution]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """What was asked for when the button was pressed."""
-
-    paths: tuple[Path | Crop, ...]
-    tags: tuple[ImageTag, ...]
-    prompt: str
-    features: tuple[str, ...]
-    calls: Mapping[str, Mapping[str, Any]]
 
 
 class AttributionExplorer(widgets.VBox):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
-    The work starts with a button, in a thread of its own, with a progress bar and a way to stop it; what was
-    finished by then is shown. What goes wrong is shown in the widget; a method that fails leaves the others, and
-    where all fail, the last maps stay, marked as out of date.
+    The work starts with a button, in a thread of its own, with the time that is left and a way to stop it; each map
+    appears when it is finished. Maps that no longer fit the controls are marked. What goes wrong is shown in the
+    widget; a method that fails leaves the others, and where all fail, the last maps stay, marked as out of date.
 
     Parameters
     ----------
     model
         From :func:`mswin_viz.load_model`.
     samples
-        What the menus offer; at least one, or DataError is raised.
+        What the thumbnail strip offers; at least one, or DataError is raised.
     prompt
         The first target.
 
     Attributes
     ----------
-    controls, worker
-        The widgets, to be set from code.
+    controls, worker, board, download, ranking
+        The widgets, to be set from code; ``ranking`` ranks the chosen methods over several images.
     maps
         Title -> attribution, of what is on screen.
     """
@@ -82,21 +67,36 @@ class AttributionExplorer(widgets.VBox):
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
-        self.maps: Mapping[str, Attribution] = {}
+        self.maps: Maps = {}
         self._shown: tuple[Image.Image, ...] = ()
-        self._is_old = False
-        self._cache = TokenCache(model)
+        self._cache, self._seconds = TokenCache(model), dict[str, float]()
         self._guarded = Guard(self, lambda _problems: self._show_problems())
         self.controls = make_attribution_controls(
-            [sample.name for sample in self._samples], prompt=prompt,
-            has_text=model.tower.has_text, has_addon=model.addon is not None,
-        )  # fmt: skip
+            self._samples, prompt=prompt, has_text=model.tower.has_text, has_addon=model.addon is not None
+        )
         self.worker = WorkBar(self._work, name="attribute", css="mswin-attribution")
-        self._messages = Html()
-        self._picture = widgets.Image(format="png", layout={"max_width": "100%", "display": "none"})
-        self._picture.add_class("mswin-attribution-figure")
-        badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout()
-        super().__init__([badge, controls, self.worker, self._messages, self._picture, MarkStyle()])
+        self._messages, self._scores = Html(), Html().add_class("mswin-attribution-scores")
+        self._n_cells = cells_of_a_side(model.tower.image_size, model.grid)
+        cells = [side * self._n_cells for side in model.grid]
+        self.board = HeatmapBoard((cells[0], cells[1]), opacity=0.8, outline=False, pinnable=[])
+        self.board.set_trait("units", UNITS)
+        self.board.set_trait("places", {"token": "Cell", "window": "Place"})
+        self.board.add_class("mswin-attribution-board")
+        self._freshness = Freshness(self._mark)
+        self.download = FigureDownload(
+            self.board, self._named_figure, guarded=self._guarded, css="mswin-attribution"
+        )
+        self.ranking = RankingWork(model, self._samples, self._cache, self._request)
+        self._background = Background(None, self.controls.strip, self._guarded)
+        badge, layout = (
+            Html(badge_html(model.provenance_items)),
+            {"flex_flow": "row wrap", "align_items": "center"},
+        )
+        row = widgets.HBox([self.worker, self.download], layout=layout)
+        parts = [badge, self.controls.layout(), row, self._messages, self._scores, self.board, self.ranking]
+        super().__init__([*parts, Frame()])
+        self.add_class(VIEW).add_class("mswin-explorer")
+        self._observe()
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
@@ -116,6 +116,7 @@ class AttributionExplorer(widgets.VBox):
     def release(self) -> None:
         """End the work, and release the maps."""
         self.worker.release()
+        self._background.close()
         self._cache.close()
         self.maps, self._shown = {}, ()
 
@@ -132,125 +133,110 @@ class AttributionExplorer(widgets.VBox):
 
         Raises OptionError if nothing has been computed yet, ClosedError if the explorer was closed.
         """
+        return self._named_figure()[1]
+
+    def save_figure(self, path: str | Path) -> Path:
+        """Write what is on screen as a PNG, SVG or PDF file; the ending says which.
+
+        Raises OptionError if the name ends in anything else or there is nothing yet; OutputError if it cannot be written.
+        """
+        return write_figure(self.figure, path)
+
+    def _named_figure(self) -> tuple[str, Figure]:
+        """The maps on screen, named after their images, which need not be those that are chosen now."""
         check_open(self)
-        if not self.maps:
+        shown: AttributionRequest | None = self._freshness.shown
+        maps, pictures = self.maps, self._shown
+        if not maps or shown is None:
             raise OptionError(
                 "a figure needs maps: none have been computed yet; press attribute, or call start()"
             )
-        return attributions_figure(self._shown, self.maps, provenance=self.model.provenance)
-
-    def _request(self) -> _Request:
-        c = self.controls
-        chosen = [self._samples[i] for i in c.samples]
-        names = [_first_of(sample, str(c.modality.value)) for sample in chosen]
-        tags = tuple(ImageTag(name, sample.camid) for sample, name in zip(chosen, names, strict=True))
-        paths = tuple(sample.images[name] for sample, name in zip(chosen, names, strict=True))
-        calls = c.calls(self.model)
-        return _Request(
-            paths=paths, tags=tags, prompt=c.prompt.value, features=c.chosen_features, calls=calls
+        of = "; ".join(
+            f"{name} CLS {', '.join(f'{score:.3f}' for score in each)}"
+            for name, each in scores(shown, maps).items()
         )
+        words = f"{'Older than the controls. ' * self._freshness.is_old}Cosine with {shown.target}: {of}; {self.model.provenance}"
+        figure = attributions_figure(pictures, maps, names=shown.names, provenance=words)
+        return "_".join([*(sample.name for sample in shown.samples), "attributions"]), figure
+
+    def _observe(self) -> None:
+        guarded = self._guarded("following a control")
+        for control, traits in self.controls.watched:
+            control.observe(guarded(lambda _change: self._freshness.ask(self._request())), traits)
+        pair = self._guarded("choosing a second image")
+        self.controls.target.observe(pair(lambda _change: self.controls.strip.part(self._samples)), "value")
+        strip = self._guarded("following the strip")
+        self.controls.strip.on_msg(strip(lambda _strip, content, _buffers: self._on_strip(content)))
+
+    def _on_strip(self, content: Mapping[str, Any]) -> None:
+        if content.get("kind") == "shown":
+            self._background.start(self._samples)
+        elif content.get("kind") == "stop":
+            self._background.stop()
+
+    def _request(self) -> AttributionRequest:
+        return self.controls.request(self.model, self._samples)
 
     def _work(self, report: Report, stop: Stop) -> str | None:
         """Compute and show the maps; return how that ended, if it was not simply done."""
-        self._is_old = bool(self.maps)
         self._guarded.forget()
         self._show_problems()
+        asked, found = None, {}
         try:
             with self._guarded("attributing"):
-                request = self._request()
-                pictures = self._cache.pictures(request.paths, request.tags)
-                maps = self._computed(request, pictures, report, stop)
-                self._show(request, tuple(picture.shown for picture in pictures), maps)
+                asked = self._freshness.ask(self._request())
+                found = self._computed(asked, report, stop)
         finally:
+            if not found and not stop():
+                self._freshness.fail(asked or self._freshness.ask(object()))
             self._show_problems()
-        return self._outcome(stop())
+        if stop():
+            return "stopped"
+        failed = ", ".join(self._guarded.problems)
+        return (f"done, without {failed}" if failed else None) if found else "failed"
 
-    def _computed(
-        self, request: _Request, pictures: Sequence[Picture], report: Report, stop: Stop
-    ) -> Mapping[str, Attribution]:
-        """The maps of every method that neither failed nor was stopped."""
+    def _computed(self, asked: Asked, report: Report, stop: Stop) -> Maps:
+        """The maps of every method that neither failed nor was stopped, each shown at once."""
+        request: AttributionRequest = asked.request
+        pictures = self._cache.pictures(request.paths, request.tags)
         maps: dict[str, Attribution] = {}
-        jobs = self._jobs(request, pictures)
+        jobs = request.jobs(self.model, pictures)
         if not jobs:
             raise OptionError("maps need a method: got none; choose at least one in the list")
-        for i, (title, job) in enumerate(jobs):
+        usual = sum(self._seconds.values()) / len(self._seconds) if self._seconds else 1.0
+        ends = _running_sums([self._seconds.get(title, usual) for title, _ in jobs])
+        for (title, job), begin, end in zip(jobs, [0.0, *ends], ends, strict=False):
             if stop():
                 break
-            part = portion(report, i / len(jobs), (i + 1) / len(jobs))
+            part = portion(report, begin / ends[-1], end / ends[-1])
             part(Progress(0, 1, f"{title} …"))
             with self._guarded(title), suppress(StoppedError):
-                maps |= job(part, stop)
+                found = job(part, stop)
+                self._seconds[title] = max(0.01, sum(one.seconds for one in found.values()))
+                self._show(asked, pictures, {**maps, **found})
+                maps |= found
         return maps
 
-    def _outcome(self, is_stopped: bool) -> str | None:
-        """How the work ended, in a few words."""
-        if is_stopped:
-            return "stopped"
-        if self._is_old or not self.maps:
-            return "failed"
-        failed = ", ".join(self._guarded.problems)
-        return f"done, without {failed}" if failed else None
+    def _show(self, asked: Asked, pictures: Sequence[Picture], maps: Maps) -> None:
+        request: AttributionRequest = asked.request
+        panels = [map_panel(title, attribution, self._n_cells) for title, attribution in maps.items()]
+        rows = [BoardRow(name, picture.png) for name, picture in zip(request.names, pictures, strict=True)]
+        words = scores_html(request.names, scores(request, maps), request.target)
+        self.board.show(panels, rows=rows)
+        self._scores.value = words
+        self.maps, self._shown = maps, tuple(picture.shown for picture in pictures)
+        self._freshness.answer(asked)
+
+    def _mark(self, is_old: bool) -> None:
+        for part in (self.board, self._scores):
+            show_as_out_of_date(part, is_old)
+        self._show_problems()
 
     def _show_problems(self) -> None:
         """Why maps are missing, and whether those on screen are of an earlier request."""
         problems = [fragment(what, ": ", why) for what, why in self._guarded.problems.items()]
-        show_as_out_of_date(self._picture, self._is_old)
-        self._messages.value = message_html([*problems, OUT_OF_DATE] if self._is_old else problems)
-
-    def _jobs(self, request: _Request, pictures: Sequence[Picture]) -> Sequence[tuple[str, _Job]]:
-        """Titles and what computes their maps, the exact shares first."""
-        targets = {feature: self._target(request, pictures, feature) for feature in request.features}
-        jobs: list[tuple[str, _Job]] = []
-        if "enhanced" in targets and self.model.addon is not None:
-            target, scales = targets["enhanced"], share_scales(self.model)
-            jobs.append(("exact window shares", lambda *_: self._shares(pictures, target, scales)))
-        for name, call in request.calls.items():
-            jobs.append((METHOD_LABELS[name], partial(self._maps, pictures, targets, name, call)))
-        return jobs
-
-    def _target(self, request: _Request, pictures: Sequence[Picture], feature: str) -> Target:
-        if len(pictures) == 1:
-            return Target.text(request.prompt, feature=feature)
-        tokens = Tokens.joined([picture.tokens for picture in pictures])
-        features = (self.model.enhance(tokens) if feature == "enhanced" else tokens).cls
-        return Target.image(features.flip(0), feature=feature)
-
-    def _shares(
-        self, pictures: Sequence[Picture], target: Target, scales: Sequence[int]
-    ) -> Mapping[str, Attribution]:
-        tokens = Tokens.joined([picture.tokens for picture in pictures])
-        return {
-            f"exact shares, scale {scale}": exact_shares(self.model, tokens, target, scale)
-            for scale in scales
-            if scale <= tokens.patches.shape[1]
-        }
-
-    def _maps(
-        self, pictures: Sequence[Picture], targets: Mapping[str, Target], name: str, call: Mapping[str, Any],
-        report: Report, stop: Stop,
-    ) -> Mapping[str, Attribution]:  # fmt: skip
-        """One method's map for each feature, and for both their difference."""
-        maps, model = {}, self.model.bound(tags=[picture.tag for picture in pictures])
-        images = [picture.image for picture in pictures]
-        for i, (feature, target) in enumerate(targets.items()):
-            part = portion(report, i / len(targets), (i + 1) / len(targets))
-            maps[f"{name}, {feature}"] = attribute(model, images, target, report=part, stop=stop, **call)
-        if len(targets) == 2:
-            plain, enhanced = (maps[f"{name}, {feature}"] for feature in FEATURES)
-            change = {"values": enhanced.values - plain.values, "delta": enhanced.delta - plain.delta}
-            maps[f"{name}, enhanced - plain"] = dataclasses.replace(enhanced, **change)
-        return maps
-
-    def _show(self, request: _Request, shown: tuple, maps: Mapping[str, Attribution]) -> None:
-        if not maps:
-            return
-        target = request.prompt if len(request.paths) == 1 else "each other"
-        figure = attributions_figure(shown, maps, provenance=f"cosine with {target}; {self.model.provenance}")
-        self._picture.value = figure_bytes(figure, "png", dpi=SCREEN_DPI)
-        self.maps, self._shown, self._is_old = maps, shown, False
-        self._picture.layout.display = None
+        self._messages.value = message_html([*problems, OUT_OF_DATE] if self._freshness.is_old else problems)
 
 
-def _first_of(sample: Sample, modality: str) -> str:
-    """The modality, or where the sample lacks it, the first that it has."""
-    return modality if modality in sample.images else next(iter(sample.images))
+def _running_sums(parts: Sequence[float]) -> list[float]:
+    return [sum(parts[: at + 1]) for at in range(len(parts))]

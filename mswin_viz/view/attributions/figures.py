@@ -19,6 +19,8 @@ from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness
 from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.view.attributions.panels import title_words
+from mswin_viz.view.attributions.request import Maps
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend
 from mswin_viz.view.widgets.colours import SIGNED, sign_colour
@@ -34,11 +36,13 @@ _REACH = 99.5
 _COLOURS = sns.color_palette("tab10")
 _BARS = ("#35618f", "#e08214", "#b9b9b9")
 _GREY = "0.45"
-Maps = Mapping[str, Attribution]
+_MOST_BESIDE = 8  # maps in a line
 
 
-def attributions_figure(images: Sequence[Image.Image], maps: Maps, *, provenance: str = "") -> Figure:
-    """Pictures and their maps side by side, one row for each image, on one signed scale.
+def attributions_figure(
+    images: Sequence[Image.Image], maps: Maps, *, names: Sequence[str] = (), provenance: str = ""
+) -> Figure:
+    """Pictures and their maps side by side, one row for each image, on one signed scale; many maps take several lines.
 
     Each map is divided by its reach (the 99.5th percentile of its sizes, printed above it), since methods have
     different units: colours compare places and signs within a map, not sizes across maps.
@@ -49,17 +53,24 @@ def attributions_figure(images: Sequence[Image.Image], maps: Maps, *, provenance
         As the model saw them, ``model.displayed(...)``.
     maps
         Title -> attribution of all of the images.
+    names
+        Of the images, above each.
     provenance
         Printed small below.
     """
-    n_rows, n_cols = len(images), len(maps) + 1
+    n_lines = max(1, -(-len(maps) // _MOST_BESIDE))
+    beside = -(-len(maps) // n_lines)
+    n_rows, n_cols = n_lines * len(images), beside + 1
     figure = new_figure(1.45 * n_cols + 0.5, 2.75 * n_rows + 0.7)
     axes = figure.subplots(n_rows, n_cols, squeeze=False)
-    for row, image in enumerate(images):
-        axes[row, 0].imshow(image)
-        axes[row, 0].set_title("image" if row == 0 else "", fontsize=8)
-        for axis, (title, attribution) in zip(axes[row, 1:], maps.items(), strict=True):
-            _draw_map(axis, image, attribution, row)
+    for at, line in enumerate(axes):
+        block, row = divmod(at, len(images))
+        line[0].imshow(images[row])
+        heading = folded_name(names[row], 18) if names else "image" if row == 0 else ""
+        line[0].set_title(heading, fontsize=8)
+        some = list(maps.items())[block * beside : (block + 1) * beside]
+        for axis, (title, attribution) in zip(line[1:], some, strict=False):
+            _draw_map(axis, images[row], attribution, row)
             axis.set_title(_map_title(title if row == 0 else "", attribution, row), fontsize=8)
     _finish(figure, axes, provenance)
     return figure
@@ -74,7 +85,7 @@ def randomisation_figure(
     axes = figure.subplots(len(check.original), len(parts) + 2, squeeze=False)
     for line, (name, original) in enumerate(check.original.items()):
         axes[line, 0].imshow(image)
-        axes[line, 0].set_title(folded_name(_words(name), 22), fontsize=8)
+        axes[line, 0].set_title(folded_name(title_words(name), 22), fontsize=8)
         _draw_map(axes[line, 1], image, original, row)
         axes[line, 1].set_title("trained", fontsize=8)
         for axis, part in zip(axes[line, 2:], parts, strict=True):
@@ -102,7 +113,7 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
                 _draw_reference(axis, checks, (name, baseline), kind, colour)
             for name, colour in zip(names, _COLOURS, strict=False):
                 curves = checks.curves[name, baseline]
-                axis.plot(curves.fractions, getattr(curves, kind).mean(axis=0), color=colour, lw=1.6, label=_words(name))  # fmt: skip
+                axis.plot(curves.fractions, getattr(curves, kind).mean(axis=0), color=colour, lw=1.6, label=title_words(name))  # fmt: skip
             axis.set_title(f"{kind}, absent = {baseline}", fontsize=9)
             tidy(axis)
         axes[1, column].set_xlabel(f"fraction of {checks.units}", fontsize=8)
@@ -116,7 +127,7 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
 
 
 def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
-    """Exact shares of one image beside integrated gradients, and beside window removal with the ReLU gates that flip."""
+    """Exact shares of one image beside integrated gradients, and beside window removal, with and without the norm's part."""
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
@@ -130,7 +141,7 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     bars = {"exact share": share, "fall when removed, norm kept": norm_kept, "norm recomputed": removal}
     _draw_bars(right, bars)
     kernel = f"each window through its kernel of scale {gap.scale}"
-    right.set_title(f"{kernel}\n{flipped} ReLU gates flip; the numbers say where", fontsize=8)
+    right.set_title(f"{kernel}\nnumbers: ReLU gates that switch, {flipped} in all", fontsize=8)
     top = np.max([share, norm_kept, removal, np.zeros_like(share)], axis=0)
     for window, n_flipped in enumerate(gap.flipped[row]):
         if n_flipped:
@@ -160,18 +171,12 @@ def _reach(attribution: Attribution, row: int) -> float:
 
 
 def _map_title(title: str, attribution: Attribution, row: int) -> str:
-    lines = [folded_name(_words(title), 22)] if title else []
+    lines = [folded_name(title_words(title), 22)] if title else []
     lines.append(f"{attribution.level}, ±{_reach(attribution, row):.1e}")
     delta = attribution.delta[row]
     if attribution.method in ("integrated_gradients", "shapley", "exact_split"):
         lines.append(f"delta {delta:+.0e}")
     return "\n".join(lines)
-
-
-def _words(title: str) -> str:
-    """A title as it is printed: a method at its head by its label, anything else without underscores."""
-    head, comma, rest = title.partition(",")
-    return METHOD_LABELS.get(head, head.replace("_", " ")) + comma + rest
 
 
 def _pale(image: Image.Image) -> np.ndarray:

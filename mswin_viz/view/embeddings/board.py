@@ -89,7 +89,7 @@ class EmbeddingBoard(widgets.VBox):
         with made_whole():
             strip = self.strip or self._new_strip(view.table)
             maps = LinkedMaps(points, colouring, thumbnail=self._thumbnail)
-        guarded = self._guarded("opening a point", failed=lambda: show_as_out_of_date(self.panel.board, True))
+        guarded = self._guarded("opening a point", failed=self.panel.outdate)
         maps.has_arrows = self.controls.arrows.value
         maps.observe(guarded(lambda _change: self._on_selected()), "selected")
         if strip is self.strip:

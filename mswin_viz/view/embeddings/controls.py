@@ -32,9 +32,14 @@ class SettingControls:
             perplexity=self.perplexity.value, seed=self.seed.value,
         )  # fmt: skip
 
+    @property
+    def every(self) -> tuple[widgets.ValueWidget, ...]:
+        """All of them, in order."""
+        return self.show, self.rule, self.coupling, self.perplexity, self.seed
+
     def layout(self) -> widgets.Box:
         """In one row."""
-        return _row(self.show, self.rule, self.coupling, self.perplexity, self.seed)
+        return _row(*self.every)
 
 
 @dataclass(frozen=True, eq=False)

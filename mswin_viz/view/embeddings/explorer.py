@@ -18,7 +18,7 @@ from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embe
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.embeddings.board import EmbeddingBoard
 from mswin_viz.view.embeddings.controls import setting_controls
@@ -29,10 +29,12 @@ from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.row_pictures import first_pictures
 from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.parts.work_bar import WorkBar
-from mswin_viz.view.widgets.guarded import show_as_out_of_date
+from mswin_viz.view.widgets.frame import VIEW, Frame
+from mswin_viz.view.widgets.freshness import Freshness
+from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.maps import LinkedMaps
-from mswin_viz.view.widgets.markup import Html
+from mswin_viz.view.widgets.markup import Html, message_html
 
 __all__ = ["EmbeddingExplorer"]
 
@@ -98,11 +100,20 @@ class EmbeddingExplorer(widgets.VBox):
         self._below = widgets.VBox(
             [self.board, self.saving], layout={"display": "none", "overflow": "visible"}
         )
+        self._old, self._freshness = Html(), Freshness(self._mark)
+        guarded = Guard(self, lambda problems: self._old.set_trait("value", message_html(problems)))
         badge = Html(badge_html(model.provenance_items))
-        super().__init__([badge, self.settings.layout(), self.worker, self._below])
-        self.add_class("mswin-embeddings")
+        super().__init__([badge, self.settings.layout(), self.worker, self._old, self._below, Frame()])
+        self.add_class(VIEW).add_class("mswin-embeddings")
         if view is not None:
             self._show(view)
+            self._freshness.answer(self._freshness.ask(view.settings))
+        for control in self.settings.every:
+            control.observe(
+                guarded("following a setting")(lambda _change: self._freshness.ask(self.settings.settings)),
+                "value",
+            )
+        self._freshness.ask(self.settings.settings)
 
     def __repr__(self) -> str:
         shows = f"{len(self._samples)} samples, {'no maps yet' if self.view is None else repr(self.view)}"
@@ -179,8 +190,18 @@ class EmbeddingExplorer(widgets.VBox):
 
     def _compute(self, report: Report, stop: Stop) -> None:
         """Compute and show; maps of an earlier request that stay on screen are marked."""
-        show_as_out_of_date(self._below, self.view is not None)
-        begun, settings = 0.0, self.settings.settings
+        asked = self._freshness.ask(self.settings.settings)
+        try:
+            self._show(self._computed(asked.request, report, stop))
+        except StoppedError:
+            raise
+        except BaseException:
+            self._freshness.fail(asked)
+            raise
+        self._freshness.answer(asked)
+
+    def _computed(self, settings: ViewSettings, report: Report, stop: Stop) -> EmbeddingView:
+        begun = 0.0
         if self.table is None:
             begun = _EMBEDDING
             self.table = embed(
@@ -189,8 +210,14 @@ class EmbeddingExplorer(widgets.VBox):
             )  # fmt: skip
         view = embedding_view(self.table, settings, report=portion(report, begun, 1), stop=stop)
         check_open(self)  # it may have been closed while this was computed
-        self._show(view)
-        show_as_out_of_date(self._below, False)
+        return view
+
+    def _mark(self, is_old: bool) -> None:
+        """Maps of other settings than those above them."""
+        show_as_out_of_date(self._below, is_old)
+        button = self.worker.run.description
+        words = f"{OUT_OF_DATE} Press “{button}” for maps of the settings above." if is_old else ""
+        self._old.value = message_html([words] if words else ())
 
     def _show(self, view: EmbeddingView) -> None:
         self.board.show(view, failed=() if self.table is None else self.table.failed)

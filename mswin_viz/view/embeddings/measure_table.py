@@ -12,7 +12,7 @@ from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.view.widgets.markup import CELL, FONT, Markup, fragment, tag
 
-_CELL = CELL | {"padding": "1px 14px 1px 0", "white-space": "nowrap"}
+_CELL = CELL | {"padding": "1px 12px 1px 0", "vertical-align": "top"}  # it wraps: no column is cut off
 _CAUTION = {
     "border-left": "3px solid var(--jp-warn-color1, #e65100)",
     "padding-left": "8px",

@@ -15,9 +15,9 @@ from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn
 
 
 class Background:
-    """The work behind a strip: it shows thumbnails and progress, and the cache keeps the tokens."""
+    """The work behind a strip: it shows thumbnails and progress, and the cache, if there is one, keeps the tokens."""
 
-    def __init__(self, cache: TokenCache, strip: ThumbnailStrip, guarded: Guard) -> None:
+    def __init__(self, cache: TokenCache | None, strip: ThumbnailStrip, guarded: Guard) -> None:
         self._cache, self._strip, self._guarded = cache, strip, guarded
         self._samples: Sequence[Sample] = ()
         name = "work in the background"
@@ -40,14 +40,19 @@ class Background:
         samples = self._samples
         with self._guarded("drawing thumbnails", failed=self._show_failure):
             self._draw_thumbnails(samples, stop)
-        with self._guarded("computing tokens in the background", failed=self._show_failure):
-            self._compute_tokens(samples, report, stop)
-
-    def _compute_tokens(self, samples: Sequence[Sample], report: Report, stop: Stop) -> None:
-        images = images_in_turn(samples, self._strip.modality)
-        if all(path in self._cache for path, _ in images[:MOST_KEPT]):
+        if self._cache is None:
             return
-        n_bad = computed_ahead(self._cache, images, report=report, stop=stop)
+        with self._guarded("computing tokens in the background", failed=self._show_failure):
+            self._compute_tokens(self._cache, samples, report, stop)
+
+    def _compute_tokens(
+        self, cache: TokenCache, samples: Sequence[Sample], report: Report, stop: Stop
+    ) -> None:
+        images = images_in_turn(samples, self._strip.modality)
+        if all(path in cache for path, _ in images[:MOST_KEPT]):
+            report(Progress(1, 1))  # what was said of other images goes
+            return
+        n_bad = computed_ahead(cache, images, report=report, stop=stop)
         words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""
         report(Progress(1, 1, "stopped" if stop() else words))
 

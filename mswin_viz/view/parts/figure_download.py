@@ -16,23 +16,32 @@ from mswin_viz.view.widgets.guarded import Guard
 
 
 class FigureDownload(widgets.HBox):
-    """A menu of formats and a button that downloads a figure, both drawn and named (without an ending) when it is pressed.
+    """A menu of formats and a button that downloads what ``drawn`` gives when it is pressed: a name and a figure.
 
-    The board sends the file to the browser; ``css`` is the prefix of each part's class.
+    The name, without an ending, is of what the figure shows. The board sends the file to the browser; ``css`` is the
+    prefix of each part's class.
     """
 
     def __init__(
         self,
         board: HeatmapBoard,
-        figure: Callable[[], Figure],
-        name: Callable[[], str],
+        drawn: Callable[[], tuple[str, Figure]],
         *,
         guarded: Guard,
         css: str,
     ) -> None:
-        self._board, self._figure, self._name = board, figure, name
-        self.format = widgets.Dropdown(options=FORMATS, value=FORMATS[0], layout={"width": "64px"})
-        self.button = widgets.Button(description="save figure", layout={"width": "96px"})
+        self._board, self._drawn = board, drawn
+        self.format = widgets.Dropdown(
+            options=FORMATS,
+            value=FORMATS[0],
+            layout={"width": "64px"},
+            tooltip="The file format of the figure.",
+        )
+        self.button = widgets.Button(
+            description="save figure",
+            layout={"width": "96px"},
+            tooltip="Downloads what is on screen as a figure.",
+        )
         super().__init__([self.format.add_class(f"{css}-format"), self.button.add_class(f"{css}-save")])
         self.button.on_click(guarded("saving the figure")(lambda _button: self._on_save()))
 
@@ -40,8 +49,8 @@ class FigureDownload(widgets.HBox):
         self.button.disabled = True  # a second or two
         try:
             kind = str(self.format.value)
-            file = figure_bytes(self._figure(), kind)
-            self._board.send({"kind": "download", "name": f"{self._name()}.{kind}"}, [file])
+            name, figure = self._drawn()
+            self._board.send({"kind": "download", "name": f"{name}.{kind}"}, [figure_bytes(figure, kind)])
         finally:
             self.button.disabled = False
 

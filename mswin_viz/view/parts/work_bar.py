@@ -15,6 +15,9 @@ from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import close_view
 from mswin_viz.view.widgets.markup import Html, message_html
 
+_SOON = 2.0  # seconds, before which no time is said
+_ENOUGH = 0.04  # part of the work, from which one is
+
 
 class WorkBar(widgets.VBox):
     """A button, a progress bar, a stop button, and the worker behind them.
@@ -40,7 +43,7 @@ class WorkBar(widgets.VBox):
         css: str = "mswin-work",
         restarts: bool = False,
     ) -> None:
-        self._job = job
+        self._job, self._started = job, 0.0
         self._guarded = Guard(self, self._show_problems)
         self._worker = Worker(self._work, self._guarded, show=self._show_progress, restarts=restarts)
         self.run = widgets.Button(description=name, button_style="primary", layout={"width": "auto"})
@@ -51,8 +54,10 @@ class WorkBar(widgets.VBox):
         names = ("run", "stop", "progress", "status", "message")
         for part, widget in zip(names, [*row, self._message], strict=True):
             widget.add_class(f"{css}-{part}")
+        self.status.add_class("mswin-work-status")
         layout = {"flex_flow": "row wrap", "align_items": "center"}
         super().__init__([widgets.HBox(row, layout=layout), self._message])
+        self.add_class("mswin-work")
         guarded = self._guarded("starting the work", failed=lambda: self.status.set_trait("value", "failed"))
         self.run.on_click(guarded(lambda _: self.start()))
         self.stop_button.on_click(self._guarded("stopping the work")(lambda _: self.stop()))
@@ -83,9 +88,9 @@ class WorkBar(widgets.VBox):
         self.progress.value = 0.0
         self._guarded.forget()
         self._show_problems(())
-        started, words = time.monotonic(), "failed"
+        self._started, words = time.monotonic(), "failed"
         try:
-            words = self._job(report, stop) or f"done in {time.monotonic() - started:.1f} s"
+            words = self._job(report, stop) or f"done in {time.monotonic() - self._started:.1f} s"
         except StoppedError as stopped:
             words = f"stopped: {stopped}"
         finally:
@@ -93,7 +98,16 @@ class WorkBar(widgets.VBox):
             self.run.disabled, self.stop_button.disabled = False, True
 
     def _show_progress(self, progress: Progress) -> None:
-        self.progress.value, self.status.value = progress.fraction, progress.words
+        self.progress.value = progress.fraction
+        self.status.value = progress.words + _time_left(time.monotonic() - self._started, progress.fraction)
 
     def _show_problems(self, problems: Sequence[str]) -> None:
         self._message.value = message_html([*problems, OUT_OF_DATE] if problems else ())
+
+
+def _time_left(seconds: float, fraction: float) -> str:
+    """About how long the rest takes, if it goes on as so far; nothing while that is a mere guess."""
+    if seconds < _SOON or not _ENOUGH < fraction < 1:
+        return ""
+    left = seconds * (1 - fraction) / fraction
+    return f" about {left:.0f} s left" if left < 90 else f" about {left / 60:.0f} min left"

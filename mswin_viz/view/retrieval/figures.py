@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.parts.neighbour_figure import GAP, PageSize, neighbours_figure, row_picture
-from mswin_viz.view.widgets.labels import VALUES, part_name
+from mswin_viz.view.widgets.labels import PARTS, STEPS, VALUES
 
 __all__ = ["ranked_figure"]
 
 _OPACITY = 0.6
 _KEY = (
     "Heat: the {exact}share of each {one} in the cosine of the enhanced features, norms frozen; the query above, the "
-    "result below. {sums} of either image add up to the cosine. A share is not what is lost when a {one} is removed."
+    "result below. From the plain cosine {sums} of either image lead to the enhanced one; norm: what the CLS's share loses "
+    "or gains as its length changes. A share is not what is lost when a {one} is removed."
 )
 
 
@@ -77,8 +79,7 @@ def _panel(shares: PairShares, scale: int | None) -> Panel:
 
 
 def _key(shares: PairShares) -> str:
-    sums = dict.fromkeys(_sum_name(part) for side in shares.a.values() for part in side.parts)
-    *first, last = sums
+    *first, last = (_sum_name(kind, shares) for kind in shares.waterfall("a").by_kind)
     one = "window" if shares.scales else "patch token"
     return _KEY.format(exact="" if shares.left else "exact ", one=one, sums=f"{', '.join(first)} and {last}")
 
@@ -99,12 +100,14 @@ def _draw_heat(
     for axis in axes.ravel():
         axis.set_axis_off()
     for column, row, (pair, panel) in zip(axes.T, ranked.rows.tolist(), pairs, strict=False):
-        sides_of = zip(column, (ranked.query, row), (pair.a, pair.b), strict=True)
-        for line, (axis, owner, sides) in enumerate(sides_of):
+        sides_of = zip(column, (ranked.query, row), ("a", "b"), strict=True)
+        for line, (axis, owner, side) in enumerate(sides_of):
             axis.imshow(row_picture(table, owner, page.picture))
-            for place in range(len(sides)):
+            for place in range(len(pair.a)):
                 _draw_windows(axis, panel, (2 * place + line, place), page.picture, colours)
-            axis.text(0.5, -0.03, _sums(sides), transform=axis.transAxes, ha="center", va="top", fontsize=5.5)
+            axis.text(
+                0.5, -0.03, _sums(pair, side), transform=axis.transAxes, ha="center", va="top", fontsize=5.5
+            )
     bar = part.colorbar(colours, ax=axes, location="bottom", aspect=50, shrink=0.5, pad=0.02)
     bar.ax.tick_params(labelsize=5.5)
     bar.set_label(VALUES["share"], fontsize=6)
@@ -123,15 +126,15 @@ def _draw_windows(
     axis.set(xlim=bounds[0], ylim=bounds[1])
 
 
-def _sums(sides: Mapping[str, SideShares]) -> str:
-    parts: dict[str, float] = {}
-    for side in sides.values():
-        for part, share in side.parts.items():
-            name = _sum_name(part)
-            parts[name] = parts.get(name, 0.0) + share
-    return "\n".join(f"{name} {round(value, 3) + 0.0:+.3f}" for name, value in parts.items())
+def _sums(pair: PairShares, side: Literal["a", "b"]) -> str:
+    """The waterfall in numbers, all scales as one."""
+    found = pair.waterfall(side)
+    steps = (f"{_sum_name(kind, pair)} {round(value, 3) + 0.0:+.3f}" for kind, value in found.by_kind.items())
+    return "\n".join([f"plain {found.plain:.3f}", *steps])
 
 
-def _sum_name(part: str) -> str:
-    """What a part is called where all scales are one."""
-    return "windows" if part.startswith("scale-") else part_name(part)
+def _sum_name(kind: str, shares: PairShares) -> str:
+    """What the steps of a kind are called where all scales are one."""
+    if kind == "windows":
+        return "windows" if shares.scales else PARTS["tokens"]
+    return STEPS.get(kind) or PARTS.get(kind, kind)

@@ -12,11 +12,12 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.view.parts.html import bar_html
 from mswin_viz.view.parts.neighbour_words import who
+from mswin_viz.view.parts.waterfall import limits_of, waterfall_bars, waterfall_html, waterfall_words
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
+from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.widgets.labels import part_name
+from mswin_viz.view.widgets.labels import PARTS
 from mswin_viz.view.widgets.lifetime import close_view
 from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
 
@@ -35,6 +36,8 @@ class PairPanel(widgets.VBox):
         self._model, self._lock = model, threading.RLock()
         self._pair: tuple[EmbeddingTable, int, int] | None = None
         self.shares: PairShares | None = None
+        self.pair_freshness = Freshness(lambda _is_old: self._mark())
+        self._picture_freshness = Freshness(lambda _is_old: self._mark())
         self.board = HeatmapBoard(model.grid, width=_WIDTH)
         style = {"button_width": "auto"}
         self.modality = widgets.ToggleButtons(options=[""], description="heatmaps of", style=style)
@@ -46,7 +49,7 @@ class PairPanel(widgets.VBox):
         super().__init__([self._notes, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
         self._guarded = Guard(self, self._say)
-        guarded = self._guarded("choosing a modality", failed=lambda: show_as_out_of_date(self.board, True))
+        guarded = self._guarded("choosing a modality")
         self.modality.observe(guarded(lambda _change: self._draw()), "value")
 
     def close(self) -> None:
@@ -60,6 +63,8 @@ class PairPanel(widgets.VBox):
     def clear(self) -> None:
         """Release the pair and hide the panel."""
         self.release()
+        self.pair_freshness.clear()
+        self._picture_freshness.clear()
         self.layout.display = "none"
 
     def show(self, table: EmbeddingTable, pair: tuple[int, int], shares: PairShares) -> None:
@@ -87,36 +92,42 @@ class PairPanel(widgets.VBox):
         warnings = () if self.shares is None else _warnings(self.shares)
         self._notes.value = message_html([*problems, *([OUT_OF_DATE] if problems else []), *warnings])
 
+    def _mark(self) -> None:
+        """Heatmaps may be of another pair or of another modality than the chosen one, bars of another pair."""
+        is_old = self.pair_freshness.is_old
+        show_as_out_of_date(self._bars, is_old)
+        show_as_out_of_date(self.board, is_old or self._picture_freshness.is_old)
+
     def _draw(self) -> None:
         with self._lock:
             if self._pair is None or self.shares is None:
                 return
             table, *pair = self._pair
             name = str(self.modality.value)
-            sources = [table.files[row][name] for row in pair]
-            tags = [ImageTag(name, int(table.camid[row])) for row in pair]
-            pictures = TokenCache(self._model).pictures(sources, tags)
-            rows = [BoardRow(role, p.png) for role, p in zip(("query", "result"), pictures, strict=True)]
-            self.board.show(pair_panels(self.shares, (name,)), rows=rows)
-            show_as_out_of_date(self.board, False)
+            with self._picture_freshness.answering((self._pair, name)):
+                sources = [table.files[row][name] for row in pair]
+                tags = [ImageTag(name, int(table.camid[row])) for row in pair]
+                pictures = TokenCache(self._model).pictures(sources, tags)
+                rows = [BoardRow(role, p.png) for role, p in zip(("query", "result"), pictures, strict=True)]
+                self.board.show(pair_panels(self.shares, (name,)), rows=rows)
 
 
 def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
-    """Both ways of splitting the similarity, as signed bars: everything that has a share, modality by modality."""
-    lines = {"query": _rows(shares.a, shares.similarity), "result": _rows(shares.b, shares.similarity)}
-    reach = max(abs(value) for rows in lines.values() for _, value in rows) or 1.0
+    """Both ways from the plain to the enhanced similarity, as waterfalls on one scale: every share, modality by modality."""
+    found = {"query": shares.waterfall("a"), "result": shares.waterfall("b")}
+    opened = {"query": _cls_rows(shares.a), "result": _cls_rows(shares.b)}
+    bars = {role: waterfall_bars(waterfall, opened[role]) for role, waterfall in found.items()}
+    limits = limits_of([bar for every in bars.values() for bar in every])
     blocks = (
         tag(
             "div",
             tag("div", tag("b", f"split over the {role}"), f", {name}"),
-            *(
-                bar_html(label, value, reach, label.startswith("="), label_width=_LABEL)
-                for label, value in rows
-            ),
+            tag("div", waterfall_words(found[role]), css="mswin-waterfall"),
+            waterfall_html(every, limits, label_width=_LABEL),
             css="mswin-shares",
             style={"flex": "1 1 260px", "max-width": "400px"},
         )
-        for (role, rows), name in zip(lines.items(), names, strict=True)
+        for (role, every), name in zip(bars.items(), names, strict=True)
     )
     cosines = (
         "Cosine of the two: enhanced ",
@@ -124,9 +135,9 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
         f", plain {shares.plain_similarity:.4f}.",
     )
     note = (
-        f"Either column adds up to the enhanced cosine (residual {shares.residual:.0e}). Norms are frozen, so the CLS "
-        "share is not the plain cosine. A share is not what is lost when a part is removed: what is held for the "
-        "shares, such as ReLU gates, then changes too."
+        f"Either column leads from the plain cosine to the enhanced one (residual {shares.residual:.0e}): the other image "
+        "gets its add-on, the CLS is divided by the enhanced norm, and scales and biases come to it. A share is not what "
+        "is lost when a part is removed: the norm then changes, too."
     )
     return tag(
         "div",
@@ -137,13 +148,9 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
     )
 
 
-def _rows(sides: Mapping[str, SideShares], similarity: float) -> list[tuple[str, float]]:
-    """Label and share of everything; they add up to the last one."""
-    rows: list[tuple[str, float]] = []
-    for name, side in sides.items():
-        lead = f"{name} " if len(sides) > 1 else ""
-        rows += [(f"{lead}{part_name(part)}", share) for part, share in side.parts.items()]
-    return [*rows, ("= cosine", similarity)]
+def _cls_rows(sides: Mapping[str, SideShares]) -> list[tuple[str, float]]:
+    """The CLS share of each of joined modalities; empty where there is one."""
+    return [(f"{name} {PARTS['cls']}", side.cls) for name, side in sides.items()] if len(sides) > 1 else []
 
 
 def _warnings(shares: PairShares) -> Sequence[str]:

@@ -10,12 +10,11 @@ import ipywidgets as widgets
 from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Progress, Report, Stop
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.retrieval.pair_panel import PairPanel
-from mswin_viz.view.widgets.guarded import show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import close_view
 
 Pair = tuple[EmbeddingTable, int, int]
@@ -44,26 +43,29 @@ class PairWork(widgets.VBox):
 
     def follow(self) -> None:
         """Begin on the chosen pair; show nothing if no pair is chosen."""
-        if self._chosen() is None:
+        pair = self._chosen()
+        if pair is None:
             self.panel.clear()
         else:
+            self.panel.pair_freshness.ask(pair)
             self.worker.start()
 
     def _split(self, report: Report, stop: Stop) -> None:
         pair = self._chosen()
         if pair is None:
             raise OptionError("window shares need a chosen result: got none; click one in the lists above")
+        freshness = self.panel.pair_freshness
+        asked = freshness.ask(pair)
         try:
             shares = self._shares(pair, report, stop)
-            if self._is_chosen(pair):
+            if self._chosen() == pair:
                 self.panel.show(pair[0], pair[1:], shares)
-        except BaseException:
-            show_as_out_of_date(self.panel.board, True)
+                freshness.answer(asked)
+        except StoppedError:
             raise
-
-    def _is_chosen(self, pair: Pair) -> bool:
-        chosen = self._chosen()
-        return chosen is not None and chosen[0] is pair[0] and chosen[1:] == pair[1:]
+        except BaseException:
+            freshness.fail(asked)
+            raise
 
     def _shares(self, pair: Pair, report: Report, stop: Stop) -> PairShares:
         table, query, result = pair

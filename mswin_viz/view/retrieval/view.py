@@ -34,6 +34,8 @@ from mswin_viz.view.retrieval.query_choice import QueryJumps, query_name, summar
 from mswin_viz.view.retrieval.query_menu import QueryMenu, queries
 from mswin_viz.view.retrieval.ranked_lists import RankedLists
 from mswin_viz.view.retrieval.rankings import ALL, ALL_EQUALISED, Rankings, rankable
+from mswin_viz.view.widgets.frame import VIEW, Frame
+from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, fragment, message_html, tag
@@ -116,18 +118,18 @@ class RetrievalView(widgets.VBox):
         )
         self._pairs = PairWork(model, lambda: self._lists.pair)
         self.pair_worker, self.pair = self._pairs.worker, self._pairs.panel
+        self._freshness = Freshness(lambda is_old: self._lists.mark(is_old=is_old))
         self.download = FigureDownload(
-            self.pair.board, self.figure, lambda: f"{self._samples[self.query].name}_ranked",
-            guarded=self._guarded, css="mswin-retrieval",
-        )  # fmt: skip
+            self.pair.board, self._named_figure, guarded=self._guarded, css="mswin-retrieval"
+        )
         names = ("message", "summary", "jump")
         self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
         badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout(self.download)
         super().__init__(
-            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs],
+            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs, Frame()],
             query=positions[0], modality=ranked_by[0], k=k,
         )  # fmt: skip
-        for name in ("mswin-explorer", "mswin-retrieval"):
+        for name in (VIEW, "mswin-explorer", "mswin-retrieval"):
             self.add_class(name)
         self._menu.find("")
         self._observe()
@@ -191,8 +193,13 @@ class RetrievalView(widgets.VBox):
         scale
             Whose windows these are; fused, patch by patch, if None.
         """
+        return self._named_figure(n_shares=n_shares, scale=scale)[1]
+
+    def _named_figure(self, *, n_shares: int = 0, scale: int | None = None) -> tuple[str, Figure]:
+        """What the lists show, named after their query: where the last ranking failed, not the one that is chosen."""
         check_open(self)
-        if self.table is None or self.strip is None:
+        strip, shown = self.strip, self._freshness.shown
+        if strip is None or shown is None:
             raise OptionError(
                 'a figure needs ranked results: got none yet; press "embed and rank", or call start()'
             )
@@ -201,12 +208,17 @@ class RetrievalView(widgets.VBox):
                 f"a figure needs a query with ranked results: got {query_name(self._samples[self.query])}, which has none "
                 f"by {self._rankings.words(self.modality)}; choose another query"
             )
-        table, results = self.strip.table, self.results
+        table, results, clicked = strip.table, self.results, strip.clicked
         rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
-        query, kept, by = self.strip.row, self._pairs.kept, self._rankings.words(self.modality)
+        query, kept = strip.row, self._pairs.kept
         shares = [pair_window_shares(self.model, table, query, row, kept=kept) for row in rows]
-        provenance = f"Ranked by {by}, rule {self.rule}; {self.model.provenance}"
-        return ranked_figure(table, results, shares=shares, scale=scale, provenance=provenance)
+        position, modality, rule = shown[:3]
+        name = self._samples[position].name
+        chosen = f", chosen result {self._samples[table.sample[clicked]].name}" if clicked >= 0 else ""
+        words = f"Query {name}{chosen}. Ranked by {self._rankings.words(modality)}, rule {rule}; {self.model.provenance}"
+        words = f"{'Older than the controls. ' * self._freshness.is_old}{words}"
+        figure = ranked_figure(table, results, shares=shares, scale=scale, provenance=words)
+        return f"{name}_ranked", figure
 
     def _observe(self) -> None:
         c = self.controls
@@ -228,8 +240,8 @@ class RetrievalView(widgets.VBox):
             raise RetrievalViewError(f"{name} must be one of {allowed}: got {value!r}")
         return value
 
-    def _work(self, report: Report, stop: Stop) -> None:
-        """Embed if there is no table, rank every query, then jump if that was asked for."""
+    def _work(self, report: Report, stop: Stop) -> str | None:
+        """Embed if there is no table, rank every query, then jump if that was asked for; how that ended, if not well."""
         if self.table is None:
             self.table = embed(
                 self.model, self._samples, modalities=self._rankings.modalities, progress=False, stop=stop,
@@ -241,18 +253,20 @@ class RetrievalView(widgets.VBox):
         pending, self._pending_jump = self._pending_jump, ""
         if pending:
             self.jump(pending)
+        return "failed" if self._guarded.problems else None
 
     def _refresh(self) -> None:
         """Show what the traits ask for, or why that cannot be shown; older lists are then marked."""
         check_open(self)
-        with self._lock, self._guarded("ranking", failed=lambda: self._lists.mark(is_old=True)):
+        with self._lock, self._guarded("ranking"):
             self._menu.show()
             if self.table is None:
                 n = sum(len(sample.images) for sample in self._samples)
                 words = f"{len(self._samples)} samples, {n} images, not embedded yet: press “embed and rank”."
                 self._html["summary"].value = words
                 return
-            self._show_ranked(self.table)
+            with self._freshness.answering((self.query, self.modality, self.rule, self.k)):
+                self._show_ranked(self.table)
 
     def _show_ranked(self, embedded: EmbeddingTable) -> None:
         table = self._rankings.table(embedded, self.modality)
@@ -263,7 +277,6 @@ class RetrievalView(widgets.VBox):
         if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
             self._rankings.rank(embedded, *choice, lambda _progress: None, lambda: False)
         self._summarise()
-        self._lists.mark(is_old=False)
         self._guarded.forget()
         self._missing = [missing] if row < 0 else []
         self._show_messages(())

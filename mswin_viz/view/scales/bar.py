@@ -1,4 +1,4 @@
-"""The scale explorer's line for opening files, and for taking away the figure and the state."""
+"""The scale explorer's lines: for opening files and going back, and for taking away the figure and the state."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import ipywidgets as widgets
 from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
+from mswin_viz.view.widgets.upload import Upload
 
 
 class ExplorerBar(widgets.HBox):
-    """A box for a path, the download of the figure, and a button that copies the state.
+    """A box for a path, an upload, the way back to the samples, the download of the figure, and a button that copies the state.
 
-    ``opened`` is called with the path that is typed, and ``state`` for what the board puts into the clipboard.
+    ``opened`` is called with the path that is typed or uploaded to, or with None for the samples of the beginning, and
+    ``state`` for what the board puts into the clipboard.
     """
 
     def __init__(
@@ -24,17 +26,29 @@ class ExplorerBar(widgets.HBox):
         board: HeatmapBoard,
         download: FigureDownload,
         *,
-        opened: Callable[[str], None],
+        opened: Callable[[str | None], None],
         state: Callable[[], Mapping[str, Any]],
         guarded: Guard,
     ) -> None:
         self.path = widgets.Text(
             placeholder="path of an image or folder, then Enter", description="open", continuous_update=False,
+            tooltip="An image, a folder of images, or a data set: it takes the place of the samples.",
             style={"description_width": "40px"}, layout={"width": "330px"},
         ).add_class("mswin-path")  # fmt: skip
         self.download = download
-        self.copy = widgets.Button(description="copy state", layout={"width": "96px"}).add_class("mswin-copy")
-        super().__init__([self.path, widgets.HBox([download, self.copy])], layout={"flex_flow": "row wrap"})
+        self.copy = widgets.Button(
+            description="copy state",
+            layout={"width": "96px"},
+            tooltip="Copies JSON that rebuilds this view: ScaleExplorer.from_state(model, samples, ...)",
+        ).add_class("mswin-copy")
+        self.upload = Upload(lambda folder: opened(str(folder)), guarded)
+        self.back = widgets.Button(
+            description="back to the samples", disabled=True, layout={"width": "auto"},
+            tooltip="The images that the explorer was made with.",
+        ).add_class("mswin-back")  # fmt: skip
+        self.back.on_click(guarded("going back to the samples")(lambda _button: opened(None)))
+        way = widgets.HBox([self.path, self.upload, self.back], layout={"flex_flow": "row wrap"})
+        super().__init__([way, widgets.HBox([download, self.copy])], layout={"flex_flow": "row wrap"})
         self.add_class("mswin-take-away")
         self.path.observe(guarded("opening a path")(lambda change: opened(change["new"])), "value")
         self.copy.on_click(
@@ -42,3 +56,9 @@ class ExplorerBar(widgets.HBox):
                 lambda _button: board.send({"kind": "copy", "text": json.dumps(state())})
             )
         )
+
+    def can_go_back(self, is_away: bool) -> None:
+        """Whether the samples of the beginning are not on offer now; if they are, the box for a path is empty."""
+        self.back.disabled = not is_away
+        if not is_away:
+            self.path.value = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import ipywidgets as widgets
 from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.scales.result_cache import ExplorerRequest
-from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.colours import CMAPS
 from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import (
@@ -24,18 +23,25 @@ from mswin_viz.view.widgets.labels import (
     WINDOWS_OF_TOKENS,
     choices,
 )
-from mswin_viz.view.widgets.markup import Html, tag
+from mswin_viz.view.widgets.scale_slider import ScaleSlider
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 _LABELLED = {"description_width": "78px"}
 _ROW = {"width": "330px", "margin": "1px 2px"}
 _TERMS = {
     "scale": ("free scale",), "kernel": ("kernel",), "windows": ("window", "tile"),
-    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "activation norm", "share", "target"),
+    "tile_rows": ("tile",), "tile_cols": ("tile",), "value": ("value", "change when removed", "net push", "share", "activation norm"),
     "channel": ("channel",), "target": ("target",), "prompt": ("prompt",), "rows": ("modality",),
     "shuffle": ("shuffle",),
 }  # fmt: skip
-_DISPLAY = ("opacity", "threshold", "cmap", "outline", "shared")
+_TOOLTIPS = {
+    "opacity": "How far the colours hide the picture behind them.",
+    "threshold": "Hides what is weaker than this part of the colour scale.",
+    "cmap": "The colours; auto: blue to red for values about zero, violet to yellow for lengths.",
+    "outline": "Lines between windows, dashed around those that fall apart at a row end.",
+    "shared": "On: the same colour is the same number in every panel of one unit, and panels of small numbers pale. "
+    "Off: each panel uses all its colours, so patterns show, but colours of two panels cannot be compared.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,7 @@ class Controls:
     of_the_display: Mapping[str, widgets.ValueWidget]  # what only the browser acts on
     slots: tuple[widgets.ToggleButtons, ...]  # one for each slot of the fusion, among those of the view
     strip: ThumbnailStrip  # its choices belong to the view
+    first: Mapping[str, Any]  # the values that a reset brings back
 
     def __getattr__(self, name: str) -> widgets.ValueWidget:
         every = {**self.of_the_view, **self.of_the_display}
@@ -56,7 +63,7 @@ class Controls:
     @property
     def watched(self) -> dict[str, tuple[widgets.Widget, str]]:
         """Name -> control and trait that the browser compares with an answer's."""
-        strip = {name: (self.strip, name) for name in ("selected", "second", "modality")}
+        strip = {name: (self.strip, name) for name in ("serial", "selected", "second", "modality")}
         return {**{name: (control, "value") for name, control in self.of_the_view.items()}, **strip}
 
     @property
@@ -82,18 +89,23 @@ class Controls:
         """The lines of the prompt box that are not blank."""
         return [line for line in self.prompt.value.splitlines() if line.strip()]
 
-    def layout(self) -> widgets.Box:
-        """The controls of the view in groups."""
-        fusion = [*self.slots, self.shuffle] if self.slots else [self.shuffle]
-        groups = (
-            ("windows of the free panel", [
-                self.scale, self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols),
-            ]),
-            ("value and target", [_line(self.value, self.channel), self.target, self.prompt, self.cls]),
-            ("rows, fusion, order" if self.slots else "rows, order", [self.rows, *fusion]),
-        )  # fmt: skip
-        layout = {"flex_flow": "row wrap", "grid_gap": "6px"}
-        return widgets.HBox([_group(title, parts) for title, parts in groups], layout=layout)
+    def sections(self) -> dict[str, widgets.Box]:
+        """The controls in groups, without the scale: what is measured, rows and fusion, windows and display."""
+        shown = self.of_the_display
+        return {
+            "measure": _columns([_line(self.value, self.channel), self.target, self.cls], [self.prompt]),
+            "fusion": _columns([self.rows, self.shuffle], list(self.slots)),
+            "display": _columns(
+                [self.kernel, _line(self.windows, self.stride), _line(self.tile_rows, self.tile_cols)],
+                [shown["opacity"], shown["threshold"]],
+                [shown["cmap"], shown["outline"], shown["shared"]],
+            ),
+        }
+
+    def reset(self) -> None:
+        """Every control as it was at first; the images stay."""
+        for name, value in self.first.items():
+            getattr(self, name).value = value
 
 
 def make_controls(
@@ -132,25 +144,44 @@ def make_controls(
     explained(view["stride"], "stride", hint="0: windows stand end to end.")
     for slot in slots:
         explained(slot, "slot")
-    for name in ("tile_rows", "tile_cols"):
-        is_idle = (view[name], "disabled")
-        widgets.dlink((view["windows"], "value"), is_idle, lambda windows: windows != "tiles")
-    return Controls(view, _display_controls(), slots, strip)
+    _disable_what_has_no_effect(view, has_kernels=bool(scales))
+    display = _display_controls()
+    for name, words in _TOOLTIPS.items():
+        display[name].set_trait("tooltip", words)
+    first = {name: control.value for name, control in (view | display).items()}
+    return Controls(view, display, slots, strip, first)
 
 
-def linked_display(controls: Controls, board: HeatmapBoard) -> widgets.Box:
-    """The display controls, which the board follows in the browser without the kernel."""
-    board.follow({name: (controls.of_the_display[name], "value") for name in _DISPLAY})
-    layout = {"flex_flow": "row wrap", "grid_gap": "0 6px"}
-    return widgets.HBox(list(controls.of_the_display.values()), layout=layout)
+def _disable_what_has_no_effect(view: Mapping[str, widgets.ValueWidget], *, has_kernels: bool) -> None:
+    """Each control while its mode is on: tiles are plain means of their own size, and in a pair the target is the other."""
+    of_tiles, of_runs = ("tile_rows", "tile_cols"), ("scale", "kernel") if has_kernels else ("scale",)
+    for name in (*of_tiles, *of_runs):
+        idle_with = ("runs",) if name in of_tiles else ("tiles",)
+        _disable(view[name], lambda idle_with=idle_with: view["windows"].value in idle_with, view["windows"])
+    _disable(view["target"], lambda: view["rows"].value == "pair", view["rows"])
+    chosen = view["value"], view["target"], view["rows"]
+    _disable(view["channel"], lambda: not _is_of_a_channel(view), *chosen)
+
+
+def _is_of_a_channel(view: Mapping[str, widgets.ValueWidget]) -> bool:
+    is_target = view["target"].value == "channel" and view["rows"].value != "pair"
+    return is_target or view["value"].value == "channel"
+
+
+def _disable(
+    control: widgets.ValueWidget, is_idle: Callable[[], bool], *sources: widgets.ValueWidget
+) -> None:
+    for source in sources:
+        widgets.dlink((source, "value"), (control, "disabled"), lambda _value: is_idle())
 
 
 def _window_controls(grid: tuple[int, int], scales: Sequence[int]) -> dict[str, widgets.ValueWidget]:
     n_tokens = grid[0] * grid[1]
     first = next((s for s in (12, n_tokens // 4, 1) if 1 <= s <= n_tokens and s not in scales), 1)
-    scale = widgets.IntSlider(
-        first, min=1, max=n_tokens, description="free scale", style=_LABELLED, layout=_ROW
-    )
+    scale = ScaleSlider(
+        first, min=1, max=n_tokens, marks=scales, description="free scale", unit="tokens", mark_words="trained scale",
+        layout={**_ROW, "width": "auto"},
+    )  # fmt: skip
     small = {"style": {"description_width": "44px"}, "layout": {"width": "96px"}}
     tile = {"style": _LABELLED, "layout": {"width": "150px"}}
     return {
@@ -181,7 +212,7 @@ def _target_controls(n_channels: int, prompt: str | None) -> dict[str, widgets.V
     has_text = prompt is not None
     targets = {kind: words for kind, words in TARGETS.items() if has_text or kind != "text"}
     return {
-        "value": _menu(VALUES, "value", "mswin-value", width="226px"),
+        "value": _menu(VALUES, "value", "mswin-value", width="246px"),
         "channel": widgets.BoundedIntText(
             0, min=0, max=n_channels - 1, description="channel", style={"description_width": "52px"}, layout={"width": "104px"}
         ).add_class("mswin-channel"),
@@ -239,6 +270,6 @@ def _line(*parts: widgets.Widget) -> widgets.Box:
     return widgets.HBox(parts, layout={"align_items": "center"})
 
 
-def _group(title: str, parts: Sequence[widgets.Widget]) -> widgets.Box:
-    heading = Html(tag("span", title, css="mswin-heading"))
-    return widgets.VBox([heading, *parts]).add_class("mswin-group")
+def _columns(*columns: Sequence[widgets.Widget]) -> widgets.Box:
+    layout = {"flex_flow": "row wrap", "grid_gap": "0 14px"}
+    return widgets.HBox([widgets.VBox(parts) for parts in columns], layout=layout)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,46 +13,48 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scales.request import n_channels, shuffled_runs
+from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.typed_paths import typed_path
-from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
-from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
-from mswin_viz.view.scales.board_rows import board_rows
+from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
-from mswin_viz.view.scales.controls import linked_display, make_controls
-from mswin_viz.view.scales.figure import Display, scales_figure
+from mswin_viz.view.scales.controls import make_controls
+from mswin_viz.view.scales.every_scale import EveryScaleWork
+from mswin_viz.view.scales.figure import named_figure
+from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
-from mswin_viz.view.scales.share_bars import inspection_words, numbers_html, words_html
+from mswin_viz.view.scales.sample_scores import SampleScores
+from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.state import apply_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.widgets.markup import Html, message_html
+from mswin_viz.view.widgets.markup import message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
 __all__ = ["ScaleExplorer"]
 
 
 class ScaleExplorer(widgets.VBox):
-    """Heatmaps of every scale over images, the fusion they feed, and each one's share of a cosine.
+    """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
-    Tokens are computed once for an image; moving the scale slider runs no backbone pass, and with plain means not even
-    the kernel. "split CLS by input patch" splits the CLS share, too, by a pass of the tower in the background. Colour map,
-    opacity, threshold, outlines, hover and pins are the browser's. A picture that no longer fits the controls is marked
-    until the new one is there. What cannot be done (an unreadable file, a prompt that is too long, a full memory) is shown
-    in the widget, and the last good view stays, marked as out of date.
+    Tokens are computed once for an image, and the free windows of every scale behind the first answer: the scale slider then
+    needs no kernel, unless a slot holds these windows, they overlap, or they are tiles. "split CLS by input patch" takes a
+    pass of the tower in the background. Colours, outlines, hover and pins are the browser's. What cannot be done is said in
+    the widget, and a picture that no longer fits the controls stays, marked as out of date.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class ScaleExplorer(widgets.VBox):
     ----------
     result, view
         The records behind what is on screen.
-    controls, strip, board, bar
+    controls, strip, board, bar, sections
         The widgets, to be set from code.
 
     Raises
@@ -82,6 +83,7 @@ class ScaleExplorer(widgets.VBox):
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self.model, self._samples = model, at_least_one(samples)
+        self._first_samples = self._samples
         self._kept = TokenCache(model)
         self._results = ResultCache(model, self._kept, ClsSplits(model))
         weights = self._results.weights()
@@ -95,21 +97,21 @@ class ScaleExplorer(widgets.VBox):
             () if weights is None else weights.scales, self.strip,
             prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
         )  # fmt: skip
-        if weights is not None and not weights.scales:
-            self.controls.value.value = "share"  # without kernels, norms show the tokens, not the add-on
-        self.board = HeatmapBoard(model.grid, watched=self.controls.watched)
+        self.controls.value.value = first_value(weights)
+        self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
         self._background = Background(self._kept, self.strip, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
-        self._html = {name: Html() for name in ("message", "scores", "words", "inspection")}
-        download = FigureDownload(
-            self.board, self.figure, lambda: f"{self._samples[self.strip.selected].name}_scales",
-            guarded=self._guarded, css="mswin",
-        )  # fmt: skip
+        self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
+        self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
+        self._legend = Legend(self.controls.of_the_display, self._guarded)
+        self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
+        download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
-        super().__init__(self._children())
-        self.add_class("mswin-explorer")
+        self.sections = section_bar()
+        super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
+        self.add_class(VIEW).add_class("mswin-explorer")
         self._update()
         self._observe()
 
@@ -166,6 +168,8 @@ class ScaleExplorer(widgets.VBox):
         """End the work in the background, and release everything that is kept."""
         self._background.close()
         self._cls_work.close()
+        self._scores.close()
+        self._every_scale.close()
         with self._lock:
             self._results.close()
             self.result, self._row_key = None, ()
@@ -183,19 +187,9 @@ class ScaleExplorer(widgets.VBox):
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance.
 
-        Raises
-        ------
-        OptionError, ClosedError
-            If nothing could be shown yet; if the explorer was closed.
+        Raises OptionError if nothing could be shown yet, ClosedError if the explorer was closed.
         """
-        check_open(self)
-        if self.result is None:
-            raise OptionError(
-                "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
-            )
-        board = self.board
-        display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
-        return scales_figure(self.result, provenance=self.model.provenance, display=display)
+        return self._named_figure()[1]
 
     def save_figure(self, path: str | Path) -> Path:
         """Write the present view as a PNG, SVG or PDF file; the ending says which.
@@ -207,23 +201,24 @@ class ScaleExplorer(widgets.VBox):
         """
         return write_figure(self.figure, path)
 
-    def _children(self) -> list[widgets.Widget]:
-        badge = Html(badge_html(self.model.provenance_items))
-        message = self._html["message"].add_class("mswin-explorer-message")
-        names = ("inspection", "scores", "words")
-        numbers = [self._html[name].add_class("mswin-numbers").add_class(f"mswin-{name}") for name in names]
-        display = linked_display(self.controls, self.board)
-        above = [badge, self.bar, self.strip, self.controls.layout(), message, self._cls_work.line]
-        return [*above, display, self.board, *numbers]
+    def _named_figure(self) -> tuple[str, Figure]:
+        """What is on screen, which need not be what is chosen now, and its name."""
+        check_open(self)
+        is_old = self.board.answered != self.controls.asked
+        words = f"{'Older than the controls. ' * is_old}{self.model.provenance}"
+        return named_figure(self.result, self.board, words)
 
     def _observe(self) -> None:
         guarded = self._guarded
+        pair = guarded("choosing a second image")
+        self.controls.rows.observe(pair(lambda _: self._is_held or self.strip.part(self._samples)), "value")
         for control, trait in self.controls.watched.values():
             control.observe(guarded("following a control")(lambda _change: self._update()), trait)
         self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
         self.strip.on_msg(
             guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
         )
+        self.sections.on_msg(guarded("resetting the controls")(lambda *_message: self._reset()))
 
     def _on_strip(self, content: Mapping[str, Any]) -> None:
         if content.get("kind") == "shown":
@@ -231,13 +226,19 @@ class ScaleExplorer(widgets.VBox):
         elif content.get("kind") == "stop":
             self._background.stop()
 
-    def _open(self, path: str) -> None:
-        if not path.strip():
-            return
-        opened = samples(typed_path(path))
+    def _reset(self) -> None:
         with self._held():
+            reset(self.controls, self.board)
+
+    def _open(self, path: str | None) -> None:
+        """Offer what is at a path; the samples of the beginning for None."""
+        if path is not None and not path.strip():
+            return
+        opened = self._first_samples if path is None else samples(typed_path(path))
+        with self._held():
+            self._samples = opened  # first: the strip's new items are scored at once
             self.strip.replace(opened)
-            self._samples = opened
+        self.bar.can_go_back(opened is not self._first_samples)
         self._background.start(opened)
 
     @contextmanager
@@ -268,28 +269,26 @@ class ScaleExplorer(widgets.VBox):
     def _inspect(self) -> None:
         """Put the pinned window's share next to the change when it is removed."""
         shown = self._html["inspection"]
-        emptied = partial(shown.set_trait, "value", "")
-        with self._lock, self._guarded("inspecting a window", failed=emptied):
+        with self._lock, self._guarded("inspecting a window", failed=partial(shown.set_trait, "value", "")):
             shown.value = inspection_words(self.result, self.board.pinned)
 
     def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        is_live = result.view_request.is_mean
-        key = (result.pictures, result.names, is_live and result.subject, result.shuffle)
-        rows = None if key == self._row_key else board_rows(result, has_free_means=is_live)
-        numbers, words = numbers_html(result), words_html(result)
+        key, numbers = (result.pictures, result.names, result.shuffle), numbers_html(result)
+        rows = None if key == self._row_key else board_rows(result)
+        self._every_scale.leave()
+        order = () if result.shuffle is None else result.shuffle.order.tolist()
         self.board.show(
-            result.view.panels,
-            rows=rows,
-            order=() if result.shuffle is None else result.shuffle.order.tolist(),
-            answered=asked,
-            free_is_fused="free" in result.view_request.slots,
-        )
+            result.view.panels, rows=rows, order=order, answered=asked, free_is_fused="free" in result.view_request.slots
+        )  # fmt: skip
+        self.board.pinnable = pinnable_keys(result.view)
         self.result, self._row_key = result, key
-        self._html["scores"].value, self._html["words"].value = numbers, words
+        self._html["scores"].value = numbers
         self._guarded.forget()
         self._show_messages(())
         self._inspect()
+        self._legend.follow(result)
         self._cls_work.follow(result)
+        self._every_scale.follow(result, asked)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         notes = () if self.result is None else self.result.notes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,19 +16,22 @@ from PIL import Image
 
 from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import caption_lines, folded_name, write_caption
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
+from mswin_viz.view.parts.waterfall import draw_waterfall, waterfall_bars, waterfall_words
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.scales.share_bars import cls_rows, share_rows
+from mswin_viz.view.scales.share_bars import cls_rows, waterfall_of
 from mswin_viz.view.scales.slot_names import slot_name
-from mswin_viz.view.widgets.colours import sign_colour
-from mswin_viz.view.widgets.labels import VALUES
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.labels import THOUSANDTHS, VALUES, unit_words
 
 __all__ = ["Display", "scales_figure"]
 
 _MOST_OF_A_NAME = 36  # two lines above a picture
 _MOST_OF_A_TARGET = 180
+_PIN = "#ffb000"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,21 @@ class Display:
     outline: bool = True
     shared: bool = False
     hidden: Sequence[str] = ()
+    pinned: Mapping[str, Any] | None = None
+
+
+def named_figure(result: ExplorerResult | None, board: HeatmapBoard, words: str) -> tuple[str, Figure]:
+    """The figure of a result as a board shows it, and the name of its file, without an ending.
+
+    Raises OptionError if there is no result.
+    """
+    if result is None:
+        raise OptionError(
+            "a figure shows what is on screen: there is nothing yet; choose an image that can be read"
+        )
+    name = "_".join([*(sample.name for sample in result.samples), "scales"])
+    display = Display(**{option.name: getattr(board, option.name) for option in fields(Display)})
+    return name, scales_figure(result, provenance=words, display=display)
 
 
 def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Display | None = None) -> Figure:
@@ -48,10 +67,11 @@ def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Disp
     panels = [panel for panel in result.view.panels if panel.key not in display.hidden]
     ranges = _ranges(panels, shared=display.shared)
     n_rows, n_cols = len(result.names), len(panels) + 2
-    width = 1.35 * (n_cols - 1) + 2.6
-    caption = caption_lines(provenance, int(width * 21))
+    width = 1.35 * (n_cols - 1) + 3.1
+    words = filter(None, (shown_words(result, display.pinned), provenance))
+    caption = caption_lines(" ".join(words), int(width * 21))
     figure = new_figure(width, 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2))
-    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [1.7])
+    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [2.1])
     for row, name in enumerate(result.names):
         shown = _moved(result.pictures[row].shown, result)
         axes[row, 0].imshow(shown)
@@ -65,6 +85,26 @@ def scales_figure(result: ExplorerResult, *, provenance: str = "", display: Disp
         _draw_colour_bar(figure, list(column), panel, ranges[panel.key], display)
     write_caption(figure, caption)
     return figure
+
+
+def shown_words(result: ExplorerResult, pinned: Mapping[str, Any] | None = None) -> str:
+    """Whose pictures these are, their scores, and the window that is pinned."""
+    names = " and ".join(sample.name for sample in result.samples)
+    scores = zip(result.names, result.view.cosine.score, strict=True)
+    words = f"{names}: cosine of the enhanced CLS with “{short_text(result.target, _MOST_OF_A_TARGET)}”: "
+    words += ", ".join(f"{row} {score:.3f}" for row, score in scores) + "."
+    for panel in result.view.panels:
+        if pinned and _is_pinned(panel, int(pinned["row"]), pinned):
+            row, window = int(pinned["row"]), int(pinned["window"])
+            value = f"{VALUES[panel.unit]} {panel.values[row, window]:.3g}"
+            words += f" Pinned: window {window} of {panel.title}, {result.names[row]}: {value}."
+    return words
+
+
+def _is_pinned(panel: Panel, row: int, pinned: Mapping[str, Any]) -> bool:
+    """Whether a pin, which may be older than the panels, is a window of one row of this panel."""
+    is_there = row < len(panel.values) and int(pinned["window"]) < panel.geometry.n_windows
+    return is_there and pinned["key"] == panel.key and int(pinned["row"]) == row
 
 
 def _ranges(panels: Sequence[Panel], *, shared: bool) -> Mapping[str, tuple[float, float]]:
@@ -81,9 +121,10 @@ def _draw_colour_bar(
     colours = colour_scale(limits, signed=panel.signed, cmap=display.cmap)
     bar = figure.colorbar(colours, ax=axes, location="bottom", pad=0.01)
     ticks = [limits[0], sum(limits) / 2, limits[1]]
-    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+    factor = 1000 if panel.unit in THOUSANDTHS else 1
+    bar.set_ticks(ticks, labels=[f"{factor * tick:.3g}" for tick in ticks])
     bar.ax.tick_params(labelsize=6)
-    bar.set_label(VALUES[panel.unit], fontsize=6)
+    bar.set_label(unit_words(panel.unit), fontsize=6)
 
 
 def _moved(image: Image.Image, result: ExplorerResult) -> Image.Image:
@@ -111,6 +152,10 @@ def _draw_panel(
     cell = image.width / cols, image.height / rows
     if display.outline and panel.geometry.scale > 1:
         _draw_outlines(axis, panel, *cell)
+    if display.pinned and _is_pinned(panel, row, display.pinned):
+        tokens = panel.geometry.tokens[int(display.pinned["window"])]
+        inside = np.isin(np.arange(rows * cols), tokens).reshape(rows, cols)
+        _draw_edges(axis, np.pad(inside, 1), (0, *cell), color=_PIN, linewidths=2)
     for token in panel.geometry.dropped:
         corner = (token % cols * cell[0], token // cols * cell[1])
         axis.add_patch(Rectangle(corner, *cell, fill=False, hatch="////", ec="0.35", lw=0))
@@ -122,29 +167,26 @@ def _draw_outlines(axis: Axes, panel: Panel, width: float, height: float) -> Non
     geometry = panel.geometry
     member = np.zeros((geometry.n_tokens, geometry.n_windows), bool)
     member[geometry.tokens.ravel(), np.repeat(np.arange(geometry.n_windows), geometry.scale)] = True
-    member = member.reshape(*geometry.grid, -1)
-    beside = np.argwhere((member[:, 1:] != member[:, :-1]).any(axis=2))
-    below = np.argwhere((member[1:] != member[:-1]).any(axis=2))
-    edges = [((c + 1, r), (c + 1, r + 1)) for r, c in beside]
-    edges += [((c, r + 1), (c + 1, r + 1)) for r, c in below]
+    _draw_edges(axis, member.reshape(*geometry.grid, -1), (1, width, height), color="white", linewidths=0.5)
+
+
+def _draw_edges(axis: Axes, labels: np.ndarray, cell: tuple[int, float, float], **style: Any) -> None:
+    """A line wherever two neighbouring cells have other labels; ``cell``: number of the first edge, width, height."""
+    first, width, height = cell
+    labels = labels.reshape(*labels.shape[:2], -1)
+    beside = np.argwhere((labels[:, 1:] != labels[:, :-1]).any(axis=2))
+    below = np.argwhere((labels[1:] != labels[:-1]).any(axis=2))
+    start = first - 1  # of the cells: one outside the picture where the labels have a rim
+    edges = [((c + first, r + start), (c + first, r + 1 + start)) for r, c in beside]
+    edges += [((c + start, r + first), (c + 1 + start, r + first)) for r, c in below]
     lines = list(np.reshape(edges, (-1, 2, 2)) * (width, height))
-    axis.add_collection(LineCollection(lines, colors="white", linewidths=0.5), autolim=False)
+    axis.add_collection(LineCollection(lines, **style), autolim=False)
 
 
 def _draw_shares(axis: Axes, result: ExplorerResult, image: int) -> None:
-    rows = share_rows(result, image)
-    rows[1:1] = [(f"· {label}", value) for label, value in cls_rows(result, image)]
-    rows.reverse()
-    values = [value for _, value in rows]
-    axis.barh(range(len(rows)), values, color=[sign_colour(value) for value in values])
-    axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=7)
-    axis.axvline(0, color="0.3", lw=0.8)
-    axis.tick_params(axis="x", labelsize=6)
-    axis.locator_params(axis="x", nbins=4)
-    axis.spines[["top", "right"]].set_visible(False)
-    sums = f"enhanced {result.view.cosine.score[image]:.3f}"
-    if not result.is_pair:
-        sums = f"plain {result.view.plain_cosine[image]:.3f}, {sums}"
+    found = waterfall_of(result, image)
+    draw_waterfall(axis, waterfall_bars(found, cls_rows(result, image)))
+    sums = textwrap.fill(waterfall_words(found), 36)
     if (gate := result.view.cosine.gate) is not None:
         names = [slot_name(slot).removeprefix("scale ") for slot in result.view.slots]
         sums += "\ngate " + ", ".join(f"{n}: {g:.2f}" for n, g in zip(names, gate[image], strict=True))

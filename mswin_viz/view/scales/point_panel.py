@@ -21,20 +21,21 @@ from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import numbers_html
 from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.labels import POINT_ROWS, VALUES, choices
 from mswin_viz.view.widgets.lifetime import check_open, close_view
 from mswin_viz.view.widgets.markup import Html, fragment, message_html, tag
 
-_VALUES = {name: VALUES[name] for name in ("share", "norm")}
+_VALUES = {name: VALUES[name] for name in ("removal", "push", "share", "norm")}
 _WIDTH = 84  # of a picture, CSS pixels
 
 
 class PointPanel(widgets.VBox):
     """Heatmaps of one sample, from the same parts as the scale explorer's.
 
-    With a neighbour the heatmaps show each window's exact share of the similarity of the two enhanced features; alone,
-    of the similarity to the image's own plain CLS. Where an image cannot be shown, the panel says why, and what it shows
+    With a neighbour the heatmaps show what each window does to the similarity of the two enhanced features; alone, to the
+    similarity to the image's own plain CLS. Where an image cannot be shown, the panel says why, and what it shows
     is marked as out of date.
     """
 
@@ -48,12 +49,13 @@ class PointPanel(widgets.VBox):
         self._second: Sample | None = None
         self._joined: tuple[str, ...] = ()
         self.result: ExplorerResult | None = None  # what is on screen
+        self._freshness = Freshness(self._mark)
         self.board = HeatmapBoard(model.grid, width=_WIDTH, hidden=["free", "plain"])
         self.rows = widgets.ToggleButtons(
             options=choices(POINT_ROWS), value="one", style={"button_width": "auto"}
         )
-        self.value = widgets.Dropdown(options=choices(_VALUES), layout={"width": "205px"})
-        self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"})
+        self.value = widgets.Dropdown(options=choices(_VALUES), layout={"width": "205px"}, tooltip="value")
+        self.modality = widgets.Dropdown(options=["RGB"], layout={"width": "70px"}, tooltip="modality")
         self._opacity = widgets.FloatSlider(
             0.55, min=0, max=1, step=0.05, readout=False, description="opacity", layout={"width": "190px"},
             style={"description_width": "50px"},
@@ -102,6 +104,10 @@ class PointPanel(widgets.VBox):
             self._first, self._second, self._joined = sample, None, tuple(joined)
             self._refresh()
 
+    def outdate(self) -> None:
+        """Another image was chosen that cannot be opened: what is shown is out of date."""
+        self._freshness.ask(object())
+
     def compare_with(self, neighbour: Sample) -> None:
         """Show the sample against a neighbour, with each window's share of their similarity."""
         with self._lock:
@@ -118,7 +124,8 @@ class PointPanel(widgets.VBox):
         with self._lock:
             if ticket != self._ticket or self._first is None:
                 return
-            with self._guarded("showing an image", failed=lambda: show_as_out_of_date(self.board, True)):
+            chosen = (self._first, self._second, self.modality.value, self.rows.value, self.value.value)
+            with self._guarded("showing an image"), self._freshness.answering(chosen):
                 if self.rows.value == "pair" and self._second is None:
                     raise OptionError("choose a neighbour first: click one of the pictures beside the image")
                 with one_blas_thread():
@@ -139,9 +146,12 @@ class PointPanel(widgets.VBox):
         words = f", {self.modality.value}, target: {result.target}"
         self._title.value = fragment(tag("b", sample.label), words)
         self._numbers.value = numbers
-        show_as_out_of_date(self.board, False)
         self._guarded.forget()
         self._show_problems(())
+
+    def _mark(self, is_old: bool) -> None:
+        for part in (self._title, self.board, self._numbers):
+            show_as_out_of_date(part, is_old)
 
     def _show_problems(self, problems: Sequence[str]) -> None:
         notes = () if self.result is None else (*self.result.notes, *self._notes())

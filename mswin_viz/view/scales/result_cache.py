@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, slots_of
 from mswin_viz.analysis.scales.token_panels import cls_panel
-from mswin_viz.analysis.scales.view import ScaleView, fused_part, scale_view, trained_part
+from mswin_viz.analysis.scales.view import FusedPart, ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.cls_split import ClsSplit
 from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
@@ -20,6 +21,7 @@ from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.synthetic.drawn_people import is_drawn
 from mswin_viz.errors import DataError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera
@@ -29,6 +31,10 @@ from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.slot_names import slot_name
 
 _NO_PROMPT = "A text target needs a prompt that can be used: there is none, so the target is the image's own plain CLS."
+_OUT_OF_DOMAIN = (
+    "Out of domain: the embedded model was trained on drawn people only, and {which} not among this package's drawings. Its "
+    "numbers say how it answers, not what is in a photograph; load weights of your own or an open_clip model for that."
+)
 _NO_CAMERA = "The camera of this image is not known: the mean of the weights' camera embeddings is used."
 
 
@@ -47,10 +53,18 @@ class ExplorerRequest:
     has_cls: bool = False  # the CLS is to be split over the input's patches
 
 
+class EveryScale(NamedTuple):
+    """What does not depend on the free scale, and a key that is equal where the free panels of all scales are."""
+
+    fused: FusedPart
+    key: Hashable
+
+
 @dataclass(frozen=True, eq=False)
 class ExplorerResult:
     """Everything that is shown, of each row or of all."""
 
+    samples: tuple[Sample, ...]  # of which they are: one, or the query and the gallery image of a pair
     names: tuple[str, ...]
     pictures: tuple[Picture, ...]
     subject: Subject  # the images with their target
@@ -65,6 +79,7 @@ class ExplorerResult:
     notes: tuple[str, ...]  # words or a camera that the model does not know, strong distortion
     has_cls: bool = False  # the CLS is to be split over the input's patches
     cls_splits: tuple[ClsSplit, ...] | None = None  # of each row, in units of the cosine, once they are there
+    every_scale: EveryScale | None = None  # what the free panel of every scale is made from
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +121,18 @@ class ResultCache:
             key = self._direction_key(rows, target, prompts, request.view_request)
             direction = self._once("direction", key, lambda: self._direction(rows, target, request))
             subject = self._once("subject", key, lambda: replace(rows.subject, direction=direction))
-            view = self._view(request.view_request, subject, rows.key, key)
+            view, every_scale = self._view(request.view_request, subject, rows.key, key)
             splits = self._cls_splits(pictures, view, subject) if request.has_cls else None
             if request.has_cls:
                 order = None if rows.shuffle is None else rows.shuffle.order.tolist()
-                view = replace(view, panels=(*view.panels, cls_panel(subject, splits, order)))
+                view = replace(view, panels=(cls_panel(subject, splits, order), *view.panels))
         return ExplorerResult(
-            names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
+            samples=(request.sample, request.second) if request.rows == "pair" else (request.sample,), names=names, pictures=pictures, subject=subject, view_request=request.view_request, view=view,
             target=target.words, is_pair=target.kind == "pair", prompts=prompts, shuffle=rows.shuffle,
             plain_scores=prompt_cosines(prompts.features, subject.plain_cls),
             enhanced_scores=prompt_cosines(prompts.features, view.cosine.enhanced),
             notes=(*self._notes(request, prompts, pictures), *_not_shown(subject)),
-            has_cls=request.has_cls, cls_splits=splits,
+            has_cls=request.has_cls, cls_splits=splits, every_scale=every_scale,
         )  # fmt: skip
 
     def weights(self) -> AddonMap | None:
@@ -180,6 +195,10 @@ class ResultCache:
             notes.append(_NO_PROMPT)
         if takes_mean_camera(self.model.tower, ImageTag(camid=request.sample.camid)):
             notes.append(_NO_CAMERA)
+        if self.model.tower.knows_drawings_only:
+            shown = (request.sample, *((request.second,) if _reads_second(request) else ()))
+            n_strange = self._once("domain", shown, lambda: sum(not is_drawn(sample) for sample in shown))
+            notes += [_OUT_OF_DOMAIN.format(which=_which(n_strange, len(shown)))] * (n_strange > 0)
         facts = [picture.facts for picture in pictures]
         return (*notes, *self.model.picture_notes(facts, even_of_one=True))
 
@@ -229,15 +248,27 @@ class ResultCache:
 
     def _view(
         self, request: ViewRequest, subject: Subject, rows_key: Hashable, direction_key: Hashable
-    ) -> ScaleView:
-        """The view, from what is kept of the last one where that still holds."""
+    ) -> tuple[ScaleView, EveryScale | None]:
+        """The view, from what is kept of the last one where that still holds; None where the kernel follows each scale."""
         trained = self._once(
-            "trained", (rows_key, request.value == "share"), lambda: trained_part(subject, request)
+            "trained", (rows_key, request.is_of_parts), lambda: trained_part(subject, request)
         )
         drawn = (rows_key, direction_key, request.value, request.channel)
         fusion = (drawn, request if "free" in request.slots else request.slots)
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
-        return scale_view(subject, request, fused=fused)
+        own = EveryScale(fused, (drawn, request.slots, request.is_mean))
+        return scale_view(subject, request, fused=fused), own if can_be_at_every_scale(request) else None
+
+
+def _reads_second(request: ExplorerRequest) -> bool:
+    """Whether the second image has a part in what is shown."""
+    return request.rows == "pair" or request.target == "image"
+
+
+def _which(n_strange: int, n_shown: int) -> str:
+    if n_shown == 1:
+        return "this image is"
+    return f"{n_strange} of these {n_shown} images {'is' if n_strange == 1 else 'are'}"
 
 
 def _not_shown(subject: Subject) -> list[str]:

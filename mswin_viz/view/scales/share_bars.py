@@ -9,18 +9,23 @@ import numpy as np
 
 from mswin_viz.analysis.scales.inspection import WindowInspection, inspected_window
 from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.shares.waterfall import Waterfall, cosine_waterfall
 from mswin_viz.errors import MswinVizError
-from mswin_viz.view.parts.html import bar_html, weight_html
+from mswin_viz.view.parts.html import weight_html
+from mswin_viz.view.parts.waterfall import waterfall_bars, waterfall_html, waterfall_words
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.slot_names import slot_name
+from mswin_viz.view.widgets.glossary import TERMS
 from mswin_viz.view.widgets.guarded import problem_words
-from mswin_viz.view.widgets.labels import PARTS
+from mswin_viz.view.widgets.labels import PARTS, VALUES
 from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 _LABEL = 118  # width of a bar's label, CSS pixels
+_COLUMNS = {"share": "share", "share of the norm": "", "net push": "push", "change when removed": "removal"}
+"""Term -> the value it is, if a panel may show it."""
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
 
@@ -29,19 +34,18 @@ def share_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]
 
     Tokens outside the windows and the unexplained part have rows where they are not zero.
     """
-    cosine = result.view.cosine
-    slots = [
-        (_slot_label(result, slot), float(shares.windows[image].sum()) if shares else 0.0)
-        for slot, shares in zip(result.view.slots, cosine.slots, strict=True)
-    ]
-    outside, unexplained = float(cosine.outside[image]), float(cosine.unexplained[image])
-    return [
-        ("CLS", float(cosine.cls[image])),
-        *slots,
-        *([(PARTS["outside"], outside)] if outside else []),
-        ("bias", float(cosine.bias[image])),
-        *([(PARTS["unexplained"], unexplained)] if unexplained else []),
-    ]
+    found = waterfall_of(result, image)
+    return [(PARTS["cls"], found.cls), *((step.name or PARTS[step.kind], step.value) for step in found.parts)]
+
+
+def waterfall_of(result: ExplorerResult, image: int = 0) -> Waterfall:
+    """From the plain cosine of one image to its enhanced one; in a pair, from the cosine of both plain ones."""
+    names = [_slot_label(result, slot) for slot in result.view.slots]
+    plain, pair = (
+        float(result.view.plain_cosine[image]),
+        _plain_similarity(result) if result.is_pair else None,
+    )
+    return cosine_waterfall(result.view.cosine, image, names, plain, pair=pair)
 
 
 def cls_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
@@ -76,12 +80,6 @@ def numbers_html(result: ExplorerResult) -> Markup:
     return tag("div", beside, _pair_html(result), _shuffle_html(result), style=FONT)
 
 
-def words_html(result: ExplorerResult) -> Markup:
-    """Every panel's windows in words."""
-    lines = (tag("li", tag("b", panel.title), ": ", panel.words) for panel in result.view.panels)
-    return tag("ul", *lines, css="mswin-words", style=FONT | {"margin": "4px 0", "padding-left": "18px"})
-
-
 def gate_html(
     names: Sequence[str], slots: Sequence[str], gate: Float[np.ndarray, "batch slot"] | None
 ) -> Markup:
@@ -114,44 +112,44 @@ def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | 
 
 
 def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
-    """A window's exact share next to the change when it is removed."""
-    n_gates, n_flipped = inspection.n_gates, inspection.n_flipped
-    if inspection.is_of_tokens:
-        words = "To remove it, its tokens are set to zero and the module runs again with nothing held, so the two need not agree"
-    elif not n_gates:
-        words = "Without it, gate, norms and GELU factors are computed again, so the two need not agree"
-    elif n_flipped:
-        words = f"Without it, {n_flipped} of {n_gates} ReLU gates flip, so the two need not agree"
-    else:
-        words = (
-            f"Without it, none of {n_gates} ReLU gates flips, so the score changes by exactly the share (the cosine's "
-            "norm still moves)"
-        )
-    i = inspection
-    rows = (("cosine", i.share, i.change), ("score v·enhanced", i.score_share, i.score_change))
-    lines = []
-    for name, *numbers in rows:
-        cells = (tag("td", f"{number:+.5f}", style=CELL) for number in numbers)
-        lines.append(tag("tr", tag("td", name, style=_NAME), *cells))
+    """What a window does to cosine and score, and why its removal is not minus its share."""
+    i, parts = inspection, len(_COLUMNS)
+    rows = (
+        ("cosine", f"{i.share:+.5f}", f"{i.norm_share:+.2%}", f"{i.push:+.5f}", f"{i.change:+.5f}"),
+        ("score v·enhanced", f"{i.score_share:+.5f}", *[""] * (parts - 2), f"{i.score_change:+.5f}"),
+    )
+    lines = (
+        tag("tr", tag("td", name, style=_NAME), *(tag("td", cell, style=CELL) for cell in cells))
+        for name, *cells in rows
+    )
     headings = (
-        tag("th", name, style=CELL)
-        for name in ("exact share" if i.is_exact else "share", "change when it is removed")
+        tag("th", VALUES.get(key, name), style=CELL, title=TERMS[name]) for name, key in _COLUMNS.items()
     )
     table = tag("table", tag("tr", tag("th"), *headings), *lines, style=FONT)
-    norms = f"{words}. |enhanced CLS| {i.norm_before:.3f} → {i.norm_after:.3f}"
-    return tag("div", tag("b", where), table, tag("div", norms), style=FONT)
+    return tag("div", tag("b", where), table, tag("div", _removal_in_words(i)), style=FONT)
+
+
+def _removal_in_words(i: WindowInspection) -> str:
+    """What is computed again without the window: the norm above all, and what else was held."""
+    norm = f"Without it |enhanced CLS| goes from {i.norm_before:.3f} to {i.norm_after:.3f}, which moves every part's share"
+    if i.is_of_tokens:
+        rest = "its tokens are set to zero and the module runs again, nothing held"
+    elif not i.n_gates:
+        rest = "the experts' weights, deviations and GELU factors are computed again"
+    elif i.n_flipped:
+        rest = f"{i.n_flipped} of {i.n_gates} ReLU gates change{'s' * (i.n_flipped == 1)}"
+    else:
+        rest = f"none of {i.n_gates} ReLU gates changes, so the score changes by exactly the share"
+    left = "" if i.is_exact else " Share, share of the norm and net push leave out the unexplained part."
+    return f"{norm}; {rest}.{left}"
 
 
 def _shares_html(result: ExplorerResult, image: int) -> Markup:
-    """Signed bars about zero, one for each share, their sum, and its residual."""
+    """From the plain to the enhanced cosine, in one sentence and as bars, and what the sum leaves over."""
     cosine = result.view.cosine
-    enhanced = float(cosine.score[image])
-    rows = [*share_rows(result, image), ("= cosine", enhanced)]
-    of_cls = cls_rows(result, image)
-    reach = max(abs(value) for _, value in [*rows, *of_cls]) or 1.0
-    bars = [bar_html(label, value, reach, label.startswith("="), label_width=_LABEL) for label, value in rows]
-    bars[1:1] = [bar_html(f"· {label}", value, reach, False, label_width=_LABEL) for label, value in of_cls]
-    note = f"|enhanced CLS| = {cosine.norm[image]:.2f} (frozen); residual {cosine.residual[image]:.0e}"
+    found, of_cls = waterfall_of(result, image), cls_rows(result, image)
+    bars = waterfall_html(waterfall_bars(found, of_cls), label_width=_LABEL)
+    note = f"|CLS| {cosine.plain_norm[image]:.2f}, |enhanced CLS| {cosine.norm[image]:.2f}; residual {cosine.residual[image]:.0e}"
     if cosine.unexplained[image]:
         note += f"; unexplained: {', '.join(cosine.left)} cannot be held"
     if of_cls:
@@ -159,7 +157,8 @@ def _shares_html(result: ExplorerResult, image: int) -> Markup:
     names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
     score = tag("div", *names, _scores_in_words(result, image), css="mswin-score")
     style = {"flex": "1 1 260px", "max-width": "400px"}
-    return tag("div", score, *bars, tag("div", note, style=NOTE), css="mswin-shares", style=style)
+    words = tag("div", waterfall_words(found), css="mswin-waterfall")
+    return tag("div", score, words, bars, tag("div", note, style=NOTE), css="mswin-shares", style=style)
 
 
 def _scores_in_words(result: ExplorerResult, image: int) -> Markup:
@@ -192,14 +191,19 @@ def _prompts_html(result: ExplorerResult) -> Markup:
 def _pair_html(result: ExplorerResult) -> Markup:
     if not result.is_pair:
         return fragment()
-    a, b = result.subject.plain_cls
-    plain = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     words = (
-        f", plain {plain:.4f}. The left bars split it over the query's windows, the right ones over the gallery image's; "
+        f", plain {_plain_similarity(result):.4f}. The first bars split it over the query's windows, the second ones over the gallery image's; "
         "both add up to it."
     )
     score = tag("b", f"{result.view.cosine.score[0]:.4f}")
     return tag("div", "Similarity of the two: enhanced ", score, words, css="mswin-pair")
+
+
+def _plain_similarity(result: ExplorerResult) -> float:
+    """The cosine of both plain CLS tokens of a pair; zero where one is zero."""
+    a, b = result.subject.plain_cls
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths else 0.0
 
 
 def _shuffle_html(result: ExplorerResult) -> Markup:

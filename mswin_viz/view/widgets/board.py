@@ -1,14 +1,14 @@
 """The board of heatmaps: numbers for windows of patch tokens, painted over pictures.
 
-The kernel sends numbers once; colour map, range, opacity, threshold, outlines, hover, pins and plain window means are
-the browser's (``js/``) and do not wait for the kernel.
+The kernel sends numbers once; colour map, range, opacity, threshold, outlines, hover, pins and the scale of the free
+windows, once those of every scale were sent, are the browser's (``js/``) and do not wait for the kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 import numpy as np
@@ -20,11 +20,8 @@ from mswin_viz.data.images.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
-from mswin_viz.view.widgets.labels import VALUES
+from mswin_viz.view.widgets.labels import THOUSANDTHS, VALUES, unit_words
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 
 class DisplayError(OptionError, traitlets.TraitError):
@@ -33,14 +30,10 @@ class DisplayError(OptionError, traitlets.TraitError):
 
 @dataclass(frozen=True, eq=False)
 class BoardRow:
-    """One picture of the board; it has patch tokens where the browser is to compute window means itself."""
+    """One picture of the board."""
 
     name: str  # stands above it
     image: bytes = b""  # PNG or JPEG file; empty for none
-    patches: Float[np.ndarray, "token dim"] | None = None  # the tokens that windows see
-    direction: Float[np.ndarray, " dim"] | None = (
-        None  # of the target among these; None where there is no one such
-    )
 
 
 class HeatmapBoard(anywidget.AnyWidget):
@@ -69,11 +62,18 @@ class HeatmapBoard(anywidget.AnyWidget):
     answered = traitlets.Dict().tag(sync=True)  # values of the watched controls that the columns fit
     failed = traitlets.Dict(None, allow_none=True).tag(sync=True)  # values that could not be answered
     free_is_fused = traitlets.Bool(False).tag(sync=True)  # so that every column depends on the free windows
+    pyramid = traitlets.Dict().tag(sync=True)  # the free windows at every scale, see `show_every_scale`
+    fits = traitlets.Dict().tag(sync=True)  # values of the controls, but the scale, that the pyramid fits
+    lists_words = traitlets.Bool(False).tag(sync=True)  # each panel's words below them
     order = traitlets.List(traitlets.Int()).tag(
         sync=True
     )  # the patch at each place, where tokens are shuffled
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys of columns
+    captions = traitlets.Bool(False).tag(sync=True)  # what the numbers are, below each heatmap
     pinned = traitlets.Dict(None, allow_none=True).tag(sync=True)  # key, row and window that were clicked
+    pinnable = traitlets.List(traitlets.Unicode(), None, allow_none=True).tag(
+        sync=True
+    )  # keys of the columns whose windows a click pins; None for all
     width = traitlets.Int(168, min=24).tag(sync=True)  # CSS pixels of a picture at most; patches are square
     cmap = traitlets.Unicode("auto").tag(sync=True)  # one of CMAPS, or "auto": by whether values are signed
     opacity = traitlets.Float(0.55).tag(sync=True)  # of the heat, 0 to 1
@@ -82,7 +82,13 @@ class HeatmapBoard(anywidget.AnyWidget):
     shared = traitlets.Bool(False).tag(sync=True)  # one colour scale for each unit, else for each column
     cmaps = traitlets.List(traitlets.Unicode(), list(CMAPS), read_only=True).tag(sync=True)
     auto = traitlets.Dict({"unsigned": UNSIGNED, "signed": SIGNED}, read_only=True).tag(sync=True)
-    units = traitlets.Dict(VALUES, read_only=True).tag(sync=True)
+    units = traitlets.Dict({unit: unit_words(unit) for unit in VALUES}, read_only=True).tag(sync=True)
+    thousandths = traitlets.List(list(THOUSANDTHS), read_only=True).tag(
+        sync=True
+    )  # units that are shown times 1000
+    places = traitlets.Dict({"token": "Token", "window": "Window"}, read_only=True).tag(
+        sync=True
+    )  # what a cell of the grid and a group of cells are called under the mouse
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
     @made_whole()
@@ -137,6 +143,28 @@ class HeatmapBoard(anywidget.AnyWidget):
             for name, value in state.items():
                 self.set_trait(name, value)
 
+    def show_every_scale(self, panels: Sequence[Panel], *, fits: Mapping[str, Any]) -> None:
+        """Let the browser draw the free panel of any scale by itself while the controls hold these values.
+
+        Parameters
+        ----------
+        panels
+            The free panel at each scale 1..N, with values for every row; none to end it.
+        fits
+            Values of watched controls; the one named ``scale`` is not among them, but says which panel is drawn.
+        """
+        check_open(self)
+        sent = {}
+        if panels:
+            n_rows, grid = len(self.rows), (self.grid_rows, self.grid_cols)
+            columns = [_column(panel, n_rows, grid) for panel in panels]
+            sent = {name: columns[0][name] for name in ("key", "unit", "signed")}
+            sent |= {f"{name}s": [column[name] for column in columns] for name in ("title", "origin")}
+            sent |= {"words": [column["words"] for column in columns]}
+            sent |= {"values": b"".join(column["values"] for column in columns)}
+        with self.hold_sync(), self.hold_trait_notifications():
+            self.pyramid, self.fits = sent, dict(fits)
+
     def __repr__(self) -> str:
         if is_closed(self):
             return "HeatmapBoard(closed)"
@@ -149,7 +177,7 @@ class HeatmapBoard(anywidget.AnyWidget):
 
     def release(self) -> None:
         """Release pictures and numbers."""
-        self.rows, self.columns = [], []
+        self.rows, self.columns, self.pyramid = [], [], {}
 
     @traitlets.validate("cmap")
     def _checked_cmap(self, proposal: Any) -> str:
@@ -180,12 +208,7 @@ def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, li
 
 
 def _row(row: BoardRow) -> dict[str, Any]:
-    numbers = {"tokens": row.patches, "direction": row.direction}
-    return {
-        "name": row.name,
-        "image": _checked_file(row.image) if row.image else b"",
-        **{name: b"" if n is None else np.asarray(n, np.float32).tobytes() for name, n in numbers.items()},
-    }
+    return {"name": row.name, "image": _checked_file(row.image) if row.image else b""}
 
 
 def _checked_file(data: bytes) -> bytes:
@@ -211,7 +234,7 @@ def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
             f"need one value for each of {geometry.n_windows} windows in each of {n_rows} rows: got values of "
             f"shape {values.shape} in {panel.key!r}"
         )
-    about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed")}
+    about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed", "words")}
     tile = None if geometry.tile is None else list(geometry.tile)
     windows = {"scale": geometry.scale, "stride": geometry.stride, "tile": tile}
     return {**about, **windows, "values": values.tobytes()}

@@ -18,6 +18,13 @@ CMAPS = ("viridis", "cividis", "magma", "RdBu_r")
 """The colour maps of heatmaps, by matplotlib's names."""
 UNSIGNED, SIGNED = CMAPS[0], CMAPS[-1]
 """The maps that "auto" stands for: that of values from a low to a high one, and that of values about zero."""
+COLOUR_ENDS = {
+    "viridis": ("violet", "yellow"),
+    "cividis": ("dark blue", "yellow"),
+    "magma": ("black", "light yellow"),
+    "RdBu_r": ("blue", "red"),
+}
+"""What the two ends of a colour map are called."""
 MARK_COLOURS = {"right": "#009e73", "wrong": "#d55e00", "unknown": "#8a8a8a"}
 """The mark of a neighbour (Okabe and Ito, for the colour-blind); the style sheet of the strip has the same."""
 FEATURES = {"plain": "#8a8f98", "enhanced": "#0072b2"}
@@ -38,6 +45,12 @@ def colour_tables() -> UInt8[np.ndarray, "maps 256 3"]:
     """Red, green and blue of every map in ``CMAPS``, as matplotlib has them: canvas and figures cannot differ."""
     places = np.arange(256)
     return np.stack([colormaps[name].resampled(256)(places, bytes=True)[:, :3] for name in CMAPS])
+
+
+def end_colours(cmap: str) -> tuple[str, str]:
+    """The colours of low and high values in a map of ``CMAPS``; a step inside its ends, which are too dark to tell apart."""
+    low, high = colormaps[cmap]([0.1, 0.9])
+    return to_hex(low), to_hex(high)
 
 
 def distinct_colours(n: int) -> tuple[str, ...]:

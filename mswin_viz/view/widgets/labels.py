@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from mswin_viz.analysis.measures.joined import modality_words
@@ -10,12 +11,52 @@ from mswin_viz.analysis.measures.joined import modality_words
 Value = TypeVar("Value")
 
 VALUES = {
-    "norm": "activation norm",
+    "removal": "change when removed",
+    "push": "net push",
     "share": "share of cosine",
+    "norm": "activation norm",
     "cosine": "cosine to target",
     "channel": "one channel",
 }
 """What a window's number is."""
+
+
+@dataclass(frozen=True)
+class ValueLegend:
+    """What a value is, in a sentence, and what the two ends of its colour scale mean."""
+
+    what: str
+    low: str
+    high: str
+    is_signed: bool = True  # about zero
+
+
+LEGENDS = {
+    "removal": ValueLegend(
+        "How the cosine changes when one window is taken away, with norm and gates computed again.",
+        "falls without the window: it helps", "rises without it",
+    ),
+    "push": ValueLegend(
+        "Which way a little more of a window moves the cosine, the longer norm counted; all pushes add up to zero.",
+        "pulls the cosine down", "pushes it up",
+    ),
+    "share": ValueLegend(
+        "The window's exact part of the cosine; all parts together are the score. A positive part need not raise the score, "
+        "because every part also makes the norm longer.",
+        "a negative part", "a positive part",
+    ),
+    "norm": ValueLegend("How long a window's answer is.", "short", "long", is_signed=False),
+    "cosine": ValueLegend("How far a window's own answer points along the target.", "away from it", "towards it"),
+    "channel": ValueLegend("One number of a window's answer.", "negative", "positive"),
+}  # fmt: skip
+"""The same values: what stands in the legend."""
+THOUSANDTHS = ("removal", "push", "share", "cosine")
+"""The values that are cosines or parts of one: shown in thousandths."""
+SCALES_OF_COLOUR = {
+    False: "each panel has its own colour scale: compare patterns, not colours",
+    True: "one colour scale: the same colour is the same number in every panel",
+}
+"""What may be compared, by whether panels of a unit share a colour scale."""
 FEATURES = {"plain": "plain CLS", "enhanced": "enhanced CLS"}
 """The image's feature without the add-on and with it."""
 PARTS = {
@@ -26,6 +67,8 @@ PARTS = {
     "unexplained": "unexplained",
 }
 """What a part of a score comes from; a scale is called by its number."""
+STEPS = {"other": "other's add-on", "cls": "CLS in add-on"}
+"""What moves a cosine besides its parts: in a pair, the add-on of the other image; the CLS token, through a module."""
 TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",
@@ -34,6 +77,8 @@ TARGETS = {
     "own": "the image's own plain CLS",
 }
 """What the cosine is taken with."""
+ATTRIBUTION_TARGETS = {"prompt": "the prompt below", "image": "the second image"}
+"""The same in the attribution explorer."""
 KERNELS = {"auto": "trained or resampled", "mean": "plain mean"}
 """How the free windows are pooled."""
 WINDOWS = {"runs": "runs (as trained)", "tiles": "2-D tiles"}
@@ -50,6 +95,17 @@ SLOTS = {
     "free": "the free windows take its place",
 }
 """What a slot of the fusion holds."""
+SECTIONS = {
+    "measure": ("what is measured", "The value that is painted, its target and prompts, and the CLS split."),
+    "fusion": (
+        "rows and fusion",
+        "One image, its modalities or a pair; scales on, off or replaced; shuffled windows.",
+    ),
+    "display": ("display", "The free windows and their kernel; colours, opacity and outlines."),
+    "files": ("files", "Open your own images; save the figure; copy the state."),
+    "help": ("?", "What the values, colours and words mean."),
+}
+"""The folded sections of the scale explorer: what stands on each button, and its tooltip."""
 MODALITIES = {"RGB": "RGB", "NI": "near infrared", "TI": "thermal"}
 SHOWN = {"all": "every image", **MODALITIES, "together": modality_words("three_together")}
 """Which images the maps show."""
@@ -66,9 +122,10 @@ COLOURS = {
 """What the points of a map are coloured by."""
 
 
-def part_name(part: str) -> str:
-    """What a part of a score is called: one of ``PARTS``, or ``"scale-4"``."""
-    return PARTS.get(part, part.replace("-", " "))
+def unit_words(unit: str) -> str:
+    """What the numbers of a panel are, and that they are thousandths where they are."""
+    name = VALUES.get(unit, unit)
+    return f"{name}, in thousandths" if unit in THOUSANDTHS else name
 
 
 def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:

@@ -93,7 +93,7 @@ class LinkedMaps(widgets.VBox):
             scatter.widget._handle_custom_msg = self._guarded("showing a picture under the mouse")(react)
             scatter.widget.add_class(f"mswin-map-{name}")
         super().__init__([self._row(), self._theme, self._message], layout={"overflow": "visible"})
-        self.add_class("mswin-maps")
+        self.add_class("mswin-view").add_class("mswin-maps")
         self._theme.observe(self._guarded("following the theme")(self._on_theme), "is_dark")
         self._link()
 

@@ -16,7 +16,9 @@ from markupsafe import Markup, escape
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 
-TAGS = frozenset({"b", "br", "code", "div", "img", "li", "span", "table", "td", "th", "tr", "ul"})
+TAGS = frozenset(
+    {"b", "br", "code", "details", "div", "img", "li", "span", "summary", "table", "td", "th", "tr", "ul"}
+)
 """The elements that may be made: none of them runs, loads or sends anything."""
 ATTRIBUTES = frozenset({"alt", "class", "colspan", "role", "src", "style", "title"})
 """Their attributes; ``src`` takes the bytes of a picture, not an address."""

@@ -27,18 +27,24 @@ class StripError(OptionError, traitlets.TraitError):
 class ThumbnailStrip(anywidget.AnyWidget):
     """Thumbnails of samples, with a search by identity, camera and modality. The traits are its whole state.
 
-    The browser says ``{"kind": "shown"}`` when it is first drawn and ``{"kind": "stop"}`` at the stop button.
+    The browser says ``{"kind": "shown"}`` when it is first drawn, ``{"kind": "stop"}`` at the stop button, and
+    ``{"kind": "scores"}`` when it is to sort or search by scores that are not there.
     """
 
     _esm = script("strip")
     _css = style("strip")
 
     items = traitlets.List(traitlets.Dict()).tag(sync=True)  # what is known of each sample
+    serial = traitlets.Int(0).tag(sync=True)  # of the samples: positions mean others once they are replaced
     modalities = traitlets.List(traitlets.Unicode(), list(MODALITIES), read_only=True).tag(sync=True)
     modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)  # of the images shown and chosen
     selected = traitlets.Int(0).tag(sync=True)  # position of the chosen sample
     second = traitlets.Int(0).tag(sync=True)  # position of the one it is compared with
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)  # JPEG files by modality, then sample; or empty
+    has_scores = traitlets.Bool(False).tag(sync=True)  # whether there is something that computes them
+    scores = traitlets.List(traitlets.List(traitlets.Float(), allow_none=True)).tag(
+        sync=True
+    )  # plain and enhanced, or None, of each sample; empty before they are computed
     progress = traitlets.Float(-1.0).tag(sync=True)  # fraction done of background work; below 0 for none
     status = traitlets.Unicode().tag(sync=True)  # words beside the bar
 
@@ -60,10 +66,15 @@ class ThumbnailStrip(anywidget.AnyWidget):
     def replace(self, samples: Sequence[Sample]) -> None:
         """Other samples: the first is chosen, in a modality that it has."""
         with self.hold_sync(), self.hold_trait_notifications():
-            self.items = [_item(sample) for sample in samples]
-            self.thumbs, self.selected, self.second = [], 0, second_choice(samples)
+            self.items, self.serial = [_item(sample) for sample in samples], self.serial + 1
+            self.thumbs, self.scores, self.selected, self.second = [], [], 0, second_choice(samples)
             if self.modality not in samples[0].images:
                 self.modality = next(iter(samples[0].images))
+
+    def part(self, samples: Sequence[Sample]) -> None:
+        """Choose another second image where both are the same; ``samples`` are those of the strip."""
+        if self.second == self.selected:
+            self.second = second_choice(samples, self.selected)
 
     @traitlets.validate("selected", "second")
     def _checked_position(self, proposal: Any) -> int:

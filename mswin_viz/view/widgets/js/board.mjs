@@ -1,9 +1,11 @@
 // The board: rows of pictures, columns of heatmaps. The traits of HeatmapBoard (heatmap.py) and the values of the
 // controls it watches are the whole state; whatever only changes the display is done here and now.
-import { node } from "./nodes.mjs";
+import { GONE, watchKernel } from "./kernel.mjs";
+import { keepKeys } from "./keys.mjs";
+import { node, roomBelow } from "./nodes.mjs";
 import { bytesOf, readFloats } from "./numbers.mjs";
-import { captionOf, labelOf, liveColumn, pictureStatus, readColumn, specOf, statusOf, withRanges } from "./panels.mjs";
-import { fittedWidth, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
+import { captionOf, labelOf, pictureStatus, readColumn, readPyramid, statusOf, withRanges } from "./panels.mjs";
+import { fitted, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
 const PATIENCE = 150; // ms until what is out of date pales
@@ -23,8 +25,10 @@ async function decode(view) {
 // its position among `values`.
 async function watchControls(model, controls, signal, changed) {
   const asked = {};
+  const found = {};
   await Promise.all(Object.entries(model.get(controls)).map(async ([name, [reference, trait, values]]) => {
     const control = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+    found[name] = control;
     const valueNow = () => (values ? values[control.get(trait)] : control.get(trait));
     const read = () => {
       asked[name] = valueNow();
@@ -34,7 +38,7 @@ async function watchControls(model, controls, signal, changed) {
     control.on(`change:${trait}`, read);
     signal.addEventListener("abort", () => control.off(`change:${trait}`, read));
   }));
-  return asked;
+  return { asked, controls: Object.values(found) };
 }
 
 // ---- what the kernel sends besides traits -----------------------------------------------------
@@ -90,14 +94,21 @@ function buildRows(parent, names, columns) {
   });
 }
 
-function buildChips(parent, columns, hidden, toggle) {
+function buildChips(parent, columns, hidden, { toggle, toggleCaptions, hasCaptions }) {
+  const focused = [...parent.children].indexOf(document.activeElement);
   parent.replaceChildren();
   node(parent, "span", "mswin-board-chips-label", "panels");
   for (const { key, title } of columns) {
     const chip = node(parent, "button", "mswin-chip", key === "free" ? "free" : title);
     chip.setAttribute("aria-pressed", String(!hidden.includes(key)));
+    chip.title = "Show or hide this panel.";
     chip.addEventListener("click", () => toggle(key));
   }
+  const chip = node(parent, "button", "mswin-chip mswin-chip-captions", "captions");
+  chip.title = "What each panel's numbers are, and its windows, a line each.";
+  chip.setAttribute("aria-pressed", String(hasCaptions));
+  chip.addEventListener("click", toggleCaptions);
+  parent.children[focused]?.focus();
 }
 
 // Whether what a node shows differs from what it was last drawn with.
@@ -107,19 +118,22 @@ function isNew(drawnOn, state) {
   return !same;
 }
 
-function writeWords(cell, column, units, status, label) {
+function writeWords(cell, column, units, { status, isGone }, label) {
   cell.title.textContent = cell.title.title = column.title;
   cell.origin.textContent = column.origin;
   cell.origin.dataset.origin = column.origin.split(" ")[0];
   cell.caption.textContent = captionOf(column, units);
-  cell.status.textContent = STATUS[status] ?? "";
-  cell.el.setAttribute("aria-busy", String(status === "busy"));
+  cell.status.textContent = statusWords(status, isGone);
+  cell.el.setAttribute("aria-busy", String(status === "busy" && !isGone));
   cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
   cell.canvas.setAttribute("aria-label", label);
 }
 
-function writeStatus({ picture, status }, now) {
-  status.textContent = STATUS[now] ?? "";
+// What waits for a kernel that is gone waits for ever.
+const statusWords = (status, isGone) => (status === "busy" && isGone ? GONE : STATUS[status] ?? "");
+
+function writeStatus({ picture, status }, now, isGone) {
+  status.textContent = statusWords(now, isGone);
   picture.classList.toggle("mswin-heatmap-stale", now in STATUS);
 }
 
@@ -141,19 +155,27 @@ function placeTip(tip, lines, { x, y } = {}) {
   Object.assign(tip.style, { left: `${Math.max(0, left)}px`, top: `${Math.max(0, top)}px` });
 }
 
-const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused"];
+function writeList(list, columns) {
+  list.replaceChildren(...columns.map(({ title, words }) => {
+    const line = document.createElement("li");
+    line.append(Object.assign(document.createElement("b"), { textContent: title }), `: ${words}`);
+    return line;
+  }));
+}
+
+const DATA = ["columns", "grid_rows", "grid_cols", "answered", "failed", "free_is_fused", "fits"];
 const LOOK = ["cmap", "auto", "cmaps", "lut", "opacity", "threshold", "outline"];
-const VIEW = ["shared", "width", "hidden", "pinned", "order"];
+const VIEW = ["shared", "width", "hidden", "captions", "pinned", "order", "lists_words"];
 
 function render({ model, el }) {
   el.classList.add("mswin-board");
   el.replaceChildren();
-  const chips = node(el, "div", "mswin-board-chips");
-  const [body, says, tip] = ["rows", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
+  const [body, chips, says, tip] = ["rows", "chips", "says", "tip"].map((name) => node(el, "div", `mswin-board-${name}`));
   says.setAttribute("aria-live", "polite");
   Object.assign(tip, { popover: "manual", hidden: true });
-  const now = { asked: {}, pictures: [], tokens: [], sent: [], shown: [], statuses: {}, hover: -1, rows: [] };
-  const dirty = { rows: true, data: true, look: true, theme: true, size: true };
+  const list = node(el, "ul", "mswin-words");
+  const now = { asked: {}, controls: [], pictures: [], sent: [], every: [], shown: [], statuses: {}, hover: -1, rows: [] };
+  const dirty = { rows: true, data: true, pyramid: true, look: true, theme: true, size: true };
   const stop = new AbortController();
   let frame = 0;
   const grid = () => [model.get("grid_rows"), model.get("grid_cols")];
@@ -166,21 +188,8 @@ function render({ model, el }) {
   // ---- from traits to what is drawn ----
   const refreshRows = async () => {
     while (once("rows")) { // set again where newer pictures come while these are decoded
-      const rows = model.get("rows");
-      now.pictures = await Promise.all(rows.map(({ image }) => decode(image)));
-      const [rowsOfGrid, colsOfGrid] = grid();
-      now.tokens = rows.filter(({ tokens }) => tokens?.byteLength).map(({ tokens, direction }) => {
-        const along = readFloats(direction);
-        const patches = readFloats(tokens);
-        return { patches, direction: along.length ? along : null, dim: patches.length / (rowsOfGrid * colsOfGrid) };
-      });
+      now.pictures = await Promise.all(model.get("rows").map(({ image }) => decode(image)));
     }
-  };
-  const live = (column) => {
-    const key = JSON.stringify([specOf(now.asked), now.asked.value, now.asked.channel]);
-    if (now.live?.key !== key || now.live.tokens !== now.tokens)
-      now.live = { key, tokens: now.tokens, column: liveColumn(column, now.asked, ...grid(), now.tokens) };
-    return now.live.column;
   };
   const refreshData = () => {
     const nRows = model.get("rows").length;
@@ -188,39 +197,49 @@ function render({ model, el }) {
       const old = new Map(now.sent.map((column) => [column.key, column]));
       now.sent = model.get("columns").map((column) => readColumn(column, ...grid(), nRows, old.get(column.key)));
     }
-    const about = {
-      ...{ answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused") },
-      hasTokens: now.tokens.length > 0 && now.tokens.length === nRows,
-      hasDirections: now.tokens.every(({ direction }) => direction),
-    };
+    if (once("pyramid")) {
+      const sent = model.get("pyramid");
+      const read = sent.values?.byteLength ? readPyramid(sent, ...grid(), nRows) : null;
+      now.pyramid = read?.isWhole ? read : null;
+    }
+    const fits = now.pyramid ? model.get("fits") : null;
+    const about = { answered: model.get("answered"), failed: model.get("failed"), fused: model.get("free_is_fused"), fits };
     now.statuses = Object.fromEntries(now.sent.map((column) => [column.key, statusOf(column, now.asked, about)]));
     now.picture = pictureStatus(now.asked, about);
     const hidden = model.get("hidden");
-    const columns = now.sent.map((column) => (now.statuses[column.key] === "live" ? live(column) : column));
-    now.shown = withRanges(columns.filter(({ key }) => !hidden.includes(key)), model.get("shared"));
+    const { scale } = now.asked;
+    const thousandths = model.get("thousandths");
+    now.every = now.sent.map((column) => (now.statuses[column.key] === "live" ? now.pyramid.at(scale) : column));
+    now.shown = withRanges(now.every.filter(({ key }) => !hidden.includes(key)), model.get("shared"))
+      .map((column) => ({ ...column, factor: thousandths.includes(column.unit) ? 1000 : 1 }));
   };
   const refreshNodes = () => {
     const names = model.get("rows").map(({ name }) => name);
-    const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden")]);
+    const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden"), model.get("captions")]);
     if (built !== now.built) {
       now.built = built;
       now.rows = buildRows(body, names, now.shown);
       now.rows.forEach((row, at) => row.cells.forEach((cell, key) => listen(cell.canvas, at, key)));
-      buildChips(chips, now.sent, model.get("hidden"), toggleColumn);
+      const hasCaptions = model.get("captions");
+      buildChips(chips, now.sent, model.get("hidden"), { toggle: toggleColumn, toggleCaptions, hasCaptions });
+      markAll("mswin-captions", hasCaptions);
       now.words = "";
     }
-    const words = [now.picture, ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
+    const words = [now.picture, now.isGone, model.get("lists_words"), ...now.shown.map(({ key, geometry, cells }) => [key, now.statuses[key], geometry, cells]).flat()];
     if (now.words && now.words.every((word, at) => word === words[at])) return;
     now.words = words;
+    writeList(list, model.get("lists_words") ? now.every : []);
     pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
-    now.rows.forEach((row) => writeStatus(row, now.picture));
+    now.rows.forEach((row) => writeStatus(row, now.picture, now.isGone));
+    now.rows.forEach(({ cells }) => cells.forEach(({ canvas }, key) => canvas.classList.toggle("mswin-not-pinned", !isPinnable(key))));
     now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
-      writeWords(cells.get(column.key), column, model.get("units"), now.statuses[column.key], labelOf(column, names[at], at))));
+      writeWords(cells.get(column.key), column, model.get("units"), { status: now.statuses[column.key], isGone: now.isGone }, labelOf(column, names[at], at))));
   };
+  const markAll = (name, is) => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle(name, is));
   // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
   // flicker.
   const pale = (waiting) => {
-    const mark = () => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle("mswin-waiting", waiting));
+    const mark = () => markAll("mswin-waiting", waiting);
     clearTimeout(now.paling);
     if (waiting) now.paling = setTimeout(mark, PATIENCE);
     else mark();
@@ -228,11 +247,16 @@ function render({ model, el }) {
   const refreshLook = () => {
     if (once("look")) now.look = readLook(model);
     if (once("theme")) now.theme = themeOf(el);
-    const [columns, widest] = [now.shown.length + 1, model.get("width")];
-    if (!once("size") && now.fit === `${columns} ${widest}`) return;
-    now.fit = `${columns} ${widest}`;
-    now.size = layoutOf(fittedWidth(el.clientWidth, columns, widest), ...grid());
-    el.style.setProperty("--mswin-width", `${now.size.width}px`);
+    const panels = { count: now.shown.length + 1, pictures: now.rows.length || 1, widest: model.get("width") };
+    const key = JSON.stringify(panels);
+    if (!once("size") && now.fit === key) return;
+    now.fit = key;
+    const { width, lines } = fitted(roomBelow(el, body), panels, grid());
+    const sharp = `${width} ${window.devicePixelRatio}`;
+    if (sharp !== now.sharp) now.size = layoutOf(width, ...grid()); // else nothing is drawn again
+    now.sharp = sharp;
+    el.classList.toggle("mswin-one-line", lines === 1);
+    el.style.setProperty("--mswin-width", `${width}px`);
   };
   const paint = () => {
     const [pinned, order] = [model.get("pinned"), model.get("order")];
@@ -274,22 +298,28 @@ function render({ model, el }) {
     model.set("hidden", hidden.includes(key) ? hidden.filter((own) => own !== key) : [...hidden, key]);
     model.save_changes();
   };
+  const toggleCaptions = () => {
+    model.set("captions", !model.get("captions"));
+    model.save_changes();
+  };
   const columnOf = (key) => now.shown.find((column) => column.key === key);
   const point = (token, row, key, at) => {
     const column = columnOf(key);
-    const panel = column && { geometry: column.geometry, cells: column.cells[row], values: column.values[row] };
+    const panel = column && { ...column, cells: column.cells[row], values: column.values[row], places: model.get("places") };
     const lines = token < 0 || !panel ? null : describe(token, panel);
     placeTip(tip, lines, at);
     if (token !== now.hover) schedule();
     now.hover = token;
     return lines;
   };
+  const isPinnable = (key) => model.get("pinnable")?.includes(key) ?? true;
   const pin = (row, key) => {
-    const column = columnOf(key);
+    const column = isPinnable(key) ? columnOf(key) : null;
     const ids = column?.geometry.cover[now.hover] ?? [];
     if (!ids.length) return;
     const window = ids[0];
     const old = model.get("pinned");
+    now.controls.forEach((control) => control.save_changes()); // the window is one of the scale that is drawn
     const again = old && old.key === key && old.row === row && old.window === window;
     model.set("pinned", again ? null : { key, row, window });
     model.save_changes();
@@ -323,7 +353,6 @@ function render({ model, el }) {
       event.preventDefault();
       event.stopPropagation();
     });
-    canvas.dataset.lmSuppressShortcuts = "true";
   };
 
   // ---- life ----
@@ -335,22 +364,33 @@ function render({ model, el }) {
     ...DATA.map((name) => [`change:${name}`, mark("data")]),
     ...LOOK.map((name) => [`change:${name}`, mark("look")]),
     ...VIEW.map((name) => [`change:${name}`, schedule]),
-    ["change:rows", mark("rows", "data")],
+    ["change:rows", mark("rows", "data", "pyramid")],
+    ["change:pyramid", mark("pyramid")],
     ["msg:custom", ({ kind, name, text }, buffers) => (kind === "copy" ? copy(text, says) : download(name, buffers[0]))],
   ];
   listeners.forEach(([event, react]) => model.on(event, react));
-  watchControls(model, "watched", stop.signal, schedule).then((asked) => {
-    now.asked = asked;
+  keepKeys(el, stop.signal);
+  watchKernel(model, stop.signal, () => {
+    now.isGone = true;
+    schedule();
+  });
+  watchControls(model, "watched", stop.signal, schedule).then(({ asked, controls }) => {
+    Object.assign(now, { asked, controls });
     schedule();
   });
   const follow = (name, value) => {
     model.set(name, value);
     model.save_changes();
   };
-  watchControls(model, "followed", stop.signal, follow).then((values) =>
-    Object.entries(values).forEach(([name, value]) => follow(name, value)));
-  const sight = new ResizeObserver(mark("size", "theme")); // first shown, shown again, or another width
+  watchControls(model, "followed", stop.signal, follow).then(({ asked }) =>
+    Object.entries(asked).forEach(([name, value]) => follow(name, value)));
+  const sight = new ResizeObserver(() => { // first shown, shown again, another width, or less height
+    const view = el.closest(".mswin-explorer");
+    if (view !== now.view) sight.observe((now.view = view) ?? el); // what is unfolded above takes of the height
+    mark("size", "theme")();
+  });
   sight.observe(el);
+  window.addEventListener("resize", mark("size"), { signal: stop.signal });
   const theme = new MutationObserver(mark("theme"));
   theme.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind"] });
   schedule();

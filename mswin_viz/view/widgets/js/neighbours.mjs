@@ -1,5 +1,6 @@
 // Ranked neighbours of one row, by plain and by enhanced features. The traits of NeighbourStrip (neighbour_strip.py) are the
 // whole state; a click or Enter chooses a neighbour.
+import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
 import { bytesOf, formatNumber } from "./numbers.mjs";
 
@@ -55,7 +56,7 @@ function itemNode(parent, item, about, urls) {
   const option = node(parent, "div", "mswin-neighbour");
   option.setAttribute("role", "option");
   option.setAttribute("aria-label", neighbourLabel(item, rank, list.title));
-  Object.assign(option.dataset, { row: item.row, mark: item.mark, lmSuppressShortcuts: "true" });
+  Object.assign(option.dataset, { row: item.row, mark: item.mark });
   option.title = `${item.name}\n${item.measure} ${formatNumber(item.similarity)}`;
   const frame = node(option, "div", "mswin-neighbour-frame");
   pictureNode(frame, picture, urls);
@@ -70,6 +71,8 @@ function itemNode(parent, item, about, urls) {
 function render({ model, el }) {
   el.classList.add("mswin-neighbours");
   el.replaceChildren();
+  const stop = new AbortController();
+  keepKeys(el, stop.signal);
   const says = node(el, "div", "mswin-neighbours-message");
   says.setAttribute("role", "status");
   const body = node(el, "div", "mswin-neighbours-body");
@@ -150,6 +153,7 @@ function render({ model, el }) {
   listeners.forEach(([event, react]) => model.on(event, react));
   fill();
   return () => {
+    stop.abort();
     listeners.forEach(([event, react]) => model.off(event, react));
     cancelAnimationFrame(now.frame);
     now.urls.forEach((url) => URL.revokeObjectURL(url));

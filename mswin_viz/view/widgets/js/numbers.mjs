@@ -63,7 +63,7 @@ export function formatNumber(value) {
 }
 
 // "a–b" of the finite values, for screen readers.
-export function spanInWords(values) {
+export function spanInWords(values, factor = 1) {
   const range = valueRange(values);
-  return range ? `values ${formatNumber(range.lo)} to ${formatNumber(range.hi)}` : "no finite value";
+  return range ? `values ${formatNumber(factor * range.lo)} to ${formatNumber(factor * range.hi)}` : "no finite value";
 }

@@ -3,8 +3,12 @@ import { bytesOf, colourIndex, formatNumber, mapName, normalise, strength } from
 import { edgesBetween } from "./windows.mjs";
 
 const BAR = { gap: 6, height: 6, text: 15 }; // colour bar under the picture, in CSS pixels
-const GAP = 11; // between panels
-const NARROWEST = 100;
+const GAP = 7; // between panels
+const NARROWEST = 100; // where the height is no matter
+const LEGIBLE = 66; // where all are to be seen at once
+const WORTH = 1.3; // how much larger panels must become to stand on more lines
+const WORDS = 42; // height of the title above a panel and of the line below
+const UNDER = BAR.gap + BAR.height + BAR.text + 4;
 const DROPPED = { step: 6, slope: 1, colour: "rgb(40 40 40 / 90%)", wash: "rgb(235 235 235 / 75%)" };
 const MISSING = { step: 4, slope: -1, colour: "rgb(128 128 128 / 85%)" };
 const THIN = [{ width: 3, colour: "rgb(0 0 0 / 35%)" }, { width: 1, colour: "#fff" }];
@@ -13,11 +17,25 @@ const PINNED = [{ width: 6, colour: "#111" }, { width: 3, colour: "#ffb000" }];
 const CUT = [{ width: 4, colour: "#111" }, { width: 2, colour: "#ffb000", dash: [4, 3] }];
 
 // Width of each of `count` panels in a line of `room` pixels, at most `widest`; on as many lines as they need to stay legible.
-export function fittedWidth(room, count, widest) {
+function fittedWidth(room, count, widest, least = NARROWEST) {
   for (let lines = 1; ; lines++) {
     const width = Math.floor(room / Math.ceil(count / lines)) - GAP;
-    if (width >= NARROWEST || lines >= count) return Math.max(24, Math.min(widest, width));
+    if (width >= least || lines >= count) return { lines, width: Math.max(24, Math.min(widest, width)) };
   }
+}
+
+// Width of the panels of `pictures` rows, and on how many lines those of a row stand: as large as the room allows, so
+// that all are seen at once; no smaller than is legible. `room`: its width and height, which may be infinite.
+export function fitted({ width, height }, { count, pictures, widest }, [rows, cols]) {
+  if (!Number.isFinite(height)) return fittedWidth(width, count, widest);
+  const fits = Array.from({ length: count }, (_, at) => {
+    const lines = at + 1;
+    const words = lines === 1 ? (height - WORDS) / pictures - UNDER : height / (pictures * lines) - UNDER - WORDS;
+    return { lines, width: Math.min(widest, Math.floor(width / Math.ceil(count / lines)) - GAP, Math.floor((words * cols) / rows)) };
+  });
+  const best = fits.reduce((a, b) => (b.width > WORTH * a.width ? b : a));
+  if (best.width >= LEGIBLE) return best;
+  return fittedWidth(width, count, Math.min(LEGIBLE, widest), LEGIBLE);
 }
 
 // Picture size and canvas size in CSS pixels; patches are square.
@@ -176,7 +194,7 @@ function paintBar({ ctx }, { width, height }, panel, look, theme) {
   }
   ctx.clearRect(width, top, 1, BAR.height);
   ctx.fillStyle = theme.text;
-  const [left, right] = [formatNumber(lo), formatNumber(hi)];
+  const [left, right] = [lo, hi].map((value) => formatNumber((panel.factor ?? 1) * value));
   if (lo === hi) return write(left, width / 2, "center");
   const taken = ctx.measureText(left).width + ctx.measureText(right).width;
   if (taken + 8 > width) return write(panel.signed ? `±${right}` : right, width, "right");

@@ -1,11 +1,11 @@
-// What each panel of the board shows now: the kernel's answer, one computed here, or an answer that no longer fits.
+// What each panel of the board shows now: the kernel's answer, the scale asked for out of all that the kernel sent, or an
+// answer that no longer fits.
 // Pure functions: node tests them.
 import { readFloats, spanInWords, valueRange } from "./numbers.mjs";
-import { foldWindows, geometryOf, meansReduced } from "./windows.mjs";
+import { foldWindows, geometryOf } from "./windows.mjs";
 
 export const GEOMETRY = ["scale", "stride", "windows", "tile_rows", "tile_cols"];
-export const LIVE = [...GEOMETRY, "value", "channel", "kernel"];
-export const PICTURES = ["selected", "modality", "rows", "shuffle"];
+export const PICTURES = ["serial", "selected", "modality", "rows", "shuffle"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -13,15 +13,19 @@ export function changedNames(asked, answered) {
   return Object.keys(asked).filter((name) => !same(asked[name], answered[name]));
 }
 
-// "" where the answer is what the controls ask for; "live" where it can be computed here; "busy" while the kernel
-// works on it; "stale" where it has said that it cannot.
-export function statusOf(column, asked, { answered, failed, fused, hasTokens, hasDirections }) {
+// Whether the scales that were sent are those of what the controls ask for, whatever the scale.
+export function isSent(asked, fits) {
+  const names = Object.keys(fits ?? {});
+  return names.length > 0 && names.every((name) => same(asked[name], fits[name]));
+}
+
+// "" where the answer is what the controls ask for; "live" where the free windows were sent at every scale; "busy" while
+// the kernel works on it; "stale" where it has said that it cannot.
+export function statusOf(column, asked, { answered, failed, fused, fits }) {
   const changed = changedNames(asked, answered);
   const isFree = column.key === "free";
   if (!changed.length || (!isFree && !fused && changed.every((name) => GEOMETRY.includes(name)))) return "";
-  const isMean = asked.kernel === "mean" || asked.windows === "tiles";
-  const known = changed.every((name) => LIVE.includes(name)) && (asked.value === "cosine" ? hasDirections : asked.value !== "share");
-  if (isFree && hasTokens && isMean && known) return "live";
+  if (isFree && isSent(asked, fits)) return "live";
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }
 
@@ -32,14 +36,6 @@ export function pictureStatus(asked, { answered, failed }) {
   return failed && !changedNames(asked, failed).length ? "stale" : "busy";
 }
 
-// The free windows as the controls ask for them.
-export function specOf(asked) {
-  const tile = asked.windows === "tiles" ? [asked.tile_rows, asked.tile_cols] : null;
-  return { scale: tile ? tile[0] * tile[1] : asked.scale, stride: asked.stride || null, tile };
-}
-
-const titleOf = ({ scale, tile }) => (tile ? `${tile[0]}x${tile[1]} tiles` : `scale ${scale}`);
-
 const equal = (a, b) => a.length === b.length && a.every((value, at) => Object.is(value, b[at]));
 
 // A column as the kernel sent it: one geometry, and for each row its values. `old` itself where nothing has changed,
@@ -48,20 +44,29 @@ export function readColumn(column, rows, cols, nRows, old = null) {
   const geometry = geometryOf(column, rows, cols);
   const all = readFloats(column.values);
   const kept = old && old.geometry === geometry && old.values.length === nRows && equal(all, old.all);
-  if (kept && ["title", "origin", "unit"].every((name) => old[name] === column[name])) return old;
+  if (kept && ["title", "origin", "unit", "words"].every((name) => old[name] === column[name])) return old;
   const values = Array.from({ length: nRows }, (_, i) => all.subarray(i * geometry.count, (i + 1) * geometry.count));
   return withCells({ ...column, geometry, all, values });
 }
 
-// The free column computed here from the patch tokens, as the controls ask for it.
-export function liveColumn(column, asked, rows, cols, tokens) {
-  const spec = specOf(asked);
-  const geometry = geometryOf(spec, rows, cols);
-  const { value, channel } = asked;
-  const values = tokens.map(({ patches, direction, dim }) =>
-    meansReduced(patches, dim, geometry.windows, geometry.scale, { value, channel, direction }));
-  const about = { title: titleOf(spec), origin: "mean", unit: value, signed: value !== "norm" };
-  return withCells({ ...column, ...about, geometry, values });
+// The free windows at every scale: `at(scale)` is the column. Values stand scale after scale, in each row after row.
+export function readPyramid(pyramid, rows, cols, nRows) {
+  const all = readFloats(pyramid.values);
+  const nTokens = rows * cols;
+  const firsts = [0];
+  for (let scale = 1; scale <= nTokens; scale++) firsts.push(firsts[scale - 1] + nRows * Math.floor(nTokens / scale));
+  const made = new Map();
+  const make = (scale) => {
+    const { key, unit, signed, titles, origins, words } = pyramid;
+    const about = { key, unit, signed, title: titles[scale - 1], origin: origins[scale - 1], words: words[scale - 1] };
+    const values = all.subarray(firsts[scale - 1], firsts[scale]);
+    return readColumn({ ...about, scale, stride: scale, tile: null, values }, rows, cols, nRows);
+  };
+  const at = (scale) => {
+    if (!made.has(scale)) made.set(scale, make(scale));
+    return made.get(scale);
+  };
+  return { at, isWhole: all.length === firsts[nTokens] };
 }
 
 function withCells(column) {
@@ -83,7 +88,7 @@ export function withRanges(columns, shared) {
 // What a screen reader says of one heatmap.
 export function labelOf(column, rowName, row) {
   const what = [rowName, column.title, column.origin].filter(Boolean).join(", ");
-  return `${what}: ${column.geometry.count} windows, ${spanInWords(column.values[row])}`;
+  return `${what}: ${column.geometry.count} windows, ${spanInWords(column.values[row], column.factor)}`;
 }
 
 // The words under a heatmap: what the numbers are, and windows in pieces.

@@ -1,4 +1,4 @@
-// Windows of patch tokens: which tokens each covers, what they look like on the grid, and what their means are.
+// Windows of patch tokens: which tokens each covers, and what they look like on the grid.
 // The same geometry as mswin_viz/analysis/windows.py. Pure functions: node tests them.
 import { formatNumber } from "./numbers.mjs";
 
@@ -61,28 +61,6 @@ export function tornWindows(windows, scale, cols) {
   return torn;
 }
 
-// One number for each window's plain mean: what the kernel "mean" answers, without the kernel.
-export function meansReduced(tokens, dim, windows, scale, { value, channel, direction }) {
-  const along = direction ? Math.hypot(...direction) : 0;
-  const mean = new Float64Array(dim);
-  return Float64Array.from({ length: windows.length / scale }, (_, w) => {
-    mean.fill(0);
-    for (let k = 0; k < scale; k++) {
-      const start = windows[w * scale + k] * dim;
-      for (let d = 0; d < dim; d++) mean[d] += tokens[start + d];
-    }
-    if (value === "channel") return mean[channel] / scale;
-    let [square, dot] = [0, 0];
-    for (let d = 0; d < dim; d++) {
-      square += mean[d] * mean[d];
-      if (direction) dot += mean[d] * direction[d];
-    }
-    const length = Math.sqrt(square);
-    if (value === "norm") return length / scale;
-    return length && along ? dot / length / along : 0;
-  });
-}
-
 // For each token of the grid the windows that cover it, in order.
 export function coverage(windows, scale, nTokens) {
   const cover = Array.from({ length: nTokens }, () => []);
@@ -143,19 +121,20 @@ export function describePlace(tokens, cols) {
 }
 
 // The lines of the tooltip over a token.
-export function describe(token, { geometry, cells, values }) {
+export function describe(token, { geometry, cells, values, factor = 1, places = { token: "Token", window: "Window" } }) {
+  const number = (value) => formatNumber(factor * value);
   const { cover, cols, scale, windows, torn } = geometry;
   const ids = cover[token];
   const here = `row ${Math.floor(token / cols)}, column ${token % cols}`;
-  if (!ids.length) return [`Token ${token}`, here, "dropped: in no window"];
-  if (scale === 1) return [`Token ${token}`, here, `value ${formatNumber(values[ids[0]])}`];
+  if (!ids.length) return [`${places.token} ${token}`, here, "dropped: in no window"];
+  if (scale === 1) return [`${places.token} ${token}`, here, `value ${number(values[ids[0]])}`];
   if (ids.length > 1) {
     const names = ids.length > 6 ? `${ids[0]}–${ids[ids.length - 1]}` : ids.join(", ");
-    return [`Windows ${names}`, `token ${token}: ${here}`, `mean ${formatNumber(cells[token])}`];
+    return [`Windows ${names}`, `token ${token}: ${here}`, `mean ${number(cells[token])}`];
   }
   const own = windows.slice(ids[0] * scale, (ids[0] + 1) * scale);
   const isRun = own[own.length - 1] - own[0] === own.length - 1;
-  const tokens = isRun ? [span("token", own[0], own[own.length - 1])] : [];
+  const tokens = isRun && places.token === "Token" ? [span("token", own[0], own[own.length - 1])] : [];
   const apart = torn.has(ids[0]) ? ["disconnected: it wraps a row end"] : [];
-  return [`Window ${ids[0]}`, ...tokens, describePlace(own, cols), ...apart, `value ${formatNumber(values[ids[0]])}`];
+  return [`${places.window} ${ids[0]}`, ...tokens, describePlace(own, cols), ...apart, `value ${number(values[ids[0]])}`];
 }

@@ -1,0 +1,90 @@
+"""What the heatmaps' colours and numbers mean: a line above them, and a page of words behind the question mark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ipywidgets as widgets
+
+from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.widgets.colours import COLOUR_ENDS, SIGNED, UNSIGNED, end_colours
+from mswin_viz.view.widgets.glossary import TERMS
+from mswin_viz.view.widgets.guarded import Guard
+from mswin_viz.view.widgets.labels import LEGENDS, SCALES_OF_COLOUR, THOUSANDTHS, VALUES
+from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Html, Markup, fragment, tag
+
+_SWATCH = {"display": "inline-block", "width": "10px", "height": "10px", "margin": "0 3px 0 8px"}
+_LINE = {"overflow": "hidden", "text-overflow": "ellipsis", "white-space": "nowrap"}
+
+
+class Legend:
+    """The line above the heatmaps: follows the result, the colour map and whether panels share one scale."""
+
+    def __init__(self, display: Mapping[str, widgets.ValueWidget], guarded: Guard) -> None:
+        self._cmap, self._shared = display["cmap"], display["shared"]
+        self._shown: tuple[str, str] | None = None  # value and target; a result would keep its pictures
+        self.line = Html()
+        for control in (self._cmap, self._shared):
+            control.observe(guarded("writing the legend")(lambda _change: self._write()), "value")
+
+    def follow(self, result: ExplorerResult) -> None:
+        """Say what a result shows."""
+        value = result.view_request.value
+        self._shown = value, result.target if value in THOUSANDTHS else ""
+        self._write()
+
+    def _write(self) -> None:
+        if self._shown is not None:
+            cmap, is_shared = str(self._cmap.value), bool(self._shared.value)
+            self.line.value = legend_html(*self._shown, cmap=cmap, is_shared=is_shared)
+
+
+def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool = False) -> Markup:
+    """What the two ends of the colour scale mean for a value, the unit of the numbers, and what may be compared.
+
+    Parameters
+    ----------
+    value
+        One of ``VALUES``.
+    target
+        What the cosine is taken with; empty where none is.
+    cmap
+        The colour map that is chosen, or ``"auto"``.
+    is_shared
+        Whether all panels of a unit have one colour scale.
+    """
+    legend = LEGENDS[value]
+    name = cmap if cmap != "auto" else SIGNED if legend.is_signed else UNSIGNED
+    ends = []
+    for colour, called, means in zip(
+        end_colours(name), COLOUR_ENDS[name], (legend.low, legend.high), strict=True
+    ):
+        ends += [tag("span", style=_SWATCH | {"background": colour}), tag("b", called), f" {means}"]
+    of_target = fragment("; cosine with ", tag("b", target)) if target else ""
+    unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
+    name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
+    words = fragment(name, ":", *ends, of_target, f"; {last}")
+    whole = f"{legend.what} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
+    return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=whole)
+
+
+def help_html() -> Markup:
+    """Every value with the meaning of its two ends, how to read the panels, and the glossary."""
+    values = [
+        tag(
+            "li",
+            tag("b", name),
+            f": {LEGENDS[value].what} Low: {LEGENDS[value].low}; high: {LEGENDS[value].high}.",
+        )
+        for value, name in VALUES.items()
+    ]
+    terms = (tag("li", tag("b", term), f": {meaning}") for term, meaning in TERMS.items())
+    glossary = tag("details", tag("summary", "Glossary"), tag("ul", *terms), css="mswin-glossary")
+    notes = tag(
+        "div",
+        "Hatched patches lie in no window; dashed outlines mark windows in pieces. A click pins a window and shows what "
+        f"removing it does. {SCALES_OF_COLOUR[False].capitalize()}. More: the pages docs/exact_shares.md and "
+        "docs/glossary.md of this package.",
+        style=NOTE,
+    )
+    return tag("div", tag("ul", *values), notes, glossary, css="mswin-help", style=FONT | SMALL)

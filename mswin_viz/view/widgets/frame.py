@@ -1,0 +1,22 @@
+"""What every view has in the page: keys of its own, the mark of what is out of date, and a word when the kernel is gone."""
+
+from __future__ import annotations
+
+import anywidget
+
+from mswin_viz.view.widgets.assets import script, style
+from mswin_viz.view.widgets.lifetime import close_view
+
+VIEW = "mswin-view"
+"""The class of a view's root, inside which a frame stands."""
+
+
+class Frame(anywidget.AnyWidget):
+    """Nothing is drawn until the kernel dies, restarts or is shut down; then it says so."""
+
+    _esm = script("frame")
+    _css = style("marks", "frame")
+
+    def close(self) -> None:
+        """Close it with its layout."""
+        close_view(self)

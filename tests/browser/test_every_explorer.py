@@ -1,0 +1,201 @@
+"""What all explorers have in common, in a real JupyterLab: stale marks, keys of their own, and a kernel that is gone."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+
+import pytest
+from support.axe import axe_file, serious_findings
+from support.four_explorers import CELLS, write_notebook
+from support.lab import Lab
+
+from .conftest import unavailable
+
+pytestmark = pytest.mark.browser
+
+STATUS = ".mswin-heatmap-status"
+FOCUSABLE = "input, select, textarea, button, [tabindex='0'], .noUi-handle"
+
+
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Lab:
+    write_notebook(lab.root / "four.ipynb")
+    lab.open("four.ipynb")
+    lab.run_all(timeout=300)
+    lab.wait_idle(timeout=120)
+    return lab
+
+
+def sources(lab: Lab) -> list[str]:
+    read = "() => jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.sharedModel.source)"
+    return lab.page.evaluate(read)
+
+
+def statuses(lab: Lab, name: str) -> set[str]:
+    nodes = lab.page.locator(f"[data-test-explorer={name}] {STATUS}")
+    return {text for text in nodes.all_inner_texts() if text}
+
+
+@pytest.fixture(scope="module")
+def explorers(opened: Lab) -> Lab:
+    """Every root marked with its name."""
+    marked = opened.page.evaluate(
+        """(names) => {
+          const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].slice(1);
+          return cells.map((cell, at) => {
+            const root = cell.querySelector('.jp-OutputArea-output > .mswin-view');
+            root.dataset.testExplorer = names[at];
+            return root.dataset.lmSuppressShortcuts;
+          });
+        }""",
+        list(CELLS),
+    )
+    assert marked == ["true"] * len(CELLS)
+    return opened
+
+
+# ---- what is out of date --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", b"\\x89PNG\\r\\n\\x1a\\n", b"\\xff\\xd8\\xff\\xe0cut"]
+)
+def test_a_broken_file_in_the_path_box_marks_every_heatmap(explorers: Lab, content: bytes) -> None:
+    lab = explorers
+    (lab.root / "broken.png").write_bytes(content)
+    box = lab.control("[data-test-explorer=scales] .mswin-path input[type=text]")
+    assert statuses(lab, "scales") == set()
+    box.fill(str(lab.root / "broken.png"))
+    box.press("Enter")
+    lab.wait_idle()
+    assert statuses(lab, "scales") == {"out of date"}
+    box.fill(str(lab.root / "people" / "p0.png"))
+    box.press("Enter")
+    lab.wait_idle()
+    assert statuses(lab, "scales") == set()
+    lab.check()
+
+
+# ---- keys -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_typed_keys_reach_the_widget_and_never_the_notebook(explorers: Lab, name: str) -> None:
+    lab, before = explorers, sources(explorers)
+    parts = lab.page.locator(f"[data-test-explorer={name}]").locator(FOCUSABLE)
+    tried = 0
+    for at in range(parts.count()):
+        part = parts.nth(at)
+        if not part.is_visible() or not part.is_enabled():
+            continue
+        part.evaluate("(part) => part.focus()")
+        for key in ("d", "d", "b", "a", "x", "0", "0"):
+            lab.page.keyboard.press(key)
+        tried += 1
+        assert sources(lab) == before, part.evaluate("(part) => part.outerHTML.slice(0, 200)")
+        assert lab.page.locator(".jp-Dialog").count() == 0  # "00" asks to restart the kernel
+    assert tried > 5
+    lab.wait_idle()
+
+
+def test_a_shortcut_with_ctrl_is_still_the_notebook_s(explorers: Lab) -> None:
+    heard = explorers.page.evaluate(
+        """() => { window.savedBy = []; jupyterapp.commands.commandExecuted.connect((_, { id }) => savedBy.push(id)); }"""
+    )
+    assert heard is None
+    explorers.handle("[data-test-explorer=scales] .mswin-scale").focus()
+    explorers.page.keyboard.press("Control+s")
+    explorers.wait_idle()
+    assert "docmanager:save" in explorers.page.evaluate("() => savedBy")
+
+
+def test_arrow_keys_move_the_slider(explorers: Lab) -> None:
+    slider = "[data-test-explorer=scales] .mswin-scale"
+    before = explorers.slider_value(slider)
+    assert explorers.move_slider(slider, keys=-2) == before - 2
+    explorers.check()
+
+
+def test_arrow_keys_move_the_slider_in_notebook_7_too(lab: Lab, tmp_path) -> None:
+    if importlib.util.find_spec("notebook") is None:
+        unavailable("Notebook 7 is not installed (pip install 'notebook>=7')")
+    write_notebook(tmp_path / "seven.ipynb", ("scales",))
+    with Lab(tmp_path, app="notebook", beside=lab) as seven:
+        seven.open("seven.ipynb")
+        seven.page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
+        seven.wait_idle(timeout=120)
+        before, cells = seven.slider_value(".mswin-scale"), sources(seven)
+        assert seven.move_slider(".mswin-scale", keys=-3) == before - 3
+        seven.page.keyboard.press("ArrowDown")
+        assert seven.slider_value(".mswin-scale") == before - 4
+        seven.page.locator(".mswin-cmap select").first.focus()
+        for key in "ddbax":
+            seven.page.keyboard.press(key)
+        assert sources(seven) == cells
+
+
+# ---- accessibility --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_an_explorer_has_no_serious_accessibility_finding(explorers: Lab, name: str) -> None:
+    script = axe_file()
+    if script is None:
+        unavailable("axe-core is not there (npm install --prefix .venv --no-save axe-core@4)")
+    if name == "attributions":
+        explorers.execute(
+            "attributions.controls.methods.value = ('gradient_x_input',); _ = attributions.start().join(60)"
+        )
+        explorers.wait_idle(timeout=120)
+    found = serious_findings(explorers.page, f"[data-test-explorer={name}]", script)
+    assert not found, "\n".join(found)
+
+
+# ---- no kernel ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(lab: Lab) -> Lab:
+    """The scale and the attribution explorer, with a kernel that may die."""
+    write_notebook(lab.root / "alone.ipynb", ("scales", "attributions"))
+    lab.open("alone.ipynb")
+    lab.run_all(timeout=300)
+    lab.wait_idle(timeout=120)
+    return lab
+
+
+DIE = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.{}()"
+
+
+@pytest.mark.parametrize("end", ["dies", "restart", "shutdown"])
+def test_what_waits_for_a_kernel_that_is_gone_says_so(alone: Lab, end: str) -> None:
+    pid = alone.ask("__import__('os').getpid()")
+    alone.execute("import time; scales._lock.acquire(); time.sleep(600)")
+    alone.page.locator(".mswin-thumb").nth(2).click()  # the scale alone is drawn without the kernel
+    working = alone.page.locator(STATUS, has_text="working")
+    working.first.wait_for(timeout=20_000)
+    if end == "dies":
+        os.kill(int(pid), signal.SIGKILL)
+    else:
+        alone.page.evaluate(DIE.format(end))
+    alone.page.locator(STATUS, has_text="kernel gone").first.wait_for(timeout=30_000)
+    assert working.count() == 0
+    words = alone.page.locator(".mswin-frame-gone")
+    assert words.count() == 2
+    assert all("run the cell again" in text for text in words.all_inner_texts())
+    assert not alone.page.locator(".mswin-attribution-run").first.is_visible()
+
+
+def test_a_closed_view_says_so_until_its_cell_runs_again(alone: Lab) -> None:
+    alone.execute("scales.close()")
+    closed = alone.page.locator(".mswin-frame-closed")
+    closed.wait_for(timeout=20_000)
+    assert "run the cell again" in closed.inner_text()
+    assert alone.page.locator(".mswin-explorer").count() == 0
+    alone.run_all(timeout=120)
+    assert closed.count() == 0
+    assert alone.page.locator(".mswin-frame-gone").count() == 0
+    assert alone.page.locator(".mswin-explorer").count() == 1
+    alone.check()
