@@ -21,8 +21,6 @@ from mswin_viz.view.widgets.assets import as_function, script, style
 from mswin_viz.view.widgets.lifetime import check_open
 from mswin_viz.view.widgets.markup import FONT, NOTE, Markup, framed, page_document, tag
 
-MOST_IMAGES = 24
-"""Images in a page, unless another number is asked for."""
 _HEIGHT = 820  # CSS pixels of a page inside of another
 
 
@@ -49,13 +47,21 @@ class StaticPage:
 
 
 class SavedAsPage:
-    """What a view has that can be saved as a page; it says by ``_page_plan`` what is in it."""
+    """What a view has that can be saved as a page; it says by ``_page_plan`` what is in it.
+
+    Attributes
+    ----------
+    page_images
+        How many images its page holds, unless another number is asked for.
+    """
+
+    page_images = 24
 
     def to_html(
         self,
         path: str | Path,
         *,
-        images: int = MOST_IMAGES,
+        images: int | None = None,
         progress: bool = True,
         say: Callable[[str], None] = print,
     ) -> Path:
@@ -69,7 +75,7 @@ class SavedAsPage:
         path
             A file that ends in ``.html``; it is replaced.
         images
-            How many images the page holds at most, in the order of the strip; those on screen are among them.
+            How many images the page holds at most, in order; those on screen are among them. ``page_images`` if None.
         progress
             Whether to show a bar: every answer that the page can give is computed.
         say
@@ -102,7 +108,7 @@ class SavedAsPage:
         say(f"{path.name}: {size_words(len(content))}")
         return write_bytes(path, content)
 
-    def static(self, *, images: int = MOST_IMAGES, height: int = _HEIGHT) -> StaticPage:
+    def static(self, *, images: int | None = None, height: int = _HEIGHT) -> StaticPage:
         """The page of :meth:`to_html` as an output that shows itself, in notebooks, nbconvert and documentation.
 
         Parameters
@@ -117,7 +123,7 @@ class SavedAsPage:
     def page(
         self,
         *,
-        images: int = MOST_IMAGES,
+        images: int | None = None,
         report: Report = lambda _progress: None,
         stop: Stop = lambda: False,
         say: Callable[[str], None] = lambda _words: None,
@@ -127,7 +133,7 @@ class SavedAsPage:
         Raises StoppedError if ``stop`` says so; other errors and parameters as in :meth:`to_html`.
         """
         check_open(self)  # pyright: ignore[reportArgumentType]
-        return page_text(self._page_plan(images), report, stop, say)
+        return page_text(self._page_plan(self.page_images if images is None else images), report, stop, say)
 
     def _page_plan(self, images: int) -> PagePlan:
         raise NotImplementedError
@@ -173,7 +179,8 @@ class _Tables:
     say: Callable[[str], None]
 
     def table(self, table: PageTable) -> dict[str, object]:
-        answers, before, values = {}, self.models.values.n_bytes, self.models.values
+        answers, words = {}, table.words
+        values, before = self.models.values, self.models.values.n_bytes
         for done, answer in enumerate(table.answers, 1):
             if self.stop():
                 raise StoppedError("the page was not finished")
@@ -181,12 +188,12 @@ class _Tables:
             found |= {"failed": True} if answer.has_failed else {}
             values.n_bytes += len(json_text(found))
             answers[json_text(list(answer.chosen))] = found
+            if done == table.n_first:
+                n_bytes = self.n_fixed + before + (values.n_bytes - before) * table.n_answers // done
+                words = f"{table.words}, about {size_words(n_bytes)}"
+                self.say(words)
             if table.n_answers:
-                if done == table.n_first:
-                    grown = values.n_bytes - before
-                    n_bytes = self.n_fixed + before + grown * table.n_answers // done
-                    self.say(f"{table.words}: about {size_words(n_bytes)}")
-                self.report(Progress(min(done, table.n_answers), table.n_answers, table.words))
+                self.report(Progress(min(done, table.n_answers), table.n_answers, words))
         return {"axes": self.models.axes(table), "answers": answers}
 
 

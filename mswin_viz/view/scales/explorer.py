@@ -21,6 +21,7 @@ from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.background import Background
@@ -109,8 +110,9 @@ class ScaleExplorer(widgets.VBox, SavedAsPage):
         self._legend = Legend(self.controls.of_the_display, self._guarded)
         self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
         download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
+        page = PageDownload(self, self.board, name="scales")
         self.bar = ExplorerBar(
-            self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
+            self.board, download, page, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
         self.sections = section_bar()
         super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
