@@ -28,7 +28,7 @@ from mswin_viz.view.attributions import request as attribution_request
 from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.embeddings import board as embedding_board
 from mswin_viz.view.embeddings import explorer as embedding_explorer
-from mswin_viz.view.parts import background, figure_download, neighbour_strip
+from mswin_viz.view.parts import background, figure_download, neighbour_rows
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, rankings
 from mswin_viz.view.retrieval import view as retrieval_view
@@ -444,9 +444,9 @@ FAULTS = [
     Fault("embeddings", embedding_board.PointPanel, "look_at", point(2)),
     Fault("embeddings", ResultCache, "result", point(3)),
     Fault("embeddings", HeatmapBoard, "show", point(4)),
-    Fault("embeddings", neighbour_strip, "neighbours", point(5)),
-    Fault("embeddings", neighbour_strip, "row_thumbnail", lambda view: (view.strip._thumbnail.cache_clear(), point(6)(view))),
-    Fault("embeddings", neighbour_strip, "who", point(7)),
+    Fault("embeddings", neighbour_rows, "neighbours", point(5)),
+    Fault("embeddings", neighbour_rows, "row_thumbnail", lambda view: (view.strip.rows.release(), point(6)(view))),
+    Fault("embeddings", neighbour_rows, "who", point(7)),
     Fault("embeddings", embedding_board.PointPanel, "compare_with", neighbour),
     Fault("embeddings", embedding_board, "thumbnail", hover),
     Fault("rankings_of", rankings, "ranked_queries", press),

@@ -135,7 +135,7 @@ def test_a_row_is_ranked_once_whatever_else_changes_with_it(table: EmbeddingTabl
         ranked.append(options["feature"])
         return neighbours(*args, **options)
 
-    monkeypatch.setattr("mswin_viz.view.parts.neighbour_strip.neighbours", counted)
+    monkeypatch.setattr("mswin_viz.view.parts.neighbour_rows.neighbours", counted)
     strip.show(table[[2, 1, 0, 3]], 1, k=2, rule="none")
     assert ranked == list(strip.results) == ["plain", "enhanced"]
     assert (strip.row, strip.k, strip.rule) == (1, 2, "none")

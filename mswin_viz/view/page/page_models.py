@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from mswin_viz.view.page.page_plan import PagePlan, PageTable, menu_values
 from mswin_viz.view.page.page_values import PageValues
+from mswin_viz.view.widgets.guarded import OLD
 from mswin_viz.view.widgets.markup import Html
 
 _OF_CONTROLS = (
@@ -73,6 +74,7 @@ class PageModels:
     def _traits(self, widget: widgets.Widget) -> dict[str, Any]:
         state = widget.get_state()
         traits = {name: state[name] for name in _OF_ANY if name in state} | {"layout": _layout(widget)}
+        traits["_dom_classes"] = [name for name in state.get("_dom_classes", ()) if name != OLD]
         if "_esm" in state:
             traits |= {name: value for name, value in state.items() if not _NOT_OURS.fullmatch(name)}
             traits |= {"script": self._script(state["_esm"])}
