@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
 from mswin_viz.analysis.scales.view import ScaleView
+from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text, shown_text
@@ -207,9 +208,9 @@ class ScaleExplorer(widgets.VBox, SavedAsPage):
         """
         return write_figure(self.figure, path)
 
-    def _page_plan(self, images: int) -> PagePlan:
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
         parts = (self.controls, self.board, self.sections, self._html)
-        return ScalePage(self, self._samples, self._results, *parts, hidden=[self.bar]).plan(images)
+        return ScalePage(self, self._samples, self._results, *parts, hidden=[self.bar]).plan(images, stop)
 
     def _named_figure(self) -> tuple[str, Figure]:
         """What is on screen, which need not be what is chosen now, and its name."""
