@@ -58,7 +58,8 @@ def shown_error(problem: MswinVizError, samples: Sequence[Sample]) -> Markup:
 def placeless_failures(failed: Sequence[Failure], samples: Sequence[Sample]) -> tuple[Failure, ...]:
     """Images that were left out, named without their folders."""
     return tuple(
-        Failure(Path(shown_text(failure.path.name)), without_folders(failure.reason, samples)) for failure in failed
+        Failure(Path(shown_text(failure.path.name)), without_folders(failure.reason, samples))
+        for failure in failed
     )
 
 

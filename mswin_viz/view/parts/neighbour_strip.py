@@ -21,7 +21,7 @@ from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mswin_viz.analysis.embeddings.table import EmbeddingTable
 

@@ -32,6 +32,7 @@ _FIXED = (
     "Fixed at {k} results in each list. The search, the jumps to the worst and most changed queries, the window shares of a "
     "result and the figure need the live view."
 )
+_PART = 4
 _NO_RESULTS: Traits = {"query": {}, "lists": [], "pictures": {}, "message": "", "clicked": -1}
 
 
@@ -64,6 +65,7 @@ class RetrievalPage:
         places = chosen_images(images, len(listed), [listed.index(c.query.value)])
         shown = [listed[place] for place in places]
         n_choices = len(self.rankings.choices) * len(menu_values(c.rule, {}))
+        n_first = n_choices * max(1, len(shown) // _PART)  # queries share most of their pictures
         n_queries = f"{len(shown)} of {len(queries(self.samples))} queries"
         return PagePlan(
             title=f"Retrieval: {n_queries}", about=[_WORKS, _FIXED.format(k=strip.k)], root=self.root,
@@ -74,7 +76,7 @@ class RetrievalPage:
             },
             tables=[PageTable(
                 ((c.query, "index"), (c.modality, "value"), (c.rule, "value")),
-                self._answers(embedded, strip, shown, stop), n_choices * len(shown), n_choices, n_queries,
+                self._answers(embedded, strip, shown, stop), n_choices * len(shown), n_first, n_queries,
             )],
             hidden=[*self.hidden, c.search, c.previous, c.following, *c.jumps.values(), c.k], message=self.html["message"],
         )  # fmt: skip
@@ -89,12 +91,17 @@ class RetrievalPage:
                 if self.rankings.precisions(choice, rule) is None:
                     self.rankings.rank(embedded, choice, rule, lambda _progress: None, stop)
                 traits, missing = self._results(embedded, position, (choice, rule, strip.k))
-                summary, message = summary_html(self.rankings, choice, rule, said=self._said), message_html([*missing, *failed])
+                summary = summary_html(self.rankings, choice, rule, said=self._said)
+                message = message_html([*missing, *failed])
             except StoppedError:
                 raise
             except MswinVizError as problem:
                 traits, summary, message = _NO_RESULTS, fragment(), shown_error(problem, self.samples)
-            changes = {strip: traits, self.html["summary"]: {"value": summary}, self.html["message"]: {"value": message}}
+            changes = {
+                strip: traits,
+                self.html["summary"]: {"value": summary},
+                self.html["message"]: {"value": message},
+            }
             yield PageAnswer((place, choice, rule), changes)  # fmt: skip
 
     def _results(
