@@ -30,7 +30,7 @@ from mswin_viz.view.embeddings import board as embedding_board
 from mswin_viz.view.embeddings import explorer as embedding_explorer
 from mswin_viz.view.parts import background, figure_download, neighbour_rows
 from mswin_viz.view.parts.worker import Worker
-from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, rankings
+from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, ranked_words, rankings
 from mswin_viz.view.retrieval import view as retrieval_view
 from mswin_viz.view.scales import explorer, share_bars
 from mswin_viz.view.scales.result_cache import ResultCache
@@ -451,7 +451,7 @@ FAULTS = [
     Fault("embeddings", embedding_board, "thumbnail", hover),
     Fault("rankings_of", rankings, "ranked_queries", press),
     Fault("rankings_of", rankings.Rankings, "table", lambda view: setattr(view, "k", 5 - view.k), True),
-    Fault("rankings_of", retrieval_view, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
+    Fault("rankings_of", ranked_words, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", query_menu, "matching", lambda view: setattr(view.controls.search, "value", f"{time.monotonic()}")),
     Fault("rankings_of", query_menu.QueryMenu, "_on_listed", lambda view: setattr(view.controls.query, "value", view.controls.query.options[2][1])),
     Fault("rankings_of", query_menu.QueryMenu, "_step", lambda view: view.controls.following.click()),

@@ -103,6 +103,7 @@ def test_a_page_says_why_a_query_has_no_results(samples: list[Sample], table: Em
     (strip,) = [traits for traits in answer.values() if "lists" in traits]
     assert strip["lists"] == view.strip.lists
     assert strip["query"] == view.strip.query
+    assert strip["message"] == view.strip.message
 
 
 def test_a_page_of_results_needs_results(samples: list[Sample]) -> None:

@@ -19,6 +19,7 @@ from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_pi
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.markup import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,7 @@ class NeighbourStrip(anywidget.AnyWidget):
     @made_whole()
     def __init__(self, table: EmbeddingTable, *, has_addon: bool | None = None, **traits: Any) -> None:
         self._lock, self._is_setting, self._has_addon = threading.RLock(), threading.Event(), has_addon
-        self._guarded = Guard(self, lambda problems: self.set_trait("message", " ".join(problems)))
+        self._guarded = Guard(self, lambda problems: self.set_trait("message", text_of(problems)))
         self.results: Mapping[str, Neighbours] = {}
         self.rows = NeighbourRows(table, has_addon=has_addon)
         super().__init__(**traits)

@@ -22,7 +22,8 @@ from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_menu import queries
 from mswin_viz.view.retrieval.ranked_words import missing_words, summary_html
 from mswin_viz.view.retrieval.rankings import Rankings
-from mswin_viz.view.widgets.markup import Html, fragment, message_html
+from mswin_viz.view.widgets.guarded import problem_words
+from mswin_viz.view.widgets.markup import Html, fragment, message_html, text_of
 
 _WORKS = (
     "Works without a kernel: the menu of queries, modality and matching rule. A click marks a result. The summary is of all "
@@ -116,7 +117,7 @@ class RetrievalPage:
         try:
             results = rows.ranked(row, k=k, rule=rule)
         except MswinVizError as problem:
-            return {**traits, "message": self._said(str(problem))}, missing
+            return {**traits, "message": self._said(text_of([problem_words(problem)]))}, missing
         return {**traits, "lists": rows.lists(results), "pictures": rows.pictures(results)}, missing
 
     def _rows_of(self, table: EmbeddingTable) -> NeighbourRows:
