@@ -12,21 +12,27 @@ from support.tiny import pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import EmbeddingView, embedding_view
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError, StoppedError
+from mswin_viz.view.embeddings.explorer import EmbeddingExplorer
+from mswin_viz.view.parts.row_pictures import picture_size, row_thumbnail
 from mswin_viz.view.retrieval.view import ALL, RetrievalView
+from mswin_viz.view.widgets.map_places import unit_square
+from mswin_viz.view.widgets.map_points import map_colouring
 
 MODEL = tiny_model()
 
 
-@pytest.fixture
-def samples(tmp_path: Path) -> list[Sample]:
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     """Eight samples of three people in two modalities; the fourth has no NI, the last one's RGB is broken."""
+    folder = tmp_path_factory.mktemp("people") / "a folder"
+    folder.mkdir()
     found = []
     for at, picture in enumerate(pictures(8)):
-        files = {name: tmp_path / "a folder" / f"{name}_{at}.png" for name in ("RGB", "NI")}
+        files = {name: folder / f"{name}_{at}.png" for name in ("RGB", "NI")}
         for turn, path in enumerate(files.values()):
-            path.parent.mkdir(exist_ok=True)
             Image.fromarray(np.roll(picture, turn, axis=2)).save(path)
         found.append(Sample(at % 3, at, files, caption=f"number {at}"))
     del found[3].images["NI"]
@@ -34,9 +40,23 @@ def samples(tmp_path: Path) -> list[Sample]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def folder(samples: list[Sample]) -> Path:
+    return samples[0].images["RGB"].parent
+
+
+@pytest.fixture(scope="module")
 def table(samples: list[Sample]) -> EmbeddingTable:
     return embed(MODEL, samples, progress=False)
+
+
+def assert_whole(page: PageText, folder: Path) -> None:
+    """Everything that the page needs is in it, and no folder of this machine."""
+    assert page.broken_references == []
+    assert "RGB_7.png" in page.text  # which failed
+    for place in (folder.parent, Path.home(), Path.cwd()):
+        assert str(place) not in page.text
+    assert "a folder" not in page.text
 
 
 # ---- retrieval ---------------------------------------------------------------------------------
@@ -51,7 +71,7 @@ def retrieval(samples: list[Sample], table: EmbeddingTable) -> RetrievalView:
     ("query", "modality", "rule"), [(4, "NI", "camera"), (0, ALL, "none"), (3, "NI", "camera")]
 )
 def test_a_page_ranks_as_the_live_view_does(
-    retrieval: RetrievalView, tmp_path: Path, query: int, modality: str, rule: str
+    retrieval: RetrievalView, folder: Path, query: int, modality: str, rule: str
 ) -> None:
     page = PageText(retrieval.page())
     strip, _ = page.model(trait="lists")
@@ -63,18 +83,13 @@ def test_a_page_ranks_as_the_live_view_does(
     assert answer[strip]["pictures"] == live.pictures
     assert bool(live.lists) == (query != 3)
     summary, message = (page.shown(answer, f"mswin-retrieval-{name}") for name in ("summary", "message"))
-    assert summary == retrieval._html["summary"].value.replace(f"{tmp_path}/a folder/", "")
-    assert message == retrieval._html["message"].value.replace(f"{tmp_path}/a folder/", "")
+    assert summary == retrieval._html["summary"].value.replace(f"{folder}/", "")
+    assert message == retrieval._html["message"].value.replace(f"{folder}/", "")
     assert ("has no NI row" in message) == (query == 3)
 
 
-def test_a_page_of_results_is_whole_and_names_no_folder(retrieval: RetrievalView, tmp_path: Path) -> None:
-    page = PageText(retrieval.page())
-    assert page.broken_references == []
-    assert "RGB_7.png" in page.text  # which failed
-    for folder in (tmp_path, Path.home(), Path.cwd()):
-        assert str(folder) not in page.text
-    assert "a folder" not in page.text
+def test_a_page_of_results_is_whole_and_names_no_folder(retrieval: RetrievalView, folder: Path) -> None:
+    assert_whole(PageText(retrieval.page()), folder)
 
 
 def test_a_page_of_results_holds_the_first_queries_and_the_present_one(retrieval: RetrievalView) -> None:
@@ -125,3 +140,90 @@ def test_the_button_sends_the_page_of_results(retrieval: RetrievalView) -> None:
     ((content, (page,)),) = sent
     assert content == {"kind": "download", "name": "retrieval.html"}
     assert len(PageText(page.decode()).model("mswin-retrieval-query")[1]["_options_labels"]) == 2
+
+
+# ---- embeddings --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def view(table: EmbeddingTable) -> EmbeddingView:
+    return embedding_view(table)
+
+
+@pytest.fixture
+def explorer(samples: list[Sample], table: EmbeddingTable, view: EmbeddingView) -> EmbeddingExplorer:
+    return EmbeddingExplorer(MODEL, samples, table=table, view=view)
+
+
+@pytest.mark.parametrize("by", ["modality", "enhanced_ap", "ap_change"])
+def test_a_page_of_maps_is_coloured_as_the_live_maps_are(explorer: EmbeddingExplorer, by: str) -> None:
+    page = PageText(explorer.page())
+    maps, _ = page.model(trait="thumbs")
+    explorer.controls.colour.value = by
+    answer, colouring = page.answer(by), map_colouring(explorer.view, by)
+    codes = np.frombuffer(answer[maps]["codes"], "<i4")
+    assert [answer[maps]["colours"][code] for code in codes] == colouring.of_points
+    assert page.shown(answer, "mswin-embedding-legend") == explorer.board.html["legend"].value
+
+
+def test_a_page_of_maps_has_the_live_places_words_and_pictures(explorer: EmbeddingExplorer) -> None:
+    explorer.open_row(3)
+    _, maps = PageText(explorer.page()).model(trait="thumbs")
+    points, view = explorer.maps._points, explorer.view
+    for name, places in zip(("plain", "enhanced"), unit_square(points.plain, points.enhanced), strict=True):
+        assert np.frombuffer(maps[name], "<f4").reshape(-1, 2) == pytest.approx(places, abs=1e-6)
+    assert maps["words"] == {name: list(map(str, words)) for name, words in points.words.items()}
+    assert maps["selected"] == [3]
+    size = picture_size(view.table.files, longer=112)
+    assert maps["thumbs"] == {
+        str(row): row_thumbnail(view.table.files[row], size) for row in range(len(view))
+    }
+
+
+def test_a_page_of_maps_morphs_and_draws_arrows_as_the_live_maps_do(explorer: EmbeddingExplorer) -> None:
+    page = PageText(explorer.page())
+    maps, _ = page.model(trait="thumbs")
+    for is_morphed in (True, False):
+        explorer.controls.morph.value = is_morphed
+        answer = page.answer(is_morphed, table=1)[maps]
+        assert answer["is_morphed"] == explorer.maps.is_morphed
+        live = [str(title.value) for title in explorer.maps._titles]
+        assert [f"<b>{title}</b>" for title in answer["titles"]] == live
+        assert page.answer(is_morphed, table=2)[maps] == {"has_arrows": is_morphed}
+
+
+def test_a_page_of_maps_is_whole_and_names_no_folder(explorer: EmbeddingExplorer, folder: Path) -> None:
+    page = PageText(explorer.page())
+    assert_whole(page, folder)
+    measures = page.words(page.model("mswin-embedding-measures")[1]["value"])
+    assert measures == explorer.board.html["measures"].value.replace(f"{folder}/", "")
+    for left_out in ("mswin-show", "mswin-map-search", "mswin-point", "mswin-embedding-run", "new Function("):
+        assert left_out not in page.text
+
+
+def test_a_page_says_how_many_points_have_a_picture(explorer: EmbeddingExplorer) -> None:
+    explorer.open_row(9)
+    page = PageText(explorer.page(images=4))
+    assert list(page.model(trait="thumbs")[1]["thumbs"]) == ["0", "1", "2", "9"]
+    assert f"4 of {len(explorer.view)} points have a picture" in page.text
+    assert "have a picture" not in explorer.page()
+
+
+def test_a_page_of_maps_needs_maps(samples: list[Sample]) -> None:
+    with pytest.raises(OptionError, match="a page needs maps: none have been computed yet"):
+        EmbeddingExplorer(MODEL, samples).page()
+
+
+def test_a_page_of_maps_can_be_stopped_while_pictures_are_read(explorer: EmbeddingExplorer) -> None:
+    with pytest.raises(StoppedError):
+        explorer.page(stop=lambda: True)
+
+
+def test_the_button_sends_the_page_of_maps(explorer: EmbeddingExplorer) -> None:
+    sent = []
+    explorer.panel.board.send = lambda content, buffers=None: sent.append((content, buffers))
+    explorer.save_page.images.value = 2
+    explorer.save_page.worker.start().join(60)
+    ((content, (page,)),) = sent
+    assert content == {"kind": "download", "name": "embeddings.html"}
+    assert len(PageText(page.decode()).model(trait="thumbs")[1]["thumbs"]) == 2
