@@ -20,7 +20,7 @@ from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.attributions.panels import cells_of_a_side, map_panel
 from mswin_viz.view.attributions.request import AttributionRequest, scores
 from mswin_viz.view.page.page_images import chosen_images, shown_error, strip_traits
-from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, Traits
+from mswin_viz.view.page.page_plan import Changes, PageAnswer, PagePlan, PageTable, Traits
 from mswin_viz.view.parts.html import scores_html
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard, shown_traits
 from mswin_viz.view.widgets.labels import ATTRIBUTION_TARGETS
@@ -78,6 +78,7 @@ class AttributionPage:
         self, now: AttributionRequest, positions: Sequence[int], modalities: Sequence[str], stop: Stop
     ) -> Iterator[PageAnswer]:
         cache = TokenCache(self.model)
+        changes: Changes
         for place, position in enumerate(positions):
             for modality in modalities:
                 samples = (self.samples[position], *now.samples[1:])
