@@ -20,7 +20,7 @@ from mswin_viz.view.parts.waterfall import waterfall_words
 from mswin_viz.view.scales import every_scale
 from mswin_viz.view.scales import result_cache as answers
 from mswin_viz.view.scales.share_bars import share_rows, waterfall_of
-from mswin_viz.view.scales.state import apply_state, parsed
+from mswin_viz.view.scales.state import parsed
 
 
 @pytest.fixture(scope="module")
@@ -535,8 +535,10 @@ def test_text_that_is_no_state_is_refused(model) -> None:
 )  # fmt: skip
 def test_a_value_that_a_control_does_not_take_as_it_is_is_refused(explorer, control, value, said) -> None:
     state = explorer.state | {"controls": explorer.state["controls"] | {control: value}}
-    with explorer._held(), pytest.raises(OptionError, match=said) as caught:
-        apply_state(parsed(state), explorer.controls, explorer.board, explorer._samples)
+    before = explorer.state
+    with pytest.raises(OptionError, match=said) as caught:
+        explorer._apply(parsed(state))
+    assert explorer.state == before
     assert len(str(caught.value)) < 400
 
 
@@ -619,9 +621,9 @@ def test_the_background_draws_thumbnails_and_computes_every_token_once(explorer)
 
 
 def test_the_background_can_be_stopped(explorer) -> None:
-    explorer._on_strip({"kind": "stop"})
+    explorer._background.on_strip({"kind": "stop"}, explorer._samples)
     thread = explorer._background.start(explorer._samples)
-    explorer._on_strip({"kind": "stop"})
+    explorer._background.on_strip({"kind": "stop"}, explorer._samples)
     thread.join()
     explorer._background.stop()
     assert_still_works(explorer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class AttributionExplorer(widgets.VBox):
             self.board, self._named_figure, guarded=self._guarded, css="mswin-attribution"
         )
         self.ranking = RankingWork(model, self._samples, self._cache, self._request)
-        self._background = Background(None, self.controls.strip, self._guarded)
+        self._background = Background(None, self.controls.strip, lambda: self._samples, self._guarded)
         badge, layout = (
             Html(badge_html(model.provenance_items)),
             {"flex_flow": "row wrap", "align_items": "center"},
@@ -163,16 +163,10 @@ class AttributionExplorer(widgets.VBox):
         guarded = self._guarded("following a control")
         for control, traits in self.controls.watched:
             control.observe(guarded(lambda _change: self._freshness.ask(self._request())), traits)
-        pair = self._guarded("choosing a second image")
-        self.controls.target.observe(pair(lambda _change: self.controls.strip.part(self._samples)), "value")
-        strip = self._guarded("following the strip")
-        self.controls.strip.on_msg(strip(lambda _strip, content, _buffers: self._on_strip(content)))
-
-    def _on_strip(self, content: Mapping[str, Any]) -> None:
-        if content.get("kind") == "shown":
-            self._background.start(self._samples)
-        elif content.get("kind") == "stop":
-            self._background.stop()
+        pair_guarded = self._guarded("choosing a second image")
+        self.controls.target.observe(
+            pair_guarded(lambda _change: self.controls.strip.part(self._samples)), "value"
+        )
 
     def _request(self) -> AttributionRequest:
         return self.controls.request(self.model, self._samples)

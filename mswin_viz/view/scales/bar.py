@@ -1,4 +1,4 @@
-"""The scale explorer's lines: for opening files and going back, and for taking away the figure and the state."""
+"""The scale explorer's lines: for opening files and going back, for taking away the figure and the state, and for bringing a state."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import ipywidgets as widgets
 from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
+from mswin_viz.view.widgets.paste import Paste
 from mswin_viz.view.widgets.upload import Upload
 
 
 class ExplorerBar(widgets.HBox):
-    """A box for a path, an upload, the way back to the samples, the download of the figure, and a button that copies the state.
+    """A box for a path, an upload, the way back to the samples, the download of the figure, and buttons for the state.
 
-    ``opened`` is called with the path that is typed or uploaded to, or with None for the samples of the beginning, and
-    ``state`` for what the board puts into the clipboard.
+    ``opened`` is called with the path that is typed or uploaded to, or with None for the samples of the beginning;
+    ``state`` for what the board puts into the clipboard, and ``pasted`` with a text that should be such a state.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class ExplorerBar(widgets.HBox):
         *,
         opened: Callable[[str | None], None],
         state: Callable[[], Mapping[str, Any]],
+        pasted: Callable[[str], None],
         guarded: Guard,
     ) -> None:
         self.path = widgets.Text(
@@ -41,6 +43,7 @@ class ExplorerBar(widgets.HBox):
             layout={"width": "96px"},
             tooltip="Copies JSON that rebuilds this view: ScaleExplorer.from_state(model, samples, ...)",
         ).add_class("mswin-copy")
+        self.paste = Paste(pasted, guarded)
         self.upload = Upload(lambda folder: opened(str(folder)), guarded)
         self.back = widgets.Button(
             description="back to the samples", disabled=True, layout={"width": "auto"},
@@ -48,7 +51,9 @@ class ExplorerBar(widgets.HBox):
         ).add_class("mswin-back")  # fmt: skip
         self.back.on_click(guarded("going back to the samples")(lambda _button: opened(None)))
         way = widgets.HBox([self.path, self.upload, self.back], layout={"flex_flow": "row wrap"})
-        super().__init__([way, widgets.HBox([download, self.copy])], layout={"flex_flow": "row wrap"})
+        super().__init__(
+            [way, widgets.HBox([download, self.copy, self.paste])], layout={"flex_flow": "row wrap"}
+        )
         self.add_class("mswin-take-away")
         self.path.observe(guarded("opening a path")(lambda change: opened(change["new"])), "value")
         self.copy.on_click(

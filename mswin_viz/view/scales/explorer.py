@@ -17,7 +17,7 @@ from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
@@ -32,11 +32,12 @@ from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
 from mswin_viz.view.scales.figure import named_figure
+from mswin_viz.view.scales.history import History
 from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.sample_scores import SampleScores
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
-from mswin_viz.view.scales.state import apply_state, parsed, state_of
+from mswin_viz.view.scales.state import apply_state, named_state, parsed, state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import Guard
@@ -82,9 +83,8 @@ class ScaleExplorer(widgets.VBox):
     def __init__(
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
-        self.model, self._samples = model, at_least_one(samples)
-        self._first_samples = self._samples
-        self._kept = TokenCache(model)
+        self._samples = self._first_samples = at_least_one(samples)
+        self.model, self._kept = model, TokenCache(model)
         self._results = ResultCache(model, self._kept, ClsSplits(model))
         weights = self._results.weights()
         self._lock, self._ticket, self._is_held = threading.RLock(), 0, False
@@ -99,7 +99,7 @@ class ScaleExplorer(widgets.VBox):
         )  # fmt: skip
         self.controls.value.value = first_value(weights)
         self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
-        self._background = Background(self._kept, self.strip, self._guarded)
+        self._background = Background(self._kept, self.strip, lambda: self._samples, self._guarded)
         self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
         self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
         self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
@@ -107,9 +107,14 @@ class ScaleExplorer(widgets.VBox):
         self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
         download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
         self.bar = ExplorerBar(
-            self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
-        )
+            self.board, download, opened=self._open, state=lambda: self.state,
+            pasted=lambda text: self._apply(parsed(text)), guarded=self._guarded,
+        )  # fmt: skip
         self.sections = section_bar()
+        self._history = History(
+            self.controls, self.board, self.sections, guarded=self._guarded,
+            restored=lambda values: self._apply(named_state(values, self._samples, model.provenance)),
+        )  # fmt: skip
         super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
         self.add_class(VIEW).add_class("mswin-explorer")
         self._update()
@@ -136,15 +141,11 @@ class ScaleExplorer(widgets.VBox):
         """
         record, explorer = parsed(state), cls(model, samples)
         try:
-            with explorer._held():
-                notes = apply_state(record, explorer.controls, explorer.board, explorer._samples)
+            explorer._apply(record)
         except BaseException:
             explorer.close()
             raise
-        if record["weights"] != shown_text(model.provenance):
-            notes.append(f"This state was made with other weights: {record['weights']}")
-        if notes:
-            explorer._show_messages(notes)
+        explorer._history.begin()
         return explorer
 
     def __repr__(self) -> str:
@@ -210,25 +211,27 @@ class ScaleExplorer(widgets.VBox):
 
     def _observe(self) -> None:
         guarded = self._guarded
-        pair = guarded("choosing a second image")
-        self.controls.rows.observe(pair(lambda _: self._is_held or self.strip.part(self._samples)), "value")
+        pair_guarded = guarded("choosing a second image")
+        self.controls.rows.observe(
+            pair_guarded(lambda _: self._is_held or self.strip.part(self._samples)), "value"
+        )
         for control, trait in self.controls.watched.values():
             control.observe(guarded("following a control")(lambda _change: self._update()), trait)
         self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
-        self.strip.on_msg(
-            guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
-        )
-        self.sections.on_msg(guarded("resetting the controls")(lambda *_message: self._reset()))
+        reset_guarded = guarded("resetting the controls")
+        self.sections.on_msg(reset_guarded(lambda _bar, content, _: self._reset(content.get("kind"))))
 
-    def _on_strip(self, content: Mapping[str, Any]) -> None:
-        if content.get("kind") == "shown":
-            self._background.start(self._samples)
-        elif content.get("kind") == "stop":
-            self._background.stop()
+    def _reset(self, kind: str = "reset") -> None:
+        if kind == "reset":
+            with self._held():
+                reset(self.controls, self.board)
 
-    def _reset(self) -> None:
+    def _apply(self, record: Mapping[str, Any]) -> None:
+        """Set everything as a state has it; nothing if it does not fit."""
         with self._held():
-            reset(self.controls, self.board)
+            notes = apply_state(record, self.controls, self.board, self._samples, self.model.provenance)
+        if notes:
+            self._show_messages(notes)
 
     def _open(self, path: str | None) -> None:
         """Offer what is at a path; the samples of the beginning for None."""
@@ -247,7 +250,8 @@ class ScaleExplorer(widgets.VBox):
         with self._lock:
             self._is_held = True
             try:
-                yield
+                with self._history.one_step():
+                    yield
             finally:
                 self._is_held = False
         self._update()
