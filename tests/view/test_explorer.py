@@ -19,6 +19,7 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.waterfall import waterfall_words
 from mswin_viz.view.scales import every_scale
 from mswin_viz.view.scales import result_cache as answers
+from mswin_viz.view.scales.figure import shown_words
 from mswin_viz.view.scales.share_bars import share_rows, waterfall_of
 from mswin_viz.view.scales.state import parsed
 
@@ -396,8 +397,17 @@ def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer) -> None:
         words in said for words in ("share of the norm", "net push", "change when removed", "|enhanced CLS|")
     )
     assert "512 ReLU gates" in said
-    explorer.board.pinned = {"key": "fused", "row": 0, "window": 3}
-    assert "only a window of a scale" in explorer._html["inspection"].value
+    assert "plain" in explorer.board.pinnable
+    for key, title in {"fused": "fused", "plain": "plain CLS"}.items():
+        explorer.board.pinned = {"key": key, "row": 0, "window": 3}
+        said = explorer._html["inspection"].value
+        assert f"Patch 3 of {title}, RGB" in said
+        assert "of the patch token as the add-on reads it" in said
+        assert f"Pinned: patch 3 of {title}" in shown_words(explorer.result, explorer.board.pinned)
+    explorer.controls.cls.value = True
+    explorer.board.pinned = {"key": "cls", "row": 0, "window": 3}
+    assert "got a patch of the panel" in explorer._html["inspection"].value
+    assert "cls" not in explorer.board.pinnable
     explorer.board.pinned = None
     assert explorer._html["inspection"].value == ""
 
