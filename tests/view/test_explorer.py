@@ -255,6 +255,29 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
     assert "Similarity of the two" in explorer._html["scores"].value
 
 
+def test_a_pair_shows_what_the_similarity_changes_by_without_a_window_and_each_window_s_push(
+    explorer,
+) -> None:
+    explorer.strip.second = 2
+    explorer.controls.rows.value = "pair"
+    addon, tokens = explorer.model.addon, [tokens_of(explorer, i) for i in (0, 2)]
+    weights = mv.fusion_weights(addon)
+    states = [weights.run(each) for each in tokens]
+    shown = {"removal": heat(explorer, "scale-8").copy()}
+    explorer.controls.value.value = "push"
+    shown["push"] = heat(explorer, "scale-8")
+    for row, other in ((0, 1), (1, 0)):
+        v = states[other].enhanced[0] / np.linalg.norm(states[other].enhanced[0])
+        left = states[row].without((1,), slice(None)).enhanced[0]
+        changes = left @ v / np.linalg.norm(left, axis=1) - explorer.view.cosine.score[row]
+        np.testing.assert_allclose(shown["removal"][row], changes, atol=2e-6)
+        pushes = mv.net_pushes(tokens[row], addon, v).windows[8][0]
+        np.testing.assert_allclose(shown["push"][row], pushes, atol=2e-6)
+        explorer.board.pinned = {"key": "scale-8", "row": row, "window": 3}
+        assert f"{changes[3]:+.5f}" in explorer._html["inspection"].value
+        assert f"{pushes[3]:+.5f}" in explorer._html["inspection"].value
+
+
 def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer, monkeypatch) -> None:
     known = Prompts(("the other image",), np.eye(1, explorer.model.dim), ())
     monkeypatch.setattr(answers, "encoded_prompts", lambda *_: known)
