@@ -50,11 +50,8 @@ class PairPanel(widgets.VBox):
         self.modality.add_class("mswin-pair-modality")
         self.value.add_class("mswin-pair-value")
         chosen = widgets.HBox([self.value, self.modality], layout={"flex_flow": "row wrap"})
-        maps = widgets.VBox(
-            [chosen, self._legend, self.board], layout={"flex": "0 1 auto", "max_width": "100%"}
-        )
-        body = widgets.HBox([maps, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
-        super().__init__([self._notes, body], layout={"display": "none"})
+        body = widgets.HBox([self.board, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
+        super().__init__([self._notes, chosen, self._legend, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
         self._guarded = Guard(self, self._say)
         guarded = self._guarded("choosing what the heatmaps show")

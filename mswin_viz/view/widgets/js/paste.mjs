@@ -22,24 +22,24 @@ function render({ model, el }) {
   const says = node(el, "span", "mswin-paste-says");
   says.setAttribute("role", "status");
 
-  const open = (isOpen) => {
+  const show = (isOpen) => {
     box.hidden = !isOpen;
     box.value = "";
     (isOpen ? box : button).focus();
   };
   const send = (text) => {
     const words = (says.textContent = whyNot(text));
-    if (words) return open(true);
-    if (!box.hidden) open(false);
+    if (words) return show(true);
+    if (!box.hidden) show(false);
     return model.send({ kind: "paste", text });
   };
   button.addEventListener("click", async () => {
-    if (!box.hidden) return box.value.trim() ? send(box.value) : open(false);
+    if (!box.hidden) return box.value.trim() ? send(box.value) : show(false);
     const text = await Promise.resolve().then(() => navigator.clipboard.readText()).catch(() => null);
-    return text === null ? open(true) : send(text);
+    return text === null ? show(true) : send(text);
   });
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") open(false);
+    if (event.key === "Escape") show(false);
     else if (event.key === "Enter" && !event.shiftKey) send(box.value);
     else return;
     event.preventDefault();

@@ -1,6 +1,5 @@
 // The buttons of a view's sections (section_bar.py). What is unfolded stands on the view's root, where the style sheet
 // looks for it; nothing waits for the kernel.
-import { keepAccessible } from "./access.mjs";
 import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
 import { hasOwnUndo, isUndo } from "./undo.mjs";
@@ -16,7 +15,6 @@ function render({ model, el }) {
   const root = () => el.closest(".mswin-explorer");
   const stop = new AbortController();
   keepKeys(el, stop.signal);
-  let known = null;
   const button = (text, hint, act) => {
     const made = Object.assign(node(el, "button", "mswin-chip", text), { title: hint, type: "button" });
     made.addEventListener("click", act);
@@ -47,7 +45,6 @@ function render({ model, el }) {
 
   const fold = () => {
     const view = root();
-    if (view && view !== known) keepAccessible((known = view), stop.signal);
     if (view) view.dataset.unfolded = model.get("unfolded").join(" ");
     for (const made of sections) {
       const { section } = made.dataset;
