@@ -78,17 +78,15 @@ class AttributionPage:
         self, now: AttributionRequest, positions: Sequence[int], modalities: Sequence[str], stop: Stop
     ) -> Iterator[PageAnswer]:
         cache = TokenCache(self.model)
-        changes: Changes
         for place, position in enumerate(positions):
             for modality in modalities:
                 samples = (self.samples[position], *now.samples[1:])
                 request = dataclasses.replace(now, samples=samples, modality=modality)
                 try:
-                    changes, has_failed = self._changes(request, cache, stop), False
+                    yield PageAnswer((place, modality), self._changes(request, cache, stop))
                 except MswinVizError as problem:
-                    words = shown_error(problem, self.samples)
-                    changes, has_failed = {self.html["message"]: {"value": words}}, True
-                yield PageAnswer((place, modality), changes, has_failed)
+                    words: Changes = {self.html["message"]: {"value": shown_error(problem, self.samples)}}
+                    yield PageAnswer((place, modality), words, has_failed=True)
 
     def _changes(
         self, request: AttributionRequest, cache: TokenCache, stop: Stop
