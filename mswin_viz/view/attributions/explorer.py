@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -165,14 +165,7 @@ class AttributionExplorer(widgets.VBox):
             control.observe(guarded(lambda _change: self._freshness.ask(self._request())), traits)
         pair = self._guarded("choosing a second image")
         self.controls.target.observe(pair(lambda _change: self.controls.strip.part(self._samples)), "value")
-        strip = self._guarded("following the strip")
-        self.controls.strip.on_msg(strip(lambda _strip, content, _buffers: self._on_strip(content)))
-
-    def _on_strip(self, content: Mapping[str, Any]) -> None:
-        if content.get("kind") == "shown":
-            self._background.start(self._samples)
-        elif content.get("kind") == "stop":
-            self._background.stop()
+        self._background.follow(lambda: self._samples)
 
     def _request(self) -> AttributionRequest:
         return self.controls.request(self.model, self._samples)

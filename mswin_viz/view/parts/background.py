@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.data.sample import Sample
@@ -22,6 +23,17 @@ class Background:
         self._samples: Sequence[Sample] = ()
         name = "work in the background"
         self._worker = Worker(self._work, guarded, show=self._show, name=name, restarts=True)
+
+    def follow(self, samples: Callable[[], Sequence[Sample]]) -> None:
+        """Start when the strip is first drawn, with what ``samples`` gives then, and stop at its button."""
+
+        def hear(_strip: object, content: Mapping[str, Any], _buffers: object) -> None:
+            if content.get("kind") == "shown":
+                self.start(samples())
+            elif content.get("kind") == "stop":
+                self.stop()
+
+        self._strip.on_msg(self._guarded("following the strip")(hear))
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
         """Start again with these samples; work in progress is abandoned."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
@@ -15,7 +16,7 @@ from mswin_viz.view.widgets.upload import Upload
 
 
 class ExplorerBar(widgets.HBox):
-    """A box for a path, an upload, the way back to the samples, the download of the figure, and a button that copies the state.
+    """A box for a path, an upload, the way back to the samples, the downloads of figure and page, and a button that copies the state.
 
     ``opened`` is called with the path that is typed or uploaded to, or with None for the samples of the beginning, and
     ``state`` for what the board puts into the clipboard.
@@ -25,6 +26,7 @@ class ExplorerBar(widgets.HBox):
         self,
         board: HeatmapBoard,
         download: FigureDownload,
+        page: PageDownload,
         *,
         opened: Callable[[str | None], None],
         state: Callable[[], Mapping[str, Any]],
@@ -35,7 +37,7 @@ class ExplorerBar(widgets.HBox):
             tooltip="An image, a folder of images, or a data set: it takes the place of the samples.",
             style={"description_width": "40px"}, layout={"width": "330px"},
         ).add_class("mswin-path")  # fmt: skip
-        self.download = download
+        self.download, self.page = download, page
         self.copy = widgets.Button(
             description="copy state",
             layout={"width": "96px"},
@@ -48,7 +50,7 @@ class ExplorerBar(widgets.HBox):
         ).add_class("mswin-back")  # fmt: skip
         self.back.on_click(guarded("going back to the samples")(lambda _button: opened(None)))
         way = widgets.HBox([self.path, self.upload, self.back], layout={"flex_flow": "row wrap"})
-        super().__init__([way, widgets.HBox([download, self.copy])], layout={"flex_flow": "row wrap"})
+        super().__init__([way, widgets.HBox([download, self.copy]), page], layout={"flex_flow": "row wrap"})
         self.add_class("mswin-take-away")
         self.path.observe(guarded("opening a path")(lambda change: opened(change["new"])), "value")
         self.copy.on_click(

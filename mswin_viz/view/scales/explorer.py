@@ -21,6 +21,9 @@ from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.view.page.page_download import PageDownload
+from mswin_viz.view.page.page_plan import PagePlan
+from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
@@ -33,6 +36,7 @@ from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
 from mswin_viz.view.scales.figure import named_figure
 from mswin_viz.view.scales.legend import Legend
+from mswin_viz.view.scales.page import ScalePage
 from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
 from mswin_viz.view.scales.sample_scores import SampleScores
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
@@ -47,7 +51,7 @@ from mswin_viz.view.widgets.strip import ThumbnailStrip
 __all__ = ["ScaleExplorer"]
 
 
-class ScaleExplorer(widgets.VBox):
+class ScaleExplorer(widgets.VBox, SavedAsPage):
     """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.
 
     Of a module that is not made of windows: the shares of its tokens, and of the windows that the controls group them by.
@@ -106,8 +110,9 @@ class ScaleExplorer(widgets.VBox):
         self._legend = Legend(self.controls.of_the_display, self._guarded)
         self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
         download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
+        page = PageDownload(self, self.board, name="scales")
         self.bar = ExplorerBar(
-            self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
+            self.board, download, page, opened=self._open, state=lambda: self.state, guarded=self._guarded
         )
         self.sections = section_bar()
         super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
@@ -148,9 +153,10 @@ class ScaleExplorer(widgets.VBox):
         return explorer
 
     def __repr__(self) -> str:
-        name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
-        shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
-        return one_line(self, shows, self.model, is_closed=is_closed(self))
+        name, of = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME), len(self._samples)
+        return one_line(
+            self, f"{name}, {self.strip.modality}, of {of} samples", self.model, is_closed=is_closed(self)
+        )
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
@@ -201,6 +207,10 @@ class ScaleExplorer(widgets.VBox):
         """
         return write_figure(self.figure, path)
 
+    def _page_plan(self, images: int) -> PagePlan:
+        parts = (self.controls, self.board, self.sections, self._html)
+        return ScalePage(self, self._samples, self._results, *parts, hidden=[self.bar]).plan(images)
+
     def _named_figure(self) -> tuple[str, Figure]:
         """What is on screen, which need not be what is chosen now, and its name."""
         check_open(self)
@@ -215,16 +225,8 @@ class ScaleExplorer(widgets.VBox):
         for control, trait in self.controls.watched.values():
             control.observe(guarded("following a control")(lambda _change: self._update()), trait)
         self.board.observe(guarded("inspecting a window")(lambda _change: self._inspect()), "pinned")
-        self.strip.on_msg(
-            guarded("following the strip")(lambda _strip, content, _buffers: self._on_strip(content))
-        )
+        self._background.follow(lambda: self._samples)
         self.sections.on_msg(guarded("resetting the controls")(lambda *_message: self._reset()))
-
-    def _on_strip(self, content: Mapping[str, Any]) -> None:
-        if content.get("kind") == "shown":
-            self._background.start(self._samples)
-        elif content.get("kind") == "stop":
-            self._background.stop()
 
     def _reset(self) -> None:
         with self._held():

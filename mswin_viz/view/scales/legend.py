@@ -30,7 +30,7 @@ class Legend:
     def follow(self, result: ExplorerResult) -> None:
         """Say what a result shows."""
         value = result.view_request.value
-        self._shown = value, result.target if value in THOUSANDTHS else ""
+        self._shown = value, result.target
         self._write()
 
     def _write(self) -> None:
@@ -47,7 +47,7 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
     value
         One of ``VALUES``.
     target
-        What the cosine is taken with; empty where none is.
+        What the cosine is taken with, for values that are cosines or parts of one; may be empty.
     cmap
         The colour map that is chosen, or ``"auto"``.
     is_shared
@@ -60,7 +60,7 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
         end_colours(name), COLOUR_ENDS[name], (legend.low, legend.high), strict=True
     ):
         ends += [tag("span", style=_SWATCH | {"background": colour}), tag("b", called), f" {means}"]
-    of_target = fragment("; cosine with ", tag("b", target)) if target else ""
+    of_target = fragment("; cosine with ", tag("b", target)) if target and value in THOUSANDTHS else ""
     unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
     name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
     words = fragment(name, ":", *ends, of_target, f"; {last}")

@@ -131,14 +131,8 @@ class HeatmapBoard(anywidget.AnyWidget):
             The traits of these names.
         """
         check_open(self)
-        n_rows = len(self.rows if rows is None else rows)
-        columns = [_column(panel, n_rows, (self.grid_rows, self.grid_cols)) for panel in panels]
-        state: dict[str, Any] = {
-            "columns": columns, "order": [int(token) for token in order], "answered": dict(answered or {}), "failed": None,
-            "free_is_fused": free_is_fused,
-        }  # fmt: skip
-        if rows is not None:
-            state["rows"] = [_row(row) for row in rows]
+        state = {"answered": dict(answered or {}), "failed": None, "free_is_fused": free_is_fused}
+        state |= shown_traits(panels, self.rows if rows is None else rows, self._grid, order=order)
         with self.hold_sync(), self.hold_trait_notifications():
             for name, value in state.items():
                 self.set_trait(name, value)
@@ -154,16 +148,12 @@ class HeatmapBoard(anywidget.AnyWidget):
             Values of watched controls; the one named ``scale`` is not among them, but says which panel is drawn.
         """
         check_open(self)
-        sent = {}
-        if panels:
-            n_rows, grid = len(self.rows), (self.grid_rows, self.grid_cols)
-            columns = [_column(panel, n_rows, grid) for panel in panels]
-            sent = {name: columns[0][name] for name in ("key", "unit", "signed")}
-            sent |= {f"{name}s": [column[name] for column in columns] for name in ("title", "origin")}
-            sent |= {"words": [column["words"] for column in columns]}
-            sent |= {"values": b"".join(column["values"] for column in columns)}
         with self.hold_sync(), self.hold_trait_notifications():
-            self.pyramid, self.fits = sent, dict(fits)
+            self.pyramid, self.fits = pyramid_traits(panels, len(self.rows), self._grid), dict(fits)
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        return self.grid_rows, self.grid_cols
 
     def __repr__(self) -> str:
         if is_closed(self):
@@ -192,6 +182,33 @@ class HeatmapBoard(anywidget.AnyWidget):
         if not 0 <= value <= 1:
             raise DisplayError(f"{name} must lie in 0..1: got {value}; give a fraction, not a percentage")
         return value
+
+
+def shown_traits(
+    panels: Sequence[Panel],
+    rows: Sequence[BoardRow | Mapping[str, Any]],
+    grid: tuple[int, int],
+    *,
+    order: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Panels and pictures as a board's traits; pictures that a board has already are taken as they are.
+
+    Errors and parameters as in :meth:`HeatmapBoard.show`.
+    """
+    columns = [_column(panel, len(rows), grid) for panel in panels]
+    pictures = [_row(row) if isinstance(row, BoardRow) else row for row in rows]
+    return {"columns": columns, "rows": pictures, "order": [int(token) for token in order]}
+
+
+def pyramid_traits(panels: Sequence[Panel], n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
+    """The free panel at every scale as a board's trait ``pyramid``; nothing for no panels."""
+    if not panels:
+        return {}
+    columns = [_column(panel, n_rows, grid) for panel in panels]
+    sent = {name: columns[0][name] for name in ("key", "unit", "signed")}
+    sent |= {f"{name}s": [column[name] for column in columns] for name in ("title", "origin")}
+    sent |= {"words": [column["words"] for column in columns]}
+    return sent | {"values": b"".join(column["values"] for column in columns)}
 
 
 def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, list[Any]]:

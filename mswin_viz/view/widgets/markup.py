@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,6 +34,7 @@ COLUMNS = {"display": "flex", "flex-wrap": "wrap", "gap": "8px 28px"}
 CELL = {"padding": "1px 10px 1px 0", "text-align": "right", "font-variant-numeric": "tabular-nums"}
 """A number in a table."""
 _WRONG = {"border-left": "3px solid var(--jp-error-color1, #c33)", "padding": "2px 8px", "margin": "2px 0"}
+_LESS = "\\u003c"  # in JSON: so that no word of the data can end the element it stands in
 _VOID = frozenset({"br", "img"})
 _DECLARED = re.compile(r"(?!.*url)[\w\s#%.,()/+-]+", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]*={0,2}")
@@ -79,6 +82,59 @@ def message_html(messages: Sequence[str]) -> Markup:
         return fragment()
     lines = (tag("div", message, style=_WRONG) for message in messages)
     return tag("div", *lines, css="mswin-message", style=FONT, role="alert")
+
+
+def page_document(
+    title: str, foot: Markup, *, templates: Mapping[str, Markup], data: str, script: str, style: str
+) -> str:
+    """A whole page that loads and sends nothing: its own script alone runs in it, and a browser is told so.
+
+    Parameters
+    ----------
+    title
+        Its name, as text.
+    foot
+        What stands below the part that the script draws.
+    templates
+        Name -> pieces of HTML for the script.
+    data
+        JSON for the script.
+    script, style
+        Of this package, without words from elsewhere.
+
+    Raises
+    ------
+    OptionError
+        If script or style would end the element they stand in.
+    """
+    for name, text in (("script", script), ("style", style)):
+        if re.search(rf"</{name}|<!--", text, re.IGNORECASE):
+            raise OptionError(f"the {name} of a page must not contain </{name} or <!--: got one that does")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    pieces = "".join(
+        f'<template id="{escape(name)}">{piece}</template>\n' for name, piece in templates.items()
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>\n{style}\n</style>\n</head>\n"
+        '<body class="mswin-saved-page">\n<main id="mswin-page"></main>\n'
+        "<noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript>\n"
+        f"<footer>{foot}</footer>\n{pieces}"
+        f'<script type="application/json" id="mswin-page-data">{data.replace("<", _LESS)}</script>\n'
+        f'<script type="module">{script}</script>\n</body>\n</html>\n'
+    )
+
+
+def framed(document: str, *, height: int) -> str:
+    """A whole page inside of another one, ``height`` CSS pixels high: its scripts run, but see nothing around it."""
+    rules = f"width:100%;height:{int(height)}px;border:0"
+    return f'<iframe sandbox="allow-scripts" allow="fullscreen" style="{rules}" srcdoc="{escape(document)}"></iframe>'
 
 
 class _Words(traitlets.TraitType[Markup, Any]):

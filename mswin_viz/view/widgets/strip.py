@@ -40,6 +40,7 @@ class ThumbnailStrip(anywidget.AnyWidget):
     modality = traitlets.Enum(MODALITIES, MODALITIES[0]).tag(sync=True)  # of the images shown and chosen
     selected = traitlets.Int(0).tag(sync=True)  # position of the chosen sample
     second = traitlets.Int(0).tag(sync=True)  # position of the one it is compared with
+    has_second = traitlets.Bool(True).tag(sync=True)  # whether a click can choose that one
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)  # JPEG files by modality, then sample; or empty
     has_scores = traitlets.Bool(False).tag(sync=True)  # whether there is something that computes them
     scores = traitlets.List(traitlets.List(traitlets.Float(), allow_none=True)).tag(

@@ -117,6 +117,7 @@ function render({ model, el }) {
     pages.picks = name;
     mark();
   });
+  picks[0].parentElement.hidden = !model.get("has_second");
   const more = Object.assign(node(bar, "button", "mswin-chip mswin-strip-more", "find"), { title: "Search, filter and sort the images." });
   const find = node(bar, "span", "mswin-strip-find");
   const search = labelled(find, "find", Object.assign(document.createElement("input"),

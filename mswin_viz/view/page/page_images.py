@@ -1,0 +1,64 @@
+"""The images of a page: which, as the strip shows them, and without the folders they lie in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.sample import Sample
+from mswin_viz.errors import MswinVizError, OptionError
+from mswin_viz.view.parts.pictures import thumbnail
+from mswin_viz.view.widgets.markup import Markup, message_html
+from mswin_viz.view.widgets.strip import ThumbnailStrip
+
+_FOLDER = re.compile(r"(?<![\w.~/\\])(~|[A-Za-z]:)?[/\\]([^\s:;,'\"]*[/\\])?(?=\w)")
+"""The beginning of an absolute path, up to the last part."""
+
+
+def chosen_images(images: Any, n_samples: int, needed: Sequence[int]) -> list[int]:
+    """Positions of the images in a page, ascending: at most ``images``, but never without those ``needed``.
+
+    Raises OptionError unless ``images`` is a whole number, 1 or more.
+    """
+    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
+        raise OptionError(f"images must be a whole number, 1 or more: got {images!r}")
+    first = dict.fromkeys([*needed, *range(n_samples)])
+    return sorted(list(first)[: max(images, len(set(needed)))])
+
+
+def strip_traits(
+    strip: ThumbnailStrip, samples: Sequence[Sample], positions: Sequence[int], modalities: Sequence[str]
+) -> dict[str, Any]:
+    """The strip of a page: these samples in these modalities, with thumbnails, and no second image to choose."""
+    chosen = [samples[at] for at in positions]
+    thumbs = [
+        thumbnail(sample.images[name]) if name in sample.images else b""
+        for name in modalities
+        for sample in chosen
+    ]
+    places = {at: place for place, at in enumerate(positions)}
+    return {
+        "items": [strip.items[at] for at in positions], "serial": 0, "modalities": list(modalities), "thumbs": thumbs,
+        "selected": places[strip.selected], "second": -1, "has_second": False,
+        "scores": [], "has_scores": False, "progress": -1.0, "status": "",
+    }  # fmt: skip
+
+
+def shown_error(problem: MswinVizError, samples: Sequence[Sample]) -> Markup:
+    """Why there is no answer, in words that name files without their folders."""
+    words = str(problem)
+    for folder in sorted(set(_folders(samples)), key=len, reverse=True):
+        words = words.replace(f"{folder}{os.sep}", "").replace(folder, "…")
+    return message_html([_FOLDER.sub("", words)])
+
+
+def _folders(samples: Sequence[Sample]) -> Iterator[str]:
+    yield from (str(Path.home()), str(Path.cwd()))
+    for sample in samples:
+        for image in sample.images.values():
+            path = image.path if isinstance(image, Crop) else image
+            yield from (str(path.parent), str(path.absolute().parent))

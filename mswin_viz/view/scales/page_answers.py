@@ -1,0 +1,169 @@
+"""The answers of a scale explorer's page, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from mswin_viz.analysis.blas_threads import one_blas_thread
+from mswin_viz.analysis.scales.panels import Panel
+from mswin_viz.analysis.scales.pyramid import free_panels
+from mswin_viz.data.images.picture_bytes import jpeg_file
+from mswin_viz.data.sample import Sample
+from mswin_viz.errors import MswinVizError
+from mswin_viz.view.page.page_images import shown_error
+from mswin_viz.view.page.page_plan import PageAnswer, Traits, menu_values
+from mswin_viz.view.scales.board_rows import pinnable_keys
+from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.scales.legend import legend_html
+from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
+from mswin_viz.view.scales.share_bars import numbers_html
+from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard, pyramid_traits, shown_traits
+from mswin_viz.view.widgets.markup import Html, message_html
+
+_QUALITY = 92  # of the pictures behind the heatmaps
+
+
+@dataclass(frozen=True, eq=False)
+class PageChoices:
+    """What can be chosen in a page: positions among the samples, modalities, and kinds of rows; what is on screen now."""
+
+    positions: Sequence[int]
+    modalities: Sequence[str]
+    rows: Sequence[str]
+    selected: int
+    now: ExplorerRequest
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleAnswers:
+    """Makes every answer; what is known of targets and scores once they are made goes into the tables behind them.
+
+    ``html`` has the explorer's words by name, as :func:`mswin_viz.view.scales.arrangement.explorer_html` gives them.
+    """
+
+    samples: Sequence[Sample]
+    results: ResultCache
+    controls: Controls
+    board: HeatmapBoard
+    html: dict[str, Html]
+    choices: PageChoices
+    _targets: dict[str, str] = field(default_factory=dict)  # by rows
+    _pyramids: dict[Hashable, tuple[Panel, ...]] = field(default_factory=dict)  # of each row of the last ones
+    _scores: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # by modality and place
+
+    @property
+    def values(self) -> list[str]:
+        """What a window's number may be."""
+        return menu_values(self.controls.value, {})
+
+    @property
+    def n_of_an_image(self) -> int:
+        """Answers for one image."""
+        n_rows = sum(rows != "pair" for rows in self.choices.rows)
+        return n_rows * len(self.choices.modalities) * len(self.values)
+
+    @property
+    def n(self) -> int:
+        """Answers in all."""
+        n_of_pair = ("pair" in self.choices.rows) * len(self.choices.modalities) * len(self.values)
+        return self.n_of_an_image * len(self.choices.positions) + n_of_pair
+
+    def answers(self) -> Iterator[PageAnswer]:
+        """By image, value, rows and modality; a pair is that on screen, and the rows of all modalities are one answer."""
+        choices = self.choices
+        for place, position in enumerate(choices.positions):
+            for value, rows in product(self.values, choices.rows):
+                if rows == "pair" and position != choices.selected:
+                    continue
+                made: PageAnswer | None = None
+                for modality in choices.modalities:
+                    chosen = (place, modality, rows, value)
+                    if made is None or rows != "modalities":
+                        made = self._answer(chosen)
+                    yield replace(made, chosen=chosen)
+
+    def legends(self) -> Iterator[PageAnswer]:
+        """The line above the heatmaps, by rows, value, colour map and whether there is one colour scale."""
+        display = self.controls.of_the_display
+        cmaps = menu_values(display["cmap"], {})
+        for rows, value, cmap, shared in product(self.choices.rows, self.values, cmaps, (False, True)):
+            line = legend_html(value, self._targets.get(rows, ""), cmap=cmap, is_shared=shared)
+            yield PageAnswer((rows, value, cmap, shared), {self.html["legend"]: {"value": line}})
+
+    def scores(self) -> Iterator[PageAnswer]:
+        """Plain and enhanced score of every image for the first prompt, by modality, to search and sort by."""
+        places = range(len(self.choices.positions))
+        for modality in self.choices.modalities:
+            scores = [self._scores.get((modality, place)) for place in places]
+            yield PageAnswer((modality,), {self.controls.strip: {"scores": scores}})
+
+    def _answer(self, chosen: tuple[int, str, str, str]) -> PageAnswer:
+        place, modality, rows, value = chosen
+        now = self.choices.now
+        request = replace(
+            now, sample=self.samples[self.choices.positions[place]], modality=modality, rows=rows,
+            view_request=replace(now.view_request, value=value),
+        )  # fmt: skip
+        try:
+            with one_blas_thread():
+                result = self._result(request)
+                pyramid = self._pyramid(result)
+        except MswinVizError as problem:
+            return PageAnswer(
+                chosen, {self.html["message"]: {"value": shown_error(problem, self.samples)}}, has_failed=True
+            )
+        self._targets[rows] = result.target
+        if rows == "one" and len(result.plain_scores):
+            self._scores[modality, place] = [
+                float(result.plain_scores[0, 0]),
+                float(result.enhanced_scores[0, 0]),
+            ]
+        return PageAnswer(chosen, {
+            self.board: {**self._on_board(result), "pyramid": pyramid},
+            self.html["scores"]: {"value": numbers_html(result)},
+            self.html["message"]: {"value": message_html(result.notes)},
+        })  # fmt: skip
+
+    def _result(self, request: ExplorerRequest) -> ExplorerResult:
+        result = self.results.result(request)
+        if not request.has_cls or result.cls_splits is not None:
+            return result
+        for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True):
+            self.results.cls_splits.compute(picture, direction)
+        return self.results.result(request)
+
+    def _pyramid(self, result: ExplorerResult) -> Traits:
+        """The free windows at every scale; of one image, if they were just computed with those of its other modalities."""
+        if result.every_scale is None:
+            return {}
+        kept = self._pyramids.get(_of_one(result, 0)) if len(result.names) == 1 else None
+        if kept is None:
+            kept = free_panels(result.subject, result.view_request, fused=result.every_scale.fused)
+            self._pyramids.clear()
+            if not result.is_pair:
+                for row in range(len(result.names)):
+                    own = tuple(replace(panel, values=panel.values[row : row + 1]) for panel in kept)
+                    self._pyramids[_of_one(result, row)] = own
+        return pyramid_traits(kept, len(result.names), self.grid)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patch tokens."""
+        return self.board.grid_rows, self.board.grid_cols
+
+    def _on_board(self, result: ExplorerResult) -> Traits:
+        rows = [
+            BoardRow(name, jpeg_file(picture.shown, quality=_QUALITY))
+            for name, picture in zip(result.names, result.pictures, strict=True)
+        ]
+        order = () if result.shuffle is None else result.shuffle.order.tolist()
+        traits = shown_traits(result.view.panels, rows, self.grid, order=order)
+        is_fused = "free" in result.view_request.slots
+        return {**traits, "free_is_fused": is_fused, "pinnable": pinnable_keys(result.view)}
+
+
+def _of_one(result: ExplorerResult, row: int) -> Hashable:
+    """Equal for one image's free windows, whichever images are shown beside it."""
+    return id(result.samples[0]), result.names[row], result.view_request

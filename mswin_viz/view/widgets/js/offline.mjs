@@ -1,0 +1,84 @@
+// A saved page: the widgets as they were, and answers that were computed before in place of a kernel.
+import { built } from "./offline_controls.mjs";
+import { AnswerTable, OfflineModel, PageValues, valueOf } from "./offline_model.mjs";
+import { pinnedTable } from "./offline_pins.mjs";
+
+const NO_ANSWER = "This page holds no answer for this choice: it was saved with fewer images or settings; a live view has it.";
+
+function followTheme() {
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const mark = () => (document.body.dataset.jpThemeLight = String(!dark.matches));
+  dark.addEventListener("change", mark);
+  mark();
+}
+
+// The values of the controls that a board watches, by name.
+function asked(board, models) {
+  const watched = Object.entries(board.get("watched") ?? {});
+  return Object.fromEntries(watched.map(([name, [reference, ...place]]) => [name, valueOf(models[reference.replace("IPY_MODEL_", "")], place)]));
+}
+
+// What the kernel would do: a new answer on each board, at once.
+function answering(page, values, models) {
+  const apply = (changes) => {
+    for (const [id, traits] of Object.entries(changes))
+      for (const [name, value] of Object.entries(traits)) models[id].set(name, values.of(value));
+  };
+  const say = (words) => {
+    const line = Object.assign(document.createElement("div"), { className: "mswin-message", textContent: words });
+    line.setAttribute("role", "alert");
+    if (page.message) models[page.message].set("value", words ? line : "");
+  };
+  const settle = (answer) => {
+    if (!page.board) return;
+    const board = models[page.board];
+    const now = asked(board, models);
+    if (!answer || answer.failed) return board.set("failed", now);
+    const isEvery = (board.get("pyramid").values?.byteLength ?? 0) > 0;
+    board.set("answered", isEvery ? { ...now, ...page.made_at } : now);
+    board.set("fits", isEvery ? Object.fromEntries(Object.entries(now).filter(([name]) => !(name in page.made_at))) : {});
+    board.set("failed", null);
+  };
+  return page.tables.map((saved, at) => {
+    const table = new AnswerTable(saved, models);
+    let last = "";
+    const answer = () => {
+      const key = JSON.stringify(table.chosen);
+      if (key === last) return;
+      last = key;
+      const found = table.answer();
+      if (found) apply(found.changes);
+      if (at > 0) return; // only the first is of the board
+      if (!found) say(NO_ANSWER);
+      settle(found);
+    };
+    for (const [id, trait] of table.axes) models[id].on(`change:${trait}`, answer);
+    answer();
+    return table;
+  });
+}
+
+function start(scripts) {
+  followTheme();
+  const page = JSON.parse(document.getElementById("mswin-page-data").textContent);
+  const values = new PageValues(page);
+  const models = {};
+  const heard = (_model, { kind }) => {
+    if (kind !== "reset") return;
+    for (const [id, traits] of Object.entries(page.reset))
+      for (const [name, value] of Object.entries(traits)) models[id].set(name, values.of(value));
+  };
+  for (const [id, traits] of Object.entries(page.models)) models[id] = new OfflineModel(id, values.of(traits), { find: (other) => models[other], heard });
+  const [first] = answering(page, values, models);
+  if (page.pins) {
+    const [board, place] = [models[page.board], models[page.pins.html]];
+    const show = () => place.set("value", pinnedTable(board, models[page.pins.scale], first, { ...values.of(page.pins), values }) ?? "");
+    ["pinned", "answered"].forEach((name) => board.on(`change:${name}`, show));
+    models[page.pins.scale]?.on("change:value", show);
+    show();
+  }
+  const build = (id) => built(models[id], scripts, build);
+  document.getElementById("mswin-page").append(build(page.root));
+}
+
+export default { start };
