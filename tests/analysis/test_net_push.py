@@ -17,7 +17,7 @@ from mswin_viz.analysis.shares.decomposition import decomposed, direction_of_eac
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.shares.net_push import cosine_gradient, net_pushes, norm_shares
 from mswin_viz.analysis.shares.part_values import PART_VALUES, part_values, window_values
-from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values
+from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values, fused_with
 from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError
@@ -327,14 +327,27 @@ def test_many_windowings_at_once_are_those_of_one_fusion_after_another(tokens, d
         terms.append(view.terms(weights, slice(None)) / view.geometry.n_windows)
         windowing += [i] * view.geometry.n_windows
         expected.append(window_values(alone, v, value, (1,)))
-    batch = SlotBatch(1, np.stack(pooled, axis=1), np.concatenate(terms, axis=1), np.array(windowing))
+    batch = SlotBatch(
+        1, fused_with(state, 1, np.stack(pooled, axis=1)), np.concatenate(terms, axis=1), np.array(windowing)
+    )
     found = batch_values(state, v, batch, value)
     np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", OF_WINDOWS)
+def test_a_direction_seen_from_one_slot_is_that_of_all_slots(tokens, direction, name):
+    weights, v = fusion_weights(made(name)), np.tile(direction, (BATCH, 1))
+    state = weights.run(tokens)
+    every = weights.head.pulled_back(v, state.fused).directions
+    for index, expected in enumerate(every):
+        np.testing.assert_allclose(weights.head.pulled_back_to(index, v, state.fused), expected, atol=1e-14)
+
+
 def test_many_windowings_refuse_a_value_that_is_no_part_s(tokens, addon, direction):
     state = fusion_weights(addon).run(tokens)
-    batch = SlotBatch(0, np.zeros((BATCH, 1, 6)), np.zeros((BATCH, 1, 6)), np.zeros(1, int))
+    batch = SlotBatch(
+        0, fused_with(state, 0, np.zeros((BATCH, 1, 6))), np.zeros((BATCH, 1, 6)), np.zeros(1, int)
+    )
     with pytest.raises(OptionError, match="share, push, removal: got 'norm'"):
         batch_values(state, np.tile(direction, (BATCH, 1)), batch, "norm")
 

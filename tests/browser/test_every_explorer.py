@@ -208,13 +208,15 @@ def test_what_waits_for_a_kernel_that_is_gone_says_so(alone: Lab, end: str) -> N
 
 
 def test_a_closed_view_says_so_until_its_cell_runs_again(alone: Lab) -> None:
+    scales = alone.page.locator(".mswin-view", has=alone.page.locator(".mswin-scale"))
+    assert scales.count() == 1
     alone.execute("scales.close()")
     closed = alone.page.locator(".mswin-frame-closed")
     closed.wait_for(timeout=20_000)
     assert "run the cell again" in closed.inner_text()
-    assert alone.page.locator(".mswin-explorer").count() == 0
+    assert scales.count() == 0
     alone.run_all(timeout=120)
     assert closed.count() == 0
     assert alone.page.locator(".mswin-frame-gone").count() == 0
-    assert alone.page.locator(".mswin-explorer").count() == 1
+    assert scales.count() == 1
     alone.check()

@@ -333,6 +333,34 @@ def test_three_modalities_share_one_signed_colour_scale(explorer: Lab) -> None:
     assert explorer.page.locator(".mswin-shares").count() == 3
 
 
+def test_the_board_is_busy_until_the_pictures_of_new_rows_are_decoded(explorer: Lab) -> None:
+    slow = """() => {
+      window.realDecoder = window.createImageBitmap;
+      window.createImageBitmap = async (...picture) => {
+        await new Promise((go) => setTimeout(go, 1500));
+        return window.realDecoder(...picture);
+      };
+    }"""
+    explorer.page.evaluate(slow)
+    explorer.control(".mswin-rows button", has_text="modalities").click()
+    busy = explorer.page.locator(".mswin-board-rows[aria-busy=true]")
+    busy.wait_for()
+    assert explorer.page.locator(PICTURE).count() == 1  # the old row is still there
+    explorer.wait_idle()
+    explorer.page.evaluate("() => { window.createImageBitmap = window.realDecoder; }")
+    assert busy.count() == 0
+    assert explorer.page.locator(PICTURE).count() == 3
+    assert (
+        len(
+            {
+                explorer.page.locator(PICTURE).nth(row).evaluate("(c) => mswinLab.pixels(c).data")
+                for row in range(3)
+            }
+        )
+        == 3
+    )
+
+
 def test_a_pair_has_shares_both_ways(explorer: Lab) -> None:
     press(explorer, ".mswin-rows", "pair")
     assert explorer.page.locator(PICTURE).count() == explorer.page.locator(".mswin-shares").count() == 2

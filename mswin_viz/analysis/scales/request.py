@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -219,5 +219,11 @@ def place_of_free(request: ViewRequest, scales: Sequence[int]) -> WindowPlace:
     if held:
         return WindowPlace(held[0], slots, held)
     new = free_slot(request)
-    index = list(scales).index(nearest_trained_scale(scales, new.scale))
+    index = nearest_slot(tuple(scales), new.scale)
     return WindowPlace(index, tuple(new if i == index else slot for i, slot in enumerate(slots)), (index,))
+
+
+@lru_cache(maxsize=4096)
+def nearest_slot(trained: tuple[int, ...], scale: int) -> int:
+    """The slot of the trained scale that is nearest by ratio."""
+    return trained.index(nearest_trained_scale(trained, scale))
