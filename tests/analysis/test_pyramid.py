@@ -12,9 +12,10 @@ from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import DIM, GRID, direction, pictures, tiny_model
 
 from mswin_viz.analysis.scales.panels import Panel
-from mswin_viz.analysis.scales.pyramid import free_panels
+from mswin_viz.analysis.scales.pyramid import every_window, free_panels
 from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest
 from mswin_viz.analysis.scales.view import scale_view
+from mswin_viz.analysis.shares import fusion_scales
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows
@@ -69,6 +70,36 @@ def test_slots_that_are_off_stay_off_at_every_scale(value: str) -> None:
     assert_is_the_view_s(subject, request_for(subject, value=value, slots=("on", "off", "on")))
 
 
+@pytest.mark.parametrize("kernel", ["auto", "mean"])
+@pytest.mark.parametrize("kind", ["scheme 1", "scheme 2", "mixture"])
+def test_what_the_windows_answer_is_kept_for_another_value_target_and_fusion(
+    monkeypatch: pytest.MonkeyPatch, kind: str, kernel: str
+) -> None:
+    subject = subject_of(kind)
+    windows = every_window(subject)
+    requests = [request_for(subject, value=value, kernel=kernel) for value in VALUES]
+    requests += [
+        request_for(subject, value="share", kernel=kernel, slots=("on", *["off"] * (len(subject.scales) - 1)))
+    ]
+    others = [subject, replace(subject, direction=direction(seed=5))]
+    expected = [[free_panels(own, request) for request in requests] for own in others]
+    for request in requests:
+        free_panels(subject, request, windows=windows)
+    for name in ("mixed_windows", "mean_windows", "_pooled"):
+        monkeypatch.setattr(fusion_scales, name, lambda *_: pytest.fail("computed again"))
+    for own, panels in zip(others, expected, strict=True):
+        for request, fresh in zip(requests, panels, strict=True):
+            kept = free_panels(own, request, windows=windows)
+            for one, other in zip(kept, fresh, strict=True):
+                np.testing.assert_array_equal(one.values, other.values)
+                assert words_of(one) == words_of(other)
+
+
+def test_without_windows_nothing_is_kept() -> None:
+    assert every_window(subject_of("plain")) is None
+    assert every_window(subject_of("attention pooling")) is None
+
+
 @pytest.mark.parametrize("value", ["cosine", "share", "push", "removal"])
 def test_each_image_has_its_own_direction(value: str) -> None:
     subject = subject_of("scheme 2")
@@ -77,6 +108,7 @@ def test_each_image_has_its_own_direction(value: str) -> None:
 
 
 def test_a_trained_scale_above_the_number_of_tokens_is_resampled_from() -> None:
+    torch.manual_seed(6)
     addon = CLIPMultiScaleFeatureExtractor(DIM, (2, 20)).eval().requires_grad_(False)
     subject = subject_of("scheme 1")
     wide = Subject(subject.tokens, addon, fusion_weights(addon), direction())

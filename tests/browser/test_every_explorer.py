@@ -138,6 +138,25 @@ def test_arrow_keys_move_the_slider_in_notebook_7_too(lab: Lab, tmp_path) -> Non
 
 # ---- accessibility --------------------------------------------------------------------------------
 
+PARTS = """(root) => {
+  const pressed = [...root.querySelectorAll(".widget-toggle-button, .widget-toggle-buttons button")]
+    .map((one) => [one.getAttribute("aria-pressed"), String(one.classList.contains("mod-active"))]);
+  const nameless = [...root.querySelectorAll("[role=slider], .noUi-handle, select")]
+    .filter((one) => !(one.ariaLabel || one.getAttribute("aria-labelledby") || one.labels?.length));
+  return { pressed, nameless: nameless.map((one) => one.outerHTML) };
+}"""
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_toggle_buttons_say_whether_they_are_pressed_and_sliders_and_menus_have_names(
+    explorers: Lab, name: str
+) -> None:
+    found = explorers.page.locator(f"[data-test-explorer={name}]").evaluate(PARTS)
+    assert found["nameless"] == []
+    assert all(said == shown for said, shown in found["pressed"])
+    if name != "retrieval":  # which has none before a result is chosen
+        assert ["true", "true"] in found["pressed"]
+
 
 @pytest.mark.parametrize("name", CELLS)
 def test_an_explorer_has_no_serious_accessibility_finding(explorers: Lab, name: str) -> None:
@@ -189,13 +208,15 @@ def test_what_waits_for_a_kernel_that_is_gone_says_so(alone: Lab, end: str) -> N
 
 
 def test_a_closed_view_says_so_until_its_cell_runs_again(alone: Lab) -> None:
+    scales = alone.page.locator(".mswin-view", has=alone.page.locator(".mswin-scale"))
+    assert scales.count() == 1
     alone.execute("scales.close()")
     closed = alone.page.locator(".mswin-frame-closed")
     closed.wait_for(timeout=20_000)
     assert "run the cell again" in closed.inner_text()
-    assert alone.page.locator(".mswin-explorer").count() == 0
+    assert scales.count() == 0
     alone.run_all(timeout=120)
     assert closed.count() == 0
     assert alone.page.locator(".mswin-frame-gone").count() == 0
-    assert alone.page.locator(".mswin-explorer").count() == 1
+    assert scales.count() == 1
     alone.check()

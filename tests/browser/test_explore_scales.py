@@ -51,11 +51,7 @@ def opened(lab: Lab) -> Lab:
 def explorer(opened: Lab) -> Lab:
     """The explorer as it was at first."""
     opened.page.mouse.move(0, 0)
-    opened.execute(
-        "from mswin_viz.view.scales.state import apply_state\n"
-        "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)\n"
-        "explorer.sections.unfolded = []"
-    )
+    opened.execute("explorer._apply(first_state)\nexplorer.sections.unfolded = []")
     opened.wait_idle()
     yield opened
     opened.check()
@@ -335,6 +331,34 @@ def test_three_modalities_share_one_signed_colour_scale(explorer: Lab) -> None:
     assert all((bar(canvas) == bar(canvases[0])).all() for canvas in canvases)
     assert (canvases[0] != canvases[1]).any()
     assert explorer.page.locator(".mswin-shares").count() == 3
+
+
+def test_the_board_is_busy_until_the_pictures_of_new_rows_are_decoded(explorer: Lab) -> None:
+    slow = """() => {
+      window.realDecoder = window.createImageBitmap;
+      window.createImageBitmap = async (...picture) => {
+        await new Promise((go) => setTimeout(go, 1500));
+        return window.realDecoder(...picture);
+      };
+    }"""
+    explorer.page.evaluate(slow)
+    explorer.control(".mswin-rows button", has_text="modalities").click()
+    busy = explorer.page.locator(".mswin-board-rows[aria-busy=true]")
+    busy.wait_for()
+    assert explorer.page.locator(PICTURE).count() == 1  # the old row is still there
+    explorer.wait_idle()
+    explorer.page.evaluate("() => { window.createImageBitmap = window.realDecoder; }")
+    assert busy.count() == 0
+    assert explorer.page.locator(PICTURE).count() == 3
+    assert (
+        len(
+            {
+                explorer.page.locator(PICTURE).nth(row).evaluate("(c) => mswinLab.pixels(c).data")
+                for row in range(3)
+            }
+        )
+        == 3
+    )
 
 
 def test_a_pair_has_shares_both_ways(explorer: Lab) -> None:

@@ -53,6 +53,7 @@
       requests: seen.open.size,
       images: [...notebook.node.querySelectorAll("img")].filter((image) => !image.complete).length,
       widgets: outputs.filter((text) => /^Loading widget/.test(text)).length,
+      rows: notebook.node.querySelectorAll(".mswin-board-rows[aria-busy=true]").length, // built anew once decoded
     };
     return {
       ready: session.kernelDisplayStatus === "idle" && kernel?.connectionStatus === "connected",
@@ -90,11 +91,10 @@
 
   // Milliseconds from the next key press or click to the first frame in which the canvas has other pixels.
   function latency(css) {
-    const canvas = document.querySelectorAll(css)[0];
     const small = new OffscreenCanvas(32, 64).getContext("2d", { willReadFrequently: true }); // looking must be cheap
     const look = () => {
       small.clearRect(0, 0, 32, 64);
-      small.drawImage(canvas, 0, 0, 32, 64);
+      small.drawImage(document.querySelector(css), 0, 0, 32, 64); // rows may be built anew
       return String(small.getImageData(0, 0, 32, 64).data);
     };
     const before = look();

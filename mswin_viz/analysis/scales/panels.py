@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,8 +134,8 @@ def free_panel(
     slot, is_fused = free_slot(request), "free" in request.slots
     if subject.is_of_tokens:
         return grouped_panel(subject, request, slot, values, key="free")
-    geometry, origin = slot.geometry(subject.tokens.grid), _free_origin(subject, request)
-    note = "not in the fusion" if index >= 0 and not is_fused else ""
+    geometry, has_part = slot.geometry(subject.tokens.grid), index >= 0
+    note = "not in the fusion" if has_part and not is_fused else ""
     if not request.is_of_parts and values is None:
         values = _reduced(_free_activations(subject, request, geometry), request, direction)
     elif values is None:
@@ -142,13 +143,9 @@ def free_panel(
         note = "plain CLIP: no window has a part in the cosine"
     elif request.is_of_parts and not is_fused:
         note = f"not in the fusion: as if it replaced scale {subject.scales[index]}"
-    words = _in_words(
-        geometry,
-        origin,
-        note,
-        _value_in_words(subject, request),
-        is_of_the_design=request.is_of_the_design,
-        tokens=_TOKENS[subject.seen.kind] if origin == "mean" else "",
+    has_kernel, notes = subject.weights is not None, (note, _value_in_words(subject, request))
+    origin, words = _free_words(
+        geometry, request, subject.scales, has_kernel, _TOKENS[subject.seen.kind], notes
     )
     return Panel("free", _title(slot), origin, geometry, values, request.value, words)
 
@@ -236,11 +233,26 @@ def _free_activations(subject: Subject, request: ViewRequest, geometry: WindowGe
     )
 
 
-def _free_origin(subject: Subject, request: ViewRequest) -> str:
-    if request.is_mean or subject.weights is None:
-        return "mean"
-    held = [scale for scale, state in zip(subject.scales, request.slots, strict=True) if state == "free"]
-    sources = held or [nearest_trained_scale(subject.scales, request.free_scale)]
+@lru_cache(maxsize=4096)
+def _free_words(
+    geometry: WindowGeometry,
+    request: ViewRequest,
+    scales: tuple[int, ...],
+    has_kernel: bool,
+    tokens: str,
+    notes: tuple[str, ...],
+) -> tuple[str, str]:
+    """Where the free windows' kernel comes from, and their words; the same for all images."""
+    origin = _free_origin(request, scales) if has_kernel and not request.is_mean else "mean"
+    tokens = tokens if origin == "mean" else ""
+    return origin, _in_words(
+        geometry, origin, *notes, is_of_the_design=request.is_of_the_design, tokens=tokens
+    )
+
+
+def _free_origin(request: ViewRequest, scales: tuple[int, ...]) -> str:
+    held = [scale for scale, state in zip(scales, request.slots, strict=True) if state == "free"]
+    sources = held or [nearest_trained_scale(scales, request.free_scale)]
     if all(source == request.free_scale for source in sources):
         return "trained"
     return "resampled from " + " and ".join(str(source) for source in sources)

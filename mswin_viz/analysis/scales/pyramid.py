@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import numpy as np
+from jaxtyping import Float
 
 from mswin_viz.analysis.scales.panels import Panel, free_panel, read_tokens, with_held_words
-from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot, place_of_free, slots_in_view
+from mswin_viz.analysis.scales.request import Subject, ViewRequest, free_slot, nearest_slot, slots_in_view
 from mswin_viz.analysis.scales.view import FusedPart, addon_state, fused_part
 from mswin_viz.analysis.shares.fusion import FusionState, FusionWeights
-from mswin_viz.analysis.shares.fusion_scales import ScaleGroup, scale_outputs, scale_values
+from mswin_viz.analysis.shares.fusion_scales import EveryWindow, ScaleGroup, scale_values
 from mswin_viz.analysis.shares.part_values import window_values
 from mswin_viz.analysis.windows.reducing import reduced
 from mswin_viz.analysis.windows.scale_windows import mean_windows, split_by_scale
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
-
-__all__ = ["can_be_at_every_scale", "free_panels"]
+__all__ = ["can_be_at_every_scale", "every_window", "free_panels"]
 
 
 def can_be_at_every_scale(request: ViewRequest) -> bool:
@@ -30,7 +29,12 @@ def can_be_at_every_scale(request: ViewRequest) -> bool:
 
 
 def free_panels(
-    subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None, stop: Stop | None = None
+    subject: Subject,
+    request: ViewRequest,
+    *,
+    fused: FusedPart | None = None,
+    windows: EveryWindow | None = None,
+    stop: Stop | None = None,
 ) -> tuple[Panel, ...]:
     """The free panel at each scale 1..N: those that :func:`mswin_viz.analysis.scales.view.scale_view` has.
 
@@ -40,6 +44,8 @@ def free_panels(
     ----------
     fused
         :func:`fused_part` of this request at any scale, if at hand.
+    windows
+        :func:`every_window` of the subject, from before if it still holds: it is most of the cost.
 
     Raises
     ------
@@ -53,61 +59,74 @@ def free_panels(
             f"slots {request.slots}, stride {request.stride}, tile {request.tile}"
         )
     fused = fused or fused_part(subject, request)
-    panels, left = {}, fused.decomposition.left
-    for group in _groups(subject, request):
+    panels: dict[int, Panel] = {}
+    for group, values in _values(subject, request, fused, windows or every_window(subject)):
         direction = fused.directions[group.index] if subject.is_of_windows else subject.along
-        values = _values(subject, request, fused, group)
         for scale, own in zip(group.scales, values, strict=True):
             if stop is not None and stop():
                 return ()
-            at = replace(request, free_scale=scale)
-            panel = free_panel(subject, at, group.index, direction, own)
-            panels[scale] = with_held_words(panel, left) if subject.is_of_tokens else panel
+            panel = free_panel(subject, replace(request, free_scale=scale), group.index, direction, own)
+            panels[scale] = (
+                with_held_words(panel, fused.decomposition.left) if subject.is_of_tokens else panel
+            )
     return tuple(panels[scale] for scale in sorted(panels))
 
 
-def _groups(subject: Subject, request: ViewRequest) -> Iterator[ScaleGroup]:
-    """The scales by the slot that each would replace; all of them together without slots."""
-    every = range(1, subject.tokens.patches.shape[1] + 1)
-    if not subject.is_of_windows:
-        yield ScaleGroup(0 if subject.is_of_tokens else -1, tuple(every), is_mean=True)
-        return
-    at = {scale: place_of_free(replace(request, free_scale=scale), subject.scales).index for scale in every}
-    for index in sorted(set(at.values())):
-        yield ScaleGroup(index, tuple(s for s in every if at[s] == index), request.is_mean)
+def every_window(subject: Subject) -> EveryWindow | None:
+    """What :func:`free_panels` can keep for another value or target of the same tokens; None without windows."""
+    return (
+        EveryWindow(cast(FusionWeights, subject.weights), subject.tokens) if subject.is_of_windows else None
+    )
+
+
+_Values = Iterable[Float[np.ndarray, "batch window"] | None]
 
 
 def _values(
-    subject: Subject, request: ViewRequest, fused: FusedPart, group: ScaleGroup
-) -> Iterator[Float[np.ndarray, "batch window"] | None]:
-    """The numbers of each scale of a group; None where a panel has none."""
+    subject: Subject, request: ViewRequest, fused: FusedPart, windows: EveryWindow | None
+) -> Iterator[tuple[ScaleGroup, _Values]]:
+    """The scales by the slot that each would replace, all together without slots; the numbers of each, None without any."""
+    n_tokens, v = subject.tokens.patches.shape[1], subject.direction_of_each
+    every = tuple(range(1, n_tokens + 1))
+    if windows is None:
+        group = ScaleGroup(0 if subject.is_of_tokens else -1, every, is_mean=True)
+        yield group, _token_values(subject, request, fused, every)
+        return
+    state = None
     if request.is_of_parts:
-        yield from _part_values(subject, request, fused, group)
-        return
-    n_tokens = subject.tokens.patches.shape[1]
-    if subject.is_of_windows:
-        tokens, direction = subject.seen.values.float().cpu().numpy(), fused.directions[group.index]
-        windows = scale_outputs(cast(FusionWeights, subject.weights), tokens, group)
-    else:
-        tokens, direction = read_tokens(subject, request).values.float().cpu().numpy(), subject.along
-        windows = mean_windows(tokens, group.scales)
-    values = reduced(windows, request.value, direction=direction, channel=request.channel)
-    yield from split_by_scale(values, group.scales, n_tokens)
-
-
-def _part_values(
-    subject: Subject, request: ViewRequest, fused: FusedPart, group: ScaleGroup
-) -> Iterator[Float[np.ndarray, "batch window"] | None]:
-    """What the windows do to the cosine: with each scale in the slot as if it replaced it, or as groups of tokens."""
-    v = subject.direction_of_each
-    if subject.is_of_windows:
         state = cast(FusionState, addon_state(subject, slots_in_view(request, subject), fused.trained))
-        values = scale_values(state, subject.tokens, v, request.value, group)
-        yield from split_by_scale(values, group.scales, subject.tokens.patches.shape[1])
-        return
-    for scale in group.scales:
-        if subject.is_of_tokens:
-            slot = free_slot(replace(request, free_scale=scale))
-            yield window_values(addon_state(subject, (slot,), fused.trained), v, request.value, (0,))
+    slot_of = [nearest_slot(subject.scales, scale) for scale in every]
+    for index in sorted(set(slot_of)):
+        scales = tuple(scale for scale, own in zip(every, slot_of, strict=True) if own == index)
+        group = ScaleGroup(index, scales, request.is_mean)
+        if state is not None:
+            values = scale_values(state, windows, v, request.value, group)
         else:
-            yield None
+            values = reduced(
+                windows.outputs(group),
+                request.value,
+                direction=fused.directions[index],
+                channel=request.channel,
+            )
+        yield group, split_by_scale(values, scales, n_tokens)
+
+
+def _token_values(
+    subject: Subject, request: ViewRequest, fused: FusedPart, scales: tuple[int, ...]
+) -> _Values:
+    """Of windows that have no kernel: plain means, or what groups of the module's tokens do to the cosine."""
+    if not request.is_of_parts:
+        tokens = read_tokens(subject, request).values.float().cpu().numpy()
+        means = mean_windows(tokens, scales)
+        values = reduced(means, request.value, direction=subject.along, channel=request.channel)
+        yield from split_by_scale(values, scales, tokens.shape[1])
+        return
+    for scale in scales:
+        slot = free_slot(replace(request, free_scale=scale))
+        yield (
+            window_values(
+                addon_state(subject, (slot,), fused.trained), subject.direction_of_each, request.value, (0,)
+            )
+            if subject.is_of_tokens
+            else None
+        )

@@ -85,12 +85,21 @@ class MlpHead:
         slots = tuple(back[..., start : start + self.dim] for start in range(0, back.shape[-1], self.dim))
         return PulledBack(slots, gated @ self.b1 + v @ self.b2)
 
+    def pulled_back_to(
+        self, index: int, v: Float[np.ndarray, "*batch dim"], fused: Fused
+    ) -> Float[np.ndarray, "*batch wide"]:
+        """The direction seen from one slot."""
+        return (fused.gates * (v @ self.W2)) @ self._of_slot(index)
+
     def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
         """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
         hidden = fused.hidden
         for index, parts in removed.items():
-            hidden = hidden - parts @ self.W1[:, index * self.dim : (index + 1) * self.dim].T
+            hidden = hidden - parts @ self._of_slot(index).T
         return self._of(hidden, ())  # the pooled vectors are not needed again
+
+    def _of_slot(self, index: int) -> Float[np.ndarray, "hidden dim"]:
+        return self.W1[:, index * self.dim : (index + 1) * self.dim]
 
     def _of(self, hidden: Float[np.ndarray, "*batch hidden"], pooled: Sequence[np.ndarray]) -> Fused:
         gates = hidden > 0
@@ -195,14 +204,25 @@ class MixtureHead:
     def pulled_back(self, v: Float[np.ndarray, "*batch dim"], fused: Fused) -> PulledBack:
         """The direction seen from each slot, and the share of the biases; gate, deviations and factors frozen."""
         r, bias = self.last.pulled_back(v, fused.traces[-1][0])
-        back = []
-        for i, layers in enumerate(self.experts):
-            around = through = fused.gate[..., i : i + 1] * r
-            for layer, trace in zip(reversed(layers), reversed(fused.traces[i]), strict=True):
-                through, more = layer.pulled_back(through, trace)
-                bias = bias + more
-            back.append(around + through)
-        return PulledBack(tuple(back), bias)
+        back, biases = zip(*(self._through(i, r, fused) for i in range(len(self.experts))), strict=True)
+        return PulledBack(back, bias + sum(biases))
+
+    def pulled_back_to(
+        self, index: int, v: Float[np.ndarray, "*batch dim"], fused: Fused
+    ) -> Float[np.ndarray, "*batch wide"]:
+        """The direction seen from one slot."""
+        return self._through(index, self.last.pulled_back(v, fused.traces[-1][0])[0], fused)[0]
+
+    def _through(
+        self, index: int, r: Float[np.ndarray, "*batch dim"], fused: Fused
+    ) -> tuple[Float[np.ndarray, "*batch wide"], Float[np.ndarray, "*batch"]]:
+        """From the mixture back to one expert's input, and its biases' share."""
+        around = through = fused.gate[..., index : index + 1] * r
+        bias = np.zeros(r.shape[:-1])
+        for layer, trace in zip(reversed(self.experts[index]), reversed(fused.traces[index]), strict=True):
+            through, more = layer.pulled_back(through, trace)
+            bias = bias + more
+        return around + through, bias
 
     def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
         """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""

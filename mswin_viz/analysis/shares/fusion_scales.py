@@ -5,14 +5,16 @@ A resampled scale mixes the taps of a trained kernel, so the kernel is read once
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mswin_viz.analysis.shares.fusion import FusionState
-from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values
-from mswin_viz.analysis.shares.slot_windows import Kernels
+from mswin_viz.analysis.shares.fusion import FusionState, FusionWeights
+from mswin_viz.analysis.shares.projected_layers import ProjectedTokens
+from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values, fused_with
 from mswin_viz.analysis.windows.activations import resampling_matrix
 from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows
 from mswin_viz.model.tokens.tokens import Tokens
@@ -20,7 +22,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ScaleGroup", "scale_outputs", "scale_values"]
+__all__ = ["EveryWindow", "ScaleGroup", "scale_values"]
 
 
 class ScaleGroup(NamedTuple):
@@ -31,43 +33,67 @@ class ScaleGroup(NamedTuple):
     is_mean: bool
 
 
-def scale_outputs(
-    weights: Kernels, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
-) -> Float[np.ndarray, "batch window wide"]:
-    """The outputs of every window, bias included, one scale behind the other; float32."""
-    terms = _terms(weights, tokens, group)
-    return terms if group.is_mean else terms + weights.conv_biases[group.index].astype(np.float32)
+@dataclass(frozen=True, eq=False)
+class EveryWindow:
+    """What the windows of every scale of some tokens answer, whatever the target and whatever is shown of them.
+
+    Each group of scales is computed when it is first asked for, and kept.
+    """
+
+    weights: FusionWeights
+    tokens: Tokens
+    _kept: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def seen(self) -> ProjectedTokens:
+        """The tokens as the windows see them."""
+        return self.weights.seen(self.tokens)
+
+    def outputs(self, group: ScaleGroup) -> Float[np.ndarray, "batch window wide"]:
+        """The outputs of every window, bias included, one scale behind the other; float32."""
+        terms = self._terms(group, is_linear=False)
+        return terms if group.is_mean else terms + self.weights.conv_biases[group.index].astype(np.float32)
+
+    def batch(self, state: FusionState, group: ScaleGroup, *, is_linear: bool) -> SlotBatch:
+        """Every scale in the group's slot in turn; ``is_linear``: of what is linear in the patch tokens alone."""
+        fused = fused_with(state, group.index, self._pooled(group))
+        counts = np.array([state.n_tokens // scale for scale in group.scales])
+        windowing = np.repeat(np.arange(len(counts)), counts)
+        terms = self._terms(group, is_linear=is_linear) / counts[windowing, None].astype(np.float64)
+        return SlotBatch(group.index, fused, terms, windowing)
+
+    def _pooled(self, group: ScaleGroup) -> Float[np.ndarray, "batch scale wide"]:
+        """What each scale hands to the fusion; float64, as a gate may hang on it."""
+        if group not in self._kept:
+            self._kept[group] = _pooled(self.weights, self.seen.values, group)
+        return self._kept[group]
+
+    def _terms(self, group: ScaleGroup, *, is_linear: bool) -> Float[np.ndarray, "batch window wide"]:
+        is_linear = is_linear and self.seen.linear is not self.seen.values
+        tokens = self.seen.linear if is_linear else self.seen.values
+        key = (group, is_linear)
+        if key not in self._kept:
+            self._kept[key] = (
+                mean_windows(tokens, group.scales)
+                if group.is_mean
+                else mixed_windows(tokens.astype(np.float32), self.weights.in_taps(group.index), group.scales)
+            )
+        return self._kept[key]
 
 
 def scale_values(
-    state: FusionState, tokens: Tokens, v: Float[np.ndarray, "batch dim"], value: str, group: ScaleGroup
+    state: FusionState, windows: EveryWindow, v: Float[np.ndarray, "batch dim"], value: str, group: ScaleGroup
 ) -> Float[np.ndarray, "batch window"]:
     """What every window does to the cosine with each scale of a group in the group's slot, one scale behind the other.
 
     ``value`` is one of :data:`mswin_viz.analysis.shares.part_values.PART_VALUES`; ``state`` has the other slots.
     """
-    weights, seen = state.weights, state.weights.seen(tokens)
-    read = seen.values if value == "removal" else seen.linear
-    counts = np.array([state.n_tokens // scale for scale in group.scales])
-    windowing = np.repeat(np.arange(len(counts)), counts)
-    terms = _terms(weights, read, group).astype(np.float64) / counts[windowing, None]
-    return batch_values(
-        state, v, SlotBatch(group.index, _pooled(weights, seen.values, group), terms, windowing), value
-    )
-
-
-def _terms(
-    weights: Kernels, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
-) -> Float[np.ndarray, "batch window wide"]:
-    if group.is_mean:
-        return mean_windows(tokens, group.scales)
-    return mixed_windows(tokens.astype(np.float32), weights.in_taps(group.index), group.scales)
+    return batch_values(state, v, windows.batch(state, group, is_linear=value != "removal"), value)
 
 
 def _pooled(
-    weights: Kernels, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
+    weights: FusionWeights, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
 ) -> Float[np.ndarray, "batch scale wide"]:
-    """What each scale hands to the fusion; float64, as a gate may hang on it."""
     index, scales, is_mean = group
     n_images, n_tokens, width = tokens.shape
     if is_mean:

@@ -67,6 +67,14 @@ class ProjectedHead:
         inner = self.mlp.pulled_back(r, fused)
         return PulledBack(inner.directions, inner.bias + bias)
 
+    def pulled_back_to(
+        self, index: int, v: Float[np.ndarray, "*batch dim"], fused: Fused
+    ) -> Float[np.ndarray, "*batch wide"]:
+        """The direction seen from one slot."""
+        return self.mlp.pulled_back_to(
+            index, self.back.pulled_back(v, fused.traces[0][0].deviation)[0], fused
+        )
+
     def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
         """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
         return self._behind(self.mlp.without(fused, removed))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.shares.fusion import FusionState
+from mswin_viz.analysis.shares.fusion_layers import Fused
 from mswin_viz.analysis.shares.net_push import cosine_gradient
 from mswin_viz.analysis.shares.window_removal import cosines
 from mswin_viz.errors import OptionError
@@ -15,7 +16,7 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["SlotBatch", "batch_values"]
+__all__ = ["SlotBatch", "batch_values", "fused_with"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,8 @@ class SlotBatch:
     ----------
     index
         The slot.
-    pooled
-        One vector for each windowing, ``[B, S, D]``, biases included.
+    fused
+        The fusion with each windowing, ``[B, S, ...]``: :func:`fused_with`.
     terms
         Each window's part of its windowing's vector, ``[B, W, D]``: its convolution without the bias, over the number of
         windows (for shares and pushes of what is linear in the patch tokens, where the windows read projected ones). The
@@ -37,9 +38,15 @@ class SlotBatch:
     """
 
     index: int
-    pooled: Float[np.ndarray, "batch windowing wide"]
+    fused: Fused
     terms: Float[np.ndarray, "batch window wide"]
     windowing: Int[np.ndarray, " window"]
+
+
+def fused_with(state: FusionState, index: int, pooled: Float[np.ndarray, "batch windowing wide"]) -> Fused:
+    """The fusion with each of several vectors from one slot in turn, biases included; the other slots as they are."""
+    before = state.fused.pooled[index][:, None]
+    return state.weights.head.without(state.fused.spread(), {index: before - pooled})
 
 
 def batch_values(
@@ -52,8 +59,7 @@ def batch_values(
     """
     if value not in ("share", "push", "removal"):
         raise OptionError(f"a value of many windows is one of share, push, removal: got {value!r}")
-    head, before = state.weights.head, state.fused.pooled[batch.index][:, None]
-    fused = head.without(state.fused.spread(), {batch.index: before - batch.pooled})  # [B, S, ...]
+    head, fused = state.weights.head, batch.fused
     enhanced = state.cls[:, None] + state.gain * fused.shift
     if value == "removal":
         left = head.without(fused.spread(batch.windowing), {batch.index: batch.terms})
@@ -66,5 +72,5 @@ def batch_values(
         along = np.divide(
             v[:, None], lengths[..., None], out=np.full_like(enhanced, np.nan), where=lengths[..., None] > 0
         )
-    r = head.pulled_back(along * state.gain, fused).directions[batch.index]
+    r = head.pulled_back_to(batch.index, along * state.gain, fused)
     return np.einsum("bwd,bwd->bw", batch.terms, r[:, batch.windowing])

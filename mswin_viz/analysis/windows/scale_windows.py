@@ -14,16 +14,22 @@ if TYPE_CHECKING:
 
 __all__ = ["mean_windows", "mixed_windows", "split_by_scale"]
 
-_BLOCK = 32  # tokens whose windows are mixed at a time: most windows lie outside of any
+_GROUP = 24  # windows that are mixed at a time: neighbours of about one size see few answers between them
 
 
-class _Block(NamedTuple):
-    """Tokens from ``first`` to ``last``, the windows that see any of them, and how much of each tap's answer they get."""
+class _Mixture(NamedTuple):
+    """Some windows, which of the kept answers they get, and how much of each."""
 
-    first: int
-    last: int
     windows: Int[np.ndarray, " window"]
-    weights: Float[np.ndarray, "window tap_and_token"]
+    answers: Int[np.ndarray, " answer"]
+    weights: Float[np.ndarray, "window answer"]
+
+
+class _Plan(NamedTuple):
+    """For each tap the tokens that some window sees through it, whose answers are kept tap by tap; and all windows."""
+
+    seen: tuple[Int[np.ndarray, " token"], ...]
+    mixtures: tuple[_Mixture, ...]
 
 
 def mixed_windows(
@@ -36,12 +42,17 @@ def mixed_windows(
     ``taps`` is a trained kernel, tap by tap; it is resampled to each scale. Windows stand end to end.
     """
     n_images, n_tokens, width = tokens.shape
-    n_taps, _, wide = taps.shape
-    answers = (tokens.reshape(1, -1, width) @ taps).reshape(n_taps, n_images, n_tokens, wide)
-    mixed = np.zeros((n_images, sum(n_tokens // scale for scale in scales), wide), np.float32)
-    for block in _blocks(n_taps, scales, n_tokens):
-        seen = answers[:, :, block.first : block.last].swapaxes(0, 1).reshape(n_images, -1, wide)
-        mixed[:, block.windows] += block.weights @ seen
+    wide, plan = taps.shape[2], _plan(len(taps), scales, n_tokens)
+    by_token = np.ascontiguousarray(tokens.swapaxes(0, 1))
+    answers = np.empty((sum(map(len, plan.seen)), n_images, wide), np.float32)
+    first = 0
+    for tap, seen in zip(taps, plan.seen, strict=True):
+        own = answers[first : first + len(seen)].reshape(-1, wide)
+        np.matmul(by_token[seen].reshape(-1, width), tap, out=own)
+        first += len(seen)
+    mixed = np.empty((n_images, sum(n_tokens // scale for scale in scales), wide), np.float32)
+    for some in plan.mixtures:
+        mixed[:, some.windows] = some.weights @ answers[some.answers].swapaxes(0, 1)
     return mixed
 
 
@@ -58,25 +69,29 @@ def mean_windows(
 
 
 def split_by_scale(
-    values: Float[np.ndarray, "batch window"], scales: tuple[int, ...], n_tokens: int
-) -> list[Float[np.ndarray, "batch window"]]:
+    values: Float[np.ndarray, "batch window *wide"], scales: tuple[int, ...], n_tokens: int
+) -> list[Float[np.ndarray, "batch window *wide"]]:
     """The windows of each scale, from those that stand one scale behind the other."""
     return np.split(values, np.cumsum([n_tokens // scale for scale in scales])[:-1], axis=1)
 
 
 @lru_cache(maxsize=8)
-def _blocks(n_taps: int, scales: tuple[int, ...], n_tokens: int) -> tuple[_Block, ...]:
-    rows = []
+def _plan(n_taps: int, scales: tuple[int, ...], n_tokens: int) -> _Plan:
+    rows, order = [], []
     for scale in scales:
         kernel = resampling_matrix(n_taps, scale)
         for first in range(0, n_tokens - scale + 1, scale):
             row = np.zeros((n_taps, n_tokens), np.float32)
             row[:, first : first + scale] = kernel
             rows.append(row)
-    every, blocks = np.stack(rows), []
-    for first in range(0, n_tokens, _BLOCK):
-        own = every[:, :, first : first + _BLOCK]
-        windows = np.flatnonzero(own.any(axis=(1, 2)))
-        weights = np.ascontiguousarray(own[windows].reshape(len(windows), -1))
-        blocks.append(_Block(first, min(first + _BLOCK, n_tokens), windows, weights))
-    return tuple(blocks)
+            order.append((scale.bit_length(), first, scale))
+    every = np.stack(rows)
+    is_seen = np.logical_or.reduce(every != 0)
+    places = np.cumsum(is_seen).reshape(is_seen.shape) - 1
+    ordered, mixtures = sorted(range(len(order)), key=order.__getitem__), []
+    for first in range(0, len(ordered), _GROUP):
+        windows = np.array(ordered[first : first + _GROUP])
+        own = every[windows]
+        is_used = own.any(axis=0)
+        mixtures.append(_Mixture(windows, places[is_used], np.ascontiguousarray(own[:, is_used])))
+    return _Plan(tuple(np.flatnonzero(is_seen[tap]) for tap in range(n_taps)), tuple(mixtures))

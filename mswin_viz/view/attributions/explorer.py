@@ -93,7 +93,7 @@ class AttributionExplorer(widgets.VBox, SavedAsPage):
             self.board, self._named_figure, guarded=self._guarded, css="mswin-attribution"
         )
         self.ranking = RankingWork(model, self._samples, self._cache, self._request)
-        self._background = Background(None, self.controls.strip, self._guarded)
+        self._background = Background(None, self.controls.strip, lambda: self._samples, self._guarded)
         badge, layout = (
             Html(badge_html(model.provenance_items)),
             {"flex_flow": "row wrap", "align_items": "center"},
@@ -175,9 +175,10 @@ class AttributionExplorer(widgets.VBox, SavedAsPage):
         guarded = self._guarded("following a control")
         for control, traits in self.controls.watched:
             control.observe(guarded(lambda _change: self._freshness.ask(self._request())), traits)
-        pair = self._guarded("choosing a second image")
-        self.controls.target.observe(pair(lambda _change: self.controls.strip.part(self._samples)), "value")
-        self._background.follow(lambda: self._samples)
+        pair_guarded = self._guarded("choosing a second image")
+        self.controls.target.observe(
+            pair_guarded(lambda _change: self.controls.strip.part(self._samples)), "value"
+        )
 
     def _request(self) -> AttributionRequest:
         return self.controls.request(self.model, self._samples)

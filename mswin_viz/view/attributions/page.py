@@ -20,7 +20,7 @@ from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.attributions.panels import cells_of_a_side, map_panel
 from mswin_viz.view.attributions.request import AttributionRequest, scores
 from mswin_viz.view.page.page_images import chosen_images, shown_error, strip_traits
-from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, Traits
+from mswin_viz.view.page.page_plan import Changes, PageAnswer, PagePlan, PageTable, Traits
 from mswin_viz.view.parts.html import scores_html
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard, shown_traits
 from mswin_viz.view.widgets.labels import ATTRIBUTION_TARGETS
@@ -83,11 +83,10 @@ class AttributionPage:
                 samples = (self.samples[position], *now.samples[1:])
                 request = dataclasses.replace(now, samples=samples, modality=modality)
                 try:
-                    changes, has_failed = self._changes(request, cache, stop), False
+                    yield PageAnswer((place, modality), self._changes(request, cache, stop))
                 except MswinVizError as problem:
-                    words = shown_error(problem, self.samples)
-                    changes, has_failed = {self.html["message"]: {"value": words}}, True
-                yield PageAnswer((place, modality), changes, has_failed)
+                    words: Changes = {self.html["message"]: {"value": shown_error(problem, self.samples)}}
+                    yield PageAnswer((place, modality), words, has_failed=True)
 
     def _changes(
         self, request: AttributionRequest, cache: TokenCache, stop: Stop

@@ -71,8 +71,13 @@ class EveryScaleWork:
         if result is None or result.every_scale is None:
             return
         with one_blas_thread():  # the other cores are left to what is asked meanwhile
+            made_from = result.every_scale
             panels = free_panels(
-                result.subject, result.view_request, fused=result.every_scale.fused, stop=stop
+                result.subject,
+                result.view_request,
+                fused=made_from.fused,
+                windows=made_from.windows,
+                stop=stop,
             )
         if not panels:
             return

@@ -99,6 +99,7 @@ class ScalePage:
             bar: {
                 "sections": [section for section in bar.sections if section["key"] in kept],
                 "unfolded": [key for key in bar.unfolded if key in kept],
+                "can_undo": None,
             },
         }
 

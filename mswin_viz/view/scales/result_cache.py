@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale
+from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale, every_window
 from mswin_viz.analysis.scales.request import Subject, ViewRequest, slots_of
 from mswin_viz.analysis.scales.token_panels import cls_panel
 from mswin_viz.analysis.scales.view import FusedPart, ScaleView, fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.cls_split import ClsSplit
 from mswin_viz.analysis.shares.directions import Prompts, encoded_prompts, prompt_cosines, target_directions
+from mswin_viz.analysis.shares.fusion_scales import EveryWindow
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_shuffle import Shuffle, shuffle_windows
 from mswin_viz.data.images.image_source import MODALITIES
@@ -54,9 +55,11 @@ class ExplorerRequest:
 
 
 class EveryScale(NamedTuple):
-    """What does not depend on the free scale, and a key that is equal where the free panels of all scales are."""
+    """What does not depend on the free scale, what the windows of every scale answer whatever the target and the value (None
+    without windows), and a key that is equal where the free panels of all scales are."""
 
     fused: FusedPart
+    windows: EveryWindow | None
     key: Hashable
 
 
@@ -256,7 +259,8 @@ class ResultCache:
         drawn = (rows_key, direction_key, request.value, request.channel)
         fusion = (drawn, request if "free" in request.slots else request.slots)
         fused = self._once("fused", fusion, lambda: fused_part(subject, request, trained=trained))
-        own = EveryScale(fused, (drawn, request.slots, request.is_mean))
+        windows = self._once("windows", rows_key, lambda: every_window(subject))
+        own = EveryScale(fused, windows, (drawn, request.slots, request.is_mean))
         return scale_view(subject, request, fused=fused), own if can_be_at_every_scale(request) else None
 
 

@@ -190,6 +190,7 @@ function render({ model, el }) {
     while (once("rows")) { // set again where newer pictures come while these are decoded
       now.pictures = await Promise.all(model.get("rows").map(({ image }) => decode(image)));
     }
+    body.removeAttribute("aria-busy");
   };
   const refreshData = () => {
     const nRows = model.get("rows").length;
@@ -289,6 +290,7 @@ function render({ model, el }) {
     }
   };
   const schedule = () => {
+    if (dirty.rows) body.setAttribute("aria-busy", "true"); // the rows on screen are the old ones until pictures are decoded
     frame ||= requestAnimationFrame(draw);
   };
 
