@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.pages import PageText
+from support.saved_pages import ReadPage
 from support.tiny import pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView, embedding_view
+from mswin_viz.data.progress import Progress
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.view.embeddings.explorer import EmbeddingExplorer
@@ -50,7 +51,7 @@ def table(samples: list[Sample]) -> EmbeddingTable:
     return embed(MODEL, samples, progress=False)
 
 
-def assert_whole(page: PageText, folder: Path) -> None:
+def assert_whole(page: ReadPage, folder: Path) -> None:
     """Everything that the page needs is in it, and no folder of this machine."""
     assert page.broken_references == []
     assert "RGB_7.png" in page.text  # which failed
@@ -73,7 +74,7 @@ def retrieval(samples: list[Sample], table: EmbeddingTable) -> RetrievalView:
 def test_a_page_ranks_as_the_live_view_does(
     retrieval: RetrievalView, folder: Path, query: int, modality: str, rule: str
 ) -> None:
-    page = PageText(retrieval.page())
+    page = ReadPage(retrieval.page())
     strip, _ = page.model(trait="lists")
     retrieval.query, retrieval.modality, retrieval.rule = query, modality, rule
     answer = page.answer(query, modality, rule)
@@ -82,24 +83,23 @@ def test_a_page_ranks_as_the_live_view_does(
     assert answer[strip]["lists"] == live.lists
     assert answer[strip]["pictures"] == live.pictures
     assert bool(live.lists) == (query != 3)
-    summary, message = (page.shown(answer, f"mswin-retrieval-{name}") for name in ("summary", "message"))
+    summary, message = (page.html(f"mswin-retrieval-{name}", answer) for name in ("summary", "message"))
     assert summary == retrieval._html["summary"].value.replace(f"{folder}/", "")
     assert message == retrieval._html["message"].value.replace(f"{folder}/", "")
     assert ("has no NI row" in message) == (query == 3)
 
 
 def test_a_page_of_results_is_whole_and_names_no_folder(retrieval: RetrievalView, folder: Path) -> None:
-    assert_whole(PageText(retrieval.page()), folder)
+    assert_whole(ReadPage(retrieval.page()), folder)
 
 
 def test_a_page_of_results_holds_the_first_queries_and_the_present_one(retrieval: RetrievalView) -> None:
     retrieval.query = 6
-    page = PageText(retrieval.page(images=3))
+    page = ReadPage(retrieval.page(images=3))
     name, menu = page.model("mswin-retrieval-query")
     assert [label.split(",")[0] for label in menu["_options_labels"]] == ["id 0", "id 1", "id 0"]
     assert menu["index"] == 2
-    count = page.model("mswin-retrieval-count")[1]["value"]
-    assert page.words(count) == "3 of 8 queries"
+    assert page.html("mswin-retrieval-count") == "3 of 8 queries"
     (table,) = page.data["tables"]
     assert table["axes"][0] == [name, "index", None]
     assert len(table["answers"]) == 3 * len(retrieval._rankings.choices) * len(
@@ -110,11 +110,22 @@ def test_a_page_of_results_holds_the_first_queries_and_the_present_one(retrieval
         assert left_out not in page.text
 
 
+def test_a_view_that_moves_on_meanwhile_does_not_change_its_page(retrieval: RetrievalView) -> None:
+    still = ReadPage(retrieval.page())
+
+    def move(progress: Progress) -> None:
+        retrieval.k, retrieval.query = 1 + progress.done % 6, progress.done % 8
+
+    moved = ReadPage(retrieval.page(report=move))
+    assert moved.data["tables"] == still.data["tables"]
+    assert moved.data["values"] == still.data["values"]
+
+
 def test_a_page_says_why_a_query_has_no_results(samples: list[Sample], table: EmbeddingTable) -> None:
     alone = np.flatnonzero((table.modality == "RGB") & np.isin(table.sample, (0, 3)))
     cameras = table[alone]
     view = RetrievalView(MODEL, samples, table=cameras)
-    answer = PageText(view.page(images=1)).answer(0, "RGB", "camera")
+    answer = ReadPage(view.page(images=1)).answer(0, "RGB", "camera")
     (strip,) = [traits for traits in answer.values() if "lists" in traits]
     assert strip["lists"] == view.strip.lists
     assert strip["query"] == view.strip.query
@@ -139,7 +150,7 @@ def test_the_button_sends_the_page_of_results(retrieval: RetrievalView) -> None:
     retrieval.save_page.worker.start().join(60)
     ((content, (page,)),) = sent
     assert content == {"kind": "download", "name": "retrieval.html"}
-    assert len(PageText(page.decode()).model("mswin-retrieval-query")[1]["_options_labels"]) == 2
+    assert len(ReadPage(page.decode()).model("mswin-retrieval-query")[1]["_options_labels"]) == 2
 
 
 # ---- embeddings --------------------------------------------------------------------------------
@@ -157,18 +168,18 @@ def explorer(samples: list[Sample], table: EmbeddingTable, view: EmbeddingView) 
 
 @pytest.mark.parametrize("by", ["modality", "enhanced_ap", "ap_change"])
 def test_a_page_of_maps_is_coloured_as_the_live_maps_are(explorer: EmbeddingExplorer, by: str) -> None:
-    page = PageText(explorer.page())
+    page = ReadPage(explorer.page())
     maps, _ = page.model(trait="thumbs")
     explorer.controls.colour.value = by
     answer, colouring = page.answer(by), map_colouring(explorer.view, by)
     codes = np.frombuffer(answer[maps]["codes"], "<i4")
     assert [answer[maps]["colours"][code] for code in codes] == colouring.of_points
-    assert page.shown(answer, "mswin-embedding-legend") == explorer.board.html["legend"].value
+    assert page.html("mswin-embedding-legend", answer) == explorer.board.html["legend"].value
 
 
 def test_a_page_of_maps_has_the_live_places_words_and_pictures(explorer: EmbeddingExplorer) -> None:
     explorer.open_row(3)
-    _, maps = PageText(explorer.page()).model(trait="thumbs")
+    _, maps = ReadPage(explorer.page()).model(trait="thumbs")
     points, view = explorer.maps._points, explorer.view
     for name, places in zip(("plain", "enhanced"), unit_square(points.plain, points.enhanced), strict=True):
         assert np.frombuffer(maps[name], "<f4").reshape(-1, 2) == pytest.approx(places, abs=1e-6)
@@ -181,7 +192,7 @@ def test_a_page_of_maps_has_the_live_places_words_and_pictures(explorer: Embeddi
 
 
 def test_a_page_of_maps_morphs_and_draws_arrows_as_the_live_maps_do(explorer: EmbeddingExplorer) -> None:
-    page = PageText(explorer.page())
+    page = ReadPage(explorer.page())
     maps, _ = page.model(trait="thumbs")
     for is_morphed in (True, False):
         explorer.controls.morph.value = is_morphed
@@ -193,17 +204,18 @@ def test_a_page_of_maps_morphs_and_draws_arrows_as_the_live_maps_do(explorer: Em
 
 
 def test_a_page_of_maps_is_whole_and_names_no_folder(explorer: EmbeddingExplorer, folder: Path) -> None:
-    page = PageText(explorer.page())
+    page = ReadPage(explorer.page())
     assert_whole(page, folder)
-    measures = page.words(page.model("mswin-embedding-measures")[1]["value"])
-    assert measures == explorer.board.html["measures"].value.replace(f"{folder}/", "")
+    assert page.html("mswin-embedding-measures") == explorer.board.html["measures"].value.replace(
+        f"{folder}/", ""
+    )
     for left_out in ("mswin-show", "mswin-map-search", "mswin-point", "mswin-embedding-run", "new Function("):
         assert left_out not in page.text
 
 
 def test_a_page_says_how_many_points_have_a_picture(explorer: EmbeddingExplorer) -> None:
     explorer.open_row(9)
-    page = PageText(explorer.page(images=4))
+    page = ReadPage(explorer.page(images=4))
     assert list(page.model(trait="thumbs")[1]["thumbs"]) == ["0", "1", "2", "9"]
     assert f"4 of {len(explorer.view)} points have a picture" in page.text
     assert "have a picture" not in explorer.page()
@@ -226,4 +238,4 @@ def test_the_button_sends_the_page_of_maps(explorer: EmbeddingExplorer) -> None:
     explorer.save_page.worker.start().join(60)
     ((content, (page,)),) = sent
     assert content == {"kind": "download", "name": "embeddings.html"}
-    assert len(PageText(page.decode()).model(trait="thumbs")[1]["thumbs"]) == 2
+    assert len(ReadPage(page.decode()).model(trait="thumbs")[1]["thumbs"]) == 2

@@ -77,13 +77,13 @@ class RetrievalPage:
             },
             tables=[PageTable(
                 ((c.query, "index"), (c.modality, "value"), (c.rule, "value")),
-                self._answers(embedded, strip, shown, stop), n_choices * len(shown), n_first, n_queries,
+                self._answers(embedded, strip, shown, strip.k, stop), n_choices * len(shown), n_first, n_queries,
             )],
             hidden=[*self.hidden, c.search, c.previous, c.following, *c.jumps.values(), c.k], message=self.html["message"],
         )  # fmt: skip
 
     def _answers(
-        self, embedded: EmbeddingTable, strip: NeighbourStrip, shown: Sequence[int], stop: Stop
+        self, embedded: EmbeddingTable, strip: NeighbourStrip, shown: Sequence[int], k: int, stop: Stop
     ) -> Iterator[PageAnswer]:
         failed = failure_words(placeless_failures(embedded.failed, self.samples))
         rules = menu_values(self.controls.rule, {})
@@ -91,7 +91,7 @@ class RetrievalPage:
             try:
                 if self.rankings.precisions(choice, rule) is None:
                     self.rankings.rank(embedded, choice, rule, lambda _progress: None, stop)
-                traits, missing = self._results(embedded, position, (choice, rule, strip.k))
+                traits, missing = self._results(embedded, position, (choice, rule, k))
                 summary = summary_html(self.rankings, choice, rule, said=self._said)
                 message = message_html([*missing, *failed])
             except StoppedError:
