@@ -77,7 +77,7 @@ def test_every_neighbour_has_a_decoded_picture_and_a_name(view: Lab) -> None:
     sizes = view.page.locator(f"{NEIGHBOUR} img").evaluate_all("(all) => all.map((i) => i.naturalWidth)")
     assert len(sizes) == 10
     assert min(sizes) > 30
-    name = view.page.locator(NEIGHBOUR).first.get_attribute("aria-label")
+    name = view.page.locator(NEIGHBOUR).first.get_attribute("title")
     assert name.startswith("rank 1, plain CLS: id ")
     assert ", cosine 0." in name
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { movedWords, neighbourLabel, stepFrom, SIGNS } from "../../mswin_viz/view/widgets/js/neighbours.mjs";
+import { movedWords, neighbourWords, stepFrom, SIGNS } from "../../mswin_viz/view/widgets/js/neighbours.mjs";
 
 test("arrow keys walk a list, change lists, and stop at every end", () => {
   assert.deepEqual(stepFrom("ArrowRight", 0, 2, [8, 8]), [0, 3]);
@@ -30,6 +30,6 @@ test("a neighbour says where it stands by plain features", () => {
 test("marks are signs and words, not colours alone", () => {
   assert.equal(new Set(Object.values(SIGNS)).size, 3);
   const item = { label: "id 3, camera 2", similarity: 0.91234, measure: "cosine", mark: "wrong", plain_rank: 4 };
-  assert.equal(neighbourLabel(item, 2, "enhanced CLS"), "rank 2, enhanced CLS: id 3, camera 2, cosine 0.912, wrong, rank 4 by plain CLS");
-  assert.equal(neighbourLabel({ ...item, plain_rank: null }, 2, "x"), "rank 2, x: id 3, camera 2, cosine 0.912, wrong");
+  assert.equal(neighbourWords(item, 2, "enhanced CLS"), "rank 2, enhanced CLS: id 3, camera 2, cosine 0.912, wrong, rank 4 by plain CLS");
+  assert.equal(neighbourWords({ ...item, plain_rank: null }, 2, "x"), "rank 2, x: id 3, camera 2, cosine 0.912, wrong");
 });

@@ -25,9 +25,9 @@ export function movedWords(plainRank, rank, k) {
   return `plain: ${plainRank}`;
 }
 
-export function neighbourLabel(item, rank, title) {
+export function neighbourWords(item, rank, title) {
   const moved = item.plain_rank > 0 && item.plain_rank !== rank ? `, rank ${item.plain_rank} by plain CLS` : "";
-  return `rank ${rank}, ${title}: ${item.label}, ${item.measure} ${item.similarity.toFixed(3)}, ${item.mark}${moved}`;
+  return `rank ${rank}, ${title}: ${item.label}, ${item.measure} ${formatNumber(item.similarity)}, ${item.mark}${moved}`;
 }
 
 function pictureNode(parent, bytes, urls) {
@@ -55,12 +55,13 @@ function itemNode(parent, item, about, urls) {
   const { rank, list, k, picture } = about;
   const option = node(parent, "div", "mswin-neighbour");
   option.setAttribute("role", "option");
-  option.setAttribute("aria-label", neighbourLabel(item, rank, list.title));
   Object.assign(option.dataset, { row: item.row, mark: item.mark });
-  option.title = `${item.name}\n${item.measure} ${formatNumber(item.similarity)}`;
+  option.title = `${item.name}\n${neighbourWords(item, rank, list.title)}`; // its name is what is seen of it
   const frame = node(option, "div", "mswin-neighbour-frame");
   pictureNode(frame, picture, urls);
-  node(frame, "span", "mswin-neighbour-sign", SIGNS[item.mark]);
+  const sign = node(frame, "span", "mswin-neighbour-sign", SIGNS[item.mark]);
+  sign.setAttribute("role", "img");
+  sign.setAttribute("aria-label", item.mark);
   node(option, "div", "mswin-neighbour-words", `${rank}: ${item.similarity.toFixed(3)}`);
   node(option, "div", "mswin-neighbour-words mswin-neighbour-who", item.label.replace("camera ", "c").replace("scene ", "s"));
   if (item.plain_rank !== null)
