@@ -16,6 +16,7 @@ import mswin_viz as mv
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.widgets.assets import SCRIPTS
 from mswin_viz.view.widgets.labels import ROWS, VALUES
+from mswin_viz.view.widgets.map_places import arrow
 
 pytestmark = pytest.mark.node
 SCALES_ASKED = (1, 3, 5, 12)
@@ -33,11 +34,15 @@ def explorer(tmp_path_factory: pytest.TempPathFactory):
 
 
 def in_node(expression: str, **constants: Any) -> Any:
-    """The value of an expression in which ``panels`` is the module of that name."""
+    """The value of an expression in which ``panels`` and ``map_geometry`` are the modules of these names."""
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     named = "".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
-    program = f"import * as panels from {json.dumps((SCRIPTS / 'panels.mjs').as_uri())}; {named} console.log(JSON.stringify({expression}));"
+    imports = "".join(
+        f"import * as {name} from {json.dumps((SCRIPTS / f'{name}.mjs').as_uri())};"
+        for name in ("panels", "map_geometry")
+    )
+    program = f"{imports} {named} console.log(JSON.stringify({expression}));"
     run = subprocess.run(
         ["node", "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60
     )
@@ -104,3 +109,10 @@ def test_every_scale_in_the_browser_is_the_kernels(explorer: mv.ScaleExplorer, v
         np.testing.assert_allclose(live["values"], wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
         for name in ("title", "origin", "unit", "signed", "words"):
             assert live[name] == free[name]
+
+
+@pytest.mark.parametrize("end", [(0.4, 0.6), (0.1, 0.21), (-0.7, 0.2), (0.1, 0.2)])
+def test_a_saved_page_draws_the_arrows_of_the_live_maps(end: tuple[float, float]) -> None:
+    start = np.array([0.1, 0.2])
+    drawn = in_node("map_geometry.arrowLine(start, end)", start=start.tolist(), end=end)
+    assert np.array(drawn) == pytest.approx(np.array(arrow(start, np.array(end))))

@@ -85,7 +85,7 @@ function render({ model, el }) {
   const n = fixed.plain.length / 2;
   const radius = pointRadius(n);
   const shape = radius < SMALL ? square : circle;
-  const now = { view: WHOLE, part: Number(model.get("is_morphed")), rows: new Map(), frame: 0, moving: 0, url: null, carded: -1, over: maps[0], press: null };
+  const now = { view: WHOLE, part: Number(model.get("is_morphed")), rows: new Map(), frame: 0, moving: 0, picture: null, carded: -1, over: maps[0], press: null };
   const places = { plain: fixed.plain, enhanced: fixed.enhanced };
 
   const drawPoints = (pen, map) => {
@@ -126,8 +126,8 @@ function render({ model, el }) {
   const showCard = () => {
     const hovered = model.get("hovered");
     if (hovered !== now.carded) {
-      if (now.url) URL.revokeObjectURL(now.url);
-      now.url = hovered < 0 ? null : fillCard(card, wordsOf(model.get("words"), hovered), model.get("thumbs")[hovered]);
+      if (now.picture) URL.revokeObjectURL(now.picture);
+      now.picture = hovered < 0 ? null : fillCard(card, wordsOf(model.get("words"), hovered), model.get("thumbs")[hovered]);
       now.carded = hovered;
     }
     if (hovered < 0) return card.remove();
@@ -257,7 +257,7 @@ function render({ model, el }) {
     watching.disconnect();
     listeners.forEach(([event, react]) => model.off(event, react));
     [now.frame, now.moving].forEach((frame) => cancelAnimationFrame(frame));
-    if (now.url) URL.revokeObjectURL(now.url);
+    if (now.picture) URL.revokeObjectURL(now.picture);
   };
 }
 
