@@ -185,7 +185,10 @@ test("a colour range is one for all rows of a column, or one for all columns of 
     read([0, 9, 5, 5], { key: "b" }),
     read([-7, 3, 0, 1], { key: "c", unit: "share", signed: true }),
   ];
-  const ranges = (shared) => panels.withRanges(columns, shared).map(({ range }) => [range.lo, range.hi]);
+  const ranges = (shared) => panels.withRanges(columns, shared).map(({ ranges: [range, other] }) => {
+    assert.equal(range, other);
+    return [range.lo, range.hi];
+  });
   assert.deepEqual(ranges(false), [[1, 3], [0, 9], [-7, 7]]);
   assert.deepEqual(ranges(true), [[0, 9], [0, 9], [-7, 7]]);
 });

@@ -87,7 +87,7 @@ class AttributionExplorer(widgets.VBox):
             self.board, self._named_figure, guarded=self._guarded, css="mswin-attribution"
         )
         self.ranking = RankingWork(model, self._samples, self._cache, self._request)
-        self._background = Background(None, self.controls.strip, self._guarded)
+        self._background = Background((), self.controls.strip, self._guarded)
         badge, layout = (
             Html(badge_html(model.provenance_items)),
             {"flex_flow": "row wrap", "align_items": "center"},
@@ -169,10 +169,7 @@ class AttributionExplorer(widgets.VBox):
         self.controls.strip.on_msg(strip(lambda _strip, content, _buffers: self._on_strip(content)))
 
     def _on_strip(self, content: Mapping[str, Any]) -> None:
-        if content.get("kind") == "shown":
-            self._background.start(self._samples)
-        elif content.get("kind") == "stop":
-            self._background.stop()
+        self._background.answer(content, self._samples)
 
     def _request(self) -> AttributionRequest:
         return self.controls.request(self.model, self._samples)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.data.sample import Sample
@@ -15,13 +16,20 @@ from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn
 
 
 class Background:
-    """The work behind a strip: it shows thumbnails and progress, and the cache, if there is one, keeps the tokens."""
+    """The work behind a strip: it shows thumbnails and progress, and the caches, if any, keep the tokens of their models."""
 
-    def __init__(self, cache: TokenCache | None, strip: ThumbnailStrip, guarded: Guard) -> None:
-        self._cache, self._strip, self._guarded = cache, strip, guarded
+    def __init__(self, caches: Sequence[TokenCache], strip: ThumbnailStrip, guarded: Guard) -> None:
+        self._caches, self._strip, self._guarded = caches, strip, guarded
         self._samples: Sequence[Sample] = ()
         name = "work in the background"
         self._worker = Worker(self._work, guarded, show=self._show, name=name, restarts=True)
+
+    def answer(self, content: Mapping[str, Any], samples: Sequence[Sample]) -> None:
+        """Do what the strip says: it is shown, with these samples, or its stop button was pressed."""
+        if content.get("kind") == "shown":
+            self.start(samples)
+        elif content.get("kind") == "stop":
+            self.stop()
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
         """Start again with these samples; work in progress is abandoned."""
@@ -40,10 +48,9 @@ class Background:
         samples = self._samples
         with self._guarded("drawing thumbnails", failed=self._show_failure):
             self._draw_thumbnails(samples, stop)
-        if self._cache is None:
-            return
         with self._guarded("computing tokens in the background", failed=self._show_failure):
-            self._compute_tokens(self._cache, samples, report, stop)
+            for cache in self._caches:
+                self._compute_tokens(cache, samples, report, stop)
 
     def _compute_tokens(
         self, cache: TokenCache, samples: Sequence[Sample], report: Report, stop: Stop

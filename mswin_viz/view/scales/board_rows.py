@@ -1,17 +1,26 @@
-"""From a result to the pictures of a board, and the panels of it that can be pinned."""
+"""From what is shown to the pictures of a board, and the panels of it that can be pinned."""
 
 from __future__ import annotations
 
 from mswin_viz.analysis.scales.view import ScaleView
-from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.board import BoardRow
 
 
-def pinnable_keys(view: ScaleView) -> list[str]:
-    """Panels whose windows can be inspected: those that a fusion reads, or would read were their slot on."""
+def pinnable_keys(shown: ShownResults) -> list[str]:
+    """Panels whose windows can be inspected, in a model at least."""
+    every = {key for result in shown.results for key in _pinnable(result.view)}
+    return [panel.key for panel in shown.panels if panel.key in every]
+
+
+def _pinnable(view: ScaleView) -> list[str]:
+    """Those that a fusion reads, or would read were their slot on."""
     return [panel.key for panel in view.panels if panel.key in view.places or panel.key.startswith("scale-")]
 
 
-def board_rows(result: ExplorerResult) -> list[BoardRow]:
+def board_rows(shown: ShownResults) -> list[BoardRow]:
     """The pictures."""
-    return [BoardRow(name, picture.png) for name, picture in zip(result.names, result.pictures, strict=True)]
+    return [
+        BoardRow(row.name, row.picture.png, group=row.image, is_difference=row.model is None)
+        for row in shown.rows
+    ]

@@ -13,30 +13,29 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
+from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.typed_paths import typed_path
-from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
-from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
+from mswin_viz.view.scales.explored_models import GivenModels, explored_models
 from mswin_viz.view.scales.figure import named_figure
 from mswin_viz.view.scales.legend import Legend
-from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.model_numbers import shown_inspection, shown_numbers
+from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.sample_scores import SampleScores
-from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
-from mswin_viz.view.scales.state import apply_state, parsed, state_of
+from mswin_viz.view.scales.shown_results import ShownResults
+from mswin_viz.view.scales.state import apply_state, parsed, state_of, weights_notes
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import Guard
@@ -59,7 +58,8 @@ class ScaleExplorer(widgets.VBox):
     Parameters
     ----------
     model
-        From :func:`mswin_viz.load_model`, with any add-on or plain CLIP.
+        From :func:`mswin_viz.load_model`, with any add-on or plain CLIP. Or two, ``[a, b]`` or ``{"plain": a, "mine": b}``:
+        rows of both, each with the target of its own text tower, and of the difference, b minus a.
     samples
         What the thumbnail strip offers; at least one.
     prompt
@@ -68,43 +68,42 @@ class ScaleExplorer(widgets.VBox):
     Attributes
     ----------
     result, view
-        The records behind what is on screen.
+        The records behind what is on screen, of the first model.
     controls, strip, board, bar, sections
         The widgets, to be set from code.
 
     Raises
     ------
     DataError, OptionError
-        If there is no sample; if the add-on does not say how wide the tokens are that it reads.
+        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models.
+    ShapeError
+        If two models differ in input size or grid.
     """
 
     @made_whole()
     def __init__(
-        self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
+        self, model: GivenModels, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
-        self.model, self._samples = model, at_least_one(samples)
-        self._first_samples = self._samples
-        self._kept = TokenCache(model)
-        self._results = ResultCache(model, self._kept, ClsSplits(model))
-        weights = self._results.weights()
+        self._samples = self._first_samples = at_least_one(samples)
+        self._results = models = explored_models(model)
+        self.model, self._kept = models.models[0], models.caches[0].tokens
         self._lock, self._ticket, self._is_held = threading.RLock(), 0, False
         self._guarded = Guard(self, self._show_messages)
-        self.result: ExplorerResult | None = None
+        self._shown: ShownResults | None = None
         self._row_key: tuple[Any, ...] = ()
         self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
         self.controls = make_controls(
-            model.grid, n_channels(model.addon, weights, model.grid, model.dim),
-            () if weights is None else weights.scales, self.strip,
-            prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
+            self.model.grid, models.n_channels, models.scales, self.strip,
+            prompt=prompt if models.has_text else None, runs=models.runs,
         )  # fmt: skip
-        self.controls.value.value = first_value(weights)
-        self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
-        self._background = Background(self._kept, self.strip, self._guarded)
-        self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
+        self.controls.value.value = models.first_value
+        self.board = HeatmapBoard(self.model.grid, watched=self.controls.watched, lists_words=True)
+        self._background = Background([cache.tokens for cache in models.caches], self.strip, self._guarded)
+        self._cls_work = ClsWork(models, self._guarded, done=self._update)
         self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
-        self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
+        self._scores = SampleScores(models, self.controls, lambda: self._samples, self._guarded)
         self._legend = Legend(self.controls.of_the_display, self._guarded)
-        self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
+        self._html = explorer_html(models, self._cls_work.line, self._legend.line)
         download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
         self.bar = ExplorerBar(
             self.board, download, opened=self._open, state=lambda: self.state, guarded=self._guarded
@@ -117,7 +116,7 @@ class ScaleExplorer(widgets.VBox):
 
     @classmethod
     def from_state(
-        cls, model: Model, samples: Sequence[Sample], state: str | Mapping[str, Any]
+        cls, model: GivenModels, samples: Sequence[Sample], state: str | Mapping[str, Any]
     ) -> ScaleExplorer:
         """The explorer as it was when its state was copied.
 
@@ -141,20 +140,18 @@ class ScaleExplorer(widgets.VBox):
         except BaseException:
             explorer.close()
             raise
-        if record["weights"] != shown_text(model.provenance):
-            notes.append(f"This state was made with other weights: {record['weights']}")
-        if notes:
+        if notes := [*notes, *weights_notes(record, explorer._results.weights_in_words)]:
             explorer._show_messages(notes)
         return explorer
 
     def __repr__(self) -> str:
         name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
         shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
-        return one_line(self, shows, self.model, is_closed=is_closed(self))
+        return one_line(self, shows, *self._results.models, is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
-        return with_picture(bundle, repr(self), lambda: self.result and self.figure())
+        return with_picture(bundle, repr(self), lambda: self._shown and self.figure())
 
     def close(self) -> None:
         """End the work in the background, release everything that is kept, and close every widget.
@@ -166,23 +163,36 @@ class ScaleExplorer(widgets.VBox):
 
     def release(self) -> None:
         """End the work in the background, and release everything that is kept."""
-        self._background.close()
-        self._cls_work.close()
-        self._scores.close()
-        self._every_scale.close()
+        for work in (self._background, self._cls_work, self._scores, self._every_scale):
+            work.close()
         with self._lock:
             self._results.close()
-            self.result, self._row_key = None, ()
+            self._shown, self._row_key = None, ()
+
+    @property
+    def results(self) -> dict[str, ExplorerResult]:
+        """The record behind what is on screen, of each model by its name."""
+        return {} if self._shown is None else self._shown.by_model
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The heatmaps on screen, with values for each row of the board: of two models, a, b and b minus a for each image."""
+        return () if self._shown is None else self._shown.panels
+
+    @property
+    def result(self) -> ExplorerResult | None:
+        """The first model's."""
+        return self._shown and self._shown.first
 
     @property
     def view(self) -> ScaleView | None:
-        """The panels on screen."""
-        return None if self.result is None else self.result.view
+        """The panels and scores of the first model."""
+        return self._shown and self._shown.first.view
 
     @property
     def state(self) -> dict[str, Any]:
         """A JSON-ready record that rebuilds this view: see :meth:`from_state`."""
-        return state_of(self.controls, self.board, self._samples, self.model.provenance)
+        return state_of(self.controls, self.board, self._samples, self._results.weights_in_words)
 
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance.
@@ -205,8 +215,8 @@ class ScaleExplorer(widgets.VBox):
         """What is on screen, which need not be what is chosen now, and its name."""
         check_open(self)
         is_old = self.board.answered != self.controls.asked
-        words = f"{'Older than the controls. ' * is_old}{self.model.provenance}"
-        return named_figure(self.result, self.board, words)
+        words = f"{'Older than the controls. ' * is_old}{self._results.provenance}"
+        return named_figure(self._shown, self.board, words)
 
     def _observe(self) -> None:
         guarded = self._guarded
@@ -221,10 +231,7 @@ class ScaleExplorer(widgets.VBox):
         self.sections.on_msg(guarded("resetting the controls")(lambda *_message: self._reset()))
 
     def _on_strip(self, content: Mapping[str, Any]) -> None:
-        if content.get("kind") == "shown":
-            self._background.start(self._samples)
-        elif content.get("kind") == "stop":
-            self._background.stop()
+        self._background.answer(content, self._samples)
 
     def _reset(self) -> None:
         with self._held():
@@ -270,18 +277,17 @@ class ScaleExplorer(widgets.VBox):
         """Put the pinned window's share next to the change when it is removed."""
         shown = self._html["inspection"]
         with self._lock, self._guarded("inspecting a window", failed=partial(shown.set_trait, "value", "")):
-            shown.value = inspection_words(self.result, self.board.pinned)
+            shown.value = shown_inspection(self._shown, self.board.pinned)
 
-    def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        key, numbers = (result.pictures, result.names, result.shuffle), numbers_html(result)
+    def _show(self, result: ShownResults, asked: Mapping[str, Any]) -> None:
+        key, numbers = (result.rows, result.first.shuffle), shown_numbers(result)
         rows = None if key == self._row_key else board_rows(result)
         self._every_scale.leave()
-        order = () if result.shuffle is None else result.shuffle.order.tolist()
         self.board.show(
-            result.view.panels, rows=rows, order=order, answered=asked, free_is_fused="free" in result.view_request.slots
-        )  # fmt: skip
-        self.board.pinnable = pinnable_keys(result.view)
-        self.result, self._row_key = result, key
+            result.panels, rows=rows, order=result.order, answered=asked, free_is_fused=result.is_free_fused
+        )
+        self.board.pinnable = pinnable_keys(result)
+        self._shown, self._row_key = result, key
         self._html["scores"].value = numbers
         self._guarded.forget()
         self._show_messages(())
@@ -291,5 +297,4 @@ class ScaleExplorer(widgets.VBox):
         self._every_scale.follow(result, asked)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
-        notes = () if self.result is None else self.result.notes
-        self._html["message"].value = message_html([*messages, *notes])
+        self._html["message"].value = message_html([*messages, *(self._shown.notes if self._shown else ())])

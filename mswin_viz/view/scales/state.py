@@ -120,6 +120,12 @@ def apply_state(
     return list(dict.fromkeys(sample.note for sample in named.values() if sample.note))
 
 
+def weights_notes(state: Mapping[str, Any], provenance: str) -> list[str]:
+    """That a state was made with other weights than those of this provenance, if it was."""
+    is_same = state["weights"] == shown_text(provenance)
+    return [] if is_same else [f"This state was made with other weights: {state['weights']}"]
+
+
 def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:
     try:
         setattr(widget, trait, value)
