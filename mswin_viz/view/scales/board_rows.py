@@ -9,12 +9,12 @@ from mswin_viz.view.widgets.board import BoardRow
 
 def pinnable_keys(shown: ShownResults) -> list[str]:
     """Panels whose windows can be inspected, in a model at least."""
-    every = {key for result in shown.results for key in _pinnable(result.view)}
+    every = {key for result in shown.results for key in pinnable_in(result.view)}
     return [panel.key for panel in shown.panels if panel.key in every]
 
 
-def _pinnable(view: ScaleView) -> list[str]:
-    """Those that a fusion reads, or would read were their slot on."""
+def pinnable_in(view: ScaleView) -> list[str]:
+    """Those of one model: a fusion reads their windows, or would were their slot on."""
     return [panel.key for panel in view.panels if panel.key in view.places or panel.key.startswith("scale-")]
 
 

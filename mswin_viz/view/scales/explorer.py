@@ -96,7 +96,7 @@ class ScaleExplorer(widgets.VBox):
             self.model.grid, models.n_channels, models.scales, self.strip,
             prompt=prompt if models.has_text else None, runs=models.runs,
         )  # fmt: skip
-        self.controls.value.value = models.first_value
+        self.controls.begin_with(models.first_value)
         self.board = HeatmapBoard(self.model.grid, watched=self.controls.watched, lists_words=True)
         self._background = Background([cache.tokens for cache in models.caches], self.strip, self._guarded)
         self._cls_work = ClsWork(models, self._guarded, done=self._update)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from mswin_viz.analysis.scales.compared_panels import ROWS_OF_AN_IMAGE
+from mswin_viz.view.scales.board_rows import pinnable_in
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.shown_results import ShownResults
-from mswin_viz.view.widgets.labels import difference_name
+from mswin_viz.view.widgets.labels import THOUSANDTHS, difference_name, unit_words
 from mswin_viz.view.widgets.markup import COLUMNS, FONT, Markup, fragment, tag
 
 _BLOCK = FONT | {"flex": "1 1 480px", "max-width": "640px"}
@@ -38,13 +42,32 @@ def shown_inspection(shown: ShownResults | None, pinned: Mapping[str, Any] | Non
         tag("div", tag("b", name), _inspection(result, of_image), style=_BLOCK)
         for name, result in zip(shown.models, shown.results, strict=True)
     )
-    return tag("div", *blocks, style=COLUMNS)
+    values = _pinned_values(shown, shown.pair, of_image)
+    return tag("div", values, tag("div", *blocks, style=COLUMNS), style=FONT)
 
 
 def _inspection(result: ExplorerResult, pinned: Mapping[str, Any]) -> Markup:
     if pinned["key"] not in {panel.key for panel in result.view.panels}:
         return tag("div", "This panel is not in this model.")
+    if pinned["key"] not in pinnable_in(result.view):
+        return tag("div", "These windows have no part in this model's cosine: there is nothing to remove.")
     return inspection_words(result, pinned)
+
+
+def _pinned_values(shown: ShownResults, pair: tuple[str, str], pinned: Mapping[str, Any]) -> Markup:
+    """What both panels show there, and the difference; empty where a pin is older than the panels."""
+    for panel in shown.panels:
+        if panel.key == pinned["key"] and pinned["window"] < panel.geometry.n_windows:
+            first = ROWS_OF_AN_IMAGE * pinned["row"]
+            factor = 1000 if panel.unit in THOUSANDTHS else 1
+            numbers = factor * panel.values[first : first + ROWS_OF_AN_IMAGE, pinned["window"]]
+            names = (*pair, difference_name(pair))
+            each = (
+                f"{name} {number:.4g}" if np.isfinite(number) else f"{name} none"
+                for name, number in zip(names, numbers, strict=True)
+            )
+            return tag("div", tag("b", unit_words(panel.unit)), f": {'; '.join(each)}")
+    return fragment()
 
 
 def _differences(shown: ShownResults, pair: tuple[str, str]) -> Markup:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mswin_viz.analysis.scales.comparison import compared_panel, compared_panels
+from mswin_viz.analysis.scales.compared_panels import compared_panel, compared_panels
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.progress import Stop
