@@ -282,7 +282,7 @@ def test_a_pin_shows_the_window_in_both_models_wherever_it_was_clicked(opened) -
         shown = str(explorer._html["inspection"].value)
         words.add(shown)
         assert f"mine {numbers[1]:.4g}; mine minus baseline {numbers[2]:.4g}" in shown
-        assert shown.count("Window 1 of scale 4, RGB") == 2
+        assert shown.count("Window 1 of scale 4, RGB") == 3  # above both, and of each
         for result in explorer.results.values():
             change = result.view.panel("scale-4").values[0, 1]
             assert f"{change:+.5f}" in shown
@@ -297,7 +297,7 @@ def test_a_pin_that_is_older_than_the_panels_says_why_there_is_nothing(opened) -
         assert "Pinned" not in shown_words(explorer._shown, pinned)
     explorer.controls.scale.value = 1
     explorer.board.pinned = {"key": "free", "row": 1, "window": 0}
-    assert str(explorer._html["inspection"].value).count("Window 0 of scale 1, RGB") == 2
+    assert str(explorer._html["inspection"].value).count("Window 0 of scale 1, RGB") == 3
 
 
 def test_a_reset_brings_back_a_value_that_both_models_have(opened) -> None:

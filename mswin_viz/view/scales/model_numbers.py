@@ -66,7 +66,8 @@ def _pinned_values(shown: ShownResults, pair: tuple[str, str], pinned: Mapping[s
                 f"{name} {number:.4g}" if np.isfinite(number) else f"{name} none"
                 for name, number in zip(names, numbers, strict=True)
             )
-            return tag("div", tag("b", unit_words(panel.unit)), f": {'; '.join(each)}")
+            where = f"Window {pinned['window']} of {panel.title}, {shown.first.names[pinned['row']]}"
+            return tag("div", tag("b", where), f": {unit_words(panel.unit)}: {'; '.join(each)}")
     return fragment()
 
 

@@ -88,7 +88,7 @@ function buildRows(parent, names, columns, hasNames) {
     row.setAttribute("aria-label", name);
     if (hasNames) node(row, "div", "mswin-row-name", name);
     const picture = node(row, "div", "mswin-picture");
-    const title = node(picture, "div", "mswin-heatmap-title", name);
+    const title = node(picture, "div", "mswin-heatmap-title", hasNames ? "" : name);
     title.title = name;
     const image = node(picture, "canvas", "mswin-picture-canvas");
     image.setAttribute("role", "img");
