@@ -32,6 +32,7 @@ class ExploredModels:
     names: tuple[str, ...]  # as they are shown
     models: tuple[Model, ...]
     caches: tuple[ResultCache, ...]
+    scales_of_each: tuple[tuple[int, ...], ...]  # of its fusion
 
     @property
     def weights(self) -> tuple[AddonMap | None, ...]:
@@ -41,7 +42,7 @@ class ExploredModels:
     @property
     def scales(self) -> tuple[int, ...]:
         """The scales of all fusions, each once."""
-        return tuple(dict.fromkeys(scale for own in self._scales for scale in own))
+        return tuple(dict.fromkeys(scale for own in self.scales_of_each for scale in own))
 
     @property
     def runs(self) -> tuple[int, ...]:
@@ -88,15 +89,10 @@ class ExploredModels:
         for cache in self.caches:
             cache.close()
 
-    @property
-    def _scales(self) -> list[tuple[int, ...]]:
-        """Those of each model's fusion."""
-        return [() if own is None else own.scales for own in self.weights]
-
     def _result(self, request: ExplorerRequest, at: int) -> ExplorerResult:
         """That of one model, whose name an option that it cannot serve is said with where there are two."""
         try:
-            return self.caches[at].result(self._request_of(request, self._scales[at]))
+            return self.caches[at].result(self._request_of(request, self.scales_of_each[at]))
         except OptionError as problem:
             if len(self.models) == 1:
                 raise
@@ -134,7 +130,9 @@ def explored_models(given: GivenModels) -> ExploredModels:
             "with the same image_size=, and towers of the same patch size"
         )
     caches = tuple(ResultCache(model, TokenCache(model), ClsSplits(model)) for model in models)
-    return ExploredModels(tuple(named), models, caches)
+    each = [cache.weights() for cache in caches]
+    scales = tuple(() if own is None else own.scales for own in each)
+    return ExploredModels(tuple(named), models, caches, scales)
 
 
 def _named(given: GivenModels) -> dict[str, Model]:
