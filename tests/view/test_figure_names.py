@@ -37,6 +37,7 @@ from mswin_viz.view.parts.figure_file import NotebookFigure, figure_bytes
 from mswin_viz.view.parts.figure_text import named_legend
 from mswin_viz.view.retrieval import figures as retrieval_figures
 from mswin_viz.view.scales import figure as scale_figure
+from mswin_viz.view.scales.shown_results import shown_results
 from mswin_viz.view.widgets.map_colours import by_category
 
 VIEW = Path(figures.__file__).parents[1]
@@ -155,7 +156,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
 
     def scales(name: str) -> Figure:
         named = replace(look, names=(name,) * len(look.names), target=name)
-        return scale_figure.scales_figure(named, provenance=name)
+        return scale_figure.scales_figure(shown_results(("",), [named]), provenance=name)
 
     def maps(name: str) -> Figure:
         return attribution_figures.attributions_figure([IMAGE], {name: attribution(name)}, provenance=name)
