@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from support.tiny import pictures, tiny_model
 
@@ -224,6 +225,14 @@ def test_every_name_is_drawn_as_it_is(kind: str, figure: str, makers, drawn) -> 
         wanted = wanted.replace("_", " ")
     assert without_blanks(wanted) in without_blanks("".join(words for words, _ in drawn)).replace("…", "")
     assert max(made.get_size_inches()) < 20
+
+
+@pytest.mark.parametrize("figure", EVERY)
+def test_the_smallest_letters_are_large_enough_to_print(figure: str, makers) -> None:
+    made = makers[figure]("a name")
+    figure_bytes(made, "png", dpi=30)
+    texts = [text for text in made.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    assert min(text.get_fontsize() for text in texts) >= 6
 
 
 @pytest.mark.parametrize("figure", EVERY)

@@ -19,8 +19,8 @@ from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.analysis.scales.token_panels import PATCH_PANELS
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
-from mswin_viz.view.parts.figure_file import new_figure
-from mswin_viz.view.parts.figure_text import caption_lines, folded_name, write_caption
+from mswin_viz.view.parts.figure_file import cell_size, new_figure
+from mswin_viz.view.parts.figure_text import LEAST_SIZE, caption_lines, folded_name, write_caption
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.parts.waterfall import draw_waterfall, waterfall_bars, waterfall_words
 from mswin_viz.view.scales.result_cache import ExplorerResult
@@ -41,6 +41,8 @@ __all__ = ["Display", "scales_figure"]
 
 _MOST_OF_A_NAME = 36  # two lines above a picture
 _MOST_OF_A_TARGET = 180
+_UNIT_WIDTH = 24  # characters of a line below a colour bar
+_BARS_SIZE = 3.1, 2.3  # of the waterfall, in inches; least height
 _PIN = "#ffb000"
 
 
@@ -91,11 +93,15 @@ def scales_figure(shown: ShownResults, *, provenance: str = "", display: Display
     display = display or Display()
     panels = [panel for panel in shown.panels if panel.key not in display.hidden]
     n_rows, n_cols = len(shown.rows), len(panels) + 2
-    width = 1.35 * (n_cols - 1) + 3.1
+    wide, high = cell_size(shown.rows[0].picture.shown, width=1.35, height=2.5, above=0.45)
+    width = wide * (n_cols - 1) + _BARS_SIZE[0]
     words = filter(None, (shown_words(shown, display.pinned), provenance))
     caption = caption_lines(" ".join(words), int(width * 21))
-    figure = new_figure(width, 2.5 * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2))
-    axes = figure.subplots(n_rows, n_cols, squeeze=False, width_ratios=[1] * (n_cols - 1) + [2.1])
+    height = max(high, _BARS_SIZE[1]) * n_rows + 1.1 + 0.1 * max(0, len(caption) - 2)
+    figure = new_figure(width, height)
+    axes = figure.subplots(
+        n_rows, n_cols, squeeze=False, width_ratios=[wide] * (n_cols - 1) + [_BARS_SIZE[0] - 0.25]
+    )
     for is_of_differences in (False, True):
         rows = [at for at, row in enumerate(shown.rows) if (row.model is None) == is_of_differences]
         colours = _colours(panels, rows, display, is_of_differences=is_of_differences)
@@ -105,6 +111,8 @@ def scales_figure(shown: ShownResults, *, provenance: str = "", display: Display
             _draw_colour_bar(figure, list(column), panel, own)
     for axis in axes[:, :-1].ravel():
         axis.set_axis_off()
+    for axis in axes[:, 0]:
+        axis.set_anchor("S")  # as the colour bars do to the heatmaps beside it
     write_caption(figure, caption)
     return figure
 
@@ -193,8 +201,8 @@ def _draw_colour_bar(figure: Figure, axes: list[Axes], panel: Panel, colours: _C
     ticks = [colours.limits[0], sum(colours.limits) / 2, colours.limits[1]]
     factor = 1000 if panel.unit in THOUSANDTHS else 1
     bar.set_ticks(ticks, labels=[f"{factor * tick:.3g}" for tick in ticks])
-    bar.ax.tick_params(labelsize=6)
-    bar.set_label(unit_words(panel.unit), fontsize=6)
+    bar.ax.tick_params(labelsize=LEAST_SIZE)
+    bar.set_label(textwrap.fill(unit_words(panel.unit), _UNIT_WIDTH), fontsize=LEAST_SIZE)
 
 
 def _moved(image: Image.Image, result: ExplorerResult) -> Image.Image:
