@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
@@ -81,8 +82,11 @@ class EveryScaleWork:
             )
         if not panels:
             return
-        with self._lock:  # with the result, so that no id in the key is given twice
-            self._kept[result.every_scale.key] = (result, panels)
+        with (
+            self._lock
+        ):  # with the result, so that no id in the key is given twice; what its windows answer is large
+            light = replace(result, every_scale=made_from._replace(windows=None))
+            self._kept[result.every_scale.key] = (light, panels)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         if not stop():
