@@ -5,10 +5,7 @@ Run: python docs/attributions.py
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
-from PIL import Image
+from saved_picture import save_picture
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares
@@ -34,12 +31,7 @@ def main() -> None:
     maps |= {m: mv.attribute(model, images, target, method=m, level="tokens") for m in ATTENTION}
     words = f"cosine with “{PROMPT}”, enhanced CLS; {model.provenance}"
     figure = attributions_figure([model.displayed(image) for image in images], maps, provenance=words)
-    picture = (
-        Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=100)))
-        .convert("RGB")
-        .quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
-    )
-    picture.save(Path(__file__).parent / "attributions.png", optimize=True)
+    save_picture(figure_bytes(figure, "png", dpi=100), "attributions")
 
 
 if __name__ == "__main__":

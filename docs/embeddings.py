@@ -5,13 +5,12 @@ Run: python docs/embeddings.py (it needs Chromium, as the browser tests do)
 
 from __future__ import annotations
 
-import io
 import sys
 import tempfile
 from pathlib import Path
 
 import nbformat
-from PIL import Image
+from saved_picture import save_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -48,10 +47,7 @@ def main() -> None:
         lab.wait_idle(quiet=1)
         shot = lab.page.locator(".mswin-embeddings").first.screenshot(animations="disabled")
         lab.check()
-    picture = (
-        Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
-    )
-    picture.save(Path(__file__).parent / "embeddings.png", optimize=True)
+    save_picture(shot, "embeddings")
 
 
 if __name__ == "__main__":

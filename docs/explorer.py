@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from saved_picture import save_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -32,9 +32,8 @@ def main() -> None:
         explorer = lab.page.locator(".mswin-heatmap[data-key=cls]").locator(
             "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
         )
-        file = Path(folder) / "explorer.png"
-        explorer.screenshot(path=file, animations="disabled", caret="hide")
-        Image.open(file).convert("RGB").save(Path(__file__).parent / "explorer.png", optimize=True)
+        shot = explorer.screenshot(animations="disabled", caret="hide")
+    save_picture(shot, "explorer", has_palette=False)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,7 @@ Run: python docs/retrieval.py
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
-from PIL import Image
+from saved_picture import save_picture
 
 import mswin_viz as mv
 from mswin_viz.view.parts.figure_file import figure_bytes
@@ -28,10 +25,7 @@ def main() -> None:
     found = {name: mv.neighbours(table, query, k=N_RESULTS, feature=name) for name in ("plain", "enhanced")}
     shares = [mv.pair_window_shares(model, table, query, row) for row in found["enhanced"].rows.tolist()]
     figure = mv.ranked_figure(table, found, shares=shares, scale=SCALE, provenance=model.provenance)
-    picture = Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=90))).convert(
-        "RGB"
-    )  # two maps: no palette
-    picture.save(Path(__file__).parent / "retrieval.png", optimize=True)
+    save_picture(figure_bytes(figure, "png", dpi=90), "retrieval", has_palette=False)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,13 @@ Run: python docs/shares.py
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
+from saved_picture import save_picture
 
 import mswin_viz as mv
 from mswin_viz.analysis.shares.slots import SlotShares
@@ -47,12 +45,7 @@ def main() -> None:
         axis.set_axis_off()
     left.suptitle("red: positive shares, blue: negative; each map on a scale of its own", fontsize=9.5)
     _draw_bars(right, _parts(cls, shares), float(shares.score[0]))
-    picture = (
-        Image.open(io.BytesIO(figure_bytes(figure, "png", dpi=200)))
-        .convert("RGB")
-        .quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
-    )
-    picture.save(Path(__file__).parent / "shares.png", optimize=True)
+    save_picture(figure_bytes(figure, "png", dpi=200), "shares")
 
 
 def _parts(cls: mv.ClsSplit, shares: mv.Decomposition) -> list[tuple[str, float]]:

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mswin_viz"
 THE_MODULE = ROOT / "view" / "widgets" / "markup.py"
+PAGES = {"view/page/saved_page.py": {"to_html", "_repr_html_"}, "cli/rendering.py": {"to_html"}}
+"""Modules that save a page, which the one module makes, and the names they need for it."""
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != THE_MODULE)
 SCRIPTS = sorted(ROOT.rglob("*.mjs"))
 
@@ -203,7 +205,13 @@ def test_what_makes_no_html_is_left_alone(source: str) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_other_module_makes_html(path: Path) -> None:
-    assert html_made(path.read_text(encoding="utf-8")) == []
+    allowed = {f"the name {name}" for name in PAGES.get(path.relative_to(ROOT).as_posix(), ())}
+    found = [
+        words
+        for words in html_made(path.read_text(encoding="utf-8"))
+        if words.partition(": ")[2] not in allowed
+    ]
+    assert found == []
 
 
 # ---- scripts -----------------------------------------------------------------------------------

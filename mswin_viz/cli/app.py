@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mswin_viz import __version__
-from mswin_viz.cli import data, measuring, training
+from mswin_viz.cli import data, measuring, rendering, training
 from mswin_viz.cli.checks import existing, read_path
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
@@ -46,6 +46,7 @@ for name, command in {
     "ablate": measuring.ablate,
     "controls": measuring.controls,
     "train": training.train,
+    "render": rendering.render,
     "train-embedded": training.train_embedded,
 }.items():
     app.command(name)(command)

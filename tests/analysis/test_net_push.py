@@ -10,12 +10,16 @@ import pytest
 import torch
 
 import mswin_viz as mv
+from mswin_viz.analysis.scales.inspection import inspected_window
+from mswin_viz.analysis.scales.request import Subject, ViewRequest
+from mswin_viz.analysis.scales.view import scale_view
 from mswin_viz.analysis.shares.decomposition import decomposed, direction_of_each
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
 from mswin_viz.analysis.shares.net_push import cosine_gradient, net_pushes, norm_shares
 from mswin_viz.analysis.shares.part_values import PART_VALUES, part_values, window_values
 from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values, fused_with
 from mswin_viz.analysis.shares.window_removal import remove_each_window
+from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
@@ -157,6 +161,87 @@ def test_every_window_and_token_removed_is_the_network_run_again_without_its_ter
     for token in range(N):
         left = cosine_of(run_again(tokens, addon, [(None, [token])]), direction)
         np.testing.assert_allclose(values.tokens[:, token], left - whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["fused", "plain"])
+@pytest.mark.parametrize("name", EXACT)
+def test_an_inspected_patch_changes_what_the_network_without_it_does(tokens, direction, name, key):
+    addon = made(name)
+    weights = fusion_weights(addon)
+    subject = Subject(tokens, addon, weights, direction)
+    view = scale_view(subject, ViewRequest(5, value="removal", slots=("on",) * len(weights.scales)))
+    v = direction_of_each(direction, tokens, weights)[0]
+
+    def again(token: int | None) -> np.ndarray:
+        removed = [] if token is None else [token]
+        if name in OF_WINDOWS:
+            return run_again(tokens, addon, [(None, removed)])
+        patches = tokens.patches.double().clone()
+        patches[:, removed] = 0
+        return enhanced_by_torch(addon, tokens, patches)
+
+    whole = again(None)
+    for token in (0, 6, N - 1):
+        left = again(token)
+        for image in range(BATCH):
+            found = inspected_window(subject, view, key, image, token)
+            changes = [
+                (cosine_of(e[None], v) - cosine_of(w[None], v))[0] for e, w in ((left[image], whole[image]),)
+            ]
+            assert found.change == pytest.approx(changes[0], abs=1e-12)
+            assert found.score_change == pytest.approx((left[image] - whole[image]) @ v, abs=1e-11)
+            assert found.norm_after == pytest.approx(np.linalg.norm(left[image]), abs=1e-11)
+            assert found.change == pytest.approx(view.panel("fused").values[image, token], abs=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["auto", "mean"])
+@pytest.mark.parametrize("name", OF_WINDOWS)
+def test_free_windows_in_two_slots_are_removed_from_both(tokens, direction, name, kernel):
+    """Plain torch, window by window: the network with the kernels of scale 5 in two slots, and a window's tokens zero there."""
+    addon, held, scale = made(name), (0, 2), 5
+    weights = fusion_weights(addon)
+    subject = Subject(tokens, addon, weights, direction)
+    request = ViewRequest(scale, kernel=kernel, value="removal", slots=("free", "on", "free"))
+    view = scale_view(subject, request)
+    module = copy.deepcopy(addon).double()
+    parts = window_parts(module)
+
+    def again(window: int | None) -> np.ndarray:
+        with torch.no_grad():
+            seen, pooled = parts.seen(tokens.patches.double()), []
+            for i, conv in enumerate(parts.windows.convolutions):
+                taps, weight = (
+                    (scale, resampled_kernel(conv.weight, scale))
+                    if i in held
+                    else (conv.kernel_size[0], conv.weight)
+                )
+                outputs = []
+                for at in range(0, N - taps + 1, taps):
+                    inside = seen[:, at : at + taps] * (i not in held or at // taps != window)
+                    if i in held and kernel == "mean":
+                        outputs.append(inside.mean(dim=1))
+                    else:
+                        outputs.append(torch.einsum("btd,odt->bo", inside, weight) + conv.bias)
+                pooled.append(torch.stack(outputs).mean(dim=0))
+            parts.windows.pooled = lambda _patches: pooled
+            return (tokens.cls.double() + module(tokens.patches.double())).numpy()
+
+    whole = again(None)
+    np.testing.assert_allclose(weights.run(tokens, view.slots).enhanced, whole, atol=1e-12)
+    for window in range(3):
+        left = again(window)
+        changes = cosine_of(left, direction) - cosine_of(whole, direction)
+        np.testing.assert_allclose(view.panel("free").values[:, window], changes, atol=1e-6)
+        for image in range(BATCH):
+            found = inspected_window(subject, view, "free", image, window)
+            assert found.change == pytest.approx(changes[image], abs=1e-12)
+            assert found.norm_after == pytest.approx(np.linalg.norm(left[image]), abs=1e-12)
+    for value in ("share", "push"):
+        shown = scale_view(subject, replace(request, value=value))
+        found = [inspected_window(subject, shown, "free", 1, window) for window in range(3)]
+        np.testing.assert_allclose(
+            shown.panel("free").values[1], [getattr(each, value) for each in found], atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("name", OWN)

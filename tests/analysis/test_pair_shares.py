@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from support.tiny import GRID, SCALES, pictures, tiny_model
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.analysis.shares.decomposition import decompose_pair
+from mswin_viz.analysis.shares.addon_map import AddonState, Without
+from mswin_viz.analysis.shares.decomposition import decompose_pair, decomposed
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
@@ -233,3 +236,105 @@ def test_the_norm_s_step_is_the_plain_features_at_the_enhanced_norms(model, tabl
     assert found.by_kind["norm"] == pytest.approx(at_norm - half, abs=1e-5)
     assert found.by_kind["other"] == pytest.approx(half - shares.plain_similarity, abs=1e-5)
     assert found.lengths[0] == pytest.approx(np.linalg.norm(enhanced[0]) / np.linalg.norm(plain[0]), rel=1e-4)
+
+
+# ---- net push, and change when removed ------------------------------------------------------------
+
+
+def joint(features: list[np.ndarray], kind: str) -> np.ndarray:
+    """The vector that the table holds for several modalities."""
+    return np.concatenate([x / np.linalg.norm(x) if kind == "equalised" else x for x in features])
+
+
+def states_of(model: Model, table: EmbeddingTable, row: int) -> dict[str, AddonState]:
+    weights = fusion_weights(model.addon)
+    return {
+        name: weights.run(model.encode([file], tags=[ImageTag(name, int(table.camid[row]))], progress=False))
+        for name, file in table.files[row].items()
+    }
+
+
+def cosine_between(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def change(rest, target: np.ndarray, whole: float, kind: str, left: Without) -> float:
+    """Of the joint cosine, with what is left of one modality between the others."""
+    before, after = rest
+    return cosine_between(joint([*before, left.enhanced[0, 0], *after], kind), target) - whole
+
+
+@pytest.mark.parametrize("kind", ["one", "raw", "equalised", "two"])
+def test_a_removal_is_the_cosine_of_the_joint_features_made_again_without_the_part(any_pair, kind) -> None:
+    _, model, own_table = any_pair
+    table = tables(own_table)[kind]
+    shares = pair_window_shares(model, table, 0, 2)
+    both = [states_of(model, table, row) for row in (0, 2)]
+    for sides, own, other in ((shares.a, *both), (shares.b, *both[::-1])):
+        features = [state.enhanced[0] for state in own.values()]
+        target = joint([other[name].enhanced[0] for name in own], kind)
+        whole = cosine_between(joint(features, kind), target)
+        assert whole == pytest.approx(shares.similarity)
+        for at, (name, state) in enumerate(own.items()):
+            rest = features[:at], features[at + 1 :]
+            without = partial(change, rest, target, whole, kind)
+            removal = sides[name].values("removal")
+            assert list(removal.windows) == list(shares.scales)
+            for slot, (_scale, changes) in enumerate(removal.windows.items()):
+                expected = [without(state.without((slot,), window)) for window in range(len(changes))]
+                np.testing.assert_allclose(changes, expected, atol=1e-6)
+            expected = [without(state.without_token(token)) for token in range(N_TOKENS)]
+            np.testing.assert_allclose(removal.fused, expected, atol=1e-6)
+            assert np.abs(removal.fused).max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["one", "raw", "equalised", "two"])
+def test_a_push_is_the_share_without_the_cosine_s_part_of_the_joint_norm(any_pair, kind) -> None:
+    _, model, own_table = any_pair
+    table = tables(own_table)[kind]
+    shares = pair_window_shares(model, table, 0, 2)
+    both = [states_of(model, table, row) for row in (0, 2)]
+    for sides, own, other in ((shares.a, *both), (shares.b, *both[::-1])):
+        size = sum(float(state.enhanced[0] @ state.enhanced[0]) for state in own.values())
+        for name, state in own.items():
+            push, side = sides[name].values("push"), sides[name]
+            e = state.enhanced
+            if kind == "equalised":
+                cosine, length = cosine_between(e[0], other[name].enhanced[0]), float(e[0] @ e[0]) * len(own)
+            else:
+                cosine, length = shares.similarity, size
+            slots = [slot for slot in decomposed(state, e).slots if slot is not None]
+            for slot, scale in zip(slots, shares.scales, strict=bool(shares.scales)):
+                expected = side.windows[scale] - cosine * slot.windows[0] / length
+                np.testing.assert_allclose(push.windows[scale], expected, atol=1e-12)
+            of_norm = sum(slot.tokens[0] for slot in slots) / length
+            np.testing.assert_allclose(push.fused, side.fused - cosine * of_norm, atol=1e-12)
+
+
+def test_a_small_removal_moves_the_joint_cosine_as_the_push_says(model, table) -> None:
+    """The limit of a removal: a hundred-thousandth of a window taken away, its gates as they are."""
+    chosen, small = table.concatenated(), 1e-5
+    shares = pair_window_shares(model, chosen, 0, 1)
+    own, other = (states_of(model, chosen, row) for row in (0, 1))
+    target = np.concatenate([state.enhanced[0] for state in other.values()])
+    whole = np.concatenate([state.enhanced[0] for state in own.values()])
+    at, state = 1, own["NI"]
+    view = state.slots[0]
+    for window, push in enumerate(shares.a["NI"].values("push").windows[SCALES[0]]):
+        term = small * view.terms(state.weights, window) / view.geometry.n_windows
+        left = state.moved({0: term}).enhanced[0, 0]
+        again = whole.copy()
+        again[10 * at : 10 * at + 10] = left
+        moved = cosine_between(again, target) - cosine_between(whole, target)
+        assert -moved / small == pytest.approx(push, rel=1e-3, abs=1e-8)
+
+
+def test_panels_show_the_value_that_is_asked_for_and_refuse_others(model, table) -> None:
+    shares = pair_window_shares(model, table, 0, 1)
+    for value in ("removal", "push", "share"):
+        panels = {panel.key: panel for panel in pair_panels(shares, value=value)}
+        assert {panel.unit for panel in panels.values()} == {value}
+        np.testing.assert_array_equal(panels["fused"].values[1], shares.b["RGB"].values(value).fused)
+        np.testing.assert_array_equal(panels["scale-4"].values[0], shares.a["RGB"].values(value).windows[4])
+    with pytest.raises(OptionError, match="one of share, push, removal: got 'norm'; choose"):
+        pair_panels(shares, value="norm")

@@ -12,7 +12,7 @@ from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
-from mswin_viz.analysis.shares.net_push import net_pushes, norm_shares
+from mswin_viz.analysis.shares.net_push import net_pushes, norm_shares, shares_of_norm
 from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.analysis.windows.activations import mean_activations, window_activations
@@ -170,11 +170,7 @@ def test_every_panel_of_windows_shows_what_an_inspection_of_its_windows_says(sub
     view = scale_view(subject, ViewRequest(5, value=value, slots=slots))
     name = {"removal": "change"}.get(value, value)
     shown = [key for key in ("scale-2", "scale-4", "scale-7", "free") if key in view.places]
-    if (
-        slots.count("free") == 2
-    ):  # the free windows stand in two slots, and an inspection takes them out of one
-        shown.remove("free")
-    for key in shown:
+    for key in (*shown, "fused"):
         panel = view.panel(key)
         assert panel.unit == value
         for image, window in ((0, 0), (1, panel.geometry.n_windows - 1)):
@@ -192,6 +188,45 @@ def test_the_fused_panel_has_each_patch_s_value_through_all_slots(subject, direc
     assert scale_view(subject, ViewRequest(5, slots=ON)).panel("fused").unit == "share"
 
 
+@pytest.mark.parametrize("key", ["fused", "plain"])
+def test_an_inspected_patch_has_its_shares_through_all_slots(subject, direction, key):
+    view = scale_view(subject, ViewRequest(5, slots=("on", "off", "free")))
+    found, of_scale = (
+        inspected_window(subject, view, key, 1, 4),
+        inspected_window(subject, view, "scale-2", 1, 2),
+    )
+    slots, alone = (Slot(2), Slot(4, "off"), Slot(5)), subject.tokens[1]
+    parts = decompose_fusion(alone, subject.weights, direction, slots=slots)
+    cosine, norm = parts.cosine(), shares_of_norm(subject.weights.run(alone, slots))
+    for name, shares in {"score_share": parts, "share": cosine, "norm_share": norm}.items():
+        each = [slot.tokens[0, 4] for slot in shares.slots if slot is not None]
+        assert len(each) == 2
+        assert getattr(found, name) == pytest.approx(sum(each))
+    assert found.push == pytest.approx(found.share - cosine.score[0] * found.norm_share)
+    assert found.norm_before == of_scale.norm_before == pytest.approx(parts.norm[0])
+    assert (found.is_patch, of_scale.is_patch) == (True, False)
+
+
+def test_a_patch_that_no_window_covers_does_nothing(subject):
+    found = inspected_window(
+        subject, scale_view(subject, ViewRequest(5, slots=("off", "off", "on"))), "fused", 0, 14
+    )
+    nothing = inspected_window(
+        subject, scale_view(subject, ViewRequest(5, slots=("off",) * 3)), "fused", 0, 3
+    )
+    for each in (found, nothing):
+        assert each.share == each.push == each.change == each.score_change == each.n_flipped == 0
+        assert each.norm_after == each.norm_before
+
+
+def test_a_patch_that_no_add_on_reads_cannot_be_inspected(subject):
+    plain = Subject(subject.tokens, None, None, subject.direction)
+    with pytest.raises(
+        OptionError, match=r"patches that an add-on reads, .* got a patch of the panel 'plain CLS'"
+    ):
+        inspected_window(plain, scale_view(plain, ViewRequest(5)), "plain", 0, 3)
+
+
 @pytest.mark.parametrize("value", PART_VALUES)
 def test_without_an_add_on_no_window_does_anything_to_the_cosine(subject, value):
     plain = Subject(subject.tokens, None, None, subject.direction)
@@ -207,7 +242,7 @@ def test_the_first_value_is_what_a_removal_changes_where_something_can_be_remove
 @pytest.mark.parametrize(
     ("key", "image", "window", "said"),
     [
-        ("fused", 0, 0, "only a window of a scale"),
+        ("fused", 0, 15, "of fused is one of 0..14: got 15"),
         ("scale-4", 9, 0, "got 9"),
         ("scale-4", 0, 99, "got 99"),
         ("scale-2", 0, 0, "not in the fusion"),

@@ -138,6 +138,25 @@ def test_arrow_keys_move_the_slider_in_notebook_7_too(lab: Lab, tmp_path) -> Non
 
 # ---- accessibility --------------------------------------------------------------------------------
 
+PARTS = """(root) => {
+  const pressed = [...root.querySelectorAll(".widget-toggle-button, .widget-toggle-buttons button")]
+    .map((one) => [one.getAttribute("aria-pressed"), String(one.classList.contains("mod-active"))]);
+  const nameless = [...root.querySelectorAll("[role=slider], .noUi-handle, select")]
+    .filter((one) => !(one.ariaLabel || one.getAttribute("aria-labelledby") || one.labels?.length));
+  return { pressed, nameless: nameless.map((one) => one.outerHTML) };
+}"""
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_toggle_buttons_say_whether_they_are_pressed_and_sliders_and_menus_have_names(
+    explorers: Lab, name: str
+) -> None:
+    found = explorers.page.locator(f"[data-test-explorer={name}]").evaluate(PARTS)
+    assert found["nameless"] == []
+    assert all(said == shown for said, shown in found["pressed"])
+    if name != "retrieval":  # which has none before a result is chosen
+        assert ["true", "true"] in found["pressed"]
+
 
 @pytest.mark.parametrize("name", CELLS)
 def test_an_explorer_has_no_serious_accessibility_finding(explorers: Lab, name: str) -> None:

@@ -51,11 +51,7 @@ def opened(lab: Lab) -> Lab:
 def explorer(opened: Lab) -> Lab:
     """The explorer as it was at first."""
     opened.page.mouse.move(0, 0)
-    opened.execute(
-        "from mswin_viz.view.scales.state import apply_state\n"
-        "with explorer._held(): apply_state(first_state, explorer.controls, explorer.board, explorer._samples)\n"
-        "explorer.sections.unfolded = []"
-    )
+    opened.execute("explorer._apply(first_state)\nexplorer.sections.unfolded = []")
     opened.wait_idle()
     yield opened
     opened.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
@@ -180,6 +181,46 @@ def test_a_reset_brings_the_controls_back_and_keeps_the_image(explorer: Lab) -> 
     explorer.wait_idle()
     asked = "(explorer.controls.scale.value, explorer.controls.rows.value, explorer.board.hidden, explorer.strip.selected)"
     assert explorer.ask(asked) == f"(12, 'one', [], {state})"
+
+
+def test_ctrl_z_takes_a_step_of_the_view_back_and_in_a_text_field_what_was_typed(explorer: Lab) -> None:
+    do(explorer, "explorer._history.begin()")
+    undo, pinned = explorer.page.locator(".mswin-undo"), "explorer.board.pinned or None"
+    assert undo.is_disabled()
+    explorer.page.locator(".mswin-heatmap[data-key=scale-8] canvas").click()
+    explorer.wait_idle()
+    assert explorer.ask(pinned) != "None"
+    assert undo.is_enabled()
+    find = explorer.control(".mswin-prompt textarea")
+    before = find.input_value()
+    find.press("End")
+    find.press_sequentially("x")
+    find.press("Control+z")
+    assert find.input_value() == before
+    assert explorer.ask(pinned) != "None"
+    explorer.page.locator(".mswin-heatmap[data-key=fused] canvas").focus()
+    explorer.page.keyboard.press("Control+z")
+    explorer.wait_idle()
+    assert explorer.ask(pinned) == "None"
+    assert undo.is_disabled()
+
+
+def test_a_state_is_pasted_into_a_box_where_the_clipboard_is_not_to_be_read(explorer: Lab) -> None:
+    do(explorer, "copied = __import__('json').dumps(explorer.state); explorer.controls.value.value = 'norm'")
+    explorer.control(".mswin-paste button").click()
+    box = explorer.page.locator(".mswin-paste-box")
+    box.wait_for()
+    box.fill("{}")
+    box.press("Enter")
+    explorer.wait_idle()
+    assert "copy it again" in explorer.page.locator(".mswin-explorer-message").first.inner_text()
+    assert explorer.ask("explorer.controls.value.value") == "'norm'"
+    explorer.control(".mswin-paste button").click()
+    box.evaluate("(box, text) => (box.value = text)", ast.literal_eval(explorer.ask("copied")))
+    box.press("Enter")
+    explorer.wait_idle()
+    assert explorer.ask("explorer.controls.value.value") == "'removal'"
+    assert not box.is_visible()
 
 
 def test_full_screen_shows_the_explorer_alone_and_escape_leads_back(explorer: Lab) -> None:

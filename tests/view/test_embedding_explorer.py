@@ -162,6 +162,23 @@ def test_a_neighbour_splits_their_similarity_exactly(explorer, table) -> None:
     assert total == pytest.approx(cosine, abs=1e-5)
 
 
+def test_a_neighbour_s_similarity_changes_as_the_heatmaps_say_without_a_window(
+    explorer, model, samples
+) -> None:
+    explorer.open_row(0)
+    explorer.strip.clicked = int(explorer.strip.results["enhanced"].rows[0])
+    panel = explorer.panel
+    panel.rows.value, panel.value.value = "pair", "removal"
+    subject, shown = panel.result.subject, panel.result.view.panel("scale-8").values
+    states = [subject.weights.run(subject.tokens[row]) for row in (0, 1)]
+    for row in (0, 1):
+        target = states[1 - row].enhanced[0]
+        left = states[row].without((1,), slice(None)).enhanced[0]
+        changes = left @ target / np.linalg.norm(left, axis=1) / np.linalg.norm(target)
+        np.testing.assert_allclose(shown[row], changes - panel.result.view.cosine.score[row], atol=2e-6)
+    assert panel.board.columns[0]["unit"] == "removal"
+
+
 def test_opening_another_row_leaves_the_pair(explorer) -> None:
     explorer.open_row(1)
     explorer.strip.clicked = 2

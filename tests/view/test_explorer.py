@@ -19,8 +19,9 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.waterfall import waterfall_words
 from mswin_viz.view.scales import every_scale
 from mswin_viz.view.scales import result_cache as answers
+from mswin_viz.view.scales.figure import shown_words
 from mswin_viz.view.scales.share_bars import share_rows, waterfall_of
-from mswin_viz.view.scales.state import apply_state, parsed
+from mswin_viz.view.scales.state import parsed
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +255,29 @@ def test_a_pair_shows_both_sides_of_one_similarity(explorer) -> None:
     assert "Similarity of the two" in explorer._html["scores"].value
 
 
+def test_a_pair_shows_what_the_similarity_changes_by_without_a_window_and_each_window_s_push(
+    explorer,
+) -> None:
+    explorer.strip.second = 2
+    explorer.controls.rows.value = "pair"
+    addon, tokens = explorer.model.addon, [tokens_of(explorer, i) for i in (0, 2)]
+    weights = mv.fusion_weights(addon)
+    states = [weights.run(each) for each in tokens]
+    shown = {"removal": heat(explorer, "scale-8").copy()}
+    explorer.controls.value.value = "push"
+    shown["push"] = heat(explorer, "scale-8")
+    for row, other in ((0, 1), (1, 0)):
+        v = states[other].enhanced[0] / np.linalg.norm(states[other].enhanced[0])
+        left = states[row].without((1,), slice(None)).enhanced[0]
+        changes = left @ v / np.linalg.norm(left, axis=1) - explorer.view.cosine.score[row]
+        np.testing.assert_allclose(shown["removal"][row], changes, atol=2e-6)
+        pushes = mv.net_pushes(tokens[row], addon, v).windows[8][0]
+        np.testing.assert_allclose(shown["push"][row], pushes, atol=2e-6)
+        explorer.board.pinned = {"key": "scale-8", "row": row, "window": 3}
+        assert f"{changes[3]:+.5f}" in explorer._html["inspection"].value
+        assert f"{pushes[3]:+.5f}" in explorer._html["inspection"].value
+
+
 def test_a_prompt_in_the_words_of_a_pair_s_target_is_a_prompt(explorer, monkeypatch) -> None:
     known = Prompts(("the other image",), np.eye(1, explorer.model.dim), ())
     monkeypatch.setattr(answers, "encoded_prompts", lambda *_: known)
@@ -396,8 +420,17 @@ def test_a_pinned_window_has_its_share_next_to_its_ablation(explorer) -> None:
         words in said for words in ("share of the norm", "net push", "change when removed", "|enhanced CLS|")
     )
     assert "512 ReLU gates" in said
-    explorer.board.pinned = {"key": "fused", "row": 0, "window": 3}
-    assert "only a window of a scale" in explorer._html["inspection"].value
+    assert "plain" in explorer.board.pinnable
+    for key, title in {"fused": "fused", "plain": "plain CLS"}.items():
+        explorer.board.pinned = {"key": key, "row": 0, "window": 3}
+        said = explorer._html["inspection"].value
+        assert f"Patch 3 of {title}, RGB" in said
+        assert "of the patch token as the add-on reads it" in said
+        assert f"Pinned: patch 3 of {title}" in shown_words(explorer.result, explorer.board.pinned)
+    explorer.controls.cls.value = True
+    explorer.board.pinned = {"key": "cls", "row": 0, "window": 3}
+    assert "got a patch of the panel" in explorer._html["inspection"].value
+    assert "cls" not in explorer.board.pinnable
     explorer.board.pinned = None
     assert explorer._html["inspection"].value == ""
 
@@ -535,8 +568,10 @@ def test_text_that_is_no_state_is_refused(model) -> None:
 )  # fmt: skip
 def test_a_value_that_a_control_does_not_take_as_it_is_is_refused(explorer, control, value, said) -> None:
     state = explorer.state | {"controls": explorer.state["controls"] | {control: value}}
-    with explorer._held(), pytest.raises(OptionError, match=said) as caught:
-        apply_state(parsed(state), explorer.controls, explorer.board, explorer._samples)
+    before = explorer.state
+    with pytest.raises(OptionError, match=said) as caught:
+        explorer._apply(parsed(state))
+    assert explorer.state == before
     assert len(str(caught.value)) < 400
 
 
@@ -619,9 +654,9 @@ def test_the_background_draws_thumbnails_and_computes_every_token_once(explorer)
 
 
 def test_the_background_can_be_stopped(explorer) -> None:
-    explorer._on_strip({"kind": "stop"})
+    explorer._background.on_strip({"kind": "stop"}, explorer._samples)
     thread = explorer._background.start(explorer._samples)
-    explorer._on_strip({"kind": "stop"})
+    explorer._background.on_strip({"kind": "stop"}, explorer._samples)
     thread.join()
     explorer._background.stop()
     assert_still_works(explorer)

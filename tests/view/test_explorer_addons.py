@@ -160,14 +160,15 @@ def test_what_a_module_says_of_its_tokens_is_drawn_and_said(opened, models) -> N
 
 
 @pytest.mark.parametrize("kind", OWN)
-@pytest.mark.parametrize("key", ["free", "fused"])
+@pytest.mark.parametrize("key", ["free", "fused", "plain"])
 def test_a_pinned_window_of_a_module_shows_its_share_and_what_its_removal_changes(
     opened, models, kind, key
 ) -> None:
     explorer = opened(kind)
     explorer.controls.scale.value, explorer.controls.value.value = 12, "share"
     explorer.board.pinned = {"key": key, "row": 0, "window": 3}
-    assert "its tokens are set to zero" in str(explorer._html["inspection"].value)
+    said = "its tokens are set to zero" if key == "free" else "it is set to zero"
+    assert said in str(explorer._html["inspection"].value)
     subject, view = explorer.result.subject, explorer.view
     found = inspected_window(subject, view, key, 0, 3)
     window = view.panel(key).geometry.tokens[3]

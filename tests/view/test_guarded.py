@@ -32,7 +32,7 @@ from mswin_viz.view.parts import background, figure_download, neighbour_strip
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, rankings
 from mswin_viz.view.retrieval import view as retrieval_view
-from mswin_viz.view.scales import explorer, share_bars
+from mswin_viz.view.scales import explorer, figure, share_bars
 from mswin_viz.view.scales.result_cache import ResultCache
 from mswin_viz.view.widgets import maps
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -414,7 +414,7 @@ FAULTS = [
     Fault("scales", share_bars, "inspected_window", pin),
     Fault("scales", explorer, "samples", lambda view: setattr(view.bar.path, "value", f"somewhere {time.monotonic()}")),
     Fault("scales", figure_download, "figure_bytes", lambda view: view.bar.download.button.click()),
-    Fault("scales", explorer, "scales_figure", lambda view: view.bar.download.button.click()),
+    Fault("scales", figure, "scales_figure", lambda view: view.bar.download.button.click()),
     Fault("scales", HeatmapBoard, "send", lambda view: view.bar.download.button.click()),
     Fault("scales", explorer, "state_of", lambda view: view.bar.copy.click()),
     Fault("scales", background, "thumbnail", in_background),

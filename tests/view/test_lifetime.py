@@ -54,7 +54,7 @@ def view(table: mv.EmbeddingTable) -> mv.EmbeddingView:
 
 def scales(samples, **_) -> mv.ScaleExplorer:
     explorer = mv.ScaleExplorer(MODEL, samples, prompt="a person")
-    explorer._on_strip({"kind": "shown"})
+    explorer._background.on_strip({"kind": "shown"}, explorer._samples)
     return explorer
 
 
@@ -513,7 +513,7 @@ def test_five_explorers_that_encode_in_the_background_are_quiet_at_once_when_clo
     threads = set(threading.enumerate())
     explorers = [mv.ScaleExplorer(MODEL.bound(), samples * 30) for _ in range(5)]
     for explorer in explorers:
-        explorer._on_strip({"kind": "shown"})
+        explorer._background.on_strip({"kind": "shown"}, explorer._samples)
     encoding = [t for t in threading.enumerate() if t not in threads and "every scale" not in t.name]
     assert len(encoding) == 5
     started = time.monotonic()
@@ -591,7 +591,7 @@ made = [mv.AttributionExplorer(model, samples), mv.ScaleExplorer(model, samples)
 made.append(WorkBar(lambda report, stop: until(stop, "a worker"), name="work"))
 made[0].controls.features.value = "plain"
 made[0].start()
-made[1]._on_strip({"kind": "shown"})
+made[1]._background.on_strip({"kind": "shown"}, made[1]._samples)
 made[2].start()
 while len(begun) < 3:
     time.sleep(0.01)

@@ -22,6 +22,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.retrieval.pair_panel import pair_html
 from mswin_viz.view.retrieval.view import ALL, ALL_EQUALISED, RetrievalView
+from mswin_viz.view.widgets.labels import VALUES
 
 MODEL = tiny_model()
 
@@ -165,6 +166,29 @@ def test_a_chosen_result_shows_its_shares_and_the_latest_choice_wins(view, table
     view.query = 3
     assert view.pair.shares is None
     assert view.pair.layout.display == "none"
+
+
+def test_the_heatmaps_of_a_pair_show_the_value_that_is_chosen(view) -> None:
+    view.modality = ALL
+    view.strip.clicked = int(view.results["plain"].rows[0])
+    view.pair_worker.thread.join(60)
+    panel, seen = view.pair, []
+    assert panel.value.value == "removal"
+    panel.modality.value = "NI"
+    for value in ("removal", "push", "share"):
+        panel.value.value = value
+        for column in panel.board.columns:
+            assert column["unit"] == value
+            shown = np.frombuffer(column["values"], np.float32).reshape(2, -1)
+            for row, sides in zip(shown, (panel.shares.a, panel.shares.b), strict=True):
+                numbers = sides["NI"].values(value)
+                key = column["key"].removeprefix("scale-")
+                expected = numbers.fused if key == "fused" else numbers.windows[int(key)]
+                np.testing.assert_allclose(row, expected, rtol=1e-6)
+        assert VALUES[value] in panel._legend.value
+        assert "the other image" in panel._legend.value
+        seen.append(panel.board.columns[0]["values"])
+    assert len(set(seen)) == 3
 
 
 def test_joined_modalities_have_all_bars_and_one_picture_at_a_time(view) -> None:

@@ -11,11 +11,20 @@ import numpy as np
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.analysis.shares.waterfall import Step, Waterfall, cls_steps
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["PairShares", "SideShares"]
+__all__ = ["PairShares", "SideShares", "SideValues"]
+
+
+@dataclass(frozen=True, eq=False)
+class SideValues:
+    """One number for each window of each trained scale, and for each patch token; None without an add-on."""
+
+    windows: Mapping[int, Float[np.ndarray, " window"]]
+    fused: Float[np.ndarray, " token"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,9 @@ class SideShares:
         Norm of the image's enhanced feature over that of its plain one.
     through
         Of ``cls``, what the CLS token gives through a module that reads it.
+    push, removal
+        The net push on the similarity of every window and patch token, and what the similarity changes by when one is
+        removed, joint norm and gates computed again.
     """
 
     cls: float
@@ -50,6 +62,19 @@ class SideShares:
     unexplained: float = 0.0
     lengthening: float = 1.0
     through: float = 0.0
+    push: SideValues | None = None
+    removal: SideValues | None = None
+
+    def values(self, value: str) -> SideValues:
+        """``"share"``, ``"push"`` or ``"removal"`` of every window and patch token. Raises OptionError for another one."""
+        values = {"share": SideValues(self.windows, self.fused), "push": self.push, "removal": self.removal}
+        chosen = values.get(value)
+        if chosen is None:
+            have = ", ".join(name for name, numbers in values.items() if numbers is not None)
+            raise OptionError(
+                f"a value of a pair's windows is one of {have}: got {value!r}; choose one of these"
+            )
+        return chosen
 
     @property
     def parts(self) -> dict[str, float]:

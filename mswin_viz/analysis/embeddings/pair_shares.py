@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.embeddings.pair_record import PairShares, SideShares
+from mswin_viz.analysis.embeddings.pair_values import joint_cosine, pair_values
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.scales.panels import Panel, token_panel
-from mswin_viz.analysis.shares.decomposition import Decomposition, decompose_pair
+from mswin_viz.analysis.shares.decomposition import Decomposition, decomposed
 from mswin_viz.analysis.shares.fusion import float64
-from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights, no_windows
 from mswin_viz.analysis.windows.geometry import describe_windows, windows
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
     from mswin_viz.model.encoder.backbone import Model
 
 __all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
+
+_OF_WINDOWS = {
+    "removal": "what the cosine of the two changes by when the window's term is removed, joint norm and gates computed again",
+    "push": "share minus cosine times share of the joint norm; all parts of an image together push by 0",
+    "share": "",
+}
+_OF_PATCHES = {
+    "removal": "what the cosine of the two changes by when the patch is removed, joint norm and gates computed again",
+    "push": "each patch's {exact}net push on the cosine",
+    "share": "each patch's {exact}share of the cosine",
+}
 
 
 def pair_window_shares(
@@ -67,23 +80,26 @@ def pair_window_shares(
                 raise StoppedError("the shares of a pair were stopped before they were done")
             tag = ImageTag(name, int(table.camid[row]))
             tokens[row, name] = kept.picture(table.files[row][name], tag).tokens
-    pairs = {name: decompose_pair(tokens[a, name], tokens[b, name], model.addon) for name in modalities}
-    enhanced = {name: (pair.a.enhanced[0], pair.b.enhanced[0]) for name, pair in pairs.items()}
+    weights = no_windows(model.dim) if model.addon is None else fusion_weights(model.addon)
+    states = [{name: weights.run(tokens[row, name]) for name in modalities} for row in (a, b)]
+    enhanced = {name: (states[0][name].enhanced[0], states[1][name].enhanced[0]) for name in modalities}
     plain = {name: (float64(tokens[a, name].cls[0]), float64(tokens[b, name].cls[0])) for name in modalities}
-    scales = None if model.addon is None else fusion_weights(model.addon).scales
-    weights = _modality_weights(enhanced, table.is_equalised)
+    scales = None if model.addon is None else weights.scales
     similarity = _joint_cosine(enhanced, table.is_equalised)
     halves = [
         {name: (_as_wide(plain[name][i], enhanced[name][i]), enhanced[name][1 - i]) for name in modalities}
         for i in (0, 1)
     ]
-    sides = {
-        side: {
-            name: _side(getattr(pairs[name], side), weights[name], scales, halves[i][name])
+    counts, sides, left = _modality_weights(enhanced, table.is_equalised), {}, set()
+    for i, side in enumerate(("a", "b")):
+        other = {name: enhanced[name][1 - i] for name in modalities}
+        splits = {name: decomposed(states[i][name], other[name][None]).cosine() for name in modalities}
+        values = pair_values(states[i], other, scales, is_equalised=table.is_equalised)
+        sides[side] = {
+            name: replace(_side(splits[name], counts[name], scales, halves[i][name]), **values[name])
             for name in modalities
         }
-        for i, side in enumerate(("a", "b"))
-    }
+        left |= {name for split in splits.values() for name in split.left}
     lengths = [_lengthening([(plain[name][i], enhanced[name][i]) for name in modalities]) for i in (0, 1)]
     return PairShares(
         **sides,
@@ -98,39 +114,45 @@ def pair_window_shares(
             _joint_cosine(halves[1], table.is_equalised),
         ),
         lengthening=None if table.is_equalised else (lengths[0], lengths[1]),
-        left=tuple(sorted({name for pair in pairs.values() for name in (*pair.a.left, *pair.b.left)})),
+        left=tuple(sorted(left)),
     )
 
 
-def pair_panels(shares: PairShares, modalities: Sequence[str] | None = None) -> tuple[Panel, ...]:
+def pair_panels(
+    shares: PairShares, modalities: Sequence[str] | None = None, *, value: str = "share"
+) -> tuple[Panel, ...]:
     """A panel for each trained scale, and the fused one; rows are ``a`` and ``b`` of each modality in turn.
 
-    A module that is not made of windows has the fused one alone; there are no panels without an add-on. ``modalities`` None: all of them.
+    A module that is not made of windows has the fused one alone; there are no panels without an add-on.
+
+    Parameters
+    ----------
+    modalities
+        All of them if None.
+    value
+        ``"share"`` of the similarity; net ``"push"`` on it; or ``"removal"``, what it changes by when a window of one image
+        is removed. Raises OptionError for another one.
     """
     names = tuple(shares.a) if modalities is None else modalities
     sides = [side[name] for name in names for side in (shares.a, shares.b)]
+    numbers = [side.values(value) for side in sides if side.fused is not None]
+    if not numbers:
+        return ()
     panels = []
     for scale in shares.scales:
         geometry = sides[0].geometry[scale]
-        origin = "fallback" if scale > geometry.n_tokens else "trained"
-        values = np.stack([side.windows[scale] for side in sides])
-        panels.append(
-            Panel(
-                key=f"scale-{scale}",
-                title=f"scale {scale}",
-                origin=origin,
-                geometry=geometry,
-                values=values,
-                unit="share",
-                words=describe_windows(geometry),
-            )
+        origin, each = (
+            "fallback" if scale > geometry.n_tokens else "trained",
+            [n.windows[scale] for n in numbers],
         )
-    fused = [side.fused for side in sides if side.fused is not None]
-    if fused:
-        through = "all slots of the fusion together" if panels else "an add-on that has no scales"
-        words = f"each patch's {'' if shares.left else 'exact '}share of the cosine, through {through}"
-        panels.append(token_panel("fused", "fused", windows(shares.grid, 1), np.stack(fused), "share", words))
-    return tuple(panels)
+        words = "; ".join(filter(None, (describe_windows(geometry), _OF_WINDOWS[value])))
+        panels.append(
+            Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, np.stack(each), value, words)
+        )
+    through = "all slots of the fusion together" if panels else "an add-on that has no scales"
+    words = f"{_OF_PATCHES[value].format(exact='' if shares.left else 'exact ')}, through {through}"
+    fused = np.stack([n.fused for n in numbers if n.fused is not None])
+    return (*panels, token_panel("fused", "fused", windows(shares.grid, 1), fused, value, words))
 
 
 def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
@@ -147,11 +169,8 @@ def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
 
 def _joint_cosine(features: Mapping[str, tuple[np.ndarray, np.ndarray]], is_equalised: bool) -> float:
     """The cosine of the pair's joint vectors."""
-    first, second = (
-        np.concatenate([pair[side] / _norm(pair[side], is_equalised) for pair in features.values()])
-        for side in (0, 1)
-    )
-    return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+    first, second = ({name: pair[side] for name, pair in features.items()} for side in (0, 1))
+    return float(joint_cosine(first, second, is_equalised=is_equalised))
 
 
 def _modality_weights(

@@ -154,11 +154,12 @@ class Subject:
         return self.seen if is_as_wide or self.is_of_windows else SeenTokens(self.tokens.patches, "patches")
 
 
-class FreePlace(NamedTuple):
-    """The slot that holds the free windows, or would, and the fusion then."""
+class WindowPlace(NamedTuple):
+    """The first slot that holds windows, or would; the fusion then; and every slot that holds them."""
 
     index: int
     slots: tuple[Slot, ...]
+    held: tuple[int, ...]
 
 
 def free_slot(request: ViewRequest) -> Slot:
@@ -211,14 +212,15 @@ def first_value(weights: AddonMap | None) -> str:
     return "norm" if weights is None else "removal"
 
 
-def place_of_free(request: ViewRequest, scales: Sequence[int]) -> FreePlace:
-    """The first slot that holds the free windows, and the fusion; where none does, as if the nearest scale's did."""
+def place_of_free(request: ViewRequest, scales: Sequence[int]) -> WindowPlace:
+    """The slots that hold the free windows, and the fusion; where none does, as if the nearest scale's did."""
     slots = slots_of(request, scales)
-    if "free" in request.slots:
-        return FreePlace(request.slots.index("free"), slots)
+    held = tuple(i for i, state in enumerate(request.slots) if state == "free")
+    if held:
+        return WindowPlace(held[0], slots, held)
     new = free_slot(request)
     index = nearest_slot(tuple(scales), new.scale)
-    return FreePlace(index, tuple(new if i == index else slot for i, slot in enumerate(slots)))
+    return WindowPlace(index, tuple(new if i == index else slot for i, slot in enumerate(slots)), (index,))
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,10 @@ from mswin_viz.analysis.windows.geometry import windows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["cls_panel", "fused_panel", "plain_panel"]
+__all__ = ["PATCH_PANELS", "cls_panel", "fused_panel", "plain_panel"]
+
+PATCH_PANELS = ("fused", "plain")
+"""Keys of the panels whose numbers are of patch tokens that an add-on, if there is one, reads."""
 
 CLS_IN_WORDS = (
     "each input patch's exact part of the CLS share, through all blocks of the tower, with attention, norms and "

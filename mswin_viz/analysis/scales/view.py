@@ -21,9 +21,9 @@ from mswin_viz.analysis.scales.panels import (
     with_held_words,
 )
 from mswin_viz.analysis.scales.request import (
-    FreePlace,
     Subject,
     ViewRequest,
+    WindowPlace,
     place_of_free,
     slots_in_view,
 )
@@ -54,15 +54,18 @@ class ScaleView:
     slots
         What each slot of the fusion holds; of a module without slots, the free windows that group its shares.
     places
-        Of each panel whose windows can be removed, by its key: the slot, and the fusion with it. The free windows may
+        Of each panel whose windows can be removed, by its key: the slots, and the fusion with them. The free windows may
         stand in it only by supposition.
+    patch_slots
+        The fusion that patch tokens are taken out of; None without an add-on.
     """
 
     panels: tuple[Panel, ...]
     cosine: Decomposition
     plain_cosine: Float[np.ndarray, " batch"]
     slots: tuple[Slot, ...]
-    places: Mapping[str, FreePlace]
+    places: Mapping[str, WindowPlace]
+    patch_slots: tuple[Slot, ...] | None
 
     def panel(self, key: str) -> Panel:
         """The panel of that key. Raises OptionError for any other key."""
@@ -144,7 +147,7 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     slots = slots_in_view(request, subject)
     parts, place, direction, values = fused.decomposition, None, subject.along, None
     if subject.is_of_tokens:  # the same shares, grouped by the free windows
-        state, place = addon_state(subject, slots, fused.trained), FreePlace(0, slots)
+        state, place = addon_state(subject, slots, fused.trained), WindowPlace(0, slots, (0,))
         parts, values = (
             decomposed(state, subject.direction_of_each),
             _window_values(subject, request, state, (0,)),
@@ -152,12 +155,12 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
     elif subject.is_of_windows:
         place = place_of_free(request, subject.scales)
         direction = fused.directions[place.index]
-        held = tuple(i for i, state in enumerate(request.slots) if state == "free")
-        if request.is_of_parts and len(held) == 1 and fused.values is not None:
+        is_fused = "free" in request.slots
+        if request.is_of_parts and is_fused and len(place.held) == 1 and fused.values is not None:
             values = fused.values.slots[place.index]
         elif request.is_of_parts:
             supposed = addon_state(subject, place.slots, fused.trained)
-            values = _window_values(subject, request, supposed, held or (place.index,))
+            values = _window_values(subject, request, supposed, place.held)
     free = free_panel(subject, request, -1 if place is None else place.index, direction, values)
     if subject.is_of_tokens:
         free = with_held_words(free, parts.left)
@@ -167,25 +170,26 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
         plain_cosine=_plain_cosine(subject),
         slots=slots,
         places=_places(subject, fused.windows, slots, place),
+        patch_slots=None
+        if subject.weights is None
+        else (Slot(1, "mean"),)
+        if subject.is_of_tokens
+        else slots,
     )
 
 
 def _places(
-    subject: Subject, panels: tuple[Panel, ...], slots: tuple[Slot, ...], free: FreePlace | None
-) -> dict[str, FreePlace]:
+    subject: Subject, panels: tuple[Panel, ...], slots: tuple[Slot, ...], free: WindowPlace | None
+) -> dict[str, WindowPlace]:
     """Where the windows of each panel stand."""
     places = {} if free is None else {"free": free}
     if subject.is_of_tokens:
         named = zip(panels, subject.declared, strict=True)
-        return {
-            **{panel.key: FreePlace(0, (slot,)) for panel, slot in named},
-            **places,
-            "fused": FreePlace(0, (Slot(1, "mean"),)),
-        }
+        return {**{panel.key: WindowPlace(0, (slot,), (0,)) for panel, slot in named}, **places}
     trained = () if subject.weights is None else subject.weights.trained_slots
     for i, (panel, slot, own) in enumerate(zip(panels, slots, trained, strict=True)):
         if slot == own:
-            places[panel.key] = FreePlace(i, slots)
+            places[panel.key] = WindowPlace(i, slots, (i,))
     return places
 
 

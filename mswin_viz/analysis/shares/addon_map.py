@@ -97,8 +97,12 @@ class AddonState(Protocol):
         """The direction pulled back through the held fusion to each slot's pooled vector; empty without slots."""
         ...
 
-    def without(self, index: int, window: int | slice) -> Without:
-        """The enhanced CLS without one window of a slot, or without each of several in turn."""
+    def without(self, slots: Sequence[int], window: int | slice) -> Without:
+        """The enhanced CLS without one window, or without each of several in turn, taken out of slots with the same windows."""
+        ...
+
+    def without_token(self, token: int) -> Without:
+        """The same without one patch token, out of every window that it is in."""
         ...
 
     def without_each(self, slots: Sequence[int]) -> Without:
@@ -109,7 +113,7 @@ class AddonState(Protocol):
         ...
 
     def without_each_token(self) -> Without:
-        """The same for every patch token."""
+        """The same for every patch token, for numbers that are drawn."""
         ...
 
 

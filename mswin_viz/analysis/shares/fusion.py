@@ -181,12 +181,21 @@ class FusionState:
         """``r_s`` of each slot: a window's share is ``r_s`` times its convolution, over the number of windows."""
         return self.weights.head.pulled_back(v * self.gain, self.fused).directions
 
-    def without(self, index: int, window: int | slice) -> Without:
-        """The window's own term becomes zero; the number of windows and the biases stay."""
-        view = self.slots[index]
-        if view is None:
-            raise OptionError(f"only a slot that is on has windows: got slot {index}, which is off")
-        return self.moved({index: view.terms(self.weights, window) / view.geometry.n_windows})
+    def without(self, slots: Sequence[int], window: int | slice) -> Without:
+        """The window's own terms become zero; the number of windows and the biases stay."""
+        terms = {}
+        for index in slots:
+            view = self.slots[index]
+            if view is None:
+                raise OptionError(f"only a slot that is on has windows: got slot {index}, which is off")
+            terms[index] = view.terms(self.weights, window) / view.geometry.n_windows
+        return self.moved(terms)
+
+    def without_token(self, token: int) -> Without:
+        """The patch token's terms become zero in all slots; the number of windows and the biases stay."""
+        views = enumerate(self.slots)
+        terms = {i: view.token_term(self.weights, token)[:, None] for i, view in views if view is not None}
+        return self.moved(terms, 1)
 
     def without_each(self, slots: Sequence[int]) -> Without:
         """Every window in turn, out of all of these slots at once."""
@@ -197,14 +206,12 @@ class FusionState:
         """Every patch token's terms become zero in all slots; the number of windows and the biases stay."""
         views = enumerate(self.slots)
         terms = {i: view.token_terms(self.weights) for i, view in views if view is not None}
-        if not terms:  # nothing reads them
-            return Without(
-                *(np.repeat(x[:, None], self.n_tokens, axis=1) for x in (self.enhanced, self.gates))
-            )
-        return self.moved(terms)
+        return self.moved(terms, self.n_tokens)
 
-    def moved(self, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Without:
-        """What parts of what the slots hand to the head leave when each is taken away in turn."""
+    def moved(self, removed: Mapping[int, Float[np.ndarray, "batch window wide"]], count: int = 0) -> Without:
+        """What parts of what the slots hand to the head leave when each is taken away in turn; ``count`` where no slot has any."""
+        if not removed:
+            return Without(*(np.repeat(x[:, None], count, axis=1) for x in (self.enhanced, self.gates)))
         left = self.weights.head.without(self.fused.spread(), removed)
         return Without(self.cls[:, None] + self.gain * left.shift, left.gates)
 

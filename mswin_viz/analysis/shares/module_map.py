@@ -209,10 +209,14 @@ class ModuleState:
         """Empty: there are no slots."""
         return ()
 
-    def without(self, index: int, window: int | slice) -> Without:
+    def without(self, slots: Sequence[int], window: int | slice) -> Without:
         """The tokens of a window become zero, and everything is computed again."""
         chosen = slice(window, window + 1) if isinstance(window, int) else window
         return _left(self._held.emptied(self._geometry.tokens[chosen]))
+
+    def without_token(self, token: int) -> Without:
+        """One patch token becomes zero."""
+        return _left(self._held.emptied(np.array([[token]])))
 
     def without_each(self, slots: Sequence[int]) -> Without:
         """The tokens of every window in turn become zero."""

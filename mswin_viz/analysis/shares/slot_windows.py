@@ -91,6 +91,15 @@ class SlotWindows:
             terms[:, places[window]] += each[:, window]
         return terms / n_windows
 
+    def token_term(self, weights: Kernels, token: int) -> Float[np.ndarray, "batch dim"]:
+        """One token's part of ``p_s``, through every window it is in; zero where it is in none."""
+        inside = self.geometry.tokens == token
+        which = inside.any(axis=1)
+        if not which.any():
+            return np.zeros((len(self.tokens), self.tokens.shape[3]))
+        alone = np.where(inside[which][None, :, :, None], self.tokens[:, which], 0)
+        return self._terms(alone, weights).sum(axis=1) / self.geometry.n_windows
+
     def taps(self, weights: Kernels, r: Float[np.ndarray, "batch dim"]) -> Float[np.ndarray, "batch dim tap"]:
         """r . K_s[:, :, k]: what the slot answers to a token at each place of a window, seen along ``r``."""
         scale = self.tokens.shape[2]

@@ -23,7 +23,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["WindowRemoval", "changes_without", "cosines", "remove_each_window", "remove_window"]
+__all__ = ["WindowRemoval", "changes_without", "cosines", "remove_each_window", "remove_window", "removed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ def remove_window(
         raise OptionError(
             f"a window of slot {slot_index} is one of 0..{geometry.n_windows - 1}: got {window}"
         )
-    removal = _without(state, direction_of_each(direction, tokens, weights), slot_index, int(window))
+    v = direction_of_each(direction, tokens, weights)
+    removal = removed(state, state.without((slot_index,), int(window)), v)
     return WindowRemoval(**{name: values[:, 0] for name, values in vars(removal).items()})
 
 
@@ -87,7 +88,8 @@ def remove_each_window(
     """:func:`remove_window` for each window of a slot in turn, ``[B, n_windows]``."""
     state = weights.run(tokens, slots)
     _windows_of(state, weights, slot_index)
-    return _without(state, direction_of_each(direction, tokens, weights), slot_index, slice(None))
+    v = direction_of_each(direction, tokens, weights)
+    return removed(state, state.without((slot_index,), slice(None)), v)
 
 
 def cosines(
@@ -104,20 +106,17 @@ def changes_without(
     return cosines(left.enhanced, v) - cosines(state.enhanced[:, None], v)
 
 
-def _without(
-    state: AddonState, v: Float[np.ndarray, "batch wide"], index: int, window: int | slice
-) -> WindowRemoval:
-    without = state.without(index, window)
-    enhanced = without.enhanced
-    score, cosine = _scores(enhanced, v)
+def removed(state: AddonState, left: Without, v: Float[np.ndarray, "batch wide"]) -> WindowRemoval:
+    """What becomes of the scores along ``v`` when each of several parts is taken away."""
+    score, cosine = _scores(left.enhanced, v)
     score_with, cosine_with = _scores(state.enhanced[:, None], v)
     return WindowRemoval(
         score=score,
         change=score - score_with,
         cosine=cosine,
         cosine_change=cosine - cosine_with,
-        norm=np.linalg.norm(enhanced, axis=2),
-        flipped=(without.gates != state.gates[:, None]).sum(axis=2),
+        norm=np.linalg.norm(left.enhanced, axis=2),
+        flipped=(left.gates != state.gates[:, None]).sum(axis=2),
     )
 
 

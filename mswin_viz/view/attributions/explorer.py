@@ -20,9 +20,13 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
 from mswin_viz.view.attributions.controls import make_attribution_controls
 from mswin_viz.view.attributions.figures import attributions_figure
+from mswin_viz.view.attributions.page import AttributionPage
 from mswin_viz.view.attributions.panels import UNITS, cells_of_a_side, map_panel
 from mswin_viz.view.attributions.ranking_work import RankingWork
 from mswin_viz.view.attributions.request import AttributionRequest, Maps, scores
+from mswin_viz.view.page.page_download import PageDownload
+from mswin_viz.view.page.page_plan import PagePlan
+from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.html import badge_html, scores_html
@@ -38,7 +42,7 @@ from mswin_viz.view.widgets.markup import Html, fragment, message_html
 __all__ = ["AttributionExplorer"]
 
 
-class AttributionExplorer(widgets.VBox):
+class AttributionExplorer(widgets.VBox, SavedAsPage):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
     The work starts with a button, in a thread of its own, with the time that is left and a way to stop it; each map
@@ -61,6 +65,8 @@ class AttributionExplorer(widgets.VBox):
     maps
         Title -> attribution, of what is on screen.
     """
+
+    page_images = 6  # their maps take a while
 
     @made_whole()
     def __init__(
@@ -87,12 +93,13 @@ class AttributionExplorer(widgets.VBox):
             self.board, self._named_figure, guarded=self._guarded, css="mswin-attribution"
         )
         self.ranking = RankingWork(model, self._samples, self._cache, self._request)
-        self._background = Background(None, self.controls.strip, self._guarded)
+        self._background = Background(None, self.controls.strip, lambda: self._samples, self._guarded)
         badge, layout = (
             Html(badge_html(model.provenance_items)),
             {"flex_flow": "row wrap", "align_items": "center"},
         )
-        row = widgets.HBox([self.worker, self.download], layout=layout)
+        self.save_page = PageDownload(self, self.board, name="attributions")
+        self._row = row = widgets.HBox([self.worker, self.download, self.save_page], layout=layout)
         parts = [badge, self.controls.layout(), row, self._messages, self._scores, self.board, self.ranking]
         super().__init__([*parts, Frame()])
         self.add_class(VIEW).add_class("mswin-explorer")
@@ -142,6 +149,11 @@ class AttributionExplorer(widgets.VBox):
         """
         return write_figure(self.figure, path)
 
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
+        html, hidden = {"scores": self._scores, "message": self._messages}, [self._row, self.ranking]
+        page = AttributionPage(self, self.model, self._samples, self.controls, self.board, html, hidden)
+        return page.plan(images, stop)
+
     def _named_figure(self) -> tuple[str, Figure]:
         """The maps on screen, named after their images, which need not be those that are chosen now."""
         check_open(self)
@@ -163,9 +175,10 @@ class AttributionExplorer(widgets.VBox):
         guarded = self._guarded("following a control")
         for control, traits in self.controls.watched:
             control.observe(guarded(lambda _change: self._freshness.ask(self._request())), traits)
-        pair = self._guarded("choosing a second image")
-        self.controls.target.observe(pair(lambda _change: self.controls.strip.part(self._samples)), "value")
-        self._background.follow(lambda: self._samples)
+        pair_guarded = self._guarded("choosing a second image")
+        self.controls.target.observe(
+            pair_guarded(lambda _change: self.controls.strip.part(self._samples)), "value"
+        )
 
     def _request(self) -> AttributionRequest:
         return self.controls.request(self.model, self._samples)

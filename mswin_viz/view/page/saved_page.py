@@ -133,9 +133,11 @@ class SavedAsPage:
         Raises StoppedError if ``stop`` says so; other errors and parameters as in :meth:`to_html`.
         """
         check_open(self)  # pyright: ignore[reportArgumentType]
-        return page_text(self._page_plan(self.page_images if images is None else images), report, stop, say)
+        return page_text(
+            self._page_plan(self.page_images if images is None else images, stop), report, stop, say
+        )
 
-    def _page_plan(self, images: int) -> PagePlan:
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
         raise NotImplementedError
 
 

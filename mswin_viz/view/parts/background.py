@@ -16,24 +16,31 @@ from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn
 
 
 class Background:
-    """The work behind a strip: it shows thumbnails and progress, and the cache, if there is one, keeps the tokens."""
+    """The work behind a strip: it shows thumbnails and progress, and the cache, if there is one, keeps the tokens.
 
-    def __init__(self, cache: TokenCache | None, strip: ThumbnailStrip, guarded: Guard) -> None:
+    It begins on ``samples()`` once the strip is shown, and ends at its stop button.
+    """
+
+    def __init__(
+        self,
+        cache: TokenCache | None,
+        strip: ThumbnailStrip,
+        samples: Callable[[], Sequence[Sample]],
+        guarded: Guard,
+    ) -> None:
         self._cache, self._strip, self._guarded = cache, strip, guarded
         self._samples: Sequence[Sample] = ()
         name = "work in the background"
         self._worker = Worker(self._work, guarded, show=self._show, name=name, restarts=True)
+        strip_guarded = guarded("following the strip")
+        strip.on_msg(strip_guarded(lambda _strip, content, _buffers: self.on_strip(content, samples())))
 
-    def follow(self, samples: Callable[[], Sequence[Sample]]) -> None:
-        """Start when the strip is first drawn, with what ``samples`` gives then, and stop at its button."""
-
-        def hear(_strip: object, content: Mapping[str, Any], _buffers: object) -> None:
-            if content.get("kind") == "shown":
-                self.start(samples())
-            elif content.get("kind") == "stop":
-                self.stop()
-
-        self._strip.on_msg(self._guarded("following the strip")(hear))
+    def on_strip(self, content: Mapping[str, Any], samples: Sequence[Sample]) -> None:
+        """What the strip says."""
+        if content.get("kind") == "shown":
+            self.start(samples)
+        elif content.get("kind") == "stop":
+            self.stop()
 
     def start(self, samples: Sequence[Sample]) -> threading.Thread:
         """Start again with these samples; work in progress is abandoned."""

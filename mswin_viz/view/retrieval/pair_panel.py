@@ -9,27 +9,30 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.neighbour_words import who
 from mswin_viz.view.parts.waterfall import limits_of, waterfall_bars, waterfall_html, waterfall_words
+from mswin_viz.view.scales.legend import legend_html
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.widgets.labels import PARTS
+from mswin_viz.view.widgets.labels import PARTS, VALUES, choices
 from mswin_viz.view.widgets.lifetime import close_view
 from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
 
+_VALUES = {name: VALUES[name] for name in PART_VALUES}
 _WIDTH = 100  # of a picture, CSS pixels
 _LABEL = 104  # the same, of a bar's label
 _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
 
 
 class PairPanel(widgets.VBox):
-    """The shares of one pair: heatmaps over query and result, and signed bars for either image.
+    """Where the similarity of one pair comes from: heatmaps over query and result, and signed bars for either image.
 
-    The heatmaps show one of joined modalities at a time, chosen above them; the bars show all.
+    The heatmaps show one value in one of joined modalities at a time, both chosen above them; the bars show all shares.
     """
 
     def __init__(self, model: Model) -> None:
@@ -41,16 +44,19 @@ class PairPanel(widgets.VBox):
         self.board = HeatmapBoard(model.grid, width=_WIDTH)
         style = {"button_width": "auto"}
         self.modality = widgets.ToggleButtons(options=[""], description="heatmaps of", style=style)
-        self._bars, self._notes = Html(layout={"flex": "1 1 420px"}), Html()
+        self.value = widgets.Dropdown(options=choices(_VALUES), layout={"width": "205px"}, tooltip="value")
+        self._bars, self._notes, self._legend = Html(layout={"flex": "1 1 420px"}), Html(), Html()
         self._bars.add_class("mswin-pair-bars")
         self.modality.add_class("mswin-pair-modality")
-        maps = widgets.VBox([self.modality, self.board], layout={"flex": "0 1 auto"})
-        body = widgets.HBox([maps, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
-        super().__init__([self._notes, body], layout={"display": "none"})
+        self.value.add_class("mswin-pair-value")
+        chosen = widgets.HBox([self.value, self.modality], layout={"flex_flow": "row wrap"})
+        body = widgets.HBox([self.board, self._bars], layout={"flex_flow": "row wrap", "grid_gap": "20px"})
+        super().__init__([self._notes, chosen, self._legend, body], layout={"display": "none"})
         self.add_class("mswin-pair-panel")
         self._guarded = Guard(self, self._say)
-        guarded = self._guarded("choosing a modality")
-        self.modality.observe(guarded(lambda _change: self._draw()), "value")
+        guarded = self._guarded("choosing what the heatmaps show")
+        for control in (self.modality, self.value):
+            control.observe(guarded(lambda _change: self._draw()), "value")
 
     def close(self) -> None:
         """Close the panel with its heatmaps."""
@@ -93,7 +99,7 @@ class PairPanel(widgets.VBox):
         self._notes.value = message_html([*problems, *([OUT_OF_DATE] if problems else []), *warnings])
 
     def _mark(self) -> None:
-        """Heatmaps may be of another pair or of another modality than the chosen one, bars of another pair."""
+        """Heatmaps may be of another pair, modality or value than the chosen ones, bars of another pair."""
         is_old = self.pair_freshness.is_old
         show_as_out_of_date(self._bars, is_old)
         show_as_out_of_date(self.board, is_old or self._picture_freshness.is_old)
@@ -103,13 +109,15 @@ class PairPanel(widgets.VBox):
             if self._pair is None or self.shares is None:
                 return
             table, *pair = self._pair
-            name = str(self.modality.value)
-            with self._picture_freshness.answering((self._pair, name)):
+            name, value = str(self.modality.value), str(self.value.value)
+            with self._picture_freshness.answering((self._pair, name, value)):
                 sources = [table.files[row][name] for row in pair]
                 tags = [ImageTag(name, int(table.camid[row])) for row in pair]
                 pictures = TokenCache(self._model).pictures(sources, tags)
                 rows = [BoardRow(role, p.png) for role, p in zip(("query", "result"), pictures, strict=True)]
-                self.board.show(pair_panels(self.shares, (name,)), rows=rows)
+                panels = pair_panels(self.shares, (name,), value=value)
+                self.board.show(panels, rows=rows)
+                self._legend.value = legend_html(value, "the other image") if panels else ""
 
 
 def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
@@ -137,7 +145,7 @@ def pair_html(shares: PairShares, names: tuple[str, str]) -> Markup:
     note = (
         f"Either column leads from the plain cosine to the enhanced one (residual {shares.residual:.0e}): the other image "
         "gets its add-on, the CLS is divided by the enhanced norm, and scales and biases come to it. A share is not what "
-        "is lost when a part is removed: the norm then changes, too."
+        "is lost when a part is removed: the norm then changes, too. The heatmaps show that as “change when removed”."
     )
     return tag(
         "div",
@@ -164,5 +172,5 @@ def _warnings(shares: PairShares) -> Sequence[str]:
     if all(side.fused is None for side in shares.a.values()):
         notes.append("without an add-on, no window has a share: the CLS has all of it")
     elif not shares.scales:
-        notes.append("this add-on has no scales: the heatmap shows the share of each patch token")
+        notes.append("this add-on has no scales: the heatmap shows each patch token")
     return notes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from mswin_viz.analysis.scales.token_panels import PATCH_PANELS
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.widgets.board import BoardRow
 
 
 def pinnable_keys(view: ScaleView) -> list[str]:
-    """Panels whose windows can be inspected: those that a fusion reads, or would read were their slot on."""
-    return [panel.key for panel in view.panels if panel.key in view.places or panel.key.startswith("scale-")]
+    """Panels whose windows or patches can be inspected: what a fusion reads, or would read were their slot on."""
+    patches = () if view.patch_slots is None else PATCH_PANELS
+    keys = [panel.key for panel in view.panels]
+    return [key for key in keys if key in view.places or key in patches or key.startswith("scale-")]
 
 
 def board_rows(result: ExplorerResult) -> list[BoardRow]:

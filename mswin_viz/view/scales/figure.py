@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from mswin_viz.analysis.scales.panels import Panel, shared_range
+from mswin_viz.analysis.scales.token_panels import PATCH_PANELS
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure
@@ -97,7 +98,8 @@ def shown_words(result: ExplorerResult, pinned: Mapping[str, Any] | None = None)
         if pinned and _is_pinned(panel, int(pinned["row"]), pinned):
             row, window = int(pinned["row"]), int(pinned["window"])
             value = f"{VALUES[panel.unit]} {panel.values[row, window]:.3g}"
-            words += f" Pinned: window {window} of {panel.title}, {result.names[row]}: {value}."
+            kind = "patch" if panel.key in PATCH_PANELS else "window"
+            words += f" Pinned: {kind} {window} of {panel.title}, {result.names[row]}: {value}."
     return words
 
 

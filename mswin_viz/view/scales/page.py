@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale
 from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.page.page_images import chosen_images, strip_traits
 from mswin_viz.view.page.page_plan import PagePins, PagePlan, PageTable, Traits, menu_choice, menu_values
@@ -42,8 +43,8 @@ class ScalePage:
     html: dict[str, Html]
     hidden: Sequence[widgets.Widget]
 
-    def plan(self, images: int) -> PagePlan:
-        """What the page holds, of at most so many images."""
+    def plan(self, images: int, stop: Stop) -> PagePlan:
+        """What the page holds, of at most so many images; ``stop`` ends the work on its answers."""
         c, display = self.controls, self.controls.of_the_display
         is_pair = c.rows.value == "pair"
         positions = chosen_images(images, len(self.samples), [c.strip.selected, *[c.strip.second] * is_pair])
@@ -51,7 +52,7 @@ class ScalePage:
         modalities = [name for name in MODALITIES if any(name in sample.images for sample in shown)]
         rows = [*["modalities"] * (len(modalities) > 1), "one", *["pair"] * is_pair]
         choices = PageChoices(positions, modalities, rows, c.strip.selected, c.request(self.samples))
-        answers = ScaleAnswers(self.samples, self.results, c, self.board, self.html, choices)
+        answers = ScaleAnswers(self.samples, self.results, c, self.board, self.html, choices, stop)
         n_images = f"{len(positions)} of {len(self.samples)} images"
         axes = ((c.strip, "selected"), (c.strip, "modality"), (c.rows, "value"), (c.value, "value"))
         of_legend = (
@@ -98,6 +99,7 @@ class ScalePage:
             bar: {
                 "sections": [section for section in bar.sections if section["key"] in kept],
                 "unfolded": [key for key in bar.unfolded if key in kept],
+                "can_undo": None,
             },
         }
 

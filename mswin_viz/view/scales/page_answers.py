@@ -10,6 +10,7 @@ from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.images.picture_bytes import jpeg_file
+from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_images import shown_error
@@ -49,6 +50,7 @@ class ScaleAnswers:
     board: HeatmapBoard
     html: dict[str, Html]
     choices: PageChoices
+    stop: Stop
     _targets: dict[str, str] = field(default_factory=dict)  # by rows
     _pyramids: dict[Hashable, tuple[Panel, ...]] = field(default_factory=dict)  # of each row of the last ones
     _scores: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # by modality and place
@@ -140,7 +142,8 @@ class ScaleAnswers:
             return {}
         kept = self._pyramids.get(_of_one(result, 0)) if len(result.names) == 1 else None
         if kept is None:
-            kept = free_panels(result.subject, result.view_request, fused=result.every_scale.fused)
+            fused = result.every_scale.fused
+            kept = free_panels(result.subject, result.view_request, fused=fused, stop=self.stop)
             self._pyramids.clear()
             if not result.is_pair:
                 for row in range(len(result.names)):

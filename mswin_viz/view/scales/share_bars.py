@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LABEL = 118  # width of a bar's label, CSS pixels
 _COLUMNS = {"share": "share", "share of the norm": "", "net push": "push", "change when removed": "removal"}
 """Term -> the value it is, if a panel may show it."""
+_PATCH = "All of these are of the patch token as the add-on reads it, wherever it does."
 _NAME = {"text-align": "left", "padding-right": "10px"}
 
 
@@ -99,13 +100,14 @@ def gate_html(
 
 
 def inspection_words(result: ExplorerResult | None, pinned: Mapping[str, Any] | None) -> Markup:
-    """A table of the pinned window, or the reason why it cannot be inspected; empty if no window is pinned."""
+    """A table of the pinned window or patch, or the reason why it cannot be inspected; empty if nothing is pinned."""
     if not pinned or result is None:
         return fragment()
     key, row, window = (pinned[name] for name in ("key", "row", "window"))
     try:
         inspection = inspected_window(result.subject, result.view, key, row, window)
-        where = f"Window {window} of {result.view.panel(key).title}, {result.names[row]}"
+        kind = "Patch" if inspection.is_patch else "Window"
+        where = f"{kind} {window} of {result.view.panel(key).title}, {result.names[row]}"
     except MswinVizError as problem:
         return message_html([problem_words(problem)])
     return _inspection_html(inspection, where)
@@ -126,14 +128,16 @@ def _inspection_html(inspection: WindowInspection, where: str) -> Markup:
         tag("th", VALUES.get(key, name), style=CELL, title=TERMS[name]) for name, key in _COLUMNS.items()
     )
     table = tag("table", tag("tr", tag("th"), *headings), *lines, style=FONT)
-    return tag("div", tag("b", where), table, tag("div", _removal_in_words(i)), style=FONT)
+    words = [_removal_in_words(i), *([_PATCH] if i.is_patch else [])]
+    return tag("div", tag("b", where), table, tag("div", " ".join(words)), style=FONT)
 
 
 def _removal_in_words(i: WindowInspection) -> str:
     """What is computed again without the window: the norm above all, and what else was held."""
     norm = f"Without it |enhanced CLS| goes from {i.norm_before:.3f} to {i.norm_after:.3f}, which moves every part's share"
     if i.is_of_tokens:
-        rest = "its tokens are set to zero and the module runs again, nothing held"
+        what = "it is" if i.is_patch else "its tokens are"
+        rest = f"{what} set to zero and the module runs again, nothing held"
     elif not i.n_gates:
         rest = "the experts' weights, deviations and GELU factors are computed again"
     elif i.n_flipped:

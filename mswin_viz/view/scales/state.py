@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, WrapValidator
@@ -27,25 +28,38 @@ _Text = Annotated[str, Field(max_length=10_000)]
 _Number = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def state_of(
-    controls: Controls, board: HeatmapBoard, samples: Sequence[Sample], provenance: str
-) -> dict[str, Any]:
-    """Everything that rebuilds this view from the same samples and weights, ready for JSON.
+def values_of(controls: Controls, board: HeatmapBoard) -> dict[str, Any]:
+    """What a state holds, its images by their positions: taken at every move, where no file is looked at."""
+    every = {**controls.of_the_view, **controls.of_the_display}
+    return {
+        **{role: getattr(controls.strip, trait) for role, trait in _ROLES.items()},
+        "modality": controls.strip.modality,
+        "controls": {name: control.value for name, control in every.items()},
+        "hidden": board.hidden,
+        "pinned": board.pinned or None,  # a board without a pin may have an empty one
+    }
+
+
+def named_state(values: Mapping[str, Any], samples: Sequence[Sample], provenance: str) -> dict[str, Any]:
+    """A state from :func:`values_of`, ready for JSON.
 
     A sample is named by its path relative to the folder of all samples, with a digest of its file's content.
     """
-    strip, names = controls.strip, relative_names(samples)
-    chosen = {role: getattr(strip, trait) for role, trait in _ROLES.items()}
-    every = {**controls.of_the_view, **controls.of_the_display}
+    names = relative_names(samples)
     return {
         "version": VERSION,
         "weights": shown_text(provenance),
-        **{role: names[position] for role, position in chosen.items()},
-        "digests": {role: content_digest(samples[position]) for role, position in chosen.items()},
-        "modality": strip.modality,
-        "controls": {name: control.value for name, control in every.items()},
-        **{name: getattr(board, name) for name in _BOARD},
+        **values,
+        **{role: names[values[role]] for role in _ROLES},
+        "digests": {role: content_digest(samples[values[role]]) for role in _ROLES},
     }
+
+
+def state_of(
+    controls: Controls, board: HeatmapBoard, samples: Sequence[Sample], provenance: str
+) -> dict[str, Any]:
+    """Everything that rebuilds this view from the same samples and weights, ready for JSON."""
+    return named_state(values_of(controls, board), samples, provenance)
 
 
 class _Pinned(BaseModel):
@@ -92,13 +106,17 @@ def parsed(state: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def apply_state(
-    state: Mapping[str, Any], controls: Controls, board: HeatmapBoard, samples: Sequence[Sample]
+    state: Mapping[str, Any],
+    controls: Controls,
+    board: HeatmapBoard,
+    samples: Sequence[Sample],
+    provenance: str,
 ) -> list[str]:
-    """Set every control as the state has it; notes for the user.
+    """Set every control as the state has it, or none if one does not fit; notes for the user.
 
     Errors say which image the samples do not hold for certain, and which control or value does not fit.
     """
-    strip, digests = controls.strip, state["digests"]
+    digests = state["digests"]
     named = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
     every = {**controls.of_the_view, **controls.of_the_display}
     unknown = sorted(set(state["controls"]) - set(every))
@@ -107,17 +125,40 @@ def apply_state(
         raise OptionError(
             f"a state for this model has the controls {', '.join(every)}: also got {names}; load the model it was copied from"
         )
-    _set(strip, "modality", state["modality"])
-    for role, trait in _ROLES.items():
-        setattr(strip, trait, named[role].position)
-    for name, value in state["controls"].items():
-        _set(every[name], "value", value, name)
-    for name, value in state["controls"].items():  # once all are set: what one takes may depend on another
-        if not _is_same(every[name].value, value):
-            raise _refusal(every[name], name, value)
-    for name in _BOARD:
-        _set(board, name, state[name])
-    return list(dict.fromkeys(sample.note for sample in named.values() if sample.note))
+    with _all_or_none(controls, board):
+        _set(controls.strip, "modality", state["modality"])
+        for role, trait in _ROLES.items():
+            setattr(controls.strip, trait, named[role].position)
+        for name, value in state["controls"].items():
+            _set(every[name], "value", value, name)
+        for name, value in state[
+            "controls"
+        ].items():  # once all are set: what one takes may depend on another
+            if not _is_same(every[name].value, value):
+                raise _refusal(every[name], name, value)
+        for name in _BOARD:
+            _set(board, name, state[name])
+    notes = [sample.note for sample in named.values() if sample.note]
+    if state["weights"] != shown_text(provenance):
+        notes.append(f"This state was made with other weights: {state['weights']}")
+    return list(dict.fromkeys(notes))
+
+
+@contextmanager
+def _all_or_none(controls: Controls, board: HeatmapBoard) -> Iterator[None]:
+    """Where setting one thing fails, all of them get back what they had."""
+    before, strip = values_of(controls, board), controls.strip
+    try:
+        yield
+    except BaseException:
+        strip.modality = before["modality"]
+        for role, trait in _ROLES.items():
+            setattr(strip, trait, before[role])
+        for name, value in before["controls"].items():
+            getattr(controls, name).value = value
+        for name in _BOARD:
+            board.set_trait(name, before[name])
+        raise
 
 
 def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:

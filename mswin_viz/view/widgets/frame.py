@@ -1,4 +1,4 @@
-"""What every view has in the page: keys of its own, the mark of what is out of date, and a word when the kernel is gone."""
+"""What every view has in the page: keys of its own, names for screen readers, marks, and a word when the kernel is gone."""
 
 from __future__ import annotations
 

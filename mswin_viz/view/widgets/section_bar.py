@@ -1,4 +1,4 @@
-"""The line of buttons that unfold the sections of a view, reset it, and show it on the full screen."""
+"""The line of buttons that unfold the sections of a view, undo a step, reset it, and show it on the full screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class SectionBar(anywidget.AnyWidget):
     """Buttons for the sections of the view around it, folded at first; the browser folds them without the kernel.
 
     A section is a widget of class ``mswin-section`` and ``mswin-section-KEY`` in the same view of class
-    ``mswin-explorer``. The browser says ``{"kind": "reset"}`` at the button of that name; "full screen" is its own.
+    ``mswin-explorer``. The browser says ``{"kind": "reset"}`` or ``{"kind": "undo"}`` at the buttons of these names, the
+    latter at Ctrl+Z in the view, too, outside text fields; "full screen" is its own.
 
     Parameters
     ----------
@@ -34,6 +35,7 @@ class SectionBar(anywidget.AnyWidget):
 
     sections = traitlets.List(traitlets.Dict()).tag(sync=True)  # key, label and hint of each
     unfolded = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys
+    can_undo = traitlets.Bool(False).tag(sync=True)  # whether there is a step to take back
 
     def __init__(self, sections: Mapping[str, tuple[str, str]], **traits: Any) -> None:
         about = [{"key": key, "label": label, "hint": hint} for key, (label, hint) in sections.items()]

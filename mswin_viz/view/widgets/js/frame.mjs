@@ -1,4 +1,6 @@
-// What every view has in the page beside its parts: its keys are its own, and it says when no kernel answers any more.
+// What every view has in the page beside its parts: its keys are its own, its parts say to a screen reader what they are,
+// and it says when no kernel answers any more.
+import { keepAccessible } from "./access.mjs";
 import { keepKeys } from "./keys.mjs";
 import { GONE, watchKernel } from "./kernel.mjs";
 
@@ -24,16 +26,6 @@ function sayClosed(output) {
   output.after(note);
 }
 
-// ipywidgets names neither the handle of a slider nor a menu without a label: a screen reader would say "slider, 12".
-function nameParts(root) {
-  for (const part of root.querySelectorAll(".noUi-handle:not([aria-label]), select:not([aria-label])")) {
-    const widget = part.closest(".jupyter-widgets");
-    const label = widget?.querySelector(".widget-label")?.textContent.trim();
-    const name = label || part.title || widget?.title;
-    if (name) part.setAttribute("aria-label", name);
-  }
-}
-
 function render({ model, el }) {
   const stop = new AbortController();
   const place = { root: null, output: null };
@@ -42,10 +34,7 @@ function render({ model, el }) {
   whenInPage(el, stop.signal, (root) => {
     Object.assign(place, { root, output: root.parentElement });
     keepKeys(root, stop.signal);
-    nameParts(root);
-    const added = new MutationObserver(() => nameParts(root)); // parts that come later, or late
-    added.observe(root, { childList: true, subtree: true });
-    stop.signal.addEventListener("abort", () => added.disconnect());
+    keepAccessible(root, stop.signal);
   });
   watchKernel(model, stop.signal, () => {
     el.textContent = `${GONE}: ${ADVICE}`;

@@ -1,0 +1,74 @@
+"""What a scale explorer gives to keep: its state, its figure, and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from matplotlib.figure import Figure
+
+from mswin_viz.data.progress import Stop
+from mswin_viz.data.sample import Sample
+from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.view.page.page_plan import PagePlan
+from mswin_viz.view.page.saved_page import SavedAsPage
+from mswin_viz.view.parts.figure_download import write_figure
+from mswin_viz.view.scales.bar import ExplorerBar
+from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.scales.figure import named_figure
+from mswin_viz.view.scales.page import ScalePage
+from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.state import state_of
+from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.lifetime import check_open
+from mswin_viz.view.widgets.markup import Html
+from mswin_viz.view.widgets.section_bar import SectionBar
+
+
+class TakenAway(widgets.VBox, SavedAsPage):
+    """The part of a scale explorer that gives away what is on screen."""
+
+    model: Model
+    controls: Controls
+    board: HeatmapBoard
+    sections: SectionBar
+    bar: ExplorerBar
+    result: ExplorerResult | None
+    _samples: Sequence[Sample]
+    _results: ResultCache
+    _html: dict[str, Html]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A JSON-ready record that rebuilds this view: see :meth:`ScaleExplorer.from_state`."""
+        return state_of(self.controls, self.board, self._samples, self.model.provenance)
+
+    def figure(self) -> Figure:
+        """The present view as a matplotlib figure, with its provenance.
+
+        Raises OptionError if nothing could be shown yet, ClosedError if the explorer was closed.
+        """
+        return self._named_figure()[1]
+
+    def save_figure(self, path: str | Path) -> Path:
+        """Write the present view as a PNG, SVG or PDF file; the ending says which.
+
+        Raises
+        ------
+        OptionError, OutputError
+            If the file name ends in anything else; if the file cannot be written: both checked before anything is drawn.
+        """
+        return write_figure(self.figure, path)
+
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
+        parts = (self.controls, self.board, self.sections, self._html)
+        return ScalePage(self, self._samples, self._results, *parts, hidden=[self.bar]).plan(images, stop)
+
+    def _named_figure(self) -> tuple[str, Figure]:
+        """What is on screen, which need not be what is chosen now, and its name."""
+        check_open(self)
+        is_old = self.board.answered != self.controls.asked
+        words = f"{'Older than the controls. ' * is_old}{self.model.provenance}"
+        return named_figure(self.result, self.board, words)
