@@ -73,8 +73,9 @@ class EveryScaleWork:
             panels = result.panels_of_every_scale(stop)
         if not panels:
             return
+        light = result.without_window_answers()  # they are large
         with self._lock:  # with the result, so that no id in the key is given twice
-            self._kept[result.every_scale] = (result, panels)
+            self._kept[result.every_scale] = (light, panels)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         if not stop():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from mswin_viz.analysis.scales.compared_panels import compared_panel, compared_panels
@@ -91,6 +91,10 @@ class ShownResults:
         if self.pair is None or not all(parts):
             return () if not all(parts) else parts[0]
         return tuple(compared_panel(a, b, self.pair) for a, b in zip(*parts, strict=True))
+
+    def without_window_answers(self) -> ShownResults:
+        """The same without what every window of every scale answered."""
+        return replace(self, results=tuple(result.without_window_answers() for result in self.results))
 
     def each(self, words: Sequence[str]) -> str:
         """Words of each model as one text: once where they are the same."""
