@@ -408,7 +408,7 @@ class Fault:
 FAULTS = [
     Fault("scales", ResultCache, "result", other_scale, True),
     Fault("scales", explorer, "one_blas_thread", other_scale, True),
-    Fault("scales", explorer, "numbers_html", other_scale, True),
+    Fault("scales", explorer, "shown_numbers", other_scale, True),
     Fault("scales", HeatmapBoard, "show", other_scale, True),
     Fault("scales", explorer, "board_rows", lambda view: setattr(view.strip, "selected", 3 - view.strip.selected), True),
     Fault("scales", share_bars, "inspected_window", pin),
