@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from mswin_viz.data.sample import Sample
@@ -23,8 +24,10 @@ def is_drawn(sample: Sample) -> bool:
     file = next(iter(sample.files), None)
     if not isinstance(file, Path):
         return False
+    named = re.match(r"\d+", file.name)  # of a picture that was opened alone
+    pid = int(named[0]) if sample.pid < 0 and named else sample.pid
     folders = list(file.resolve().parents)[: _MOST_LEVELS + 1]
-    return any(sample.pid in _people(folder / TABLE) for folder in folders)
+    return any(pid in _people(folder / TABLE) for folder in folders)
 
 
 def _people(table: Path) -> set[int]:
