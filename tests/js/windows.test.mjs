@@ -185,9 +185,41 @@ test("a colour range is one for all rows of a column, or one for all columns of 
     read([0, 9, 5, 5], { key: "b" }),
     read([-7, 3, 0, 1], { key: "c", unit: "share", signed: true }),
   ];
-  const ranges = (shared) => panels.withRanges(columns, shared).map(({ range }) => [range.lo, range.hi]);
+  const ranges = (shared) => panels.withRanges(columns, shared).map(({ ranges: [range, other] }) => {
+    assert.equal(range, other);
+    return [range.lo, range.hi];
+  });
   assert.deepEqual(ranges(false), [[1, 3], [0, 9], [-7, 7]]);
   assert.deepEqual(ranges(true), [[0, 9], [0, 9], [-7, 7]]);
+});
+
+test("rows of differences have a colour range of their own, the same on both sides of zero", () => {
+  const read = (values, key) => panels.readColumn(columnOf(values, { scale: 3, stride: 3, tile: null }, { key }), 2, 3, 3);
+  const columns = [read([1, 2, 3, 8, 2, 6], "a"), read([NaN, NaN, 4, 5, NaN, NaN], "b")];
+  const differences = [false, false, true];
+  const ranges = (shared) => panels.withRanges(columns, shared, differences).map(({ ranges: all }) => all.map((one) => one && [one.lo, one.hi]));
+  assert.deepEqual(ranges(false), [[[1, 8], [1, 8], [-6, 6]], [[4, 5], [4, 5], null]]);
+  assert.deepEqual(ranges(true), [[[1, 8], [1, 8], [-6, 6]], [[1, 8], [1, 8], [-6, 6]]]);
+});
+
+test("a row is drawn with its own numbers; a difference is signed; a row that lacks the panel has no colours", () => {
+  const column = columnOf([1, 2, 3, 8, 2, 6], { scale: 3, stride: 3, tile: null }, { absent: [1] });
+  const [read] = panels.withRanges([panels.readColumn(column, 2, 3, 3)], false, [false, false, true]);
+  const [value, absent, difference] = [0, 1, 2].map((row) => panels.panelOf(read, row, row === 2));
+  assert.deepEqual([...value.values], [1, 2]);
+  assert.deepEqual([value.signed, value.what, value.isAbsent, value.range.hi], [false, "value", false, 8]);
+  assert.deepEqual([absent.isAbsent, absent.range], [true, null]);
+  assert.deepEqual([difference.signed, difference.what, difference.range.lo], [true, "difference", -6]);
+  assert.ok(windows.describe(0, difference).includes("difference 2"));
+});
+
+test("a pin is seen in every row of its image", () => {
+  const rows = [{ group: 0 }, { group: 0 }, { group: 1 }, { group: null }, { group: null }];
+  assert.ok(panels.isSameImage(rows, 0, 1));
+  assert.ok(!panels.isSameImage(rows, 1, 2));
+  assert.ok(panels.isSameImage(rows, 3, 3));
+  assert.ok(!panels.isSameImage(rows, 3, 4));
+  assert.ok(!panels.isSameImage(rows, 9, 0)); // a pin may be older than the rows
 });
 
 const ASKED = { scale: 12, stride: 0, windows: "runs", tile_rows: 4, tile_cols: 4, kernel: "auto", value: "norm", channel: 0, target: "own" };

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html.parser import HTMLParser
@@ -83,6 +84,42 @@ class ReadPage:
         """The traits of every model that has this one."""
         models = (self.value(traits) for traits in self.data["models"].values())
         return [traits for traits in models if trait in traits]
+
+    def model(self, css: str = "", *, trait: str = "") -> tuple[str, dict[str, Any]]:
+        """Id and traits of the only model that has a class, or a trait."""
+        every = {name: self.value(traits) for name, traits in self.data["models"].items()}
+        (found,) = [
+            (name, traits)
+            for name, traits in every.items()
+            if css in traits["_dom_classes"] or trait in traits
+        ]
+        return found
+
+    def html(self, css: str, answer: dict[str, dict[str, Any]] | None = None) -> str:
+        """What the HTML widget of a class shows at first, or in an answer."""
+        name, traits = self.model(css)
+        template = (traits if answer is None else answer[name])["value"]
+        return self.templates[template] if template else ""
+
+    @property
+    def broken_references(self) -> list[Any]:
+        """What stands for a value, a run of bytes or a piece of HTML that the page does not have."""
+        models = self.data["models"]
+        html = {name for name, traits in models.items() if traits.get("_model_name") == "HTMLModel"}
+        answers = [answer["changes"] for table in self.data["tables"] for answer in table["answers"].values()]
+        shown = [changes[name].get("value") for changes in (models, *answers) for name in html & set(changes)]
+        n_there = {"$": len(self.data["values"]), "$b": len(self.data["buffers"])}
+        lost = [(kind, at) for kind, at in _references(self.data) if not 0 <= at < n_there[kind]]
+        return [*lost, *(name for name in shown if name and name not in self.templates)]
+
+
+def _references(value: Any) -> Iterator[tuple[str, int]]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _references(one)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from [(name, one)] if name in ("$", "$b") else _references(one)
 
 
 class _Policy(HTMLParser):

@@ -16,10 +16,14 @@ _VISION = {"image_size": list(SIZE), "layers": DEPTH, "width": 16, "head_width":
 _TEXT = {"context_length": 8, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
 
 
-def tiny_model(*, addon: bool = True, biases: bool = True, seed: int = 3) -> Model:
+def tiny_model(
+    *, addon: bool = True, biases: bool = True, seed: int = 3, size: tuple[int, int] = SIZE
+) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        clip = open_clip.CLIP(embed_dim=DIM, vision_cfg=_VISION, text_cfg=_TEXT).eval()
+        clip = open_clip.CLIP(
+            embed_dim=DIM, vision_cfg=_VISION | {"image_size": list(size)}, text_cfg=_TEXT
+        ).eval()
         with torch.no_grad():
             for parameter in clip.visual.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
@@ -27,7 +31,7 @@ def tiny_model(*, addon: bool = True, biases: bool = True, seed: int = 3) -> Mod
     tower = Tower(
         clip=clip,
         weights="tiny",
-        image_size=SIZE,
+        image_size=size,
         mean=(0.5,) * 3,
         std=(0.5,) * 3,
         activation="GELU",

@@ -97,7 +97,7 @@ def test_the_gap_names_flipped_gates_and_the_bias(maps) -> None:
     parts, left, right = figure.axes
     assert "bias +0.500 of +3.000" in parts.get_title()
     assert "7 ReLU gates flip on the path" in left.get_title()
-    assert "2 ReLU gates flip" in right.get_title()
+    assert "ReLU gates that switch, 2 in all" in right.get_title()
     assert [text.get_text() for text in right.texts] == ["2"]
     heights = [bar.get_height() for bar in left.containers[1]]
     np.testing.assert_allclose(heights, gap.integrated[0])

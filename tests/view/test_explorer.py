@@ -17,8 +17,8 @@ from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.waterfall import waterfall_words
-from mswin_viz.view.scales import every_scale
 from mswin_viz.view.scales import result_cache as answers
+from mswin_viz.view.scales import shown_results
 from mswin_viz.view.scales.figure import shown_words
 from mswin_viz.view.scales.share_bars import share_rows, waterfall_of
 from mswin_viz.view.scales.state import parsed
@@ -370,7 +370,7 @@ def test_the_free_windows_of_every_scale_are_sent_behind_the_answer(explorer, ro
 
 def test_what_the_board_draws_alone_is_sent_once(explorer, monkeypatch: pytest.MonkeyPatch) -> None:
     first = settled(explorer).board.pyramid
-    monkeypatch.setattr(every_scale, "free_panels", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(shown_results, "free_panels", lambda *_, **__: pytest.fail("computed again"))
     for scale in (3, 40, 12):
         explorer.controls.scale.value = scale
     assert settled(explorer).board.pyramid is first
@@ -403,7 +403,7 @@ def test_other_weights_have_other_windows_at_every_scale(explorer) -> None:
 
 def test_a_fault_behind_the_answer_is_told_and_the_kernel_follows(explorer, monkeypatch) -> None:
     settled(explorer)
-    monkeypatch.setattr(every_scale, "free_panels", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(shown_results, "free_panels", lambda *_, **__: 1 / 0)
     explorer.controls.value.value = "cosine"
     settled(explorer)
     assert "division by zero" in message(explorer)

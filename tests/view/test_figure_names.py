@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from support.tiny import pictures, tiny_model
 
@@ -37,6 +38,7 @@ from mswin_viz.view.parts.figure_file import NotebookFigure, figure_bytes
 from mswin_viz.view.parts.figure_text import named_legend
 from mswin_viz.view.retrieval import figures as retrieval_figures
 from mswin_viz.view.scales import figure as scale_figure
+from mswin_viz.view.scales.shown_results import shown_results
 from mswin_viz.view.widgets.map_colours import by_category
 
 VIEW = Path(figures.__file__).parents[1]
@@ -155,7 +157,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
 
     def scales(name: str) -> Figure:
         named = replace(look, names=(name,) * len(look.names), target=name)
-        return scale_figure.scales_figure(named, provenance=name)
+        return scale_figure.scales_figure(shown_results(("",), [named]), provenance=name)
 
     def maps(name: str) -> Figure:
         return attribution_figures.attributions_figure([IMAGE], {name: attribution(name)}, provenance=name)
@@ -223,6 +225,14 @@ def test_every_name_is_drawn_as_it_is(kind: str, figure: str, makers, drawn) -> 
         wanted = wanted.replace("_", " ")
     assert without_blanks(wanted) in without_blanks("".join(words for words, _ in drawn)).replace("…", "")
     assert max(made.get_size_inches()) < 20
+
+
+@pytest.mark.parametrize("figure", EVERY)
+def test_the_smallest_letters_are_large_enough_to_print(figure: str, makers) -> None:
+    made = makers[figure]("a name")
+    figure_bytes(made, "png", dpi=30)
+    texts = [text for text in made.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    assert min(text.get_fontsize() for text in texts) >= 6
 
 
 @pytest.mark.parametrize("figure", EVERY)

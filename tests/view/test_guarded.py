@@ -28,9 +28,9 @@ from mswin_viz.view.attributions import request as attribution_request
 from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.embeddings import board as embedding_board
 from mswin_viz.view.embeddings import explorer as embedding_explorer
-from mswin_viz.view.parts import background, figure_download, neighbour_strip
+from mswin_viz.view.parts import background, figure_download, neighbour_rows
 from mswin_viz.view.parts.worker import Worker
-from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, rankings
+from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, ranked_words, rankings
 from mswin_viz.view.retrieval import view as retrieval_view
 from mswin_viz.view.scales import explorer, figure, share_bars
 from mswin_viz.view.scales.result_cache import ResultCache
@@ -408,7 +408,7 @@ class Fault:
 FAULTS = [
     Fault("scales", ResultCache, "result", other_scale, True),
     Fault("scales", explorer, "one_blas_thread", other_scale, True),
-    Fault("scales", explorer, "numbers_html", other_scale, True),
+    Fault("scales", explorer, "shown_numbers", other_scale, True),
     Fault("scales", HeatmapBoard, "show", other_scale, True),
     Fault("scales", explorer, "board_rows", lambda view: setattr(view.strip, "selected", 3 - view.strip.selected), True),
     Fault("scales", share_bars, "inspected_window", pin),
@@ -444,14 +444,14 @@ FAULTS = [
     Fault("embeddings", embedding_board.PointPanel, "look_at", point(2)),
     Fault("embeddings", ResultCache, "result", point(3)),
     Fault("embeddings", HeatmapBoard, "show", point(4)),
-    Fault("embeddings", neighbour_strip, "neighbours", point(5)),
-    Fault("embeddings", neighbour_strip, "row_thumbnail", lambda view: (view.strip._thumbnail.cache_clear(), point(6)(view))),
-    Fault("embeddings", neighbour_strip, "who", point(7)),
+    Fault("embeddings", neighbour_rows, "neighbours", point(5)),
+    Fault("embeddings", neighbour_rows, "row_thumbnail", lambda view: (view.strip.rows.release(), point(6)(view))),
+    Fault("embeddings", neighbour_rows, "who", point(7)),
     Fault("embeddings", embedding_board.PointPanel, "compare_with", neighbour),
     Fault("embeddings", embedding_board, "thumbnail", hover),
     Fault("rankings_of", rankings, "ranked_queries", press),
     Fault("rankings_of", rankings.Rankings, "table", lambda view: setattr(view, "k", 5 - view.k), True),
-    Fault("rankings_of", retrieval_view, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
+    Fault("rankings_of", ranked_words, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", query_menu, "matching", lambda view: setattr(view.controls.search, "value", f"{time.monotonic()}")),
     Fault("rankings_of", query_menu.QueryMenu, "_on_listed", lambda view: setattr(view.controls.query, "value", view.controls.query.options[2][1])),
     Fault("rankings_of", query_menu.QueryMenu, "_step", lambda view: view.controls.following.click()),

@@ -555,13 +555,13 @@ def test_twenty_views_made_and_closed_leave_no_widget_and_hardly_any_memory(name
 
 def test_pictures_and_thumbnails_are_freed_with_their_view(given) -> None:
     strip = neighbours(**given)
-    assert strip._thumbnail.cache_info().currsize > 0
+    assert strip.rows._thumbnail.cache_info().currsize > 0
     shown = embeddings(**given)
     shown.maps._thumbnail(3)
     maps = shown.maps
     strip.close()
     shown.close()
-    assert strip._thumbnail.cache_info().currsize == maps._thumbnail.cache_info().currsize == 0
+    assert strip.rows._thumbnail.cache_info().currsize == maps._thumbnail.cache_info().currsize == 0
 
 
 AT_WORK = """

@@ -95,7 +95,7 @@ def test_a_row_that_does_not_exist_is_an_error_and_the_old_one_stays(table: Embe
 def test_a_query_nobody_can_answer_is_said_in_the_strip(table: EmbeddingTable) -> None:
     strip = NeighbourStrip(table[[0, 4]], row=0)
     assert strip.lists == []
-    assert "leaves out all 1" in strip.message
+    assert "the rule 'camera' leaves out all 1" in strip.message  # as text, without tags
     strip.rule = "none"
     assert strip.message == ""
     assert [item["mark"] for item in strip.lists[0]["items"]] == ["right"]
@@ -135,7 +135,7 @@ def test_a_row_is_ranked_once_whatever_else_changes_with_it(table: EmbeddingTabl
         ranked.append(options["feature"])
         return neighbours(*args, **options)
 
-    monkeypatch.setattr("mswin_viz.view.parts.neighbour_strip.neighbours", counted)
+    monkeypatch.setattr("mswin_viz.view.parts.neighbour_rows.neighbours", counted)
     strip.show(table[[2, 1, 0, 3]], 1, k=2, rule="none")
     assert ranked == list(strip.results) == ["plain", "enhanced"]
     assert (strip.row, strip.k, strip.rule) == (1, 2, "none")

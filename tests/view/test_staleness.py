@@ -141,7 +141,7 @@ def test_a_figure_of_a_pair_names_both_and_its_pin(explorer) -> None:
     explorer.strip.second, explorer.controls.rows.value = 2, "pair"
     explorer.board.pinned = {"key": "scale-4", "row": 1, "window": 2}
     value = explorer.view.panel("scale-4").values[1, 2]
-    said = shown_words(explorer.result, explorer.board.pinned)
+    said = shown_words(explorer._shown, explorer.board.pinned)
     assert said.startswith("person 0 and person 2: cosine")
     assert f"{explorer.view.cosine.score[1]:.3f}" in said
     assert f"Pinned: window 2 of scale 4, {explorer.result.names[1]}" in said
@@ -155,7 +155,7 @@ def test_a_figure_of_a_pair_names_both_and_its_pin(explorer) -> None:
 )  # fmt: skip
 def test_a_pin_that_no_longer_exists_is_neither_drawn_nor_said(explorer, pinned) -> None:
     explorer.board.pinned = pinned
-    assert "Pinned" not in shown_words(explorer.result, pinned)
+    assert "Pinned" not in shown_words(explorer._shown, pinned)
     figure_picture(explorer.figure())
 
 

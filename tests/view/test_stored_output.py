@@ -168,7 +168,7 @@ def test_a_very_long_name_takes_no_room_from_the_heatmaps(tmp_path) -> None:
 
 
 def test_a_long_caption_takes_no_room_from_the_heatmaps(given) -> None:
-    look, heights = scales(**given).result, []
+    look, heights = scales(**given)._shown, []
     for caption in ("short", "a part of the weights; " * 40):
         figure = scales_figure(look, provenance=caption)
         figure.canvas.draw()

@@ -68,6 +68,8 @@ class Panel:
         One of ``VALUES``: panels of one unit compare.
     words
         The windows, the kernel and any caveat, in words.
+    absent
+        Rows of ``values`` of a model that has no such panel; none where the panel is one model's.
     """
 
     key: str
@@ -77,6 +79,7 @@ class Panel:
     values: Float[np.ndarray, "batch window"]
     unit: str
     words: str
+    absent: tuple[int, ...] = ()
 
     @property
     def signed(self) -> bool:

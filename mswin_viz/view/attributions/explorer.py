@@ -93,7 +93,7 @@ class AttributionExplorer(widgets.VBox, SavedAsPage):
             self.board, self._named_figure, guarded=self._guarded, css="mswin-attribution"
         )
         self.ranking = RankingWork(model, self._samples, self._cache, self._request)
-        self._background = Background(None, self.controls.strip, lambda: self._samples, self._guarded)
+        self._background = Background((), self.controls.strip, lambda: self._samples, self._guarded)
         badge, layout = (
             Html(badge_html(model.provenance_items)),
             {"flex_flow": "row wrap", "align_items": "center"},

@@ -21,7 +21,7 @@ from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.attributions.panels import title_words
 from mswin_viz.view.attributions.request import Maps
-from mswin_viz.view.parts.figure_file import new_figure, tidy
+from mswin_viz.view.parts.figure_file import cell_size, new_figure, tidy
 from mswin_viz.view.parts.figure_text import MOST_OF_A_NAME, caption, folded_name, named_legend
 from mswin_viz.view.widgets.colours import SIGNED, sign_colour
 
@@ -61,7 +61,8 @@ def attributions_figure(
     n_lines = max(1, -(-len(maps) // _MOST_BESIDE))
     beside = -(-len(maps) // n_lines)
     n_rows, n_cols = n_lines * len(images), beside + 1
-    figure = new_figure(1.45 * n_cols + 0.5, 2.75 * n_rows + 0.7)
+    width, height = cell_size(images[0], width=1.45, height=2.75, above=0.75)
+    figure = new_figure(width * n_cols + 0.5, height * n_rows + 0.7)
     axes = figure.subplots(n_rows, n_cols, squeeze=False)
     for at, line in enumerate(axes):
         block, row = divmod(at, len(images))
@@ -81,7 +82,8 @@ def randomisation_figure(
 ) -> Figure:
     """One image's maps from the trained model and from shuffled ones, with their rank correlations."""
     parts = check.parts
-    figure = new_figure(1.45 * (len(parts) + 2) + 0.6, 2.6 * len(check.original) + 0.7)
+    width, height = cell_size(image, width=1.45, height=2.6, above=0.6)
+    figure = new_figure(width * (len(parts) + 2) + 0.6, height * len(check.original) + 0.7)
     axes = figure.subplots(len(check.original), len(parts) + 2, squeeze=False)
     for line, (name, original) in enumerate(check.original.items()):
         axes[line, 0].imshow(image)

@@ -23,6 +23,10 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.embeddings.board import EmbeddingBoard
 from mswin_viz.view.embeddings.controls import setting_controls
 from mswin_viz.view.embeddings.map_figures import maps_figure, save_figures
+from mswin_viz.view.embeddings.page import EmbeddingPage
+from mswin_viz.view.page.page_download import PageDownload
+from mswin_viz.view.page.page_plan import PagePlan
+from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.folder_saving import FolderSaving
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
@@ -41,7 +45,7 @@ __all__ = ["EmbeddingExplorer"]
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
 
-class EmbeddingExplorer(widgets.VBox):
+class EmbeddingExplorer(widgets.VBox, SavedAsPage):
     """Plain and enhanced embeddings side by side; a click on a point opens the image behind it.
 
     What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
@@ -71,9 +75,11 @@ class EmbeddingExplorer(widgets.VBox):
         What is computed, and how it is shown: widgets, to be set from code.
     panel
         The heatmaps of the image that is open.
-    worker, board, saving
-        The button with its progress, what is on screen, and the row that saves it.
+    worker, board, saving, save_page
+        The button with its progress, what is on screen, the row that saves it, and the button that downloads it as a page.
     """
+
+    page_images = 600
 
     @made_whole()
     def __init__(
@@ -97,13 +103,15 @@ class EmbeddingExplorer(widgets.VBox):
         self.board = EmbeddingBoard(model, self._samples)
         self.panel, self.controls = self.board.panel, self.board.controls
         self.saving = FolderSaving(self.save, "embeddings", css="mswin-embedding")
+        self.save_page = PageDownload(self, self.panel.board, name="embeddings", counted="pictures")
         self._below = widgets.VBox(
-            [self.board, self.saving], layout={"display": "none", "overflow": "visible"}
+            [self.board, self.saving, self.save_page], layout={"display": "none", "overflow": "visible"}
         )
         self._old, self._freshness = Html(), Freshness(self._mark)
         guarded = Guard(self, lambda problems: self._old.set_trait("value", message_html(problems)))
         badge = Html(badge_html(model.provenance_items))
-        super().__init__([badge, self.settings.layout(), self.worker, self._old, self._below, Frame()])
+        self._settings_row = self.settings.layout()
+        super().__init__([badge, self._settings_row, self.worker, self._old, self._below, Frame()])
         self.add_class(VIEW).add_class("mswin-embeddings")
         if view is not None:
             self._show(view)
@@ -180,6 +188,28 @@ class EmbeddingExplorer(widgets.VBox):
             )
         written = export(self.view, folder, provenance=self.model.provenance)
         return [*written, *save_figures(self.view, folder, provenance=self.model.provenance)]
+
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
+        if self.view is None or self.maps is None:
+            raise OptionError(
+                "a page needs maps: none have been computed yet; press the button, or call start()"
+            )
+        board = self.board
+        parts = [
+            self._settings_row,
+            self.worker,
+            self._old,
+            self.saving,
+            self.save_page,
+            self.panel,
+            self.strip,
+            board.html["selection"],
+        ]
+        page = EmbeddingPage(
+            self, self._samples, self.controls, board.html, [part for part in parts if part is not None]
+        )
+        failed = () if self.table is None else self.table.failed
+        return page.plan(self.view, self.maps, failed, images, stop)
 
     def _check(self, table: EmbeddingTable | None) -> None:
         if table is not None and len(table) and int(table.sample.max()) >= len(self._samples):

@@ -22,6 +22,7 @@ from mswin_viz.view.widgets.colours import FALLS, FEATURES, RISES, STAYS
 __all__ = ["change_figure", "measures_figure", "nulls_figure", "silhouette_figure", "similarity_figure"]
 
 _ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
+_LINE = 0.11  # inches of an identity's name
 _MOST_LINES = 60
 _WIDE = 40  # characters above a panel
 
@@ -33,8 +34,9 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     changes are drawn in order as one curve of points.
     """
     names = _measured(view)
-    many = max(len(view.comparisons[name].identities) for name in names) > _MOST_LINES
-    figure = new_figure(3.1 * len(names) + 0.4, 4.6)
+    most = max(len(view.comparisons[name].identities) for name in names)
+    many = most > _MOST_LINES
+    figure = new_figure(3.1 * len(names) + 0.4, 4.6 if many else max(4.6, _LINE * most + 1.2))
     for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         comparison = view.comparisons[name]
         order = np.argsort(comparison.change, kind="stable")
@@ -191,7 +193,7 @@ def _draw_pairs(axis: Axes, comparison: Comparison, order: np.ndarray) -> None:
         axis.plot([plain, enhanced], [place, place], color=colour, lw=1.4)
         axis.plot(plain, place, "o", color="0.45", ms=2.5)
         axis.plot(enhanced, place, marker, color=colour, ms=4)
-    axis.set_yticks(range(len(order)), [str(pid) for pid in comparison.identities[order]], fontsize=5)
+    axis.set_yticks(range(len(order)), [str(pid) for pid in comparison.identities[order]])
     axis.set_xlabel("AP of the identity, %", fontsize=8)
     axis.set_ylabel("identity, by its change", fontsize=8)
 

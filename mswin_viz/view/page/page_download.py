@@ -13,13 +13,16 @@ _MOST = 100_000
 
 
 class PageDownload(widgets.HBox):
-    """Makes the page of ``view`` in the background, and has the board send it to the browser as a file ``name``.html."""
+    """Makes the page of ``view`` in the background, and has the board send it to the browser as a file ``name``.html.
 
-    def __init__(self, view: SavedAsPage, board: HeatmapBoard, *, name: str) -> None:
+    ``counted`` is what the number beside the button counts.
+    """
+
+    def __init__(self, view: SavedAsPage, board: HeatmapBoard, *, name: str, counted: str = "images") -> None:
         self._view, self._board, self._name = view, board, name
         self.images = widgets.BoundedIntText(
-            view.page_images, min=1, max=_MOST, description="images", style={"description_width": "46px"},
-            layout={"width": "112px"}, tooltip="How many images the page holds at most, in the order of the strip.",
+            view.page_images, min=1, max=_MOST, description=counted, style={"description_width": "initial"},
+            layout={"width": "112px"}, tooltip=f"How many {counted} the page holds at most, in order.",
         ).add_class("mswin-page-images")  # fmt: skip
         self.worker = WorkBar(self._save, name="save page", css="mswin-page")
         self.worker.run.tooltip = "Downloads one HTML file that works without a kernel, a network or other files. Every answer in it is computed first."

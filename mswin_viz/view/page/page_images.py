@@ -10,7 +10,9 @@ from typing import Any
 
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OptionError
+from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.parts.pictures import thumbnail
 from mswin_viz.view.widgets.markup import Markup, message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
@@ -50,10 +52,22 @@ def strip_traits(
 
 def shown_error(problem: MswinVizError, samples: Sequence[Sample]) -> Markup:
     """Why there is no answer, in words that name files without their folders."""
-    words = str(problem)
+    return message_html([without_folders(str(problem), samples)])
+
+
+def placeless_failures(failed: Sequence[Failure], samples: Sequence[Sample]) -> tuple[Failure, ...]:
+    """Images that were left out, named without their folders."""
+    return tuple(
+        Failure(Path(shown_text(failure.path.name)), without_folders(failure.reason, samples))
+        for failure in failed
+    )
+
+
+def without_folders(words: str, samples: Sequence[Sample]) -> str:
+    """Words that may name files, without the folders these lie in."""
     for folder in sorted(set(_folders(samples)), key=len, reverse=True):
         words = words.replace(f"{folder}{os.sep}", "").replace(folder, "…")
-    return message_html([_FOLDER.sub("", words)])
+    return _FOLDER.sub("", words)
 
 
 def _folders(samples: Sequence[Sample]) -> Iterator[str]:

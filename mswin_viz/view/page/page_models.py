@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import ipywidgets as widgets
 
 from mswin_viz.view.page.page_plan import PagePlan, PageTable, menu_values
 from mswin_viz.view.page.page_values import PageValues
+from mswin_viz.view.widgets.assets import script, style
+from mswin_viz.view.widgets.guarded import OLD
 from mswin_viz.view.widgets.markup import Html
 
 _OF_CONTROLS = (
@@ -28,7 +31,7 @@ class PageModels:
 
     def __init__(self, plan: PagePlan) -> None:
         self._plan, self._hidden = plan, set(plan.hidden)
-        tree = {widget.model_id: widget for widget in _inside(plan.root, self._hidden)}
+        tree = {widget.model_id: widget for widget in _inside(plan.root, self._hidden, plan.replaced)}
         self._shown = [widget for widget in tree.values() if self._is_shown(widget)]
         read = [tree[name] for widget in self._shown for name in _references(widget) if name in tree]
         every = dict.fromkeys([*self._shown, *read])
@@ -63,6 +66,8 @@ class PageModels:
         return axes
 
     def _is_shown(self, widget: widgets.Widget) -> bool:
+        if widget in self._plan.replaced:
+            return True
         if isinstance(widget, widgets.Box):
             return widget is self._plan.root or any(self._is_shown(child) for child in self._children(widget))
         return isinstance(widget, Html) or hasattr(widget, "_esm") or widget in self._plan.live
@@ -73,10 +78,13 @@ class PageModels:
     def _traits(self, widget: widgets.Widget) -> dict[str, Any]:
         state = widget.get_state()
         traits = {name: state[name] for name in _OF_ANY if name in state} | {"layout": _layout(widget)}
-        if "_esm" in state:
+        traits["_dom_classes"] = [name for name in state.get("_dom_classes", ()) if name != OLD]
+        part = self._plan.replaced.get(widget)
+        if part is not None:
+            traits |= {**part.traits, "script": self._drawn_by(script(part.script), style(part.style))}
+        elif "_esm" in state:
             traits |= {name: value for name, value in state.items() if not _NOT_OURS.fullmatch(name)}
-            traits |= {"script": self._script(state["_esm"])}
-            self.styles += [state["_css"]] if state["_css"] not in self.styles else []
+            traits |= {"script": self._drawn_by(state["_esm"], state["_css"])}
         elif isinstance(widget, widgets.Box):
             shown = set(self._shown)
             children = [self._names[child] for child in self._children(widget) if child in shown]
@@ -84,21 +92,25 @@ class PageModels:
         else:
             traits |= {name: state[name] for name in _OF_CONTROLS if name in state}
             traits |= {"value": widget.value} if isinstance(widget, Html) else {}
-            style = getattr(widget, "style", None)
-            traits |= {"style": {"description_width": getattr(style, "description_width", None)}}
+            width = getattr(getattr(widget, "style", None), "description_width", None)
+            traits |= {"style": {"description_width": width}}
         traits |= self._plan.changed.get(widget, {})
         return {name: self.values.of(value) for name, value in traits.items()}
 
-    def _script(self, text: str) -> str:
+    def _drawn_by(self, text: str, css: str) -> str:
+        self.styles += [css] if css not in self.styles else []
         return self.scripts.setdefault(text, f"script{len(self.scripts)}")
 
 
-def _inside(widget: widgets.Widget, hidden: set[widgets.Widget]) -> Iterator[widgets.Widget]:
+def _inside(
+    widget: widgets.Widget, hidden: AbstractSet[widgets.Widget], whole: Container[widgets.Widget]
+) -> Iterator[widgets.Widget]:
+    """A widget and what is in it, without those that are hidden, and without what is in the whole ones."""
     if widget in hidden:
         return
     yield widget
-    for child in getattr(widget, "children", ()):
-        yield from _inside(child, hidden)
+    for child in () if widget in whole else getattr(widget, "children", ()):
+        yield from _inside(child, hidden, whole)
 
 
 def _references(widget: widgets.Widget) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ipywidgets as widgets
@@ -52,6 +52,15 @@ class PagePins:
 
 
 @dataclass(frozen=True, eq=False)
+class PagePart:
+    """What stands in a page where a widget does not work in one: a script and style sheet of ours, by name, and its traits."""
+
+    script: str
+    style: str
+    traits: Traits
+
+
+@dataclass(frozen=True, eq=False)
 class PagePlan:
     """A view as it is saved.
 
@@ -65,6 +74,8 @@ class PagePlan:
         The controls that still work; the others are left out.
     hidden
         Parts that are left out with everything in them.
+    replaced
+        Widgets in whose place something else stands; nothing of what is in them is in the page.
     changed
         Traits that differ in the page: menus with fewer choices, a strip with fewer images.
     tables
@@ -85,6 +96,7 @@ class PagePlan:
     changed: Changes
     tables: Sequence[PageTable]
     hidden: Sequence[widgets.Widget] = ()
+    replaced: Mapping[widgets.Widget, PagePart] = field(default_factory=dict)
     board: HeatmapBoard | None = None
     message: Html | None = None
     pins: PagePins | None = None

@@ -16,19 +16,19 @@ from mswin_viz.view.widgets.strip import ThumbnailStrip, images_in_turn
 
 
 class Background:
-    """The work behind a strip: it shows thumbnails and progress, and the cache, if there is one, keeps the tokens.
+    """The work behind a strip: it shows thumbnails and progress, and the caches, if any, keep the tokens of their models.
 
     It begins on ``samples()`` once the strip is shown, and ends at its stop button.
     """
 
     def __init__(
         self,
-        cache: TokenCache | None,
+        caches: Sequence[TokenCache],
         strip: ThumbnailStrip,
         samples: Callable[[], Sequence[Sample]],
         guarded: Guard,
     ) -> None:
-        self._cache, self._strip, self._guarded = cache, strip, guarded
+        self._caches, self._strip, self._guarded = caches, strip, guarded
         self._samples: Sequence[Sample] = ()
         name = "work in the background"
         self._worker = Worker(self._work, guarded, show=self._show, name=name, restarts=True)
@@ -59,10 +59,9 @@ class Background:
         samples = self._samples
         with self._guarded("drawing thumbnails", failed=self._show_failure):
             self._draw_thumbnails(samples, stop)
-        if self._cache is None:
-            return
         with self._guarded("computing tokens in the background", failed=self._show_failure):
-            self._compute_tokens(self._cache, samples, report, stop)
+            for cache in self._caches:
+                self._compute_tokens(cache, samples, report, stop)
 
     def _compute_tokens(
         self, cache: TokenCache, samples: Sequence[Sample], report: Report, stop: Stop

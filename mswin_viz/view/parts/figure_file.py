@@ -13,7 +13,16 @@ from PIL import Image
 
 from mswin_viz.view.parts.figure_text import draw_plainly
 
-__all__ = ["FORMATS", "SCREEN_DPI", "NotebookFigure", "figure_bytes", "figure_picture", "new_figure", "tidy"]
+__all__ = [
+    "FORMATS",
+    "SCREEN_DPI",
+    "NotebookFigure",
+    "cell_size",
+    "figure_bytes",
+    "figure_picture",
+    "new_figure",
+    "tidy",
+]
 
 FORMATS = ("png", "svg", "pdf")
 """The kinds of files that a figure is saved as."""
@@ -40,6 +49,15 @@ class NotebookFigure(Figure):
 def new_figure(width: float, height: float) -> NotebookFigure:
     """An empty figure of a size in inches, which fits its parts together when it is drawn."""
     return NotebookFigure(figsize=(width, height), layout="constrained", dpi=100)
+
+
+def cell_size(image: Image.Image, *, width: float, height: float, above: float) -> tuple[float, float]:
+    """Width and height of a picture's place in a figure, in inches, with ``above`` for its title.
+
+    An upright picture has ``width`` and at most ``height``; one that lies is wider, and no higher than it needs.
+    """
+    wide = width if image.height >= image.width else 1.4 * width
+    return wide, min(height, 0.8 * wide * image.height / image.width + above)
 
 
 def tidy(*axes: Axes, size: float = 7) -> None:

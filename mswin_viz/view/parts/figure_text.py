@@ -24,6 +24,8 @@ from mswin_viz.data.shown_text import short_text, shown_text
 
 MOST_OF_A_NAME = 60
 """Characters of a name in a figure; of a longer one the middle is left out."""
+LEAST_SIZE = 6
+"""Points of the smallest letters in a figure, at its own size: less does not print."""
 _MOST_OF_A_WORD = 200  # characters, in a caption
 _LINES_PER_INCH = 4  # of a caption, so that it leaves the picture the greater part of a figure
 _NUMBERS = (ScalarFormatter, LogFormatter, LogitFormatter)
@@ -54,10 +56,10 @@ def caption_lines(words: str, width: int, *, most: int = 24) -> list[str]:
     return lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[most // 2 + 1 - most :]]
 
 
-def write_caption(figure: Figure, lines: Sequence[str], *, fontsize: float = 6, **place: Any) -> None:
+def write_caption(figure: Figure, lines: Sequence[str], **place: Any) -> None:
     """Lines in small letters below a figure."""
     if lines:
-        figure.supxlabel("\n".join(lines), fontsize=fontsize, **place)
+        figure.supxlabel("\n".join(lines), fontsize=LEAST_SIZE, **place)
 
 
 def caption(figure: Figure, words: str) -> None:

@@ -34,17 +34,24 @@ def token_means(panel: Panel, row: int) -> Float[np.ndarray, " token"]:
 
 
 def heat_pixels(
-    panel: Panel, row: int, colours: ScalarMappable, *, opacity: float, threshold: float = 0
+    panel: Panel,
+    row: int,
+    colours: ScalarMappable,
+    *,
+    opacity: float,
+    threshold: float = 0,
+    signed: bool | None = None,
 ) -> Float[np.ndarray, "rows cols 4"]:
     """Red, green, blue and alpha of each patch in one row, ``colours`` from :func:`colour_scale`.
 
     What is weaker than the threshold is transparent. The threshold is a fraction of the range, measured from zero if the
-    panel is signed, else from the low end.
+    numbers are ``signed`` (None: as the panel's are), else from the low end.
     """
+    signed = panel.signed if signed is None else signed
     heat = token_means(panel, row).reshape(panel.geometry.grid)
     low, high = colours.get_clim()
-    reach = max(abs(low), abs(high)) if panel.signed else high - low
-    strength = (np.abs(heat) if panel.signed else heat - low) / (reach or 1)
+    reach = max(abs(low), abs(high)) if signed else high - low
+    strength = (np.abs(heat) if signed else heat - low) / (reach or 1)
     pixels = colours.to_rgba(heat)
     pixels[..., 3] = np.where(np.isfinite(heat) & (np.nan_to_num(strength) >= threshold), opacity, 0)
     return pixels

@@ -28,17 +28,18 @@ _VIOLET = "#7b5ea7"  # no sign's colour
 _MOST_NAMED = 3  # failed images
 
 
-def badge_html(items: Mapping[str, str]) -> Markup:
+def badge_html(items: Mapping[str, str], model: str = "") -> Markup:
     """Which weights, input, normalisation and device are in use: a line that unfolds at a click.
 
-    Long words are cut off, and whole under the mouse.
+    Long words are cut off, and whole under the mouse. ``model`` is the model's name, where there are several.
     """
     chips = [
         tag("span", tag("span", name, style={"opacity": ".8"}), " ", words, style=_CHIP, title=words)
         for name, words in items.items()
     ]
     first, rest = chips[:_FIRST], chips[_FIRST:]
-    line = tag("summary", *first, tag("span", f"{len(rest)} more", style=NOTE), style=_ONE_LINE)
+    named = (tag("b", model, style={"margin-right": "6px"}),) if model else ()
+    line = tag("summary", *named, *first, tag("span", f"{len(rest)} more", style=NOTE), style=_ONE_LINE)
     return tag("details", line, *rest, css="mswin-badge", style=FONT | SMALL)
 
 

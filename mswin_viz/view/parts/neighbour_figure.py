@@ -77,7 +77,7 @@ def neighbours_figure(
     heights = [cell[1] + 0.62] * len(results) + [2 * cell[1] + 1.45] * (draw_below is not None)
     side = max(0.95, size[0] / size[1] * 1.1)
     width = side + page.n_cols * cell[0] + 0.2
-    lines = caption_lines(f"{_KEY} {note}", int(width * 23))
+    lines = caption_lines(f"{_KEY} {note}", int(width * 21))
     figure = new_figure(width, sum(heights) + 0.11 * len(lines))
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[side, width - side])[0]
     _draw_query(left, table, queries[0], size)
@@ -86,7 +86,7 @@ def neighbours_figure(
         _draw_list(block, table, feature, ranked, page)
     if draw_below is not None:
         draw_below(blocks[-1], page)
-    write_caption(figure, lines, fontsize=5.5, ha="left", x=0.01)
+    write_caption(figure, lines, ha="left", x=0.01)
     return figure
 
 

@@ -25,9 +25,9 @@ _SMALLER = 0.8
 _LIVE = "The live view needs a running kernel: run this cell again."
 
 
-def one_line(view: object, shows: str, model: Model | None = None, *, is_closed: bool = False) -> str:
+def one_line(view: object, shows: str, *models: Model, is_closed: bool = False) -> str:
     """The text form of a view: its class, what it shows, and with which weights; the same wherever it is run."""
-    weights = "" if model is None else f"; {model.tower.weights}; add-on: {model.addon_origin}"
+    weights = "".join(f"; {model.tower.weights}; add-on: {model.addon_origin}" for model in models)
     words = "closed" if is_closed else f"{shows}{weights}"
     return f"{type(view).__name__}({shown_text(words)})"
 

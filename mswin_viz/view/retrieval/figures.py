@@ -14,6 +14,7 @@ from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.errors import OptionError
+from mswin_viz.view.parts.figure_text import LEAST_SIZE
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.parts.neighbour_figure import GAP, PageSize, neighbours_figure, row_picture
 from mswin_viz.view.widgets.labels import PARTS, STEPS, VALUES
@@ -106,11 +107,17 @@ def _draw_heat(
             for place in range(len(pair.a)):
                 _draw_windows(axis, panel, (2 * place + line, place), page.picture, colours)
             axis.text(
-                0.5, -0.03, _sums(pair, side), transform=axis.transAxes, ha="center", va="top", fontsize=5.5
+                0.5,
+                -0.03,
+                _sums(pair, side),
+                transform=axis.transAxes,
+                ha="center",
+                va="top",
+                fontsize=LEAST_SIZE,
             )
     bar = part.colorbar(colours, ax=axes, location="bottom", aspect=50, shrink=0.5, pad=0.02)
-    bar.ax.tick_params(labelsize=5.5)
-    bar.set_label(VALUES["share"], fontsize=6)
+    bar.ax.tick_params(labelsize=LEAST_SIZE)
+    bar.set_label(VALUES["share"], fontsize=LEAST_SIZE)
 
 
 def _draw_windows(

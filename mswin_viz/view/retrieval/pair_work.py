@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 
 import ipywidgets as widgets
 
+from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Progress, Report, Stop
@@ -49,6 +50,16 @@ class PairWork(widgets.VBox):
         else:
             self.panel.pair_freshness.ask(pair)
             self.worker.start()
+
+    def shares_of_first(
+        self, table: EmbeddingTable, results: Mapping[str, Neighbours], n: int
+    ) -> list[PairShares]:
+        """The shares of the query and each of its first ``n`` enhanced results; none where there are no such results."""
+        ranked = results.get("enhanced")
+        if ranked is None:
+            return []
+        rows = ranked.rows[:n].tolist()
+        return [pair_window_shares(self._model, table, ranked.query, row, kept=self.kept) for row in rows]
 
     def _split(self, report: Report, stop: Stop) -> None:
         pair = self._chosen()

@@ -13,7 +13,6 @@ from PIL import Image
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
-from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import MODALITIES
@@ -21,6 +20,9 @@ from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.view.page.page_download import PageDownload
+from mswin_viz.view.page.page_plan import PagePlan
+from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.parts.html import badge_html, failure_words
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
@@ -29,16 +31,18 @@ from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.retrieval.controls import MOST_K, retrieval_controls
 from mswin_viz.view.retrieval.figures import ranked_figure
+from mswin_viz.view.retrieval.page import RetrievalPage
 from mswin_viz.view.retrieval.pair_work import PairWork
-from mswin_viz.view.retrieval.query_choice import QueryJumps, query_name, summary
+from mswin_viz.view.retrieval.query_choice import QueryJumps, query_name
 from mswin_viz.view.retrieval.query_menu import QueryMenu, queries
 from mswin_viz.view.retrieval.ranked_lists import RankedLists
+from mswin_viz.view.retrieval.ranked_words import missing_words, summary_html
 from mswin_viz.view.retrieval.rankings import ALL, ALL_EQUALISED, Rankings, rankable
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
-from mswin_viz.view.widgets.markup import Html, fragment, message_html, tag
+from mswin_viz.view.widgets.markup import Html, message_html
 
 __all__ = ["ALL", "ALL_EQUALISED", "RetrievalView", "RetrievalViewError"]
 
@@ -50,7 +54,7 @@ class RetrievalViewError(OptionError, traitlets.TraitError):
     """The view was asked for a query, modality or number of results that it does not have; the old one stays."""
 
 
-class RetrievalView(widgets.VBox):
+class RetrievalView(widgets.VBox, SavedAsPage):
     """Ranked results of one query, plain and enhanced, right and wrong marked; a click splits a similarity.
 
     In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at
@@ -81,7 +85,7 @@ class RetrievalView(widgets.VBox):
         Results in each list.
     table
         The embeddings; None until there are some.
-    controls, download, strip, pair
+    controls, download, save_page, strip, pair
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares.
     """
 
@@ -122,11 +126,12 @@ class RetrievalView(widgets.VBox):
         self.download = FigureDownload(
             self.pair.board, self._named_figure, guarded=self._guarded, css="mswin-retrieval"
         )
+        self.save_page = PageDownload(self, self.pair.board, name="retrieval", counted="queries")
         names = ("message", "summary", "jump")
         self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
         badge, controls = Html(badge_html(model.provenance_items)), self.controls.layout(self.download)
         super().__init__(
-            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs, Frame()],
+            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs, self.save_page, Frame()],
             query=positions[0], modality=ranked_by[0], k=k,
         )  # fmt: skip
         for name in (VIEW, "mswin-explorer", "mswin-retrieval"):
@@ -209,9 +214,7 @@ class RetrievalView(widgets.VBox):
                 f"by {self._rankings.words(self.modality)}; choose another query"
             )
         table, results, clicked = strip.table, self.results, strip.clicked
-        rows = results["enhanced"].rows[:n_shares].tolist() if "enhanced" in results else []
-        query, kept = strip.row, self._pairs.kept
-        shares = [pair_window_shares(self.model, table, query, row, kept=kept) for row in rows]
+        shares = self._pairs.shares_of_first(table, results, n_shares)
         position, modality, rule = shown[:3]
         name = self._samples[position].name
         chosen = f", chosen result {self._samples[table.sample[clicked]].name}" if clicked >= 0 else ""
@@ -219,6 +222,12 @@ class RetrievalView(widgets.VBox):
         words = f"{'Older than the controls. ' * self._freshness.is_old}{words}"
         figure = ranked_figure(table, results, shares=shares, scale=scale, provenance=words)
         return f"{name}_ranked", figure
+
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
+        hidden = [self.worker, self._html["jump"], self.download, self._pairs, self.save_page]
+        parts = (self, self._samples, self._rankings, self.controls, self._html, hidden)
+        page = RetrievalPage(*parts, has_addon=self.model.addon is not None)
+        return page.plan(self.table, self.strip, images, stop)
 
     def _observe(self) -> None:
         c = self.controls
@@ -271,7 +280,7 @@ class RetrievalView(widgets.VBox):
     def _show_ranked(self, embedded: EmbeddingTable) -> None:
         table = self._rankings.table(embedded, self.modality)
         row = table.row_of(self.query, self._rankings.row_modality(self.modality))
-        missing = f"{query_name(self._samples[self.query])} has no {self._rankings.words(self.modality)} row: it lacks an image, or one failed"
+        missing = missing_words(self._samples[self.query], self._rankings.words(self.modality))
         self._lists.show(table, row, k=self.k, rule=self.rule)
         choice = (self.modality, self.rule)
         if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
@@ -282,14 +291,7 @@ class RetrievalView(widgets.VBox):
         self._show_messages(())
 
     def _summarise(self) -> None:
-        precisions = self._rankings.precisions(self.modality, self.rule)
-        words, notes = "press “embed and rank” to rank all queries; this one is below", ()
-        if precisions is not None:
-            words, notes = summary(*precisions), self._rankings.notes(self.modality, self.rule)
-        lines = (tag("div", note) for note in notes)
-        self._html["summary"].value = fragment(
-            tag("b", self._rankings.words(self.modality)), f": {words}", *lines
-        )
+        self._html["summary"].value = summary_html(self._rankings, self.modality, self.rule)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
         failed = () if self.table is None else failure_words(self.table.failed)

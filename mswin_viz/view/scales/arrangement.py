@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import ipywidgets as widgets
 
-from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.scales.explored_models import ExploredModels
 from mswin_viz.view.scales.legend import help_html
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.labels import SECTIONS
-from mswin_viz.view.widgets.markup import Html
+from mswin_viz.view.widgets.markup import Html, fragment
 from mswin_viz.view.widgets.section_bar import SectionBar
 
 _NUMBERS = ("inspection", "scores")
@@ -24,10 +24,14 @@ def section_bar() -> SectionBar:
     return SectionBar(SECTIONS)
 
 
-def explorer_html(model: Model, progress: Html, legend: Html) -> dict[str, Html]:
+def explorer_html(models: ExploredModels, progress: Html, legend: Html) -> dict[str, Html]:
     """The explorer's words, by name; ``progress`` is the line of the work in the background."""
+    names = models.names if len(models.names) > 1 else ("",)
+    badges = (
+        badge_html(model.provenance_items, name) for name, model in zip(names, models.models, strict=True)
+    )
     return {
-        "badge": Html(badge_html(model.provenance_items)),
+        "badge": Html(fragment(*badges)),
         "message": Html().add_class("mswin-explorer-message"),
         "progress": progress,
         "legend": legend,

@@ -6,25 +6,25 @@ from collections.abc import Callable
 
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.view.parts.worker import Worker
-from mswin_viz.view.scales.cls_splits import ClsSplits
-from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.scales.explored_models import ExploredModels
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.markup import Html
 
 
 class ClsWork:
-    """Computes the splits that a result on screen asks for and lacks, then calls ``done``."""
+    """Computes the splits that what is on screen asks for and lacks, in each model, then calls ``done``."""
 
-    def __init__(self, splits: ClsSplits, guarded: Guard, *, done: Callable[[], None]) -> None:
-        self._splits, self._guarded, self._done = splits, guarded, done
-        self._result: ExplorerResult | None = None
+    def __init__(self, models: ExploredModels, guarded: Guard, *, done: Callable[[], None]) -> None:
+        self._models, self._guarded, self._done = models, guarded, done
+        self._shown: ShownResults | None = None
         self.line = Html()
         self.worker = Worker(self._work, guarded, show=self._show, name="splitting the CLS", restarts=True)
 
-    def follow(self, result: ExplorerResult) -> None:
-        """Start the work for a result, or stop it if there is nothing to do."""
-        self._result = result
-        if result.has_cls and result.cls_splits is None:
+    def follow(self, shown: ShownResults) -> None:
+        """Start the work for what is shown, or stop it if there is nothing to do."""
+        self._shown = shown
+        if any(result.has_cls and result.cls_splits is None for result in shown.results):
             self.worker.start()
         else:
             self.worker.stop()
@@ -33,21 +33,27 @@ class ClsWork:
     def close(self) -> None:
         """End the work, and wait until it has ended."""
         self.worker.close()
-        self._result = None
+        self._shown = None
 
     def _work(self, report: Report, stop: Stop) -> None:
-        result = self._result
-        if result is None or result.cls_splits is not None:
+        shown = self._shown
+        if shown is None:
             return
-        rows = list(zip(result.pictures, result.subject.direction_of_each, strict=True))
+        rows = [
+            (cache.cls_splits, picture, direction)
+            for cache, result in zip(self._models.caches, shown.results, strict=True)
+            if result.has_cls and result.cls_splits is None
+            for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True)
+        ]
         with self._guarded("splitting the CLS", failed=lambda: self._show(Progress(1, 1, ""))):
-            for done, (picture, direction) in enumerate(rows):
+            for done, (splits, picture, direction) in enumerate(rows):
                 words = f"splitting the CLS of image {done + 1} of {len(rows)} ..."
                 report(Progress(done, len(rows), words))
                 if stop():
                     return
-                self._splits.compute(picture, direction)
-            self._done()
+                splits.compute(picture, direction)
+            if rows:
+                self._done()
 
     def _show(self, progress: Progress) -> None:
         self.line.value = progress.words

@@ -52,7 +52,7 @@ class Controls:
     of_the_display: Mapping[str, widgets.ValueWidget]  # what only the browser acts on
     slots: tuple[widgets.ToggleButtons, ...]  # one for each slot of the fusion, among those of the view
     strip: ThumbnailStrip  # its choices belong to the view
-    first: Mapping[str, Any]  # the values that a reset brings back
+    first: dict[str, Any]  # the values that a reset brings back
 
     def __getattr__(self, name: str) -> widgets.ValueWidget:
         every = {**self.of_the_view, **self.of_the_display}
@@ -101,6 +101,10 @@ class Controls:
                 [shown["cmap"], shown["outline"], shown["shared"]],
             ),
         }
+
+    def begin_with(self, value: str) -> None:
+        """Show this value at first, and after a reset."""
+        self.value.value = self.first["value"] = value
 
     def reset(self) -> None:
         """Every control as it was at first; the images stay."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
-from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.scales.controls import Controls
-from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import Guard
 
@@ -32,8 +30,8 @@ class EveryScaleWork:
         self._board, self._guarded = board, guarded
         self._slider: Any = controls.scale  # a ScaleSlider
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[ExplorerResult, tuple[Panel, ...]]] = OrderedDict()
-        self._result: ExplorerResult | None = None
+        self._kept: OrderedDict[Hashable, tuple[ShownResults, tuple[Panel, ...]]] = OrderedDict()
+        self._result: ShownResults | None = None
         self._fits: dict[str, Any] = {}
         self._sent: Hashable = None
         self.worker = Worker(self._work, guarded, show=_silent, name="computing every scale", restarts=True)
@@ -43,7 +41,7 @@ class EveryScaleWork:
         with self._lock:
             self._result = None
 
-    def follow(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
+    def follow(self, result: ShownResults, asked: Mapping[str, Any]) -> None:
         """An answer to these values of the controls is on the board."""
         with self._lock:
             self._result = result
@@ -51,9 +49,9 @@ class EveryScaleWork:
         if result.every_scale is None:
             self.worker.stop()
             self._send(result, ())
-        elif result.every_scale.key in self._kept:
+        elif result.every_scale in self._kept:
             self.worker.stop()
-            self._send(result, self._kept[result.every_scale.key][1])
+            self._send(result, self._kept[result.every_scale][1])
         else:
             self._slider.is_followed = True
             if self._board.fits == self._fits:  # the same controls, but other weights
@@ -72,31 +70,23 @@ class EveryScaleWork:
         if result is None or result.every_scale is None:
             return
         with one_blas_thread():  # the other cores are left to what is asked meanwhile
-            made_from = result.every_scale
-            panels = free_panels(
-                result.subject,
-                result.view_request,
-                fused=made_from.fused,
-                windows=made_from.windows,
-                stop=stop,
-            )
+            panels = result.panels_of_every_scale(stop)
         if not panels:
             return
-        with (
-            self._lock
-        ):  # with the result, so that no id in the key is given twice; what its windows answer is large
-            light = replace(result, every_scale=made_from._replace(windows=None))
-            self._kept[result.every_scale.key] = (light, panels)
+        light = result.without_window_answers()  # they are large
+        with self._lock:  # with the result, so that no id in the key is given twice
+            self._kept[result.every_scale] = (light, panels)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         if not stop():
             self._send(result, panels)
 
-    def _send(self, result: ExplorerResult, panels: tuple[Panel, ...]) -> None:
+    def _send(self, result: ShownResults, panels: tuple[Panel, ...]) -> None:
         with self._lock:
             if self._result is not result:
                 return
-            fits, key = (self._fits, result.every_scale.key) if result.every_scale else ({}, None)
+            key = result.every_scale
+            fits = {} if key is None else self._fits
             if key != self._sent:
                 self._board.show_every_scale(panels, fits=fits)
                 self._sent = key

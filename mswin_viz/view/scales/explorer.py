@@ -9,14 +9,12 @@ from functools import partial
 from typing import Any
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
-from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
+from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.typed_paths import typed_path
-from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload
@@ -24,15 +22,16 @@ from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_pi
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
-from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
+from mswin_viz.view.scales.explored_models import GivenModels, explored_models
 from mswin_viz.view.scales.history import History
 from mswin_viz.view.scales.legend import Legend
-from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.model_numbers import shown_inspection, shown_numbers
+from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.sample_scores import SampleScores
-from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.scales.state import apply_state, named_state, parsed
 from mswin_viz.view.scales.taken_away import TakenAway
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -57,7 +56,8 @@ class ScaleExplorer(TakenAway):
     Parameters
     ----------
     model
-        From :func:`mswin_viz.load_model`, with any add-on or plain CLIP.
+        From :func:`mswin_viz.load_model`, with any add-on or plain CLIP. Or two, ``[a, b]`` or ``{"plain": a, "mine": b}``:
+        rows of both, each with the target of its own text tower, and of the difference, b minus a.
     samples
         What the thumbnail strip offers; at least one.
     prompt
@@ -66,42 +66,44 @@ class ScaleExplorer(TakenAway):
     Attributes
     ----------
     result, view
-        The records behind what is on screen.
+        The records behind what is on screen, of the first model.
     controls, strip, board, bar, sections
         The widgets, to be set from code.
 
     Raises
     ------
     DataError, OptionError
-        If there is no sample; if the add-on does not say how wide the tokens are that it reads.
+        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models.
+    ShapeError
+        If two models differ in input size or grid.
     """
 
     @made_whole()
     def __init__(
-        self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
+        self, model: GivenModels, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
         self._samples = self._first_samples = at_least_one(samples)
-        self.model, self._kept = model, TokenCache(model)
-        self._results = ResultCache(model, self._kept, ClsSplits(model))
-        weights = self._results.weights()
+        self._results = models = explored_models(model)
+        self.model, self._kept = models.models[0], models.caches[0].tokens
         self._lock, self._ticket, self._is_held = threading.RLock(), 0, False
         self._guarded = Guard(self, self._show_messages)
-        self.result: ExplorerResult | None = None
+        self._shown: ShownResults | None = None
         self._row_key: tuple[Any, ...] = ()
         self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
         self.controls = make_controls(
-            model.grid, n_channels(model.addon, weights, model.grid, model.dim),
-            () if weights is None else weights.scales, self.strip,
-            prompt=prompt if model.tower.has_text else None, runs=shuffled_runs(weights, model.grid),
+            self.model.grid, models.n_channels, models.scales, self.strip,
+            prompt=prompt if models.has_text else None, runs=models.runs,
         )  # fmt: skip
-        self.controls.value.value = first_value(weights)
-        self.board = HeatmapBoard(model.grid, watched=self.controls.watched, lists_words=True)
-        self._background = Background(self._kept, self.strip, lambda: self._samples, self._guarded)
-        self._cls_work = ClsWork(self._results.cls_splits, self._guarded, done=self._update)
+        self.controls.begin_with(models.first_value)
+        self.board = HeatmapBoard(self.model.grid, watched=self.controls.watched, lists_words=True)
+        self._background = Background(
+            [cache.tokens for cache in models.caches], self.strip, lambda: self._samples, self._guarded
+        )
+        self._cls_work = ClsWork(models, self._guarded, done=self._update)
         self._every_scale = EveryScaleWork(self.board, self.controls, self._guarded)
-        self._scores = SampleScores(self._results, self.controls, lambda: self._samples, self._guarded)
+        self._scores = SampleScores(models, self.controls, lambda: self._samples, self._guarded)
         self._legend = Legend(self.controls.of_the_display, self._guarded)
-        self._html = explorer_html(self.model, self._cls_work.line, self._legend.line)
+        self._html = explorer_html(models, self._cls_work.line, self._legend.line)
         download = FigureDownload(self.board, self._named_figure, guarded=self._guarded, css="mswin")
         page = PageDownload(self, self.board, name="scales")
         self.bar = ExplorerBar(
@@ -111,7 +113,7 @@ class ScaleExplorer(TakenAway):
         self.sections = section_bar()
         self._history = History(
             self.controls, self.board, self.sections, guarded=self._guarded,
-            restored=lambda values: self._apply(named_state(values, self._samples, model.provenance)),
+            restored=lambda values: self._apply(named_state(values, self._samples, models.weights_in_words)),
         )  # fmt: skip
         super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
         self.add_class(VIEW).add_class("mswin-explorer")
@@ -120,7 +122,7 @@ class ScaleExplorer(TakenAway):
 
     @classmethod
     def from_state(
-        cls, model: Model, samples: Sequence[Sample], state: str | Mapping[str, Any]
+        cls, model: GivenModels, samples: Sequence[Sample], state: str | Mapping[str, Any]
     ) -> ScaleExplorer:
         """The explorer as it was when its state was copied.
 
@@ -147,14 +149,13 @@ class ScaleExplorer(TakenAway):
         return explorer
 
     def __repr__(self) -> str:
-        name, of = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME), len(self._samples)
-        return one_line(
-            self, f"{name}, {self.strip.modality}, of {of} samples", self.model, is_closed=is_closed(self)
-        )
+        name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
+        shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
+        return one_line(self, shows, *self._results.models, is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
-        return with_picture(bundle, repr(self), lambda: self.result and self.figure())
+        return with_picture(bundle, repr(self), lambda: self._shown and self.figure())
 
     def close(self) -> None:
         """End the work in the background, release everything that is kept, and close every widget.
@@ -166,18 +167,31 @@ class ScaleExplorer(TakenAway):
 
     def release(self) -> None:
         """End the work in the background, and release everything that is kept."""
-        self._background.close()
-        self._cls_work.close()
-        self._scores.close()
-        self._every_scale.close()
+        for work in (self._background, self._cls_work, self._scores, self._every_scale):
+            work.close()
         with self._lock:
             self._results.close()
-            self.result, self._row_key = None, ()
+            self._shown, self._row_key = None, ()
+
+    @property
+    def results(self) -> dict[str, ExplorerResult]:
+        """The record behind what is on screen, of each model by its name."""
+        return {} if self._shown is None else self._shown.by_model
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The heatmaps on screen, with values for each row of the board: of two models, a, b and b minus a for each image."""
+        return () if self._shown is None else self._shown.panels
+
+    @property
+    def result(self) -> ExplorerResult | None:
+        """The first model's."""
+        return self._shown and self._shown.first
 
     @property
     def view(self) -> ScaleView | None:
-        """The panels on screen."""
-        return None if self.result is None else self.result.view
+        """The panels and scores of the first model."""
+        return self._shown and self._shown.first.view
 
     def _observe(self) -> None:
         guarded = self._guarded
@@ -199,7 +213,9 @@ class ScaleExplorer(TakenAway):
     def _apply(self, record: Mapping[str, Any]) -> None:
         """Set everything as a state has it; nothing if it does not fit."""
         with self._held():
-            notes = apply_state(record, self.controls, self.board, self._samples, self.model.provenance)
+            notes = apply_state(
+                record, self.controls, self.board, self._samples, self._results.weights_in_words
+            )
         if notes:
             self._show_messages(notes)
 
@@ -244,18 +260,17 @@ class ScaleExplorer(TakenAway):
         """Put the pinned window's share next to the change when it is removed."""
         shown = self._html["inspection"]
         with self._lock, self._guarded("inspecting a window", failed=partial(shown.set_trait, "value", "")):
-            shown.value = inspection_words(self.result, self.board.pinned)
+            shown.value = shown_inspection(self._shown, self.board.pinned)
 
-    def _show(self, result: ExplorerResult, asked: Mapping[str, Any]) -> None:
-        key, numbers = (result.pictures, result.names, result.shuffle), numbers_html(result)
+    def _show(self, result: ShownResults, asked: Mapping[str, Any]) -> None:
+        key, numbers = (result.rows, result.first.shuffle), shown_numbers(result)
         rows = None if key == self._row_key else board_rows(result)
         self._every_scale.leave()
-        order = () if result.shuffle is None else result.shuffle.order.tolist()
         self.board.show(
-            result.view.panels, rows=rows, order=order, answered=asked, free_is_fused="free" in result.view_request.slots
-        )  # fmt: skip
-        self.board.pinnable = pinnable_keys(result.view)
-        self.result, self._row_key = result, key
+            result.panels, rows=rows, order=result.order, answered=asked, free_is_fused=result.is_free_fused
+        )
+        self.board.pinnable = pinnable_keys(result)
+        self._shown, self._row_key = result, key
         self._html["scores"].value = numbers
         self._guarded.forget()
         self._show_messages(())
@@ -265,5 +280,4 @@ class ScaleExplorer(TakenAway):
         self._every_scale.follow(result, asked)
 
     def _show_messages(self, messages: Sequence[str]) -> None:
-        notes = () if self.result is None else self.result.notes
-        self._html["message"].value = message_html([*messages, *notes])
+        self._html["message"].value = message_html([*messages, *(self._shown.notes if self._shown else ())])

@@ -6,11 +6,19 @@ from collections.abc import Mapping
 
 import ipywidgets as widgets
 
-from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.colours import COLOUR_ENDS, SIGNED, UNSIGNED, end_colours
 from mswin_viz.view.widgets.glossary import TERMS
 from mswin_viz.view.widgets.guarded import Guard
-from mswin_viz.view.widgets.labels import LEGENDS, SCALES_OF_COLOUR, THOUSANDTHS, VALUES
+from mswin_viz.view.widgets.labels import (
+    DIFFERENCES,
+    LEGENDS,
+    SCALES_OF_COLOUR,
+    THOUSANDTHS,
+    VALUES,
+    difference_name,
+    difference_words,
+)
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Html, Markup, fragment, tag
 
 _SWATCH = {"display": "inline-block", "width": "10px", "height": "10px", "margin": "0 3px 0 8px"}
@@ -23,20 +31,30 @@ class Legend:
     def __init__(self, display: Mapping[str, widgets.ValueWidget], guarded: Guard) -> None:
         self._cmap, self._shared = display["cmap"], display["shared"]
         self._shown: tuple[str, str] | None = None  # value and target; a result would keep its pictures
+        self._models: tuple[str, str] | None = None
         self.line = Html()
         for control in (self._cmap, self._shared):
             control.observe(guarded("writing the legend")(lambda _change: self._write()), "value")
 
-    def follow(self, result: ExplorerResult) -> None:
-        """Say what a result shows."""
-        value = result.view_request.value
-        self._shown = value, result.target
+    def follow(self, shown: ShownResults) -> None:
+        """Say what is shown."""
+        value = shown.first.view_request.value
+        self._shown = value, shown.target
+        self._models = shown.pair
         self._write()
 
     def _write(self) -> None:
         if self._shown is not None:
             cmap, is_shared = str(self._cmap.value), bool(self._shared.value)
-            self.line.value = legend_html(*self._shown, cmap=cmap, is_shared=is_shared)
+            self.line.value = legend_line(*self._shown, self._models, cmap=cmap, is_shared=is_shared)
+
+
+def legend_line(
+    value: str, target: str, models: tuple[str, str] | None, *, cmap: str, is_shared: bool
+) -> Markup:
+    """The legend of a value, and of the differences between two models."""
+    words = legend_html(value, target, cmap=cmap, is_shared=is_shared)
+    return fragment(words, differences_html(models, cmap=cmap))
 
 
 def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool = False) -> Markup:
@@ -54,18 +72,34 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
         Whether all panels of a unit have one colour scale.
     """
     legend = LEGENDS[value]
-    name = cmap if cmap != "auto" else SIGNED if legend.is_signed else UNSIGNED
-    ends = []
-    for colour, called, means in zip(
-        end_colours(name), COLOUR_ENDS[name], (legend.low, legend.high), strict=True
-    ):
-        ends += [tag("span", style=_SWATCH | {"background": colour}), tag("b", called), f" {means}"]
+    ends = _ends(cmap, legend.low, legend.high, is_signed=legend.is_signed)
     of_target = fragment("; cosine with ", tag("b", target)) if target and value in THOUSANDTHS else ""
     unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
     name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
     words = fragment(name, ":", *ends, of_target, f"; {last}")
     whole = f"{legend.what} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
     return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=whole)
+
+
+def differences_html(models: tuple[str, str] | None, *, cmap: str = "auto") -> Markup:
+    """What the rows of differences between two models are, and their colours; nothing for one model."""
+    if models is None:
+        return fragment()
+    low, high = (f"higher in {name}" for name in models)
+    name, words = tag("b", difference_name(models)), difference_words(models)
+    ends = _ends(cmap, low, high, is_signed=True)
+    line = fragment(name, f": {words}", *ends, f"; {DIFFERENCES}")
+    whole = f"{words}. {DIFFERENCES}."
+    return tag("div", line, css="mswin-differences", style=FONT | SMALL | _LINE, title=whole)
+
+
+def _ends(cmap: str, low: str, high: str, *, is_signed: bool) -> list[Markup | str]:
+    """A swatch of the colour at each end of a map, what it is called, and what it means."""
+    name = cmap if cmap != "auto" else SIGNED if is_signed else UNSIGNED
+    ends: list[Markup | str] = []
+    for colour, called, means in zip(end_colours(name), COLOUR_ENDS[name], (low, high), strict=True):
+        ends += [tag("span", style=_SWATCH | {"background": colour}), tag("b", called), f" {means}"]
+    return ends
 
 
 def help_html() -> Markup:

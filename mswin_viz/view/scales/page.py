@@ -15,8 +15,8 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.view.page.page_images import chosen_images, strip_traits
 from mswin_viz.view.page.page_plan import PagePins, PagePlan, PageTable, Traits, menu_choice, menu_values
 from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.scales.explored_models import ExploredModels
 from mswin_viz.view.scales.page_answers import PageChoices, ScaleAnswers
-from mswin_viz.view.scales.result_cache import ResultCache
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.labels import THOUSANDTHS, VALUES
 from mswin_viz.view.widgets.markup import Html
@@ -36,7 +36,7 @@ class ScalePage:
 
     root: widgets.Widget
     samples: Sequence[Sample]
-    results: ResultCache
+    models: ExploredModels
     controls: Controls
     board: HeatmapBoard
     sections: SectionBar
@@ -52,7 +52,7 @@ class ScalePage:
         modalities = [name for name in MODALITIES if any(name in sample.images for sample in shown)]
         rows = [*["modalities"] * (len(modalities) > 1), "one", *["pair"] * is_pair]
         choices = PageChoices(positions, modalities, rows, c.strip.selected, c.request(self.samples))
-        answers = ScaleAnswers(self.samples, self.results, c, self.board, self.html, choices, stop)
+        answers = ScaleAnswers(self.samples, self.models, c, self.board, self.html, choices, stop)
         n_images = f"{len(positions)} of {len(self.samples)} images"
         axes = ((c.strip, "selected"), (c.strip, "modality"), (c.rows, "value"), (c.value, "value"))
         of_legend = (
@@ -84,7 +84,7 @@ class ScalePage:
         if "pair" in choices.rows:
             strip["second"] = choices.positions.index(c.strip.second)
         return {
-            c.strip: {**strip, "has_scores": bool(choices.now.prompts) and self.results.model.tower.has_text},
+            c.strip: {**strip, "has_scores": bool(choices.now.prompts) and self.models.has_text},
             c.rows: menu_choice(c.rows, _in_order(c.rows, choices.rows), c.rows.value),
             c.scale: slider,
             self.board: {

@@ -8,22 +8,20 @@ from itertools import product
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
-from mswin_viz.analysis.scales.pyramid import free_panels
-from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_images import shown_error
 from mswin_viz.view.page.page_plan import PageAnswer, Traits, menu_values
-from mswin_viz.view.scales.board_rows import pinnable_keys
+from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
 from mswin_viz.view.scales.controls import Controls
-from mswin_viz.view.scales.legend import legend_html
-from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
-from mswin_viz.view.scales.share_bars import numbers_html
-from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard, pyramid_traits, shown_traits
+from mswin_viz.view.scales.explored_models import ExploredModels
+from mswin_viz.view.scales.legend import legend_line
+from mswin_viz.view.scales.model_numbers import shown_numbers
+from mswin_viz.view.scales.result_cache import ExplorerRequest
+from mswin_viz.view.scales.shown_results import ShownResults
+from mswin_viz.view.widgets.board import HeatmapBoard, pyramid_traits, shown_traits
 from mswin_viz.view.widgets.markup import Html, message_html
-
-_QUALITY = 92  # of the pictures behind the heatmaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ class ScaleAnswers:
     """
 
     samples: Sequence[Sample]
-    results: ResultCache
+    models: ExploredModels
     controls: Controls
     board: HeatmapBoard
     html: dict[str, Html]
@@ -91,7 +89,9 @@ class ScaleAnswers:
         display = self.controls.of_the_display
         cmaps = menu_values(display["cmap"], {})
         for rows, value, cmap, shared in product(self.choices.rows, self.values, cmaps, (False, True)):
-            line = legend_html(value, self._targets.get(rows, ""), cmap=cmap, is_shared=shared)
+            line = legend_line(
+                value, self._targets.get(rows, ""), self.models.pair, cmap=cmap, is_shared=shared
+            )
             yield PageAnswer((rows, value, cmap, shared), {self.html["legend"]: {"value": line}})
 
     def scores(self) -> Iterator[PageAnswer]:
@@ -110,63 +110,62 @@ class ScaleAnswers:
         )  # fmt: skip
         try:
             with one_blas_thread():
-                result = self._result(request)
-                pyramid = self._pyramid(result)
+                shown = self._shown(request)
+                pyramid = self._pyramid(shown)
         except MswinVizError as problem:
             return PageAnswer(
                 chosen, {self.html["message"]: {"value": shown_error(problem, self.samples)}}, has_failed=True
             )
-        self._targets[rows] = result.target
-        if rows == "one" and len(result.plain_scores):
+        self._targets[rows] = shown.target
+        first = shown.first
+        if rows == "one" and len(first.plain_scores):
             self._scores[modality, place] = [
-                float(result.plain_scores[0, 0]),
-                float(result.enhanced_scores[0, 0]),
+                float(first.plain_scores[0, 0]),
+                float(first.enhanced_scores[0, 0]),
             ]
         return PageAnswer(chosen, {
-            self.board: {**self._on_board(result), "pyramid": pyramid},
-            self.html["scores"]: {"value": numbers_html(result)},
-            self.html["message"]: {"value": message_html(result.notes)},
+            self.board: {**self._on_board(shown), "pyramid": pyramid},
+            self.html["scores"]: {"value": shown_numbers(shown)},
+            self.html["message"]: {"value": message_html(shown.notes)},
         })  # fmt: skip
 
-    def _result(self, request: ExplorerRequest) -> ExplorerResult:
-        result = self.results.result(request)
-        if not request.has_cls or result.cls_splits is not None:
-            return result
-        for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True):
-            self.results.cls_splits.compute(picture, direction)
-        return self.results.result(request)
+    def _shown(self, request: ExplorerRequest) -> ShownResults:
+        shown = self.models.result(request)
+        if not request.has_cls:
+            return shown
+        for cache, result in zip(self.models.caches, shown.results, strict=True):
+            if result.cls_splits is None:
+                for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True):
+                    cache.cls_splits.compute(picture, direction)
+        return self.models.result(request)
 
-    def _pyramid(self, result: ExplorerResult) -> Traits:
+    def _pyramid(self, shown: ShownResults) -> Traits:
         """The free windows at every scale; of one image, if they were just computed with those of its other modalities."""
-        if result.every_scale is None:
+        if shown.every_scale is None:
             return {}
-        kept = self._pyramids.get(_of_one(result, 0)) if len(result.names) == 1 else None
+        is_one = len(shown.first.names) == 1
+        kept = self._pyramids.get(_of_one(shown, 0)) if is_one else None
         if kept is None:
-            fused = result.every_scale.fused
-            kept = free_panels(result.subject, result.view_request, fused=fused, stop=self.stop)
+            kept = shown.panels_of_every_scale(self.stop)
             self._pyramids.clear()
-            if not result.is_pair:
-                for row in range(len(result.names)):
-                    own = tuple(replace(panel, values=panel.values[row : row + 1]) for panel in kept)
-                    self._pyramids[_of_one(result, row)] = own
-        return pyramid_traits(kept, len(result.names), self.grid)
+            if not shown.first.is_pair:
+                for image in range(len(shown.first.names)):
+                    rows = [at for at, row in enumerate(shown.rows) if row.image == image]
+                    own = tuple(replace(panel, values=panel.values[rows]) for panel in kept)
+                    self._pyramids[_of_one(shown, image)] = own
+        return pyramid_traits(kept, len(shown.rows), self.grid)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patch tokens."""
         return self.board.grid_rows, self.board.grid_cols
 
-    def _on_board(self, result: ExplorerResult) -> Traits:
-        rows = [
-            BoardRow(name, jpeg_file(picture.shown, quality=_QUALITY))
-            for name, picture in zip(result.names, result.pictures, strict=True)
-        ]
-        order = () if result.shuffle is None else result.shuffle.order.tolist()
-        traits = shown_traits(result.view.panels, rows, self.grid, order=order)
-        is_fused = "free" in result.view_request.slots
-        return {**traits, "free_is_fused": is_fused, "pinnable": pinnable_keys(result.view)}
+    def _on_board(self, shown: ShownResults) -> Traits:
+        traits = shown_traits(shown.panels, board_rows(shown, is_small=True), self.grid, order=shown.order)
+        return {**traits, "free_is_fused": shown.is_free_fused, "pinnable": pinnable_keys(shown)}
 
 
-def _of_one(result: ExplorerResult, row: int) -> Hashable:
+def _of_one(shown: ShownResults, image: int) -> Hashable:
     """Equal for one image's free windows, whichever images are shown beside it."""
-    return id(result.samples[0]), result.names[row], result.view_request
+    first = shown.first
+    return id(first.samples[0]), first.names[image], first.view_request

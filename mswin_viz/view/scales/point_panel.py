@@ -20,6 +20,7 @@ from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import numbers_html
+from mswin_viz.view.scales.shown_results import shown_results
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
@@ -141,7 +142,7 @@ class PointPanel(widgets.VBox):
 
     def _show(self, sample: Sample, result: ExplorerResult) -> None:
         numbers = numbers_html(result)
-        self.board.show(result.view.panels, rows=board_rows(result))
+        self.board.show(result.view.panels, rows=board_rows(shown_results(("",), [result])))
         self.result = result
         words = f", {self.modality.value}, target: {result.target}"
         self._title.value = fragment(tag("b", sample.label), words)

@@ -84,6 +84,11 @@ class ExplorerResult:
     cls_splits: tuple[ClsSplit, ...] | None = None  # of each row, in units of the cosine, once they are there
     every_scale: EveryScale | None = None  # what the free panel of every scale is made from
 
+    def without_window_answers(self) -> ExplorerResult:
+        """The same without what every window of every scale answered, which is large."""
+        made_from = self.every_scale
+        return self if made_from is None else replace(self, every_scale=made_from._replace(windows=None))
+
 
 @dataclass(frozen=True, eq=False)
 class _Target:

@@ -14,7 +14,7 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.scales.controls import Controls
-from mswin_viz.view.scales.result_cache import ResultCache
+from mswin_viz.view.scales.explored_models import ExploredModels
 from mswin_viz.view.widgets.guarded import Guard
 
 _AT_ONCE = 16
@@ -23,21 +23,22 @@ _AT_ONCE = 16
 class SampleScores:
     """Fills the strip's ``scores``, and again for another prompt, modality or set of samples once they were wanted.
 
-    ``samples`` gives those that are in the strip.
+    They are the first model's, and the strip says so. ``samples`` gives those that are in the strip.
     """
 
     def __init__(
         self,
-        results: ResultCache,
+        models: ExploredModels,
         controls: Controls,
         samples: Callable[[], Sequence[Sample]],
         guarded: Guard,
     ) -> None:
-        self._results, self._controls, self._samples, self._guarded = results, controls, samples, guarded
+        self._results, self._controls, self._samples = models.caches[0], controls, samples
         self._is_wanted = False
         self.worker = Worker(self._work, guarded, show=self._show, name="scoring the images", restarts=True)
         strip = controls.strip
-        strip.has_scores = results.model.tower.has_text
+        strip.has_scores = self._results.model.tower.has_text
+        strip.scored_by = models.names[0] if len(models.names) > 1 else ""
         strip.on_msg(guarded("scoring the images")(lambda _strip, content, _buffers: self._on_strip(content)))
         for control, trait in ((controls.prompt, "value"), (strip, "modality"), (strip, "items")):
             control.observe(guarded("scoring the images")(lambda _change: self._renew()), trait)

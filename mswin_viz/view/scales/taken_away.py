@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
-from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.figure_download import write_figure
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.scales.explored_models import ExploredModels
 from mswin_viz.view.scales.figure import named_figure
 from mswin_viz.view.scales.page import ScalePage
-from mswin_viz.view.scales.result_cache import ExplorerResult, ResultCache
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.scales.state import state_of
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.lifetime import check_open
@@ -30,20 +30,19 @@ from mswin_viz.view.widgets.section_bar import SectionBar
 class TakenAway(widgets.VBox, SavedAsPage):
     """The part of a scale explorer that gives away what is on screen."""
 
-    model: Model
     controls: Controls
     board: HeatmapBoard
     sections: SectionBar
     bar: ExplorerBar
-    result: ExplorerResult | None
+    _shown: ShownResults | None
     _samples: Sequence[Sample]
-    _results: ResultCache
+    _results: ExploredModels
     _html: dict[str, Html]
 
     @property
     def state(self) -> dict[str, Any]:
         """A JSON-ready record that rebuilds this view: see :meth:`ScaleExplorer.from_state`."""
-        return state_of(self.controls, self.board, self._samples, self.model.provenance)
+        return state_of(self.controls, self.board, self._samples, self._results.weights_in_words)
 
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance.
@@ -70,5 +69,5 @@ class TakenAway(widgets.VBox, SavedAsPage):
         """What is on screen, which need not be what is chosen now, and its name."""
         check_open(self)
         is_old = self.board.answered != self.controls.asked
-        words = f"{'Older than the controls. ' * is_old}{self.model.provenance}"
-        return named_figure(self.result, self.board, words)
+        words = f"{'Older than the controls. ' * is_old}{self._results.provenance}"
+        return named_figure(self._shown, self.board, words)

@@ -20,7 +20,7 @@ from mswin_viz.data.images.picture_files import opened_file
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
-from mswin_viz.view.widgets.labels import THOUSANDTHS, VALUES, unit_words
+from mswin_viz.view.widgets.labels import ABSENCES, THOUSANDTHS, VALUES, unit_words
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 
 
@@ -34,6 +34,8 @@ class BoardRow:
 
     name: str  # stands above it
     image: bytes = b""  # PNG or JPEG file; empty for none
+    group: int | None = None  # rows of one group show the same image; None for a row of its own
+    is_difference: bool = False  # its numbers are differences: signed, on a colour scale of their own
 
 
 class HeatmapBoard(anywidget.AnyWidget):
@@ -89,6 +91,7 @@ class HeatmapBoard(anywidget.AnyWidget):
     places = traitlets.Dict({"token": "Token", "window": "Window"}, read_only=True).tag(
         sync=True
     )  # what a cell of the grid and a group of cells are called under the mouse
+    absences = traitlets.Dict(ABSENCES, read_only=True).tag(sync=True)  # of a panel in a row that lacks it
     lut = traitlets.Bytes(colour_tables().tobytes(), read_only=True).tag(sync=True)
 
     @made_whole()
@@ -225,7 +228,8 @@ def _for_the_browser(controls: Mapping[str, tuple[Widget, str]]) -> dict[str, li
 
 
 def _row(row: BoardRow) -> dict[str, Any]:
-    return {"name": row.name, "image": _checked_file(row.image) if row.image else b""}
+    about = {"name": row.name, "group": row.group, "is_difference": row.is_difference}
+    return {**about, "image": _checked_file(row.image) if row.image else b""}
 
 
 def _checked_file(data: bytes) -> bytes:
@@ -254,4 +258,4 @@ def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
     about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed", "words")}
     tile = None if geometry.tile is None else list(geometry.tile)
     windows = {"scale": geometry.scale, "stride": geometry.stride, "tile": tile}
-    return {**about, **windows, "values": values.tobytes()}
+    return {**about, **windows, "absent": list(panel.absent), "values": values.tobytes()}

@@ -22,8 +22,9 @@ from mswin_viz.view.widgets.markup import fragment, tag
 
 OUT_OF_DATE = "Anything shown below is out of date: it does not match the controls."
 """Shown where an older picture stays on screen because the new one failed."""
+OLD = "mswin-out-of-date"
+"""The class of such a picture."""
 _WAS_SHOWN = "_mswin_was_shown"
-_OLD = "mswin-out-of-date"
 _LOG = logging.getLogger(__name__)
 _MOST = 600  # characters of a foreign error's text
 _SMALL = {"font-size": "11px", "opacity": ".7"}
@@ -136,7 +137,7 @@ def problem_words(problem: BaseException) -> str:
 
 def show_as_out_of_date(part: widgets.DOMWidget, is_old: bool) -> None:
     """Mark a picture that does not answer what was asked last, or take the mark away."""
-    (part.add_class if is_old else part.remove_class)(_OLD)
+    (part.add_class if is_old else part.remove_class)(OLD)
 
 
 def _is_of_memory(problem: BaseException, text: str) -> bool:

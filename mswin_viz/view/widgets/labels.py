@@ -57,6 +57,10 @@ SCALES_OF_COLOUR = {
     True: "one colour scale: the same colour is the same number in every panel",
 }
 """What may be compared, by whether panels of a unit share a colour scale."""
+DIFFERENCES = "these rows have a colour scale of their own, the same on both sides of zero"
+"""How the rows of differences between two models are coloured."""
+ABSENCES = {"value": "not in this model", "difference": "not in both models"}
+"""Why there is no panel in a row of a model, or in one of differences."""
 FEATURES = {"plain": "plain CLS", "enhanced": "enhanced CLS"}
 """The image's feature without the add-on and with it."""
 PARTS = {
@@ -120,6 +124,16 @@ COLOURS = {
     "plain_ap": "AP, plain", "enhanced_ap": "AP, enhanced", "ap_change": "change of AP",
 }  # fmt: skip
 """What the points of a map are coloured by."""
+
+
+def difference_name(models: tuple[str, str]) -> str:
+    """What the rows of differences between two models are called."""
+    return f"{models[1]} minus {models[0]}"
+
+
+def difference_words(models: tuple[str, str]) -> str:
+    """What the numbers of these rows are."""
+    return f"value of {models[1]} minus value of {models[0]}"
 
 
 def unit_words(unit: str) -> str:

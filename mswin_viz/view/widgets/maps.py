@@ -139,8 +139,7 @@ class LinkedMaps(widgets.VBox):
         shown = (enhanced if self.is_morphed else plain, enhanced)
         for scatter, places in zip(self.scatters, shown, strict=True):
             scatter.xy(*places.T, animate=animate)
-        words = "plain, moved to its enhanced places" if self.is_morphed else "plain CLS"
-        for title, text in zip(self._titles, (words, "enhanced CLS (with the add-on)"), strict=True):
+        for title, text in zip(self._titles, map_titles(is_morphed=self.is_morphed), strict=True):
             title.value = tag("b", text)
 
     def _on_selection(self, change: Mapping[str, Any]) -> None:
@@ -207,6 +206,12 @@ class LinkedMaps(widgets.VBox):
         arrows: list[Any] = [arrow(plain[row], enhanced[row]) for row in rows]
         lines: list[Any] = [jscatter.Line(places, line_color=ORANGE, line_width=2) for places in arrows]
         self.scatters[0].annotations(lines)
+
+
+def map_titles(*, is_morphed: bool) -> tuple[str, str]:
+    """What the two maps are called."""
+    words = "plain, moved to its enhanced places" if is_morphed else "plain CLS"
+    return words, "enhanced CLS (with the add-on)"
 
 
 def _data_uri(picture: bytes) -> str:

@@ -76,6 +76,11 @@ def fragment(*children: object) -> Markup:
     return Markup("").join(_text(child) for child in children)
 
 
+def text_of(messages: Sequence[str]) -> str:
+    """Messages one after the other as plain text, for what shows no HTML."""
+    return Markup(" ").join(_text(message) for message in messages).striptags()
+
+
 def message_html(messages: Sequence[str]) -> Markup:
     """What went wrong, a line for each message; nothing for none."""
     if not messages:

@@ -46,6 +46,9 @@ class ThumbnailStrip(anywidget.AnyWidget):
     scores = traitlets.List(traitlets.List(traitlets.Float(), allow_none=True)).tag(
         sync=True
     )  # plain and enhanced, or None, of each sample; empty before they are computed
+    scored_by = traitlets.Unicode().tag(
+        sync=True
+    )  # the name of the model whose they are, where there are two
     progress = traitlets.Float(-1.0).tag(sync=True)  # fraction done of background work; below 0 for none
     status = traitlets.Unicode().tag(sync=True)  # words beside the bar
 

@@ -4,12 +4,13 @@ import { GONE, watchKernel } from "./kernel.mjs";
 import { keepKeys } from "./keys.mjs";
 import { node, roomBelow } from "./nodes.mjs";
 import { bytesOf, readFloats } from "./numbers.mjs";
-import { captionOf, labelOf, pictureStatus, readColumn, readPyramid, statusOf, withRanges } from "./panels.mjs";
+import { captionOf, isSameImage, labelOf, panelOf, pictureStatus, readColumn, readPyramid, statusOf, withRanges } from "./panels.mjs";
 import { fitted, layoutOf, paintBackdrop, paintHeatmap, paintImage, readLook, themeOf } from "./paint.mjs";
 import { describe, hitTest } from "./windows.mjs";
 
 const PATIENCE = 150; // ms until what is out of date pales
 const STATUS = { busy: "working …", stale: "out of date" };
+const ROW_NAMES = 110; // width of a column of names, CSS pixels
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 async function decode(view) {
@@ -77,14 +78,17 @@ function heatmapNode(row, key) {
   return { el, title, canvas, status, origin: node(foot, "span", "mswin-origin"), caption: node(foot, "span", "mswin-heatmap-caption") };
 }
 
-function buildRows(parent, names, columns) {
+// `hasNames`: names stand before the rows; else above the pictures.
+function buildRows(parent, names, columns, hasNames) {
   parent.replaceChildren();
+  parent.classList.toggle("mswin-named-rows", hasNames);
   return names.map((name) => {
     const row = node(parent, "div", "mswin-board-row");
     row.setAttribute("role", "group");
     row.setAttribute("aria-label", name);
+    if (hasNames) node(row, "div", "mswin-row-name", name);
     const picture = node(row, "div", "mswin-picture");
-    const title = node(picture, "div", "mswin-heatmap-title", name);
+    const title = node(picture, "div", "mswin-heatmap-title", hasNames ? "" : name);
     title.title = name;
     const image = node(picture, "canvas", "mswin-picture-canvas");
     image.setAttribute("role", "img");
@@ -118,12 +122,13 @@ function isNew(drawnOn, state) {
   return !same;
 }
 
-function writeWords(cell, column, units, { status, isGone }, label) {
+function writeWords(cell, column, units, { status, isGone, absent }, label) {
   cell.title.textContent = cell.title.title = column.title;
   cell.origin.textContent = column.origin;
   cell.origin.dataset.origin = column.origin.split(" ")[0];
   cell.caption.textContent = captionOf(column, units);
-  cell.status.textContent = statusWords(status, isGone);
+  cell.status.textContent = statusWords(status, isGone) || absent;
+  cell.el.classList.toggle("mswin-absent", Boolean(absent));
   cell.el.setAttribute("aria-busy", String(status === "busy" && !isGone));
   cell.el.classList.toggle("mswin-heatmap-stale", status in STATUS);
   cell.canvas.setAttribute("aria-label", label);
@@ -211,15 +216,18 @@ function render({ model, el }) {
     const { scale } = now.asked;
     const thousandths = model.get("thousandths");
     now.every = now.sent.map((column) => (now.statuses[column.key] === "live" ? now.pyramid.at(scale) : column));
-    now.shown = withRanges(now.every.filter(({ key }) => !hidden.includes(key)), model.get("shared"))
+    now.differences = model.get("rows").map((row) => Boolean(row.is_difference));
+    now.shown = withRanges(now.every.filter(({ key }) => !hidden.includes(key)), model.get("shared"), now.differences)
       .map((column) => ({ ...column, factor: thousandths.includes(column.unit) ? 1000 : 1 }));
   };
+  // Why a row of a column has no number: a model has no such panel. "" where it has.
+  const absence = (column, row) => (column.absent?.includes(row) ? model.get("absences")[now.differences[row] ? "difference" : "value"] : "");
   const refreshNodes = () => {
     const names = model.get("rows").map(({ name }) => name);
     const built = JSON.stringify([names, now.shown.map(({ key }) => key), now.sent.map(({ key }) => key), model.get("hidden"), model.get("captions")]);
     if (built !== now.built) {
       now.built = built;
-      now.rows = buildRows(body, names, now.shown);
+      now.rows = buildRows(body, names, now.shown, now.differences.includes(true));
       now.rows.forEach((row, at) => row.cells.forEach((cell, key) => listen(cell.canvas, at, key)));
       const hasCaptions = model.get("captions");
       buildChips(chips, now.sent, model.get("hidden"), { toggle: toggleColumn, toggleCaptions, hasCaptions });
@@ -233,8 +241,10 @@ function render({ model, el }) {
     pale([now.picture, ...Object.values(now.statuses)].some((status) => status in STATUS));
     now.rows.forEach((row) => writeStatus(row, now.picture, now.isGone));
     now.rows.forEach(({ cells }) => cells.forEach(({ canvas }, key) => canvas.classList.toggle("mswin-not-pinned", !isPinnable(key))));
-    now.shown.forEach((column) => now.rows.forEach(({ cells }, at) =>
-      writeWords(cells.get(column.key), column, model.get("units"), { status: now.statuses[column.key], isGone: now.isGone }, labelOf(column, names[at], at))));
+    now.shown.forEach((column) => now.rows.forEach(({ cells }, at) => {
+      const about = { status: now.statuses[column.key], isGone: now.isGone, absent: absence(column, at) };
+      writeWords(cells.get(column.key), column, model.get("units"), about, labelOf(column, names[at], at));
+    }));
   };
   const markAll = (name, is) => [el, el.closest(".mswin-explorer")].forEach((root) => root?.classList.toggle(name, is));
   // The words say at once that an answer is out of date; all of it pales a moment later, so that quick answers do not
@@ -249,10 +259,12 @@ function render({ model, el }) {
     if (once("look")) now.look = readLook(model);
     if (once("theme")) now.theme = themeOf(el);
     const panels = { count: now.shown.length + 1, pictures: now.rows.length || 1, widest: model.get("width") };
-    const key = JSON.stringify(panels);
+    const key = JSON.stringify([panels, now.differences]);
     if (!once("size") && now.fit === key) return;
     now.fit = key;
-    const { width, lines } = fitted(roomBelow(el, body), panels, grid());
+    const room = roomBelow(el, body);
+    if (now.differences.includes(true)) room.width -= ROW_NAMES;
+    const { width, lines } = fitted(room, panels, grid());
     const sharp = `${width} ${window.devicePixelRatio}`;
     if (sharp !== now.sharp) now.size = layoutOf(width, ...grid()); // else nothing is drawn again
     now.sharp = sharp;
@@ -268,9 +280,9 @@ function render({ model, el }) {
       const common = [...behind, now.hover];
       if (isNew(row, common)) paintImage(row.image, row.backdrop, now.hover, grid(), page);
       for (const column of now.shown) {
-        const isPinned = pinned && pinned.key === column.key && pinned.row === at;
+        const isPinned = pinned && pinned.key === column.key && isSameImage(model.get("rows"), pinned.row, at);
         const marks = { hover: now.hover, pinned: isPinned ? pinned.window : -1 };
-        const panel = { ...column, cells: column.cells[at] };
+        const panel = panelOf(column, at, now.differences[at]);
         const cell = row.cells.get(column.key);
         const drawn = [...common, now.look, panel.geometry, panel.cells, panel.range?.lo, panel.range?.hi, marks.pinned];
         if (isNew(cell, drawn)) paintHeatmap(cell.canvas, panel, now.look, row.backdrop, marks, page);
@@ -307,8 +319,9 @@ function render({ model, el }) {
   const columnOf = (key) => now.shown.find((column) => column.key === key);
   const point = (token, row, key, at) => {
     const column = columnOf(key);
-    const panel = column && { ...column, cells: column.cells[row], values: column.values[row], places: model.get("places") };
-    const lines = token < 0 || !panel ? null : describe(token, panel);
+    const panel = column && { ...panelOf(column, row, now.differences[row]), places: model.get("places") };
+    const absent = panel && absence(column, row);
+    const lines = token < 0 || !panel ? null : absent ? [absent] : describe(token, panel);
     placeTip(tip, lines, at);
     if (token !== now.hover) schedule();
     now.hover = token;

@@ -56,6 +56,11 @@ function menu(model) {
   return el;
 }
 
+function press(button, isPressed) {
+  button.classList.toggle("mod-active", isPressed);
+  button.setAttribute("aria-pressed", String(isPressed));
+}
+
 function buttons(model) {
   const { el, label } = labelled(model, "widget-toggle-buttons");
   const group = node(el, "div", "");
@@ -67,7 +72,7 @@ function buttons(model) {
     button.addEventListener("click", () => model.set("index", at));
     return button;
   });
-  follow(model, ["index"], () => each.forEach((button, at) => button.classList.toggle("mod-active", at === model.get("index"))));
+  follow(model, ["index"], () => each.forEach((button, at) => press(button, at === model.get("index"))));
   return el;
 }
 
@@ -75,7 +80,7 @@ function toggle(model) {
   const el = Object.assign(document.createElement("button"), { className: "widget-toggle-button", type: "button", textContent: model.get("description") });
   el.title = model.get("tooltip") ?? "";
   el.addEventListener("click", () => model.set("value", !model.get("value")));
-  follow(model, ["value"], () => el.classList.toggle("mod-active", model.get("value")));
+  follow(model, ["value"], () => press(el, model.get("value")));
   return el;
 }
 

@@ -163,7 +163,8 @@ function strokeEdges({ ctx, point }, edges, strokes) {
   ctx.setLineDash([]);
 }
 
-function paintMarks(page, { geometry }, look, { hover, pinned }) {
+function paintMarks(page, { geometry, isAbsent }, look, { hover, pinned }) {
+  if (isAbsent) return;
   const { cover, edges, cuts, rows, cols } = geometry;
   const around = (ids) => {
     const labels = cover.map((own) => (own.some((id) => ids.includes(id)) ? "lit" : ""));

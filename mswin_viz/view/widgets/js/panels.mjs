@@ -58,7 +58,7 @@ export function readPyramid(pyramid, rows, cols, nRows) {
   const made = new Map();
   const make = (scale) => {
     const { key, unit, signed, titles, origins, words } = pyramid;
-    const about = { key, unit, signed, title: titles[scale - 1], origin: origins[scale - 1], words: words[scale - 1] };
+    const about = { key, unit, signed, title: titles[scale - 1], origin: origins[scale - 1], words: words[scale - 1], absent: [] };
     const values = all.subarray(firsts[scale - 1], firsts[scale]);
     return readColumn({ ...about, scale, stride: scale, tile: null, values }, rows, cols, nRows);
   };
@@ -73,16 +73,38 @@ function withCells(column) {
   return { ...column, cells: column.values.map((values) => foldWindows(values, column.geometry.cover)) };
 }
 
-// The colour range of each column: its own over all rows, or one for all columns of a unit.
-export function withRanges(columns, shared) {
+// The colour range of each row of each column: one for all rows, or for all columns of a unit. Rows of differences
+// (`differences[row]`) have their own, about zero.
+export function withRanges(columns, shared, differences = []) {
   const pool = new Map();
-  const name = (column) => (shared ? column.unit : column.key);
+  const name = (column, row) => `${shared ? column.unit : column.key}${differences[row] ? ", difference" : ""}`;
   for (const column of columns) {
-    const values = pool.get(name(column)) ?? [];
-    column.values.forEach((own) => values.push(...own));
-    pool.set(name(column), values);
+    column.values.forEach((own, row) => {
+      const signed = column.signed || Boolean(differences[row]);
+      const { values } = pool.get(name(column, row)) ?? { values: [] };
+      values.push(...own);
+      pool.set(name(column, row), { values, signed });
+    });
   }
-  return columns.map((column) => ({ ...column, range: valueRange(pool.get(name(column)), column) }));
+  const ranges = new Map([...pool].map(([key, { values, signed }]) => [key, valueRange(values, { signed })]));
+  return columns.map((column) => ({ ...column, ranges: column.values.map((_, row) => ranges.get(name(column, row))) }));
+}
+
+// What is drawn in one row of a column: a model's numbers, or differences, which are signed; nothing where a model has
+// no such panel.
+export function panelOf(column, row, isDifference = false) {
+  const { cells, values, ranges } = column;
+  const isAbsent = Boolean(column.absent?.includes(row));
+  return {
+    ...column, cells: cells[row], values: values[row], range: isAbsent ? null : ranges[row], isAbsent,
+    signed: column.signed || isDifference, what: isDifference ? "difference" : "value",
+  };
+}
+
+// Whether two rows show the same image: as two models see it, or their difference.
+export function isSameImage(rows, a, b) {
+  const group = (at) => rows[at]?.group ?? null;
+  return a === b || (group(a) !== null && group(a) === group(b));
 }
 
 // What a screen reader says of one heatmap.

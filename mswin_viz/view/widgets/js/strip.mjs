@@ -126,7 +126,8 @@ function render({ model, el }) {
   const camera = labelled(find, "camera", document.createElement("select"));
   camera.title = "Only images of one camera.";
   const order = labelled(find, "order", Object.assign(document.createElement("select"), { className: "mswin-strip-order" }));
-  order.title = "The order of the images; scores and their change are those of the first prompt.";
+  const scoredBy = model.get("scored_by") ? `, by ${model.get("scored_by")}` : "";
+  order.title = `The order of the images; scores and their change are those of the first prompt${scoredBy}.`;
   const unfold = (is) => {
     more.setAttribute("aria-expanded", String(is));
     find.classList.toggle("mswin-open", is);

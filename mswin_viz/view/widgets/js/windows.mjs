@@ -121,13 +121,13 @@ export function describePlace(tokens, cols) {
 }
 
 // The lines of the tooltip over a token.
-export function describe(token, { geometry, cells, values, factor = 1, places = { token: "Token", window: "Window" } }) {
+export function describe(token, { geometry, cells, values, factor = 1, what = "value", places = { token: "Token", window: "Window" } }) {
   const number = (value) => formatNumber(factor * value);
   const { cover, cols, scale, windows, torn } = geometry;
   const ids = cover[token];
   const here = `row ${Math.floor(token / cols)}, column ${token % cols}`;
   if (!ids.length) return [`${places.token} ${token}`, here, "dropped: in no window"];
-  if (scale === 1) return [`${places.token} ${token}`, here, `value ${number(values[ids[0]])}`];
+  if (scale === 1) return [`${places.token} ${token}`, here, `${what} ${number(values[ids[0]])}`];
   if (ids.length > 1) {
     const names = ids.length > 6 ? `${ids[0]}–${ids[ids.length - 1]}` : ids.join(", ");
     return [`Windows ${names}`, `token ${token}: ${here}`, `mean ${number(cells[token])}`];
@@ -136,5 +136,5 @@ export function describe(token, { geometry, cells, values, factor = 1, places = 
   const isRun = own[own.length - 1] - own[0] === own.length - 1;
   const tokens = isRun && places.token === "Token" ? [span("token", own[0], own[own.length - 1])] : [];
   const apart = torn.has(ids[0]) ? ["disconnected: it wraps a row end"] : [];
-  return [`${places.window} ${ids[0]}`, ...tokens, describePlace(own, cols), ...apart, `value ${number(values[ids[0]])}`];
+  return [`${places.window} ${ids[0]}`, ...tokens, describePlace(own, cols), ...apart, `${what} ${number(values[ids[0]])}`];
 }
