@@ -29,8 +29,8 @@ class PageAnswer:
 class PageTable:
     """Answers by the values of some controls.
 
-    ``axes`` are controls and traits; of a menu, the trait ``value``. ``n_answers`` says how many there are, ``n_first`` after
-    how many the size of the rest can be told, and ``words`` what they are of; without, they cost nothing to speak of.
+    ``axes`` are controls and traits; of a menu, the trait ``value``. ``n_answers`` says how many there are,
+    ``n_first`` how many the first image has, and ``words`` what they are of; without, they cost nothing to speak of.
     """
 
     axes: Sequence[tuple[widgets.Widget, str]]

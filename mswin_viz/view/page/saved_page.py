@@ -172,7 +172,7 @@ def size_words(n_bytes: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Tables:
-    """Computes the answers, and says how large the page will be once the first image's are there."""
+    """Computes the answers, and says how large the page will be once those of two images are there."""
 
     models: PageModels
     n_fixed: int  # bytes of what is the same in every page
@@ -182,7 +182,7 @@ class _Tables:
 
     def table(self, table: PageTable) -> dict[str, object]:
         answers, words = {}, table.words
-        values, before = self.models.values, self.models.values.n_bytes
+        values, first = self.models.values, 0
         for done, answer in enumerate(table.answers, 1):
             if self.stop():
                 raise StoppedError("the page was not finished")
@@ -190,8 +190,11 @@ class _Tables:
             found |= {"failed": True} if answer.has_failed else {}
             values.n_bytes += len(json_text(found))
             answers[json_text(list(answer.chosen))] = found
-            if done == table.n_first:
-                n_bytes = self.n_fixed + before + (values.n_bytes - before) * table.n_answers // done
+            if done == table.n_first:  # with what all images share
+                first = values.n_bytes
+            if done == min(2 * table.n_first, table.n_answers):
+                n_left = (table.n_answers - done) / table.n_first
+                n_bytes = self.n_fixed + values.n_bytes + round(n_left * (values.n_bytes - first))
                 words = f"{table.words}, about {size_words(n_bytes)}"
                 self.say(words)
             if table.n_answers:
