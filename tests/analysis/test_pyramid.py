@@ -15,7 +15,7 @@ from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.pyramid import every_window, free_panels
 from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest
 from mswin_viz.analysis.scales.view import scale_view
-from mswin_viz.analysis.shares import fusion_scales
+from mswin_viz.analysis.shares import fusion_layers, fusion_scales
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows
@@ -85,7 +85,7 @@ def test_what_the_windows_answer_is_kept_for_another_value_target_and_fusion(
     expected = [[free_panels(own, request) for request in requests] for own in others]
     for request in requests:
         free_panels(subject, request, windows=windows)
-    for name in ("mixed_windows", "mean_windows", "_pooled"):
+    for name in ("mixed_windows", "mean_windows", "exact_pooled"):
         monkeypatch.setattr(fusion_scales, name, lambda *_: pytest.fail("computed again"))
     for own, panels in zip(others, expected, strict=True):
         for request, fresh in zip(requests, panels, strict=True):
@@ -93,6 +93,38 @@ def test_what_the_windows_answer_is_kept_for_another_value_target_and_fusion(
             for one, other in zip(kept, fresh, strict=True):
                 np.testing.assert_array_equal(one.values, other.values)
                 assert words_of(one) == words_of(other)
+
+
+@pytest.mark.parametrize("kind", ["scheme 1", "scheme 2"])
+@pytest.mark.parametrize("value", ["share", "push", "removal"])
+def test_scales_whose_gates_hang_on_rounding_are_pooled_in_float64_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch, kind: str, value: str
+) -> None:
+    subject, exact = subject_of(kind), []
+    pooled = fusion_scales.exact_pooled
+    monkeypatch.setattr(
+        fusion_scales,
+        "exact_pooled",
+        lambda weights, tokens, group: exact.extend(group.scales) or pooled(weights, tokens, group),
+    )
+    monkeypatch.setattr(fusion_layers, "_ROUNDING", 0)
+    rough = free_panels(subject, request_for(subject, value=value))
+    assert exact == []
+    monkeypatch.setattr(fusion_layers, "_ROUNDING", np.inf)
+    windows = every_window(subject)
+    for _ in range(2):  # the second time they are kept
+        fine = free_panels(subject, request_for(subject, value=value), windows=windows)
+        assert sorted(exact) == list(range(1, N + 1))
+    for one, other in zip(rough, fine, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-6 * np.abs(other.values).max())
+
+
+def test_a_gate_is_near_its_switch_within_the_rounding_of_what_goes_in() -> None:
+    rng = np.random.default_rng(3)
+    head = fusion_layers.MlpHead(rng.normal(size=(3, 4)), np.zeros(3), rng.normal(size=(4, 3)), np.zeros(4))
+    hidden = np.array([[1, -2, 3e-6], [1, -2, -3e-6], [1, -2, 1e-4]])
+    fused = replace(head.fused([np.zeros((3, 4))], 3), hidden=hidden)
+    assert head.near_a_switch(fused).tolist() == [True, True, False]
 
 
 def test_without_windows_nothing_is_kept() -> None:

@@ -83,6 +83,13 @@ def _rows(lab: Lab, rounds: int) -> Iterator[Row]:
     lab.control(".mswin-threshold [role=slider]").press("Home")
     yield _clicks(lab, "outlines on and off", ".mswin-outline input", rounds)
     yield _clicks(lab, "one or own colour scale", ".mswin-shared input", rounds)
+    lab.control(
+        ".mswin-outline input"
+    ).check()  # after an odd number of clicks a step of the slider may change no pixel:
+    lab.control(
+        ".mswin-shared input"
+    ).uncheck()  # on one colour scale the smallest shares are too faint to be seen
+    lab.wait_idle()
     for rows, value, kernel in itertools.product(ROWS.values(), VALUES.values(), KERNELS.values()):
         _press(lab, ".mswin-rows", rows)
         _press(lab, ".mswin-kernel", kernel)

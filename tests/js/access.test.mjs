@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { keepAccessible, nameOf, pressed } from "../../mswin_viz/view/widgets/js/access.mjs";
+import { hasLabel, keepAccessible, nameOf, pressed } from "../../mswin_viz/view/widgets/js/access.mjs";
 
 const part = ({ label, title = "", around = "", classes = [], attributes = {}, labels = [] }) => ({
   title,
@@ -20,6 +20,12 @@ test("a part is named by the label beside it, else by a tooltip, its own first",
   assert.equal(nameOf(part({ label: "", title: "tip", around: "other" })), "tip");
   assert.equal(nameOf(part({ around: "around" })), "around");
   assert.equal(nameOf({ title: "", closest: () => null }), "");
+});
+
+test("an empty label names nothing", () => {
+  assert.equal(hasLabel(part({ labels: [{ textContent: " " }] })), false);
+  assert.equal(hasLabel(part({ labels: [{ textContent: "" }, { textContent: "colours" }] })), true);
+  assert.equal(hasLabel({}), false);
 });
 
 test("a toggle button says whether it is pressed, and says it once", () => {
@@ -42,7 +48,7 @@ test("what comes late is named, what has a name keeps it, and nothing is watched
   keepAccessible({ querySelectorAll: (css) => (css.includes("button") ? buttons : parts) }, stop.signal);
   assert.equal(buttons[0].attributes["aria-pressed"], "true");
   assert.equal(parts[0].attributes["aria-label"], "scale");
-  parts.push(part({ label: "late" }), part({ label: "x", attributes: { "aria-label": "own" } }), part({ label: "x", labels: [{}] }), part({}));
+  parts.push(part({ label: "late" }), part({ label: "x", attributes: { "aria-label": "own" } }), part({ label: "x", labels: [{ textContent: "its own" }] }), part({}));
   watchers[0].react();
   assert.deepEqual(parts.slice(1).map(({ attributes }) => attributes["aria-label"]), ["late", "own", undefined, undefined]);
   stop.abort();

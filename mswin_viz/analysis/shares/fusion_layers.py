@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
+_ROUNDING = (
+    5e-6  # of what goes into the gates, where single precision computed it: more than ten times the usual
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """Frozen in one layer: the deviation that its LayerNorm divides by, and the factor ``Phi`` of its ``x Phi(x)``."""
@@ -97,6 +102,11 @@ class MlpHead:
         for index, parts in removed.items():
             hidden = hidden - parts @ self._of_slot(index).T
         return self._of(hidden, ())  # the pooled vectors are not needed again
+
+    def near_a_switch(self, fused: Fused) -> Bool[np.ndarray, "*batch"]:
+        """Whether products in single precision in what went in may have put a gate on the wrong side."""
+        size = np.sqrt((fused.hidden**2).mean(axis=-1, keepdims=True))
+        return (np.abs(fused.hidden) <= _ROUNDING * size).any(axis=-1)
 
     def _of_slot(self, index: int) -> Float[np.ndarray, "hidden dim"]:
         return self.W1[:, index * self.dim : (index + 1) * self.dim]
@@ -227,6 +237,10 @@ class MixtureHead:
     def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
         """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
         return self.fused(_pooled_without(fused, removed), len(fused.shift))
+
+    def near_a_switch(self, fused: Fused) -> Bool[np.ndarray, "*batch"]:
+        """Whether products in single precision may have chosen other experts: always, as how near that is is not known."""
+        return np.full(fused.gate.shape[:-1], self.top_k is not None)
 
     def weights(self, pooled: Sequence[Float[np.ndarray, "*batch dim"]]) -> Float[np.ndarray, "*batch slot"]:
         """The weight that the gate gives each expert."""

@@ -5,7 +5,6 @@ A resampled scale mixes the taps of a trained kernel, so the kernel is read once
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,14 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mswin_viz.analysis.shares.fusion import FusionState, FusionWeights
+from mswin_viz.analysis.shares.fusion_layers import Fused
 from mswin_viz.analysis.shares.projected_layers import ProjectedTokens
 from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values, fused_with
 from mswin_viz.analysis.windows.activations import resampling_matrix
-from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows
+from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows, split_by_scale
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 __all__ = ["EveryWindow", "ScaleGroup", "scale_values"]
 
@@ -33,6 +33,13 @@ class ScaleGroup(NamedTuple):
     is_mean: bool
 
 
+class _Pooled(NamedTuple):
+    """What each scale hands to the fusion, ``[B, S, wide]``; whether the products are in float64, or in float32 as the windows'."""
+
+    vectors: Float[np.ndarray, "batch scale wide"]
+    is_exact: Bool[np.ndarray, " scale"]
+
+
 @dataclass(frozen=True, eq=False)
 class EveryWindow:
     """What the windows of every scale of some tokens answer, whatever the target and whatever is shown of them.
@@ -42,7 +49,8 @@ class EveryWindow:
 
     weights: FusionWeights
     tokens: Tokens
-    _kept: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[ScaleGroup, bool], np.ndarray] = field(default_factory=dict, repr=False)
+    _kept_pooled: dict[ScaleGroup, _Pooled] = field(default_factory=dict, repr=False)
 
     @cached_property
     def seen(self) -> ProjectedTokens:
@@ -56,17 +64,35 @@ class EveryWindow:
 
     def batch(self, state: FusionState, group: ScaleGroup, *, is_linear: bool) -> SlotBatch:
         """Every scale in the group's slot in turn; ``is_linear``: of what is linear in the patch tokens alone."""
-        fused = fused_with(state, group.index, self._pooled(group))
         counts = np.array([state.n_tokens // scale for scale in group.scales])
         windowing = np.repeat(np.arange(len(counts)), counts)
         terms = self._terms(group, is_linear=is_linear) / counts[windowing, None].astype(np.float64)
-        return SlotBatch(group.index, fused, terms, windowing)
+        return SlotBatch(group.index, self._fused(state, group), terms, windowing)
 
-    def _pooled(self, group: ScaleGroup) -> Float[np.ndarray, "batch scale wide"]:
-        """What each scale hands to the fusion; float64, as a gate may hang on it."""
-        if group not in self._kept:
-            self._kept[group] = _pooled(self.weights, self.seen.values, group)
-        return self._kept[group]
+    def _fused(self, state: FusionState, group: ScaleGroup) -> Fused:
+        """The fusion with each scale; where a gate hangs on rounding, from products in float64."""
+        pooled, is_exact = self._pooled(group)
+        fused = fused_with(state, group.index, pooled)
+        unsure = state.weights.head.near_a_switch(fused).any(axis=0) & ~is_exact
+        if not unsure.any():
+            return fused
+        scales = tuple(scale for scale, is_unsure in zip(group.scales, unsure, strict=True) if is_unsure)
+        pooled[:, unsure] = exact_pooled(self.weights, self.seen.values, group._replace(scales=scales))
+        is_exact[unsure] = True
+        return fused_with(state, group.index, pooled)
+
+    def _pooled(self, group: ScaleGroup) -> _Pooled:
+        n_tokens, n_scales = self.seen.values.shape[1], len(group.scales)
+        if group in self._kept_pooled:
+            return self._kept_pooled[group]
+        if group.is_mean:
+            vectors = exact_pooled(self.weights, self.seen.values, group)
+        else:
+            each = split_by_scale(self._terms(group, is_linear=False), group.scales, n_tokens)
+            means = [terms.mean(axis=1, dtype=np.float64) for terms in each]
+            vectors = np.stack(means, axis=1) + self.weights.conv_biases[group.index]
+        self._kept_pooled[group] = _Pooled(vectors, np.full(n_scales, group.is_mean))
+        return self._kept_pooled[group]
 
     def _terms(self, group: ScaleGroup, *, is_linear: bool) -> Float[np.ndarray, "batch window wide"]:
         is_linear = is_linear and self.seen.linear is not self.seen.values
@@ -91,9 +117,10 @@ def scale_values(
     return batch_values(state, v, windows.batch(state, group, is_linear=value != "removal"), value)
 
 
-def _pooled(
+def exact_pooled(
     weights: FusionWeights, tokens: Float[np.ndarray, "batch token wide"], group: ScaleGroup
 ) -> Float[np.ndarray, "batch scale wide"]:
+    """What each scale hands to the fusion, the products in float64."""
     index, scales, is_mean = group
     n_images, n_tokens, width = tokens.shape
     if is_mean:

@@ -11,7 +11,7 @@ import numpy as np
 from mswin_viz.analysis.shares.fusion_layers import Fused, MlpHead, Normed, PulledBack, Trace
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 __all__ = ["ProjectedHead", "ProjectedTokens", "TokenProjection"]
 
@@ -78,6 +78,10 @@ class ProjectedHead:
     def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
         """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
         return self._behind(self.mlp.without(fused, removed))
+
+    def near_a_switch(self, fused: Fused) -> Bool[np.ndarray, "*batch"]:
+        """Whether products in single precision in what went in may have put a gate on the wrong side."""
+        return self.mlp.near_a_switch(fused)
 
     def _behind(self, inner: Fused) -> Fused:
         shift, _, deviation = self.back(inner.shift)

@@ -7,6 +7,9 @@ export function nameOf(part) {
   return widget?.querySelector(".widget-label")?.textContent.trim() || part.title || widget?.title || "";
 }
 
+// Whether a label names it: ipywidgets gives a menu without a description an empty one.
+export const hasLabel = (part) => [...(part.labels ?? [])].some((label) => label.textContent.trim() !== "");
+
 // The state of a toggle button, and whether it is said already.
 export function pressed(button) {
   const now = String(button.classList.contains("mod-active"));
@@ -19,7 +22,7 @@ function mark(view) {
     if (!isSaid) button.setAttribute("aria-pressed", now);
   }
   for (const part of view.querySelectorAll("[role=slider], .noUi-handle, input, select, textarea")) {
-    if (part.hasAttribute("aria-label") || part.labels?.length) continue;
+    if (part.hasAttribute("aria-label") || hasLabel(part)) continue;
     const name = nameOf(part);
     if (name) part.setAttribute("aria-label", name);
   }
