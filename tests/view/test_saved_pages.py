@@ -6,11 +6,13 @@ import html
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +25,7 @@ from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.progress import Progress
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError, OptionError, OutputError, StoppedError
+from mswin_viz.view.page.page_plan import menu_choice, menu_values
 from mswin_viz.view.page.page_values import PageValues, json_text
 from mswin_viz.view.widgets.assets import as_function
 from mswin_viz.view.widgets.markup import TAGS, page_document, tag
@@ -224,6 +227,25 @@ def test_where_scales_cannot_be_computed_ahead_the_slider_is_disabled(samples, h
     explorer.close()
 
 
+def test_two_models_have_the_rows_of_the_live_explorer(samples) -> None:
+    plain = replace(MODEL, addon=None)
+    explorer = mv.ScaleExplorer({"plain": plain, "windows": MODEL}, samples[:2], prompt="a person")
+    page = ReadPage(explorer.page())
+    for rows, modality in (("one", "NI"), ("modalities", "RGB")):
+        choose(explorer, 1, modality, rows, "norm")
+        board = page.on_board(1, modality, rows, "norm")
+        assert [row["name"] for row in board["rows"]] == [row["name"] for row in explorer.board.rows]
+        for column, own in zip(board["columns"], explorer.board.columns, strict=True):
+            found, expected = (np.frombuffer(one["values"], np.float32) for one in (column, own))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+        panels = explorer._shown.panels_of_every_scale(lambda: False)
+        expected = np.concatenate([panel.values.ravel() for panel in panels])
+        sent = np.frombuffer(board["pyramid"]["values"], np.float32)
+        np.testing.assert_allclose(sent, expected, rtol=1e-5, atol=1e-6)
+    assert "windows" in page.words(1, "NI", "one", "norm")
+    explorer.close()
+
+
 def test_a_split_cls_is_in_the_page(samples) -> None:
     explorer = mv.ScaleExplorer(MODEL, samples[:1], prompt="a person")
     explorer.controls.cls.value = True
@@ -362,6 +384,12 @@ def test_what_occurs_twice_is_written_once() -> None:
 def test_a_value_that_a_page_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(OptionError, match="page"):
         PageValues({}).of(value)
+
+
+def test_a_menu_in_which_a_label_occurs_twice_keeps_all_its_values() -> None:
+    menu = widgets.Dropdown(options=[("same", 1), ("same", 2), ("other", 3)])
+    assert menu_values(menu, {}) == [1, 2, 3]
+    assert menu_values(menu, menu_choice(menu, [3], 3)) == [3]
 
 
 @pytest.mark.parametrize(

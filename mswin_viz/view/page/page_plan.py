@@ -112,9 +112,10 @@ def menu_choice(menu: Any, values: Sequence[Any], chosen: Any) -> dict[str, Any]
 
 def menu_values(menu: Any, changed: Traits) -> list[Any]:
     """The values of a menu at the positions that the page has."""
-    labels = changed.get("_options_labels", menu._options_labels)
+    if "_options_labels" not in changed:
+        return _values(menu)  # labels may occur twice
     by_label = dict(zip(menu._options_labels, _values(menu), strict=True))
-    return [by_label[label] for label in labels]
+    return [by_label[label] for label in changed["_options_labels"]]
 
 
 def _values(menu: Any) -> list[Any]:
