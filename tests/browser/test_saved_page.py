@@ -118,6 +118,27 @@ def test_a_click_pins_a_window_and_lists_its_numbers(opened: Opened) -> None:
     assert page.locator(".mswin-inspection").inner_text() == ""
 
 
+def test_where_the_scale_is_fixed_nothing_moves_it(lab: Lab, tmp_path: Path) -> None:
+    explorer = mv.ScaleExplorer(mv.load_model(addon="default"), mv.samples()[:2])
+    explorer.controls.stride.value = 2
+    explorer.controls.rows.value = "pair"
+    path = explorer.to_html(tmp_path / "pair.html", progress=False, say=lambda _words: None)
+    explorer.close()
+    with offline(lab, path.as_uri()) as found:
+        page = found.page
+        page.wait_for_selector(".mswin-heatmap canvas")
+        assert page.locator(".mswin-slider :is(input, button):enabled").count() == 0
+        page.locator(".mswin-reset").click()
+        expect(page.locator(".mswin-heatmap-stale")).to_have_count(0)
+        page.locator("[data-section=fusion]").click()
+        page.locator(".mswin-rows button", has_text="pair").click()
+        expect(page.locator(".mswin-board-row")).to_have_count(2)
+        page.locator(".mswin-thumb").nth(1).click()
+        expect(page.locator(".mswin-board-row")).to_have_count(1)
+        expect(page.locator(".mswin-heatmap-stale")).to_have_count(0)
+        expect(page.locator(".mswin-explorer-message")).to_contain_text("only the one that was on screen")
+
+
 def test_thumbnails_are_searched_and_sorted_by_score(opened: Opened) -> None:
     page = opened.page
     page.locator(".mswin-strip-search").fill("score>-1")

@@ -205,13 +205,11 @@ def test_shares_are_called_exact_only_where_they_are(opened, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_module_without_kernels_is_first_shown_by_its_shares(opened, kind: str) -> None:
+def test_every_kind_is_first_shown_by_what_removing_its_windows_changes(opened, kind: str) -> None:
     explorer = opened(kind)
-    own = kind in OWN or kind == "unknown operation"
-    assert explorer.controls.value.value == ("share" if own else "norm")
-    assert {panel.unit for panel in explorer.view.panels if panel.key == "free"} == {
-        "share" if own else "norm"
-    }
+    first = "norm" if kind == "plain CLIP" else "removal"
+    assert explorer.controls.value.value == first
+    assert {panel.unit for panel in explorer.view.panels if panel.key == "free"} == {first}
 
 
 def test_declared_windows_that_do_not_fit_are_named(models) -> None:

@@ -32,7 +32,7 @@ from mswin_viz.view.parts import background, figure_download, neighbour_rows
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, ranked_words, rankings
 from mswin_viz.view.retrieval import view as retrieval_view
-from mswin_viz.view.scales import explorer, figure, share_bars
+from mswin_viz.view.scales import explorer, figure, share_bars, taken_away
 from mswin_viz.view.scales.result_cache import ResultCache
 from mswin_viz.view.widgets import maps
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -416,7 +416,7 @@ FAULTS = [
     Fault("scales", figure_download, "figure_bytes", lambda view: view.bar.download.button.click()),
     Fault("scales", figure, "scales_figure", lambda view: view.bar.download.button.click()),
     Fault("scales", HeatmapBoard, "send", lambda view: view.bar.download.button.click()),
-    Fault("scales", explorer, "state_of", lambda view: view.bar.copy.click()),
+    Fault("scales", taken_away, "state_of", lambda view: view.bar.copy.click()),
     Fault("scales", background, "thumbnail", in_background),
     Fault("scales", background, "computed_ahead", in_background),
     Fault("scales", background, "images_in_turn", in_background),

@@ -114,7 +114,7 @@ def test_a_camera_that_the_weights_never_saw_is_said_and_the_last_view_stays(mod
 
 
 def test_the_badge_and_the_figure_say_what_is_in_use(explorer):
-    badge = explorer.children[-1].value
+    badge = explorer._html["badge"].value
     for said in (
         "prompts for each modality",
         "camera embedding of 4 cameras",

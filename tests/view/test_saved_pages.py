@@ -25,10 +25,11 @@ from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.progress import Progress
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError, OptionError, OutputError, StoppedError
+from mswin_viz.view.page.page_images import folderless
 from mswin_viz.view.page.page_plan import menu_choice, menu_values
 from mswin_viz.view.page.page_values import PageValues, json_text
 from mswin_viz.view.widgets.assets import as_function
-from mswin_viz.view.widgets.markup import TAGS, page_document, tag
+from mswin_viz.view.widgets.markup import TAGS, Markup, page_document, reworded, tag
 
 MODEL = tiny_model()
 METHOD = "gradcam"
@@ -167,7 +168,8 @@ def test_words_from_outside_are_text(saved: SimpleNamespace) -> None:
 
 
 def test_the_size_is_said_before_and_is_about_right(saved: SimpleNamespace) -> None:
-    before, after = saved.said
+    before, failed, after = saved.said
+    assert failed.startswith("24 of 96 choices have no pictures")
     expected, written = (float(re.search(r"([\d.]+) MB", words)[1]) for words in (before, after))
     assert before.startswith("4 of 4 images, about ")
     assert written == round(saved.path.stat().st_size / 1e6, 1)
@@ -224,6 +226,54 @@ def test_where_scales_cannot_be_computed_ahead_the_slider_is_disabled(samples, h
     assert slider["disabled"]
     assert "one scale" in slider["tooltip"]
     assert page.on_board(0, "RGB", "one", "norm")["pyramid"] == {}
+    explorer.close()
+
+
+def test_a_target_in_the_chosen_modality_has_an_answer_for_each(samples) -> None:
+    explorer = mv.ScaleExplorer(MODEL, samples[:3], prompt="a person")
+    explorer.controls.target.value, explorer.strip.second = "image", 2
+    page = ReadPage(explorer.page(images=1))
+    for modality, rows in itertools.product(("RGB", "NI"), ("modalities", "one")):
+        choose(explorer, 0, modality, rows, "share")
+        board = page.on_board(0, modality, rows, "share")
+        for column, own in zip(board["columns"], explorer.board.columns, strict=True):
+            found, expected = (np.frombuffer(one["values"], np.float32) for one in (column, own))
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+        panels = explorer._shown.panels_of_every_scale(lambda: False)
+        expected = np.concatenate([panel.values.ravel() for panel in panels])
+        sent = np.frombuffer(board["pyramid"]["values"], np.float32)
+        np.testing.assert_allclose(sent, expected, rtol=1e-5, atol=1e-7)
+    assert samples[2].name in page.text.split("<footer>")[1]
+    explorer.close()
+
+
+def test_images_of_one_modality_are_saved_whatever_was_chosen(samples) -> None:
+    only_rgb = [Sample(at, at, {"RGB": sample.images["RGB"]}) for at, sample in enumerate(samples[:2])]
+    explorer = mv.ScaleExplorer(MODEL, [*only_rgb, samples[2]], prompt="a person")
+    explorer.controls.rows.value, explorer.strip.modality = "modalities", "NI"
+    page = ReadPage(explorer.page(images=2))
+    (strip,) = page.models_with("items")
+    assert (strip["modalities"], strip["modality"]) == (["RGB"], "RGB")
+    assert [row["name"] for row in page.on_board(1, "RGB", "modalities", "norm")["rows"]] == ["RGB"]
+    explorer.close()
+
+
+def test_plain_clip_offers_the_values_that_it_has(samples) -> None:
+    explorer = mv.ScaleExplorer(replace(MODEL, addon=None), samples[:1], prompt="a person")
+    page = ReadPage(explorer.page())
+    assert page.data["tables"][0]["axes"][3][2] == ["norm", "cosine", "channel"]
+    assert "pins" not in page.text.split("<footer>")[1].split("</footer>")[0]
+    explorer.close()
+
+
+def test_no_word_on_screen_names_a_folder_of_this_machine(samples, folder: Path) -> None:
+    origin = "own.Module (/home/somebody/secret place/own.py)"
+    explorer = mv.ScaleExplorer(replace(MODEL, addon_origin=origin), samples, prompt="a person")
+    explorer.strip.selected = 3  # broken: its message is on screen
+    text = html.unescape(ReadPage(explorer.page(images=2)).text)
+    assert "own.py" in text
+    assert "/home/somebody" not in text
+    assert str(folder) not in text
     explorer.close()
 
 
@@ -366,6 +416,18 @@ def test_attributions_are_saved_for_each_image_and_modality(samples) -> None:
         found, expected = (np.frombuffer(one["values"], np.float32) for one in (column, own))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     explorer.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (tag("b", "in /a/b/c.py", title="/a/b/c.py"), tag("b", "in c.py", title="c.py")),
+        (tag("td", "1/2 < 3/4 & w/o"), tag("td", "1/2 < 3/4 & w/o")),
+        (tag("div", tag("b", "x"), tag("br"), "~/y/z.png"), tag("div", tag("b", "x"), tag("br"), "z.png")),
+    ],
+)
+def test_words_are_changed_and_elements_are_not(before: Markup, after: Markup) -> None:
+    assert reworded(before, folderless([])) == after
 
 
 # ---- the pieces ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Progress, Stop
@@ -19,11 +19,11 @@ from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.attributions.panels import cells_of_a_side, map_panel
 from mswin_viz.view.attributions.request import AttributionRequest, scores
-from mswin_viz.view.page.page_images import chosen_images, shown_error, strip_traits
+from mswin_viz.view.page.page_images import chosen_images, folderless, shown_error, strip_traits
 from mswin_viz.view.page.page_plan import Changes, PageAnswer, PagePlan, PageTable, Traits
 from mswin_viz.view.parts.html import scores_html
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard, shown_traits
-from mswin_viz.view.widgets.labels import ATTRIBUTION_TARGETS
+from mswin_viz.view.widgets.labels import FEATURES
 from mswin_viz.view.widgets.markup import Html, message_html
 
 _QUALITY = 92  # of the pictures behind the maps
@@ -65,14 +65,21 @@ class AttributionPage:
         empty: Traits = {"rows": [], "columns": [], "pyramid": {}}
         return PagePlan(
             title=f"Attribution explorer: {n_images}", about=[_WORKS.format(fixed=self._fixed(now))], root=self.root, live=(),
-            changed={strip: strip_traits(strip, self.samples, positions, modalities), self.board: empty},
+            changed={
+                strip: strip_traits(strip, self.samples, positions, modalities), self.board: empty,
+                **{self.html[name]: {"value": ""} for name in ("message", "scores")},
+            },
             tables=(table,), hidden=self.hidden, board=self.board, message=self.html["message"],
+            words=folderless(self.samples),
         )  # fmt: skip
 
     def _fixed(self, now: AttributionRequest) -> str:
-        target = f"target {ATTRIBUTION_TARGETS[str(self.controls.target.value)]}, {now.target}"
-        second = f", the second image {now.samples[1].label}" if len(now.samples) > 1 else ""
-        return f"{target}{second}; steps {self.controls.n_steps.value}; methods {', '.join(now.calls)}"
+        target = f"target {now.target}"
+        if len(now.samples) > 1:
+            target = f"each image's target is the other; the second image is {now.samples[1].label}, {now.samples[1].name}"
+        features = " and ".join(FEATURES[feature] for feature in now.features)
+        methods = ", ".join(METHOD_LABELS[name] for name in now.calls)
+        return f"{target}; {features}; steps {self.controls.n_steps.value}; methods {methods}"
 
     def _answers(
         self, now: AttributionRequest, positions: Sequence[int], modalities: Sequence[str], stop: Stop

@@ -15,7 +15,7 @@ from mswin_viz.errors import StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.embeddings.controls import MapControls
 from mswin_viz.view.embeddings.measure_table import measures_html
-from mswin_viz.view.page.page_images import chosen_images, placeless_failures
+from mswin_viz.view.page.page_images import chosen_images, folderless, placeless_failures
 from mswin_viz.view.page.page_plan import PageAnswer, PagePart, PagePlan, PageTable
 from mswin_viz.view.parts.html import failure_words
 from mswin_viz.view.parts.row_pictures import picture_size, row_thumbnail
@@ -61,7 +61,7 @@ class EmbeddingPage:
         traits = _points(view, maps) | {"thumbs": _thumbnails(view, pictured, stop)}
         switches = [(c.morph, "value", _morphs), (c.arrows, "value", _arrows)]
         return PagePlan(
-            title=f"Embeddings: {len(view)} points", about=[_WORKS, *_about(view, len(pictured))], root=self.root,
+            title=f"Embeddings: {len(view)} points", about=[_WORKS, *_about(view, len(pictured))], root=self.root, words=folderless(self.samples),
             live=[c.colour, c.morph, c.arrows], hidden=[*self.hidden, c.search],
             replaced={maps: PagePart("page_maps", "page_maps", traits)},
             changed={

@@ -24,7 +24,7 @@ class PageDownload(widgets.HBox):
             view.page_images, min=1, max=_MOST, description=counted, style={"description_width": "initial"},
             layout={"width": "112px"}, tooltip=f"How many {counted} the page holds at most, in order.",
         ).add_class("mswin-page-images")  # fmt: skip
-        self.worker = WorkBar(self._save, name="save page", css="mswin-page")
+        self.worker = WorkBar(self._save, name="save page", css="mswin-page", is_shown_below=False)
         self.worker.run.tooltip = "Downloads one HTML file that works without a kernel, a network or other files. Every answer in it is computed first."
         self.worker.run.button_style = ""
         super().__init__([self.images, self.worker])

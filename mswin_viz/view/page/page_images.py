@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def strip_traits(
     places = {at: place for place, at in enumerate(positions)}
     return {
         "items": [strip.items[at] for at in positions], "serial": 0, "modalities": list(modalities), "thumbs": thumbs,
+        "modality": strip.modality if strip.modality in modalities else modalities[0],
         "selected": places[strip.selected], "second": -1, "has_second": False,
         "scores": [], "has_scores": False, "progress": -1.0, "status": "",
     }  # fmt: skip
@@ -65,9 +66,19 @@ def placeless_failures(failed: Sequence[Failure], samples: Sequence[Sample]) -> 
 
 def without_folders(words: str, samples: Sequence[Sample]) -> str:
     """Words that may name files, without the folders these lie in."""
-    for folder in sorted(set(_folders(samples)), key=len, reverse=True):
-        words = words.replace(f"{folder}{os.sep}", "").replace(folder, "…")
-    return _FOLDER.sub("", words)
+    return folderless(samples)(words)
+
+
+def folderless(samples: Sequence[Sample]) -> Callable[[str], str]:
+    """What takes the folders of these samples, and of other files, out of words."""
+    folders = sorted(set(_folders(samples)), key=len, reverse=True)
+
+    def words_without(words: str) -> str:
+        for folder in folders if os.sep in words else ():
+            words = words.replace(f"{folder}{os.sep}", "").replace(folder, "…")
+        return _FOLDER.sub("", words)
+
+    return words_without
 
 
 def _folders(samples: Sequence[Sample]) -> Iterator[str]:

@@ -36,7 +36,7 @@ class PageModels:
         read = [tree[name] for widget in self._shown for name in _references(widget) if name in tree]
         every = dict.fromkeys([*self._shown, *read])
         self._names = {widget: f"w{at}" for at, widget in enumerate(every)}
-        self.values = PageValues({widget.model_id: name for widget, name in self._names.items()})
+        self.values = PageValues({widget.model_id: name for widget, name in self._names.items()}, plan.words)
         self.scripts: dict[str, str] = {}  # text of a module -> its name
         self.styles: list[str] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.markup import Html
 
+NO_ANSWER = "This page holds no answer for this choice: it was saved with fewer images or settings; a live view has it."
 Traits = Mapping[str, Any]
 Changes = Mapping[widgets.Widget, Traits]
 """Widget -> traits that get other values."""
@@ -84,6 +85,10 @@ class PagePlan:
         Of the view, if it has them: the board is marked, and the message set, where there is no answer.
     reset
         What the reset button sets.
+    fallback, no_answer
+        What is set, and said, where there is no answer to what is chosen.
+    words
+        What becomes of the words of the view: without folders of this machine.
     made_at
         Values of the controls that the board watches which the answers were made at, and which the board itself follows:
         the scale, where every scale is in the answers.
@@ -101,6 +106,9 @@ class PagePlan:
     message: Html | None = None
     pins: PagePins | None = None
     reset: Changes | None = None
+    fallback: Changes | None = None
+    no_answer: str = NO_ANSWER
+    words: Callable[[str], str] = str
     made_at: Traits | None = None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mswin_viz.errors import OptionError
-from mswin_viz.view.widgets.markup import Markup
+from mswin_viz.view.widgets.markup import Markup, reworded
 
 _SHORT = 40  # characters of JSON that are written where they are
 _MODEL = "IPY_MODEL_"
@@ -25,10 +25,12 @@ class PageValues:
     ----------
     models
         Widget's id -> its id in the page.
+    words
+        What becomes of the words in pieces of HTML.
     """
 
-    def __init__(self, models: Mapping[str, str]) -> None:
-        self._models = models
+    def __init__(self, models: Mapping[str, str], words: Callable[[str], str] = str) -> None:
+        self._models, self._words = models, words
         self.values: list[Any] = []
         self.buffers: list[str] = []
         self.templates: dict[str, Markup] = {}
@@ -82,7 +84,7 @@ class PageValues:
         text = str(markup)
         if text not in self._names:
             self._names[text] = f"h{len(self._names)}"
-            self.templates[self._names[text]] = markup
+            self.templates[self._names[text]] = reworded(markup, self._words)
             self.n_bytes += len(text)
         return self._names[text]
 

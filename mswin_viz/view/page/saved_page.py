@@ -92,6 +92,7 @@ class SavedAsPage:
             If ``images`` is not a whole number from 1, or the name has another ending; if the file cannot be written,
             which is checked before anything is computed; if the view was closed.
         """
+        check_open(self)  # pyright: ignore[reportArgumentType]
         path = output_file(path, "the file of a page", endings=[".html", ".htm"])
         with tqdm(
             total=1.0,
@@ -153,6 +154,7 @@ def page_text(plan: PagePlan, report: Report, stop: Stop, say: Callable[[str], N
         "root": models.name(plan.root), "models": traits, "tables": [tables.table(table) for table in plan.tables],
         "board": plan.board and models.name(plan.board), "message": plan.message and models.name(plan.message),
         "reset": models.changes(plan.reset or {}), "pins": _pins(plan, models), "made_at": dict(plan.made_at or {}),
+        "fallback": models.changes(plan.fallback or {}), "no_answer": plan.no_answer,
         "values": models.values.values, "buffers": models.values.buffers,
     }  # fmt: skip
     return page_document(
@@ -181,13 +183,14 @@ class _Tables:
     say: Callable[[str], None]
 
     def table(self, table: PageTable) -> dict[str, object]:
-        answers, words = {}, table.words
+        answers, words, n_failed = {}, table.words, 0
         values, first = self.models.values, 0
         for done, answer in enumerate(table.answers, 1):
             if self.stop():
                 raise StoppedError("the page was not finished")
             found: dict[str, object] = {"changes": self.models.changes(answer.changes)}
             found |= {"failed": True} if answer.has_failed else {}
+            n_failed += answer.has_failed
             values.n_bytes += len(json_text(found))
             answers[json_text(list(answer.chosen))] = found
             if done == table.n_first:  # with what all images share
@@ -199,6 +202,10 @@ class _Tables:
                 self.say(words)
             if table.n_answers:
                 self.report(Progress(min(done, table.n_answers), table.n_answers, words))
+        if n_failed:
+            self.say(
+                f"{n_failed} of {len(answers)} choices have no pictures: an image is missing or cannot be read; the page says why"
+            )
         return {"axes": self.models.axes(table), "answers": answers}
 
 

@@ -33,6 +33,8 @@ class WorkBar(widgets.VBox):
         Prefix of the class of each part.
     restarts
         What a press during the work does: see :class:`~mswin_viz.view.parts.worker.Worker`.
+    is_shown_below
+        Whether the result stands below the bar, and is out of date where the work failed.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class WorkBar(widgets.VBox):
         name: str,
         css: str = "mswin-work",
         restarts: bool = False,
+        is_shown_below: bool = True,
     ) -> None:
-        self._job, self._started = job, 0.0
+        self._job, self._started, self._is_shown_below = job, 0.0, is_shown_below
         self._guarded = Guard(self, self._show_problems)
         self._worker = Worker(self._work, self._guarded, show=self._show_progress, restarts=restarts)
         self.run = widgets.Button(description=name, button_style="primary", layout={"width": "auto"})
@@ -102,7 +105,9 @@ class WorkBar(widgets.VBox):
         self.status.value = progress.words + _time_left(time.monotonic() - self._started, progress.fraction)
 
     def _show_problems(self, problems: Sequence[str]) -> None:
-        self._message.value = message_html([*problems, OUT_OF_DATE] if problems else ())
+        self._message.value = message_html(
+            [*problems, *[OUT_OF_DATE] * self._is_shown_below] if problems else ()
+        )
 
 
 def _time_left(seconds: float, fraction: float) -> str:

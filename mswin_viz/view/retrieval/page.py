@@ -13,7 +13,13 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError, OptionError, StoppedError
-from mswin_viz.view.page.page_images import chosen_images, placeless_failures, shown_error, without_folders
+from mswin_viz.view.page.page_images import (
+    chosen_images,
+    folderless,
+    placeless_failures,
+    shown_error,
+    without_folders,
+)
 from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, Traits, menu_choice, menu_values
 from mswin_viz.view.parts.html import failure_words
 from mswin_viz.view.parts.neighbour_rows import NeighbourRows
@@ -72,7 +78,7 @@ class RetrievalPage:
             title=f"Retrieval: {n_queries}", about=[_WORKS, _FIXED.format(k=strip.k)], root=self.root,
             live=[c.query, c.modality, c.rule],
             changed={
-                c.query: menu_choice(c.query, shown, c.query.value), c.count: {"value": fragment(n_queries)},
+                c.query: menu_choice(c.query, shown, c.query.value), c.count: {"value": fragment(f"{n_queries} are in this page")},
                 strip: {**_NO_RESULTS, "row": -1}, **{self.html[name]: {"value": fragment()} for name in ("message", "summary")},
             },
             tables=[PageTable(
@@ -80,6 +86,7 @@ class RetrievalPage:
                 self._answers(embedded, strip, shown, strip.k, stop), n_choices * len(shown), n_first, n_queries,
             )],
             hidden=[*self.hidden, c.search, c.previous, c.following, *c.jumps.values(), c.k], message=self.html["message"],
+            words=folderless(self.samples),
         )  # fmt: skip
 
     def _answers(

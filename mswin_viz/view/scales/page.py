@@ -12,8 +12,16 @@ from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
-from mswin_viz.view.page.page_images import chosen_images, strip_traits
-from mswin_viz.view.page.page_plan import PagePins, PagePlan, PageTable, Traits, menu_choice, menu_values
+from mswin_viz.view.page.page_images import chosen_images, folderless, strip_traits
+from mswin_viz.view.page.page_plan import (
+    NO_ANSWER,
+    PagePins,
+    PagePlan,
+    PageTable,
+    Traits,
+    menu_choice,
+    menu_values,
+)
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.scales.explored_models import ExploredModels
 from mswin_viz.view.scales.page_answers import PageChoices, ScaleAnswers
@@ -23,10 +31,9 @@ from mswin_viz.view.widgets.markup import Html
 from mswin_viz.view.widgets.section_bar import SectionBar
 
 _ONE_SCALE = "In this page the free windows stay at one scale: they overlap, are tiles, or stand in a slot of the fusion."
-_WORKS = (
-    "Works without a kernel: images, {rows}modality, value, scale, colours, panels and pins. A click on a window lists its "
-    "numbers; what else the live explorer computes for it is not in this page."
-)
+_WORKS = "Works without a kernel: images, {rows}modality, value, scale, colours, {pins}"
+_PINS = "panels and pins. A click on a window lists its numbers; what else the live explorer computes for it is not in this page."
+_NO_PAIR = "Of pairs, this page holds only the one that was on screen; this is the image that you chose."
 _FREE = ("scale", "value", "rows")
 
 
@@ -50,7 +57,8 @@ class ScalePage:
         positions = chosen_images(images, len(self.samples), [c.strip.selected, *[c.strip.second] * is_pair])
         shown = [self.samples[at] for at in positions]
         modalities = [name for name in MODALITIES if any(name in sample.images for sample in shown)]
-        rows = [*["modalities"] * (len(modalities) > 1), "one", *["pair"] * is_pair]
+        has_several = len(modalities) > 1 or c.rows.value == "modalities"
+        rows = [*["modalities"] * has_several, "one", *["pair"] * is_pair]
         choices = PageChoices(positions, modalities, rows, c.strip.selected, c.request(self.samples))
         answers = ScaleAnswers(self.samples, self.models, c, self.board, self.html, choices, stop)
         n_images = f"{len(positions)} of {len(self.samples)} images"
@@ -67,11 +75,12 @@ class ScalePage:
             PageTable(((c.strip, "modality"),), answers.scores()),
         )
         return PagePlan(
-            title=f"Scale explorer: {n_images}", about=self._about(rows), root=self.root,
+            title=f"Scale explorer: {n_images}", about=self._about(choices), root=self.root,
             live=(c.scale, c.value, *[c.rows] * (len(rows) > 1), *display.values()),
-            changed=self._changed(choices), tables=tables, hidden=self.hidden, board=self.board,
+            changed=self._changed(choices) | {c.value: menu_choice(c.value, answers.values, c.value.value)}, tables=tables, hidden=self.hidden, board=self.board,
             message=self.html["message"], pins=PagePins(self.html["inspection"], c.scale, 3, VALUES, THOUSANDTHS),
-            reset=self._reset(rows), made_at={"scale": c.scale.value},
+            reset=self._reset(choices, answers.values), fallback={c.rows: {"index": 0}},
+            no_answer=_NO_PAIR if is_pair else NO_ANSWER, words=folderless(self.samples), made_at={"scale": c.scale.value},
         )  # fmt: skip
 
     def _changed(self, choices: PageChoices) -> dict[widgets.Widget, Traits]:
@@ -95,7 +104,7 @@ class ScalePage:
                 "failed": None,
                 "fits": {},
             },
-            self.html["inspection"]: {"value": ""},
+            **{self.html[name]: {"value": ""} for name in ("inspection", "message", "progress")},
             bar: {
                 "sections": [section for section in bar.sections if section["key"] in kept],
                 "unfolded": [key for key in bar.unfolded if key in kept],
@@ -103,15 +112,17 @@ class ScalePage:
             },
         }
 
-    def _reset(self, rows: Sequence[str]) -> dict[widgets.Widget, Traits]:
+    def _reset(self, choices: PageChoices, values: Sequence[str]) -> dict[widgets.Widget, Traits]:
         """What works in the page, as at first."""
         c = self.controls
         first: dict[widgets.Widget, Traits] = {self.board: {"hidden": [], "pinned": None}}
-        for name in (*_FREE, *c.of_the_display):
+        limited = {"rows": choices.rows, "value": values}
+        free = [name for name in _FREE if name != "scale" or can_be_at_every_scale(choices.now.view_request)]
+        for name in (*free, *c.of_the_display):
             control, value = getattr(c, name), c.first[name]
             if hasattr(control, "_options_labels"):
-                values = _in_order(control, rows) if name == "rows" else menu_values(control, {})
-                first[control] = {"index": values.index(value)}
+                offered = _in_order(control, limited.get(name, menu_values(control, {})))
+                first[control] = {"index": offered.index(value) if value in offered else 0}
             else:
                 first[control] = {"value": value}
         return first
@@ -120,16 +131,20 @@ class ScalePage:
     def _view_controls(self) -> dict[str, Any]:
         return dict(self.controls.of_the_view)
 
-    def _about(self, rows: Sequence[str]) -> list[str]:
+    def _about(self, choices: PageChoices) -> list[str]:
+        c, now = self.controls, choices.now
+        others = [f"channel {c.channel.value}"]
+        if now.target == "image" or now.rows == "pair":
+            others.append(f"second image {now.second.label}, {now.second.name}")
         fixed = [
             f"{control.description} {_in_words(control)}"
             for name, control in self._view_controls.items()
-            if name not in _FREE and control.value and not getattr(control, "disabled", False)
+            if name not in (*_FREE, "channel") and control.value and not getattr(control, "disabled", False)
         ]
-        return [
-            _WORKS.format(rows="rows, " if len(rows) > 1 else ""),
-            f"Fixed as they were: {'; '.join(fixed)}.",
-        ]
+        works = _WORKS.format(
+            rows="rows, " * (len(choices.rows) > 1), pins=_PINS if self.board.pinnable else "and panels."
+        )
+        return [works, f"Fixed as they were: {'; '.join([*fixed, *others])}."]
 
 
 def _in_order(menu: Any, values: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from itertools import product
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
+from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
@@ -55,8 +56,15 @@ class ScaleAnswers:
 
     @property
     def values(self) -> list[str]:
-        """What a window's number may be."""
-        return menu_values(self.controls.value, {})
+        """What a window's number may be: without an add-on, no window does anything to the cosine."""
+        every, shown = menu_values(self.controls.value, {}), self.choices.now.view_request.value
+        has_addon = any(model.addon is not None for model in self.models.models)
+        return [value for value in every if has_addon or value == shown or value not in PART_VALUES]
+
+    @property
+    def _is_of_modality(self) -> bool:
+        """Whether the target is an image in the modality that is chosen: rows of all modalities then depend on it."""
+        return self.choices.now.target == "image"
 
     @property
     def n_of_an_image(self) -> int:
@@ -80,7 +88,7 @@ class ScaleAnswers:
                 made: PageAnswer | None = None
                 for modality in choices.modalities:
                     chosen = (place, modality, rows, value)
-                    if made is None or rows != "modalities":
+                    if made is None or rows != "modalities" or self._is_of_modality:
                         made = self._answer(chosen)
                     yield replace(made, chosen=chosen)
 
@@ -148,7 +156,7 @@ class ScaleAnswers:
         if kept is None:
             kept = shown.panels_of_every_scale(self.stop)
             self._pyramids.clear()
-            if not shown.first.is_pair:
+            if not shown.first.is_pair and not self._is_of_modality:
                 for image in range(len(shown.first.names)):
                     rows = [at for at, row in enumerate(shown.rows) if row.image == image]
                     own = tuple(replace(panel, values=panel.values[rows]) for panel in kept)

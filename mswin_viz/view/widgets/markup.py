@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -89,6 +90,22 @@ def message_html(messages: Sequence[str]) -> Markup:
     return tag("div", *lines, css="mswin-message", style=FONT, role="alert")
 
 
+def reworded(markup: Markup, words: Callable[[str], str]) -> Markup:
+    """The same elements, with every text and every ``title`` and ``alt`` as ``words`` gives it."""
+
+    def in_tag(found: re.Match[str]) -> str:
+        return f'{found[1]}="{escape(words(_as_text(found[2])))}"'
+
+    parts = re.split(r"(<[^>]*>)", str(markup))
+    made = (
+        re.sub(r'\b(title|alt)="([^"]*)"', in_tag, part)
+        if part.startswith("<")
+        else escape(words(_as_text(part)))
+        for part in parts
+    )
+    return Markup("").join(Markup(part) for part in made)
+
+
 def page_document(
     title: str, foot: Markup, *, templates: Mapping[str, Markup], data: str, script: str, style: str
 ) -> str:
@@ -165,6 +182,10 @@ def _text(value: object) -> Markup:
 def _plain(value: object) -> str:
     """A string and nothing more: an instance of a subclass may call itself HTML."""
     return str.__str__(shown_text(value))
+
+
+def _as_text(escaped: str) -> str:
+    return html.unescape(escaped)
 
 
 def _attribute(name: str, value: object) -> str:

@@ -3,8 +3,6 @@ import { built } from "./offline_controls.mjs";
 import { AnswerTable, OfflineModel, PageValues, valueOf } from "./offline_model.mjs";
 import { pinnedTable } from "./offline_pins.mjs";
 
-const NO_ANSWER = "This page holds no answer for this choice: it was saved with fewer images or settings; a live view has it.";
-
 function followTheme() {
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const mark = () => (document.body.dataset.jpThemeLight = String(!dark.matches));
@@ -49,7 +47,11 @@ function answering(page, values, models) {
       const found = table.answer();
       if (found) apply(found.changes);
       if (at > 0) return; // only the first is of the board
-      if (!found) say(NO_ANSWER);
+      if (!found) {
+        apply(page.fallback); // which may have an answer
+        say(page.no_answer);
+        if (table.answer()) return;
+      }
       settle(found);
     };
     for (const [id, trait] of table.axes) models[id].on(`change:${trait}`, answer);

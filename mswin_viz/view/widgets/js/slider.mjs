@@ -122,7 +122,7 @@ function render({ model, el }) {
     range.title = name.title = tooltip;
     buildMarks(marks, { marks: places, min, max, words: model.get("mark_words") }, jump);
     for (const button of [before, after]) button.hidden = !places.length;
-    for (const part of [range, number, before, play, after]) part.disabled = model.get("disabled");
+    for (const part of [range, number, before, play, after, ...marks.children]) part.disabled = model.get("disabled");
     show();
   };
   const rebuilt = ["min", "max", "marks", "description", "disabled", "unit", "mark_words", "tooltip"];
