@@ -20,7 +20,7 @@ from mswin_viz.cli.checks import (
     to_write,
     whole_numbers,
 )
-from mswin_viz.cli.own_addons import OwnAddon, checked_import, chosen_addon
+from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, OwnAddon, checked_import, chosen_addon
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.storage.file_writing import write_json
@@ -63,15 +63,8 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="World number: which people are drawn; training used world 20000.")
     ] = 1,
-    addon: Annotated[
-        str | None,
-        typer.Option(
-            help="Add-on in place of the one in the weights: a file, mean, none, or PACKAGE.MODULE:NAME, your own module, whose code runs."
-        ),
-    ] = None,
-    addon_weights: Annotated[
-        Path | None, to_read("FILE", "Weights for the module that --addon imports, as written by train.")
-    ] = None,
+    addon: AnyAddon = None,
+    addon_weights: AddonWeights = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mswin_viz.cli.checks import to_read
 from mswin_viz.cli.terminal import echo
 from mswin_viz.errors import OptionError
 
@@ -23,6 +24,16 @@ OwnAddon = Annotated[
         metavar="PACKAGE.MODULE:NAME",
         help="Your own torch module. Importing it runs its code; the current folder is searched, too.",
     ),
+]
+
+AnyAddon = Annotated[
+    str | None,
+    typer.Option(
+        help="Add-on in place of the one in the weights: a file, mean, none, or PACKAGE.MODULE:NAME, your own module, whose code runs."
+    ),
+]
+AddonWeights = Annotated[
+    Path | None, to_read("FILE", "Weights for the module that --addon imports, as written by train.")
 ]
 
 

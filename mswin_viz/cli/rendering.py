@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mswin_viz.cli.checks import at_least, existing, read_path, to_read, to_write
+from mswin_viz.cli.checks import at_least, existing, read_path, to_write
 from mswin_viz.cli.measuring import ModelName
-from mswin_viz.cli.own_addons import chosen_addon
+from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.output_checks import output_file
@@ -35,15 +35,8 @@ def render(
         ),
     ] = None,
     images: Annotated[int, typer.Option(help="How many images the page holds at most.")] = 24,
-    addon: Annotated[
-        str | None,
-        typer.Option(
-            help="Add-on in place of the one in the weights: a file, mean, none, or PACKAGE.MODULE:NAME, your own module, whose code runs."
-        ),
-    ] = None,
-    addon_weights: Annotated[
-        Path | None, to_read("FILE", "Weights for the module that --addon imports, as written by train.")
-    ] = None,
+    addon: AnyAddon = None,
+    addon_weights: AddonWeights = None,
 ) -> None:
     """Save the scale explorer of some images as one HTML file that works without a kernel or a network."""
     if html is None:

@@ -38,7 +38,7 @@ def request_for(subject: Subject, **traits: object) -> ViewRequest:
     return replace(ViewRequest(1, channel=3, slots=("on",) * len(subject.scales)), **traits)
 
 
-def assert_is_the_view_s(subject: Subject, request: ViewRequest, *, rtol: float = 2e-6) -> None:
+def assert_is_the_view_s(subject: Subject, request: ViewRequest, *, rtol: float = 1e-6) -> None:
     """Each panel is that of the one-scale road: numbers to ``rtol`` of the largest, words to the letter."""
     panels = free_panels(subject, request)
     assert len(panels) == subject.tokens.patches.shape[1]

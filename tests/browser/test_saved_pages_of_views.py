@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Locator, expect
 from support.axe import axe_file, serious_findings
 from support.lab import Lab
 from support.offline_browser import Opened, offline
-from support.tiny import pictures, tiny_model
+from support.tiny import tiny_model, two_modalities
 
 import mswin_viz as mv
 from browser.conftest import unavailable
-from mswin_viz.data.sample import Sample
 
 pytestmark = pytest.mark.browser
 CARD = ".mswin-page-map-card"
@@ -27,12 +24,7 @@ PAINTED = "(canvas) => canvas.toDataURL()"
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A page of each view, of twelve images of four people in two modalities."""
     model, folder = tiny_model(), tmp_path_factory.mktemp("views")
-    samples = []
-    for at, picture in enumerate(pictures(12)):
-        images = {name: folder / f"{name}_{at}.png" for name in ("RGB", "NI")}
-        for turn, path in enumerate(images.values()):
-            Image.fromarray(np.roll(picture, turn, axis=2)).save(path)
-        samples.append(Sample(at % 4, at, images))
+    samples = two_modalities(folder, 12, n_people=4)
     table = mv.embed(model, samples, progress=False)
     retrieval = mv.RetrievalView(model, samples, table=table)
     embeddings = mv.EmbeddingExplorer(model, samples, table=table, view=mv.embedding_view(table))

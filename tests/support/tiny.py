@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import open_clip
 import torch
+from PIL import Image
 
+from mswin_viz.data.sample import Sample
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.weights.clip_towers import Tower
@@ -53,6 +57,17 @@ def tiny_addon(*, biases: bool = True) -> CLIPMultiScaleFeatureExtractor:
 def pictures(n_images: int = 2, *, seed: int = 5) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8) for _ in range(n_images)]
+
+
+def two_modalities(folder: Path, n_samples: int, *, n_people: int) -> list[Sample]:
+    """Samples of ``n_people`` in turn, each by a camera of its own, with files of RGB and NI in the folder."""
+    found = []
+    for at, picture in enumerate(pictures(n_samples)):
+        files = {name: folder / f"{name}_{at}.png" for name in ("RGB", "NI")}
+        for turn, path in enumerate(files.values()):
+            Image.fromarray(np.roll(picture, turn, axis=2)).save(path)
+        found.append(Sample(at % n_people, at, files, caption=f"number {at}"))
+    return found
 
 
 def direction(*, seed: int = 7) -> np.ndarray:

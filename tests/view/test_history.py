@@ -84,7 +84,7 @@ def test_steps_are_taken_back_one_by_one_in_their_order(explorer) -> None:
     for before in reversed(states):
         press(explorer, "undo")
         assert explorer.state == before
-    press(explorer, "undo")  # there is none
+    press(explorer, "undo")  # with no step to take back
     assert explorer.state == states[0]
 
 

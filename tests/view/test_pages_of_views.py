@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.saved_pages import ReadPage
-from support.tiny import pictures, tiny_model
+from support.tiny import tiny_model, two_modalities
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
@@ -30,12 +29,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     """Eight samples of three people in two modalities; the fourth has no NI, the last one's RGB is broken."""
     folder = tmp_path_factory.mktemp("people") / "a folder"
     folder.mkdir()
-    found = []
-    for at, picture in enumerate(pictures(8)):
-        files = {name: folder / f"{name}_{at}.png" for name in ("RGB", "NI")}
-        for turn, path in enumerate(files.values()):
-            Image.fromarray(np.roll(picture, turn, axis=2)).save(path)
-        found.append(Sample(at % 3, at, files, caption=f"number {at}"))
+    found = two_modalities(folder, 8, n_people=3)
     del found[3].images["NI"]
     found[7].images["RGB"].write_bytes(b"broken")
     return found
@@ -99,7 +93,7 @@ def test_a_page_of_results_holds_the_first_queries_and_the_present_one(retrieval
     name, menu = page.model("mswin-retrieval-query")
     assert [label.split(",")[0] for label in menu["_options_labels"]] == ["id 0", "id 1", "id 0"]
     assert menu["index"] == 2
-    assert page.html("mswin-retrieval-count") == "3 of 8 queries"
+    assert page.html("mswin-retrieval-count") == "3 of 8 queries are in this page"
     (table,) = page.data["tables"]
     assert table["axes"][0] == [name, "index", None]
     assert len(table["answers"]) == 3 * len(retrieval._rankings.choices) * len(

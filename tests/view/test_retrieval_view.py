@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.own_modules import TINY_ADDONS, tiny_model_with
-from support.tiny import SCALES, pictures, tiny_model
+from support.tiny import SCALES, tiny_model, two_modalities
 from traitlets import TraitError
 
 from mswin_viz.analysis.embeddings.batch import embed
@@ -30,12 +29,7 @@ MODEL = tiny_model()
 @pytest.fixture
 def samples(tmp_path: Path) -> list[Sample]:
     """Eight samples of three people in two modalities; the fourth has no NI, the last one's RGB is broken."""
-    found = []
-    for at, picture in enumerate(pictures(8)):
-        files = {name: tmp_path / f"{name}_{at}.png" for name in ("RGB", "NI")}
-        for turn, path in enumerate(files.values()):
-            Image.fromarray(np.roll(picture, turn, axis=2)).save(path)
-        found.append(Sample(at % 3, at, files, caption=f"number {at}"))
+    found = two_modalities(tmp_path, 8, n_people=3)
     del found[3].images["NI"]
     found[7].images["RGB"].write_bytes(b"broken")
     return found

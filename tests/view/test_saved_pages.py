@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -81,6 +81,17 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
+
+
+def assert_same_numbers(board: Mapping[str, Any], explorer: mv.ScaleExplorer) -> None:
+    """Every column of a page's board, and the free windows at every scale, are those of the live explorer."""
+    for column, own in zip(board["columns"], explorer.board.columns, strict=True):
+        found, expected = (np.frombuffer(one["values"], np.float32) for one in (column, own))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    panels = explorer._shown.panels_of_every_scale(lambda: False)
+    expected = np.concatenate([panel.values.ravel() for panel in panels])
+    sent = np.frombuffer(board["pyramid"]["values"], np.float32)
+    np.testing.assert_allclose(sent, expected, rtol=1e-5, atol=1e-7)
 
 
 CHOICES = list(
@@ -236,13 +247,7 @@ def test_a_target_in_the_chosen_modality_has_an_answer_for_each(samples) -> None
     for modality, rows in itertools.product(("RGB", "NI"), ("modalities", "one")):
         choose(explorer, 0, modality, rows, "share")
         board = page.on_board(0, modality, rows, "share")
-        for column, own in zip(board["columns"], explorer.board.columns, strict=True):
-            found, expected = (np.frombuffer(one["values"], np.float32) for one in (column, own))
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
-        panels = explorer._shown.panels_of_every_scale(lambda: False)
-        expected = np.concatenate([panel.values.ravel() for panel in panels])
-        sent = np.frombuffer(board["pyramid"]["values"], np.float32)
-        np.testing.assert_allclose(sent, expected, rtol=1e-5, atol=1e-7)
+        assert_same_numbers(board, explorer)
     assert samples[2].name in page.text.split("<footer>")[1]
     explorer.close()
 
@@ -285,13 +290,7 @@ def test_two_models_have_the_rows_of_the_live_explorer(samples) -> None:
         choose(explorer, 1, modality, rows, "norm")
         board = page.on_board(1, modality, rows, "norm")
         assert [row["name"] for row in board["rows"]] == [row["name"] for row in explorer.board.rows]
-        for column, own in zip(board["columns"], explorer.board.columns, strict=True):
-            found, expected = (np.frombuffer(one["values"], np.float32) for one in (column, own))
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
-        panels = explorer._shown.panels_of_every_scale(lambda: False)
-        expected = np.concatenate([panel.values.ravel() for panel in panels])
-        sent = np.frombuffer(board["pyramid"]["values"], np.float32)
-        np.testing.assert_allclose(sent, expected, rtol=1e-5, atol=1e-6)
+        assert_same_numbers(board, explorer)
     assert "windows" in page.words(1, "NI", "one", "norm")
     explorer.close()
 

@@ -141,17 +141,13 @@ def pair_panels(
     panels = []
     for scale in shares.scales:
         geometry = sides[0].geometry[scale]
-        origin, each = (
-            "fallback" if scale > geometry.n_tokens else "trained",
-            [n.windows[scale] for n in numbers],
-        )
+        origin = "fallback" if scale > geometry.n_tokens else "trained"
+        each = np.stack([one.windows[scale] for one in numbers])
         words = "; ".join(filter(None, (describe_windows(geometry), _OF_WINDOWS[value])))
-        panels.append(
-            Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, np.stack(each), value, words)
-        )
+        panels.append(Panel(f"scale-{scale}", f"scale {scale}", origin, geometry, each, value, words))
     through = "all slots of the fusion together" if panels else "an add-on that has no scales"
     words = f"{_OF_PATCHES[value].format(exact='' if shares.left else 'exact ')}, through {through}"
-    fused = np.stack([n.fused for n in numbers if n.fused is not None])
+    fused = np.stack([one.fused for one in numbers if one.fused is not None])
     return (*panels, token_panel("fused", "fused", windows(shares.grid, 1), fused, value, words))
 
 

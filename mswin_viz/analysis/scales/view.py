@@ -170,12 +170,15 @@ def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | Non
         plain_cosine=_plain_cosine(subject),
         slots=slots,
         places=_places(subject, fused.windows, slots, place),
-        patch_slots=None
-        if subject.weights is None
-        else (Slot(1, "mean"),)
-        if subject.is_of_tokens
-        else slots,
+        patch_slots=_patch_slots(subject, slots),
     )
+
+
+def _patch_slots(subject: Subject, slots: tuple[Slot, ...]) -> tuple[Slot, ...] | None:
+    """The fusion that patch tokens are taken out of: of a module without slots, windows of one token."""
+    if subject.weights is None:
+        return None
+    return (Slot(1, "mean"),) if subject.is_of_tokens else slots
 
 
 def _places(

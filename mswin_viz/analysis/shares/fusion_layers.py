@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
-_ROUNDING = (
-    5e-6  # of what goes into the gates, where single precision computed it: more than ten times the usual
-)
+_ROUNDING = 5e-6
+"""Of what goes into the gates, where single precision computed it: more than ten times the usual."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ from mswin_viz.view.widgets.markup import Html, fragment, message_html
 __all__ = ["AttributionExplorer"]
 
 
-class AttributionExplorer(widgets.VBox, SavedAsPage):
+class AttributionExplorer(SavedAsPage):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
     The work starts with a button, in a thread of its own, with the time that is left and a way to stop it; each map

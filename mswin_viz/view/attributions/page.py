@@ -10,7 +10,6 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Progress, Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError, OptionError
@@ -19,14 +18,13 @@ from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.attributions.panels import cells_of_a_side, map_panel
 from mswin_viz.view.attributions.request import AttributionRequest, scores
-from mswin_viz.view.page.page_images import chosen_images, folderless, shown_error, strip_traits
+from mswin_viz.view.page.page_images import chosen_images, folderless, page_picture, shown_error, strip_traits
 from mswin_viz.view.page.page_plan import Changes, PageAnswer, PagePlan, PageTable, Traits
 from mswin_viz.view.parts.html import scores_html
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard, shown_traits
 from mswin_viz.view.widgets.labels import FEATURES
 from mswin_viz.view.widgets.markup import Html, message_html
 
-_QUALITY = 92  # of the pictures behind the maps
 _WORKS = "Works without a kernel: images, modality and panels. Everything else is fixed as it was: {fixed}."
 
 
@@ -112,7 +110,7 @@ class AttributionPage:
         n_cells = cells_of_a_side(self.model.tower.image_size, self.model.grid)
         panels = [map_panel(title, attribution, n_cells) for title, attribution in maps.items()]
         rows = [
-            BoardRow(name, jpeg_file(picture.shown, quality=_QUALITY))
+            BoardRow(name, page_picture(picture.shown))
             for name, picture in zip(request.names, pictures, strict=True)
         ]
         words = scores_html(request.names, scores(request, maps), request.target)

@@ -45,7 +45,7 @@ __all__ = ["EmbeddingExplorer"]
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
 
-class EmbeddingExplorer(widgets.VBox, SavedAsPage):
+class EmbeddingExplorer(SavedAsPage):
     """Plain and enhanced embeddings side by side; a click on a point opens the image behind it.
 
     What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
@@ -195,19 +195,10 @@ class EmbeddingExplorer(widgets.VBox, SavedAsPage):
                 "a page needs maps: none have been computed yet; press the button, or call start()"
             )
         board = self.board
-        parts = [
-            self._settings_row,
-            self.worker,
-            self._old,
-            self.saving,
-            self.save_page,
-            self.panel,
-            self.strip,
-            board.html["selection"],
-        ]
-        page = EmbeddingPage(
-            self, self._samples, self.controls, board.html, [part for part in parts if part is not None]
-        )
+        around = [self._settings_row, self.worker, self._old, self.saving, self.save_page]
+        inside = [self.panel, self.strip, board.html["selection"]]
+        hidden = [part for part in (*around, *inside) if part is not None]
+        page = EmbeddingPage(self, self._samples, self.controls, board.html, hidden)
         failed = () if self.table is None else self.table.failed
         return page.plan(self.view, self.maps, failed, images, stop)
 

@@ -35,7 +35,7 @@ _WORKS = (
 )
 _PICTURES = "{n} of {total} points have a picture; all have their words."
 _FIXED = (
-    "Fixed: show {show}; matching rule {rule}; coupling {coupling:g}; perplexity {perplexity:g}; seed {seed}. Heatmaps and "
+    "Fixed: show {show}; matching rule {rule}; coupling {coupling:g}; perplexity {perplexity:g} asked for; seed {seed}. Heatmaps and "
     "neighbours of a point, search, lasso and saving need the live explorer."
 )
 

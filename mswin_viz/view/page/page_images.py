@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from mswin_viz.data.images.image_source import Crop
+from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError, OptionError
@@ -17,8 +20,14 @@ from mswin_viz.view.parts.pictures import thumbnail
 from mswin_viz.view.widgets.markup import Markup, message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
+_QUALITY = 92  # of JPEG files: no difference is seen below colours
 _FOLDER = re.compile(r"(?<![\w.~/\\])(~|[A-Za-z]:)?[/\\]([^\s:;,'\"]*[/\\])?(?=\w)")
 """The beginning of an absolute path, up to the last part."""
+
+
+def page_picture(image: Image.Image) -> bytes:
+    """The picture behind heatmaps as a small file."""
+    return jpeg_file(image, quality=_QUALITY)
 
 
 def chosen_images(images: Any, n_samples: int, needed: Sequence[int]) -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import ipywidgets as widgets
 from tqdm.auto import tqdm
 
 from mswin_viz import __version__
@@ -46,8 +47,8 @@ class StaticPage:
         return framed(self.document, height=self.height)
 
 
-class SavedAsPage:
-    """What a view has that can be saved as a page; it says by ``_page_plan`` what is in it.
+class SavedAsPage(widgets.VBox):
+    """A view that can be saved as a page; it says by ``_page_plan`` what is in it.
 
     Attributes
     ----------
@@ -92,7 +93,7 @@ class SavedAsPage:
             If ``images`` is not a whole number from 1, or the name has another ending; if the file cannot be written,
             which is checked before anything is computed; if the view was closed.
         """
-        check_open(self)  # pyright: ignore[reportArgumentType]
+        check_open(self)
         path = output_file(path, "the file of a page", endings=[".html", ".htm"])
         with tqdm(
             total=1.0,
@@ -133,7 +134,7 @@ class SavedAsPage:
 
         Raises StoppedError if ``stop`` says so; other errors and parameters as in :meth:`to_html`.
         """
-        check_open(self)  # pyright: ignore[reportArgumentType]
+        check_open(self)
         return page_text(
             self._page_plan(self.page_images if images is None else images, stop), report, stop, say
         )

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import ipywidgets as widgets
 import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
@@ -54,7 +53,7 @@ class RetrievalViewError(OptionError, traitlets.TraitError):
     """The view was asked for a query, modality or number of results that it does not have; the old one stays."""
 
 
-class RetrievalView(widgets.VBox, SavedAsPage):
+class RetrievalView(SavedAsPage):
     """Ranked results of one query, plain and enhanced, right and wrong marked; a click splits a similarity.
 
     In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at

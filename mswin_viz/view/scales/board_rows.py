@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from mswin_viz.analysis.scales.token_panels import PATCH_PANELS
 from mswin_viz.analysis.scales.view import ScaleView
-from mswin_viz.data.images.picture_bytes import jpeg_file
+from mswin_viz.view.page.page_images import page_picture
 from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.board import BoardRow
-
-_QUALITY = 92  # of small files
 
 
 def pinnable_keys(shown: ShownResults) -> list[str]:
@@ -29,7 +27,7 @@ def board_rows(shown: ShownResults, *, is_small: bool = False) -> list[BoardRow]
     return [
         BoardRow(
             row.name,
-            jpeg_file(row.picture.shown, quality=_QUALITY) if is_small else row.picture.png,
+            page_picture(row.picture.shown) if is_small else row.picture.png,
             group=row.image,
             is_difference=row.model is None,
         )

@@ -24,7 +24,7 @@ class ClsWork:
     def follow(self, shown: ShownResults) -> None:
         """Start the work for what is shown, or stop it if there is nothing to do."""
         self._shown = shown
-        if any(result.has_cls and result.cls_splits is None for result in shown.results):
+        if self._models.missing_splits(shown):
             self.worker.start()
         else:
             self.worker.stop()
@@ -39,12 +39,7 @@ class ClsWork:
         shown = self._shown
         if shown is None:
             return
-        rows = [
-            (cache.cls_splits, picture, direction)
-            for cache, result in zip(self._models.caches, shown.results, strict=True)
-            if result.has_cls and result.cls_splits is None
-            for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True)
-        ]
+        rows = self._models.missing_splits(shown)
         with self._guarded("splitting the CLS", failed=lambda: self._show(Progress(1, 1, ""))):
             for done, (splits, picture, direction) in enumerate(rows):
                 words = f"splitting the CLS of image {done + 1} of {len(rows)} ..."

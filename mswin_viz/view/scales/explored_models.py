@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mswin_viz.analysis.scales.request import first_value, n_channels, shuffled_runs
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.model.encoder.token_cache import Picture, TokenCache
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
-from mswin_viz.view.scales.shown_results import ShownResults, shown_results
+from mswin_viz.view.scales.shown_results import ShownResults, pair_of, shown_results
 
 GivenModels = Model | list[Model] | tuple[Model, ...] | Mapping[str, Model]
 """What an explorer takes: a model; or two, with or without names."""
@@ -70,7 +72,7 @@ class ExploredModels:
     @property
     def pair(self) -> tuple[str, str] | None:
         """The names of two models; None where there is one."""
-        return (self.names[0], self.names[1]) if len(self.names) == 2 else None
+        return pair_of(self.names)
 
     @property
     def provenance(self) -> str:
@@ -88,6 +90,15 @@ class ExploredModels:
     def result(self, request: ExplorerRequest) -> ShownResults:
         """What is shown for a request; errors as of :meth:`ResultCache.result`, of the first model that has one."""
         return shown_results(self.names, [self._result(request, at) for at in range(len(self.models))])
+
+    def missing_splits(self, shown: ShownResults) -> list[tuple[ClsSplits, Picture, np.ndarray]]:
+        """The splits of the CLS that what is shown asks for and lacks: where each is kept, the picture and its direction."""
+        return [
+            (cache.cls_splits, picture, direction)
+            for cache, result in zip(self.caches, shown.results, strict=True)
+            if result.has_cls and result.cls_splits is None
+            for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True)
+        ]
 
     def close(self) -> None:
         """Release everything that is kept."""

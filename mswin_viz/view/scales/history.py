@@ -62,7 +62,7 @@ class History:
         self._note("")
 
     def undo(self) -> None:
-        """Go back to the values before the last step; nothing happens where there is none."""
+        """Go back to the values before the last step, if there was one."""
         with self._lock:
             if not self._steps:
                 return

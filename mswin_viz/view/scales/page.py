@@ -127,18 +127,15 @@ class ScalePage:
                 first[control] = {"value": value}
         return first
 
-    @property
-    def _view_controls(self) -> dict[str, Any]:
-        return dict(self.controls.of_the_view)
-
     def _about(self, choices: PageChoices) -> list[str]:
         c, now = self.controls, choices.now
         others = [f"channel {c.channel.value}"]
         if now.target == "image" or now.rows == "pair":
             others.append(f"second image {now.second.label}, {now.second.name}")
+        every: dict[str, Any] = dict(c.of_the_view)
         fixed = [
             f"{control.description} {_in_words(control)}"
-            for name, control in self._view_controls.items()
+            for name, control in every.items()
             if name not in (*_FREE, "channel") and control.value and not getattr(control, "disabled", False)
         ]
         works = _WORKS.format(

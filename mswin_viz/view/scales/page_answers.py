@@ -139,13 +139,10 @@ class ScaleAnswers:
 
     def _shown(self, request: ExplorerRequest) -> ShownResults:
         shown = self.models.result(request)
-        if not request.has_cls:
-            return shown
-        for cache, result in zip(self.models.caches, shown.results, strict=True):
-            if result.cls_splits is None:
-                for picture, direction in zip(result.pictures, result.subject.direction_of_each, strict=True):
-                    cache.cls_splits.compute(picture, direction)
-        return self.models.result(request)
+        missing = self.models.missing_splits(shown)
+        for splits, picture, direction in missing:
+            splits.compute(picture, direction)
+        return self.models.result(request) if missing else shown
 
     def _pyramid(self, shown: ShownResults) -> Traits:
         """The free windows at every scale; of one image, if they were just computed with those of its other modalities."""

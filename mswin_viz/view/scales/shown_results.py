@@ -56,7 +56,7 @@ class ShownResults:
     @property
     def pair(self) -> tuple[str, str] | None:
         """The names of two models; None where there is one."""
-        return (self.models[0], self.models[1]) if len(self.models) == 2 else None
+        return pair_of(self.models)
 
     @property
     def target(self) -> str:
@@ -105,6 +105,11 @@ class ShownResults:
     def _named(self, note: str) -> str:
         of = [name for name, result in zip(self.models, self.results, strict=True) if note in result.notes]
         return note if len(of) == len(self.models) else f"{of[0]}: {note}"
+
+
+def pair_of(models: Sequence[str]) -> tuple[str, str] | None:
+    """The names of two models; None where there is one."""
+    return (models[0], models[1]) if len(models) == 2 else None
 
 
 def shown_results(models: Sequence[str], results: Sequence[ExplorerResult]) -> ShownResults:

@@ -131,9 +131,8 @@ def apply_state(
             setattr(controls.strip, trait, named[role].position)
         for name, value in state["controls"].items():
             _set(every[name], "value", value, name)
-        for name, value in state[
-            "controls"
-        ].items():  # once all are set: what one takes may depend on another
+        # once all are set, for what one takes may depend on another
+        for name, value in state["controls"].items():
             if not _is_same(every[name].value, value):
                 raise _refusal(every[name], name, value)
         for name in _BOARD:

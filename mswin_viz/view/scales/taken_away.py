@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from mswin_viz.data.progress import Stop
@@ -27,7 +26,7 @@ from mswin_viz.view.widgets.markup import Html
 from mswin_viz.view.widgets.section_bar import SectionBar
 
 
-class TakenAway(widgets.VBox, SavedAsPage):
+class TakenAway(SavedAsPage):
     """The part of a scale explorer that gives away what is on screen."""
 
     controls: Controls

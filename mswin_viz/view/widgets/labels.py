@@ -106,7 +106,7 @@ SECTIONS = {
         "One image, its modalities or a pair; scales on, off or replaced; shuffled windows.",
     ),
     "display": ("display", "The free windows and their kernel; colours, opacity and outlines."),
-    "files": ("files", "Open your own images; save the figure; copy or paste the state."),
+    "files": ("files", "Open your own images; save the figure or a page; copy or paste the state."),
     "help": ("?", "What the values, colours and words mean."),
 }
 """The folded sections of the scale explorer: what stands on each button, and its tooltip."""

@@ -16,12 +16,8 @@ function asked(board, models) {
   return Object.fromEntries(watched.map(([name, [reference, ...place]]) => [name, valueOf(models[reference.replace("IPY_MODEL_", "")], place)]));
 }
 
-// What the kernel would do: a new answer on each board, at once.
-function answering(page, values, models) {
-  const apply = (changes) => {
-    for (const [id, traits] of Object.entries(changes))
-      for (const [name, value] of Object.entries(traits)) models[id].set(name, values.of(value));
-  };
+// What the kernel would do: a new answer on each board, at once. `apply` sets traits by model.
+function answering(page, models, apply) {
   const say = (words) => {
     const line = Object.assign(document.createElement("div"), { className: "mswin-message", textContent: words });
     line.setAttribute("role", "alert");
@@ -65,13 +61,13 @@ function start(scripts) {
   const page = JSON.parse(document.getElementById("mswin-page-data").textContent);
   const values = new PageValues(page);
   const models = {};
-  const heard = (_model, { kind }) => {
-    if (kind !== "reset") return;
-    for (const [id, traits] of Object.entries(page.reset))
+  const apply = (changes) => {
+    for (const [id, traits] of Object.entries(changes))
       for (const [name, value] of Object.entries(traits)) models[id].set(name, values.of(value));
   };
+  const heard = (_model, { kind }) => kind === "reset" && apply(page.reset);
   for (const [id, traits] of Object.entries(page.models)) models[id] = new OfflineModel(id, values.of(traits), { find: (other) => models[other], heard });
-  const [first] = answering(page, values, models);
+  const [first] = answering(page, models, apply);
   if (page.pins) {
     const [board, place] = [models[page.board], models[page.pins.html]];
     const show = () => place.set("value", pinnedTable(board, models[page.pins.scale], first, { ...values.of(page.pins), values }) ?? "");

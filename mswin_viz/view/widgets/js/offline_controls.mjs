@@ -1,8 +1,6 @@
 // ipywidgets' boxes and controls, as plain elements with ipywidgets' classes: what a saved page shows in their place.
 import { node } from "./nodes.mjs";
 
-const PLAIN = ["width", "height", "margin", "padding", "display", "flex", "flex_flow", "align_items", "grid_gap", "min_width", "max_width", "overflow", "border"];
-
 // An element that follows a model: `show` is called now and with each change of these traits.
 function follow(model, names, show) {
   names.forEach((name) => model.on(`change:${name}`, show));
@@ -120,10 +118,7 @@ export function built(model, scripts, build) {
   const own = model.get("script");
   const el = own === undefined ? VIEWS[model.get("_model_name")](model, build) : document.createElement("div");
   el.classList.add("jupyter-widgets", ...model.get("_dom_classes") ?? []);
-  for (const name of PLAIN) {
-    const value = model.get("layout")?.[name];
-    if (value) el.style.setProperty(name.replace("_", "-"), value);
-  }
+  for (const [name, value] of Object.entries(model.get("layout") ?? {})) el.style.setProperty(name.replaceAll("_", "-"), value);
   if (own !== undefined) scripts[own].render({ model, el });
   return el;
 }
