@@ -511,8 +511,16 @@ def test_the_figure_is_downloaded_at_print_size(explorer: Lab) -> None:
     explorer.wait_idle()
 
 
-def test_the_copied_state_rebuilds_the_view(explorer: Lab) -> None:
+@pytest.fixture
+def clipboard(explorer: Lab) -> Iterator[None]:
+    """The page may read and write the clipboard; other tests share its browser, and must not."""
     explorer.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield
+    explorer.page.context.clear_permissions()
+
+
+@pytest.mark.usefixtures("clipboard")
+def test_the_copied_state_rebuilds_the_view(explorer: Lab) -> None:
     explorer.move_slider(".mswin-scale", keys=7)
     explorer.control(".mswin-copy").click()
     explorer.page.locator(".mswin-board-says", has_text="State copied.").wait_for(state="attached")
