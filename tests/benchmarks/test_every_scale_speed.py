@@ -40,7 +40,7 @@ def test_every_scale_of_one_image_at_once(benchmark, subject: Subject, value: st
     }
     taken = {name: [] for name in calls}
     with one_blas_thread():  # as in the explorer, behind an answer
-        for turn in range(4):
+        for turn in range(8):
             for name, call in calls.items():
                 started = time.perf_counter()
                 call()
