@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import numpy as np
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.embeddings.store import Store, stored_table
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
@@ -76,7 +77,7 @@ def embed(
     An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row, takes
     no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as host
     models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that keep
-    few grey levels. Raises OptionError if a modality, the batch size or an option is not one of those on offer;
+    few grey levels. What a :class:`Store` holds is read from it. Raises OptionError if a modality, the batch size or an option is not one of those on offer;
     DataError if there is no image to embed, or none that could be; StoppedError if ``stop`` returned True.
 
     Parameters
@@ -100,6 +101,8 @@ def embed(
         Rows modality by modality, in the samples' order.
     """
     chosen = options_of(_Options, options, function="embed")
+    if isinstance(samples, Store):
+        return stored_table(model, samples, _checked(modalities))
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []
     with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not chosen.progress) as bar:
         for start in range(0, len(wanted), chosen.batch_size):
@@ -115,10 +118,19 @@ def embed(
     return _table(samples, parts, model.metric)
 
 
-def _wanted(samples: Sequence[Sample], modalities: Sequence[str]) -> list[_Row]:
+def _checked(modalities: Sequence[str]) -> Sequence[str]:
     if not modalities or any(name not in MODALITIES for name in modalities):
         raise OptionError(f"modalities are some of {', '.join(MODALITIES)}: got {tuple(modalities)}")
-    wanted = [(i, name) for name in modalities for i, sample in enumerate(samples) if name in sample.images]
+    return modalities
+
+
+def _wanted(samples: Sequence[Sample], modalities: Sequence[str]) -> list[_Row]:
+    wanted = [
+        (i, name)
+        for name in _checked(modalities)
+        for i, sample in enumerate(samples)
+        if name in sample.images
+    ]
     if not wanted:
         raise DataError(
             f"embedding needs at least one {' or '.join(modalities)} image: got none in {len(samples)} samples"

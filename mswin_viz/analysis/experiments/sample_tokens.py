@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.embeddings.store import neck_of
 from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.images.picture_facts import warn_of
@@ -28,6 +28,7 @@ from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import EncodedBatch, Failure, encoded_batch
 from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.fingerprint import how_it_runs, weights_hash
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import phase_means
 from mswin_viz.model.training.labelled_tokens import LabelledTokens, token_layout
@@ -204,10 +205,8 @@ def _roomy(layout: TokenLayout) -> Path | None:
 def _wanted(
     model: Model, samples: Sequence[Sample], scales: Sequence[int], layout: TokenLayout
 ) -> WantedTokens:
-    readout = model.tower.readout
-    neck = None if readout is None or readout.neck is None else readout.neck.to(torch.device("cpu"))
     key = _key(model, _image_states(model, samples), scales)
-    return WantedTokens(key, lambda: _image_states(model, samples), layout, neck)
+    return WantedTokens(key, lambda: _image_states(model, samples), layout, neck_of(model))
 
 
 def _image_states(model: Model, samples: Sequence[Sample]) -> list[str]:
@@ -236,12 +235,5 @@ def _state(model: Model, source: ImageSource) -> str:
 
 def _key(model: Model, images: Sequence[str], scales: Sequence[int]) -> str:
     """Changes with any weight of the tower, how it is run, any image, and the scales."""
-    content = hashlib.blake2b(digest_size=16)
-    parts = (model.clip.visual, *([model.tower.readout] if model.tower.readout is not None else []))
-    for name, value in (item for part in parts for item in part.state_dict().items()):
-        content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    about = {key: words for key, words in model.provenance_items.items() if key != "add-on"}
-    about["device"] = about["device"].partition(", ")[2]  # of it, the precision
-    content.update(json.dumps([about, list(scales), list(images)]).encode())
-    return content.hexdigest()
+    about = [weights_hash(model), how_it_runs(model), list(scales), list(images)]
+    return hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()
