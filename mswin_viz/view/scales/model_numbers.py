@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.scales.compared_panels import ROWS_OF_AN_IMAGE
-from mswin_viz.view.scales.board_rows import pinnable_in
+from mswin_viz.view.scales.pins import pinnable_in
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.shown_results import ShownResults
