@@ -39,8 +39,9 @@ def numbered(n: int) -> str:
 
 
 def n_of(n: int, n_all: int, things: str) -> str:
-    """So many of all of them: "3 of 24 images"; of a single one, "1 image". ``things`` is a plural in s."""
-    return f"1 {things.removesuffix('s')}" if n == n_all == 1 else f"{n} of {n_all} {things}"
+    """So many of all of them: "3 of 24 images"; of a single one, "1 image"."""
+    one = f"{things[:-3]}y" if things.endswith("ies") else things.removesuffix("s")
+    return f"1 {one}" if n == n_all == 1 else f"{n} of {n_all} {things}"
 
 
 def without_home(text: str) -> str:

@@ -230,7 +230,7 @@ def test_a_shuffle_moves_the_tokens_of_both_alike(opened) -> None:
         ([FIRST, SECOND, OTHER], OptionError, "got 3"),
         ({"": FIRST, "b": SECOND}, OptionError, "a model's name is a text"),
         ({1: FIRST, "b": SECOND}, OptionError, "such as 'baseline': got 1"),
-        ({"a": FIRST, " a": SECOND}, OptionError, "under different names: got 2"),
+        ({"a": FIRST, " a": SECOND}, OptionError, "names of two models must differ .*: got 'a' and ' a'; rename one"),
         ([FIRST, "embedded"], OptionError, "got 'embedded'; make one with mswin_viz.load_model"),
         ([FIRST, replace(FIRST, tower=replace(FIRST.tower, image_size=(24, 8)))], ShapeError, "model a 48x16 on a grid of 6x2 and model b 24x8"),
     ],

@@ -19,6 +19,7 @@ from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload
+from mswin_viz.view.parts.given import given_prompt
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
@@ -75,7 +76,8 @@ class ScaleExplorer(TakenAway):
     Raises
     ------
     DataError, OptionError
-        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models.
+        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models; if
+        model, samples or prompt are of another type.
     ShapeError
         If two models differ in input size or grid.
     """
@@ -91,10 +93,10 @@ class ScaleExplorer(TakenAway):
         self._guarded = Guard(self, self._show_messages)
         self._shown: ShownResults | None = None
         self._row_key: tuple[Any, ...] = ()
-        self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
+        self.strip = ThumbnailStrip(self._samples, modality=next(iter(self._samples[0].images)))
         self.controls = make_controls(
             self.model.grid, models.n_channels, models.scales, self.strip,
-            prompt=prompt if models.has_text else None, runs=models.runs,
+            prompt=given_prompt(prompt) if models.has_text else None, runs=models.runs,
         )  # fmt: skip
         self.controls.begin_with(models.first_value)
         self.board = HeatmapBoard(self.model.grid, watched=self.controls.watched, lists_words=True)
