@@ -157,7 +157,8 @@ class ScaleExplorer(TakenAway):
     def __repr__(self) -> str:
         name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
         shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
-        return one_line(self, shows, *self._results.models, is_closed=is_closed(self))
+        models, names = self._results.models, self._results.pair or ("",)
+        return one_line(self, shows, *models, names=names, is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mswin_viz.analysis.scales.token_panels import PATCH_PANELS
+from mswin_viz.analysis.scales.token_panels import CLS_PANEL, PATCH_PANELS
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.shown_text import numbered
 from mswin_viz.data.storage.stored_records import value_words
@@ -23,6 +23,11 @@ def pinnable_in(view: ScaleView) -> list[str]:
     patches = () if view.patch_slots is None else PATCH_PANELS
     keys = [panel.key for panel in view.panels]
     return [key for key in keys if key in view.places or key in patches or key.startswith("scale-")]
+
+
+def pinned_kind(key: str) -> str:
+    """What a pin in a panel marks: a "patch" or a "window"."""
+    return "patch" if key in (CLS_PANEL, *PATCH_PANELS) else "window"
 
 
 def pin_problem(shown: ShownResults, pinned: Mapping[str, Any]) -> str:
