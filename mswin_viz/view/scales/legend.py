@@ -83,24 +83,28 @@ def legend_line(
     is_shared: bool,
 ) -> Markup:
     """The legend of a value, of the other units on screen, and of the differences between two models."""
-    words = legend_html(value, target, cmap=cmap, is_shared=is_shared)
-    return fragment(words, others_html(others, cmap=cmap), differences_html(models, cmap=cmap))
+    words = legend_html(value, target, others, cmap=cmap, is_shared=is_shared)
+    return fragment(words, differences_html(models, cmap=cmap))
 
 
-def others_html(others: Sequence[OtherUnit], *, cmap: str = "auto") -> Markup:
-    """What the ends of the colour scale mean in panels of other units; nothing where there are none."""
-    if not others:
-        return fragment()
+def _others(others: Sequence[OtherUnit], cmap: str) -> list[Markup | str]:
+    """What the ends of the colour scale mean in panels of other units."""
     parts: list[Markup | str] = []
     for other in others:
         legend = LEGENDS[other.unit]
         ends = _ends(cmap, legend.low, legend.high, is_signed=legend.is_signed)
-        parts += ["; " if parts else "", tag("b", other.titles), f": {VALUES[other.unit]}:", *ends]
-    whole = " ".join(other.words for other in others)
-    return tag("div", *parts, css="mswin-other-units", style=FONT | SMALL | _LINE, title=whole)
+        parts += ["; ", tag("b", other.titles), f": {VALUES[other.unit]}:", *ends]
+    return parts
 
 
-def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool = False) -> Markup:
+def legend_html(
+    value: str,
+    target: str,
+    others: Sequence[OtherUnit] = (),
+    *,
+    cmap: str = "auto",
+    is_shared: bool = False,
+) -> Markup:
     """What the two ends of the colour scale mean for a value, the unit of the numbers, and what may be compared.
 
     Parameters
@@ -109,6 +113,8 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
         One of ``VALUES``.
     target
         What the cosine is taken with, for values that are cosines or parts of one; may be empty.
+    others
+        The other units on screen, from :func:`other_units`.
     cmap
         The colour map that is chosen, or ``"auto"``.
     is_shared
@@ -119,8 +125,9 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
     of_target = fragment("; cosine with ", tag("b", target)) if target and value in THOUSANDTHS else ""
     unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
     name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
-    words = fragment(name, ":", *ends, of_target, f"; {last}")
-    whole = f"{legend.what} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
+    words = fragment(name, ":", *ends, *_others(others, cmap), of_target, f"; {last}")
+    each = " ".join([legend.what, *(other.words for other in others)])
+    whole = f"{each} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
     return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=whole)
 
 
