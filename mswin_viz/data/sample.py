@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mswin_viz.data.images.image_source import Crop, source_name
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["SPLITS", "Problem", "Sample", "at_least_one", "label_of", "listed_samples"]
+__all__ = ["SPLITS", "Problem", "Sample", "StoredSample", "at_least_one", "label_of", "listed_samples"]
 
 SPLITS = ("train", "test", "query", "gallery")
 """Names a split may have; in ``"test"`` every image is both query and gallery, as in RGBNT201."""
+
+
+class StoredSample(NamedTuple):
+    """Which sample of a store one is: the store's folder, and the number in its list."""
+
+    folder: Path
+    number: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Sample:
         One of `SPLITS`; None where the layout knows none.
     root
         Folder of the data set, for names relative to it; None if the sample was not read from one.
+    stored
+        The store whose sample it is, so that its features are not computed again; None if it was not read from one.
     """
 
     pid: int
@@ -44,6 +53,7 @@ class Sample:
     scene: int | None = None
     split: str | None = None
     root: Path | None = field(default=None, compare=False, repr=False)
+    stored: StoredSample | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -109,7 +119,7 @@ def listed_samples(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def at_least_one(samples: Iterable[Sample]) -> list[Sample]:
-    """The samples as a new list; a `DataError` if there are none, an `OptionError` if they are anything else."""
+    """:func:`listed_samples`; a `DataError` too if there are none."""
     listed = listed_samples(samples)
     if not listed:
         raise DataError("an explorer needs at least one sample: got none; see mswin_viz.samples()")

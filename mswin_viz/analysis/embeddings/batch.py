@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.analysis.embeddings.store import Store, stored_table
+from mswin_viz.analysis.embeddings.store import Store, rows_in_store, store_of, stored_features
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
@@ -101,9 +101,9 @@ def embed(
         Rows modality by modality, in the samples' order.
     """
     chosen = options_of(_Options, options, function="embed")
-    if isinstance(samples, Store):
-        return stored_table(model, samples, _checked(modalities))
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []
+    if (store := store_of(samples)) is not None:
+        return _table(samples, [_stored_features(model, store, samples, wanted)], model.metric)
     with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not chosen.progress) as bar:
         for start in range(0, len(wanted), chosen.batch_size):
             batch = wanted[start : start + chosen.batch_size]
@@ -118,19 +118,10 @@ def embed(
     return _table(samples, parts, model.metric)
 
 
-def _checked(modalities: Sequence[str]) -> Sequence[str]:
+def _wanted(samples: Sequence[Sample], modalities: Sequence[str]) -> list[_Row]:
     if not modalities or any(name not in MODALITIES for name in modalities):
         raise OptionError(f"modalities are some of {', '.join(MODALITIES)}: got {tuple(modalities)}")
-    return modalities
-
-
-def _wanted(samples: Sequence[Sample], modalities: Sequence[str]) -> list[_Row]:
-    wanted = [
-        (i, name)
-        for name in _checked(modalities)
-        for i, sample in enumerate(samples)
-        if name in sample.images
-    ]
+    wanted = [(i, name) for name in modalities for i, sample in enumerate(samples) if name in sample.images]
     if not wanted:
         raise DataError(
             f"embedding needs at least one {' or '.join(modalities)} image: got none in {len(samples)} samples"
@@ -153,6 +144,22 @@ def _features(model: Model, samples: Sequence[Sample], rows: Sequence[_Row]) -> 
     kept = [rows[place] for place in places[is_finite]]
     facts = [image.facts for image in batch.images.values()]
     return _Features(kept, plain[is_finite], enhanced[is_finite], failed, facts)
+
+
+def _stored_features(
+    model: Model, store: Store, samples: Sequence[Sample], images: Sequence[_Row]
+) -> _Features:
+    """What a store holds of some images; those that failed have failed."""
+    rows = rows_in_store(store, ((samples[i], name) for i, name in images))
+    reasons, is_ok = store.column("reason").tolist(), store.column("status")[rows] == "ok"
+    failed = [
+        Failure(samples[i].images[name], reasons[row])
+        for (i, name), row, is_good in zip(images, rows, is_ok, strict=True)
+        if not is_good
+    ]
+    plain, enhanced = stored_features(model, store, rows[is_ok])
+    kept = [image for image, is_good in zip(images, is_ok, strict=True) if is_good]
+    return _Features(kept, plain, enhanced, failed, [])
 
 
 def _table(samples: Sequence[Sample], parts: Sequence[_Features], metric: str) -> EmbeddingTable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import torch
 
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.store.stored_images import StoredImages, store_parts
 from mswin_viz.errors import DataError, OptionError, StoreError
@@ -25,7 +26,7 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Store", "neck_of", "open_store", "stored_table"]
+__all__ = ["Store", "neck_of", "open_store", "rows_in_store", "store_of", "stored_features"]
 
 _BATCH = 1024
 
@@ -103,25 +104,50 @@ class Store(StoredImages):
             )
 
 
-def stored_table(model: Model, store: Store, modalities: Sequence[str]) -> EmbeddingTable:
-    """The table of a store's rows in some modalities, with the features of a model.
+def store_of(samples: Sequence[Sample]) -> Store | None:
+    """The store that all of some samples were read from; None if there is no one such store."""
+    if isinstance(samples, Store):
+        return samples
+    folders = {sample.stored and sample.stored.folder for sample in samples}
+    folder = folders.pop() if len(folders) == 1 else None
+    return None if folder is None else open_store(folder)
+
+
+def rows_in_store(store: Store, images: Iterable[tuple[Sample, str]]) -> Int[np.ndarray, " image"]:
+    """The row in view of each sample's image of a modality; StoreError if the store holds one no longer."""
+    every = zip(store.column("sample").tolist(), store.column("modality").tolist(), strict=True)
+    row_of = {image: row for row, image in enumerate(every)}
+    rows = [row_of.get((sample.stored.number, name), -1) if sample.stored else -1 for sample, name in images]
+    if -1 in rows:
+        raise StoreError(
+            f"a store must hold the images of the samples that were read from it: {shown_text(store.folder)} holds some "
+            "no longer; read the samples again"
+        )
+    return np.array(rows, np.int64)
+
+
+def stored_features(
+    model: Model, store: Store, rows: Int[np.ndarray, " image"]
+) -> tuple[Float[np.ndarray, "image dim"], Float[np.ndarray, "image wide"]]:
+    """Plain and enhanced features of some rows, for a model; NaN where a row has none.
 
     The enhanced features of another add-on than the store's are computed from the patch tokens that it keeps, or from
-    their phase means where the add-on's windows can tell no more apart; to the precision of these. StoreError if the store is of another tower, or
-    keeps no such tokens.
+    their phase means where the add-on's windows can tell no more apart; to the precision of these. StoreError if the
+    store is of another tower, or keeps no such tokens.
     """
     store.check_model(model)
-    table = store.table(modalities)
+    distinct, places = np.unique(rows, return_inverse=True)
+    chosen = store.rows(distinct)
+    plain = chosen.features("plain")
     if addon_hash(model) == store.record.addon_hash:
-        return table
-    if model.addon is None:
-        return replace(table, enhanced=table.plain)
-    kept = _tokens_for(model, store)
-    rows, _ = store.rows_of(modalities)
-    order = np.argsort(rows)
-    batches = (np.sort(rows)[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
-    enhanced = np.concatenate([_enhanced(model, store.rows(batch), kept) for batch in batches])
-    return replace(table, enhanced=enhanced[np.argsort(order)])
+        enhanced = chosen.features("enhanced")
+    elif model.addon is None:
+        enhanced = plain
+    else:
+        kept = _tokens_for(model, store)
+        batches = (slice(start, start + _BATCH) for start in range(0, len(distinct), _BATCH))
+        enhanced = np.concatenate([_enhanced(model, chosen.rows(batch), kept) for batch in batches])
+    return plain[places], enhanced[places]
 
 
 def neck_of(model: Model) -> Neck | None:

@@ -15,7 +15,8 @@ from typing import NamedTuple, TypedDict, Unpack
 import numpy as np
 from tqdm.auto import tqdm
 
-from mswin_viz.analysis.embeddings.store import neck_of
+from mswin_viz.analysis.embeddings.store import Store, neck_of, store_of
+from mswin_viz.analysis.experiments.stored_sample_tokens import fill_from_store, holds_tokens
 from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.images.picture_facts import warn_of
@@ -81,7 +82,8 @@ def sample_tokens(
     Parameters
     ----------
     samples
-        With known identities. Their query and gallery are kept, if they have both.
+        With known identities. Their query and gallery are kept, if they have both. What a :class:`mswin_viz.Store` keeps
+        of their tokens is taken from it, to its precision.
     scales
         Keep only what windows of these scales can tell apart (see `phase_means`); none keeps every patch token.
     folder
@@ -101,7 +103,13 @@ def sample_tokens(
     known, left_out = _with_one_set_of_modalities(samples)
     layout = token_layout(model, len(known), tuple(known[0].images), scales)
 
+    store = store_of(known)
+    if store is not None and not holds_tokens(store, model, scales):
+        store = None
+
     def fill(shelf: TokenStore) -> Filling:
+        if store is not None:
+            return fill_from_store(model, store, known, scales, shelf)
         return _encoded(model, known, scales, shelf, chosen)
 
     if folder is None:
@@ -109,7 +117,7 @@ def sample_tokens(
         filling = fill(shelf)
         tokens = shelf.tokens()
     else:
-        tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
+        tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout, store), fill)
     warn_of(filling.notes)
     failed = [Failure(known[one.sample].images[one.modality], one.reason) for one in filling.failed]
     world = _world(tokens, [known[at] for at in filling.kept])
@@ -203,9 +211,10 @@ def _roomy(layout: TokenLayout) -> Path | None:
 
 
 def _wanted(
-    model: Model, samples: Sequence[Sample], scales: Sequence[int], layout: TokenLayout
+    model: Model, samples: Sequence[Sample], scales: Sequence[int], layout: TokenLayout, store: Store | None
 ) -> WantedTokens:
-    key = _key(model, _image_states(model, samples), scales)
+    precision = "" if store is None else store.record.token_dtype
+    key = _key(model, [precision, *_image_states(model, samples)], scales)
     return WantedTokens(key, lambda: _image_states(model, samples), layout, neck_of(model))
 
 

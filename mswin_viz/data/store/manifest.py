@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mswin_viz.data.images.image_source import Crop, crop_of
-from mswin_viz.data.sample import Sample
+from mswin_viz.data.sample import Sample, StoredSample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.store.planned_images import PlannedImage, part_of, path_below
 
@@ -94,21 +94,24 @@ def manifest_bytes(
     return file.getvalue()
 
 
-def samples_of_rows(table: pa.Table, root: Path | None) -> list[Sample]:
-    """The samples of some rows, which stand sample by sample; each with the images that the rows have of it."""
+def samples_of_rows(table: pa.Table, root: Path | None, folder: Path) -> list[Sample]:
+    """The samples of some rows of a store in a folder, which stand sample by sample; each with the images that the rows have of it."""
     columns = [table[name].to_pylist() for name in _READ]
     rows: Iterator[dict[str, Any]] = (
         dict(zip(_READ, each, strict=True)) for each in zip(*columns, strict=True)
     )
-    return [_sample(list(own), root) for _, own in itertools.groupby(rows, key=lambda row: row["sample"])]
+    return [
+        _sample(list(own), root, folder) for _, own in itertools.groupby(rows, key=lambda row: row["sample"])
+    ]
 
 
 _READ = ("sample", "path", "raw_path", "part", "pid", "camid", "scene", "split", "caption", "modality")
 
 
-def _sample(rows: list[dict[str, Any]], root: Path | None) -> Sample:
+def _sample(rows: list[dict[str, Any]], root: Path | None, folder: Path) -> Sample:
     about = {name: rows[0][name] for name in ("pid", "camid", "caption", "scene", "split")}
-    return Sample(images={row["modality"]: _source(row, root) for row in rows}, root=root, **about)
+    images = {row["modality"]: _source(row, root) for row in rows}
+    return Sample(images=images, root=root, stored=StoredSample(folder, rows[0]["sample"]), **about)
 
 
 def _source(row: dict[str, Any], root: Path | None) -> Path | Crop:

@@ -227,7 +227,7 @@ class StoredImages(Sequence[Sample]):
 
     @cached_property
     def _samples(self) -> list[Sample]:
-        return samples_of_rows(self.columns(list(ABOUT)), self.root)
+        return samples_of_rows(self.columns(list(ABOUT)), self.root, self.folder)
 
     @property
     def _n_stored(self) -> int:
