@@ -43,6 +43,7 @@ from .analysis.projection.coupling_sweep import (
 from .analysis.projection.extension import extend as extend
 from .analysis.projection.project import project as project
 from .analysis.projection.record import Projection as Projection
+from .analysis.projection.sampled import project_some as project_some
 from .analysis.shares.block_shares import BlockShares as BlockShares, cls_by_block as cls_by_block
 from .analysis.shares.cls_split import ClsSplit as ClsSplit, cls_by_patch as cls_by_patch
 from .analysis.shares.decomposition import Decomposition as Decomposition, decompose as decompose

@@ -26,7 +26,12 @@ def model(request: pytest.FixtureRequest) -> Model:
     """ViT-B/16 at 256x128; random weights cost what trained ones do."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device: this machine has none")
-    clip = open_clip.CLIP(**VIT_B_16).eval().requires_grad_(False).to(request.param)
+    return vit_b_16(request.param)
+
+
+def vit_b_16(device: str) -> Model:
+    """ViT-B/16 at 256x128 on a device, without an add-on."""
+    clip = open_clip.CLIP(**VIT_B_16).eval().requires_grad_(False).to(device)
     half = (0.5, 0.5, 0.5)
     tower = Tower(
         clip=clip,
@@ -37,7 +42,7 @@ def model(request: pytest.FixtureRequest) -> Model:
         activation="QuickGELU",
         positions="16x8, as stored",
     )
-    return Model(tower, None, "none", torch.device(request.param))
+    return Model(tower, None, "none", torch.device(device))
 
 
 def test_encode_against_encode_image(model, benchmark):

@@ -1,0 +1,173 @@
+"""What extraction costs over the bare tower, and how stores grow: ``python tests/benchmarks/scale.py [rows ...]``.
+
+It prints one Markdown table and never fails on a clock. Every growth is measured in a process of its own, so that its
+peak memory is its own; a growth's exponent is the slope of a line through the logarithms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from benchmarks.test_encode_speed import vit_b_16  # noqa: E402  (the tests are no package)
+from support.feature_store import feature_store  # noqa: E402
+from support.tiny import tiny_model  # noqa: E402
+
+import mswin_viz as mv  # noqa: E402
+from mswin_viz.analysis.extraction.decoding import DecodingJob, decoded  # noqa: E402
+from mswin_viz.data.sample import Sample  # noqa: E402
+from mswin_viz.model.encoder.backbone import Model  # noqa: E402
+from mswin_viz.model.encoder.preprocessing import fitting_rule, normalised_pixels  # noqa: E402
+
+ROWS = (1_000, 10_000, 100_000)
+ROUNDS = 3
+BATCH = 32
+QUERIES = 200
+
+
+def main(rows: tuple[int, ...] = ROWS) -> None:
+    """Measure everything and print it."""
+    print("| what | value |\n|---|---|", flush=True)
+    samples = mv.samples()
+    for name, model, n_samples in (
+        ("embedded model", mv.load_model(device="cpu"), 96),
+        ("ViT-B/16 at 256x128, random weights", vit_b_16("cpu"), 32),
+    ):
+        for line in _extraction(name, model, samples[:n_samples]):
+            print(line, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for n in rows:
+            feature_store(Path(folder) / str(n), n, tiny_model())
+        for what in GROWTHS:
+            print(_growth(what, Path(folder), rows), flush=True)
+
+
+def _extraction(name: str, model: Model, samples: list[Sample]) -> list[str]:
+    """Rates of the bare tower on pictures that are decoded already, of extract, and of a loop over images, in turn."""
+    sources = [source for sample in samples for source in sample.images.values()]
+    pixels = torch.from_numpy(decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels)
+    ways: dict[str, Callable[[], float]] = {
+        "bare": lambda: _bare(model, pixels),
+        "extract": lambda: _extract(model, samples),
+        "loop": lambda: _loop(model, sources),
+    }
+    rates = {way: [] for way in ways}
+    for _ in range(ROUNDS):
+        for way, measure in ways.items():
+            rates[way].append(measure())
+    of_bare = [a / b for a, b in zip(rates["extract"], rates["bare"], strict=True)]
+    of_loop = [a / b for a, b in zip(rates["extract"], rates["loop"], strict=True)]
+    bare = statistics.median(rates["bare"])
+    return [
+        f"| {name}, {len(sources)} images: rate of `extract` (one process that opens files) / bare `encode_image` of batches "
+        f"of {BATCH} that are decoded already, CPU | {statistics.median(of_bare):.2f} ({min(of_bare):.2f} to {max(of_bare):.2f}) |",
+        f"| {name}: rate of `extract` / plain loop that opens and encodes one image after another | {statistics.median(of_loop):.2f} |",
+        f"| {name}: bare rate here, images a second | {bare:.1f} |",
+    ]
+
+
+def _bare(model: Model, pixels: torch.Tensor) -> float:
+    batches = [normalised_pixels(model.tower, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
+    started = time.perf_counter()
+    with torch.no_grad(), model.autocast():
+        for batch in batches:
+            model.clip.encode_image(batch)
+    return len(pixels) / (time.perf_counter() - started)
+
+
+def _extract(model: Model, samples: list[Sample]) -> float:
+    """The rate once the first batch is there: processes start once, whatever the number of images."""
+    marks: list[tuple[int, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        mv.extract(
+            samples, folder, model=model, workers=1, batch_size=BATCH, progress=False,
+            report=lambda progress: marks.append((progress.done, time.perf_counter())),
+        )  # fmt: skip
+    (n_first, first), (n_last, last) = marks[0], marks[-1]
+    return (n_last - n_first) / (last - first)
+
+
+def _loop(model: Model, sources: list[object]) -> float:
+    started = time.perf_counter()
+    for source in sources:
+        model.enhance(model.encode(source, progress=False))
+    return len(sources) / (time.perf_counter() - started)
+
+
+def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> str:
+    seconds, megabytes = [], []
+    for n in rows:
+        command = [sys.executable, __file__, "--child", what, str(folder / str(n))]
+        answer = json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        )
+        seconds.append(answer["seconds"])
+        megabytes.append(answer["MiB"])
+    slope = (
+        float(np.polyfit(np.log(rows), np.log(np.maximum(seconds, 1e-4)), 1)[0])
+        if len(rows) > 1
+        else math.nan
+    )
+    times = ", ".join(f"{value:.3g}" for value in seconds)
+    memory = ", ".join(f"{value:.0f}" for value in megabytes)
+    sizes = ", ".join(f"{n:,}" for n in rows)
+    return f"| {what}, D = 64, {sizes} rows: seconds; peak MiB beside the program; exponent of the time | {times}; {memory}; {slope:.2f} |"
+
+
+def _child(what: str, folder: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = GROWTHS[what](folder)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "MiB": (after - before) / 1024}))
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _retrieval(folder: Path) -> float:
+    """Of one query: some queries against every image of one modality."""
+    table = mv.open_store(folder).where(modality="RGB").table()
+    query = np.arange(len(table))[:: max(1, len(table) // QUERIES)][:QUERIES]
+    seconds = _timed(lambda: mv.retrieval(table.enhanced, table.pid, table.camid, query=query))
+    return seconds / len(query)
+
+
+def _map(folder: Path) -> float:
+    table = mv.open_store(folder).table()
+    return _timed(lambda: mv.project_some(table.plain, table.enhanced, most=1_000, k=5))
+
+
+GROWTHS: dict[str, Callable[[Path], float]] = {
+    "open a store": lambda folder: _timed(lambda: mv.open_store(folder)),
+    "rows by a query (modality and camera)": lambda folder: _timed(
+        lambda: mv.open_store(folder).where(modality="TI", camid=3).n_rows
+    ),
+    "the whole table, features included": lambda folder: _timed(lambda: mv.open_store(folder).table()),
+    "check every hash": lambda folder: _timed(lambda: mv.open_store(folder).verify()),
+    "retrieval, one query": _retrieval,
+    "maps computed of 1,000, the others placed": _map,
+}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        _child(sys.argv[2], Path(sys.argv[3]))
+    else:
+        main(tuple(map(int, sys.argv[1:])) or ROWS)
