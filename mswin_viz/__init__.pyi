@@ -11,6 +11,7 @@ from .analysis.embeddings.pair_shares import (
     PairShares as PairShares,
     pair_window_shares as pair_window_shares,
 )
+from .analysis.embeddings.store import Store as Store, open_store as open_store
 from .analysis.embeddings.table import EmbeddingTable as EmbeddingTable
 from .analysis.embeddings.view import (
     EmbeddingView as EmbeddingView,
@@ -21,6 +22,11 @@ from .analysis.experiments.ablation_run import People as People, ablate_people a
 from .analysis.experiments.ablation_table import AblationPlan as AblationPlan
 from .analysis.experiments.sample_tokens import sample_tokens as sample_tokens
 from .analysis.experiments.stored_results import embedded_ablation as embedded_ablation
+from .analysis.extraction.estimate import (
+    ExtractionEstimate as ExtractionEstimate,
+    estimate_extraction as estimate_extraction,
+)
+from .analysis.extraction.extract import extract as extract
 from .analysis.measures.comparison import compare as compare
 from .analysis.measures.comparison_record import Comparison as Comparison
 from .analysis.measures.head_retrieval import held_out as held_out, validation_map as validation_map

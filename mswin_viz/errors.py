@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = [
     "CacheError", "ClosedError", "ConfigError", "ConfigNotFoundError", "DataError", "DeviceError",
     "ImageError", "ImageFileError", "MswinVizError", "OptionError", "OutputError", "PromptError",
-    "ScaleError", "ShapeError", "StoppedError", "WeightsError", "WeightsNotFoundError", "WorkerError",
+    "ScaleError", "ShapeError", "StoppedError", "StoreError", "WeightsError", "WeightsNotFoundError", "WorkerError",
 ]  # fmt: skip
 
 
@@ -75,6 +75,10 @@ class ClosedError(MswinVizError, RuntimeError):
 
 class StoppedError(MswinVizError, RuntimeError):
     """Work was stopped on request before it was done; there is no result."""
+
+
+class StoreError(MswinVizError, ValueError):
+    """A store of features is damaged, is of another model or list of images, or lacks what is asked for."""
 
 
 class WorkerError(MswinVizError, RuntimeError):

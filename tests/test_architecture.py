@@ -19,14 +19,14 @@ LAYERS: dict[str, set[str]] = {
 }
 """Layer -> the layers below it that it may import, beside itself."""
 ROOMS = {
-    "data": ("options", "progress", "shown_text", "storage", "images", "sample", "synthetic", "names", "sets"),
+    "data": ("options", "progress", "shown_text", "storage", "images", "sample", "store", "synthetic", "names", "sets"),
     "model": (
-        "addon", "archives", "tokens", "weights", "host", "encoder", "addon_loading", "loading", "training", "pretraining",
+        "addon", "archives", "tokens", "weights", "host", "encoder", "fingerprint", "addon_loading", "loading", "training", "pretraining",
         "environment",
     ),
     "analysis": (
         "arrays", "blas_threads", "markdown_tables", "token_checks", "frozen", "windows", "shares", "scales", "measures",
-        "attribution", "projection", "embeddings", "experiments",
+        "attribution", "projection", "embeddings", "extraction", "experiments",
     ),
     "view": ("widgets", "parts", "page", "scales", "attributions", "retrieval", "embeddings", "reports"),
 }  # fmt: skip

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mswin_viz import __version__
-from mswin_viz.cli import data, measuring, rendering, training
+from mswin_viz.cli import data, measuring, rendering, storing, training
 from mswin_viz.cli.checks import existing, read_path
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
@@ -42,6 +42,7 @@ app = typer.Typer(
 for name, command in {
     "doctor": data.doctor,
     "samples": data.samples,
+    "extract": storing.extract,
     "evaluate": measuring.evaluate,
     "ablate": measuring.ablate,
     "controls": measuring.controls,

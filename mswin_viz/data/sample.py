@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mswin_viz.data.images.image_source import Crop, source_name
-from mswin_viz.data.shown_text import shown_text
-from mswin_viz.errors import DataError
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["SPLITS", "Problem", "Sample", "at_least_one", "label_of"]
+__all__ = ["SPLITS", "Problem", "Sample", "StoredSample", "at_least_one", "label_of", "listed_samples"]
 
 SPLITS = ("train", "test", "query", "gallery")
 """Names a split may have; in ``"test"`` every image is both query and gallery, as in RGBNT201."""
+
+
+class StoredSample(NamedTuple):
+    """Which sample of a store one is: the store's folder, and the number in its list."""
+
+    folder: Path
+    number: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Sample:
         One of `SPLITS`; None where the layout knows none.
     root
         Folder of the data set, for names relative to it; None if the sample was not read from one.
+    stored
+        The store whose sample it is, so that its features are not computed again; None if it was not read from one.
     """
 
     pid: int
@@ -43,6 +53,7 @@ class Sample:
     scene: int | None = None
     split: str | None = None
     root: Path | None = field(default=None, compare=False, repr=False)
+    stored: StoredSample | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -94,8 +105,22 @@ class Problem:
     detail: str
 
 
-def at_least_one(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples as a new list; a `DataError` if there are none."""
-    if not samples:
+def listed_samples(samples: Iterable[Sample]) -> list[Sample]:
+    """The samples as a new list; an `OptionError` if they are anything but samples."""
+    is_list = isinstance(samples, Iterable) and not isinstance(samples, str | bytes | Mapping)
+    listed: list[Any] = list(samples) if is_list else []
+    strange = [sample for sample in listed if not isinstance(sample, Sample)] if is_list else [samples]
+    if strange:
+        raise OptionError(
+            f"samples must be a list of Sample records: got {short_text(repr(strange[0]), 80)}; mswin_viz.samples(folder) "
+            "reads them, [sample] is a list of one"
+        )
+    return listed
+
+
+def at_least_one(samples: Iterable[Sample]) -> list[Sample]:
+    """:func:`listed_samples`; a `DataError` too if there are none."""
+    listed = listed_samples(samples)
+    if not listed:
         raise DataError("an explorer needs at least one sample: got none; see mswin_viz.samples()")
-    return list(samples)
+    return listed

@@ -33,6 +33,17 @@ def short_text(value: object, most: int, *, keep: str = "") -> str:
     return f"{text[: most - 1 - n_last]}…{text[-n_last:]}"
 
 
+def numbered(n: int) -> str:
+    """The numbers of ``n`` things that are counted from 0, as messages say them."""
+    return "0, the only one" if n == 1 else f"one of 0..{n - 1}"
+
+
+def n_of(n: int, n_all: int, things: str) -> str:
+    """So many of all of them: "3 of 24 images"; of a single one, "1 image"."""
+    one = f"{things[:-3]}y" if things.endswith("ies") else things.removesuffix("s")
+    return f"1 {one}" if n == n_all == 1 else f"{n} of {n_all} {things}"
+
+
 def without_home(text: str) -> str:
     """A text to pass on, with ``~`` for the user's home folder wherever it names a path in it."""
     home = os.path.expanduser("~")

@@ -26,8 +26,8 @@ WRONG = {
     "boolean": ({"losses": [], "step": True}, "step: input should be a valid integer, got True"),
     "fraction": ({"losses": [], "step": 1.5}, "step: input should be a valid integer, got 1.5"),
     "absent": ({"losses": []}, "step: field required"),
-    "no object": ([1], "the whole: input should be a valid dictionary"),
-    "none": (None, "the whole: input should be a valid dictionary"),
+    "no object": ([1], "cannot be used: the whole should be a valid dictionary, got "),
+    "none": (None, "cannot be used: the whole should be a valid dictionary, got "),
     "many": ({"losses": ["a", "b", "c", "d"], "step": 1}, "and 1 more"),
 }
 

@@ -85,13 +85,13 @@ class _Names(dict[str, Any]):
 
     def filled(self) -> _Names:
         if not self:
-            self["__builtins__"] = __builtins__
+            names: dict[str, Any] = {"__builtins__": __builtins__}
             tree = ast.parse(Path(str(self.module.__file__)).read_text(encoding="utf-8"))
             for node in tree.body:
                 if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                     imports = ast.Module(body=node.body, type_ignores=[])
-                    exec(compile(imports, str(self.module.__file__), "exec"), self)
-            self.update(vars(self.module))
+                    exec(compile(imports, str(self.module.__file__), "exec"), names)
+            self.update(names | vars(self.module))  # at once: other threads may look at the same time
         return self
 
 

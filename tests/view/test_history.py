@@ -197,6 +197,12 @@ def test_a_pasted_state_is_shown_and_can_be_taken_back(explorer) -> None:
         ({"controls": {"scale": 3, "value": "size"}}, ("value of a state must be one of", "got 'size'", "copy")),
         ({"controls": {"zoom": 3}}, ("has the controls", "also got zoom", "load the model")),
         ({"pinned": {"key": "free"}}, ("pinned", "copy it again")),
+        ({"pinned": {"key": "gone", "row": 0, "window": 0}}, ("panel of a pin must be one of", "got 'gone'", "copy it again")),
+        ({"pinned": {"key": "cls", "row": 0, "window": 0}}, ("panel of a pin must be one of", "got 'cls'", "copy it again")),
+        ({"pinned": {"key": "scale-4", "row": 7, "window": 0}}, ("row of a pin must be 0, the only one", "got 7", "copy")),
+        ({"pinned": {"key": "scale-4", "row": 0, "window": 999}}, ("window of a pin in scale 4 must be one of 0..", "got 999", "copy")),
+        ({"hidden": ["plain", "gone"]}, ("a hidden panel of a state must be one of", "got 'gone'", "copy it again")),
+        ({"modality": "XX"}, ("modality of a state must be one of 'RGB', 'NI', 'TI'", "got 'XX'", "copy it again")),
     ],
 )  # fmt: skip
 def test_a_state_that_does_not_fit_is_refused_in_words_and_changes_nothing(explorer, change, said) -> None:
@@ -225,3 +231,33 @@ def test_a_text_that_is_no_state_is_refused_in_words_and_changes_nothing(explore
 def test_a_state_of_other_weights_is_named_when_pasted(explorer) -> None:
     words = paste(explorer, json.dumps({**explorer.state, "weights": "of somebody else"}))
     assert "made with other weights: of somebody else" in words
+    other = explorer.state["weights"].replace("add-on: ", "add-on: another, ")
+    words = paste(explorer, json.dumps({**explorer.state, "weights": other}))
+    assert f"made with other weights: {MODEL.tower.weights}; add-on: another" in words
+
+
+def test_a_state_of_another_device_is_of_the_same_weights(explorer) -> None:
+    made_here = explorer.state["weights"]
+    assert f"device: {MODEL.device}, float32" in made_here
+    for device in ("cuda:1, mixed precision (bfloat16)", "mps, float32"):
+        made_there = made_here.replace(f"device: {MODEL.device}, float32", f"device: {device}")
+        assert made_there != made_here
+        assert paste(explorer, json.dumps({**explorer.state, "weights": made_there})) == ""
+
+
+def test_a_pin_that_is_gone_is_no_part_of_a_state_and_comes_back_with_a_step(explorer) -> None:
+    explorer.controls.rows.value = "pair"
+    explorer.board.pinned = {"key": "scale-4", "row": 1, "window": 0}
+    explorer.controls.rows.value = "one"
+    explorer.controls.cmap.value = "magma"
+    assert explorer.state["pinned"] is None
+    assert paste(explorer, json.dumps(explorer.state)) == ""
+    for _ in ("the state", "the colours", "the rows"):
+        press(explorer, "undo")
+    assert explorer.controls.rows.value == "pair"
+    assert explorer.state["pinned"] == {"key": "scale-4", "row": 1, "window": 0}
+
+
+def test_a_panel_that_is_shown_on_request_may_be_hidden(explorer) -> None:
+    assert paste(explorer, json.dumps({**explorer.state, "hidden": ["cls", "fused"]})) == ""
+    assert explorer.board.hidden == ["cls", "fused"]

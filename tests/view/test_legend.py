@@ -70,6 +70,19 @@ def test_the_legend_follows_value_target_colours_and_the_common_scale(explorer: 
     assert "a person" not in said(explorer)
 
 
+@pytest.mark.parametrize("value", VALUES)
+def test_every_unit_on_screen_has_both_ends_of_its_scale_in_words(explorer, value: str) -> None:
+    explorer.controls.cmap.value, explorer.controls.value.value = "auto", value
+    units = {panel.unit for panel in explorer.panels}
+    words = said(explorer)
+    assert value in units
+    for unit in units:
+        assert LEGENDS[unit].low in words
+        assert LEGENDS[unit].high in words
+    for panel in explorer.panels:
+        assert (f"{panel.title}: {panel.words}." in words) == (panel.unit != value)
+
+
 def test_the_help_has_every_value_and_the_whole_glossary() -> None:
     words = unescape(help_html())
     assert all(LEGENDS[value].what in words for value in VALUES)

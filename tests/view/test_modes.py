@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_forgotten_with_its_picture(explorer, folder: Pat
     explorer.bar.path.value = str(tmp_path / "cut.png")
     explorer._background._worker.thread.join(60)
     assert "cannot be read" in explorer._html["message"].value
-    assert "1 of 1 images cannot be read" in explorer.strip.status
+    assert "1 image cannot be read" in explorer.strip.status
     explorer.bar.back.click()
     explorer._background._worker.thread.join(60)
     assert explorer._html["message"].value == ""

@@ -93,7 +93,7 @@ def test_a_page_of_results_holds_the_first_queries_and_the_present_one(retrieval
     name, menu = page.model("mswin-retrieval-query")
     assert [label.split(",")[0] for label in menu["_options_labels"]] == ["id 0", "id 1", "id 0"]
     assert menu["index"] == 2
-    assert page.html("mswin-retrieval-count") == "3 of 8 queries are in this page"
+    assert page.html("mswin-retrieval-count") == "in this page: 3 of 8 queries"
     (table,) = page.data["tables"]
     assert table["axes"][0] == [name, "index", None]
     assert len(table["answers"]) == 3 * len(retrieval._rankings.choices) * len(

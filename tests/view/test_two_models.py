@@ -22,7 +22,9 @@ from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.scales.figure import shown_words
+from mswin_viz.view.scales.share_bars import bars_of
 from mswin_viz.view.widgets.board import HeatmapBoard
+from mswin_viz.view.widgets.labels import NO_ADDON
 
 PROMPT = "a person\na dog"
 FIRST, PLAIN = tiny_model(), tiny_model(addon=False, seed=8)  # scales 2, 4, 5; none
@@ -230,7 +232,7 @@ def test_a_shuffle_moves_the_tokens_of_both_alike(opened) -> None:
         ([FIRST, SECOND, OTHER], OptionError, "got 3"),
         ({"": FIRST, "b": SECOND}, OptionError, "a model's name is a text"),
         ({1: FIRST, "b": SECOND}, OptionError, "such as 'baseline': got 1"),
-        ({"a": FIRST, " a": SECOND}, OptionError, "under different names: got 2"),
+        ({"a": FIRST, " a": SECOND}, OptionError, "names of two models must differ .*: got 'a' and ' a'; rename one"),
         ([FIRST, "embedded"], OptionError, "got 'embedded'; make one with mswin_viz.load_model"),
         ([FIRST, replace(FIRST, tower=replace(FIRST.tower, image_size=(24, 8)))], ShapeError, "model a 48x16 on a grid of 6x2 and model b 24x8"),
     ],
@@ -270,6 +272,8 @@ def test_numbers_legend_and_badge_name_both_models_and_the_difference(opened) ->
     assert badge.count("mswin-badge") == 2
     assert badge.index("baseline") < badge.index("mine")
     assert repr(explorer).count("add-on:") == 2
+    assert f"; baseline: {FIRST.tower.weights}; add-on: " in repr(explorer)
+    assert f"; mine: {SECOND.tower.weights}; add-on: " in repr(explorer)
 
 
 def test_a_pin_shows_the_window_in_both_models_wherever_it_was_clicked(opened) -> None:
@@ -283,6 +287,8 @@ def test_a_pin_shows_the_window_in_both_models_wherever_it_was_clicked(opened) -
         words.add(shown)
         assert f"mine {numbers[1]:.4g}; mine minus baseline {numbers[2]:.4g}" in shown
         assert shown.count("Window 1 of scale 4, RGB") == 3  # above both, and of each
+        explorer.board.pinned = {"key": "fused", "row": row, "window": 1}
+        assert str(explorer._html["inspection"].value).count("Patch 1 of fused, RGB") == 3
         for result in explorer.results.values():
             change = result.view.panel("scale-4").values[0, 1]
             assert f"{change:+.5f}" in shown
@@ -298,6 +304,33 @@ def test_a_pin_that_is_older_than_the_panels_says_why_there_is_nothing(opened) -
     explorer.controls.scale.value = 1
     explorer.board.pinned = {"key": "free", "row": 1, "window": 0}
     assert str(explorer._html["inspection"].value).count("Window 0 of scale 1, RGB") == 3
+
+
+@pytest.mark.parametrize("rows", ["one", "pair"])
+def test_nothing_is_called_enhanced_without_an_add_on(opened, rows: str) -> None:
+    explorer = opened(PLAIN)
+    explorer.controls.rows.value = rows
+    numbers = unescape(str(explorer._html["scores"].value))
+    assert "enhanced" not in numbers.replace(NO_ADDON, "")
+    assert numbers.count(NO_ADDON) == len(explorer.result.names)
+    assert "+0.000" not in numbers
+    for score in explorer.result.plain_scores[0]:
+        assert f"{score:.3f}" in numbers
+    assert "plain CLS" in shown_words(explorer._shown)
+    titles = " ".join(axis.get_title() for axis in explorer.figure().axes).replace("\n", " ")
+    assert titles.count(NO_ADDON) == len(explorer.result.names)
+    beside = unescape(str(opened([PLAIN, FIRST])._html["scores"].value))
+    assert beside.count(NO_ADDON) == 1
+    assert "enhanced CLS" in beside
+
+
+def test_the_cls_of_plain_clip_can_be_split(opened) -> None:
+    explorer = opened(PLAIN)
+    explorer.controls.cls.value = True
+    explorer._cls_work.worker.thread.join(60)
+    bars = {bar.label: bar.end - bar.start for bar in bars_of(explorer.result)}
+    assert bars.pop("CLS") == pytest.approx(explorer.result.plain_scores[0, 0], abs=1e-6)
+    assert sum(bars.values()) == pytest.approx(explorer.result.plain_scores[0, 0], abs=1e-6)
 
 
 def test_a_reset_brings_back_a_value_that_both_models_have(opened) -> None:

@@ -14,6 +14,7 @@ from mswin_viz.analysis.attribution.input_levels import BASELINES, InputLevel, c
 from mswin_viz.analysis.attribution.target import Target
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import block_outputs, n_blocks, tokens_from, tokens_of_pixels
@@ -177,7 +178,7 @@ def _entry(model: Model, inputs: ModelImages | Tokens, level: InputLevel) -> _En
         with torch.no_grad():
             return _entry_at_output(tokens_of_pixels(model, pixels, *conditions), model)
     if not 0 <= level.block < n_blocks(model):
-        raise OptionError(f"a block of this tower is one of 0..{n_blocks(model) - 1}: got {level.block}")
+        raise OptionError(f"a block of this tower is {numbered(n_blocks(model))}: got {level.block}")
     return _entry_at_block(model, pixels, conditions, level.block)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import numpy as np
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.embeddings.store import Store, rows_in_store, store_of, stored_features
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
@@ -76,7 +77,7 @@ def embed(
     An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row, takes
     no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as host
     models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that keep
-    few grey levels. Raises OptionError if a modality, the batch size or an option is not one of those on offer;
+    few grey levels. What a :class:`Store` holds is read from it. Raises OptionError if a modality, the batch size or an option is not one of those on offer;
     DataError if there is no image to embed, or none that could be; StoppedError if ``stop`` returned True.
 
     Parameters
@@ -101,6 +102,8 @@ def embed(
     """
     chosen = options_of(_Options, options, function="embed")
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []
+    if (store := store_of(samples)) is not None:
+        return _table(samples, [_stored_features(model, store, samples, wanted)], model.metric)
     with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not chosen.progress) as bar:
         for start in range(0, len(wanted), chosen.batch_size):
             batch = wanted[start : start + chosen.batch_size]
@@ -141,6 +144,22 @@ def _features(model: Model, samples: Sequence[Sample], rows: Sequence[_Row]) -> 
     kept = [rows[place] for place in places[is_finite]]
     facts = [image.facts for image in batch.images.values()]
     return _Features(kept, plain[is_finite], enhanced[is_finite], failed, facts)
+
+
+def _stored_features(
+    model: Model, store: Store, samples: Sequence[Sample], images: Sequence[_Row]
+) -> _Features:
+    """What a store holds of some images; those that failed have failed."""
+    rows = rows_in_store(store, ((samples[i], name) for i, name in images))
+    reasons, is_ok = store.column("reason").tolist(), store.column("status")[rows] == "ok"
+    failed = [
+        Failure(samples[i].images[name], reasons[row])
+        for (i, name), row, is_good in zip(images, rows, is_ok, strict=True)
+        if not is_good
+    ]
+    plain, enhanced = stored_features(model, store, rows[is_ok])
+    kept = [image for image, is_good in zip(images, is_ok, strict=True) if is_good]
+    return _Features(kept, plain, enhanced, failed, [])
 
 
 def _table(samples: Sequence[Sample], parts: Sequence[_Features], metric: str) -> EmbeddingTable:

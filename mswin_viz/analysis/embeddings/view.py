@@ -14,8 +14,8 @@ from mswin_viz.analysis.measures.comparison import compare
 from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.matching import check_rule
-from mswin_viz.analysis.projection.project import project
 from mswin_viz.analysis.projection.record import Projection
+from mswin_viz.analysis.projection.sampled import MOST_MAPPED, project_some
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
@@ -45,6 +45,8 @@ class ViewSettings:
         One of ``SHOWN``.
     rule
         What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
+    most
+        Of how many images the maps are computed; of more, so many are drawn at random, and the others placed among them.
     coupling, perplexity, seed
         Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and
         morphs need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the
@@ -56,6 +58,7 @@ class ViewSettings:
     coupling: float = 0.2
     perplexity: float = 30.0
     seed: int = 0
+    most: int = MOST_MAPPED
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +148,8 @@ def embedding_view(
     projected, compared = portion(report, 0, _PROJECTING), portion(report, _PROJECTING, 1)
     rows = chosen_rows(table, settings.show)
 
-    projection = project(
-        rows.plain, rows.enhanced, coupling=settings.coupling, perplexity=settings.perplexity,
+    projection = project_some(
+        rows.plain, rows.enhanced, coupling=settings.coupling, most=settings.most, perplexity=settings.perplexity,
         seed=settings.seed, report=projected, stop=stop,
     )  # fmt: skip
     if projection.stopped:

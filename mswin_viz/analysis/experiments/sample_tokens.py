@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
+from mswin_viz.analysis.embeddings.store import Store, neck_of, store_of
+from mswin_viz.analysis.experiments.stored_sample_tokens import fill_from_store, holds_tokens
 from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.images.picture_facts import warn_of
@@ -28,6 +29,7 @@ from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import EncodedBatch, Failure, encoded_batch
 from mswin_viz.model.encoder.image_tags import ImageTag
+from mswin_viz.model.fingerprint import how_it_runs, weights_hash
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import phase_means
 from mswin_viz.model.training.labelled_tokens import LabelledTokens, token_layout
@@ -80,7 +82,8 @@ def sample_tokens(
     Parameters
     ----------
     samples
-        With known identities. Their query and gallery are kept, if they have both.
+        With known identities. Their query and gallery are kept, if they have both. What a :class:`mswin_viz.Store` keeps
+        of their tokens is taken from it, to its precision.
     scales
         Keep only what windows of these scales can tell apart (see `phase_means`); none keeps every patch token.
     folder
@@ -100,7 +103,13 @@ def sample_tokens(
     known, left_out = _with_one_set_of_modalities(samples)
     layout = token_layout(model, len(known), tuple(known[0].images), scales)
 
+    store = store_of(known)
+    if store is not None and not holds_tokens(store, model, scales):
+        store = None
+
     def fill(shelf: TokenStore) -> Filling:
+        if store is not None:
+            return fill_from_store(model, store, known, scales, shelf)
         return _encoded(model, known, scales, shelf, chosen)
 
     if folder is None:
@@ -108,7 +117,7 @@ def sample_tokens(
         filling = fill(shelf)
         tokens = shelf.tokens()
     else:
-        tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout), fill)
+        tokens, filling = stored_tokens(Path(folder), _wanted(model, known, scales, layout, store), fill)
     warn_of(filling.notes)
     failed = [Failure(known[one.sample].images[one.modality], one.reason) for one in filling.failed]
     world = _world(tokens, [known[at] for at in filling.kept])
@@ -202,12 +211,11 @@ def _roomy(layout: TokenLayout) -> Path | None:
 
 
 def _wanted(
-    model: Model, samples: Sequence[Sample], scales: Sequence[int], layout: TokenLayout
+    model: Model, samples: Sequence[Sample], scales: Sequence[int], layout: TokenLayout, store: Store | None
 ) -> WantedTokens:
-    readout = model.tower.readout
-    neck = None if readout is None or readout.neck is None else readout.neck.to(torch.device("cpu"))
-    key = _key(model, _image_states(model, samples), scales)
-    return WantedTokens(key, lambda: _image_states(model, samples), layout, neck)
+    precision = "" if store is None else store.record.token_dtype
+    key = _key(model, [precision, *_image_states(model, samples)], scales)
+    return WantedTokens(key, lambda: _image_states(model, samples), layout, neck_of(model))
 
 
 def _image_states(model: Model, samples: Sequence[Sample]) -> list[str]:
@@ -236,12 +244,5 @@ def _state(model: Model, source: ImageSource) -> str:
 
 def _key(model: Model, images: Sequence[str], scales: Sequence[int]) -> str:
     """Changes with any weight of the tower, how it is run, any image, and the scales."""
-    content = hashlib.blake2b(digest_size=16)
-    parts = (model.clip.visual, *([model.tower.readout] if model.tower.readout is not None else []))
-    for name, value in (item for part in parts for item in part.state_dict().items()):
-        content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    about = {key: words for key, words in model.provenance_items.items() if key != "add-on"}
-    about["device"] = about["device"].partition(", ")[2]  # of it, the precision
-    content.update(json.dumps([about, list(scales), list(images)]).encode())
-    return content.hexdigest()
+    about = [weights_hash(model), how_it_runs(model), list(scales), list(images)]
+    return hashlib.blake2b(json.dumps(about).encode(), digest_size=16).hexdigest()

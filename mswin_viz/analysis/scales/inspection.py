@@ -10,6 +10,7 @@ from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.analysis.shares.decomposition import Decomposition, decomposed
 from mswin_viz.analysis.shares.net_push import pushes_of, shares_of_norm
 from mswin_viz.analysis.shares.window_removal import removed
+from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 
 
@@ -61,11 +62,9 @@ def inspected_window(
             f"{panel.title!r}; choose another panel"
         )
     if not 0 <= image < len(subject.tokens):
-        raise OptionError(f"an image is one of 0..{len(subject.tokens) - 1}: got {image}")
+        raise OptionError(f"an image is {numbered(len(subject.tokens))}: got {image}")
     if not 0 <= window < panel.geometry.n_windows:
-        raise OptionError(
-            f"a window of {panel.title} is one of 0..{panel.geometry.n_windows - 1}: got {window}"
-        )
+        raise OptionError(f"a window of {panel.title} is {numbered(panel.geometry.n_windows)}: got {window}")
     alone = subject.tokens[image]
     v, state = subject.direction_of_each[image : image + 1], subject.weights.run(alone, slots)
     left = state.without_token(window) if place is None else state.without(place.held, window)

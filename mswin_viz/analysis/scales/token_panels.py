@@ -16,10 +16,12 @@ from mswin_viz.analysis.windows.geometry import windows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["PATCH_PANELS", "cls_panel", "fused_panel", "plain_panel"]
+__all__ = ["CLS_PANEL", "PATCH_PANELS", "cls_panel", "fused_panel", "plain_panel"]
 
 PATCH_PANELS = ("fused", "plain")
 """Keys of the panels whose numbers are of patch tokens that an add-on, if there is one, reads."""
+CLS_PANEL = "cls"
+"""Key of the panel of the CLS by input patch, which is there only on request."""
 
 CLS_IN_WORDS = (
     "each input patch's exact part of the CLS share, through all blocks of the tower, with attention, norms and "
@@ -73,4 +75,6 @@ def cls_panel(
     else:
         values, words = np.concatenate([split.patches for split in splits]), CLS_IN_WORDS
         values = values if order is None else values[:, np.asarray(order)]
-    return token_panel("cls", "CLS by input patch", windows(subject.tokens.grid, 1), values, "share", words)
+    return token_panel(
+        CLS_PANEL, "CLS by input patch", windows(subject.tokens.grid, 1), values, "share", words
+    )

@@ -21,6 +21,7 @@ from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.exact_tower import ExactBatch, array, exact_batches, joined
 from mswin_viz.analysis.shares.module_map import told
 from mswin_viz.analysis.shares.sums_in_words import sums_in_words
+from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from, tokens_of_pixels
@@ -234,7 +235,7 @@ def _at_block(batch: ExactBatch, block: int) -> _Entry:
     """The state behind a block: CLS token, patch tokens, and what stands behind them."""
     states = block_outputs(batch.model, batch.pixels, *batch.given)
     if not 0 <= block < len(states) - 1:
-        raise OptionError(f"a block of this tower is one of 0..{len(states) - 2}: got {block}")
+        raise OptionError(f"a block of this tower is {numbered(len(states) - 1)}: got {block}")
     return _Entry(states[block + 1], 1, lambda x: tokens_from(batch.model, x, block, *batch.given))
 
 

@@ -13,6 +13,7 @@ from mswin_viz.analysis.arrays import finite_vectors, unit_rows_or_nan
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.fusion import enhanced_cls, float64
 from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.tokens.tokens import Tokens
@@ -73,7 +74,7 @@ def target_directions(
         width = shape[1] if weights is None else weights.feature_dim
         if not 0 <= value < width:
             raise OptionError(
-                f"a channel of the enhanced CLS is one of 0..{width - 1}: got {value}; choose another"
+                f"a channel of the enhanced CLS is {numbered(width)}: got {value}; choose another"
             )
         direction = np.zeros((shape[0], width))
         direction[:, value] = 1

@@ -17,6 +17,7 @@ from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Without
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -69,9 +70,7 @@ def remove_window(
     state = weights.run(tokens, slots)
     geometry = _windows_of(state, weights, slot_index)
     if not 0 <= window < geometry.n_windows:
-        raise OptionError(
-            f"a window of slot {slot_index} is one of 0..{geometry.n_windows - 1}: got {window}"
-        )
+        raise OptionError(f"a window of slot {slot_index} is {numbered(geometry.n_windows)}: got {window}")
     v = direction_of_each(direction, tokens, weights)
     removal = removed(state, state.without((slot_index,), int(window)), v)
     return WindowRemoval(**{name: values[:, 0] for name, values in vars(removal).items()})
@@ -132,7 +131,7 @@ def _scores(
 def _windows_of(state: AddonState, weights: AddonMap, index: int) -> WindowGeometry:
     n_slots = max(1, len(weights.scales))
     if not 0 <= index < n_slots:
-        raise OptionError(f"a slot of this fusion is one of 0..{n_slots - 1}: got {index}")
+        raise OptionError(f"a slot of this fusion is {numbered(n_slots)}: got {index}")
     geometry = state.geometry(index)
     if geometry is None:
         raise OptionError(f"only a slot that is on has windows to take away: got slot {index}, which is off")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
-from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.windows.activations import resampling_matrix
 
 if TYPE_CHECKING:
@@ -49,13 +45,11 @@ def mixed_windows(
     wide, plan = taps.shape[2], _plan(len(taps), scales, n_tokens)
     by_token = np.ascontiguousarray(tokens.swapaxes(0, 1))
     answers = np.empty((sum(map(len, plan.seen)), n_images, wide), np.float32)
-    of_taps = np.split(answers, np.cumsum([len(seen) for seen in plan.seen])[:-1])
-
-    def answer(tap: np.ndarray, seen: np.ndarray, own: np.ndarray) -> None:
-        np.matmul(by_token[seen].reshape(-1, width), tap, out=own.reshape(-1, wide))
-
-    with one_blas_thread():  # one product for each core: the threads of one product would wait for each other
-        list(_cores().map(answer, taps, plan.seen, of_taps))
+    first = 0
+    for tap, seen in zip(taps, plan.seen, strict=True):
+        own = answers[first : first + len(seen)].reshape(-1, wide)
+        np.matmul(by_token[seen].reshape(-1, width), tap, out=own)
+        first += len(seen)
     mixed = np.empty((n_images, sum(n_tokens // scale for scale in scales), wide), np.float32)
     for some in plan.mixtures:
         mixed[:, some.windows] = some.weights @ answers[some.answers].swapaxes(0, 1)
@@ -79,16 +73,6 @@ def split_by_scale(
 ) -> list[Float[np.ndarray, "batch window *wide"]]:
     """The windows of each scale, from those that stand one scale behind the other."""
     return np.split(values, np.cumsum([n_tokens // scale for scale in scales])[:-1], axis=1)
-
-
-@lru_cache(maxsize=1)
-def _cores() -> ThreadPoolExecutor:
-    """As many threads as torch may use, kept, since to start them takes as long as a product."""
-    return ThreadPoolExecutor(torch.get_num_threads(), "mswin_viz windows")
-
-
-if hasattr(os, "register_at_fork"):  # a forked child has none of the threads
-    os.register_at_fork(after_in_child=_cores.cache_clear)
 
 
 @lru_cache(maxsize=8)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from jaxtyping import Num
 
 __all__ = [
-    "MODALITIES", "Crop", "ImageSource", "Opened", "deep_values", "joined_name", "open_image", "opened",
-    "source_file", "source_name",
+    "MODALITIES", "Crop", "ImageSource", "Opened", "crop_of", "deep_values", "joined_name", "open_image", "opened",
+    "opened_together",     "source_file", "source_name",
 ]  # fmt: skip
 
 MODALITIES = ("RGB", "NI", "TI")
@@ -115,7 +115,39 @@ def open_image(source: ImageSource, *, deep_range: DeepRange | None = None) -> I
 
 def opened(source: ImageSource, *, deep_range: DeepRange | None = None) -> Opened:
     """:func:`open_image`, with what is left of more than 8 bits and what is wrong with the file."""
-    pixels = _pixels(source, has_range=deep_range is not None)
+    return _shown(_pixels(source, has_range=deep_range is not None), source, deep_range)
+
+
+def opened_together(
+    sources: Sequence[Path | Crop], *, deep_range: DeepRange | None = None
+) -> list[Opened | MswinVizError]:
+    """:func:`opened` of each source, or its error; a file that holds several of them is decoded once."""
+    whole: dict[Path, Pixels | MswinVizError] = {}
+    pictures: list[Opened | MswinVizError] = []
+    for source in sources:
+        part = _part(source)
+        file = Path(part.path if part else cast(Path, source))
+        try:
+            if file not in whole:
+                whole[file] = _caught(file, has_range=deep_range is not None)
+            pixels = whole[file]
+            if isinstance(pixels, MswinVizError):
+                raise pixels
+            cut = replace(pixels, values=_cut(pixels.values, part)) if part else pixels
+            pictures.append(_shown(cut, source, deep_range))
+        except (ImageFileError, ImageError) as problem:
+            pictures.append(problem)
+    return pictures
+
+
+def _caught(file: Path, *, has_range: bool) -> Pixels | MswinVizError:
+    try:
+        return _pixels(file, has_range=has_range)
+    except (ImageFileError, ImageError) as problem:
+        return problem
+
+
+def _shown(pixels: Pixels, source: ImageSource, deep_range: DeepRange | None) -> Opened:
     if isinstance(pixels.values, np.ndarray):
         shown, levels = eight_bit(pixels.values, source_name(source), deep_range)
         return Opened(Image.fromarray(shown).convert("RGB"), levels, pixels.remarks)
@@ -190,8 +222,20 @@ def _part(source: object) -> Crop | None:
         return source
     text = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
     matched = _PART.fullmatch(text)
-    if matched is None or os.path.exists(text):
-        return None
+    return None if matched is None or os.path.exists(text) else _crop(matched)
+
+
+def crop_of(path: Path, part: str) -> Crop:
+    """The rectangle ``#xywh=X,Y,WIDTH,HEIGHT`` of a file, as the text form of a :class:`Crop` has it; ImageError for other text."""
+    matched = _PART.fullmatch(f"f{part}")
+    if matched is None:
+        raise ImageError(
+            f"a part of a file is #xywh=X,Y,WIDTH,HEIGHT: got {part!r:.60} of {source_name(path)}"
+        )
+    return replace(_crop(matched), path=path)
+
+
+def _crop(matched: re.Match[str]) -> Crop:
     x, y, width, height = map(int, matched["box"].split(","))
     size = None
     if matched["size"]:

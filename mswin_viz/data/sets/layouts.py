@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data.sample import SPLITS, Sample
+from mswin_viz.data.sample import SPLITS, Problem, Sample
 from mswin_viz.data.sets.folder_reading import read_folder, read_picture
 from mswin_viz.data.sets.known_sets import SETS
 from mswin_viz.data.sets.report import DataReport, PublishedCount
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.typed_paths import existing_path
+from mswin_viz.data.store.store_record import is_store
+from mswin_viz.data.store.stored_images import StoredImages, store_parts
 from mswin_viz.data.synthetic.shipped_samples import shipped_samples
 from mswin_viz.errors import DataError, OptionError
 
@@ -30,7 +33,7 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     ----------
     root
         None for the shipped samples; else a data set folder (or one around or inside it), a folder of images,
-        a CSV table, or one image file.
+        a CSV table, one image file, or a store of features.
     layout
         ``"rgbnt201"``, ``"rgbnt100"``, ``"msvr310"``, ``"wmveid863"``, ``"market1501_rgbnt"``: three modalities;
         ``"market1501"``, ``"dukemtmc"``, ``"msmt17"``, ``"veri776"``: visible light only; ``"sysu_mm01"``,
@@ -68,7 +71,9 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     if split not in (*SPLITS, None):
         raise OptionError(f"split must be one of {', '.join(SPLITS)}: got {split!r}; choose one")
     folder = shipped_samples() if root is None else existing_path(root)
-    if folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
+    if is_store(folder):
+        report = _stored(folder)
+    elif folder.is_file() and layout != "manifest" and folder.suffix.lower() not in (".csv", ".tsv"):
         report = read_picture(folder)
     else:
         report = read_folder(folder, layout)
@@ -76,6 +81,19 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     report = replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
     report = _with_published(report)
     return report if split is None else _only(report, split)
+
+
+def _stored(folder: Path) -> DataReport:
+    """The samples of a store, and its images that failed."""
+    store = StoredImages(**store_parts(folder))
+    if store.root is not None and not store.root.is_dir():
+        raise DataError(
+            f"the images of a store must lie where they did: {shown_text(store.root)} is no folder; open the store with "
+            "mv.open_store(folder, root=...), where they lie now"
+        )
+    failed = store.failed.to_pylist()
+    problems = (Problem("corrupt image", Path(row["path"]), row["reason"]) for row in failed)
+    return DataReport(store.root or folder, "store", tuple(store), tuple(problems))
 
 
 def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,32 @@ def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTyp
         with file.open("r+b") as stream:
             _reserve(stream.fileno(), file.stat().st_size)
     return array
+
+
+def mapped_tensors(
+    file: str | Path, shapes: Mapping[str, tuple[int, ...]], dtype: np.typing.DTypeLike
+) -> dict[str, np.memmap]:
+    """The same for a new ``.safetensors`` file with several arrays of float16 or float32, zeros at first.
+
+    The format's own library writes arrays that are in memory already; its header is a length and JSON.
+    """
+    file, kind, header, end = Path(file), np.dtype(dtype), {}, 0
+    for name, shape in shapes.items():
+        begin, end = end, end + math.prod(shape) * kind.itemsize
+        header[name] = {"dtype": f"F{8 * kind.itemsize}", "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that the numbers lie at multiples of their size
+    with as_output_error(file, f"{end:,} bytes are needed for tokens"), file.open("w+b") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.flush()
+        _reserve(stream.fileno(), stream.tell() + end)
+    first = 8 + len(text)
+    return {
+        name: np.memmap(
+            file, kind, "r+", offset=first + about["data_offsets"][0], shape=tuple(about["shape"])
+        )
+        for name, about in header.items()
+    }
 
 
 def is_unfinished(path: str | Path) -> bool:

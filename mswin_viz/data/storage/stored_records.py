@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import reprlib
 import stat
 from collections.abc import Callable
@@ -22,6 +23,7 @@ MOST_BYTES = 8 * 2**20
 _MOST_DEEP = 64  # lists and objects in one another
 _MOST_NAMED = 3
 _MOST_OF_A_VALUE = 80  # characters
+_OF_A_CLASS = re.compile(r" or instance of _?\w+$")  # what only this package's code could give
 
 _T = TypeVar("_T")
 _Error = Callable[[str], MswinVizError]
@@ -111,11 +113,12 @@ def _reasons(problem: ValidationError) -> str:
     errors = problem.errors(include_url=False, include_context=False)
     named = []
     for each in errors[:_MOST_NAMED]:
-        where = ".".join(short_text(part, 60) for part in each["loc"]) or "the whole"
-        said = each["msg"].removeprefix("Value error, ")
+        where = ".".join(short_text(part, 60) for part in each["loc"])
+        said = _OF_A_CLASS.sub("", each["msg"].removeprefix("Value error, "))
         is_plain = each["type"] in ("missing", "value_error", "extra_forbidden")  # says all by itself
         got = "" if is_plain else f", got {value_words(each['input'])}"
-        named.append(f"{where}: {said[:1].lower()}{said[1:]}{got}")
+        words = f"{said[:1].lower()}{said[1:]}{got}"
+        named.append(f"{where}: {words}" if where else f"the whole {words.removeprefix('input ')}")
     more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
     return "; ".join(named) + more
 

@@ -13,7 +13,7 @@ from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from mswin_viz.errors import WorkerError
 
@@ -23,36 +23,60 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 
+class WorkerProcesses:
+    """Processes, started afresh ("spawn"), that wait for work until they are closed; or this process, with 0 workers."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers, self._context = workers, _Recorded()
+        self._pool = (
+            ProcessPoolExecutor(workers, mp_context=self._context, initializer=_prepare) if workers else None
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_problem: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def results(
+        self, function: Callable[[_Job], _Result], jobs: Iterable[_Job]
+    ) -> Generator[_Result, None, None]:
+        """The results of a module's function for every job, in order, computed some jobs ahead of their use.
+
+        Raises
+        ------
+        WorkerError
+            If a process was killed, for example because memory ran out.
+        """
+        if self._pool is None:
+            yield from map(function, jobs)
+            return
+        drawn = deque()
+        try:
+            for job in jobs:
+                drawn.append(self._pool.submit(function, job))
+                if len(drawn) > _AHEAD * self._workers:
+                    yield drawn.popleft().result()
+            while drawn:
+                yield drawn.popleft().result()
+        except BrokenProcessPool as problem:
+            raise WorkerError(
+                f"one of {self._workers} worker processes was killed, perhaps because memory ran out, or could not "
+                "start; use fewer workers, free some memory, or in a script put the call below "
+                "if __name__ == '__main__':"
+            ) from problem
+        except BaseException:  # an interrupt between two steps of the pool could leave it waiting for ever
+            self._context.end()
+            raise
+
+
 def by_processes(
     function: Callable[[_Job], _Result], jobs: Iterable[_Job], *, workers: int
 ) -> Generator[_Result, None, None]:
-    """The results of a module's function for every job, in order; processes are started afresh ("spawn").
-
-    Raises
-    ------
-    WorkerError
-        If a process was killed, for example because memory ran out.
-    """
-    context = _Recorded()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
-    try:
-        drawn = deque()
-        for job in jobs:
-            drawn.append(pool.submit(function, job))
-            if len(drawn) > _AHEAD * workers:
-                yield drawn.popleft().result()
-        while drawn:
-            yield drawn.popleft().result()
-    except BrokenProcessPool as problem:
-        raise WorkerError(
-            f"one of {workers} worker processes was killed, perhaps because memory ran out, or could not start; use "
-            "fewer workers, free some memory, or in a script put the call below if __name__ == '__main__':"
-        ) from problem
-    except BaseException:  # an interrupt between two steps of the pool could leave it waiting for ever
-        context.end()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """:meth:`WorkerProcesses.results`, with processes of their own."""
+    with WorkerProcesses(workers) as processes:
+        yield from processes.results(function, jobs)
 
 
 class _Recorded(SpawnContext):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -31,6 +30,7 @@ from mswin_viz.model.encoder.image_tags import (
     one_each,
 )
 from mswin_viz.model.encoder.image_tower import ImageTower, image_tower
+from mswin_viz.model.encoder.locks import OwnLock
 from mswin_viz.model.encoder.precision import autocast, precision_words
 from mswin_viz.model.encoder.preprocessing import (
     FittedImage,
@@ -38,6 +38,7 @@ from mswin_viz.model.encoder.preprocessing import (
     fitted,
     fitted_images,
     normalised,
+    normalised_pixels,
     notes_on,
 )
 from mswin_viz.model.encoder.prompts import prompt_ids, unknown_words
@@ -50,7 +51,7 @@ from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.load_report import LoadReport
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float, Int, UInt8
 
 __all__ = ["Model"]
 
@@ -78,7 +79,7 @@ class Model:
     addon_origin: str
     device: torch.device
     precision: str = "auto"
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: OwnLock = field(default_factory=OwnLock, repr=False)
     _bound: Conditions = field(default=(None, None), repr=False)
 
     @property
@@ -128,7 +129,7 @@ class Model:
         return "; ".join(f"{name}: {words}" for name, words in self.provenance_items.items())
 
     def displayed(self, source: ImageSource) -> Image.Image:
-        """The picture as the model sees it, before normalisation: RGB at the input's size; errors as in :meth:`opened`."""
+        """The picture as the model sees it, before normalisation; errors as in :meth:`opened`."""
         return fitted(self.tower, source).shown
 
     def picture_notes(self, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
@@ -142,10 +143,7 @@ class Model:
         return normalised(self.tower, opened)
 
     def opened(self, images: ModelImages) -> list[FittedImage]:
-        """One or several images, opened once: :meth:`encode`, :meth:`preprocess` and attributions take them as they take files.
-
-        They come as :meth:`displayed` shows them, with what is known of the files; errors as in :meth:`encode`.
-        """
+        """One or several images as :meth:`displayed` shows them, opened once and taken like files; errors as in :meth:`encode`."""
         sources = listed_images(images)
         return fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
 
@@ -204,6 +202,13 @@ class Model:
     def encode_fitted(self, images: Sequence[FittedImage], *given: Int[torch.Tensor, " batch"]) -> Tokens:
         """Tokens of opened images in one pass, without notes; ``given`` as :meth:`conditions` gives it."""
         return self._encode_batch(normalised(self.tower, images), *given)
+
+    def encode_pixels(
+        self, pixels: UInt8[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
+    ) -> Tokens:
+        """The same of pictures that are at the input's size already, 0..255; from pinned memory, while the device works."""
+        pixels = pixels.to(self.device, non_blocking=True)
+        return self._encode_batch(normalised_pixels(self.tower, pixels), *given)
 
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
         """The ``camera=`` and ``modality=`` for an image; ``encode(images, tags=ImageTag(modality, camid))`` replaces it."""
@@ -282,8 +287,7 @@ class Model:
         *given: Int[torch.Tensor, " batch"],
     ) -> Tokens:
         """Tokens of projected CLS and patches, the CLS as retrieval compares it; differentiable, see :meth:`conditions`."""
-        readout = self.tower.readout
-        if readout is None:
+        if (readout := self.tower.readout) is None:
             return Tokens(cls, patches, self.grid)
         return Tokens(readout(cls, patches, *given[1:]), patches, self.grid, readout.neck)
 

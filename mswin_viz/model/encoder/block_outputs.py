@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.hooks import outputs_of
@@ -66,7 +67,7 @@ def tokens_from(
     """Projected tokens of an image whose state behind ``block`` (0 for the first) is ``x``."""
     visual, depth = model.visual, n_blocks(model)
     if not 0 <= block < depth:
-        raise OptionError(f"a block of this tower is one of 0..{depth - 1}: got {block}")
+        raise OptionError(f"a block of this tower is {numbered(depth)}: got {block}")
     if isinstance(visual, HostTower):
         x = visual.run(x, *given[1:], start=block + 1)
     else:

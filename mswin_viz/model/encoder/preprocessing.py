@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from mswin_viz.data.images.deep_images import DeepRange
 from mswin_viz.data.images.image_lists import Images
-from mswin_viz.data.images.image_source import ImageSource, opened, source_name
+from mswin_viz.data.images.image_source import ImageSource, Opened, opened, source_name
 from mswin_viz.data.images.picture_facts import PictureFacts, picture_notes
 from mswin_viz.errors import ImageError, ImageFileError
 from mswin_viz.model.weights.clip_towers import Tower
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +41,42 @@ ModelImages = Images | Iterable[FittedImage]
 """Images, or what :meth:`Model.opened` made of them."""
 
 
-def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:
-    """Open an image and bring it to the input's size: the one place where pictures are opened for a tower.
+class FittingRule(NamedTuple):
+    """How pictures are brought to a tower's input: all of it that a process which only opens them needs.
 
-    It is stretched to that size bilinearly, as host models do, or resized by open_clip's rules where the tower has them.
+    ``mode`` is the interpolation; what does not stretch is resized by its shorter side and cut out of the centre.
     """
+
+    image_size: tuple[int, int]  # height and width
+    mode: str
+    stretches: bool
+    deep_range: DeepRange | None
+
+
+def fitting_rule(tower: Tower) -> FittingRule:
+    """The rule of a tower: bilinear to its size, as host models do, or open_clip's where the tower has it."""
+    return FittingRule(
+        tower.image_size, tower.native_resize or "bilinear", _stretches(tower), tower.thermal_range
+    )
+
+
+def fitted(tower: Tower, source: ImageSource | FittedImage) -> FittedImage:
+    """Open an image and bring it to the input's size."""
     if isinstance(source, FittedImage):
         return source
-    image, levels, remarks = opened(source, deep_range=tower.thermal_range)
-    facts = PictureFacts(source_name(source), image.size, levels, remarks)
-    height, width = tower.image_size
-    mode = v2.InterpolationMode(tower.native_resize or "bilinear")
-    size = [height, width] if _stretches(tower) else [min(height, width)]
-    resized: Any = v2.functional.resize(cast(Any, image), size, mode)  # annotated for tensors, takes pictures
-    shown = resized if _stretches(tower) else v2.functional.center_crop(resized, [height, width])
-    return FittedImage(cast(Image.Image, shown), facts)
+    rule = fitting_rule(tower)
+    return fitted_picture(rule, opened(source, deep_range=rule.deep_range), source_name(source))
+
+
+def fitted_picture(rule: FittingRule, picture: Opened, name: str) -> FittedImage:
+    """An open picture at the input's size: the one place where pictures are resized for a tower."""
+    height, width = rule.image_size
+    size = [height, width] if rule.stretches else [min(height, width)]
+    image: Any = picture.image  # annotated for tensors, takes pictures
+    shown: Any = v2.functional.resize(image, size, v2.InterpolationMode(rule.mode))
+    if not rule.stretches:
+        shown = v2.functional.center_crop(shown, [height, width])
+    return FittedImage(shown, PictureFacts(name, image.size, picture.levels, picture.remarks))
 
 
 def fitted_images(
@@ -74,9 +96,17 @@ def fitted_images(
 
 def normalised(tower: Tower, images: Sequence[FittedImage]) -> Float[torch.Tensor, "batch 3 height width"]:
     """Images as the tower reads them, on the CPU."""
-    batch = torch.stack([v2.functional.pil_to_tensor(image.shown) for image in images]).float() / 255
-    mean, std = (torch.tensor(v)[None, :, None, None] for v in (tower.mean, tower.std))
-    return (batch - mean) / std
+    return normalised_pixels(
+        tower, torch.stack([v2.functional.pil_to_tensor(image.shown) for image in images])
+    )
+
+
+def normalised_pixels(
+    tower: Tower, pixels: UInt8[torch.Tensor, "batch 3 height width"]
+) -> Float[torch.Tensor, "batch 3 height width"]:
+    """Pixels at the input's size as the tower reads them, where they lie."""
+    mean, std = (torch.tensor(v, device=pixels.device)[None, :, None, None] for v in (tower.mean, tower.std))
+    return (pixels.float() / 255 - mean) / std
 
 
 def notes_on(tower: Tower, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:

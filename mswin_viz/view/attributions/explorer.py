@@ -29,6 +29,7 @@ from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
+from mswin_viz.view.parts.given import given_model, given_prompt
 from mswin_viz.view.parts.html import badge_html, scores_html
 from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.parts.work_bar import WorkBar
@@ -64,6 +65,11 @@ class AttributionExplorer(SavedAsPage):
         The widgets, to be set from code; ``ranking`` ranks the chosen methods over several images.
     maps
         Title -> attribution, of what is on screen.
+
+    Raises
+    ------
+    DataError, OptionError
+        If there is no sample; if model, samples or prompt are of another type.
     """
 
     page_images = 6  # their maps take a while
@@ -72,13 +78,16 @@ class AttributionExplorer(SavedAsPage):
     def __init__(
         self, model: Model, samples: Sequence[Sample], *, prompt: str = "a person wearing a red top"
     ) -> None:
-        self.model, self._samples = model, at_least_one(samples)
+        self.model, self._samples = given_model(model), at_least_one(samples)
         self.maps: Maps = {}
         self._shown: tuple[Image.Image, ...] = ()
         self._cache, self._seconds = TokenCache(model), dict[str, float]()
         self._guarded = Guard(self, lambda _problems: self._show_problems())
         self.controls = make_attribution_controls(
-            self._samples, prompt=prompt, has_text=model.tower.has_text, has_addon=model.addon is not None
+            self._samples,
+            prompt=given_prompt(prompt),
+            has_text=model.tower.has_text,
+            has_addon=model.addon is not None,
         )
         self.worker = WorkBar(self._work, name="attribute", css="mswin-attribution")
         self._messages, self._scores = Html(), Html().add_class("mswin-attribution-scores")

@@ -12,6 +12,7 @@ from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
@@ -51,7 +52,7 @@ class AttributionPage:
         positions = chosen_images(images, len(self.samples), [strip.selected])
         shown = [self.samples[at] for at in positions]
         modalities = [name for name in MODALITIES if any(name in sample.images for sample in shown)]
-        n_images = f"{len(positions)} of {len(self.samples)} images"
+        n_images = n_of(len(positions), len(self.samples), "images")
         answers = self._answers(now, positions, modalities, stop)
         table = PageTable(
             ((strip, "selected"), (strip, "modality")),

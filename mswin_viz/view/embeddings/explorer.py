@@ -28,6 +28,7 @@ from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.folder_saving import FolderSaving
+from mswin_viz.view.parts.given import given_model
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.row_pictures import first_pictures
@@ -50,7 +51,7 @@ class EmbeddingExplorer(SavedAsPage):
 
     What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
     Colours, search, selection, arrows and morph follow at once. Raises DataError if there is no sample, OptionError if
-    the table was made from other samples.
+    the table was made from other samples, or model or samples are of another type.
 
     Parameters
     ----------
@@ -92,7 +93,11 @@ class EmbeddingExplorer(SavedAsPage):
         modalities: Sequence[str] = MODALITIES,
         settings: ViewSettings | None = None,
     ) -> None:
-        self.model, self._samples, self._modalities = model, at_least_one(samples), tuple(modalities)
+        self.model, self._samples, self._modalities = (
+            given_model(model),
+            at_least_one(samples),
+            tuple(modalities),
+        )
         self.table = table
         for shown in (table, None if view is None else view.table):
             self._check(shown)

@@ -14,6 +14,7 @@ from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.parts.pictures import thumbnail
@@ -30,13 +31,20 @@ def page_picture(image: Image.Image) -> bytes:
     return jpeg_file(image, quality=_QUALITY)
 
 
+def check_count(name: str, value: Any) -> None:
+    """Raise OptionError unless an option is a whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(
+            f"{name} must be a whole number, 1 or more: got {value_words(value)}; leave it out for the usual one"
+        )
+
+
 def chosen_images(images: Any, n_samples: int, needed: Sequence[int]) -> list[int]:
     """Positions of the images in a page, ascending: at most ``images``, but never without those ``needed``.
 
     Raises OptionError unless ``images`` is a whole number, 1 or more.
     """
-    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
-        raise OptionError(f"images must be a whole number, 1 or more: got {images!r}")
+    check_count("images", images)
     first = dict.fromkeys([*needed, *range(n_samples)])
     return sorted(list(first)[: max(images, len(set(needed)))])
 

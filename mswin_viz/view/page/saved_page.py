@@ -15,6 +15,7 @@ from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.errors import StoppedError
+from mswin_viz.view.page.page_images import check_count
 from mswin_viz.view.page.page_models import PageModels
 from mswin_viz.view.page.page_plan import PagePlan, PageTable
 from mswin_viz.view.page.page_values import json_text
@@ -119,7 +120,13 @@ class SavedAsPage(widgets.VBox):
             As for :meth:`to_html`.
         height
             Of the frame it stands in, CSS pixels.
+
+        Raises
+        ------
+        OptionError, ClosedError
+            If ``images`` or ``height`` is not a whole number from 1; if the view was closed.
         """
+        check_count("height", height)
         return StaticPage(self.page(images=images), height)
 
     def page(

@@ -8,6 +8,7 @@ from typing import Any
 
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.model.encoder.token_cache import MOST_KEPT, TokenCache
 from mswin_viz.view.parts.pictures import computed_ahead, thumbnail
 from mswin_viz.view.parts.worker import Worker
@@ -71,7 +72,7 @@ class Background:
             report(Progress(1, 1))  # what was said of other images goes
             return
         n_bad = computed_ahead(cache, images, report=report, stop=stop)
-        words = f"{n_bad} of {len(images)} images cannot be read" if n_bad else ""
+        words = f"{n_of(n_bad, len(images), 'images')} cannot be read" if n_bad else ""
         report(Progress(1, 1, "stopped" if stop() else words))
 
     def _draw_thumbnails(self, samples: Sequence[Sample], stop: Stop) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mswin_viz.data.images.image_source import Crop, open_image
 from mswin_viz.data.images.picture_bytes import jpeg_file
 from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import MOST_AT_ONCE, TokenCache
@@ -34,7 +35,7 @@ def computed_ahead(
         n_done += len(results)
         is_fast = time.monotonic() - started < _SOON / 2
         n_at_once = min(2 * n_at_once, MOST_AT_ONCE) if is_fast else max(1, n_at_once // 2)
-        report(Progress(n_done, len(ahead), f"computing tokens: {n_done} of {len(ahead)} images"))
+        report(Progress(n_done, len(ahead), f"computing tokens: {n_of(n_done, len(ahead), 'images')}"))
     return n_bad
 
 

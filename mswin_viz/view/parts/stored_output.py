@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -25,9 +25,17 @@ _SMALLER = 0.8
 _LIVE = "The live view needs a running kernel: run this cell again."
 
 
-def one_line(view: object, shows: str, *models: Model, is_closed: bool = False) -> str:
-    """The text form of a view: its class, what it shows, and with which weights; the same wherever it is run."""
-    weights = "".join(f"; {model.tower.weights}; add-on: {model.addon_origin}" for model in models)
+def one_line(
+    view: object, shows: str, *models: Model, names: Sequence[str] = ("",), is_closed: bool = False
+) -> str:
+    """The text form of a view: its class, what it shows, and with which weights; the same wherever it is run.
+
+    ``names`` has one for each model, empty where it is alone.
+    """
+    weights = "".join(
+        f"; {name and f'{name}: '}{model.tower.weights}; add-on: {model.addon_origin}"
+        for name, model in zip(names, models, strict=True)
+    )
     words = "closed" if is_closed else f"{shows}{weights}"
     return f"{type(view).__name__}({shown_text(words)})"
 

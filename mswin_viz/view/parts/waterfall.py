@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 from matplotlib.axes import Axes
@@ -12,7 +13,15 @@ from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.labels import PARTS, STEPS
 from mswin_viz.view.widgets.markup import Markup, fragment, tag
 
-__all__ = ["Bar", "draw_waterfall", "limits_of", "waterfall_bars", "waterfall_html", "waterfall_words"]
+__all__ = [
+    "Bar",
+    "cls_bars",
+    "draw_waterfall",
+    "limits_of",
+    "waterfall_bars",
+    "waterfall_html",
+    "waterfall_words",
+]
 
 _LEAST = 0.0005  # what three digits show
 _LINE = {"display": "flex", "gap": "8px", "align-items": "center", "height": "17px"}
@@ -43,14 +52,19 @@ def waterfall_bars(waterfall: Waterfall, of_cls: Sequence[tuple[str, float]] = (
     bars, level = [Bar("plain cosine", 0.0, waterfall.plain, "total")], waterfall.plain
     for step in waterfall.before:
         bars.append(Bar(_label(step, waterfall), level, level := level + step.value, "step"))
-    bars.append(Bar(PARTS["cls"], 0.0, waterfall.cls, "total"))
-    inner = 0.0
-    for label, value in of_cls:
-        bars.append(Bar(f"· {label}", inner, inner := inner + value, "detail"))
+    bars += cls_bars(waterfall.cls, of_cls)
     level = waterfall.cls
     for step in waterfall.parts:
         bars.append(Bar(_label(step, waterfall), level, level := level + step.value, "step"))
     return [*bars, Bar("= cosine", 0.0, waterfall.enhanced, "total")]
+
+
+def cls_bars(share: float, of_cls: Sequence[tuple[str, float]]) -> list[Bar]:
+    """The CLS share, and what it is made of."""
+    bars, inner = [Bar(PARTS["cls"], 0.0, share, "total")], 0.0
+    for label, value in of_cls:
+        bars.append(Bar(f"· {label}", inner, inner := inner + value, "detail"))
+    return bars
 
 
 def limits_of(bars: Sequence[Bar]) -> tuple[float, float]:
@@ -66,7 +80,7 @@ def waterfall_html(
     """The bars as HTML; with ``limits`` from :func:`limits_of`, several waterfalls share one scale."""
     low, high = limits_of(bars) if limits is None else limits
     lines = []
-    for bar, after in zip(bars, [*bars[1:], None], strict=True):
+    for bar, after in zip_longest(bars, bars[1:]):
         left, right = sorted(100 * (level - low) / (high - low) for level in (bar.start, bar.end))
         colour = _GREY if bar.kind == "total" else sign_colour(bar.end - bar.start)
         filled = {

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.errors import MswinVizError, OptionError, StoppedError
 from mswin_viz.view.page.page_images import (
     chosen_images,
@@ -73,12 +74,12 @@ class RetrievalPage:
         shown = [listed[place] for place in places]
         n_choices = len(self.rankings.choices) * len(menu_values(c.rule, {}))
         n_first = n_choices * max(1, len(shown) // _PART)  # queries share most of their pictures
-        n_queries = f"{len(shown)} of {len(queries(self.samples))} queries"
+        n_queries = n_of(len(shown), len(queries(self.samples)), "queries")
         return PagePlan(
             title=f"Retrieval: {n_queries}", about=[_WORKS, _FIXED.format(k=strip.k)], root=self.root,
             live=[c.query, c.modality, c.rule],
             changed={
-                c.query: menu_choice(c.query, shown, c.query.value), c.count: {"value": fragment(f"{n_queries} are in this page")},
+                c.query: menu_choice(c.query, shown, c.query.value), c.count: {"value": fragment(f"in this page: {n_queries}")},
                 strip: {**_NO_RESULTS, "row": -1}, **{self.html[name]: {"value": fragment()} for name in ("message", "summary")},
             },
             tables=[PageTable(

@@ -16,13 +16,14 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
-from mswin_viz.data.sample import Sample
+from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.figure_download import FigureDownload
+from mswin_viz.view.parts.given import given_model
 from mswin_viz.view.parts.html import badge_html, failure_words
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.row_pictures import first_pictures
@@ -59,7 +60,7 @@ class RetrievalView(SavedAsPage):
     In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at
     hand ``mv.RetrievalView(model, samples, table=mv.embed(model, samples))``. The traits below, and ``strip.clicked``,
     are its state. What goes wrong is shown in the view, and the last good view stays. Raises DataError if no sample
-    has one of the modalities, or none may be a query; OptionError if the table is of other samples.
+    has one of the modalities, or none may be a query; OptionError if the table is of other samples or a type is wrong.
 
     Parameters
     ----------
@@ -103,11 +104,11 @@ class RetrievalView(SavedAsPage):
         modalities: Sequence[str] = MODALITIES,
         k: int = 8,
     ) -> None:
-        self.model, self._samples = model, list(samples)
+        self.model, self._samples = given_model(model), (listed := listed_samples(samples))
         self._rankings = Rankings(rankable(self._samples, modalities, table))
         positions, ranked_by = queries(self._samples), self._rankings.choices
         if not positions:
-            raise DataError(f"a retrieval view needs a query: all {len(samples)} samples are of the gallery")
+            raise DataError(f"a retrieval view needs a query: all {len(listed)} samples are of the gallery")
         self.table, self._lock = table, threading.RLock()
         self._jumps, self._pending_jump, self._missing = QueryJumps(), "", []
         has_scenes = any(sample.scene is not None for sample in self._samples)

@@ -13,6 +13,7 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
+from mswin_viz.view.parts.given import given_model
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.scales.shown_results import ShownResults, pair_of, shown_results
@@ -159,17 +160,18 @@ def _named(given: GivenModels) -> dict[str, Model]:
         models = given if isinstance(given, list | tuple) else [given]
         named = {f"model {letter}": model for letter, model in zip("abcdefgh", models, strict=False)}
     n_given = len(given) if isinstance(given, Mapping | list | tuple) else 1
-    if not 1 <= n_given <= _MOST or len(named) != n_given:
+    if not 1 <= n_given <= _MOST:
         raise OptionError(
             f"an explorer shows one model, or two side by side under different names: got {n_given}; make an explorer for "
             "each pair"
         )
-    for model in named.values():
-        if not isinstance(model, Model):
-            raise OptionError(
-                f"an explorer shows a model: got {short_text(repr(model), 60)}; make one with mswin_viz.load_model"
-            )
-    return named
+    if isinstance(given, Mapping) and len(named) != n_given:
+        names = " and ".join(short_text(repr(name), 80) for name in given)
+        raise OptionError(
+            f"the names of two models must differ where they are shown, without blanks around them and in "
+            f"{_MOST_OF_A_NAME} characters: got {names}; rename one"
+        )
+    return {name: given_model(model) for name, model in named.items()}
 
 
 def _checked_name(name: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,15 @@ from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.typed_paths import typed_path
+from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload
+from mswin_viz.view.parts.given import given_prompt
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
-from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
+from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
@@ -29,6 +31,7 @@ from mswin_viz.view.scales.explored_models import GivenModels, explored_models
 from mswin_viz.view.scales.history import History
 from mswin_viz.view.scales.legend import Legend
 from mswin_viz.view.scales.model_numbers import shown_inspection, shown_numbers
+from mswin_viz.view.scales.pins import pinnable_keys
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.sample_scores import SampleScores
 from mswin_viz.view.scales.shown_results import ShownResults
@@ -73,7 +76,8 @@ class ScaleExplorer(TakenAway):
     Raises
     ------
     DataError, OptionError
-        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models.
+        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models; if
+        model, samples or prompt are of another type.
     ShapeError
         If two models differ in input size or grid.
     """
@@ -89,10 +93,10 @@ class ScaleExplorer(TakenAway):
         self._guarded = Guard(self, self._show_messages)
         self._shown: ShownResults | None = None
         self._row_key: tuple[Any, ...] = ()
-        self.strip = ThumbnailStrip(samples, modality=next(iter(samples[0].images)))
+        self.strip = ThumbnailStrip(self._samples, modality=next(iter(self._samples[0].images)))
         self.controls = make_controls(
             self.model.grid, models.n_channels, models.scales, self.strip,
-            prompt=prompt if models.has_text else None, runs=models.runs,
+            prompt=given_prompt(prompt) if models.has_text else None, runs=models.runs,
         )  # fmt: skip
         self.controls.begin_with(models.first_value)
         self.board = HeatmapBoard(self.model.grid, watched=self.controls.watched, lists_words=True)
@@ -113,7 +117,9 @@ class ScaleExplorer(TakenAway):
         self.sections = section_bar()
         self._history = History(
             self.controls, self.board, self.sections, guarded=self._guarded,
-            restored=lambda values: self._apply(named_state(values, self._samples, models.weights_in_words)),
+            restored=lambda values: self._apply(
+                named_state(values, self._samples, models.weights_in_words), is_of_here=True
+            ),
         )  # fmt: skip
         super().__init__([*arranged(self.controls, self.board, self.bar, self.sections, self._html), Frame()])
         self.add_class(VIEW).add_class("mswin-explorer")
@@ -151,7 +157,8 @@ class ScaleExplorer(TakenAway):
     def __repr__(self) -> str:
         name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
         shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
-        return one_line(self, shows, *self._results.models, is_closed=is_closed(self))
+        models, names = self._results.models, self._results.pair or ("",)
+        return one_line(self, shows, *models, names=names, is_closed=is_closed(self))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
         bundle = super()._repr_mimebundle_(**options)
@@ -210,14 +217,21 @@ class ScaleExplorer(TakenAway):
             with self._held():
                 reset(self.controls, self.board)
 
-    def _apply(self, record: Mapping[str, Any]) -> None:
-        """Set everything as a state has it; nothing if it does not fit."""
+    def _apply(self, record: Mapping[str, Any], *, is_of_here: bool = False) -> None:
+        """Set everything as a state has it; nothing if it does not fit. One that was shown here may have an old pin."""
+        results, shown = self._results, (lambda: None) if is_of_here else self._asked_for
         with self._held():
             notes = apply_state(
-                record, self.controls, self.board, self._samples, self._results.weights_in_words
+                record, self.controls, self.board, self._samples, results.weights_in_words, shown
             )
         if notes:
             self._show_messages(notes)
+
+    def _asked_for(self) -> ShownResults | None:
+        """What the controls ask for; None where that cannot be shown, which is then said in its place."""
+        with suppress(MswinVizError), one_blas_thread():
+            return self._results.result(self.controls.request(self._samples))
+        return None
 
     def _open(self, path: str | None) -> None:
         """Offer what is at a path; the samples of the beginning for None."""

@@ -16,15 +16,15 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from mswin_viz.analysis.scales.panels import Panel, shared_range
-from mswin_viz.analysis.scales.token_panels import PATCH_PANELS
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import cell_size, new_figure
 from mswin_viz.view.parts.figure_text import LEAST_SIZE, caption_lines, folded_name, write_caption
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
-from mswin_viz.view.parts.waterfall import draw_waterfall, waterfall_bars, waterfall_words
+from mswin_viz.view.parts.waterfall import draw_waterfall
+from mswin_viz.view.scales.pins import pinned_kind
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.scales.share_bars import cls_rows, waterfall_of
+from mswin_viz.view.scales.share_bars import bars_of, sums_of
 from mswin_viz.view.scales.shown_results import ShownResults, ShownRow
 from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -120,7 +120,8 @@ def scales_figure(shown: ShownResults, *, provenance: str = "", display: Display
 def shown_words(shown: ShownResults, pinned: Mapping[str, Any] | None = None) -> str:
     """Whose pictures these are, their scores, what rows of differences are, and the window that is pinned."""
     names = " and ".join(sample.name for sample in shown.first.samples)
-    words = f"{names}: cosine of the enhanced CLS with “{short_text(shown.target, _MOST_OF_A_TARGET)}”: "
+    feature = "enhanced" if any(result.has_addon for result in shown.results) else "plain"
+    words = f"{names}: cosine of the {feature} CLS with “{short_text(shown.target, _MOST_OF_A_TARGET)}”: "
     words += ", ".join(f"{row.name} {score:.3f}" for row, score in _scores(shown)) + "."
     if shown.pair is not None:
         words += f" {difference_name(shown.pair)}: {difference_words(shown.pair)}."
@@ -129,8 +130,7 @@ def shown_words(shown: ShownResults, pinned: Mapping[str, Any] | None = None) ->
             pin = _pin_in(panel, shown, at, pinned)
             if pin is not None:
                 value = f"{VALUES[panel.unit]} {panel.values[at, pin]:.3g}"
-                kind = "patch" if panel.key in PATCH_PANELS else "window"
-                words += f" Pinned: {kind} {pin} of {panel.title}, {row.name}: {value}."
+                words += f" Pinned: {pinned_kind(panel.key)} {pin} of {panel.title}, {row.name}: {value}."
     return words
 
 
@@ -265,9 +265,12 @@ def _draw_edges(axis: Axes, labels: np.ndarray, cell: tuple[int, float, float], 
 
 
 def _draw_shares(axis: Axes, result: ExplorerResult, image: int, model: str) -> None:
-    found = waterfall_of(result, image)
-    draw_waterfall(axis, waterfall_bars(found, cls_rows(result, image)))
-    sums = textwrap.fill(waterfall_words(found), 36)
+    bars = bars_of(result, image)
+    if bars:
+        draw_waterfall(axis, bars)
+    else:
+        axis.set_axis_off()
+    sums = textwrap.fill(sums_of(result, image), 36)
     if (gate := result.view.cosine.gate) is not None:
         names = [slot_name(slot).removeprefix("scale ") for slot in result.view.slots]
         sums += "\ngate " + ", ".join(f"{n}: {g:.2f}" for n, g in zip(names, gate[image], strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import ipywidgets as widgets
 
@@ -32,6 +33,7 @@ class Legend:
         self._cmap, self._shared = display["cmap"], display["shared"]
         self._shown: tuple[str, str] | None = None  # value and target; a result would keep its pictures
         self._models: tuple[str, str] | None = None
+        self._others: tuple[OtherUnit, ...] = ()
         self.line = Html()
         for control in (self._cmap, self._shared):
             control.observe(guarded("writing the legend")(lambda _change: self._write()), "value")
@@ -40,24 +42,69 @@ class Legend:
         """Say what is shown."""
         value = shown.first.view_request.value
         self._shown = value, shown.target
-        self._models = shown.pair
+        self._models, self._others = shown.pair, other_units(shown)
         self._write()
 
     def _write(self) -> None:
         if self._shown is not None:
             cmap, is_shared = str(self._cmap.value), bool(self._shared.value)
-            self.line.value = legend_line(*self._shown, self._models, cmap=cmap, is_shared=is_shared)
+            self.line.value = legend_line(
+                *self._shown, self._models, self._others, cmap=cmap, is_shared=is_shared
+            )
+
+
+class OtherUnit(NamedTuple):
+    """A unit on screen that is not the chosen value: the panels that show it, and what their numbers are."""
+
+    unit: str
+    titles: str
+    words: str
+
+
+def other_units(shown: ShownResults) -> tuple[OtherUnit, ...]:
+    """Every unit on screen besides the chosen value."""
+    value = shown.first.view_request.value
+    panels = [panel for panel in shown.panels if panel.unit != value]
+    found = []
+    for unit in dict.fromkeys(panel.unit for panel in panels):
+        own = [panel for panel in panels if panel.unit == unit]
+        words = " ".join(f"{panel.title}: {panel.words}." for panel in own)
+        found.append(OtherUnit(unit, ", ".join(panel.title for panel in own), words))
+    return tuple(found)
 
 
 def legend_line(
-    value: str, target: str, models: tuple[str, str] | None, *, cmap: str, is_shared: bool
+    value: str,
+    target: str,
+    models: tuple[str, str] | None,
+    others: Sequence[OtherUnit],
+    *,
+    cmap: str,
+    is_shared: bool,
 ) -> Markup:
-    """The legend of a value, and of the differences between two models."""
-    words = legend_html(value, target, cmap=cmap, is_shared=is_shared)
+    """The legend of a value, of the other units on screen, and of the differences between two models."""
+    words = legend_html(value, target, others, cmap=cmap, is_shared=is_shared)
     return fragment(words, differences_html(models, cmap=cmap))
 
 
-def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool = False) -> Markup:
+def _others(others: Sequence[OtherUnit], cmap: str) -> list[Markup | str]:
+    """What the ends of the colour scale mean in panels of other units."""
+    parts: list[Markup | str] = []
+    for other in others:
+        legend = LEGENDS[other.unit]
+        ends = _ends(cmap, legend.low, legend.high, is_signed=legend.is_signed)
+        parts += ["; ", tag("b", other.titles), f": {VALUES[other.unit]}:", *ends]
+    return parts
+
+
+def legend_html(
+    value: str,
+    target: str,
+    others: Sequence[OtherUnit] = (),
+    *,
+    cmap: str = "auto",
+    is_shared: bool = False,
+) -> Markup:
     """What the two ends of the colour scale mean for a value, the unit of the numbers, and what may be compared.
 
     Parameters
@@ -66,6 +113,8 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
         One of ``VALUES``.
     target
         What the cosine is taken with, for values that are cosines or parts of one; may be empty.
+    others
+        The other units on screen, from :func:`other_units`.
     cmap
         The colour map that is chosen, or ``"auto"``.
     is_shared
@@ -76,8 +125,9 @@ def legend_html(value: str, target: str, *, cmap: str = "auto", is_shared: bool 
     of_target = fragment("; cosine with ", tag("b", target)) if target and value in THOUSANDTHS else ""
     unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
     name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
-    words = fragment(name, ":", *ends, of_target, f"; {last}")
-    whole = f"{legend.what} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
+    words = fragment(name, ":", *ends, *_others(others, cmap), of_target, f"; {last}")
+    each = " ".join([legend.what, *(other.words for other in others)])
+    whole = f"{each} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
     return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=whole)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.scales.compared_panels import ROWS_OF_AN_IMAGE
-from mswin_viz.view.scales.board_rows import pinnable_in
+from mswin_viz.view.scales.pins import pinnable_in, pinned_kind
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import inspection_words, numbers_html
 from mswin_viz.view.scales.shown_results import ShownResults
@@ -66,7 +66,7 @@ def _pinned_values(shown: ShownResults, pair: tuple[str, str], pinned: Mapping[s
                 f"{name} {number:.4g}" if np.isfinite(number) else f"{name} none"
                 for name, number in zip(names, numbers, strict=True)
             )
-            where = f"Window {pinned['window']} of {panel.title}, {shown.first.names[pinned['row']]}"
+            where = f"{pinned_kind(panel.key).capitalize()} {pinned['window']} of {panel.title}, {shown.first.names[pinned['row']]}"
             return tag("div", tag("b", where), f": {unit_words(panel.unit)}: {'; '.join(each)}")
     return fragment()
 

@@ -12,6 +12,7 @@ from mswin_viz.analysis.scales.pyramid import can_be_at_every_scale
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.view.page.page_images import chosen_images, folderless, strip_traits
 from mswin_viz.view.page.page_plan import (
     NO_ANSWER,
@@ -61,7 +62,7 @@ class ScalePage:
         rows = [*["modalities"] * has_several, "one", *["pair"] * is_pair]
         choices = PageChoices(positions, modalities, rows, c.strip.selected, c.request(self.samples))
         answers = ScaleAnswers(self.samples, self.models, c, self.board, self.html, choices, stop)
-        n_images = f"{len(positions)} of {len(self.samples)} images"
+        n_images = n_of(len(positions), len(self.samples), "images")
         axes = ((c.strip, "selected"), (c.strip, "modality"), (c.rows, "value"), (c.value, "value"))
         of_legend = (
             (c.rows, "value"),

@@ -14,11 +14,12 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_images import shown_error
 from mswin_viz.view.page.page_plan import PageAnswer, Traits, menu_values
-from mswin_viz.view.scales.board_rows import board_rows, pinnable_keys
+from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.scales.explored_models import ExploredModels
-from mswin_viz.view.scales.legend import legend_line
+from mswin_viz.view.scales.legend import OtherUnit, legend_line, other_units
 from mswin_viz.view.scales.model_numbers import shown_numbers
+from mswin_viz.view.scales.pins import pinnable_keys
 from mswin_viz.view.scales.result_cache import ExplorerRequest
 from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.board import HeatmapBoard, pyramid_traits, shown_traits
@@ -51,6 +52,7 @@ class ScaleAnswers:
     choices: PageChoices
     stop: Stop
     _targets: dict[str, str] = field(default_factory=dict)  # by rows
+    _others: dict[tuple[str, str], tuple[OtherUnit, ...]] = field(default_factory=dict)  # by rows and value
     _pyramids: dict[Hashable, tuple[Panel, ...]] = field(default_factory=dict)  # of each row of the last ones
     _scores: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # by modality and place
 
@@ -98,7 +100,12 @@ class ScaleAnswers:
         cmaps = menu_values(display["cmap"], {})
         for rows, value, cmap, shared in product(self.choices.rows, self.values, cmaps, (False, True)):
             line = legend_line(
-                value, self._targets.get(rows, ""), self.models.pair, cmap=cmap, is_shared=shared
+                value,
+                self._targets.get(rows, ""),
+                self.models.pair,
+                self._others.get((rows, value), ()),
+                cmap=cmap,
+                is_shared=shared,
             )
             yield PageAnswer((rows, value, cmap, shared), {self.html["legend"]: {"value": line}})
 
@@ -124,7 +131,7 @@ class ScaleAnswers:
             return PageAnswer(
                 chosen, {self.html["message"]: {"value": shown_error(problem, self.samples)}}, has_failed=True
             )
-        self._targets[rows] = shown.target
+        self._targets[rows], self._others[rows, value] = shown.target, other_units(shown)
         first = shown.first
         if rows == "one" and len(first.plain_scores):
             self._scores[modality, place] = [

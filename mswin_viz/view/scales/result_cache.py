@@ -84,6 +84,11 @@ class ExplorerResult:
     cls_splits: tuple[ClsSplit, ...] | None = None  # of each row, in units of the cosine, once they are there
     every_scale: EveryScale | None = None  # what the free panel of every scale is made from
 
+    @property
+    def has_addon(self) -> bool:
+        """Whether anything is enhanced."""
+        return self.subject.weights is not None
+
     def without_window_answers(self) -> ExplorerResult:
         """The same without what every window of every scale answered, which is large."""
         made_from = self.every_scale

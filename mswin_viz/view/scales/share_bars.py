@@ -12,12 +12,12 @@ from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.waterfall import Waterfall, cosine_waterfall
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.parts.html import weight_html
-from mswin_viz.view.parts.waterfall import waterfall_bars, waterfall_html, waterfall_words
+from mswin_viz.view.parts.waterfall import Bar, cls_bars, waterfall_bars, waterfall_html, waterfall_words
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.glossary import TERMS
 from mswin_viz.view.widgets.guarded import problem_words
-from mswin_viz.view.widgets.labels import PARTS, VALUES
+from mswin_viz.view.widgets.labels import NO_ADDON, PARTS, VALUES
 from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:
@@ -47,6 +47,19 @@ def waterfall_of(result: ExplorerResult, image: int = 0) -> Waterfall:
         _plain_similarity(result) if result.is_pair else None,
     )
     return cosine_waterfall(result.view.cosine, image, names, plain, pair=pair)
+
+
+def bars_of(result: ExplorerResult, image: int = 0) -> list[Bar]:
+    """The waterfall of one image as bars; without an add-on, what the CLS share is made of once it is split."""
+    found, of_cls = waterfall_of(result, image), cls_rows(result, image)
+    if result.has_addon:
+        return waterfall_bars(found, of_cls)
+    return cls_bars(found.cls, of_cls) if of_cls else []
+
+
+def sums_of(result: ExplorerResult, image: int = 0) -> str:
+    """The same in a sentence."""
+    return waterfall_words(waterfall_of(result, image)) if result.has_addon else NO_ADDON
 
 
 def cls_rows(result: ExplorerResult, image: int = 0) -> list[tuple[str, float]]:
@@ -151,22 +164,25 @@ def _removal_in_words(i: WindowInspection) -> str:
 def _shares_html(result: ExplorerResult, image: int) -> Markup:
     """From the plain to the enhanced cosine, in one sentence and as bars, and what the sum leaves over."""
     cosine = result.view.cosine
-    found, of_cls = waterfall_of(result, image), cls_rows(result, image)
-    bars = waterfall_html(waterfall_bars(found, of_cls), label_width=_LABEL)
-    note = f"|CLS| {cosine.plain_norm[image]:.2f}, |enhanced CLS| {cosine.norm[image]:.2f}; residual {cosine.residual[image]:.0e}"
+    bars = waterfall_html(bars_of(result, image), label_width=_LABEL)
+    note = f"|CLS| {cosine.plain_norm[image]:.2f}"
+    if result.has_addon:
+        note += f", |enhanced CLS| {cosine.norm[image]:.2f}; residual {cosine.residual[image]:.0e}"
     if cosine.unexplained[image]:
         note += f"; unexplained: {', '.join(cosine.left)} cannot be held"
-    if of_cls:
+    if result.cls_splits is not None:
         note += ". The CLS share is split over the input patches with attention held: exact, not causal"
     names = tag("b", result.names[image]), ": cosine with ", tag("b", result.target), ": "
     score = tag("div", *names, _scores_in_words(result, image), css="mswin-score")
     style = {"flex": "1 1 260px", "max-width": "400px"}
-    words = tag("div", waterfall_words(found), css="mswin-waterfall")
+    words = tag("div", sums_of(result, image), css="mswin-waterfall")
     return tag("div", score, words, bars, tag("div", note, style=NOTE), css="mswin-shares", style=style)
 
 
 def _scores_in_words(result: ExplorerResult, image: int) -> Markup:
     enhanced, plain = float(result.view.cosine.score[image]), float(result.view.plain_cosine[image])
+    if not result.has_addon:
+        return fragment("plain CLS ", tag("b", f"{plain:.3f}"))
     score = fragment("enhanced CLS ", tag("b", f"{enhanced:.3f}"))
     if result.is_pair:
         return score  # the target is the other image's enhanced CLS; _pair_html has the plain cosine of both
@@ -177,15 +193,16 @@ def _prompts_html(result: ExplorerResult) -> Markup:
     """Cosine of every prompt with plain and enhanced CLS, side by side, for each row."""
     if not result.prompts.texts:
         return fragment()
-    names = (tag("th", name, style=CELL, colspan=2) for name in result.names)
-    kinds = [tag("th", kind, style=CELL) for kind in ("plain", "enhanced")] * len(result.names)
+    shown = ("plain", "enhanced") if result.has_addon else ("plain",)
+    names = (tag("th", name, style=CELL, colspan=len(shown)) for name in result.names)
+    kinds = [tag("th", kind, style=CELL) for kind in shown] * len(result.names)
     lines = []
     for p, text in enumerate(result.prompts.texts):
         pairs = zip(result.plain_scores[p], result.enhanced_scores[p], strict=True)
         cells = (
             tag("td", f"{score:.3f}", style=CELL | weight)
             for pair in pairs
-            for score, weight in zip(pair, ({}, {"font-weight": "600"}), strict=True)
+            for score, weight in zip(pair[: len(shown)], ({}, {"font-weight": "600"}), strict=False)
         )
         lines.append(tag("tr", tag("td", text, style=_NAME), *cells))
     head = tag("tr", tag("th"), *names), tag("tr", tag("th", "prompt", style={"text-align": "left"}), *kinds)
@@ -195,6 +212,10 @@ def _prompts_html(result: ExplorerResult) -> Markup:
 def _pair_html(result: ExplorerResult) -> Markup:
     if not result.is_pair:
         return fragment()
+    if not result.has_addon:
+        return tag(
+            "div", "Similarity of the two: ", tag("b", f"{_plain_similarity(result):.4f}"), css="mswin-pair"
+        )
     words = (
         f", plain {_plain_similarity(result):.4f}. The first bars split it over the query's windows, the second ones over the gallery image's; "
         "both add up to it."

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, WrapValidator
 
+from mswin_viz.analysis.scales.token_panels import CLS_PANEL
 from mswin_viz.data.names import content_digest, found_sample, relative_names
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.stored_records import STRICT, checked, json_value, value_words
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.scales.controls import Controls
+from mswin_viz.view.scales.pins import pin_problem
+from mswin_viz.view.scales.shown_results import ShownResults
 from mswin_viz.view.widgets.board import HeatmapBoard
 
 VERSION = 2
@@ -24,6 +28,10 @@ _BOARD = ("hidden", "pinned")
 MOST_BYTES = 2**20
 """Of the JSON of a state."""
 _REMEDY = "copy it again with 'copy state', or create the explorer without one"
+_DEVICE = re.compile(r"; device: [^;|]*?(?=;| \||$)")
+"""The part of a provenance that says where the model ran, which changes nothing in the view."""
+_LABEL = re.compile(r"(?:(?<=^)|(?<=\| ))weights: ")
+"""What the weights are called in a provenance."""
 _Text = Annotated[str, Field(max_length=10_000)]
 _Number = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -56,10 +64,20 @@ def named_state(values: Mapping[str, Any], samples: Sequence[Sample], provenance
 
 
 def state_of(
-    controls: Controls, board: HeatmapBoard, samples: Sequence[Sample], provenance: str
+    controls: Controls,
+    board: HeatmapBoard,
+    samples: Sequence[Sample],
+    provenance: str,
+    shown: ShownResults | None,
 ) -> dict[str, Any]:
-    """Everything that rebuilds this view from the same samples and weights, ready for JSON."""
-    return named_state(values_of(controls, board), samples, provenance)
+    """Everything that rebuilds this view from the same samples and weights, ready for JSON.
+
+    A pin that is no longer on what is ``shown`` is left out.
+    """
+    values = values_of(controls, board)
+    if shown and values["pinned"] and pin_problem(shown, values["pinned"]):
+        values |= {"pinned": None}
+    return named_state(values, samples, provenance)
 
 
 class _Pinned(BaseModel):
@@ -111,10 +129,12 @@ def apply_state(
     board: HeatmapBoard,
     samples: Sequence[Sample],
     provenance: str,
+    shown: Callable[[], ShownResults | None],
 ) -> list[str]:
     """Set every control as the state has it, or none if one does not fit; notes for the user.
 
-    Errors say which image the samples do not hold for certain, and which control or value does not fit.
+    ``shown`` gives what the controls ask for once they are set, which pin and hidden panels must be of; None where that
+    is not known. Errors say which image the samples do not hold for certain, and which control or value does not fit.
     """
     digests = state["digests"]
     named = {role: found_sample(samples, state[role], digests.get(role)) for role in _ROLES}
@@ -137,10 +157,25 @@ def apply_state(
                 raise _refusal(every[name], name, value)
         for name in _BOARD:
             _set(board, name, state[name])
+        _check_panels(state, shown())
     notes = [sample.note for sample in named.values() if sample.note]
-    if state["weights"] != shown_text(provenance):
-        notes.append(f"This state was made with other weights: {state['weights']}")
+    made_with = _DEVICE.sub("", state["weights"])
+    if made_with != _DEVICE.sub("", shown_text(provenance)):
+        notes.append(f"This state was made with other weights: {_LABEL.sub('', made_with)}")
     return list(dict.fromkeys(notes))
+
+
+def _check_panels(state: Mapping[str, Any], shown: ShownResults | None) -> None:
+    """Refuse a pin or a hidden panel that is not of what the state shows."""
+    if shown is None:
+        return
+    problem = pin_problem(shown, state["pinned"]) if state["pinned"] else ""
+    if problem:
+        raise OptionError(f"{problem}; {_REMEDY}")
+    keys = tuple(dict.fromkeys([*(panel.key for panel in shown.panels), CLS_PANEL]))
+    for key in state["hidden"]:
+        if key not in keys:
+            raise _refused("a hidden panel", f"one of {', '.join(keys)}", key)
 
 
 @contextmanager
@@ -160,6 +195,11 @@ def _all_or_none(controls: Controls, board: HeatmapBoard) -> Iterator[None]:
         raise
 
 
+def _refused(name: str, takes: str, value: Any) -> OptionError:
+    """A value that does not fit, and what would."""
+    return OptionError(f"{name} of a state must be {takes}: got {value_words(value)}; {_REMEDY}")
+
+
 def _set(widget: Any, trait: str, value: Any, name: str = "") -> None:
     try:
         setattr(widget, trait, value)
@@ -177,10 +217,12 @@ def _is_same(taken: Any, value: Any) -> bool:
 
 def _refusal(widget: Any, name: str, value: Any) -> OptionError:
     """A value that a control does not take, and what it takes."""
-    if hasattr(widget, "options"):
+    if name == "modality":
+        takes = f"one of {', '.join(map(repr, widget.modalities))}"
+    elif hasattr(widget, "options"):
         takes = f"one of {', '.join(repr(each[1]) if isinstance(each, tuple) else repr(each) for each in widget.options)}"
     elif hasattr(widget, "max"):
         takes = f"a {'whole ' * isinstance(widget.value, int)}number from {widget.min} to {widget.max}"
     else:
-        takes = {bool: "True or False", str: "text"}.get(type(getattr(widget, "value", None)), "another")
-    return OptionError(f"{name} of a state must be {takes}: got {value_words(value)}; {_REMEDY}")
+        takes = "True or False" if isinstance(widget.value, bool) else "text"
+    return _refused(name, takes, value)

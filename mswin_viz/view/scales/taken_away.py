@@ -41,7 +41,8 @@ class TakenAway(SavedAsPage):
     @property
     def state(self) -> dict[str, Any]:
         """A JSON-ready record that rebuilds this view: see :meth:`ScaleExplorer.from_state`."""
-        return state_of(self.controls, self.board, self._samples, self._results.weights_in_words)
+        weights = self._results.weights_in_words
+        return state_of(self.controls, self.board, self._samples, weights, self._shown)
 
     def figure(self) -> Figure:
         """The present view as a matplotlib figure, with its provenance.

@@ -73,6 +73,8 @@ PARTS = {
 """What a part of a score comes from; a scale is called by its number."""
 STEPS = {"other": "other's add-on", "cls": "CLS in add-on"}
 """What moves a cosine besides its parts: in a pair, the add-on of the other image; the CLS token, through a module."""
+NO_ADDON = "no add-on: nothing is enhanced"
+"""What stands in place of a waterfall for plain CLIP."""
 TARGETS = {
     "text": "text: the first prompt",
     "image": "the second image",

@@ -1,0 +1,1 @@
+"""From the images of a data set to a store of their features."""

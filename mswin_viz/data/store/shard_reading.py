@@ -1,0 +1,64 @@
+"""Rows, features and tokens of one shard, read from its files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.store.shard_files import ShardFiles
+from mswin_viz.data.store.store_record import Commit
+from mswin_viz.errors import StoreError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+def part_columns(files: ShardFiles, names: Sequence[str], rows: Int[np.ndarray, " row"]) -> pa.Table:
+    """Some columns of some rows; a `StoreError` if the file cannot be read or is too short."""
+    try:
+        table = pq.read_table(files.manifest, columns=list(names))
+        return table.replace_schema_metadata(None).take(pa.array(rows))
+    except (OSError, pa.ArrowException) as problem:
+        raise _damaged(files, files.manifest, problem) from problem
+
+
+def part_features(
+    files: ShardFiles, commit: Commit, column: str, rows: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, "row wide"]:
+    """Features of some rows, float32, NaN where there are none; the file is checked against its hash first."""
+    try:
+        content = files.manifest.read_bytes()
+        files.check_manifest(content, commit)
+        values = pq.read_table(pa.BufferReader(content), columns=[column])[column].combine_chunks()
+    except (OSError, pa.ArrowException) as problem:
+        raise _damaged(files, files.manifest, problem) from problem
+    width = values.type.list_size
+    flat = values.flatten() if values.null_count == 0 else values.values
+    features = flat.to_numpy(zero_copy_only=False).reshape(-1, width)[rows].astype(np.float32)
+    features[np.asarray(values.is_null())[rows]] = np.nan
+    return features
+
+
+def part_tokens(
+    files: ShardFiles, name: str, rows: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, "row token dim"]:
+    """Tokens of some rows, as stored; the file is mapped, and nothing but these rows is read."""
+    try:
+        with safe_open(files.tokens, framework="np") as opened:
+            stored = opened.get_slice(name)
+            return np.concatenate([stored[int(row) : int(row) + 1] for row in rows])
+    except (OSError, SafetensorError, IndexError) as problem:
+        raise _damaged(files, files.tokens, problem) from problem
+
+
+def _damaged(files: ShardFiles, file: object, problem: Exception) -> StoreError:
+    return StoreError(
+        f"a shard must hold what was written to it: {shown_text(file)} cannot be read ({shown_text(problem)}); delete "
+        f"{shown_text(files.commit)} and extract again: only this shard is computed"
+    )

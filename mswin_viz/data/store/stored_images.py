@@ -1,0 +1,276 @@
+"""A store that is open: the samples whose images it holds, and what is kept of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, samples_of_rows
+from mswin_viz.data.store.shard_files import ShardFiles, committed
+from mswin_viz.data.store.shard_reading import part_columns, part_features, part_tokens
+from mswin_viz.data.store.store_record import Commit, StoreRecord, is_store, read_record
+from mswin_viz.errors import OptionError, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int
+
+__all__ = ["StoredImages", "store_parts"]
+
+_THREADS = 8  # parts that are read at a time; Arrow leaves the interpreter to others
+
+
+class _Portion(NamedTuple):
+    """Rows of one part: their places in it, and among the rows in view."""
+
+    commit: Commit
+    inside: Int[np.ndarray, " row"]
+    places: Int[np.ndarray, " row"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StoredImages(Sequence[Sample]):
+    """Some rows of a store, one for each image; as a sequence, the samples that they belong to.
+
+    It can be given wherever samples are taken. Nothing but ``store.json`` and the commits is read until it is asked for;
+    columns are read part by part. What is returned follows the order of the rows: sample by sample, and the
+    modalities of a sample one behind the other.
+
+    Attributes
+    ----------
+    folder
+        Where the store lies.
+    record
+        What its rows are, see :class:`mswin_viz.data.store.store_record.StoreRecord`.
+    commits
+        Its shards that are done.
+    root
+        The folder of the data set, below which image files are looked for.
+    """
+
+    folder: Path
+    record: StoreRecord
+    commits: tuple[Commit, ...]
+    root: Path | None
+    _rows: Int[np.ndarray, " row"] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        """How many samples the rows in view belong to."""
+        return len(self.sample_starts)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: Any) -> Any:
+        """A sample, or a list of some, with the images that are in view."""
+        return self._samples[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self._samples)
+
+    def __repr__(self) -> str:
+        done = f", {len(self.commits)} of {self.record.n_shards} shards done" if not self.is_complete else ""
+        return (
+            f"{type(self).__name__}({shown_text(self.folder)}: {self.n_rows:,} images; dim {self.record.dim}, "
+            f"tokens {self.record.tokens}{done})"
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """How many images are in view, those without features included."""
+        return self._n_stored if self._rows is None else len(self._rows)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every shard of the list that was extracted is done."""
+        return len(self.commits) == self.record.n_shards
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing of the pictures, shard by shard: damaged files, strong distortions, few grey levels."""
+        return tuple(note for commit in self.commits for note in commit.notes)
+
+    @cached_property
+    def sample_starts(self) -> Int[np.ndarray, " sample"]:
+        """The first row of each sample in view."""
+        numbers = self.column("sample")
+        is_first = np.ones(len(numbers), bool)
+        is_first[1:] = numbers[1:] != numbers[:-1]
+        return np.flatnonzero(is_first)
+
+    @cached_property
+    def sample_of_row(self) -> Int[np.ndarray, " row"]:
+        """The place, in this sequence, of each row's sample."""
+        return np.searchsorted(self.sample_starts, np.arange(self.n_rows), side="right") - 1
+
+    def where(self, expression: pc.Expression | None = None, /, **values: Any) -> Self:
+        """The rows that fit: ``store.where(modality="TI", camid=[1, 3], status="ok")``, or a condition of pyarrow's.
+
+        A column takes a value, several values, or None for "not known". Names of columns are those of the Parquet
+        files, without the features. OptionError for another name.
+        """
+        strange = [name for name in values if name not in ABOUT]
+        if strange:
+            raise OptionError(f"rows are chosen by {', '.join(ABOUT)}: got {', '.join(strange)}")
+        table = self.columns(list(values) or list(ABOUT) if expression is None else list(ABOUT))
+        is_in = pc.scalar(True)
+        for name, value in values.items():
+            wanted = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+            is_in &= pc.field(name).isin(pa.array([_plain(one) for one in wanted], ABOUT[name]))
+        if expression is not None:
+            is_in &= expression
+        numbered = table.append_column("__row", pa.array(np.arange(table.num_rows)))
+        return self.rows(numbered.filter(is_in)["__row"].to_numpy())
+
+    def rows(self, places: Int[np.ndarray, " row"] | Sequence[int] | slice) -> Self:
+        """Some of the rows in view, by their places; they keep the order of the store, each once."""
+        if isinstance(places, slice):
+            chosen = np.arange(self.n_rows)[places]
+        else:
+            chosen = np.asarray(places, np.int64).reshape(-1)
+            outside = chosen[(chosen < -self.n_rows) | (chosen >= self.n_rows)]
+            if len(outside):
+                raise OptionError(f"rows in view are numbered 0..{self.n_rows - 1}: got {outside[0]}")
+            chosen = np.where(chosen < 0, chosen + self.n_rows, chosen)
+        stored = np.arange(self._n_stored) if self._rows is None else self._rows
+        return replace(self, _rows=stored[np.unique(chosen)])
+
+    def column(self, name: str) -> np.ndarray:
+        """One column of what is known of each row in view; -1 for numbers that are not known."""
+        column = self.columns([name])[name]
+        return pc.fill_null(column, -1).to_numpy() if pa.types.is_integer(column.type) else column.to_numpy()
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Several columns of what is known of each row in view, as an Arrow table."""
+        if not self.commits:
+            return pa.table({name: pa.array([], ABOUT[name]) for name in names})
+        parts = self._read(lambda portion: part_columns(self._files(portion), names, portion.inside))
+        return pa.concat_tables([pa.table({name: pa.array([], ABOUT[name]) for name in names}), *parts])
+
+    def features(self, name: str) -> Float[np.ndarray, "row wide"]:
+        """``"plain"`` or ``"enhanced"`` features of the rows in view, float32; NaN where a row has none.
+
+        Every part is checked against its hash as it is read; a `StoreError` names one that is damaged.
+        """
+        if name not in FEATURES:
+            raise OptionError(f"features are {' or '.join(FEATURES)}: got {name!r:.40}")
+        width = self.record.dim if name == "plain" else self.record.wide
+        features = np.empty((self.n_rows, width), np.float32)
+
+        def read(portion: _Portion) -> None:
+            files = self._files(portion)
+            features[portion.places] = part_features(files, portion.commit, FEATURES[name], portion.inside)
+
+        self._read(read)
+        return features
+
+    def summary(self, name: str) -> Float[np.ndarray, "row token dim"]:
+        """Tokens kept of each row in view, as stored: ``"patches"``, ``"phase_means"`` or ``"stripe_means"``.
+
+        Only the rows in view are read. Zeros where a row failed. StoreError if the store does not keep them.
+        """
+        shapes = self.record.token_shapes
+        if name not in shapes:
+            kept = ", ".join(shapes) or "none"
+            raise StoreError(
+                f"{name.replace('_', ' ')} must be in the store: {shown_text(self.folder)} keeps {kept}; extract again "
+                f"with tokens={'all' if name == 'patches' else 'summaries'}"
+            )
+        kept = np.empty((self.n_rows, *shapes[name]), self.record.token_dtype)
+
+        def read(portion: _Portion) -> None:
+            kept[portion.places] = part_tokens(self._files(portion), name, portion.inside)
+
+        self._read(read)
+        return kept
+
+    def to_arrow(self, *, features: bool = True) -> pa.Table:
+        """Every column of the rows in view, with the features as fixed-size lists unless they are left out."""
+        table = self.columns(list(ABOUT))
+        for name, column in FEATURES.items() if features else ():
+            values = self.features(name)
+            missing = pa.array(~np.isfinite(values).all(axis=1))
+            flat = pa.array(values.astype(self.record.dtype).reshape(-1))
+            table = table.append_column(
+                column, pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=missing)
+            )
+        return table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Everything but the features, one line for each row in view."""
+        return self.columns(list(ABOUT)).to_pandas()
+
+    def verify(self) -> list[str]:
+        """What is not as it was written, one sentence a file; every byte of every shard is read."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = pool.map(
+                lambda commit: ShardFiles(self.folder, commit.shard).problems(commit), self.commits
+            )
+            return [problem for problems in found for problem in problems]
+
+    @cached_property
+    def failed(self) -> pa.Table:
+        """The rows in view without features: ``id``, ``path``, ``part``, ``modality`` and ``reason``."""
+        names = ["id", "path", "part", "modality", "reason", "status"]
+        return self.columns(names).filter(pc.field("status") == FAILED).drop_columns("status")
+
+    @cached_property
+    def _samples(self) -> list[Sample]:
+        return samples_of_rows(self.columns(list(ABOUT)), self.root, self.folder)
+
+    @property
+    def _n_stored(self) -> int:
+        return sum(commit.n_rows for commit in self.commits)
+
+    @cached_property
+    def _portions(self) -> list[_Portion]:
+        """The rows in view, by the part that holds them."""
+        ends = np.cumsum([commit.n_rows for commit in self.commits])
+        rows = np.arange(self._n_stored) if self._rows is None else self._rows
+        owners = np.searchsorted(ends, rows, side="right")
+        portions = []
+        for owner in np.unique(owners):
+            places = np.flatnonzero(owners == owner)
+            first = ends[owner] - self.commits[owner].n_rows
+            portions.append(_Portion(self.commits[owner], rows[places] - first, places))
+        return portions
+
+    def _read(self, read: Any) -> list[Any]:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(read, self._portions))
+
+    def _files(self, portion: _Portion) -> ShardFiles:
+        return ShardFiles(self.folder, portion.commit.shard)
+
+
+def store_parts(folder: Path, root: str | Path | None = None) -> dict[str, Any]:
+    """What a :class:`StoredImages` of a folder is made of; a `StoreError` if the folder is no store."""
+    if not is_store(folder):
+        raise StoreError(
+            f"a store is a folder with store.json and commits: {shown_text(folder)} has none; make one with mv.extract or "
+            "mswin-viz extract"
+        )
+    record = read_record(folder)
+    below = root if root is not None else record.root
+    return {
+        "folder": folder,
+        "record": record,
+        "commits": tuple(committed(folder)),
+        "root": None if below is None else Path(below),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value

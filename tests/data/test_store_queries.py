@@ -1,0 +1,99 @@
+"""Rows of a store are found by place and by what is known of them, as a table of all rows would give them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from support.image_files import sample_files
+from support.tiny import tiny_model
+
+import mswin_viz as mv
+from mswin_viz.analysis.embeddings.store import Store
+from mswin_viz.errors import OptionError, StoreError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("store")
+    samples = sample_files(folder / "set", 8)
+    return mv.extract(
+        samples, folder / "store", model=tiny_model(), shard_images=6, workers=0, progress=False
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"modality": "TI"},
+        {"modality": ["NI", "TI"], "camid": 1},
+        {"pid": np.int64(2)},
+        {"pid": np.array([0, 3]), "status": "ok"},
+        {"scene": None},
+        {"split": "train"},
+        {"caption": "person 3", "modality": ("RGB",)},
+    ],
+    ids=str,
+)
+def test_rows_that_fit_are_those_of_a_plain_loop(store, values) -> None:
+    frame = store.to_pandas()
+    fits = np.ones(len(frame), bool)
+    for name, value in values.items():
+        wanted = [value] if value is None or np.isscalar(value) else list(value)
+        fits &= [
+            any((one is None and entry != entry) or one == entry for one in wanted) for entry in frame[name]
+        ]
+    chosen = store.where(**values)
+    assert chosen.column("id").tolist() == frame["id"][fits].tolist()
+    np.testing.assert_array_equal(chosen.features("plain"), store.features("plain")[fits])
+    assert chosen.n_rows == fits.sum()
+    assert len(chosen) == frame["sample"][fits].nunique()
+    assert [list(s.images) for s in chosen] == [
+        group.tolist() for _, group in frame[fits].groupby("sample")["modality"].agg(np.array).items()
+    ]
+
+
+def test_a_condition_of_arrow_and_further_ones_narrow_the_rows(store) -> None:
+    chosen = store.where(pc.field("pid") > 1).where(modality="RGB").rows(slice(1, None))
+    assert chosen.column("sample").tolist() == [5, 6, 7]
+    assert chosen[0].pid == 2
+
+
+@pytest.mark.parametrize("places", [[3], [5, 1, 1], slice(2, 20, 5), [-1, 0]], ids=str)
+def test_rows_by_place_keep_the_order_of_the_store_each_once(store, places) -> None:
+    every = np.arange(store.n_rows)[places if isinstance(places, slice) else np.array(places)]
+    assert store.rows(places).column("id").tolist() == np.unique(every).tolist()
+
+
+def test_what_is_not_there_is_refused(store, tmp_path) -> None:
+    with pytest.raises(OptionError, match=r"rows are chosen by id, sample, path.*got colour"):
+        store.where(colour=1)
+    with pytest.raises(OptionError, match=r"numbered 0\.\.21: got 22"):
+        store.rows([22])
+    with pytest.raises(OptionError, match="plain or enhanced"):
+        store.features("both")
+    with pytest.raises(StoreError, match=r"store\.json"):
+        mv.open_store(tmp_path)
+    with pytest.raises(OptionError, match="root must be the folder"):
+        mv.open_store(store.folder, root=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["store.json", "commits/part-00001.json"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1", b'{"format": 2}', b"\xff\xfe"])
+def test_a_damaged_description_is_one_error(store, tmp_path, name, content) -> None:
+    copy = Path(shutil.copytree(store.folder, tmp_path / "copy"))
+    (copy / name).write_bytes(content)
+    with pytest.raises(StoreError, match="delete"):
+        mv.open_store(copy)
+
+
+def test_opening_reads_no_rows(store, tmp_path) -> None:
+    copy = Path(shutil.copytree(store.folder, tmp_path / "copy"))
+    shutil.rmtree(copy / "manifest")
+    opened = mv.open_store(copy)
+    assert opened.n_rows == store.n_rows
+    with pytest.raises(StoreError, match=r"part-0000\d.*extract again"):
+        opened.to_pandas()
