@@ -15,9 +15,10 @@ help:  ## this list
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
 
-# Two processes with a core each; files stay whole, since some share a browser or a trained model.
+# Two processes with a core each; files stay whole, since some share a browser or a trained model. Their order is that of
+# tests/support/longest.py, not by the number of tests.
 test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)  ## before each commit, about a minute: style, types, and the quick tests
 	$(MAKE) --no-print-directory -j2 --output-sync=target lint types quick

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import shapes
+from support.longest import LONGEST
 from support.quick import QUICK
 
 if "--benchmark-only" not in sys.argv:  # what is timed is the package as users have it
@@ -26,11 +28,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return collection_path.name not in QUICK or None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that may take minutes end by themselves."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that may take minutes end by themselves; of several processes none is left with a long file at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
     for item in items:
         if item.get_closest_marker("torture") or item.get_closest_marker("smoke"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live to the end: a search for garbage, which takes a second in them, passes them over."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -172,6 +172,24 @@ def test_an_explorer_has_no_serious_accessibility_finding(explorers: Lab, name: 
     assert not found, "\n".join(found)
 
 
+# ---- closed ---------------------------------------------------------------------------------------
+
+
+def test_a_closed_view_says_so_until_its_cell_runs_again(explorers: Lab) -> None:
+    scales = explorers.page.locator(".mswin-view", has=explorers.page.locator(".mswin-scale"))
+    assert scales.count() == 1
+    explorers.execute("scales.close()")
+    closed = explorers.page.locator(".mswin-frame-closed")
+    closed.wait_for(timeout=20_000)
+    assert "run the cell again" in closed.inner_text()
+    assert scales.count() == 0
+    explorers.run_all(timeout=300)
+    assert closed.count() == 0
+    assert explorers.page.locator(".mswin-frame-gone").count() == 0
+    assert scales.count() == 1
+    explorers.check()
+
+
 # ---- no kernel ------------------------------------------------------------------------------------
 
 
@@ -205,18 +223,3 @@ def test_what_waits_for_a_kernel_that_is_gone_says_so(alone: Lab, end: str) -> N
     assert words.count() == 2
     assert all("run the cell again" in text for text in words.all_inner_texts())
     assert not alone.page.locator(".mswin-attribution-run").first.is_visible()
-
-
-def test_a_closed_view_says_so_until_its_cell_runs_again(alone: Lab) -> None:
-    scales = alone.page.locator(".mswin-view", has=alone.page.locator(".mswin-scale"))
-    assert scales.count() == 1
-    alone.execute("scales.close()")
-    closed = alone.page.locator(".mswin-frame-closed")
-    closed.wait_for(timeout=20_000)
-    assert "run the cell again" in closed.inner_text()
-    assert scales.count() == 0
-    alone.run_all(timeout=120)
-    assert closed.count() == 0
-    assert alone.page.locator(".mswin-frame-gone").count() == 0
-    assert scales.count() == 1
-    alone.check()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from support.held_kernel import kernel_held
 
 from mswin_viz.view.widgets.labels import VALUES
 
@@ -28,7 +29,7 @@ FREE = ".mswin-heatmap[data-key=free] canvas"
 FUSED = ".mswin-heatmap[data-key=fused] canvas"
 SCALE_8 = ".mswin-heatmap[data-key=scale-8] canvas"
 PICTURE = ".mswin-picture canvas"
-HOLD = "explorer._lock.acquire(); import time; time.sleep({}); explorer._lock.release()"
+LOCK = "explorer._lock"
 
 
 @pytest.fixture(scope="module")
@@ -122,24 +123,22 @@ def test_the_mouse_moves_the_scale_and_repaints_the_free_heatmap_only(explorer: 
 
 
 def test_what_only_changes_the_display_is_drawn_while_the_kernel_is_held(explorer: Lab) -> None:
-    explorer.execute(HOLD.format(8))
-    until = time.monotonic() + 7
     page, seen = explorer.page, explorer.canvas(FREE)
-    for css in (".mswin-opacity", ".mswin-threshold"):
-        explorer.move_slider(css, keys=4, wait=False)
+    with kernel_held(explorer, LOCK):
+        for css in (".mswin-opacity", ".mswin-threshold"):
+            explorer.move_slider(css, keys=4, wait=False)
+            seen = explorer.wait_for_change(FREE, seen)
+        explorer.control(".mswin-cmap select").select_option("magma")
         seen = explorer.wait_for_change(FREE, seen)
-    explorer.control(".mswin-cmap select").select_option("magma")
-    seen = explorer.wait_for_change(FREE, seen)
-    explorer.control(".mswin-outline input").click()
-    seen = explorer.wait_for_change(FREE, seen)
-    explorer.control(".mswin-shared input").click()
-    seen = explorer.wait_for_change(FREE, seen)
-    page.locator(FREE).click(position={"x": 40, "y": 60})
-    seen = explorer.wait_for_change(FREE, seen)
-    assert is_orange(explorer.canvas(FREE)).any()
-    page.locator(".mswin-chip", has_text="plain CLS").click()
-    page.locator(".mswin-heatmap[data-key=plain]").wait_for(state="detached")
-    assert time.monotonic() < until
+        explorer.control(".mswin-outline input").click()
+        seen = explorer.wait_for_change(FREE, seen)
+        explorer.control(".mswin-shared input").click()
+        seen = explorer.wait_for_change(FREE, seen)
+        page.locator(FREE).click(position={"x": 40, "y": 60})
+        seen = explorer.wait_for_change(FREE, seen)
+        assert is_orange(explorer.canvas(FREE)).any()
+        page.locator(".mswin-chip", has_text="plain CLS").click()
+        page.locator(".mswin-heatmap[data-key=plain]").wait_for(state="detached")
     explorer.wait_idle()
     assert (
         explorer.ask("explorer.board.hidden, explorer.board.shared, explorer.board.cmap")
@@ -163,16 +162,13 @@ def test_the_slider_is_drawn_without_the_kernel_and_as_the_kernel_does(
 ) -> None:
     choose(explorer, ".mswin-value", value)
     press(explorer, ".mswin-kernel", kernel)
-    explorer.execute(HOLD.format(4))
-    until = time.monotonic() + 3
-    explorer.page.wait_for_timeout(200)
-    before = explorer.canvas(FREE)
-    explorer.move_slider(".mswin-scale", keys=5, wait=False)
-    explorer.wait_for_change(FREE, before)
-    explorer.page.wait_for_timeout(400)
-    drawn = seen_of_the_free_panel(explorer)
-    assert time.monotonic() < until
-    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == ""
+    with kernel_held(explorer, LOCK):
+        before = explorer.canvas(FREE)
+        explorer.move_slider(".mswin-scale", keys=5, wait=False)
+        explorer.wait_for_change(FREE, before)
+        explorer.page.wait_for_timeout(400)
+        drawn = seen_of_the_free_panel(explorer)
+        assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == ""
     explorer.wait_idle()
     scale = explorer.slider_value(".mswin-scale")
     assert explorer.ask("explorer.view.panel('free').geometry.scale") == f"{scale:.0f}"
@@ -264,15 +260,14 @@ def test_a_slot_that_holds_the_free_windows_makes_the_kernel_follow_each_move(ex
 def test_a_stale_picture_is_never_passed_off_as_current(explorer: Lab) -> None:
     free = explorer.page.locator(".mswin-heatmap[data-key=free]")
     trained = explorer.page.locator(".mswin-heatmap[data-key=scale-8]")
-    explorer.execute(HOLD.format(4))
-    explorer.page.wait_for_timeout(300)
-    explorer.control(".mswin-stride input").fill("3")
-    explorer.control(".mswin-stride input").press("Enter")
-    explorer.page.wait_for_timeout(300)
-    assert "mswin-heatmap-stale" in free.get_attribute("class")
-    assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == "working …"
-    assert "mswin-heatmap-stale" not in trained.get_attribute("class")
-    assert explorer.page.locator(".mswin-explorer.mswin-waiting").count() == 1
+    with kernel_held(explorer, LOCK):
+        explorer.control(".mswin-stride input").fill("3")
+        explorer.control(".mswin-stride input").press("Enter")
+        explorer.page.wait_for_timeout(300)
+        assert "mswin-heatmap-stale" in free.get_attribute("class")
+        assert text(explorer, ".mswin-heatmap[data-key=free] .mswin-heatmap-status") == "working …"
+        assert "mswin-heatmap-stale" not in trained.get_attribute("class")
+        assert explorer.page.locator(".mswin-explorer.mswin-waiting").count() == 1
     explorer.wait_idle()
     assert "mswin-heatmap-stale" not in free.get_attribute("class")
     assert explorer.page.locator(".mswin-explorer.mswin-waiting").count() == 0

@@ -9,7 +9,7 @@ import pytest
 from support.hostile import NAMES, WORDS
 from support.lab import Lab
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("notebook")]
 
 TESTS = Path(__file__).resolve().parents[1]
 FIRST = (
@@ -17,9 +17,11 @@ FIRST = (
     "from pathlib import Path\n"
     "import mswin_viz as mv\n"
     "from support.hostile import NAMES, WORDS, hostile_model, hostile_samples\n"
-    "from mswin_viz.analysis.embeddings.batch import embed\n"
+    "from mswin_viz.analysis.embeddings.batch import embed"
+)
+ANEW = (
     "model, samples = hostile_model(), hostile_samples(Path.cwd())\n"
-    "table = embed(model, samples, progress=False)"
+    "table = embed(model, samples, progress=False)\n"
 )
 CELLS = {
     "scales": "explorer = mv.ScaleExplorer(model, samples, prompt='<i>\\n</b>&lt;')\nexplorer",
@@ -35,6 +37,12 @@ CELLS = {
         "    Console(width=300, force_jupyter=True).print(table)"
     ),
 }
+RUN_SECOND = """async (source) => {
+  const { content } = jupyterapp.shell.currentWidget;
+  content.activeCellIndex = 1;
+  content.activeCell.model.sharedModel.setSource(source);
+  return jupyterapp.commands.execute("notebook:run-cell");
+}"""
 MADE_OF_NAMES = """() => [...document.querySelectorAll('.jp-Notebook *')].filter((e) =>
   ['SCRIPT', 'IFRAME', 'OBJECT', 'EMBED'].includes(e.tagName) || e.getAttributeNames().some((name) => name.startsWith('on'))
   || (e.tagName === 'IMG' && e.getAttribute('src') === 'x') || (e.getAttribute('href') ?? '').startsWith('javascript')
@@ -44,14 +52,23 @@ TEXT = """() => [...document.querySelectorAll('.jp-OutputArea-output')].map((out
 ).flat().join('\\n').replaceAll('\\u00a0', ' ')"""
 
 
-def opened(lab: Lab, name: str) -> Lab:
-    cells = [nbformat.v4.new_code_cell(source) for source in (FIRST, CELLS[name])]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / f"hostile_{name}.ipynb")
-    lab.open(f"hostile_{name}.ipynb")
+@pytest.fixture(scope="module")
+def notebook(lab: Lab) -> None:
+    """A notebook of two cells whose first, of imports, has run; torch is imported once for all views."""
+    cells = [nbformat.v4.new_code_cell(source) for source in (FIRST, "")]
+    made = nbformat.v4.new_notebook(cells=cells)
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, lab.root / "hostile.ipynb")
+    lab.open("hostile.ipynb")
     lab.wait_idle(quiet=1.5)
     lab.run_all(timeout=300)
+
+
+def shown(lab: Lab, name: str) -> Lab:
+    """The page with this view in the second cell, in place of the one before; model and pictures are made anew."""
+    assert lab.page.evaluate(RUN_SECOND, ANEW + CELLS[name])
+    lab.wait_idle(timeout=300)
+    lab.check()
     return lab
 
 
@@ -71,7 +88,7 @@ def do(lab: Lab, code: str) -> None:
 
 
 def test_the_scale_explorer_runs_no_name(lab: Lab) -> None:
-    page = opened(lab, "scales").page
+    page = shown(lab, "scales").page
     check(lab, *NAMES, *WORDS[-3:-1], "<i>", "</b>&lt;")
     for at in (1, 3, 6, 9):
         do(
@@ -90,7 +107,7 @@ def test_the_scale_explorer_runs_no_name(lab: Lab) -> None:
 
 
 def test_the_attribution_explorer_runs_no_name(lab: Lab) -> None:
-    opened(lab, "attributions")
+    shown(lab, "attributions")
     check(lab, *NAMES, *WORDS[-3:-1])
     do(lab, "explorer.controls.methods.value = ('gradient_x_input',)\n"
             "samples[0].images['RGB'].write_bytes(b'no picture')\n"
@@ -99,7 +116,7 @@ def test_the_attribution_explorer_runs_no_name(lab: Lab) -> None:
 
 
 def test_the_embedding_explorer_runs_no_name(lab: Lab) -> None:
-    page = opened(lab, "embeddings").page
+    page = shown(lab, "embeddings").page
     page.wait_for_selector(".mswin-map-enhanced canvas")
     for row in range(5, 10):  # of unknown identity: called by their names
         do(lab, f"explorer.open_row({row})")
@@ -116,7 +133,7 @@ def test_the_embedding_explorer_runs_no_name(lab: Lab) -> None:
 
 
 def test_the_tooltip_over_a_map_runs_no_name(lab: Lab) -> None:
-    page = opened(lab, "embeddings").page
+    page = shown(lab, "embeddings").page
     page.wait_for_selector(".mswin-map-enhanced canvas")
     do(lab, "words = explorer.maps._points.words\n"
             "explorer.maps._points.words['modality'][:] = [NAMES[0]] * len(table)")  # fmt: skip
@@ -136,7 +153,7 @@ def test_the_tooltip_over_a_map_runs_no_name(lab: Lab) -> None:
 
 
 def test_the_retrieval_view_runs_no_name(lab: Lab) -> None:
-    opened(lab, "retrieval")
+    shown(lab, "retrieval")
     for at in (5, 7, 9):
         do(lab, f"explorer.query = {at}\nexplorer.strip.clicked = explorer.results['enhanced'].rows[0].item()\n"
                 "explorer.pair_worker.thread and explorer.pair_worker.thread.join()")  # fmt: skip
@@ -147,13 +164,13 @@ def test_the_retrieval_view_runs_no_name(lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", ["curve", "report"])
 def test_a_training_curve_and_a_report_run_no_name(name: str, lab: Lab) -> None:
-    opened(lab, name)
+    shown(lab, name)
     check(lab, *({"curve": WORDS[-3:-1], "report": ("set<",)}[name]))
 
 
 @pytest.mark.parametrize("name", ["scales", "embeddings", "retrieval", "curve"])
 def test_what_a_notebook_stores_runs_no_name(name: str, lab: Lab) -> None:
-    opened(lab, name)
+    shown(lab, name)
     html = lab.ask(f"({'explorer' if name != 'curve' else CELLS['curve']})._repr_mimebundle_()['text/html']")
     lab.page.evaluate(
         "(html) => document.querySelector('.jp-OutputArea-output').insertAdjacentHTML('beforeend', html)",

@@ -16,7 +16,6 @@ from mswin_viz.model.pretraining.batches import (
     NAMED,
     PROMPT_LENGTH,
     SEEN,
-    Batch,
     Batches,
     TokenTable,
     class_labels,
@@ -40,6 +39,16 @@ def straight(tmp_path_factory) -> tuple[dict[str, torch.Tensor], Path]:
     work = tmp_path_factory.mktemp("straight")
     clip, _ = pretrain(RECIPE, work)
     return clip.state_dict(), work
+
+
+@pytest.fixture(scope="module")
+def table() -> TokenTable:
+    """The tokens of every caption, which are the same in every run of the recipe."""
+    return made_table()
+
+
+def made_table() -> TokenTable:
+    return TokenTable(RECIPE.seed, CLIP_CONFIG["text_cfg"]["context_length"])
 
 
 def test_a_run_that_was_cut_off_resumes_to_the_same_weights(straight, tmp_path, monkeypatch) -> None:
@@ -76,13 +85,13 @@ def test_a_precision_that_does_not_exist_is_refused(tmp_path) -> None:
         pretrain(replace(RECIPE, precision="half"), tmp_path)
 
 
-def test_batch_number_k_is_the_same_at_every_call(straight) -> None:
-    first, second = (a_batch(straight[1], 2) for _ in "ab")
+def test_batch_number_k_is_the_same_at_every_call(straight, table) -> None:
+    first, second = (toy_batches(straight[1], tokens)[2] for tokens in (table, made_table()))
     assert all(torch.equal(getattr(first, name), getattr(second, name)) for name in vars(first))
 
 
-def test_pictures_lie_modality_by_modality_and_texts_are_true_of_whom_they_name(straight) -> None:
-    batch = a_batch(straight[1], 0)
+def test_pictures_lie_modality_by_modality_and_texts_are_true_of_whom_they_name(straight, table) -> None:
+    batch = toy_batches(straight[1], table)[0]
     n_people = RECIPE.people_per_step
     rgb, infrared = batch.images[: 2 * n_people], batch.images[2 * n_people :]
     assert (rgb[:, 0] != rgb[:, 1]).any()
@@ -91,11 +100,6 @@ def test_pictures_lie_modality_by_modality_and_texts_are_true_of_whom_they_name(
     per_person = len(batch.texts) // n_people
     own = torch.arange(len(batch.texts)) // per_person
     assert batch.true_of[torch.arange(n_people)[own] * 2, torch.arange(len(batch.texts))].all()
-
-
-def a_batch(work: Path, step: int) -> Batch:
-    table = TokenTable(RECIPE.seed, CLIP_CONFIG["text_cfg"]["context_length"])
-    return toy_batches(work, table)[step]
 
 
 def toy_batches(work: Path, table: TokenTable) -> Batches:
@@ -108,9 +112,9 @@ def test_only_cycles_that_ask_for_it_train_single_patches(straight) -> None:
     assert ["parts" in step for step in losses] == [False, False, True, True]
 
 
-def test_the_shares_of_parts_belong_to_the_pictures_of_the_batch(straight) -> None:
+def test_the_shares_of_parts_belong_to_the_pictures_of_the_batch(straight, table) -> None:
     """In thermal pictures the person is warmer than the place: patches of skin are the brightest."""
-    batch = a_batch(straight[1], 0)
+    batch = toy_batches(straight[1], table)[0]
     assert torch.allclose(batch.shares.sum(dim=2), torch.ones(batch.shares.shape[:2]))
     thermal = slice(2 * len(batch.images) // 3, None)
     patches = batch.images[thermal, :1].unfold(2, 16, 16).unfold(3, 16, 16).mean(dim=(1, 4, 5)).flatten(1)
@@ -118,8 +122,8 @@ def test_the_shares_of_parts_belong_to_the_pictures_of_the_batch(straight) -> No
     assert patches[skin].median() > patches[elsewhere].median() + 0.3
 
 
-def test_a_text_read_short_has_the_feature_open_clip_gives_it(straight) -> None:
-    batches = toy_batches(straight[1], TokenTable(3, 32))
+def test_a_text_read_short_has_the_feature_open_clip_gives_it(straight, table) -> None:
+    batches = toy_batches(straight[1], table)
     trainee = Trainee(batches, RECIPE).eval()
     texts = ["a person wearing a red top", "a person carrying no bag"]
     with torch.no_grad():
