@@ -52,7 +52,7 @@ def test_rows_that_fit_are_those_of_a_plain_loop(store, values) -> None:
     assert chosen.n_rows == fits.sum()
     assert len(chosen) == frame["sample"][fits].nunique()
     assert [list(s.images) for s in chosen] == [
-        group.tolist() for _, group in frame[fits].groupby("sample")["modality"].agg(np.array).items()
+        group.tolist() for _, group in frame[fits].groupby("sample")["modality"]
     ]
 
 

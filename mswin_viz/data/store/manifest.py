@@ -71,7 +71,7 @@ def manifest_bytes(
 ) -> bytes:
     """A Parquet file of some rows; ``features`` by name, in which rows that failed are ignored.
 
-    Features are fixed-size lists of ``dtype``, null where a row failed. ``about`` is written into the file's own notes.
+    Features are fixed-size lists of ``dtype``, of NaN where a row failed: nulls among such lists are refused by many readers. ``about`` is written into the file's own notes.
     The same rows give the same bytes.
     """
     is_ok = np.array([row.reason is None for row in rows])
@@ -79,9 +79,9 @@ def manifest_bytes(
         name: pa.array([value(row, root) for row in rows], ABOUT[name]) for name, value in _VALUES.items()
     }
     for name, column in FEATURES.items():
-        values = np.where(is_ok[:, None], features[name], 0).astype(dtype)
+        values = np.where(is_ok[:, None], features[name], np.nan).astype(dtype)
         flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-        columns[column] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(~is_ok))
+        columns[column] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
     table = pa.table(columns).replace_schema_metadata(
         {f"mswin_viz.{key}": text for key, text in about.items()}
     )

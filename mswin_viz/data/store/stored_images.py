@@ -199,12 +199,9 @@ class StoredImages(Sequence[Sample]):
         """Every column of the rows in view, with the features as fixed-size lists unless they are left out."""
         table = self.columns(list(ABOUT))
         for name, column in FEATURES.items() if features else ():
-            values = self.features(name)
-            missing = pa.array(~np.isfinite(values).all(axis=1))
-            flat = pa.array(values.astype(self.record.dtype).reshape(-1))
-            table = table.append_column(
-                column, pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=missing)
-            )
+            values = self.features(name).astype(self.record.dtype)
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+            table = table.append_column(column, lists)
         return table
 
     def to_pandas(self) -> pd.DataFrame:

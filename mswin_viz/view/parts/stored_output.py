@@ -26,15 +26,15 @@ _LIVE = "The live view needs a running kernel: run this cell again."
 
 
 def one_line(
-    view: object, shows: str, *models: Model, names: Sequence[str] = ("",), is_closed: bool = False
+    view: object, shows: str, *models: Model, names: Sequence[str] = (), is_closed: bool = False
 ) -> str:
     """The text form of a view: its class, what it shows, and with which weights; the same wherever it is run.
 
-    ``names`` has one for each model, empty where it is alone.
+    ``names`` has one for each model, or none where there is one model or no model.
     """
     weights = "".join(
         f"; {name and f'{name}: '}{model.tower.weights}; add-on: {model.addon_origin}"
-        for name, model in zip(names, models, strict=True)
+        for name, model in zip(names or [""] * len(models), models, strict=True)
     )
     words = "closed" if is_closed else f"{shows}{weights}"
     return f"{type(view).__name__}({shown_text(words)})"
