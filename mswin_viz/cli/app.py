@@ -4,53 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from mswin_viz import __version__
-from mswin_viz.cli import data, measuring, rendering, storing, training
-from mswin_viz.cli.checks import existing, read_path
+from mswin_viz.cli import attributing, data, jupyter, measuring, rendering, storing, training
+from mswin_viz.cli.shared_options import Command, Commands
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, MswinVizError
 
-
-class _Commands(TyperGroup):
-    def invoke(self, ctx: typer.Context) -> object:
-        """Run a command; one that is interrupted says so in a line, and how to go on where it knows."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            echo(str(interrupt) or "interrupted", err=True)
-            raise typer.Exit(130) from None
-
-
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="See what a CLIP image encoder, and a sliding-window add-on on top of it, look at.",
     epilog="Exit codes: 0, done; 1, an error (one line), or problems found by doctor; 2, a wrong command line; 130, interrupted.",
 )
-for name, command in {
-    "doctor": data.doctor,
-    "samples": data.samples,
-    "extract": storing.extract,
-    "evaluate": measuring.evaluate,
-    "ablate": measuring.ablate,
-    "controls": measuring.controls,
-    "train": training.train,
-    "render": rendering.render,
-    "train-embedded": training.train_embedded,
-}.items():
-    app.command(name)(command)
+COMMANDS = {
+    "lab": (jupyter.lab, "mswin-viz lab analysis.ipynb"),
+    "demo": (jupyter.demo, "mswin-viz demo"),
+    "doctor": (data.doctor, "mswin-viz doctor --data RGBNT201"),
+    "samples": (data.samples, "mswin-viz samples drawn --identities 50 --sheet people.png"),
+    "extract": (storing.extract, "mswin-viz extract RGBNT201 --out features"),
+    "train": (training.train, "mswin-viz train --data RGBNT201 --out addon.safetensors"),
+    "evaluate": (measuring.evaluate, "mswin-viz evaluate --addon addon.safetensors"),
+    "ablate": (measuring.ablate, "mswin-viz ablate --seeds 1 --steps 50 --brief"),
+    "controls": (measuring.controls, "mswin-viz controls --trained-on both"),
+    "attribute": (
+        attributing.attribute,
+        "mswin-viz attribute photos --out maps --method gradcam --prompt 'a red jacket'",
+    ),
+    "render": (
+        rendering.render,
+        "mswin-viz render photos --out heatmaps --format pdf --sheet sheet.png --scale 8",
+    ),
+    "train-embedded": (training.train_embedded, "mswin-viz train-embedded work --device cuda"),
+}
+"""Name -> what it runs, and its example."""
+for name, (command, example) in COMMANDS.items():
+    handed_on = jupyter.HANDED_ON if name in ("lab", "demo") else {}
+    app.command(name, cls=Command, epilog=f"Example: {example}", context_settings=handed_on)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,25 +69,6 @@ def _options(
         raise DataError(
             "commands need a current folder that exists: this one has been removed; change to another folder"
         ) from problem
-
-
-@app.command()
-def lab(
-    notebook: Annotated[
-        Path | None, typer.Argument(parser=read_path, metavar="[NOTEBOOK]", help="A notebook to open.")
-    ] = None,
-) -> None:
-    """Open JupyterLab, at a notebook if one is given."""
-    notebook = notebook and existing(notebook, "NOTEBOOK")
-    name, beside = "jupyter-lab", str(Path(sys.executable).parent)
-    jupyter = shutil.which(name, path=beside) or shutil.which(name)
-    if jupyter is None:
-        raise typer.BadParameter("JupyterLab is not installed for this Python; run pip install jupyterlab")
-    server = subprocess.Popen([jupyter, *([str(notebook)] if notebook else [])])
-    while server.poll() is None:
-        with contextlib.suppress(KeyboardInterrupt):  # JupyterLab gets it too, asks, and ends its kernels
-            server.wait()
-    raise typer.Exit(server.returncode if server.returncode >= 0 else 128 - server.returncode)
 
 
 def main() -> None:

@@ -40,6 +40,13 @@ def check_apart(**outputs: Path | None) -> None:
             )
 
 
+def one_of(choices: Sequence[str], /, **given: str | None) -> None:
+    """Refuse a value that is not among the choices; None is left to the command."""
+    for name, value in given.items():
+        if value is not None and value not in choices:
+            raise OptionError(f"{_option(name)} is one of {', '.join(choices)}: got {value!r}")
+
+
 def check_seed(seed: int) -> None:
     """Refuse a number that some generator of random numbers would not take."""
     if not 0 <= seed < 2**32:

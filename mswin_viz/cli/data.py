@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,10 +18,14 @@ from mswin_viz.cli.checks import (
     to_write,
     written_path,
 )
-from mswin_viz.cli.terminal import echo
-from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.cli.shared_options import answer, note, shared
+from mswin_viz.data.sets.contact_sheet import SHEET_ENDINGS
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OutputError
+
+if TYPE_CHECKING:
+    from mswin_viz.data.sets.report import DataReport
 
 
 def samples(
@@ -45,28 +49,31 @@ def samples(
     """Draw synthetic pedestrians in RGB, near and thermal infrared, in the layout of RGBNT201."""
     check_seed(seed)
     out = output_folder(out, "OUT")
-    sheet = sheet and output_file(sheet, "--sheet", endings=(".png", ".jpg", ".jpeg", ".webp"))
+    sheet = sheet and output_file(sheet, "--sheet", endings=SHEET_ENDINGS)
     check_apart(OUT=out, sheet=sheet)
     if sheet is not None and (out / "RGBNT201").resolve() in sheet.resolve().parents:
         raise OutputError(
             f"--sheet must lie outside the samples: {sheet} is in {out / 'RGBNT201'}; choose another folder"
         )
-    from PIL import Image
-
-    from mswin_viz.data.sets.contact_sheet import contact_sheet
+    from mswin_viz.data.sets.contact_sheet import contact_sheet, save_sheet
     from mswin_viz.data.sets.layouts import samples as read_samples
     from mswin_viz.data.synthetic.write_samples import write_samples
 
     root = write_samples(
         out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
     )
-    echo(f"{identities * cameras * shots} shots in three modalities: {root}")
+    note(f"{identities * cameras * shots} shots in three modalities: {root}")
     if sheet is not None:
-        each, drawn, file = cameras * shots, read_samples(root), io.BytesIO()
-        picture = contact_sheet([drawn[n * each + n % each] for n in range(min(identities, 32))])
-        picture.save(file, format=Image.registered_extensions()[sheet.suffix.lower()])
-        write_bytes(sheet, file.getvalue())
-        echo(f"contact sheet of the first people: {sheet}")
+        each, drawn = cameras * shots, read_samples(root)
+        save_sheet(contact_sheet([drawn[n * each + n % each] for n in range(min(identities, 32))]), sheet)
+        note(f"contact sheet of the first people: {sheet}")
+    answer(
+        {
+            "folder": shown_text(root),
+            "shots": identities * cameras * shots,
+            "sheet": None if sheet is None else shown_text(sheet),
+        }
+    )
 
 
 def doctor(
@@ -80,31 +87,78 @@ def doctor(
     ] = False,
     workers: Annotated[int, typer.Option(help="How many threads open files.")] = 4,
 ) -> None:
-    """Show installed versions, devices and the weights found here; with --data, check a data set. Exit code 1 on problems."""
+    """Show versions, devices, weights and what notebooks need, and how to get what is missing; with --data, check a data set."""
     if data is None:
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
     from mswin_viz.data.sets.layouts import scan
 
     names = None if data is None else scan(existing(data, "--data"), layout)
+    from mswin_viz.data.sets.verification import verify
+
+    found = _environment()
+    missing = {
+        name: words for rows in found.values() for name, words in rows.items() if words.startswith("MISSING")
+    }
+    if not shared().json:
+        _print_tables(found)
+    report = None if names is None else verify(names, workers=workers)
+    if report is not None and not shared().json:
+        _print_report(report, every=every)
+    sound = not missing and (report is None or report.sound)
+    answer(
+        {**found, "missing": missing, "data": report and _data_record(report, every=every), "sound": sound}
+    )
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _environment() -> dict[str, dict[str, str]]:
+    """Title of a table -> its rows."""
+    from mswin_viz.model import environment
+
+    return {
+        "versions": environment.versions(),
+        "devices": environment.devices(),
+        "weights": environment.available_weights(),
+        "kernel": environment.kernel_parts(),
+        "optional": environment.optional_packages(),
+        "browser tests": environment.browser(),
+    }
+
+
+def _print_tables(found: dict[str, dict[str, str]]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for title, rows in found.items():
+        console.print(_two_columns(title, rows))
+
+
+def _print_report(report: DataReport, *, every: bool) -> None:
     from rich.console import Console
 
     from mswin_viz.data.sets.report import MOST_PATHS, tables
-    from mswin_viz.data.sets.verification import verify
-    from mswin_viz.model.environment import available_weights, devices, versions
 
-    console, installed = Console(), versions()
-    weights = available_weights()
-    for title, rows in {"versions": installed, "devices": devices(), "weights": weights}.items():
-        console.print(_two_columns(title, rows))
-    sound = "MISSING" not in " ".join([*installed.values(), *weights.values()])
-    if names is not None:
-        report = verify(names, workers=workers)
-        for table in tables(report, most=None if every else MOST_PATHS):
-            console.print(table)
-        sound = sound and report.sound
-    if not sound:
-        raise typer.Exit(1)
+    console = Console()
+    for table in tables(report, most=None if every else MOST_PATHS):
+        console.print(table)
+
+
+def _data_record(report: DataReport, *, every: bool) -> dict[str, Any]:
+    """A report for ``--json``, with some or all of its problems."""
+    from mswin_viz.data.sets.report import MOST_PATHS
+
+    shown = report.problems if every else report.problems[:MOST_PATHS]
+    return {
+        "root": shown_text(report.root),
+        "layout": report.layout,
+        "splits": [asdict(split) for split in report.splits],
+        "opened": report.opened,
+        "counts": report.counts,
+        "problems": [{"kind": one.kind, "path": shown_text(one.path), "detail": one.detail} for one in shown],
+        "sound": report.sound,
+    }
 
 
 def _two_columns(title: str, rows: dict[str, str]) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from mswin_viz.cli.checks import (
     whole_numbers,
 )
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, OwnAddon, checked_import, chosen_addon
+from mswin_viz.cli.shared_options import answer
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.storage.file_writing import write_json
@@ -38,7 +39,6 @@ _OF_PEOPLE, _OF_DATA = ("people", "identities", "seed", "trained_on"), ("cache",
 _OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", "addon", *_OF_DATA, *_OF_PEOPLE)
 _SCALES = (4, 8, 16)
 ModelName = Annotated[str, typer.Option(help="Which model, as in load_model().")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions instead of percentages.")]
 Seeds = Annotated[int, typer.Option(help="Training runs of each head.")]
 Steps = Annotated[int, typer.Option(help="Training steps of each head.")]
 PeopleTrained = Annotated[int, typer.Option(help="People drawn to train on, of world SEED + 1.")]
@@ -65,7 +65,6 @@ def evaluate(
     ] = 1,
     addon: AnyAddon = None,
     addon_weights: AddonWeights = None,
-    as_json: AsJson = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     at_least(2, most=MOST_PEOPLE, identities=identities)
@@ -79,7 +78,7 @@ def evaluate(
         load_model(model, addon=chosen), identities=identities, seed=seed, workers=cores()
     )
     stored = evaluation.as_json()
-    _show(json.dumps(stored, indent=1) if as_json else table(evaluation), stored, "evaluation.json")
+    _show(lambda: table(evaluation), stored, "evaluation.json")
 
 
 def controls(
@@ -90,7 +89,6 @@ def controls(
     identities: PeopleMeasured = 150,
     seed: World = 1,
     trained_on: TrainedOn = "standard",
-    as_json: AsJson = False,
 ) -> None:
     """Do the windows help? The same as ablate --rows windows_4_8_16,mlp_on_cls,mlp_on_mean_patch."""
     _check_counts(seeds, steps, people, identities, seed)
@@ -100,7 +98,7 @@ def controls(
     drawn = People(trained=people, measured=identities, seed=seed, trained_on=trained_on)
     plan = _plan(_SCALES, seeds, steps, windows_against_controls(_SCALES))
     stored = _ablated(model, drawn, plan)
-    _show_ablation(stored, as_json=as_json, brief=False)
+    _show_ablation(stored, brief=False)
 
 
 def ablate(
@@ -127,7 +125,6 @@ def ablate(
         ),
     ] = None,
     out: Annotated[Path | None, to_write("FILE", "Store everything measured as JSON.")] = None,
-    as_json: AsJson = False,
     markdown: Annotated[
         Path | None, to_read("FILE", "Run nothing: print the tables of a stored JSON.")
     ] = None,
@@ -156,7 +153,7 @@ def ablate(
         drawn = People(trained=people, measured=identities, seed=seed, trained_on=trained_on)
         stored = _ablated(model, drawn if data is None else _DataSet(data, cache, rule, thermal_range), plan)
     not_stored = None if out is None else _not_stored(stored, out)
-    _show_ablation(stored, as_json=as_json, brief=brief)
+    _show_ablation(stored, brief=brief)
     if not_stored is not None:
         raise not_stored
 
@@ -168,18 +165,18 @@ def _check_counts(seeds: int, steps: int, people: int, identities: int, seed: in
     check_seed(seed)
 
 
-def _show_ablation(stored: dict[str, Any], *, as_json: bool, brief: bool) -> None:
-    """Print an ablation as tables and sentences, or as JSON."""
+def _show_ablation(stored: dict[str, Any], *, brief: bool) -> None:
+    """Print an ablation as tables and sentences, or as JSON with fractions in place of percentages."""
     from mswin_viz.view.reports import ablation_words
 
     words = ablation_words.ablation_brief if brief else ablation_words.full
-    _show(json.dumps(stored, indent=1) if as_json else words(stored), stored, "ablation.json")
+    _show(lambda: words(stored), stored, "ablation.json")
 
 
-def _show(words: str, found: dict[str, Any], name: str) -> None:
+def _show(words: Callable[[], str], found: dict[str, Any], name: str) -> None:
     """Print a result; where its place is full, keep it elsewhere, and say so."""
     try:
-        echo(words)
+        answer(found, words)
     except OutputError as problem:
         raise OutputError(f"{problem}; the result is kept in {write_kept_json(name, found)}") from problem
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mswin_viz.cli.checks import to_read
+from mswin_viz.cli.shared_options import shared
 from mswin_viz.cli.terminal import echo
 from mswin_viz.errors import OptionError
 
@@ -45,7 +46,8 @@ def checked_import(name: str, *, remedy: str = "correct it") -> str:
         raise OptionError(f"--addon must name code as package.module:Name: got {name!r}; {remedy}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    echo(f"importing {name}: its code runs", err=True)
+    if not shared().quiet:
+        echo(f"importing {name}: its code runs", err=True)
     made_addon(name)
     return name
 

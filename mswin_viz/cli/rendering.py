@@ -1,23 +1,34 @@
-"""The command that saves an explorer as a page: ``render``."""
+"""The command that saves heatmaps: ``render``, as figures, a contact sheet, or the explorer as a page."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mswin_viz.cli.checks import at_least, existing, read_path, to_write
+from mswin_viz.cli.checks import at_least, check_apart, existing, has_no_effect, one_of, read_path, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
+from mswin_viz.cli.shared_options import answer, note, shared
 from mswin_viz.cli.terminal import echo
+from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.sets.contact_sheet import SHEET_ENDINGS
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.storage.output_checks import output_file
+from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OptionError
+
+if TYPE_CHECKING:
+    from mswin_viz.data.sample import Sample
+    from mswin_viz.model.encoder.backbone import Model
+
+_OF_FILES = ("scale", "value", "modality", "kind")
+_IN_A_PAGE = 24  # images
 
 
 def render(
+    context: typer.Context,
     source: Annotated[
         Path | None,
         typer.Argument(
@@ -26,7 +37,26 @@ def render(
             help="An image, a folder of images or a data set; the drawn samples if left out.",
         ),
     ] = None,
-    html: Annotated[Path | None, to_write("FILE", "The page to write, ending in .html.")] = None,
+    html: Annotated[
+        Path | None,
+        to_write("FILE", "The scale explorer as a page, ending in .html, without kernel or network."),
+    ] = None,
+    out: Annotated[Path | None, to_write("FOLDER", "Folder for a figure of each image.")] = None,
+    sheet: Annotated[
+        Path | None,
+        to_write("FILE", "One sheet of all images, each above its heatmap: .png, .jpg, .webp or .pdf."),
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="Of the figures: png, pdf or svg.")] = "png",
+    scale: Annotated[int, typer.Option(help="Free scale of figures and sheet: tokens in a window.")] = 4,
+    value: Annotated[
+        str | None,
+        typer.Option(
+            help="Value of figures and sheet: removal, push, share, norm or cosine; the explorer's first if left out."
+        ),
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="RGB, NI or TI in figures and sheet; all of a sample if left out.")
+    ] = None,
     model: ModelName = "embedded",
     prompt: Annotated[
         list[str] | None,
@@ -34,24 +64,71 @@ def render(
             help="What the cosine is taken with; give it again for more, of which the first is shown."
         ),
     ] = None,
-    images: Annotated[int, typer.Option(help="How many images the page holds at most.")] = 24,
+    images: Annotated[
+        int | None, typer.Option(help="How many images at most; if left out, 24 in a page, else all.")
+    ] = None,
     addon: AnyAddon = None,
     addon_weights: AddonWeights = None,
 ) -> None:
-    """Save the scale explorer of some images as one HTML file that works without a kernel or a network."""
-    if html is None:
-        raise OptionError("render writes a page: name it with --html FILE, such as --html scales.html")
-    at_least(1, images=images)
+    """Save heatmaps of some images: as figures, as one contact sheet, or the scale explorer as one HTML file."""
+    if html is None and out is None and sheet is None:
+        raise OptionError(
+            "render writes files: name a page with --html FILE, figures with --out FOLDER, or --sheet FILE"
+        )
+    if out is None and sheet is None:
+        has_no_effect(context, _OF_FILES, "without --out or --sheet")
+    at_least(1, scale=scale, **{} if images is None else {"images": images})
+    one_of(MODALITIES, modality=modality)
     source = source and existing(source, "IMAGES")
-    html = output_file(html, "--html", endings=[".html", ".htm"], inputs=[source])
+    html = html and output_file(html, "--html", endings=[".html", ".htm"], inputs=[source])
+    sheet = sheet and output_file(sheet, "--sheet", endings=SHEET_ENDINGS, inputs=[source])
+    out = out and output_folder(out, "--out", inputs=[source])
+    _check_choices(kind, value)
+    check_apart(html=html, sheet=sheet, out=out)
     chosen = chosen_addon(addon, addon_weights and existing(addon_weights, "--addon-weights"))
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.model.loading import load_model
+    from mswin_viz.view.scales.saved_heatmaps import HeatmapPlan, save_heatmaps
+
+    encoder, read, record = load_model(model, addon=chosen), samples(source), {}
+    if html is not None:
+        record |= _page(encoder, read, html, images=images or _IN_A_PAGE, prompts=prompt)
+    if out is not None or sheet is not None:
+        plan = HeatmapPlan(scale, value, tuple(prompt or ()), modality)
+        saved = save_heatmaps(encoder, read[:images], plan, folder=out, kind=kind, sheet=sheet)
+        for name, why in saved.left_out.items():
+            echo(f"left out: {name}: {why}", err=True)
+        if out is not None:
+            note(f"{len(saved.files):,} figures in {shown_text(out)}")
+        if saved.sheet is not None and saved.limits is not None:
+            low, high = saved.limits
+            note(f"wrote {shown_text(saved.sheet)}; its colours reach from {low:.3g} to {high:.3g}")
+        record |= {
+            "files": [shown_text(file) for file in saved.files],
+            "sheet": saved.sheet and shown_text(saved.sheet),
+            "limits": saved.limits,
+            "left_out": saved.left_out,
+        }
+    answer(record)
+
+
+def _check_choices(kind: str, value: str | None) -> None:
+    from mswin_viz.analysis.scales.request import VALUES
+    from mswin_viz.view.parts.figure_file import FORMATS
+
+    one_of(FORMATS, format=kind)
+    one_of([name for name in VALUES if name != "channel"], value=value)
+
+
+def _page(
+    encoder: Model, read: list[Sample], html: Path, *, images: int, prompts: list[str] | None
+) -> dict[str, Any]:
+    """Save the explorer as a page."""
     from mswin_viz.view.scales.explorer import ScaleExplorer
 
-    prompts = {"prompt": "\n".join(prompt)} if prompt else {}
-    explorer = ScaleExplorer(load_model(model, addon=chosen), samples(source), **prompts)
-    explorer.to_html(
-        html, images=images, progress=sys.stderr.isatty(), say=lambda words: echo(words, err=True)
-    )
-    echo(f"wrote {shown_text(html)}")
+    prompt = {"prompt": "\n".join(prompts)} if prompts else {}
+    explorer = ScaleExplorer(encoder, read, **prompt)
+    has_bar = sys.stderr.isatty() and not shared().quiet
+    explorer.to_html(html, images=images, progress=has_bar, say=lambda words: echo(words, err=True))
+    note(f"wrote {shown_text(html)}")
+    return {"html": shown_text(html)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mswin_viz.cli.checks import at_least, existing, has_no_effect, read_path, whole_numbers
-from mswin_viz.cli.measuring import AsJson, ModelName, ThermalRange
+from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.terminal import echo
+from mswin_viz.cli.shared_options import answer
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import shown_text
@@ -75,7 +74,6 @@ def extract(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how long it takes and how large it gets; write nothing.")
     ] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Embed every image of a data set into a store, a folder of Parquet files; run it again to go on where it ended."""
     if out is None and not dry_run:
@@ -109,11 +107,11 @@ def extract(
     encoder = load_model(model, addon=chosen, thermal_range=thermal_range)
     if dry_run:
         estimate = estimate_extraction(read, model=encoder, store=out, **options)
-        echo(json.dumps(asdict(estimate), indent=1) if as_json else str(estimate))
+        answer(asdict(estimate), lambda: str(estimate))
         return
     store = fill(read, out or Path(), model=encoder, **options)
     about = _about(store)
-    echo(json.dumps(about, indent=1) if as_json else _words(about))
+    answer(about, lambda: _words(about))
 
 
 def _about(store: Store) -> dict[str, Any]:

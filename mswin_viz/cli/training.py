@@ -24,9 +24,11 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
 from mswin_viz.cli.own_addons import checked_import
+from mswin_viz.cli.shared_options import answer, note
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import remove_file
 from mswin_viz.data.storage.output_checks import output_file, output_folder
@@ -119,9 +121,9 @@ def train(
     if addon in (None, "scheme-2"):
         check_scales(encoder, wanted)
     _check_space(encoder, plan, out, kept)
-    echo(f"will write {words}")
+    note(f"will write {words}")
     world = _training_world(encoder, samples, plan.token_scales, cache=cache, people=people, rule=rule)
-    echo(f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}")
+    note(f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}")
     try:
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:
@@ -135,6 +137,7 @@ def train(
             ) from problem
         if state is None and (file := state_file(kept, each.name)) is not None:
             remove_file(file)
+    answer([_record(each, _file_of(out, each.name)) for each in fitted])
 
 
 def _file_of(out: Path, name: str) -> Path:
@@ -188,8 +191,8 @@ def _training_samples(
     if not training:
         there = ", ".join(sorted({sample.split or "no split" for sample in samples}))
         echo(f"{data} has no training split: training on all of it ({there})", err=True)
-    for note in training_notes(training or samples, plan, rule=rule):
-        echo(note, err=True)
+    for words in training_notes(training or samples, plan, rule=rule):
+        echo(words, err=True)
     return training or list(samples)
 
 
@@ -232,7 +235,19 @@ def _write(fitted: FittedAddon, path: Path, layout: str) -> None:
             f"; mAP of held-out identities {100 * fitted.plain_mAP:.1f} with plain CLS, "
             f"{100 * fitted.enhanced_mAP:.1f} with the add-on"
         )
-    echo(f"{path} ({fitted.name}): {words}")
+    note(f"{path} ({fitted.name}): {words}")
+
+
+def _record(fitted: FittedAddon, path: Path) -> dict[str, object]:
+    """What became of a training, for ``--json``; null where nobody was held out."""
+    scores = {"plain_mAP": fitted.plain_mAP, "enhanced_mAP": fitted.enhanced_mAP}
+    return {
+        "file": shown_text(path),
+        "modality": fitted.name,
+        "best_step": fitted.trained.log.best_step,
+        "stopped_early": fitted.trained.log.stopped_early,
+        **{name: None if np.isnan(score) else float(score) for name, score in scores.items()},
+    }
 
 
 def train_embedded(
@@ -269,4 +284,5 @@ def train_embedded(
     finished_folder(work)
     context.with_resource(locked(work / "embedded", busy=_BUSY.format(work)))  # until the command ends
     folder = train_embedded_model(recipe if steps is None else recipe.scaled(steps), work, device=device)
-    echo(f"finished model: {folder}")
+    note(f"finished model: {folder}")
+    answer({"folder": shown_text(folder)})

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Progress", "Report", "StepCounter", "Stop", "portion", "reporter"]
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = [
+    "Progress",
+    "Report",
+    "StepCounter",
+    "Stop",
+    "hidden_bars",
+    "portion",
+    "progress_bar",
+    "reporter",
+]
+
+_HIDDEN: ContextVar[bool] = ContextVar("hidden_bars", default=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,23 @@ def reporter(report: Callable[..., None] | None) -> Report | None:
     except ValueError:  # a builtin without a signature
         pass
     return report
+
+
+def progress_bar(steps: Iterable[Any] | None = None, *, disable: bool = False, **options: Any) -> tqdm:
+    """A bar of tqdm, with its options; not shown if it is disabled, or within :func:`hidden_bars`."""
+    from tqdm.auto import tqdm
+
+    return tqdm(steps, disable=disable or _HIDDEN.get(), **options)
+
+
+@contextlib.contextmanager
+def hidden_bars() -> Iterator[None]:
+    """A context in which no :func:`progress_bar` is shown."""
+    token = _HIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(token)
 
 
 def portion(report: Report, begin: float, end: float) -> Report:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import shutil
+import sys
+from collections import defaultdict
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 import torch
 from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_core.paths import jupyter_path
+from packaging.requirements import Requirement
 
 import mswin_viz
 from mswin_viz.model.weights.embedded_config import EMBEDDED
@@ -50,6 +56,73 @@ def available_weights() -> dict[str, str]:
     return weights
 
 
+def kernel_parts() -> dict[str, str]:
+    """What a notebook needs to run on this Python and show widgets -> whether it is here."""
+    return {
+        "ipykernel": _version("ipykernel"),
+        "kernel python3": _kernel(),
+        "widgets in JupyterLab": _lab_extension("@jupyter-widgets/jupyterlab-manager", "ipywidgets"),
+        "anywidget in JupyterLab": _lab_extension("anywidget", "anywidget"),
+    }
+
+
+def optional_packages() -> dict[str, str]:
+    """Package of an extra -> its version, or how it is installed; none of them is needed by the rest."""
+    extras: dict[str, list[str]] = defaultdict(list)
+    for line in requires("mswin-viz") or ():
+        needed = Requirement(line)
+        for extra in _extras_of(needed):
+            extras[needed.name].append(extra)
+    return {
+        name: _version(name, missing=f"not installed; pip install 'mswin-viz[{of[0]}]'")
+        for name, of in extras.items()
+    }
+
+
+def browser() -> dict[str, str]:
+    """The browser that tests of the page would drive, or how to get one."""
+    named = os.environ.get("CHROMIUM")
+    names = [named] if named else ["chromium", "google-chrome"]
+    found = [path for name in names if (path := shutil.which(name))]
+    if not found and not named:
+        found = [str(folder) for folder in sorted(_playwright_folder().glob("chromium-*"))]
+    missing = "not found; playwright install chromium, or set CHROMIUM to its path"
+    return {"Chromium": found[-1] if found else missing}
+
+
+def _extras_of(needed: Requirement) -> list[str]:
+    """The extras that a requirement belongs to."""
+    marker = needed.marker
+    if marker is None or marker.evaluate({"extra": ""}):
+        return []
+    provided = metadata("mswin-viz").get_all("Provides-Extra") or []
+    return [name for name in provided if marker.evaluate({"extra": name})]
+
+
+def _playwright_folder() -> Path:
+    """Where Playwright keeps its browsers."""
+    if named := os.environ.get("PLAYWRIGHT_BROWSERS_PATH"):
+        return Path(named)
+    caches = {"darwin": Path.home() / "Library" / "Caches", "win32": Path.home() / "AppData" / "Local"}
+    return caches.get(sys.platform, Path.home() / ".cache") / "ms-playwright"
+
+
+def _kernel() -> str:
+    try:
+        started = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        return "MISSING; python -m ipykernel install --sys-prefix"
+    own = started in ("python", "python3") or Path(started).absolute() == Path(sys.executable).absolute()
+    words = "; python -m ipykernel install --sys-prefix gives this Python one"
+    return "runs this Python" if own else f"runs another Python, {started}{words}"
+
+
+def _lab_extension(name: str, package: str) -> str:
+    places = (Path(folder) / name for folder in jupyter_path("labextensions"))
+    here = any((place / "package.json").is_file() for place in places)
+    return "found" if here else f"MISSING; pip install --force-reinstall {package}"
+
+
 def _embedded() -> str:
     needed = ("config.json", "clip.safetensors", "addon.safetensors")
     missing = [name for name in needed if not (EMBEDDED / name).is_file()]
@@ -74,8 +147,8 @@ def _memory() -> str:
     return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB of memory"
 
 
-def _version(name: str) -> str:
+def _version(name: str, *, missing: str = "") -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "MISSING"
+        return missing or f"MISSING; pip install {name}"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs
 from mswin_viz.data.options import options_of
-from mswin_viz.data.progress import Progress, Report, Stop, reporter
+from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, reporter
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
@@ -130,7 +130,9 @@ class RowCounter:
     _bar: tqdm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._bar = tqdm(total=self.total, desc="attributing", unit="row", disable=not self.settings.progress)
+        self._bar = progress_bar(
+            total=self.total, desc="attributing", unit="row", disable=not self.settings.progress
+        )
 
     def __call__(self, rows: int) -> None:
         """Note rows that are done."""

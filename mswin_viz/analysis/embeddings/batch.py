@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mswin_viz.analysis.embeddings.store import Store, rows_in_store, store_of, stored_features
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.options import options_of
-from mswin_viz.data.progress import Progress, Report, Stop, reporter
+from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, reporter
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure, encoded_batch
 from mswin_viz.model.encoder.image_tags import ImageTag
@@ -104,7 +103,7 @@ def embed(
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []
     if (store := store_of(samples)) is not None:
         return _table(samples, [_stored_features(model, store, samples, wanted)], model.metric)
-    with tqdm(total=len(wanted), desc="embedding", unit="image", disable=not chosen.progress) as bar:
+    with progress_bar(total=len(wanted), desc="embedding", unit="image", disable=not chosen.progress) as bar:
         for start in range(0, len(wanted), chosen.batch_size):
             batch = wanted[start : start + chosen.batch_size]
             if chosen.stop is not None and chosen.stop():

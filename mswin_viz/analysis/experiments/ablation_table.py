@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mswin_viz.analysis.experiments.ablation_heads import PLAIN, HeadRow, head_rows, own_rows, windows_name
 from mswin_viz.analysis.experiments.head_costs import HeadCost, encode_seconds, head_cost
 from mswin_viz.analysis.measures.head_retrieval import head_features, retrieved
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.addon.own import AddonSource
 from mswin_viz.model.encoder.backbone import Model
@@ -124,7 +125,7 @@ def run_ablation(
     folded_tests = {split: world.phase_means(plan.scales) for split, world in tests.items()}
     scores = {split: {PLAIN: _stacked([_measured(world, None)])} for split, world in tests.items()}
     n_runs = sum(plan.n_seeds for row in rows if row.is_trained) + sum(not row.is_trained for row in rows)
-    with tqdm(total=n_runs, desc="heads", unit="run", disable=not progress) as bar:
+    with progress_bar(total=n_runs, desc="heads", unit="run", disable=not progress) as bar:
         for row in rows:
             worlds = (training, tests) if row.whole_tokens else (folded_training, folded_tests)
             for split, runs in _runs(row, *worlds, plan, bar).items():

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mswin_viz.analysis.embeddings.store import Store, neck_of, store_of
 from mswin_viz.analysis.experiments.stored_sample_tokens import fill_from_store, holds_tokens
@@ -21,6 +20,7 @@ from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.images.picture_facts import warn_of
 from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.sets.layouts import query_and_gallery
 from mswin_viz.data.shown_text import shown_text
@@ -150,7 +150,9 @@ def _encoded(
 ) -> Filling:
     """Fill the shelf; which samples are in it, why the others are not, and notes on the pictures."""
     kept, failed, facts = [], [], []
-    with tqdm(total=len(samples), desc="encoding", unit="sample", disable=not options.progress) as bar:
+    with progress_bar(
+        total=len(samples), desc="encoding", unit="sample", disable=not options.progress
+    ) as bar:
         for start in range(0, len(samples), options.batch_size):
             some = samples[start : start + options.batch_size]
             batches = {name: _batch(model, some, name) for name in samples[0].images}

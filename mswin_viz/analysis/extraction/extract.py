@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from tqdm.auto import tqdm
-
 from mswin_viz.analysis.embeddings.store import Store, open_store
 from mswin_viz.analysis.extraction.options import (
     ExtractOptions,
@@ -19,7 +17,7 @@ from mswin_viz.analysis.extraction.options import (
 )
 from mswin_viz.analysis.extraction.ray_engine import on_ray
 from mswin_viz.analysis.extraction.shard_work import Done, ShardWork, work_on_shards
-from mswin_viz.data.progress import Progress
+from mswin_viz.data.progress import Progress, progress_bar
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.destinations import check_space, destination
@@ -158,7 +156,7 @@ def _run(work: ShardWork, todo: Sequence[int], chosen: ExtractSettings) -> None:
     n_bytes = total * work.record.bytes_of_row
     check_space(work.folder, n_bytes, f"{total:,} images need about", _FREE)
     n_done, n_there = 0, work.plan.n_images - total
-    with tqdm(
+    with progress_bar(
         total=work.plan.n_images,
         initial=n_there,
         desc="extracting",

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from mswin_viz.data.images.deep_images import DeepRange
 from mswin_viz.data.images.image_source import MODALITIES, deep_values, source_name
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
 
@@ -50,7 +50,7 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
         )
     sources = [sample.images[modality] for sample in samples if modality in sample.images]
     parts, problems = [], []
-    for source in tqdm(sources, desc="reading", unit="image", disable=not progress):
+    for source in progress_bar(sources, desc="reading", unit="image", disable=not progress):
         try:
             values = deep_values(source)
         except (ImageFileError, ImageError) as problem:

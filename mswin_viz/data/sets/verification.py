@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from mswin_viz.data.images.image_source import Crop, opened
 from mswin_viz.data.names import file_digest
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.sets.report import DataReport
 from mswin_viz.errors import ImageError, ImageFileError
@@ -49,7 +48,9 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
     files = _files(report.samples)
     with ThreadPoolExecutor(workers) as pool:
         done = pool.map(lambda item: _opened(*item), files.items())
-        checked = list(tqdm(done, total=len(files), desc="opening", unit="file", disable=not progress))
+        checked = list(
+            progress_bar(done, total=len(files), desc="opening", unit="file", disable=not progress)
+        )
     problems = [
         Problem("corrupt image", one.path, f"left out: {why}") for one in checked for why in one.reasons
     ]

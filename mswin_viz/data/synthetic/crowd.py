@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.storage.worker_processes import by_processes
 from mswin_viz.data.synthetic.identity import MOST_PEOPLE, Identity, sample_identity
 from mswin_viz.data.synthetic.lookalikes import GROUP, sample_lookalike
@@ -114,7 +114,9 @@ def picture_batches(
 ) -> Iterator[dict[str, list[np.ndarray]]]:
     """The shots of a crowd in batches, by modality, with one progress bar."""
     name = crowd.split.replace("_", "-")
-    with tqdm(total=len(crowd), desc=f"{name}, world {crowd.seed}", unit="shot", disable=not progress) as bar:
+    with progress_bar(
+        total=len(crowd), desc=f"{name}, world {crowd.seed}", unit="shot", disable=not progress
+    ) as bar:
         for shots in _batched(pictures(crowd, workers=workers), size):
             yield {modality: [shot[modality] for shot in shots] for modality in shots[0]}
             bar.update(len(shots))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
 
 from mswin_viz.data.images.image_lists import listed_images
 from mswin_viz.data.images.image_source import ImageSource
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.encoder.hooks import outputs_of
@@ -190,8 +190,8 @@ class Model:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
         sources, facts, parts = listed_images(images), [], []
         given = self.conditions(len(sources), tags=tags, camera=camera, modality=modality)
-        starts = range(0, len(sources), batch_size)
-        for start in tqdm(starts, desc="encoding", unit="batch", disable=not progress or len(starts) == 1):
+        starts, is_shown = range(0, len(sources), batch_size), progress and len(sources) > batch_size
+        for start in progress_bar(starts, desc="encoding", unit="batch", disable=not is_shown):
             batch = slice(start, start + batch_size)
             opened = fitted_images(self.tower, sources[batch], first=start if len(sources) > 1 else None)
             facts += [image.facts for image in opened]

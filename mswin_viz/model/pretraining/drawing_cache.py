@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel
-from tqdm.auto import tqdm
 
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.data.storage.file_locks import locked
@@ -102,7 +102,7 @@ def _filled(
 def _drawn(jobs: list[_Job], draw: _Draw, what: str) -> Iterator[np.ndarray]:
     """In the order of the jobs, by all processors."""
     with contextlib.closing(by_processes(draw, jobs, workers=os.cpu_count() or 1)) as drawn:
-        yield from tqdm(drawn, total=len(jobs), desc=f"drawing {what}")
+        yield from progress_bar(drawn, total=len(jobs), desc=f"drawing {what}")
 
 
 def _warn(words: str) -> None:

@@ -29,8 +29,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError
@@ -98,7 +98,7 @@ def _trained(batches: Batches, recipe: Recipe, state_file: Path, *, device: str)
     history = _resume(state_file, recipe, trainee, optimiser) if state_file.exists() else []
     steps = range(len(history), recipe.steps)
     loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=3)
-    progress = tqdm(loader, initial=len(history), total=recipe.steps, desc="training", smoothing=0.02)
+    progress = progress_bar(loader, initial=len(history), total=recipe.steps, desc="training", smoothing=0.02)
     for step, batch in zip(steps, progress, strict=True):
         history.append(_train_step(trainee, optimiser, batch.to(device), step))
         if step % 10 == 0:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from mswin_viz.data.options import options_of
+from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.addon.own import Addon, AddonSource
@@ -235,7 +235,7 @@ def _trained(
 def _train(run: Run, watch: Watch, *, progress: bool) -> None:
     """Steps, validations and saves until the schedule or the patience ends."""
     schedule = run.schedule
-    with tqdm(
+    with progress_bar(
         total=schedule.steps, initial=run.step, desc="training the head", unit="step", disable=not progress
     ) as bar:
         while not run.finished:

@@ -9,11 +9,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, refusal
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
 from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.encoder.block_outputs import n_blocks
-from mswin_viz.view.attributions.request import AttributionRequest
+from mswin_viz.view.attributions.request import AttributionRequest, method_calls
 from mswin_viz.view.widgets.glossary import explained
 from mswin_viz.view.widgets.labels import ATTRIBUTION_TARGETS, FEATURES, choices
 from mswin_viz.view.widgets.strip import ThumbnailStrip
@@ -51,14 +50,8 @@ class AttributionControls:
         features = tuple(FEATURES) if self.features.value == "both" else (str(self.features.value),)
         return AttributionRequest(
             samples=tuple(samples[at] for at in chosen), modality=strip.modality, prompt=str(self.prompt.value),
-            features=features, calls=self.calls(model),
+            features=features, calls=method_calls(model, self.methods.value, n_steps=self.n_steps.value),
         )  # fmt: skip
-
-    def calls(self, model: Model) -> dict[str, dict[str, Any]]:
-        """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them."""
-        block = max(0, n_blocks(model) - 2)
-        shared = {"n_steps": self.n_steps.value, "n_samples": max(2, self.n_steps.value // 2)}
-        return {name: _call(name, block) | shared for name in self.methods.value}
 
     def layout(self) -> widgets.Box:
         """The strip above, all other controls in two columns."""
@@ -155,13 +148,3 @@ def _choose_pair(controls: AttributionControls, at: int) -> None:
     if at >= 0:
         controls.strip.second = at
     controls.target.value = "image" if at >= 0 else "prompt"
-
-
-def _call(name: str, block: int) -> dict[str, Any]:
-    """Pixels where there is a map of them; else tokens or windows, behind the last block that both CLS read."""
-    if name == "shapley":
-        return {"method": name, "level": "windows", "scale": 8, "block": block, "baseline": "mean"}
-    if refusal(name, "pixels"):
-        own = {"gradcam": {"block": block}, "exact_split": {"baseline": "mean"}}
-        return {"method": name, "level": "tokens"} | own.get(name, {})
-    return {"method": name, "level": "pixels"}

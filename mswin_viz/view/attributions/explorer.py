@@ -23,7 +23,7 @@ from mswin_viz.view.attributions.figures import attributions_figure
 from mswin_viz.view.attributions.page import AttributionPage
 from mswin_viz.view.attributions.panels import UNITS, cells_of_a_side, map_panel
 from mswin_viz.view.attributions.ranking_work import RankingWork
-from mswin_viz.view.attributions.request import AttributionRequest, Maps, scores
+from mswin_viz.view.attributions.request import AttributionRequest, Maps, request_words, scores
 from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
@@ -172,11 +172,8 @@ class AttributionExplorer(SavedAsPage):
             raise OptionError(
                 "a figure needs maps: none have been computed yet; press attribute, or call start()"
             )
-        of = "; ".join(
-            f"{name} CLS {', '.join(f'{score:.3f}' for score in each)}"
-            for name, each in scores(shown, maps).items()
-        )
-        words = f"{'Older than the controls. ' * self._freshness.is_old}Cosine with {shown.target}: {of}; {self.model.provenance}"
+        age = "Older than the controls. " * self._freshness.is_old
+        words = f"{age}{request_words(shown, maps)}; {self.model.provenance}"
         figure = attributions_figure(pictures, maps, names=shown.names, provenance=words)
         return "_".join([*(sample.name for sample in shown.samples), "attributions"]), figure
 

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute, refusal
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_scales
 from mswin_viz.analysis.attribution.target import FEATURES, Target
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import Picture
 from mswin_viz.model.tokens.tokens import Tokens
@@ -87,6 +88,33 @@ def scores(request: AttributionRequest, maps: Maps) -> dict[str, Sequence[float]
         if feature in request.features:
             found.setdefault(feature, [float(score) for score in attribution.score])
     return {feature: found[feature] for feature in FEATURES if feature in found}
+
+
+def method_calls(model: Model, methods: Sequence[str], *, n_steps: int) -> dict[str, dict[str, Any]]:
+    """Method -> keyword arguments of ``attribute``: pixels where a method has a map of them.
+
+    Raises OptionError if there is no such method.
+    """
+    block = max(0, n_blocks(model) - 2)
+    shared = {"n_steps": n_steps, "n_samples": max(2, n_steps // 2)}
+    return {name: _call(name, block) | shared for name in methods}
+
+
+def request_words(request: AttributionRequest, maps: Maps) -> str:
+    """What the maps are of: the target, and the score of each image."""
+    each = scores(request, maps).items()
+    of = "; ".join(f"{name} CLS {', '.join(f'{score:.3f}' for score in values)}" for name, values in each)
+    return f"Cosine with {request.target}: {of}"
+
+
+def _call(name: str, block: int) -> dict[str, Any]:
+    """Pixels where there is a map of them; else tokens or windows, behind the last block that both CLS read."""
+    if name == "shapley":
+        return {"method": name, "level": "windows", "scale": 8, "block": block, "baseline": "mean"}
+    if refusal(name, "pixels"):
+        own = {"gradcam": {"block": block}, "exact_split": {"baseline": "mean"}}
+        return {"method": name, "level": "tokens"} | own.get(name, {})
+    return {"method": name, "level": "pixels"}
 
 
 def _target(model: Model, request: AttributionRequest, pictures: Sequence[Picture], feature: str) -> Target:

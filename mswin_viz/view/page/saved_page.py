@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import ipywidgets as widgets
-from tqdm.auto import tqdm
 
 from mswin_viz import __version__
-from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.data.progress import Progress, Report, Stop, progress_bar
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.errors import StoppedError
@@ -96,7 +95,7 @@ class SavedAsPage(widgets.VBox):
         """
         check_open(self)
         path = output_file(path, "the file of a page", endings=[".html", ".htm"])
-        with tqdm(
+        with progress_bar(
             total=1.0,
             desc="page",
             disable=not progress,

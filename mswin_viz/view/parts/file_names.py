@@ -1,0 +1,25 @@
+"""Names for files that are written of many images into one folder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from mswin_viz.data.names import relative_names
+from mswin_viz.data.sample import Sample
+
+_LONGEST = 100  # characters of a name, of at most four bytes each
+
+
+def file_stems(samples: Sequence[Sample]) -> list[str]:
+    """A name for each sample without an ending, no two alike: its path below the folder that holds them all, in one piece."""
+    stems: list[str] = []
+    used: set[str] = set()
+    for name in relative_names(samples):
+        folders, _, file = name.rpartition("/")
+        words = "_".join([*folders.split("/"), file.rpartition(".")[0] or file]).strip("_")[-_LONGEST:]
+        tries = itertools.chain((words,), (f"{words}_{n}" for n in itertools.count(2)))
+        stem = next(one for one in tries if one.casefold() not in used)  # some file systems ignore case
+        used.add(stem.casefold())
+        stems.append(stem)
+    return stems
