@@ -43,7 +43,7 @@ def test_every_value_has_both_ends_of_its_scale_in_words(value: str) -> None:
     assert LEGENDS[value].low in words
     assert LEGENDS[value].high in words
     assert ("a red top" in words) == (value in THOUSANDTHS)
-    assert ("numbers in thousandths" in words) == (value in THOUSANDTHS)
+    assert (", in thousandths:" in words) == (value in THOUSANDTHS)
 
 
 @pytest.mark.parametrize("cmap", CMAPS)
@@ -58,7 +58,7 @@ def test_the_swatches_are_near_the_ends_of_the_map_that_is_drawn(cmap: str) -> N
 def test_the_legend_follows_value_target_colours_and_the_common_scale(explorer: mv.ScaleExplorer) -> None:
     controls = explorer.controls
     controls.value.value = "share"
-    assert "<b>share of cosine</b>:" in said(explorer)
+    assert "<b>share of cosine</b>, in thousandths:" in said(explorer)
     assert "cosine with <b>a person</b>" in said(explorer)
     assert "red" in said(explorer)
     controls.cmap.value = "magma"

@@ -123,10 +123,11 @@ def legend_html(
     legend = LEGENDS[value]
     ends = _ends(cmap, legend.low, legend.high, is_signed=legend.is_signed)
     of_target = fragment("; cosine with ", tag("b", target)) if target and value in THOUSANDTHS else ""
-    unit = "numbers in thousandths; " if value in THOUSANDTHS else ""
-    name, last = tag("b", VALUES.get(value, value)), f"{unit}{SCALES_OF_COLOUR[is_shared]}"
-    words = fragment(name, ":", *ends, *_others(others, cmap), of_target, f"; {last}")
-    each = " ".join([legend.what, *(other.words for other in others)])
+    unit = ", in thousandths" if value in THOUSANDTHS else ""
+    name, last = tag("b", VALUES.get(value, value)), SCALES_OF_COLOUR[is_shared]
+    words = fragment(name, unit, ":", *ends, *_others(others, cmap), of_target, f"; {last}")
+    numbers = ["Numbers are in thousandths."] if unit else []
+    each = " ".join([legend.what, *numbers, *(other.words for other in others)])
     whole = f"{each} {last[0].upper()}{last[1:]}."  # a narrow view cuts the line off
     return tag("div", words, css="mswin-legend", style=FONT | SMALL | _LINE, title=whole)
 
