@@ -97,7 +97,10 @@ def _extract(model: Model, samples: list[Sample]) -> float:
             samples, folder, model=model, workers=1, batch_size=BATCH, progress=False,
             report=lambda progress: marks.append((progress.done, time.perf_counter())),
         )  # fmt: skip
-    (n_first, first), (n_last, last) = marks[0], marks[-1]
+    (n_first, first), (n_last, last) = (
+        marks[0],
+        marks[-2],
+    )  # a batch is reported when the next one has been launched
     return (n_last - n_first) / (last - first)
 
 

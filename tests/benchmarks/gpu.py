@@ -1,0 +1,161 @@
+"""The same table on the CPU and on the GPU, then the tests marked ``cuda``: ``python tests/benchmarks/gpu.py``.
+
+It prints Markdown and never fails on a clock. Without a GPU it measures the CPU alone, and says so. Weights are random:
+they cost what trained ones do.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from benchmarks.test_encode_speed import vit_b_16  # noqa: E402  (the tests are no package)
+
+import mswin_viz as mv  # noqa: E402
+from mswin_viz.analysis.extraction.decoding import DecodingJob, decoded  # noqa: E402
+from mswin_viz.analysis.scales.request import Subject, ViewRequest  # noqa: E402
+from mswin_viz.analysis.scales.view import scale_view  # noqa: E402
+from mswin_viz.data.sample import Sample  # noqa: E402
+from mswin_viz.model.encoder.backbone import Model  # noqa: E402
+from mswin_viz.model.encoder.preprocessing import fitting_rule, normalised_pixels  # noqa: E402
+
+ROUNDS = 5
+BATCH = {"cpu": 8, "cuda": 256}
+IMAGES = {"cpu": 64, "cuda": 8192}
+
+
+def main() -> None:
+    """Measure on every device there is, and run the tests of a GPU."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    names = {"cpu": f"CPU, {torch.get_num_threads()} threads", "cuda": ""}
+    if "cuda" in devices:
+        names["cuda"] = torch.cuda.get_device_name()
+    columns = {device: _column(device) for device in devices}
+    print(
+        f"ViT-B/16 at 256x128 with windows of 4, 8 and 16, random weights; torch {torch.__version__}; medians of {ROUNDS}\n"
+    )
+    print(f"| | {' | '.join(names[device] for device in devices)} |\n|---|{'---|' * len(devices)}")
+    for what in columns["cpu"]:
+        print(f"| {what} | {' | '.join(columns[device][what] for device in devices)} |")
+    if "cuda" not in devices:
+        print("\nThere is no GPU here: its column and the tests marked cuda were not run.")
+        return
+    print(flush=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "cuda",
+        str(ROOT / "tests"),
+        "-p",
+        "no:cacheprovider",
+    ]
+    raise SystemExit(subprocess.run([*command, "--ignore", str(ROOT / "tests" / "browser")]).returncode)
+
+
+def _column(device: str) -> dict[str, str]:
+    torch.manual_seed(0)
+    bare = vit_b_16(device)
+    addon = mv.CLIPMultiScaleFeatureExtractor(bare.dim).eval().requires_grad_(False).to(device)
+    model = replace(bare, addon=addon, addon_origin="random")
+    with tempfile.TemporaryDirectory() as folder:
+        samples = _samples(Path(folder), IMAGES[device])
+        return _rows(model, samples, Path(folder) / "store", BATCH[device])
+
+
+def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) -> dict[str, str]:
+    device = model.device.type
+    sources = [sample.images["RGB"] for sample in samples[:batch_size]]
+    pixels = torch.from_numpy(decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels).to(
+        device
+    )
+    batch = normalised_pixels(model.tower, pixels)
+    tokens = model.encode(sources, batch_size=batch_size, progress=False)
+    one, along = tokens[0], np.random.default_rng(0).normal(size=model.dim)
+    subject = Subject(one, model.addon, mv.fusion_weights(model.addon), along)
+
+    def forward() -> None:
+        with torch.no_grad(), model.autocast():
+            model.clip.encode_image(batch)
+
+    bare = batch_size / _seconds(forward, device)
+    rate = _extract_rate(model, samples, folder, batch_size)
+    sizes = {"fused feature of a batch, ms": lambda: model.enhance(tokens)}
+    return {
+        f"bare `encode_image`, images a second (batch {batch_size})": f"{bare:,.0f}",
+        f"channels last / as it is, time ({batch_size})": f"{_seconds_channels_last(model, batch) * bare / batch_size:.2f}",
+        f"`extract`, images a second, of {len(samples):,} JPEG files": f"{rate:,.0f}",
+        "`extract` / bare": f"{rate / bare:.2f}",
+        "`encode` of pixels / bare, rate": f"{batch_size / _seconds(lambda: model.encode_pixels(pixels), device) / bare:.2f}",
+        **{name: f"{1000 * _seconds(call, device):.2f}" for name, call in sizes.items()},
+        "exact decomposition of one image, ms": f"{1000 * _seconds(lambda: mv.decompose(one, model.addon, along), device):.2f}",
+        "slider step of one image, ms": f"{1000 * _seconds(lambda: scale_view(subject, ViewRequest(12, slots=('on',) * 3)), device):.2f}",
+    }  # fmt: skip
+
+
+def _seconds_channels_last(model: Model, batch: torch.Tensor) -> float:
+    visual, turned = model.clip.visual, batch.to(memory_format=torch.channels_last)
+    visual.conv1.to(memory_format=torch.channels_last)
+
+    def forward() -> None:
+        with torch.no_grad(), model.autocast():
+            model.clip.encode_image(turned)
+
+    seconds = _seconds(forward, model.device.type)
+    visual.conv1.to(memory_format=torch.contiguous_format)
+    return seconds
+
+
+def _extract_rate(model: Model, samples: list[Sample], folder: Path, batch_size: int) -> float:
+    """The rate once the first batch is there: processes start once, whatever the number of images."""
+    marks: list[tuple[int, float]] = []
+    mv.extract(
+        samples, folder, model=model, batch_size=batch_size, progress=False,
+        workers=max(1, min(15, torch.get_num_threads() - 1)) if model.device.type == "cuda" else 1,
+        report=lambda progress: marks.append((progress.done, time.perf_counter())),
+    )  # fmt: skip
+    first, last = (
+        marks[min(2, len(marks) - 3)],
+        marks[-2],
+    )  # a batch is reported when the next one has been launched
+    return (last[0] - first[0]) / (last[1] - first[1])
+
+
+def _samples(folder: Path, n_images: int) -> list[Sample]:
+    rng, samples = np.random.default_rng(1), []
+    for number in range(n_images):
+        file = folder / f"{number:05d}.jpg"
+        small = rng.integers(0, 256, (16, 8, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((128, 256), Image.Resampling.BICUBIC).save(file, quality=90)
+        samples.append(Sample(number // 4, number % 4, {"RGB": file}, root=folder))
+    return samples
+
+
+def _seconds(call: Callable[[], object], device: str) -> float:
+    times = []
+    for turn in range(ROUNDS + 2):
+        started = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times += [time.perf_counter() - started] if turn > 1 else []
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
