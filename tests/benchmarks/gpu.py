@@ -97,9 +97,9 @@ def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) ->
     rate = _extract_rate(model, samples, folder, batch_size)
     sizes = {"fused feature of a batch, ms": lambda: model.enhance(tokens)}
     return {
-        f"bare `encode_image`, images a second (batch {batch_size})": f"{bare:,.0f}",
-        f"channels last / as it is, time ({batch_size})": f"{_seconds_channels_last(model, batch) * bare / batch_size:.2f}",
-        f"`extract`, images a second, of {len(samples):,} JPEG files": f"{rate:,.0f}",
+        f"bare `encode_image`, images a second (batch of {BATCH['cpu']}, {BATCH['cuda']})": f"{bare:,.0f}",
+        "channels last / as it is, time": f"{_seconds_channels_last(model, batch) * bare / batch_size:.2f}",
+        f"`extract`, images a second ({IMAGES['cpu']:,}, {IMAGES['cuda']:,} JPEG files)": f"{rate:,.0f}",
         "`extract` / bare": f"{rate / bare:.2f}",
         "`encode` of pixels / bare, rate": f"{batch_size / _seconds(lambda: model.encode_pixels(pixels), device) / bare:.2f}",
         **{name: f"{1000 * _seconds(call, device):.2f}" for name, call in sizes.items()},
