@@ -43,6 +43,7 @@ for name, command in {
     "doctor": data.doctor,
     "samples": data.samples,
     "extract": storing.extract,
+    "export": storing.export,
     "evaluate": measuring.evaluate,
     "ablate": measuring.ablate,
     "controls": measuring.controls,

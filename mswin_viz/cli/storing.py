@@ -1,4 +1,4 @@
-"""The command that fills a store: ``extract``."""
+"""The commands about a store: ``extract`` fills one, ``export`` writes its rows for other tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mswin_viz.cli.checks import at_least, existing, has_no_effect, read_path, whole_numbers
+from mswin_viz.cli.checks import (
+    at_least,
+    existing,
+    has_no_effect,
+    read_path,
+    to_read,
+    whole_numbers,
+    written_path,
+)
 from mswin_viz.cli.measuring import AsJson, ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.terminal import echo
@@ -114,6 +122,48 @@ def extract(
     store = fill(read, out or Path(), model=encoder, **options)
     about = _about(store)
     echo(json.dumps(about, indent=1) if as_json else _words(about))
+
+
+def export(
+    store: Annotated[
+        Path, typer.Argument(parser=read_path, metavar="STORE", help="A store, as extract writes it.")
+    ],
+    to: Annotated[
+        str, typer.Option(help="The tool that opens the files: atlas, fiftyone, lancedb, faiss or csv.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            parser=written_path,
+            metavar="OUT",
+            help="The folder to write; an earlier export there is replaced.",
+        ),
+    ],
+    root: Annotated[Path | None, to_read("FOLDER", "Where the data set lies now, if it was moved.")] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="With --to atlas: put the pictures into the file.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a store's rows as files that another tool opens.
+
+    Example: mswin-viz export STORE --to atlas -o OUT, then embedding-atlas OUT/images.parquet --vector cls_enhanced
+    """  # fmt: skip
+    from mswin_viz.analysis.embeddings.store import open_store
+    from mswin_viz.analysis.embeddings.store_export import export_store
+    from mswin_viz.data.exports.export_record import read_export_record
+
+    opened = open_store(existing(store, "STORE"), root=root and existing(root, "--root"))
+    if not opened.is_complete:
+        echo(f"the store is not complete, what is done is exported: {opened!r}", err=True)
+    record = read_export_record(export_store(opened, out, to=to, images=images))
+    if as_json:
+        echo(json.dumps(record.model_dump() | {"folder": shown_text(out)}, indent=1))
+        return
+    failures = f"; {record.n_failed:,} have no features" if record.n_failed else ""
+    echo(f"{shown_text(out)}: {record.n_images:,} images in {', '.join(record.files)}{failures}")
 
 
 def _about(store: Store) -> dict[str, Any]:
