@@ -218,6 +218,9 @@ REFUSED = {
     "doctor --data {}/RGBNT201 --workers 0": "--workers must be at least 1: got 0",
     "doctor --data {}/RGBNT201 --layout nosuch": "got 'nosuch'",
     "doctor --layout folder": "--layout would have no effect without --data",
+    "export {}/nosuch --to csv -o {}/new": "STORE must exist: got {}/nosuch",
+    "export {}/empty --to csv -o {}/new": "a store is a folder with store.json and commits: {}/empty has none",
+    "export {}/empty --to csv -o {}/new --root {}/nosuch": "--root must exist",
     "doctor --all": "--all would have no effect without --data",
 }  # fmt: skip
 """A command line -> part of what it is refused with; ``{}`` is a folder."""

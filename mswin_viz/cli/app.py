@@ -30,6 +30,7 @@ COMMANDS = {
     "doctor": (data.doctor, "mswin-viz doctor --data RGBNT201"),
     "samples": (data.samples, "mswin-viz samples drawn --identities 50 --sheet people.png"),
     "extract": (storing.extract, "mswin-viz extract RGBNT201 --out features"),
+    "export": (storing.export, "mswin-viz export features --to csv --out tables"),
     "train": (training.train, "mswin-viz train --data RGBNT201 --out addon.safetensors"),
     "evaluate": (measuring.evaluate, "mswin-viz evaluate --addon addon.safetensors"),
     "ablate": (measuring.ablate, "mswin-viz ablate --seeds 1 --steps 50 --brief"),

@@ -1,4 +1,4 @@
-"""The command that fills a store: ``extract``."""
+"""The commands about a store: ``extract`` fills one, ``export`` writes its rows for other tools."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mswin_viz.cli.checks import at_least, existing, has_no_effect, read_path, whole_numbers
+from mswin_viz.cli.checks import (
+    at_least,
+    existing,
+    has_no_effect,
+    read_path,
+    to_read,
+    whole_numbers,
+    written_path,
+)
 from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.shared_options import answer
+from mswin_viz.cli.shared_options import answer, note
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import shown_text
@@ -112,6 +120,44 @@ def extract(
     store = fill(read, out or Path(), model=encoder, **options)
     about = _about(store)
     answer(about, lambda: _words(about))
+
+
+def export(
+    store: Annotated[
+        Path, typer.Argument(parser=read_path, metavar="STORE", help="A store, as extract writes it.")
+    ],
+    to: Annotated[
+        str, typer.Option(help="The tool that opens the files: atlas, fiftyone, lancedb, faiss or csv.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            parser=written_path,
+            metavar="OUT",
+            help="The folder to write; an earlier export there is replaced.",
+        ),
+    ],
+    root: Annotated[Path | None, to_read("FOLDER", "Where the data set lies now, if it was moved.")] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="With --to atlas: put the pictures into the file.")
+    ] = False,
+) -> None:
+    """Write a store's rows as files that another tool opens."""
+    from mswin_viz.analysis.embeddings.store import open_store
+    from mswin_viz.analysis.embeddings.store_export import export_store
+    from mswin_viz.data.exports.export_record import read_export_record
+
+    opened = open_store(existing(store, "STORE"), root=root and existing(root, "--root"))
+    if not opened.is_complete:
+        note(f"the store is not complete, what is done is exported: {opened!r}")
+    record = read_export_record(export_store(opened, out, to=to, images=images))
+    failures = f"; {record.n_failed:,} have no features" if record.n_failed else ""
+    answer(
+        record.model_dump() | {"folder": shown_text(out)},
+        lambda: f"{shown_text(out)}: {record.n_images:,} images in {', '.join(record.files)}{failures}",
+    )
 
 
 def _about(store: Store) -> dict[str, Any]:

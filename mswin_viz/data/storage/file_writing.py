@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -107,6 +107,19 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         raise
     if old is not None:
         discard(old)
+
+
+def new_file(file: Path) -> BinaryIO:
+    """A new file in a :func:`new_folder`, to be written piece by piece."""
+    return file.open("xb")
+
+
+def new_array(file: Path, shape: tuple[int, ...]) -> BinaryIO:
+    """The same for a ``.npy`` file of float32, with its header; the numbers follow, in any number of pieces."""
+    stream = new_file(file)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream
 
 
 def mapped_array(file: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.memmap:

@@ -22,10 +22,13 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _GUARDED.match(cell) else cell
 
 
-def csv_file(frame: pd.DataFrame) -> bytes:
-    """A table as a CSV file in UTF-8, without its index; text is guarded, numbers stay numbers."""
+def csv_file(frame: pd.DataFrame, *, header: bool = True) -> bytes:
+    """A table as a CSV file in UTF-8, without its index; text is guarded, numbers stay numbers.
+
+    Without its header, it continues a file of the same columns.
+    """
     safe = frame.rename(columns=_cell).map(_cell)
-    return safe.to_csv(index=False).encode("utf-8", "backslashreplace")
+    return safe.to_csv(index=False, header=header).encode("utf-8", "backslashreplace")
 
 
 def _cell(value: object) -> object:

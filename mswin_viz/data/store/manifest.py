@@ -22,7 +22,7 @@ from mswin_viz.data.store.planned_images import PlannedImage, part_of, path_belo
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ABOUT", "FEATURES", "ImageRow", "manifest_bytes", "samples_of_rows"]
+__all__ = ["ABOUT", "FEATURES", "ImageRow", "feature_fields", "manifest_bytes", "samples_of_rows"]
 
 FEATURES = {"plain": "cls_plain", "enhanced": "cls_enhanced"}
 """Name of a feature -> its column."""
@@ -92,6 +92,15 @@ def manifest_bytes(
     }
     pq.write_table(table, file, row_group_size=_ROW_GROUP, compression="zstd", **options)
     return file.getvalue()
+
+
+def feature_fields(dim: int, wide: int, dtype: str) -> list[pa.Field]:
+    """The columns of the features as Arrow describes them."""
+    kind = pa.from_numpy_dtype(np.dtype(dtype))
+    return [
+        pa.field(column, pa.list_(kind, dim if name == "plain" else wide))
+        for name, column in FEATURES.items()
+    ]
 
 
 def samples_of_rows(table: pa.Table, root: Path | None, folder: Path) -> list[Sample]:

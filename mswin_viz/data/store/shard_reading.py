@@ -28,17 +28,22 @@ def part_columns(files: ShardFiles, names: Sequence[str], rows: Int[np.ndarray, 
         raise _damaged(files, files.manifest, problem) from problem
 
 
+def part_rows(files: ShardFiles, commit: Commit, rows: Int[np.ndarray, " row"]) -> pa.Table:
+    """Every column of some rows, features included; the file is checked against its hash first."""
+    return _checked_columns(files, commit, None).take(pa.array(rows))
+
+
 def part_features(
     files: ShardFiles, commit: Commit, column: str, rows: Int[np.ndarray, " row"]
 ) -> Float[np.ndarray, "row wide"]:
     """Features of some rows, float32; the file is checked against its hash first."""
-    try:
-        content = files.manifest.read_bytes()
-        files.check_manifest(content, commit)
-        values = pq.read_table(pa.BufferReader(content), columns=[column])[column].combine_chunks()
-    except (OSError, pa.ArrowException) as problem:
-        raise _damaged(files, files.manifest, problem) from problem
-    return values.values.to_numpy().reshape(-1, values.type.list_size)[rows].astype(np.float32)
+    values = _checked_columns(files, commit, [column])[column].combine_chunks()
+    return feature_array(values)[rows].astype(np.float32)
+
+
+def feature_array(values: pa.FixedSizeListArray) -> Float[np.ndarray, "row wide"]:
+    """A column of features as an array; of an array of Arrow that is no slice of a longer one."""
+    return values.values.to_numpy().reshape(-1, values.type.list_size)
 
 
 def part_tokens(
@@ -51,6 +56,16 @@ def part_tokens(
             return np.concatenate([stored[int(row) : int(row) + 1] for row in rows])
     except (OSError, SafetensorError, IndexError) as problem:
         raise _damaged(files, files.tokens, problem) from problem
+
+
+def _checked_columns(files: ShardFiles, commit: Commit, names: list[str] | None) -> pa.Table:
+    """Some columns, or all of them, of a file that is what was written."""
+    try:
+        content = files.manifest.read_bytes()
+        files.check_manifest(content, commit)
+        return pq.read_table(pa.BufferReader(content), columns=names).replace_schema_metadata(None)
+    except (OSError, pa.ArrowException) as problem:
+        raise _damaged(files, files.manifest, problem) from problem
 
 
 def _damaged(files: ShardFiles, file: object, problem: Exception) -> StoreError:

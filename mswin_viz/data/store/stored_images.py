@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
-from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, samples_of_rows
+from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, feature_fields, samples_of_rows
 from mswin_viz.data.store.shard_files import ShardFiles, committed
-from mswin_viz.data.store.shard_reading import part_columns, part_features, part_tokens
+from mswin_viz.data.store.shard_reading import part_columns, part_features, part_rows, part_tokens
 from mswin_viz.data.store.store_record import Commit, StoreRecord, is_store, read_record
 from mswin_viz.errors import OptionError, StoreError
 
@@ -90,6 +90,13 @@ class StoredImages(Sequence[Sample]):
     def n_rows(self) -> int:
         """How many images are in view, those without features included."""
         return self._n_stored if self._rows is None else len(self._rows)
+
+    @property
+    def n_failed(self) -> int:
+        """How many of these have no features."""
+        if self._rows is None:
+            return sum(commit.n_failed for commit in self.commits)
+        return int((self.column("status") == FAILED).sum())
 
     @property
     def is_complete(self) -> bool:
@@ -196,13 +203,23 @@ class StoredImages(Sequence[Sample]):
         return kept
 
     def to_arrow(self, *, features: bool = True) -> pa.Table:
-        """Every column of the rows in view, with the features as fixed-size lists unless they are left out."""
-        table = self.columns(list(ABOUT))
-        for name, column in FEATURES.items() if features else ():
-            values = self.features(name).astype(self.record.dtype)
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-            table = table.append_column(column, lists)
-        return table
+        """Every column of the rows in view, with the features as fixed-size lists unless they are left out.
+
+        With features, every part is checked against its hash, as by :meth:`features`.
+        """
+        if not features:
+            return self.columns(list(ABOUT))
+        of_features = feature_fields(self.record.dim, self.record.wide, self.record.dtype)
+        empty = pa.schema([*ABOUT.items(), *of_features]).empty_table()
+        parts = self._read(lambda p: part_rows(self._files(p), p.commit, p.inside))
+        return pa.concat_tables([empty, *parts])
+
+    def by_part(self) -> Iterator[Self]:
+        """The rows in view, part by part, each as a view of its own: of what lies on the disk, one part is read at a time."""
+        if self._rows is None:
+            yield from (replace(self, commits=(commit,)) for commit in self.commits)
+        else:
+            yield from (replace(self, commits=(one.commit,), _rows=one.inside) for one in self._portions)
 
     def to_pandas(self) -> pd.DataFrame:
         """Everything but the features, one line for each row in view."""

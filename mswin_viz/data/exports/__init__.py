@@ -1,0 +1,1 @@
+"""A store's rows as the files of other tools."""
