@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from support.image_files import sample_files, strip_files
+from support.image_files import sample_files, shard_bytes, strip_files
 from support.tiny import SCALES, tiny_addon, tiny_model
 
 import mswin_viz as mv
@@ -32,12 +32,6 @@ HOW = {"model": MODEL, "shard_images": 6, "batch_size": 4, "workers": 0, "progre
 @pytest.fixture
 def samples(tmp_path: Path) -> list[Sample]:
     return sample_files(tmp_path / "set")
-
-
-def files_of(store: Path) -> dict[str, bytes]:
-    """The files of every shard; not ``store.json``, which names the list of samples."""
-    every = sorted(path for path in store.rglob("part-*") if path.is_file())
-    return {str(path.relative_to(store)): path.read_bytes() for path in every}
 
 
 def damaged(file: Path) -> None:
@@ -148,14 +142,14 @@ def test_a_run_is_gone_on_with_where_it_ended_byte_for_byte(samples, tmp_path) -
     report = encoded.append
     mv.extract(samples, broken, tokens="all", report=report, **(HOW | {"model": counted}))
     assert encoded[0].done > 6 * len(done) - 1  # counts what is there; the rest was embedded
-    assert files_of(broken) == files_of(whole)
+    assert shard_bytes(broken) == shard_bytes(whole)
     assert not list(broken.rglob("*.unfinished"))
 
 
 def test_processes_and_this_one_write_the_same_bytes(samples, tmp_path) -> None:
     mv.extract(samples, tmp_path / "here", **HOW)
     mv.extract(samples, tmp_path / "there", **(HOW | {"workers": 2}))
-    assert files_of(tmp_path / "here") == files_of(tmp_path / "there")
+    assert shard_bytes(tmp_path / "here") == shard_bytes(tmp_path / "there")
 
 
 def test_more_samples_are_added_and_other_ones_refused(samples, tmp_path) -> None:
@@ -163,14 +157,14 @@ def test_more_samples_are_added_and_other_ones_refused(samples, tmp_path) -> Non
     grown = mv.extract(samples, tmp_path / "store", **HOW)
     mv.extract(samples, tmp_path / "at once", **HOW)
     assert (first.n_rows, grown.n_rows) == (8, 19)
-    assert files_of(tmp_path / "store") == files_of(tmp_path / "at once")
-    before = files_of(tmp_path / "store")
+    assert shard_bytes(tmp_path / "store") == shard_bytes(tmp_path / "at once")
+    before = shard_bytes(tmp_path / "store")
     others = [samples[1], samples[0], *samples[2:]]
     relabelled = [dataclasses.replace(samples[0], pid=77), *samples[1:]]
     for given in (others, relabelled, samples[:3]):
         with pytest.raises(StoreError, match="continued with the samples it was begun with"):
             mv.extract(given, tmp_path / "store", **HOW)
-    assert files_of(tmp_path / "store") == before
+    assert shard_bytes(tmp_path / "store") == before
 
 
 @pytest.mark.parametrize(
@@ -186,10 +180,10 @@ def test_more_samples_are_added_and_other_ones_refused(samples, tmp_path) -> Non
 )
 def test_rows_of_another_model_or_form_are_refused(samples, tmp_path, change, words) -> None:
     mv.extract(samples, tmp_path / "store", **HOW)
-    before = files_of(tmp_path / "store")
+    before = shard_bytes(tmp_path / "store")
     with pytest.raises(StoreError, match=words):
         mv.extract(samples, tmp_path / "store", **(HOW | change))
-    assert files_of(tmp_path / "store") == before
+    assert shard_bytes(tmp_path / "store") == before
 
 
 def test_embedding_with_another_model_than_the_stores_is_refused(samples, tmp_path) -> None:

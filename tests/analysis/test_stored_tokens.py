@@ -7,8 +7,6 @@ import dataclasses
 import errno
 import json
 import os
-import shutil
-import subprocess
 import warnings
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.disks import mounted_disk
 from support.killing import Attempts, attempts, needs_fork
 from support.tiny import SIZE, tiny_model
 
@@ -519,13 +518,8 @@ def test_tokens_that_cannot_be_finished_are_used_and_not_lost(kept, model, sampl
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs to mount a small disk: this user or system cannot")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounted_disk(tmp_path / "disk", "64k") as place:
+        yield place
 
 
 def test_a_disk_that_is_full_ends_in_an_error_and_not_the_program(small_disk, model, tmp_path) -> None:

@@ -37,3 +37,9 @@ def strip_files(folder: Path, n_samples: int = 3) -> list[Sample]:
         images = {name: Crop(file, box, (90, 20)) for name, box in boxes.items()}
         samples.append(Sample(number, 1, images, root=folder))
     return samples
+
+
+def shard_bytes(store: Path) -> dict[str, bytes]:
+    """The files of every shard; not ``store.json``, which names the list of samples."""
+    every = sorted(path for path in store.rglob("part-*") if path.is_file())
+    return {str(path.relative_to(store)): path.read_bytes() for path in every}

@@ -134,8 +134,8 @@ def made_folders(folder: Path) -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Delete what killed programs left half written; whoever calls holds the store's lock."""
-    for name in FOLDERS:
-        for path in (folder / name).iterdir():
+    for place in (folder, *(folder / name for name in FOLDERS)):
+        for path in place.iterdir():
             if is_unfinished(path) and not path.name.endswith(".lock"):
                 discard(path)
 
