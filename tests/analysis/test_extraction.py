@@ -303,6 +303,21 @@ def test_pictures_in_memory_and_no_pictures_are_refused(samples, tmp_path) -> No
         mv.extract([], tmp_path / "store", **HOW)
 
 
+def test_a_store_has_a_folder_of_its_own(samples, tmp_path) -> None:
+    before = sorted(path.name for path in (tmp_path / "set").iterdir())
+    with pytest.raises(OutputError, match=r"a folder of its own: .*set holds NI, RGB, TI; choose another"):
+        mv.extract(samples, tmp_path / "set", **HOW)
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == before
+
+
+def test_samples_find_their_store_wherever_the_program_goes_on(samples, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mv.extract(samples, "store", **HOW)
+    some = [*mv.open_store("store")[:2], mv.samples("store")[4]]
+    monkeypatch.chdir(tmp_path / "set")
+    assert len(mv.embed(MODEL, some, progress=False)) == 9
+
+
 def test_a_limit_takes_the_first_samples_that_have_so_many_images(samples, tmp_path) -> None:
     store = mv.extract(samples, tmp_path / "store", limit=7, **HOW)
     assert (list(store), store.n_rows) == (samples[:3], 8)

@@ -23,7 +23,7 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.destinations import check_space, destination
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.worker_processes import WorkerProcesses
-from mswin_viz.data.store.shard_files import committed, made_folders, remove_unfinished
+from mswin_viz.data.store.shard_files import check_own_folder, committed, made_folders, remove_unfinished
 from mswin_viz.data.store.store_record import Commit, is_store, read_record, write_record
 from mswin_viz.errors import StoreError
 from mswin_viz.model.encoder.backbone import Model
@@ -94,6 +94,7 @@ def extract(
     chosen = settings_of(options)
     work = work_of(limited(samples, chosen), destination(store), model, chosen)
     folder = work.folder
+    check_own_folder(folder)
     made_folders(folder)
     with locked(folder / "extraction", busy=_busy(folder)):
         remove_unfinished(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.destinations import made_folder
 from mswin_viz.data.storage.file_writing import (
     discard,
@@ -21,8 +21,8 @@ from mswin_viz.data.storage.file_writing import (
     replacing,
     write_bytes,
 )
-from mswin_viz.data.store.store_record import Commit, FileRecord, read_commit, write_commit
-from mswin_viz.errors import StoreError
+from mswin_viz.data.store.store_record import STORE_FILE, Commit, FileRecord, read_commit, write_commit
+from mswin_viz.errors import OutputError, StoreError
 
 __all__ = ["FOLDERS", "ShardFiles", "committed", "remove_unfinished"]
 
@@ -130,6 +130,17 @@ def made_folders(folder: Path) -> None:
     """Make the folders of a store, where they are missing."""
     for name in FOLDERS:
         made_folder(folder / name)
+
+
+def check_own_folder(folder: Path) -> None:
+    """An `OutputError` if a folder holds anything but a store, such as the data set itself."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in names if name not in (*FOLDERS, STORE_FILE) and not is_unfinished(name)]
+    if others:
+        raise OutputError(
+            f"a store needs a folder of its own: {shown_text(folder)} holds {short_text(', '.join(others), 120)}; choose "
+            "another"
+        )
 
 
 def remove_unfinished(folder: Path) -> None:

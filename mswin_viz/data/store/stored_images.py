@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -275,6 +276,7 @@ def store_parts(folder: Path, root: str | Path | None = None) -> dict[str, Any]:
             f"a store is a folder with store.json and commits: {shown_text(folder)} has none; make one with mv.extract or "
             "mswin-viz extract"
         )
+    folder = Path(os.path.abspath(folder))  # samples remember it, wherever the program goes on
     record = read_record(folder)
     below = root if root is not None else record.root
     return {
