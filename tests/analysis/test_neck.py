@@ -276,6 +276,8 @@ def test_tokens_are_made_where_a_tower_or_a_file_gives_them_and_elsewhere_copied
         "model/encoder/encoded_batch.py",
         "model/training/token_store.py",
         "analysis/experiments/head_costs.py",
+        "analysis/experiments/stored_sample_tokens.py",
+        "analysis/embeddings/store.py",
     }
     found = {
         str(path.relative_to(PACKAGE))

@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import warnings
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence

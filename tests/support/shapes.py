@@ -14,6 +14,7 @@ import importlib.abc
 import importlib.machinery
 import inspect
 import sys
+import threading
 import types
 import typing
 import warnings
@@ -27,6 +28,7 @@ MISMATCHES: list[str] = []
 """What did not hold since the list was last cleared."""
 _KINDS = ("Float", "Int", "Bool", "UInt8", "Shaped", "Num", "Integer", "Inexact", "Real", "UInt", "Complex")
 _ISSUE = warnings.warn
+_PARSING = threading.Lock()  # the parser of Python 3.11 counts its depth for all threads together
 
 
 def install() -> None:
@@ -86,11 +88,14 @@ class _Names(dict[str, Any]):
     def filled(self) -> _Names:
         if not self:
             names: dict[str, Any] = {"__builtins__": __builtins__}
-            tree = ast.parse(Path(str(self.module.__file__)).read_text(encoding="utf-8"))
+            with _PARSING:
+                tree = ast.parse(Path(str(self.module.__file__)).read_text(encoding="utf-8"))
             for node in tree.body:
                 if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
                     imports = ast.Module(body=node.body, type_ignores=[])
-                    exec(compile(imports, str(self.module.__file__), "exec"), names)
+                    with _PARSING:
+                        code = compile(imports, str(self.module.__file__), "exec")
+                    exec(code, names)
             self.update(names | vars(self.module))  # at once: other threads may look at the same time
         return self
 

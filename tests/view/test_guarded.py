@@ -23,9 +23,9 @@ from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError, ImageFileError, OptionError
 from mswin_viz.model.encoder.token_cache import TokenCache
+from mswin_viz.view.attributions import controls as attribution_controls
 from mswin_viz.view.attributions import explorer as attribution_explorer
 from mswin_viz.view.attributions import request as attribution_request
-from mswin_viz.view.attributions.controls import AttributionControls
 from mswin_viz.view.embeddings import board as embedding_board
 from mswin_viz.view.embeddings import explorer as embedding_explorer
 from mswin_viz.view.parts import background, figure_download, neighbour_rows
@@ -426,7 +426,7 @@ FAULTS = [
     Fault("attributions", TokenCache, "pictures", press, True),
     Fault("attributions", attribution_explorer, "map_panel", press, True),
     Fault("attributions", attribution_explorer, "scores_html", press, True),
-    Fault("attributions", AttributionControls, "calls", press, True),
+    Fault("attributions", attribution_controls, "method_calls", press, True),
     Fault("embeddings", embedding_explorer, "embed", new_table, True),
     Fault("embeddings", embedding_explorer, "embedding_view", press, True),
     Fault("embeddings", embedding_board, "map_points", press, True),
