@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from support.image_files import sample_files, strip_files
 from support.tiny import tiny_model
 from typer.testing import CliRunner
@@ -114,8 +117,6 @@ def test_a_part_of_a_file_is_the_picture_that_is_put_in(tmp_path) -> None:
     with pytest.warns(UserWarning, match="strongly distorted"):
         strips = mv.extract(samples, tmp_path / "store", model=tiny_model(), workers=0, progress=False)
     out = mv.export_store(strips, tmp_path / "out", to="atlas", images=True)
-    from PIL import Image
-
     frame = pd.read_parquet(out / "images.parquet")
     (tmp_path / "one.jpg").write_bytes(frame["image"][1]["bytes"])
     with Image.open(tmp_path / "one.jpg") as picture:
@@ -171,12 +172,10 @@ def test_lancedb_finds_a_row_by_its_vector_as_the_page_says(store, tmp_path) -> 
 
 
 def test_faiss_answers_with_the_rows_of_the_largest_cosine_as_the_page_says(store, tmp_path) -> None:
-    needed("faiss")
+    faiss = needed("faiss")
     out = mv.export_store(store, tmp_path / "out", to="faiss")
     as_printed = opened("faiss", out)
     for name in ("plain", "enhanced"):
-        import faiss
-
         index = faiss.read_index(str(out / f"cls_{name}.faiss"))
         features = sound(store).features(name)
         unit = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -189,6 +188,19 @@ def test_faiss_answers_with_the_rows_of_the_largest_cosine_as_the_page_says(stor
     assert sorted(path.name for path in out.iterdir()) == [
         "cls_enhanced.faiss", "cls_plain.faiss", "export.json", "images.parquet",
     ]  # fmt: skip
+
+
+def test_faiss_compares_as_the_model_does_where_that_is_by_euclidean_distance(store, tmp_path) -> None:
+    faiss = needed("faiss")
+    raw = replace(store, record=store.record.model_copy(update={"metric": "euclidean"}))
+    out = mv.export_store(raw, tmp_path / "out", to="faiss")
+    features = sound(store).features("plain")
+    index = faiss.read_index(str(out / "cls_plain.faiss"), faiss.IO_FLAG_MMAP_IFC)
+    distances, found = index.search(features[3:5], 2)
+    squares = ((features[3:5, None] - features[None]) ** 2).sum(2)
+    order = np.argsort(squares, axis=1)[:, :2]
+    np.testing.assert_array_equal(found, sound(store).column("id")[order])
+    np.testing.assert_allclose(distances, np.take_along_axis(squares, order, axis=1), rtol=1e-4, atol=1e-4)
 
 
 def test_duckdb_reads_a_store_as_it_is(store) -> None:
@@ -268,7 +280,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(store, tm
     map_of = mv.project(table.plain, table.enhanced, method="separate", perplexity=2)
     with pytest.raises(OptionError, match=r"a map of store\.table\(\), 18 rows: got one of 7"):
         mv.export_store(store, out, to="csv", projection=map_of)
-    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(OptionError, match=r"not installed .*pip install 'mswin-viz\[export\]'"):
         mv.export_store(store, out, to="faiss")
     assert not out.exists()
