@@ -31,7 +31,7 @@ class Server:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
-    """The arguments of each JupyterLab that a command starts, which is none; the current folder is empty."""
+    """The arguments of each JupyterLab that a command would start (none is started); the current folder is empty."""
     monkeypatch.setattr(Server, "started", [], raising=False)
     monkeypatch.setattr("subprocess.Popen", Server)
     monkeypatch.setattr(jupyter, "_jupyter_lab", lambda: "jupyter-lab")

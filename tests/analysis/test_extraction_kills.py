@@ -95,7 +95,7 @@ def test_an_extraction_killed_at_random_moments_loses_and_doubles_no_row(tmp_pat
             f"extracted({str(tmp_path / 'set')!r}, {str(tmp_path / 'timed')!r}, workers={workers})"
         )
         took, killed, number = time.monotonic() - started, 0, 0
-        while killed < N_KILLS:  # an attempt that ends before its moment is none
+        while killed < N_KILLS:  # an attempt that ends before its moment does not count
             number += 1
             moment = rng.uniform(0.1, 0.9) * took
             killed += killed_and_gone_on_with(

@@ -195,5 +195,7 @@ def open_store(folder: str | Path, *, root: str | Path | None = None) -> Store:
         Where the data set lies now, if it was moved.
     """
     if root is not None and not Path(root).is_dir():
-        raise OptionError(f"root must be the folder of the data set: got {shown_text(root)}, which is none")
+        raise OptionError(
+            f"root must be the folder of the data set: got {shown_text(root)}, which is not a folder"
+        )
     return Store(**store_parts(Path(folder).expanduser(), root))
