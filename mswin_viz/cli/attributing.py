@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mswin_viz.cli.checks import at_least, existing, one_of, read_path, to_write
+from mswin_viz.cli.checks import Images, at_least, existing, one_of, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
@@ -20,14 +20,7 @@ _FEATURES = ("plain", "enhanced")
 
 
 def attribute(
-    source: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=read_path,
-            metavar="[IMAGES]",
-            help="An image, a folder of images or a data set; the drawn samples if left out.",
-        ),
-    ] = None,
+    source: Images = None,
     out: Annotated[
         Path | None, to_write("FOLDER", "Folder for the maps of each image; attributions if left out.")
     ] = None,

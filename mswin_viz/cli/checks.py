@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -102,6 +102,17 @@ def to_write(metavar: str, help_text: str) -> Any:
 def read_path(text: str) -> Path:
     """The path of something to read, as it is given on a command line."""
     return _path(text, "read", DataError)
+
+
+Images = Annotated[
+    Path | None,
+    typer.Argument(
+        parser=read_path,
+        metavar="[IMAGES]",
+        help="An image, a folder of images or a data set; the drawn samples if left out.",
+    ),
+]
+"""The argument of commands that show images."""
 
 
 def written_path(text: str) -> Path:

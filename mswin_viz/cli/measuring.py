@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -27,6 +26,7 @@ from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.storage.file_writing import write_json
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.data.storage.temporary_folders import write_kept_json
+from mswin_viz.data.storage.worker_processes import cores
 from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 
@@ -237,8 +237,3 @@ def check_scales(model: Model, scales: Sequence[int]) -> None:
 
     for scale in scales:
         windows(model.grid, scale)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mswin_viz.cli.checks import at_least, check_apart, existing, has_no_effect, one_of, read_path, to_write
+from mswin_viz.cli.checks import Images, at_least, check_apart, existing, has_no_effect, one_of, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note, shared
@@ -29,14 +29,7 @@ _IN_A_PAGE = 24  # images
 
 def render(
     context: typer.Context,
-    source: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=read_path,
-            metavar="[IMAGES]",
-            help="An image, a folder of images or a data set; the drawn samples if left out.",
-        ),
-    ] = None,
+    source: Images = None,
     html: Annotated[
         Path | None,
         to_write("FILE", "The scale explorer as a page, ending in .html, without kernel or network."),

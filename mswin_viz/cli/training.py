@@ -22,7 +22,7 @@ from mswin_viz.cli.checks import (
     whole_numbers,
     written_path,
 )
-from mswin_viz.cli.measuring import ThermalRange, check_scales, cores
+from mswin_viz.cli.measuring import ThermalRange, check_scales
 from mswin_viz.cli.own_addons import checked_import
 from mswin_viz.cli.shared_options import answer, note
 from mswin_viz.cli.terminal import echo
@@ -33,6 +33,7 @@ from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import remove_file
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.data.storage.temporary_folders import temporary_folder
+from mswin_viz.data.storage.worker_processes import cores
 from mswin_viz.data.synthetic.identity import MOST_PEOPLE
 from mswin_viz.errors import OutputError
 

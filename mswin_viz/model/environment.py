@@ -18,6 +18,7 @@ from jupyter_core.paths import jupyter_path
 from packaging.requirements import Requirement
 
 import mswin_viz
+from mswin_viz.data.storage.worker_processes import cores
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
 _PACKAGES = (
@@ -34,8 +35,9 @@ def versions() -> dict[str, str]:
 
 def devices() -> dict[str, str]:
     """Name torch gives a device -> what it is, or why it cannot be used."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    devices = {"cpu": f"{cores} cores for this process, {torch.get_num_threads()} torch threads, {_memory()}"}
+    devices = {
+        "cpu": f"{cores()} cores for this process, {torch.get_num_threads()} torch threads, {_memory()}"
+    }
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)

@@ -91,7 +91,7 @@ def test_every_file_of_the_embedding_explorer_is_written(samples, tmp_path) -> N
 
 
 def test_the_retrieval_view_ranks_draws_and_saves_every_one(samples, monkeypatch) -> None:
-    view = mv.RetrievalView(MODEL, samples, table=embed(MODEL, samples, progress=False), k=2)
+    view = mv.RetrievalView(MODEL, samples, table=embed(MODEL, samples, progress=False), k=4)
     sent = []
     monkeypatch.setattr(view.pair.board, "send", lambda content, _buffers: sent.append(content))
     for at in range(len(samples)):

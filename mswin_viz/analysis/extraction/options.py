@@ -18,6 +18,7 @@ from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, Stop, reporter
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import without_home
+from mswin_viz.data.storage.worker_processes import cores
 from mswin_viz.data.store.planned_images import StorePlan
 from mswin_viz.data.store.store_record import TOKENS, StoreRecord
 from mswin_viz.errors import OptionError
@@ -190,5 +191,4 @@ def _workers(settings: ExtractSettings, plan: StorePlan) -> int:
         return settings.workers
     if plan.n_images < _FEW_IMAGES:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores - 1, _MOST_WORKERS))
+    return max(1, min(cores() - 1, _MOST_WORKERS))

@@ -23,6 +23,11 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class WorkerProcesses:
     """Processes, started afresh ("spawn"), that wait for work until they are closed; or this process, with 0 workers."""
 
