@@ -135,13 +135,14 @@ def test_a_run_is_gone_on_with_where_it_ended_byte_for_byte(samples, tmp_path) -
     done = [path.name for path in (broken / "commits").iterdir()]
     assert 0 < len(done) < 4
     assert mv.open_store(broken).is_complete is False
-    assert mv.open_store(broken).n_rows == 6 * len(done)
+    n_there = sum(commit.n_rows for commit in mv.open_store(whole).commits[: len(done)])
+    assert mv.open_store(broken).n_rows == n_there > 0
     (broken / "manifest" / ".part-00003.parquet.1a2b.unfinished").write_bytes(b"half")
     encoded = []
     counted = dataclasses.replace(MODEL)
     report = encoded.append
     mv.extract(samples, broken, tokens="all", report=report, **(HOW | {"model": counted}))
-    assert encoded[0].done > 6 * len(done) - 1  # counts what is there; the rest was embedded
+    assert encoded[0].done > n_there  # counts what is there; the rest was embedded
     assert shard_bytes(broken) == shard_bytes(whole)
     assert not list(broken.rglob("*.unfinished"))
 

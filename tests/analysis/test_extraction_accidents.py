@@ -69,7 +69,7 @@ def test_space_for_tokens_is_reserved_before_the_tower_works(samples, small_disk
     with pytest.raises(OutputError, match=r"19 images need about [\d,]+ bytes: .*disk.* has [\d,]+ free"):
         mv.extract(samples, small_disk / "store", **options)
     monkeypatch.setattr(module, "check_space", lambda *_: None)  # the disk fills up after it was looked at
-    monkeypatch.setattr(shard_work, "tower_features", lambda *_: pytest.fail("the tower worked"))
+    monkeypatch.setattr(shard_work, "tower_pass", lambda *_: pytest.fail("the tower worked"))
     with pytest.raises(OutputError, match=r"No space left on device: 9,120 bytes are needed for tokens"):
         mv.extract(samples, small_disk / "store", **options)
     assert mv.open_store(small_disk / "store").n_rows == 0

@@ -81,9 +81,9 @@ def _column(device: str) -> dict[str, str]:
 def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) -> dict[str, str]:
     device = model.device.type
     sources = [sample.images["RGB"] for sample in samples[:batch_size]]
-    pixels = torch.from_numpy(decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels).to(
-        device
-    )
+    pixels = decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels
+    assert isinstance(pixels, np.ndarray)
+    pixels = torch.from_numpy(pixels).to(device)
     batch = normalised_pixels(model.tower, pixels)
     tokens = model.encode(sources, batch_size=batch_size, progress=False)
     one, along = tokens[0], np.random.default_rng(0).normal(size=model.dim)
@@ -129,10 +129,7 @@ def _extract_rate(model: Model, samples: list[Sample], folder: Path, batch_size:
         workers=max(1, min(15, torch.get_num_threads() - 1)) if model.device.type == "cuda" else 1,
         report=lambda progress: marks.append((progress.done, time.perf_counter())),
     )  # fmt: skip
-    first, last = (
-        marks[min(2, len(marks) - 3)],
-        marks[-2],
-    )  # a batch is reported when the next one has been launched
+    first, last = marks[min(2, len(marks) - 2)], marks[-1]
     return (last[0] - first[0]) / (last[1] - first[1])
 
 

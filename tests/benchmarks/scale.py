@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,26 +44,41 @@ QUERIES = 200
 def main(rows: tuple[int, ...] = ROWS) -> None:
     """Measure everything and print it."""
     print("| what | value |\n|---|---|", flush=True)
-    samples = mv.samples()
-    for name, model, n_samples in (
-        ("embedded model", mv.load_model(device="cpu"), 96),
-        ("ViT-B/16 at 256x128, random weights", vit_b_16("cpu"), 32),
-    ):
-        for line in _extraction(name, model, samples[:n_samples]):
-            print(line, flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        for name, model, n_samples in (
+            ("embedded model", mv.load_model(device="cpu"), 480),
+            ("ViT-B/16 at 256x128, random weights", vit_b_16("cpu"), 40),
+        ):
+            for line in _extraction(name, model, _copies(Path(folder) / "images", n_samples)):
+                print(line, flush=True)
         for n in rows:
             feature_store(Path(folder) / str(n), n, tiny_model())
         for what in GROWTHS:
             print(_growth(what, Path(folder), rows), flush=True)
 
 
+def _copies(folder: Path, n_samples: int) -> list[Sample]:
+    """That many samples, whose files are copies of those that are shipped."""
+    shipped, samples = mv.samples(), []
+    for number in range(n_samples):
+        sample, images = shipped[number % len(shipped)], {}
+        for modality, source in sample.images.items():
+            images[modality] = folder / modality / f"{number:06d}.jpg"
+            images[modality].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(source), images[modality])
+        samples.append(replace(sample, images=images, root=folder))
+    return samples
+
+
 def _extraction(name: str, model: Model, samples: list[Sample]) -> list[str]:
-    """Rates of the bare tower on pictures that are decoded already, of extract, and of a loop over images, in turn."""
+    """Rates of the tower and of the whole model on pictures that are decoded already, of extract, and of a plain loop, in turn."""
     sources = [source for sample in samples for source in sample.images.values()]
-    pixels = torch.from_numpy(decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels)
+    pixels = decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels
+    assert isinstance(pixels, np.ndarray)
+    pixels = torch.from_numpy(pixels)
     ways: dict[str, Callable[[], float]] = {
-        "bare": lambda: _bare(model, pixels),
+        "tower": lambda: _bare(pixels, lambda batch: _tower(model, batch)),
+        "model": lambda: _bare(pixels, lambda batch: model.enhance(model.encode_pixels(batch))),
         "extract": lambda: _extract(model, samples),
         "loop": lambda: _loop(model, sources),
     }
@@ -69,24 +86,36 @@ def _extraction(name: str, model: Model, samples: list[Sample]) -> list[str]:
     for _ in range(ROUNDS):
         for way, measure in ways.items():
             rates[way].append(measure())
-    of_bare = [a / b for a, b in zip(rates["extract"], rates["bare"], strict=True)]
-    of_loop = [a / b for a, b in zip(rates["extract"], rates["loop"], strict=True)]
-    bare = statistics.median(rates["bare"])
+    ratios = {way: sorted(a / b for a, b in zip(rates["extract"], rates[way], strict=True)) for way in ways}
+
+    def line(way: str, what: str) -> str:
+        values = ratios[way]
+        return (
+            f"| {name}, {len(sources)} images, CPU: rate of `extract` (one process opens files) / {what} "
+            f"| {statistics.median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f}) |"
+        )
+
     return [
-        f"| {name}, {len(sources)} images: rate of `extract` (one process that opens files) / bare `encode_image` of batches "
-        f"of {BATCH} that are decoded already, CPU | {statistics.median(of_bare):.2f} ({min(of_bare):.2f} to {max(of_bare):.2f}) |",
-        f"| {name}: rate of `extract` / plain loop that opens and encodes one image after another | {statistics.median(of_loop):.2f} |",
-        f"| {name}: bare rate here, images a second | {bare:.1f} |",
+        line(
+            "model", f"the model's forward pass of decoded batches of {BATCH}: tower, patch tokens and add-on"
+        ),
+        line("tower", f"bare `encode_image` of decoded batches of {BATCH}, which gives no patch tokens"),
+        line("loop", "a plain loop that opens and encodes one image after another"),
+        f"| {name}: bare `encode_image` here, images a second | {statistics.median(rates['tower']):.1f} |",
     ]
 
 
-def _bare(model: Model, pixels: torch.Tensor) -> float:
-    batches = [normalised_pixels(model.tower, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
+def _bare(pixels: torch.Tensor, forward: Callable[[torch.Tensor], object]) -> float:
     started = time.perf_counter()
-    with torch.no_grad(), model.autocast():
-        for batch in batches:
-            model.clip.encode_image(batch)
+    with torch.no_grad():
+        for at in range(0, len(pixels), BATCH):
+            forward(pixels[at : at + BATCH])
     return len(pixels) / (time.perf_counter() - started)
+
+
+def _tower(model: Model, pixels: torch.Tensor) -> torch.Tensor:
+    with model.autocast():
+        return model.clip.encode_image(normalised_pixels(model.tower, pixels))
 
 
 def _extract(model: Model, samples: list[Sample]) -> float:
@@ -97,10 +126,7 @@ def _extract(model: Model, samples: list[Sample]) -> float:
             samples, folder, model=model, workers=1, batch_size=BATCH, progress=False,
             report=lambda progress: marks.append((progress.done, time.perf_counter())),
         )  # fmt: skip
-    (n_first, first), (n_last, last) = (
-        marks[0],
-        marks[-2],
-    )  # a batch is reported when the next one has been launched
+    (n_first, first), (n_last, last) = marks[0], marks[-1]
     return (n_last - n_first) / (last - first)
 
 
@@ -145,11 +171,32 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 def _retrieval(folder: Path) -> float:
-    """Of one query: some queries against every image of one modality."""
-    table = mv.open_store(folder).where(modality="RGB").table()
-    query = np.arange(len(table))[:: max(1, len(table) // QUERIES)][:QUERIES]
+    """Of one query: some queries against every image."""
+    table = mv.open_store(folder).table()
+    query = _queries(len(table))
     seconds = _timed(lambda: mv.retrieval(table.enhanced, table.pid, table.camid, query=query))
     return seconds / len(query)
+
+
+def _faiss(folder: Path) -> float:
+    """Of one query, too: the ten nearest images by an exact index, which is less than the places of all matches."""
+    import faiss
+
+    rows = mv.open_store(folder).features("enhanced")
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(rows)
+    query = _queries(len(rows))
+    return _timed(lambda: index.search(rows[query], 10)) / len(query)
+
+
+def _queries(n_rows: int) -> np.ndarray:
+    return np.arange(n_rows)[:: max(1, n_rows // QUERIES)][:QUERIES]
+
+
+def _export(folder: Path, to: str) -> float:
+    with tempfile.TemporaryDirectory() as out:
+        return _timed(lambda: mv.export_store(folder, Path(out) / "out", to=to))
 
 
 def _map(folder: Path) -> float:
@@ -164,8 +211,13 @@ GROWTHS: dict[str, Callable[[Path], float]] = {
     ),
     "the whole table, features included": lambda folder: _timed(lambda: mv.open_store(folder).table()),
     "check every hash": lambda folder: _timed(lambda: mv.open_store(folder).verify()),
-    "retrieval, one query": _retrieval,
+    "retrieval, one query: average precision and rank of the first match": _retrieval,
+    "the ten nearest of one query by faiss, exact": _faiss,
     "maps computed of 1,000, the others placed": _map,
+    "export to csv": lambda folder: _export(folder, "csv"),
+    "export to atlas (Parquet)": lambda folder: _export(folder, "atlas"),
+    "export to fiftyone": lambda folder: _export(folder, "fiftyone"),
+    "export to faiss": lambda folder: _export(folder, "faiss"),
 }
 
 

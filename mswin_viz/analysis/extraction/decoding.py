@@ -13,6 +13,7 @@ import numpy as np
 from mswin_viz.data.images.image_source import Crop, opened_together, source_name
 from mswin_viz.data.images.picture_facts import PictureFacts
 from mswin_viz.data.images.picture_files import regular_file
+from mswin_viz.data.storage.shared_blocks import Block, HandedOver
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.encoder.preprocessing import FittingRule, fitted_picture
 
@@ -23,10 +24,11 @@ __all__ = ["DecodedBatch", "DecodingJob", "decoded"]
 
 
 class DecodingJob(NamedTuple):
-    """Files to open for one pass of the tower, and how pictures are brought to its input."""
+    """Files to open for one pass of the tower, how pictures are brought to its input, and where to put them, if not in the result."""
 
     sources: tuple[Path | Crop, ...]
     rule: FittingRule
+    block: Block | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,8 @@ class DecodedBatch:
     Attributes
     ----------
     pixels
-        Pictures that could be read, ``[k, 3, H, W]``, 0..255, in the order of the files.
+        Pictures that could be read, ``[k, 3, H, W]``, 0..255, in the order of the files; or where they lie, if the job had
+        a block for them.
     places
         Which files these are of.
     facts
@@ -47,7 +50,7 @@ class DecodedBatch:
         Place of each other file -> why it has no picture.
     """
 
-    pixels: UInt8[np.ndarray, "picture 3 height width"]
+    pixels: UInt8[np.ndarray, "picture 3 height width"] | HandedOver
     places: list[int]
     facts: list[PictureFacts]
     hashes: list[str | None]
@@ -68,7 +71,8 @@ def decoded(job: DecodingJob) -> DecodedBatch:
         facts.append(image.facts)
     height, width = job.rule.image_size
     pixels = np.stack(shown) if shown else np.zeros((0, 3, height, width), np.uint8)
-    return DecodedBatch(pixels, places, facts, hashes, problems)
+    handed = pixels if job.block is None else job.block.hand_over(pixels)
+    return DecodedBatch(handed, places, facts, hashes, problems)
 
 
 def _hashes(sources: Iterable[Path | Crop]) -> list[str | None]:

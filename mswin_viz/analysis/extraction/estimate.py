@@ -13,7 +13,8 @@ import torch
 
 from mswin_viz.analysis.extraction.decoding import DecodingJob, decoded
 from mswin_viz.analysis.extraction.options import ExtractOptions, limited, settings_of, work_of
-from mswin_viz.analysis.extraction.shard_work import ShardWork, tower_features
+from mswin_viz.analysis.extraction.shard_work import ShardWork
+from mswin_viz.analysis.extraction.tower_pass import tower_pass
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.model.encoder.backbone import Model
@@ -89,9 +90,8 @@ def _seconds_of_image(work: ShardWork) -> tuple[float, float]:
         started = time.perf_counter()
         batch = decoded(job)
         opened = time.perf_counter()
-        tower_features(work, images, batch)
-        if work.model.device.type == "cuda":
-            torch.cuda.synchronize()
+        pixels = torch.from_numpy(batch.pixels)
+        tower_pass(work.model, work.record, images, pixels=pixels, places=batch.places).wait()
         embedded = time.perf_counter()
         if (
             tried == 1

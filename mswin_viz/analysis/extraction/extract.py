@@ -179,7 +179,7 @@ def _engine(chosen: ExtractSettings) -> Callable[[ShardWork, Sequence[int]], Ite
 
 
 def _locally(work: ShardWork, todo: Sequence[int], chosen: ExtractSettings) -> Iterator[Done]:
-    with WorkerProcesses(work.workers) as processes:
+    with WorkerProcesses(work.workers, block_bytes=work.bytes_of_batch) as processes:
         yield from work_on_shards(work, todo, processes, stop=chosen.stop)
 
 

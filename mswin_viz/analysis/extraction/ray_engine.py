@@ -66,7 +66,7 @@ class ShardActor:
     def _ready(self) -> tuple[ShardWork, WorkerProcesses]:
         os.chdir(self._place)  # paths of images may be relative to it
         work: ShardWork = _ray()[0].get(self._given)
-        return work, WorkerProcesses(work.workers)
+        return work, WorkerProcesses(work.workers, block_bytes=work.bytes_of_batch)
 
 
 def on_ray(work: ShardWork, numbers: Sequence[int], settings: ExtractSettings) -> Iterator[Done]:

@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Self, TypeVar
 
+from mswin_viz.data.storage.shared_blocks import SharedBlocks
 from mswin_viz.errors import WorkerError
 
 _AHEAD = 3  # results a process may be ahead of their use, or all of them would lie in memory
@@ -29,10 +30,14 @@ def cores() -> int:
 
 
 class WorkerProcesses:
-    """Processes, started afresh ("spawn"), that wait for work until they are closed; or this process, with 0 workers."""
+    """Processes, started afresh ("spawn"), that wait for work until they are closed; or this process, with 0 workers.
 
-    def __init__(self, workers: int) -> None:
+    ``blocks`` has one of ``block_bytes`` for every job whose result is on its way, for arrays in it.
+    """
+
+    def __init__(self, workers: int, *, block_bytes: int = 0) -> None:
         self._workers, self._context = workers, _Recorded()
+        self.blocks = SharedBlocks(_AHEAD * workers + 1 if workers else 0, block_bytes)
         self._pool = (
             ProcessPoolExecutor(workers, mp_context=self._context, initializer=_prepare) if workers else None
         )
@@ -43,6 +48,7 @@ class WorkerProcesses:
     def __exit__(self, *_problem: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        self.blocks.close()
 
     def results(
         self, function: Callable[[_Job], _Result], jobs: Iterable[_Job]

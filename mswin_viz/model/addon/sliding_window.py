@@ -84,6 +84,7 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
     ) -> list[Float[torch.Tensor, "batch dim"]]:
         """Each scale's mean over windows, before the fusion; the plain token mean where ``N < s``."""
         _check_patches(patches, self.feat_dim)
+        patches = _phase_means(patches, math.lcm(*self.scales))  # one pass over the tokens for all scales
         return [
             _pooled_windows(patches, conv) if patches.shape[1] >= s else patches.mean(dim=1)
             for s, conv in zip(self.scales, self.convolutions, strict=True)
