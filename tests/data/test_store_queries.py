@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from support.feature_store import feature_store
 from support.image_files import sample_files
 from support.tiny import tiny_model
 
@@ -97,3 +100,25 @@ def test_opening_reads_no_rows(store, tmp_path) -> None:
     assert opened.n_rows == store.n_rows
     with pytest.raises(StoreError, match=r"part-0000\d.*extract again"):
         opened.to_pandas()
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="threads are counted in /proc, which only Linux has"
+)
+def test_reading_leaves_no_thread_of_arrow_behind_that_could_abort_the_program_as_it_ends(tmp_path) -> None:
+    feature_store(tmp_path / "store", 300, tiny_model(), shard_images=90)
+    script = f"""
+import os
+import pyarrow.compute as pc
+import mswin_viz as mv
+
+store = mv.open_store({str(tmp_path / "store")!r})
+before = len(os.listdir("/proc/self/task"))
+chosen = store.where(modality="TI", camid=[1, 3]).where(pc.field("pid") > 3)
+assert 0 < chosen.n_rows < 100
+chosen.features("plain"), chosen.to_arrow(), chosen.to_pandas(), store.failed, chosen[0], store.verify()
+assert store.where(status="failed").n_rows == 0
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["0"]

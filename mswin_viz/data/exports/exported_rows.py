@@ -74,7 +74,7 @@ class ExportedRows:
         ``file`` is the whole path of the image's file, where it is plain text.
         """
         for table in self.every_table():
-            yield table.filter(pc.field("status") == OK).select(self.schema.names)
+            yield table.filter(pc.equal(table["status"], OK)).select(self.schema.names)
 
     def every_table(self) -> Iterator[pa.Table]:
         """The same of all rows in view, with ``status`` and ``reason``; features are null where there are none."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import acero
 from safetensors import SafetensorError, safe_open
 
 from mswin_viz.data.shown_text import shown_text
@@ -18,12 +20,13 @@ from mswin_viz.errors import StoreError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+_PLACE = "__place"
+
 
 def part_columns(files: ShardFiles, names: Sequence[str], rows: Int[np.ndarray, " row"]) -> pa.Table:
     """Some columns of some rows; a `StoreError` if the file cannot be read or is too short."""
     try:
-        table = pq.read_table(files.manifest, columns=list(names))
-        return table.replace_schema_metadata(None).take(pa.array(rows))
+        return _table(str(files.manifest), list(names)).take(pa.array(rows))
     except (OSError, pa.ArrowException) as problem:
         raise _damaged(files, files.manifest, problem) from problem
 
@@ -63,9 +66,32 @@ def _checked_columns(files: ShardFiles, commit: Commit, names: list[str] | None)
     try:
         content = files.manifest.read_bytes()
         files.check_manifest(content, commit)
-        return pq.read_table(pa.BufferReader(content), columns=names).replace_schema_metadata(None)
+        return _table(pa.BufferReader(content), names)
     except (OSError, pa.ArrowException) as problem:
         raise _damaged(files, files.manifest, problem) from problem
+
+
+def rows_that_fit(table: pa.Table, condition: pc.Expression) -> Int[np.ndarray, " row"]:
+    """Places of the rows that fit a condition; by this thread alone, as in :func:`_table`."""
+    numbered = table.append_column(_PLACE, pa.array(np.arange(table.num_rows)))
+    steps = [
+        acero.Declaration("table_source", acero.TableSourceNodeOptions(numbered)),
+        acero.Declaration("filter", acero.FilterNodeOptions(condition)),
+        acero.Declaration("project", acero.ProjectNodeOptions([pc.field(_PLACE)], [_PLACE])),
+    ]
+    return acero.Declaration.from_sequence(steps).to_table(use_threads=False)[_PLACE].to_numpy()
+
+
+def _table(source: Any, names: list[str] | None) -> pa.Table:
+    """Some columns of a file, or all, read by this thread alone.
+
+    Arrow's own threads may still let go of what they read when the program ends, and then abort it (Apache Arrow, issue 34314).
+    """
+    with pq.ParquetFile(source, pre_buffer=False) as file:
+        missing = [name for name in names or () if name not in file.schema_arrow.names]
+        if missing:
+            raise pa.ArrowInvalid(f"it has no column {missing[0]}")
+        return file.read(names, use_threads=False).replace_schema_metadata(None)
 
 
 def _damaged(files: ShardFiles, file: object, problem: Exception) -> StoreError:

@@ -18,7 +18,13 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, feature_fields, samples_of_rows
 from mswin_viz.data.store.shard_files import ShardFiles, committed
-from mswin_viz.data.store.shard_reading import part_columns, part_features, part_rows, part_tokens
+from mswin_viz.data.store.shard_reading import (
+    part_columns,
+    part_features,
+    part_rows,
+    part_tokens,
+    rows_that_fit,
+)
 from mswin_viz.data.store.store_record import Commit, StoreRecord, is_store, read_record
 from mswin_viz.errors import OptionError, StoreError
 
@@ -138,8 +144,7 @@ class StoredImages(Sequence[Sample]):
             is_in &= pc.field(name).isin(pa.array([_plain(one) for one in wanted], ABOUT[name]))
         if expression is not None:
             is_in &= expression
-        numbered = table.append_column("__row", pa.array(np.arange(table.num_rows)))
-        return self.rows(numbered.filter(is_in)["__row"].to_numpy())
+        return self.rows(rows_that_fit(table, is_in))
 
     def rows(self, places: Int[np.ndarray, " row"] | Sequence[int] | slice) -> Self:
         """Some of the rows in view, by their places; they keep the order of the store, each once."""
@@ -224,7 +229,7 @@ class StoredImages(Sequence[Sample]):
 
     def to_pandas(self) -> pd.DataFrame:
         """Everything but the features, one line for each row in view."""
-        return self.columns(list(ABOUT)).to_pandas()
+        return self.columns(list(ABOUT)).to_pandas(use_threads=False)
 
     def verify(self) -> list[str]:
         """What is not as it was written, one sentence a file; every byte of every shard is read."""
@@ -238,7 +243,8 @@ class StoredImages(Sequence[Sample]):
     def failed(self) -> pa.Table:
         """The rows in view without features: ``id``, ``path``, ``part``, ``modality`` and ``reason``."""
         names = ["id", "path", "part", "modality", "reason", "status"]
-        return self.columns(names).filter(pc.field("status") == FAILED).drop_columns("status")
+        table = self.columns(names)
+        return table.filter(pc.equal(table["status"], FAILED)).drop_columns("status")
 
     @cached_property
     def _samples(self) -> list[Sample]:
