@@ -126,6 +126,17 @@ def test_a_modality_that_is_not_there_is_named(table: EmbeddingTable) -> None:
         chosen_rows(table, "depth")
 
 
+def test_a_stop_is_followed_within_a_comparison(table: EmbeddingTable) -> None:
+    words: list[str] = []
+    with pytest.raises(StoppedError, match="comparison was stopped.*no measures"):
+        embedding_view(
+            table,
+            report=lambda progress: words.append(progress.words),
+            stop=lambda: sum(word.startswith("comparing RGB") for word in words) > 2,
+        )
+    assert not any(word.startswith("comparing NI") for word in words)
+
+
 def test_a_stop_ends_the_work_without_a_view(table: EmbeddingTable) -> None:
     with pytest.raises(StoppedError):
         embedding_view(table, stop=lambda: True)

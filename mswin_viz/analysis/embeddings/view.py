@@ -32,6 +32,7 @@ COUPLING_WORDS = (
     "add-on by the measures."
 )
 _PER_ROW = ("plain_ap", "enhanced_ap", "overlap", "plain_silhouette", "enhanced_silhouette")
+_STOPPED = "the comparison was stopped before it finished; there are no measures"
 _PROJECTING = 0.85  # part of the progress bar that the projection takes
 
 
@@ -156,17 +157,26 @@ def embedding_view(
         raise StoppedError("the projection was stopped before it finished; there is no map")
     measured = {name: np.full(len(rows), np.nan) for name in _PER_ROW}
     comparisons, notes = {}, []
+    n_compared = len(rows.modalities)
     for at, modality in enumerate(rows.modalities):
-        compared(Progress(at, len(rows.modalities), f"comparing {modality_words(modality)}"))
+        compared(Progress(at, n_compared, f"comparing {modality_words(modality)}"))
         if stop is not None and stop():
-            raise StoppedError("the comparison was stopped before it finished; there are no measures")
+            raise StoppedError(_STOPPED)
+        of_one = portion(compared, at / n_compared, (at + 1) / n_compared)
+        told = _renamed(of_one, f"comparing {modality_words(modality)}")
         try:
-            comparisons[modality] = _compared(rows, modality, settings, measured)
+            comparisons[modality] = _compared(rows, modality, settings, measured, report=told, stop=stop)
+        except StoppedError as problem:
+            raise StoppedError(_STOPPED) from problem
         except MswinVizError as problem:
             notes.append(f"{modality_words(modality)} cannot be measured: {problem}")
     report(Progress(1, 1, "done"))
     kept = {name: values[projection.kept] for name, values in measured.items()}
     return EmbeddingView(rows[projection.kept], settings, projection, comparisons, **kept, notes=tuple(notes))
+
+
+def _renamed(report: Report, words: str) -> Report:
+    return lambda progress: report(Progress(progress.done, progress.total, words))
 
 
 def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
@@ -189,14 +199,20 @@ def chosen_rows(table: EmbeddingTable, show: str) -> EmbeddingTable:
 
 
 def _compared(
-    rows: EmbeddingTable, modality: str, settings: ViewSettings, measured: dict[str, np.ndarray]
+    rows: EmbeddingTable,
+    modality: str,
+    settings: ViewSettings,
+    measured: dict[str, np.ndarray],
+    *,
+    report: Report,
+    stop: Stop | None,
 ) -> Comparison:
     """Plain against enhanced in one modality; what it says of each row is written into ``measured``."""
     own = rows.rows(modality)
     part = rows[own]
     found = compare(
         part.plain, part.enhanced, part.pid, part.camid,
-        rule=settings.rule, scenes=part.scene, metric=part.metric, seed=settings.seed,
+        rule=settings.rule, scenes=part.scene, metric=part.metric, seed=settings.seed, report=report, stop=stop,
     )  # fmt: skip
     measured["plain_ap"][own] = found.plain.per_query_ap
     measured["enhanced_ap"][own] = found.enhanced.per_query_ap

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.store.manifest import ABOUT, OK, feature_fields
@@ -74,7 +73,7 @@ class ExportedRows:
         ``file`` is the whole path of the image's file, where it is plain text.
         """
         for table in self.every_table():
-            yield table.filter(pc.equal(table["status"], OK)).select(self.schema.names)
+            yield table.filter(pa.array(table["status"].to_numpy() == OK)).select(self.schema.names)
 
     def every_table(self) -> Iterator[pa.Table]:
         """The same of all rows in view, with ``status`` and ``reason``; features are null where there are none."""

@@ -244,7 +244,7 @@ class StoredImages(Sequence[Sample]):
         """The rows in view without features: ``id``, ``path``, ``part``, ``modality`` and ``reason``."""
         names = ["id", "path", "part", "modality", "reason", "status"]
         table = self.columns(names)
-        return table.filter(pc.equal(table["status"], FAILED)).drop_columns("status")
+        return table.filter(pa.array(table["status"].to_numpy() == FAILED)).drop_columns("status")
 
     @cached_property
     def _samples(self) -> list[Sample]:
