@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.image_files import sample_files
+from support.tiny import tiny_model
 from typer.testing import CliRunner
 
 import mswin_viz as mv
@@ -78,6 +80,38 @@ def test_doctor_opens_every_image_and_fails_on_a_broken_one(tmp_path: Path) -> N
     broken = CliRunner().invoke(cli.app, ["doctor", "--data", str(root)])
     assert broken.exit_code == 1
     assert "corrupt image" in broken.stdout
+
+
+def test_doctor_says_whether_a_store_is_complete_and_fails_on_a_damaged_file(tmp_path: Path) -> None:
+    how = {"model": tiny_model(), "shard_images": 6, "workers": 0, "progress": False}
+    samples = sample_files(tmp_path / "set")
+    store = mv.extract(samples[:4], tmp_path / "store", **how)
+    command = ["doctor", "--store", str(store.folder)]
+    sound = CliRunner().invoke(cli.app, command)
+    words = " ".join(sound.stdout.split())
+    assert sound.exit_code == 0, sound.output
+    assert "11, of which 0 have no features" in words
+    assert "2 of 2 are done; complete" in words
+    assert "every file holds what was written to it" in words
+    (store.folder / "commits" / "part-00001.json").unlink()
+    begun = json.loads(CliRunner().invoke(cli.app, [*command, "--json"]).stdout)
+    assert begun["sound"]
+    assert [begun["store"][name] for name in ("complete", "shards", "of_shards")] == [False, 1, 2]
+    samples[5].images["RGB"].unlink()
+    mv.extract(samples, store.folder, **how)
+    file = store.folder / "manifest" / "part-00001.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    damaged = CliRunner().invoke(cli.app, [*command, "--json"])
+    found = json.loads(damaged.stdout)
+    assert damaged.exit_code == 1
+    assert not found["sound"]
+    assert (found["store"]["images"], found["store"]["failed"]) == (19, 1)
+    assert [file.name in words for words in found["store"]["damaged"]] == [True]
+    shown = CliRunner().invoke(cli.app, command)
+    assert shown.exit_code == 1
+    assert "1 DAMAGED: delete the commit" in " ".join(shown.stdout.split())
 
 
 def test_train_writes_an_add_on_under_the_host_models_keys(tmp_path: Path) -> None:
@@ -221,6 +255,8 @@ REFUSED = {
     "export {}/nosuch --to csv -o {}/new": "STORE must exist: got {}/nosuch",
     "export {}/empty --to csv -o {}/new": "a store is a folder with store.json and commits: {}/empty has none",
     "export {}/empty --to csv -o {}/new --root {}/nosuch": "--root must exist",
+    "doctor --store {}/nosuch": "--store must exist",
+    "doctor --store {}/empty": "a store is a folder with store.json and commits: {}/empty has none",
     "doctor --all": "--all would have no effect without --data",
 }  # fmt: skip
 """A command line -> part of what it is refused with; ``{}`` is a folder."""

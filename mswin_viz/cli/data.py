@@ -26,6 +26,7 @@ from mswin_viz.errors import OutputError
 
 if TYPE_CHECKING:
     from mswin_viz.data.sets.report import DataReport
+    from mswin_viz.data.store.stored_images import StoredImages
 
 
 def samples(
@@ -79,6 +80,9 @@ def samples(
 def doctor(
     context: typer.Context,
     data: Annotated[Path | None, to_read("PATH", "Open and check every image of this data set.")] = None,
+    store: Annotated[
+        Path | None, to_read("STORE", "Read every byte of this store and compare it with its hashes.")
+    ] = None,
     layout: Annotated[
         str, typer.Option(help="Layout of the data set, as in mswin_viz.samples(); auto recognises it.")
     ] = "auto",
@@ -87,13 +91,14 @@ def doctor(
     ] = False,
     workers: Annotated[int, typer.Option(help="How many threads open files.")] = 4,
 ) -> None:
-    """Show versions, devices, weights and what notebooks need, and how to get what is missing; with --data, check a data set."""
+    """Show versions, devices, weights and what notebooks need, and how to get what is missing; with --data, check a data set, with --store a store."""
     if data is None:
         has_no_effect(context, ("layout", "every", "workers"), "without --data")
     at_least(1, workers=workers)
     from mswin_viz.data.sets.layouts import scan
 
     names = None if data is None else scan(existing(data, "--data"), layout)
+    opened = None if store is None else _opened(existing(store, "--store"))
     from mswin_viz.data.sets.verification import verify
 
     found = _environment()
@@ -105,10 +110,12 @@ def doctor(
     report = None if names is None else verify(names, workers=workers)
     if report is not None and not shared().json:
         _print_report(report, every=every)
-    sound = not missing and (report is None or report.sound)
-    answer(
-        {**found, "missing": missing, "data": report and _data_record(report, every=every), "sound": sound}
-    )
+    about = None if opened is None else _store_record(opened)
+    if about is not None and not shared().json:
+        _print_store(about)
+    sound = not missing and (report is None or report.sound) and (about is None or about["sound"])
+    told = report and _data_record(report, every=every)
+    answer({**found, "missing": missing, "data": told, "store": about, "sound": sound})
     if not sound:
         raise typer.Exit(1)
 
@@ -161,6 +168,41 @@ def _data_record(report: DataReport, *, every: bool) -> dict[str, Any]:
     }
 
 
+def _opened(folder: Path) -> StoredImages:
+    from mswin_viz.data.store.stored_images import StoredImages, store_parts
+
+    return StoredImages(**store_parts(folder))
+
+
+def _store_record(store: StoredImages) -> dict[str, Any]:
+    """What a store holds and whether it is as it was written; rows that failed and shards to come are no damage."""
+    damaged = store.verify()
+    return {
+        "folder": shown_text(store.folder),
+        "images": store.n_rows,
+        "failed": store.n_failed,
+        "shards": len(store.commits),
+        "of_shards": store.record.n_shards,
+        "complete": store.is_complete,
+        "damaged": damaged,
+        "sound": not damaged,
+    }
+
+
+def _print_store(about: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    to_do = "complete" if about["complete"] else "not complete: extract again to go on"
+    remedy = f"{len(about['damaged'])} DAMAGED: delete the commit of such a shard and extract again"
+    rows = {
+        "images": f"{about['images']:,}, of which {about['failed']:,} have no features",
+        "shards": f"{about['shards']:,} of {about['of_shards']:,} are done; {to_do}",
+        "hashes": "every file holds what was written to it" if about["sound"] else remedy,
+    }
+    rows |= {f"damaged {number}": words for number, words in enumerate(about["damaged"], start=1)}
+    Console().print(_two_columns(f"store {about['folder']}", rows))
+
+
 def _two_columns(title: str, rows: dict[str, str]) -> object:
     from rich.table import Table
 
@@ -168,5 +210,5 @@ def _two_columns(title: str, rows: dict[str, str]) -> object:
     table.add_column(style="cyan")
     table.add_column(overflow="fold")
     for name, words in rows.items():
-        table.add_row(name, words, style="red" if "MISSING" in words else "")
+        table.add_row(name, words, style="red" if "MISSING" in words or "DAMAGED" in words else "")
     return table

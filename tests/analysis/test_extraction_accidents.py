@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -148,6 +150,67 @@ def test_a_commit_that_is_damaged_is_named_with_what_to_do(samples, tmp_path, co
         assert "\n" not in str(caught.value)
     commit.unlink()
     assert_it_goes_on(samples, store)
+
+
+def test_a_manifest_that_became_a_folder_is_named_with_what_to_do(samples, tmp_path) -> None:
+    store = tmp_path / "stores" / "store"
+    opened = mv.extract(samples, store, **HOW)
+    manifest = store / "manifest" / "part-00001.parquet"
+    manifest.unlink()
+    manifest.mkdir()
+    assert [str(manifest) in words for words in opened.verify()] == [True]
+    for read in (lambda: mv.open_store(store).features("plain"), lambda: mv.open_store(store).column("id")):
+        with pytest.raises(
+            StoreError, match=r"part-00001\.parquet.*delete .*part-00001\.json and extract again"
+        ):
+            read()
+    (store / "commits" / "part-00001.json").unlink()
+    with pytest.raises(OutputError, match=r"a file cannot replace a folder: .*part-00001\.parquet"):
+        mv.extract(samples, store, **HOW)
+    manifest.rmdir()
+    assert_it_goes_on(samples, store)
+
+
+def test_a_store_of_a_later_version_is_refused_and_stays_as_it_is(samples, tmp_path) -> None:
+    mv.extract(samples, tmp_path / "store", **HOW)
+    file = tmp_path / "store" / "store.json"
+    later = json.loads(file.read_text()) | {"format": 2, "package": "9.8"}
+    file.write_text(json.dumps(later))
+    before = shard_bytes(tmp_path / "store")
+    calls = (
+        lambda: mv.open_store(tmp_path / "store"),
+        lambda: mv.extract(samples, tmp_path / "store", **HOW),
+    )
+    for call in calls:
+        with pytest.raises(StoreError, match=r"is of format 2, written by mswin-viz 9\.8; update mswin-viz"):
+            call()
+    assert json.loads(file.read_text()) == later
+    assert shard_bytes(tmp_path / "store") == before
+
+
+def test_a_store_that_is_moved_while_it_is_filled_loses_nothing(samples, tmp_path) -> None:
+    store, moved = tmp_path / "stores" / "store", tmp_path / "stores" / "moved"
+
+    def move_once(at: mv.Progress) -> None:
+        if not moved.exists() and list(store.glob("commits/part-*.json")):
+            store.rename(moved)
+
+    with pytest.raises((OutputError, StoreError)) as caught:
+        mv.extract(samples, store, report=move_once, **HOW)
+    assert str(store) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert_it_goes_on(samples, moved)
+    mv.extract(samples, store, **HOW)  # what was written to the old place goes on there
+    assert shard_bytes(store) == shard_bytes(moved)
+
+
+def test_a_clock_that_goes_back_changes_nothing(samples, tmp_path, monkeypatch) -> None:
+    hours = itertools.count(500_000, -7)
+    mv.extract(samples, tmp_path / "whole", **HOW)
+    monkeypatch.setattr("time.time", lambda: 3600.0 * next(hours))
+    monkeypatch.setattr("tqdm.std.time", lambda: 3600.0 * next(hours))
+    mv.extract(samples, tmp_path / "store", **(HOW | {"progress": True}))
+    assert shard_bytes(tmp_path / "store") == shard_bytes(tmp_path / "whole")
 
 
 def test_of_two_programs_on_one_store_one_is_refused_or_both_end_without_a_double(samples, tmp_path) -> None:

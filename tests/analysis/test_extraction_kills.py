@@ -11,9 +11,9 @@ import pytest
 from support.image_files import sample_files, shard_bytes
 from support.killing import Attempts, attempts, needs_fork
 from support.tiny import tiny_model
+from support.whole_stores import assert_holds_what_was_committed, assert_whole
 
 import mswin_viz as mv
-from mswin_viz.data.store.store_record import is_store
 
 SETUP = f"""
 import sys
@@ -46,23 +46,6 @@ def program() -> Iterator[Attempts]:
     """One start of torch for all tests."""
     with attempts(SETUP.format(n_samples=7)) as started:
         yield started
-
-
-def assert_holds_what_was_committed(store: Path) -> None:
-    """Each row once, and each as it was written; whatever was killed."""
-    if is_store(store):
-        opened = mv.open_store(store)
-        ids = opened.column("id").tolist()
-        assert len(set(ids)) == len(ids) == opened.n_rows
-        assert opened.verify() == []
-
-
-def assert_whole(store: Path, n_samples: int, wanted: dict[str, bytes]) -> None:
-    opened = mv.open_store(store)
-    n_images = sum(2 if number % 3 == 2 else 3 for number in range(n_samples))
-    assert opened.column("id").tolist() == list(range(n_images))
-    assert shard_bytes(store) == wanted
-    assert not list(store.rglob("*.unfinished"))
 
 
 def killed_and_gone_on_with(program: Attempts, folder: Path, n_samples: int, how: str, **moment) -> bool:

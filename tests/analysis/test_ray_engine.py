@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import socket
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,17 @@ from support.tiny import tiny_model
 import mswin_viz as mv
 from mswin_viz.analysis.extraction import extract as module
 from mswin_viz.data.sample import Sample
-from mswin_viz.errors import OptionError, StoppedError, WorkerError
+from mswin_viz.data.storage.file_locks import locked
+from mswin_viz.errors import OptionError, OutputError, StoppedError, WorkerError
 
 HOW = {"model": tiny_model(), "shard_images": 6, "batch_size": 4, "workers": 0, "progress": False}
 
 
 @pytest.fixture
 def ray(monkeypatch) -> Any:
-    """The package, where it is installed; a cluster that is started needs no password."""
+    """The package, where it is installed; a cluster that is started needs no password, and takes its turn on a busy machine."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     return pytest.importorskip("ray", reason="ray is not installed: pip install 'mswin-viz[ray]'")
 
 
@@ -36,6 +40,7 @@ def cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'mswin-viz[ray]'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_worker_niceness", "0")
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
@@ -77,6 +82,43 @@ def test_an_address_where_nobody_answers_is_refused_at_once(ray, samples, tmp_pa
             OptionError, match=rf"cluster that answers: {address} does not \(.*ray start --head"
         ):
             mv.extract(samples, tmp_path / "store", engine="ray", address=address, **HOW)
+
+
+def test_the_address_of_another_cluster_than_the_one_in_use_is_refused(
+    cluster, ray, samples, tmp_path
+) -> None:
+    used = ray.get_runtime_context().gcs_address
+    port = int(used.rpartition(":")[2])
+    for other in (f"127.0.0.1:{port + 1}", "local", f"192.0.2.99:{port}", f"ray://127.0.0.1:{port}"):
+        with pytest.raises(OptionError, match=rf"it uses {used}, got {other}; leave the address out"):
+            mv.extract(samples, tmp_path / "other", engine="ray", address=other, **HOW)
+    engine = sys.modules[module.on_ray.__module__]
+    for same in (used, f"127.0.0.1:{port}", f"localhost:{port}", "auto"):
+        engine._check_same_cluster(ray, same)
+    mv.extract(samples, tmp_path / "store", engine="ray", address=used, **HOW)
+    assert mv.open_store(tmp_path / "store").is_complete
+    assert ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("device", "resources", "n_machines", "refused"),
+    [
+        ("cuda", {"CPU": 8.0}, 2, r"cluster with a GPU.*has 0; load the model with device='cpu'"),
+        ("cuda", {"CPU": 8.0, "GPU": 0.5}, 2, r"has 0\.5;"),
+        ("cuda", {"CPU": 8.0, "GPU": 1.0}, 2, None),
+        ("mps", {"CPU": 8.0}, 3, r"mps.*this machine alone: the cluster has 3 machines; load.*'cpu'"),
+        ("mps", {"CPU": 8.0}, 1, None),
+        ("cpu", {"CPU": 8.0}, 3, None),
+    ],
+)
+def test_a_cluster_without_the_devices_of_the_model_is_refused(
+    device, resources, n_machines, refused
+) -> None:
+    nodes = [{"Alive": True}] * n_machines + [{"Alive": False}]
+    fake = types.SimpleNamespace(cluster_resources=lambda: resources, nodes=lambda: nodes)
+    engine = sys.modules[module.on_ray.__module__]
+    with contextlib.nullcontext() if refused is None else pytest.raises(OptionError, match=refused):
+        engine._check_devices(fake, device)
 
 
 def test_an_actor_that_fails_ends_the_call_with_its_reason(
@@ -123,6 +165,17 @@ def test_it_stops_when_it_is_asked_to_and_leaves_no_half_written_shard(cluster, 
         mv.extract(samples, tmp_path / "store", engine="ray", stop=lambda: True, **HOW)
     assert not list(tmp_path.rglob("*.unfinished"))
     assert mv.open_store(tmp_path / "store").verify() == []
+
+
+def test_a_second_program_on_a_store_is_refused_before_it_starts_a_cluster(
+    ray, samples, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(module, "on_ray", lambda *_: pytest.fail("a cluster was asked for"))
+    with (
+        locked(tmp_path / "store" / "extraction", busy="taken"),
+        pytest.raises(OutputError, match=r"one program at a time extracts into a store: another is at work"),
+    ):
+        mv.extract(samples, tmp_path / "store", engine="ray", **HOW)
 
 
 def test_without_the_package_the_error_says_how_to_install_it(samples, tmp_path, monkeypatch) -> None:

@@ -46,6 +46,7 @@ for line in sys.stdin:
             import traceback
             traceback.print_exc()
             os._exit(1)
+    print(child, flush=True)
     if asked["seconds"] is not None:
         time.sleep(asked["seconds"])
         os.kill(child, signal.SIGKILL)
@@ -72,8 +73,17 @@ class Attempts:
         seconds
             That it is given.
         """
+        self.begin(code, events=events, seconds=seconds)
+        return self.ended()
+
+    def begin(self, code: str, *, events: int | None = None, seconds: float | None = None) -> int:
+        """Start as :meth:`run` does, and give the number of the process, so that the test can kill it; :meth:`ended` waits for it."""
         asked = {"code": code, "events": events, "seconds": seconds}
         print(json.dumps(asked), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def ended(self) -> bool:
+        """Wait for what was begun: whether it was killed before its end."""
         status = json.loads(self._process.stdout.readline())
         assert status in (0, -9), f"the program must end, or be killed: it ended with status {status}"
         return status == -9

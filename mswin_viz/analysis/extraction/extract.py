@@ -74,7 +74,8 @@ def extract(
     limit : int
         At most about so many images: the first samples that have them.
     engine, address : str
-        ``"local"``, or ``"ray"`` to work on a Ray cluster, at an address or one that is started here.
+        ``"local"``, or ``"ray"`` to work on a Ray cluster: the one that this program uses already, one at an address, or one
+        that is started here.
     actors : int
         Ray actors that share the shards, each with a model and an accelerator, where there are any.
     progress : bool

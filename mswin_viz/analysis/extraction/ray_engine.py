@@ -73,11 +73,13 @@ def on_ray(work: ShardWork, numbers: Sequence[int], settings: ExtractSettings) -
     """Make some shards on a cluster; the store's folder and the image files must be at the same paths on every machine.
 
     Only numbers travel, and the model and the list of samples once; no pixels. Ray gives the shard that a lost machine
-    was at to another one. OptionError if Ray is not installed or not reached; StoppedError; WorkerError if an actor
+    was at to another one. OptionError if Ray is not installed or not reached, if the address is not of the cluster that
+    this program uses already, or the cluster has no place for the model's device; StoppedError; WorkerError if an actor
     fails, with its reason, or the error itself if it is one of this package.
     """
     ray, data = _ray()
     with _quiet(), _cluster(ray, data, settings):
+        _check_devices(ray, work.model.device.type)
         board = ray.remote(num_cpus=0)(Board).remote()
         made = data.from_items([{"shard": number} for number in numbers], override_num_blocks=len(numbers))
         made = made.map_batches(
@@ -140,6 +142,8 @@ def _ray() -> tuple[Any, Any]:
 def _cluster(ray: Any, data: Any, settings: ExtractSettings) -> Iterator[None]:
     """A cluster that this program uses already, one at an address, or one on this machine alone, which ends here."""
     is_ours = not ray.is_initialized()
+    if not is_ours and settings.address is not None:
+        _check_same_cluster(ray, settings.address)
     with contextlib.ExitStack() as ends:
         if is_ours:
             ends.callback(ray.shutdown)
@@ -171,6 +175,39 @@ def _connect(ray: Any, settings: ExtractSettings) -> None:
             f"({_last_line(problem)}); start one with ray start --head and have the same RAY_AUTH_MODE, or leave the "
             "address out"
         ) from problem
+
+
+def _check_same_cluster(ray: Any, address: str) -> None:
+    """An `OptionError` if an address is of another cluster than the one that this program uses."""
+    used = ray.get_runtime_context().gcs_address
+    if address != "auto" and _place(ray, address) != _place(ray, used):
+        raise OptionError(
+            f"address must be that of the Ray cluster which this program uses already: it uses {used}, got "
+            f"{short_text(address, 80)}; leave the address out, or call ray.shutdown() first"
+        )
+
+
+def _place(ray: Any, address: str) -> tuple[str, str]:
+    """Host and port of an address; the host as a number where it has one, and this machine's own for 127.0.0.1."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError, ValueError):
+        host = socket.gethostbyname(host)
+    return ray.util.get_node_ip_address() if host.startswith("127.") else host, port
+
+
+def _check_devices(ray: Any, device: str) -> None:
+    """An `OptionError` if the cluster has no place for the model's device; Ray would wait for one without end."""
+    n_gpus, n_machines = ray.cluster_resources().get("GPU", 0), sum(node["Alive"] for node in ray.nodes())
+    if device == "cuda" and n_gpus < 1:
+        raise OptionError(
+            f"a model on cuda needs a cluster with a GPU for each actor: this one has {n_gpus:g}; load the model with "
+            "device='cpu', or join a cluster that has GPUs"
+        )
+    if device == "mps" and n_machines > 1:
+        raise OptionError(
+            f"a model on mps can be used on this machine alone: the cluster has {n_machines} machines; load the model with "
+            "device='cpu'"
+        )
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ _OF_THE_MODEL = (
 )  # fmt: skip
 _OF_THE_FILES = ("precision", "dtype", "token_dtype", "tokens", "scales", "modalities", "shard_samples")
 _ABOUT_BYTES = 150  # of a row beside its features, as measured on RGBNT201's names
+_FORMAT = 1
 _REMEDY = "choose another folder, or delete this one to extract again"
 
 
@@ -135,8 +136,14 @@ def write_record(folder: Path, record: StoreRecord) -> None:
 
 
 def read_record(folder: Path) -> StoreRecord:
-    """The ``store.json`` of a folder; a `StoreError` if it is missing or damaged."""
+    """The ``store.json`` of a folder; a `StoreError` if it is missing, damaged, or of a later version of the package."""
     value = read_json(folder / STORE_FILE, what="the store's", remedy=_REMEDY, error=StoreError)
+    written = value.get("format") if isinstance(value, dict) else None
+    if isinstance(written, int) and written > _FORMAT:
+        raise StoreError(
+            f"a store must be of format {_FORMAT}, or an older one: {shown_text(folder)} is of format {written}, written by "
+            f"mswin-viz {short_text(value.get('package'), 40)}; update mswin-viz, or choose another folder"
+        )
     return checked(
         StoreRecord, value, what=f"the store {shown_text(folder)}", remedy=_REMEDY, error=StoreError
     )
