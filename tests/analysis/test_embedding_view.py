@@ -128,7 +128,7 @@ def test_a_modality_that_is_not_there_is_named(table: EmbeddingTable) -> None:
 
 def test_a_stop_is_followed_within_a_comparison(table: EmbeddingTable) -> None:
     words: list[str] = []
-    with pytest.raises(StoppedError, match="comparison was stopped.*no measures"):
+    with pytest.raises(StoppedError, match=r"comparison was stopped.*no measures"):
         embedding_view(
             table,
             report=lambda progress: words.append(progress.words),
