@@ -24,6 +24,7 @@ __all__ = ["on_ray"]
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Nothing is reported to Ray's makers, and its processes do not write on the user's screen."""
 _LOGGERS = ("ray", "ray.data")
+_SKIP = "RAY_DEDUP_LOGS_SKIP_REGEX"  # lines that Ray does not print; its words on actors it replaces pass by every other switch
 _LOOK = 0.2  # seconds between two looks at what the actors have done
 _LAST_BATCH = 60.0  # seconds that actors have to end the batch they are at
 _ANSWER = 10.0  # seconds within which a cluster must answer
@@ -130,12 +131,18 @@ def _consume(made: Any, problems: list[BaseException]) -> None:
 
 
 def _ray() -> tuple[Any, Any]:
+    is_ours = (
+        os.environ.setdefault(_SKIP, "ShardActor") == "ShardActor"
+    )  # read when ray is imported, and never again
     try:
         return importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError as problem:
         raise OptionError(
             "the engine ray needs the package ray: it is not installed; run pip install 'mswin-viz[ray]'"
         ) from problem
+    finally:
+        if is_ours:
+            os.environ.pop(_SKIP, None)
 
 
 @contextlib.contextmanager
