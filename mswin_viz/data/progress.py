@@ -13,17 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = [
-    "Progress",
-    "Report",
-    "StepCounter",
-    "Stop",
-    "hidden_bars",
-    "portion",
-    "progress_bar",
-    "reporter",
-]
-
 _HIDDEN: ContextVar[bool] = ContextVar("hidden_bars", default=False)
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_removal import remove_each_window, remove_window
 from mswin_viz.errors import OptionError
 

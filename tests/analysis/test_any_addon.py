@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM, FrozenMap
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
-from mswin_viz.analysis.shares.slots import SlotShares
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.shares.window_removal import remove_each_window, remove_window
 from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.analysis.windows.geometry import windows

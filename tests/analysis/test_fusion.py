@@ -19,7 +19,8 @@ from mswin_viz.analysis.shares import fusion_weights as module_of_weights
 from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion import enhanced_cls
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_shuffle import shuffle_windows
 from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError, ScaleError, ShapeError

@@ -13,7 +13,8 @@ from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import GRID, SCALES, pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels, pair_window_shares
+from mswin_viz.analysis.embeddings.pair_record import PairShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_panels, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.addon_map import AddonState, Without
 from mswin_viz.analysis.shares.decomposition import decompose_pair, decomposed

@@ -11,9 +11,10 @@ from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest, firs
 from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
 from mswin_viz.analysis.shares.directions import target_directions
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.net_push import net_pushes, norm_shares, shares_of_norm
 from mswin_viz.analysis.shares.part_values import PART_VALUES
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_removal import remove_window
 from mswin_viz.analysis.windows.activations import mean_activations, window_activations
 from mswin_viz.analysis.windows.geometry import tiles, windows

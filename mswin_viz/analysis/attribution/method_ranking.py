@@ -36,8 +36,6 @@ from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["Ranking", "rank_methods"]
-
 
 @dataclass(frozen=True, eq=False)
 class Ranking:

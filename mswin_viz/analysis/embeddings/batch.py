@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mswin_viz.data.sample import Sample
     from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["EmbedOptions", "embed"]
-
 
 class EmbedOptions(TypedDict, total=False):
     """Options of :func:`embed`."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
-
 _OF_WINDOWS = {
     "removal": "what the cosine of the two changes by when the window's term is removed, joint norm and gates computed again",
     "push": "share minus cosine times share of the joint norm; all parts of an image together push by 0",

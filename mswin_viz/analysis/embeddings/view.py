@@ -23,8 +23,6 @@ from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["COUPLING_WORDS", "SHOWN", "EmbeddingView", "ViewSettings", "chosen_rows", "embedding_view"]
-
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
 COUPLING_WORDS = (

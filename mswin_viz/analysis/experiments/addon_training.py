@@ -15,16 +15,10 @@ from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.own import AddonSource
-from mswin_viz.model.training.fit import (
-    STANDARD_SCHEDULE,
-    Schedule,
-    TrainedAddon,
-    TrainingStep,
-    Watch,
-    train_addon,
-)
+from mswin_viz.model.training.fit import STANDARD_SCHEDULE, TrainedAddon, Watch, train_addon
 from mswin_viz.model.training.heads import Head, scheme_2
 from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
+from mswin_viz.model.training.run import Schedule, TrainingStep
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int

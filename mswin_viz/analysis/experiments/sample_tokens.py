@@ -36,8 +36,6 @@ from mswin_viz.model.training.labelled_tokens import LabelledTokens, token_layou
 from mswin_viz.model.training.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
 from mswin_viz.model.training.token_store import IN_MEMORY, TokenLayout, TokenStore
 
-__all__ = ["EncodingOptions", "SampleTokens", "sample_tokens"]
-
 
 class SampleTokens(NamedTuple):
     """Tokens of the samples that could be encoded in every modality, and what was left out and why."""

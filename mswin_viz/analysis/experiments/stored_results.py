@@ -13,8 +13,6 @@ from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
 from mswin_viz.errors import DataError
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
-__all__ = ["check_ablation", "embedded_ablation", "stored_ablation"]
-
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Difference = Annotated[float, Field(ge=-1, le=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]

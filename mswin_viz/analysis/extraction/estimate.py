@@ -19,8 +19,6 @@ from mswin_viz.data.storage.destinations import destination
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.preprocessing import fitting_rule
 
-__all__ = ["ExtractionEstimate", "estimate_extraction"]
-
 _TRIED = 3  # batches, of which the first is not timed
 
 

@@ -28,8 +28,6 @@ from mswin_viz.data.store.store_record import Commit, is_store, read_record, wri
 from mswin_viz.errors import StoreError
 from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["extract"]
-
 _FREE = "free some space, keep fewer tokens, or choose another folder"
 
 

@@ -25,8 +25,6 @@ from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.preprocessing import fitting_rule
 from mswin_viz.model.training.heads import phase_means
 
-__all__ = ["Done", "ShardWork", "tower_features", "work_on_shards"]
-
 _NOT_FINITE = "the model gave it a feature that is not finite, or that does not fit float16"
 
 

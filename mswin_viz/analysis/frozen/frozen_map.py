@@ -17,8 +17,6 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["UNEXPLAINED_FROM", "FrozenMap", "InputShares"]
-
 _CLOSE = 1e-6  # a cast to float32 inside is followed in float64
 _UNSEEN = "code outside torch's functions"
 UNEXPLAINED_FROM = 1e-5

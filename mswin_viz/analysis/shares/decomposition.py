@@ -31,18 +31,6 @@ from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = [
-    "Decomposition",
-    "PairDecomposition",
-    "SlotShares",
-    "decompose",
-    "decompose_fusion",
-    "decompose_pair",
-    "decomposed",
-    "direction_of_each",
-    "direction_of_images",
-]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decomposition:

@@ -24,8 +24,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["WindowRemoval", "changes_without", "cosines", "remove_each_window", "remove_window", "removed"]
-
 
 @dataclass(frozen=True, eq=False)
 class WindowRemoval:

@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
 
-__all__ = [
-    "SeenTokens",
-    "WindowActivations",
-    "mean_activations",
-    "nearest_trained_scale",
-    "reduce_activations",
-    "resampled_kernel",
-    "resampling_matrix",
-    "seen_patches",
-    "seen_tokens",
-    "token_means",
-    "window_activations",
-]
-
 Origin = Literal["trained", "resampled", "mean", "fallback", "tokens"]
 _KERNELS = ("auto", "trained", "resampled", "mean")
 

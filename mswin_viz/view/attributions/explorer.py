@@ -40,8 +40,6 @@ from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_da
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, fragment, message_html
 
-__all__ = ["AttributionExplorer"]
-
 
 class AttributionExplorer(SavedAsPage):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.

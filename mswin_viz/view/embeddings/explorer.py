@@ -41,8 +41,6 @@ from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, m
 from mswin_viz.view.widgets.maps import LinkedMaps
 from mswin_viz.view.widgets.markup import Html, message_html
 
-__all__ = ["EmbeddingExplorer"]
-
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
 

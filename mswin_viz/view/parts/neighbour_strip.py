@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.analysis.embeddings.table import EmbeddingTable
 
-__all__ = ["NeighbourStrip", "NeighbourStripError"]
-
 
 class NeighbourStripError(OptionError, traitlets.TraitError):
     """The table has no such row; the strip keeps its row."""

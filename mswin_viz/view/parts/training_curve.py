@@ -10,15 +10,13 @@ import traitlets
 from matplotlib.figure import Figure
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.training.fit import TrainingStep
+from mswin_viz.model.training.run import TrainingStep
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import folded_name
 from mswin_viz.view.parts.stored_output import one_line, with_picture
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import FEATURES
 from mswin_viz.view.widgets.lifetime import close_view, is_closed
-
-__all__ = ["TrainingCurve"]
 
 _EVERY = 0.25  # seconds between two messages to the browser
 _LOSS, _SCORE = "0.45", FEATURES["enhanced"]

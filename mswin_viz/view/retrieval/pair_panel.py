@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.pair_record import PairShares, SideShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.model.encoder.backbone import Model

@@ -8,7 +8,8 @@ from itertools import count
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_window_shares
+from mswin_viz.analysis.embeddings.pair_record import PairShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import OptionError, StoppedError

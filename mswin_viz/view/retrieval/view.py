@@ -37,14 +37,12 @@ from mswin_viz.view.retrieval.query_choice import QueryJumps, query_name
 from mswin_viz.view.retrieval.query_menu import QueryMenu, queries
 from mswin_viz.view.retrieval.ranked_lists import RankedLists
 from mswin_viz.view.retrieval.ranked_words import missing_words, summary_html
-from mswin_viz.view.retrieval.rankings import ALL, ALL_EQUALISED, Rankings, rankable
+from mswin_viz.view.retrieval.rankings import Rankings, rankable
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, message_html
-
-__all__ = ["ALL", "ALL_EQUALISED", "RetrievalView", "RetrievalViewError"]
 
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes
 _QUICK = 700  # samples whose ranking against each other needs no button

@@ -44,8 +44,6 @@ from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, m
 from mswin_viz.view.widgets.markup import message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
 
-__all__ = ["ScaleExplorer"]
-
 
 class ScaleExplorer(TakenAway):
     """Heatmaps of every scale over images, the fusion they feed, and what each window does to a cosine.

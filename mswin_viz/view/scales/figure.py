@@ -37,8 +37,6 @@ from mswin_viz.view.widgets.labels import (
     unit_words,
 )
 
-__all__ = ["Display", "scales_figure"]
-
 _MOST_OF_A_NAME = 36  # two lines above a picture
 _MOST_OF_A_TARGET = 180
 _UNIT_WIDTH = 24  # characters of a line below a colour bar
