@@ -90,7 +90,8 @@ def work_on_shards(
                 shard, images = upcoming.popleft()
                 if rows is None or rows.shard.number != shard.number:
                     rows = ShardRows(shard, work.folder, work.record)
-                launched = _launched(work, rows, images, decoded)
+                # on a GPU this returns before the tower is done
+                launched = _Launched(rows, images, decoded, *tower_features(work, images, decoded))
                 if before is not None:
                     yield from _finished(work, before, writer, writing)
                 before = launched
@@ -102,14 +103,6 @@ def work_on_shards(
             if rows is not None and not rows.is_full:
                 rows.give_up()
             raise
-
-
-def _launched(
-    work: ShardWork, rows: ShardRows, images: Sequence[PlannedImage], decoded: DecodedBatch
-) -> _Launched:
-    """Start the tower on a batch; on a GPU this returns before it is done."""
-    places, problems, features = tower_features(work, images, decoded)
-    return _Launched(rows, images, decoded, places, problems, features)
 
 
 def tower_features(

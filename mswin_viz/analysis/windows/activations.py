@@ -119,15 +119,8 @@ def window_activations(
     )
 
 
-def mean_activations(
-    tokens: Tokens, addon: torch.nn.Module | None, geometry: WindowGeometry
-) -> WindowActivations:
-    """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
-    return token_means(seen_tokens(tokens, addon), geometry)
-
-
 def token_means(seen: SeenTokens, geometry: WindowGeometry) -> WindowActivations:
-    """:func:`mean_activations` of tokens at hand."""
+    """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
     with torch.no_grad():
         patches = seen.values
         means = patches[:, torch.tensor(geometry.tokens, device=patches.device)].mean(dim=2)

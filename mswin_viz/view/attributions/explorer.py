@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,7 @@ class AttributionExplorer(SavedAsPage):
         if not jobs:
             raise OptionError("maps need a method: got none; choose at least one in the list")
         usual = sum(self._seconds.values()) / len(self._seconds) if self._seconds else 1.0
-        ends = _running_sums([self._seconds.get(title, usual) for title, _ in jobs])
+        ends = list(accumulate(self._seconds.get(title, usual) for title, _ in jobs))
         for (title, job), begin, end in zip(jobs, [0.0, *ends], ends, strict=False):
             if stop():
                 break
@@ -246,7 +247,3 @@ class AttributionExplorer(SavedAsPage):
         """Why maps are missing, and whether those on screen are of an earlier request."""
         problems = [fragment(what, ": ", why) for what, why in self._guarded.problems.items()]
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._freshness.is_old else problems)
-
-
-def _running_sums(parts: Sequence[float]) -> list[float]:
-    return [sum(parts[: at + 1]) for at in range(len(parts))]

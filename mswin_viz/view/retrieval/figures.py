@@ -58,12 +58,15 @@ def ranked_figure(
         return neighbours_figure(table, results, note=provenance)
     panels = [_panel(pair, scale) for pair in shares]
 
-    def draw_heat(part: SubFigure, page: PageSize) -> None:
-        _draw_heat(part, page, table, results["enhanced"], list(zip(shares, panels, strict=True)))
-
+    pairs = list(zip(shares, panels, strict=True))
     notes = dict.fromkeys(pair.note for pair in shares)
     note = " ".join(filter(None, (_key(shares[0]), *notes, provenance)))
-    return neighbours_figure(table, results, note=note, draw_below=draw_heat)
+    return neighbours_figure(
+        table,
+        results,
+        note=note,
+        draw_below=lambda part, page: _draw_heat(part, page, table, results["enhanced"], pairs),
+    )
 
 
 def _panel(shares: PairShares, scale: int | None) -> Panel:
