@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -32,13 +31,13 @@ from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
 from mswin_viz.view.parts.given import given_model, given_prompt
 from mswin_viz.view.parts.html import badge_html, scores_html
-from mswin_viz.view.parts.stored_output import one_line, with_picture
+from mswin_viz.view.parts.stored_output import one_line
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Asked, Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, fragment, message_html
 
 
@@ -118,15 +117,8 @@ class AttributionExplorer(SavedAsPage):
         shows = f"{n_maps} maps" if n_maps else "no maps yet"
         return one_line(self, f"{shows}, {n_samples} samples", self.model, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        def draw() -> Figure | Image.Image:
-            return self.figure() if self.maps else self.model.displayed(self._request().paths[0])
-
-        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
-
-    def close(self) -> None:
-        """End the work, release the maps, and close every widget."""
-        close_view(self)
+    def _picture(self) -> Figure | Image.Image:
+        return self.figure() if self.maps else self.model.displayed(self._request().paths[0])
 
     def release(self) -> None:
         """End the work, and release the maps."""

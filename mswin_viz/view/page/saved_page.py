@@ -18,6 +18,7 @@ from mswin_viz.view.page.page_images import check_count
 from mswin_viz.view.page.page_models import PageModels
 from mswin_viz.view.page.page_plan import PagePlan, PageTable
 from mswin_viz.view.page.page_values import json_text
+from mswin_viz.view.parts.stored_output import StoredView
 from mswin_viz.view.widgets.assets import as_function, script, style
 from mswin_viz.view.widgets.lifetime import check_open
 from mswin_viz.view.widgets.markup import FONT, NOTE, Markup, framed, page_document, tag
@@ -47,7 +48,7 @@ class StaticPage:
         return framed(self.document, height=self.height)
 
 
-class SavedAsPage(widgets.VBox):
+class SavedAsPage(StoredView, widgets.VBox):
     """A view that can be saved as a page; it says by ``_page_plan`` what is in it.
 
     Attributes

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.view import ScaleView
@@ -20,7 +22,7 @@ from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.parts.given import given_prompt
-from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.board_rows import board_rows
@@ -158,9 +160,8 @@ class ScaleExplorer(TakenAway):
         models, names = self._results.models, self._results.pair or ("",)
         return one_line(self, shows, *models, names=names, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        bundle = super()._repr_mimebundle_(**options)
-        return with_picture(bundle, repr(self), lambda: self._shown and self.figure())
+    def _picture(self) -> Figure | None:
+        return self._shown and self.figure()
 
     def close(self) -> None:
         """End the work in the background, release everything that is kept, and close every widget.
