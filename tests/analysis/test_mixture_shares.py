@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.oracles import decompose_pair
 
 import mswin_viz as mv
-from mswin_viz.analysis.shares.decomposition import decompose_fusion, decompose_pair
+from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.fusion import enhanced_cls
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.slots import Slot

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.oracles import resampled_kernel
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window
@@ -20,7 +21,6 @@ from mswin_viz.analysis.shares.part_values import PART_VALUES, part_values, wind
 from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values, fused_with
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_removal import remove_each_window
-from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.oracles import decompose_pair
 
 from mswin_viz.analysis.scales.inspection import inspected_window
 from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest, first_value
 from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
-from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
+from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.net_push import net_pushes, norm_shares, shares_of_norm

@@ -53,10 +53,10 @@ def pair_window_shares(
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
 
     For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|``
-    of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
-    (norms frozen). With equalised modalities each term is the modality's own cosine over their number. Raises
-    OptionError if there is no such row, or the modalities differ; ImageFileError, ImageError if an image can no
-    longer be read; StoppedError if ``stop`` returned true.
+    of the joint features; each term is split as in :func:`mswin_viz.decompose` (norms frozen). With equalised
+    modalities each term is the modality's own cosine over their number. Raises OptionError if there is no such row, or
+    the modalities differ; ImageFileError, ImageError if an image can no longer be read; StoppedError if ``stop``
+    returned true.
 
     Parameters
     ----------

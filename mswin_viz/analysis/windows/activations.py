@@ -142,14 +142,6 @@ def resampling_matrix(source: int, target: int) -> Float[np.ndarray, "source tar
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def resampled_kernel(
-    kernel: Float[torch.Tensor, "dim_out dim_in source"], scale: int
-) -> Float[torch.Tensor, "dim_out dim_in target"]:
-    """A kernel of another scale made from a trained one, by :func:`resampling_matrix`."""
-    matrix = torch.from_numpy(resampling_matrix(kernel.shape[2], scale)).to(kernel)
-    return kernel @ matrix
-
-
 def nearest_trained_scale(scales: Sequence[int], scale: int) -> int:
     """The trained scale nearest by ratio, by ``|log(trained / scale)|``; the larger of two as near."""
     return min(scales, key=lambda trained: (round(abs(math.log(trained / scale)), 12), -trained))
