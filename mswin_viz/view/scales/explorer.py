@@ -25,7 +25,6 @@ from mswin_viz.view.parts.given import given_prompt
 from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
-from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
@@ -36,7 +35,7 @@ from mswin_viz.view.scales.model_numbers import shown_inspection, shown_numbers
 from mswin_viz.view.scales.pins import pinnable_keys
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.sample_scores import SampleScores
-from mswin_viz.view.scales.shown_results import ShownResults
+from mswin_viz.view.scales.shown_results import ShownResults, board_rows
 from mswin_viz.view.scales.state import apply_state, named_state, parsed
 from mswin_viz.view.scales.taken_away import TakenAway
 from mswin_viz.view.widgets.board import HeatmapBoard

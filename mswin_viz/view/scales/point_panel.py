@@ -16,11 +16,10 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import numbers_html
-from mswin_viz.view.scales.shown_results import shown_results
+from mswin_viz.view.scales.shown_results import board_rows, shown_results
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
