@@ -45,6 +45,10 @@ Stop = Callable[[], bool]
 _PARTS = 1000  # steps of a whole that is made of portions
 
 
+def unheard(_progress: Progress) -> None:
+    """A report that nobody reads."""
+
+
 def reporter(report: Callable[..., None] | None) -> Report | None:
     """The callback as it is called today; one that still takes ``(done, total)`` is adapted, with a warning."""
     if report is None:

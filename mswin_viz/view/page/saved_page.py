@@ -10,7 +10,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from mswin_viz import __version__
-from mswin_viz.data.progress import Progress, Report, Stop, progress_bar
+from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, unheard
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.errors import StoppedError
@@ -133,7 +133,7 @@ class SavedAsPage(StoredView, widgets.VBox):
         self,
         *,
         images: int | None = None,
-        report: Report = lambda _progress: None,
+        report: Report = unheard,
         stop: Stop = lambda: False,
         say: Callable[[str], None] = lambda _words: None,
     ) -> str:

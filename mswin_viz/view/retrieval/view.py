@@ -15,7 +15,7 @@ from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.progress import Report, Stop, portion
+from mswin_viz.data.progress import Report, Stop, portion, unheard
 from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -275,7 +275,7 @@ class RetrievalView(SavedAsPage):
         self._lists.show(table, row, k=self.k, rule=self.rule)
         choice = (self.modality, self.rule)
         if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
-            self._rankings.rank(embedded, *choice, lambda _progress: None, lambda: False)
+            self._rankings.rank(embedded, *choice, unheard, lambda: False)
         self._summarise()
         self._guarded.forget()
         self._missing = [missing] if row < 0 else []
