@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate
-from pathlib import Path
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -28,7 +27,7 @@ from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.background import Background
-from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
+from mswin_viz.view.parts.figure_download import FigureDownload, FigureView
 from mswin_viz.view.parts.given import given_model, given_prompt
 from mswin_viz.view.parts.html import badge_html, scores_html
 from mswin_viz.view.parts.stored_output import one_line
@@ -41,7 +40,7 @@ from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, fragment, message_html
 
 
-class AttributionExplorer(SavedAsPage):
+class AttributionExplorer(FigureView, SavedAsPage):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
     The work starts with a button, in a thread of its own, with the time that is left and a way to stop it; each map
@@ -134,20 +133,6 @@ class AttributionExplorer(SavedAsPage):
     def stop(self) -> None:
         """Stop the work after the current pass."""
         self.worker.stop()
-
-    def figure(self) -> Figure:
-        """What is on screen as a matplotlib figure, with its provenance.
-
-        Raises OptionError if nothing has been computed yet, ClosedError if the explorer was closed.
-        """
-        return self._named_figure()[1]
-
-    def save_figure(self, path: str | Path) -> Path:
-        """Write what is on screen as a PNG, SVG or PDF file; the ending says which.
-
-        Raises OptionError if the name ends in anything else or there is nothing yet; OutputError if it cannot be written.
-        """
-        return write_figure(self.figure, path)
 
     def _page_plan(self, images: int, stop: Stop) -> PagePlan:
         html, hidden = {"scores": self._scores, "message": self._messages}, [self._row, self.ranking]
